@@ -1,0 +1,1 @@
+"""The actors: each turns messages and socket readiness into calls on the pure core in ``mesh``."""

@@ -1,0 +1,1 @@
+"""What each actor receives: one data-only module per receiving actor."""

@@ -1,0 +1,274 @@
+"""The seam: all that actors may use of the outside world, as interfaces.
+
+Actors reach sockets, the resolver, timers, the clocks and randomness only through a :class:`Dispatcher`.
+``loop.py`` implements it over asyncio and real sockets, ``virtual.py`` over a virtual clock and an in-memory
+network. Every call is made on the dispatcher's own thread unless it says otherwise.
+"""
+
+import enum
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from mesh.addresses import SocketAddress
+
+READ_BUFFER_OCTETS: Final = 256 * 1024
+"""Size of a dispatcher's shared read buffer: four full segments a read."""
+
+Octets: TypeAlias = bytes | bytearray | memoryview
+
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Ref(Protocol[M_contra]):
+    """A reference to an actor that takes messages of type ``M``; any thread may use it."""
+
+    @property
+    def actor_urn(self) -> str:
+        """The actor's unique name."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether the actor has not stopped yet."""
+        ...
+
+    def tell(self, message: M_contra) -> None:
+        """Queue ``message``.
+
+        Raises:
+            pykka.ActorDeadError: the actor has stopped.
+        """
+        ...
+
+
+class Timer(Protocol):
+    """A message that will be sent later."""
+
+    def cancel(self) -> None:
+        """Do not send it; nothing happens where it has been sent or cancelled already."""
+        ...
+
+
+class HangUp(enum.Enum):
+    """What a socket that is not being read shows of its other end."""
+
+    NO = "no"
+    HALF_CLOSED = "half-closed"
+    """The other end has finished sending (FIN seen); it may still be reading."""
+    GONE = "gone"
+    """Reset, or closed in both directions."""
+
+
+class SocketOptions(msgspec.Struct, frozen=True):
+    """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
+
+    no_delay: bool = True
+    not_sent_low_water_octets: int | None = None
+    """TCP_NOTSENT_LOWAT: not writable while more than this waits unsent in the kernel."""
+    send_buffer_octets: int | None = None
+    receive_buffer_octets: int | None = None
+
+
+class SocketOwner(Protocol):
+    """What a socket tells its owner: an actor, on its own dispatcher, in a turn of its own."""
+
+    def on_readable(self, socket: "StreamSocket | ListeningSocket") -> None:
+        """Octets, an end of stream, an error, or (listening) a client can be taken without waiting."""
+        ...
+
+    def on_writable(self, socket: "StreamSocket | ListeningSocket") -> None:
+        """There is room to send."""
+        ...
+
+
+class StreamSocket(Protocol):
+    """A connected, non-blocking byte stream that exactly one actor owns."""
+
+    @property
+    def local_name(self) -> str:
+        """This end, for people: ``127.0.0.1:5432``, ``[::1]:5432`` or ``unix:/path``."""
+        ...
+
+    @property
+    def peer_name(self) -> str:
+        """The other end, for people."""
+        ...
+
+    def attach(self, owner: SocketOwner) -> None:
+        """Make ``owner`` (an actor of this dispatcher) hear of readiness; nothing is watched yet."""
+        ...
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Take up to ``len(buffer)`` octets; 0 is the end of the stream.
+
+        Raises:
+            BlockingIOError: nothing has arrived yet.
+            OSError: the stream is broken (``ConnectionResetError`` for a reset).
+        """
+        ...
+
+    def send(self, buffers: Sequence[Octets]) -> int:
+        """Send from ``buffers`` in order, gathered; return the octets taken, at least 1.
+
+        Raises:
+            BlockingIOError: no room.
+            OSError: the stream is broken.
+        """
+        ...
+
+    def watch_read(self, enabled: bool) -> None:  # noqa: FBT001
+        """Report readability (level-triggered) to the owner from now on, or stop."""
+        ...
+
+    def watch_write(self, enabled: bool) -> None:  # noqa: FBT001
+        """Report writability (level-triggered) to the owner from now on, or stop."""
+        ...
+
+    def hung_up(self) -> HangUp:
+        """What can be seen of the other end without reading."""
+        ...
+
+    def shutdown_write(self) -> None:
+        """Finish sending (FIN); reading goes on. An already broken stream is no error."""
+        ...
+
+    def close(self) -> None:
+        """Close in order; idempotent."""
+        ...
+
+    def abort(self) -> None:
+        """Close with a reset (RST) and drop what is queued; idempotent."""
+        ...
+
+
+class ListeningSocket(Protocol):
+    """A bound socket that one actor owns; parked (refusing clients, holding its port) or listening."""
+
+    @property
+    def local_name(self) -> str:
+        """The bound address with its chosen port, for people."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The bound port (never 0 for TCP); 0 for a unix socket."""
+        ...
+
+    def attach(self, owner: SocketOwner) -> None:
+        """Make ``owner`` the actor that hears of clients."""
+        ...
+
+    def listen(self) -> None:
+        """Let clients in; ``on_readable`` reports them. Idempotent.
+
+        Raises:
+            OSError: another socket listens there.
+        """
+        ...
+
+    def park(self) -> None:
+        """Refuse clients (ECONNREFUSED) without giving up the port. Idempotent.
+
+        Raises:
+            OSError: the port was lost to another process on the way.
+        """
+        ...
+
+    def accept(self) -> StreamSocket:
+        """Take the next client.
+
+        Raises:
+            BlockingIOError: none waits.
+            OSError: ``EMFILE`` and the like; the caller pauses.
+        """
+        ...
+
+    def watch_read(self, enabled: bool) -> None:  # noqa: FBT001
+        """Report waiting clients from now on, or pause (clients then queue in the kernel)."""
+        ...
+
+    def close(self) -> None:
+        """Give up the port; idempotent."""
+        ...
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """Fact: a connect attempt succeeded; the receiver owns ``socket`` now and attaches itself."""
+
+    token: int
+    socket: Any
+    """A :class:`StreamSocket`."""
+
+
+class ConnectFailed(msgspec.Struct, frozen=True):
+    """Fact: a connect attempt failed."""
+
+    token: int
+    error_number: int
+    """``errno``, as the kernel said."""
+    reason: str
+
+
+class NamesResolved(msgspec.Struct, frozen=True):
+    """Fact: a host name was looked up; no address means that it failed, and ``reason`` says why."""
+
+    token: int
+    addresses: tuple[SocketAddress, ...]
+    reason: str = ""
+
+
+class Attempt(Protocol):
+    """A connect or a look-up that is under way."""
+
+    def cancel(self) -> None:
+        """Give it up; no message follows. Nothing happens where it has ended already."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """Where actors run and what they reach the outside world by."""
+
+    @property
+    def read_buffer(self) -> memoryview:
+        """The shared buffer to ``recv_into``, valid until the turn ends. Copy out what stays."""
+        ...
+
+    def now(self) -> float:
+        """Monotonic seconds, since an arbitrary start."""
+        ...
+
+    def unix_time(self) -> float:
+        """Wall-clock seconds since 1970, for certificates, records and logs only."""
+        ...
+
+    def random_octets(self, count: int) -> bytes:
+        """Fresh octets fit for keys."""
+        ...
+
+    def uniform(self) -> float:
+        """A draw in [0, 1) for jitter; not for keys."""
+        ...
+
+    def schedule(self, ref: Ref[Any], delay_s: float, message: object) -> Timer:
+        """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
+        ...
+
+    def bind(self, address: SocketAddress) -> ListeningSocket:
+        """Bind a socket, parked.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        ...
+
+    def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
+        """Connect to a resolved address; ``ref`` hears :class:`Connected` or :class:`ConnectFailed`.
+
+        An attempt whose actor died meanwhile closes its socket. There is no time-out but the caller's own.
+        """
+        ...
+
+    def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
+        """Look up ``host`` off this thread; ``ref`` hears :class:`NamesResolved` with ``token``."""
+        ...

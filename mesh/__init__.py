@@ -1,0 +1,1 @@
+"""The protocol and its rules, pure: bytes and values in, bytes and values out."""

@@ -1,0 +1,21 @@
+"""The errors of the protocol, sorted by whose fault they are and what they cost."""
+
+
+class MeshError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class LocalProtocolError(MeshError):
+    """This agent's own code broke the protocol: a bug, never the peer's doing."""
+
+
+class RemoteProtocolError(MeshError):
+    """The other side broke the protocol: it loses its link, never the agent."""
+
+
+class AuthenticationError(RemoteProtocolError):
+    """Octets that do not authenticate: forged, damaged, replayed, or sealed with another key."""
+
+
+class TrustError(RemoteProtocolError):
+    """A certificate that admits nobody; the text says which certificate and why."""
