@@ -117,11 +117,11 @@ class StreamSocket(Protocol):
         """
         ...
 
-    def watch_read(self, enabled: bool) -> None:  # noqa: FBT001
+    def watch_read(self, enabled: bool) -> None:
         """Report readability (level-triggered) to the owner from now on, or stop."""
         ...
 
-    def watch_write(self, enabled: bool) -> None:  # noqa: FBT001
+    def watch_write(self, enabled: bool) -> None:
         """Report writability (level-triggered) to the owner from now on, or stop."""
         ...
 
@@ -184,7 +184,7 @@ class ListeningSocket(Protocol):
         """
         ...
 
-    def watch_read(self, enabled: bool) -> None:  # noqa: FBT001
+    def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause (clients then queue in the kernel)."""
         ...
 

@@ -1,0 +1,143 @@
+"""What listeners and acceptors share: taking a port, and accepting without ever spinning.
+
+A port that is taken is tried again with backoff. Without free descriptors accepting pauses, instead of being
+told again and again that a client waits.
+"""
+
+import errno
+import logging
+from abc import abstractmethod
+from typing import Final, Generic, TypeVar, cast
+
+from actors.messages import listener as messages
+from actors.meters import Meters
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, ListeningSocket, StreamSocket
+from mesh.addresses import TcpAddress
+from mesh.backoff import redial_delay_s
+
+ACCEPTS_PER_TURN: Final = 64
+"""Clients taken before other actors have their turn."""
+
+PAUSE_S: Final = 0.5
+"""How long accepting pauses when descriptors or memory run out."""
+
+FIRST_BIND_RETRY_S: Final = 1.0
+MAX_BIND_RETRY_S: Final = 30.0
+
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What accept(2) answers when descriptors or memory run out."""
+
+M = TypeVar("M")
+
+
+class AcceptingActor(Actor[M], Generic[M]):
+    """Owns a listening socket."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, address: TcpAddress, what: str, log: logging.Logger, meters: Meters
+    ) -> None:
+        super().__init__(dispatcher)
+        self._address = address
+        self._what = what
+        self._log = log
+        self._meters = meters
+        self._listening: ListeningSocket | None = None
+        self._bind_failures = 0
+        self._paused = False
+        self._pause_reported = False
+        self._stopping = False
+
+    # -- for the subclass ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _bound(self, socket: ListeningSocket) -> None:
+        """The port is taken; the socket is parked."""
+
+    @abstractmethod
+    def _accepted(self, socket: StreamSocket) -> None:
+        """A client is there."""
+
+    # -- the port --------------------------------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        if self._listening is not None or self._stopping:
+            return
+        try:
+            socket = self.dispatcher.bind(self._address)
+        except OSError as error:
+            self._bind_failed(error)
+            return
+        self._listening = socket
+        self._bind_failures = 0
+        self.own(socket)
+        self._bound(socket)
+
+    def _bind_failed(self, error: OSError) -> None:
+        if self._bind_failures == 0:
+            self._log.error(
+                "%s cannot use %s: %s; trying again", self._what, self._address, error.strerror or error
+            )
+        delay_s = redial_delay_s(
+            self._bind_failures,
+            self.dispatcher.uniform(),
+            first_s=FIRST_BIND_RETRY_S,
+            cap_s=MAX_BIND_RETRY_S,
+        )
+        self._bind_failures += 1
+        self._try_binding_in(delay_s)
+
+    def _try_binding_in(self, delay_s: float) -> None:
+        self._after(delay_s, messages.BindDue())
+
+    def _lost_port(self, error: OSError) -> None:
+        """Another process took the port between parking and listening: begin anew."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        self._bind_failed(error)
+
+    def _close_port(self) -> None:
+        self._stopping = True
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    # -- clients ---------------------------------------------------------------------------------------------
+
+    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Accept those who wait."""
+        for _ in range(ACCEPTS_PER_TURN):
+            if self._listening is None:
+                return
+            try:
+                client = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    self._pause(error)
+                    return
+                continue  # that client is gone already: accept(2) reports its error
+            self._pause_reported = False
+            self._accepted(client)
+
+    def _pause(self, error: OSError) -> None:
+        if self._listening is None:
+            return
+        self._meters.accepts_paused += 1
+        if not self._pause_reported:
+            self._pause_reported = True
+            self._log.error("%s pauses accepting on %s: %s", self._what, self._address, error.strerror)
+        self._paused = True
+        self._listening.watch_read(False)
+        self._after(PAUSE_S, messages.AcceptAgain())
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._listening is not None:
+            self._listening.watch_read(True)
+
+    def _after(self, delay_s: float, message: messages.BindDue | messages.AcceptAgain) -> None:
+        # Every subclass takes these messages, which a type variable cannot say.
+        self.schedule(delay_s, cast("M", message))

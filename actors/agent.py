@@ -1,0 +1,444 @@
+"""The root actor of an agent: starts all others, starts them anew when a vital one dies, and takes leave.
+
+Endpoints, listeners, acceptors and dialers are restarted one by one by a supervisor. The route table, the
+connection table and the peer directory know things that nothing else knows: when one of them dies everything
+starts again, as a new instance, as if the process had been restarted.
+"""
+
+import enum
+import logging
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Final, assert_never
+
+import msgspec
+import pykka
+from mesh.stream import StreamBudget
+
+from actors.acceptor import Acceptor
+from actors.connection_end import ConnectionSettings
+from actors.connection_table import ConnectionTable
+from actors.dialer import Dialer
+from actors.endpoint import Endpoint
+from actors.exit_connection import ExitConnection
+from actors.ingress_connection import IngressConnection
+from actors.listener import Listener
+from actors.loopback import Loopback
+from actors.messages import agent as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import endpoint as endpoint_messages
+from actors.messages import listener as listener_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from actors.peer_directory import PeerDirectory
+from actors.peer_link import LinkRefs, LinkSettings, PeerLink
+from actors.route_table import RouteTable
+from actors.runtime import supervisor_messages
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from actors.runtime.supervisor import ChildSpec, Supervisor
+from mesh.addresses import SocketAddress, TcpAddress
+from mesh.backoff import redial_delay_s
+from mesh.frames import Frame
+from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
+from mesh.noise.primitives import key_pair
+from mesh.origination import OwnAgent
+from mesh.records import Record
+from mesh.route_table import RoutingSettings
+from mesh.session import Party
+from mesh.trust import Certificate, TrustStore
+
+log = logging.getLogger("mesh.agent")
+
+GRACE_S: Final = 0.3
+"""From "not through me" to the end of a relay that carries nothing of its own: the mesh routes around it."""
+
+CLOSING_TIMEOUT_S: Final = 2.0
+"""For all links to send what they hold; each has its own, shorter, limit."""
+
+STABLE_S: Final = 60.0
+"""A build that lived this long starts the backoff anew."""
+
+
+class EndpointSetup(msgspec.Struct, frozen=True):
+    """One service near this agent."""
+
+    key: str
+    target: SocketAddress
+
+
+class ListenerSetup(msgspec.Struct, frozen=True):
+    """One local port for a service elsewhere."""
+
+    key: str
+    address: TcpAddress
+    max_connections: int = 0
+
+
+class AgentSetup(msgspec.Struct, frozen=True):
+    """All that an agent is made from: its configuration and its credentials, judged already."""
+
+    identity: Identity
+    certificate: Certificate
+    certificate_wire: bytes
+    trust: TrustStore
+    relays: bool = True
+    accept: tuple[TcpAddress, ...] = ()
+    peers: tuple[TcpAddress, ...] = ()
+    endpoints: tuple[EndpointSetup, ...] = ()
+    listeners: tuple[ListenerSetup, ...] = ()
+    routing: RoutingSettings = RoutingSettings()
+    timeout_s: float = 3.0
+    open_timeout_s: float = 10.0
+    reroute_timeout_s: float = 30.0
+    idle_probe_s: float = 60.0
+    stream_buffer_octets: int = 256 * 1024 * 1024
+    relay_buffer_octets: int = 64 * 1024 * 1024
+    pending_opens: int = 1024
+    unauthenticated_links: int = 64
+    check: SignatureCheck = verify_signature
+
+
+class Phase(enum.Enum):
+    """How far the leave-taking has come."""
+
+    RUNNING = "running"
+    DRAINING = "draining"
+    CLOSING = "closing"
+    STOPPING = "stopping"
+
+
+class Agent(Actor[messages.Inbound]):
+    """The root. It ends when the agent has left; watch it, or its ``on_left``, to know."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        setup: AgentSetup,
+        meters: Meters,
+        budget: StreamBudget,
+        on_left: Callable[[], None],
+    ) -> None:
+        super().__init__(dispatcher)
+        self._setup = setup
+        self._meters = meters
+        self._budget = budget
+        self._on_left = on_left
+        self._generation = 0
+        self._built_at = 0.0
+        self._failures = 0
+        self._refs: messages.AgentRefs | None = None
+        self._loopback: pykka.ActorRef[Any] | None = None
+        self._services: pykka.ActorRef[Any] | None = None
+        self._by_name: dict[str, pykka.ActorRef[Any]] = {}
+        """The running endpoints, listeners and acceptors."""
+        self._endpoints: dict[str, Ref[Any]] = {}
+        self._phase = Phase.RUNNING
+        self._grace_over = False
+        self._connections_gone = False
+
+    def on_start(self) -> None:
+        """Start all actors."""
+        self._build()
+
+    def on_receive(self, message: messages.Inbound) -> Any:
+        """Handle one message."""
+        match message:
+            case messages.CoreEnded(name=name, generation=generation):
+                if generation == self._generation and self._refs is not None:
+                    self._core_ended(name)
+            case messages.RebuildDue():
+                if self._phase is Phase.RUNNING:
+                    self._build()
+            case messages.GetRefs():
+                return self._refs
+            case messages.Leave(drain_timeout_s=drain_timeout_s):
+                self._leave(drain_timeout_s)
+            case messages.GraceOver():
+                self._grace_over = True
+                self._drained()
+            case messages.ConnectionsGone():
+                self._connections_gone = True
+                self._drained()
+            case messages.DrainTimedOut():
+                self._drain_timed_out()
+            case messages.LinksClosed() | messages.ClosingTimedOut():
+                self._stop_services()
+            case supervisor_messages.ChildrenStopped():
+                if self._phase is Phase.STOPPING:
+                    self._tear_down()
+                    self.stop_now()
+            case _:
+                assert_never(message)
+        return None
+
+    def release(self) -> None:
+        """Say that it is over, however it ended."""
+        self._tear_down()
+        self._on_left()
+
+    # -- building --------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._generation += 1
+        self._built_at = self.now()
+        setup, dispatcher, meters = self._setup, self.dispatcher, self._meters
+        instance = Instance(dispatcher.random_octets(INSTANCE_OCTETS))
+        connections = ConnectionSettings(
+            own_id=setup.identity.id,
+            instance=instance,
+            static=key_pair(dispatcher.random_octets(32)),
+            budget=self._budget,
+            open_timeout_s=setup.open_timeout_s,
+            reroute_timeout_s=setup.reroute_timeout_s,
+            idle_probe_s=setup.idle_probe_s,
+            max_hops=setup.routing.max_hops,
+        )
+        route_table = RouteTable.start(
+            dispatcher,
+            identity=setup.identity,
+            fixed=OwnAgent(
+                certificate=setup.certificate_wire,
+                session_key=connections.static.public,
+                instance=instance,
+                relays=setup.relays,
+            ),
+            certificate=setup.certificate,
+            trust=setup.trust,
+            check=setup.check,
+            settings=setup.routing,
+        )
+        self._endpoints = {}
+
+        def start_exit(frame: Frame, party: Party, record: Record, link: Ref[Any]) -> Ref[Any]:
+            return ExitConnection.start(
+                dispatcher,
+                open_frame=frame,
+                party=party,
+                record=record,
+                link=link,
+                endpoints=MappingProxyType(self._endpoints),
+                table=connection_table,
+                settings=connections,
+                meters=meters,
+            )
+
+        connection_table = ConnectionTable.start(
+            dispatcher,
+            own_id=setup.identity.id,
+            instance=instance,
+            start_exit=start_exit,
+            max_pending_opens=setup.pending_opens,
+            meters=meters,
+        )
+        loopback = Loopback.start(dispatcher, connection_table=connection_table)
+        directory = PeerDirectory.start(
+            dispatcher,
+            own_id=setup.identity.id,
+            relays=setup.relays,
+            route_table=route_table,
+            connection_table=connection_table,
+            loopback=loopback,
+        )
+        route_table.tell(route_messages.Subscribe(connection_table))
+        self._loopback = loopback
+        self._refs = messages.AgentRefs(route_table, connection_table, directory)
+        for name, ref in (
+            ("route table", route_table),
+            ("connection table", connection_table),
+            ("loopback", loopback),
+            ("peer directory", directory),
+        ):
+            self.watch(ref, messages.CoreEnded(name, self._generation))
+        specs = [
+            *self._endpoint_specs(route_table),
+            *self._listener_specs(route_table, connection_table, connections),
+            *self._link_specs(instance),
+        ]
+        self._services = Supervisor.start(dispatcher, specs)
+
+    def _endpoint_specs(self, route_table: Ref[Any]) -> list[ChildSpec]:
+        def spec(setup: EndpointSetup) -> ChildSpec:
+            def start() -> pykka.ActorRef[Any]:
+                ref = Endpoint.start(
+                    self.dispatcher, key=setup.key, target=setup.target, route_table=route_table
+                )
+                self._endpoints[setup.key] = ref
+                return self._named(f"endpoint {setup.key}", ref)
+
+            return ChildSpec(name=f"endpoint {setup.key}", start=start)
+
+        return [spec(setup) for setup in self._setup.endpoints]
+
+    def _listener_specs(
+        self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
+    ) -> list[ChildSpec]:
+        def start_ingress(
+            socket: StreamSocket, key: str, candidates: tuple[Party, ...], listener: Ref[Any]
+        ) -> Ref[Any]:
+            return IngressConnection.start(
+                self.dispatcher,
+                socket=socket,
+                key=key,
+                candidates=candidates,
+                listener=listener,
+                table=connection_table,
+                settings=connections,
+                meters=self._meters,
+            )
+
+        def spec(setup: ListenerSetup) -> ChildSpec:
+            name = f"listener {setup.key} {setup.address}"
+
+            def start() -> pykka.ActorRef[Any]:
+                ref = Listener.start(
+                    self.dispatcher,
+                    key=setup.key,
+                    address=setup.address,
+                    max_connections=setup.max_connections,
+                    may_use=self._setup.certificate.allows_use(setup.key),
+                    route_table=route_table,
+                    start_ingress=start_ingress,
+                    meters=self._meters,
+                )
+                return self._named(name, ref)
+
+            return ChildSpec(name=name, start=start)
+
+        return [spec(setup) for setup in self._setup.listeners]
+
+    def _link_specs(self, instance: Instance) -> list[ChildSpec]:
+        setup, refs = self._setup, self._refs
+        if refs is None:
+            raise AssertionError("links need the core actors")
+        settings = LinkSettings(
+            identity=setup.identity,
+            certificate=setup.certificate_wire,
+            instance=instance,
+            static=key_pair(self.dispatcher.random_octets(32)),
+            trust=setup.trust,
+            timeout_s=setup.timeout_s,
+            relay_buffer_octets=setup.relay_buffer_octets,
+        )
+        link_refs = LinkRefs(refs.directory, refs.route_table, refs.connection_table)
+
+        def start_link(
+            socket: StreamSocket, dialer: Ref[Any] | None, acceptor: Ref[Any] | None
+        ) -> pykka.ActorRef[Any]:
+            return PeerLink.start(
+                self.dispatcher,
+                socket=socket,
+                is_dialer=dialer is not None,
+                settings=settings,
+                refs=link_refs,
+                meters=self._meters,
+                dialer=dialer,
+                acceptor=acceptor,
+            )
+
+        def acceptor_spec(address: TcpAddress) -> ChildSpec:
+            name = f"acceptor {address}"
+
+            def start() -> pykka.ActorRef[Any]:
+                ref = Acceptor.start(
+                    self.dispatcher,
+                    address=address,
+                    start_link=lambda socket, acceptor: start_link(socket, None, acceptor),
+                    max_unauthenticated=setup.unauthenticated_links,
+                    meters=self._meters,
+                )
+                return self._named(name, ref)
+
+            return ChildSpec(name=name, start=start)
+
+        def dialer_spec(address: TcpAddress) -> ChildSpec:
+            def start() -> pykka.ActorRef[Any]:
+                return Dialer.start(
+                    self.dispatcher,
+                    address=address,
+                    directory=refs.directory,
+                    start_link=lambda socket, dialer: start_link(socket, dialer, None),
+                )
+
+            return ChildSpec(name=f"dialer {address}", start=start)
+
+        return [*map(acceptor_spec, setup.accept), *map(dialer_spec, setup.peers)]
+
+    def _named(self, name: str, ref: pykka.ActorRef[Any]) -> pykka.ActorRef[Any]:
+        self._by_name[name] = ref
+        return ref
+
+    # -- a vital actor died ----------------------------------------------------------------------------------
+
+    def _core_ended(self, name: str) -> None:
+        if self._phase is not Phase.RUNNING:
+            return
+        self._failures = 0 if self.now() - self._built_at >= STABLE_S else self._failures
+        delay_s = redial_delay_s(self._failures, self.dispatcher.uniform())
+        self._failures += 1
+        log.error("the %s has died; starting everything anew in %.2f s", name, delay_s)
+        self._tear_down()
+        self.schedule(delay_s, messages.RebuildDue())
+
+    def _tear_down(self) -> None:
+        """Stop what this build started; connections and links follow, which nobody else stops."""
+        refs, self._refs = self._refs, None
+        if refs is None:
+            return
+        if self._services is not None:
+            self._services.stop(block=False)
+        self.tell(refs.connection_table, table_messages.CloseConnections())
+        self.tell(refs.directory, directory_messages.CloseAllLinks("the agent starts anew", None))
+        for ref in (refs.directory, refs.connection_table, refs.route_table, self._loopback):
+            if isinstance(ref, pykka.ActorRef):
+                ref.stop(block=False)
+        self._by_name.clear()
+
+    # -- leaving ---------------------------------------------------------------------------------------------
+
+    def _leave(self, drain_timeout_s: float) -> None:
+        if self._phase is not Phase.RUNNING:
+            return
+        self._phase = Phase.DRAINING
+        refs = self._refs
+        if refs is None:
+            self.stop_now()
+            return
+        log.info("leaving: connections have %g s to finish", drain_timeout_s)
+        self.tell(refs.route_table, route_messages.StartDraining())
+        for name, ref in self._by_name.items():
+            farewell = endpoint_messages.StopOffering() if name.startswith("endpoint ") else _STOP_LISTENING
+            self.tell(ref, farewell)
+        self.tell(refs.connection_table, table_messages.ReportEmpty(self.ref))
+        self.schedule(min(GRACE_S, drain_timeout_s), messages.GraceOver())
+        self.schedule(drain_timeout_s, messages.DrainTimedOut())
+
+    def _drained(self) -> None:
+        if self._phase is Phase.DRAINING and self._grace_over and self._connections_gone:
+            self._close_links()
+
+    def _drain_timed_out(self) -> None:
+        if self._phase is Phase.DRAINING and self._refs is not None:
+            if not self._connections_gone:
+                log.warning("connections are left after the drain timeout; resetting them")
+                self.tell(self._refs.connection_table, table_messages.CloseConnections())
+            self._close_links()
+
+    def _close_links(self) -> None:
+        if self._refs is None:
+            return
+        self._phase = Phase.CLOSING
+        self.tell(self._refs.route_table, route_messages.Withdraw())
+        self.schedule(CLOSING_TIMEOUT_S, messages.ClosingTimedOut())
+        closing = directory_messages.CloseAllLinks("the agent has left", self.ref)
+        self.tell(self._refs.directory, closing)
+
+    def _stop_services(self) -> None:
+        if self._phase is Phase.CLOSING and self._services is not None:
+            self._phase = Phase.STOPPING
+            self.tell(self._services, supervisor_messages.ShutDown(self.ref))
+
+
+_STOP_LISTENING: Final = listener_messages.StopListening()

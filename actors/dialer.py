@@ -1,0 +1,167 @@
+"""The dialer of one configured peer: dials it, and redials it for ever.
+
+It rests only while the peer is linked anyway, by the link it made or by one that the peer made.
+"""
+
+import enum
+import logging
+from collections.abc import Callable
+from typing import Any, Final, assert_never
+
+from actors.messages import dialer as messages
+from actors.messages import peer_directory as directory_messages
+from actors.peer_link import LINK_SOCKET_OPTIONS
+from actors.runtime.actor import Actor
+from actors.runtime.seam import (
+    Attempt,
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    StreamSocket,
+)
+from mesh.addresses import SocketAddress, TcpAddress
+from mesh.backoff import redial_delay_s
+from mesh.identity import short_id
+from mesh.logs import escaped
+
+log = logging.getLogger("mesh.links")
+
+DIAL_TIMEOUT_S: Final = 10.0
+"""For one address: what a handshake may take as well."""
+
+STABLE_S: Final = 10.0
+"""A link that lived this long starts the backoff anew."""
+
+StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
+"""Starts a link on a connected socket, on behalf of a dialer."""
+
+
+class State(enum.Enum):
+    """What the dialer is about."""
+
+    PAUSING = "waiting"
+    DIALING = "dialing"
+    LINKED = "linked"
+    RESTING = "resting"
+
+
+class Dialer(Actor[messages.Inbound]):
+    """Keeps a link to one configured address."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, address: TcpAddress, directory: Ref[Any], start_link: StartLink
+    ) -> None:
+        super().__init__(dispatcher)
+        self._address = address
+        self._directory = directory
+        self._start_link = start_link
+        self._state = State.PAUSING
+        self._failures = 0
+        self._attempt = 0
+        self._pending: Attempt | None = None
+        self._remaining: list[SocketAddress] = []
+        self._linked_at: float | None = None
+        self._reported = ""
+
+    def on_start(self) -> None:
+        """Dial at once."""
+        self._dial()
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.DialDue():
+                if self._state is State.PAUSING:
+                    self._dial()
+            case messages.DialTimedOut(attempt=attempt):
+                if self._is_current(attempt):
+                    self._cancel()
+                    self._connect_next(f"no answer within {DIAL_TIMEOUT_S:g} s")
+            case NamesResolved(token=token, addresses=addresses, reason=reason):
+                if self._is_current(token):
+                    self._remaining = list(addresses)
+                    self._connect_next(reason)
+            case Connected(token=token, socket=socket):
+                self._connected(token, socket)
+            case ConnectFailed(token=token, reason=reason):
+                if self._is_current(token):
+                    self._connect_next(reason)
+            case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
+                self._linked_at = self.now()
+                self._reported = ""
+                log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
+            case messages.PeerAlreadyLinked():
+                self._become(State.RESTING)
+                self._failures = 0
+            case messages.PeerLost():
+                if self._state is State.RESTING:
+                    self._pause()
+            case messages.DialedLinkEnded():
+                if self._state is State.LINKED:
+                    self._link_ended()
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Give up what is under way."""
+        self._cancel()
+
+    def _become(self, state: State) -> None:
+        self._state = state
+        shown = state.value if state in (State.PAUSING, State.DIALING) else None
+        self.tell(self._directory, directory_messages.DialerReported(str(self._address), shown))
+
+    def _is_current(self, attempt: int) -> bool:
+        return self._state is State.DIALING and attempt == self._attempt
+
+    def _dial(self) -> None:
+        self._become(State.DIALING)
+        self._attempt += 1
+        self._remaining = []
+        self._pending = self.dispatcher.resolve(
+            self.ref, self._address.host, self._address.port, self._attempt
+        )
+        self.schedule(DIAL_TIMEOUT_S, messages.DialTimedOut(self._attempt))
+
+    def _connect_next(self, why: str) -> None:
+        self._pending = None
+        if not self._remaining:
+            self._failed(why)
+            return
+        self._attempt += 1
+        address = self._remaining.pop(0)
+        self._pending = self.dispatcher.connect(self.ref, address, self._attempt, LINK_SOCKET_OPTIONS)
+        self.schedule(DIAL_TIMEOUT_S, messages.DialTimedOut(self._attempt))
+
+    def _connected(self, token: int, socket: StreamSocket) -> None:
+        if not self._is_current(token):
+            socket.close()
+            return
+        self._pending = None
+        self._become(State.LINKED)
+        self._linked_at = None
+        self._start_link(socket, self.ref)
+
+    def _link_ended(self) -> None:
+        stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S
+        self._failures = 0 if stable else self._failures
+        self._pause()
+
+    def _failed(self, why: str) -> None:
+        if why != self._reported:  # the same failure, for ever, is one line
+            self._reported = why
+            log.warning("cannot reach peer %s: %s; redialing", self._address, escaped(why))
+        self._pause()
+
+    def _pause(self) -> None:
+        self._become(State.PAUSING)
+        delay_s = redial_delay_s(self._failures, self.dispatcher.uniform())
+        self._failures += 1
+        self.schedule(delay_s, messages.DialDue())
+
+    def _cancel(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None

@@ -1,0 +1,276 @@
+"""The ingress end of a connection: a client on one side, the exit it chose on the other.
+
+It sends OPEN to the best candidate. A candidate that rejects is followed by the next at once; one that is silent
+is left to answer while the next is tried beside it. The first to accept wins, the others are reset.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
+
+from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.messages import connection as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import listener as listener_messages
+from actors.messages import peer_link as link_messages
+from actors.meters import Meters
+from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.frames import Frame, FrameType
+from mesh.identity import AgentId, short_id
+from mesh.logs import escaped
+from mesh.noise.primitives import key_pair
+from mesh.session import OpenRequest, Party, Session, SessionInitiator
+
+log = logging.getLogger("mesh.connections")
+
+HEDGE_AFTER_S: Final = 1.0
+"""Silence after which another candidate is tried beside the silent one: several round trips of most paths."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One OPEN to one candidate."""
+
+    party: Party
+    connection: int
+    initiator: SessionInitiator
+    link: Ref[Any] | None
+
+
+class IngressConnection(ConnectionEnd[messages.IngressInbound]):
+    """Serves one client of a listener."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        socket: StreamSocket,
+        key: str,
+        candidates: tuple[Party, ...],
+        listener: Ref[Any],
+        table: Ref[Any],
+        settings: ConnectionSettings,
+        meters: Meters,
+    ) -> None:
+        super().__init__(dispatcher, table=table, settings=settings, meters=meters)
+        self._client = socket
+        self._socket = socket
+        self._key = key
+        self._candidates = list(reversed(candidates))
+        """Untried candidates, the best one last."""
+        self._listener = listener
+        self._registering: Party | None = None
+        self._attempts: dict[int, _Attempt] = {}
+        self._last_refusal = "no candidate answered"
+        self._chosen: _Attempt | None = None
+        self._deadline_passed = False
+
+    def on_start(self) -> None:
+        """Ask for a number with the best candidate."""
+        self.own(self._client)
+        self.schedule(self._settings.open_timeout_s, messages.OpenTimedOut())
+        self._watch_read(False)  # unread until the connection is open, but a reset is noticed
+        self._try_next()
+
+    def on_receive(self, message: messages.IngressInbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.SegmentsArrived(frames=frames):
+                self._segments_arrived(frames)
+            case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
+                self._registered(exit_id, connection, link)
+            case messages.RepeatDue(connection=connection, repeats=repeats):
+                self._repeat(connection, repeats)
+            case messages.HedgeDue(attempt=connection):
+                if self._chosen is None and connection in self._attempts:
+                    self._try_next()
+            case messages.OpenTimedOut():
+                self._open_timed_out()
+            case messages.PathChanged(remote=remote, link=link):
+                self._path_of_attempt_changed(remote, link)
+            case messages.PeerRestarted(remote=remote):
+                self._exit_restarted(remote)
+            case (
+                messages.StreamTimerFired()
+                | messages.HangUpPollDue()
+                | messages.PathTimedOut()
+                | messages.DrainTimedOut()
+                | messages.CloseConnection()
+            ):
+                self._common(message)
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Free the numbers, and the client's place."""
+        for attempt in self._attempts.values():
+            self._forget(attempt.party.id, attempt.connection, is_exit=False)
+        super().release()
+
+    def _socket_gone(self) -> None:
+        self.tell(self._listener, listener_messages.ClientLeft())
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def _try_next(self) -> None:
+        if self._registering is not None or self._deadline_passed:
+            return
+        if self._candidates and self._socket is not None:
+            self._registering = self._candidates.pop()
+            self.tell(self._table, table_messages.RegisterIngress(self.ref, self._registering.id))
+        elif not self._attempts:
+            self._give_up()
+
+    def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
+        party, self._registering = self._registering, None
+        if party is None or party.id != exit_id or self._socket is None or self._chosen is not None:
+            self._forget(exit_id, connection, is_exit=False)
+            if not self._attempts:
+                self.stop_now()
+            return
+        initiator = SessionInitiator(
+            local=self._settings.party,
+            remote=party,
+            connection=connection,
+            static=self._settings.static,
+            ephemeral=key_pair(self.dispatcher.random_octets(32)),
+            max_hops=self._settings.max_hops,
+        )
+        attempt = _Attempt(party, connection, initiator, link)
+        self._attempts[connection] = attempt
+        self.schedule(repeat_delay_s(0), messages.RepeatDue(connection, 0))
+        if self._candidates:
+            self.schedule(HEDGE_AFTER_S, messages.HedgeDue(connection))
+        self._send_open(attempt)
+
+    def _send_open(self, attempt: _Attempt) -> None:
+        if attempt.link is None:
+            return
+        request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_OCTETS)
+        try:
+            frame = attempt.initiator.open_frame(request)
+        except AuthenticationError as error:
+            self._last_refusal = f"{short_id(attempt.party.id)} has an unusable session key: {error}"
+            self._drop_attempt(attempt)
+            self._try_next()
+            return
+        self.tell(attempt.link, link_messages.SendFrames((frame,)))
+
+    def _repeat(self, connection: int, repeats: int) -> None:
+        attempt = self._attempts.get(connection)
+        if attempt is None or attempt is self._chosen:
+            return
+        self._send_open(attempt)
+        self.schedule(repeat_delay_s(repeats + 1), messages.RepeatDue(connection, repeats + 1))
+
+    def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
+        attempt = self._attempts.get(frames[0].connection)
+        if attempt is None:
+            return
+        if attempt is not self._chosen:
+            for position, frame in enumerate(frames):
+                if frame.type in (FrameType.ACCEPT, FrameType.REJECT):
+                    self._answered(attempt, frame)
+                    frames = frames[position + 1 :]
+                    break
+        if attempt is self._chosen and frames:
+            self._receive(frames)
+
+    def _answered(self, attempt: _Attempt, frame: Frame) -> None:
+        try:
+            reply, session = attempt.initiator.read_reply(frame)
+        except RemoteProtocolError:
+            self._meters.frames_forged += 1
+            return
+        if session is None:
+            exit_id = short_id(attempt.party.id)
+            self._last_refusal = f"{reply.code} at {exit_id}: {escaped(reply.reason)}"
+            log.debug("%s: %s", self, self._last_refusal)
+            self._drop_attempt(attempt)
+            if self._chosen is None:
+                self._try_next()
+        elif self._chosen is not None or self._socket is None or self._deadline_passed:
+            self._decline(attempt, session, reply.credit)
+        else:
+            self._choose(attempt, session, reply.credit)
+
+    def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
+        self._chosen = attempt
+        self._start_stream(session, attempt.party.id, attempt.link, credit)
+        if self._stream is not None:
+            self._send(self._stream.confirm(self.now()).frames)  # tells the exit that it was chosen
+            self._settle()
+
+    def _decline(self, attempt: _Attempt, session: Session, credit: int) -> None:
+        """Reset what an exit opened too late, or for a client that has left."""
+        stream = Stream(session=session, send_credit=credit, budget=self._settings.budget)
+        effects = stream.reset(ResetCode.CANCELLED, self.now())
+        stream.release()
+        if attempt.link is not None:
+            self.tell(attempt.link, link_messages.SendFrames(tuple(effects.frames)))
+        self._drop_attempt(attempt)
+        if self._socket is None and not self._attempts and self._stream is None:
+            self.stop_now()
+
+    def _drop_attempt(self, attempt: _Attempt) -> None:
+        del self._attempts[attempt.connection]
+        self._forget(attempt.party.id, attempt.connection, is_exit=False)
+        if self._socket is None and not self._attempts and self._stream is None:
+            self.stop_now()
+
+    # -- not opening -----------------------------------------------------------------------------------------
+
+    def _open_timed_out(self) -> None:
+        """The time budget is over: whoever has not been chosen is forgotten."""
+        self._deadline_passed = True
+        for attempt in list(self._attempts.values()):
+            if attempt is not self._chosen:
+                self._drop_attempt(attempt)
+        if self._chosen is None:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._socket is not None:
+            log.info("client of %s reset: %s", self._key, self._last_refusal)
+            self._meters.connections_reset += 1
+            self._drop_socket(reset=True)
+        self.stop_now()
+
+    def _local_reset(self, frames: list[Frame]) -> None:
+        if self._stream is not None:
+            super()._local_reset(frames)
+            return
+        # The client left before the open completed: wait for the answers, to reset what they opened.
+        self._drop_socket(reset=False)
+        self._candidates.clear()
+        if not self._attempts and self._registering is None:
+            self.stop_now()
+
+    def _path_of_attempt_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
+        for attempt in list(self._attempts.values()):
+            if attempt.party.id == remote:
+                attempt.link = link
+                if attempt is self._chosen:
+                    self._path_changed(link)
+                else:
+                    self._send_open(attempt)
+
+    def _exit_restarted(self, remote: AgentId) -> None:
+        for attempt in list(self._attempts.values()):
+            if attempt.party.id != remote:
+                continue
+            if attempt is self._chosen:
+                self._lose("the exit's agent has restarted")
+                return
+            self._last_refusal = "the exit's agent has restarted"
+            self._drop_attempt(attempt)
+            if self._chosen is None and self._socket is not None:
+                self._try_next()
+
+    def __str__(self) -> str:
+        """Name the key and the exit, for logs and dumps."""
+        chosen = f"{short_id(self._chosen.party.id)}#{self._chosen.connection}" if self._chosen else "opening"
+        return f"IngressConnection({self._key}, {chosen})"

@@ -1,0 +1,139 @@
+"""A listener: a local port for a routing key.
+
+While nobody offers the key it is parked: clients are refused, and the port stays ours. ``max_connections`` is
+counted here, client by client; one too many is reset at once.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from actors.accepting import AcceptingActor
+from actors.messages import listener as messages
+from actors.messages import route_table as route_table_messages
+from actors.meters import Meters
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.addresses import TcpAddress
+from mesh.identity import short_id
+from mesh.logs import escaped
+from mesh.records import ListenerEntry
+from mesh.routes import RouteSnapshot
+from mesh.session import Party
+
+log = logging.getLogger("mesh.forward")
+
+StartIngress = Callable[[StreamSocket, str, tuple[Party, ...], Ref[Any]], Ref[Any]]
+"""Starts an ingress connection: client, routing key, candidates best first, listener."""
+
+
+class Listener(AcceptingActor[messages.Inbound]):
+    """Lets clients in for one key on one address."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        key: str,
+        address: TcpAddress,
+        max_connections: int,
+        may_use: bool,
+        route_table: Ref[Any],
+        start_ingress: StartIngress,
+        meters: Meters,
+    ) -> None:
+        super().__init__(dispatcher, address=address, what=f"listener {key}", log=log, meters=meters)
+        self._key = key
+        self._max_connections = max_connections
+        self._may_use = may_use
+        self._route_table = route_table
+        self._start_ingress = start_ingress
+        self._candidates: tuple[Party, ...] = ()
+        self._clients = 0
+        self._full_reported = False
+
+    def on_start(self) -> None:
+        """Take the port and ask to be told of routes."""
+        if not self._may_use:
+            log.error(
+                "listener %s refuses: this agent's certificate does not permit the use of it", self._key
+            )
+        self._bind()
+        self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case route_table_messages.RoutesChanged(snapshot=snapshot):
+                self._routes_changed(snapshot)
+            case messages.ClientLeft():
+                self._clients -= 1
+            case messages.BindDue():
+                self._bind()
+            case messages.AcceptAgain():
+                self._resume()
+            case messages.StopListening():
+                self._close_port()
+            case _:
+                assert_never(message)
+
+    def _bound(self, socket: ListeningSocket) -> None:
+        log.info("listener %s at %s", self._key, socket.local_name)
+        entry = ListenerEntry(key=self._key, address=socket.local_name)
+        self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
+        self._park_or_listen()
+
+    def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        candidates: list[Party] = []
+        for candidate in snapshot.candidates.get(self._key, ()) if self._may_use else ():
+            record = snapshot.records[candidate.agent_id]
+            candidates.append(
+                Party(id=candidate.agent_id, instance=record.instance, session_key=record.session_key)
+            )
+        before, self._candidates = self._candidates, tuple(candidates)
+        if bool(before) != bool(candidates):
+            self._report()
+            self._park_or_listen()
+
+    def _report(self) -> None:
+        if self._candidates:
+            log.info("listener %s open: offered by %s", self._key, short_id(self._candidates[0].id))
+        else:
+            log.info("listener %s refuses: nobody within reach offers the key", self._key)
+
+    def _park_or_listen(self) -> None:
+        if self._listening is None:
+            return
+        try:
+            if self._candidates:
+                self._listening.listen()
+                if not self._paused:
+                    self._listening.watch_read(True)
+            else:
+                self._listening.park()
+        except OSError as error:
+            self._lost_port(error)
+
+    def _accepted(self, socket: StreamSocket) -> None:
+        if not self._candidates:
+            socket.abort()
+            return
+        if self._max_connections and self._clients >= self._max_connections:
+            self._meters.clients_refused += 1
+            if not self._full_reported:
+                self._full_reported = True
+                log.warning(
+                    "listener %s is at max_connections (%d); resetting %s and others until there is room",
+                    self._key,
+                    self._max_connections,
+                    escaped(socket.peer_name),
+                )
+            socket.abort()
+            return
+        self._full_reported = False
+        self._meters.clients_accepted += 1
+        self._clients += 1
+        self._start_ingress(socket, self._key, self._candidates, self.ref)
+
+    def __str__(self) -> str:
+        """Name key and address, for logs and dumps."""
+        return f"Listener({self._key}, {self._address}, {self._clients} clients)"

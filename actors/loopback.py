@@ -1,0 +1,20 @@
+"""The loopback: takes a link's place for frames whose ingress and exit are this same agent."""
+
+from typing import Any
+
+from actors.messages import connection_table as connection_table_messages
+from actors.messages import peer_link as messages
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, Ref
+
+
+class Loopback(Actor[messages.SendFrames]):
+    """Hands every frame back to this agent's connection table, as if it had crossed links."""
+
+    def __init__(self, dispatcher: Dispatcher, *, connection_table: Ref[Any]) -> None:
+        super().__init__(dispatcher)
+        self._connection_table = connection_table
+
+    def on_receive(self, message: messages.SendFrames) -> None:
+        """Hand the frames back."""
+        self.tell(self._connection_table, connection_table_messages.FramesArrived(message.frames))

@@ -1,0 +1,16 @@
+"""What an acceptor receives."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from actors.messages.listener import AcceptAgain, BindDue, StopListening
+
+
+class HandshakeEnded(msgspec.Struct, frozen=True):
+    """Fact: an accepted connection has become a link, or is gone."""
+
+    link_urn: str
+
+
+Inbound: TypeAlias = HandshakeEnded | BindDue | AcceptAgain | StopListening

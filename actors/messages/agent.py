@@ -1,0 +1,71 @@
+"""What the agent's root actor receives."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.runtime.seam import Ref
+from actors.runtime.supervisor_messages import ChildrenStopped
+
+
+class CoreEnded(msgspec.Struct, frozen=True):
+    """Fact: an actor that all others need has ended; stale where ``generation`` is not the current one."""
+
+    name: str
+    generation: int
+
+
+class RebuildDue(msgspec.Struct, frozen=True):
+    """Timer: start all actors anew."""
+
+
+class GetRefs(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is :class:`AgentRefs`, or ``None`` between two builds."""
+
+
+class AgentRefs(msgspec.Struct, frozen=True):
+    """The actors that others ask."""
+
+    route_table: Ref[Any]
+    connection_table: Ref[Any]
+    directory: Ref[Any]
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """Command: say "not through me", let connections finish for so long, withdraw, stop."""
+
+    drain_timeout_s: float
+
+
+class GraceOver(msgspec.Struct, frozen=True):
+    """Timer: the mesh has had the time to route around this agent."""
+
+
+class ConnectionsGone(msgspec.Struct, frozen=True):
+    """Fact: no connection ends here any more."""
+
+
+class DrainTimedOut(msgspec.Struct, frozen=True):
+    """Timer: connections have had their time to finish."""
+
+
+class LinksClosed(msgspec.Struct, frozen=True):
+    """Fact: every link has been closed in order."""
+
+
+class ClosingTimedOut(msgspec.Struct, frozen=True):
+    """Timer: links have had their time to close."""
+
+
+Inbound: TypeAlias = (
+    CoreEnded
+    | RebuildDue
+    | GetRefs
+    | Leave
+    | GraceOver
+    | ConnectionsGone
+    | DrainTimedOut
+    | LinksClosed
+    | ClosingTimedOut
+    | ChildrenStopped
+)

@@ -1,0 +1,82 @@
+"""What the connection table receives."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.messages.peer_link import ForwardingChanged
+from actors.messages.route_table import RoutesChanged
+from actors.runtime.seam import Ref
+from mesh.frames import Frame
+from mesh.identity import AgentId
+
+
+class FramesArrived(msgspec.Struct, frozen=True, gc=False):
+    """Fact: frames of connections that end at this agent, in link order."""
+
+    frames: tuple[Frame, ...]
+
+
+class RegisterIngress(msgspec.Struct, frozen=True):
+    """Command: number a connection towards ``exit_id``; the answer is ``connection.IngressRegistered``."""
+
+    connection: Ref[Any]
+    exit_id: AgentId
+
+
+class ConnectionEnded(msgspec.Struct, frozen=True):
+    """Fact: a connection's end at this agent is gone."""
+
+    remote: AgentId
+    connection: int
+    is_exit: bool
+
+
+class OpenAuthenticated(msgspec.Struct, frozen=True):
+    """Fact: the OPEN of this number came from its ingress; the number is used up."""
+
+    remote: AgentId
+    connection: int
+
+
+class PendingOpenSettled(msgspec.Struct, frozen=True):
+    """Fact: an exit connection has been answered; it no longer counts as pending."""
+
+    remote: AgentId
+    connection: int
+
+
+class GetConnectionCounts(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is :class:`ConnectionCounts`."""
+
+
+class ConnectionCounts(msgspec.Struct, frozen=True):
+    """How many connections end here."""
+
+    ingress: int
+    exit: int
+    pending_opens: int
+
+
+class ReportEmpty(msgspec.Struct, frozen=True):
+    """Command: tell ``reply_to`` (``agent.ConnectionsGone``) once no connection ends here any more."""
+
+    reply_to: Ref[Any]
+
+
+class CloseConnections(msgspec.Struct, frozen=True):
+    """Command: reset every connection that ends here."""
+
+
+Inbound: TypeAlias = (
+    FramesArrived
+    | RegisterIngress
+    | ConnectionEnded
+    | OpenAuthenticated
+    | PendingOpenSettled
+    | GetConnectionCounts
+    | ReportEmpty
+    | CloseConnections
+    | ForwardingChanged
+    | RoutesChanged
+)

@@ -1,0 +1,54 @@
+"""What the dialer of a configured peer receives."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
+from mesh.identity import AgentId
+
+
+class DialDue(msgspec.Struct, frozen=True):
+    """Timer: dial now."""
+
+
+class DialTimedOut(msgspec.Struct, frozen=True):
+    """Timer: the attempt numbered ``attempt`` has taken too long."""
+
+    attempt: int
+
+
+class DialedLinkEnded(msgspec.Struct, frozen=True):
+    """Fact: the link that this dialer made is gone, established or not."""
+
+
+class LinkAdmitted(msgspec.Struct, frozen=True):
+    """Fact: the dialed link is the one to its peer now."""
+
+    peer_id: AgentId
+    peer_name: str
+
+
+class PeerAlreadyLinked(msgspec.Struct, frozen=True):
+    """Fact: the dialed peer is linked already; there is nothing to dial until :class:`PeerLost`."""
+
+    peer_id: AgentId
+
+
+class PeerLost(msgspec.Struct, frozen=True):
+    """Fact: the link that made dialing needless is gone."""
+
+    peer_id: AgentId
+
+
+Inbound: TypeAlias = (
+    DialDue
+    | DialTimedOut
+    | DialedLinkEnded
+    | LinkAdmitted
+    | PeerAlreadyLinked
+    | PeerLost
+    | Connected
+    | ConnectFailed
+    | NamesResolved
+)

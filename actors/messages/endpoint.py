@@ -1,0 +1,24 @@
+"""What an endpoint receives."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.runtime.seam import Ref
+
+
+class AdmitConnection(msgspec.Struct, frozen=True):
+    """Command: let a connection in; the answer is ``connection.TargetGranted`` or ``TargetDenied``."""
+
+    connection: Ref[Any]
+
+
+class ConnectionLeft(msgspec.Struct, frozen=True):
+    """Fact: a connection that was let in is gone."""
+
+
+class StopOffering(msgspec.Struct, frozen=True):
+    """Command: let nobody in any more and withdraw the key."""
+
+
+Inbound: TypeAlias = AdmitConnection | ConnectionLeft | StopOffering

@@ -1,0 +1,99 @@
+"""What the peer directory receives."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.messages.route_table import RoutesChanged
+from actors.runtime.seam import Ref
+from mesh.identity import AgentId, Instance
+
+
+class LinkEstablished(msgspec.Struct, frozen=True):
+    """Fact: a link finished its handshake and waits for :class:`~actors.messages.peer_link.AdmitLink`."""
+
+    link: Ref[Any]
+    peer_id: AgentId
+    peer_instance: Instance
+    peer_name: str
+    address: str
+    """The peer's socket address, for people."""
+    is_dialer: bool
+    """Whether this agent dialed."""
+    rtt_s: float
+    dialer: Ref[Any] | None
+    """Who dialed, where this agent did: it hears when its link was one too many."""
+
+
+class LinkEnded(msgspec.Struct, frozen=True):
+    """Fact: an established link is gone."""
+
+    link_urn: str
+    peer_id: AgentId
+
+
+class LinkMeasured(msgspec.Struct, frozen=True):
+    """Fact: a ping came back."""
+
+    link_urn: str
+    peer_id: AgentId
+    rtt_s: float
+
+
+class PeerAnswered(msgspec.Struct, frozen=True):
+    """Fact: the peer of a challenged link is alive."""
+
+    link_urn: str
+    peer_id: AgentId
+
+
+class ChallengeExpired(msgspec.Struct, frozen=True):
+    """Timer: a challenged link has been silent for long enough."""
+
+    peer_id: AgentId
+    newcomer_urn: str
+
+
+class GetPeers(msgspec.Struct, frozen=True):
+    """Question from outside: the peers connected now; the answer is ``tuple[PeerStatus, ...]``."""
+
+
+class CloseAllLinks(msgspec.Struct, frozen=True):
+    """Command: this agent is leaving; close every link in order."""
+
+    reason: str
+    reply_to: Ref[Any] | None
+    """Hears ``agent.LinksClosed`` when none is left."""
+
+
+class DialerReported(msgspec.Struct, frozen=True):
+    """Fact: what the dialer of a configured address is about; ``None`` where its peer is linked."""
+
+    address: str
+    state: str | None
+
+
+class PeerStatus(msgspec.Struct, frozen=True):
+    """One peer, connected or being dialed, as the dashboard shows it."""
+
+    peer_id: AgentId | None
+    """``None`` while nobody knows who answers at ``address``."""
+    name: str
+    state: str
+    """``connected``, or what the dialer is about."""
+    address: str
+    is_dialer: bool
+    rtt_s: float | None
+
+
+Inbound: TypeAlias = (
+    LinkEstablished
+    | LinkEnded
+    | LinkMeasured
+    | PeerAnswered
+    | ChallengeExpired
+    | GetPeers
+    | CloseAllLinks
+    | DialerReported
+    | RoutesChanged
+)

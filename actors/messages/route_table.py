@@ -1,0 +1,111 @@
+"""What the route table receives, and what it tells its subscribers."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.runtime.seam import Ref
+from mesh.identity import AgentId
+from mesh.link_bodies import Digest, WireRecord
+from mesh.records import EndpointEntry, ListenerEntry
+from mesh.routes import RouteSnapshot
+
+
+class LinkUp(msgspec.Struct, frozen=True):
+    """Fact: ``link`` is the link to this peer from now on."""
+
+    peer_id: AgentId
+    link: Ref[Any]
+    """Takes the messages of :mod:`actors.messages.peer_link`."""
+    rtt_s: float
+
+
+class LinkDown(msgspec.Struct, frozen=True):
+    """Fact: this link is gone; it says nothing where another has taken its place."""
+
+    peer_id: AgentId
+    link_urn: str
+
+
+class LinkMeasured(msgspec.Struct, frozen=True):
+    """Fact: a ping to this peer came back."""
+
+    peer_id: AgentId
+    rtt_s: float
+
+
+class RecordsArrived(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer passed on records; nothing of them has been judged."""
+
+    peer_id: AgentId
+    records: tuple[WireRecord, ...]
+
+
+class DigestArrived(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer says what records it holds."""
+
+    peer_id: AgentId
+    digest: Digest
+
+
+class EndpointsChanged(msgspec.Struct, frozen=True):
+    """Fact: these are this agent's endpoints from now on."""
+
+    endpoints: tuple[EndpointEntry, ...]
+
+
+class ListenersChanged(msgspec.Struct, frozen=True):
+    """Fact: these are this agent's listeners from now on."""
+
+    listeners: tuple[ListenerEntry, ...]
+
+
+class StartDraining(msgspec.Struct, frozen=True):
+    """Command: tell the mesh to send nothing through this agent any more."""
+
+
+class Withdraw(msgspec.Struct, frozen=True):
+    """Command: tell the mesh that this agent has left; the last thing it says."""
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """Command: tell ``subscriber`` of routes, the present ones at once, with :class:`RoutesChanged`."""
+
+    subscriber: Ref[Any]
+
+
+class GetSnapshot(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is a :class:`~mesh.routes.RouteSnapshot`."""
+
+
+class GetCounts(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is a :class:`~mesh.route_table.RouteCounts`."""
+
+
+class RouteTimerFired(msgspec.Struct, frozen=True):
+    """Timer: something may be due; stale where ``generation`` is not the current one."""
+
+    generation: int
+
+
+class RoutesChanged(msgspec.Struct, frozen=True, gc=False):
+    """Fact, told to subscribers: these are the routes from now on."""
+
+    snapshot: RouteSnapshot
+
+
+Inbound: TypeAlias = (
+    LinkUp
+    | LinkDown
+    | LinkMeasured
+    | RecordsArrived
+    | DigestArrived
+    | EndpointsChanged
+    | ListenersChanged
+    | StartDraining
+    | Withdraw
+    | Subscribe
+    | GetSnapshot
+    | GetCounts
+    | RouteTimerFired
+)

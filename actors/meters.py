@@ -1,0 +1,45 @@
+"""What an agent counts, for the dashboard and the metrics.
+
+Plain integers that actors of one dispatcher raise and the HTTP side reads; no decision is taken from them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Meters:
+    """Counters since the start of this instance."""
+
+    links_refused: int = 0
+    """Peer connections that ended before they became a link: garbage, time-outs, certificates refused."""
+    links_broken: int = 0
+    """Links that ended because the peer broke the protocol."""
+    links_lost: int = 0
+    """Established links that ended for any reason."""
+    frames_forwarded: int = 0
+    octets_forwarded: int = 0
+    """Bodies passed on for others."""
+    frames_expired: int = 0
+    """Frames dropped because their hop limit was used up."""
+    frames_unroutable: int = 0
+    """Frames dropped because no link leads to their destination."""
+    frames_unknown: int = 0
+    """Frames for connections that do not exist here."""
+    frames_forged: int = 0
+    """Bodies of connections that did not authenticate."""
+    queue_drops: int = 0
+    """Frames dropped because a link's queue was full."""
+    clients_accepted: int = 0
+    clients_refused: int = 0
+    """Clients reset because their listener was at ``max_connections``."""
+    accepts_paused: int = 0
+    """Times that accepting paused for lack of descriptors."""
+    opens_answered: int = 0
+    opens_rejected: int = 0
+    opens_ignored: int = 0
+    """OPENs dropped unanswered: replays, unknown agents, too many pending."""
+    connections_reset: int = 0
+    octets_sent: int = 0
+    """Plaintext octets taken from local sockets."""
+    octets_received: int = 0
+    """Plaintext octets handed to local sockets."""

@@ -1,0 +1,448 @@
+"""A link to one peer: handshake, frames in and out, pings.
+
+Each link is an actor that owns one socket. Until the peer has proven its identity the link holds at most what
+the handshake needs and lives at most ``handshake_timeout_s``; until the directory admits it, it does not read.
+Frames for this agent go to the connection table, frames for others straight to the link that leads there.
+"""
+
+import enum
+import logging
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from actors.gather import drop_sent
+from actors.messages import acceptor as acceptor_messages
+from actors.messages import connection_table as connection_table_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as messages
+from actors.messages import route_table as route_table_messages
+from actors.meters import Meters
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, SocketOptions, StreamSocket
+from mesh import link_bodies
+from mesh.errors import RemoteProtocolError, TrustError
+from mesh.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.identity import AgentId, Identity, Instance, short_id
+from mesh.link_handshake import EstablishedLink, LinkHandshake
+from mesh.logs import escaped
+from mesh.noise.primitives import KeyPair, key_pair
+from mesh.send_queue import SendQueue
+from mesh.trust import TrustStore
+
+log = logging.getLogger("mesh.links")
+
+LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_octets=128 * 1024)
+"""Queues form in the send queue, where they are seen and marked, not in the kernel."""
+
+HANDSHAKE_READ_OCTETS: Final = 16 * 1024
+"""What an unauthenticated peer may make this agent look at in one read."""
+
+WRITE_BATCH_OCTETS: Final = 256 * 1024
+"""Octets taken from the send queue for one gathered write."""
+
+LEAVE_TIMEOUT_S: Final = 1.0
+"""How long a link that is closed in order may take to send what is queued."""
+
+PINGS_PER_TIMEOUT: Final = 3
+"""Pings within the time after which a silent peer is dead: one lost or late answer is no death."""
+
+CONNECTION_TYPES_FROM: Final = 0x10
+"""Frame types below this are the link's own."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    """What every link of an agent shares."""
+
+    identity: Identity
+    certificate: bytes
+    """This agent's certificate, wire octets."""
+    instance: Instance
+    static: KeyPair
+    """The Noise static key of this instance's links."""
+    trust: TrustStore
+    timeout_s: float = 3.0
+    """Silence after which a peer is dead."""
+    handshake_timeout_s: float = 10.0
+    relay_buffer_octets: int = 64 * 1024 * 1024
+    mark_octets: int = 256 * 1024
+    """Queue depth above which data frames are marked."""
+
+
+class LinkRefs(msgspec.Struct, frozen=True):
+    """Whom a link talks to."""
+
+    directory: Ref[Any]
+    route_table: Ref[Any]
+    connection_table: Ref[Any]
+
+
+class State(enum.Enum):
+    """Where a link stands."""
+
+    HANDSHAKE = "handshake"
+    WAITING = "waiting for admission"
+    UP = "up"
+    LEAVING = "sending what is queued"
+    CLOSED = "closed"
+
+
+class PeerLink(Actor[messages.Inbound]):
+    """One link; the actor ends with it."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        socket: StreamSocket,
+        is_dialer: bool,
+        settings: LinkSettings,
+        refs: LinkRefs,
+        meters: Meters,
+        dialer: Ref[Any] | None = None,
+        acceptor: Ref[Any] | None = None,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._socket = socket
+        self._is_dialer = is_dialer
+        self._settings = settings
+        self._refs = refs
+        self._meters = meters
+        self._dialer = dialer
+        self._acceptor = acceptor
+        self._state = State.HANDSHAKE
+        self._handshake = LinkHandshake(
+            initiator=is_dialer,
+            identity=settings.identity,
+            certificate=settings.certificate,
+            instance=settings.instance,
+            static=settings.static,
+            ephemeral=key_pair(dispatcher.random_octets(32)),
+            trust=settings.trust,
+        )
+        self._peer: EstablishedLink | None = None
+        self._peer_name = ""
+        self._writer: FrameWriter | None = None
+        self._reader: FrameReader | None = None
+        self._queue = SendQueue(
+            limit_octets=settings.relay_buffer_octets,
+            mark_octets=settings.mark_octets,
+        )
+        self._unsent: deque[bytes | memoryview] = deque()
+        self._writing = False
+        self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
+        self._own_id = settings.identity.id
+        self._heard_at = 0.0
+        self._asked_at = 0.0
+        self._farewell: bytes | None = None
+        self._ping_token = 0
+        self._ping_sent_at = 0.0
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Begin the handshake."""
+        self.own(self._socket)
+        self._heard_at = self._asked_at = self.now()
+        self.schedule(self._settings.handshake_timeout_s, messages.HandshakeTimedOut())
+        self._socket.watch_read(True)
+        opening = self._handshake.start()
+        if opening:
+            self._unsent.append(opening)
+            self._flush()
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.SendFrames(frames=frames):
+                for frame in frames:
+                    self._queue.push(frame)
+                self._write_soon()
+            case messages.SendControl(frame_type=frame_type, body=body):
+                self._send_own(frame_type, body)
+            case messages.ForwardingChanged(links=links):
+                self._links = links
+            case messages.AdmitLink():
+                self._admit()
+            case messages.PingDue():
+                self._ping()
+            case messages.ChallengePeer(nonce=nonce):
+                self._send_own(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
+            case messages.CloseLink(reason=reason):
+                self._close(reason)
+            case messages.LeaveTimedOut():
+                self._end()
+            case messages.HandshakeTimedOut():
+                if self._state is State.HANDSHAKE:
+                    self._refuse(f"no handshake within {self._settings.handshake_timeout_s:g} s")
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Tell everybody who counts on this link that it is gone."""
+        self._meters.queue_drops += self._queue.dropped
+        if self._acceptor is not None:
+            self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
+        if self._peer is not None:
+            self._meters.links_lost += 1
+            self.tell(self._refs.directory, directory_messages.LinkEnded(self.actor_urn, self._peer.peer_id))
+        if self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.DialedLinkEnded())
+
+    def _refuse(self, why: str) -> None:
+        self._meters.links_refused += 1
+        side = "dialed" if self._is_dialer else "accepted"
+        log.warning("link refused: %s (%s %s)", escaped(why), side, self._socket.peer_name)
+        self._end()
+
+    def _break(self, why: str) -> None:
+        self._meters.links_broken += 1
+        log.warning(
+            "link broken: %s (peer %s at %s)", escaped(why), escaped(self._peer_name), self._socket.peer_name
+        )
+        self._end()
+
+    def _lose(self, why: str) -> None:
+        log.info("link lost: %s (peer %s at %s)", why, escaped(self._peer_name), self._socket.peer_name)
+        self._end()
+
+    def _end(self) -> None:
+        self._state = State.CLOSED
+        self._socket.close()
+        self.stop_now()
+
+    def _close(self, reason: str) -> None:
+        """Close in order: what is queued goes out first, then the reason."""
+        match self._state:
+            case State.HANDSHAKE:
+                self._meters.links_refused += 1
+                self._end()
+            case State.WAITING | State.UP:
+                self._state = State.LEAVING
+                self._farewell = link_bodies.encode_close(reason)
+                self.schedule(LEAVE_TIMEOUT_S, messages.LeaveTimedOut())
+                self._write_soon()
+            case State.LEAVING | State.CLOSED:
+                pass
+
+    # -- the handshake ---------------------------------------------------------------------------------------
+
+    def _shake(self, data: bytes) -> None:
+        try:
+            progress = self._handshake.receive(data, self.dispatcher.unix_time())
+        except TrustError as error:
+            self._refuse(f"peer not trusted: {error}")
+            return
+        except RemoteProtocolError as error:
+            self._refuse(str(error))
+            return
+        if progress.to_send:
+            self._unsent.append(progress.to_send)
+            self._flush()
+        if self._state is not State.HANDSHAKE:
+            return
+        if progress.established is None:
+            self._asked_at = self.now()
+        else:
+            self._establish(progress.established)
+
+    def _establish(self, peer: EstablishedLink) -> None:
+        self._state = State.WAITING
+        self._peer = peer
+        self._peer_name = peer.peer.name
+        self._writer = FrameWriter(peer.send_key)
+        self._reader = FrameReader(peer.receive_key)
+        self._heard_at = self.now()
+        self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
+        if self._acceptor is not None:
+            self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
+            self._acceptor = None
+        self.tell(
+            self._refs.directory,
+            directory_messages.LinkEstablished(
+                link=self.ref,
+                peer_id=peer.peer_id,
+                peer_instance=peer.peer_instance,
+                peer_name=peer.peer.name,
+                address=self._socket.peer_name,
+                is_dialer=self._is_dialer,
+                rtt_s=self.now() - self._asked_at,
+                dialer=self._dialer,
+            ),
+        )
+
+    def _admit(self) -> None:
+        if self._state is not State.WAITING or self._peer is None:
+            return
+        self._state = State.UP
+        self._heard_at = self.now()
+        self._ping()
+        self._socket.watch_read(True)
+        if self._peer.surplus:
+            self._receive(memoryview(self._peer.surplus))
+
+    # -- liveness --------------------------------------------------------------------------------------------
+
+    def _ping(self) -> None:
+        if self._state is not State.UP:
+            return
+        now = self.now()
+        if now - self._heard_at >= self._settings.timeout_s:
+            self._lose(f"silent for {now - self._heard_at:.1f} s")
+            return
+        self._ping_token += 1
+        self._ping_sent_at = now
+        self._send_own(FrameType.PING, link_bodies.encode_ping(self._ping_token))
+        self.schedule(self._settings.timeout_s / PINGS_PER_TIMEOUT, messages.PingDue())
+
+    def _measure(self, token: int) -> None:
+        if token == self._ping_token and self._peer is not None:
+            self.tell(
+                self._refs.directory,
+                directory_messages.LinkMeasured(
+                    self.actor_urn, self._peer.peer_id, self.now() - self._ping_sent_at
+                ),
+            )
+
+    # -- receiving -------------------------------------------------------------------------------------------
+
+    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Take what has arrived."""
+        shaking = self._state is State.HANDSHAKE
+        buffer = self.dispatcher.read_buffer
+        try:
+            count = self._socket.recv_into(buffer[:HANDSHAKE_READ_OCTETS] if shaking else buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._disconnected(error.strerror or str(error))
+            return
+        if count == 0:
+            self._disconnected("the peer closed the connection")
+        elif shaking:
+            self._shake(bytes(buffer[:count]))
+        else:
+            self._receive(buffer[:count])
+
+    def _disconnected(self, why: str) -> None:
+        if self._state is State.HANDSHAKE:
+            self._refuse(f"{why} during the handshake")
+        elif self._state is State.WAITING:
+            self._refuse(f"{why} right after the handshake; it may not trust this agent's certificate")
+        else:
+            self._lose(why)
+
+    def _receive(self, data: memoryview) -> None:
+        assert self._reader is not None  # noqa: S101 -- set before reading begins
+        self._heard_at = self.now()
+        try:
+            frames = self._reader.feed(data)
+            self._dispatch(frames)
+        except RemoteProtocolError as error:
+            self._break(str(error))
+
+    def _dispatch(self, frames: list[Frame]) -> None:
+        """Hand each receiver one message with all its frames of this read, in order."""
+        local: list[Frame] = []
+        transit: dict[AgentId, list[Frame]] = {}
+        for frame in frames:
+            if frame.type < CONNECTION_TYPES_FROM:
+                self._handle_own(frame)
+            elif frame.destination == self._own_id:
+                local.append(frame)
+            elif frame.destination in transit:
+                transit[frame.destination].append(frame)
+            else:
+                transit[frame.destination] = [frame]
+        if local:
+            self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
+        for destination, passing in transit.items():
+            self._pass_on(destination, passing)
+
+    def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
+        link = self._links.get(destination)
+        if link is None:
+            self._meters.frames_unroutable += len(frames)
+            return
+        passed = tuple(frame.after_a_hop() for frame in frames if frame.hop_limit > 1)
+        self._meters.frames_expired += len(frames) - len(passed)
+        self._meters.frames_forwarded += len(passed)
+        self._meters.octets_forwarded += sum(len(frame.body) for frame in passed)
+        self.tell(link, messages.SendFrames(passed))
+
+    def _handle_own(self, frame: Frame) -> None:
+        if self._peer is None or self._state is State.CLOSED:
+            return
+        peer_id = self._peer.peer_id
+        match frame.type:
+            case FrameType.PING:
+                self._send_own(FrameType.PONG, link_bodies.encode_pong(link_bodies.decode_ping(frame.body)))
+            case FrameType.PONG:
+                self._measure(link_bodies.decode_pong(frame.body))
+            case FrameType.RECORDS:
+                records = link_bodies.decode_records(frame.body)
+                self.tell(self._refs.route_table, route_table_messages.RecordsArrived(peer_id, records))
+            case FrameType.DIGEST:
+                digest = link_bodies.decode_digest(frame.body)
+                self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
+            case FrameType.CHALLENGE:
+                nonce = link_bodies.decode_challenge(frame.body)
+                self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))
+            case FrameType.CHALLENGE_ANSWER:
+                self.tell(self._refs.directory, directory_messages.PeerAnswered(self.actor_urn, peer_id))
+            case FrameType.CLOSE:
+                self._lose(f"the peer closed it: {escaped(link_bodies.decode_close(frame.body))}")
+
+    # -- sending ---------------------------------------------------------------------------------------------
+
+    def _send_own(self, frame_type: FrameType, body: bytes) -> None:
+        self._queue.push(link_frame(frame_type, body))
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if not self._writing:
+            self._flush()
+
+    def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Go on sending."""
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send until the socket is full or nothing is left; header seals follow the order of the wire."""
+        unsent = self._unsent
+        while True:
+            if not unsent and self._writer is not None:
+                for frame in self._queue.pop_batch(WRITE_BATCH_OCTETS):
+                    unsent.extend(self._writer.seal(frame))
+            if not unsent and self._farewell is not None:
+                self._queue.push(link_frame(FrameType.CLOSE, self._farewell))
+                self._farewell = None
+                continue
+            if not unsent:
+                self._watch_write(False)
+                if self._state is State.LEAVING:
+                    self._end()
+                return
+            try:
+                sent = self._socket.send(unsent)
+            except BlockingIOError:
+                self._watch_write(True)
+                return
+            except OSError as error:
+                self._disconnected(error.strerror or str(error))
+                return
+            drop_sent(unsent, sent)
+
+    def _watch_write(self, enabled: bool) -> None:
+        if enabled != self._writing:
+            self._writing = enabled
+            self._socket.watch_write(enabled)
+
+    def __str__(self) -> str:
+        """Name the peer, for logs and dumps."""
+        peer = f"{self._peer_name} {short_id(self._peer.peer_id)}" if self._peer else "unauthenticated"
+        return f"PeerLink({peer}, {self._state.value})"

@@ -1,0 +1,141 @@
+"""The route table: what this agent tells the mesh of itself, and the routes that follow from all records.
+
+It tells links what to send and subscribers what the routes are. Nobody asks it anything on the data path.
+"""
+
+import logging
+import math
+from typing import Any, assert_never
+
+from actors.messages import peer_link as link_messages
+from actors.messages import route_table as messages
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, Ref, Timer
+from mesh.identity import AgentId, Identity, SignatureCheck, verify_signature
+from mesh.origination import OwnAgent
+from mesh.route_table import Effects, RouteTableState, RoutingSettings
+from mesh.trust import Certificate, TrustStore
+
+log = logging.getLogger("mesh.routes")
+
+
+class RouteTable(Actor[messages.Inbound]):
+    """Owns the graph of the mesh.
+
+    Args:
+        dispatcher: where it runs.
+        identity: this agent's key.
+        fixed: what every record of this run says.
+        certificate: what ``fixed.certificate`` holds, admitted.
+        trust: who may take part.
+        check: verifies a signature; a simulation may pass one that remembers.
+        settings: of the configuration.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        identity: Identity,
+        fixed: OwnAgent,
+        certificate: Certificate,
+        trust: TrustStore,
+        check: SignatureCheck = verify_signature,
+        settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(dispatcher)
+        # A restarted route table speaks with a later epoch, so the mesh believes it at once.
+        self._state = RouteTableState(
+            identity,
+            fixed,
+            certificate,
+            trust,
+            unix_now=dispatcher.unix_time(),
+            check=check,
+            settings=settings,
+        )
+        self._links: dict[AgentId, Ref[Any]] = {}
+        self._subscribers: dict[str, Ref[Any]] = {}
+        self._timer: Timer | None = None
+        self._timer_at = math.inf
+        self._generation = 0
+
+    def on_start(self) -> None:
+        """Say that this agent is here, as soon as somebody listens."""
+        self._apply(self._state.tick(self.now(), self.dispatcher.unix_time()))
+
+    def on_receive(self, message: messages.Inbound) -> Any:
+        """Handle one message."""
+        state = self._state
+        times = self.now(), self.dispatcher.unix_time()
+        match message:
+            case messages.RecordsArrived(peer_id=peer_id, records=records):
+                self._apply(state.records_arrived(peer_id, records, *times))
+            case messages.DigestArrived(peer_id=peer_id, digest=digest):
+                self._apply(state.digest_arrived(peer_id, digest, *times))
+            case messages.LinkUp(peer_id=peer_id, link=link, rtt_s=rtt_s):
+                self._links[peer_id] = link
+                self._apply(state.link_up(peer_id, rtt_s, *times))
+            case messages.LinkDown(peer_id=peer_id, link_urn=link_urn):
+                link_now = self._links.get(peer_id)
+                if link_now is not None and link_now.actor_urn == link_urn:
+                    del self._links[peer_id]
+                    self._apply(state.link_down(peer_id, *times))
+            case messages.LinkMeasured(peer_id=peer_id, rtt_s=rtt_s):
+                self._apply(state.link_measured(peer_id, rtt_s, *times))
+            case messages.EndpointsChanged(endpoints=endpoints):
+                self._apply(state.set_endpoints(endpoints, *times))
+            case messages.ListenersChanged(listeners=listeners):
+                self._apply(state.set_listeners(listeners, *times))
+            case messages.StartDraining():
+                self._apply(state.start_draining(*times))
+            case messages.Withdraw():
+                self._apply(state.withdraw(*times))
+            case messages.Subscribe(subscriber=subscriber):
+                self._subscribe(subscriber)
+            case messages.GetSnapshot():
+                return state.snapshot
+            case messages.GetCounts():
+                return state.counts()
+            case messages.RouteTimerFired(generation=generation):
+                if generation == self._generation:
+                    self._timer, self._timer_at = None, math.inf
+                    self._apply(state.tick(*times))
+            case _:
+                assert_never(message)
+        return None
+
+    def _subscribe(self, subscriber: Ref[Any]) -> None:
+        if self.tell(subscriber, messages.RoutesChanged(self._state.snapshot)):
+            self._subscribers[subscriber.actor_urn] = subscriber
+
+    def _apply(self, effects: Effects) -> None:
+        for send in effects.sends:
+            command = link_messages.SendControl(send.frame_type, send.body)
+            for peer_id in send.peers:
+                # A link that has just ended reports that itself.
+                self.tell(self._links[peer_id], command)
+        for close in effects.closes:
+            self.tell(self._links[close.peer_id], link_messages.CloseLink(close.reason))
+        if effects.snapshot is not None:
+            self._publish(messages.RoutesChanged(effects.snapshot))
+        for notice in effects.notices:
+            log.warning("%s", notice)
+        self._keep_timer()
+
+    def _publish(self, news: messages.RoutesChanged) -> None:
+        for urn, subscriber in list(self._subscribers.items()):
+            if not self.tell(subscriber, news):
+                del self._subscribers[urn]
+
+    def _keep_timer(self) -> None:
+        """Have a timer at the deadline or before it: one that is early only looks, and sets the next."""
+        deadline = self._state.deadline()
+        if deadline >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._generation += 1
+        self._timer_at = deadline
+        delay_s = max(0.0, deadline - self.now())
+        self._timer = self.schedule(delay_s, messages.RouteTimerFired(self._generation))

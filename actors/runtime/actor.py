@@ -1,0 +1,356 @@
+"""The base actor: a Pykka actor that runs on a dispatcher and leaves nothing behind, however it ends."""
+
+import itertools
+import logging
+import sys
+from collections.abc import Callable
+from threading import Event
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
+
+import pykka
+from pykka import ActorDeadError, ActorRegistry
+from pykka._actor import ActorInbox
+from pykka._envelope import Envelope
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+from actors.runtime.mailbox import Mailbox, TurnOver, Watch
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
+
+logger = logging.getLogger(__name__)
+
+A = TypeVar("A", bound=pykka.Actor)
+M = TypeVar("M")
+N = TypeVar("N")
+S = TypeVar("S", bound=StreamSocket | ListeningSocket)
+
+_PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
+_numbers = itertools.count(1)
+
+
+class ActorDispatcher(Dispatcher, Protocol):
+    """What a dispatcher is to the runtime itself, beyond the seam that actors see.
+
+    A dispatcher gives turns by calling :meth:`Mailbox.run` on its own thread, never from inside another turn,
+    and ends what is left with :meth:`Actor.terminate` when it stops. Its sockets report readiness through
+    :meth:`Actor.socket_turn`.
+    """
+
+    def enqueue_ready(self, mailbox: Mailbox) -> None:
+        """Give ``mailbox`` a turn soon, in order of calls. Any thread may call it."""
+        ...
+
+    def adopt(self, actor: "Actor[Any]") -> None:
+        """Keep ``actor``, which starts here, until :meth:`forget`. Any thread may call it.
+
+        Raises:
+            RuntimeError: the dispatcher has stopped.
+        """
+        ...
+
+    def forget(self, actor: "Actor[Any]") -> None:
+        """Let go of ``actor``, which has ended."""
+        ...
+
+    def report_fatal(self, actor: "Actor[Any]", error: BaseException) -> None:
+        """Ask whoever owns the process to shut down: ``actor`` met an error that no actor may survive."""
+        ...
+
+
+class FatalError(Exception):
+    """A handler raised what is no ``Exception`` (``SystemExit``, for one); that is the cause."""
+
+
+class StopFlag:
+    """Stands where Pykka has a ``threading.Event`` for each actor, at a fraction of its cost.
+
+    Pykka sets it and looks at it, and nothing waits for it.
+    """
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether the actor has stopped."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Mark the actor stopped, for good."""
+        self._is_set = True
+
+
+class ActorRef(pykka.ActorRef[A], Generic[A, M]):
+    """Pykka's reference, typed by what its actor takes."""
+
+    def tell(self, message: M) -> None:
+        """Queue ``message``; any thread may call it.
+
+        Raises:
+            pykka.ActorDeadError: the actor has stopped.
+        """
+        if self.actor_stopped.is_set():
+            raise ActorDeadError(f"{self} not found")
+        self.actor_inbox.put(Envelope(message))
+
+
+class _OwnedTimer:
+    """A timer that its actor knows of until it fires; the dispatcher sees it as the actor's reference."""
+
+    __slots__ = ("_inner", "_ref", "_timers")
+
+    def __init__(self, timers: "set[_OwnedTimer]", ref: Ref[Any]) -> None:
+        self._timers = timers
+        self._ref = ref
+        self._inner: Timer | None = None
+        timers.add(self)
+
+    @property
+    def actor_urn(self) -> str:
+        return self._ref.actor_urn
+
+    def arm(self, inner: Timer) -> Self:
+        self._inner = inner
+        return self
+
+    def is_alive(self) -> bool:
+        return self._ref.is_alive()
+
+    def tell(self, message: object) -> None:
+        self._timers.discard(self)
+        self._ref.tell(message)
+
+    def cancel(self) -> None:
+        self._timers.discard(self)
+        if self._inner is not None:
+            self._inner.cancel()
+            self._inner = None
+
+
+class Actor(pykka.Actor, Generic[M]):
+    """An actor on a dispatcher that takes messages of type ``M``.
+
+    Subclasses implement :meth:`on_receive` and, for what they must tidy up, :meth:`release`. Handlers, socket
+    readiness and hooks run on the dispatcher's thread, one at a time. What Pykka says of ``on_start``,
+    ``on_stop`` and ``on_failure`` holds; an error in socket readiness counts as one under ``tell``.
+    """
+
+    _is_set_up = False
+    _has_ended = False
+    _timers: set[_OwnedTimer] | None = None
+    _sockets: dict[StreamSocket | ListeningSocket, None] | None = None
+    _watches: dict[Watch, None] | None = None
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        # Not Pykka's constructor: its uuid4 and Event cost more than all the rest of an actor's start, and a
+        # random name makes two runs of one simulation differ.
+        self.actor_urn = f"urn:actor:{next(_numbers)}"
+        self.actor_inbox = self._create_actor_inbox()
+        self.actor_stopped = cast("Event", StopFlag())
+        self._actor_ref: ActorRef[Any, M] = ActorRef(self)
+        self._dispatcher = dispatcher
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self, M]":
+        """Create the actor at once and run it on its dispatcher; any thread may call it.
+
+        Raises:
+            RuntimeError: the dispatcher has stopped.
+        """
+        return cast("ActorRef[Self, M]", super().start(*args, **kwargs))
+
+    @property
+    def ref(self) -> Ref[M]:
+        """This actor's own reference, to give to others."""
+        return self._actor_ref
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Where this actor runs, and what it starts its children on."""
+        return self._dispatcher
+
+    def on_receive(self, message: M) -> Any:
+        """Handle one message; what it returns answers an ``ask``."""
+        return super().on_receive(message)
+
+    def release(self) -> None:
+        """Let go of what this actor holds. Called exactly once, however it ends, after Pykka's own hooks.
+
+        Own sockets are still open and others can still be told; sockets, timers, watches end right after it.
+        """
+
+    def now(self) -> float:
+        """Monotonic seconds, since an arbitrary start."""
+        return self._dispatcher.now()
+
+    def schedule(self, delay_s: float, message: M) -> Timer:
+        """Send ``message`` to this actor in ``delay_s`` seconds, unless it has ended by then.
+
+        A message that already waits in the mailbox cannot be cancelled any more: put a generation into it.
+        """
+        timers = self._timers
+        if timers is None:
+            timers = self._timers = set()
+        timer = _OwnedTimer(timers, self._actor_ref)
+        return timer.arm(self._dispatcher.schedule(timer, delay_s, message))
+
+    def stop_now(self) -> None:
+        """End after this handler, without the rest of the mailbox; nothing happens where it has ended."""
+        if not self.actor_stopped.is_set():
+            self._stop()
+
+    def own(self, socket: S) -> S:
+        """Hear of this socket's readiness, close it at this actor's end at the latest; return the socket."""
+        if self._sockets is None:
+            self._sockets = {}
+        self._sockets[socket] = None
+        socket.attach(self)
+        return socket
+
+    def disown(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Let go of a socket that is closed, or that another actor will own."""
+        if self._sockets is not None:
+            self._sockets.pop(socket, None)
+
+    def tell(self, ref: Ref[N], message: N) -> bool:
+        """Send ``message`` to another actor; return whether it was alive. Never raises."""
+        try:
+            ref.tell(message)
+        except ActorDeadError:
+            return False
+        return True
+
+    def watch(self, ref: Ref[Any], message: M) -> Watch:
+        """Send this actor ``message`` when ``ref``'s actor ends, however it does; at once where it has ended.
+
+        Raises:
+            TypeError: ``ref`` is no reference to an actor of a dispatcher.
+        """
+        mailbox = getattr(ref, "actor_inbox", None)
+        if not isinstance(mailbox, Mailbox):
+            raise TypeError(f"expected a reference to an actor of a dispatcher, found {ref!r}")
+        if self._watches is None:
+            self._watches = {}
+        return mailbox.watch(self._actor_ref, message, self._watches)
+
+    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Handle a socket that can be read; who watches for that overrides this."""
+        raise NotImplementedError(f"{self} watches {socket.local_name} for reading")
+
+    def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Handle a socket that can be written; who watches for that overrides this."""
+        raise NotImplementedError(f"{self} watches {socket.local_name} for writing")
+
+    # What follows is for dispatchers.
+
+    def run_turn(self) -> None:
+        """Run Pykka's loop until the mailbox hands the thread back; for :meth:`Mailbox.run`."""
+        try:
+            self._set_up()
+            self._actor_loop_running()
+        except TurnOver:
+            return
+        except BaseException as error:  # noqa: BLE001 - from a hook: Pykka lets it end its thread
+            self._fatal(error)
+        self._end()
+
+    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
+        if self.actor_stopped.is_set():
+            return
+        try:
+            self._set_up()
+            if not self.actor_stopped.is_set():
+                callback(*arguments)
+        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+            self._crash()
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)
+            self._crash()
+        if self.actor_stopped.is_set():
+            self._end()
+
+    def terminate(self) -> None:
+        """End the actor now, with ``on_stop`` where it ran; for a dispatcher that stops. Never raises."""
+        try:
+            if self._is_set_up and not self.actor_stopped.is_set():
+                self._stop()
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)
+        self._end()
+
+    @staticmethod
+    def _create_actor_inbox() -> ActorInbox:
+        return Mailbox()
+
+    @staticmethod
+    def _create_future() -> pykka.Future[Any]:
+        return pykka.ThreadingFuture()
+
+    def _start_actor_loop(self) -> None:
+        dispatcher = cast("ActorDispatcher", self._dispatcher)
+        try:
+            dispatcher.adopt(self)
+        except RuntimeError:
+            self._end()
+            raise
+        cast("Mailbox", self.actor_inbox).bind(self, dispatcher.enqueue_ready)
+
+    def _handle_receive(self, message: Any) -> Any:
+        try:
+            if isinstance(message, _PYKKA_MESSAGES):
+                return super()._handle_receive(message)
+            return self.on_receive(message)
+        except Exception:
+            raise
+        except BaseException as error:
+            # Pykka's loop would stop every actor and wait for them, on the thread that they need.
+            self._fatal(error)
+            raise FatalError(f"{error!r} in {self}") from error
+
+    def _set_up(self) -> None:
+        if not self._is_set_up:
+            self._is_set_up = True
+            self._actor_loop_setup()
+
+    def _crash(self) -> None:
+        """What Pykka's loop does about an error under ``tell``."""
+        try:
+            self._handle_failure(*sys.exc_info())
+            self.on_failure(*sys.exc_info())
+        except Exception:  # noqa: BLE001
+            self._handle_failure(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)
+
+    def _fatal(self, error: BaseException) -> None:
+        ActorRegistry.unregister(self._actor_ref)
+        self.actor_stopped.set()
+        cast("ActorDispatcher", self._dispatcher).report_fatal(self, error)
+
+    def _end(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if not self.actor_stopped.is_set():
+            ActorRegistry.unregister(self._actor_ref)
+            self.actor_stopped.set()
+        self._guard(self.release)
+        for timer in list(self._timers or ()):
+            timer.cancel()
+        for watch in list(self._watches or ()):
+            watch.cancel()
+        for socket in self._sockets or ():
+            self._guard(socket.close)
+        self._timers = self._sockets = self._watches = None
+        cast("Mailbox", self.actor_inbox).close(str(self))
+        cast("ActorDispatcher", self._dispatcher).forget(self)
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        """One part of the end that must not keep the others from happening."""
+        try:
+            action()
+        except Exception:
+            logger.exception("Unhandled exception at the end of %s:", self)
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)

@@ -1,0 +1,108 @@
+"""Non-blocking connects: one attempt after another's wish, reported to the actor that asked."""
+
+import asyncio
+import errno
+import os
+import socket
+from typing import Any
+
+from pykka import ActorDeadError
+
+from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions
+from actors.runtime.sockets import LoopStreamSocket, native_address, set_options
+from mesh.addresses import SocketAddress
+
+
+class ConnectAttempt:
+    """A connect under way: an :class:`~actors.runtime.seam.Attempt`.
+
+    It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
+    """
+
+    __slots__ = ("_address", "_loop", "_pending", "_ref", "_socket", "_token")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ref: Ref[Any],
+        address: SocketAddress,
+        token: int,
+        pending: "set[ConnectAttempt]",
+    ) -> None:
+        self._loop = loop
+        self._ref = ref
+        self._address = address
+        self._token = token
+        self._pending = pending
+        self._socket: socket.socket | None = None
+
+    def begin(self, options: SocketOptions) -> None:
+        """Send the first packet; an error at once is reported like a later one."""
+        try:
+            family, sockaddr = native_address(self._address)
+            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            set_options(self._socket, options)
+            number = self._socket.connect_ex(sockaddr)
+        except OSError as error:
+            self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
+            return
+        if number == errno.EINPROGRESS:
+            self._pending.add(self)
+            self._loop.add_writer(self._socket.fileno(), self._settled)
+        else:
+            self._finish(number)
+
+    def cancel(self) -> None:
+        """Give it up and close the socket; nothing happens where it has ended already."""
+        if self in self._pending:
+            self._stop_waiting()
+            self._close()
+
+    def _settled(self) -> None:
+        if self._socket is not None:
+            self._stop_waiting()
+            self._finish(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _stop_waiting(self) -> None:
+        self._pending.discard(self)
+        if self._socket is not None:
+            self._loop.remove_writer(self._socket.fileno())
+
+    def _finish(self, number: int) -> None:
+        sock = self._socket
+        if number == 0 and sock is not None and _met_itself(sock):
+            number = errno.ECONNREFUSED
+        if number != 0 or sock is None:
+            self._fail(number, os.strerror(number))
+            return
+        self._socket = None
+        stream = LoopStreamSocket(self._loop, sock)
+        try:
+            self._ref.tell(Connected(self._token, stream))
+        except ActorDeadError:
+            stream.close()
+
+    def _fail(self, number: int, reason: str) -> None:
+        self._close()
+        try:
+            self._ref.tell(ConnectFailed(self._token, number, reason))
+        except ActorDeadError:
+            return
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _met_itself(sock: socket.socket) -> bool:
+    """Whether TCP's simultaneous open joined the socket to itself.
+
+    It happens when nobody listens on a local port and the kernel draws that very port for this end.
+    """
+    if sock.family == socket.AF_UNIX:
+        return False
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:  # already reset: reading will say so
+        return False

@@ -1,0 +1,238 @@
+"""Real listening sockets: parked, they hold their port and refuse clients; listening, they let them in.
+
+On Linux a socket that is bound but does not listen refuses clients (ECONNREFUSED) and still keeps its port.
+Taking ``listen`` back is ``shutdown(SHUT_RD)``, after which the same socket may listen again.
+
+``SO_REUSEADDR`` is on for ``bind`` and while listening: else the connections of an earlier run keep the port
+from us. It is off while parked: else another process that sets it could bind the port and listen there.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from actors.runtime.seam import SocketOptions, SocketOwner, StreamSocket
+from actors.runtime.sockets import (
+    CLIENT_GONE,
+    DEFAULT_OPTIONS,
+    LoopStreamSocket,
+    Readiness,
+    Sockaddr,
+    native_address,
+    set_options,
+    socket_name,
+)
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+
+BACKLOG: Final = 1024
+"""Clients that may wait for ``accept``; the kernel's ``net.core.somaxconn`` caps it."""
+
+
+class LoopListeningSocket:
+    """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
+
+    __slots__ = ("_listening", "_loop", "_name", "_port", "_readiness", "_reading", "_socket")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._socket = sock
+        self._readiness = Readiness(loop, sock.fileno())
+        self._listening = False
+        self._reading = False
+        name = sock.getsockname()
+        self._name = socket_name(name)
+        self._port = int(name[1]) if isinstance(name, tuple) else 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} {'listening' if self._listening else 'parked'}>"
+
+    @property
+    def local_name(self) -> str:
+        """The bound address with its chosen port, for people."""
+        return self._name
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return self._port
+
+    def attach(self, owner: SocketOwner) -> None:
+        """Report clients to ``owner``, an actor of this dispatcher."""
+        self._reading = False
+        self._readiness.attach(owner)
+
+    def listen(self) -> None:
+        """Let clients in. Idempotent.
+
+        Raises:
+            OSError: another socket listens there.
+        """
+        if not self._listening:
+            self._start_listening()
+            self._listening = True
+            self._watch()
+
+    def park(self) -> None:
+        """Refuse clients, those that wait included, without giving up the port. Idempotent.
+
+        Raises:
+            OSError: the port was lost.
+        """
+        if self._listening:
+            self._listening = False
+            self._watch()  # before the shutdown: a parked socket reports a hang-up, for ever
+            self._stop_listening()
+
+    def accept(self, options: SocketOptions = DEFAULT_OPTIONS) -> StreamSocket:
+        """Take the next client.
+
+        Raises:
+            BlockingIOError: none waits, or the next one was gone again.
+            OSError: ``EMFILE`` and the like; the caller pauses.
+        """
+        try:
+            client, peer = self._socket.accept()
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno in CLIENT_GONE:
+                raise BlockingIOError(error.errno, error.strerror) from error
+            raise
+        try:
+            client.setblocking(False)
+            set_options(client, options)
+        except OSError as error:  # reset meanwhile
+            client.close()
+            raise BlockingIOError(error.errno, error.strerror) from error
+        return LoopStreamSocket(self._loop, client, peer)
+
+    def watch_read(self, enabled: bool) -> None:
+        """Report waiting clients from now on, or pause; it takes effect while listening."""
+        self._reading = enabled
+        self._watch()
+
+    def close(self) -> None:
+        """Give up the port; idempotent."""
+        self._readiness.stop()
+        self._listening = self._reading = False
+        self._socket.close()
+
+    def _watch(self) -> None:
+        self._readiness.watch_read(self._reading and self._listening, self)
+
+    def _start_listening(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.listen(BACKLOG)
+        except OSError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            raise
+
+    def _stop_listening(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        self._socket.shutdown(socket.SHUT_RD)
+
+
+class LoopUnixListeningSocket(LoopListeningSocket):
+    """A listening unix socket. Its ``listen`` cannot be taken back: parking puts a fresh socket there."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, path: str) -> None:
+        super().__init__(loop, sock)
+        self._path = path
+
+    def close(self) -> None:
+        """Give up the path and remove its file; idempotent."""
+        if self._socket.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink()
+        super().close()
+
+    def _start_listening(self) -> None:
+        self._socket.listen(BACKLOG)
+
+    def _stop_listening(self) -> None:
+        self._socket.close()
+        Path(self._path).unlink()
+        self._socket = _bound_unix(self._path)
+        self._readiness = self._readiness.moved_to(self._socket.fileno())
+
+
+def bind(loop: asyncio.AbstractEventLoop, address: SocketAddress) -> LoopListeningSocket:
+    """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4; ``localhost`` means 127.0.0.1.
+
+    Raises:
+        OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
+    """
+    if isinstance(address, UnixAddress):
+        return LoopUnixListeningSocket(loop, _bound_unix(address.path), address.path)
+    if not address.host:
+        return LoopListeningSocket(loop, _bound_everywhere(address.port))
+    if address.host.lower() == "localhost":  # RFC 6761, section 6.3: no look-up
+        address = TcpAddress("127.0.0.1", address.port)
+    family, sockaddr = native_address(address)
+    return LoopListeningSocket(loop, _bound_for_good(family, sockaddr, ipv6_only=True))
+
+
+def _bound_everywhere(port: int) -> socket.socket:
+    try:
+        return _bound_for_good(socket.AF_INET6, ("::", port), ipv6_only=False)
+    except OSError as error:
+        if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+            raise
+        return _bound_for_good(socket.AF_INET, ("0.0.0.0", port), ipv6_only=True)  # noqa: S104 - asked for
+
+
+def _bound_for_good(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket:
+    """A bound socket that keeps its port while parked: one that is bound by number."""
+    if sockaddr[1] != 0:
+        return _bound(family, sockaddr, ipv6_only=ipv6_only)
+    # A port that the kernel chose is given up by the first shutdown; so hold it while binding it by number.
+    with _bound(family, sockaddr, ipv6_only=ipv6_only) as first:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = first.getsockname()[1]
+        return _bound(family, (sockaddr[0], port, *sockaddr[2:]), ipv6_only=ipv6_only)
+
+
+def _bound(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv6_only))
+        if sockaddr[1] != 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(sockaddr)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bound_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        try:
+            sock.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _is_stale(path):
+                raise
+            Path(path).unlink()
+            sock.bind(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_stale(path: str) -> bool:
+    """Whether ``path`` is the socket file of a process that has gone: nobody listens there."""
+    if not stat.S_ISSOCK(Path(path).stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -1,0 +1,191 @@
+"""An actor's inbox on a dispatcher: it hands the thread back instead of waiting for mail."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pykka import ActorDeadError
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from actors.runtime.seam import Connected, Ref
+
+
+class TurnOver(Exception):  # noqa: N818 - not an error: how a turn ends
+    """Raised by :meth:`Mailbox.get` when the actor has had its share; its thread goes to other actors."""
+
+
+class Resident(Protocol):
+    """The actor behind a mailbox, as its mailbox sees it."""
+
+    def run_turn(self) -> None:
+        """Take envelopes from the mailbox until it raises :class:`TurnOver` or the actor has ended."""
+        ...
+
+
+class Watch:
+    """One actor's wish to hear of another's end."""
+
+    __slots__ = ("_mailbox", "_message", "_pending", "_watcher")
+
+    def __init__(
+        self, mailbox: "Mailbox", watcher: Ref[Any], message: object, pending: "dict[Watch, None]"
+    ) -> None:
+        self._mailbox = mailbox
+        self._watcher = watcher
+        self._message = message
+        self._pending = pending
+
+    def cancel(self) -> None:
+        """Hear nothing; nothing happens where the message has been sent already. Any thread may call it."""
+        self._mailbox._watches.pop(self, None)
+        self._pending.pop(self, None)
+
+    def _fire(self) -> None:
+        self._pending.pop(self, None)
+        try:
+            self._watcher.tell(self._message)
+        except ActorDeadError:
+            return
+
+
+class Mailbox:
+    """Envelopes for one actor, in order of arrival, without bound and without a lock.
+
+    Any thread may put. Only the dispatcher's thread takes, through :meth:`run`. That is safe without a lock
+    because a ``deque`` and a ``dict`` change atomically and both sides first write, then look at what the
+    other has written: the sender appends and then reads ``_scheduled``; the dispatcher clears ``_scheduled``
+    and then looks at the queue. At worst a mailbox stands twice in the ready queue, once for nothing.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_closed",
+        "_enqueue_ready",
+        "_owner",
+        "_queue",
+        "_resident",
+        "_scheduled",
+        "_watches",
+    )
+
+    def __init__(self) -> None:
+        self._queue: deque[Envelope[Any]] = deque()
+        self._watches: dict[Watch, None] = {}
+        self._resident: Resident | None = None
+        self._enqueue_ready: Callable[[Mailbox], None] | None = None
+        self._owner = ""
+        self._budget = 0
+        self._closed = False
+        self._scheduled = True  # until it is bound there is nobody to call
+
+    def bind(self, resident: Resident, enqueue_ready: Callable[["Mailbox"], None]) -> None:
+        """Give the mailbox its actor and put it into the dispatcher's ready queue for the first time.
+
+        ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
+        """
+        self._resident = resident
+        self._enqueue_ready = enqueue_ready
+        enqueue_ready(self)
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Queue an envelope; one that comes after the end is answered with ``ActorDeadError`` at once."""
+        self._queue.append(envelope)
+        if not self._scheduled:
+            self._announce()
+
+    def get(self) -> Envelope[Any]:
+        """The next envelope.
+
+        Raises:
+            TurnOver: there is none, or the actor has handled as many as its turn allows.
+        """
+        if not self._queue or self._budget <= 0:
+            raise TurnOver
+        self._budget -= 1
+        return self._queue.popleft()
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._queue
+
+    def run(self, limit: int) -> int:
+        """Give the actor a turn of at most ``limit`` envelopes; return how many it took.
+
+        A mailbox that still has mail afterwards goes to the end of the ready queue.
+        """
+        resident = self._resident
+        if resident is None:
+            self._scheduled = False
+            self._refuse_waiting()
+            return 0
+        self._budget = limit
+        resident.run_turn()
+        taken = limit - self._budget
+        self._budget = 0
+        if not self._closed:
+            self._scheduled = False
+            if self._queue:
+                self._announce()
+        return taken
+
+    def watch(self, watcher: Ref[Any], message: object, pending: dict[Watch, None]) -> Watch:
+        """Tell ``watcher`` the message when this mailbox's actor ends; at once where it has ended.
+
+        Any thread may call it. The watch stands in ``pending``, the watcher's own table, until it fires or is
+        cancelled.
+        """
+        watch = Watch(self, watcher, message, pending)
+        pending[watch] = None
+        self._watches[watch] = None
+        if self._closed:
+            self._fire_watches()
+        return watch
+
+    def close(self, owner: str) -> None:
+        """End: let go of the actor, refuse what waits and what may still come, tell the watchers.
+
+        Args:
+            owner: the actor's name, for the text of the refusals.
+        """
+        self._owner = owner
+        self._closed = True
+        self._scheduled = False
+        self._resident = None
+        self._enqueue_ready = None
+        self._refuse_waiting()
+        self._fire_watches()
+
+    def _announce(self) -> None:
+        enqueue_ready = self._enqueue_ready
+        self._scheduled = True
+        if self._closed or enqueue_ready is None:
+            self._scheduled = False
+            self._refuse_waiting()
+        else:
+            enqueue_ready(self)
+
+    def _refuse_waiting(self) -> None:
+        while True:
+            try:
+                envelope = self._queue.popleft()
+            except IndexError:  # another thread may have taken the last one
+                return
+            self._refuse(envelope)
+
+    def _refuse(self, envelope: Envelope[Any]) -> None:
+        reply_to = envelope.reply_to
+        if reply_to is None:
+            if isinstance(envelope.message, Connected):  # the only message that carries a resource
+                envelope.message.socket.close()
+        elif isinstance(envelope.message, _ActorStop):
+            reply_to.set(None)
+        else:
+            error = ActorDeadError(f"{self._owner} stopped before handling the message")
+            reply_to.set_exception((ActorDeadError, error, None))
+
+    def _fire_watches(self) -> None:
+        while self._watches:
+            for watch in list(self._watches):
+                if self._watches.pop(watch, watch) is None:  # else another thread fired or cancelled it
+                    watch._fire()

@@ -1,0 +1,65 @@
+"""Pykka's actor registry with unregistering in constant time."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pykka
+from pykka import ActorRegistry
+
+
+class OrderedRefs:
+    """What Pykka's registry needs of its list, in the same order, but ``in`` and ``remove`` do not scan.
+
+    With 10,000 actors a list takes 300 us to unregister one. Each reference stands under the number of its
+    registration; Pykka's own lock guards every call.
+    """
+
+    __slots__ = ("_next", "_numbers", "_refs")
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._refs: dict[int, pykka.ActorRef[Any]] = {}
+        self._numbers: dict[pykka.ActorRef[Any], tuple[int, ...]] = {}
+
+    def append(self, ref: pykka.ActorRef[Any]) -> None:
+        """Add ``ref`` at the end, once more where it is there already."""
+        self._refs[self._next] = ref
+        self._numbers[ref] = (*self._numbers.get(ref, ()), self._next)
+        self._next += 1
+
+    def remove(self, ref: pykka.ActorRef[Any]) -> None:
+        """Take the first ``ref`` out.
+
+        Raises:
+            ValueError: there is none.
+        """
+        numbers = self._numbers.pop(ref, ())
+        if not numbers:
+            raise ValueError(f"{ref!r} is not registered")
+        del self._refs[numbers[0]]
+        if len(numbers) > 1:
+            self._numbers[ref] = numbers[1:]
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._numbers
+
+    def __iter__(self) -> Iterator[pykka.ActorRef[Any]]:
+        return iter(self._refs.values())
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __getitem__(self, index: slice) -> list[pykka.ActorRef[Any]]:
+        return list(self._refs.values())[index]
+
+
+def install_ordered_registry() -> None:
+    """Make Pykka's registry keep its actors in an :class:`OrderedRefs`, present ones included. Idempotent."""
+    with ActorRegistry._actor_refs_lock:
+        present: object = ActorRegistry._actor_refs
+        if isinstance(present, OrderedRefs):
+            return
+        refs = OrderedRefs()
+        for ref in ActorRegistry._actor_refs:
+            refs.append(ref)
+        ActorRegistry._actor_refs = cast("list[pykka.ActorRef[Any]]", refs)

@@ -1,0 +1,114 @@
+"""Virtual time: a heap of events, and a running hash over all that happens."""
+
+import hashlib
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+COMPACT_ABOVE: Final = 4096
+"""Cancelled events are swept out only in heaps larger than this; smaller ones cost nothing to keep."""
+
+
+class VirtualEvent:
+    """Something that will happen at one instant, unless it is cancelled first."""
+
+    __slots__ = ("_action", "_clock", "time")
+
+    def __init__(self, clock: "VirtualClock", time: float, action: Callable[[], None]) -> None:
+        self.time: Final = time
+        self._clock = clock
+        self._action: Callable[[], None] | None = action
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has neither happened nor been cancelled."""
+        return self._action is not None
+
+    def cancel(self) -> None:
+        """Forget it; nothing happens where it has happened or been cancelled already."""
+        if self._action is not None:
+            self._action = None
+            self._clock.note_cancelled()
+
+    def happen(self) -> None:
+        """Run the action, once."""
+        action, self._action = self._action, None
+        if action is not None:
+            action()
+
+
+class VirtualClock:
+    """The time of a simulated world, in seconds since its start, and the events to come.
+
+    Time moves only from event to event. Events of one instant happen in the order in which they were
+    scheduled.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, VirtualEvent]] = []
+        self._scheduled = 0
+        self._cancelled = 0
+
+    @property
+    def pending_events(self) -> int:
+        """How many events are still to happen."""
+        return len(self._heap) - self._cancelled
+
+    def at(self, time: float, action: Callable[[], None]) -> VirtualEvent:
+        """Run ``action`` at ``time``, or at this very instant where that has passed."""
+        event = VirtualEvent(self, max(time, self.now), action)
+        self._scheduled += 1
+        heapq.heappush(self._heap, (event.time, self._scheduled, event))
+        return event
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> VirtualEvent:
+        """Run ``action`` in ``delay_s`` seconds."""
+        return self.at(self.now + delay_s, action)
+
+    def next_time(self) -> float | None:
+        """When the next event happens; ``None`` where none is to come."""
+        heap = self._heap
+        while heap and not heap[0][2].pending:
+            heapq.heappop(heap)
+            self._cancelled -= 1
+        return heap[0][0] if heap else None
+
+    def step(self) -> None:
+        """Move to the next event and let it happen; nothing where none is to come."""
+        if self.next_time() is not None:
+            self.now, _, event = heapq.heappop(self._heap)
+            event.happen()
+
+    def note_cancelled(self) -> None:
+        """Count an event that will not happen, and sweep where most of the heap are such."""
+        self._cancelled += 1
+        if len(self._heap) > COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
+            # In place: a step that is under way holds no reference to the list.
+            self._heap[:] = [entry for entry in self._heap if entry[2].pending]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+
+class Trace:
+    """A running hash over everything that happens: equal digests mean equal histories."""
+
+    def __init__(self, clock: VirtualClock, seed: int) -> None:
+        self._clock = clock
+        self._hash = hashlib.blake2b(f"virtual world {seed}\n".encode(), digest_size=16)
+        self.listener: Callable[[str], None] | None = None
+        """Hears every line; comparing the lines of two runs shows where they part."""
+
+    def note(self, kind: str, subject: str, detail: object = "") -> None:
+        """Record that ``kind`` befell ``subject`` (a host or a pair of hosts) now.
+
+        The ``str`` of ``detail`` must not depend on the process, as an ``id`` or the order of a set would.
+        """
+        line = f"{self._clock.now!r} {kind} {subject} {detail}\n"
+        self._hash.update(line.encode())
+        if self.listener is not None:
+            self.listener(line)
+
+    def digest(self) -> str:
+        """The hash so far, 32 hex digits."""
+        return self._hash.hexdigest()

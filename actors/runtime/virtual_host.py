@@ -1,0 +1,154 @@
+"""A simulated machine's kernel: its address, its ports and its descriptors."""
+
+import errno
+import ipaddress
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from actors.runtime.seam import SocketOwner
+from actors.runtime.virtual_clock import Trace, VirtualClock
+from actors.runtime.virtual_sockets import VirtualListeningSocket, VirtualStreamSocket, Watched, os_error
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+
+EPHEMERAL_PORTS: Final = range(32_768, 61_000)
+"""Linux's ``ip_local_port_range``."""
+
+ANY: Final = ""
+LOOPBACK: Final = "127.0.0.1"
+
+
+class Turns(Protocol):
+    """What runs the actors of a host."""
+
+    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: Watched) -> None:
+        """Run ``report``, which tells ``owner`` of ``socket``, as a turn of the owner's."""
+        ...
+
+
+class VirtualHost:
+    """One simulated machine's kernel: its address, ports and descriptors. It outlives its agent's process."""
+
+    def __init__(self, clock: VirtualClock, trace: Trace, name: str, literal: str) -> None:
+        self.clock = clock
+        self.trace = trace
+        self.name = name
+        self.literal: Final = literal
+        """The host's address, as in ``10.0.0.1``."""
+        self.descriptor_limit: int | None = None
+        """How many sockets the host's process may hold; ``None`` is no limit."""
+        self.turns: Turns | None = None
+        self.listeners: dict[tuple[str, int], VirtualListeningSocket] = {}
+        self.streams: dict[VirtualStreamSocket, None] = {}
+        """Ends of connections that are open here, accepted or not, in the order in which they were made."""
+        self._open_sockets = 0
+        self._next_ephemeral = 0
+
+    @property
+    def open_sockets(self) -> int:
+        """Descriptors that the process holds: to be 0 once all its actors have ended."""
+        return self._open_sockets
+
+    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: Watched) -> None:
+        """Run ``report`` as a turn of ``owner``'s; a process that has ended takes no more turns."""
+        if self.turns is not None:
+            self.turns.post_turn(owner, report, socket)
+
+    def open_descriptor(self) -> None:
+        """Count a descriptor.
+
+        Raises:
+            OSError: ``EMFILE``, the limit is reached.
+        """
+        if self.descriptor_limit is not None and self._open_sockets >= self.descriptor_limit:
+            raise os_error(errno.EMFILE)
+        self._open_sockets += 1
+
+    def close_descriptor(self) -> None:
+        """Count one less."""
+        self._open_sockets -= 1
+
+    def forget(self, socket: VirtualStreamSocket) -> None:
+        """``socket`` has been closed."""
+        self.streams.pop(socket, None)
+
+    def release_port(self, socket: VirtualListeningSocket) -> None:
+        """``socket`` no longer holds its port."""
+        self.listeners = {key: holder for key, holder in self.listeners.items() if holder is not socket}
+
+    def ephemeral_port(self) -> int:
+        """A free port from the ephemeral range."""
+        taken = {port for _, port in self.listeners}
+        for _ in EPHEMERAL_PORTS:
+            port = EPHEMERAL_PORTS[self._next_ephemeral % len(EPHEMERAL_PORTS)]
+            self._next_ephemeral += 1
+            if port not in taken:
+                return port
+        raise os_error(errno.EADDRINUSE)
+
+    def owns(self, address: str) -> bool:
+        """Whether ``address``, a name or a literal, is this host's own seen from itself."""
+        return is_loopback(address) or address in {self.name, self.literal}
+
+    def bind(self, address: SocketAddress) -> VirtualListeningSocket:
+        """Bind a socket, parked.
+
+        Raises:
+            OSError: ``EADDRINUSE``, ``EADDRNOTAVAIL`` or ``EMFILE``.
+        """
+        match address:
+            case UnixAddress(path=path):
+                key, name = (f"unix:{path}", 0), str(address)
+                conflict = key in self.listeners
+            case TcpAddress(host=host, port=port):
+                scope = self._scope(host)
+                port = port or self.ephemeral_port()
+                key, name = (scope, port), str(TcpAddress(host or "0.0.0.0", port))  # noqa: S104
+                conflict = any(
+                    port == taken and (scope == held or ANY in {scope, held})
+                    for held, taken in self.listeners
+                )
+        if conflict:
+            raise os_error(errno.EADDRINUSE)
+        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1])
+        return socket
+
+    def listener_for(self, address: SocketAddress, *, local: bool) -> VirtualListeningSocket | None:
+        """Who takes a connection to ``address`` of this host; ``None`` where all refuse."""
+        match address:
+            case UnixAddress(path=path):
+                found = self.listeners.get((f"unix:{path}", 0))
+            case TcpAddress(host=host, port=port):
+                scope = LOOPBACK if local and is_loopback(host) else self.literal
+                found = self.listeners.get((scope, port)) or self.listeners.get((ANY, port))
+        return found if found is not None and found.is_listening else None
+
+    def refusal(self, address: SocketAddress) -> int:
+        """The ``errno`` that a connect to ``address`` fails with where nobody listens there."""
+        absent = isinstance(address, UnixAddress) and (f"unix:{address.path}", 0) not in self.listeners
+        return errno.ENOENT if absent else errno.ECONNREFUSED
+
+    def _scope(self, host: str) -> str:
+        if host in {"", "0.0.0.0", "::"}:  # noqa: S104
+            return ANY
+        if is_loopback(host):
+            return LOOPBACK
+        if self.owns(host):
+            return self.literal
+        raise os_error(errno.EADDRNOTAVAIL)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether ``address`` means the host itself, whichever that is.
+
+    On Linux, connecting to 0.0.0.0 does, too.
+    """
+    return address in {"localhost", "::1", "", "0.0.0.0", "::"} or address.startswith("127.")  # noqa: S104
+
+
+def is_literal(text: str) -> bool:
+    """Whether ``text`` is an IPv4 or IPv6 address and not a name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

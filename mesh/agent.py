@@ -1,0 +1,175 @@
+"""The agent's process: puts everything together, runs it, and ends it as signals say.
+
+``python -m mesh.agent config.yaml`` runs it. The actors live on one dispatcher's thread, the HTTP side on
+Waitress's threads, and the main thread waits for signals.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from types import FrameType
+from typing import Final
+
+import pykka
+
+from actors.agent import Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.messages import agent as agent_messages
+from actors.meters import Meters
+from actors.runtime.descriptors import raise_descriptor_limit
+from actors.runtime.loop import LoopDispatcher
+from mesh.agent_credentials import Credentials, notices, open_credentials
+from mesh.agent_dump import dump
+from mesh.agent_files import AgentFileError
+from mesh.agent_status import ActorStatus
+from mesh.config.schema import Config
+from mesh.dashboard.app import DashboardApp
+from mesh.dashboard.server import HttpServer, is_loopback
+from mesh.identity import display_id
+from mesh.logs import logger
+from mesh.route_table import RoutingSettings
+from mesh.stream import StreamBudget
+
+log: Final = logger("agent")
+
+DISTRIBUTION: Final = "mesh-agent"
+
+STOP_TIMEOUT_S: Final = 5.0
+"""For the dispatcher to end what is left after the leave-taking."""
+
+EXIT_OK: Final = 0
+EXIT_CRASHED: Final = 1
+
+_Event = signal.Signals | BaseException | None
+"""What the main thread waits for: a signal, a fatal error, or ``None`` when the agent has left."""
+
+
+def run(config: Config) -> int:
+    """Run the agent until it is told to stop; the process's exit status.
+
+    Raises:
+        AgentFileError: a key, a certificate or the HTTP port cannot be used; the text is one line for people.
+    """
+    credentials = open_credentials(config, now_unix_s=time.time(), random_octets=os.urandom)
+    for notice in notices(config, credentials.certificate, time.time()):
+        log.warning("%s", notice)
+    limit = raise_descriptor_limit()
+    events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+    meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
+    dispatcher = LoopDispatcher("actors", on_fatal=events.put)
+    root: pykka.ActorRef[Agent] | None = None
+    with _signals_to(events), contextlib.ExitStack() as stack:
+        stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
+        dispatcher.start()
+        root = Agent.start(
+            dispatcher,
+            setup=_setup(config, credentials),
+            meters=meters,
+            budget=budget,
+            on_left=lambda: events.put(None),
+        )
+        status = ActorStatus(root, config=config, credentials=credentials, meters=meters, budget=budget)
+        _serve_http(config, status, stack)
+        # Objects made so far live as long as the process: no collection need look at them again.
+        gc.freeze()
+        log.info("agent %s %s runs, descriptor limit %d", config.agent.name, display_id(status.own_id), limit)
+        return _wait(config, root, events)
+
+
+def _wait(config: Config, root: pykka.ActorRef[Agent], events: queue.SimpleQueue[_Event]) -> int:
+    """Wait for the end; the exit status."""
+    leaving = False
+    while True:
+        event = events.get()
+        if event is signal.SIGUSR1:
+            dump(sys.stderr)
+        elif isinstance(event, signal.Signals):
+            if leaving:
+                log.warning("%s again: exiting at once", event.name)
+                logging.shutdown()
+                os._exit(128 + event)
+            log.info("%s: shutting down", event.name)
+            leaving = True
+            with contextlib.suppress(pykka.ActorDeadError):
+                root.tell(agent_messages.Leave(config.agent.drain_timeout_s))
+        elif event is None:
+            if leaving:
+                log.info("left")
+                return EXIT_OK
+            log.critical("the root actor has died")
+            return EXIT_CRASHED
+        else:
+            log.critical("fatal error: %r", event)
+            return EXIT_CRASHED
+
+
+def _setup(config: Config, credentials: Credentials) -> AgentSetup:
+    return AgentSetup(
+        identity=credentials.identity,
+        certificate=credentials.certificate,
+        certificate_wire=credentials.wire,
+        trust=credentials.trust,
+        relays=config.agent.relay and credentials.certificate.may_relay,
+        accept=tuple(entry.address for entry in config.accept),
+        peers=tuple(entry.address for entry in config.peers),
+        endpoints=tuple(EndpointSetup(entry.key, entry.target) for entry in config.forward.endpoints),
+        listeners=tuple(
+            ListenerSetup(entry.key, entry.address, entry.max_connections)
+            for entry in config.forward.listeners
+        ),
+        routing=RoutingSettings(
+            advertise_interval_s=config.routing.advertise_interval_s,
+            ttl_s=config.routing.route_ttl_s,
+            max_hops=config.routing.max_hops,
+        ),
+        timeout_s=config.connections.timeout_s,
+        open_timeout_s=config.connections.open_timeout_s,
+        reroute_timeout_s=config.connections.reroute_timeout_s,
+        idle_probe_s=config.connections.idle_probe_s,
+        stream_buffer_octets=config.limits.stream_buffer_octets,
+        relay_buffer_octets=config.limits.relay_buffer_octets,
+        pending_opens=config.limits.pending_opens,
+        unauthenticated_links=config.limits.unauthenticated_links,
+    )
+
+
+def _serve_http(config: Config, status: ActorStatus, stack: contextlib.ExitStack) -> None:
+    if config.http is None:
+        return
+    app = DashboardApp(status, version=version(DISTRIBUTION), guard_hosts=is_loopback(config.http.address))
+    server = HttpServer(app, config.http.address)
+    try:
+        address = server.start()
+    except OSError as error:
+        raise AgentFileError(f"http.address: {error.strerror or error}") from None
+    stack.callback(server.stop)
+    log.info("dashboard at http://%s/", address)
+
+
+@contextlib.contextmanager
+def _signals_to(events: queue.SimpleQueue[_Event]) -> Iterator[None]:
+    """Put SIGTERM, SIGINT and SIGUSR1 into ``events`` while the block runs."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        events.put(signal.Signals(number))
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    from mesh.cli.agent_command import agent
+
+    agent(prog_name="python -m mesh.agent")

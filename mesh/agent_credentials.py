@@ -1,0 +1,193 @@
+"""What an agent shows others and what it judges them by, out of its configuration and files."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from mesh.agent_files import (
+    IDENTITY_FILE,
+    AgentFileError,
+    KeyUse,
+    is_there,
+    make_directory,
+    read_certificate_file,
+    read_key,
+    write_key,
+)
+from mesh.config.schema import Config
+from mesh.errors import TrustError
+from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+from mesh.trust import Certificate, TrustStore, issue_certificate, read_certificate
+
+Result = TypeVar("Result")
+
+EXPIRY_NOTICE_S: Final = 30 * 86400
+"""A month to renew a certificate before its agent loses its links."""
+
+_THROW_AWAY_VALIDITY_S: Final = 10 * 365 * 86400
+"""Of the certificate an agent without a mesh gives itself: longer than any process runs."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What an agent shows others, and what it judges them by."""
+
+    identity: Identity
+    wire: bytes
+    """Its certificate, as it goes to peers."""
+    certificate: Certificate
+    """The same, read."""
+    trust: TrustStore
+
+
+class FileCheck(msgspec.Struct, frozen=True):
+    """What was found in the files of a configuration; each entry is a line."""
+
+    problems: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def open_credentials(
+    config: Config, *, now_unix_s: float, random_octets: Callable[[int], bytes]
+) -> Credentials:
+    """All that ``config`` needs of keys and certificates; makes the identity key on first start.
+
+    An agent without ``trust`` has no mesh. It gets a certificate from an authority that exists in its own
+    process only, so that one rule holds for all agents. Without a ``data_dir`` its key is not kept either.
+
+    Args:
+        config: validated.
+        now_unix_s: for the validity of the certificate.
+        random_octets: fit for keys.
+
+    Raises:
+        AgentFileError: a file is missing or unfit, or the certificate does not admit this agent.
+    """
+    trust = config.trust
+    if trust is None:
+        directory = config.agent.data_dir
+        identity = (
+            Identity(random_octets(SEED_OCTETS)) if directory is None else _identity(directory, random_octets)
+        )
+        return _alone(config, identity, Identity(random_octets(SEED_OCTETS)), now_unix_s)
+    directory = _data_dir(config)
+    if not is_there(trust.certificate):
+        identity = _identity(directory, random_octets)
+        raise AgentFileError(_missing_certificate(config, trust.certificate, identity))
+    wire = read_certificate_file(trust.certificate)
+    identity = _matching_identity(directory, wire, trust.certificate)
+    store = TrustStore(trust.authorities)
+    return Credentials(identity, wire, _admitted(store, wire, trust.certificate, now_unix_s), store)
+
+
+def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
+    """What :func:`open_credentials` would refuse, all at once, and what it would warn of; writes nothing."""
+    problems: list[str] = []
+    trust, data_dir = config.trust, config.agent.data_dir
+    key_file = data_dir / IDENTITY_FILE if data_dir is not None else None
+    certificate = None
+    if trust is not None:
+        wire = _collect(problems, lambda: read_certificate_file(trust.certificate))
+        if wire is not None:
+            store = TrustStore(trust.authorities)
+            certificate = _collect(problems, lambda: _admitted(store, wire, trust.certificate, now_unix_s))
+            _collect(problems, lambda: _matching_identity(_data_dir(config), wire, trust.certificate))
+            key_file = None
+    if key_file is not None and is_there(key_file):
+        _collect(problems, lambda: read_key(key_file, KeyUse.IDENTITY))
+    warnings = () if certificate is None else notices(config, certificate, now_unix_s)
+    return FileCheck(tuple(problems), warnings)
+
+
+def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tuple[str, ...]:
+    """What deserves a warning at start though nothing is wrong yet."""
+    found = []
+    left_s = certificate.not_after - now_unix_s
+    if left_s < EXPIRY_NOTICE_S:
+        end = datetime.fromtimestamp(certificate.not_after, UTC)
+        found.append(
+            f"the certificate of this agent expires on {end:%Y-%m-%d %H:%M UTC}, "
+            f"in {left_s / 86400:.1f} days; its links close then"
+        )
+    if certificate.name != config.agent.name:
+        found.append(
+            f"agent.name is {config.agent.name!r}, "
+            f"but the mesh shows the certificate's name, {certificate.name!r}"
+        )
+    return tuple(found)
+
+
+def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
+    path = directory / IDENTITY_FILE
+    if not is_there(path):
+        make_directory(directory)
+        try:
+            write_key(path, KeyUse.IDENTITY, random_octets(SEED_OCTETS))
+        except AgentFileError:
+            # Another process of this agent may have been first; its key is as good.
+            if not is_there(path):
+                raise
+    return read_key(path, KeyUse.IDENTITY)
+
+
+def _alone(config: Config, identity: Identity, authority: Identity, now_unix_s: float) -> Credentials:
+    wire = issue_certificate(
+        authority,
+        subject=identity.public_key,
+        name=config.agent.name,
+        not_before=int(now_unix_s),
+        not_after=int(now_unix_s) + _THROW_AWAY_VALIDITY_S,
+        may_register=("*",),
+        may_use=("*",),
+    )
+    return Credentials(identity, wire, read_certificate(wire), TrustStore([authority.public_key]))
+
+
+def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> Identity:
+    """The agent's key, if it is the one the certificate is for."""
+    path = directory / IDENTITY_FILE
+    certificate = read_certificate(wire)
+    owner = display_id(certificate.agent_id)
+    if not is_there(path):
+        raise AgentFileError(
+            f"{path}: is missing; {certificate_path} is for agent {owner}, whose key belongs there"
+        )
+    identity = read_key(path, KeyUse.IDENTITY)
+    if identity.public_key != certificate.subject:
+        raise AgentFileError(
+            f"{certificate_path}: is for agent {owner}, but {path} is the key of {display_id(identity.id)}"
+        )
+    return identity
+
+
+def _admitted(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> Certificate:
+    try:
+        return store.admit(wire, now_unix_s)
+    except TrustError as error:
+        raise AgentFileError(f"{path}: {error}") from None
+
+
+def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:
+    public_key = encode_public_key(identity.public_key)
+    return (
+        f"{path}: is missing; whoever has the authority's key makes it with: mesh certificate sign "
+        f"--authority authority.key --name {config.agent.name!r} --public-key {public_key} --out {path.name}"
+    )
+
+
+def _data_dir(config: Config) -> Path:
+    if config.agent.data_dir is None:
+        raise AgentFileError(
+            "agent.data_dir: is missing; an agent with a certificate needs a place for its key"
+        )
+    return config.agent.data_dir
+
+
+def _collect(problems: list[str], step: Callable[[], Result]) -> Result | None:
+    try:
+        return step()
+    except AgentFileError as problem:
+        problems.append(str(problem))
+        return None

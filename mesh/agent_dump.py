@@ -1,0 +1,22 @@
+"""What SIGUSR1 prints: every actor and the stack of every thread."""
+
+import faulthandler
+import threading
+from collections import Counter
+from typing import TextIO
+
+from pykka import ActorRegistry
+
+
+def dump(stream: TextIO) -> None:
+    """Write every actor, by class, and every thread with its stack to ``stream`` (one with a descriptor)."""
+    refs = ActorRegistry.get_all()
+    counts = Counter(ref.actor_class.__name__ for ref in refs)
+    print(f"=== {len(refs)} actors: {dict(sorted(counts.items()))}", file=stream)
+    for ref in refs:
+        actor = ref._actor_weakref()
+        waiting = len(ref.actor_inbox) if hasattr(ref.actor_inbox, "__len__") else "?"
+        print(f"    {ref.actor_urn} {actor if actor is not None else 'gone'} ({waiting} waiting)", file=stream)
+    print(f"=== {threading.active_count()} threads", file=stream, flush=True)
+    faulthandler.dump_traceback(stream, all_threads=True)
+    print("=== end of the dump", file=stream, flush=True)

@@ -1,0 +1,108 @@
+"""The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
+
+import dataclasses
+import time
+from typing import Any
+
+import pykka
+
+from actors.messages import agent as agent_messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from mesh.agent_credentials import Credentials
+from mesh.config.schema import Config
+from mesh.dashboard.status import DashboardSnapshot, PeerStatus, Stats, StatusUnavailable
+from mesh.identity import AgentId
+from mesh.routes import RouteSnapshot
+from mesh.stream import StreamBudget
+
+
+class ActorStatus:
+    """Implements :class:`~mesh.dashboard.status.StatusSource` over the actors of this process."""
+
+    def __init__(
+        self,
+        root: pykka.ActorRef[Any],
+        *,
+        config: Config,
+        credentials: Credentials,
+        meters: Meters,
+        budget: StreamBudget,
+    ) -> None:
+        self._root = root
+        self._config = config
+        self._credentials = credentials
+        self._meters = meters
+        self._budget = budget
+
+    @property
+    def own_id(self) -> AgentId:
+        """This agent."""
+        return self._credentials.identity.id
+
+    def dashboard_snapshot(self, timeout_s: float) -> DashboardSnapshot:
+        """The state of now.
+
+        Raises:
+            StatusUnavailable: no answer within ``timeout_s`` seconds, or the actors are gone.
+        """
+        deadline = time.monotonic() + timeout_s
+        refs = _answer(self._root.ask(agent_messages.GetRefs(), block=False), deadline)
+        if refs is None:
+            raise StatusUnavailable("the agent's actors are being started anew")
+        futures = [
+            refs.route_table.ask(route_messages.GetSnapshot(), block=False),
+            refs.route_table.ask(route_messages.GetCounts(), block=False),
+            refs.directory.ask(directory_messages.GetPeers(), block=False),
+            refs.connection_table.ask(table_messages.GetConnectionCounts(), block=False),
+        ]
+        routes, route_counts, peers, connections = (_answer(future, deadline) for future in futures)
+        counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
+        counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
+        counters["pending_opens"] = connections.pending_opens
+        counters["stream_buffer_octets"] = self._budget.reserved_octets
+        return DashboardSnapshot(
+            agent_id=self.own_id,
+            name=self._credentials.certificate.name,
+            instance=routes.records[self.own_id].instance,
+            peers=tuple(
+                PeerStatus(
+                    agent_id=peer.peer_id,
+                    name=peer.name,
+                    state=peer.state,
+                    rtt_ms=None if peer.rtt_s is None else round(peer.rtt_s * 1000, 3),
+                    is_dialer=peer.is_dialer,
+                    address=peer.address,
+                )
+                for peer in peers
+            ),
+            stats=Stats(
+                stream_count=connections.ingress + connections.exit,
+                open_connections=connections.ingress + connections.exit - connections.pending_opens,
+                actors=len(pykka.ActorRegistry.get_all()),
+                unacknowledged_segments=self._budget.unacknowledged_segments,
+                counters=counters,
+            ),
+            routes=routes,
+            problems=self._problems(routes),
+        )
+
+    def _problems(self, routes: RouteSnapshot) -> tuple[str, ...]:
+        """Listeners whose port could not be taken."""
+        bound = {entry.key for entry in routes.records[self.own_id].listeners}
+        return tuple(
+            f"listener {listener.key} has no port yet: {listener.address} is taken or not there"
+            for listener in self._config.forward.listeners
+            if listener.key not in bound
+        )
+
+
+def _answer(future: pykka.Future[Any], deadline: float) -> Any:
+    try:
+        return future.get(timeout=max(0.0, deadline - time.monotonic()))
+    except pykka.Timeout:
+        raise StatusUnavailable("the agent's actors did not answer in time") from None
+    except pykka.ActorDeadError:
+        raise StatusUnavailable("an actor that knows the answer is gone") from None

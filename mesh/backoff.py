@@ -1,0 +1,33 @@
+"""How long to wait before trying again."""
+
+from typing import Final
+
+FIRST_DELAY_S: Final = 0.25
+"""A peer that restarts is back within a second; the first redial should not be what one waits for."""
+
+MAX_DELAY_S: Final = 15.0
+"""A peer that comes back after an hour is linked again within this time."""
+
+
+def redial_delay_s(
+    attempt: int, draw: float, *, first_s: float = FIRST_DELAY_S, cap_s: float = MAX_DELAY_S
+) -> float:
+    """Seconds to wait before try ``attempt`` (0-based): exponential, capped, with full jitter.
+
+    Never below a tenth of the exponential value, so that an unlucky draw is no busy loop.
+
+    Args:
+        attempt: how many tries have failed before this one.
+        draw: uniform in [0, 1), passed in so that a test is exact.
+        first_s: the span of the first delay.
+        cap_s: the longest span.
+
+    Raises:
+        ValueError: ``attempt`` is negative.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    if attempt < 0:
+        raise ValueError(f"attempt must not be negative, found {attempt}")
+    span_s = min(cap_s, first_s * 2.0 ** min(attempt, 32))
+    return span_s * (0.1 + 0.9 * draw)

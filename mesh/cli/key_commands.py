@@ -1,0 +1,93 @@
+"""``mesh authority`` and ``mesh identity``: making keys, and showing their public half."""
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+import click
+
+from mesh.agent_files import PUBLIC_MODE, KeyUse, create_file, is_there, read_key, write_key
+from mesh.cli.failure import Failure, told_plainly
+from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+
+PUBLIC_SUFFIX: Final = ".pub"
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def authority() -> None:
+    """The key that signs certificates: keep it secret and offline."""
+
+
+@authority.command("new")
+@click.argument("file", type=_FILE)
+@told_plainly
+def new_authority(file: Path) -> None:
+    """Make an authority's key in FILE, and its public key beside it with the suffix .pub."""
+    public_file = file.with_suffix(PUBLIC_SUFFIX)
+    if is_there(public_file):
+        raise Failure(f"{public_file}: exists already and is not overwritten")
+    made = make_authority(file)
+    click.echo(f"{file}: the authority's key; keep it secret and offline")
+    click.echo(f"{public_file}: its public key, for trust.authorities:")
+    click.echo(encode_public_key(made.public_key))
+
+
+@authority.command("show")
+@click.argument("file", type=_FILE)
+@told_plainly
+def show_authority(file: Path) -> None:
+    """Print the public key of the authority's key in FILE, for trust.authorities."""
+    click.echo(encode_public_key(read_key(file, KeyUse.AUTHORITY).public_key))
+
+
+@click.group()
+def identity() -> None:
+    """The key that an agent is; it never leaves its machine."""
+
+
+@identity.command("new")
+@click.argument("file", type=_FILE)
+@told_plainly
+def new_identity(file: Path) -> None:
+    """Make an agent's key in FILE, which is to become identity.key in its agent.data_dir.
+
+    An agent makes this key itself on first start; make it beforehand to sign its certificate beforehand.
+    """
+    _show(make_key(file, KeyUse.IDENTITY))
+
+
+@identity.command("show")
+@click.argument("file", type=_FILE)
+@told_plainly
+def show_identity(file: Path) -> None:
+    """Print the public key and the ID of the agent's key in FILE."""
+    _show(read_key(file, KeyUse.IDENTITY))
+
+
+def make_authority(file: Path) -> Identity:
+    """Write a new authority's key to ``file`` and its public key beside it.
+
+    Raises:
+        AgentFileError: one of the files exists already, or cannot be written.
+    """
+    made = make_key(file, KeyUse.AUTHORITY)
+    create_file(file.with_suffix(PUBLIC_SUFFIX), f"{encode_public_key(made.public_key)}\n", PUBLIC_MODE)
+    return made
+
+
+def make_key(file: Path, use: KeyUse) -> Identity:
+    """Write a new random key to ``file``.
+
+    Raises:
+        AgentFileError: the file exists already, or cannot be written.
+    """
+    seed = secrets.token_bytes(SEED_OCTETS)
+    write_key(file, use, seed)
+    return Identity(seed)
+
+
+def _show(shown: Identity) -> None:
+    click.echo(f"public key: {encode_public_key(shown.public_key)}")
+    click.echo(f"agent ID:   {display_id(shown.id)}")

@@ -1,0 +1,126 @@
+"""From the octets of a file to a small tree of YAML nodes that know their lines.
+
+Only the plain part of YAML is taken: one document, no aliases, no explicit tags, bounded size and depth.
+Nothing is constructed, so no YAML can make objects; without aliases a small file stays small.
+"""
+
+from typing import Final, NoReturn
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
+
+from mesh.config.problems import ConfigError, Problem, quoted
+
+MAX_FILE_OCTETS: Final = 1024 * 1024
+"""Some ten thousand listeners; more is not a configuration of one agent, and reading it takes seconds."""
+
+MAX_DEPTH: Final = 16
+"""Twice and more what the schema needs; a bound so that no file can exhaust Python's stack."""
+
+_QUOTES_HINT: Final = "a value that has or begins with one of : # * & ! % @ [ { needs quotes"
+_TAB_HINT: Final = "YAML is indented with spaces, never with tabs"
+
+
+class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
+    """PyYAML up to nodes, with the limits of this module."""
+
+    def __init__(self, text: str, file: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self._file = file
+        self._depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            self._refuse(event, "an alias (*name)", "the value written out; aliases are not used here")
+        if getattr(event, "tag", None) not in {None, "!"}:
+            self._refuse(event, f"the YAML tag {quoted(event.tag)}", "a plain value; tags are not used here")
+        if self._depth >= MAX_DEPTH:
+            self._refuse(event, "deeper nesting", f"at most {MAX_DEPTH} levels")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _refuse(self, event: yaml.Event, found: str, expected: str) -> NoReturn:
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        _fail(self._file, line, found, expected)
+
+
+def parse_document(octets: bytes, file: str) -> MappingNode:
+    """The top-level mapping of a configuration file.
+
+    Args:
+        octets: the whole file, or its first ``MAX_FILE_OCTETS + 1`` octets.
+        file: its name, for errors.
+
+    Raises:
+        ConfigError: it is too large, not UTF-8, not YAML, not one mapping, or uses what this module refuses.
+    """
+    expected = "a mapping with sections such as forward:"
+    if len(octets) > MAX_FILE_OCTETS:
+        _fail(file, 0, f"more than {MAX_FILE_OCTETS} octets", "a configuration file")
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        _fail(file, line, f"the octet 0x{octets[error.start]:02x}, which is not UTF-8", "text in UTF-8")
+    try:
+        node = _PlainLoader(text, file).get_single_node()
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        _fail(file, line, f"the control character U+{_code_point(error):04X}", "printable text")
+    except yaml.MarkedYAMLError as error:
+        _fail_marked(file, text, error)
+    if node is None:
+        _fail(file, 0, "an empty file", expected)
+    if not isinstance(node, MappingNode):
+        _fail(file, node.start_mark.line + 1, describe(node), expected)
+    return node
+
+
+def describe(node: Node) -> str:
+    """What a node is, for people."""
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    return "nothing" if node.tag.endswith(":null") else "a single value"
+
+
+def _code_point(error: ReaderError) -> int:
+    return error.character if isinstance(error.character, int) else ord(error.character)
+
+
+def _fail_marked(file: str, text: str, error: yaml.MarkedYAMLError) -> NoReturn:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 0
+    if "single document" in (error.context or ""):
+        _fail(file, line, "a second YAML document (after ---)", "one")
+    lines = text.splitlines()
+    source = lines[line - 1] if 0 < line <= len(lines) else ""
+    hint = _TAB_HINT if "\t" in source else _QUOTES_HINT
+    _fail(file, line, f"invalid YAML: {error.problem or error.context}", "valid YAML", hint)
+
+
+def _fail(file: str, line: int, found: str, expected: str, hint: str = "") -> NoReturn:
+    raise ConfigError([Problem(file, line, "", found, expected, hint)])
+
+
+def plain_tag(text: str) -> str:
+    """What YAML takes ``text`` for when it stands unquoted: ``str``, ``int``, ``bool``, ``null``, ..."""
+    return short_tag(Resolver().resolve(ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]
+
+
+def short_tag(tag: str) -> str:
+    """``int`` for ``tag:yaml.org,2002:int``."""
+    return tag.rpartition(":")[2]

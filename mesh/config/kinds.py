@@ -1,0 +1,336 @@
+"""The kinds of value a configuration has: how each is written, and what it becomes.
+
+A kind annotates a field of the schema. Its ``expected`` completes the sentence "found ...; expected ..."; its
+``parse`` raises ``ValueError`` where the text is something else, with a better completion where it knows one.
+"""
+
+import ipaddress
+import math
+import re
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, parse_listen, parse_target
+from mesh.config.problems import quoted
+from mesh.config.suggestions import did_you_mean
+from mesh.identity import decode_public_key
+
+MAX_TEXT_CHARACTERS: Final = 4096
+"""The longest path Linux takes (PATH_MAX); no other value is as long."""
+MAX_NAME_CHARACTERS: Final = 64
+"""As in a certificate."""
+MAX_KEY_OCTETS: Final = 255
+MAX_HOST_CHARACTERS: Final = 253
+"""RFC 1035, section 2.3.4, without the final dot."""
+
+_DURATION_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
+_DURATION_PART: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SIZE_UNITS: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_SIZE: Final = re.compile(r"([0-9]{1,15}) ?(|B|KiB|MiB|GiB)")
+_INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
+_BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+"""RFC 1123, section 2.1, and the underscore that container networks use."""
+
+
+class Scalar(msgspec.Struct, frozen=True):
+    """One value as it stands in the file, after the environment has been filled in."""
+
+    text: str
+    tag: str
+    """What YAML takes it for: ``str``, ``int``, ``float``, ``bool``, ``null`` and so on."""
+
+    def __str__(self) -> str:
+        if self.tag == "null":
+            return "nothing"
+        return quoted(self.text) if self.tag == "str" else f"{quoted(self.text)[1:-1]} ({self.tag})"
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What relative values are relative to."""
+
+    directory: Path
+    """Of the configuration file, absolute."""
+    home: str | None = None
+    """What ``~/`` stands for."""
+
+
+class Kind(Protocol):
+    """How one value is written and what it becomes."""
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for people."""
+        ...
+
+    def parse(self, scalar: Scalar, context: Context) -> object:
+        """The value.
+
+        Raises:
+            ValueError: the scalar is not of this kind; the message says what is expected.
+        """
+        ...
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """Seconds, from ``10s``, ``250ms``, ``2m``, ``1m30s`` or a plain number of seconds."""
+
+    minimum_s: float
+    maximum_s: float = 30 * 86400.0
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for people."""
+        limits = f"{duration_text(self.minimum_s)} to {duration_text(self.maximum_s)}"
+        return f'a duration from {limits}, such as "10s", "250ms", "2m" or a number of seconds'
+
+    def parse(self, scalar: Scalar, context: Context) -> float:
+        """The duration in seconds."""
+        del context
+        text = scalar.text
+        if _SECONDS.fullmatch(text):
+            seconds = float(text)
+        elif _DURATION.fullmatch(text):
+            parts = _DURATION_PART.findall(text)
+            seconds = math.fsum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+        else:
+            raise ValueError(self.expected)
+        if not self.minimum_s <= seconds <= self.maximum_s:
+            raise ValueError(self.expected)
+        return seconds
+
+
+class Size(msgspec.Struct, frozen=True):
+    """Octets, from ``64MiB``, ``512KiB``, ``1GiB`` or a plain number of octets."""
+
+    minimum: int
+    maximum: int = 1024**4
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for people."""
+        return (
+            f"a size from {size_text(self.minimum)} to {size_text(self.maximum)}, "
+            'such as "64MiB", "512KiB" or a number of octets'
+        )
+
+    def parse(self, scalar: Scalar, context: Context) -> int:
+        """The size in octets."""
+        del context
+        match = _SIZE.fullmatch(scalar.text)
+        if match is None:
+            raise ValueError(self.expected)
+        octets = int(match[1]) * _SIZE_UNITS[match[2]]
+        if not self.minimum <= octets <= self.maximum:
+            raise ValueError(self.expected)
+        return octets
+
+
+class Integer(msgspec.Struct, frozen=True):
+    """A decimal whole number, not in quotes."""
+
+    minimum: int
+    maximum: int
+    remark: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for people."""
+        return f"a whole number from {self.minimum} to {self.maximum}{self.remark}"
+
+    def parse(self, scalar: Scalar, context: Context) -> int:
+        """The number."""
+        del context
+        # The tag tells 5 from "5"; the pattern refuses YAML 1.1's octal 010, 1_000 and 1:30.
+        if scalar.tag != "int" or not _INTEGER.fullmatch(scalar.text):
+            raise ValueError(self.expected)
+        number = int(scalar.text)
+        if not self.minimum <= number <= self.maximum:
+            raise ValueError(self.expected)
+        return number
+
+
+class Boolean(msgspec.Struct, frozen=True):
+    """``true`` or ``false``, not in quotes."""
+
+    expected: str = "true or false"
+
+    def parse(self, scalar: Scalar, context: Context) -> bool:
+        """The truth value; YAML 1.1's other spellings (yes, no, on, off) are taken too."""
+        del context
+        if scalar.tag != "bool":
+            raise ValueError(self.expected)
+        return _BOOLEANS[scalar.text.lower()]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of a few words, in any case."""
+
+    words: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for people."""
+        return f"one of {', '.join(self.words)}"
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The word, in lower case."""
+        del context
+        word = scalar.text.lower()
+        if word not in self.words:
+            hint = did_you_mean(word, self.words)
+            raise ValueError(f"{self.expected}; {hint}" if hint else self.expected)
+        return word
+
+
+class Name(msgspec.Struct, frozen=True):
+    """The display name of an agent."""
+
+    expected: str = (
+        f"a name of 1 to {MAX_NAME_CHARACTERS} printable characters, without a space at either end"
+    )
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The name."""
+        del context
+        text = scalar.text
+        if not 0 < len(text) <= MAX_NAME_CHARACTERS or not text.isprintable() or text != text.strip():
+            raise ValueError(self.expected)
+        return text
+
+
+class RoutingKey(msgspec.Struct, frozen=True):
+    """The name of a service in the mesh."""
+
+    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} octets, printable and without spaces"
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The key."""
+        del context
+        text = scalar.text
+        printable = text.isprintable() and not any(character.isspace() for character in text)
+        if not 0 < len(text.encode()) <= MAX_KEY_OCTETS or not printable:
+            raise ValueError(self.expected)
+        return text
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """The 32 octets of an Ed25519 public key."""
+
+    expected: str = "a public key: 44 characters of base64 that end in '='"
+
+    def parse(self, scalar: Scalar, context: Context) -> bytes:
+        """The key."""
+        del context
+        return decode_public_key(scalar.text)
+
+
+class FilePath(msgspec.Struct, frozen=True):
+    """A path, relative to the configuration file unless absolute."""
+
+    expected: str = "a path"
+
+    def parse(self, scalar: Scalar, context: Context) -> Path:
+        """The absolute path."""
+        text = scalar.text
+        if not text or "\0" in text:
+            raise ValueError(self.expected)
+        if text == "~" or text.startswith("~/"):
+            if not context.home:
+                raise ValueError("a path; ~ needs the environment variable HOME")
+            text = context.home + text[1:]
+        return context.directory / text
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The address of a service."""
+
+    expected: str = "host:port, [ipv6]:port or unix:/path"
+
+    def parse(self, scalar: Scalar, context: Context) -> SocketAddress:
+        """The address."""
+        del context
+        return _host_checked(parse_target(scalar.text))
+
+
+class Dial(msgspec.Struct, frozen=True):
+    """The address of another agent."""
+
+    expected: str = "host:port or [ipv6]:port"
+
+    def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
+        """The address."""
+        del context
+        address = _host_checked(parse_target(scalar.text))
+        if isinstance(address, UnixAddress):
+            raise ValueError(self.expected)  # noqa: TRY004 - a wrong value, not a wrong type
+        return address
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """A local port; without a host it is ``default_host``."""
+
+    default_host: str = ""
+    expected: str = "host:port, :port or [ipv6]:port"
+
+    def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
+        """The address."""
+        del context
+        address = parse_listen(scalar.text)
+        if not address.host:
+            return TcpAddress(self.default_host, address.port)
+        _check_host(address.host)
+        return address
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as people write it, to a millisecond: ``2m``, ``10s``, ``250ms``."""
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(seconds, _DURATION_UNITS_S[unit])
+        if count and not rest:
+            return f"{count:.0f}{unit}"
+    number, unit = (seconds * 1000, "ms") if 0 < seconds < 1 else (seconds, "s")
+    return f"{number:.3f}".rstrip("0").rstrip(".") + unit
+
+
+def size_text(octets: int) -> str:
+    """A size as people write it: ``64MiB``, ``512KiB``, ``1000``."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if octets and octets % _SIZE_UNITS[unit] == 0:
+            return f"{octets // _SIZE_UNITS[unit]}{unit}"
+    return str(octets)
+
+
+def _host_checked(address: SocketAddress) -> SocketAddress:
+    if isinstance(address, TcpAddress):
+        _check_host(address.host)
+    return address
+
+
+def _check_host(host: str) -> None:
+    """Refuse what no resolver can find, so that a slip of the pen is told at start and not for ever after."""
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f"an IPv6 address in the brackets, not {quoted(host)}") from None
+        return
+    name = host.removesuffix(".")
+    try:
+        # Names in other scripts are looked up in their ASCII form; labels of it are held to the same rules.
+        ascii_name = name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError(f"a host name or address before the port, not {quoted(host)}") from None
+    labels = ascii_name.split(".")
+    if len(ascii_name) > MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"a host name or address before the port, not {quoted(host)}")
+    # A name whose last label is a number is an IPv4 address or a mistake: WHATWG URL, "ends in a number".
+    if labels[-1].isdigit():
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            raise ValueError(f"an IPv4 address of four numbers up to 255, not {quoted(host)}") from None

@@ -1,0 +1,109 @@
+"""From a file to a validated configuration, or to all of its problems at once."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import msgspec
+
+from mesh.config.document import MAX_FILE_OCTETS, parse_document
+from mesh.config.kinds import MAX_NAME_CHARACTERS, Context
+from mesh.config.problems import ConfigError, Problem
+from mesh.config.rules import check_rules
+from mesh.config.schema import Config
+from mesh.config.walk import Walk
+
+_UNFIT_FOR_FILES: Final = re.compile(r"[^A-Za-z0-9._-]")
+_LAST_RESORT_NAME: Final = "agent"
+
+
+def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -> Config:
+    """Read and validate a configuration file.
+
+    Args:
+        path: of the file; relative paths in it are relative to its directory.
+        environment: for ``${NAME}`` and ``~/``.
+        host_name: the agent's name where the file has none.
+
+    Raises:
+        ConfigError: the file cannot be read, or there is something wrong in it; has all problems.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_FILE_OCTETS + 1)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise ConfigError([Problem(str(path), 0, "", found, "a configuration file")]) from None
+    return parse_config(
+        octets, file=str(path), directory=path.parent, environment=environment, host_name=host_name
+    )
+
+
+def parse_config(
+    octets: bytes, *, file: str, directory: Path, environment: Mapping[str, str], host_name: str
+) -> Config:
+    """Validate a configuration file that has been read; the arguments are those of :func:`load_config`.
+
+    Raises:
+        ConfigError: there is something wrong in it; has all problems.
+    """
+    document = parse_document(octets, file)
+    walk = Walk(
+        file=file,
+        context=Context(directory.absolute(), environment.get("HOME")),
+        environment=environment,
+        elsewhere=_unique_keys(),
+    )
+    config = walk.document(document, Config)
+    check_rules(walk)
+    if config is None or walk.problems:
+        raise ConfigError(walk.problems)
+    return _completed(config, directory.absolute(), host_name)
+
+
+def schema_keys() -> tuple[str, ...]:
+    """Every key of the schema by its path, lists marked by ``[]``: ``forward.endpoints[].target``."""
+    return tuple(_keys_of(Config, ""))
+
+
+def _completed(config: Config, directory: Path, host_name: str) -> Config:
+    fits = host_name.isprintable() and host_name == host_name.strip()
+    name = config.agent.name or (host_name[:MAX_NAME_CHARACTERS] if fits else "") or _LAST_RESORT_NAME
+    data_dir = config.agent.data_dir
+    if data_dir is None and config.trust is not None:
+        # A certificate is for one key, so that key must outlive the process.
+        data_dir = directory / "data" / (_UNFIT_FOR_FILES.sub("_", name).strip(".") or _LAST_RESORT_NAME)
+    agent = msgspec.structs.replace(config.agent, name=name, data_dir=data_dir)
+    return msgspec.structs.replace(config, agent=agent)
+
+
+def _unique_keys() -> dict[str, str]:
+    """Keys that the schema has in one place only, with their path: for hints about misplaced ones."""
+    paths = [path for path in schema_keys() if "." in path]
+    names = Counter(_last(path) for path in paths)
+    return {_last(path): path.removesuffix("[]") for path in paths if names[_last(path)] == 1}
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2].removesuffix("[]")
+
+
+def _keys_of(struct: type[msgspec.Struct], prefix: str) -> Iterator[str]:
+    for field in msgspec.structs.fields(struct):
+        annotation, path = field.type, f"{prefix}{field.encode_name}"
+        if isinstance(annotation, UnionType) or type(None) in get_args(annotation):
+            (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+        if get_origin(annotation) is tuple:
+            annotation, path = get_args(annotation)[0], f"{path}[]"
+        yield path
+        if get_origin(annotation) is not Annotated:
+            yield from _keys_of(_struct(annotation), f"{path}.")
+
+
+def _struct(annotation: Any) -> type[msgspec.Struct]:
+    if not (isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)):
+        raise TypeError(f"{annotation!r} is neither annotated with a kind nor a section")
+    return annotation

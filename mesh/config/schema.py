@@ -1,0 +1,183 @@
+"""The configuration: every section and key, its kind, its default and what it means.
+
+Field names carry units (``timeout_s``); the key in the file is the field's encoded name (``timeout``).
+``docs/CONFIGURATION.md`` describes the same keys for users.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from mesh.addresses import SocketAddress, TcpAddress
+from mesh.config import kinds
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("text", "json")
+DEFAULT_HTTP_ADDRESS: Final = TcpAddress("127.0.0.1", 8080)
+
+_LogLevel: TypeAlias = Annotated[str, kinds.Choice(LOG_LEVELS)]
+_MIB: Final = 1024**2
+_TIB: Final = 1024**4
+
+
+class AgentSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``agent``: who this agent is."""
+
+    name: Annotated[str, kinds.Name()] = ""
+    """Display name; the host name where absent."""
+    data_dir: Annotated[Path, kinds.FilePath()] | None = None
+    """Where the identity key lives. Absent: ``data/<name>`` with ``trust``, a new key each start without."""
+    drain_timeout_s: Annotated[float, kinds.Duration(0.0, 3600.0)] = msgspec.field(
+        default=10.0, name="drain_timeout"
+    )
+    """How long a shutdown waits for what is under way."""
+    relay: Annotated[bool, kinds.Boolean()] = True
+    """Whether others' traffic may pass through this agent."""
+
+
+class TrustSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``trust``: who is admitted to this mesh, and what admits this agent."""
+
+    authorities: tuple[Annotated[bytes, kinds.PublicKey()], ...]
+    """Public keys whose certificates admit an agent."""
+    certificate: Annotated[Path, kinds.FilePath()]
+    """File with this agent's own certificate."""
+
+
+class AcceptSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``accept``: where other agents reach this one."""
+
+    address: Annotated[TcpAddress, kinds.Listen()]
+
+
+class PeerSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``peers``: an agent that this one dials, and redials for ever."""
+
+    address: Annotated[TcpAddress, kinds.Dial()]
+
+
+class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``forward.endpoints``: a service near this agent."""
+
+    key: Annotated[str, kinds.RoutingKey()]
+    target: Annotated[SocketAddress, kinds.Target()]
+
+
+class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``forward.listeners``: a local port for a service elsewhere."""
+
+    key: Annotated[str, kinds.RoutingKey()]
+    address: Annotated[TcpAddress, kinds.Listen()]
+    max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
+    """At one time; 0 is unlimited."""
+
+
+class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``forward``: services and local ports."""
+
+    endpoints: tuple[EndpointSection, ...] = ()
+    listeners: tuple[ListenerSection, ...] = ()
+
+
+class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``http``: the dashboard and health endpoints; absent, there are none."""
+
+    address: Annotated[TcpAddress, kinds.Listen(default_host="127.0.0.1")] = DEFAULT_HTTP_ADDRESS
+
+
+class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``connections``: how long links and connections wait."""
+
+    timeout_s: Annotated[float, kinds.Duration(0.1, 3600.0)] = msgspec.field(default=3.0, name="timeout")
+    """A link whose peer is silent for so long is dead."""
+    open_timeout_s: Annotated[float, kinds.Duration(0.1, 3600.0)] = msgspec.field(
+        default=10.0, name="open_timeout"
+    )
+    """The budget for opening a connection, over all candidates."""
+    reroute_timeout_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(
+        default=30.0, name="reroute_timeout"
+    )
+    """A connection whose other end cannot be reached for so long is reset."""
+    idle_probe_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(
+        default=60.0, name="idle_probe"
+    )
+    """How often an idle connection asks whether its other end is still there."""
+
+
+class RoutingSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``routing``: how the mesh's records live and how long a path may be."""
+
+    advertise_interval_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(
+        default=120.0, name="advertise_interval"
+    )
+    """How often this agent's record is refreshed; changes are flooded at once."""
+    route_ttl_s: Annotated[float, kinds.Duration(0.2, 7 * 86400.0)] = msgspec.field(
+        default=300.0, name="route_ttl"
+    )
+    """A record that is not refreshed for so long is forgotten."""
+    max_hops: Annotated[int, kinds.Integer(1, 64)] = 16
+    """Links on a path, at most."""
+
+
+class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``limits``: what this agent spends on others."""
+
+    stream_buffer_octets: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
+        default=256 * _MIB, name="stream_buffer"
+    )
+    """Memory for windows and send buffers of all connections that begin or end here."""
+    relay_buffer_octets: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
+        default=64 * _MIB, name="relay_buffer"
+    )
+    """Memory for frames that wait to be sent, over all links."""
+    pending_opens: Annotated[int, kinds.Integer(1, 1_000_000)] = 1024
+    """Connections that other agents are opening to endpoints here, at one time."""
+    unauthenticated_links: Annotated[int, kinds.Integer(1, 100_000)] = 64
+    """Arrivals on the acceptor that have not shown a certificate yet, at one time."""
+
+
+class LevelsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``logging.levels``: a level for each subsystem; absent, ``logging.level`` holds."""
+
+    agent: _LogLevel | None = None
+    """Start, stop, configuration, certificates."""
+    runtime: _LogLevel | None = None
+    """Dispatchers, supervision, actors that crash."""
+    links: _LogLevel | None = None
+    """Dialing, accepting, handshakes, links to peers."""
+    routes: _LogLevel | None = None
+    """Records and paths."""
+    connections: _LogLevel | None = None
+    """Tunneled connections."""
+    forward: _LogLevel | None = None
+    """Listeners and endpoints."""
+    http: _LogLevel | None = None
+    """The dashboard and its server."""
+
+
+SUBSYSTEMS: Final = LevelsSection.__struct_fields__
+"""The names that a logger has after ``mesh.``."""
+
+
+class LoggingSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``logging``: what is logged, and how."""
+
+    level: _LogLevel = "info"
+    format: Annotated[str, kinds.Choice(LOG_FORMATS)] = "text"
+    levels: LevelsSection = LevelsSection()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration: paths are absolute, durations are seconds, sizes are octets."""
+
+    agent: AgentSection = AgentSection()
+    trust: TrustSection | None = None
+    accept: tuple[AcceptSection, ...] = ()
+    peers: tuple[PeerSection, ...] = ()
+    forward: ForwardSection = ForwardSection()
+    http: HttpSection | None = None
+    connections: ConnectionsSection = ConnectionsSection()
+    routing: RoutingSection = RoutingSection()
+    limits: LimitsSection = LimitsSection()
+    logging: LoggingSection = LoggingSection()

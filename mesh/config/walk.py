@@ -1,0 +1,198 @@
+"""Walks the schema and the nodes of a file side by side, and collects every problem on the way.
+
+What is well is kept by path even where something else is wrong, so that rules over several fields can be
+judged in the same run.
+"""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from mesh.config.document import describe, plain_tag, short_tag
+from mesh.config.environment import substitute
+from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
+from mesh.config.problems import Problem, quoted
+from mesh.config.suggestions import did_you_mean
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_NULL_TAG: Final = "null"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A valid value, and the line that has it."""
+
+    value: Any
+    line: int
+
+
+class _Invalid:
+    """Stands for a value that has been reported."""
+
+
+_INVALID: Final = _Invalid()
+
+
+class Walk:
+    """One walk over one file.
+
+    Args:
+        file: name of the file, for problems.
+        context: what paths are relative to.
+        environment: for ``${NAME}``.
+        elsewhere: every key of the schema that has one place only, with its full path.
+
+    Attributes:
+        problems: what was wrong.
+        values: every valid single value by its path.
+        lines: the line of every section and list that is there, by its path.
+    """
+
+    def __init__(
+        self, *, file: str, context: Context, environment: Mapping[str, str], elsewhere: Mapping[str, str]
+    ) -> None:
+        self.problems: list[Problem] = []
+        self.values: dict[str, Found] = {}
+        self.lines: dict[str, int] = {}
+        self._file = file
+        self._context = context
+        self._environment = environment
+        self._elsewhere = elsewhere
+
+    def document(self, node: MappingNode, struct: type[S]) -> S | None:
+        """The whole file as a ``struct``, or nothing where there are problems."""
+        value = self._section(node, struct, "", _line(node))
+        return value if isinstance(value, struct) else None
+
+    def report(self, line: int, path: str, found: str, expected: str, hint: str = "") -> None:
+        """Add a problem."""
+        self.problems.append(Problem(self._file, line, path, found, expected, hint))
+
+    def _section(self, node: Node, struct: type[S], path: str, line: int) -> S | _Invalid:
+        if _is_null(node):
+            entries: dict[str, tuple[Node, Node]] = {}
+        elif isinstance(node, MappingNode):
+            entries = self._entries(node, path)
+        else:
+            keys = ", ".join(struct.__struct_encode_fields__)
+            self.report(_line(node), path, _shown(node), f"a mapping with {keys}")
+            return _INVALID
+        self.lines[path] = line
+        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        found: dict[str, object] = {}
+        for key, (key_node, value_node) in entries.items():
+            field = fields.get(key)
+            if field is None:
+                hint = did_you_mean(key, fields, self._elsewhere)
+                expected = f"one of {', '.join(fields)}"
+                self.report(_line(key_node), _join(path, key), "an unknown key", expected, hint)
+                continue
+            found[field.name] = self._value(value_node, field.type, _join(path, key), _line(key_node))
+        missing = [field for field in fields.values() if field.required and field.name not in found]
+        for field in missing:
+            self.report(line, _join(path, field.encode_name), "no such key", _expected(field))
+        if missing or _INVALID in found.values() or len(found) < len(entries):
+            return _INVALID
+        return struct(**found)
+
+    def _entries(self, node: MappingNode, path: str) -> dict[str, tuple[Node, Node]]:
+        """Keys with their nodes, in order; the first of two equal keys counts, the second is reported."""
+        entries: dict[str, tuple[Node, Node]] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self.report(_line(key_node), path, f"{describe(key_node)} as a key", "a word and a colon")
+                continue
+            key = key_node.value
+            if key in entries:
+                first = _line(entries[key][0])
+                self.report(
+                    _line(key_node),
+                    _join(path, key),
+                    "the key a second time",
+                    f"it once (first on line {first})",
+                )
+                continue
+            entries[key] = (key_node, value_node)
+        return entries
+
+    def _value(self, node: Node, annotation: Any, path: str, line: int) -> object:
+        if isinstance(annotation, UnionType) or type(None) in get_args(annotation):
+            (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+        if get_origin(annotation) is Annotated:
+            return self._scalar(node, annotation.__metadata__[0], path)
+        if get_origin(annotation) is tuple:
+            return self._list(node, get_args(annotation)[0], path, line)
+        return self._section(node, annotation, path, line)
+
+    def _list(self, node: Node, annotation: Any, path: str, line: int) -> object:
+        if _is_null(node):
+            self.lines[path] = line
+            return ()
+        if not isinstance(node, SequenceNode):
+            hint = "begin each entry with a dash" if isinstance(node, MappingNode) else ""
+            self.report(_line(node), path, _shown(node), "a list", hint)
+            return _INVALID
+        self.lines[path] = line
+        items = [
+            self._value(item, annotation, f"{path}[{index}]", _line(item))
+            for index, item in enumerate(node.value)
+        ]
+        return _INVALID if _INVALID in items else tuple(items)
+
+    def _scalar(self, node: Node, kind: Kind, path: str) -> object:
+        line = _line(node)
+        if not isinstance(node, ScalarNode):
+            hint = "a value that begins with [ or { needs quotes" if _is_flow(node) else ""
+            self.report(line, path, _shown(node), kind.expected, hint)
+            return _INVALID
+        try:
+            text = substitute(node.value, self._environment)
+        except ValueError as error:
+            self.report(line, path, quoted(node.value), str(error))
+            return _INVALID
+        substituted = text != node.value
+        scalar = Scalar(text, plain_tag(text) if substituted else short_tag(node.tag))
+        origin = f" (from {quoted(node.value)})" if substituted else ""
+        if scalar.tag == _NULL_TAG or len(text) > MAX_TEXT_CHARACTERS:
+            self.report(line, path, f"{scalar}{origin}", kind.expected)
+            return _INVALID
+        try:
+            value = kind.parse(scalar, self._context)
+        except ValueError as error:
+            self.report(line, path, f"{scalar}{origin}", str(error).removeprefix("expected "))
+            return _INVALID
+        self.values[path] = Found(value, line)
+        return value
+
+
+def _line(node: Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _is_flow(node: Node) -> bool:
+    return isinstance(node, MappingNode | SequenceNode) and bool(node.flow_style)
+
+
+def _join(path: str, key: str) -> str:
+    shown = key if key.isprintable() and key and " " not in key and "." not in key else quoted(key)
+    return f"{path}.{shown}" if path else shown
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and short_tag(node.tag) == _NULL_TAG
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node, ScalarNode):
+        return str(Scalar(node.value, short_tag(node.tag)))
+    return describe(node)
+
+
+def _expected(field: FieldInfo) -> str:
+    if get_origin(field.type) is Annotated:
+        return str(field.type.__metadata__[0].expected)
+    return "a list"

@@ -1,0 +1,145 @@
+"""Serves a WSGI application with Waitress on threads of its own."""
+
+import errno
+import ipaddress
+import logging
+import socket
+import threading
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
+
+from waitress import wasyncore  # type: ignore[import-untyped]
+from waitress.server import BaseWSGIServer, create_server  # type: ignore[import-untyped]
+
+from mesh.addresses import TcpAddress
+
+THREADS: Final = 8
+"""Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
+
+MAX_CONNECTIONS: Final = 100
+MAX_HEADER_OCTETS: Final = 16 * 1024
+MAX_BODY_OCTETS: Final = 1024
+"""Nothing here takes a body; a little is read so that a polite 405 can be sent."""
+
+IDLE_TIMEOUT_S: Final = 60
+LOOP_TIMEOUT_S: Final = 30
+"""How often Waitress's loop looks for idle connections; shorter would only wake an idle agent."""
+
+STOP_TIMEOUT_S: Final = 2.0
+
+_log = logging.getLogger("mesh.http")
+
+
+class HttpServer:
+    """One HTTP server; started and stopped once each, from any thread.
+
+    Args:
+        app: the WSGI callable.
+        address: where to listen. An empty host is all interfaces, IPv6 included where there is any; a name is
+            resolved and its first IPv4 address taken, or else its first; port 0 lets the kernel choose.
+    """
+
+    def __init__(self, app: WSGIApplication, address: TcpAddress) -> None:
+        self._app = app
+        self._address = address
+        self._server: BaseWSGIServer | None = None
+        self._sockets: dict[int, Any] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> TcpAddress:
+        """Listen and serve; returns the bound address, with the chosen port.
+
+        Raises:
+            OSError: the address cannot be bound; the text says which and why, the ``errno`` is the kernel's.
+        """
+        listening = _bind(self._address)
+        host, port = listening.getsockname()[:2]
+        try:
+            # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
+            logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+            self._server = create_server(
+                self._app,
+                map=self._sockets,
+                sockets=[listening],
+                threads=THREADS,
+                connection_limit=MAX_CONNECTIONS,
+                max_request_header_size=MAX_HEADER_OCTETS,
+                max_request_body_size=MAX_BODY_OCTETS,
+                channel_timeout=IDLE_TIMEOUT_S,
+                cleanup_interval=LOOP_TIMEOUT_S,
+                asyncore_loop_timeout=LOOP_TIMEOUT_S,
+                asyncore_use_poll=True,  # select() fails at descriptor 1024, which a busy agent passes
+                log_socket_errors=False,  # a client that left early is no news
+                ident=None,
+            )
+        except BaseException:
+            listening.close()
+            raise
+        self._thread = threading.Thread(target=self._server.run, name="http-loop", daemon=True)
+        self._thread.start()
+        return TcpAddress(host, port)
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Finish requests under way, close every connection and end the threads; idempotent.
+
+        Waits up to ``timeout_s`` seconds for the requests and as long for the loop; what hangs is left behind
+        on daemon threads.
+        """
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
+        # Waitress's sockets belong to its loop: they are closed there, which also ends it.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.warning("the HTTP loop did not end within %.1f s", timeout_s)
+
+
+def is_loopback(address: TcpAddress) -> bool:
+    """Whether only programs on this host can reach ``address``; judged without a look-up."""
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return address.host.lower().rstrip(".") == "localhost"
+
+
+def _bind(address: TcpAddress) -> socket.socket:
+    """A listening socket: only listening shows whether the port is free (SO_REUSEADDR lets two bind it)."""
+    try:
+        if not address.host:
+            return _bind_all_interfaces(address.port)
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        family, _, _, _, where = found[0]
+        return _bound(family, where)
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {address}: {error.strerror}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
+
+
+def _bind_all_interfaces(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return _bound(socket.AF_INET6, ("::", port))
+        except OSError as error:
+            if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+                raise
+    return _bound(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - the configuration asks for it
+
+
+def _bound(family: int, where: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(where[0] != "::"))
+        bound.bind(where)
+        bound.listen()
+    except BaseException:
+        bound.close()
+        raise
+    return bound

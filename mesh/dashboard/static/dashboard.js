@@ -1,0 +1,153 @@
+"use strict";
+
+// Everything shown comes from other agents' records too, so it enters the page as text, never as markup.
+
+const REFRESH_MS = 2000;
+const TIMEOUT_MS = 5000;
+const LABELS = {
+  peer_count: "connected peers",
+  route_count: "usable routes",
+  open_connections: "open connections",
+  stream_count: "streams",
+  unacknowledged_segments: "unacknowledged segments",
+  actors: "actors",
+};
+
+const byId = (id) => document.getElementById(id);
+
+function element(tag, className, content) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (content instanceof Node) made.append(content);
+  else if (content !== undefined && content !== null) made.textContent = String(content);
+  return made;
+}
+
+function badge(text, kind) {
+  return element("span", `state ${kind}`, text);
+}
+
+function withId(name, id) {
+  const cell = element("span", "", name || "unknown");
+  if (id) {
+    cell.append(" ", element("code", "quiet", id.slice(0, 8)));
+    cell.title = id;
+  }
+  return cell;
+}
+
+function path(route) {
+  const list = element("ol", "path");
+  route.path_display.forEach((name, step) => {
+    const item = element("li", "", name);
+    item.title = route.path_ids[step];
+    list.append(item);
+  });
+  return list;
+}
+
+function fill(bodyId, rows, columns, emptyText) {
+  const body = byId(bodyId);
+  const made = rows.map((cells) => {
+    const row = element("tr");
+    cells.forEach(([className, content]) => row.append(element("td", className, content)));
+    return row;
+  });
+  if (made.length === 0) {
+    const cell = element("td", "empty", emptyText);
+    cell.colSpan = columns;
+    made.push(element("tr", "", cell));
+  }
+  body.replaceChildren(...made);
+}
+
+function count(id, number) {
+  byId(id).textContent = number ? `(${number})` : "";
+}
+
+function showStats(stats) {
+  const tiles = Object.entries(LABELS).map(([name, label]) => {
+    const tile = element("div");
+    tile.append(element("dt", "", label), element("dd", "", stats[name].toLocaleString("en")));
+    return tile;
+  });
+  byId("stats").replaceChildren(...tiles);
+}
+
+function show(status) {
+  document.title = `${status.agent.display_name} - mesh agent`;
+  byId("agent-name").textContent = status.agent.display_name;
+  byId("agent-id").textContent = status.agent.id;
+  byId("agent-version").textContent = `version ${status.agent.version}`;
+  showStats(status.stats);
+
+  count("routes-count", status.forward_routes.length);
+  fill("routes", status.forward_routes.map((route) => [
+    ["key", route.key],
+    ["code", route.listener_address],
+    ["", path(route)],
+    ["number", route.hop_count],
+    [route.target === null ? "empty" : "code", route.target ?? "hidden"],
+  ]), 5, "No listener reaches an endpoint yet.");
+
+  count("peers-count", status.peers.length);
+  fill("peers", status.peers.map((peer) => [
+    ["key", withId(peer.display_name, peer.id)],
+    ["", badge(peer.state, peer.state === "connected" ? "good" : "waiting")],
+    ["number", peer.rtt_ms === null ? "\u2013" : `${peer.rtt_ms.toFixed(2)} ms`],
+    ["", peer.is_dialer ? "dialed by this agent" : "accepted"],
+    ["code", peer.address],
+  ]), 5, "This agent has no peers.");
+
+  const unmatched = [
+    ...status.unmatched_listeners.map((one) => [one, "listener", one.listener_address]),
+    ...status.unmatched_endpoints.map((one) => [one, "endpoint", one.target ?? "hidden"]),
+  ];
+  byId("unmatched-section").hidden = unmatched.length === 0;
+  count("unmatched-count", unmatched.length);
+  fill("unmatched", unmatched.map(([one, kind, address]) => [
+    ["key", one.key],
+    ["", kind],
+    ["", withId(one.agent, one.agent_id)],
+    ["code", address],
+    ["", one.reason],
+  ]), 5, "");
+}
+
+function showState(text, kind, notice) {
+  const state = byId("state");
+  if (state.textContent !== text) state.textContent = text; // a screen reader announces each change
+  state.className = `state ${kind}`;
+  const box = byId("notice");
+  if (box.textContent !== notice) box.textContent = notice;
+  box.hidden = !notice;
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch("/api/dashboard", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.error || `HTTP ${answer.status}`);
+    show(body);
+    document.body.classList.remove("stale");
+    if (body.ready) showState("ready", "good", "");
+    else showState("not ready", "waiting", body.problems.join("; "));
+    byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}`;
+  } catch (error) {
+    document.body.classList.add("stale");
+    showState("no answer", "bad", `The agent does not answer: ${error.message}`);
+  }
+}
+
+let timer = 0;
+
+async function run() {
+  clearTimeout(timer);
+  if (document.hidden) return; // nobody looks: ask for nothing
+  await refresh();
+  clearTimeout(timer);
+  timer = setTimeout(run, REFRESH_MS);
+}
+
+document.addEventListener("visibilitychange", run);
+run();

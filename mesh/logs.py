@@ -1,0 +1,292 @@
+"""What an agent logs: readable lines or one JSON object a line, never twice in a hot loop, never blocking.
+
+Loggers are named after the subsystems of ``logging.levels``: ``logger("links")``. A line is made where it is
+logged and written by a thread of its own: a stopped terminal (Ctrl-S) or a slow disk holds up no dispatcher.
+"""
+
+import json
+import logging
+import math
+import queue
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from mesh.config.schema import SUBSYSTEMS, LoggingSection
+
+ROOT_NAME: Final = "mesh"
+
+MAX_MESSAGE_CHARACTERS: Final = 4096
+"""Of one message: what a peer supplied cannot fill the disk with one line."""
+
+QUEUED_LINES: Final = 10_000
+"""Waiting to be written; what comes on top is dropped and counted."""
+
+WINDOW_S: Final = 10.0
+"""The time over which repetitions are counted."""
+MAX_EQUAL: Final = 3
+"""Equal lines in a window: one may be chance and two a coincidence, more is a loop."""
+MAX_ALIKE: Final = {logging.DEBUG: 1_000_000, logging.INFO: 1_000, logging.WARNING: 50, logging.ERROR: 50}
+"""Lines in a window that differ in their arguments only. A start may announce a thousand listeners;
+complaints are what strangers can cause at will."""
+REMEMBERED: Final = 2048
+"""Different lines that are counted at one time; those whose window began first are forgotten first."""
+
+_FLUSH_TIMEOUT_S: Final = 2.0
+_COLOURS: Final = {logging.DEBUG: "\x1b[2m", logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
+_COLOUR_END: Final = "\x1b[0m"
+
+
+_RUNTIME_MODULES: Final = "actors.runtime"
+"""The runtime knows nothing of a mesh, so its loggers have the names of its modules."""
+
+
+def logger(subsystem: str) -> logging.Logger:
+    """The logger of a subsystem.
+
+    Raises:
+        ValueError: there is no such subsystem in the configuration, so nobody could set its level.
+    """
+    if subsystem not in SUBSYSTEMS:
+        raise ValueError(f"expected one of {', '.join(SUBSYSTEMS)}, found {subsystem!r}")
+    return logging.getLogger(f"{ROOT_NAME}.{subsystem}")
+
+
+def fields(**values: object) -> dict[str, dict[str, object]]:
+    """Facts for programs to read beside the message: ``log.info("...", extra=fields(peer=short_id))``."""
+    return {"fields": values}
+
+
+@contextmanager
+def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterator[None]:
+    """Log as ``section`` says, to ``stream`` (standard error), until the block ends and all lines are out."""
+    target = sys.stderr if stream is None else stream
+    handler = _QueuedHandler(target)
+    handler.setFormatter(
+        JsonFormatter() if section.format == "json" else TextFormatter(_takes_colour(target))
+    )
+    handler.addFilter(RepetitionFilter())
+    root, libraries = logging.getLogger(ROOT_NAME), logging.getLogger()
+    before = root.propagate, root.level, libraries.level
+    root.propagate = False
+    root.setLevel(_level(section.level))
+    for subsystem in SUBSYSTEMS:
+        own = getattr(section.levels, subsystem)
+        logger(subsystem).setLevel(logging.NOTSET if own is None else _level(own))
+    logging.getLogger(_RUNTIME_MODULES).setLevel(_level(section.levels.runtime or section.level))
+    # Libraries (Waitress, asyncio, Pykka) speak up only when something is wrong.
+    libraries.setLevel(logging.WARNING)
+    for destination in (root, libraries):
+        destination.addHandler(handler)
+    try:
+        yield
+    finally:
+        for destination in (root, libraries):
+            destination.removeHandler(handler)
+        root.propagate = before[0]
+        root.setLevel(before[1])
+        libraries.setLevel(before[2])
+        for name in (*(f"{ROOT_NAME}.{subsystem}" for subsystem in SUBSYSTEMS), _RUNTIME_MODULES):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        handler.close()
+
+
+class RepetitionFilter(logging.Filter):
+    """Lets the first few equal or alike lines of a window pass, then one a window with the others' count.
+
+    Time is that of the records, so nothing here looks at a clock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._equal = _Counts()
+        self._alike = _Counts()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record passes; one that ends a silence says how many were left out."""
+        template = (record.name, record.levelno, str(record.msg))
+        limit = MAX_ALIKE.get(record.levelno, MAX_ALIKE[logging.ERROR])
+        passed, left_out = self._equal.count((*template, repr(record.args)), MAX_EQUAL, record.created)
+        if passed:
+            alike_passed, alike_left_out = self._alike.count(template, limit, record.created)
+            passed, left_out = alike_passed, left_out + alike_left_out
+        if passed and left_out:
+            record.left_out = left_out
+        return passed
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00.123 warning links: message key=value``, local time, one line but for tracebacks.
+
+    Args:
+        colour: whether the output is a terminal that shows colours.
+    """
+
+    def __init__(self, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with a traceback indented below it."""
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+        level = f"{_level_name(record):<7}"
+        if self._colour and record.levelno in _COLOURS:
+            level = f"{_COLOURS[record.levelno]}{level}{_COLOUR_END}"
+        facts = "".join(f" {key}={escaped(_plain(value))}" for key, value in _fields(record).items())
+        line = f"{stamp} {level} {_subsystem(record)}: {_message(record)}{facts}"
+        # The bar keeps text inside an exception from passing for a line of its own.
+        return "\n".join([line, *(f"  | {escaped(row)}" for row in _traceback(self, record).splitlines())])
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time`` (UTC), ``level``, ``subsystem``, ``message``, and the facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object, in ASCII."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        content: dict[str, object] = {key: _jsonable(value) for key, value in _fields(record).items()}
+        content |= {
+            "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z",
+            "level": _level_name(record),
+            "subsystem": _subsystem(record),
+            "message": _message(record),
+        }
+        traceback = _traceback(self, record)
+        if traceback:
+            content["traceback"] = traceback
+        first = ("time", "level", "subsystem", "message")
+        return json.dumps({key: content[key] for key in (*first, *(k for k in content if k not in first))})
+
+
+def escaped(text: str) -> str:
+    """``text`` on one line: control characters, line ends and text-direction marks as backslash escapes."""
+    shown = text[:MAX_MESSAGE_CHARACTERS]
+    if not shown.isprintable():
+        shown = "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+            for character in shown
+        )
+    left_out = len(text) - MAX_MESSAGE_CHARACTERS
+    return shown if left_out <= 0 else f"{shown}... ({left_out} characters more)"
+
+
+class _Counts:
+    """How often each of the things seen lately was seen in its window."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[int, list[float]] = OrderedDict()
+
+    def count(self, key: tuple[object, ...], limit: int, now: float) -> tuple[bool, int]:
+        """Whether this one is within the limit, and how many were not since the last that was."""
+        # By hash: what a peer supplied, at any length, is not kept for it.
+        digest = hash(key)
+        entry = self._seen.get(digest)
+        # A clock that was set back would otherwise silence a line until it catches up.
+        if entry is None or not 0 <= now - entry[0] < WINDOW_S:
+            left_out = 0 if entry is None else max(0, int(entry[1]) - limit)
+            self._seen[digest] = [now, 1]
+            self._seen.move_to_end(digest)
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+            return True, left_out
+        entry[1] += 1
+        return entry[1] <= limit, 0
+
+
+class _QueuedHandler(logging.Handler):
+    """Formats where it is called and writes on a thread of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
+        self._dropped = 0
+        self._writer = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._writer.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+        except Exception:  # noqa: BLE001 - logging's own convention: a bad log call never stops the agent
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Wait until all lines are out, though not for ever: the reader of the stream may be gone."""
+        if self._writer.is_alive():
+            try:
+                self._lines.put(None, timeout=_FLUSH_TIMEOUT_S)
+            except queue.Full:
+                self._dropped += 1
+            else:
+                self._writer.join(_FLUSH_TIMEOUT_S)
+        super().close()
+
+    def _write(self) -> None:
+        line: str | None = ""
+        while line is not None:
+            line = self._lines.get()
+            dropped, self._dropped = self._dropped, 0
+            note = f"({dropped} log lines were dropped: the output was too slow)\n" if dropped else ""
+            # Where nobody reads any more, the agent goes on, and lines are taken and thrown away.
+            with suppress(OSError, ValueError):
+                self._stream.write(note if line is None else f"{note}{line}\n")
+                if self._lines.empty():
+                    self._stream.flush()
+
+
+def _takes_colour(stream: TextIO) -> bool:
+    return stream.isatty()
+
+
+def _level(name: str) -> int:
+    return logging.getLevelNamesMapping()[name.upper()]
+
+
+def _level_name(record: logging.LogRecord) -> str:
+    return record.levelname.lower()
+
+
+def _subsystem(record: logging.LogRecord) -> str:
+    if record.name.startswith(_RUNTIME_MODULES):
+        return "runtime"
+    return record.name.removeprefix(f"{ROOT_NAME}.")
+
+
+def _message(record: logging.LogRecord) -> str:
+    left_out = getattr(record, "left_out", 0)
+    note = f" ({left_out} more like this were left out)" if left_out else ""
+    return f"{escaped(record.getMessage())}{note}"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    found = getattr(record, "fields", None)
+    return found if isinstance(found, dict) else {}
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+
+
+def _jsonable(value: object) -> Any:
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    return escaped(str(value))
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)

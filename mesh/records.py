@@ -1,0 +1,302 @@
+"""Records: what an agent says of itself to the whole mesh, signed by it.
+
+A record travels as a :class:`~mesh.link_bodies.WireRecord`: the signed octets, an Ed25519 signature over them
+with ``RECORD_CONTEXT``, and an age that is not signed. The signed octets are the MessagePack array of the
+fields of :class:`RecordBody`, in their order. Elements beyond those known here are ignored, and whoever
+forwards a record passes its octets on untouched, so a later agent may add some.
+
+Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
+judges form and size, :func:`verify_record` judges who says so.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from mesh.errors import LocalProtocolError, RemoteProtocolError
+from mesh.identity import (
+    AGENT_ID_OCTETS,
+    INSTANCE_OCTETS,
+    PUBLIC_KEY_OCTETS,
+    RECORD_CONTEXT,
+    AgentId,
+    Identity,
+    Instance,
+    SignatureCheck,
+    agent_id_of,
+    short_id,
+)
+from mesh.link_bodies import MAX_BODY_PLAINTEXT_OCTETS, WireRecord
+from mesh.trust import MAX_CERTIFICATE_OCTETS, Certificate, TrustStore
+
+MAX_SIGNED_OCTETS: Final = 60_000
+"""A record and its envelope fit into one frame of a link."""
+assert MAX_SIGNED_OCTETS + 256 <= MAX_BODY_PLAINTEXT_OCTETS  # noqa: S101
+
+MAX_NEIGHBOURS: Final = 1_024
+"""A relay in the middle of a large star, at 20 octets each."""
+
+MAX_ENDPOINTS: Final = 512
+MAX_LISTENERS: Final = 512
+MAX_KEY_CHARACTERS: Final = 255
+MAX_ADDRESS_CHARACTERS: Final = 512
+"""A host name has at most 253 characters; a unix socket's path at most 107."""
+
+MAX_RTT_STEP: Final = 20
+"""Half a millisecond doubled 20 times: nine minutes, far beyond any live link."""
+
+MAX_COUNTER: Final = 2**62
+"""Epochs are milliseconds since 1970, so this is out of reach."""
+
+SESSION_KEY_OCTETS: Final = 32
+
+Freshness: TypeAlias = tuple[int, int]
+"""(epoch, sequence); the greater one is the newer record."""
+
+_AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)]
+_Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)]
+_PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_OCTETS, max_length=PUBLIC_KEY_OCTETS)]
+_SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_OCTETS, max_length=SESSION_KEY_OCTETS)]
+_Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
+_Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
+
+
+class Neighbour(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A peer, and what the link to it costs."""
+
+    id: _AgentId
+    rtt_step: Annotated[int, msgspec.Meta(ge=0, le=MAX_RTT_STEP)]
+    """Quantised round trip: see :func:`mesh.origination.rtt_step`."""
+
+
+class EndpointEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A service near the agent."""
+
+    key: _Key
+    target: _Address | None
+    """For people; ``None`` where the agent hides it."""
+
+
+class ListenerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A local port for a service elsewhere."""
+
+    key: _Key
+    address: _Address
+    """For people."""
+
+
+class RecordBody(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent signs."""
+
+    public_key: _PublicKey
+    """The agent's Ed25519 key; its ID follows from it."""
+    epoch: _Counter
+    """Unix milliseconds at the start of the agent's process, or later."""
+    sequence: _Counter
+    """Counts up within the epoch."""
+    instance: _Instance
+    session_key: _SessionKey
+    """X25519 public key for connections that end at this agent."""
+    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_OCTETS)]
+    relays: bool
+    """Others' connections may pass through."""
+    draining: bool
+    """Not through me: the agent is about to leave."""
+    withdrawn: bool
+    """The agent has left; the record only says so."""
+    neighbours: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=MAX_NEIGHBOURS)] = ()
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_ENDPOINTS)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_LISTENERS)] = ()
+
+    @property
+    def freshness(self) -> Freshness:
+        """(epoch, sequence)."""
+        return self.epoch, self.sequence
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What an agent says of itself, verified; made by :func:`verify_record` or :func:`trusted_record`."""
+
+    agent_id: AgentId
+    body: RecordBody
+    certificate: Certificate
+    round_trips: Mapping[AgentId, int]
+    """Peer to ``rtt_step``."""
+    offered_keys: tuple[str, ...]
+    """Keys of its endpoints that its certificate lets it register, each once."""
+    denied_keys: tuple[str, ...]
+    """Keys of its endpoints that its certificate does not let it register: nobody connects there."""
+
+    @property
+    def name(self) -> str:
+        """The display name, as its authority certified it."""
+        return self.certificate.name
+
+    @property
+    def freshness(self) -> Freshness:
+        """(epoch, sequence)."""
+        return self.body.freshness
+
+    @property
+    def instance(self) -> Instance:
+        """Which run of the agent's process speaks."""
+        return self.body.instance
+
+    @property
+    def session_key(self) -> bytes:
+        """X25519 public key, 32 octets."""
+        return self.body.session_key
+
+    @property
+    def endpoints(self) -> tuple[EndpointEntry, ...]:
+        """All that it offers, rightly or not."""
+        return self.body.endpoints
+
+    @property
+    def listeners(self) -> tuple[ListenerEntry, ...]:
+        """All that it listens for."""
+        return self.body.listeners
+
+    @property
+    def carries_transit(self) -> bool:
+        """Whether others' connections may pass through this agent now."""
+        return self.body.relays and not self.body.draining and self.certificate.may_relay
+
+    def says_the_same_as(self, other: "Record") -> bool:
+        """Whether the two differ in freshness at most: a refresh changes no route."""
+        ours, theirs = self.body, other.body
+        return ours == msgspec.structs.replace(theirs, epoch=ours.epoch, sequence=ours.sequence)
+
+
+def sign_record(identity: Identity, body: RecordBody) -> WireRecord:
+    """``body`` signed, of age 0.
+
+    Raises:
+        LocalProtocolError: it is more than others accept (see :func:`fit_body`), or not ``identity``'s own.
+    """
+    if body.public_key != identity.public_key:
+        raise LocalProtocolError("a record is signed by the agent that it describes")
+    signed = _ENCODER.encode(body)
+    try:
+        # Others would take an unreadable record for an offence of whoever delivers it.
+        decode_body(signed)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(f"others would refuse this: {error}") from error
+    return WireRecord(signed, identity.sign(RECORD_CONTEXT, signed), 0)
+
+
+def fit_body(body: RecordBody) -> tuple[RecordBody, int]:
+    """``body`` cut to what others accept, and how many entries were left out or shortened.
+
+    What only people read goes first: listeners, then targets. Then endpoints, from the end of the list. That
+    leaves room for every neighbour.
+    """
+    endpoints = [_fit_endpoint(entry) for entry in body.endpoints if _key_fits(entry.key)]
+    listeners = [
+        ListenerEntry(entry.key, entry.address[:MAX_ADDRESS_CHARACTERS])
+        for entry in body.listeners
+        if _key_fits(entry.key)
+    ]
+    fitted = msgspec.structs.replace(
+        body,
+        neighbours=body.neighbours[:MAX_NEIGHBOURS],
+        endpoints=tuple(endpoints[:MAX_ENDPOINTS]),
+        listeners=tuple(listeners[:MAX_LISTENERS]),
+    )
+    if _is_too_long(fitted):
+        fitted = msgspec.structs.replace(fitted, listeners=())
+    if _is_too_long(fitted):
+        hidden = tuple(EndpointEntry(entry.key, None) for entry in fitted.endpoints)
+        fitted = msgspec.structs.replace(fitted, endpoints=hidden)
+    while _is_too_long(fitted):
+        kept = fitted.endpoints[: len(fitted.endpoints) * 3 // 4]
+        fitted = msgspec.structs.replace(fitted, endpoints=kept)
+    return fitted, _count_missing(body, fitted)
+
+
+def decode_body(signed: bytes) -> RecordBody:
+    """What the signed octets of a record say; nothing is verified yet.
+
+    Raises:
+        RemoteProtocolError: they are too many, or no record.
+    """
+    if len(signed) > MAX_SIGNED_OCTETS:
+        raise RemoteProtocolError(
+            f"a record of {len(signed)} octets; at most {MAX_SIGNED_OCTETS} are allowed"
+        )
+    try:
+        return _DECODER.decode(signed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a record that cannot be read: {error}") from error
+
+
+def verify_record(
+    wire: WireRecord, body: RecordBody, trust: TrustStore, check: SignatureCheck, unix_now: float
+) -> Record:
+    """The record in ``wire``, whose body is ``body``, once certificate and signature have been judged.
+
+    Args:
+        wire: as it arrived.
+        body: what :func:`decode_body` made of it.
+        trust: who may take part.
+        check: :func:`mesh.identity.verify_signature`, or one that remembers.
+        unix_now: Unix seconds.
+
+    Raises:
+        TrustError: the certificate admits nobody.
+        RemoteProtocolError: the certificate is somebody else's.
+        AuthenticationError: the signature is not the agent's.
+    """
+    certificate = trust.admit(body.certificate, unix_now)
+    if certificate.subject != body.public_key:
+        raise RemoteProtocolError(
+            f"a record of {short_id(agent_id_of(body.public_key))} carries the certificate of "
+            f"{certificate.name!r} ({short_id(certificate.agent_id)})"
+        )
+    check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
+    return trusted_record(body, certificate)
+
+
+def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
+    """The record of a body that is known to be true: verified, or the agent's own."""
+    agent_id = agent_id_of(body.public_key)
+    keys = dict.fromkeys(entry.key for entry in body.endpoints)
+    allowed = {key: certificate.allows_register(key) for key in keys}
+    return Record(
+        agent_id=agent_id,
+        body=body,
+        certificate=certificate,
+        round_trips=MappingProxyType(
+            {neighbour.id: neighbour.rtt_step for neighbour in body.neighbours if neighbour.id != agent_id}
+        ),
+        offered_keys=tuple(key for key in keys if allowed[key]),
+        denied_keys=tuple(key for key in keys if not allowed[key]),
+    )
+
+
+def _key_fits(key: str) -> bool:
+    return 0 < len(key) <= MAX_KEY_CHARACTERS
+
+
+def _fit_endpoint(entry: EndpointEntry) -> EndpointEntry:
+    if entry.target is None or len(entry.target) <= MAX_ADDRESS_CHARACTERS:
+        return entry
+    return EndpointEntry(entry.key, None)
+
+
+def _is_too_long(body: RecordBody) -> bool:
+    return len(_ENCODER.encode(body)) > MAX_SIGNED_OCTETS
+
+
+def _count_missing(whole: RecordBody, fitted: RecordBody) -> int:
+    count = len(whole.neighbours) - len(fitted.neighbours)
+    count += (Counter(whole.endpoints) - Counter(fitted.endpoints)).total()
+    return count + (Counter(whole.listeners) - Counter(fitted.listeners)).total()
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(RecordBody)

@@ -1,0 +1,347 @@
+"""The route table: flooding, origination and route computation as one pure state.
+
+Every method takes the time and returns what to do. The caller keeps one timer, for
+:meth:`RouteTableState.deadline`.
+
+Flooding: a record that is news goes at once to every peer but the one it came from. Two new peers tell each
+other what they hold (a digest) and send what the other lacks; links lose nothing, so that is all it takes. An
+older record is answered with the newer one.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+import msgspec
+
+from mesh import link_state
+from mesh.frames import FrameType
+from mesh.identity import AgentId, Identity, SignatureCheck, short_id, verify_signature
+from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, encode_digest, encode_records
+from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
+from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
+from mesh.records import EndpointEntry, ListenerEntry, Record, decode_body, fit_body, trusted_record
+from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, compute_routes
+from mesh.trust import Certificate, TrustStore
+
+MIN_COMPUTE_INTERVAL_S: Final = 0.01
+"""Changes within this time are computed together; the first one at once."""
+
+COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.00005
+"""Ten times what computing takes for each agent, so that a flapping mesh costs a tenth of a core."""
+
+CERTIFICATE_POLL_S: Final = 60.0
+"""Certificates end by the wall clock, which may be set; so look at least this often."""
+
+MAX_SAID: Final = 1_024
+"""What has been said once is remembered up to this number of lines."""
+
+
+class RoutingSettings(msgspec.Struct, frozen=True):
+    """What the configuration says of routes."""
+
+    advertise_interval_s: float = DEFAULT_ADVERTISE_INTERVAL_S
+    ttl_s: float = link_state.DEFAULT_TTL_S
+    max_hops: int = DEFAULT_MAX_HOPS
+    max_records: int = link_state.MAX_RECORDS
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send one of a link's own frames to these peers."""
+
+    peers: tuple[AgentId, ...]
+    frame_type: FrameType
+    body: bytes
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Close the link to a peer that broke the protocol."""
+
+    peer_id: AgentId
+    reason: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What to do, in this order: send, close, publish, log."""
+
+    sends: list[Send] = field(default_factory=list)
+    closes: list[Close] = field(default_factory=list)
+    snapshot: RouteSnapshot | None = None
+    """New routes, where there are any."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for people, each said once."""
+
+
+class RouteCounts(msgspec.Struct, frozen=True):
+    """Figures for metrics; names that end in ``_total`` only rise."""
+
+    agents: int
+    links: int
+    records_originated_total: int
+    records_stored_total: int
+    records_duplicate_total: int
+    records_older_total: int
+    records_aged_total: int
+    records_refused_offence_total: int
+    records_refused_certificate_total: int
+    records_refused_full_total: int
+    records_expired_total: int
+    routes_computed_total: int
+
+
+class RouteTableState:
+    """All that one agent knows of the mesh, and what it tells its peers.
+
+    Times: ``now`` is monotonic seconds, ``unix_now`` is Unix seconds.
+
+    Args:
+        identity: the agent's key.
+        fixed: what every record of this run says.
+        certificate: what ``fixed.certificate`` holds, admitted.
+        trust: who may take part.
+        unix_now: at the start.
+        check: verifies a signature; a simulation may pass one that remembers.
+        settings: of the configuration.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        fixed: OwnAgent,
+        certificate: Certificate,
+        trust: TrustStore,
+        *,
+        unix_now: float,
+        check: SignatureCheck = verify_signature,
+        settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
+    ) -> None:
+        self._own_id = identity.id
+        self._certificate = certificate
+        self._max_hops = settings.max_hops
+        self._link_state = LinkState(
+            identity.id, trust, check, ttl_s=settings.ttl_s, max_records=settings.max_records
+        )
+        self._originator = Originator(
+            identity,
+            fixed,
+            epoch=max(0, int(unix_now * 1000)),
+            advertise_interval_s=settings.advertise_interval_s,
+        )
+        self._peers: dict[AgentId, None] = {}
+        self._said: dict[str, None] = {}
+        self._originated = 0
+        self._computed = 0
+        self._computed_at = -math.inf
+        self._must_compute = True
+        self._valid_until_unix = math.inf
+        self._check_certificates_at = math.inf
+        self._snapshot = compute_routes(
+            identity.id, {identity.id: self._own_record()}, max_hops=settings.max_hops, version=0
+        )
+
+    @property
+    def snapshot(self) -> RouteSnapshot:
+        """The routes as last computed."""
+        return self._snapshot
+
+    def counts(self) -> RouteCounts:
+        """Figures as of now."""
+        counts: RecordCounts = self._link_state.counts
+        return RouteCounts(
+            agents=len(self._link_state),
+            links=len(self._peers),
+            records_originated_total=self._originated,
+            records_stored_total=counts.stored,
+            records_duplicate_total=counts.duplicate,
+            records_older_total=counts.older,
+            records_aged_total=counts.aged,
+            records_refused_offence_total=counts.refused_offence,
+            records_refused_certificate_total=counts.refused_certificate,
+            records_refused_full_total=counts.refused_full,
+            records_expired_total=counts.expired,
+            routes_computed_total=self._computed,
+        )
+
+    # -- links -----------------------------------------------------------------------------------------------
+
+    def link_up(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
+        """A link to ``peer_id`` is up, the first or in place of another."""
+        self._peers[peer_id] = None
+        self._must_compute |= self._originator.link_up(peer_id, rtt_s, now)
+        effects = self._settle(Effects(), now, unix_now)
+        for digest in batch_digest(self._link_state.digest()):
+            effects.sends.append(Send((peer_id,), FrameType.DIGEST, encode_digest(digest)))
+        return effects
+
+    def link_down(self, peer_id: AgentId, now: float, unix_now: float) -> Effects:
+        """The link to ``peer_id`` is gone."""
+        self._drop(peer_id)
+        return self._settle(Effects(), now, unix_now)
+
+    def link_measured(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
+        """A round trip to ``peer_id`` took ``rtt_s`` seconds."""
+        self._must_compute |= self._originator.link_measured(peer_id, rtt_s, now)
+        return self._settle(Effects(), now, unix_now)
+
+    def _drop(self, peer_id: AgentId) -> None:
+        self._peers.pop(peer_id, None)
+        self._must_compute |= self._originator.link_down(peer_id)
+
+    # -- what peers say --------------------------------------------------------------------------------------
+
+    def digest_arrived(self, peer_id: AgentId, digest: Digest, now: float, unix_now: float) -> Effects:
+        """``peer_id`` says what it holds."""
+        effects = Effects()
+        if peer_id in self._peers:
+            self._send(effects, (peer_id,), self._link_state.newer_than(digest, now))
+        return self._settle(effects, now, unix_now)
+
+    def records_arrived(
+        self, peer_id: AgentId, records: Iterable[WireRecord], now: float, unix_now: float
+    ) -> Effects:
+        """``peer_id`` passes on records; those of a peer whose link is closed are not looked at."""
+        effects = Effects()
+        news: dict[AgentId, None] = {}
+        answers: list[WireRecord] = []
+        for wire in records:
+            if peer_id not in self._peers:
+                break
+            outcome = self._link_state.offer(wire, now, unix_now)
+            match outcome:
+                case link_state.Stored(record=record, changed=changed):
+                    news[record.agent_id] = None
+                    self._must_compute |= changed
+                    self._say_denied(effects, record)
+                case link_state.Stale():
+                    pass
+                case link_state.Newer(ours=ours):
+                    answers.append(ours)
+                case link_state.OwnIsNewer(freshness=freshness, instance=instance):
+                    if self._originator.overtaken_by(freshness, now):
+                        self._say(
+                            effects,
+                            "another running agent has this agent's identity key: "
+                            f"its instance is {instance.hex()}",
+                        )
+                case Refused():
+                    self._refused(effects, peer_id, outcome)
+                case _:
+                    assert_never(outcome)
+        self._send(effects, (peer_id,), answers)
+        others = tuple(other for other in self._peers if other != peer_id)
+        self._send(effects, others, [self._link_state.wire(agent_id, now) for agent_id in news])
+        return self._settle(effects, now, unix_now)
+
+    def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:
+        offence = refused.refusal is Refusal.OFFENCE
+        # A peer knows whether its own certificate is good; another agent's it may see otherwise than we do.
+        if offence or (refused.refusal is Refusal.CERTIFICATE and refused.agent_id == peer_id):
+            effects.closes.append(Close(peer_id, str(refused.reason)))
+            self._drop(peer_id)
+            return
+        self._say(effects, f"record refused: {refused.reason}")
+
+    # -- what this agent says --------------------------------------------------------------------------------
+
+    def set_endpoints(self, endpoints: tuple[EndpointEntry, ...], now: float, unix_now: float) -> Effects:
+        """These are the endpoints from now on."""
+        self._must_compute |= self._originator.set_endpoints(endpoints)
+        return self._settle(Effects(), now, unix_now)
+
+    def set_listeners(self, listeners: tuple[ListenerEntry, ...], now: float, unix_now: float) -> Effects:
+        """These are the listeners from now on."""
+        self._must_compute |= self._originator.set_listeners(listeners)
+        return self._settle(Effects(), now, unix_now)
+
+    def start_draining(self, now: float, unix_now: float) -> Effects:
+        """Not through this agent any more."""
+        self._must_compute |= self._originator.start_draining()
+        return self._settle(Effects(), now, unix_now)
+
+    def withdraw(self, now: float, unix_now: float) -> Effects:
+        """This agent leaves: its last record says so."""
+        self._must_compute |= self._originator.withdraw()
+        return self._settle(Effects(), now, unix_now)
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float:
+        """When to call :meth:`tick`; infinite where nothing is to come."""
+        compute_at = self._compute_due_at() if self._must_compute else math.inf
+        return min(
+            self._originator.deadline(), self._link_state.deadline(), compute_at, self._check_certificates_at
+        )
+
+    def tick(self, now: float, unix_now: float) -> Effects:
+        """Do what has become due; nothing where nothing has."""
+        self._must_compute |= bool(self._link_state.expire(now))
+        if now >= self._check_certificates_at:
+            self._must_compute |= unix_now >= self._valid_until_unix
+            self._plan_certificate_check(now, unix_now)
+        return self._settle(Effects(), now, unix_now)
+
+    def _plan_certificate_check(self, now: float, unix_now: float) -> None:
+        self._check_certificates_at = now + min(
+            max(self._valid_until_unix - unix_now, 0.0), CERTIFICATE_POLL_S
+        )
+
+    def _compute_due_at(self) -> float:
+        interval_s = max(MIN_COMPUTE_INTERVAL_S, COMPUTE_INTERVAL_PER_RECORD_S * len(self._link_state))
+        return self._computed_at + interval_s
+
+    def _settle(self, effects: Effects, now: float, unix_now: float) -> Effects:
+        """Issue an own record and compute routes, where either is due."""
+        wire = self._originator.issue(now)
+        if wire is not None:
+            self._originated += 1
+            record = trusted_record(decode_body(wire.signed), self._certificate)
+            self._link_state.put_own(record, wire, now)
+            self._send(effects, tuple(self._peers), [wire])
+            self._say_denied(effects, record)
+            if self._originator.omitted:
+                self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
+        if self._must_compute and now >= self._compute_due_at():
+            self._compute(now, unix_now)
+            effects.snapshot = self._snapshot
+        return effects
+
+    def _compute(self, now: float, unix_now: float) -> None:
+        records, self._valid_until_unix = self._link_state.usable(unix_now)
+        # What has changed here counts at once, even while its record waits for its turn.
+        records[self._own_id] = self._own_record()
+        self._computed += 1
+        self._computed_at = now
+        self._must_compute = False
+        self._plan_certificate_check(now, unix_now)
+        self._snapshot = compute_routes(
+            self._own_id, records, max_hops=self._max_hops, version=self._computed
+        )
+
+    def _own_record(self) -> Record:
+        return trusted_record(fit_body(self._originator.body)[0], self._certificate)
+
+    # -- helpers ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _send(effects: Effects, peers: tuple[AgentId, ...], records: list[WireRecord]) -> None:
+        if peers and records:
+            for batch in batch_records(records):
+                effects.sends.append(Send(peers, FrameType.RECORDS, encode_records(batch)))
+
+    def _say_denied(self, effects: Effects, record: Record) -> None:
+        for key in record.denied_keys:
+            self._say(
+                effects,
+                f"endpoint ignored: the certificate of {record.name!r} ({short_id(record.agent_id)}) "
+                f"does not permit it to register {key!r}",
+            )
+
+    def _say(self, effects: Effects, line: str) -> None:
+        if line in self._said:
+            return
+        if len(self._said) >= MAX_SAID:
+            del self._said[next(iter(self._said))]
+        self._said[line] = None
+        effects.notices.append(line)

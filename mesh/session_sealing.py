@@ -1,0 +1,173 @@
+"""What flows in a session once it is open: segments and control frames, sealed end to end.
+
+Each direction has one key. Segments (DATA, FIN) and control frames (ACK, RESET, PROBE) are numbered
+separately, each from 0, and the nonce tells them apart: its class is 0 for segments and 1 for control, its
+number that of the frame. Every header field that transit leaves alone is authenticated with the body. A body
+that fails costs nothing: no state moves before it has authenticated.
+
+Source: RFC 8439.
+"""
+
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.frames import (
+    DEFAULT_MAX_HOPS,
+    MAX_SEGMENT_OCTETS,
+    TAG_OCTETS,
+    Frame,
+    FrameType,
+    Octets,
+    associated_data,
+    nonce,
+)
+from mesh.identity import AgentId
+
+SEGMENT_CLASS: Final = 0
+CONTROL_CLASS: Final = 1
+SEGMENT_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})
+CONTROL_TYPES: Final = frozenset({FrameType.ACK, FrameType.RESET, FrameType.PROBE})
+
+
+class Session:
+    """Seals and opens the frames of one connection, at one of its ends.
+
+    Args:
+        local: agent at this end.
+        remote: agent at the other end.
+        is_exit: whether this end is the exit's.
+        connection: number of the connection.
+        send_key: 32 octets, for this direction.
+        receive_key: 32 octets, for the other.
+        max_hops: links that a frame from here may cross.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_is_exit",
+        "_last_control",
+        "_local",
+        "_max_hops",
+        "_next_control",
+        "_next_segment",
+        "_opener",
+        "_remote",
+        "_sealer",
+    )
+
+    def __init__(
+        self,
+        *,
+        local: AgentId,
+        remote: AgentId,
+        is_exit: bool,
+        connection: int,
+        send_key: bytes,
+        receive_key: bytes,
+        max_hops: int = DEFAULT_MAX_HOPS,
+    ) -> None:
+        self._local, self._remote = local, remote
+        self._is_exit = is_exit
+        self._connection = connection
+        self._sealer = ChaCha20Poly1305(send_key)
+        self._opener = ChaCha20Poly1305(receive_key)
+        self._max_hops = max_hops
+        self._next_segment = 0
+        self._next_control = 0
+        self._last_control = -1  # the highest number that authenticated
+
+    def seal_segment(self, frame_type: int, number: int, plaintext: Octets) -> Frame:
+        """The DATA or FIN frame ``number``; to retransmit, send the same frame again.
+
+        Raises:
+            LocalProtocolError: the number is used up (a nonce seals once), or this is no segment.
+        """
+        if frame_type not in SEGMENT_TYPES or len(plaintext) > MAX_SEGMENT_OCTETS:
+            raise LocalProtocolError(f"{len(plaintext)} octets of type {frame_type} are not a segment")
+        if number < self._next_segment:
+            raise LocalProtocolError(f"segment {number} has been sealed; {self._next_segment} is next")
+        self._next_segment = number + 1
+        return self._seal(frame_type, SEGMENT_CLASS, number, plaintext)
+
+    def open_segment(self, frame: Frame) -> bytes:
+        """The plaintext of a DATA or FIN frame. A replay opens again: the stream knows its numbers.
+
+        Raises:
+            AuthenticationError: it was not sealed by the other end, as this frame.
+        """
+        return self._open(SEGMENT_CLASS, SEGMENT_TYPES, frame)
+
+    def seal_control(self, frame_type: int, payload: bytes) -> Frame:
+        """The next ACK, RESET or PROBE frame.
+
+        Raises:
+            LocalProtocolError: it is too long or of another type.
+        """
+        if frame_type not in CONTROL_TYPES or len(payload) > MAX_SEGMENT_OCTETS:
+            raise LocalProtocolError(f"{len(payload)} octets of type {frame_type} are no control frame")
+        number = self._next_control
+        self._next_control += 1
+        return self._seal(frame_type, CONTROL_CLASS, number, payload)
+
+    def open_control(self, frame: Frame) -> bytes:
+        """The payload of an ACK, RESET or PROBE frame that is newer than all opened before.
+
+        Raises:
+            AuthenticationError: it was not sealed by the other end, as this frame, or it is old.
+        """
+        if frame.number <= self._last_control:
+            raise AuthenticationError(f"control frame {frame.number} comes after {self._last_control}")
+        payload = self._open(CONTROL_CLASS, CONTROL_TYPES, frame)
+        self._last_control = frame.number
+        return payload
+
+    def _seal(self, frame_type: int, nonce_class: int, number: int, plaintext: Octets) -> Frame:
+        covered = associated_data(
+            frame_type,
+            from_exit=self._is_exit,
+            source=self._local,
+            destination=self._remote,
+            connection=self._connection,
+            number=number,
+            body_octets=len(plaintext) + TAG_OCTETS,
+        )
+        return Frame(
+            frame_type,
+            self._is_exit,
+            self._local,
+            self._remote,
+            self._connection,
+            number,
+            self._sealer.encrypt(nonce(nonce_class, number), plaintext, covered),
+            self._max_hops,
+        )
+
+    def _open(self, nonce_class: int, types: frozenset[FrameType], frame: Frame) -> bytes:
+        covered = associated_data(
+            frame.type,
+            from_exit=not self._is_exit,
+            source=self._remote,
+            destination=self._local,
+            connection=self._connection,
+            number=frame.number,
+            body_octets=len(frame.body),
+        )
+        # The tag vouches for the fields as they ought to be; that the frame has them is for us to see.
+        try:
+            plaintext = self._opener.decrypt(nonce(nonce_class, frame.number), frame.body, covered)
+        except InvalidTag:
+            plaintext = None
+        if plaintext is None or frame.type not in types or not self._is_addressed_here(frame):
+            raise AuthenticationError(f"frame {frame.number} of type {frame.type} does not authenticate")
+        return plaintext
+
+    def _is_addressed_here(self, frame: Frame) -> bool:
+        return (
+            frame.source == self._remote
+            and frame.destination == self._local
+            and frame.connection == self._connection
+            and frame.from_exit != self._is_exit
+        )

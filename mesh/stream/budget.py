@@ -1,0 +1,47 @@
+"""The memory that all streams of an agent share."""
+
+from typing import Final
+
+SHARE_SHIFT: Final = 3
+"""A stream's window or send buffer may take up to 1/8 of what is free.
+
+With N of them wanting more than they get, each gets limit / (8 + N): none is starved by those that came first.
+Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
+"""
+
+
+class StreamBudget:
+    """Counts octets that windows and send buffers have reserved (``limits.stream_buffer``).
+
+    What has been promised to the other end cannot be taken back, and the smallest window is always given: a
+    stream without one would stand still. So reservations may exceed the limit by as much; ``share_octets`` is
+    then 0, and streams shrink to their floor as they progress.
+
+    Args:
+        limit_octets: for all streams together.
+    """
+
+    __slots__ = ("limit_octets", "reserved_octets")
+
+    def __init__(self, limit_octets: int) -> None:
+        self.limit_octets = limit_octets
+        self.reserved_octets = 0
+
+    @property
+    def free_octets(self) -> int:
+        """Octets not reserved; never below 0."""
+        return max(0, self.limit_octets - self.reserved_octets)
+
+    @property
+    def share_octets(self) -> int:
+        """What one window or send buffer may take altogether at present."""
+        free = self.limit_octets - self.reserved_octets
+        return free >> SHARE_SHIFT if free > 0 else 0
+
+    def reserve(self, octets: int) -> None:
+        """Count ``octets`` as taken."""
+        self.reserved_octets += octets
+
+    def release(self, octets: int) -> None:
+        """Count ``octets`` as given back."""
+        self.reserved_octets -= octets

@@ -1,0 +1,117 @@
+"""Payloads of a connection's control frames, before they are sealed; big-endian.
+
+ACK and PROBE have the same layout, 45 octets. PROBE asks for an ACK at once::
+
+     0  next number      u64  every segment below has arrived
+     8  credit           u64  octets of the stream, counted from its start, that the receiver takes
+    16  missing until    u64  segments from the next number up to here are missing; 0 where no gap is reported
+    24  marked           u64  segments that have arrived with a congestion mark so far
+    32  echo             u64  number of the newest PROBE that arrived, plus 1; 0 where none has
+    40  delay            u32  microseconds since the newest segment arrived, at most 2**32 - 1
+    44  flags            u8   bit 0: complete, its sender needs nothing more; the others are 0
+
+RESET, 10 octets::
+
+     0  code             u8   ResetCode
+     1  flags            u8   bit 0: answers a RESET; the others are 0
+     2  final number     u64  segments its sender has sent altogether
+"""
+
+import enum
+import struct
+from typing import Final, NamedTuple
+
+from mesh.errors import RemoteProtocolError
+
+_ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQQIB")
+_RESET: Final = struct.Struct(">BBQ")
+
+_COMPLETE: Final = 0x01
+_ANSWER: Final = 0x01
+_MAX_DELAY_US: Final = 2**32 - 1
+
+
+class ResetCode(enum.IntEnum):
+    """Why a connection was broken off."""
+
+    RESET = 1
+    """The local socket was reset."""
+    CANCELLED = 2
+    """The connection is not wanted any more, or another exit was chosen."""
+    TIMED_OUT = 3
+    """The other end has not answered for too long."""
+    GONE = 4
+    """The other end's agent does not know the connection."""
+    PROTOCOL_ERROR = 5
+    """The other end broke the protocol."""
+
+
+class Acknowledgement(NamedTuple):
+    """Payload of an ACK or PROBE."""
+
+    next_number: int
+    credit: int
+    missing_until: int
+    marked: int
+    echo: int
+    delay_s: float
+    complete: bool
+
+
+class Reset(NamedTuple):
+    """Payload of a RESET."""
+
+    code: ResetCode
+    is_answer: bool
+    final_number: int
+
+
+def encode_acknowledgement(
+    next_number: int, credit: int, missing_until: int, marked: int, echo: int, delay_s: float, *, complete: bool
+) -> bytes:
+    """The payload of an ACK or PROBE: the fields of :class:`Acknowledgement`."""
+    return _ACKNOWLEDGEMENT.pack(
+        next_number,
+        credit,
+        missing_until,
+        marked,
+        echo,
+        min(max(0, int(delay_s * 1e6)), _MAX_DELAY_US),
+        _COMPLETE if complete else 0,
+    )
+
+
+def decode_acknowledgement(payload: bytes) -> Acknowledgement:
+    """Read the payload of an ACK or PROBE.
+
+    Raises:
+        RemoteProtocolError: it has another length, or reserved flags are set.
+    """
+    try:
+        next_number, credit, missing_until, marked, echo, delay_us, flags = _ACKNOWLEDGEMENT.unpack(payload)
+    except struct.error:
+        raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} octets") from None
+    if flags & ~_COMPLETE:
+        raise RemoteProtocolError(f"an ACK or PROBE with reserved flags set: {flags:#04x}")
+    return Acknowledgement(next_number, credit, missing_until, marked, echo, delay_us / 1e6, flags == _COMPLETE)
+
+
+def encode_reset(reset: Reset) -> bytes:
+    """The payload of a RESET."""
+    return _RESET.pack(reset.code, _ANSWER if reset.is_answer else 0, reset.final_number)
+
+
+def decode_reset(payload: bytes) -> Reset:
+    """Read the payload of a RESET; a code from a later version counts as ``ResetCode.RESET``.
+
+    Raises:
+        RemoteProtocolError: it has another length, or reserved flags are set.
+    """
+    try:
+        code, flags, final_number = _RESET.unpack(payload)
+    except struct.error:
+        raise RemoteProtocolError(f"a RESET with a payload of {len(payload)} octets") from None
+    if flags & ~_ANSWER:
+        raise RemoteProtocolError(f"a RESET with reserved flags set: {flags:#04x}")
+    known = ResetCode(code) if code in ResetCode.__members__.values() else ResetCode.RESET
+    return Reset(known, flags == _ANSWER, final_number)

@@ -1,0 +1,168 @@
+"""The receiving half of a stream: segments in any order in, octets in order out, credit for more."""
+
+from math import inf
+from typing import Final
+
+from mesh.errors import RemoteProtocolError
+from mesh.frames import Frame, FrameType
+from mesh.stream.budget import StreamBudget
+from mesh.stream.rtt import RoundTrip
+from mesh.stream.sealing import SegmentSealer
+from mesh.stream.window import INITIAL_WINDOW_OCTETS, ReceiveWindow, WindowLimits
+
+MAX_SEGMENTS_AHEAD: Final = 1024
+"""Segments that may be sent beyond the first unacknowledged one: bounds what tiny ones cost at both ends."""
+
+_MIN_REORDERING_S: Final = 0.01
+_MAX_REORDERING_S: Final = 0.1
+
+_FIN: Final = FrameType.FIN
+
+
+class ReceiveHalf:
+    """Puts segments in order, and grants credit as the local socket takes their octets."""
+
+    __slots__ = (
+        "_budget",
+        "_early",
+        "_early_octets",
+        "_final_number",
+        "_rtt",
+        "_session",
+        "_window",
+        "arrived_at",
+        "credit",
+        "finished",
+        "marked",
+        "next_number",
+        "pending_octets",
+        "received_octets",
+        "taken_octets",
+    )
+
+    def __init__(self, session: SegmentSealer, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits) -> None:
+        self._session = session
+        self._budget = budget
+        self._rtt = rtt
+        self._window = ReceiveWindow(limits)
+        self.credit = INITIAL_WINDOW_OCTETS
+        """Octets since the start that the other end has been told it may send."""
+        budget.reserve(self.credit)
+        self.next_number = 0
+        """Every segment below has arrived."""
+        self.received_octets = self.taken_octets = 0
+        """Octets handed out in order; and of these, those the local socket has taken."""
+        self.pending_octets = 0
+        """Octets handed out since the last acknowledgement."""
+        self.arrived_at = -inf
+        self.marked = 0
+        """Segments that arrived with a congestion mark."""
+        self.finished = False
+        """The FIN and everything before it have arrived."""
+        self._early: dict[int, tuple[bool, bytes]] = {}
+        """Segments after a gap: whether it is the FIN, octets."""
+        self._early_octets = 0
+        self._final_number: int | None = None
+        """Number of the FIN, once it is known."""
+
+    @property
+    def has_gap(self) -> bool:
+        """Segments have arrived whose predecessors have not."""
+        return bool(self._early)
+
+    @property
+    def missing_until(self) -> int:
+        """The first early segment's number."""
+        return min(self._early)
+
+    @property
+    def reordering_delay_s(self) -> float:
+        """How long a gap may be mere reordering: a quarter of the round-trip time, RFC 8985 section 6.2."""
+        return min(max(self._rtt.minimum_s / 4, _MIN_REORDERING_S), _MAX_REORDERING_S)
+
+    @property
+    def acknowledgement_due(self) -> bool:
+        """So much has arrived that the other end should hear of it."""
+        return self.pending_octets >= self._window.ack_octets
+
+    @property
+    def bulk_without_rtt(self) -> bool:
+        """The window ought to grow, but no round-trip time says how far."""
+        return self.acknowledgement_due and self._rtt.smoothed_s is None
+
+    def arrived(self, frame: Frame, now: float, delivered: list[bytes]) -> bool:
+        """Take a DATA or FIN frame and append what is in order now to ``delivered``.
+
+        Returns:
+            Whether it is new; False for a duplicate.
+
+        Raises:
+            AuthenticationError: it is not authentic; nothing has changed.
+            RemoteProtocolError: the other end breaks the protocol.
+        """
+        plaintext = self._session.open_segment(frame)
+        number, is_fin, size = frame.number, frame.type == _FIN, len(frame.body)
+        if number < self.next_number or number in self._early:
+            return False
+        size = len(plaintext)
+        self._judge(number, size, is_fin=is_fin)
+        self.arrived_at = now
+        if frame.marked:
+            self.marked += 1
+        if number > self.next_number:
+            self._early[number] = is_fin, plaintext
+            self._early_octets += size
+            return True
+        self._take(plaintext, delivered, is_fin=is_fin)
+        while self._early and (early := self._early.pop(self.next_number, None)) is not None:
+            self._early_octets -= len(early[1])
+            self._take(early[1], delivered, is_fin=early[0])
+        return True
+
+    def _judge(self, number: int, size: int, *, is_fin: bool) -> None:
+        if self.received_octets + self._early_octets + size > self.credit:
+            raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} octets")
+        if number >= self.next_number + MAX_SEGMENTS_AHEAD:
+            raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
+        if is_fin == bool(size):
+            raise RemoteProtocolError(f"segment {number} is {'a FIN with' if size else 'DATA without'} octets")
+        if self._final_number is not None and number > self._final_number:
+            raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
+        if is_fin:
+            if self._early and max(self._early) > number:
+                raise RemoteProtocolError(f"the FIN, {number}, comes before other segments")
+            self._final_number = number
+
+    def _take(self, plaintext: bytes, delivered: list[bytes], *, is_fin: bool) -> None:
+        self.next_number += 1
+        if is_fin:
+            self.finished = True
+        else:
+            size = len(plaintext)
+            self.received_octets += size
+            self.pending_octets += size
+            delivered.append(plaintext)
+
+    def taken(self, octets: int, now: float) -> bool:
+        """The local socket has taken ``octets``; return whether credit should be told now."""
+        self.taken_octets += octets
+        window = self._window
+        window.update(self.received_octets, now, self._rtt.minimum_s, self._share())
+        return self.taken_octets + window.size_octets - self.credit >= window.ack_octets and not self.finished
+
+    def grant(self) -> int:
+        """Move credit on as far as it goes, and return it; it never moves back."""
+        wanted = self.taken_octets + self._window.size_octets
+        if wanted > self.credit and not self.finished:
+            self._budget.reserve(wanted - self.credit)
+            self.credit = wanted
+        return self.credit
+
+    def _share(self) -> int:
+        """What the budget lets this window have: its own octets count as free, else it would shrink itself."""
+        return self._budget.share_octets
+
+    def release(self) -> None:
+        """Forget everything."""
+        self._early.clear()
+        self._early_octets = 0

@@ -1,0 +1,78 @@
+"""Round-trip times: the smoothed one for timers, the smallest one for windows."""
+
+from math import inf
+from typing import Final
+
+MAX_ACK_DELAY_S: Final = 0.025
+"""Longest time an acknowledgement is held back: 25 ms, as QUIC's max_ack_delay (RFC 9000 section 18.2)."""
+
+INITIAL_TIMEOUT_S: Final = 1.0
+"""Retransmission timeout before the first sample: RFC 6298 section 2.1."""
+
+MIN_TIMEOUT_S: Final = 0.2
+"""Least retransmission timeout. RFC 6298 says 1 s; like Linux, less: links are reliable, so a spurious one is rare."""
+
+MAX_TIMEOUT_S: Final = 5.0
+"""Longest time between two repetitions: half a dozen tries before a connection is given up."""
+
+MINIMUM_WINDOW_S: Final = 10.0
+"""How long the smallest sample counts (BBR, draft-ietf-ccwg-bbr, uses 10 s too): paths change."""
+
+_ALPHA: Final = 1 / 8
+_BETA: Final = 1 / 4
+
+
+class RoundTrip:
+    """Estimates the round-trip time from samples. Source: RFC 6298."""
+
+    __slots__ = ("_bucket_ends_at", "_minimum", "_previous_minimum", "_variation_s", "sampled_at", "smoothed_s")
+
+    def __init__(self) -> None:
+        self.smoothed_s: float | None = None
+        """None before the first sample."""
+        self.sampled_at = -inf
+        self._variation_s = 0.0
+        self._minimum = self._previous_minimum = inf
+        self._bucket_ends_at = -inf
+
+    def sample(self, rtt_s: float, now: float) -> None:
+        """Take in one measurement; at least a microsecond counts."""
+        rtt_s = max(rtt_s, 1e-6)
+        self.sampled_at = now
+        if self.smoothed_s is None:
+            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
+        else:
+            self._variation_s += _BETA * (abs(self.smoothed_s - rtt_s) - self._variation_s)
+            self.smoothed_s += _ALPHA * (rtt_s - self.smoothed_s)
+        if now >= self._bucket_ends_at:
+            stale = now >= self._bucket_ends_at + MINIMUM_WINDOW_S
+            self._previous_minimum = inf if stale else self._minimum
+            self._minimum = rtt_s
+            self._bucket_ends_at = now + MINIMUM_WINDOW_S
+        elif rtt_s < self._minimum:
+            self._minimum = rtt_s
+
+    @property
+    def minimum_s(self) -> float:
+        """The smallest of the samples of the last 10 to 20 s; 0 before the first."""
+        smallest = min(self._minimum, self._previous_minimum)
+        return 0.0 if smallest == inf else smallest
+
+    @property
+    def timeout_s(self) -> float:
+        """After which a segment counts as unanswered (RTO), the other end's delay of its ACK included."""
+        if self.smoothed_s is None:
+            return INITIAL_TIMEOUT_S
+        timeout = self.smoothed_s + 4 * self._variation_s + MAX_ACK_DELAY_S
+        return min(max(timeout, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
+
+    def backed_off_s(self, repetitions: int, longest_s: float = MAX_TIMEOUT_S) -> float:
+        """The timeout after so many repetitions: doubled with each, up to ``longest_s``."""
+        return min(self.timeout_s * float(1 << min(repetitions, 16)), longest_s)
+
+    @property
+    def tail_probe_s(self) -> float:
+        """When to repeat the last segment of a silent tail: RFC 8985 section 7.2; infinite before a sample."""
+        if self.smoothed_s is None:
+            return inf
+        return 2 * self.smoothed_s + 1.4 * MAX_ACK_DELAY_S

@@ -1,0 +1,103 @@
+"""The life of a stream, as a table.
+
+OPEN to COMPLETE are those of TCP (RFC 9293 section 3.3.2) under plainer names: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2,
+CLOSE-WAIT, CLOSING or LAST-ACK, TIME-WAIT.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from mesh.errors import LocalProtocolError
+
+
+class State(enum.Enum):
+    """Where a stream stands."""
+
+    OPEN = "open"
+    FIN_SENT = "FIN sent"
+    FIN_ACKNOWLEDGED = "FIN acknowledged"
+    PEER_FINISHED = "peer finished"
+    CLOSING = "closing"
+    """Both have finished; the own FIN is not acknowledged yet."""
+    COMPLETE = "complete"
+    """Nothing is needed any more, but the other end may not know."""
+    RESETTING = "resetting"
+    """Reset here; the RESET is repeated until answered."""
+    DRAINING = "draining"
+    """Reset by the other end; segments it sent before may still arrive."""
+    DONE = "done"
+
+
+class Event(enum.Enum):
+    """What moves a stream on."""
+
+    FINISH = "the local socket has reached its end"
+    FIN_ACKNOWLEDGED = "the own FIN is acknowledged"
+    PEER_FIN = "the other end's FIN and all before it have arrived"
+    SETTLED = "the other end is complete too, or has had the time to be"
+    RESET = "the local side resets"
+    RESET_ANSWERED = "the other end knows of the reset"
+    PEER_RESET = "the other end resets"
+    DRAINED = "what the other end sent before its reset has arrived, or will not"
+    GIVE_UP = "the other end is out of reach or gone"
+
+
+TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
+    {
+        (State.OPEN, Event.FINISH): State.FIN_SENT,
+        (State.OPEN, Event.PEER_FIN): State.PEER_FINISHED,
+        (State.FIN_SENT, Event.FIN_ACKNOWLEDGED): State.FIN_ACKNOWLEDGED,
+        (State.FIN_SENT, Event.PEER_FIN): State.CLOSING,
+        (State.FIN_ACKNOWLEDGED, Event.PEER_FIN): State.COMPLETE,
+        (State.PEER_FINISHED, Event.FINISH): State.CLOSING,
+        (State.CLOSING, Event.FIN_ACKNOWLEDGED): State.COMPLETE,
+        (State.COMPLETE, Event.SETTLED): State.DONE,
+        # A reset, from either side, in every state that can still lose something.
+        (State.OPEN, Event.RESET): State.RESETTING,
+        (State.FIN_SENT, Event.RESET): State.RESETTING,
+        (State.FIN_ACKNOWLEDGED, Event.RESET): State.RESETTING,
+        (State.PEER_FINISHED, Event.RESET): State.RESETTING,
+        (State.CLOSING, Event.RESET): State.RESETTING,
+        (State.OPEN, Event.PEER_RESET): State.DRAINING,
+        (State.FIN_SENT, Event.PEER_RESET): State.DRAINING,
+        (State.FIN_ACKNOWLEDGED, Event.PEER_RESET): State.DRAINING,
+        (State.PEER_FINISHED, Event.PEER_RESET): State.DRAINING,
+        (State.CLOSING, Event.PEER_RESET): State.DRAINING,
+        # Nothing is left to lose: the other end needs no telling.
+        (State.COMPLETE, Event.RESET): State.DONE,
+        (State.COMPLETE, Event.PEER_RESET): State.DONE,
+        (State.RESETTING, Event.RESET_ANSWERED): State.DONE,
+        (State.RESETTING, Event.PEER_RESET): State.DONE,
+        (State.DRAINING, Event.DRAINED): State.DONE,
+        (State.DRAINING, Event.RESET): State.DONE,
+        (State.OPEN, Event.GIVE_UP): State.DONE,
+        (State.FIN_SENT, Event.GIVE_UP): State.DONE,
+        (State.FIN_ACKNOWLEDGED, Event.GIVE_UP): State.DONE,
+        (State.PEER_FINISHED, Event.GIVE_UP): State.DONE,
+        (State.CLOSING, Event.GIVE_UP): State.DONE,
+        (State.RESETTING, Event.GIVE_UP): State.DONE,
+    }
+)
+"""An absent pair is a bug of this agent's own."""
+
+SENDING: Final = frozenset({State.OPEN, State.PEER_FINISHED})
+"""States in which octets of the local socket can be sent."""
+
+ACTIVE: Final = frozenset(
+    {State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_FINISHED, State.CLOSING}
+)
+"""States in which something is still needed from the other end."""
+
+
+def advance(state: State, event: Event) -> State:
+    """The state after ``event``.
+
+    Raises:
+        LocalProtocolError: the event cannot happen in this state.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise LocalProtocolError(f"a stream that is {state.value}, yet {event.value}") from None

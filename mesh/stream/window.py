@@ -1,0 +1,67 @@
+"""How far ahead a receiver lets the sender go."""
+
+from typing import Final
+
+import msgspec
+
+INITIAL_WINDOW_OCTETS: Final = 64 * 1024
+"""Credit that OPEN and ACCEPT give."""
+
+SMALLEST_ACK_OCTETS: Final = 8 * 1024
+LARGEST_ACK_OCTETS: Final = 512 * 1024
+"""Octets after which to acknowledge: a quarter of a round's, within these: half of the smallest congestion
+window, and eight full segments."""
+
+ROUND_FLOOR_S: Final = 0.005
+"""A round is at least as long: event loops on the way work in batches, which a smaller window would starve."""
+
+
+class WindowLimits(msgspec.Struct, frozen=True):
+    """Sizes of a receive window, in octets."""
+
+    floor: int = 16 * 1024
+    """Given even where the budget is used up."""
+    cap: int = 4 * 1024 * 1024
+    """What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
+
+
+class ReceiveWindow:
+    """Grows with the bandwidth-delay product.
+
+    Twice what arrives in the smallest round-trip time: while the path has room the window doubles each round;
+    once a queue as long as the path has formed it stays. The smallest round-trip time does not count the queue,
+    so the queue cannot feed the window.
+
+    Source: dynamic right-sizing, Fisk and Feng, LACSI 2001.
+    """
+
+    __slots__ = ("_cap", "_floor", "_round_octets", "_round_started_at", "_wanted", "ack_octets", "size_octets")
+
+    def __init__(self, limits: WindowLimits) -> None:
+        self._floor, self._cap = limits.floor, limits.cap
+        self._wanted = self.size_octets = INITIAL_WINDOW_OCTETS
+        self.ack_octets = SMALLEST_ACK_OCTETS
+        """Octets after which an acknowledgement is due."""
+        self._round_started_at: float | None = None
+        self._round_octets = 0
+
+    def update(self, received_octets: int, now: float, minimum_rtt_s: float, share_octets: int) -> None:
+        """Follow the stream.
+
+        Args:
+            received_octets: since the stream's start.
+            now: seconds.
+            minimum_rtt_s: 0 where unknown.
+            share_octets: what the budget lets one window have.
+        """
+        if self._round_started_at is None:
+            self._round_octets, self._round_started_at = received_octets, now
+        elapsed = now - self._round_started_at
+        round_s = max(minimum_rtt_s, ROUND_FLOOR_S)
+        if elapsed >= round_s:
+            in_a_round = int((received_octets - self._round_octets) * round_s / elapsed)
+            self._round_octets, self._round_started_at = received_octets, now
+            self._wanted = min(max(self._wanted, 2 * in_a_round), self._cap)
+            self.ack_octets = min(max(in_a_round // 4, SMALLEST_ACK_OCTETS), LARGEST_ACK_OCTETS)
+        self.size_octets = max(min(self._wanted, share_octets), self._floor)
+        self.ack_octets = min(self.ack_octets, self.size_octets // 4)

@@ -1,0 +1,24 @@
+"""A token bucket: at most ``rate`` events a second in the long run, ``burst`` at once."""
+
+
+class TokenBucket:
+    """Counts down from ``burst``, refills at ``rate`` a second."""
+
+    __slots__ = ("_burst", "_rate", "_tokens", "_updated_at")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._updated_at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Take one token at monotonic time ``now`` (s); False where none is left."""
+        if self._updated_at is not None:
+            elapsed_s = max(0.0, now - self._updated_at)
+            self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate)
+        self._updated_at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

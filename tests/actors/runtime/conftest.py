@@ -1,0 +1,26 @@
+"""What the runtime's tests share: a dispatcher on a thread, and ways to wait that are not sleeps."""
+
+from collections.abc import Iterator
+
+import pykka
+import pytest
+
+from actors.runtime.loop import LoopDispatcher
+from actors.runtime.registry import install_ordered_registry
+
+LIMIT_S = 10.0
+"""Only a broken test waits this long."""
+
+
+@pytest.fixture(autouse=True)
+def _ordered_registry() -> None:
+    install_ordered_registry()
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def dispatcher(request: pytest.FixtureRequest) -> Iterator[LoopDispatcher]:
+    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+    dispatcher.start()
+    yield dispatcher
+    assert dispatcher.stop(LIMIT_S)
+    assert pykka.ActorRegistry.get_all() == []

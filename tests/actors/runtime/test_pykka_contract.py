@@ -1,0 +1,406 @@
+"""What a Pykka actor does, held against Pykka's own threads and against the dispatcher alike."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import pykka
+import pytest
+
+from actors.runtime.actor import Actor
+from actors.runtime.loop import LoopDispatcher
+from actors.runtime.registry import install_ordered_registry
+
+LIMIT_S = 10.0
+
+
+class Probe:
+    """Runs the callables it is told, and notes everything else."""
+
+    note = "as it was"
+
+    def __init__(self, *args: Any, log: "list[Any] | None" = None, broken: str = "") -> None:
+        super().__init__(*args)
+        self.log = [] if log is None else log
+        self.broken = broken
+        self.init_thread = threading.get_ident()
+        self.start_thread = 0
+
+    def on_receive(self, message: Any) -> Any:
+        if callable(message):
+            return message(self)
+        self.log.append(message)
+        return message
+
+    def on_start(self) -> None:
+        self.start_thread = threading.get_ident()
+        self._hook("on_start")
+
+    def on_stop(self) -> None:
+        self._hook("on_stop")
+
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+        assert exception_type is type(exception_value)
+        self._hook("on_failure")
+
+    def shout(self, text: str) -> str:
+        return text.upper()
+
+    def fail(self) -> None:
+        raise ValueError("asked to")
+
+    def _hook(self, name: str) -> None:
+        self.log.append(name)
+        if self.broken == name:
+            raise ValueError(name)
+
+
+class ThreadedProbe(Probe, pykka.ThreadingActor):
+    use_daemon_thread = True
+
+
+class DispatchedProbe(Probe, Actor[Any]):
+    pass
+
+
+class DispatchedDefault(Actor[Any]):
+    pass
+
+
+class ThreadedDefault(pykka.ThreadingActor):
+    use_daemon_thread = True
+
+
+class Watcher(Actor[Any]):
+    """Sets an event when an actor has ended, wholly."""
+
+    def on_receive(self, message: Any) -> None:
+        if isinstance(message, threading.Event):
+            message.set()
+        else:
+            ref, event = message
+            self.watch(ref, event)
+
+
+class Flavour(Protocol):
+    probe_class: type[Any]
+
+    def start(self, **settings: Any) -> Any: ...
+
+    def start_default(self) -> Any: ...
+
+    def wait_for_end(self, ref: Any) -> None: ...
+
+
+class Threaded:
+    probe_class = ThreadedProbe
+
+    def __init__(self) -> None:
+        self._threads: dict[str, threading.Thread] = {}
+
+    def start(self, **settings: Any) -> Any:
+        return self._start(lambda: ThreadedProbe.start(**settings))
+
+    def start_default(self) -> Any:
+        return self._start(ThreadedDefault.start)
+
+    def wait_for_end(self, ref: Any) -> None:
+        thread = self._threads[ref.actor_urn]
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+    def _start(self, start: Callable[[], Any]) -> Any:
+        made: list[threading.Thread] = []
+        original = threading.Thread.start
+
+        def noting_start(thread: threading.Thread) -> None:
+            made.append(thread)
+            original(thread)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", noting_start)
+            ref = start()
+        (self._threads[ref.actor_urn],) = made
+        return ref
+
+
+class Dispatched:
+    probe_class = DispatchedProbe
+
+    def __init__(self, dispatcher: LoopDispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._watcher = Watcher.start(dispatcher)
+        pykka.ActorRegistry.unregister(self._watcher)  # so that stop_all is about the probes
+
+    def start(self, **settings: Any) -> Any:
+        return DispatchedProbe.start(self._dispatcher, **settings)
+
+    def start_default(self) -> Any:
+        return DispatchedDefault.start(self._dispatcher)
+
+    def wait_for_end(self, ref: Any) -> None:
+        ended = threading.Event()
+        self._watcher.tell((ref, ended))
+        assert ended.wait(LIMIT_S)
+
+
+@pytest.fixture(params=["threads", "uvloop", "asyncio"])
+def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    if request.param == "threads":
+        yield Threaded()
+        pykka.ActorRegistry.stop_all(timeout=LIMIT_S)
+        return
+    install_ordered_registry()
+    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+    dispatcher.start()
+    yield Dispatched(dispatcher)
+    assert dispatcher.stop(LIMIT_S)
+
+
+def explode(_: Any) -> None:
+    raise ValueError("asked to")
+
+
+class Gate:
+    """Holds an actor in a handler until the test has queued what it wants."""
+
+    def __init__(self, ref: Any) -> None:
+        self._entered = threading.Event()
+        self._open = threading.Event()
+        ref.tell(self._hold)
+        assert self._entered.wait(LIMIT_S)
+
+    def open(self) -> None:
+        self._open.set()
+
+    def _hold(self, _: Any) -> None:
+        self._entered.set()
+        assert self._open.wait(LIMIT_S)
+
+
+def test_ask_answers_what_the_handler_returns(flavour: Flavour):
+    assert flavour.start().ask("hello", timeout=LIMIT_S) == "hello"
+
+
+def test_messages_of_one_sender_arrive_in_order(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    for number in range(1000):
+        ref.tell(number)
+    ref.ask("last", timeout=LIMIT_S)
+    assert log == ["on_start", *range(1000), "last"]
+
+
+def test_messages_of_many_threads_all_arrive_each_threads_in_order(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+
+    def send(sender: int) -> None:
+        for number in range(2000):
+            ref.tell((sender, number))
+
+    senders = [threading.Thread(target=send, args=(sender,)) for sender in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(LIMIT_S)
+    ref.ask("last", timeout=LIMIT_S)
+    for sender_number in range(4):
+        assert [note[1] for note in log if note[0] == sender_number] == list(range(2000))
+
+
+def test_the_constructor_runs_in_the_caller_and_on_start_does_not(flavour: Flavour):
+    ref = flavour.start()
+    assert ref.ask(lambda probe: probe.init_thread, timeout=LIMIT_S) == threading.get_ident()
+    assert ref.ask(lambda probe: probe.start_thread, timeout=LIMIT_S) != threading.get_ident()
+
+
+def test_an_error_under_ask_goes_to_the_caller_and_the_actor_lives(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    with pytest.raises(ValueError, match="asked to"):
+        ref.ask(explode, timeout=LIMIT_S)
+    assert ref.ask("still here", timeout=LIMIT_S) == "still here"
+    assert log == ["on_start", "still here"]
+
+
+def test_an_error_under_tell_ends_the_actor_with_on_failure_only(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    ref.tell(explode)
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", "on_failure"]
+    assert not ref.is_alive()
+    assert ref not in pykka.ActorRegistry.get_all()
+
+
+def test_an_error_in_on_start_ends_the_actor_without_a_hook(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log, broken="on_start")
+    flavour.wait_for_end(ref)
+    assert log == ["on_start"]
+    assert not ref.is_alive()
+    assert ref not in pykka.ActorRegistry.get_all()
+
+
+@pytest.mark.parametrize("hook", ["on_stop", "on_failure"])
+def test_an_error_in_a_last_hook_still_ends_the_actor(flavour: Flavour, hook: str):
+    log: list[Any] = []
+    ref = flavour.start(log=log, broken=hook)
+    if hook == "on_stop":
+        assert ref.stop(timeout=LIMIT_S)
+    else:
+        ref.tell(explode)
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", hook]
+    assert not ref.is_alive()
+
+
+def test_stop_waits_behind_the_mailbox_and_drops_what_comes_later(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    gate = Gate(ref)
+    ref.tell("before")
+    stopped = ref.stop(block=False)
+    ref.tell("after")
+    asked_after = ref.ask("asked after", block=False)
+    stopped_again = ref.stop(block=False)
+    gate.open()
+    assert stopped.get(timeout=LIMIT_S)
+    with pytest.raises(pykka.ActorDeadError):
+        asked_after.get(timeout=LIMIT_S)
+    assert stopped_again.get(timeout=LIMIT_S)
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", "before", "on_stop"]
+
+
+def test_stop_says_whether_the_actor_lived(flavour: Flavour):
+    ref = flavour.start()
+    assert ref.stop(timeout=LIMIT_S) is True
+    flavour.wait_for_end(ref)
+    assert ref.stop(timeout=LIMIT_S) is False
+
+
+def test_an_actor_that_stops_itself_handles_what_waits_first(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    gate = Gate(ref)
+    ref.tell(lambda probe: probe.stop())
+    ref.tell("before the stop")
+    gate.open()
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", "before the stop", "on_stop"]
+
+
+def test_telling_or_asking_a_dead_actor_is_an_actor_dead_error(flavour: Flavour):
+    ref = flavour.start()
+    ref.stop(timeout=LIMIT_S)
+    flavour.wait_for_end(ref)
+    with pytest.raises(pykka.ActorDeadError):
+        ref.tell("too late")
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("too late", timeout=LIMIT_S)
+
+
+def test_what_waits_for_a_crashed_actor_vanishes_and_asks_fail(flavour: Flavour):
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    gate = Gate(ref)
+    ref.tell(explode)
+    ref.tell("never handled")
+    asked = ref.ask("never answered", block=False)
+    gate.open()
+    with pytest.raises(pykka.ActorDeadError):
+        asked.get(timeout=LIMIT_S)
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", "on_failure"]
+
+
+def test_an_ask_without_an_answer_times_out(flavour: Flavour):
+    ref = flavour.start()
+    gate = Gate(ref)
+    with pytest.raises(pykka.Timeout):
+        ref.ask("while it is busy", timeout=0.001)
+    gate.open()
+
+
+def test_the_registry_knows_an_actor_while_it_lives(flavour: Flavour):
+    ref = flavour.start()
+    assert pykka.ActorRegistry.get_by_class(flavour.probe_class) == [ref]
+    assert pykka.ActorRegistry.get_by_class_name(flavour.probe_class.__name__) == [ref]
+    assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) is ref
+    ref.stop(timeout=LIMIT_S)
+    flavour.wait_for_end(ref)
+    assert pykka.ActorRegistry.get_by_class(flavour.probe_class) == []
+    assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) is None
+
+
+def test_stop_all_goes_from_the_last_started_to_the_first(flavour: Flavour):
+    refs = [flavour.start() for _ in range(5)]
+    order: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number, ref in enumerate(refs):
+        note_end = partial(order.put, number)
+        ref.ask(lambda probe, hook=note_end: setattr(probe, "on_stop", hook), timeout=LIMIT_S)
+    assert pykka.ActorRegistry.stop_all(timeout=LIMIT_S) == [True] * 5
+    assert [order.get(timeout=LIMIT_S) for _ in refs] == [4, 3, 2, 1, 0]
+
+
+def test_a_broadcast_reaches_every_actor_of_its_class(flavour: Flavour):
+    logs: list[list[Any]] = [[], []]
+    refs = [flavour.start(log=log) for log in logs]
+    pykka.ActorRegistry.broadcast("all of you", flavour.probe_class)
+    for ref in refs:
+        ref.ask("last", timeout=LIMIT_S)
+    assert logs == [["on_start", "all of you", "last"]] * 2
+
+
+def test_a_proxy_calls_reads_and_writes(flavour: Flavour):
+    proxy = flavour.start().proxy()
+    assert proxy.shout("quiet").get(timeout=LIMIT_S) == "QUIET"
+    assert proxy.note.get(timeout=LIMIT_S) == "as it was"
+    proxy.note = "changed"
+    assert proxy.note.get(timeout=LIMIT_S) == "changed"
+    with pytest.raises(ValueError, match="asked to"):
+        proxy.fail().get(timeout=LIMIT_S)
+    proxy.shout.defer("nobody waits")
+    assert proxy.stop().get(timeout=LIMIT_S) is None
+
+
+def test_a_proxy_of_a_dead_actor_is_an_actor_dead_error(flavour: Flavour):
+    ref = flavour.start()
+    ref.stop(timeout=LIMIT_S)
+    flavour.wait_for_end(ref)
+    with pytest.raises(pykka.ActorDeadError):
+        ref.proxy().shout("anybody?").get(timeout=LIMIT_S)
+
+
+def test_an_actor_may_start_others_from_its_handler(flavour: Flavour):
+    parent = flavour.start()
+    child = parent.ask(lambda _: flavour.start(), timeout=LIMIT_S)
+    assert child.ask("hello", timeout=LIMIT_S) == "hello"
+
+
+def test_an_unexpected_message_is_logged(flavour: Flavour, caplog: pytest.LogCaptureFixture):
+    ref = flavour.start_default()
+    with caplog.at_level("WARNING", logger="pykka"):
+        assert ref.ask("what is this", timeout=LIMIT_S) is None
+    assert "Unexpected message received" in caplog.text
+
+
+def test_an_actor_dead_error_of_a_third_actor_is_an_error_like_any_other(flavour: Flavour):
+    dead = flavour.start()
+    dead.stop(timeout=LIMIT_S)
+    flavour.wait_for_end(dead)
+    log: list[Any] = []
+    ref = flavour.start(log=log)
+    ref.tell(lambda _: dead.tell("anybody?"))
+    flavour.wait_for_end(ref)
+    assert log == ["on_start", "on_failure"]
+
+
+def test_str_names_the_class_and_the_urn(flavour: Flavour):
+    ref = flavour.start()
+    assert str(ref) == f"{flavour.probe_class.__name__} ({ref.actor_urn})"
+    assert ref.actor_urn.startswith("urn:")

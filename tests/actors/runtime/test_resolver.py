@@ -1,0 +1,171 @@
+"""Names to addresses: order, duplicates, bad names, literals, a full queue."""
+
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from actors.runtime.actor import Actor
+from actors.runtime.loop import LoopDispatcher
+from actors.runtime.resolver import RESOLVER_THREADS, Resolver, literal_address
+from actors.runtime.seam import NamesResolved
+from mesh.addresses import TcpAddress
+
+LIMIT_S = 10.0
+
+
+def found(*hosts: str) -> list[Any]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 80)) for host in hosts]
+
+
+@pytest.fixture
+def resolver() -> Iterator[Resolver]:
+    resolver = Resolver(threads=1, max_waiting=2)
+    resolver.start()
+    yield resolver
+    resolver.stop()
+    for thread in resolver._threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+def answer_of(resolver: Resolver, host: str) -> Any:
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    resolver.lookup(host, 80, lambda addresses, reason: answers.put((addresses, reason)))
+    return answers.get(timeout=LIMIT_S)
+
+
+def test_the_systems_order_is_kept_and_duplicates_go(resolver: Resolver, monkeypatch: pytest.MonkeyPatch):
+    hosts = found("192.0.2.9", "192.0.2.1", "192.0.2.9", "2001:db8::1")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hosts)
+    expected = tuple(TcpAddress(host, 80) for host in ("192.0.2.9", "192.0.2.1", "2001:db8::1"))
+    assert answer_of(resolver, "db.example") == (expected, "")
+
+
+def test_a_failed_look_up_says_why(resolver: Resolver, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert answer_of(resolver, "nowhere.example") == (
+        (),
+        "cannot resolve 'nowhere.example': Name or service not known",
+    )
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "\N{GREEK SMALL LETTER ALPHA}" * 300, "nul\0"])
+def test_a_name_that_cannot_be_asked_for_is_answered_and_the_thread_lives(resolver: Resolver, host: str):
+    for _ in range(2):
+        addresses, reason = answer_of(resolver, host)
+        assert addresses == ()
+        assert reason.startswith("cannot resolve ")
+
+
+def test_beyond_its_queue_it_answers_at_once(resolver: Resolver, monkeypatch: pytest.MonkeyPatch):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(*_: Any, **__: Any) -> Any:
+        entered.set()
+        assert go_on.wait(LIMIT_S)
+        return found("192.0.2.1")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hold)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    resolver.lookup("one", 80, lambda addresses, reason: answers.put(addresses))
+    assert entered.wait(LIMIT_S)
+    for name in ("two", "three"):
+        resolver.lookup(name, 80, lambda addresses, reason: answers.put(addresses))
+    refused: list[str] = []
+    resolver.lookup("four", 80, lambda addresses, reason: refused.append(reason))
+    assert refused == ["2 look-ups are waiting already"]
+    go_on.set()
+    assert [answers.get(timeout=LIMIT_S) for _ in range(3)] == [(TcpAddress("192.0.2.1", 80),)] * 3
+
+
+@pytest.mark.parametrize(
+    ("host", "literal"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("fe80::1%lo", "fe80::1%1"),
+        ("fe80::1%1", "fe80::1%1"),
+        ("0:0::1", "::1"),
+        ("", None),
+        ("localhost", None),
+        ("db1", None),
+        ("::g", None),
+        ("a" * 300 + "1", None),
+    ],
+)
+def test_literals(host: str, literal: "str | None"):
+    assert literal_address(host, 80) == (None if literal is None else TcpAddress(literal, 80))
+
+
+class Asker(Actor[Any]):
+    def __init__(self, dispatcher: Any, heard: "queue.SimpleQueue[Any]") -> None:
+        super().__init__(dispatcher)
+        self._heard = heard
+
+    def on_receive(self, message: Any) -> Any:
+        if callable(message):
+            return message(self)
+        self._heard.put(message)
+        return None
+
+
+def test_a_literal_needs_no_thread(dispatcher: LoopDispatcher, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Resolver, "lookup", None)
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asker = Asker.start(dispatcher, heard)
+    asker.ask(lambda probe: probe.dispatcher.resolve(probe.ref, "::1", 80, 7), timeout=LIMIT_S)
+    assert heard.get(timeout=LIMIT_S) == NamesResolved(7, (TcpAddress("::1", 80),))
+
+
+def test_a_cancelled_look_up_reports_nothing(dispatcher: LoopDispatcher, monkeypatch: pytest.MonkeyPatch):
+    go_on = threading.Event()
+    original = socket.getaddrinfo
+
+    def hold(host: str, *arguments: Any, **settings: Any) -> Any:
+        if host == "held":
+            assert go_on.wait(LIMIT_S)
+            return found("192.0.2.1")
+        return original(host, *arguments, **settings)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hold)
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asker = Asker.start(dispatcher, heard)
+
+    def ask(probe: Asker) -> None:
+        attempts = [
+            probe.dispatcher.resolve(probe.ref, "held", 80, token) for token in range(RESOLVER_THREADS)
+        ]
+        for attempt in attempts[1:]:
+            attempt.cancel()
+            attempt.cancel()
+
+    asker.ask(ask, timeout=LIMIT_S)
+    threads = threading.active_count()
+    go_on.set()
+    assert heard.get(timeout=LIMIT_S).token == 0
+    assert threading.active_count() == threads
+    assert heard.empty()
+
+
+def test_stopping_does_not_wait_for_a_silent_name_server(monkeypatch: pytest.MonkeyPatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go_on.wait(LIMIT_S) and found("192.0.2.1"))
+    dispatcher = LoopDispatcher()
+    dispatcher.start()
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asker = Asker.start(dispatcher, heard)
+    asker.ask(lambda probe: probe.dispatcher.resolve(probe.ref, "held", 80, 1), timeout=LIMIT_S)
+    resolver_threads = dispatcher._resolver._threads
+    assert dispatcher.stop(LIMIT_S)
+    go_on.set()  # the answer finds a closed loop
+    for thread in resolver_threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+    assert heard.empty()

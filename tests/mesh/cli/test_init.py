@@ -1,0 +1,185 @@
+"""``mesh init``: a whole mesh that works as it stands."""
+
+import stat
+
+import pytest
+from click.testing import CliRunner
+
+from mesh.addresses import TcpAddress
+from mesh.agent_credentials import open_credentials
+from mesh.agent_files import read_certificate_file
+from mesh.cli import init_command, main
+from mesh.config import load_config
+from mesh.trust import read_certificate
+
+NAMES = ("branch", "relay", "hq")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def load(directory, name):
+    return load_config(directory / name / "config.yaml", environment={}, host_name="host")
+
+
+def files(directory):
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    result = run("init", tmp_path / "mesh", "--agents", "branch,relay,hq")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "mesh"
+
+
+def test_it_makes_an_authority_and_three_agents(mesh):
+    expected = ["authority.key", "authority.pub", *NAMES]
+    expected += [f"{name}/{file}" for name in NAMES for file in ("agent.cert", "config.yaml", "identity.key")]
+    assert files(mesh) == sorted(expected)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in mesh.rglob("*.key")}
+    assert modes == {"authority.key": 0o600, "identity.key": 0o600}
+
+
+def test_the_configurations_work_as_they_stand(mesh):
+    configs = [load(mesh, name) for name in NAMES]
+    authority = (mesh / "authority.pub").read_text().strip()
+    for name in NAMES:
+        result = run("check", mesh / name / "config.yaml")
+        assert result.exit_code == 0, result.output
+        assert f"ok: agent {name} with 0 endpoints" in result.stdout
+        assert authority in (mesh / name / "config.yaml").read_text()
+    now = read_certificate(read_certificate_file(mesh / "hq" / "agent.cert")).not_before
+    credentials = [open_credentials(config, now_unix_s=now, random_octets=bytes) for config in configs]
+    for one in credentials:
+        for other in credentials:
+            admitted = one.trust.admit(other.wire, other.certificate.not_before)
+            assert admitted.name == other.certificate.name
+            assert admitted.may_relay
+            assert admitted.allows_register("any")
+            assert admitted.allows_use("any")
+            assert not admitted.may_manage
+            assert admitted.not_after - admitted.not_before == 825 * 86400
+    assert len({one.identity.id for one in credentials}) == 3
+
+
+def test_the_others_dial_the_relay(mesh):
+    branch, relay, hq = (load(mesh, name) for name in NAMES)
+    assert [entry.address for entry in relay.accept] == [TcpAddress("0.0.0.0", 4433)]
+    assert relay.peers == branch.accept == hq.accept == ()
+    assert [entry.address for entry in branch.peers + hq.peers] == [TcpAddress("relay", 4433)] * 2
+    assert all(load(mesh, name).http.address == TcpAddress("127.0.0.1", 8080) for name in NAMES)
+    assert "FILL IN" in (mesh / "branch" / "config.yaml").read_text()
+    assert "FILL IN" not in (mesh / "relay" / "config.yaml").read_text()
+
+
+def test_the_commented_examples_work_when_uncommented(mesh):
+    path = mesh / "branch" / "config.yaml"
+    text = path.read_text()
+    for line in ('    - key: "my-api"', '      target: "localhost:3000"', '    - key: "postgres-main"'):
+        text = text.replace(f"  #{line[2:]}", f"  {line[2:]}")
+    text = text.replace('  #    address: "127', '      address: "127').replace("# accept:", "accept:")
+    text = text.replace('#   - address: "0.0.0.0', '  - address: "0.0.0.0')
+    path.write_text(text)
+    config = load(mesh, "branch")
+    assert [str(entry.target) for entry in config.forward.endpoints] == ["localhost:3000"]
+    assert [str(entry.address) for entry in config.forward.listeners] == ["127.0.0.1:5432"]
+    assert [str(entry.address) for entry in config.accept] == ["0.0.0.0:4433"]
+
+
+def test_the_next_steps_are_told(tmp_path):
+    result = run("init", tmp_path / "m", "--agents", "branch,relay,hq")
+    assert "FILL IN (branch/config.yaml, hq/config.yaml)" in result.output
+    assert "mesh agent config.yaml" in result.output
+    assert "keep it secret and offline" in result.output
+    result = run("init", tmp_path / "n", "--agents", "a,b", "--relay", "b=b.example.com:7000")
+    assert "FILL IN" not in result.output
+    assert [str(entry.address) for entry in load(tmp_path / "n", "a").peers] == ["b.example.com:7000"]
+    assert [str(entry.address) for entry in load(tmp_path / "n", "b").accept] == ["0.0.0.0:7000"]
+
+
+def test_without_a_usual_name_the_first_is_the_relay(tmp_path):
+    assert run("init", tmp_path / "m", "--agents", "a, b").exit_code == 0
+    assert load(tmp_path / "m", "a").accept
+    assert load(tmp_path / "m", "b").peers
+
+
+def test_one_agent_is_by_itself(tmp_path):
+    result = run("init", tmp_path / "m", "--agents", "only")
+    assert "by itself" in result.output
+    config = load(tmp_path / "m", "only")
+    assert config.accept == config.peers == ()
+
+
+def test_several_relays_dial_each_other_once(tmp_path):
+    result = run("init", tmp_path / "m", "--agents", "a,b,c", "--relay", "b", "--relay", "c=[::1]:9")
+    assert result.exit_code == 0, result.output
+    peers = {
+        name: [str(entry.address) for entry in load(tmp_path / "m", name).peers] for name in ("a", "b", "c")
+    }
+    assert peers == {"a": ["b:4433", "[::1]:9"], "b": [], "c": ["b:4433"]}
+
+
+def test_a_local_mesh_has_a_port_for_everything(tmp_path):
+    result = run("init", tmp_path / "m", "--agents", "branch,relay,hq", "--local")
+    assert "FILL IN" not in result.output
+    configs = [load(tmp_path / "m", name) for name in NAMES]
+    assert [config.http.address.port for config in configs] == [8080, 8081, 8082]
+    assert [str(entry.address) for config in configs for entry in config.accept] == ["127.0.0.1:4433"]
+    assert [str(entry.address) for config in configs for entry in config.peers] == ["127.0.0.1:4433"] * 2
+
+
+def test_nothing_is_overwritten(mesh):
+    before = {name: (mesh / name).read_bytes() for name in files(mesh) if (mesh / name).is_file()}
+    result = run("init", mesh, "--agents", "other")
+    assert result.exit_code == 2
+    assert "authority.key: exists already and is not overwritten; to add an agent" in result.stderr
+    assert {name: (mesh / name).read_bytes() for name in files(mesh) if (mesh / name).is_file()} == before
+
+
+@pytest.mark.parametrize("existing", ["hq", "authority.pub"])
+def test_what_exists_is_seen_before_anything_is_written(tmp_path, existing):
+    (tmp_path / existing).mkdir()
+    assert run("init", tmp_path, "--agents", "branch,hq").exit_code == 2
+    assert files(tmp_path) == [existing]
+
+
+def test_a_failure_takes_back_what_was_made(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(init_command, "starter_config", fail)
+    assert run("init", tmp_path / "m", "--agents", "a,b").exit_code != 0
+    assert not (tmp_path / "m").exists()
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "mine").write_text("")
+    assert run("init", tmp_path / "n", "--agents", "a,b").exit_code != 0
+    assert files(tmp_path / "n") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--agents", ""),
+        ("--agents", "a,,b"),
+        ("--agents", "a,a"),
+        ("--agents", "a,A"),
+        ("--agents", "../x"),
+        ("--agents", "."),
+        ("--agents", "a/b"),
+        ("--agents", "authority.key"),
+        ("--agents", "x" * 64),
+        ("--agents", "a,b", "--relay", "c"),
+        ("--agents", "a,b", "--relay", "a", "--relay", "a=x:1"),
+        ("--agents", "a,b", "--relay", "a=x"),
+        ("--agents", "a,b", "--relay", "a=unix:/x"),
+        ("--agents", "a,b", "--valid-for", "soon"),
+        (),
+    ],
+)
+def test_wrong_arguments_end_with_status_2_and_no_files(tmp_path, arguments):
+    result = run("init", tmp_path / "m", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,74 @@
+"""Hostile and broken files: each ends in one clear line, none costs much."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.config.document import MAX_DEPTH, MAX_FILE_OCTETS, parse_document
+from mesh.config.problems import ConfigError
+
+BILLION_LAUGHS = b"a: &a [x, x]\n" + b"".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n".encode()
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+CASES = [
+    (b"", 0, "an empty file"),
+    (b"# only a comment\n", 0, "an empty file"),
+    (b"---\n", 2, "nothing"),
+    (b"\n- a\n", 2, "a list"),
+    (b"text", 1, "a single value"),
+    (b"a: 1\n\tb: 2\n", 2, "spaces, never with tabs"),
+    (b"a:\n\t- b\n", 2, "spaces, never with tabs"),
+    (b"a: 1\n\xff\n", 2, "the octet 0xff, which is not UTF-8"),
+    ("a: ä".encode("utf-16"), 1, "not UTF-8"),
+    (b"a: 1\nb: \x01\n", 2, "the control character U+0001"),
+    (b"a: 1\nb: \x00\n", 2, "the control character U+0000"),
+    (b"a: [1\n", 2, "invalid YAML"),
+    (b'a: "x\n', 2, "invalid YAML"),
+    (b"a: [::1]:80\n", 1, "needs quotes"),
+    (b"a: 1\n---\nb: 2\n", 2, "a second YAML document"),
+    (b"a: &x [*x]\n", 1, "an alias"),
+    (BILLION_LAUGHS, 2, "an alias"),
+    (b"a: 1\nb: !!python/object/apply:os.system [true]\n", 2, "the YAML tag"),
+    (b"a: !!str 1\n", 1, "the YAML tag"),
+    (b"!x {a: 1}\n", 1, "the YAML tag"),
+    (b"a: " + b"[" * 100_000, 1, "deeper nesting"),
+    (b"a: " + b"{a: " * 100_000, 1, "deeper nesting"),
+    (b"#" * (MAX_FILE_OCTETS + 1), 0, "more than 1048576 octets"),
+]
+
+
+@pytest.mark.parametrize(("octets", "line", "text"), CASES, ids=[text for _, _, text in CASES])
+def test_a_broken_file_is_one_problem_with_its_line(octets, line, text):
+    with pytest.raises(ConfigError) as caught:
+        parse_document(octets, "file.yaml")
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert text in str(problem)
+    assert str(problem).startswith(f"file.yaml:{line}: " if line else "file.yaml: ")
+    assert str(problem).isprintable()
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine():
+    node = parse_document(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "file.yaml")
+    assert [(key.value, value.value) for key, value in node.value] == [("a", "1"), ("b", "2")]
+
+
+def test_the_deepest_nesting_that_is_allowed():
+    octets = b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
+    assert parse_document(octets, "file.yaml").value
+    with pytest.raises(ConfigError, match="deeper nesting"):
+        parse_document(b"a: " + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "file.yaml")
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="a:-[]{}&*!|>'\"#%@` \n\t", max_size=60).map(str.encode))
+def test_no_file_does_worse_than_a_config_error(octets):
+    error = None
+    try:
+        parse_document(octets, "file.yaml")
+    except ConfigError as caught:
+        error = caught
+    if error is not None:
+        assert len(error.problems) == 1
+        assert str(error).isprintable()

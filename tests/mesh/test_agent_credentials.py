@@ -1,0 +1,165 @@
+"""What an agent shows: from its files, or for itself alone."""
+
+import itertools
+
+import msgspec
+import pytest
+
+from mesh.agent_credentials import FileCheck, check_files, notices, open_credentials
+from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, AgentFileError, KeyUse, create_file, write_key
+from mesh.config.schema import AgentSection, Config, TrustSection
+from mesh.identity import Identity, display_id, encode_public_key
+from mesh.trust import certificate_to_text, issue_certificate
+
+AUTHORITY = Identity(b"a" * 32)
+NOW = 1_800_000_000
+DAY = 86400
+
+
+def octets():
+    counter = itertools.count(1)
+    return lambda count: bytes([next(counter)]) * count
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        agent=AgentSection(name="branch", data_dir=tmp_path / "data"),
+        trust=TrustSection(authorities=(AUTHORITY.public_key,), certificate=tmp_path / "branch.cert"),
+    )
+
+
+def start(config, now=NOW):
+    return open_credentials(config, now_unix_s=now, random_octets=octets())
+
+
+def refusal(config, now=NOW):
+    with pytest.raises(AgentFileError) as caught:
+        start(config, now)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def certify(config, public_key, *, authority=AUTHORITY, name="branch", days=100):
+    wire = issue_certificate(
+        authority, subject=public_key, name=name, not_before=NOW, not_after=NOW + days * DAY
+    )
+    create_file(config.trust.certificate, certificate_to_text(wire), PUBLIC_MODE)
+
+
+def make_identity(config, seed=b"i" * 32):
+    config.agent.data_dir.mkdir()
+    write_key(config.agent.data_dir / IDENTITY_FILE, KeyUse.IDENTITY, seed)
+    return Identity(seed)
+
+
+def test_an_agent_with_key_and_certificate(config):
+    identity = make_identity(config)
+    certify(config, identity.public_key)
+    credentials = start(config)
+    assert credentials.identity.id == credentials.certificate.agent_id == identity.id
+    assert credentials.trust.admit(credentials.wire, NOW) == credentials.certificate
+    assert check_files(config, now_unix_s=NOW) == FileCheck((), ())
+    assert "i" * 32 not in repr(credentials)
+
+
+def test_the_first_start_makes_the_key_and_says_how_to_sign(config):
+    text = refusal(config)
+    identity = Identity(b"\1" * 32)
+    assert text.startswith(f"{config.trust.certificate}: is missing")
+    assert f"--name 'branch' --public-key {encode_public_key(identity.public_key)} --out branch.cert" in text
+    certify(config, identity.public_key)
+    assert start(config).identity.id == identity.id
+
+
+def test_a_check_writes_nothing(config, tmp_path):
+    check = check_files(config, now_unix_s=NOW)
+    assert len(check.problems) == 1
+    assert "branch.cert: cannot be read: no such file" in check.problems[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_whose_key_is_missing_makes_no_other_key(config, tmp_path):
+    certify(config, AUTHORITY.public_key)
+    text = refusal(config)
+    assert f"identity.key: is missing; {config.trust.certificate} is for agent" in text
+    assert check_files(config, now_unix_s=NOW).problems == (text,)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_certificate_of_another_agent_is_refused(config):
+    identity = make_identity(config)
+    certify(config, AUTHORITY.public_key)
+    text = refusal(config)
+    assert f"is for agent {display_id(AUTHORITY.id)}, but " in text
+    assert text.endswith(f"is the key of {display_id(identity.id)}")
+
+
+def test_a_certificate_of_a_foreign_authority_is_refused(config):
+    identity = make_identity(config)
+    certify(config, identity.public_key, authority=Identity(b"f" * 32))
+    assert "an authority that this agent does not trust" in refusal(config)
+
+
+def test_an_expired_certificate_is_refused(config):
+    certify(config, make_identity(config).public_key)
+    text = refusal(config, now=NOW + 100 * DAY)
+    assert text.startswith(f"{config.trust.certificate}: ")
+    assert "expired since" in text
+    assert "is not valid until" in refusal(config, now=NOW - DAY)
+
+
+def test_a_check_tells_all_problems(config):
+    make_identity(config)
+    (config.agent.data_dir / IDENTITY_FILE).chmod(0o644)
+    assert len(check_files(config, now_unix_s=NOW).problems) == 2
+    certify(config, AUTHORITY.public_key, authority=Identity(b"f" * 32))
+    problems = check_files(config, now_unix_s=NOW).problems
+    assert ["does not trust" in problems[0], "others can read" in problems[1]] == [True, True]
+
+
+def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
+    certify(config, make_identity(config).public_key, name="other", days=29)
+    found = notices(config, start(config).certificate, NOW)
+    assert "in 29.0 days" in found[0]
+    assert "agent.name is 'branch', but the mesh shows the certificate's name, 'other'" in found[1]
+    assert check_files(config, now_unix_s=NOW).notices == found
+    assert notices(config, start(config).certificate, NOW - 2 * DAY) == found[1:]
+
+
+def test_an_agent_without_trust_lives_by_itself():
+    alone = Config(agent=AgentSection(name="alone"))
+    credentials = start(alone)
+    assert credentials.certificate.name == "alone"
+    assert credentials.certificate.allows_register("any")
+    assert credentials.certificate.allows_use("any")
+    assert credentials.trust.admit(credentials.wire, NOW + 365 * DAY) == credentials.certificate
+    assert credentials.certificate.authority != credentials.identity.public_key
+    assert check_files(alone, now_unix_s=NOW).problems == ()
+
+
+def test_an_agent_without_trust_keeps_its_key_where_it_is_told(config):
+    alone = msgspec.structs.replace(config, trust=None)
+    assert start(alone).identity.id == start(alone).identity.id
+    key_file = config.agent.data_dir / IDENTITY_FILE
+    key_file.chmod(0o640)
+    (problem,) = check_files(alone, now_unix_s=NOW).problems
+    assert "others can read" in problem
+
+
+def test_two_first_starts_at_once_agree_on_one_key(config, monkeypatch):
+    """The other process writes its key between this one's look and its own write."""
+    alone = msgspec.structs.replace(config, trust=None)
+
+    def late(count):
+        if not config.agent.data_dir.joinpath(IDENTITY_FILE).exists():
+            write_key(config.agent.data_dir / IDENTITY_FILE, KeyUse.IDENTITY, b"o" * 32)
+        return b"m" * count
+
+    credentials = open_credentials(alone, now_unix_s=NOW, random_octets=late)
+    assert credentials.identity.id == Identity(b"o" * 32).id
+
+
+def test_trust_without_a_place_for_the_key(config):
+    agent = AgentSection(name="branch")
+    assert "agent.data_dir: is missing" in refusal(msgspec.structs.replace(config, agent=agent))

@@ -1,0 +1,157 @@
+"""Key and certificate files: written once, private, and refused when anything about them is wrong."""
+
+import os
+import stat
+
+import pytest
+
+from mesh.agent_files import (
+    PRIVATE_MODE,
+    PUBLIC_MODE,
+    AgentFileError,
+    KeyUse,
+    create_file,
+    make_directory,
+    read_certificate_file,
+    read_key,
+    write_key,
+)
+from mesh.identity import Identity
+from mesh.trust import certificate_to_text, issue_certificate
+
+SEED = bytes(range(32))
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def refusal(call, *args):
+    with pytest.raises(AgentFileError) as caught:
+        call(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("use", KeyUse)
+def test_a_key_reads_back_and_is_private(tmp_path, use):
+    path = tmp_path / "a.key"
+    write_key(path, use, SEED)
+    assert mode(path) == 0o600
+    assert read_key(path, use).public_key == Identity(SEED).public_key
+    assert names(tmp_path) == ["a.key"]
+
+
+def test_a_key_is_private_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        write_key(tmp_path / "a.key", KeyUse.IDENTITY, SEED)
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "a.key") == 0o600
+
+
+@pytest.mark.parametrize("wrong", [0o640, 0o604, 0o620, 0o644, 0o601, 0o777])
+def test_a_key_that_others_can_reach_is_refused(tmp_path, wrong):
+    path = tmp_path / "a.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    path.chmod(wrong)
+    text = refusal(read_key, path, KeyUse.IDENTITY)
+    assert text.startswith(f"{path}: others can read or change this key file (mode {wrong:04o})")
+    assert f"chmod 600 {path}" in text
+
+
+def test_a_key_behind_a_link_is_judged_by_its_file(tmp_path):
+    path, link = tmp_path / "a.key", tmp_path / "link.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    link.symlink_to(path)
+    assert read_key(link, KeyUse.IDENTITY).public_key == Identity(SEED).public_key
+    path.chmod(0o644)
+    assert "others can read" in refusal(read_key, link, KeyUse.IDENTITY)
+
+
+def test_an_authority_is_not_taken_for_an_identity(tmp_path):
+    write_key(tmp_path / "a.key", KeyUse.AUTHORITY, SEED)
+    text = refusal(read_key, tmp_path / "a.key", KeyUse.IDENTITY)
+    assert text.endswith("found a mesh authority key; expected a mesh identity key")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is not a key file"),
+        (b"text", "is not a key file"),
+        (b"-----BEGIN MESH IDENTITY KEY-----\nAAAA\n-----END MESH IDENTITY KEY-----\n", "the key is damaged"),
+        (b"-----BEGIN MESH IDENTITY KEY-----\n!\n-----END MESH IDENTITY KEY-----\n", "the key is damaged"),
+        (b"-----BEGIN MESH IDENTITY KEY-----\n", "is not a key file"),
+        (b"\xff", "is not text"),
+        (b"x" * 20_000, "is longer than"),
+    ],
+)
+def test_a_file_without_a_key_is_refused_without_showing_it(tmp_path, content, reason):
+    path = tmp_path / "a.key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    text = refusal(read_key, path, KeyUse.IDENTITY)
+    assert text.startswith(f"{path}: {reason}")
+    assert "AAAA" not in text
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    assert "cannot be read: no such file" in refusal(read_key, tmp_path / "missing", KeyUse.IDENTITY)
+    assert "cannot be read: is a directory" in refusal(read_key, tmp_path, KeyUse.IDENTITY)
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    assert "is not a regular file" in refusal(read_key, tmp_path / "fifo", KeyUse.IDENTITY)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("mine")
+    assert "exists already and is not overwritten" in refusal(create_file, path, "theirs", PUBLIC_MODE)
+    assert path.read_text() == "mine"
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    assert "exists already" in refusal(create_file, tmp_path / "dangling", "theirs", PUBLIC_MODE)
+    assert names(tmp_path) == ["a", "dangling"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    assert "cannot be written: no such file" in refusal(create_file, tmp_path / "no" / "a", "x", PRIVATE_MODE)
+    assert "cannot be written: not a directory" in refusal(
+        create_file, _file(tmp_path / "f") / "a", "x", PRIVATE_MODE
+    )
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "no space left on device" in refusal(create_file, tmp_path / "a", "x", PRIVATE_MODE)
+    assert names(tmp_path) == ["f"]
+
+
+def test_a_directory_is_private(tmp_path):
+    make_directory(tmp_path / "x" / "y")
+    assert mode(tmp_path / "x" / "y") == 0o700
+    make_directory(tmp_path / "x" / "y")
+    assert "cannot be made a directory" in refusal(make_directory, _file(tmp_path / "f") / "y")
+
+
+def test_a_certificate_reads_back(tmp_path):
+    authority = Identity(bytes(32))
+    wire = issue_certificate(
+        authority, subject=Identity(SEED).public_key, name="a", not_before=1, not_after=2
+    )
+    path = tmp_path / "a.cert"
+    create_file(path, certificate_to_text(wire), PUBLIC_MODE)
+    assert read_certificate_file(path) == wire
+    path.write_text("nothing")
+    assert refusal(read_certificate_file, path).startswith(f"{path}: expected a certificate")
+    assert "cannot be read: no such file" in refusal(read_certificate_file, tmp_path / "b.cert")
+
+
+def _file(path):
+    path.write_text("")
+    return path

@@ -1,0 +1,614 @@
+import math
+from collections import deque
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.errors import AuthenticationError
+from mesh.frames import FrameType
+from mesh.identity import AgentId, Identity, Instance, verify_signature
+from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
+from mesh.origination import QUIET_S, OwnAgent
+from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
+from mesh.route_table import (
+    CERTIFICATE_POLL_S,
+    MAX_SAID,
+    MIN_COMPUTE_INTERVAL_S,
+    Effects,
+    RouteTableState,
+    RoutingSettings,
+)
+from mesh.trust import TrustStore, issue_certificate, read_certificate
+
+UNIX = 1_700_000_000.0
+AUTHORITY = Identity(bytes(32))
+STRANGER = Identity(b"\xff" * 32)
+IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 8)]
+RTT_S = 0.001
+
+
+def certificate_of(
+    identity: Identity, *, authority: Identity = AUTHORITY, until: float = 1e6, **grants
+) -> bytes:
+    return issue_certificate(
+        authority,
+        subject=identity.public_key,
+        name=f"agent {identity.public_key.hex()[:4]}",
+        not_before=int(UNIX),
+        not_after=int(UNIX + until),
+        **({"may_register": ["*"], "may_use": ["*"], "may_relay": True} | grants),
+    )
+
+
+def table(
+    identity: Identity,
+    *,
+    unix_now: float = UNIX,
+    instance: bytes = b"i" * 16,
+    certificate: bytes = b"",
+    **changes,
+) -> RouteTableState:
+    certificate = certificate or certificate_of(identity)
+    fixed = OwnAgent(certificate=certificate, session_key=b"s" * 32, instance=Instance(instance), relays=True)
+    trust = TrustStore([AUTHORITY.public_key])
+    return RouteTableState(
+        identity,
+        fixed,
+        read_certificate(certificate),
+        trust,
+        unix_now=unix_now,
+        check=remembering_check,
+        settings=RoutingSettings(**changes),
+    )
+
+
+_good: set[tuple[bytes, ...]] = set()
+
+
+def remembering_check(*arguments: bytes) -> None:
+    if arguments not in _good:
+        verify_signature(*arguments)
+        _good.add(arguments)
+
+
+def wire_of(identity: Identity, epoch: int = 1, sequence: int = 0, **changes) -> WireRecord:
+    body = RecordBody(
+        public_key=identity.public_key,
+        epoch=epoch,
+        sequence=sequence,
+        instance=Instance(b"j" * 16),
+        session_key=b"s" * 32,
+        certificate=certificate_of(identity),
+        relays=True,
+        draining=False,
+        withdrawn=False,
+    )
+    return sign_record(identity, msgspec.structs.replace(body, **changes))
+
+
+def records_in(effects: Effects) -> list[tuple[tuple[AgentId, ...], list[RecordBody]]]:
+    return [
+        (send.peers, [decode_body(wire.signed) for wire in decode_records(send.body)])
+        for send in effects.sends
+        if send.frame_type is FrameType.RECORDS
+    ]
+
+
+ALICE, BOB, CAROL, DAVE = (identity.id for identity in IDENTITIES[1:5])
+OWN = IDENTITIES[0]
+
+
+def linked(*peers: AgentId, **changes) -> RouteTableState:
+    """A started table with links to ``peers``, settled at time 0."""
+    state = table(OWN, **changes)
+    state.tick(-100.0, UNIX)
+    for peer_id in peers:
+        state.link_up(peer_id, RTT_S, -50.0, UNIX)
+        state.tick(-49.0, UNIX)
+    state.tick(-40.0, UNIX)
+    return state
+
+
+# -- flooding ------------------------------------------------------------------------------------------------
+
+
+def test_news_goes_to_everybody_but_its_source_at_once():
+    state = linked(ALICE, BOB, CAROL)
+    effects = state.records_arrived(ALICE, (wire_of(IDENTITIES[4]),), 0.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert set(peers) == {BOB, CAROL}
+    assert body.public_key == IDENTITIES[4].public_key
+    [send] = effects.sends
+    assert decode_records(send.body)[0].age_ms == 1
+    assert state.records_arrived(BOB, (wire_of(IDENTITIES[4]),), 0.1, UNIX).sends == []
+
+
+def test_an_older_record_is_answered_with_the_newer_one():
+    state = linked(ALICE, BOB)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[4], sequence=5),), 0.0, UNIX)
+    effects = state.records_arrived(BOB, (wire_of(IDENTITIES[4], sequence=4),), 1.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert peers == (BOB,)
+    assert body.sequence == 5
+
+
+def test_a_change_of_its_own_goes_to_everybody_at_once():
+    state = linked(ALICE, BOB)
+    effects = state.set_endpoints((EndpointEntry("my-api", "localhost:3000"),), 0.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert set(peers) == {ALICE, BOB}
+    assert body.endpoints == (EndpointEntry("my-api", "localhost:3000"),)
+    assert effects.snapshot is not None
+    assert [candidate.agent_id for candidate in effects.snapshot.candidates["my-api"]] == [OWN.id]
+
+
+def test_a_new_link_gets_the_own_record_and_a_digest_of_all():
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[4], epoch=3),), 0.0, UNIX)
+    effects = state.link_up(BOB, RTT_S, 10.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert set(peers) == {ALICE, BOB}
+    assert {neighbour.id for neighbour in body.neighbours} == {ALICE, BOB}
+    last = effects.sends[-1]
+    assert (last.peers, last.frame_type) == ((BOB,), FrameType.DIGEST)
+    digest = decode_digest(last.body)
+    assert {entry.agent_id: (entry.epoch, entry.sequence) for entry in digest.entries} == {
+        OWN.id: (int(UNIX * 1000), body.sequence),
+        DAVE: (3, 0),
+    }
+
+
+def test_a_digest_is_answered_to_its_sender_with_what_it_lacks():
+    state = linked(ALICE, BOB)
+    effects = state.digest_arrived(BOB, Digest(()), 0.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert peers == (BOB,)
+    assert body.public_key == OWN.public_key
+    assert state.digest_arrived(CAROL, Digest(()), 0.0, UNIX).sends == []
+
+
+def test_many_records_go_in_as_few_frames_as_fit():
+    many = [Identity(number.to_bytes(32, "big")) for number in range(1000, 1200)]
+    state = linked(ALICE, BOB)
+    effects = state.records_arrived(ALICE, tuple(wire_of(identity) for identity in many), 0.0, UNIX)
+    assert 1 < len(effects.sends) < 10
+    assert sum(len(bodies) for _, bodies in records_in(effects)) == 200
+
+
+# -- offences and refusals -----------------------------------------------------------------------------------
+
+
+def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():
+    state = linked(ALICE, BOB)
+    good, bad, unread = wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5]), wire_of(IDENTITIES[6])
+    forged = msgspec.structs.replace(bad, signature=bytes(64))
+    effects = state.records_arrived(ALICE, (good, forged, unread), 0.0, UNIX)
+    [close] = effects.closes
+    assert close.peer_id == ALICE
+    assert "does not verify" in close.reason
+    flooded = [(peers, body) for peers, bodies in records_in(effects) for body in bodies]
+    assert (((BOB,), decode_body(good.signed))) in flooded
+    # The link to ALICE is not advertised any more.
+    assert any(
+        body.public_key == OWN.public_key and [neighbour.id for neighbour in body.neighbours] == [BOB]
+        for _, body in flooded
+    )
+    assert IDENTITIES[6].id not in state.snapshot.records
+    assert state.records_arrived(ALICE, (unread,), 0.1, UNIX) == Effects()
+    assert state.link_down(ALICE, 0.2, UNIX).closes == []
+    assert state.counts().records_refused_offence_total == 1
+
+
+def test_another_agents_bad_certificate_is_said_once_and_costs_nothing():
+    state = linked(ALICE, BOB)
+    foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
+    effects = state.records_arrived(ALICE, (foreign,), 0.0, UNIX)
+    [notice] = effects.notices
+    assert notice.startswith("record refused: the certificate of 'agent ")
+    assert "does not trust" in notice
+    assert effects.closes == effects.sends == []
+    assert state.records_arrived(BOB, (foreign,), 1.0, UNIX).notices == []
+    assert state.counts().records_refused_certificate_total == 2
+
+
+def test_a_direct_neighbours_own_bad_certificate_costs_its_link():
+    state = linked(DAVE)
+    foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
+    [close] = state.records_arrived(DAVE, (foreign,), 0.0, UNIX).closes
+    assert close.peer_id == DAVE
+
+
+def test_a_full_table_is_nobodys_offence():
+    state = linked(ALICE, max_records=2)
+    effects = state.records_arrived(ALICE, (wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5])), 0.0, UNIX)
+    assert effects.closes == []
+    assert len(effects.notices) == 1
+    assert state.counts().agents == 2
+
+
+def test_a_key_that_the_certificate_denies_is_ignored_and_said_once():
+    certificate = certificate_of(IDENTITIES[1], may_register=["web-*"])
+    state = linked(ALICE)
+    entries = (EndpointEntry("db\n", None), EndpointEntry("web-1", None))
+    neighbours = state.snapshot.records[OWN.id].body.neighbours
+    back = (msgspec.structs.replace(neighbours[0], id=OWN.id),)
+    wires = [
+        wire_of(IDENTITIES[1], sequence=number, certificate=certificate, endpoints=entries, neighbours=back)
+        for number in range(2)
+    ]
+    effects = state.records_arrived(ALICE, (wires[0],), 0.0, UNIX)
+    [notice] = effects.notices
+    assert "does not permit it to register 'db\\n'" in notice
+    assert effects.snapshot is not None
+    assert list(effects.snapshot.candidates) == ["web-1"]
+    assert state.records_arrived(ALICE, (wires[1],), 1.0, UNIX).notices == []
+
+
+def test_an_own_key_that_the_certificate_denies_is_said_too():
+    state = table(OWN, certificate=certificate_of(OWN, may_register=["web"]))
+    [notice] = state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX).notices
+    assert "register 'db'" in notice
+
+
+def test_what_has_been_said_is_remembered_within_limits():
+    certificate = certificate_of(IDENTITIES[4], may_register=[])
+    state = linked(ALICE)
+
+    def notices(sequence, *keys):
+        entries = tuple(EndpointEntry(key, None) for key in keys)
+        wire = wire_of(IDENTITIES[4], sequence=sequence, certificate=certificate, endpoints=entries)
+        return len(state.records_arrived(ALICE, (wire,), float(sequence), UNIX).notices)
+
+    assert notices(0, "first") == 1
+    for batch in range(MAX_SAID // 256):
+        assert notices(batch + 1, *(f"{batch}-{number}" for number in range(256))) == 256
+    assert notices(100, "3-255") == 0
+    assert notices(101, "first") == 1
+
+
+# -- the own record ------------------------------------------------------------------------------------------
+
+
+def test_it_jumps_past_a_newer_record_of_its_own_and_everybody_hears():
+    state = linked(ALICE, BOB)
+    newer = wire_of(OWN, epoch=int(UNIX * 1000) + 5000, sequence=7)
+    effects = state.records_arrived(ALICE, (newer,), 0.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert set(peers) == {ALICE, BOB}
+    assert body.freshness == (int(UNIX * 1000) + 5000, 8)
+    assert body.instance == b"i" * 16
+
+
+def test_another_agent_with_its_key_is_noticed_and_said_once():
+    state = linked(ALICE)
+    epoch, notices, now = int(UNIX * 1000), [], 0.0
+    for sequence in range(1000, 1200, 10):
+        notices += state.records_arrived(ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
+        now += 1.5
+        state.tick(now, UNIX)
+    [notice] = notices
+    assert "identity key" in notice
+    assert (b"j" * 16).hex() in notice
+
+
+def test_draining_then_withdrawal():
+    state = linked(ALICE)
+    state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX)
+    [(_, [draining])] = records_in(state.start_draining(0.0, UNIX))
+    assert draining.draining
+    assert draining.endpoints
+    [(_, [gone])] = records_in(state.withdraw(0.001, UNIX))
+    assert gone.withdrawn
+    state.tick(1.0, UNIX)
+    assert state.snapshot.candidates == {}
+    assert state.snapshot.next_hops == {}
+    assert state.withdraw(2.0, UNIX).sends == []
+    assert state.deadline() == math.inf or state.deadline() >= 1.0
+
+
+def test_listeners_are_told_to_people_elsewhere():
+    state = linked(ALICE)
+    [(_, [body])] = records_in(state.set_listeners((ListenerEntry("db", ":5432"),), 0.0, UNIX))
+    assert body.listeners == (ListenerEntry("db", ":5432"),)
+
+
+# -- routes --------------------------------------------------------------------------------------------------
+
+
+def pair_wire(state: RouteTableState, sequence: int = 0, **changes) -> WireRecord:
+    """A record of the second agent that reports its link to the first."""
+    back = (msgspec.structs.replace(state.snapshot.records[OWN.id].body.neighbours[0], id=OWN.id),)
+    return wire_of(IDENTITIES[1], sequence=sequence, **({"neighbours": back} | changes))
+
+
+def test_routes_are_computed_at_once_and_then_at_intervals():
+    state = linked(ALICE)
+    first = state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    assert first.snapshot is not None
+    assert dict(first.snapshot.next_hops) == {ALICE: ALICE}
+    for step in range(1, 6):
+        change = pair_wire(state, sequence=step, endpoints=(EndpointEntry(f"key-{step}", None),))
+        assert state.records_arrived(ALICE, (change,), step * 0.001, UNIX).snapshot is None
+    assert state.deadline() == pytest.approx(MIN_COMPUTE_INTERVAL_S)
+    assert state.tick(0.009, UNIX).snapshot is None
+    second = state.tick(MIN_COMPUTE_INTERVAL_S, UNIX).snapshot
+    assert second is not None
+    assert list(second.candidates) == ["key-5"]
+    assert second.version == first.snapshot.version + 1
+    assert state.snapshot is second
+
+
+def test_a_refresh_computes_nothing():
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    computed = state.counts().routes_computed_total
+    state.records_arrived(ALICE, (pair_wire(state, sequence=1),), 5.0, UNIX)
+    state.tick(6.0, UNIX)
+    assert state.counts().routes_computed_total == computed
+
+
+def test_a_lost_link_leaves_the_own_routes_before_its_record_may_go_out():
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    state.set_endpoints((EndpointEntry("a", None),), 1.0, UNIX)
+    effects = state.link_down(ALICE, 1.02, UNIX)
+    assert effects.sends == []
+    assert effects.snapshot is not None
+    assert effects.snapshot.next_hops == {}
+
+
+def test_an_expired_record_leaves_the_routes():
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    state.tick(120.0, UNIX)
+    state.tick(240.0, UNIX)
+    assert state.deadline() <= 300.0
+    snapshot = state.tick(300.0, UNIX).snapshot
+    assert snapshot is not None
+    assert set(snapshot.records) == {OWN.id}
+
+
+def test_an_expired_certificate_leaves_the_routes_even_when_the_clock_is_set():
+    state = linked(ALICE, advertise_interval_s=1e6)
+    certificate = certificate_of(IDENTITIES[1], until=100.0)
+    wire = pair_wire(state, certificate=certificate)
+    state.records_arrived(ALICE, (wire,), 0.0, UNIX)
+    assert state.deadline() <= CERTIFICATE_POLL_S
+    assert state.tick(CERTIFICATE_POLL_S, UNIX + CERTIFICATE_POLL_S).snapshot is None
+    assert state.deadline() == 100.0
+    # The wall clock was set back by 20 s meanwhile.
+    assert state.tick(100.0, UNIX + 80.0).snapshot is None
+    assert state.deadline() == pytest.approx(120.0)
+    snapshot = state.tick(120.0, UNIX + 100.0).snapshot
+    assert snapshot is not None
+    assert ALICE not in snapshot.records
+
+
+def test_a_tick_with_nothing_due_does_nothing():
+    state = linked(ALICE)
+    assert state.tick(0.0, UNIX) == Effects()
+
+
+# -- a mesh of them ------------------------------------------------------------------------------------------
+
+
+class Mesh:
+    """Tables joined by lossless links in virtual time; a link that goes down loses what is on its way."""
+
+    def __init__(self, size: int) -> None:
+        self.now = 0.0
+        self.started = 0
+        self.links: dict[tuple[int, int], deque[tuple[FrameType, bytes]]] = {}
+        self.numbers = {identity.id: number for number, identity in enumerate(IDENTITIES[:size])}
+        self.tables: dict[int, RouteTableState | None] = {}
+        self.stated: dict[int, tuple[EndpointEntry, ...]] = {}
+        for number in range(size):
+            self.start(number, UNIX)
+
+    @property
+    def unix_now(self) -> float:
+        return UNIX + self.now
+
+    def start(self, number: int, clock: float) -> None:
+        self.started += 1
+        instance = self.started.to_bytes(16, "big")
+        self.tables[number] = table(IDENTITIES[number], unix_now=clock, instance=instance)
+        self.stated[number] = ()
+        self.act(number, "tick")
+
+    def act(self, number: int, method: str, *arguments: object) -> None:
+        state = self.tables[number]
+        if state is None:
+            return
+        effects = getattr(state, method)(*arguments, self.now, self.unix_now)
+        assert effects.closes == []
+        assert effects.notices == []
+        for send in effects.sends:
+            for peer_id in send.peers:
+                self.links[number, self.numbers[peer_id]].append((send.frame_type, send.body))
+
+    def connect(self, one: int, other: int) -> None:
+        if one == other or (one, other) in self.links or None in (self.tables[one], self.tables[other]):
+            return
+        self.links[one, other] = deque()
+        self.links[other, one] = deque()
+        self.act(one, "link_up", IDENTITIES[other].id, RTT_S)
+        self.act(other, "link_up", IDENTITIES[one].id, RTT_S)
+
+    def cut(self, one: int, other: int) -> None:
+        if (one, other) in self.links:
+            del self.links[one, other], self.links[other, one]
+            self.act(one, "link_down", IDENTITIES[other].id)
+            self.act(other, "link_down", IDENTITIES[one].id)
+
+    def crash(self, number: int) -> None:
+        self.tables[number] = None
+        for one, other in list(self.links):
+            if one == number:
+                self.cut(number, other)
+
+    def restart(self, number: int, clock_error_s: float) -> None:
+        self.crash(number)
+        self.start(number, max(0.0, self.unix_now + clock_error_s))
+
+    def state_endpoints(self, number: int, keys: list[str]) -> None:
+        if self.tables[number] is not None:
+            self.stated[number] = tuple(EndpointEntry(key, None) for key in keys)
+            self.act(number, "set_endpoints", self.stated[number])
+
+    def deliver(self, choice: int) -> bool:
+        waiting = sorted(ends for ends, frames in self.links.items() if frames)
+        if not waiting:
+            return False
+        sender, receiver = waiting[choice % len(waiting)]
+        frame_type, body = self.links[sender, receiver].popleft()
+        peer_id = IDENTITIES[sender].id
+        if frame_type is FrameType.DIGEST:
+            self.act(receiver, "digest_arrived", peer_id, decode_digest(body))
+        else:
+            self.act(receiver, "records_arrived", peer_id, decode_records(body))
+        return True
+
+    def pass_time(self, seconds: float) -> None:
+        """Fire what falls due, without delivering."""
+        until = self.now + seconds
+        while True:
+            due, number = min(
+                ((state.deadline(), number) for number, state in self.tables.items() if state is not None),
+                default=(math.inf, 0),
+            )
+            if due > until:
+                self.now = until
+                return
+            self.now = max(self.now, due)
+            self.act(number, "tick")
+
+    def settle(self, seconds: float) -> None:
+        until = self.now + seconds
+        deliveries = 0
+        while self.now < until:
+            while self.deliver(0):
+                deliveries += 1
+                assert deliveries < 20_000, "a record circles"
+            self.pass_time(0.05)
+
+    def component(self, number: int) -> set[int]:
+        found, frontier = {number}, [number]
+        while frontier:
+            here = frontier.pop()
+            for one, other in self.links:
+                if one == here and other not in found:
+                    found.add(other)
+                    frontier.append(other)
+        return found
+
+    def check(self) -> None:
+        """Everybody agrees on everybody it is connected with, and what it believes is what holds."""
+        for number, state in self.tables.items():
+            if state is None:
+                continue
+            reached = self.component(number)
+            snapshot = state.snapshot
+            assert set(snapshot.hop_counts) == {IDENTITIES[member].id for member in reached}
+            for member in reached:
+                other = self.tables[member]
+                assert other is not None
+                believed = snapshot.records[IDENTITIES[member].id]
+                assert believed.says_the_same_as(other.snapshot.records[IDENTITIES[member].id])
+                assert believed.endpoints == self.stated[member]
+                assert {self.numbers[peer] for peer in believed.round_trips} == {
+                    peer for end, peer in self.links if end == member
+                }
+                digest = {(entry.agent_id, entry.epoch, entry.sequence) for entry in digest_of(state)}
+                held = {(entry.agent_id, entry.epoch, entry.sequence) for entry in digest_of(other)}
+                assert digest == held
+
+
+def digest_of(state: RouteTableState):
+    return state._link_state.digest()
+
+
+SIZE = 5
+numbers = st.integers(0, SIZE - 1)
+events = st.one_of(
+    st.tuples(st.just("connect"), numbers, numbers),
+    st.tuples(st.just("connect"), numbers, numbers),
+    st.tuples(st.just("cut"), numbers, numbers),
+    st.tuples(st.just("deliver"), st.integers(0, 50)),
+    st.tuples(st.just("deliver"), st.integers(0, 50)),
+    st.tuples(st.just("pass_time"), st.sampled_from((0.0, 0.01, 0.07, 0.5, 5.0, 130.0, 400.0))),
+    st.tuples(st.just("state_endpoints"), numbers, st.lists(st.sampled_from("abc"), max_size=2, unique=True)),
+    st.tuples(st.just("crash"), numbers),
+    st.tuples(st.just("restart"), numbers, st.sampled_from((0.0, 0.0, -3600.0, -1e9))),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(events, max_size=60))
+def test_after_any_schedule_all_agents_agree_and_are_right(schedule):
+    mesh = Mesh(SIZE)
+    for method, *arguments in schedule:
+        getattr(mesh, method)(*arguments)
+    # The longest wait of a change is a second, and a clock that was set back costs one more.
+    mesh.settle(2 * QUIET_S)
+    mesh.check()
+
+
+def test_a_line_of_agents_learns_of_a_change_without_any_waiting():
+    mesh = Mesh(6)
+    for number in range(5):
+        mesh.connect(number, number + 1)
+    mesh.settle(2 * QUIET_S)
+    mesh.state_endpoints(5, ["a"])
+    while mesh.deliver(0):
+        pass
+    mesh.pass_time(MIN_COMPUTE_INTERVAL_S)
+    far = mesh.tables[0]
+    assert far is not None
+    [candidate] = far.snapshot.candidates["a"]
+    assert (candidate.agent_id, candidate.hop_count) == (IDENTITIES[5].id, 5)
+
+
+def test_who_withdraws_is_gone_everywhere_before_its_links_are():
+    mesh = Mesh(4)
+    for number in range(3):
+        mesh.connect(number, number + 1)
+    mesh.state_endpoints(3, ["a"])
+    mesh.settle(2 * QUIET_S)
+    mesh.act(3, "withdraw")
+    while mesh.deliver(0):
+        pass
+    mesh.pass_time(MIN_COMPUTE_INTERVAL_S)
+    far = mesh.tables[0]
+    assert far is not None
+    assert "a" not in far.snapshot.candidates
+    assert IDENTITIES[3].id not in far.snapshot.records
+    # It comes back, and is believed at once although its clock is an hour behind.
+    mesh.restart(3, -3600.0)
+    mesh.state_endpoints(3, ["a"])
+    mesh.connect(2, 3)
+    mesh.settle(2 * QUIET_S)
+    mesh.check()
+
+
+def test_a_quiet_mesh_sends_refreshes_only():
+    mesh = Mesh(3)
+    mesh.connect(0, 1)
+    mesh.connect(1, 2)
+    mesh.settle(10.0)
+    before = [state.counts() for state in mesh.tables.values() if state is not None]
+    mesh.settle(1200.0)
+    after = [state.counts() for state in mesh.tables.values() if state is not None]
+    for one, other in zip(before, after, strict=True):
+        assert other.records_originated_total - one.records_originated_total == 10
+        assert other.routes_computed_total == one.routes_computed_total
+        assert other.records_expired_total == 0
+    mesh.check()
+
+
+def test_the_check_that_remembers_still_refuses():
+    wire = wire_of(OWN)
+    with pytest.raises(AuthenticationError):
+        remembering_check(OWN.public_key, b"mesh record v1", wire.signed, bytes(64))

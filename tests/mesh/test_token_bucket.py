@@ -1,0 +1,23 @@
+"""The token bucket: a burst, then the rate."""
+
+from mesh.token_bucket import TokenBucket
+
+
+def test_burst_then_rate():
+    bucket = TokenBucket(rate=10.0, burst=3.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
+    assert not bucket.take(0.05)
+    assert bucket.take(0.11)
+    assert not bucket.take(0.12)
+
+
+def test_a_long_rest_gives_no_more_than_the_burst():
+    bucket = TokenBucket(rate=10.0, burst=2.0)
+    bucket.take(0.0)
+    assert [bucket.take(1_000.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_clock_that_steps_back_gives_nothing():
+    bucket = TokenBucket(rate=10.0, burst=1.0)
+    assert bucket.take(100.0)
+    assert not bucket.take(0.0)
