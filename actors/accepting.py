@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar, cast
 from actors.messages import listener as messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, ListeningSocket, StreamSocket
+from actors.runtime.seam import Dispatcher, ListeningSocket, SocketOptions, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.backoff import redial_delay_s
 
@@ -35,11 +35,19 @@ class AcceptingActor(Actor[M], Generic[M]):
     """Owns a listening socket."""
 
     def __init__(
-        self, dispatcher: Dispatcher, *, address: TcpAddress, what: str, log: logging.Logger, meters: Meters
+        self,
+        dispatcher: Dispatcher,
+        *,
+        address: TcpAddress,
+        what: str,
+        options: SocketOptions,
+        log: logging.Logger,
+        meters: Meters,
     ) -> None:
         super().__init__(dispatcher)
         self._address = address
         self._what = what
+        self._options = options
         self._log = log
         self._meters = meters
         self._listening: ListeningSocket | None = None
@@ -111,7 +119,7 @@ class AcceptingActor(Actor[M], Generic[M]):
             if self._listening is None:
                 return
             try:
-                client = self._listening.accept()
+                client = self._listening.accept(self._options)
             except BlockingIOError:
                 return
             except OSError as error:

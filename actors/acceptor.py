@@ -14,6 +14,7 @@ from actors.messages import acceptor as messages
 from actors.messages import peer_link as link_messages
 from actors.messages.listener import AcceptAgain, BindDue, StopListening
 from actors.meters import Meters
+from actors.peer_link import LINK_SOCKET_OPTIONS
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 
@@ -38,7 +39,9 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         max_unauthenticated: int,
         meters: Meters,
     ) -> None:
-        super().__init__(dispatcher, address=address, what="acceptor", log=log, meters=meters)
+        super().__init__(
+            dispatcher, address=address, what="acceptor", options=LINK_SOCKET_OPTIONS, log=log, meters=meters
+        )
         self._start_link = start_link
         self._max_unauthenticated = max_unauthenticated
         self._shaking: dict[str, tuple[Ref[Any], str]] = {}

@@ -13,7 +13,6 @@ from typing import Any, Final, assert_never
 
 import msgspec
 import pykka
-from mesh.stream import StreamBudget
 
 from actors.acceptor import Acceptor
 from actors.connection_end import ConnectionSettings
@@ -47,6 +46,7 @@ from mesh.origination import OwnAgent
 from mesh.records import Record
 from mesh.route_table import RoutingSettings
 from mesh.session import Party
+from mesh.stream import StreamBudget
 from mesh.trust import Certificate, TrustStore
 
 log = logging.getLogger("mesh.agent")

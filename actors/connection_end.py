@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
-from mesh.stream import Effects, ResetCode, Stream, StreamBudget
 
 from actors.gather import drop_sent
 from actors.messages import connection as messages
@@ -18,13 +17,17 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket, Timer
+from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, SocketOptions, StreamSocket, Timer
 from mesh.frames import Frame
 from mesh.identity import AgentId, Instance
 from mesh.noise.primitives import KeyPair
 from mesh.session import Party, Session
+from mesh.stream import Effects, ResetCode, Stream, StreamBudget
 
 log = logging.getLogger("mesh.connections")
+
+CONNECTION_SOCKET_OPTIONS: Final = SocketOptions()
+"""Of the sockets of clients and targets."""
 
 READS_PER_TURN: Final = 4
 """Reads before other actors have their turn: a megabyte of a bulk transfer at the most."""
@@ -102,7 +105,14 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """Begin to carry octets; ``credit`` is what the other end takes at first."""
         self._remote = remote
         self._link = link
-        self._stream = Stream(session=session, send_credit=credit, budget=self._settings.budget)
+        settings = self._settings
+        self._stream = Stream(
+            session=session,
+            send_credit=credit,
+            budget=settings.budget,
+            reroute_timeout_s=settings.reroute_timeout_s,
+            idle_probe_s=settings.idle_probe_s,
+        )
         self._watch_read(self._socket is not None)
 
     def _common(self, message: messages.EndInbound) -> None:

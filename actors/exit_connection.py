@@ -9,9 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
-from mesh.stream import INITIAL_WINDOW_OCTETS
-
-from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings, repeat_delay_s
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -23,7 +21,6 @@ from actors.runtime.seam import (
     Dispatcher,
     NamesResolved,
     Ref,
-    SocketOptions,
     StreamSocket,
     Timer,
 )
@@ -35,6 +32,7 @@ from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
+from mesh.stream import INITIAL_WINDOW_OCTETS
 
 log = logging.getLogger("mesh.connections")
 
@@ -191,7 +189,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """Try the next address; with none left and none under way, say why it failed."""
         if self._addresses:
             self._token += 1
-            attempt = self.dispatcher.connect(self.ref, self._addresses.pop(0), self._token, SocketOptions())
+            attempt = self.dispatcher.connect(
+                self.ref, self._addresses.pop(0), self._token, CONNECTION_SOCKET_OPTIONS
+            )
             self._connecting[self._token] = attempt
             if self._addresses:
                 self.schedule(NEXT_ADDRESS_AFTER_S, messages.NextAddressDue(self._token))

@@ -8,8 +8,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
-from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
-
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -23,6 +21,7 @@ from mesh.identity import AgentId, short_id
 from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
+from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
 log = logging.getLogger("mesh.connections")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from actors.accepting import AcceptingActor
+from actors.connection_end import CONNECTION_SOCKET_OPTIONS
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
@@ -41,7 +42,14 @@ class Listener(AcceptingActor[messages.Inbound]):
         start_ingress: StartIngress,
         meters: Meters,
     ) -> None:
-        super().__init__(dispatcher, address=address, what=f"listener {key}", log=log, meters=meters)
+        super().__init__(
+            dispatcher,
+            address=address,
+            what=f"listener {key}",
+            options=CONNECTION_SOCKET_OPTIONS,
+            log=log,
+            meters=meters,
+        )
         self._key = key
         self._max_connections = max_connections
         self._may_use = may_use

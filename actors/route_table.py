@@ -5,7 +5,7 @@ It tells links what to send and subscribers what the routes are. Nobody asks it 
 
 import logging
 import math
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
@@ -13,6 +13,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.identity import AgentId, Identity, SignatureCheck, verify_signature
 from mesh.origination import OwnAgent
+from mesh.records import EndpointEntry, ListenerEntry
 from mesh.route_table import Effects, RouteTableState, RoutingSettings
 from mesh.trust import Certificate, TrustStore
 
@@ -56,6 +57,8 @@ class RouteTable(Actor[messages.Inbound]):
         )
         self._links: dict[AgentId, Ref[Any]] = {}
         self._subscribers: dict[str, Ref[Any]] = {}
+        self._endpoints: dict[str, EndpointEntry] = {}
+        self._listeners: dict[str, ListenerEntry] = {}
         self._timer: Timer | None = None
         self._timer_at = math.inf
         self._generation = 0
@@ -83,10 +86,12 @@ class RouteTable(Actor[messages.Inbound]):
                     self._apply(state.link_down(peer_id, *times))
             case messages.LinkMeasured(peer_id=peer_id, rtt_s=rtt_s):
                 self._apply(state.link_measured(peer_id, rtt_s, *times))
-            case messages.EndpointsChanged(endpoints=endpoints):
-                self._apply(state.set_endpoints(endpoints, *times))
-            case messages.ListenersChanged(listeners=listeners):
-                self._apply(state.set_listeners(listeners, *times))
+            case messages.AdvertiseEndpoint(owner=owner, entry=endpoint):
+                _replace(self._endpoints, owner, endpoint)
+                self._apply(state.set_endpoints(tuple(self._endpoints.values()), *times))
+            case messages.AdvertiseListener(owner=owner, entry=listener):
+                _replace(self._listeners, owner, listener)
+                self._apply(state.set_listeners(tuple(self._listeners.values()), *times))
             case messages.StartDraining():
                 self._apply(state.start_draining(*times))
             case messages.Withdraw():
@@ -139,3 +144,13 @@ class RouteTable(Actor[messages.Inbound]):
         self._timer_at = deadline
         delay_s = max(0.0, deadline - self.now())
         self._timer = self.schedule(delay_s, messages.RouteTimerFired(self._generation))
+
+
+_Entry = TypeVar("_Entry")
+
+
+def _replace(entries: dict[str, _Entry], owner: str, entry: _Entry | None) -> None:
+    if entry is None:
+        entries.pop(owner, None)
+    else:
+        entries[owner] = entry

@@ -24,6 +24,7 @@ from actors.messages import agent as agent_messages
 from actors.meters import Meters
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.loop import LoopDispatcher
+from actors.runtime.registry import install_ordered_registry
 from mesh.agent_credentials import Credentials, notices, open_credentials
 from mesh.agent_dump import dump
 from mesh.agent_files import AgentFileError
@@ -60,6 +61,7 @@ def run(config: Config) -> int:
     for notice in notices(config, credentials.certificate, time.time()):
         log.warning("%s", notice)
     limit = raise_descriptor_limit()
+    install_ordered_registry()
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put)

@@ -3,6 +3,7 @@
 import faulthandler
 import threading
 from collections import Counter
+from collections.abc import Sized
 from typing import TextIO
 
 from pykka import ActorRegistry
@@ -15,8 +16,10 @@ def dump(stream: TextIO) -> None:
     print(f"=== {len(refs)} actors: {dict(sorted(counts.items()))}", file=stream)
     for ref in refs:
         actor = ref._actor_weakref()
-        waiting = len(ref.actor_inbox) if hasattr(ref.actor_inbox, "__len__") else "?"
-        print(f"    {ref.actor_urn} {actor if actor is not None else 'gone'} ({waiting} waiting)", file=stream)
+        waiting = len(ref.actor_inbox) if isinstance(ref.actor_inbox, Sized) else "?"
+        print(
+            f"    {ref.actor_urn} {actor if actor is not None else 'gone'} ({waiting} waiting)", file=stream
+        )
     print(f"=== {threading.active_count()} threads", file=stream, flush=True)
     faulthandler.dump_traceback(stream, all_threads=True)
     print("=== end of the dump", file=stream, flush=True)

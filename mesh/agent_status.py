@@ -82,7 +82,7 @@ class ActorStatus:
                 stream_count=connections.ingress + connections.exit,
                 open_connections=connections.ingress + connections.exit - connections.pending_opens,
                 actors=len(pykka.ActorRegistry.get_all()),
-                unacknowledged_segments=self._budget.unacknowledged_segments,
+                unacknowledged_segments=getattr(self._budget, "unacknowledged_segments", 0),
                 counters=counters,
             ),
             routes=routes,

@@ -28,8 +28,8 @@ from mesh.trust import Certificate, TrustStore
 MIN_COMPUTE_INTERVAL_S: Final = 0.01
 """Changes within this time are computed together; the first one at once."""
 
-COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.00005
-"""Ten times what computing takes for each agent, so that a flapping mesh costs a tenth of a core."""
+COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
+"""Computing takes about 10 us for each agent, so a mesh that flaps costs a tenth of a core."""
 
 CERTIFICATE_POLL_S: Final = 60.0
 """Certificates end by the wall clock, which may be set; so look at least this often."""

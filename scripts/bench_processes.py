@@ -19,6 +19,7 @@ LOAD: Final = Path(__file__).with_name("bench_load.py")
 STOP_TIMEOUT_S: Final = 15.0
 READY_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.02
+LAST_LINES: Final = 15
 CLIENT_GRACE_S: Final = 10.0
 """Beyond a client's own limit: its start, its end, and connecting."""
 
@@ -64,8 +65,11 @@ class Process:
         """
         status = self._child.poll()
         if status is not None:
-            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-            raise BenchmarkError(f"{self._child.args!r} ended with status {status}:\n{tail}")
+            raise BenchmarkError(f"{self._child.args!r} ended with status {status}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The last lines it wrote."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-LAST_LINES:])
 
     def stop(self) -> None:
         """End it and its descendants: politely, then not."""
@@ -227,7 +231,8 @@ def _wait(
             if is_ready(probe):
                 return
         time.sleep(POLL_S)
-    raise BenchmarkError(f"{complaint} port {port} within {READY_TIMEOUT_S:g} s")
+    words = "\n".join(process.last_words() for process in processes)
+    raise BenchmarkError(f"{complaint} port {port} within {READY_TIMEOUT_S:g} s\n{words}".rstrip())
 
 
 def _start(arguments: Sequence[str]) -> "subprocess.Popen[bytes]":

@@ -187,7 +187,7 @@ def mesh(services: Servers, folder: Path, *, agents: int) -> Iterator[Way]:
         processes = {}
         for number, name in enumerate(names):
             config: dict[str, object] = {
-                "agent": {"name": name, "data_dir": "."},
+                "agent": {"name": name, "data_dir": ".", "drain_timeout": "0s"},
                 "trust": {"authorities": [authority], "certificate": "agent.cert"},
                 "accept": [{"address": f"127.0.0.1:{peer_ports[number]}"}],
                 "http": {"address": "127.0.0.1:0"},

@@ -48,16 +48,20 @@ class DigestArrived(msgspec.Struct, frozen=True, gc=False):
     digest: Digest
 
 
-class EndpointsChanged(msgspec.Struct, frozen=True):
-    """Fact: these are this agent's endpoints from now on."""
+class AdvertiseEndpoint(msgspec.Struct, frozen=True):
+    """Command: tell the mesh of ``owner``'s endpoint from now on, or that there is none."""
 
-    endpoints: tuple[EndpointEntry, ...]
+    owner: str
+    """URN of the endpoint's actor."""
+    entry: EndpointEntry | None
 
 
-class ListenersChanged(msgspec.Struct, frozen=True):
-    """Fact: these are this agent's listeners from now on."""
+class AdvertiseListener(msgspec.Struct, frozen=True):
+    """Command: tell the mesh of ``owner``'s listener from now on, or that there is none."""
 
-    listeners: tuple[ListenerEntry, ...]
+    owner: str
+    """URN of the listener's actor."""
+    entry: ListenerEntry | None
 
 
 class StartDraining(msgspec.Struct, frozen=True):
@@ -100,8 +104,8 @@ Inbound: TypeAlias = (
     | LinkMeasured
     | RecordsArrived
     | DigestArrived
-    | EndpointsChanged
-    | ListenersChanged
+    | AdvertiseEndpoint
+    | AdvertiseListener
     | StartDraining
     | Withdraw
     | Subscribe

@@ -1,8 +1,8 @@
 """The seam: all that actors may use of the outside world, as interfaces.
 
 Actors reach sockets, the resolver, timers, the clocks and randomness only through a :class:`Dispatcher`.
-``loop.py`` implements it over asyncio and real sockets, ``virtual.py`` over a virtual clock and an in-memory
-network. Every call is made on the dispatcher's own thread unless it says otherwise.
+``loop.py`` implements it over asyncio and real sockets, ``virtual_dispatcher.py`` over a virtual clock and an
+in-memory network. Every call is made on the dispatcher's own thread unless it says otherwise.
 """
 
 import enum
@@ -175,8 +175,8 @@ class ListeningSocket(Protocol):
         """
         ...
 
-    def accept(self) -> StreamSocket:
-        """Take the next client.
+    def accept(self, options: SocketOptions = SocketOptions()) -> StreamSocket:  # noqa: B008 -- frozen
+        """Take the next client, set up as ``options`` say.
 
         Raises:
             BlockingIOError: none waits.

@@ -3,7 +3,8 @@
 from mesh.stream.budget import StreamBudget
 from mesh.stream.control import ResetCode
 from mesh.stream.effects import Effects
-from mesh.stream.stream import SegmentSealer, Stream
+from mesh.stream.sealing import SegmentSealer
+from mesh.stream.stream import Stream
 from mesh.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
 
 __all__ = [

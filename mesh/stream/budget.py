@@ -5,7 +5,7 @@ from typing import Final
 SHARE_SHIFT: Final = 3
 """A stream's window or send buffer may take up to 1/8 of what is free.
 
-With N of them wanting more than they get, each gets limit / (8 + N): none is starved by those that came first.
+With N of them wanting more than they get, each gets limit / (8 + N): those that came first starve nobody.
 Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
 """
 

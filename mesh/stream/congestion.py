@@ -1,7 +1,7 @@
 """The sender's window beside credit: shrinks where queues on the way mark what passes them.
 
-Without marks and losses it stays out of the way: credit alone, which follows the bandwidth-delay product, limits
-the sender.
+Without marks and losses it stays out of the way: credit alone, which follows the bandwidth-delay product,
+limits the sender.
 
 Source: DCTCP, RFC 8257; growth as in RFC 5681.
 """
@@ -51,7 +51,14 @@ class CongestionWindow:
         self._cut_this_round = False
 
     def acknowledged(
-        self, *, octets: int, segments: int, marked: int, next_acknowledged: int, next_to_send: int, in_flight: int
+        self,
+        *,
+        octets: int,
+        segments: int,
+        marked: int,
+        next_acknowledged: int,
+        next_to_send: int,
+        in_flight: int,
     ) -> None:
         """Learn from an acknowledgement.
 

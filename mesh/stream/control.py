@@ -67,7 +67,14 @@ class Reset(NamedTuple):
 
 
 def encode_acknowledgement(
-    next_number: int, credit: int, missing_until: int, marked: int, echo: int, delay_s: float, *, complete: bool
+    *,
+    next_number: int,
+    credit: int,
+    missing_until: int,
+    marked: int,
+    echo: int,
+    delay_s: float,
+    complete: bool,
 ) -> bytes:
     """The payload of an ACK or PROBE: the fields of :class:`Acknowledgement`."""
     return _ACKNOWLEDGEMENT.pack(
@@ -93,7 +100,9 @@ def decode_acknowledgement(payload: bytes) -> Acknowledgement:
         raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} octets") from None
     if flags & ~_COMPLETE:
         raise RemoteProtocolError(f"an ACK or PROBE with reserved flags set: {flags:#04x}")
-    return Acknowledgement(next_number, credit, missing_until, marked, echo, delay_us / 1e6, flags == _COMPLETE)
+    return Acknowledgement(
+        next_number, credit, missing_until, marked, echo, delay_us / 1e6, flags == _COMPLETE
+    )
 
 
 def encode_reset(reset: Reset) -> bytes:

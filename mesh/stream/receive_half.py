@@ -40,7 +40,9 @@ class ReceiveHalf:
         "taken_octets",
     )
 
-    def __init__(self, session: SegmentSealer, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits) -> None:
+    def __init__(
+        self, session: SegmentSealer, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits
+    ) -> None:
         self._session = session
         self._budget = budget
         self._rtt = rtt
@@ -85,11 +87,6 @@ class ReceiveHalf:
         """So much has arrived that the other end should hear of it."""
         return self.pending_octets >= self._window.ack_octets
 
-    @property
-    def bulk_without_rtt(self) -> bool:
-        """The window ought to grow, but no round-trip time says how far."""
-        return self.acknowledgement_due and self._rtt.smoothed_s is None
-
     def arrived(self, frame: Frame, now: float, delivered: list[bytes]) -> bool:
         """Take a DATA or FIN frame and append what is in order now to ``delivered``.
 
@@ -101,7 +98,7 @@ class ReceiveHalf:
             RemoteProtocolError: the other end breaks the protocol.
         """
         plaintext = self._session.open_segment(frame)
-        number, is_fin, size = frame.number, frame.type == _FIN, len(frame.body)
+        number, is_fin = frame.number, frame.type == _FIN
         if number < self.next_number or number in self._early:
             return False
         size = len(plaintext)
@@ -125,7 +122,9 @@ class ReceiveHalf:
         if number >= self.next_number + MAX_SEGMENTS_AHEAD:
             raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
         if is_fin == bool(size):
-            raise RemoteProtocolError(f"segment {number} is {'a FIN with' if size else 'DATA without'} octets")
+            raise RemoteProtocolError(
+                f"segment {number} is {'a FIN with' if size else 'DATA without'} octets"
+            )
         if self._final_number is not None and number > self._final_number:
             raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
         if is_fin:
@@ -146,8 +145,9 @@ class ReceiveHalf:
     def taken(self, octets: int, now: float) -> bool:
         """The local socket has taken ``octets``; return whether credit should be told now."""
         self.taken_octets += octets
+        self._budget.reserved_octets -= octets
         window = self._window
-        window.update(self.received_octets, now, self._rtt.minimum_s, self._share())
+        window.update(self.received_octets, now, self._rtt.minimum_s, self._budget.share_octets)
         return self.taken_octets + window.size_octets - self.credit >= window.ack_octets and not self.finished
 
     def grant(self) -> int:
@@ -158,11 +158,9 @@ class ReceiveHalf:
             self.credit = wanted
         return self.credit
 
-    def _share(self) -> int:
-        """What the budget lets this window have: its own octets count as free, else it would shrink itself."""
-        return self._budget.share_octets
-
     def release(self) -> None:
-        """Forget everything."""
+        """Forget what is early, and give the window back."""
         self._early.clear()
         self._early_octets = 0
+        self._budget.release(self.credit - self.taken_octets)
+        self.credit = self.taken_octets

@@ -10,7 +10,7 @@ INITIAL_TIMEOUT_S: Final = 1.0
 """Retransmission timeout before the first sample: RFC 6298 section 2.1."""
 
 MIN_TIMEOUT_S: Final = 0.2
-"""Least retransmission timeout. RFC 6298 says 1 s; like Linux, less: links are reliable, so a spurious one is rare."""
+"""Least retransmission timeout. RFC 6298 says 1 s; Linux, like here, 200 ms: links are reliable."""
 
 MAX_TIMEOUT_S: Final = 5.0
 """Longest time between two repetitions: half a dozen tries before a connection is given up."""
@@ -25,7 +25,14 @@ _BETA: Final = 1 / 4
 class RoundTrip:
     """Estimates the round-trip time from samples. Source: RFC 6298."""
 
-    __slots__ = ("_bucket_ends_at", "_minimum", "_previous_minimum", "_variation_s", "sampled_at", "smoothed_s")
+    __slots__ = (
+        "_bucket_ends_at",
+        "_minimum",
+        "_previous_minimum",
+        "_variation_s",
+        "sampled_at",
+        "smoothed_s",
+    )
 
     def __init__(self) -> None:
         self.smoothed_s: float | None = None
@@ -72,7 +79,7 @@ class RoundTrip:
 
     @property
     def tail_probe_s(self) -> float:
-        """When to repeat the last segment of a silent tail: RFC 8985 section 7.2; infinite before a sample."""
+        """After which to repeat the last segment (RFC 8985 section 7.2); infinite before a sample."""
         if self.smoothed_s is None:
             return inf
         return 2 * self.smoothed_s + 1.4 * MAX_ACK_DELAY_S

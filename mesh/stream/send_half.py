@@ -18,7 +18,7 @@ SEGMENT_OVERHEAD_OCTETS: Final = 256
 """What a kept segment takes beside its plaintext: tag, frame, entry."""
 
 SMALLEST_SEGMENT_OCTETS: Final = 4 * 1024
-"""With less room than this and an acknowledgement to come, wait: RFC 9293 section 3.8.6.2.1 (silly windows)."""
+"""With less room and an acknowledgement to come, wait: RFC 9293 section 3.8.6.2.1 (silly windows)."""
 
 _DATA: Final = FrameType.DATA
 
@@ -140,7 +140,9 @@ class SendHalf:
         if self.due == inf:
             self._arm(now)
 
-    def _send_segment(self, kind: FrameType, data: Octets, size: int, now: float, frames: list[Frame]) -> None:
+    def _send_segment(
+        self, kind: FrameType, data: Octets, size: int, now: float, frames: list[Frame]
+    ) -> None:
         number = self.next_number
         frame = self._session.seal_segment(kind, number, data)
         self.next_number = number + 1
@@ -158,9 +160,10 @@ class SendHalf:
         """
         first = self.acknowledged_number
         if ack.next_number > self.next_number or ack.missing_until > self.next_number:
-            raise RemoteProtocolError(f"segment {ack.next_number} acknowledged; {self.next_number} is next to send")
-        if ack.credit > self.credit:
-            self.credit = ack.credit
+            raise RemoteProtocolError(
+                f"segment {ack.next_number} acknowledged; {self.next_number} is next to send"
+            )
+        self.credit = max(self.credit, ack.credit)
         in_flight = self._in_flight
         octets = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
         self._congestion.acknowledged(

@@ -1,7 +1,7 @@
 """The life of a stream, as a table.
 
-OPEN to COMPLETE are those of TCP (RFC 9293 section 3.3.2) under plainer names: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2,
-CLOSE-WAIT, CLOSING or LAST-ACK, TIME-WAIT.
+OPEN to COMPLETE are those of TCP (RFC 9293 section 3.3.2) under plainer names: ESTABLISHED, FIN-WAIT-1,
+FIN-WAIT-2, CLOSE-WAIT, CLOSING or LAST-ACK, TIME-WAIT.
 """
 
 import enum
@@ -89,6 +89,9 @@ ACTIVE: Final = frozenset(
     {State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_FINISHED, State.CLOSING}
 )
 """States in which something is still needed from the other end."""
+
+FIN_UNACKNOWLEDGED: Final = frozenset({State.FIN_SENT, State.CLOSING})
+"""States in which the own FIN waits for its acknowledgement."""
 
 
 def advance(state: State, event: Event) -> State:

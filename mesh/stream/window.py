@@ -13,7 +13,7 @@ LARGEST_ACK_OCTETS: Final = 512 * 1024
 window, and eight full segments."""
 
 ROUND_FLOOR_S: Final = 0.005
-"""A round is at least as long: event loops on the way work in batches, which a smaller window would starve."""
+"""A round is at least as long: event loops on the way work in batches, which less would starve."""
 
 
 class WindowLimits(msgspec.Struct, frozen=True):
@@ -25,17 +25,28 @@ class WindowLimits(msgspec.Struct, frozen=True):
     """What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
 
 
+DEFAULT_LIMITS: Final = WindowLimits()
+
+
 class ReceiveWindow:
     """Grows with the bandwidth-delay product.
 
-    Twice what arrives in the smallest round-trip time: while the path has room the window doubles each round;
-    once a queue as long as the path has formed it stays. The smallest round-trip time does not count the queue,
-    so the queue cannot feed the window.
+    Twice what arrives in the smallest round-trip time: while the path has room the window doubles each round,
+    and once a queue as long as the path has formed it stays. The smallest round-trip time does not count the
+    queue, so the queue cannot feed the window.
 
     Source: dynamic right-sizing, Fisk and Feng, LACSI 2001.
     """
 
-    __slots__ = ("_cap", "_floor", "_round_octets", "_round_started_at", "_wanted", "ack_octets", "size_octets")
+    __slots__ = (
+        "_cap",
+        "_floor",
+        "_round_octets",
+        "_round_started_at",
+        "_wanted",
+        "ack_octets",
+        "size_octets",
+    )
 
     def __init__(self, limits: WindowLimits) -> None:
         self._floor, self._cap = limits.floor, limits.cap

@@ -2,7 +2,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
@@ -121,6 +121,7 @@ def test_a_copy_and_an_older_one_cost_no_signature_check():
     assert (state.counts.stored, state.counts.duplicate, state.counts.older) == (1, 1, 1)
 
 
+@settings(deadline=None)
 @given(st.permutations(list(range(6))))
 def test_in_any_order_the_newest_remains(order):
     state = graph()
@@ -363,6 +364,7 @@ def test_a_digest_speaks_for_its_range_only():
     assert names(state.newer_than(middle, 0.0)) == {(ordered[1].id, 1, 0)}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from((ALICE, BOB, CAROL)), st.integers(0, 3), st.booleans()), max_size=12)
 )

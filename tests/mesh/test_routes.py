@@ -2,7 +2,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.identity import AgentId, Instance
@@ -119,12 +119,14 @@ def random_meshes(draw):
     return records
 
 
+@settings(deadline=None)
 @given(random_meshes(), st.integers(1, 6))
 def test_paths_are_those_of_a_search_through_all_paths(records, max_hops):
     for source in records:
         assert paths_from(records, source, max_hops) == best_paths(records, source, max_hops)
 
 
+@settings(deadline=None)
 @given(random_meshes(), st.integers(1, 6))
 def test_hop_by_hop_forwarding_follows_the_path_of_the_ingress(records, max_hops):
     snapshots = {
@@ -140,6 +142,7 @@ def test_hop_by_hop_forwarding_follows_the_path_of_the_ingress(records, max_hops
             assert snapshot.hop_counts[destination] == len(path) - 1
 
 
+@settings(deadline=None)
 @given(random_meshes())
 def test_candidates_are_ranked_by_leaving_hops_round_trip_and_id(records):
     own = agent(0)
