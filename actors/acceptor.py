@@ -1,7 +1,7 @@
 """An acceptor: the socket on which peers arrive.
 
-Whoever connects costs one small actor until it has proven who it is, for a bounded time; how many may be about
-that at once is bounded too, in all and for each address, and the oldest makes room.
+Whoever connects costs one small actor until it has proven who it is, for a bounded time. How many may be
+about that at once is bounded too, in all and for each address; the oldest makes room.
 """
 
 import logging

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 import msgspec
-import pykka
 
 from actors.acceptor import Acceptor
 from actors.connection_end import ConnectionSettings
@@ -34,7 +33,7 @@ from actors.peer_directory import PeerDirectory
 from actors.peer_link import LinkRefs, LinkSettings, PeerLink
 from actors.route_table import RouteTable
 from actors.runtime import supervisor_messages
-from actors.runtime.actor import Actor
+from actors.runtime.actor import Actor, ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from actors.runtime.supervisor import ChildSpec, Supervisor
 from mesh.addresses import SocketAddress, TcpAddress
@@ -130,9 +129,9 @@ class Agent(Actor[messages.Inbound]):
         self._built_at = 0.0
         self._failures = 0
         self._refs: messages.AgentRefs | None = None
-        self._loopback: pykka.ActorRef[Any] | None = None
-        self._services: pykka.ActorRef[Any] | None = None
-        self._by_name: dict[str, pykka.ActorRef[Any]] = {}
+        self._loopback: ActorRef[Any, Any] | None = None
+        self._services: ActorRef[Any, Any] | None = None
+        self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
         self._endpoints: dict[str, Ref[Any]] = {}
         self._phase = Phase.RUNNING
@@ -261,7 +260,7 @@ class Agent(Actor[messages.Inbound]):
 
     def _endpoint_specs(self, route_table: Ref[Any]) -> list[ChildSpec]:
         def spec(setup: EndpointSetup) -> ChildSpec:
-            def start() -> pykka.ActorRef[Any]:
+            def start() -> ActorRef[Any, Any]:
                 ref = Endpoint.start(
                     self.dispatcher, key=setup.key, target=setup.target, route_table=route_table
                 )
@@ -292,7 +291,7 @@ class Agent(Actor[messages.Inbound]):
         def spec(setup: ListenerSetup) -> ChildSpec:
             name = f"listener {setup.key} {setup.address}"
 
-            def start() -> pykka.ActorRef[Any]:
+            def start() -> ActorRef[Any, Any]:
                 ref = Listener.start(
                     self.dispatcher,
                     key=setup.key,
@@ -326,7 +325,7 @@ class Agent(Actor[messages.Inbound]):
 
         def start_link(
             socket: StreamSocket, dialer: Ref[Any] | None, acceptor: Ref[Any] | None
-        ) -> pykka.ActorRef[Any]:
+        ) -> ActorRef[Any, Any]:
             return PeerLink.start(
                 self.dispatcher,
                 socket=socket,
@@ -341,7 +340,7 @@ class Agent(Actor[messages.Inbound]):
         def acceptor_spec(address: TcpAddress) -> ChildSpec:
             name = f"acceptor {address}"
 
-            def start() -> pykka.ActorRef[Any]:
+            def start() -> ActorRef[Any, Any]:
                 ref = Acceptor.start(
                     self.dispatcher,
                     address=address,
@@ -354,7 +353,7 @@ class Agent(Actor[messages.Inbound]):
             return ChildSpec(name=name, start=start)
 
         def dialer_spec(address: TcpAddress) -> ChildSpec:
-            def start() -> pykka.ActorRef[Any]:
+            def start() -> ActorRef[Any, Any]:
                 return Dialer.start(
                     self.dispatcher,
                     address=address,
@@ -366,7 +365,7 @@ class Agent(Actor[messages.Inbound]):
 
         return [*map(acceptor_spec, setup.accept), *map(dialer_spec, setup.peers)]
 
-    def _named(self, name: str, ref: pykka.ActorRef[Any]) -> pykka.ActorRef[Any]:
+    def _named(self, name: str, ref: ActorRef[Any, Any]) -> ActorRef[Any, Any]:
         self._by_name[name] = ref
         return ref
 
@@ -392,7 +391,7 @@ class Agent(Actor[messages.Inbound]):
         self.tell(refs.connection_table, table_messages.CloseConnections())
         self.tell(refs.directory, directory_messages.CloseAllLinks("the agent starts anew", None))
         for ref in (refs.directory, refs.connection_table, refs.route_table, self._loopback):
-            if isinstance(ref, pykka.ActorRef):
+            if isinstance(ref, ActorRef):
                 ref.stop(block=False)
         self._by_name.clear()
 

@@ -1,7 +1,7 @@
 """What both ends of a tunneled connection share: octets between a local socket and a sealed stream.
 
-The stream is pure and says what to do; this actor does it. Reading stops when the stream has no credit, writing
-when the socket has no room, and nothing is held in between but what the credit covers.
+The stream is pure and says what to do; this actor does it. Reading stops when the stream has no credit,
+writing when the socket has no room, and nothing is held in between but what the credit covers.
 """
 
 import logging
@@ -231,7 +231,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self.stop_now()
 
     def release(self) -> None:
-        """Let go of everything; a socket that is still open is reset: an end of stream must not be invented."""
+        """Let go of everything; an open socket is reset, for an end of stream must not be invented."""
         self._drop_socket(reset=True)
         if self._stream is not None:
             self._stream.release()

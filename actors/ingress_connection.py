@@ -1,7 +1,7 @@
 """The ingress end of a connection: a client on one side, the exit it chose on the other.
 
-It sends OPEN to the best candidate. A candidate that rejects is followed by the next at once; one that is silent
-is left to answer while the next is tried beside it. The first to accept wins, the others are reset.
+It sends OPEN to the best candidate. A candidate that rejects is followed by the next at once; one that is
+silent is left to answer while the next is tried beside it. The first to accept wins, the others are reset.
 """
 
 import logging

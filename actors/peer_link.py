@@ -1,8 +1,9 @@
 """A link to one peer: handshake, frames in and out, pings.
 
-Each link is an actor that owns one socket. Until the peer has proven its identity the link holds at most what
-the handshake needs and lives at most ``handshake_timeout_s``; until the directory admits it, it does not read.
-Frames for this agent go to the connection table, frames for others straight to the link that leads there.
+Each link is an actor that owns one socket. Until the peer has proven its identity the link holds at most
+what the handshake needs and lives at most ``handshake_timeout_s``; until the directory admits it, it does not
+read. Frames for this agent go to the connection table, frames for others straight to the link that leads
+there.
 """
 
 import enum

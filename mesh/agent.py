@@ -150,6 +150,7 @@ def _serve_http(config: Config, status: ActorStatus, stack: contextlib.ExitStack
         address = server.start()
     except OSError as error:
         raise AgentFileError(f"http.address: {error.strerror or error}") from None
+    stack.callback(app.close)
     stack.callback(server.stop)
     log.info("dashboard at http://%s/", address)
 

@@ -113,7 +113,7 @@ class Frame(Struct, frozen=True, gc=False):
 
 def link_frame(frame_type: FrameType, body: bytes) -> Frame:
     """A frame of the link's own: it goes to the peer and no further."""
-    return Frame(frame_type, False, NO_AGENT, NO_AGENT, 0, 0, body, 0)  # noqa: FBT003
+    return Frame(frame_type, False, NO_AGENT, NO_AGENT, 0, 0, body, 0)
 
 
 def nonce(nonce_class: int, number: int) -> bytes:

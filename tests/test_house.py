@@ -76,3 +76,19 @@ def test_actors_reach_the_world_through_the_seam_only(path):
 def test_no_file_is_too_long(path):
     lines = len((ROOT / path).read_text().splitlines())
     assert lines <= MAX_LINES, f"{path} has {lines} lines"
+
+
+def test_no_actor_overrides_a_private_name_of_the_base_by_accident():
+    from actors.runtime.actor import Actor
+
+    hooks = {"on_start", "on_stop", "on_failure", "on_receive", "release", "on_readable", "on_writable"}
+    for path in sources("actors"):
+        if str(path).startswith("actors/runtime/"):
+            continue
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if not isinstance(node, ast.ClassDef) or "Actor" not in ast.dump(node):
+                continue
+            for item in node.body:
+                if isinstance(item, ast.FunctionDef) and item.name not in hooks:
+                    clash = hasattr(Actor, item.name) and not item.name.startswith("__")
+                    assert not clash, f"{path}: {node.name}.{item.name} hides the base actor's"

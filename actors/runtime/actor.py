@@ -252,7 +252,7 @@ class Actor(pykka.Actor, Generic[M]):
             return
         except BaseException as error:  # noqa: BLE001 - from a hook: Pykka lets it end its thread
             self._fatal(error)
-        self._end()
+        self._end_life()
 
     def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
         """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
@@ -268,7 +268,7 @@ class Actor(pykka.Actor, Generic[M]):
             self._fatal(error)
             self._crash()
         if self.actor_stopped.is_set():
-            self._end()
+            self._end_life()
 
     def terminate(self) -> None:
         """End the actor now, with ``on_stop`` where it ran; for a dispatcher that stops. Never raises."""
@@ -277,7 +277,7 @@ class Actor(pykka.Actor, Generic[M]):
                 self._stop()
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
-        self._end()
+        self._end_life()
 
     @staticmethod
     def _create_actor_inbox() -> ActorInbox:
@@ -292,7 +292,7 @@ class Actor(pykka.Actor, Generic[M]):
         try:
             dispatcher.adopt(self)
         except RuntimeError:
-            self._end()
+            self._end_life()
             raise
         cast("Mailbox", self.actor_inbox).bind(self, dispatcher.enqueue_ready)
 
@@ -328,7 +328,7 @@ class Actor(pykka.Actor, Generic[M]):
         self.actor_stopped.set()
         cast("ActorDispatcher", self._dispatcher).report_fatal(self, error)
 
-    def _end(self) -> None:
+    def _end_life(self) -> None:
         if self._has_ended:
             return
         self._has_ended = True

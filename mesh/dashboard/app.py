@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001, ARG002 - Falcon passes everything to everybody
+# ruff: noqa: ARG001 - Falcon passes everything to everybody
 """The WSGI application: routes, errors as JSON, and the page."""
 
 import logging

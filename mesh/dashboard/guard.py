@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002 - Falcon passes everything to everybody
 """Who may ask, and what every answer says about itself."""
 
 import ipaddress

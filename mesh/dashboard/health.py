@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002 - Falcon passes everything to everybody
 """``/health``, ``/healthz`` and ``/ready``: for supervisors and load balancers."""
 
 import falcon

@@ -14,8 +14,9 @@ MIN_CONGESTION_OCTETS: Final = 16 * 1024
 RESTART_OCTETS: Final = 64 * 1024
 """Window after a timeout: one full segment, as at the start."""
 
-GROWTH_OCTETS: Final = 16 * 1024
-"""Growth for each round without marks."""
+MIN_GROWTH_OCTETS: Final = 4 * 1024
+MAX_GROWTH_OCTETS: Final = 64 * 1024
+"""Growth for each round without marks: an eighth of the window, within these."""
 
 _GAIN: Final = 1 / 16
 """Weight of the newest round in the estimate of congestion: RFC 8257 section 4.2."""
@@ -84,7 +85,8 @@ class CongestionWindow:
             if self.window_octets < self._threshold:
                 grown = self.window_octets + octets
             else:
-                grown = self.window_octets + max(1, GROWTH_OCTETS * octets // self.window_octets)
+                growth = min(max(self.window_octets // 8, MIN_GROWTH_OCTETS), MAX_GROWTH_OCTETS)
+                grown = self.window_octets + max(1, growth * octets // self.window_octets)
             self.window_octets = min(grown, self._cap)
         if next_acknowledged >= self._round_ends and self._round_segments:
             fraction = min(1.0, self._round_marked / self._round_segments)

@@ -143,19 +143,28 @@ class ReceiveHalf:
             delivered.append(plaintext)
 
     def taken(self, octets: int, now: float) -> bool:
-        """The local socket has taken ``octets``; return whether credit should be told now."""
+        """The local socket has taken ``octets``; return whether there is credit worth telling now."""
         self.taken_octets += octets
         self._budget.reserved_octets -= octets
         window = self._window
         window.update(self.received_octets, now, self._rtt.minimum_s, self._budget.share_octets)
-        return self.taken_octets + window.size_octets - self.credit >= window.ack_octets and not self.finished
+        return self._new_credit >= window.ack_octets
+
+    @property
+    def _new_credit(self) -> int:
+        """Octets of credit that could be given."""
+        return 0 if self.finished else self.taken_octets + self._window.size_octets - self.credit
 
     def grant(self) -> int:
-        """Move credit on as far as it goes, and return it; it never moves back."""
-        wanted = self.taken_octets + self._window.size_octets
-        if wanted > self.credit and not self.finished:
-            self._budget.reserve(wanted - self.credit)
-            self.credit = wanted
+        """Move credit on where it is worth a segment, and return it; it never moves back.
+
+        A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. Since the worth is a quarter of
+        the window at the most, a sender is never left without credit once the local socket has taken everything.
+        """
+        new_credit = self._new_credit
+        if new_credit >= self._window.ack_octets:
+            self._budget.reserve(new_credit)
+            self.credit += new_credit
         return self.credit
 
     def release(self) -> None:

@@ -22,6 +22,9 @@ SMALLEST_SEGMENT_OCTETS: Final = 4 * 1024
 
 _DATA: Final = FrameType.DATA
 
+MAX_PATIENCE: Final = 8
+"""Doublings; the longest timeout is reached before."""
+
 
 class SendHalf:
     """Keeps segments until they are acknowledged.
@@ -37,6 +40,7 @@ class SendHalf:
         "_floor",
         "_in_flight",
         "_kept",
+        "_patience",
         "_repaired_at",
         "_repaired_below",
         "_repeat_end",
@@ -78,6 +82,9 @@ class SendHalf:
         self.timeouts = 0
         """Retransmission timeouts since the last acknowledgement that helped."""
         self._tail_probed = False
+        self._patience = 0
+        """Repetitions since the last round-trip time was measured: each doubles the time to the next (RFC 6298
+        section 5.7). Else a path that has become slow would make every segment be sent twice for ever."""
         self._repeat_next = self._repeat_end = 0
         self._in_flight = 0
         self._ambiguous_below = 0
@@ -118,10 +125,14 @@ class SendHalf:
         return room
 
     def send(self, data: Octets, now: float, frames: list[Frame]) -> None:
-        """Seal ``data``, at most ``room_octets``, as segments."""
+        """Seal ``data``, which has been cut to ``room_octets``, as segments.
+
+        Raises:
+            LocalProtocolError: the other end has not given so much credit.
+        """
         size = len(data)
-        if size > self.room_octets:
-            raise LocalProtocolError(f"{size} octets to send, yet there is room for {self.room_octets}")
+        if size > self.credit - self.sent_octets:
+            raise LocalProtocolError(f"{size} octets to send, beyond the credit of {self.credit}")
         if size <= MAX_SEGMENT_OCTETS:
             if size:
                 self._send_segment(_DATA, data, size, now, frames)
@@ -198,6 +209,7 @@ class SendHalf:
         self._repeat_next = max(self._repeat_next, number)
         if number > self._ambiguous_below:
             self._rtt.sample(now - sent_at - delay_s, now)
+            self._patience = 0
         self.timeouts = 0
         self._tail_probed = False
         self._arm(now)
@@ -233,25 +245,32 @@ class SendHalf:
             self._repeat_next += 1
 
     def _arm(self, now: float) -> None:
+        rtt = self._rtt
         if not self._kept:
             self.due = inf
-        elif self.timeouts or self._tail_probed or self._repeat_next < self._repeat_end:
-            self.due = now + self._rtt.backed_off_s(self.timeouts)
+        elif self._probes_tail:
+            self.due = now + min(rtt.tail_probe_s * (1 << self._patience), rtt.backed_off_s(self._patience))
         else:
-            self.due = now + min(self._rtt.tail_probe_s, self._rtt.timeout_s)
+            self.due = now + rtt.backed_off_s(max(self._patience - 1, 0))
+
+    @property
+    def _probes_tail(self) -> bool:
+        """Whether the next repetition is of the last segment only: no timeout yet, and nothing being repeated."""
+        return not (self.timeouts or self._tail_probed or self._repeat_next < self._repeat_end)
 
     def timeout(self, now: float, frames: list[Frame]) -> None:
         """``due`` has passed: repeat the last segment, then go back to the first unacknowledged one."""
-        if self._tail_probed or self.timeouts or self._rtt.tail_probe_s >= self._rtt.timeout_s:
+        self._patience = min(self._patience + 1, MAX_PATIENCE)
+        if self._probes_tail:
+            self._tail_probed = True
+            self._repeat_tail(frames)
+        else:
             if not self.timeouts:
                 self._congestion.timed_out(self._in_flight)
             self.timeouts += 1
             self._tail_probed = False
             self._repeat_from(self.acknowledged_number, self.next_number)
             self._repeat(frames)
-        else:
-            self._tail_probed = True
-            self._repeat_tail(frames)
         self._arm(now)
 
     def probe_path(self, now: float, frames: list[Frame]) -> None:
@@ -262,6 +281,7 @@ class SendHalf:
         if not self._kept:
             return
         self.timeouts = 0
+        self._patience = 1
         self._tail_probed = True
         frames.append(self._kept[0][0])
         self.repeated_segments += 1

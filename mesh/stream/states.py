@@ -82,15 +82,14 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
 )
 """An absent pair is a bug of this agent's own."""
 
-SENDING: Final = frozenset({State.OPEN, State.PEER_FINISHED})
+# Tuples: looking an enum member up in a set calls its hash, which is Python code.
+SENDING: Final = (State.OPEN, State.PEER_FINISHED)
 """States in which octets of the local socket can be sent."""
 
-ACTIVE: Final = frozenset(
-    {State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_FINISHED, State.CLOSING}
-)
+ACTIVE: Final = (State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_FINISHED, State.CLOSING)
 """States in which something is still needed from the other end."""
 
-FIN_UNACKNOWLEDGED: Final = frozenset({State.FIN_SENT, State.CLOSING})
+FIN_UNACKNOWLEDGED: Final = (State.FIN_SENT, State.CLOSING)
 """States in which the own FIN waits for its acknowledgement."""
 
 

@@ -26,16 +26,16 @@ from mesh.stream.send_half import SendHalf
 from mesh.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State, advance
 from mesh.stream.window import DEFAULT_LIMITS, WindowLimits
 
-MIN_LINGER_S: Final = 1.0
+MIN_LINGER_S: Final = 3.0
 LINGER_TIMEOUTS: Final = 3
-"""A complete end stays for three retransmission timeouts: the other end's tail probe and two repetitions."""
+"""A complete end that is not heard to stays: for three timeouts of an end that has not measured the path."""
 
 DRAIN_SILENCE_S: Final = 1.0
 MAX_DRAIN_S: Final = 10.0
 """RESET overtakes the segments before it. They are waited for until none has come for the former time."""
 
-_SEGMENTS: Final = frozenset({FrameType.DATA, FrameType.FIN})
-_CONTROLS: Final = frozenset({FrameType.ACK, FrameType.PROBE, FrameType.RESET})
+_SEGMENTS: Final = (FrameType.DATA, FrameType.FIN)
+_CONTROLS: Final = (FrameType.ACK, FrameType.PROBE, FrameType.RESET)
 
 
 class Stream:

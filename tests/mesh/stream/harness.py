@@ -1,5 +1,7 @@
 """Two streams with real sessions, a network between them that does as it is told, and virtual time."""
 
+import functools
+import hashlib
 import heapq
 import itertools
 from dataclasses import dataclass, field
@@ -36,9 +38,10 @@ def make_pair(**settings):
     return tuple(make_stream(session, **settings) for session in sessions())
 
 
+@functools.cache
 def pattern(size, seed=0):
     """Octets of which any two stretches differ."""
-    return b"".join((seed + n).to_bytes(4, "big") for n in range((size + 3) // 4))[:size]
+    return hashlib.shake_128(str(seed).encode()).digest(size)
 
 
 def unknown_frame(answered):
@@ -49,10 +52,10 @@ def unknown_frame(answered):
 
 @dataclass
 class End:
-    """What an actor does: feeds a stream from a local socket, writes what it delivers, removes it when done."""
+    """What an actor does: feeds a stream from a local socket and writes what it delivers."""
 
     stream: Stream
-    outgoing: bytes = b""
+    outgoing: bytes | memoryview = b""
     chunk: int = MIB
     """Most octets of one read."""
     ends: bool = False
@@ -136,9 +139,10 @@ class World:
         """Read the local socket as far as there is room."""
         stream = end.stream
         while end.outgoing and (room := stream.writable_octets):
-            piece = end.outgoing[: min(room, end.chunk)]
-            end.outgoing = end.outgoing[len(piece) :]
-            self.apply(end, stream.send(memoryview(piece), self.now))
+            outgoing = memoryview(end.outgoing)  # no copies of the rest
+            piece = outgoing[: min(room, end.chunk)]
+            end.outgoing = outgoing[len(piece) :]
+            self.apply(end, stream.send(piece, self.now))
         if end.ends and not end.outgoing and not end.sent_end and not end.done:
             end.sent_end = True
             self.apply(end, stream.finish(self.now))

@@ -69,7 +69,7 @@ chances = st.sampled_from([0.0, 0.0, 0.02, 0.1, 0.3])
     limit=st.sampled_from([256 * MIB, 0]),
 )
 def test_every_octet_arrives_once_and_in_order_and_both_ends_end(
-    seed, loss, duplication, reordering, marks, forgery, sizes, chunks, limit
+    *, seed, loss, duplication, reordering, marks, forgery, sizes, chunks, limit
 ):
     weather = Weather(
         seed,
@@ -109,7 +109,7 @@ def test_every_octet_arrives_once_and_in_order_and_both_ends_end(
     resetting=st.sampled_from([(0,), (1,), (0, 1)]),
 )
 def test_a_reset_reaches_the_other_end_and_leaves_nothing(
-    seed, loss, reordering, reset_after, size, resetting
+    *, seed, loss, reordering, reset_after, size, resetting
 ):
     weather = Weather(
         seed, loss=loss, duplication=0.02, reordering=reordering, marks=0.0, forgery=0.02, calm_at=103.0

@@ -1,0 +1,123 @@
+"""Meshes for system tests. Every process ends with its test; logs go with the report of a failure."""
+
+import pytest
+
+from tests.system.meshes import Mesh
+from tests.system.processes import LOOPBACK, tail
+
+MESHES = pytest.StashKey()
+"""Meshes whose logs belong to the report of a test."""
+
+FAILED = pytest.StashKey()
+"""Set once a phase of a test has failed."""
+
+UNWELCOME = ("Traceback (most recent call last)", "CRITICAL")
+"""In the log of an agent that does its work."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/system/" in item.path.as_posix():
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        for mesh in item.stash.get(MESHES, ()):
+            for name, log in mesh.logs():
+                report.sections.append((f"log of agent {name}", tail(log)))
+    return report
+
+
+def complaints(mesh):
+    """Lines of logs that tell of a crash."""
+    return [
+        f"{name}: {line}"
+        for name, log in mesh.logs()
+        for line in log.read_text(errors="replace").splitlines()
+        if any(text in line for text in UNWELCOME)
+    ]
+
+
+@pytest.fixture
+def mesh(request, tmp_path):
+    """An empty mesh for one test, which makes its agents."""
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    mesh = Mesh(folder)
+    request.node.stash.setdefault(MESHES, []).append(mesh)
+    try:
+        yield mesh
+        assert complaints(mesh) == []
+    finally:
+        mesh.close()
+
+
+class Chain:
+    """branch - relay - hq, with a key whose target port is free for each test to serve."""
+
+    KEY = "service"
+
+    def __init__(self, folder):
+        self.mesh = Mesh(folder)
+        self.branch, self.relay, self.hq = self.agents = self.mesh.chain("branch", "relay", "hq")
+        self.target_port = self.mesh.ports.reserve()
+        self.hq.offer(self.KEY, f"{LOOPBACK}:{self.target_port}")
+        self.port = self.branch.listen(self.KEY)
+        self.baseline = {}
+
+    def start(self):
+        self.mesh.start()
+        route = self.branch.wait_for_route(self.KEY)
+        assert route["hop_count"] == 2
+        self.baseline = {agent.name: agent.usage() for agent in self.agents}
+
+    def wait_until_quiet(self):
+        """Nothing that a test used is left: connections, actors, descriptors, threads."""
+        for agent in self.agents:
+            agent.wait_until_quiet(self.baseline[agent.name])
+
+
+@pytest.fixture(scope="session")
+def shared_chain(tmp_path_factory):
+    """Holds the chain that tests share; one that failed a test is thrown away, and the next test makes another."""
+    holder = []
+
+    def get(meshes):
+        if holder:
+            meshes.append(holder[0].mesh)
+        else:
+            chain = Chain(tmp_path_factory.mktemp("chain"))
+            holder.append(chain)
+            meshes.append(chain.mesh)
+            chain.start()
+        return holder[0]
+
+    def discard():
+        while holder:
+            holder.pop().mesh.close()
+
+    get.discard = discard
+    yield get
+    discard()
+
+
+@pytest.fixture
+def chain(request, shared_chain):
+    """Three agents in a row, used by many tests: each must leave them as it found them."""
+    stash = request.node.stash
+    try:
+        chain = shared_chain(stash.setdefault(MESHES, []))
+        yield chain
+        if not stash.get(FAILED, False):
+            chain.wait_until_quiet()
+            assert complaints(chain.mesh) == []
+    except BaseException:
+        stash[FAILED] = True
+        raise
+    finally:
+        if stash.get(FAILED, False):
+            shared_chain.discard()

@@ -1,0 +1,333 @@
+"""``docs/PROTOCOL.md`` says what the code does: its tables, its numbers, and every octet of its example."""
+
+import ast
+import enum
+import hashlib
+import importlib
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from nacl.signing import VerifyKey
+
+from actors.dialer import State as DialerState
+from actors.peer_link import State as LinkState
+from mesh import frames, identity
+from mesh.config.schema import Config
+from mesh.frames import Frame, FrameType
+from mesh.link_handshake import PREAMBLE
+from mesh.link_handshake import State as HandshakeState
+from mesh.records import RecordBody
+from mesh.session_sealing import CONTROL_TYPES, SEGMENT_TYPES
+from mesh.stream import states
+from mesh.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
+from mesh.trust import Certificate
+from tests.protocol_vectors import vectors
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+UNITS = {
+    "": 1,
+    "octets": 1,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "ms": Fraction(1, 1000),
+    "s": 1,
+    "min": 60,
+    "h": 3600,
+    "d": 86_400,
+}
+LIMIT_MODULES = (
+    "actors.accepting",
+    "actors.acceptor",
+    "actors.connection_end",
+    "actors.connection_table",
+    "actors.dialer",
+    "actors.exit_connection",
+    "actors.ingress_connection",
+    "actors.peer_directory",
+    "mesh.backoff",
+    "mesh.link_bodies",
+    "mesh.link_handshake",
+    "mesh.link_state",
+    "mesh.origination",
+    "mesh.records",
+    "mesh.replay_window",
+    "mesh.route_table",
+    "mesh.routes",
+    "mesh.send_queue",
+    "mesh.session",
+    "mesh.trust",
+    "mesh.stream.acknowledging",
+    "mesh.stream.budget",
+    "mesh.stream.congestion",
+    "mesh.stream.liveness",
+    "mesh.stream.receive_half",
+    "mesh.stream.rtt",
+    "mesh.stream.send_half",
+    "mesh.stream.stream",
+    "mesh.stream.window",
+)
+"""Modules of which every public number stands in the document."""
+
+NOT_OF_THE_PROTOCOL = {
+    "actors.accepting.ACCEPTS_PER_TURN",
+    "actors.connection_end.READS_PER_TURN",
+    "actors.peer_directory.CHALLENGE_OCTETS",
+    "mesh.link_bodies.MAX_BODY_PLAINTEXT_OCTETS",
+    "mesh.link_handshake.LINK_VERSION",
+    "mesh.records.SESSION_KEY_OCTETS",
+    "mesh.route_table.MAX_SAID",
+    "mesh.stream.acknowledging.NO_PROBE",
+}
+"""Numbers that no peer can observe, or that the layouts show."""
+
+
+def tables(text):
+    """Every table as a list of rows, each a list of cells without backticks around them; header first."""
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        rows = [
+            [cell.strip().strip("`") for cell in line.strip()[1:-1].split("|")] for line in block.splitlines()
+        ]
+        yield [rows[0], *rows[2:]]
+
+
+def table(*head, after=""):
+    """The rows of the one table that starts with these columns, behind the line ``after``."""
+    text = TEXT[TEXT.index(after) :]
+    found = [rows for rows in tables(text) if tuple(rows[0][: len(head)]) == head]
+    assert found, f"no table with the columns {head}"
+    return found[0][1:]
+
+
+LIMITS = [row for rows in tables(TEXT) if rows[0][:2] == ["name", "value"] for row in rows[1:]]
+
+
+def amount(text):
+    """A value with its unit, in octets, seconds or as it is."""
+    number, _, unit = text.replace(",", "").partition(" ")
+    return Fraction(number) * UNITS[unit]
+
+
+def configured(key):
+    """The default of a configuration key, such as ``limits.stream_buffer``."""
+    value = Config()
+    for name in key.split("."):
+        (field,) = (field for field in msgspec.structs.fields(value) if field.encode_name == name)
+        value = getattr(value, field.name)
+    return value
+
+
+def of_the_code(name):
+    """The constant, or the default of a field of a struct, that a full name stands for."""
+    module, _, rest = name.partition(".")
+    while "." in rest and rest.split(".")[0].islower():
+        part, _, rest = rest.partition(".")
+        module += f".{part}"
+    value = importlib.import_module(module)
+    for part in rest.split("."):
+        if isinstance(value, type) and issubclass(value, msgspec.Struct):
+            (field,) = (field for field in msgspec.structs.fields(value) if field.name == part)
+            value = field.default
+        else:
+            value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("row", LIMITS, ids=lambda row: row[0])
+def test_each_timer_and_limit_is_that_of_the_code(row):
+    name, text, configured_by, reason = row
+    value = amount(text)
+    if configured_by != "fixed":
+        assert value == Fraction(str(configured(configured_by)))
+    if name != configured_by:
+        base = 1000 if name.endswith("_MS") else 1
+        assert value * base == Fraction(str(of_the_code(name)))
+    assert reason
+
+
+def test_every_number_of_the_protocol_is_documented():
+    documented = {name for name, *_ in LIMITS}
+    for module_name in LIMIT_MODULES:
+        tree = ast.parse((ROOT / (module_name.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                name = f"{module_name}.{node.target.id}"
+                is_number = type(of_the_code(name)) in (int, float)
+                if is_number and not node.target.id.startswith("_"):
+                    assert (name in documented) != (name in NOT_OF_THE_PROTOCOL), name
+
+
+def test_every_name_in_the_text_stands_in_a_table():
+    known = {"trust.authorities"} | {row[2] for row in LIMITS}
+    for name, *_ in LIMITS:
+        parts = name.split(".")
+        known |= {".".join(parts[start:]) for start in range(len(parts))}
+    enums = (FrameType, HandshakeState, LinkState, DialerState, states.State, states.Event, ResetCode)
+    known |= {member.name for kind in enums for member in kind}
+    names = re.findall(r"`(\w*[A-Z]{2}[A-Z_]*|[a-z]+\.[a-z_]+|[A-Z]\w+\.\w+)`", TEXT)
+    assert len(names) > 100
+    assert [name for name in names if name not in known] == []
+
+
+def test_the_frame_types_are_those_of_the_code():
+    rows = {row[0]: row[1:] for row in table("type", "value", "body")}
+    assert {name: int(value, 16) for name, (value, *_) in rows.items()} == {
+        each.name: each for each in FrameType
+    }
+    assert {name for name, row in rows.items() if row[2] == "link's own"} == {
+        each.name for each in FrameType if each < frames.FIRST_CONNECTION_TYPE
+    }
+    assert {name for name, row in rows.items() if row[2] == "data"} == {each.name for each in SEGMENT_TYPES}
+    assert {name for name, row in rows.items() if row[3] == "as a segment"} == {
+        each.name for each in SEGMENT_TYPES
+    }
+    assert {name for name, row in rows.items() if row[3] == "as control"} == {
+        each.name for each in CONTROL_TYPES
+    }
+
+
+def fields(rows, octets):
+    """The fields of a fixed layout as numbers, once it has been seen to be without gaps."""
+    found, position = {}, 0
+    for offset, size, name, *_ in rows:
+        assert int(offset) == position, name
+        found[name] = int.from_bytes(octets[position : position + int(size)], "big")
+        position += int(size)
+    assert position == len(octets)
+    return found
+
+
+def test_the_header_is_laid_out_as_drawn():
+    source, destination = identity.AgentId(b"s" * 16), identity.AgentId(b"d" * 16)
+    frame = Frame(FrameType.DATA, True, source, destination, 0x0102, 0x0304, b"body", 5, marked=True)
+    octets = frames._encode_header(frame, len(frame.body))
+    assert fields(table("offset", "octets", "field"), octets) == {
+        "version": frames.VERSION,
+        "type": FrameType.DATA | 0x80,
+        "hop limit": 5,
+        "flags": 1,
+        "source": int.from_bytes(source, "big"),
+        "destination": int.from_bytes(destination, "big"),
+        "connection": 0x0102,
+        "number": 0x0304,
+        "length": 4,
+    }
+
+
+def test_the_control_payloads_are_laid_out_as_drawn():
+    octets = encode_acknowledgement(
+        next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6, complete=True
+    )
+    assert fields(table("offset", "octets", "field", after="ACK and PROBE, 45 octets"), octets) == {
+        "next number": 1,
+        "credit": 2,
+        "missing until": 3,
+        "marked": 4,
+        "echo": 5,
+        "delay": 6,
+        "flags": 1,
+    }
+    octets = encode_reset(Reset(ResetCode.GONE, is_answer=True, final_number=7))
+    assert fields(table("offset", "octets", "field", after="RESET, 10 octets"), octets) == {
+        "code": ResetCode.GONE,
+        "flags": 1,
+        "final number": 7,
+    }
+    codes = {name: int(value) for name, value, _ in table("reset code", "value")}
+    assert codes == {code.name: code.value for code in ResetCode}
+
+
+def test_the_stream_moves_as_the_table_says():
+    head, *rows = next(rows for rows in tables(TEXT) if rows[0][:2] == ["state", "FINISH"])
+    events = [states.Event[name] for name in head[1:]]
+    assert events == list(states.Event)
+    documented = {
+        (states.State[name], event): states.State[cell]
+        for name, *cells in rows
+        for event, cell in zip(events, cells, strict=True)
+        if cell
+    }
+    assert documented == dict(states.TRANSITIONS)
+    assert [row[0] for row in rows] == [state.name for state in states.State]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (("state", "waits for"), HandshakeState),
+        (("link state", "meaning"), LinkState),
+        (("dialer state", "meaning"), DialerState),
+    ],
+    ids=["handshake", "link", "dialer"],
+)
+def test_the_states_are_those_of_the_code(head, kind: type[enum.Enum]):
+    assert [row[0] for row in table(*head)] == [state.name for state in kind]
+
+
+def test_signed_structures_have_the_elements_of_the_code():
+    certificate = [row[0].replace(" ", "_") for row in table("element", "type", after="## 2.")]
+    assert certificate == list(Certificate.__struct_fields__)
+    record = [row[0].replace(" ", "_") for row in table("element", "type", after="## 6.")]
+    assert record == list(RecordBody.__struct_fields__)
+
+
+def test_the_contexts_are_those_of_the_code():
+    contexts = {row[0] for row in table("context", "who signs")}
+    code = (identity.CERTIFICATE_CONTEXT, identity.RECORD_CONTEXT, identity.LINK_PROOF_CONTEXT)
+    assert contexts == {context.decode() for context in code}
+    assert PREAMBLE == b"MESH\x01"
+
+
+def test_the_rejection_codes_are_those_of_the_code():
+    from actors.exit_connection import _REFUSAL_CODES
+
+    found = set(_REFUSAL_CODES.values())
+    for name in ("exit_connection", "endpoint"):
+        for node in ast.walk(ast.parse((ROOT / "actors" / f"{name}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("._reject", ".TargetDenied")):
+                found |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "self._failure":
+                code = node.value.elts[0]
+                found |= {code.value} if isinstance(code, ast.Constant) else set()
+    assert {row[0] for row in table("code", "meaning")} == found
+
+
+def example():
+    """Name to octets, as the document prints them."""
+    block = TEXT[TEXT.index("## 15.") :].split("```")[1]
+    found = re.findall(r"^(\S.*)\n((?:    [0-9a-f]+\n)+)", block, flags=re.MULTILINE)
+    return {name: bytes.fromhex(octets.replace(" ", "").replace("\n", "")) for name, octets in found}
+
+
+def test_the_worked_example_is_what_the_code_makes():
+    assert example() == vectors()
+    assert list(example()) == list(vectors())
+
+
+def test_the_worked_example_opens_by_what_the_document_says_alone():
+    given = example()
+
+    def opened(key, nonce_class, number, sealed, covered=None):
+        nonce = nonce_class.to_bytes(4, "big") + number.to_bytes(8, "big")
+        return ChaCha20Poly1305(given[key]).decrypt(nonce, sealed, covered)
+
+    assert opened("link key A to B", 0, 0, given["PING"][:72])[:2] == b"\x01\x01"
+    assert opened("link key A to B", 0, 1, given["PING"][72:]) == b"\x91\x01"
+    header = opened("link key A to B", 0, 2, given["DATA frame"][:72])
+    assert given["DATA frame"][72:] == given["DATA body"]
+    covered = header[:2] + header[4:]
+    assert covered == given["DATA associated data"]
+    assert opened("session key A to B", 0, 0, given["DATA body"], covered) == b"hello"
+    covered = b"\x01\x17" + given["A id"] + given["B id"] + bytes(7) + b"\x01" + bytes(11) + b"\x3d"
+    assert opened("session key A to B", 1, 0, given["PROBE body"], covered) == given["PROBE payload"]
+
+    assert given["A id"] == hashlib.sha256(b"mesh agent id v1\0" + given["A public key"]).digest()[:16]
+    signature, body = given["A certificate"][:64], given["A certificate"][64:]
+    authority = VerifyKey(given["authority public key"])
+    authority.verify(b"\x13mesh certificate v1" + body, signature)
+    agent = VerifyKey(given["A public key"])
+    agent.verify(b"\x0emesh record v1" + given["record signed"], given["record signature"])
