@@ -162,7 +162,6 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.SendFrames(frames=frames):
                 for frame in frames:
                     self._queue.push(frame)
-                self._write_soon()
             case messages.SendControl(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case messages.ForwardingChanged(links=links):
@@ -226,7 +225,6 @@ class PeerLink(Actor[messages.Inbound]):
                 self._state = State.LEAVING
                 self._farewell = link_bodies.encode_close(reason)
                 self.schedule(LEAVE_TIMEOUT_S, messages.LeaveTimedOut())
-                self._write_soon()
             case State.LEAVING | State.CLOSED:
                 pass
 
@@ -402,9 +400,9 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._queue.push(link_frame(frame_type, body))
-        self._write_soon()
 
-    def _write_soon(self) -> None:
+    def on_turn_over(self) -> None:
+        """Send what this turn has queued: one gathered write for all its messages."""
         if not self._writing:
             self._flush()
 

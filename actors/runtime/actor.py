@@ -241,6 +241,12 @@ class Actor(pykka.Actor, Generic[M]):
         """Handle a socket that can be written; who watches for that overrides this."""
         raise NotImplementedError(f"{self} watches {socket.local_name} for writing")
 
+    def on_turn_over(self) -> None:
+        """Do what waits for the end of a turn: once for all messages of it, and after each readiness.
+
+        An error counts as one under ``tell``.
+        """
+
     # What follows is for dispatchers.
 
     def run_turn(self) -> None:
@@ -249,7 +255,9 @@ class Actor(pykka.Actor, Generic[M]):
             self._set_up()
             self._actor_loop_running()
         except TurnOver:
-            return
+            self._turn_over()
+            if not self.actor_stopped.is_set():
+                return
         except BaseException as error:  # noqa: BLE001 - from a hook: Pykka lets it end its thread
             self._fatal(error)
         self._end_life()
@@ -262,6 +270,8 @@ class Actor(pykka.Actor, Generic[M]):
             self._set_up()
             if not self.actor_stopped.is_set():
                 callback(*arguments)
+            if not self.actor_stopped.is_set():
+                self.on_turn_over()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
             self._crash()
         except BaseException as error:  # noqa: BLE001
@@ -312,6 +322,15 @@ class Actor(pykka.Actor, Generic[M]):
         if not self._is_set_up:
             self._is_set_up = True
             self._actor_loop_setup()
+
+    def _turn_over(self) -> None:
+        try:
+            self.on_turn_over()
+        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+            self._crash()
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)
+            self._crash()
 
     def _crash(self) -> None:
         """What Pykka's loop does about an error under ``tell``."""

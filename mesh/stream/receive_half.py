@@ -156,10 +156,10 @@ class ReceiveHalf:
         return 0 if self.finished else self.taken_octets + self._window.size_octets - self.credit
 
     def grant(self) -> int:
-        """Move credit on where it is worth a segment, and return it; it never moves back.
+        """Move credit on where it is worth a frame, and return it; it never moves back.
 
-        A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. Since the worth is a quarter of
-        the window at the most, a sender is never left without credit once the local socket has taken everything.
+        A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
+        a quarter of the window, so a sender has credit whenever the local socket has taken everything.
         """
         new_credit = self._new_credit
         if new_credit >= self._window.ack_octets:

@@ -79,7 +79,7 @@ class RoundTrip:
 
     @property
     def tail_probe_s(self) -> float:
-        """After which to repeat the last segment: RFC 8985 section 7.2, with the timeout's margin for variation."""
+        """After which to repeat the last segment: RFC 8985 section 7.2, with a margin for variation."""
         if self.smoothed_s is None:
             return INITIAL_TIMEOUT_S
         return max(2 * self.smoothed_s, self.smoothed_s + 4 * self._variation_s) + 1.4 * MAX_ACK_DELAY_S

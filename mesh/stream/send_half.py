@@ -20,6 +20,9 @@ SEGMENT_OVERHEAD_OCTETS: Final = 256
 SMALLEST_SEGMENT_OCTETS: Final = 4 * 1024
 """With less room and an acknowledgement to come, wait: RFC 9293 section 3.8.6.2.1 (silly windows)."""
 
+SMALLEST_CUT_OCTETS: Final = 8 * 1024
+"""Octets are not cut into smaller segments than this, however small the congestion window."""
+
 _DATA: Final = FrameType.DATA
 
 MAX_PATIENCE: Final = 8
@@ -38,6 +41,7 @@ class SendHalf:
         "_budget",
         "_congestion",
         "_floor",
+        "_halved_below",
         "_in_flight",
         "_kept",
         "_patience",
@@ -83,14 +87,15 @@ class SendHalf:
         """Retransmission timeouts since the last acknowledgement that helped."""
         self._tail_probed = False
         self._patience = 0
-        """Repetitions since the last round-trip time was measured: each doubles the time to the next (RFC 6298
-        section 5.7). Else a path that has become slow would make every segment be sent twice for ever."""
+        """Repetitions since the last round-trip time was measured. Each doubles the time to the next, as in
+        RFC 6298 section 5.7: else a path that became slow would have every segment sent twice for ever."""
         self._repeat_next = self._repeat_end = 0
         self._in_flight = 0
         self._ambiguous_below = 0
         """Segments below may have been sent twice: they give no round-trip time (Karn's algorithm)."""
         self._repaired_below = 0
         self._repaired_at = -inf
+        self._halved_below = 0
         self.repeated_segments = 0
 
     @property
@@ -133,13 +138,14 @@ class SendHalf:
         size = len(data)
         if size > self.credit - self.sent_octets:
             raise LocalProtocolError(f"{size} octets to send, beyond the credit of {self.credit}")
-        if size <= MAX_SEGMENT_OCTETS:
-            if size:
-                self._send_segment(_DATA, data, size, now, frames)
+        # Where queues are long, several short segments share them with others better than one long one.
+        largest = min(max(self._congestion.window_octets >> 2, SMALLEST_CUT_OCTETS), MAX_SEGMENT_OCTETS)
+        if size <= largest:
+            self._send_segment(_DATA, data, size, now, frames)
         else:
             view = memoryview(data)
-            for start in range(0, size, MAX_SEGMENT_OCTETS):
-                piece = view[start : start + MAX_SEGMENT_OCTETS]
+            for start in range(0, size, largest):
+                piece = view[start : start + largest]
                 self._send_segment(_DATA, piece, len(piece), now, frames)
         if self.due == inf:
             self._arm(now)
@@ -222,7 +228,10 @@ class SendHalf:
             first = max(first, self._repaired_below)
         if first >= end or self._repeat_next < self._repeat_end:
             return
-        self._congestion.lost(self._in_flight)
+        if first >= self._halved_below:
+            # Once for all gaps in what was on the way: they have one cause.
+            self._congestion.lost(self._in_flight)
+            self._halved_below = self.next_number
         self._repaired_at, self._repaired_below = now, end
         self._repeat_from(first, end)
         self._arm(now)
@@ -255,7 +264,7 @@ class SendHalf:
 
     @property
     def _probes_tail(self) -> bool:
-        """Whether the next repetition is of the last segment only: no timeout yet, and nothing being repeated."""
+        """Whether the next repetition is of the last segment only."""
         return not (self.timeouts or self._tail_probed or self._repeat_next < self._repeat_end)
 
     def timeout(self, now: float, frames: list[Frame]) -> None:

@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from mesh.frames import MAX_SEGMENT_OCTETS
+
 INITIAL_WINDOW_OCTETS: Final = 64 * 1024
 """Credit that OPEN and ACCEPT give."""
 
@@ -33,7 +35,7 @@ class ReceiveWindow:
 
     Twice what arrives in the smallest round-trip time: while the path has room the window doubles each round,
     and once a queue as long as the path has formed it stays. The smallest round-trip time does not count the
-    queue, so the queue cannot feed the window.
+    queue, so the queue cannot feed the window. A segment more, because credit moves on by whole segments.
 
     Source: dynamic right-sizing, Fisk and Feng, LACSI 2001.
     """
@@ -69,10 +71,12 @@ class ReceiveWindow:
             self._round_octets, self._round_started_at = received_octets, now
         elapsed = now - self._round_started_at
         round_s = max(minimum_rtt_s, ROUND_FLOOR_S)
+        in_a_round = received_octets - self._round_octets  # at the least, while the round lasts
         if elapsed >= round_s:
-            in_a_round = int((received_octets - self._round_octets) * round_s / elapsed)
+            in_a_round = int(in_a_round * round_s / elapsed)
             self._round_octets, self._round_started_at = received_octets, now
-            self._wanted = min(max(self._wanted, 2 * in_a_round), self._cap)
             self.ack_octets = min(max(in_a_round // 4, SMALLEST_ACK_OCTETS), LARGEST_ACK_OCTETS)
+        wanted = 2 * in_a_round + min(2 * in_a_round, MAX_SEGMENT_OCTETS)
+        self._wanted = min(max(self._wanted, wanted), self._cap)
         self.size_octets = max(min(self._wanted, share_octets), self._floor)
         self.ack_octets = min(self.ack_octets, self.size_octets // 4)

@@ -83,7 +83,7 @@ class Chain:
 
 @pytest.fixture(scope="session")
 def shared_chain(tmp_path_factory):
-    """Holds the chain that tests share; one that failed a test is thrown away, and the next test makes another."""
+    """Holds the chain that tests share; after a failure it is thrown away and the next test makes another."""
     holder = []
 
     def get(meshes):

@@ -1,7 +1,8 @@
-"""Meshes of real agents: keys and certificates from the pure functions, configurations, processes, dashboards."""
+"""Meshes of real agents: keys, certificates, configurations, processes and what their dashboards say."""
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -261,7 +262,7 @@ class Mesh:
     def chain(self, *names):
         """Agents in a row; each but the second dials towards the middle, as sites dial a relay."""
         agents = [self.agent(name) for name in names]
-        for position, (one, other) in enumerate(zip(agents, agents[1:], strict=False)):
+        for position, (one, other) in enumerate(itertools.pairwise(agents)):
             if position == 0:
                 one.dial(other)
             else:

@@ -110,8 +110,9 @@ class Process:
         try:
             status = self.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self.signal(signal.SIGUSR1)  # an agent dumps actors and stacks, for the log
-            self.kill()
+            self.signal(signal.SIGABRT)  # Python's fault handler writes the stacks of all threads to the log
+            self.wait(timeout_s)
+            self._end_group()
             raise AssertionError(f"{self.command} did not end within {timeout_s:g} s") from None
         self._end_group()
         return status

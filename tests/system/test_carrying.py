@@ -69,7 +69,7 @@ def send_and_finish(sock, octets):
 
 def test_many_connections_of_random_size_and_timing(chain):
     """None is corrupted, and afterwards none is left: the fixture counts."""
-    chance = random.Random(2_000_011)  # noqa: S311 - sizes and pauses only
+    chance = random.Random(2_000_011)
     plans = [
         (int(10 ** chance.uniform(0, 5.7)), chance.uniform(0, 1.0), chance.randrange(1, 9))
         for _ in range(CONNECTIONS)

@@ -11,7 +11,7 @@ from tests.system.processes import LOOPBACK, wait_until
 from tests.system.traffic import (
     Service,
     Task,
-    echo,
+    echo_until_reset,
     is_reset,
     read_all,
     read_exactly,
@@ -142,7 +142,7 @@ def test_many_clients_of_a_refused_target_are_reset_at_once(chain):
 @pytest.mark.parametrize("leave", [socket.socket.close, reset])
 def test_a_client_that_leaves_before_the_open_completes_leaks_nothing(chain, leave):
     """The fixture waits until nothing is left; the target, too, sees every connection end."""
-    with Service(echo, port=chain.target_port):
+    with Service(echo_until_reset, port=chain.target_port):
         for _ in range(50):
             leave(socket.create_connection((LOOPBACK, chain.port), timeout=10))
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.system.meshes import connect, refuses
 from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import Service, announce, echo, is_reset, read_all, read_exactly, reset
+from tests.system.traffic import Service, announce, echo_until_reset, is_reset, read_all, read_exactly, reset
 
 HAS_IPV6 = socket.has_ipv6 and socket.has_dualstack_ipv6()
 needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
@@ -195,7 +195,7 @@ def test_a_taken_port_is_tried_again(alone):
 
 def test_max_connections_is_exact(mesh):
     branch, _, hq = mesh.chain("branch", "relay", "hq")
-    with Service(echo) as service, contextlib.ExitStack() as stack:
+    with Service(echo_until_reset) as service, contextlib.ExitStack() as stack:
         hq.offer("a", service.port)
         port = branch.listen("a", max_connections=5)
         mesh.start()

@@ -24,7 +24,7 @@ def fetch(port):
 
 @pytest.fixture
 def near_and_far(mesh):
-    """branch - relay - far, and near linked to branch itself; both exits offer "a"."""
+    """Agents branch - relay - far, and near linked to branch itself; both exits offer "a"."""
     branch, relay, far = mesh.chain("branch", "relay", "far")
     near = mesh.agent("near").dial(branch)
     with Service(announce(b"near")) as near_service, Service(announce(b"far")) as far_service:
@@ -106,7 +106,7 @@ def test_a_peer_that_crashed_is_not_locked_out_by_its_dead_link(mesh):
 
 
 def test_an_open_connection_ends_when_the_other_end_restarts(mesh):
-    branch, relay, hq = mesh.chain("branch", "relay", "hq")
+    branch, _, hq = mesh.chain("branch", "relay", "hq")
     with Service() as service:
         hq.offer("a", service.port)
         port = branch.listen("a")
@@ -121,7 +121,7 @@ def test_an_open_connection_ends_when_the_other_end_restarts(mesh):
 
 
 def test_the_exits_end_goes_when_the_ingress_restarts(mesh):
-    branch, relay, hq = mesh.chain("branch", "relay", "hq")
+    branch, _, hq = mesh.chain("branch", "relay", "hq")
     with Service() as service:
         hq.offer("a", service.port)
         port = branch.listen("a")
@@ -137,7 +137,7 @@ def test_the_exits_end_goes_when_the_ingress_restarts(mesh):
 
 
 def test_an_end_that_vanished_for_good_takes_the_connection_with_it(mesh):
-    branch, relay, hq = mesh.chain("branch", "relay", "hq")
+    branch, _, hq = mesh.chain("branch", "relay", "hq")
     branch.config["connections"] = {"reroute_timeout": 1}
     with Service() as service:
         hq.offer("a", service.port)

@@ -162,6 +162,12 @@ def is_reset(sock, timeout_s):
     raise AssertionError(f"expected a reset, found {data!r}")
 
 
+def echo_until_reset(client):
+    """As ``echo``, for clients that may reset."""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        echo(client)
+
+
 class Task:
     """A function on a thread of its own; ``result`` waits for it and hands on what it raised."""
 

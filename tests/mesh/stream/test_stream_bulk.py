@@ -20,7 +20,6 @@ class Bottleneck:
         self.free_at = 0.0
         self.longest = 0
         self.dropped = self.marked = 0
-        self.recent_longest = 0
 
     def __call__(self, frame, now):
         if frame.type not in SEGMENTS or frame.from_exit:
@@ -30,7 +29,6 @@ class Bottleneck:
             self.dropped += 1
             return []
         self.longest = max(self.longest, queued)
-        self.recent_longest = max(self.recent_longest, queued)
         if queued > self.mark_above:
             self.marked += 1
             frame = frame.with_mark()
@@ -52,14 +50,15 @@ def transfer(link, size, **settings):
 
 @pytest.mark.parametrize(
     ("rate", "latency"),
-    [(MIB, 0.001), (10 * MIB, 0.01), (10 * MIB, 0.1), (100 * MIB, 0.01), (500 * MIB, 0.0002)],
+    [(MIB, 0.001), (MIB, 0.02), (10 * MIB, 0.01), (10 * MIB, 0.1), (100 * MIB, 0.01), (500 * MIB, 0.0002)],
 )
 def test_a_transfer_fills_the_path(rate, latency):
     size = 24 * MIB if rate > MIB else 4 * MIB
     took, world = transfer(Bottleneck(rate, latency=latency), size)
     # The first round trips are spent on growing the window.
     assert took < size / rate * 1.15 + 22 * latency + 0.03
-    assert world.ingress.stream.repeated_segments == 0
+    # On a slow path the first segment takes longer than the confirmation let expect.
+    assert world.ingress.stream.repeated_segments <= 2
 
 
 def test_the_queue_on_a_slow_path_stays_short_without_marks():
@@ -70,14 +69,16 @@ def test_the_queue_on_a_slow_path_stays_short_without_marks():
 
 def test_marks_keep_the_queue_short_and_the_link_busy():
     link = Bottleneck(10 * MIB, latency=0.05, mark_above=256 * 1024)
-    size = 40 * MIB
-    took, world = transfer(link, size)
+    size = 60 * MIB
+    world = World(fate=link)
+    world.ingress.outgoing = pattern(size)
+    start = world.now
+    world.run(until=lambda: len(world.exit.incoming) > size // 2)
+    link.longest = 0
+    world.run(until=lambda: len(world.exit.incoming) == size)
     assert link.marked
-    assert took < size / link.rate * 1.2 + 1.0
-    link.recent_longest = 0
-    world.ingress.outgoing = pattern(20 * MIB)
-    world.run(until=lambda: len(world.exit.incoming) == size + 20 * MIB)
-    assert link.recent_longest < 640 * 1024
+    assert world.now - start < size / link.rate * 1.2 + 1.0
+    assert link.longest < 512 * 1024
     assert world.ingress.stream.repeated_segments == 0
 
 

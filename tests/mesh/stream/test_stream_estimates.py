@@ -67,8 +67,11 @@ def test_a_sample_that_claims_no_time_counts_as_some():
 
 def test_the_tail_is_probed_after_two_round_trips_and_the_delay_of_an_ack():
     rtt = RoundTrip()
-    assert rtt.tail_probe_s == float("inf")
+    assert rtt.tail_probe_s == INITIAL_TIMEOUT_S
     rtt.sample(0.1, 0.0)
+    assert rtt.tail_probe_s == pytest.approx(0.1 + 4 * 0.05 + 0.035)  # as long as it may vary
+    for second in range(1, 50):
+        rtt.sample(0.1, float(second))
     assert rtt.tail_probe_s == pytest.approx(0.2 + 0.035)
 
 
@@ -87,13 +90,19 @@ def test_the_window_follows_the_bandwidth_delay_product():
     window = ReceiveWindow(WindowLimits())
     assert window.size_octets == INITIAL_WINDOW_OCTETS
     feed(window, rate=10 * MIB, rtt=0.1, seconds=1)
-    assert window.size_octets == pytest.approx(2 * MIB, rel=0.05)  # twice 10 MiB/s * 100 ms
+    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)  # twice 10 MiB/s * 100 ms
 
 
 def test_the_window_does_not_grow_by_a_longer_queue():
     # 1 MiB/s: however long the queue, the smallest round-trip time is 20 ms.
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=MIB, rtt=0.02, seconds=20)
+    assert window.size_octets <= 4 * MIB * 0.021
+
+
+def test_little_traffic_does_not_open_the_window():
+    window = ReceiveWindow(WindowLimits())
+    feed(window, rate=100 * KIB, rtt=0.1, seconds=5)
     assert window.size_octets == INITIAL_WINDOW_OCTETS
 
 
@@ -107,7 +116,7 @@ def test_the_window_has_a_cap():
 def test_a_short_path_counts_as_five_milliseconds():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=100 * MIB, rtt=0.0, seconds=0.1)
-    assert window.size_octets == pytest.approx(MIB, rel=0.1)
+    assert window.size_octets == pytest.approx(MIB + 64 * KIB, rel=0.1)
 
 
 def test_a_used_up_budget_shrinks_the_window_to_its_floor():
@@ -119,7 +128,7 @@ def test_a_used_up_budget_shrinks_the_window_to_its_floor():
     assert window.size_octets == FLOOR
     assert window.ack_octets <= FLOOR // 4
     window.update(received, 1.1, 0.1, PLENTY)
-    assert window.size_octets == pytest.approx(2 * MIB, rel=0.05)
+    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)
 
 
 def test_acknowledgements_come_four_times_a_round():

@@ -1,0 +1,181 @@
+"""Dialing, and redialing for ever; links and the directory are actors that only listen."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from actors.dialer import DIAL_TIMEOUT_S, Dialer
+from actors.messages import dialer as messages
+from actors.messages.peer_directory import DialerReported
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.backoff import FIRST_DELAY_S, MAX_DELAY_S
+from tests.actors.company import IDENTITIES, Ear, start
+
+PORT = 4433
+PEER = IDENTITIES[0].id
+
+
+class Acceptor(Ear):
+    """Takes whoever comes, and keeps them."""
+
+    def on_start(self) -> None:
+        self.clients: list[Any] = []
+        listening = self.own(self.dispatcher.bind(TcpAddress("", PORT)))
+        listening.listen()
+        listening.watch_read(True)
+
+    def on_readable(self, socket: Any) -> None:
+        self.clients.append(self.own(socket.accept()))
+
+
+class Link(Ear):
+    """A link that the dialer made."""
+
+    def __init__(self, dispatcher: Any, socket: Any) -> None:
+        super().__init__(dispatcher)
+        self.socket = socket
+
+    def on_start(self) -> None:
+        self.own(self.socket)
+
+
+class House:
+    def __init__(self) -> None:
+        self.world = VirtualWorld(1)
+        self.directory = start(self.world)
+        self.links: list[Link] = []
+        self.dialers: list[Any] = []
+
+    def dial(self, host: str = "relay") -> Any:
+        return start(
+            self.world,
+            Dialer,
+            address=TcpAddress(host, PORT),
+            directory=self.directory.ref,
+            start_link=self._start_link,
+        )
+
+    def _start_link(self, socket: Any, dialer: Any) -> Any:
+        ref = Link.start(self.world.dispatcher("here"), socket)
+        self.links.append(self.world.dispatcher("here").actors[-1])
+        self.dialers.append(dialer)
+        return ref
+
+    def states(self) -> list[str | None]:
+        return [report.state for report in self.directory.of(DialerReported)]
+
+    def tell(self, dialer: Any, *told: Any) -> None:
+        for message in told:
+            dialer.ref.tell(message)
+        self.world.run(0.0)
+
+
+@pytest.fixture
+def house():
+    house = House()
+    yield house
+    house.world.stop()
+
+
+def test_dials_at_once_and_starts_a_link(house):
+    relay = start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    assert len(house.links) == len(relay.clients) == 1
+    assert house.dialers == [dialer.ref]
+    assert house.states() == ["dialing", None]
+
+
+def test_redials_until_somebody_answers(house, caplog):
+    house.world.dispatcher("relay")
+    with caplog.at_level(logging.WARNING, logger="mesh.links"):
+        house.dial()
+        house.world.run(60.0)
+        assert house.links == []
+        assert len(caplog.records) == 1, "the same failure for ever is one line"
+        assert "cannot reach peer relay:4433" in caplog.text
+    tries = house.states().count("dialing")
+    assert 60.0 / MAX_DELAY_S < tries < 20
+    start(house.world, Acceptor, host="relay")
+    house.world.run(MAX_DELAY_S)
+    assert len(house.links) == 1
+
+
+def test_a_name_that_is_not_known_is_looked_up_again(house):
+    house.dial("later")
+    house.world.run(5.0)
+    start(house.world, Acceptor, host="later")
+    house.world.run(MAX_DELAY_S)
+    assert len(house.links) == 1
+
+
+def test_silence_is_given_up_in_time(house):
+    start(house.world, Acceptor, host="relay")
+    house.world.network.cut("here", "relay")
+    house.dial()
+    house.world.run(DIAL_TIMEOUT_S - 0.1)
+    assert house.states() == ["dialing"]
+    house.world.run(0.2)
+    assert house.states()[:2] == ["dialing", "waiting"]
+    house.world.network.heal("here", "relay")
+    house.world.run(DIAL_TIMEOUT_S + MAX_DELAY_S)
+    assert len(house.links) == 1
+    assert house.world.open_sockets("here") == 1
+
+
+def test_redials_when_its_link_has_ended(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    house.world.run(30.0)
+    house.tell(dialer, messages.DialedLinkEnded())
+    house.world.run(FIRST_DELAY_S + 0.1)
+    assert len(house.links) == 2
+
+
+def test_links_that_end_at_once_are_dialed_less_and_less_often(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    gaps = []
+    for _ in range(9):
+        count, before = len(house.links), house.world.now()
+        house.world.run_while(lambda count=count: len(house.links) == count, 2 * MAX_DELAY_S)
+        gaps.append(house.world.now() - before)
+        house.tell(dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded())
+    assert max(gaps) > 8 * max(gaps[:2])
+
+
+def test_rests_while_the_peer_is_linked_anyway(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.DialedLinkEnded())
+    house.world.run(60.0)
+    assert len(house.links) == 1
+    house.tell(dialer, messages.PeerLost(PEER))
+    house.world.run(FIRST_DELAY_S + 0.1)
+    assert len(house.links) == 2
+
+
+def test_a_loss_that_concerns_others_changes_nothing(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.PeerLost(PEER))
+    house.world.run(60.0)
+    assert len(house.links) == 1
+
+
+def test_leaves_no_socket_behind_when_it_ends_in_the_middle(house):
+    start(house.world, Acceptor, host="relay")
+    house.world.network.cut("here", "relay")
+    dialer = house.dial()
+    house.world.run(1.0)
+    dialer.ref.stop(block=False)
+    house.world.network.heal("here", "relay")
+    house.world.run(60.0)
+    assert house.links == []
+    assert house.world.open_sockets("here") == 0

@@ -1,0 +1,67 @@
+import pytest
+
+from actors.endpoint import Endpoint
+from actors.messages import endpoint as messages
+from actors.messages.connection import TargetDenied, TargetGranted
+from actors.messages.route_table import AdvertiseEndpoint
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.records import EndpointEntry
+from tests.actors.company import start
+
+TARGET = TcpAddress("localhost", 3000)
+
+
+@pytest.fixture
+def world():
+    with VirtualWorld(1) as world:
+        yield world
+
+
+def set_up(world: VirtualWorld):
+    routes = start(world)
+    return routes, start(world, Endpoint, key="my-api", target=TARGET, route_table=routes.ref)
+
+
+def test_offers_its_key_from_its_start_to_its_end(world):
+    routes, endpoint = set_up(world)
+    offered = AdvertiseEndpoint(endpoint.actor_urn, EndpointEntry("my-api", "localhost:3000"))
+    assert routes.heard == [offered]
+    endpoint.ref.stop(block=False)
+    world.run(0.0)
+    assert routes.heard == [offered, AdvertiseEndpoint(endpoint.actor_urn, None)]
+
+
+def test_lets_connections_in_to_its_target(world):
+    _, endpoint = set_up(world)
+    connections = [start(world), start(world)]
+    for connection in connections:
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    assert [connection.heard for connection in connections] == [[TargetGranted(TARGET)]] * 2
+    assert "2 connections" in str(endpoint)
+    endpoint.ref.tell(messages.ConnectionLeft())
+    world.run(0.0)
+    assert "1 connections" in str(endpoint)
+
+
+def test_lets_nobody_in_once_it_is_withdrawn(world):
+    routes, endpoint = set_up(world)
+    connection = start(world)
+    endpoint.ref.tell(messages.StopOffering())
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    assert routes.heard[-1] == AdvertiseEndpoint(endpoint.actor_urn, None)
+    assert [type(message) for message in connection.heard] == [TargetDenied]
+    assert connection.heard[0].code == "unavailable"
+
+
+def test_a_connection_that_died_while_asking_does_no_harm(world):
+    _, endpoint = set_up(world)
+    dead, alive = start(world), start(world)
+    dead.ref.stop(block=False)
+    world.run(0.0)
+    for connection in (dead, alive):
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    assert alive.heard == [TargetGranted(TARGET)]

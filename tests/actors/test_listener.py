@@ -1,0 +1,209 @@
+"""A listener's port: parked, open, full; ingress connections are actors that only hold their client."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from actors.listener import Listener
+from actors.messages import listener as messages
+from actors.messages.route_table import AdvertiseListener, RoutesChanged, Subscribe
+from actors.meters import Meters
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.records import ListenerEntry
+from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
+
+OWN, NEAR, FAR = IDENTITIES[:3]
+PORT = 5432
+ADDRESS = TcpAddress("127.0.0.1", PORT)
+
+
+class Ingress(Ear):
+    def __init__(self, dispatcher: Any, socket: Any, listener: Any) -> None:
+        super().__init__(dispatcher)
+        self.socket, self.listener = socket, listener
+
+    def on_start(self) -> None:
+        self.own(self.socket)
+
+    def release(self) -> None:
+        self.tell(self.listener, messages.ClientLeft())
+
+
+class House:
+    def __init__(
+        self, *, max_connections: int = 0, may_use: bool = True, address: TcpAddress = ADDRESS
+    ) -> None:
+        self.world = VirtualWorld(1)
+        self.routes = start(self.world)
+        self.meters = Meters()
+        self.started: list[tuple[str, tuple[Any, ...]]] = []
+        self.ingresses: list[Ingress] = []
+        self.settings = {
+            "key": "postgres-main",
+            "address": address,
+            "max_connections": max_connections,
+            "may_use": may_use,
+            "route_table": self.routes.ref,
+            "start_ingress": self._start_ingress,
+            "meters": self.meters,
+        }
+
+    def open(self) -> Listener:
+        self.listener = start(self.world, Listener, **self.settings)
+        return self.listener
+
+    def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
+        ref = Ingress.start(self.world.dispatcher("here"), socket, listener)
+        self.ingresses.append(self.world.dispatcher("here").actors[-1])
+        self.started.append((key, candidates))
+        return ref
+
+    def offer(self, *records: Any) -> None:
+        self.listener.ref.tell(RoutesChanged(routes_of(OWN, *records)))
+        self.world.run(0.0)
+
+    def connect(self, port: int = PORT) -> Client:
+        client = start(self.world, Client, TcpAddress("127.0.0.1", port))
+        self.world.run(0.01)
+        return client
+
+
+@pytest.fixture
+def world_of():
+    houses: list[House] = []
+
+    def make(**settings: Any) -> House:
+        houses.append(House(**settings))
+        return houses[-1]
+
+    yield make
+    for house in houses:
+        house.world.stop()
+
+
+def test_takes_its_port_and_asks_for_routes(world_of):
+    house = world_of()
+    listener = house.open()
+    entry = ListenerEntry("postgres-main", "127.0.0.1:5432")
+    assert house.routes.heard == [AdvertiseListener(listener.actor_urn, entry), Subscribe(listener.ref)]
+
+
+def test_port_0_is_shown_as_the_port_that_was_chosen(world_of):
+    house = world_of(address=TcpAddress("127.0.0.1", 0))
+    house.open()
+    port = int(house.routes.heard[0].entry.address.rpartition(":")[2])
+    assert port
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.connect(port).end == ""
+    assert len(house.ingresses) == 1
+
+
+def test_refuses_while_nobody_offers_the_key(world_of):
+    house = world_of()
+    house.open()
+    assert house.connect().end == "Connection refused"
+    house.offer(record_of(NEAR, "another-key"))
+    assert house.connect().end == "Connection refused"
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.connect().end == ""
+    house.offer()
+    assert house.connect().end == "Connection refused"
+    assert len(house.ingresses) == 1
+
+
+def test_hands_over_the_candidates_best_first(world_of):
+    house = world_of()
+    house.open()
+    records = record_of(NEAR, "postgres-main", instance=b"n"), record_of(FAR, "postgres-main", instance=b"f")
+    house.offer(*records)
+    house.connect()
+    ((key, candidates),) = house.started
+    assert key == "postgres-main"
+    assert [(party.id, party.instance, party.session_key) for party in candidates] == [
+        (record.agent_id, record.instance, record.session_key) for record in records
+    ]
+
+
+def test_refuses_where_the_own_certificate_does_not_permit_the_use(world_of, caplog):
+    house = world_of(may_use=False)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.connect().end == "Connection refused"
+    assert "does not permit" in caplog.text
+
+
+def test_max_connections_is_exact(world_of):
+    house = world_of(max_connections=2)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    clients = [house.connect() for _ in range(4)]
+    assert [client.end for client in clients] == [
+        "",
+        "",
+        "Connection reset by peer",
+        "Connection reset by peer",
+    ]
+    assert (house.meters.clients_accepted, house.meters.clients_refused) == (2, 2)
+    house.ingresses[0].ref.stop(block=False)
+    house.world.run(0.0)
+    assert [house.connect().end for _ in range(2)] == ["", "Connection reset by peer"]
+    assert (house.meters.clients_accepted, house.meters.clients_refused) == (3, 3)
+
+
+def test_clients_that_come_at_once_are_counted_one_by_one(world_of):
+    house = world_of(max_connections=3)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    clients = [start(house.world, Client, ADDRESS) for _ in range(8)]
+    house.world.run(0.1)
+    assert sorted(client.end for client in clients) == [""] * 3 + ["Connection reset by peer"] * 5
+
+
+def test_a_port_that_is_taken_is_tried_again(world_of, caplog):
+    house = world_of()
+    other = House.open(house)
+    with caplog.at_level(logging.ERROR, logger="mesh.forward"):
+        second = start(house.world, Listener, **house.settings)
+        house.world.run(60.0)
+    assert len(caplog.records) == 1
+    assert "cannot use 127.0.0.1:5432: Address already in use" in caplog.text
+    other.ref.stop(block=False)
+    house.world.run(31.0)
+    assert house.routes.of(AdvertiseListener)[-1].owner == second.actor_urn
+    house.listener = second
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.connect().end == ""
+
+
+def test_stops_listening_and_leaves_the_connections_alone(world_of):
+    house = world_of()
+    listener = house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    first = house.connect()
+    listener.ref.tell(messages.StopListening())
+    house.world.run(0.0)
+    assert house.connect().end == "Connection refused"
+    house.offer()
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.connect().end == "Connection refused"
+    assert first.end == ""
+    assert house.ingresses[0].ref.is_alive()
+
+
+def test_without_descriptors_accepting_pauses_and_goes_on(world_of, caplog):
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    host = house.world.network.host("here")
+    clients = [start(house.world, Client, ADDRESS) for _ in range(2)]
+    host.descriptor_limit = host.open_sockets
+    house.world.run(10.0)
+    assert house.ingresses == []
+    assert 10 <= house.meters.accepts_paused <= 30
+    assert sum("pauses accepting" in record.message for record in caplog.records) == 1
+    host.descriptor_limit = None
+    house.world.run(1.0)
+    assert len(house.ingresses) == 2
+    assert [client.end for client in clients] == ["", ""]
