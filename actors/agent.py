@@ -320,6 +320,7 @@ class Agent(Actor[messages.Inbound]):
             trust=setup.trust,
             timeout_s=setup.timeout_s,
             relay_buffer_octets=setup.relay_buffer_octets,
+            max_hops=setup.routing.max_hops,
         )
         link_refs = LinkRefs(refs.directory, refs.route_table, refs.connection_table)
 

@@ -5,7 +5,9 @@ ingress becomes an exit connection here, once it has passed every check that nee
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
@@ -36,11 +38,22 @@ UNKNOWN_RATE: Final = 100.0
 
 UNKNOWN_BURST: Final = 200.0
 
+SHARE_OF_ONE_INGRESS: Final = 2
+"""One ingress may hold half of the places for connections being opened: the others stay free."""
+
 MAX_WINDOWS: Final = 4_096
 """Replay windows kept for agents that are gone: one that comes back is not replayed against."""
 
 StartExit = Callable[[Frame, Party, Record, Ref[Any]], Ref[Any]]
 """Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
+
+
+@dataclass(slots=True)
+class _Remote:
+    """The agent at the other end of some connections, as the instance that they were opened with."""
+
+    instance: Instance
+    connections: dict[ConnectionId, Ref[Any]] = field(default_factory=dict)
 
 
 class ConnectionTable(Actor[messages.Inbound]):
@@ -63,8 +76,9 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._max_pending_opens = max_pending_opens
         self._meters = meters
         self._connections: dict[ConnectionId, Ref[Any]] = {}
-        self._by_remote: dict[AgentId, dict[ConnectionId, Ref[Any]]] = {}
+        self._remotes: dict[AgentId, _Remote] = {}
         self._pending: set[tuple[AgentId, int]] = set()
+        self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
         self._last_number = 0
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
@@ -77,15 +91,14 @@ class ConnectionTable(Actor[messages.Inbound]):
         match message:
             case messages.FramesArrived(frames=frames):
                 self._deliver(frames)
-            case messages.RegisterIngress(connection=connection, exit_id=exit_id):
-                self._register_ingress(connection, exit_id)
+            case messages.RegisterIngress():
+                self._register_ingress(message)
             case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
                 self._ended((remote, number, is_exit))
-            case messages.OpenAuthenticated(remote=remote, connection=number):
-                if (remote, number, True) in self._connections:
-                    self._windows[remote][1].mark(number)
+            case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
+                self._mark(remote, instance, number)
             case messages.PendingOpenSettled(remote=remote, connection=number):
-                self._pending.discard((remote, number))
+                self._settled(remote, number)
             case link_messages.ForwardingChanged(links=links):
                 self._forwarding_changed(links)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
@@ -146,14 +159,14 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     # -- opening ---------------------------------------------------------------------------------------------
 
-    def _register_ingress(self, connection: Ref[Any], exit_id: AgentId) -> None:
+    def _register_ingress(self, wish: messages.RegisterIngress) -> None:
         self._last_number += 1
-        key = (exit_id, self._last_number, False)
-        self._add(key, connection)
+        key = (wish.exit_id, self._last_number, False)
+        self._add(key, wish.connection, wish.exit_instance)
         registered = connection_messages.IngressRegistered(
-            exit_id, self._last_number, self._links.get(exit_id)
+            wish.exit_id, self._last_number, self._links.get(wish.exit_id)
         )
-        if not self.tell(connection, registered):
+        if not self.tell(wish.connection, registered):
             self._ended(key)
 
     def _open(self, key: ConnectionId, frame: Frame) -> None:
@@ -175,13 +188,22 @@ class ConnectionTable(Actor[messages.Inbound]):
         if not window.fresh(number):
             self._meters.opens_ignored += 1
             return
-        if len(self._pending) >= self._max_pending_opens:
+        share = max(1, self._max_pending_opens // SHARE_OF_ONE_INGRESS)
+        if len(self._pending) >= self._max_pending_opens or self._pending_by_ingress[source] >= share:
             self._meters.opens_ignored += 1
             log.warning("too many connections are being opened; ignoring one from %s", short_id(source))
             return
         party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
         self._pending.add((source, number))
-        self._add(key, self._start_exit(frame, party, record, link))
+        self._pending_by_ingress[source] += 1
+        self._add(key, self._start_exit(frame, party, record, link), ingress_instance)
+
+    def _settled(self, source: AgentId, number: int) -> None:
+        if (source, number) in self._pending:
+            self._pending.remove((source, number))
+            self._pending_by_ingress[source] -= 1
+            if not self._pending_by_ingress[source]:
+                del self._pending_by_ingress[source]
 
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
@@ -190,22 +212,30 @@ class ConnectionTable(Actor[messages.Inbound]):
             self._windows[source] = known
         return known[1]
 
+    def _mark(self, source: AgentId, instance: Instance, number: int) -> None:
+        known = self._windows.get(source)
+        if known is not None and known[0] == instance:
+            known[1].mark(number)
+
     # -- bookkeeping -----------------------------------------------------------------------------------------
 
-    def _add(self, key: ConnectionId, connection: Ref[Any]) -> None:
+    def _add(self, key: ConnectionId, connection: Ref[Any], instance: Instance) -> None:
         self._connections[key] = connection
-        self._by_remote.setdefault(key[0], {})[key] = connection
+        remote = self._remotes.get(key[0])
+        if remote is None:
+            remote = self._remotes[key[0]] = _Remote(instance)
+        remote.connections[key] = connection
 
     def _ended(self, key: ConnectionId) -> None:
         if self._connections.pop(key, None) is None:
             return
-        remote, number, is_exit = key
-        of_remote = self._by_remote[remote]
-        del of_remote[key]
-        if not of_remote:
-            del self._by_remote[remote]
+        remote_id, number, is_exit = key
+        remote = self._remotes[remote_id]
+        del remote.connections[key]
+        if not remote.connections:
+            del self._remotes[remote_id]
         if is_exit:
-            self._pending.discard((remote, number))
+            self._settled(remote_id, number)
         self._report_if_empty()
 
     def _report_if_empty(self) -> None:
@@ -215,20 +245,21 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _forwarding_changed(self, links: Mapping[AgentId, Ref[Any]]) -> None:
         before, self._links = self._links, links
-        for remote, connections in self._by_remote.items():
-            link = links.get(remote)
-            if link is not before.get(remote):
-                changed = connection_messages.PathChanged(remote, link)
-                for connection in connections.values():
+        for remote_id, remote in self._remotes.items():
+            link = links.get(remote_id)
+            if link is not before.get(remote_id):
+                changed = connection_messages.PathChanged(remote_id, link)
+                for connection in remote.connections.values():
                     self.tell(connection, changed)
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
-        before, self._records = self._records, snapshot.records
-        for remote, connections in self._by_remote.items():
-            record, old = self._records.get(remote), before.get(remote)
-            if record is not None and old is not None and record.instance != old.instance:
-                for connection in connections.values():
-                    self.tell(connection, connection_messages.PeerRestarted(remote))
+        self._records = snapshot.records
+        for remote_id, remote in self._remotes.items():
+            record = self._records.get(remote_id)
+            if record is not None and record.instance != remote.instance:
+                remote.instance = record.instance
+                for connection in remote.connections.values():
+                    self.tell(connection, connection_messages.PeerRestarted(remote_id))
         if len(self._windows) > MAX_WINDOWS:
             self._windows = {key: window for key, window in self._windows.items() if key in self._records}
 

@@ -109,7 +109,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             log.debug("OPEN from %s dropped: %s", short_id(self._party.id), error)
             self.stop_now()
             return
-        self.tell(self._table, table_messages.OpenAuthenticated(self._party.id, self._number))
+        party = self._party
+        self.tell(self._table, table_messages.OpenAuthenticated(party.id, party.instance, self._number))
         self._key, self._credit = request.routing_key, request.credit
         endpoint = self._endpoints.get(self._key)
         if not self._record.certificate.allows_use(self._key):

@@ -118,8 +118,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._registering is not None or self._deadline_passed:
             return
         if self._candidates and self._socket is not None:
-            self._registering = self._candidates.pop()
-            self.tell(self._table, table_messages.RegisterIngress(self.ref, self._registering.id))
+            self._registering = party = self._candidates.pop()
+            self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
         elif not self._attempts:
             self._give_up()
 
@@ -160,7 +160,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def _repeat(self, connection: int, repeats: int) -> None:
         attempt = self._attempts.get(connection)
-        if attempt is None or attempt is self._chosen:
+        if attempt is None or self._chosen is not None or self._socket is None:
             return
         self._send_open(attempt)
         self.schedule(repeat_delay_s(repeats + 1), messages.RepeatDue(connection, repeats + 1))

@@ -46,6 +46,9 @@ HANDSHAKE_READ_OCTETS: Final = 16 * 1024
 WRITE_BATCH_OCTETS: Final = 256 * 1024
 """Octets taken from the send queue for one gathered write."""
 
+MAX_CONTROL_OCTETS: Final = 64 * 1024 * 1024
+"""Memory that the control lane may hold: all records of the largest mesh, and then some."""
+
 LEAVE_TIMEOUT_S: Final = 1.0
 """How long a link that is closed in order may take to send what is queued."""
 
@@ -70,6 +73,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     """Silence after which a peer is dead."""
     handshake_timeout_s: float = 10.0
     relay_buffer_octets: int = 64 * 1024 * 1024
+    max_hops: int = 16
     mark_octets: int = 256 * 1024
     """Queue depth above which data frames are marked."""
 
@@ -137,7 +141,9 @@ class PeerLink(Actor[messages.Inbound]):
         self._writing = False
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
         self._own_id = settings.identity.id
+        self._challenge: bytes | None = None
         self._heard_at = 0.0
+        self._took_at = 0.0
         self._asked_at = 0.0
         self._farewell: bytes | None = None
         self._ping_token = 0
@@ -171,6 +177,7 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.PingDue():
                 self._ping()
             case messages.ChallengePeer(nonce=nonce):
+                self._challenge = nonce
                 self._send_own(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
             case messages.CloseLink(reason=reason):
                 self._close(reason)
@@ -293,6 +300,13 @@ class PeerLink(Actor[messages.Inbound]):
         if now - self._heard_at >= self._settings.timeout_s:
             self._lose(f"silent for {now - self._heard_at:.1f} s")
             return
+        if self._writing and now - self._took_at >= self._settings.timeout_s:
+            self._lose(f"the peer has taken nothing for {now - self._took_at:.1f} s")
+            return
+        if self._peer is not None and self.dispatcher.unix_time() > self._peer.peer.not_after:
+            log.warning("the certificate of %s has expired", escaped(self._peer_name))
+            self._close("certificate expired")
+            return
         self._ping_token += 1
         self._ping_sent_at = now
         self._send_own(FrameType.PING, link_bodies.encode_ping(self._ping_token))
@@ -367,7 +381,8 @@ class PeerLink(Actor[messages.Inbound]):
         if link is None:
             self._meters.frames_unroutable += len(frames)
             return
-        passed = tuple(frame.after_a_hop() for frame in frames if frame.hop_limit > 1)
+        max_hops = self._settings.max_hops
+        passed = tuple(frame.after_a_hop(max_hops) for frame in frames if frame.hop_limit > 1)
         self._meters.frames_expired += len(frames) - len(passed)
         self._meters.frames_forwarded += len(passed)
         self._meters.octets_forwarded += sum(len(frame.body) for frame in passed)
@@ -392,7 +407,10 @@ class PeerLink(Actor[messages.Inbound]):
                 nonce = link_bodies.decode_challenge(frame.body)
                 self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))
             case FrameType.CHALLENGE_ANSWER:
-                self.tell(self._refs.directory, directory_messages.PeerAnswered(self.actor_urn, peer_id))
+                if link_bodies.decode_challenge(frame.body) == self._challenge:
+                    self._challenge = None
+                    answered = directory_messages.PeerAnswered(self.actor_urn, peer_id)
+                    self.tell(self._refs.directory, answered)
             case FrameType.CLOSE:
                 self._lose(f"the peer closed it: {escaped(link_bodies.decode_close(frame.body))}")
 
@@ -400,6 +418,8 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._queue.push(link_frame(frame_type, body))
+        if self._queue.control_octets > MAX_CONTROL_OCTETS and self._state is State.UP:
+            self._break("the peer asks for more than it reads")
 
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
@@ -434,6 +454,7 @@ class PeerLink(Actor[messages.Inbound]):
             except OSError as error:
                 self._disconnected(error.strerror or str(error))
                 return
+            self._took_at = self.now()
             drop_sent(unsent, sent)
 
     def _watch_write(self, enabled: bool) -> None:

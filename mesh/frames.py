@@ -102,9 +102,9 @@ class Frame(Struct, frozen=True, gc=False):
     hop_limit: int = DEFAULT_MAX_HOPS
     marked: bool = False
 
-    def after_a_hop(self) -> "Frame":
-        """This frame as a transit agent passes it on: one hop less to go."""
-        return replace(self, hop_limit=self.hop_limit - 1)
+    def after_a_hop(self, max_hops: int) -> "Frame":
+        """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
+        return replace(self, hop_limit=min(self.hop_limit, max_hops) - 1)
 
     def with_mark(self) -> "Frame":
         """This frame with the congestion mark."""

@@ -171,7 +171,7 @@ def _encode(body: object) -> bytes:
 def _decode(decoder: msgspec.msgpack.Decoder[_Body], body: bytes, name: str) -> _Body:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"{name} that cannot be read: {error}") from error
 
 

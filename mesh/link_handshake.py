@@ -276,7 +276,7 @@ class LinkHandshake:
     def _judge_proof(self, payload: bytes, now_unix_s: float) -> tuple[Certificate, Instance]:
         try:
             proof = _PROOF_DECODER.decode(payload)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RemoteProtocolError(f"malformed proof of identity: {error}") from None
         peer = self._trust.admit(proof.certificate, now_unix_s)
         remote_static = self._handshake.remote_static

@@ -10,8 +10,8 @@ Limits count memory held, not frame lengths:
 - Data beyond ``limit_octets``: the longest flow loses its tail. Its sender goes back and repeats it.
 - Control frames of connections beyond ``control_limit_octets``: the newest is not taken. Their senders repeat
   what matters.
-- Frames of the link's own are always taken. They are few (pings one at a time, records and digests at the
-  pace that origination allows), and a peer that reads none of them is dead after ``connections.timeout``.
+- Frames of the link's own are always taken; the link judges by ``control_octets`` whether its peer asks for
+  more than it reads.
 
 A data frame that leaves while more than ``mark_octets`` wait is marked: its sender will slow down.
 
@@ -85,6 +85,11 @@ class SendQueue:
     def octets(self) -> int:
         """Memory held by what waits."""
         return self._control_octets + self._data_octets
+
+    @property
+    def control_octets(self) -> int:
+        """Memory held by the control lane."""
+        return self._control_octets
 
     @property
     def frames(self) -> int:

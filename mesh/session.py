@@ -282,5 +282,5 @@ def _encode(payload: _Payload, decoder: msgspec.msgpack.Decoder[_Payload]) -> by
 def _decode(octets: bytes, decoder: msgspec.msgpack.Decoder[_Payload]) -> _Payload:
     try:
         return decoder.decode(octets)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"the session's handshake cannot be read: {error}") from error

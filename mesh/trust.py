@@ -216,7 +216,7 @@ def read_certificate(wire: bytes) -> Certificate:
         raise TrustError(f"malformed certificate: {len(wire)} octets are too few")
     try:
         certificate = _DECODER.decode(wire[SIGNATURE_OCTETS:])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TrustError(f"malformed certificate: {error}") from None
     texts = (certificate.name, *certificate.may_register, *certificate.may_use)
     if not all(text.isprintable() for text in texts):

@@ -81,7 +81,8 @@ def test_no_file_is_too_long(path):
 def test_no_actor_overrides_a_private_name_of_the_base_by_accident():
     from actors.runtime.actor import Actor
 
-    hooks = {"on_start", "on_stop", "on_failure", "on_receive", "release", "on_readable", "on_writable"}
+    hooks = {"on_start", "on_stop", "on_failure", "on_receive", "release"}
+    hooks |= {"on_readable", "on_writable", "on_turn_over"}
     for path in sources("actors"):
         if str(path).startswith("actors/runtime/"):
             continue

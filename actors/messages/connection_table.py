@@ -8,7 +8,7 @@ from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.frames import Frame
-from mesh.identity import AgentId
+from mesh.identity import AgentId, Instance
 
 
 class FramesArrived(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +22,7 @@ class RegisterIngress(msgspec.Struct, frozen=True):
 
     connection: Ref[Any]
     exit_id: AgentId
+    exit_instance: Instance
 
 
 class ConnectionEnded(msgspec.Struct, frozen=True):
@@ -36,6 +37,7 @@ class OpenAuthenticated(msgspec.Struct, frozen=True):
     """Fact: the OPEN of this number came from its ingress; the number is used up."""
 
     remote: AgentId
+    instance: Instance
     connection: int
 
 

@@ -20,6 +20,7 @@ from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
 OWN, ALICE, BOB, STRANGER = IDENTITIES[:4]
 OWN_INSTANCE = Instance(b"o" * 16)
 ALICE_INSTANCE = Instance(b"a" * 16)
+BOB_INSTANCE = Instance(b"b" * 16)
 
 
 def frame(kind: FrameType, number: int = 7, source: AgentId = ALICE.id, **changes: Any) -> Frame:
@@ -71,9 +72,11 @@ class House:
     def forward(self, links: dict[AgentId, Any]) -> None:
         self.tell(link_messages.ForwardingChanged(links))
 
-    def register(self, exit_id: AgentId = ALICE.id) -> tuple[Ear, int]:
+    def register(
+        self, exit_id: AgentId = ALICE.id, exit_instance: Instance = ALICE_INSTANCE
+    ) -> tuple[Ear, int]:
         connection = start(self.world)
-        self.tell(messages.RegisterIngress(connection.ref, exit_id))
+        self.tell(messages.RegisterIngress(connection.ref, exit_id, exit_instance))
         return connection, connection.heard[0].connection
 
     def counts(self) -> tuple[int, int, int]:
@@ -108,7 +111,7 @@ def test_a_connection_that_died_while_registering_is_not_kept(house):
     connection = start(house.world)
     connection.ref.stop(block=False)
     house.world.run(0.0)
-    house.tell(messages.RegisterIngress(connection.ref, ALICE.id))
+    house.tell(messages.RegisterIngress(connection.ref, ALICE.id, ALICE_INSTANCE))
     assert house.counts() == (0, 0, 0)
 
 
@@ -147,7 +150,7 @@ def test_a_connection_hears_when_its_path_changes_and_only_then(house):
 
 
 def test_a_connection_hears_when_the_other_end_runs_as_a_new_instance(house):
-    (with_alice, _), (with_bob, _) = house.register(ALICE.id), house.register(BOB.id)
+    (with_alice, _), (with_bob, _) = house.register(ALICE.id), house.register(BOB.id, BOB_INSTANCE)
     house.routes(record_of(ALICE, instance=b"A"), record_of(BOB, instance=b"b"))
     assert with_alice.heard[1:] == [connection_messages.PeerRestarted(ALICE.id)]
     assert len(with_bob.heard) == 1
@@ -236,7 +239,10 @@ def test_an_open_that_cannot_be_meant_is_dropped(house, opening):
 
 def test_a_number_that_has_been_used_opens_nothing(house):
     house.arrive(open_frame())
-    house.tell(messages.OpenAuthenticated(ALICE.id, 7), messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
+    house.tell(
+        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7),
+        messages.ConnectionEnded(ALICE.id, 7, is_exit=True),
+    )
     house.arrive(open_frame())
     assert len(house.exits) == 1
     assert house.meters.opens_ignored == 1
@@ -253,30 +259,40 @@ def test_a_number_that_was_only_claimed_stays_free(house):
 
 def test_numbers_count_for_each_instance_of_an_agent(house):
     house.arrive(open_frame())
-    house.tell(messages.OpenAuthenticated(ALICE.id, 7), messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
+    house.tell(
+        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7),
+        messages.ConnectionEnded(ALICE.id, 7, is_exit=True),
+    )
     house.routes(record_of(ALICE, instance=b"A"))
     house.arrive(open_frame(body=b"A" * 16 + OWN_INSTANCE + b"handshake"))
     assert len(house.exits) == 2
 
 
 def test_no_more_than_so_many_opens_are_pending():
-    house = House(max_pending_opens=2)
+    house = House(max_pending_opens=4)
+    from_bob = [
+        open_frame(number, BOB.id, BOB_INSTANCE + OWN_INSTANCE + b"handshake") for number in (1, 2, 3)
+    ]
     house.arrive(*(open_frame(number) for number in (1, 2, 3)))
-    assert len(house.exits) == 2
-    assert house.meters.opens_ignored == 1
+    assert len(house.exits) == 2, "half of the places are for the others"
+    house.arrive(*from_bob)
+    assert len(house.exits) == 4
+    assert house.meters.opens_ignored == 2
     house.tell(messages.PendingOpenSettled(ALICE.id, 1))
+    house.arrive(from_bob[2])
+    assert len(house.exits) == 4
     house.arrive(open_frame(3))
-    assert len(house.exits) == 3
+    assert len(house.exits) == 5
     house.tell(messages.ConnectionEnded(ALICE.id, 2, is_exit=True))
     house.arrive(open_frame(4))
-    assert house.counts() == (0, 3, 2)
+    assert house.counts() == (0, 5, 4)
     house.world.stop()
 
 
 def test_both_ends_of_a_connection_may_be_at_this_agent(house):
     house.routes(record_of(OWN, instance=b"o"))
     house.forward({OWN.id: house.link.ref})
-    ingress, number = house.register(OWN.id)
+    ingress, number = house.register(OWN.id, OWN_INSTANCE)
     house.arrive(open_frame(number, OWN.id, OWN_INSTANCE * 2 + b"handshake"))
     assert house.counts() == (1, 1, 1)
     answer = frame(FrameType.ACCEPT, number, OWN.id, from_exit=True)

@@ -177,7 +177,7 @@ def test_the_end_of_a_link_that_was_replaced_says_nothing(world):
     world.run(5.0)
     assert ask(world, table, messages.GetCounts()).links == 1
     heard.clear()
-    table.tell(messages.EndpointsChanged((EndpointEntry("my-api", None),)))
+    table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("my-api", None)))
     world.run(0.0)
     assert len(bodies_sent(heard)) == 1
     table.tell(messages.LinkDown(ALICE, new.actor_urn))
@@ -208,7 +208,7 @@ def test_subscribers_hear_of_the_present_and_of_each_change_until_they_end(world
     assert present.snapshot.candidates == {}
     leaver.stop(block=False)
     world.run(0.0)
-    table.tell(messages.EndpointsChanged((EndpointEntry("my-api", None),)))
+    table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("my-api", None)))
     world.run(0.0)
     assert "my-api" in heard[-1].snapshot.candidates
     assert heard[-1].snapshot is ask(world, table, messages.GetSnapshot())
@@ -222,7 +222,7 @@ def test_a_burst_of_changes_is_told_at_once_and_once_more(world):
     subscriber, heard = listen(world)
     table.tell(messages.Subscribe(subscriber))
     for number in range(50):
-        table.tell(messages.EndpointsChanged((EndpointEntry(f"my-{number}", None),)))
+        table.tell(messages.AdvertiseEndpoint("e", EndpointEntry(f"my-{number}", None)))
     world.run(0.0)
     assert [list(message.snapshot.candidates) for message in heard] == [[], ["my-0"]]
     world.run(0.02)
@@ -232,7 +232,7 @@ def test_a_burst_of_changes_is_told_at_once_and_once_more(world):
 def test_what_is_refused_is_logged(world, caplog):
     table = start_table(world)
     with caplog.at_level(logging.WARNING, logger="mesh.routes"):
-        table.tell(messages.EndpointsChanged((EndpointEntry("other", None),)))
+        table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("other", None)))
         world.run(1.0)
     [line] = caplog.messages
     assert "does not permit it to register 'other'" in line
@@ -276,8 +276,8 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
         for here, there in ((number, number + 1), (number + 1, number)):
             wire = Wire.start(world.dispatcher(f"host-{here}"), IDENTITIES[here].id, tables[there])
             tables[here].tell(messages.LinkUp(IDENTITIES[there].id, wire, RTT_S))
-    tables[4].tell(messages.EndpointsChanged((EndpointEntry("my-api", "localhost:3000"),)))
-    tables[0].tell(messages.ListenersChanged((ListenerEntry("my-api", ":3000"),)))
+    tables[4].tell(messages.AdvertiseEndpoint("e", EndpointEntry("my-api", "localhost:3000")))
+    tables[0].tell(messages.AdvertiseListener("l", ListenerEntry("my-api", ":3000")))
     world.run(3.0)
     for number, table in enumerate(tables):
         snapshot = ask(world, table, messages.GetSnapshot())

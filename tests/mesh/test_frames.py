@@ -150,7 +150,7 @@ def test_nonce_is_class_and_number():
 
 
 def test_after_a_hop_only_the_hop_limit_differs():
-    assert frame().after_a_hop() == frame(hop_limit=15)
+    assert frame().after_a_hop(16) == frame(hop_limit=15)
 
 
 def test_a_mark_is_the_only_change():

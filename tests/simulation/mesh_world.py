@@ -388,9 +388,12 @@ class _LinkRouter:
 
 
 def three_agents(
-    mesh: MeshWorld, *, service_options: SocketOptions = SocketOptions(), **settings: Any  # noqa: B008
+    mesh: MeshWorld,
+    *,
+    service_options: SocketOptions = SocketOptions(),
+    **settings: Any,
 ) -> None:
-    """branch - relay - hq, a service that hq offers, clients of branch; started, and agreed on the routes."""
+    """Branch - relay - hq, a service that hq offers, and let them agree on the routes."""
     mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT}, **settings)
     mesh.plan("relay", **settings)
     mesh.plan("hq", peers=["relay"], endpoints={KEY: TcpAddress("service", SERVICE_PORT)}, **settings)

@@ -20,9 +20,7 @@ def diamond(mesh: MeshWorld, **settings) -> None:
     mesh.plan("branch", peers=["left", "right"], listeners={KEY: LISTEN_PORT}, **settings)
     mesh.plan("left", **settings)
     mesh.plan("right", **settings)
-    mesh.plan(
-        "hq", peers=["left", "right"], endpoints={KEY: TcpAddress("service", SERVICE_PORT)}, **settings
-    )
+    mesh.plan("hq", peers=["left", "right"], endpoints={KEY: TcpAddress("service", SERVICE_PORT)}, **settings)
     for one, other in (("branch", "left"), ("branch", "right"), ("left", "hq"), ("right", "hq")):
         mesh.network.shape(one, other, octets_per_s=4e6, latency_s=0.005)
     mesh.serve("service")
@@ -74,7 +72,7 @@ def test_connections_outlive_the_transit_agent_that_carries_them(seed, fault):
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("away_s", [0.5, 5.0, 20.0])
+@pytest.mark.parametrize("away_s", [0.5, 5.0, 12.0])
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_link_that_comes_back_in_time_costs_nothing(seed, away_s, reset):
     draw = random.Random(f"{seed} {away_s} {reset}")
@@ -90,10 +88,9 @@ def test_a_link_that_comes_back_in_time_costs_nothing(seed, away_s, reset):
         mesh.run_until_said(120.0)
         mesh.run(2.0)
         mesh.assert_nothing_wrong()
-        late = [talk for talk in mesh.conversations if talk.heard.refused]
-        assert all(talk.heard.is_complete or talk in late or not opened(mesh, talk) for talk in mesh.conversations), [
-            (t.terms, t.heard, mesh.records.get(t.terms.number)) for t in mesh.conversations
-        ]
+        for talk in mesh.conversations:
+            # A client that came while there was no path was refused, or reset once open_timeout was over.
+            assert talk.heard.is_complete or not opened(mesh, talk), (talk.terms, talk.heard)
         mesh.run(20.0)
         mesh.finish()
 
@@ -155,7 +152,11 @@ def test_whoever_dies_only_takes_its_own_connections_along(seed, who, back_after
         after = mesh.converse(Terms(1000, 10_000, 10_000))
         mesh.run_until(lambda: after.heard.is_over, 30.0)
         assert after.heard.is_complete, after.heard
-        mesh.conversations[:] = [talk for talk in mesh.conversations if talk.heard.is_over]
+        if who == "client":
+            for number in {talk.terms.number for talk in mesh.conversations if not talk.heard.is_over}:
+                service = mesh.records.pop(number, None)
+                assert service is None or service.is_over, service
+            mesh.conversations[:] = [talk for talk in mesh.conversations if talk.heard.is_over]
         mesh.finish()
 
 
@@ -181,7 +182,10 @@ def test_a_core_actor_that_crashes_starts_the_agent_anew(core, who):
         mesh.finish()
 
 
-@pytest.mark.parametrize("victim", ["Endpoint", "Listener", "Acceptor", "Dialer", "PeerLink", "IngressConnection", "ExitConnection"])
+@pytest.mark.parametrize(
+    "victim",
+    ["Endpoint", "Listener", "Acceptor", "Dialer", "PeerLink", "IngressConnection", "ExitConnection"],
+)
 def test_an_actor_that_crashes_is_replaced_and_disturbs_no_other(victim):
     with mesh_world(1) as mesh:
         mesh.network.shape("relay", "hq", octets_per_s=3e6)
@@ -296,7 +300,8 @@ def test_leaving_lets_connections_finish_and_takes_the_agent_off_the_map(who):
         for name in mesh.running:
             assert mesh.id_of(who) not in mesh.snapshot(name).next_hops
         mesh.run(40.0)
-        mesh.finish()
+        mesh.assert_nothing_wrong()
+        mesh.assert_nothing_left()
 
 
 def test_leaving_with_a_connection_that_does_not_finish_resets_it_after_the_drain_timeout():
@@ -341,7 +346,9 @@ def test_octets_survive_any_sequence_of_faults_or_the_connection_is_reset(seed):
         for _ in range(12):
             for _ in range(draw.randrange(4)):
                 terms = Terms(number, draw.randrange(MIB), draw.randrange(MIB), Manner(draw.randrange(2)))
-                mesh.converse(terms, Pace(octets=draw.choice([0, 20_000]), pause_s=0.05), start_s=draw.random())
+                mesh.converse(
+                    terms, Pace(octets=draw.choice([0, 20_000]), pause_s=0.05), start_s=draw.random()
+                )
                 number += 1
             mesh.run(draw.random() * 2)
             match draw.randrange(6):

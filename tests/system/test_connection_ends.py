@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.system.processes import LOOPBACK, wait_until
 from tests.system.traffic import (
     Service,
     Task,
+    digest_until_end,
     echo_until_reset,
     is_reset,
     read_all,
@@ -20,6 +22,12 @@ from tests.system.traffic import (
 
 AT_ONCE_S = 1.0
 """No time-out of the product is shorter, so what comes sooner was not waited for."""
+
+LOOK_PERIODS_S = 2.5
+"""Two looks at a socket that is not being read."""
+
+PIECE_OCTETS = 64 * 1024
+"""Fits into the buffers of a socket."""
 
 STALL_OCTETS = 64 * 1024 * 1024
 """More than all buffers and windows of one connection hold."""
@@ -175,6 +183,34 @@ def test_a_slow_reader_stalls_itself_only(chain, service):
         assert not sending.is_done
         reset(slow)
         assert sending.result() < STALL_OCTETS
+
+
+def test_what_a_target_sent_before_it_closed_waits_for_a_slow_reader(pair, chain):
+    """Both ways have ended, and octets still lie in the exit's socket because the reader gives no credit."""
+    client, target = pair
+    client.shutdown(socket.SHUT_WR)
+    assert target.recv(1) == b""
+    sent = send_until_untaken(target, chain.hq)
+    target.close()
+    time.sleep(LOOK_PERIODS_S)  # the time itself is tested: an unread socket is looked at each second
+    count, _ = digest_until_end(client)
+    assert count == sent
+
+
+def send_until_untaken(sock, agent):
+    """Send until an agent leaves a piece in its socket for a while; the octets sent, all in all."""
+    before, sent = agent.stats()["octets_sent_total"], 0
+    while True:
+        sock.sendall(bytes(PIECE_OCTETS))
+        sent += PIECE_OCTETS
+        try:
+            wait_until(partial(has_taken, agent, before + sent), "it is taken", 0.5)
+        except AssertionError:
+            return sent
+
+
+def has_taken(agent, octets):
+    return agent.stats()["octets_sent_total"] == octets
 
 
 def send_until_reset(sock):

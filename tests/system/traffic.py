@@ -96,12 +96,13 @@ def echo(client):
 
 
 def announce(name):
-    """A service that says its name, and ends."""
+    """A service that says its name, and ends; an exit that was not chosen may reset it."""
 
     def serve(client):
-        client.sendall(name)
-        client.shutdown(socket.SHUT_WR)
-        read_all(client)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            client.sendall(name)
+            client.shutdown(socket.SHUT_WR)
+            read_all(client)
 
     return serve
 
