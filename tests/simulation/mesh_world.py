@@ -1,4 +1,4 @@
-"""A whole mesh in a simulated world: real root actors on simulated hosts, services and clients beside them."""
+"""A mesh in a simulated world: real root actors on simulated hosts, with services and clients beside them."""
 
 import contextlib
 import logging
@@ -390,7 +390,7 @@ class _LinkRouter:
 def three_agents(
     mesh: MeshWorld,
     *,
-    service_options: SocketOptions = SocketOptions(),
+    service_options: SocketOptions = SocketOptions(),  # noqa: B008
     **settings: Any,
 ) -> None:
     """Branch - relay - hq, a service that hq offers, and let them agree on the routes."""
