@@ -19,7 +19,7 @@ class ConnectAttempt:
     It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
     """
 
-    __slots__ = ("_address", "_loop", "_pending", "_ref", "_socket", "_token")
+    __slots__ = ("_address", "_loop", "_options", "_pending", "_ref", "_socket", "_token")
 
     def __init__(
         self,
@@ -35,9 +35,11 @@ class ConnectAttempt:
         self._token = token
         self._pending = pending
         self._socket: socket.socket | None = None
+        self._options = SocketOptions()
 
     def begin(self, options: SocketOptions) -> None:
         """Send the first packet; an error at once is reported like a later one."""
+        self._options = options
         try:
             family, sockaddr = native_address(self._address)
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -76,7 +78,7 @@ class ConnectAttempt:
             self._fail(number, os.strerror(number))
             return
         self._socket = None
-        stream = LoopStreamSocket(self._loop, sock)
+        stream = LoopStreamSocket(self._loop, sock, self._options)
         try:
             self._ref.tell(Connected(self._token, stream))
         except ActorDeadError:

@@ -108,7 +108,7 @@ class LoopListeningSocket:
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
-        return LoopStreamSocket(self._loop, client, peer)
+        return LoopStreamSocket(self._loop, client, options, peer)
 
     def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause; it takes effect while listening."""

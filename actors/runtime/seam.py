@@ -55,9 +55,9 @@ class HangUp(enum.Enum):
 
     NO = "no"
     HALF_CLOSED = "half-closed"
-    """The other end has finished sending (FIN seen); it may still be reading."""
+    """The other end has finished sending (FIN seen); what it sent may still be unread."""
     GONE = "gone"
-    """Reset, or closed in both directions."""
+    """The stream is broken: reset by the other end, or by the kernel for it."""
 
 
 class SocketOptions(msgspec.Struct, frozen=True):
@@ -68,6 +68,8 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """TCP_NOTSENT_LOWAT: not writable while more than this waits unsent in the kernel."""
     send_buffer_octets: int | None = None
     receive_buffer_octets: int | None = None
+    reset_if_abandoned: bool = False
+    """Reset the stream if this process dies: else that would look like an orderly end to the other side."""
 
 
 class SocketOwner(Protocol):

@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner
@@ -17,6 +18,7 @@ IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 """Buffers in one ``sendmsg``; more are an error, so the rest waits for the next."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+_ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)
 _HANG_UP_EVENTS: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 CLIENT_GONE: Final = frozenset(
@@ -70,6 +72,8 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
     if options.receive_buffer_octets is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_octets)
     if sock.family != socket.AF_UNIX:
+        if options.reset_if_abandoned:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         if options.no_delay:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.not_sent_low_water_octets is not None:
@@ -135,11 +139,16 @@ class Readiness:
 class LoopStreamSocket:
     """A :class:`~actors.runtime.seam.StreamSocket`; takes over a connected, non-blocking socket."""
 
-    __slots__ = ("_local_name", "_peer_name", "_readiness", "_socket")
+    __slots__ = ("_local_name", "_peer_name", "_readiness", "_resets", "_socket")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Sockaddr | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        options: SocketOptions,
+        peer: Sockaddr | None = None,
     ) -> None:
+        self._resets = options.reset_if_abandoned
         self._socket = sock
         self._readiness = Readiness(loop, sock.fileno())
         self._local_name = ""
@@ -185,7 +194,7 @@ class LoopStreamSocket:
         if len(buffers) == 1:
             return self._socket.send(buffers[0])
         if len(buffers) > IOV_MAX:
-            buffers = buffers[:IOV_MAX]
+            buffers = tuple(islice(buffers, IOV_MAX))
         return self._socket.sendmsg(buffers)
 
     def watch_read(self, enabled: bool) -> None:
@@ -205,7 +214,8 @@ class LoopStreamSocket:
         seen = 0
         for _, events in poll.poll(0):
             seen = events & _HANG_UP_EVENTS
-        if seen & (select.POLLHUP | select.POLLERR):
+        # A hang-up alone says that both ends have finished sending; what has arrived is still to be read.
+        if seen & select.POLLERR:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if seen else HangUp.NO
 
@@ -216,6 +226,12 @@ class LoopStreamSocket:
 
     def close(self) -> None:
         """Close in order; idempotent."""
+        if self._resets and self._socket.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY_CLOSE)
+        self._close()
+
+    def _close(self) -> None:
         self._readiness.stop()
         self._socket.close()
 
@@ -224,7 +240,7 @@ class LoopStreamSocket:
         if self._socket.fileno() >= 0:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.close()
+        self._close()
 
     @staticmethod
     def _ask_name(ask: Callable[[], Sockaddr]) -> str:

@@ -221,7 +221,7 @@ class VirtualStreamSocket:
         if self._closed:
             return HangUp.GONE
         pipe = self._incoming()
-        if self._broken or (pipe.finished and self._write_shut):
+        if self._broken:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if pipe.finished else HangUp.NO
 

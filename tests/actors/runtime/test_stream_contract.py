@@ -1,6 +1,7 @@
 """What actors may rely on of connected sockets, held against the kernel and the simulation alike."""
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -282,9 +283,25 @@ def test_hang_up_shows_each_end_as_what_it_was(pair: Pair):
     pair.far.await_readable(pair.server)
     assert pair.far.hung_up(pair.server) is HangUp.HALF_CLOSED
     pair.far.do(lambda _: pair.server.shutdown_write())
-    assert pair.far.hung_up(pair.server) is HangUp.GONE
+    assert pair.far.hung_up(pair.server) is HangUp.HALF_CLOSED
     assert pair.near.receive(pair.client) == b""
-    assert pair.near.hung_up(pair.client) is HangUp.GONE
+    assert pair.near.hung_up(pair.client) is HangUp.HALF_CLOSED
+
+
+def test_an_end_with_unread_octets_is_not_gone_though_both_have_finished(pair: Pair):
+    pair.near.send(pair.client, b"unread")
+    pair.near.do(lambda _: pair.client.shutdown_write())
+    pair.far.do(lambda _: pair.server.shutdown_write())
+    pair.far.until(lambda: pair.server.hung_up() is not HangUp.NO)
+    assert pair.far.hung_up(pair.server) is HangUp.HALF_CLOSED
+    pair.far.receive_exactly(pair.server, 6)
+
+
+def test_a_gathered_write_takes_a_deque_of_any_length(pair: Pair):
+    sent = []
+    pair.near.do(lambda _: sent.append(pair.client.send(deque([b"x"] * 1_025))))
+    assert 0 < sent[0] <= 1_025
+    pair.far.receive_exactly(pair.server, sent[0])
 
 
 def test_a_reset_shows_as_gone_even_before_what_is_unread(pair: Pair):
