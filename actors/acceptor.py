@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final, assert_never
 
 from actors.accepting import AcceptingActor
+from actors.link_settings import LINK_SOCKET_OPTIONS
 from actors.messages import acceptor as messages
 from actors.messages import peer_link as link_messages
 from actors.messages.listener import AcceptAgain, BindDue, StopListening
 from actors.meters import Meters
-from actors.peer_link import LINK_SOCKET_OPTIONS
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 
@@ -79,10 +79,10 @@ class Acceptor(AcceptingActor[messages.Inbound]):
     def _accepted(self, socket: StreamSocket) -> None:
         host = socket.peer_name.rpartition(":")[0]
         share = max(1, self._max_unauthenticated // SHARE_OF_ONE_ADDRESS)
-        if len(self._shaking) >= self._max_unauthenticated:
-            self._evict(next(iter(self._shaking)))
-        elif self._by_host[host] >= share:
+        if self._by_host[host] >= share:
             self._evict(next(urn for urn, (_, known) in self._shaking.items() if known == host))
+        elif len(self._shaking) >= self._max_unauthenticated:
+            self._evict(next(iter(self._shaking)))
         link = self._start_link(socket, self.ref)
         self._shaking[link.actor_urn] = (link, host)
         self._by_host[host] += 1

@@ -20,6 +20,7 @@ from actors.dialer import Dialer
 from actors.endpoint import Endpoint
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
+from actors.link_settings import LinkRefs, LinkSettings
 from actors.listener import Listener
 from actors.loopback import Loopback
 from actors.messages import agent as messages
@@ -30,7 +31,7 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.peer_directory import PeerDirectory
-from actors.peer_link import LinkRefs, LinkSettings, PeerLink
+from actors.peer_link import PeerLink
 from actors.route_table import RouteTable
 from actors.runtime import supervisor_messages
 from actors.runtime.actor import Actor, ActorRef

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
+from actors.link_settings import LINK_SOCKET_OPTIONS
 from actors.messages import dialer as messages
 from actors.messages import peer_directory as directory_messages
-from actors.peer_link import LINK_SOCKET_OPTIONS
 from actors.runtime.actor import Actor
 from actors.runtime.seam import (
     Attempt,
@@ -62,6 +62,7 @@ class Dialer(Actor[messages.Inbound]):
         self._attempt = 0
         self._pending: Attempt | None = None
         self._remaining: list[SocketAddress] = []
+        self._link_urn = ""
         self._linked_at: float | None = None
         self._reported = ""
 
@@ -98,8 +99,8 @@ class Dialer(Actor[messages.Inbound]):
             case messages.PeerLost():
                 if self._state is State.RESTING:
                     self._pause()
-            case messages.DialedLinkEnded():
-                if self._state is State.LINKED:
+            case messages.DialedLinkEnded(link_urn=urn):
+                if self._state is State.LINKED and urn == self._link_urn:
                     self._link_ended()
             case _:
                 assert_never(message)
@@ -142,7 +143,7 @@ class Dialer(Actor[messages.Inbound]):
         self._pending = None
         self._become(State.LINKED)
         self._linked_at = None
-        self._start_link(socket, self.ref)
+        self._link_urn = self._start_link(socket, self.ref).actor_urn
 
     def _link_ended(self) -> None:
         stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-import msgspec
-
 from actors.gather import drop_sent
+from actors.link_settings import LinkRefs, LinkSettings
 from actors.messages import acceptor as acceptor_messages
 from actors.messages import connection_table as connection_table_messages
 from actors.messages import dialer as dialer_messages
@@ -24,21 +23,17 @@ from actors.messages import peer_link as messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, SocketOptions, StreamSocket
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh import link_bodies
 from mesh.errors import RemoteProtocolError, TrustError
-from mesh.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
-from mesh.identity import AgentId, Identity, Instance, short_id
+from mesh.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.identity import AgentId, short_id
 from mesh.link_handshake import EstablishedLink, LinkHandshake
 from mesh.logs import escaped
-from mesh.noise.primitives import KeyPair, key_pair
+from mesh.noise.primitives import key_pair
 from mesh.send_queue import SendQueue
-from mesh.trust import TrustStore
 
 log = logging.getLogger("mesh.links")
-
-LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_octets=128 * 1024)
-"""Queues form in the send queue, where they are seen and marked, not in the kernel."""
 
 HANDSHAKE_READ_OCTETS: Final = 16 * 1024
 """What an unauthenticated peer may make this agent look at in one read."""
@@ -55,45 +50,21 @@ LEAVE_TIMEOUT_S: Final = 1.0
 PINGS_PER_TIMEOUT: Final = 3
 """Pings within the time after which a silent peer is dead: one lost or late answer is no death."""
 
-CONNECTION_TYPES_FROM: Final = 0x10
-"""Frame types below this are the link's own."""
-
-
-class LinkSettings(msgspec.Struct, frozen=True):
-    """What every link of an agent shares."""
-
-    identity: Identity
-    certificate: bytes
-    """This agent's certificate, wire octets."""
-    instance: Instance
-    static: KeyPair
-    """The Noise static key of this instance's links."""
-    trust: TrustStore
-    timeout_s: float = 3.0
-    """Silence after which a peer is dead."""
-    handshake_timeout_s: float = 10.0
-    relay_buffer_octets: int = 64 * 1024 * 1024
-    max_hops: int = 16
-    mark_octets: int = 256 * 1024
-    """Queue depth above which data frames are marked."""
-
-
-class LinkRefs(msgspec.Struct, frozen=True):
-    """Whom a link talks to."""
-
-    directory: Ref[Any]
-    route_table: Ref[Any]
-    connection_table: Ref[Any]
-
 
 class State(enum.Enum):
     """Where a link stands."""
 
     HANDSHAKE = "handshake"
+    CONFIRMING = "waiting for the peer's judgement"
+    """Only where this agent dialed: the other end still has to like its certificate."""
     WAITING = "waiting for admission"
     UP = "up"
     LEAVING = "sending what is queued"
+    FAREWELL = "waiting for the peer to close"
     CLOSED = "closed"
+
+
+_UNADMITTED: Final = frozenset({State.HANDSHAKE, State.CONFIRMING, State.WAITING})
 
 
 class PeerLink(Actor[messages.Inbound]):
@@ -145,6 +116,12 @@ class PeerLink(Actor[messages.Inbound]):
         self._heard_at = 0.0
         self._took_at = 0.0
         self._asked_at = 0.0
+        self._rtt_s = 0.0
+        self._early: list[Frame] = []
+        """Frames that came with the peer's judgement, before the admission."""
+        self._reported = False
+        """Whether the directory knows of this link."""
+        self._ping_due_at = 0.0
         self._farewell: bytes | None = None
         self._ping_token = 0
         self._ping_sent_at = 0.0
@@ -155,6 +132,9 @@ class PeerLink(Actor[messages.Inbound]):
         """Begin the handshake."""
         self.own(self._socket)
         self._heard_at = self._asked_at = self.now()
+        orphaned = messages.CloseLink("the agent starts anew")
+        self.watch(self._refs.directory, orphaned)
+        self.watch(self._refs.connection_table, orphaned)
         self.schedule(self._settings.handshake_timeout_s, messages.HandshakeTimedOut())
         self._socket.watch_read(True)
         opening = self._handshake.start()
@@ -184,7 +164,7 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.LeaveTimedOut():
                 self._end()
             case messages.HandshakeTimedOut():
-                if self._state is State.HANDSHAKE:
+                if self._state in _UNADMITTED:
                     self._refuse(f"no handshake within {self._settings.handshake_timeout_s:g} s")
             case _:
                 assert_never(message)
@@ -194,11 +174,11 @@ class PeerLink(Actor[messages.Inbound]):
         self._meters.queue_drops += self._queue.dropped
         if self._acceptor is not None:
             self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
-        if self._peer is not None:
+        if self._peer is not None and self._reported:
             self._meters.links_lost += 1
             self.tell(self._refs.directory, directory_messages.LinkEnded(self.actor_urn, self._peer.peer_id))
         if self._dialer is not None:
-            self.tell(self._dialer, dialer_messages.DialedLinkEnded())
+            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn))
 
     def _refuse(self, why: str) -> None:
         self._meters.links_refused += 1
@@ -225,14 +205,14 @@ class PeerLink(Actor[messages.Inbound]):
     def _close(self, reason: str) -> None:
         """Close in order: what is queued goes out first, then the reason."""
         match self._state:
-            case State.HANDSHAKE:
+            case State.HANDSHAKE | State.CONFIRMING:
                 self._meters.links_refused += 1
                 self._end()
             case State.WAITING | State.UP:
                 self._state = State.LEAVING
                 self._farewell = link_bodies.encode_close(reason)
                 self.schedule(LEAVE_TIMEOUT_S, messages.LeaveTimedOut())
-            case State.LEAVING | State.CLOSED:
+            case State.LEAVING | State.FAREWELL | State.CLOSED:
                 pass
 
     # -- the handshake ---------------------------------------------------------------------------------------
@@ -249,20 +229,36 @@ class PeerLink(Actor[messages.Inbound]):
         if progress.to_send:
             self._unsent.append(progress.to_send)
             self._flush()
-        if self._state is not State.HANDSHAKE:
-            return
-        if progress.established is None:
-            self._asked_at = self.now()
-        else:
+            self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
+        if self._state is State.HANDSHAKE and progress.established is not None:
             self._establish(progress.established)
 
     def _establish(self, peer: EstablishedLink) -> None:
-        self._state = State.WAITING
         self._peer = peer
         self._peer_name = peer.peer.name
         self._writer = FrameWriter(peer.send_key)
         self._reader = FrameReader(peer.receive_key)
         self._heard_at = self.now()
+        if self._is_dialer:
+            self._state = State.CONFIRMING
+        else:
+            self._rtt_s = self.now() - self._asked_at
+            self._ask_for_admission(peer)
+
+    def _confirmed(self, data: memoryview) -> None:
+        """The peer's first frames: it has judged this agent."""
+        frames = self._read_frames(data)
+        if not frames or self._peer is None:
+            return
+        if frames[0].type == FrameType.CLOSE:
+            self._refuse(f"the peer refuses it: {link_bodies.decode_close(frames[0].body)}")
+            return
+        self._early = frames
+        self._ask_for_admission(self._peer)
+
+    def _ask_for_admission(self, peer: EstablishedLink) -> None:
+        self._state = State.WAITING
+        self._reported = True
         self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
         if self._acceptor is not None:
             self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
@@ -276,7 +272,7 @@ class PeerLink(Actor[messages.Inbound]):
                 peer_name=peer.peer.name,
                 address=self._socket.peer_name,
                 is_dialer=self._is_dialer,
-                rtt_s=self.now() - self._asked_at,
+                rtt_s=self._rtt_s,
                 dialer=self._dialer,
             ),
         )
@@ -286,8 +282,11 @@ class PeerLink(Actor[messages.Inbound]):
             return
         self._state = State.UP
         self._heard_at = self.now()
+        self._ping_due_at = self.now()
         self._ping()
         self._socket.watch_read(True)
+        early, self._early = self._early, []
+        self._dispatch(early)
         if self._peer.surplus:
             self._receive(memoryview(self._peer.surplus))
 
@@ -297,20 +296,26 @@ class PeerLink(Actor[messages.Inbound]):
         if self._state is not State.UP:
             return
         now = self.now()
-        if now - self._heard_at >= self._settings.timeout_s:
-            self._lose(f"silent for {now - self._heard_at:.1f} s")
-            return
-        if self._writing and now - self._took_at >= self._settings.timeout_s:
-            self._lose(f"the peer has taken nothing for {now - self._took_at:.1f} s")
-            return
-        if self._peer is not None and self.dispatcher.unix_time() > self._peer.peer.not_after:
-            log.warning("the certificate of %s has expired", escaped(self._peer_name))
-            self._close("certificate expired")
+        period_s = self._settings.timeout_s / PINGS_PER_TIMEOUT
+        late, self._ping_due_at = now - self._ping_due_at > period_s, now + period_s
+        # Where this timer itself is late, this process stood still, and what the peer sent waits unread.
+        if not late and self._is_dead(now):
             return
         self._ping_token += 1
         self._ping_sent_at = now
         self._send_own(FrameType.PING, link_bodies.encode_ping(self._ping_token))
-        self.schedule(self._settings.timeout_s / PINGS_PER_TIMEOUT, messages.PingDue())
+        self.schedule(period_s, messages.PingDue())
+
+    def _is_dead(self, now: float) -> bool:
+        """Judge the peer's silence and its certificate; whether the link has ended for them."""
+        if now - self._heard_at >= self._settings.timeout_s:
+            self._lose(f"silent for {now - self._heard_at:.1f} s")
+        elif self._writing and now - self._took_at >= self._settings.timeout_s:
+            self._lose(f"the peer has taken nothing for {now - self._took_at:.1f} s")
+        elif self._peer is not None and self.dispatcher.unix_time() > self._peer.peer.not_after:
+            log.warning("the certificate of %s has expired", escaped(self._peer_name))
+            self._close("certificate expired")
+        return self._state is not State.UP
 
     def _measure(self, token: int) -> None:
         if token == self._ping_token and self._peer is not None:
@@ -325,10 +330,11 @@ class PeerLink(Actor[messages.Inbound]):
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Take what has arrived."""
-        shaking = self._state is State.HANDSHAKE
         buffer = self.dispatcher.read_buffer
+        if self._state is State.HANDSHAKE:
+            buffer = buffer[:HANDSHAKE_READ_OCTETS]
         try:
-            count = self._socket.recv_into(buffer[:HANDSHAKE_READ_OCTETS] if shaking else buffer)
+            count = self._socket.recv_into(buffer)
         except BlockingIOError:
             return
         except OSError as error:
@@ -336,35 +342,56 @@ class PeerLink(Actor[messages.Inbound]):
             return
         if count == 0:
             self._disconnected("the peer closed the connection")
-        elif shaking:
-            self._shake(bytes(buffer[:count]))
-        else:
-            self._receive(buffer[:count])
+            return
+        data = buffer[:count]
+        match self._state:
+            case State.HANDSHAKE:
+                self._shake(bytes(data))
+            case State.CONFIRMING:
+                self._confirmed(data)
+            case State.UP | State.LEAVING | State.WAITING:
+                self._receive(data)
+            case State.FAREWELL | State.CLOSED:
+                pass  # closing with octets unread would reset the connection, and the farewell with it
 
     def _disconnected(self, why: str) -> None:
-        if self._state is State.HANDSHAKE:
-            self._refuse(f"{why} during the handshake")
-        elif self._state is State.WAITING:
-            self._refuse(f"{why} right after the handshake; it may not trust this agent's certificate")
-        else:
-            self._lose(why)
+        match self._state:
+            case State.HANDSHAKE:
+                try:
+                    self._handshake.end_of_stream()
+                except RemoteProtocolError as error:
+                    self._refuse(str(error))
+            case State.CONFIRMING:
+                self._refuse(f"{why} right after the handshake; it may not trust this agent's certificate")
+            case State.FAREWELL | State.CLOSED:
+                self._end()
+            case State.WAITING | State.UP | State.LEAVING:
+                self._lose(why)
 
     def _receive(self, data: memoryview) -> None:
-        assert self._reader is not None  # noqa: S101 -- set before reading begins
+        self._dispatch(self._read_frames(data))
+
+    def _read_frames(self, data: memoryview) -> list[Frame]:
         self._heard_at = self.now()
+        if self._reader is None:
+            raise AssertionError("frames are read after the handshake")
         try:
-            frames = self._reader.feed(data)
-            self._dispatch(frames)
+            return self._reader.feed(data)
         except RemoteProtocolError as error:
             self._break(str(error))
+            return []
 
     def _dispatch(self, frames: list[Frame]) -> None:
         """Hand each receiver one message with all its frames of this read, in order."""
         local: list[Frame] = []
         transit: dict[AgentId, list[Frame]] = {}
         for frame in frames:
-            if frame.type < CONNECTION_TYPES_FROM:
-                self._handle_own(frame)
+            if frame.type < FIRST_CONNECTION_TYPE:
+                try:
+                    self._handle_own(frame)
+                except RemoteProtocolError as error:
+                    self._break(str(error))
+                    return
             elif frame.destination == self._own_id:
                 local.append(frame)
             elif frame.destination in transit:
@@ -444,7 +471,9 @@ class PeerLink(Actor[messages.Inbound]):
             if not unsent:
                 self._watch_write(False)
                 if self._state is State.LEAVING:
-                    self._end()
+                    self._state = State.FAREWELL
+                    self._socket.shutdown_write()
+                    self._socket.watch_read(True)
                 return
             try:
                 sent = self._socket.send(unsent)

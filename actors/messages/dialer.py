@@ -19,7 +19,9 @@ class DialTimedOut(msgspec.Struct, frozen=True):
 
 
 class DialedLinkEnded(msgspec.Struct, frozen=True):
-    """Fact: the link that this dialer made is gone, established or not."""
+    """Fact: a link that this dialer made is gone, established or not."""
+
+    link_urn: str
 
 
 class LinkAdmitted(msgspec.Struct, frozen=True):
