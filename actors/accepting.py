@@ -77,9 +77,10 @@ class AcceptingActor(Actor[M], Generic[M]):
             self._bind_failed(error)
             return
         self._listening = socket
-        self._bind_failures = 0
         self.own(socket)
         self._bound(socket)
+        if self._listening is not None:
+            self._bind_failures = 0
 
     def _bind_failed(self, error: OSError) -> None:
         if self._bind_failures == 0:
@@ -100,16 +101,18 @@ class AcceptingActor(Actor[M], Generic[M]):
 
     def _lost_port(self, error: OSError) -> None:
         """Another process took the port between parking and listening: begin anew."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        self._give_up_port()
         self._bind_failed(error)
 
     def _close_port(self) -> None:
         self._stopping = True
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        self._give_up_port()
+
+    def _give_up_port(self) -> None:
+        socket, self._listening = self._listening, None
+        if socket is not None:
+            socket.close()
+            self.disown(socket)
 
     # -- clients ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ starts again, as a new instance, as if the process had been restarted.
 
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
@@ -56,6 +56,9 @@ GRACE_S: Final = 0.3
 
 CLOSING_TIMEOUT_S: Final = 2.0
 """For all links to send what they hold; each has its own, shorter, limit."""
+
+RESET_TIMEOUT_S: Final = 0.5
+"""For connections that are reset at the end of the drain to hand their links what they have to say."""
 
 STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
@@ -134,7 +137,7 @@ class Agent(Actor[messages.Inbound]):
         self._services: ActorRef[Any, Any] | None = None
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
-        self._endpoints: dict[str, Ref[Any]] = {}
+        self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
         self._phase = Phase.RUNNING
         self._grace_over = False
         self._connections_gone = False
@@ -164,6 +167,13 @@ class Agent(Actor[messages.Inbound]):
                 self._drained()
             case messages.DrainTimedOut():
                 self._drain_timed_out()
+            case messages.ResetTimedOut():
+                if self._phase is Phase.DRAINING:
+                    self._withdraw()
+            case messages.Withdrawn():
+                if self._refs is not None:
+                    closing = directory_messages.CloseAllLinks("the agent has left", self.ref)
+                    self.tell(self._refs.directory, closing)
             case messages.LinksClosed() | messages.ClosingTimedOut():
                 self._stop_services()
             case supervisor_messages.ChildrenStopped():
@@ -210,7 +220,7 @@ class Agent(Actor[messages.Inbound]):
             check=setup.check,
             settings=setup.routing,
         )
-        self._endpoints = {}
+        self._endpoints = MappingProxyType({})
 
         def start_exit(frame: Frame, party: Party, record: Record, link: Ref[Any]) -> Ref[Any]:
             return ExitConnection.start(
@@ -219,7 +229,7 @@ class Agent(Actor[messages.Inbound]):
                 party=party,
                 record=record,
                 link=link,
-                endpoints=MappingProxyType(self._endpoints),
+                endpoints=self._endpoints,
                 table=connection_table,
                 settings=connections,
                 meters=meters,
@@ -258,6 +268,7 @@ class Agent(Actor[messages.Inbound]):
             *self._link_specs(instance),
         ]
         self._services = Supervisor.start(dispatcher, specs)
+        self.watch(self._services, messages.CoreEnded("supervisor", self._generation))
 
     def _endpoint_specs(self, route_table: Ref[Any]) -> list[ChildSpec]:
         def spec(setup: EndpointSetup) -> ChildSpec:
@@ -265,7 +276,7 @@ class Agent(Actor[messages.Inbound]):
                 ref = Endpoint.start(
                     self.dispatcher, key=setup.key, target=setup.target, route_table=route_table
                 )
-                self._endpoints[setup.key] = ref
+                self._endpoints = MappingProxyType({**self._endpoints, setup.key: ref})
                 return self._named(f"endpoint {setup.key}", ref)
 
             return ChildSpec(name=f"endpoint {setup.key}", start=start)
@@ -418,28 +429,27 @@ class Agent(Actor[messages.Inbound]):
 
     def _drained(self) -> None:
         if self._phase is Phase.DRAINING and self._grace_over and self._connections_gone:
-            self._close_links()
+            self._withdraw()
 
     def _drain_timed_out(self) -> None:
-        if self._phase is Phase.DRAINING and self._refs is not None:
-            if not self._connections_gone:
-                log.warning("connections are left after the drain timeout; resetting them")
-                self.tell(self._refs.connection_table, table_messages.CloseConnections())
-            self._close_links()
+        if self._phase is Phase.DRAINING and self._refs is not None and not self._connections_gone:
+            log.warning("connections are left after the drain timeout; resetting them")
+            self.tell(self._refs.connection_table, table_messages.CloseConnections())
+            self._grace_over = True
+            self.schedule(RESET_TIMEOUT_S, messages.ResetTimedOut())
 
-    def _close_links(self) -> None:
-        if self._refs is None:
-            return
-        self._phase = Phase.CLOSING
-        self.tell(self._refs.route_table, route_messages.Withdraw())
-        self.schedule(CLOSING_TIMEOUT_S, messages.ClosingTimedOut())
-        closing = directory_messages.CloseAllLinks("the agent has left", self.ref)
-        self.tell(self._refs.directory, closing)
+    def _withdraw(self) -> None:
+        if self._refs is not None:
+            self._phase = Phase.CLOSING
+            self.schedule(CLOSING_TIMEOUT_S, messages.ClosingTimedOut())
+            self.tell(self._refs.route_table, route_messages.Withdraw(self.ref))
 
     def _stop_services(self) -> None:
-        if self._phase is Phase.CLOSING and self._services is not None:
-            self._phase = Phase.STOPPING
-            self.tell(self._services, supervisor_messages.ShutDown(self.ref))
+        if self._phase is not Phase.CLOSING or self._services is None:
+            return
+        self._phase = Phase.STOPPING
+        if not self.tell(self._services, supervisor_messages.ShutDown(self.ref)):
+            self.stop_now()
 
 
 _STOP_LISTENING: Final = listener_messages.StopListening()

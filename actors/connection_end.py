@@ -26,7 +26,7 @@ from mesh.stream import Effects, ResetCode, Stream, StreamBudget
 
 log = logging.getLogger("mesh.connections")
 
-CONNECTION_SOCKET_OPTIONS: Final = SocketOptions()
+CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
 """Of the sockets of clients and targets."""
 
 READS_PER_TURN: Final = 4
@@ -134,7 +134,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
             case messages.DrainTimedOut():
                 self._lose("the local socket does not take what preceded the other end's reset")
             case messages.CloseConnection():
-                self._close()
+                self._lose("closed")
             case messages.RepeatDue() | messages.OpenTimedOut():
                 raise AssertionError("the subclasses handle these")
 
@@ -217,14 +217,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         elif self._stream is not None:
             self._apply(self._stream.path_changed(self.now()))
 
-    def _close(self) -> None:
-        """End at once, and tell the other end."""
-        if self._stream is not None and not self._done:
-            self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)
-        self._lose("closed")
-
     def _lose(self, why: str) -> None:
-        """End at once, resetting the local socket; the other end is out of reach or gone."""
+        """End at once, resetting the local socket and, where it can still be reached, the other end."""
         log.debug("%s: %s", self, why)
         self._meters.connections_reset += 1
         self._drop_socket(reset=True)
@@ -234,6 +228,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """Let go of everything; an open socket is reset, for an end of stream must not be invented."""
         self._drop_socket(reset=True)
         if self._stream is not None:
+            if not self._done:
+                self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)
             self._stream.release()
 
     # -- the local socket ------------------------------------------------------------------------------------

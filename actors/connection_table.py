@@ -7,7 +7,6 @@ ingress becomes an exit connection here, once it has passed every check that nee
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
@@ -48,14 +47,6 @@ StartExit = Callable[[Frame, Party, Record, Ref[Any]], Ref[Any]]
 """Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
 
 
-@dataclass(slots=True)
-class _Remote:
-    """The agent at the other end of some connections, as the instance that they were opened with."""
-
-    instance: Instance
-    connections: dict[ConnectionId, Ref[Any]] = field(default_factory=dict)
-
-
 class ConnectionTable(Actor[messages.Inbound]):
     """Delivers frames to the connections that end here; admits new ones."""
 
@@ -76,7 +67,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._max_pending_opens = max_pending_opens
         self._meters = meters
         self._connections: dict[ConnectionId, Ref[Any]] = {}
-        self._remotes: dict[AgentId, _Remote] = {}
+        self._by_remote: dict[AgentId, dict[ConnectionId, tuple[Ref[Any], Instance]]] = {}
+        """By the other end's agent: its connections, each with the instance that it was opened with."""
         self._pending: set[tuple[AgentId, int]] = set()
         self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
@@ -97,6 +89,10 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._ended((remote, number, is_exit))
             case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
                 self._mark(remote, instance, number)
+            case messages.RegistrationAbandoned(connection_urn=urn, exit_id=exit_id):
+                for key, (connection, _) in list(self._by_remote.get(exit_id, {}).items()):
+                    if connection.actor_urn == urn:
+                        self._ended(key)
             case messages.PendingOpenSettled(remote=remote, connection=number):
                 self._settled(remote, number)
             case link_messages.ForwardingChanged(links=links):
@@ -112,11 +108,18 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._report_to = reply_to
                 self._report_if_empty()
             case messages.CloseConnections():
-                for connection in self._connections.values():
-                    self.tell(connection, connection_messages.CloseConnection())
+                self._close_connections()
             case _:
                 assert_never(message)
         return None
+
+    def release(self) -> None:
+        """Without the table no frame reaches a connection any more."""
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        for connection in self._connections.values():
+            self.tell(connection, connection_messages.CloseConnection())
 
     # -- frames ----------------------------------------------------------------------------------------------
 
@@ -168,6 +171,10 @@ class ConnectionTable(Actor[messages.Inbound]):
         )
         if not self.tell(wish.connection, registered):
             self._ended(key)
+            return
+        record = self._records.get(wish.exit_id)
+        if record is not None and record.instance != wish.exit_instance:
+            self.tell(wish.connection, connection_messages.PeerRestarted(wish.exit_id))
 
     def _open(self, key: ConnectionId, frame: Frame) -> None:
         """Start an exit connection, or drop the OPEN: the ingress repeats it and then looks elsewhere."""
@@ -221,21 +228,18 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _add(self, key: ConnectionId, connection: Ref[Any], instance: Instance) -> None:
         self._connections[key] = connection
-        remote = self._remotes.get(key[0])
-        if remote is None:
-            remote = self._remotes[key[0]] = _Remote(instance)
-        remote.connections[key] = connection
+        self._by_remote.setdefault(key[0], {})[key] = (connection, instance)
 
     def _ended(self, key: ConnectionId) -> None:
         if self._connections.pop(key, None) is None:
             return
-        remote_id, number, is_exit = key
-        remote = self._remotes[remote_id]
-        del remote.connections[key]
-        if not remote.connections:
-            del self._remotes[remote_id]
+        remote, number, is_exit = key
+        of_remote = self._by_remote[remote]
+        del of_remote[key]
+        if not of_remote:
+            del self._by_remote[remote]
         if is_exit:
-            self._settled(remote_id, number)
+            self._settled(remote, number)
         self._report_if_empty()
 
     def _report_if_empty(self) -> None:
@@ -245,23 +249,31 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _forwarding_changed(self, links: Mapping[AgentId, Ref[Any]]) -> None:
         before, self._links = self._links, links
-        for remote_id, remote in self._remotes.items():
-            link = links.get(remote_id)
-            if link is not before.get(remote_id):
-                changed = connection_messages.PathChanged(remote_id, link)
-                for connection in remote.connections.values():
+        for remote, connections in self._by_remote.items():
+            link = links.get(remote)
+            if link is not before.get(remote):
+                changed = connection_messages.PathChanged(remote, link)
+                for connection, _ in connections.values():
                     self.tell(connection, changed)
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         self._records = snapshot.records
-        for remote_id, remote in self._remotes.items():
-            record = self._records.get(remote_id)
-            if record is not None and record.instance != remote.instance:
-                remote.instance = record.instance
-                for connection in remote.connections.values():
-                    self.tell(connection, connection_messages.PeerRestarted(remote_id))
+        for remote, connections in self._by_remote.items():
+            record = self._records.get(remote)
+            if record is not None:
+                self._tell_restarted(remote, record.instance, connections)
         if len(self._windows) > MAX_WINDOWS:
             self._windows = {key: window for key, window in self._windows.items() if key in self._records}
+
+    def _tell_restarted(
+        self,
+        remote: AgentId,
+        instance: Instance,
+        connections: Mapping[ConnectionId, tuple[Ref[Any], Instance]],
+    ) -> None:
+        for connection, opened_with in connections.values():
+            if opened_with != instance:
+                self.tell(connection, connection_messages.PeerRestarted(remote))
 
 
 def _unknown(frame: Frame) -> Frame:

@@ -24,7 +24,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._key = key
         self._target = target
         self._route_table = route_table
-        self._connections = 0
+        self._connections: set[str] = set()
         self._offering = True
 
     def on_start(self) -> None:
@@ -37,8 +37,8 @@ class Endpoint(Actor[messages.Inbound]):
         match message:
             case messages.AdmitConnection(connection=connection):
                 self._admit(connection)
-            case messages.ConnectionLeft():
-                self._connections -= 1
+            case messages.ConnectionLeft(connection_urn=urn):
+                self._connections.discard(urn)
             case messages.StopOffering():
                 self._offering = False
                 self._advertise(None)
@@ -58,8 +58,8 @@ class Endpoint(Actor[messages.Inbound]):
             denied = connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
             self.tell(connection, denied)
         elif self.tell(connection, connection_messages.TargetGranted(self._target)):
-            self._connections += 1
+            self._connections.add(connection.actor_urn)
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""
-        return f"Endpoint({self._key}, {self._target}, {self._connections} connections)"
+        return f"Endpoint({self._key}, {self._target}, {len(self._connections)} connections)"

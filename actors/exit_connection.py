@@ -90,6 +90,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._opening_timer: Timer | None = None
         self._failure = ("unreachable", "the target has no address")
         self._confirmed = False
+        self._confirm_by = 0.0
 
     def on_start(self) -> None:
         """Judge the OPEN."""
@@ -150,6 +151,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._connect_next()
             case messages.RejectLingered():
                 self.stop_now()
+            case messages.CloseConnection():
+                self._reject("unavailable", "the agent is leaving")
+                self._lose("closed")
             case messages.RepeatDue(repeats=repeats):
                 self._repeat(repeats)
             case messages.OpenTimedOut():
@@ -161,7 +165,6 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 | messages.HangUpPollDue()
                 | messages.PathTimedOut()
                 | messages.DrainTimedOut()
-                | messages.CloseConnection()
             ):
                 self._common(message)
             case _:
@@ -171,13 +174,15 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """Free the number, and the endpoint's place."""
         self._cancel_connecting()
         if self._endpoint is not None:
-            self.tell(self._endpoint, endpoint_messages.ConnectionLeft())
+            self.tell(self._endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
 
     # -- the target ------------------------------------------------------------------------------------------
 
     def _granted(self, target: SocketAddress) -> None:
+        if self._reply is not None:
+            return
         if isinstance(target, UnixAddress):
             self._addresses = [target]
             self._connect_next()
@@ -224,6 +229,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._send((self._reply,))
         self._start_stream(session, self._party.id, self._link, self._credit)
         self.schedule(repeat_delay_s(0), messages.RepeatDue(self._number, 0))
+        self._confirm_by = self.now() + self._settings.open_timeout_s
         self.schedule(self._settings.open_timeout_s, messages.OpenTimedOut())
 
     def _reject(self, code: str, reason: str) -> None:
@@ -236,6 +242,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             OpenReply(accepted=False, code=code, reason=reason[:MAX_REASON_CHARACTERS])
         )
         self._send((self._reply,))
+        self._settled()
         self.schedule(REJECT_LINGER_S, messages.RejectLingered())
 
     # -- provisional -----------------------------------------------------------------------------------------
@@ -250,7 +257,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._receive(frames)
         if not self._confirmed and self._stream.heard:
             self._confirmed = True
-            self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
+            self._settled()
+
+    def _settled(self) -> None:
+        self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
 
     def _repeat(self, repeats: int) -> None:
         if self._confirmed or self._reply is None:
@@ -263,7 +273,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._failure = ("timed-out", f"no answer from the target in {self._settings.open_timeout_s:g} s")
             self._cancel_connecting()
             self._connect_next()
-        elif self._stream is not None and not self._confirmed:
+        elif self._stream is not None and not self._confirmed and self.now() >= self._confirm_by:
             self._lose("the ingress did not confirm the connection")
 
     def _name(self) -> str:

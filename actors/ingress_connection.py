@@ -37,6 +37,11 @@ class _Attempt:
     connection: int
     initiator: SessionInitiator
     link: Ref[Any] | None
+    is_asked: bool = False
+    """Whether an OPEN has been made."""
+
+
+_ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
 
 class IngressConnection(ConnectionEnd[messages.IngressInbound]):
@@ -107,6 +112,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Free the numbers, and the client's place."""
         for attempt in self._attempts.values():
             self._forget(attempt.party.id, attempt.connection, is_exit=False)
+        if self._registering is not None:
+            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.id)
+            self.tell(self._table, abandoned)
         super().release()
 
     def _socket_gone(self) -> None:
@@ -156,6 +164,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._drop_attempt(attempt)
             self._try_next()
             return
+        attempt.is_asked = True
         self.tell(attempt.link, link_messages.SendFrames((frame,)))
 
     def _repeat(self, connection: int, repeats: int) -> None:
@@ -171,19 +180,21 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             return
         if attempt is not self._chosen:
             for position, frame in enumerate(frames):
-                if frame.type in (FrameType.ACCEPT, FrameType.REJECT):
-                    self._answered(attempt, frame)
+                if frame.type in _ANSWERS and self._answered(attempt, frame):
                     frames = frames[position + 1 :]
                     break
         if attempt is self._chosen and frames:
             self._receive(frames)
 
-    def _answered(self, attempt: _Attempt, frame: Frame) -> None:
+    def _answered(self, attempt: _Attempt, frame: Frame) -> bool:
+        """Do what the exit's answer says; whether it was that and not a forgery."""
+        if not attempt.is_asked:
+            return False
         try:
             reply, session = attempt.initiator.read_reply(frame)
         except RemoteProtocolError:
             self._meters.frames_forged += 1
-            return
+            return False
         if session is None:
             exit_id = short_id(attempt.party.id)
             self._last_refusal = f"{reply.code} at {exit_id}: {escaped(reply.reason)}"
@@ -195,6 +206,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._decline(attempt, session, reply.credit)
         else:
             self._choose(attempt, session, reply.credit)
+        return True
 
     def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
         self._chosen = attempt

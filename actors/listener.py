@@ -75,19 +75,28 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._routes_changed(snapshot)
             case messages.ClientLeft():
                 self._clients -= 1
+                self._full_reported = self._full_reported and self._clients > 0
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():
                 self._resume()
             case messages.StopListening():
                 self._close_port()
+                self._advertise(None)
             case _:
                 assert_never(message)
 
+    def release(self) -> None:
+        """Withdraw the port from the mesh's sight."""
+        self._advertise(None)
+        super().release()
+
+    def _advertise(self, entry: ListenerEntry | None) -> None:
+        self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
+
     def _bound(self, socket: ListeningSocket) -> None:
         log.info("listener %s at %s", self._key, socket.local_name)
-        entry = ListenerEntry(key=self._key, address=socket.local_name)
-        self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
+        self._advertise(ListenerEntry(key=self._key, address=socket.local_name))
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
@@ -137,7 +146,6 @@ class Listener(AcceptingActor[messages.Inbound]):
                 )
             socket.abort()
             return
-        self._full_reported = False
         self._meters.clients_accepted += 1
         self._clients += 1
         self._start_ingress(socket, self._key, self._candidates, self.ref)

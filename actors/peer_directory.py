@@ -142,9 +142,10 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._publish()
 
     def _replace(self, peer: _Peer, link: messages.LinkEstablished) -> None:
+        """Put ``link`` in the place of the present one; for the mesh the peer was never gone."""
         old = peer.link
         waiting = peer.waiting_dialers
-        self._forget(old.peer_id, peer)
+        challenge = peer.challenge
         if old.dialer is not None and old.dialer is not link.dialer:
             # The dialer of the losing link has nothing to do until the winner ends.
             self.tell(old.dialer, dialer_messages.PeerAlreadyLinked(old.peer_id))
@@ -152,6 +153,9 @@ class PeerDirectory(Actor[messages.Inbound]):
         self.tell(old.link, link_messages.CloseLink("replaced by a newer link"))
         self._admit(link)
         self._peers[link.peer_id].waiting_dialers = waiting
+        if challenge is not None:
+            challenge.timer.cancel()
+            self._established(challenge.newcomer)
 
     def _turn_away(self, peer: _Peer, link: messages.LinkEstablished, reason: str) -> None:
         if link.dialer is not None:
@@ -170,20 +174,18 @@ class PeerDirectory(Actor[messages.Inbound]):
             return
         waiting, challenge = peer.waiting_dialers, peer.challenge
         log.info("link down: %s %s", escaped(peer.link.peer_name), short_id(peer_id))
-        self._forget(peer_id, peer)
+        del self._peers[peer_id]
+        self.tell(self._route_table, route_table_messages.LinkDown(peer_id, urn))
         if challenge is not None:
             challenge.timer.cancel()
-            self._admit(challenge.newcomer)
+            self._established(challenge.newcomer)
+        if peer_id in self._peers:
             self._peers[peer_id].waiting_dialers = waiting
             return
         self._publish()
         self._report_if_closed()
         for dialer in waiting:
             self.tell(dialer, dialer_messages.PeerLost(peer_id))
-
-    def _forget(self, peer_id: AgentId, peer: _Peer) -> None:
-        del self._peers[peer_id]
-        self.tell(self._route_table, route_table_messages.LinkDown(peer_id, peer.link.link.actor_urn))
 
     # -- two instances of one identity -----------------------------------------------------------------------
 

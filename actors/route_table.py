@@ -7,6 +7,7 @@ import logging
 import math
 from typing import Any, TypeVar, assert_never
 
+from actors.messages import agent as agent_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
@@ -94,8 +95,9 @@ class RouteTable(Actor[messages.Inbound]):
                 self._apply(state.set_listeners(tuple(self._listeners.values()), *times))
             case messages.StartDraining():
                 self._apply(state.start_draining(*times))
-            case messages.Withdraw():
+            case messages.Withdraw(reply_to=reply_to):
                 self._apply(state.withdraw(*times))
+                self.tell(reply_to, agent_messages.Withdrawn())
             case messages.Subscribe(subscriber=subscriber):
                 self._subscribe(subscriber)
             case messages.GetSnapshot():

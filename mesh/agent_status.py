@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections import Counter
 from typing import Any
 
 import pykka
@@ -91,11 +92,11 @@ class ActorStatus:
 
     def _problems(self, routes: RouteSnapshot) -> tuple[str, ...]:
         """Listeners whose port could not be taken."""
-        bound = {entry.key for entry in routes.records[self.own_id].listeners}
+        bound = Counter(entry.key for entry in routes.records[self.own_id].listeners)
+        wanted = Counter(listener.key for listener in self._config.forward.listeners)
         return tuple(
-            f"listener {listener.key} has no port yet: {listener.address} is taken or not there"
-            for listener in self._config.forward.listeners
-            if listener.key not in bound
+            f"{count} of {wanted[key]} listeners for {key} without a port: the address is taken or not there"
+            for key, count in (wanted - bound).items()
         )
 
 

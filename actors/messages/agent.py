@@ -49,6 +49,14 @@ class DrainTimedOut(msgspec.Struct, frozen=True):
     """Timer: connections have had their time to finish."""
 
 
+class ResetTimedOut(msgspec.Struct, frozen=True):
+    """Timer: connections that were reset have had their time to say so."""
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """Fact: the links have this agent's withdrawal to send."""
+
+
 class LinksClosed(msgspec.Struct, frozen=True):
     """Fact: every link has been closed in order."""
 
@@ -65,6 +73,8 @@ Inbound: TypeAlias = (
     | GraceOver
     | ConnectionsGone
     | DrainTimedOut
+    | ResetTimedOut
+    | Withdrawn
     | LinksClosed
     | ClosingTimedOut
     | ChildrenStopped

@@ -33,6 +33,13 @@ class ConnectionEnded(msgspec.Struct, frozen=True):
     is_exit: bool
 
 
+class RegistrationAbandoned(msgspec.Struct, frozen=True):
+    """Fact: an ingress connection has ended without using the number that it asked for."""
+
+    connection_urn: str
+    exit_id: AgentId
+
+
 class OpenAuthenticated(msgspec.Struct, frozen=True):
     """Fact: the OPEN of this number came from its ingress; the number is used up."""
 
@@ -74,6 +81,7 @@ Inbound: TypeAlias = (
     FramesArrived
     | RegisterIngress
     | ConnectionEnded
+    | RegistrationAbandoned
     | OpenAuthenticated
     | PendingOpenSettled
     | GetConnectionCounts

@@ -14,7 +14,9 @@ class AdmitConnection(msgspec.Struct, frozen=True):
 
 
 class ConnectionLeft(msgspec.Struct, frozen=True):
-    """Fact: a connection that was let in is gone."""
+    """Fact: a connection that asked to be let in is gone."""
+
+    connection_urn: str
 
 
 class StopOffering(msgspec.Struct, frozen=True):

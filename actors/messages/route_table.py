@@ -69,7 +69,12 @@ class StartDraining(msgspec.Struct, frozen=True):
 
 
 class Withdraw(msgspec.Struct, frozen=True):
-    """Command: tell the mesh that this agent has left; the last thing it says."""
+    """Command: tell the mesh that this agent has left; the last thing it says.
+
+    ``reply_to`` hears ``agent.Withdrawn`` once the links have it.
+    """
+
+    reply_to: Ref[Any]
 
 
 class Subscribe(msgspec.Struct, frozen=True):

@@ -131,7 +131,7 @@ def test_redials_when_its_link_has_ended(house):
     house.world.run(0.1)
     house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
     house.world.run(30.0)
-    house.tell(dialer, messages.DialedLinkEnded())
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
     house.world.run(FIRST_DELAY_S + 0.1)
     assert len(house.links) == 2
 
@@ -144,7 +144,9 @@ def test_links_that_end_at_once_are_dialed_less_and_less_often(house):
         count, before = len(house.links), house.world.now()
         house.world.run_while(lambda count=count: len(house.links) == count, 2 * MAX_DELAY_S)
         gaps.append(house.world.now() - before)
-        house.tell(dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded())
+        house.tell(
+            dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)
+        )
     assert max(gaps) > 8 * max(gaps[:2])
 
 
@@ -152,7 +154,7 @@ def test_rests_while_the_peer_is_linked_anyway(house):
     start(house.world, Acceptor, host="relay")
     dialer = house.dial()
     house.world.run(0.1)
-    house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.DialedLinkEnded())
+    house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.DialedLinkEnded(house.links[-1].actor_urn))
     house.world.run(60.0)
     assert len(house.links) == 1
     house.tell(dialer, messages.PeerLost(PEER))
@@ -179,3 +181,16 @@ def test_leaves_no_socket_behind_when_it_ends_in_the_middle(house):
     house.world.run(60.0)
     assert house.links == []
     assert house.world.open_sockets("here") == 0
+
+
+def test_the_end_of_an_earlier_link_says_nothing_of_the_present_one(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    first = house.links[-1].actor_urn
+    house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.PeerLost(PEER))
+    house.world.run(FIRST_DELAY_S + 0.1)
+    assert len(house.links) == 2
+    house.tell(dialer, messages.DialedLinkEnded(first))
+    house.world.run(30.0)
+    assert len(house.links) == 2

@@ -40,7 +40,7 @@ def test_lets_connections_in_to_its_target(world):
     world.run(0.0)
     assert [connection.heard for connection in connections] == [[TargetGranted(TARGET)]] * 2
     assert "2 connections" in str(endpoint)
-    endpoint.ref.tell(messages.ConnectionLeft())
+    endpoint.ref.tell(messages.ConnectionLeft(connection.ref.actor_urn))
     world.run(0.0)
     assert "1 connections" in str(endpoint)
 

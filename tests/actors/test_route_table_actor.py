@@ -289,6 +289,6 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
     world.run(0.02)
     snapshot = ask(world, tables[0], messages.GetSnapshot())
     assert set(snapshot.next_hops) == {identity.id for identity in IDENTITIES[1:3]}
-    tables[2].tell(messages.Withdraw())
+    tables[2].tell(messages.Withdraw(tables[2]))
     world.run(0.02)
     assert IDENTITIES[2].id not in ask(world, tables[0], messages.GetSnapshot()).records

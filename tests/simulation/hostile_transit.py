@@ -1,11 +1,10 @@
-"""Links of a transit agent that is not to be trusted: one that listens, and one that does what it can."""
+"""Links of a transit agent that is not to be trusted: one listens, the other does whatever it can."""
 
 import random
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from actors.messages import peer_link as link_messages
 from actors.peer_link import PeerLink
 from mesh.frames import MAX_BODY_OCTETS, Frame, FrameType
 from mesh.identity import AgentId
@@ -151,4 +150,4 @@ MISCHIEF = tuple(
     if callable(member) and member.__annotations__.get("return") == list[Frame]
 )
 
-__all__ = ["MISCHIEF", "HostileLink", "RecordingLink", "link_messages"]
+__all__ = ["MISCHIEF", "HostileLink", "RecordingLink"]

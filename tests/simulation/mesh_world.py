@@ -281,6 +281,7 @@ class MeshWorld:
 
     def assert_nothing_wrong(self) -> None:
         """No octet that was not sent, no end of stream before all of it: whatever else has happened."""
+        assert not self.log.crashes, self.log.crashes[0]
         for conversation in self.conversations:
             _assert_right(self.seed, conversation.terms, conversation.heard, "client")
             number = conversation.terms.number

@@ -68,7 +68,7 @@ def pattern(number: int, direction: str, size: int) -> bytes:
     return random.Random(f"{number} {direction}").randbytes(size)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Heard:
     """What one side of a conversation has met; ``wrong`` and ``cut_short`` must never be."""
 
@@ -402,7 +402,7 @@ class Client(Actor[Any]):
             self.stop_now()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conversation:
     """A client and what came of it; the service's side stands under the terms' number."""
 

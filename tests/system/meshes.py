@@ -294,7 +294,8 @@ def connect(port, host=LOOPBACK, timeout_s=20.0):
     def attempt():
         return socket.create_connection((host, port), timeout=timeout_s)
 
-    return wait_until(attempt, f"{host}:{port} accepts")
+    # Not a reset: that is an answer, and to ask again would count twice.
+    return wait_until(attempt, f"{host}:{port} accepts", not_yet=ConnectionRefusedError)
 
 
 def refuses(port, host=LOOPBACK):

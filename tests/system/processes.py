@@ -20,14 +20,18 @@ LAST_OCTETS = 20_000
 """Of a log that is shown with a failure."""
 
 
-def wait_until(condition, what, timeout_s=PATIENCE_S):
-    """Look until ``condition()`` is true, and return it; errors of sockets and HTTP count as not yet."""
+NOT_YET = (OSError, json.JSONDecodeError, KeyError, EOFError)
+"""What a program that is not ready makes its clients raise."""
+
+
+def wait_until(condition, what, timeout_s=PATIENCE_S, not_yet=NOT_YET):
+    """Look until ``condition()`` is true, and return it; errors in ``not_yet`` count as false."""
     deadline = time.monotonic() + timeout_s
     while True:
         last = None
         try:
             last = condition()
-        except (OSError, json.JSONDecodeError, KeyError, EOFError) as error:
+        except not_yet as error:
             failure = f"{type(error).__name__}: {error}"
         else:
             failure = f"last seen: {last!r}"

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 
+from tests.system.meshes import connect
 from tests.system.processes import LOOPBACK, wait_until
 
 CHUNK_OCTETS = 256 * 1024
@@ -167,6 +168,15 @@ def echo_until_reset(client):
     """As ``echo``, for clients that may reset."""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         echo(client)
+
+
+def resets_clients(port, timeout_s=5):
+    """Whether a client is accepted and then reset; the reset may be quicker than ``connect`` returns."""
+    try:
+        with connect(port) as client:
+            return is_reset(client, timeout_s)
+    except ConnectionResetError:
+        return True
 
 
 class Task:
