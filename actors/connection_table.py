@@ -40,6 +40,10 @@ UNKNOWN_BURST: Final = 200.0
 SHARE_OF_ONE_INGRESS: Final = 2
 """One ingress may hold half of the places for connections being opened: the others stay free."""
 
+REPLAY_WINDOW: Final = 65_536
+"""Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
+an OPEN that was ignored for lack of room, and is repeated, is not taken for a replay."""
+
 MAX_WINDOWS: Final = 4_096
 """Replay windows kept for agents that are gone: one that comes back is not replayed against."""
 
@@ -215,7 +219,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
         if known is None or known[0] != instance:
-            known = (instance, ReplayWindow())
+            known = (instance, ReplayWindow(REPLAY_WINDOW))
             self._windows[source] = known
         return known[1]
 

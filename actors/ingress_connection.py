@@ -211,8 +211,13 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
         self._chosen = attempt
         self._start_stream(session, attempt.party.id, attempt.link, credit)
-        if self._stream is not None:
-            self._send(self._stream.confirm(self.now()).frames)  # tells the exit that it was chosen
+        if self._stream is None or self._socket is None:
+            return
+        # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
+        # what they said serves; asking for an answer would cost two frames more.
+        self.on_readable(self._socket)
+        if self._stream.sent_octets == 0:
+            self._send(self._stream.confirm(self.now()).frames)
             self._settle()
 
     def _decline(self, attempt: _Attempt, session: Session, credit: int) -> None:

@@ -83,7 +83,7 @@ class ActorStatus:
                 stream_count=connections.ingress + connections.exit,
                 open_connections=connections.ingress + connections.exit - connections.pending_opens,
                 actors=len(pykka.ActorRegistry.get_all()),
-                unacknowledged_segments=getattr(self._budget, "unacknowledged_segments", 0),
+                unacknowledged_segments=self._budget.unacknowledged_segments,
                 counters=counters,
             ),
             routes=routes,

@@ -21,11 +21,13 @@ class StreamBudget:
         limit_octets: for all streams together.
     """
 
-    __slots__ = ("limit_octets", "reserved_octets")
+    __slots__ = ("limit_octets", "reserved_octets", "unacknowledged_segments")
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
         self.reserved_octets = 0
+        self.unacknowledged_segments = 0
+        """Segments that all streams together have sent and wait to hear of."""
 
     @property
     def free_octets(self) -> int:

@@ -71,7 +71,7 @@ class CongestionWindow:
             next_to_send: number of the next new segment.
             in_flight: octets on the way before this acknowledgement.
         """
-        newly_marked = marked - self._marked_before
+        newly_marked = max(0, marked - self._marked_before)
         self._marked_before = marked
         self._round_segments += segments
         self._round_marked += newly_marked

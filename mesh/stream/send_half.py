@@ -117,13 +117,14 @@ class SendHalf:
     def room_octets(self) -> int:
         """Plaintext octets that may be sent now."""
         kept = len(self._kept)
-        if self.fin_sent or self._repeat_next < self._repeat_end or kept >= MAX_SEGMENTS_AHEAD - 1:
-            return 0  # one place is the FIN's
+        if self.fin_sent or self._repeat_next < self._repeat_end:
+            return 0
         held = self.sent_octets - self.acknowledged_octets
         room = min(
             self.credit - self.sent_octets,
             self._congestion.window_octets - self._in_flight,
             max(self._budget.share_octets, self._floor) - held,
+            (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_OCTETS,  # one place is the FIN's
         )
         if room < SMALLEST_SEGMENT_OCTETS and (kept or room < 0):
             return 0
@@ -167,6 +168,7 @@ class SendHalf:
         self.sent_octets += size
         self._in_flight += size
         self._budget.reserved_octets += size + SEGMENT_OVERHEAD_OCTETS
+        self._budget.unacknowledged_segments += 1
         frames.append(frame)
 
     def acknowledged(self, ack: Acknowledgement, now: float, frames: list[Frame]) -> None:
@@ -212,6 +214,7 @@ class SendHalf:
         self.acknowledged_number = number
         self.acknowledged_octets += octets
         self._budget.reserved_octets -= octets + count * SEGMENT_OVERHEAD_OCTETS
+        self._budget.unacknowledged_segments -= count
         self._repeat_next = max(self._repeat_next, number)
         if number > self._ambiguous_below:
             self._rtt.sample(now - sent_at - delay_s, now)
@@ -310,6 +313,7 @@ class SendHalf:
         """Forget everything kept."""
         octets = self.sent_octets - self.acknowledged_octets
         self._budget.release(octets + len(self._kept) * SEGMENT_OVERHEAD_OCTETS)
+        self._budget.unacknowledged_segments -= len(self._kept)
         self.acknowledged_octets = self.sent_octets
         self.acknowledged_number = self.next_number
         self._repeat_next = self._repeat_end = self.next_number

@@ -98,7 +98,7 @@ class HostileLink(PeerLink):
         return [replace(frame, body=frame.body + self.draw.randbytes(min(room, 1 + self.draw.randrange(40))))]
 
     def _renumber(self, frame: Frame) -> list[Frame]:
-        number = self.draw.choice([frame.number + 1, max(0, frame.number - 1), 0, 2**64 - 1])
+        number = self.draw.choice([frame.number ^ 1, frame.number ^ 2, 0, 2**64 - 1])
         return [replace(frame, number=number)]
 
     def _retype(self, frame: Frame) -> list[Frame]:
@@ -109,7 +109,7 @@ class HostileLink(PeerLink):
 
     def _reconnect(self, frame: Frame) -> list[Frame]:
         other = self.draw.choice(self.seen).connection
-        return [replace(frame, connection=self.draw.choice([other, frame.connection + 1, 2**64 - 1]))]
+        return [replace(frame, connection=self.draw.choice([other, frame.connection ^ 1, 2**64 - 1]))]
 
     def _exchange(self, frame: Frame) -> list[Frame]:
         other = self.draw.choice(self.seen)
@@ -126,7 +126,7 @@ class HostileLink(PeerLink):
         draw = self.draw
         kind = draw.choice([FrameType.RESET, FrameType.ACK, FrameType.FIN, FrameType.PROBE, FrameType.REJECT])
         body = draw.randbytes(draw.choice([0, 16, 25, 64, 300]))
-        number = draw.choice([0, frame.number, frame.number + 1, 2**63])
+        number = draw.choice([0, frame.number, frame.number ^ 1, 2**63])
         return [replace(frame, type=kind, body=body, number=number), frame]
 
     def _unknown(self, frame: Frame) -> list[Frame]:

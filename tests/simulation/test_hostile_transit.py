@@ -1,4 +1,4 @@
-"""A transit agent that listens, alters, invents: it learns nothing, and no octet it made is ever delivered."""
+"""A transit agent that listens, alters and invents: it learns nothing, nothing it made is delivered."""
 
 import random
 

@@ -233,14 +233,13 @@ def test_max_connections_counts_those_that_still_open(mesh):
         alone.offer("a", service.port)
         port = alone.listen("a", max_connections=10)
         alone.start()
-        connect(port).close()
+        reset(connect(port))
         alone.wait_until_quiet()
-        service.wait_for_clients(1)
         alone.pause()
         clients = [stack.enter_context(connect(port)) for _ in range(30)]
         alone.resume()
         wait_until(lambda: alone.stats()["clients_refused_total"] == 20, "20 of 30 are refused")
-        service.wait_for_clients(11)
+        service.wait_for_clients(10)
         living = 0
         for client in clients:
             client.setblocking(False)
@@ -251,4 +250,4 @@ def test_max_connections_counts_those_that_still_open(mesh):
             except ConnectionResetError:
                 pass
         assert living == 10
-        assert len(service.clients) == 11
+        assert len(service.clients) in {10, 11}  # the first client may have left before its target was asked

@@ -197,6 +197,28 @@ def test_a_reset_is_repeated_until_it_is_answered():
     assert world.exit.resets == [ResetCode.RESET]
 
 
+def test_a_new_path_carries_the_reset_at_once():
+    world = confirmed()
+    world.fate = nothing
+    world.apply(world.ingress, world.ingress.stream.reset(ResetCode.RESET, world.now))
+    world.run(duration=15)
+    world.ingress.sent.clear()
+    world.apply(world.ingress, world.ingress.stream.path_changed(world.now))
+    world.run(duration=0.5)
+    assert world.ingress.sent == [RESET] * 2
+
+
+def test_an_end_that_has_been_reset_acknowledges_nothing_more():
+    ingress, exit_ = make_pair()
+    first, second = (ingress.send(b"x", 100.0).frames[0] for _ in range(2))
+    (reset,) = ingress.reset(ResetCode.RESET, 100.0).frames
+    exit_.receive([first, reset], 100.0)
+    assert exit_.state is State.DRAINING
+    assert not exit_.receive([first, first], 100.1).frames
+    assert exit_.deadline() == 101.0
+    assert exit_.receive([second], 100.2).peer_reset is ResetCode.RESET
+
+
 def test_a_reset_that_nobody_answers_ends_all_the_same():
     budget = StreamBudget(MIB)
     world = confirmed(budget=budget)

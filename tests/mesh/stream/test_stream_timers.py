@@ -78,6 +78,7 @@ def test_over_a_long_path_the_acknowledgement_goes_along_with_the_answer():
         world.exit.outgoing = b"answer"
         world.run(until=lambda number=number: len(world.ingress.incoming) == 6 * number)
     assert world.exit.sent == [DATA, ACK] * 5
+    assert world.timeouts <= 1  # the exit measures the path with its first answer
     assert world.exit.stream.repeated_segments == world.ingress.stream.repeated_segments == 0
 
 
@@ -286,6 +287,22 @@ def test_an_idle_connection_whose_other_end_vanished_is_given_up():
         assert end.count(PROBE) == pytest.approx(10, abs=2)
 
 
+def test_an_end_that_vanishes_after_an_answer_is_given_up_all_the_same():
+    # Something is heard while segments are outstanding; these are what is owed an answer then.
+    world = confirmed()
+    world.fate = lambda frame, now: [] if frame.type in {DATA, PROBE} else [(0.01, frame)]
+    world.ingress.outgoing = b"x"
+    world.run(duration=0.05)
+    sign = world.exit.stream.confirm(world.now).frames
+    world.apply(world.ingress, world.ingress.stream.receive(sign, world.now))
+    assert world.ingress.stream.unacknowledged_segments == 1
+    world.fate = nothing
+    start = world.now
+    world.run(until=lambda: world.ingress.done_at, duration=100)
+    assert world.ingress.resets == [ResetCode.TIMED_OUT]
+    assert world.now - start == pytest.approx(30, abs=6)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_unanswered_data_is_given_up_after_the_reroute_timeout(ends):
     world = confirmed(reroute_timeout_s=20.0)
@@ -336,6 +353,16 @@ def test_unknown_once_and_then_silence_is_no_proof():
     world.run(duration=6)
     assert bytes(world.exit.incoming) == b"back"
     assert world.ingress.stream.state is State.OPEN
+
+
+def test_forged_unknowns_do_not_add_up_between_genuine_answers():
+    world = confirmed()
+    for _ in range(20):
+        for _ in range(3):
+            world.apply(world.ingress, world.ingress.stream.peer_unknown(world.now))
+        world.run(duration=1)
+    assert world.ingress.stream.state is State.OPEN
+    assert world.ingress.count(PROBE) == 20
 
 
 def test_a_flood_of_unknown_is_answered_once():
