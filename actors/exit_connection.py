@@ -144,7 +144,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 self._connected(token, socket)
             case ConnectFailed(token=token, error_number=number, reason=reason):
                 if self._connecting.pop(token, None) is not None:
-                    self._failure = (_REFUSAL_CODES.get(number, "unreachable"), reason)
+                    if self._failure[0] != "refused":  # of several addresses that says the most
+                        self._failure = (_REFUSAL_CODES.get(number, "unreachable"), reason)
                     self._connect_next()
             case messages.NextAddressDue(token=token):
                 if token in self._connecting and self._addresses:

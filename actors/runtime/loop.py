@@ -17,7 +17,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.connecting import ConnectAttempt
 from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
-from actors.runtime.resolver import RESOLVER_THREADS, Addresses, Resolver, literal_address
+from actors.runtime.resolver import RESOLVER_THREADS, Addresses, Resolver, literal_address, local_addresses
 from actors.runtime.seam import (
     READ_BUFFER_OCTETS,
     Attempt,
@@ -167,11 +167,15 @@ class LoopDispatcher:
         return attempt
 
     def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
-        """Look up ``host`` on a resolver thread (a literal here and now); ``ref`` hears ``NamesResolved``."""
+        """Look up ``host``, on a resolver thread where need be; ``ref`` hears ``NamesResolved``."""
         look_up = _LookUp(ref, token)
         literal = literal_address(host, port)
         if literal is not None:
             look_up.answer((literal,), "")
+            return look_up
+        local = local_addresses(host, port)
+        if local:
+            look_up.answer(local, "")
             return look_up
 
         def answer(addresses: Addresses, reason: str) -> None:

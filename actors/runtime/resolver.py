@@ -29,6 +29,17 @@ def literal_address(host: str, port: int) -> TcpAddress | None:
     return addresses[0]
 
 
+def local_addresses(host: str, port: int) -> Addresses:
+    """The addresses of ``localhost`` and the names below it, which need no look-up; none for any other name.
+
+    Source: RFC 6761 section 6.3.
+    """
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return TcpAddress("127.0.0.1", port), TcpAddress("::1", port)
+    return ()
+
+
 class Resolver:
     """Look-ups in the order of asking, each answered exactly once, on one of the resolver's own threads."""
 

@@ -202,15 +202,11 @@ class SendHalf:
         """Forget the segments below ``number``; return their octets."""
         kept = self._kept
         octets, count, sent_at = 0, number - self.acknowledged_number, now
-        in_flight = 0
-        # Those of a range being repeated that have not been repeated yet are not on the way.
-        waiting_from = self._repeat_next if self._repeat_next < self._repeat_end else number
-        for position in range(self.acknowledged_number, number):
+        for _ in range(count):
             _, size, sent_at = kept.popleft()
             octets += size
-            if position < waiting_from:
-                in_flight += size
-        self._in_flight = max(0, self._in_flight - in_flight) if kept else 0
+        # Some may have counted as lost: of a range being repeated only what has been repeated is on the way.
+        self._in_flight = max(0, self._in_flight - octets) if kept else 0
         self.acknowledged_number = number
         self.acknowledged_octets += octets
         self._budget.reserved_octets -= octets + count * SEGMENT_OVERHEAD_OCTETS

@@ -133,7 +133,7 @@ def test_two_thousand_actors_with_sockets_need_no_more_threads(dispatcher: LoopD
     answers = {done.get(timeout=LIMIT_S) for _ in clients}
     assert answers == {client.actor_urn.encode() for client in clients}
     assert len(pykka.ActorRegistry.get_by_class(Echo)) == 1000
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of an earlier test may have ended
 
 
 def test_mail_before_the_thread_starts_is_handled_then():

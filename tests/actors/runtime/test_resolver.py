@@ -10,7 +10,7 @@ import pytest
 
 from actors.runtime.actor import Actor
 from actors.runtime.loop import LoopDispatcher
-from actors.runtime.resolver import RESOLVER_THREADS, Resolver, literal_address
+from actors.runtime.resolver import RESOLVER_THREADS, Resolver, literal_address, local_addresses
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress
 
@@ -102,6 +102,16 @@ def test_beyond_its_queue_it_answers_at_once(resolver: Resolver, monkeypatch: py
 )
 def test_literals(host: str, literal: "str | None"):
     assert literal_address(host, 80) == (None if literal is None else TcpAddress(literal, 80))
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "db.localhost"])
+def test_localhost_is_loopback_without_a_look_up(host: str):
+    assert local_addresses(host, 80) == (TcpAddress("127.0.0.1", 80), TcpAddress("::1", 80))
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "xlocalhost", ""])
+def test_other_names_are_looked_up(host: str):
+    assert local_addresses(host, 80) == ()
 
 
 class Asker(Actor[Any]):

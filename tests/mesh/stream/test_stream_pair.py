@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from mesh.frames import FrameType
-from mesh.stream import ResetCode, StreamBudget
-from tests.mesh.stream.harness import MIB, World, make_stream, pattern, sessions
+from mesh.noise.primitives import key_pair
+from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
+from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, StreamBudget
+from tests.mesh.stream.harness import EXIT, INGRESS, MIB, World, make_stream, pattern, sessions
 
 
 class Weather:
@@ -163,6 +165,37 @@ def test_any_one_frame_may_be_lost(lost, first):
         assert end.finishes == 1
         assert not end.resets
     assert world.now < 110
+
+
+def test_a_stream_runs_on_a_session_that_was_opened_by_its_handshake():
+    parties, keys = [], []
+    for octet in (1, 2):
+        keys.append(key_pair(bytes([octet]) * 32))
+        party = Party(
+            id=(INGRESS, EXIT)[octet - 1], instance=bytes([octet]) * 16, session_key=keys[-1].public
+        )
+        parties.append(party)
+    initiator = SessionInitiator(
+        local=parties[0], remote=parties[1], connection=9, static=keys[0], ephemeral=key_pair(b"3" * 32)
+    )
+    responder = SessionResponder(
+        local=parties[1], remote=parties[0], connection=9, static=keys[1], ephemeral=key_pair(b"4" * 32)
+    )
+    request = OpenRequest(routing_key="my-api", credit=INITIAL_WINDOW_OCTETS)
+    assert responder.read_open(initiator.open_frame(request)) == request
+    answer, exit_session = responder.reply(OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
+    reply, ingress_session = initiator.read_reply(answer)
+    pair = (
+        make_stream(ingress_session, send_credit=reply.credit),
+        make_stream(exit_session, send_credit=request.credit),
+    )
+    world = World(pair=pair)
+    world.arrive(world.ingress, answer)  # repeated: the exit has not heard yet that it was chosen
+    for end, seed in zip(world.ends, (1, 2), strict=True):
+        end.outgoing, end.ends = pattern(MIB, seed), True
+    world.run(until=world.all_done)
+    assert bytes(world.exit.incoming) == pattern(MIB, 1)
+    assert bytes(world.ingress.incoming) == pattern(MIB, 2)
 
 
 def test_a_forged_unknown_does_no_harm():
