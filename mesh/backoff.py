@@ -5,8 +5,9 @@ from typing import Final
 FIRST_DELAY_S: Final = 0.25
 """A peer that restarts is back within a second; the first redial should not be what one waits for."""
 
-MAX_DELAY_S: Final = 15.0
-"""A peer that comes back after an hour is linked again within this time."""
+MAX_DELAY_S: Final = 5.0
+"""A peer that comes back after an hour is linked again within this time, and well within the time that
+connections wait for a path (``connections.reroute_timeout``)."""
 
 
 def redial_delay_s(

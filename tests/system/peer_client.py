@@ -1,0 +1,150 @@
+"""A peer that does what it likes: the pure parts of the link protocol on a blocking socket."""
+
+import os
+import socket
+import time
+
+from mesh.frames import FrameReader, FrameType, FrameWriter, link_frame
+from mesh.identity import INSTANCE_OCTETS, SEED_OCTETS, Identity
+from mesh.link_handshake import LinkHandshake
+from mesh.noise.primitives import key_pair
+from mesh.trust import TrustStore, issue_certificate
+from tests.system.meshes import DAY_S
+from tests.system.processes import LOOPBACK, PATIENCE_S
+
+READ_OCTETS = 64 * 1024
+
+
+class _Sealer(FrameWriter):
+    """Seals anything, and counts it as the protocol does."""
+
+    def octets(self, octets):
+        return self._seal(octets)
+
+
+class PeerClient:
+    """Dials an agent; it has a certificate of the mesh's authority unless another is given.
+
+    Times are seconds from now. Nothing is sent before ``shake``.
+    """
+
+    def __init__(
+        self,
+        agent,
+        *,
+        name="client",
+        identity=None,
+        authority=None,
+        not_before=-DAY_S,
+        not_after=DAY_S,
+        instance=None,
+    ):
+        mesh = agent.mesh
+        now = int(time.time())
+        self.identity = identity or Identity(os.urandom(SEED_OCTETS))
+        self.certificate = issue_certificate(
+            authority or mesh.authority,
+            subject=self.identity.public_key,
+            name=name,
+            not_before=now + not_before,
+            not_after=now + not_after,
+            may_register=("*",),
+            may_use=("*",),
+            may_relay=True,
+        )
+        self.instance = instance or os.urandom(INSTANCE_OCTETS)
+        self._handshake = LinkHandshake(
+            initiator=True,
+            identity=self.identity,
+            certificate=self.certificate,
+            instance=self.instance,
+            static=key_pair(os.urandom(32)),
+            ephemeral=key_pair(os.urandom(32)),
+            trust=TrustStore([mesh.authority.public_key]),
+        )
+        self.socket = socket.create_connection((LOOPBACK, agent.accept_port), timeout=PATIENCE_S)
+        host, port = self.socket.getsockname()
+        self.address = f"{host}:{port}"
+        self.sent_of_handshake = b""
+        self._frames = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.socket.close()
+
+    def shake(self):
+        """Do the handshake as an agent does; the peer may still refuse afterwards."""
+        self._send_of_handshake(self._handshake.start())
+        established = None
+        while established is None:
+            data = self.socket.recv(READ_OCTETS)
+            if not data:
+                raise EOFError("refused during the handshake")
+            progress = self._handshake.receive(data, time.time())
+            self._send_of_handshake(progress.to_send)
+            established = progress.established
+        self._sealer = _Sealer(established.send_key)
+        self._reader = FrameReader(established.receive_key)
+        self._frames = self._reader.feed(memoryview(established.surplus))
+        return self
+
+    def join(self):
+        """Do the handshake and wait for the first frame, which says that the agent has let this peer in."""
+        self.shake()
+        self.next_frame()
+        return self
+
+    def _send_of_handshake(self, octets):
+        self.sent_of_handshake += octets
+        self.socket.sendall(octets)
+
+    # -- frames ----------------------------------------------------------------------------------------------
+
+    def send_sealed(self, *pieces):
+        """Send octets of any kind, each piece sealed as the next; what is well sealed need not make sense."""
+        self.socket.sendall(b"".join(self._sealer.octets(piece) for piece in pieces))
+
+    def sealed(self, frame):
+        """A frame as it goes over the wire next."""
+        return b"".join(self._sealer.seal(frame))
+
+    def send(self, *frames):
+        self.socket.sendall(b"".join(self.sealed(frame) for frame in frames))
+
+    def send_own(self, frame_type, body):
+        """Send a frame of the link's own."""
+        self.send(link_frame(frame_type, body))
+
+    def next_frame(self):
+        """The next frame that the agent sends; EOFError where it has closed."""
+        while not self._frames:
+            data = self.socket.recv(READ_OCTETS)
+            if not data:
+                raise EOFError("the agent has closed the link")
+            self._frames = self._reader.feed(memoryview(data))
+        return self._frames.pop(0)
+
+    def wait_for(self, frame_type):
+        """The next frame of a type."""
+        while (frame := self.next_frame()).type != frame_type:
+            pass
+        return frame
+
+    def last_words(self):
+        """The body of the CLOSE that the agent ends the link with; ``None`` where it has nothing to say."""
+        try:
+            return self.wait_for(FrameType.CLOSE).body
+        except (EOFError, ConnectionResetError):
+            return None
+
+    def ends(self, timeout_s=PATIENCE_S):
+        """Whether the agent ends the connection in time, whatever it sends before."""
+        self.socket.settimeout(timeout_s)
+        try:
+            while self.socket.recv(READ_OCTETS):
+                pass
+        except ConnectionResetError:
+            pass
+        return True
