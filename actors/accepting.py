@@ -14,7 +14,7 @@ from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, SocketOptions, StreamSocket
 from mesh.addresses import TcpAddress
-from mesh.backoff import redial_delay_s
+from mesh.backoff import retry_delay_s
 
 ACCEPTS_PER_TURN: Final = 64
 """Clients taken before other actors have their turn."""
@@ -87,7 +87,7 @@ class AcceptingActor(Actor[M], Generic[M]):
             self._log.error(
                 "%s cannot use %s: %s; trying again", self._what, self._address, error.strerror or error
             )
-        delay_s = redial_delay_s(
+        delay_s = retry_delay_s(
             self._bind_failures,
             self.dispatcher.uniform(),
             first_s=FIRST_BIND_RETRY_S,

@@ -38,7 +38,7 @@ from actors.runtime.actor import Actor, ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from actors.runtime.supervisor import ChildSpec, Supervisor
 from mesh.addresses import SocketAddress, TcpAddress
-from mesh.backoff import redial_delay_s
+from mesh.backoff import retry_delay_s
 from mesh.frames import Frame
 from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
 from mesh.noise.primitives import key_pair
@@ -388,7 +388,7 @@ class Agent(Actor[messages.Inbound]):
         if self._phase is not Phase.RUNNING:
             return
         self._failures = 0 if self.now() - self._built_at >= STABLE_S else self._failures
-        delay_s = redial_delay_s(self._failures, self.dispatcher.uniform())
+        delay_s = retry_delay_s(self._failures, self.dispatcher.uniform())
         self._failures += 1
         log.error("the %s has died; starting everything anew in %.2f s", name, delay_s)
         self._tear_down()

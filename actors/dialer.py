@@ -22,7 +22,7 @@ from actors.runtime.seam import (
     StreamSocket,
 )
 from mesh.addresses import SocketAddress, TcpAddress
-from mesh.backoff import redial_delay_s
+from mesh.backoff import retry_delay_s
 from mesh.identity import short_id
 from mesh.logs import escaped
 
@@ -158,7 +158,7 @@ class Dialer(Actor[messages.Inbound]):
 
     def _pause(self) -> None:
         self._become(State.PAUSING)
-        delay_s = redial_delay_s(self._failures, self.dispatcher.uniform())
+        delay_s = retry_delay_s(self._failures, self.dispatcher.uniform())
         self._failures += 1
         self.schedule(delay_s, messages.DialDue())
 

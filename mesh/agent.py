@@ -28,6 +28,7 @@ from actors.runtime.registry import install_ordered_registry
 from mesh.agent_credentials import Credentials, notices, open_credentials
 from mesh.agent_dump import dump
 from mesh.agent_files import AgentFileError
+from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
 from mesh.config.schema import Config
 from mesh.dashboard.app import DashboardApp
@@ -62,6 +63,7 @@ def run(config: Config) -> int:
         log.warning("%s", notice)
     limit = raise_descriptor_limit()
     install_ordered_registry()
+    keep_freed_memory()
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put)

@@ -10,7 +10,7 @@ MAX_DELAY_S: Final = 5.0
 connections wait for a path (``connections.reroute_timeout``)."""
 
 
-def redial_delay_s(
+def retry_delay_s(
     attempt: int, draw: float, *, first_s: float = FIRST_DELAY_S, cap_s: float = MAX_DELAY_S
 ) -> float:
     """Seconds to wait before try ``attempt`` (0-based): exponential, capped, with full jitter.

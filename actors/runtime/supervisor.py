@@ -11,6 +11,7 @@ from pykka import ActorDeadError
 from actors.runtime import supervisor_messages as messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Timer
+from mesh.backoff import retry_delay_s
 
 logger = logging.getLogger(__name__)
 
@@ -49,25 +50,6 @@ class _Child:
         self.quick_ends = 0
         self.started_at = 0.0
         self.timer: Timer | None = None
-
-
-def restart_delay_s(attempt: int, draw: float, backoff: Backoff) -> float:
-    """Seconds to wait before restart ``attempt`` (0-based): exponential, capped, with full jitter.
-
-    Args:
-        attempt: how many quick ends in a row came before this one.
-        draw: uniform in [0, 1).
-        backoff: the first ceiling and the cap.
-
-    Raises:
-        ValueError: ``attempt`` is negative.
-
-    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-    """
-    if attempt < 0:
-        raise ValueError(f"expected an attempt from 0 on, found {attempt}")
-    # The exponent is bounded too: 2.0 ** 1024 is an OverflowError.
-    return draw * min(backoff.cap_s, backoff.first_s * 2.0 ** min(attempt, 64))
 
 
 class Supervisor(Actor[messages.Inbound]):
@@ -145,7 +127,12 @@ class Supervisor(Actor[messages.Inbound]):
         self._restart_later(child)
 
     def _restart_later(self, child: _Child) -> None:
-        delay_s = restart_delay_s(child.quick_ends, self.dispatcher.uniform(), self._backoff)
+        delay_s = retry_delay_s(
+            child.quick_ends,
+            self.dispatcher.uniform(),
+            first_s=self._backoff.first_s,
+            cap_s=self._backoff.cap_s,
+        )
         child.quick_ends += 1
         logger.warning("%s has ended; starting it again in %.2f s", child.spec.name, delay_s)
         child.timer = self.schedule(delay_s, messages.RestartDue(child.index, child.run))

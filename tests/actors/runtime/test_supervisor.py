@@ -7,12 +7,10 @@ from typing import Any
 
 import pykka
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.runtime import supervisor_messages as messages
 from actors.runtime.actor import Actor
-from actors.runtime.supervisor import Backoff, ChildSpec, Supervisor, restart_delay_s
+from actors.runtime.supervisor import Backoff, ChildSpec, Supervisor
 from actors.runtime.virtual_world import VirtualWorld
 
 BACKOFF = Backoff(first_s=1.0, cap_s=8.0, stable_s=60.0)
@@ -269,16 +267,3 @@ def test_a_supervisor_that_ends_early_leaves_no_child_and_no_asker_behind(house:
     if answer is not None:
         with pytest.raises(pykka.ActorDeadError):
             answer.get(timeout=0)
-
-
-@given(st.one_of(st.integers(0, 5), st.integers(0, 5000)), st.floats(0, 1, exclude_max=True))
-def test_a_delay_is_within_its_ceiling(attempt: int, draw: float):
-    delay_s = restart_delay_s(attempt, draw, BACKOFF)
-    assert 0 <= delay_s <= BACKOFF.cap_s
-    ceilings_s = [1.0, 2.0, 4.0]
-    assert delay_s == draw * (ceilings_s[attempt] if attempt < len(ceilings_s) else BACKOFF.cap_s)
-
-
-def test_a_negative_attempt_is_an_error():
-    with pytest.raises(ValueError, match="from 0 on"):
-        restart_delay_s(-1, 0.5, BACKOFF)
