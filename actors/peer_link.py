@@ -41,7 +41,7 @@ HANDSHAKE_READ_OCTETS: Final = 16 * 1024
 WRITE_BATCH_OCTETS: Final = 256 * 1024
 """Octets taken from the send queue for one gathered write."""
 
-MAX_CONTROL_OCTETS: Final = 64 * 1024 * 1024
+MAX_CONTROL_OCTETS: Final = 32 * 1024 * 1024
 """Memory that the control lane may hold: all records of the largest mesh, and then some."""
 
 LEAVE_TIMEOUT_S: Final = 1.0

@@ -7,8 +7,8 @@ from typing import Final
 TRIM_THRESHOLD_OCTETS: Final = 64 * 1024 * 1024
 """Freed memory that glibc keeps instead of giving it back to the kernel.
 
-Every 64 KiB segment allocates its octets and frees them soon. With the default threshold of 128 KiB each one costs
-about ten page faults: 110 us to seal and open a segment, against 81 us with this.
+Every 64 KiB segment allocates its octets and frees them soon. With the default threshold of 128 KiB each one
+costs about ten page faults: 110 us to seal and open a segment, against 81 us with this.
 """
 
 _M_TRIM_THRESHOLD: Final = -1

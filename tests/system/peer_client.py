@@ -65,7 +65,8 @@ class PeerClient:
         self.socket = socket.create_connection((LOOPBACK, agent.accept_port), timeout=PATIENCE_S)
         host, port = self.socket.getsockname()
         self.address = f"{host}:{port}"
-        self.sent_of_handshake = b""
+        self.sent = b""
+        """What this end has sent of the handshake."""
         self._frames = []
 
     def __enter__(self):
@@ -74,31 +75,46 @@ class PeerClient:
     def __exit__(self, *exception):
         self.socket.close()
 
-    def shake(self):
-        """Do the handshake as an agent does; the peer may still refuse afterwards."""
-        self._send_of_handshake(self._handshake.start())
+    def shake(self, *, flip=None, until=None):
+        """Do the handshake as an agent does; the peer may still refuse afterwards.
+
+        Args:
+            flip: the place of an octet, of all that this end sends, to change a bit of.
+            until: how many octets to send; what follows is kept back, and so is what depends on it.
+        """
+        self._send(self._handshake.start(), flip, until)
         established = None
         while established is None:
+            if until is not None and len(self.sent) >= until:
+                return self
             data = self.socket.recv(READ_OCTETS)
             if not data:
                 raise EOFError("refused during the handshake")
             progress = self._handshake.receive(data, time.time())
-            self._send_of_handshake(progress.to_send)
+            self._send(progress.to_send, flip, until)
             established = progress.established
         self._sealer = _Sealer(established.send_key)
         self._reader = FrameReader(established.receive_key)
         self._frames = self._reader.feed(memoryview(established.surplus))
         return self
 
+    def _send(self, octets, flip, until):
+        whole = bytearray(self.sent + octets)
+        if flip is not None and len(self.sent) <= flip < len(whole):
+            whole[flip] ^= 1
+        octets = bytes(whole[len(self.sent) : until])
+        self.sent += octets
+        self.socket.sendall(octets)
+
+    def opening(self):
+        """The first octets of the handshake."""
+        return self._handshake.start()
+
     def join(self):
         """Do the handshake and wait for the first frame, which says that the agent has let this peer in."""
         self.shake()
         self.next_frame()
         return self
-
-    def _send_of_handshake(self, octets):
-        self.sent_of_handshake += octets
-        self.socket.sendall(octets)
 
     # -- frames ----------------------------------------------------------------------------------------------
 

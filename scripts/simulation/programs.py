@@ -1,0 +1,411 @@
+"""The users of a simulated mesh: a service that answers, clients that ask; both check every octet they hear.
+
+A conversation starts with a header from the client, then each side sends as many octets as agreed. What they
+are follows from the conversation's number, so either side knows what it must hear, and that nothing less than
+all of it may come before an end of stream.
+"""
+
+import enum
+import functools
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, SocketOptions, StreamSocket
+from mesh.addresses import SocketAddress
+
+_HEADER: Final = struct.Struct(">QIIBI")
+
+READ_OCTETS: Final = 64 * 1024
+
+
+class Manner(enum.IntEnum):
+    """How the service behaves."""
+
+    AT_ONCE = 0
+    """It answers while it listens."""
+    AFTER_END = 1
+    """It answers once the client has finished."""
+    RESET = 2
+    """It resets once it has heard ``turning`` octets."""
+    FINISH_FIRST = 3
+    """It answers and finishes, and listens on."""
+    SILENT = 4
+    """It listens until the client has finished and says nothing before."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a conversation is to be."""
+
+    number: int
+    up: int = 0
+    """Octets from the client, after the header."""
+    down: int = 0
+    """Octets from the service."""
+    manner: Manner = Manner.AT_ONCE
+    turning: int = 0
+
+    @property
+    def request(self) -> bytes:
+        """All that the client sends."""
+        header = _HEADER.pack(self.number, self.up, self.down, self.manner, self.turning)
+        return header + pattern(self.number, "up", self.up)
+
+    @property
+    def answer(self) -> bytes:
+        """All that the service sends."""
+        return pattern(self.number, "down", self.down)
+
+
+@functools.lru_cache(maxsize=64)
+def pattern(number: int, direction: str, size: int) -> bytes:
+    """Octets that no other conversation has."""
+    return random.Random(f"{number} {direction}").randbytes(size)
+
+
+@dataclass(slots=True, eq=False)
+class Heard:
+    """What one side of a conversation has met; ``wrong`` and ``cut_short`` must never be."""
+
+    octets: int = 0
+    wrong: bool = False
+    """An octet that the other side did not send, or not there."""
+    ended: bool = False
+    """The end of the stream."""
+    cut_short: bool = False
+    """The end of the stream, before all that was to come."""
+    error: int = 0
+    """``errno`` of a broken stream."""
+    refused: int = 0
+    """``errno`` of a connect that failed."""
+    sent: int = 0
+    """Octets that the socket took."""
+    finished_at: float = -1.0
+    """When both directions had ended, or the stream was found broken."""
+    left: bool = False
+    """This side gave the conversation up itself."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will happen here."""
+        return self.finished_at >= 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Both directions ended in order."""
+        return self.is_over and self.ended and not (self.error or self.refused or self.left)
+
+
+class Talk:
+    """One side of one conversation, on one socket."""
+
+    def __init__(self, actor: Actor[Any], socket: StreamSocket, heard: Heard) -> None:
+        self.actor = actor
+        self.socket = socket
+        self.heard = heard
+        self.expected: bytes | None = None
+        self.outgoing = memoryview(b"")
+        self.may_send = 0
+        self.finishing = False
+        self.half_closed = False
+        self.aborts_at: int | None = None
+
+    def send(self, octets: bytes) -> None:
+        """Send all of ``octets``, as there is room."""
+        self.outgoing = memoryview(octets)
+        self.may_send = len(octets)
+
+    def pump(self) -> None:
+        """Go on sending; half-close behind the last octet where that is wanted."""
+        heard = self.heard
+        while heard.sent < self.may_send and not heard.is_over:
+            try:
+                heard.sent += self.socket.send([self.outgoing[heard.sent : self.may_send]])
+            except BlockingIOError:
+                self.socket.watch_write(True)
+                return
+            except OSError as error:
+                self.broken(error.errno or -1)
+                return
+        if heard.is_over:
+            return
+        self.socket.watch_write(False)
+        if heard.sent == len(self.outgoing) and self.finishing and not self.half_closed:
+            self.half_closed = True
+            self.socket.shutdown_write()
+            self.over_if_ended()
+
+    def read(self) -> None:
+        """Take what has arrived and compare it."""
+        heard, buffer = self.heard, self.actor.dispatcher.read_buffer
+        try:
+            count = self.socket.recv_into(buffer[:READ_OCTETS])
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.broken(error.errno or -1)
+            return
+        if count == 0:
+            heard.ended = True
+            heard.cut_short = self.expected is None or heard.octets != len(self.expected)
+            self.socket.watch_read(False)
+            self.over_if_ended()
+            return
+        taken = bytes(buffer[:count])
+        self.take(taken)
+        if self.aborts_at is not None and heard.octets >= self.aborts_at:
+            self.leave()
+
+    def take(self, octets: bytes) -> None:
+        """Compare octets."""
+        heard = self.heard
+        if self.expected is None or self.expected[heard.octets : heard.octets + len(octets)] != octets:
+            heard.wrong = True
+        heard.octets += len(octets)
+
+    def leave(self) -> None:
+        """Reset."""
+        if not self.heard.is_over:
+            self.heard.left = True
+            self.socket.abort()
+            self._over()
+
+    def broken(self, number: int) -> None:
+        """The stream is broken."""
+        self.heard.error = number
+        self.socket.close()
+        self._over()
+
+    def over_if_ended(self) -> None:
+        """Close where both directions have ended."""
+        if self.heard.ended and self.half_closed and not self.heard.is_over:
+            self.socket.close()
+            self._over()
+
+    def _over(self) -> None:
+        self.heard.finished_at = self.actor.now()
+        self.actor.disown(self.socket)
+
+
+class ServiceTalk(Talk):
+    """The service's side: it learns the terms from the header."""
+
+    def __init__(
+        self, actor: Actor[Any], socket: StreamSocket, heard: Heard, on_terms: Callable[[Terms, Heard], None]
+    ) -> None:
+        super().__init__(actor, socket, heard)
+        self.head = b""
+        self.on_terms = on_terms
+        self.terms: Terms | None = None
+
+    def take(self, octets: bytes) -> None:
+        if self.terms is None:
+            self.head += octets
+            if len(self.head) < _HEADER.size:
+                return
+            number, up, down, manner, turning = _HEADER.unpack(self.head[: _HEADER.size])
+            if manner not in Manner.__members__.values():
+                self.heard.wrong = True
+                self.leave()
+                return
+            octets, self.head = self.head, b""
+            self.terms = Terms(number, up, down, Manner(manner), turning)
+            self.expected = self.terms.request
+            self.on_terms(self.terms, self.heard)
+            if self.terms.manner in (Manner.AT_ONCE, Manner.FINISH_FIRST):
+                self._answer()
+        super().take(octets)
+        if self.terms.manner is Manner.RESET and self.heard.octets >= self.terms.turning:
+            self.leave()
+
+    def read(self) -> None:
+        super().read()
+        terms = self.terms
+        if not self.heard.ended or self.heard.is_over:
+            return
+        if terms is None:
+            # A client that said nothing: its end of stream is answered by one.
+            self.heard.cut_short = False
+            self.finishing = True
+        elif terms.manner in (Manner.AFTER_END, Manner.SILENT, Manner.RESET):
+            self._answer()
+        else:
+            self.finishing = True
+        self.pump()
+
+    def _answer(self) -> None:
+        terms = self.terms
+        if terms is not None:
+            self.send(terms.answer)
+            self.finishing = self.heard.ended or terms.manner is Manner.FINISH_FIRST
+            self.pump()
+
+
+class Service(Actor[Any]):
+    """Takes every client on one address."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        address: SocketAddress,
+        options: SocketOptions,
+        records: "dict[int, Heard]",
+        silent: "list[Heard]",
+    ) -> None:
+        super().__init__(dispatcher)
+        self.address = address
+        self.options = options
+        self.records = records
+        self.silent = silent
+        self.talks: dict[Any, Talk] = {}
+        self.reads = True
+
+    def on_start(self) -> None:
+        self.listener = self.own(self.dispatcher.bind(self.address))
+        self.listener.listen()
+        self.listener.watch_read(True)
+
+    def on_receive(self, message: Any) -> None:
+        """A boolean says whether to read from now on."""
+        self.reads = message
+        for socket, talk in self.talks.items():
+            if not talk.heard.is_over:
+                socket.watch_read(message)
+
+    def on_readable(self, socket: Any) -> None:
+        if socket is self.listener:
+            client = self.own(socket.accept(self.options))
+            heard = Heard()
+            self.silent.append(heard)
+            self.talks[client] = ServiceTalk(self, client, heard, self._terms_known)
+            client.watch_read(self.reads)
+            return
+        talk = self.talks[socket]
+        talk.read()
+        self._tidy(socket, talk)
+
+    def on_writable(self, socket: Any) -> None:
+        talk = self.talks[socket]
+        talk.pump()
+        self._tidy(socket, talk)
+
+    def _tidy(self, socket: Any, talk: Talk) -> None:
+        if talk.heard.is_over:
+            del self.talks[socket]
+
+    def _terms_known(self, terms: Terms, heard: Heard) -> None:
+        self.silent.remove(heard)
+        if terms.number in self.records:
+            heard.wrong = True  # one client, yet two connections to the service
+        self.records[terms.number] = heard
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How a client goes about its conversation."""
+
+    octets: int = 0
+    """Send so many at a time; 0 sends all at once."""
+    pause_s: float = 0.0
+    """Wait so long between two."""
+    reads_at: float = 0.0
+    """Seconds after connecting at which it begins to read."""
+    leaves_at: float = -1.0
+    """Seconds after the start at which it resets; negative: never."""
+    resets_after: int = -1
+    """Octets heard after which it resets; negative: never."""
+    finishes: bool = True
+    """Half-close behind the last octet; else once the service has finished."""
+    options: SocketOptions = SocketOptions()
+
+
+class Client(Actor[Any]):
+    """One client: connects, sends, listens, and is gone."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, address: SocketAddress, terms: Terms, pace: Pace, heard: Heard
+    ) -> None:
+        super().__init__(dispatcher)
+        self.address = address
+        self.terms = terms
+        self.pace = pace
+        self.heard = heard
+        self.talk: Talk | None = None
+
+    def on_start(self) -> None:
+        self.dispatcher.connect(self.ref, self.address, 1, self.pace.options)
+        if self.pace.leaves_at >= 0:
+            self.schedule(self.pace.leaves_at, "leave")
+
+    def on_receive(self, message: Any) -> None:
+        talk = self.talk
+        match message:
+            case Connected(socket=socket):
+                self._connected(self.own(socket))
+            case ConnectFailed(error_number=number):
+                self.heard.refused = number
+                self.heard.finished_at = self.now()
+                self.stop_now()
+            case "more" if talk is not None and not talk.heard.is_over:
+                talk.may_send = min(talk.may_send + self.pace.octets, len(talk.outgoing))
+                talk.pump()
+                if talk.may_send < len(talk.outgoing):
+                    self.schedule(self.pace.pause_s, "more")
+                self._stop_if_over()
+            case "read" if talk is not None and not talk.heard.is_over:
+                talk.socket.watch_read(True)
+            case "leave":
+                if talk is not None:
+                    talk.leave()
+                else:
+                    self.heard.left = True
+                    self.heard.finished_at = self.now()
+                self.stop_now()
+
+    def _connected(self, socket: Any) -> None:
+        talk = self.talk = Talk(self, socket, self.heard)
+        talk.expected = self.terms.answer
+        talk.finishing = self.pace.finishes
+        if self.pace.resets_after >= 0:
+            talk.aborts_at = self.pace.resets_after
+        talk.send(self.terms.request)
+        if self.pace.octets:
+            talk.may_send = min(self.pace.octets, len(talk.outgoing))
+            if talk.may_send < len(talk.outgoing):
+                self.schedule(self.pace.pause_s, "more")
+        if self.pace.reads_at > 0:
+            self.schedule(self.pace.reads_at, "read")
+        else:
+            socket.watch_read(True)
+        talk.pump()
+
+    def on_readable(self, socket: Any) -> None:
+        assert self.talk is not None
+        self.talk.read()
+        if self.heard.ended and not self.talk.finishing:
+            self.talk.finishing = True
+            self.talk.pump()
+        self._stop_if_over()
+
+    def on_writable(self, socket: Any) -> None:
+        assert self.talk is not None
+        self.talk.pump()
+        self._stop_if_over()
+
+    def _stop_if_over(self) -> None:
+        if self.heard.is_over:
+            self.stop_now()
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """A client and what came of it; the service's side stands under the terms' number."""
+
+    terms: Terms
+    pace: Pace
+    heard: Heard = field(default_factory=Heard)

@@ -1,0 +1,583 @@
+"""Those who misuse the port for peers: each costs itself its link, is counted and told, and disturbs nobody."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from mesh import link_bodies
+from mesh.errors import RemoteProtocolError
+from mesh.frames import MAX_BODY_OCTETS, SEALED_HEADER_OCTETS, VERSION, Frame, FrameType, link_frame
+from mesh.identity import RECORD_CONTEXT, AgentId
+from mesh.link_bodies import Records, WireRecord
+from mesh.records import MAX_NEIGHBOURS, EndpointEntry, Neighbour, RecordBody, decode_body, sign_record
+from tests.system.meshes import connect
+from tests.system.peer_client import PeerClient
+from tests.system.processes import LOOPBACK, wait_until
+from tests.system.traffic import Service, Task, echo, is_reset, read_exactly
+
+MIB = 1024 * 1024
+HANDSHAKE_LIFE_S = 10.0
+"""How long an unauthenticated connection may live."""
+
+GROWTH_OCTETS = 48 * MIB
+"""What an attack may leave behind in the relay's resident memory: freed memory does not all go back."""
+
+HEADER = struct.Struct(">BBBB16s16sQQI")
+
+
+class Carrying:
+    """A connection through the relay that carries checked octets all the while."""
+
+    PIECE_OCTETS = 32 * 1024
+
+    def __init__(self, chain):
+        self.pieces = 0
+        self._stop = threading.Event()
+        self._service = Service(echo, port=chain.target_port)
+        self._task = Task(self._carry, chain.port)
+
+    def _carry(self, port):
+        with connect(port) as client:
+            while not self._stop.is_set():
+                data = os.urandom(self.PIECE_OCTETS)
+                client.sendall(data)
+                assert read_exactly(client, len(data)) == data
+                self.pieces += 1
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+
+    def goes_on(self):
+        """Wait for more of it."""
+        seen = self.pieces
+        wait_until(lambda: self._task.is_done or self.pieces > seen + 2, "the transfer goes on", 10)
+
+    def finish(self):
+        self.goes_on()
+        self._stop.set()
+        self._task.result()
+        self._service.close()
+
+
+@pytest.fixture
+def relay(chain):
+    """The relay of the chain, under load, and watched: links with its peers stay, and memory is bounded."""
+    relay = chain.relay
+    instances = {agent.name: agent.dashboard()["agent"]["instance"] for agent in chain.agents}
+    carrying = Carrying(chain)
+    carrying.goes_on()
+    memory = resident_octets(relay)
+    lost = [agent.stats()["links_lost_total"] for agent in (chain.branch, chain.hq)]
+    yield relay
+    carrying.finish()
+    assert resident_octets(relay) - memory < GROWTH_OCTETS
+    assert [agent.stats()["links_lost_total"] for agent in (chain.branch, chain.hq)] == lost
+    for agent in chain.agents:
+        assert agent.dashboard()["agent"]["instance"] == instances[agent.name]
+    relay.wait_for_peers(chain.branch, chain.hq)
+
+
+def resident_octets(agent):
+    with open(f"/proc/{agent.process.pid}/status") as status:
+        (line,) = [line for line in status if line.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
+
+
+def dial(relay):
+    return socket.create_connection((LOOPBACK, relay.accept_port), timeout=20)
+
+
+def address_of(sock):
+    host, port = sock.getsockname()
+    return f"{host}:{port}"
+
+
+def lines_with(agent, text):
+    return [line for line in agent.process.output.splitlines() if text in line]
+
+
+def refused(relay):
+    return relay.stats()["links_refused_total"]
+
+
+def is_closed(sock, timeout_s=20):
+    """Whether the other end closes or resets in time."""
+    sock.settimeout(timeout_s)
+    with contextlib.suppress(ConnectionResetError):
+        while sock.recv(65536):
+            pass
+    return True
+
+
+# -- without a certificate -----------------------------------------------------------------------------------
+
+
+TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
+PREAMBLE = b"MESH\x01"
+
+GARBAGE = {
+    "octets": (b"\x00\xff\xfe garbage \x1b[31m\r\n" * 50, "is no mesh agent"),
+    "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "an HTTP client"),
+    "TLS": (TLS_HELLO, "speaks TLS"),
+    "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
+    "version": (b"MESH\x09", "protocol version 9"),
+    "length": (PREAMBLE + b"\xff\xff" + bytes(100), "announces 65535 octets"),
+    "short": (PREAMBLE + b"\x00\x00", "announces 0 octets"),
+    "zero key": (PREAMBLE + b"\x00\x20" + bytes(32), ""),
+    "much": (os.urandom(MIB), "is no mesh agent"),
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_is_refused_told_once_and_counted(relay, kind):
+    octets, says = GARBAGE[kind]
+    before = refused(relay)
+    with dial(relay) as stranger:
+        address = address_of(stranger)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            stranger.sendall(octets)
+        assert is_closed(stranger)
+    wait_until(lambda: refused(relay) == before + 1, "it is counted")
+    (told,) = wait_until(lambda: lines_with(relay, address), "it is told")
+    assert "link refused: " in told
+    assert says in told
+    assert "\x1b" not in told
+
+
+def test_a_handshake_cut_off_anywhere_is_refused(relay):
+    """Whole up to some octet of message 1 or 3, then the end of the stream."""
+    before = refused(relay)
+    with PeerClient(relay) as model:
+        model.shake()
+        first = len(PREAMBLE) + 2 + 32
+        whole = model.sent
+    cuts = [0, 1, 4, 5, 6, 7, 20, first - 1, first, first + 1, first + 2, first + 100, len(whole) - 1]
+    addresses = []
+    for cut in cuts:
+        with PeerClient(relay) as client:
+            addresses.append(client.address)
+            client.shake(until=cut)
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.ends()
+    wait_until(lambda: refused(relay) == before + len(cuts), "each is counted")
+    for address in addresses:
+        assert len(lines_with(relay, address)) <= 1
+
+
+def test_a_handshake_with_one_bit_wrong_anywhere_is_refused(relay):
+    before = refused(relay)
+    with PeerClient(relay) as model:
+        model.shake()
+        length = len(model.sent)
+    places = [0, 4, 6, 7, 38, 40, 45, 100, length // 2, length - 1]
+    for place in places:
+        with PeerClient(relay) as client:
+            with contextlib.suppress(EOFError, OSError, RemoteProtocolError):
+                client.shake(flip=place)
+            with contextlib.suppress(OSError):
+                client.socket.shutdown(socket.SHUT_WR)
+            assert client.ends()
+    wait_until(lambda: refused(relay) == before + len(places), "each is counted")
+
+
+def test_replayed_octets_of_a_genuine_handshake_are_refused(relay):
+    with PeerClient(relay, name="genuine") as genuine:
+        genuine.join()
+        octets = genuine.sent
+    before = refused(relay)
+    with dial(relay) as replayer:
+        address = address_of(replayer)
+        replayer.sendall(octets)
+        assert is_closed(replayer)
+    wait_until(lambda: refused(relay) == before + 1, "it is counted")
+    (told,) = wait_until(lambda: lines_with(relay, address), "it is told")
+    assert "link refused" in told
+
+
+def test_the_relays_own_octets_sent_back_are_refused(relay):
+    """A mirror proves nothing."""
+    before = refused(relay)
+    with PeerClient(relay) as mirror:
+        mirror.socket.sendall(mirror.opening())
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            while data := mirror.socket.recv(65536):
+                mirror.socket.sendall(data)
+    wait_until(lambda: refused(relay) == before + 1, "it is counted")
+
+
+def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
+    """Half-open ones say nothing; slow ones send an octet whenever they are looked at."""
+    before = refused(relay)
+    octets = PREAMBLE + b"\x00\x20" + bytes(32)
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        silent = [stack.enter_context(dial(relay)) for _ in range(5)]
+        slow = [stack.enter_context(dial(relay)) for _ in range(5)]
+        sent = 0
+        for client in (*silent, *slow):
+            client.setblocking(False)
+
+        def trickle():
+            """Another octet each half second, and whether all have been closed by now."""
+            nonlocal sent
+            if sent < (time.monotonic() - began) / 0.5 and sent < len(octets) - 1:
+                for client in slow:
+                    with contextlib.suppress(OSError):
+                        client.send(octets[sent : sent + 1])
+                sent += 1
+            return all(map(has_ended, (*silent, *slow)))
+
+        wait_until(trickle, "all are closed", HANDSHAKE_LIFE_S + 5)
+        assert HANDSHAKE_LIFE_S - 1 < time.monotonic() - began
+        addresses = [address_of(client) for client in (*silent, *slow)]
+    wait_until(lambda: refused(relay) == before + 10, "each is counted")
+    log = relay.process.output
+    assert all(log.count(address) <= 1 for address in addresses)
+    assert "no handshake within 10 s" in log
+
+
+def has_ended(sock):
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_gets_in(relay):
+    """They come and stay; the oldest make room. The log has a line for many, not one for each."""
+    log_octets = len(relay.process.output)
+    descriptors = len(relay.process.descriptors())
+    with contextlib.ExitStack() as stack:
+        for number in range(3000):
+            client = stack.enter_context(dial(relay))
+            if number % 3 == 0:
+                client.sendall(PREAMBLE)
+            if number % 100 == 0:
+                assert len(relay.process.descriptors()) - descriptors < 200
+            if number >= 500:  # this process has descriptors of its own to count
+                stack_close_oldest(stack)
+        with PeerClient(relay, name="genuine-in-a-crowd") as genuine:
+            genuine.join()
+            wait_until(
+                lambda: any(
+                    peer["display_name"] == "genuine-in-a-crowd" for peer in relay.dashboard()["peers"]
+                ),
+                "the genuine peer is linked",
+            )
+    assert len(relay.process.output) - log_octets < 100_000
+    assert lines_with(relay, "too many unauthenticated connections")
+    wait_until(lambda: len(relay.process.descriptors()) <= descriptors + 10, "descriptors are back")
+
+
+def stack_close_oldest(stack):
+    """Close what was entered first."""
+    _, callback = stack._exit_callbacks.popleft()
+    callback(None, None, None)
+
+
+# -- with a certificate --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(relay):
+    """A peer with a genuine certificate, linked."""
+    with PeerClient(relay, name=f"bad-{os.urandom(4).hex()}") as client:
+        client.join()
+        yield client
+
+
+def header(kind, length, *, version=VERSION, flags=0, source=bytes(16), destination=bytes(16), hops=0):
+    return HEADER.pack(version, kind, hops, flags, source, destination, 0, 0, length)
+
+
+DATA = FrameType.DATA
+NONSENSE = {
+    "not sealed": (lambda client: client.socket.sendall(os.urandom(1000)), "does not authenticate"),
+    "unknown type": (lambda client: client.send_sealed(header(0x7F, 16)), "unknown type 0x7f"),
+    "type zero": (lambda client: client.send_sealed(header(0, 16)), "unknown type 0x00"),
+    "version": (lambda client: client.send_sealed(header(1, 16, version=2)), "protocol version 2"),
+    "flags": (lambda client: client.send_sealed(header(DATA, 16, flags=0x80)), "reserved flags"),
+    "own length": (lambda client: client.send_sealed(header(1, 2**32 - 1)), "a body of 4294967295 octets"),
+    "own short": (lambda client: client.send_sealed(header(1, 3)), "a body of 3 octets"),
+    "data length": (lambda client: client.send_sealed(header(DATA, MAX_BODY_OCTETS + 1)), "a body of 65553"),
+    "addressed": (lambda client: client.send_sealed(header(1, 16, source=b"x" * 16)), "the link's own"),
+    "ping body": (lambda client: client.send_own(FrameType.PING, b"\xc1"), "PING that cannot be read"),
+    "ping empty": (lambda client: client.send_own(FrameType.PING, b""), "PING that cannot be read"),
+    "records body": (lambda client: client.send_own(FrameType.RECORDS, b"\x91\xff"), "RECORDS that cannot"),
+    "records nested": (lambda client: client.send_own(FrameType.RECORDS, b"\x91" * 60_000), "RECORDS that"),
+    "digest body": (lambda client: client.send_own(FrameType.DIGEST, os.urandom(99)), "DIGEST that cannot"),
+    "challenge": (lambda client: client.send_own(FrameType.CHALLENGE, b"\x91\xa0"), "CHALLENGE that cannot"),
+    "close": (lambda client: client.send_own(FrameType.CLOSE, b"\x91\x01"), "CLOSE that cannot"),
+}
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_of_a_peer_costs_it_its_link(relay, client, kind):
+    send, says = NONSENSE[kind]
+    before = relay.stats()["links_broken_total"]
+    send(client)
+    assert client.ends()
+    wait_until(lambda: relay.stats()["links_broken_total"] == before + 1, "it is counted")
+    (told,) = wait_until(lambda: lines_with(relay, f"{client.address})"), "it is told")
+    assert "warning" in told
+    assert "link broken: " in told
+    assert says in told
+
+
+def test_frames_cut_off_by_the_end_of_the_stream_end_the_link(relay, client):
+    octets = client.sealed(link_frame(FrameType.PING, link_bodies.encode_ping(1)))
+    client.socket.sendall(octets[: SEALED_HEADER_OCTETS + 3])
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.ends()
+
+
+def test_frames_of_connections_that_do_not_exist_are_dropped_and_the_link_stays(relay, client, chain):
+    """For the relay, for others, for nobody, and with no hops to go."""
+    stats = relay.stats()
+    own = client.identity.id
+
+    def frame(kind, destination, hops=16, body=b"x" * 32):
+        return Frame(int(kind), False, own, AgentId(bytes(destination)), 7, 0, body, hops)
+
+    hq, self_id = chain.hq.identity.id, relay.identity.id
+    kinds = [kind for kind in FrameType if kind >= FrameType.OPEN]
+    for kind in kinds:
+        client.send(
+            frame(kind, self_id), frame(kind, os.urandom(16)), frame(kind, hq, hops=1), frame(kind, hq)
+        )
+    client.send_own(FrameType.PING, link_bodies.encode_ping(4711))
+    while link_bodies.decode_pong(client.wait_for(FrameType.PONG).body) != 4711:
+        pass
+    after = relay.stats()
+    assert after["frames_unroutable_total"] - stats["frames_unroutable_total"] == len(kinds)
+    assert after["frames_expired_total"] - stats["frames_expired_total"] == len(kinds)
+    assert after["links_broken_total"] == stats["links_broken_total"]
+    wait_until(lambda: chain.hq.stats()["pending_opens"] == 0, "no open is pending at hq")
+
+
+# -- records -------------------------------------------------------------------------------------------------
+
+
+def own_body(client, **changes):
+    """A record of the client."""
+    body = RecordBody(
+        public_key=client.identity.public_key,
+        epoch=int(time.time() * 1000),
+        sequence=0,
+        instance=client.instance,
+        session_key=os.urandom(32),
+        certificate=client.certificate,
+        relays=True,
+        draining=False,
+        withdrawn=False,
+    )
+    return replace(body, **changes)
+
+
+def send_records(client, *records):
+    client.send_own(FrameType.RECORDS, link_bodies.encode_records(Records(records)))
+
+
+def records_of(client, agent):
+    """The newest record of an agent, as the relay sends it to a peer that has none."""
+    client.send_own(FrameType.DIGEST, link_bodies.encode_digest(link_bodies.batch_digest([])[0]))
+    while True:
+        records = link_bodies.decode_records(client.wait_for(FrameType.RECORDS).body)
+        for record in records:
+            if decode_body(record.signed).public_key == agent.identity.public_key:
+                return record
+
+
+def bad_signature(client, chain):
+    wire = sign_record(client.identity, own_body(client))
+    return replace(wire, signature=bytes(64))
+
+
+def another_context(client, chain):
+    """A signature that the client gave for something else."""
+    wire = sign_record(client.identity, own_body(client))
+    return replace(wire, signature=client.identity.sign(RECORD_CONTEXT + b"?", wire.signed))
+
+
+def forged_record_of_another(client, chain):
+    """Newer than the genuine one, with its certificate, signed by the client."""
+    genuine = decode_body(records_of(client, chain.hq).signed)
+    signed = msgspec.msgpack.encode(replace(genuine, sequence=genuine.sequence + 1000))
+    return WireRecord(signed, client.identity.sign(RECORD_CONTEXT, signed), 0)
+
+
+def certificate_of_another(client, chain):
+    genuine = decode_body(records_of(client, chain.hq).signed)
+    return sign_record(client.identity, own_body(client, certificate=genuine.certificate))
+
+
+def garbage_record(client, chain):
+    return WireRecord(os.urandom(500), bytes(64), 0)
+
+
+def oversize_record(client, chain):
+    return WireRecord(bytes(61_000), bytes(64), 0)
+
+
+def too_many_neighbours(client, chain):
+    neighbours = tuple(Neighbour(AgentId(os.urandom(16)), 0) for _ in range(MAX_NEIGHBOURS + 1))
+    signed = msgspec.msgpack.encode(own_body(client, neighbours=neighbours))
+    return WireRecord(signed, client.identity.sign(RECORD_CONTEXT, signed), 0)
+
+
+BAD_RECORDS = [
+    bad_signature,
+    another_context,
+    forged_record_of_another,
+    certificate_of_another,
+    garbage_record,
+    oversize_record,
+    too_many_neighbours,
+]
+
+
+@pytest.mark.parametrize("make", BAD_RECORDS, ids=lambda make: make.__name__)
+def test_a_record_that_nobody_honest_passes_on_costs_the_link(relay, client, chain, make):
+    before = relay.stats()
+    send_records(client, make(client, chain))
+    reason = client.last_words()
+    assert reason is not None
+    assert client.ends()
+    wait_until(
+        lambda: relay.stats()["records_refused_offence_total"] == before["records_refused_offence_total"] + 1,
+        "the record is counted",
+    )
+    wait_until(
+        lambda: relay.stats()["links_broken_total"] == before["links_broken_total"] + 1, "the link is counted"
+    )
+    told = wait_until(
+        lambda: [line for line in lines_with(relay, client.address) if "warning" in line], "it is told"
+    )
+    assert len(told) == 1
+    chain.branch.wait_for_route(chain.KEY)
+
+
+def test_an_older_record_replayed_changes_nothing_and_is_answered_with_the_newer(relay, client, chain):
+    """The relay's other peers pass on what they have in good faith: this is no offence."""
+    first = sign_record(client.identity, own_body(client, sequence=1))
+    second = sign_record(client.identity, own_body(client, sequence=2, endpoints=(EndpointEntry("k", None),)))
+    send_records(client, second)
+    before = relay.stats()
+    wait_until(lambda: "k" in offered_keys(relay), "the record counts")
+    for _ in range(100):
+        send_records(client, first)
+    answer = link_bodies.decode_records(client.wait_for(FrameType.RECORDS).body)
+    while decode_body(answer[0].signed).public_key != client.identity.public_key:
+        answer = link_bodies.decode_records(client.wait_for(FrameType.RECORDS).body)
+    assert answer[0].signed == second.signed
+    wait_until(
+        lambda: relay.stats()["records_older_total"] >= before["records_older_total"] + 100,
+        "they are counted",
+    )
+    assert "k" in offered_keys(relay)
+
+
+def offered_keys(agent):
+    return {entry["key"] for entry in agent.dashboard()["unmatched_endpoints"]}
+
+
+def test_a_withdrawal_of_another_agent_cannot_be_replayed_or_made_up(relay, client, chain):
+    """An old record of hq, from before it offered anything, and one that the client signs itself."""
+    genuine = records_of(client, chain.hq)
+    body = decode_body(genuine.signed)
+    signed = msgspec.msgpack.encode(replace(body, sequence=body.sequence + 1, withdrawn=True, endpoints=()))
+    send_records(client, WireRecord(signed, genuine.signature, 0))
+    assert client.ends()
+    assert chain.branch.routes(chain.KEY)
+
+
+# -- floods --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pings", "challenges", "digests"])
+def test_a_peer_that_asks_without_reading_loses_its_link(relay, client, kind):
+    """Answers wait for it in bounded memory and for a bounded time."""
+    bodies = {
+        "pings": (FrameType.PING, link_bodies.encode_ping(1)),
+        "challenges": (FrameType.CHALLENGE, link_bodies.encode_challenge(bytes(16))),
+        "digests": (FrameType.DIGEST, link_bodies.encode_digest(link_bodies.batch_digest([])[0])),
+    }
+    question = link_frame(*bodies[kind])
+    memory = resident_octets(relay)
+    highest = memory
+    client.socket.settimeout(10)
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        while time.monotonic() < deadline:
+            client.send(*[question] * 500)
+            highest = max(highest, resident_octets(relay))
+        raise AssertionError("the relay still takes questions from a peer that takes no answers")
+    assert highest - memory < 150 * MIB
+    (told,) = wait_until(lambda: lines_with(relay, f"{client.address})"), "it is told")
+    assert "takes" in told or "taken" in told or "reads" in told
+
+
+# -- two agents with one identity ----------------------------------------------------------------------------
+
+
+def test_a_second_agent_with_the_same_identity_is_refused_and_told_and_the_first_stays(relay, client):
+    answering = Task(answer, client)
+    with PeerClient(relay, name="twin", identity=client.identity) as twin:
+        twin.shake()
+        assert "duplicate identity" in link_bodies.decode_close(twin.last_words())
+        (told,) = wait_until(lambda: lines_with(relay, "duplicate identity"), "it is told")
+        assert twin.address in told
+        assert client.address in told
+    wait_until(
+        lambda: [peer["id"] for peer in relay.dashboard()["peers"]].count(client.identity.id.hex()) == 1,
+        "the first is linked",
+    )
+    assert not answering.is_done
+    client.socket.shutdown(socket.SHUT_RDWR)
+    answering.result()
+
+
+def answer(client):
+    """Answer as an agent does, until the link ends."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            frame = client.next_frame()
+            if frame.type == FrameType.CHALLENGE:
+                client.send_own(FrameType.CHALLENGE_ANSWER, frame.body)
+            if frame.type == FrameType.PING:
+                client.send_own(FrameType.PONG, frame.body)
+
+
+def test_two_running_agents_with_one_key_are_found_out_and_the_first_serves_on(mesh):
+    relay = mesh.agent("relay").accept()
+    first, second = mesh.agent("first").dial(relay), mesh.agent("second").dial(relay)
+    for name in ("identity.key", "agent.cert"):
+        content = (first.folder / name).read_text()
+        (second.folder / name).write_text(content)
+    with Service(echo) as service:
+        first.offer("a", service.port)
+        port = relay.listen("a")
+        for agent in (relay, first):
+            agent.start()
+        with connect(port) as client:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+            second.start()
+            wait_until(lambda: lines_with(relay, "duplicate identity"), "the relay tells")
+            wait_until(lambda: lines_with(second, "duplicate identity"), "the second is told")
+            client.sendall(b"y")
+            assert read_exactly(client, 1) == b"y"
+        assert relay.stats()["peer_count"] == 1
+        assert first.stats()["peer_count"] == 1
+        assert second.stats()["peer_count"] == 0
+        first.stop()
+        # The one is gone, so the other is no duplicate any more.
+        wait_until(lambda: second.stats()["peer_count"] == 1, "the second takes its place", 30)
