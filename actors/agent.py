@@ -40,6 +40,7 @@ from actors.runtime.supervisor import ChildSpec, Supervisor
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
 from mesh.frames import Frame
+from mesh.health import HealthCheckSettings
 from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
 from mesh.noise.primitives import key_pair
 from mesh.origination import OwnAgent
@@ -69,6 +70,8 @@ class EndpointSetup(msgspec.Struct, frozen=True):
 
     key: str
     target: SocketAddress
+    max_connections: int = 0
+    health_check: HealthCheckSettings | None = None
 
 
 class ListenerSetup(msgspec.Struct, frozen=True):
@@ -274,7 +277,13 @@ class Agent(Actor[messages.Inbound]):
         def spec(setup: EndpointSetup) -> ChildSpec:
             def start() -> ActorRef[Any, Any]:
                 ref = Endpoint.start(
-                    self.dispatcher, key=setup.key, target=setup.target, route_table=route_table
+                    self.dispatcher,
+                    key=setup.key,
+                    target=setup.target,
+                    route_table=route_table,
+                    meters=self._meters,
+                    max_connections=setup.max_connections,
+                    health_check=setup.health_check,
                 )
                 self._endpoints = MappingProxyType({**self._endpoints, setup.key: ref})
                 return self._named(f"endpoint {setup.key}", ref)

@@ -1,36 +1,84 @@
-"""An endpoint: a service near this agent, offered to the mesh under a routing key."""
+"""An endpoint: a service near this agent, offered to the mesh under a routing key.
+
+``max_connections`` is counted here. With a health check the key is offered only while the target accepts
+connections; one check connects to all addresses of the target at once, and the first to accept will do.
+"""
 
 import logging
 from typing import Any, assert_never
 
+from actors.accepting import OUT_OF_RESOURCES
 from actors.messages import connection as connection_messages
 from actors.messages import endpoint as messages
 from actors.messages import route_table as route_table_messages
+from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, Ref
-from mesh.addresses import SocketAddress
+from actors.runtime.seam import (
+    Attempt,
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    SocketOptions,
+    Timer,
+)
+from mesh.addresses import SocketAddress, UnixAddress
+from mesh.health import Health, HealthCheckSettings, HealthMonitor
 from mesh.records import EndpointEntry
 
 log = logging.getLogger("mesh.forward")
 
 
 class Endpoint(Actor[messages.Inbound]):
-    """Offers one key, and lets its connections in."""
+    """Offers one key, and lets its connections in.
+
+    Args:
+        dispatcher: where it runs.
+        key: the routing key.
+        target: the service.
+        route_table: hears whether the key is offered.
+        meters: what the agent counts.
+        max_connections: at one time; 0 is unlimited.
+        health_check: how the target is checked; ``None`` offers the key unseen.
+    """
 
     def __init__(
-        self, dispatcher: Dispatcher, *, key: str, target: SocketAddress, route_table: Ref[Any]
+        self,
+        dispatcher: Dispatcher,
+        *,
+        key: str,
+        target: SocketAddress,
+        route_table: Ref[Any],
+        meters: Meters,
+        max_connections: int = 0,
+        health_check: HealthCheckSettings | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._key = key
         self._target = target
         self._route_table = route_table
+        self._meters = meters
+        self._max_connections = max_connections
         self._connections: set[str] = set()
+        self._full_reported = False
         self._offering = True
+        self._health_check = health_check
+        self._monitor = HealthMonitor(health_check or HealthCheckSettings())
+        self._token = 0
+        self._check = 0
+        self._check_began_at = 0.0
+        self._check_timer: Timer | None = None
+        self._looking: dict[int, Attempt] = {}
+        """Look-ups and connects of the current check, by token."""
 
     def on_start(self) -> None:
-        """Offer the key."""
+        """Offer the key, or see first whether the target is there."""
         log.info("endpoint %s is %s", self._key, self._target)
-        self._advertise(EndpointEntry(key=self._key, target=str(self._target)))
+        if self._health_check is None:
+            self._offer()
+        else:
+            self._begin_check()
 
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
@@ -39,26 +87,128 @@ class Endpoint(Actor[messages.Inbound]):
                 self._admit(connection)
             case messages.ConnectionLeft(connection_urn=urn):
                 self._connections.discard(urn)
+                self._full_reported = self._full_reported and bool(self._connections)
             case messages.StopOffering():
                 self._offering = False
+                self._cancel_check()
                 self._advertise(None)
+            case messages.CheckDue():
+                if self._offering:
+                    self._begin_check()
+            case messages.CheckTimedOut(check=check):
+                if check == self._check and self._looking and self._health_check is not None:
+                    self._failed(f"no answer in {self._health_check.timeout_s:g} s")
+            case NamesResolved(token=token, addresses=addresses, reason=reason):
+                if self._looking.pop(token, None) is not None:
+                    self._connect(addresses)
+                    if not addresses:
+                        self._failed(reason)
+            case Connected(token=token, socket=socket):
+                socket.close()
+                if self._looking.pop(token, None) is not None:
+                    self._end_check(passed=True, why="")
+            case ConnectFailed(token=token, error_number=number, reason=reason):
+                if self._looking.pop(token, None) is not None and not self._looking:
+                    if number in OUT_OF_RESOURCES:  # of this agent: that says nothing of the target
+                        self._next_check()
+                    else:
+                        self._failed(reason)
             case _:
                 assert_never(message)
 
     def release(self) -> None:
         """Withdraw the key."""
+        self._cancel_check()
         self._advertise(None)
         super().release()
+
+    # -- the key ---------------------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        self._advertise(EndpointEntry(key=self._key, target=str(self._target)))
 
     def _advertise(self, entry: EndpointEntry | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseEndpoint(self.actor_urn, entry))
 
+    # -- connections -----------------------------------------------------------------------------------------
+
     def _admit(self, connection: Ref[Any]) -> None:
-        if not self._offering:
-            denied = connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
+        denied = self._objection()
+        if denied is not None:
             self.tell(connection, denied)
         elif self.tell(connection, connection_messages.TargetGranted(self._target)):
             self._connections.add(connection.actor_urn)
+
+    def _objection(self) -> connection_messages.TargetDenied | None:
+        """Why no connection can be let in now."""
+        if not self._offering:
+            return connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
+        if self._health_check is not None and self._monitor.state is not Health.UP:
+            return connection_messages.TargetDenied("unavailable", "the target has not passed its health check")
+        if not self._max_connections or len(self._connections) < self._max_connections:
+            return None
+        self._meters.opens_denied += 1
+        if not self._full_reported:
+            self._full_reported = True
+            log.warning(
+                "endpoint %s is at max_connections (%d); rejecting others until there is room",
+                self._key,
+                self._max_connections,
+            )
+        return connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections")
+
+    # -- the target's health ---------------------------------------------------------------------------------
+
+    def _begin_check(self) -> None:
+        if self._health_check is None:
+            return
+        self._check += 1
+        self._check_began_at = self.now()
+        self._check_timer = self.schedule(self._health_check.timeout_s, messages.CheckTimedOut(self._check))
+        if isinstance(self._target, UnixAddress):
+            self._connect((self._target,))
+        else:
+            self._token += 1
+            self._looking[self._token] = self.dispatcher.resolve(
+                self.ref, self._target.host, self._target.port, self._token
+            )
+
+    def _connect(self, addresses: tuple[SocketAddress, ...]) -> None:
+        for address in addresses:
+            self._token += 1
+            self._looking[self._token] = self.dispatcher.connect(
+                self.ref, address, self._token, SocketOptions()
+            )
+
+    def _failed(self, why: str) -> None:
+        self._meters.health_checks_failed += 1
+        self._end_check(passed=False, why=why)
+
+    def _end_check(self, *, passed: bool, why: str) -> None:
+        self._next_check()
+        if not self._monitor.observe(passed=passed):
+            return
+        if passed:
+            log.info("endpoint %s is offered: %s accepts connections", self._key, self._target)
+            self._offer()
+        else:
+            self._meters.endpoints_withdrawn += 1
+            log.warning("endpoint %s is not offered: %s is down: %s", self._key, self._target, why)
+            self._advertise(None)
+
+    def _next_check(self) -> None:
+        self._cancel_check()
+        if self._health_check is not None:
+            due_at = self._check_began_at + self._health_check.interval_s
+            self.schedule(max(0.0, due_at - self.now()), messages.CheckDue())
+
+    def _cancel_check(self) -> None:
+        for attempt in self._looking.values():
+            attempt.cancel()
+        self._looking.clear()
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+            self._check_timer = None
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""

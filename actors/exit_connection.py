@@ -174,10 +174,14 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     def release(self) -> None:
         """Free the number, and the endpoint's place."""
         self._cancel_connecting()
-        if self._endpoint is not None:
-            self.tell(self._endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
+        self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
+
+    def _leave_endpoint(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self.tell(endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
 
     # -- the target ------------------------------------------------------------------------------------------
 
@@ -237,6 +241,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """Answer no, and stay for a moment to answer it again."""
         if self._reply is not None or self._responder is None:
             return
+        self._leave_endpoint()  # at once: what lingers takes no place at the target
         log.info("rejected %s for %s: %s: %s", escaped(self._key), self._name(), code, escaped(reason))
         self._meters.opens_rejected += 1
         self._reply, _ = self._responder.reply(

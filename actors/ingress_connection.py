@@ -1,7 +1,8 @@
 """The ingress end of a connection: a client on one side, the exit it chose on the other.
 
-It sends OPEN to the best candidate. A candidate that rejects is followed by the next at once; one that is
-silent is left to answer while the next is tried beside it. The first to accept wins, the others are reset.
+It sends OPEN to the first candidate. A candidate that rejects, or that no path leads to any more, is followed
+by the next at once; one that is silent is left to answer while the next is tried beside it. The first to
+accept wins, the others are reset. The listener hears how each of them did.
 """
 
 import logging
@@ -25,8 +26,12 @@ from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
 log = logging.getLogger("mesh.connections")
 
-HEDGE_AFTER_S: Final = 1.0
-"""Silence after which another candidate is tried beside the silent one: several round trips of most paths."""
+HEDGE_AFTER_S: Final = 0.5
+"""Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
+hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
+
+HEDGE_SHARE: Final = 4
+"""That is at most this part of the time budget, so that several candidates have their turn in a short one."""
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._socket = socket
         self._key = key
         self._candidates = list(reversed(candidates))
-        """Untried candidates, the best one last."""
+        """Untried candidates, the one to try next last."""
         self._listener = listener
         self._registering: Party | None = None
         self._attempts: dict[int, _Attempt] = {}
@@ -89,8 +94,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             case messages.RepeatDue(connection=connection, repeats=repeats):
                 self._repeat(connection, repeats)
             case messages.HedgeDue(attempt=connection):
-                if self._chosen is None and connection in self._attempts:
-                    self._try_next()
+                self._silent(connection)
             case messages.OpenTimedOut():
                 self._open_timed_out()
             case messages.PathChanged(remote=remote, link=link):
@@ -123,7 +127,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _try_next(self) -> None:
-        if self._registering is not None or self._deadline_passed:
+        if self._registering is not None or self._chosen is not None or self._deadline_passed:
             return
         if self._candidates and self._socket is not None:
             self._registering = party = self._candidates.pop()
@@ -149,9 +153,16 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         attempt = _Attempt(party, connection, initiator, link)
         self._attempts[connection] = attempt
         self.schedule(repeat_delay_s(0), messages.RepeatDue(connection, 0))
-        if self._candidates:
-            self.schedule(HEDGE_AFTER_S, messages.HedgeDue(connection))
-        self._send_open(attempt)
+        hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / HEDGE_SHARE)
+        self.schedule(hedge_after_s, messages.HedgeDue(connection))
+        self._open_or_pass_on(attempt)
+
+    def _open_or_pass_on(self, attempt: _Attempt) -> None:
+        """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
+        if attempt.link is None:
+            self._try_next()
+        else:
+            self._send_open(attempt)
 
     def _send_open(self, attempt: _Attempt) -> None:
         if attempt.link is None:
@@ -160,9 +171,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         try:
             frame = attempt.initiator.open_frame(request)
         except AuthenticationError as error:
-            self._last_refusal = f"{short_id(attempt.party.id)} has an unusable session key: {error}"
-            self._drop_attempt(attempt)
-            self._try_next()
+            self._refused(attempt, "unusable-key", f"{short_id(attempt.party.id)}: {error}")
             return
         attempt.is_asked = True
         self.tell(attempt.link, link_messages.SendFrames((frame,)))
@@ -196,13 +205,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._meters.frames_forged += 1
             return False
         if session is None:
-            exit_id = short_id(attempt.party.id)
-            self._last_refusal = f"{reply.code} at {exit_id}: {escaped(reply.reason)}"
-            log.debug("%s: %s", self, self._last_refusal)
-            self._drop_attempt(attempt)
-            if self._chosen is None:
-                self._try_next()
-        elif self._chosen is not None or self._socket is None or self._deadline_passed:
+            self._refused(attempt, reply.code, f"{short_id(attempt.party.id)}: {escaped(reply.reason)}")
+            return True
+        self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
+        if self._chosen is not None or self._socket is None or self._deadline_passed:
             self._decline(attempt, session, reply.credit)
         else:
             self._choose(attempt, session, reply.credit)
@@ -236,6 +242,22 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._forget(attempt.party.id, attempt.connection, is_exit=False)
         if self._socket is None and not self._attempts and self._stream is None:
             self.stop_now()
+
+    def _refused(self, attempt: _Attempt, code: str, why: str) -> None:
+        self._last_refusal = f"{escaped(code)} at {why}"
+        log.debug("%s: %s", self, self._last_refusal)
+        self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
+        self._drop_attempt(attempt)
+        self._try_next()
+
+    def _silent(self, connection: int) -> None:
+        """Try another candidate beside one that has not answered; it may still win."""
+        attempt = self._attempts.get(connection)
+        if attempt is None or self._chosen is not None or self._socket is None:
+            return
+        if attempt.link is not None:
+            self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, "silent"))
+        self._try_next()
 
     # -- not opening -----------------------------------------------------------------------------------------
 
@@ -272,7 +294,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 if attempt is self._chosen:
                     self._path_changed(link)
                 else:
-                    self._send_open(attempt)
+                    self._open_or_pass_on(attempt)
 
     def _exit_restarted(self, remote: AgentId) -> None:
         for attempt in list(self._attempts.values()):
@@ -281,10 +303,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if attempt is self._chosen:
                 self._lose("the exit's agent has restarted")
                 return
-            self._last_refusal = "the exit's agent has restarted"
-            self._drop_attempt(attempt)
-            if self._chosen is None and self._socket is not None:
-                self._try_next()
+            self._refused(attempt, "restarted", f"{short_id(remote)}: the exit's agent has restarted")
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""

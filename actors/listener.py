@@ -15,7 +15,8 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
-from mesh.identity import short_id
+from mesh.candidates import CandidatePool, offers_of
+from mesh.identity import AgentId, short_id
 from mesh.logs import escaped
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
@@ -24,7 +25,7 @@ from mesh.session import Party
 log = logging.getLogger("mesh.forward")
 
 StartIngress = Callable[[StreamSocket, str, tuple[Party, ...], Ref[Any]], Ref[Any]]
-"""Starts an ingress connection: client, routing key, candidates best first, listener."""
+"""Starts an ingress connection: client, routing key, candidates in the order to try them, listener."""
 
 
 class Listener(AcceptingActor[messages.Inbound]):
@@ -55,7 +56,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._may_use = may_use
         self._route_table = route_table
         self._start_ingress = start_ingress
-        self._candidates: tuple[Party, ...] = ()
+        self._candidates = CandidatePool()
         self._clients = 0
         self._full_reported = False
 
@@ -76,6 +77,11 @@ class Listener(AcceptingActor[messages.Inbound]):
             case messages.ClientLeft():
                 self._clients -= 1
                 self._full_reported = self._full_reported and self._clients > 0
+            case messages.CandidateFailed(exit_id=exit_id, code=code):
+                self._candidate_failed(exit_id, code)
+            case messages.CandidateServed(exit_id=exit_id):
+                if self._candidates.served(exit_id):
+                    log.info("listener %s: %s serves again", self._key, short_id(exit_id))
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():
@@ -100,28 +106,37 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
-        candidates: list[Party] = []
-        for candidate in snapshot.candidates.get(self._key, ()) if self._may_use else ():
-            record = snapshot.records[candidate.agent_id]
-            candidates.append(
-                Party(id=candidate.agent_id, instance=record.instance, session_key=record.session_key)
-            )
-        before, self._candidates = self._candidates, tuple(candidates)
-        if bool(before) != bool(candidates):
+        before = self._candidates.offers
+        offers = offers_of(snapshot, self._key) if self._may_use else ()
+        self._candidates.update(offers, self.now())
+        if bool(before) != bool(offers):
             self._report()
             self._park_or_listen()
 
     def _report(self) -> None:
-        if self._candidates:
-            log.info("listener %s open: offered by %s", self._key, short_id(self._candidates[0].id))
+        if self._candidates.offers:
+            nearest = self._candidates.offers[0].party
+            log.info("listener %s open: offered by %s", self._key, short_id(nearest.id))
         else:
             log.info("listener %s refuses: nobody within reach offers the key", self._key)
+
+    def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
+        aside_s = self._candidates.failed(exit_id, code, self.now(), self.dispatcher.uniform())
+        if aside_s is not None:
+            self._meters.candidates_set_aside += 1
+            log.info(
+                "listener %s sets %s aside for %.1f s: %s",
+                self._key,
+                short_id(exit_id),
+                aside_s,
+                escaped(code),
+            )
 
     def _park_or_listen(self) -> None:
         if self._listening is None:
             return
         try:
-            if self._candidates:
+            if self._candidates.offers:
                 self._listening.listen()
                 if not self._paused:
                     self._listening.watch_read(True)
@@ -131,7 +146,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             self._lost_port(error)
 
     def _accepted(self, socket: StreamSocket) -> None:
-        if not self._candidates:
+        if not self._candidates.offers:
             socket.abort()
             return
         if self._max_connections and self._clients >= self._max_connections:
@@ -148,7 +163,8 @@ class Listener(AcceptingActor[messages.Inbound]):
             return
         self._meters.clients_accepted += 1
         self._clients += 1
-        self._start_ingress(socket, self._key, self._candidates, self.ref)
+        candidates = self._candidates.order(self.now(), self.dispatcher.uniform())
+        self._start_ingress(socket, self._key, candidates, self.ref)
 
     def __str__(self) -> str:
         """Name key and address, for logs and dumps."""

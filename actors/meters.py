@@ -38,6 +38,13 @@ class Meters:
     opens_rejected: int = 0
     opens_ignored: int = 0
     """OPENs dropped unanswered: replays, unknown agents, too many pending."""
+    opens_denied: int = 0
+    """OPENs rejected because their endpoint was at ``max_connections``."""
+    candidates_set_aside: int = 0
+    """Times that a listener set a candidate aside because it had failed."""
+    health_checks_failed: int = 0
+    endpoints_withdrawn: int = 0
+    """Times that an endpoint's key was withdrawn because its target was found down."""
     connections_reset: int = 0
     octets_sent: int = 0
     """Plaintext octets taken from local sockets."""

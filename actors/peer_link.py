@@ -8,12 +8,11 @@ there.
 
 import enum
 import logging
-from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from actors.gather import drop_sent
+from actors.link_output import LinkOutput
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.messages import acceptor as acceptor_messages
 from actors.messages import connection_table as connection_table_messages
@@ -26,23 +25,25 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh import link_bodies
 from mesh.errors import RemoteProtocolError, TrustError
-from mesh.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType, link_frame
 from mesh.identity import AgentId, short_id
 from mesh.link_handshake import EstablishedLink, LinkHandshake
 from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
-from mesh.send_queue import SendQueue
+from mesh.token_bucket import TokenBucket
 
 log = logging.getLogger("mesh.links")
 
 HANDSHAKE_READ_OCTETS: Final = 16 * 1024
 """What an unauthenticated peer may make this agent look at in one read."""
 
-WRITE_BATCH_OCTETS: Final = 256 * 1024
-"""Octets taken from the send queue for one gathered write."""
-
 MAX_CONTROL_OCTETS: Final = 32 * 1024 * 1024
 """Memory that the control lane may hold: all records of the largest mesh, and then some."""
+
+DIGEST_RATE: Final = 1.0
+DIGEST_BURST: Final = 64.0
+"""Digests a second, and at once. A link starts with those of all records, 13 frames of them at the most; each
+is answered with every record that it lacks."""
 
 LEAVE_TIMEOUT_S: Final = 1.0
 """How long a link that is closed in order may take to send what is queued."""
@@ -102,21 +103,19 @@ class PeerLink(Actor[messages.Inbound]):
         )
         self._peer: EstablishedLink | None = None
         self._peer_name = ""
-        self._writer: FrameWriter | None = None
         self._reader: FrameReader | None = None
-        self._queue = SendQueue(
+        self._output = LinkOutput(
+            socket,
             limit_octets=settings.relay_buffer_octets,
             mark_octets=settings.mark_octets,
         )
-        self._unsent: deque[bytes | memoryview] = deque()
-        self._writing = False
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
         self._own_id = settings.identity.id
         self._challenge: bytes | None = None
         self._heard_at = 0.0
-        self._took_at = 0.0
         self._asked_at = 0.0
         self._rtt_s = 0.0
+        self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
         self._early: list[Frame] = []
         """Frames that came with the peer's judgement, before the admission."""
         self._reported = False
@@ -139,7 +138,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._socket.watch_read(True)
         opening = self._handshake.start()
         if opening:
-            self._unsent.append(opening)
+            self._output.say(opening)
             self._flush()
 
     def on_receive(self, message: messages.Inbound) -> None:
@@ -147,7 +146,7 @@ class PeerLink(Actor[messages.Inbound]):
         match message:
             case messages.SendFrames(frames=frames):
                 for frame in frames:
-                    self._queue.push(frame)
+                    self._output.push(frame)
             case messages.SendControl(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case messages.ForwardingChanged(links=links):
@@ -159,7 +158,9 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.ChallengePeer(nonce=nonce):
                 self._challenge = nonce
                 self._send_own(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
-            case messages.CloseLink(reason=reason):
+            case messages.CloseLink(reason=reason, is_offence=is_offence):
+                if is_offence:
+                    self._note_offence(reason)
                 self._close(reason)
             case messages.LeaveTimedOut():
                 self._end()
@@ -171,7 +172,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Tell everybody who counts on this link that it is gone."""
-        self._meters.queue_drops += self._queue.dropped
+        self._meters.queue_drops += self._output.dropped
         if self._acceptor is not None:
             self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
         if self._peer is not None and self._reported:
@@ -187,11 +188,14 @@ class PeerLink(Actor[messages.Inbound]):
         self._end()
 
     def _break(self, why: str) -> None:
+        self._note_offence(why)
+        self._end()
+
+    def _note_offence(self, why: str) -> None:
         self._meters.links_broken += 1
         log.warning(
             "link broken: %s (peer %s at %s)", escaped(why), escaped(self._peer_name), self._socket.peer_name
         )
-        self._end()
 
     def _lose(self, why: str) -> None:
         log.info("link lost: %s (peer %s at %s)", why, escaped(self._peer_name), self._socket.peer_name)
@@ -227,7 +231,7 @@ class PeerLink(Actor[messages.Inbound]):
             self._refuse(str(error))
             return
         if progress.to_send:
-            self._unsent.append(progress.to_send)
+            self._output.say(progress.to_send)
             self._flush()
             self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
         if self._state is State.HANDSHAKE and progress.established is not None:
@@ -236,7 +240,7 @@ class PeerLink(Actor[messages.Inbound]):
     def _establish(self, peer: EstablishedLink) -> None:
         self._peer = peer
         self._peer_name = peer.peer.name
-        self._writer = FrameWriter(peer.send_key)
+        self._output.seal_with(peer.send_key)
         self._reader = FrameReader(peer.receive_key)
         self._heard_at = self.now()
         if self._is_dialer:
@@ -310,8 +314,8 @@ class PeerLink(Actor[messages.Inbound]):
         """Judge the peer's silence and its certificate; whether the link has ended for them."""
         if now - self._heard_at >= self._settings.timeout_s:
             self._lose(f"silent for {now - self._heard_at:.1f} s")
-        elif self._writing and now - self._took_at >= self._settings.timeout_s:
-            self._lose(f"the peer has taken nothing for {now - self._took_at:.1f} s")
+        elif self._output.is_blocked and now - self._output.took_at >= self._settings.timeout_s:
+            self._lose(f"the peer has taken nothing for {now - self._output.took_at:.1f} s")
         elif self._peer is not None and self.dispatcher.unix_time() > self._peer.peer.not_after:
             log.warning("the certificate of %s has expired", escaped(self._peer_name))
             self._close("certificate expired")
@@ -428,6 +432,8 @@ class PeerLink(Actor[messages.Inbound]):
                 records = link_bodies.decode_records(frame.body)
                 self.tell(self._refs.route_table, route_table_messages.RecordsArrived(peer_id, records))
             case FrameType.DIGEST:
+                if not self._digests.take(self.now()):
+                    raise RemoteProtocolError("more digests than a link ever needs")
                 digest = link_bodies.decode_digest(frame.body)
                 self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
             case FrameType.CHALLENGE:
@@ -444,13 +450,13 @@ class PeerLink(Actor[messages.Inbound]):
     # -- sending ---------------------------------------------------------------------------------------------
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
-        self._queue.push(link_frame(frame_type, body))
-        if self._queue.control_octets > MAX_CONTROL_OCTETS and self._state is State.UP:
+        self._output.push(link_frame(frame_type, body))
+        if self._output.control_octets > MAX_CONTROL_OCTETS and self._state is State.UP:
             self._break("the peer asks for more than it reads")
 
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
-        if not self._writing:
+        if not self._output.is_blocked:
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
@@ -458,38 +464,19 @@ class PeerLink(Actor[messages.Inbound]):
         self._flush()
 
     def _flush(self) -> None:
-        """Send until the socket is full or nothing is left; header seals follow the order of the wire."""
-        unsent = self._unsent
-        while True:
-            if not unsent and self._writer is not None:
-                for frame in self._queue.pop_batch(WRITE_BATCH_OCTETS):
-                    unsent.extend(self._writer.seal(frame))
-            if not unsent and self._farewell is not None:
-                self._queue.push(link_frame(FrameType.CLOSE, self._farewell))
+        try:
+            everything = self._output.flush(self.now())
+            if everything and self._farewell is not None:
+                self._output.push(link_frame(FrameType.CLOSE, self._farewell))
                 self._farewell = None
-                continue
-            if not unsent:
-                self._watch_write(False)
-                if self._state is State.LEAVING:
-                    self._state = State.FAREWELL
-                    self._socket.shutdown_write()
-                    self._socket.watch_read(True)
-                return
-            try:
-                sent = self._socket.send(unsent)
-            except BlockingIOError:
-                self._watch_write(True)
-                return
-            except OSError as error:
-                self._disconnected(error.strerror or str(error))
-                return
-            self._took_at = self.now()
-            drop_sent(unsent, sent)
-
-    def _watch_write(self, enabled: bool) -> None:
-        if enabled != self._writing:
-            self._writing = enabled
-            self._socket.watch_write(enabled)
+                everything = self._output.flush(self.now())
+        except OSError as error:
+            self._disconnected(error.strerror or str(error))
+            return
+        if everything and self._state is State.LEAVING:
+            self._state = State.FAREWELL
+            self._socket.shutdown_write()
+            self._socket.watch_read(True)
 
     def __str__(self) -> str:
         """Name the peer, for logs and dumps."""

@@ -123,7 +123,7 @@ class RouteTable(Actor[messages.Inbound]):
                 # A link that has just ended reports that itself.
                 self.tell(self._links[peer_id], command)
         for close in effects.closes:
-            self.tell(self._links[close.peer_id], link_messages.CloseLink(close.reason))
+            self.tell(self._links[close.peer_id], link_messages.CloseLink(close.reason, is_offence=True))
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:

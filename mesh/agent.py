@@ -30,9 +30,10 @@ from mesh.agent_dump import dump
 from mesh.agent_files import AgentFileError
 from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
-from mesh.config.schema import Config
+from mesh.config.schema import Config, EndpointSection
 from mesh.dashboard.app import DashboardApp
 from mesh.dashboard.server import HttpServer, is_loopback
+from mesh.health import HealthCheckSettings
 from mesh.identity import display_id
 from mesh.logs import logger
 from mesh.route_table import RoutingSettings
@@ -122,7 +123,7 @@ def _setup(config: Config, credentials: Credentials) -> AgentSetup:
         relays=config.agent.relay and credentials.certificate.may_relay,
         accept=tuple(entry.address for entry in config.accept),
         peers=tuple(entry.address for entry in config.peers),
-        endpoints=tuple(EndpointSetup(entry.key, entry.target) for entry in config.forward.endpoints),
+        endpoints=tuple(map(_endpoint_setup, config.forward.endpoints)),
         listeners=tuple(
             ListenerSetup(entry.key, entry.address, entry.max_connections)
             for entry in config.forward.listeners
@@ -140,6 +141,23 @@ def _setup(config: Config, credentials: Credentials) -> AgentSetup:
         relay_buffer_octets=config.limits.relay_buffer_octets,
         pending_opens=config.limits.pending_opens,
         unauthenticated_links=config.limits.unauthenticated_links,
+    )
+
+
+def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
+    check = section.health_check
+    return EndpointSetup(
+        section.key,
+        section.target,
+        section.max_connections,
+        None
+        if check is None
+        else HealthCheckSettings(
+            interval_s=check.interval_s,
+            timeout_s=check.timeout_s,
+            unhealthy_after=check.unhealthy_after,
+            healthy_after=check.healthy_after,
+        ),
     )
 
 

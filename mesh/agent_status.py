@@ -93,10 +93,13 @@ class ActorStatus:
     def _problems(self, routes: RouteSnapshot) -> tuple[str, ...]:
         """Listeners whose port could not be taken."""
         bound = Counter(entry.key for entry in routes.records[self.own_id].listeners)
-        wanted = Counter(listener.key for listener in self._config.forward.listeners)
+        addresses: dict[str, list[str]] = {}
+        for listener in self._config.forward.listeners:
+            addresses.setdefault(listener.key, []).append(str(listener.address))
         return tuple(
-            f"{count} of {wanted[key]} listeners for {key} without a port: the address is taken or not there"
-            for key, count in (wanted - bound).items()
+            f"only {bound[key]} of {len(wanted)} listeners for {key} have their port: {', '.join(wanted)}"
+            for key, wanted in addresses.items()
+            if bound[key] < len(wanted)
         )
 
 

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actors.runtime.seam import Ref
+from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 
 
 class AdmitConnection(msgspec.Struct, frozen=True):
@@ -23,4 +23,23 @@ class StopOffering(msgspec.Struct, frozen=True):
     """Command: let nobody in any more and withdraw the key."""
 
 
-Inbound: TypeAlias = AdmitConnection | ConnectionLeft | StopOffering
+class CheckDue(msgspec.Struct, frozen=True):
+    """Timer: see whether the target accepts connections."""
+
+
+class CheckTimedOut(msgspec.Struct, frozen=True):
+    """Timer: a check has taken long enough; stale where ``check`` is not the current one."""
+
+    check: int
+
+
+Inbound: TypeAlias = (
+    AdmitConnection
+    | ConnectionLeft
+    | StopOffering
+    | CheckDue
+    | CheckTimedOut
+    | NamesResolved
+    | Connected
+    | ConnectFailed
+)

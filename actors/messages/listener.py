@@ -5,10 +5,24 @@ from typing import TypeAlias
 import msgspec
 
 from actors.messages.route_table import RoutesChanged
+from mesh.identity import AgentId
 
 
 class ClientLeft(msgspec.Struct, frozen=True):
     """Fact: the socket of a client that was let in is closed."""
+
+
+class CandidateFailed(msgspec.Struct, frozen=True):
+    """Fact: an exit did not open a connection; ``code`` is that of its REJECT, or the ingress's own."""
+
+    exit_id: AgentId
+    code: str
+
+
+class CandidateServed(msgspec.Struct, frozen=True):
+    """Fact: an exit accepted a connection."""
+
+    exit_id: AgentId
 
 
 class BindDue(msgspec.Struct, frozen=True):
@@ -23,4 +37,6 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
-Inbound: TypeAlias = ClientLeft | BindDue | AcceptAgain | StopListening | RoutesChanged
+Inbound: TypeAlias = (
+    ClientLeft | CandidateFailed | CandidateServed | BindDue | AcceptAgain | StopListening | RoutesChanged
+)

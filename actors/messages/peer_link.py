@@ -31,6 +31,8 @@ class CloseLink(msgspec.Struct, frozen=True):
     """Command: tell the peer why, then close."""
 
     reason: str
+    is_offence: bool = False
+    """Whether the peer broke the protocol."""
 
 
 class ChallengePeer(msgspec.Struct, frozen=True):

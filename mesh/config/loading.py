@@ -81,10 +81,16 @@ def _completed(config: Config, directory: Path, host_name: str) -> Config:
 
 
 def _unique_keys() -> dict[str, str]:
-    """Keys that the schema has in one place only, with their path: for hints about misplaced ones."""
-    paths = [path for path in schema_keys() if "." in path]
-    names = Counter(_last(path) for path in paths)
-    return {_last(path): path.removesuffix("[]") for path in paths if names[_last(path)] == 1}
+    """Keys with the one place of the schema that is meant by them: for hints about misplaced ones.
+
+    Of several places that is the one closest to the top; where two are as close, there is no hint.
+    """
+    places: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+    for path in sorted(schema_keys(), key=lambda path: -path.count(".")):
+        if "." in path:
+            places[_last(path), path.count(".")].append(path)
+    nearest = {name: paths for (name, _), paths in places.items()}
+    return {name: paths[0].removesuffix("[]") for name, paths in nearest.items() if len(paths) == 1}
 
 
 def _last(path: str) -> str:

@@ -57,11 +57,28 @@ class PeerSection(msgspec.Struct, frozen=True, kw_only=True):
     address: Annotated[TcpAddress, kinds.Dial()]
 
 
+class HealthCheckSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``health_check`` of an endpoint: how it is seen whether the target accepts connections."""
+
+    interval_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(default=5.0, name="interval")
+    """From the start of one check to the start of the next."""
+    timeout_s: Annotated[float, kinds.Duration(0.1, 3600.0)] = msgspec.field(default=2.0, name="timeout")
+    """A check that has no answer for so long has failed."""
+    unhealthy_after: Annotated[int, kinds.Integer(1, 1000)] = 3
+    """Failures in a row that withdraw the key."""
+    healthy_after: Annotated[int, kinds.Integer(1, 1000)] = 2
+    """Passes in a row that bring it back."""
+
+
 class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``forward.endpoints``: a service near this agent."""
 
     key: Annotated[str, kinds.RoutingKey()]
     target: Annotated[SocketAddress, kinds.Target()]
+    max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
+    """At one time, from the whole mesh; 0 is unlimited."""
+    health_check: HealthCheckSection | None = None
+    """Absent, the key is offered whether its target is up or not."""
 
 
 class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,7 +118,7 @@ def _star_of_stars(topology: Topology, draw: random.Random) -> tuple[list[str], 
 
 
 def _random(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
-    """Each dials a few that came before it, so that the mesh hangs together; on average ``links_per_agent``."""
+    """Each dials ``links_per_agent`` of those before it, drawn, so that the mesh hangs together."""
     names = [f"agent-{n + 1}" for n in range(topology.agents)]
     links: list[Pair] = []
     for index, name in enumerate(names):

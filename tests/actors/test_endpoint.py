@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 
 from actors.endpoint import Endpoint
 from actors.messages import endpoint as messages
 from actors.messages.connection import TargetDenied, TargetGranted
 from actors.messages.route_table import AdvertiseEndpoint
+from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.records import EndpointEntry
@@ -18,9 +21,11 @@ def world():
         yield world
 
 
-def set_up(world: VirtualWorld):
+def set_up(world: VirtualWorld, **settings: Any):
     routes = start(world)
-    return routes, start(world, Endpoint, key="my-api", target=TARGET, route_table=routes.ref)
+    return routes, start(
+        world, Endpoint, key="my-api", target=TARGET, route_table=routes.ref, meters=Meters(), **settings
+    )
 
 
 def test_offers_its_key_from_its_start_to_its_end(world):

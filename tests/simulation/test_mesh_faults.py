@@ -10,7 +10,7 @@ from actors.messages import agent as agent_messages
 from actors.peer_link import PeerLink
 from mesh.addresses import TcpAddress
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world, three_agents
-from tests.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.programs import Manner, Pace, Terms
 
 MIB = 1024 * 1024
 

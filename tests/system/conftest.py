@@ -79,6 +79,8 @@ class Chain:
         self.mesh.start()
         route = self.branch.wait_for_route(self.KEY)
         assert route["hop_count"] == 2
+        for agent in self.agents:
+            agent.get("/ready")  # the thread that answers it starts with the first question
         self.baseline = {agent.name: agent.usage() for agent in self.agents}
 
     def wait_until_quiet(self):

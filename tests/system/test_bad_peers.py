@@ -1,4 +1,4 @@
-"""Those who misuse the port for peers: each costs itself its link, is counted and told, and disturbs nobody."""
+"""Misuse of the port for peers costs whoever does it the link, is counted and told, and disturbs nobody."""
 
 import contextlib
 import os
@@ -6,6 +6,8 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,14 +22,20 @@ from mesh.records import MAX_NEIGHBOURS, EndpointEntry, Neighbour, RecordBody, d
 from tests.system.meshes import connect
 from tests.system.peer_client import PeerClient
 from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import Service, Task, echo, is_reset, read_exactly
+from tests.system.traffic import Service, Task, echo, read_exactly
 
 MIB = 1024 * 1024
 HANDSHAKE_LIFE_S = 10.0
 """How long an unauthenticated connection may live."""
 
-GROWTH_OCTETS = 48 * MIB
-"""What an attack may leave behind in the relay's resident memory: freed memory does not all go back."""
+GROWTH_OCTETS = 100 * MIB
+"""What an attack may add to the relay's resident memory: 64 MiB may wait for one peer to read, and freed
+memory does not all go back."""
+
+TOLD_S = 5.0
+"""What an attack causes is seen so soon; also the time in which the relay must be itself again."""
+
+STORM_RECORDS = 10_000
 
 HEADER = struct.Struct(">BBBB16s16sQQI")
 
@@ -79,13 +87,14 @@ def relay(chain):
     assert resident_octets(relay) - memory < GROWTH_OCTETS
     assert [agent.stats()["links_lost_total"] for agent in (chain.branch, chain.hq)] == lost
     for agent in chain.agents:
-        assert agent.dashboard()["agent"]["instance"] == instances[agent.name]
+        document = wait_until(agent.dashboard, f"{agent.name} answers", TOLD_S)
+        assert document["agent"]["instance"] == instances[agent.name]
     relay.wait_for_peers(chain.branch, chain.hq)
 
 
 def resident_octets(agent):
-    with open(f"/proc/{agent.process.pid}/status") as status:
-        (line,) = [line for line in status if line.startswith("VmRSS:")]
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
 
 
@@ -234,7 +243,7 @@ def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
             return all(map(has_ended, (*silent, *slow)))
 
         wait_until(trickle, "all are closed", HANDSHAKE_LIFE_S + 5)
-        assert HANDSHAKE_LIFE_S - 1 < time.monotonic() - began
+        assert time.monotonic() - began > HANDSHAKE_LIFE_S - 1
         addresses = [address_of(client) for client in (*silent, *slow)]
     wait_until(lambda: refused(relay) == before + 10, "each is counted")
     log = relay.process.output
@@ -255,32 +264,28 @@ def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_g
     """They come and stay; the oldest make room. The log has a line for many, not one for each."""
     log_octets = len(relay.process.output)
     descriptors = len(relay.process.descriptors())
-    with contextlib.ExitStack() as stack:
+    clients = deque()
+    try:
         for number in range(3000):
-            client = stack.enter_context(dial(relay))
+            clients.append(dial(relay))
             if number % 3 == 0:
-                client.sendall(PREAMBLE)
+                clients[-1].sendall(PREAMBLE)
             if number % 100 == 0:
                 assert len(relay.process.descriptors()) - descriptors < 200
-            if number >= 500:  # this process has descriptors of its own to count
-                stack_close_oldest(stack)
+            if len(clients) > 500:  # this process has a limit of its own
+                clients.popleft().close()
         with PeerClient(relay, name="genuine-in-a-crowd") as genuine:
             genuine.join()
             wait_until(
-                lambda: any(
-                    peer["display_name"] == "genuine-in-a-crowd" for peer in relay.dashboard()["peers"]
-                ),
+                lambda: "genuine-in-a-crowd" in [peer["display_name"] for peer in relay.dashboard()["peers"]],
                 "the genuine peer is linked",
             )
+    finally:
+        for client in clients:
+            client.close()
     assert len(relay.process.output) - log_octets < 100_000
     assert lines_with(relay, "too many unauthenticated connections")
     wait_until(lambda: len(relay.process.descriptors()) <= descriptors + 10, "descriptors are back")
-
-
-def stack_close_oldest(stack):
-    """Close what was entered first."""
-    _, callback = stack._exit_callbacks.popleft()
-    callback(None, None, None)
 
 
 # -- with a certificate --------------------------------------------------------------------------------------
@@ -448,20 +453,15 @@ BAD_RECORDS = [
 def test_a_record_that_nobody_honest_passes_on_costs_the_link(relay, client, chain, make):
     before = relay.stats()
     send_records(client, make(client, chain))
-    reason = client.last_words()
-    assert reason is not None
+    assert client.last_words() is not None
+    client.socket.shutdown(socket.SHUT_WR)
     assert client.ends()
-    wait_until(
-        lambda: relay.stats()["records_refused_offence_total"] == before["records_refused_offence_total"] + 1,
-        "the record is counted",
-    )
-    wait_until(
-        lambda: relay.stats()["links_broken_total"] == before["links_broken_total"] + 1, "the link is counted"
-    )
-    told = wait_until(
-        lambda: [line for line in lines_with(relay, client.address) if "warning" in line], "it is told"
-    )
-    assert len(told) == 1
+    for name in ("records_refused_offence_total", "links_broken_total"):
+        wait_until(
+            lambda name=name: relay.stats()[name] == before[name] + 1, f"it is counted as {name}", TOLD_S
+        )
+    (told,) = wait_until(lambda: lines_with(relay, f"{client.address})"), "it is told", TOLD_S)
+    assert "warning" in told
     chain.branch.wait_for_route(chain.KEY)
 
 
@@ -521,8 +521,24 @@ def test_a_peer_that_asks_without_reading_loses_its_link(relay, client, kind):
             highest = max(highest, resident_octets(relay))
         raise AssertionError("the relay still takes questions from a peer that takes no answers")
     assert highest - memory < 150 * MIB
-    (told,) = wait_until(lambda: lines_with(relay, f"{client.address})"), "it is told")
-    assert "takes" in told or "taken" in told or "reads" in told
+    wait_until(relay.dashboard, "the relay is itself again", TOLD_S)
+    (told,) = wait_until(lambda: lines_with(relay, f"at {client.address})"), "it is told", TOLD_S)
+    assert "has taken nothing" in told or "asks for more than it reads" in told
+
+
+def test_a_storm_of_records_does_not_stop_the_relay_or_the_mesh(relay, client, chain):
+    """Genuine ones of the client, each newer than the one before, as fast as they go."""
+    records = [
+        sign_record(client.identity, own_body(client, sequence=number)) for number in range(STORM_RECORDS)
+    ]
+    stored = chain.hq.stats()["records_stored_total"]
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for record in records:
+            send_records(client, record)
+    for agent in chain.agents:
+        wait_until(agent.dashboard, f"{agent.name} answers", 1.0)
+    # The newest counts: not each of them need go all the way through the mesh.
+    assert chain.hq.stats()["records_stored_total"] - stored < STORM_RECORDS / 10
 
 
 # -- two agents with one identity ----------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_a_peer_that_is_not_there_is_shown_as_not_connected(mesh):
 
 @pytest.fixture
 def mixed(mesh):
-    """Agents branch - relay - hq, with listeners and endpoints that do not meet, each for a reason of its own."""
+    """Agents branch - relay - hq, with listeners and endpoints that do not meet, each for its own reason."""
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     branch.certify(may_use=("good", "wish*", "not-*"))
     hq.certify(may_register=("good", "offer", "barred-use"))

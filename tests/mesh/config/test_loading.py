@@ -88,6 +88,30 @@ def test_every_key_arrives():
     assert (config.logging.levels.links, config.logging.levels.routes) == ("debug", None)
 
 
+def test_an_endpoint_may_have_a_limit_and_a_health_check():
+    text = "forward:\n  endpoints:\n    - {key: a, target: 'x:1'}\n    - key: b\n      target: x:1\n      "
+    plain, checked = parse(text + "max_connections: 3\n      health_check:\n").forward.endpoints
+    assert (plain.max_connections, plain.health_check) == (0, None)
+    assert (checked.max_connections, checked.health_check) == (3, HealthCheckSection())
+    settings = "{interval: 250ms, timeout: 100ms, unhealthy_after: 1, healthy_after: 4}"
+    _, checked = parse(text + f"health_check: {settings}").forward.endpoints
+    check = checked.health_check
+    assert (check.interval_s, check.timeout_s, check.unhealthy_after, check.healthy_after) == (0.25, 0.1, 1, 4)
+    (found,) = problems(text + "health_check: {healthy_after: 0}")
+    assert "forward.endpoints[1].health_check.healthy_after: found 0 (int)" in found
+
+
+def test_a_misplaced_key_is_told_the_nearest_place_that_has_it():
+    for text, hint in [
+        ("timeout: 1s", "did you mean connections.timeout?"),
+        ("healthy_after: 1", "did you mean forward.endpoints[].health_check.healthy_after?"),
+    ]:
+        (found,) = problems(text)
+        assert hint in found
+    (found,) = problems("max_connections: 1")  # endpoints and listeners have it
+    assert "did you mean" not in found
+
+
 def test_empty_sections_and_lists_are_empty():
     config = parse("agent:\nforward:\n  endpoints:\n  listeners: []\nhttp:\npeers:\n")
     assert config.forward.endpoints == config.forward.listeners == config.peers == ()
@@ -120,7 +144,7 @@ forward:
     - key: a
       target: localhost
     - target: "x:1"
-    - {key: a, target: "x:1", max_connections: 3}
+    - {key: a, target: "x:1", max_connection: 3}
   listeners:
     - {key: x, address: ":5432", max_connections: true}
     - {key: "a b", address: "127.0.0.1:5432", max_connections: -1}
@@ -137,7 +161,7 @@ timeout: 5s
         "f.yaml:7: forward.endponts: found an unknown key",
         'f.yaml:10: forward.endpoints[0].target: found "localhost"',
         "f.yaml:11: forward.endpoints[1].key: found no such key",
-        "f.yaml:12: forward.endpoints[2].max_connections: found an unknown key",
+        "f.yaml:12: forward.endpoints[2].max_connection: found an unknown key",
         "f.yaml:12: forward.endpoints[2].key: found the same as on line 9",
         "f.yaml:14: forward.listeners[0].max_connections: found true (bool)",
         'f.yaml:15: forward.listeners[1].key: found "a b"',
@@ -153,7 +177,7 @@ timeout: 5s
     assert hints == {
         "peer": " you mean peers?)",
         "forward.endponts": " you mean endpoints?)",
-        "forward.endpoints[2].max_connections": " you mean forward.listeners[].max_connections?)",
+        "forward.endpoints[2].max_connection": " you mean max_connections?)",
         "logging.levels.link": " you mean links?)",
         "timeout": " you mean connections.timeout?)",
     }

@@ -1,0 +1,81 @@
+"""What a link has to send, and how far its socket has taken it."""
+
+from collections import deque
+from typing import Final
+
+from actors.gather import drop_sent
+from actors.runtime.seam import StreamSocket
+from mesh.frames import Frame, FrameWriter
+from mesh.send_queue import SendQueue
+
+WRITE_BATCH_OCTETS: Final = 256 * 1024
+"""Octets taken from the send queue for one gathered write."""
+
+
+class LinkOutput:
+    """Sends handshake octets as they are, then frames: sealed in the order in which they leave.
+
+    Args:
+        socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
+        limit_octets: memory that waiting data may hold.
+        mark_octets: above this, data is marked as it leaves.
+    """
+
+    def __init__(self, socket: StreamSocket, *, limit_octets: int, mark_octets: int) -> None:
+        self._socket = socket
+        self._queue = SendQueue(limit_octets=limit_octets, mark_octets=mark_octets)
+        self._writer: FrameWriter | None = None
+        self._unsent: deque[bytes | memoryview] = deque()
+        self.is_blocked = False
+        """Whether the socket had no room; it says when it has."""
+        self.took_at = 0.0
+        """When the socket last took anything, monotonic seconds."""
+
+    @property
+    def control_octets(self) -> int:
+        """Memory held by the control lane."""
+        return self._queue.control_octets
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped for lack of room, since the start."""
+        return self._queue.dropped
+
+    def say(self, octets: bytes) -> None:
+        """Let handshake octets wait to be sent."""
+        self._unsent.append(octets)
+
+    def seal_with(self, key: bytes) -> None:
+        """From now on frames may leave, sealed with the link's key."""
+        self._writer = FrameWriter(key)
+
+    def push(self, frame: Frame) -> None:
+        """Let a frame wait for its turn."""
+        self._queue.push(frame)
+
+    def flush(self, now: float) -> bool:
+        """Send until the socket is full or nothing is left; whether nothing is left.
+
+        Raises:
+            OSError: the stream is broken.
+        """
+        unsent = self._unsent
+        while True:
+            if not unsent and self._writer is not None:
+                for frame in self._queue.pop_batch(WRITE_BATCH_OCTETS):
+                    unsent.extend(self._writer.seal(frame))
+            if not unsent:
+                self._wait_for_room(False)
+                return True
+            try:
+                sent = self._socket.send(unsent)
+            except BlockingIOError:
+                self._wait_for_room(True)
+                return False
+            self.took_at = now
+            drop_sent(unsent, sent)
+
+    def _wait_for_room(self, enabled: bool) -> None:
+        if enabled != self.is_blocked:
+            self.is_blocked = enabled
+            self._socket.watch_write(enabled)

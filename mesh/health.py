@@ -1,0 +1,89 @@
+"""Whether a target counts as up, from checks that pass and fail.
+
+The first check decides at once. After that it takes several equal results in a row to change the verdict, so
+that one lost packet does not withdraw a key and one lucky connect does not bring it back.
+"""
+
+import enum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+
+class HealthCheckSettings(msgspec.Struct, frozen=True):
+    """How a target is checked."""
+
+    interval_s: float = 5.0
+    """From the start of one check to the start of the next."""
+    timeout_s: float = 2.0
+    """A check that has no answer for so long has failed."""
+    unhealthy_after: int = 3
+    """Failures in a row, at least 1."""
+    healthy_after: int = 2
+    """Passes in a row, at least 1."""
+
+
+class Health(enum.Enum):
+    """What is known of a target."""
+
+    UNKNOWN = "unknown"
+    """Not checked yet."""
+    UP = "up"
+    DOWN = "down"
+
+
+class Outcome(enum.Enum):
+    """What a check adds to those before it."""
+
+    PASSED = "passed"
+    PASSED_ENOUGH = "passed often enough in a row"
+    FAILED = "failed"
+    FAILED_ENOUGH = "failed often enough in a row"
+
+
+TRANSITIONS: Final = MappingProxyType(
+    {
+        (Health.UNKNOWN, Outcome.PASSED): Health.UP,
+        (Health.UNKNOWN, Outcome.PASSED_ENOUGH): Health.UP,
+        (Health.UNKNOWN, Outcome.FAILED): Health.DOWN,
+        (Health.UNKNOWN, Outcome.FAILED_ENOUGH): Health.DOWN,
+        (Health.UP, Outcome.PASSED): Health.UP,
+        (Health.UP, Outcome.PASSED_ENOUGH): Health.UP,
+        (Health.UP, Outcome.FAILED): Health.UP,
+        (Health.UP, Outcome.FAILED_ENOUGH): Health.DOWN,
+        (Health.DOWN, Outcome.PASSED): Health.DOWN,
+        (Health.DOWN, Outcome.PASSED_ENOUGH): Health.UP,
+        (Health.DOWN, Outcome.FAILED): Health.DOWN,
+        (Health.DOWN, Outcome.FAILED_ENOUGH): Health.DOWN,
+    }
+)
+
+
+class HealthMonitor:
+    """Keeps the verdict on one target.
+
+    Args:
+        settings: the thresholds.
+    """
+
+    __slots__ = ("_last_passed", "_run", "_settings", "state")
+
+    def __init__(self, settings: HealthCheckSettings) -> None:
+        self._settings = settings
+        self._last_passed: bool | None = None
+        self._run = 0
+        self.state = Health.UNKNOWN
+
+    def observe(self, *, passed: bool) -> bool:
+        """Take the result of a check; whether the verdict changed."""
+        self._run = self._run + 1 if passed is self._last_passed else 1
+        self._last_passed = passed
+        if passed:
+            enough = self._run >= self._settings.healthy_after
+            outcome = Outcome.PASSED_ENOUGH if enough else Outcome.PASSED
+        else:
+            enough = self._run >= self._settings.unhealthy_after
+            outcome = Outcome.FAILED_ENOUGH if enough else Outcome.FAILED
+        before, self.state = self.state, TRANSITIONS[self.state, outcome]
+        return self.state is not before

@@ -1,0 +1,187 @@
+"""The command line of ``scripts/simulate.py``: what to run, a progress bar, and what came of it."""
+
+import argparse
+import random
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import rich.console
+import rich.progress
+import rich.table
+
+from scripts.simulation.faults import draw_script
+from scripts.simulation.plot import Recorder
+from scripts.simulation.real import run_real
+from scripts.simulation.runner import Order, Outcome, run, run_many
+from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
+
+EXIT_OK: Final = 0
+EXIT_BROKEN: Final = 1
+EXIT_USAGE: Final = 2
+
+SEEDS: Final = 1 << 31
+"""Where no seed is given, one below this is drawn."""
+
+STORY_LINES: Final = 400
+"""Most lines of a broken run's story that are printed; the last ones, and ``--trace`` has all."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what the command line says; the exit status: 0, 1 for a broken invariant, 2 for wrong usage."""
+    options = _parse(arguments)
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(SEEDS)
+    try:
+        for path in options.scenario:
+            draw_script(load_scenario(path, agents=options.agents), seed)
+        if options.real:
+            return _report(console, [run_real(order) for order in _orders(options, seed)], options)
+        if options.plot is not None or options.trace is not None:
+            return _report(console, [_run_watched(options, seed)], options)
+        return _report(console, _run_all(console, _orders(options, seed), options.jobs), options)
+    except ScenarioError as error:
+        console.print(f"error: {error}", markup=False)
+        return EXIT_USAGE
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="simulate.py", description="Run a mesh of agents while everything in it fails."
+    )
+    parser.add_argument("scenario", nargs="+", type=Path, help="files like those in config/scenarios")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the first run; drawn where none is given")
+    parser.add_argument("--agents", type=int, metavar="N", help="how many, instead of what the file says")
+    parser.add_argument("--runs", type=int, default=1, metavar="N", help="with this seed and those after it")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share the runs")
+    parser.add_argument("--real", action="store_true", help="real agents and sockets on loopback, real time")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a timeline of one run")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="write every event of one run")
+    options = parser.parse_args(arguments)
+    if options.runs < 1 or options.jobs < 1:
+        parser.error("--runs and --jobs are at least 1")
+    if (options.plot or options.trace) and (options.runs > 1 or len(options.scenario) > 1):
+        parser.error("--plot and --trace show one run of one scenario")
+    if options.real and (options.plot or options.trace):
+        parser.error("--plot and --trace belong to simulated runs")
+    return options
+
+
+def _orders(options: argparse.Namespace, seed: int) -> list[Order]:
+    # Round by round: every scenario has its turn soon.
+    return [
+        Order(str(path), seed + n, options.agents) for n in range(options.runs) for path in options.scenario
+    ]
+
+
+def _run_all(console: rich.console.Console, orders: list[Order], jobs: int) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(
+        *columns, console=console, disable=len(orders) == 1, transient=True
+    ) as progress:
+        task = progress.add_task("all invariants hold", total=len(orders))
+        for outcome in run_many(orders, jobs):
+            outcomes.append(outcome)
+            broken = sum(bool(each.broken) for each in outcomes)
+            text = f"[red]{broken} broken[/red]" if broken else "all invariants hold"
+            progress.update(task, advance=1, description=text)
+    return outcomes
+
+
+def _run_watched(options: argparse.Namespace, seed: int) -> Outcome:
+    order = Order(str(options.scenario[0]), seed, options.agents)
+    recorder = Recorder() if options.plot is not None else None
+    if options.trace is None:
+        outcome = run(order, recorder=recorder)
+    else:
+        with options.trace.open("w") as file:
+            on_event: Callable[[str], object] = file.write
+            outcome = run(order, on_event=on_event, recorder=recorder)
+    if recorder is not None:
+        scenario: Scenario = load_scenario(options.scenario[0], agents=options.agents)
+        options.plot.write_text(recorder.draw(f"{scenario.title} (seed {seed})"))
+    return outcome
+
+
+def _report(console: rich.console.Console, outcomes: list[Outcome], options: argparse.Namespace) -> int:
+    broken = [outcome for outcome in outcomes if outcome.broken]
+    for outcome in broken:
+        _print_broken(console, outcome, options)
+    if len(outcomes) == 1:
+        _print_one(console, outcomes[0])
+    else:
+        console.print(_table(outcomes))
+    if broken:
+        console.print(f"{len(broken)} of {len(outcomes)} runs broke an invariant", style="red")
+        return EXIT_BROKEN
+    return EXIT_OK
+
+
+def _print_one(console: rich.console.Console, outcome: Outcome) -> None:
+    console.print(
+        f"{outcome.scenario}, seed {outcome.seed}: {outcome.faults} faults, {_fates(outcome)}, "
+        f"{outcome.octets:,} octets; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; converged "
+        f"after {outcome.first_converged_s:.2f} s, and {outcome.mended_s:.2f} s after the last repair; trace "
+        f"{outcome.digest}",
+        markup=False,
+    )
+
+
+def _fates(outcome: Outcome) -> str:
+    return (
+        f"connections: {outcome.complete} complete, {outcome.reset} reset, {outcome.refused} refused, "
+        f"{outcome.left} left"
+    )
+
+
+def _print_broken(console: rich.console.Console, outcome: Outcome, options: argparse.Namespace) -> None:
+    say = console.print
+    say(f"\n{outcome.scenario}, seed {outcome.seed}: an invariant is broken", style="bold red")
+    say(f"  {outcome.broken}\n", markup=False)
+    hidden = len(outcome.story) - STORY_LINES
+    say("What happened up to there:" + (f" (without the first {hidden} lines)" if hidden > 0 else ""))
+    for line in outcome.story[-STORY_LINES:]:
+        say(f"  {line}", markup=False)
+    if outcome.events:
+        say(f"The last {len(outcome.events)} events (--trace FILE writes all):")
+        for line in outcome.events:
+            say(f"  {line}", markup=False)
+    path = next(path for path in options.scenario if path.stem == outcome.scenario)
+    words = ["python", "scripts/simulate.py", str(path), "--seed", str(outcome.seed)]
+    words += ["--agents", str(options.agents)] if options.agents is not None else []
+    words += ["--real"] if options.real else []
+    say(f"\nThe same again: {shlex.join(words)}\n", markup=False)
+
+
+def _table(outcomes: list[Outcome]) -> rich.table.Table:
+    table = rich.table.Table(title=time.strftime("Simulation, %Y-%m-%d %H:%M"))
+    table.add_column("scenario")
+    heads = ("runs", "broken", "faults", "complete", "reset", "refused", "left", "MiB", "CPU s a run", "worst")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for name in dict.fromkeys(outcome.scenario for outcome in outcomes):
+        table.add_row(name, *_sums([outcome for outcome in outcomes if outcome.scenario == name]))
+    table.add_section()
+    table.add_row("all", *_sums(outcomes))
+    return table
+
+
+def _sums(outcomes: list[Outcome]) -> list[str]:
+    cpu_s = [outcome.cpu_s for outcome in outcomes]
+    counts = ("faults", "complete", "reset", "refused", "left")
+    return [
+        str(len(outcomes)),
+        str(sum(bool(outcome.broken) for outcome in outcomes)),
+        *(str(sum(getattr(outcome, count) for outcome in outcomes)) for count in counts),
+        f"{sum(outcome.octets for outcome in outcomes) / 2**20:.0f}",
+        f"{sum(cpu_s) / len(cpu_s):.2f}",
+        f"{max(cpu_s):.2f}",
+    ]

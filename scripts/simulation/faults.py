@@ -1,0 +1,278 @@
+"""What befalls a mesh, and who talks through it: all drawn from one seed before anything starts.
+
+The same script is played in a simulated world and on loopback.
+"""
+
+import functools
+import random
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from scripts.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.scenario import (
+    AGENT_FAULTS,
+    FaultGroup,
+    FaultKind,
+    Range,
+    Scenario,
+    Traffic,
+    bounds,
+)
+from scripts.simulation.topology import Map, Pair, draw_map
+
+FLAP_S: Final = 0.05
+"""A flapping link is up for so long and down for so long: ten times a second."""
+
+SLOW_SHARE: Final = 0.05
+"""Of a slow link's bandwidth, what is left."""
+
+HUGE_CHANCE: Final = 0.1
+"""Of a conversation to be as large as the scenario permits; others are an eighth of that at most."""
+
+
+class LinkShape(msgspec.Struct, frozen=True):
+    """What lies between two agents."""
+
+    latency_s: float
+    octets_per_s: float
+
+
+class Action(msgspec.Struct, frozen=True):
+    """Something that the simulator does to the mesh."""
+
+    at_s: float
+    """Seconds after the mesh has converged."""
+    do: str
+    """The method of :class:`Stage` to call."""
+    subject: tuple[str, ...]
+    """Its arguments: an agent, or two that share a link."""
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A conversation to come."""
+
+    at_s: float
+    agent: str
+    """Whose listener the client connects to."""
+    key: str
+    terms: Terms
+    pace: Pace
+
+
+class Script(msgspec.Struct, frozen=True):
+    """Everything that was drawn for one run."""
+
+    seed: int
+    map: Map
+    shapes: dict[Pair, LinkShape]
+    actions: tuple[Action, ...]
+    """In the order of their times."""
+    conversations: tuple[Planned, ...]
+    faults: int
+    """How many faults the actions make up."""
+
+
+class Stage(Protocol):
+    """Where a script is played; whatever makes no sense by then (a second crash) is no error."""
+
+    def crash(self, name: str) -> None:
+        """Kill an agent's process."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Start an agent's process; one that is still leaving is killed first."""
+        ...
+
+    def leave(self, name: str) -> None:
+        """Tell an agent to stop."""
+        ...
+
+    def pause(self, name: str) -> None:
+        """Stop an agent's process from doing anything."""
+        ...
+
+    def resume(self, name: str) -> None:
+        """Let it go on."""
+        ...
+
+    def cut(self, one: str, other: str) -> None:
+        """Lose everything between two agents."""
+        ...
+
+    def cut_one_way(self, one: str, other: str) -> None:
+        """Lose everything from one agent to another."""
+        ...
+
+    def cut_with_reset(self, one: str, other: str) -> None:
+        """Break all connections between two agents and refuse new ones."""
+        ...
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo every cut between two agents."""
+        ...
+
+    def slow_down(self, one: str, other: str) -> None:
+        """Leave little of a link's bandwidth."""
+        ...
+
+    def speed_up(self, one: str, other: str) -> None:
+        """Give it back."""
+        ...
+
+    def kill_target(self, name: str) -> None:
+        """Kill the service near an agent."""
+        ...
+
+    def start_target(self, name: str) -> None:
+        """Start it again."""
+        ...
+
+
+def draw_script(scenario: Scenario, seed: int) -> Script:
+    """Draw everything of one run.
+
+    Raises:
+        ScenarioError: the scenario names what its shape does not have.
+    """
+    # Streams of their own: one more client must not move all faults.
+    mesh = draw_map(scenario, random.Random(f"{seed} map"))  # noqa: S311 -- to be repeated, not secret
+    draw = random.Random(f"{seed} network")  # noqa: S311
+    network = scenario.network
+    shapes = {
+        pair: LinkShape(_pick(network.latency_ms, draw) / 1e3, _pick(network.mib_per_s, draw) * 2**20)
+        for pair in mesh.links
+    }
+    actions: list[Action] = []
+    faults = 0
+    for number, group in enumerate(scenario.faults):
+        draw = random.Random(f"{seed} faults {number}")  # noqa: S311
+        faults += _draw_group(group, mesh, scenario.duration_s, draw, actions)
+    actions.sort(key=lambda action: action.at_s)
+    draw = random.Random(f"{seed} traffic")  # noqa: S311
+    conversations = tuple(_draw_traffic(scenario.traffic, mesh, draw))
+    return Script(seed, mesh, shapes, tuple(actions), conversations, faults)
+
+
+def perform(action: Action, stage: Stage) -> None:
+    """Do it."""
+    getattr(stage, action.do)(*action.subject)
+
+
+def mend(script: Script, stage: Stage) -> None:
+    """Undo all that may still be wrong."""
+    for name in script.map.names:
+        stage.resume(name)
+    for pair in script.map.links:
+        stage.heal(*pair)
+        stage.speed_up(*pair)
+
+
+def _pick(value: Range, draw: random.Random) -> float:
+    return draw.uniform(*bounds(value))
+
+
+def _count(value: Range, draw: random.Random) -> int:
+    low, high = bounds(value)
+    return draw.randint(round(low), round(high))
+
+
+def _draw_group(
+    group: FaultGroup, mesh: Map, end_s: float, draw: random.Random, actions: list[Action]
+) -> int:
+    agents = group.agents if group.in_turn else [None] * _count(group.count, draw)
+    free_at = group.at_s[0]
+    for agent in agents:
+        lasts_s = _pick(group.lasts_s, draw)
+        if group.apart_s is None:
+            start_s = _pick(group.at_s, draw)
+        else:
+            start_s, free_at = free_at, free_at + lasts_s + group.apart_s
+        stop_s = min(start_s + lasts_s, end_s)
+        if start_s < end_s:
+            _draw_fault(draw.choice(group.kinds), group, agent, mesh, (start_s, stop_s), draw, actions)
+    return len(agents)
+
+
+def _draw_fault(
+    kind: FaultKind,
+    group: FaultGroup,
+    agent: str | None,
+    mesh: Map,
+    span: tuple[float, float],
+    draw: random.Random,
+    actions: list[Action],
+) -> None:
+    start_s, stop_s = span
+    if kind in AGENT_FAULTS or kind is FaultKind.TARGET:
+        whom = agent or draw.choice(group.agents or _victims(kind, mesh))
+        begin, end = _AGENT_ACTIONS[kind]
+        actions += [Action(start_s, begin, (whom,)), Action(stop_s, end, (whom,))]
+        return
+    if kind is FaultKind.PARTITION:
+        half = set(draw.sample(mesh.names, draw.randint(1, len(mesh.names) - 1)))
+        across = [pair for pair in mesh.links if (pair[0] in half) != (pair[1] in half)]
+        actions += [Action(start_s, "cut", pair) for pair in across]
+        actions += [Action(stop_s, "heal", pair) for pair in across]
+        return
+    pair = draw.choice(group.links or mesh.links)
+    if draw.random() < 0.5:
+        pair = (pair[1], pair[0])
+    begin, end = _LINK_ACTIONS[kind]
+    if kind is FaultKind.FLAP:
+        times = int((stop_s - start_s) / (2 * FLAP_S)) + 1
+        for n in range(times):
+            at_s = start_s + 2 * FLAP_S * n
+            actions += [Action(at_s, begin, pair), Action(at_s + FLAP_S, end, pair)]
+        return
+    actions += [Action(start_s, begin, pair), Action(stop_s, end, pair)]
+
+
+def _victims(kind: FaultKind, mesh: Map) -> Sequence[str]:
+    if kind is not FaultKind.TARGET:
+        return mesh.names
+    return sorted({name for names in mesh.endpoints.values() for name in names})
+
+
+_AGENT_ACTIONS: Final = {
+    FaultKind.CRASH: ("crash", "start"),
+    FaultKind.LEAVE: ("leave", "start"),
+    FaultKind.PAUSE: ("pause", "resume"),
+    FaultKind.TARGET: ("kill_target", "start_target"),
+}
+_LINK_ACTIONS: Final = {
+    FaultKind.CUT: ("cut", "heal"),
+    FaultKind.ONE_WAY: ("cut_one_way", "heal"),
+    FaultKind.RESET: ("cut_with_reset", "heal"),
+    FaultKind.FLAP: ("cut_with_reset", "heal"),
+    FaultKind.SLOW: ("slow_down", "speed_up"),
+}
+
+
+def _draw_traffic(traffic: Traffic, mesh: Map, draw: random.Random) -> list[Planned]:
+    places = [(key, name) for key, names in mesh.listeners.items() for name in names]
+    planned = []
+    for number in range(_count(traffic.connections, draw)):
+        key, name = draw.choice(places)
+        size = functools.partial(_size, traffic.kib, draw)
+        manner = draw.choice([Manner.AT_ONCE, Manner.AT_ONCE, Manner.AFTER_END, Manner.FINISH_FIRST])
+        terms = Terms(number, size(), size(), manner)
+        octets, pause_s = 0, 0.0
+        if draw.random() < traffic.paced:
+            pieces = draw.randint(2, 40)
+            octets, pause_s = max(100, terms.up // pieces), draw.uniform(0.02, 0.5)
+        leaves_at = draw.uniform(0.0, 5.0) if draw.random() < traffic.impatient else -1.0
+        pace = Pace(octets=octets, pause_s=pause_s, leaves_at=leaves_at)
+        planned.append(Planned(draw.uniform(*traffic.during_s), name, key, terms, pace))
+    return planned
+
+
+def _size(kib: Range, draw: random.Random) -> int:
+    low, high = (round(bound * 1024) for bound in bounds(kib))
+    kind = draw.random()
+    if kind < HUGE_CHANCE:
+        return draw.randint(low, high)
+    if kind < 2 * HUGE_CHANCE:
+        return low
+    return draw.randint(low, low + (high - low) // 8)

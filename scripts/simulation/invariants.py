@@ -1,0 +1,233 @@
+"""What must be so in every mesh, whatever has befallen it."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from actors.connection_end import ConnectionEnd
+from actors.messages import connection_table as table_messages
+from actors.peer_link import PeerLink
+from mesh.routes import RouteSnapshot
+from scripts.simulation.programs import Conversation, Heard, Terms
+from scripts.simulation.topology import Map, hop_counts
+from scripts.simulation.world import MeshWorld
+
+POLL_S = 0.05
+"""Virtual seconds between two looks at a mesh that is still to become as it must be."""
+
+
+class InvariantBroken(AssertionError):
+    """Something was so that must never be. ``name`` says which invariant, the text what was found."""
+
+    def __init__(self, name: str, found: str) -> None:
+        super().__init__(f"{name}: {found}")
+        self.name = name
+
+
+# -- streams -------------------------------------------------------------------------------------------------
+
+
+def streams_are_whole(mesh: MeshWorld) -> None:
+    """No octet that was not sent, no end of stream before all of it, and no actor that crashed."""
+    _no_actor_crashed(mesh)
+    for conversation in mesh.conversations:
+        _judge(conversation.terms, conversation.heard, "client")
+        number = conversation.terms.number
+        if number in mesh.records:
+            _judge(conversation.terms, mesh.records[number], "service")
+    strangers = set(mesh.records) - {conversation.terms.number for conversation in mesh.conversations}
+    if strangers:
+        raise InvariantBroken("streams are whole", f"the service met strangers: {sorted(strangers)}")
+
+
+def _judge(terms: Terms, heard: Heard, side: str) -> None:
+    if heard.wrong:
+        raise InvariantBroken("streams are whole", f"wrong octets at the {side}: {terms}: {heard}")
+    if heard.cut_short:
+        raise InvariantBroken("streams are whole", f"ended early at the {side}: {terms}: {heard}")
+
+
+def _no_actor_crashed(mesh: MeshWorld) -> None:
+    if mesh.log.crashes:
+        raise InvariantBroken("no actor crashes", mesh.log.crashes[0])
+
+
+def conversations_end(mesh: MeshWorld, limit_s: float) -> None:
+    """Every conversation is over at the client before long: complete, reset or refused."""
+    try:
+        mesh.run_until(lambda: all(c.heard.is_over for c in mesh.conversations), limit_s)
+    except TimeoutError:
+        left = [(c.terms, c.heard) for c in mesh.conversations if not c.heard.is_over]
+        raise InvariantBroken("conversations end", f"not over after {limit_s:g} s: {left[:3]}") from None
+
+
+def is_complete(mesh: MeshWorld, conversation: Conversation) -> None:
+    """A conversation has ended in order at both sides."""
+    terms, heard = conversation.terms, conversation.heard
+    other = mesh.records.get(terms.number)
+    if not (heard.is_complete and heard.octets == terms.down and other is not None and other.is_complete):
+        raise InvariantBroken("conversations complete", f"{terms}: client {heard}; service {other}")
+
+
+# -- leaks ---------------------------------------------------------------------------------------------------
+
+
+def leftovers(mesh: MeshWorld) -> dict[str, Any]:
+    """Connections, sockets, frames and reservations that are left on running agents."""
+    found: dict[str, Any] = {}
+    for name in mesh.running:
+        ends = mesh.actors_on(name, ConnectionEnd)
+        counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
+        links = mesh.actors_on(name, PeerLink)
+        listening = mesh.network.host(name).listeners
+        left = {
+            "connection actors": [str(end) for end in ends],
+            "connections": (counts.ingress, counts.exit, counts.pending_opens),
+            "sockets": mesh.world.open_sockets(name) - len(links) - len(listening),
+            "queued frames": sum(link._queue.frames for link in links),
+            "reserved octets": mesh.plans[name].budget.reserved_octets,
+            "clients of listeners": sum(
+                actor._clients for actor in mesh.actors_on(name) if hasattr(actor, "_clients")
+            ),
+            "connections of endpoints": sum(
+                actor._connections
+                for actor in mesh.actors_on(name)
+                if isinstance(getattr(actor, "_connections", None), int)
+            ),
+        }
+        left = {what: value for what, value in left.items() if value not in (0, [], (0, 0, 0))}
+        if left:
+            found[name] = left
+    for host in mesh.services:
+        if mesh.world.dispatcher(host).actors and mesh.world.open_sockets(host) != 1:
+            found[host] = {"sockets of the service": mesh.world.open_sockets(host) - 1}
+    return found
+
+
+def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
+    """All that connections took is given back, soon, and the services' sockets too."""
+    deadline = mesh.world.now() + limit_s
+    while left := leftovers(mesh):
+        if mesh.world.now() >= deadline:
+            raise InvariantBroken("nothing is left", f"after {limit_s:g} s: {left}")
+        mesh.run(1.0)
+    _no_actor_crashed(mesh)
+
+
+def census(mesh: MeshWorld) -> dict[str, Counter[str]]:
+    """How many actors of which kind live on each agent."""
+    return {name: Counter(type(a).__name__ for a in mesh.actors_on(name)) for name in mesh.running}
+
+
+def no_actor_is_left(mesh: MeshWorld, before: Mapping[str, Counter[str]]) -> None:
+    """Each agent has the actors that it had ``before`` anything happened."""
+    now = census(mesh)
+    for name, actors in before.items():
+        found = now.get(name, Counter())
+        if found != actors:
+            more, fewer = dict(found - actors), dict(actors - found)
+            raise InvariantBroken("no actor is left", f"{name}: {more} more, {fewer} fewer than at first")
+
+
+# -- routes --------------------------------------------------------------------------------------------------
+
+
+def agents_agree(mesh: MeshWorld, limit_s: float) -> None:
+    """All running agents know the same of the mesh, before long."""
+    deadline = mesh.world.now() + limit_s
+    while True:
+        problem = _disagreement(mesh)
+        if problem is None:
+            return
+        if mesh.world.now() >= deadline:
+            raise InvariantBroken("agents agree", f"after {limit_s:g} s: {problem}")
+        mesh.run(POLL_S)
+
+
+def _disagreement(mesh: MeshWorld) -> str | None:
+    first: tuple[str, dict[str, Any]] | None = None
+    for name in mesh.running:
+        snapshot = mesh.routes(name)
+        if snapshot is None:
+            return f"{name} has no route table"
+        view = {
+            record.name: (agent_id, record.instance, record.body.neighbours, record.body.endpoints)
+            for agent_id, record in snapshot.records.items()
+            if not record.body.withdrawn
+        }
+        if len(view) < len(mesh.running):
+            return f"{name} knows of {sorted(view)} only"
+        if first is None:
+            first = (name, view)
+        elif view != first[1]:
+            differing = [key for key in {**first[1], **view} if first[1].get(key) != view.get(key)]
+            return f"{first[0]} and {name} differ on {differing[:5]}"
+    return None
+
+
+def graph_is(mesh: MeshWorld, links: Mapping[str, Collection[str]], limit_s: float) -> None:
+    """Every agent comes to hold exactly the graph ``links``, at the hop counts that follow from it."""
+    deadline = mesh.world.now() + limit_s
+    truth = {name: set(others) for name, others in links.items()}
+    hops = {name: hop_counts(truth, name) for name in mesh.running}
+    while True:
+        problem = _differs(mesh, truth, hops)
+        if problem is None:
+            return
+        if mesh.world.now() >= deadline:
+            raise InvariantBroken("agents hold the graph", f"after {limit_s:g} s: {problem}")
+        mesh.run(POLL_S)
+
+
+def _differs(
+    mesh: MeshWorld, truth: dict[str, set[str]], hops: Mapping[str, Mapping[str, int]]
+) -> str | None:
+    for name in mesh.running:
+        snapshot = mesh.routes(name)
+        if snapshot is None:
+            return f"{name} has no route table"
+        if len(snapshot.records) != len(truth):
+            return f"{name} holds {len(snapshot.records)} records of {len(truth)} agents"
+        names = {agent_id: record.name for agent_id, record in snapshot.records.items()}
+        for record in snapshot.records.values():
+            peers = {names.get(neighbour.id, "a stranger") for neighbour in record.body.neighbours}
+            if peers != truth.get(record.name):
+                wrong = sorted(peers ^ truth.get(record.name, set()))
+                return f"in the view of {name}, {record.name} and {wrong} are linked, or not, as they should be"
+        found = {names[agent_id]: hop_count for agent_id, hop_count in snapshot.hop_counts.items()}
+        if found != hops[name]:
+            wrong = [other for other in truth if found.get(other) != hops[name].get(other)]
+            return f"{name}'s hop counts are not the graph's, towards {wrong[:5]}"
+    return None
+
+
+def candidates_are_nearest_first(mesh: MeshWorld, layout: Map) -> None:
+    """Every listener has all reachable endpoints of its key as candidates, at the graph's hop counts."""
+    neighbours = layout.neighbours()
+    for key, listeners in layout.listeners.items():
+        for name in listeners:
+            hops = hop_counts(neighbours, name)
+            wanted = sorted((hops[exit_], exit_) for exit_ in layout.endpoints[key] if exit_ in hops)
+            snapshot = mesh.routes(name)
+            found = _candidates(snapshot, key) if snapshot is not None else []
+            if sorted(found) != wanted or [hop for hop, _ in found] != [hop for hop, _ in wanted]:
+                text = f"{key} at {name}: found {found}, expected {wanted}"
+                raise InvariantBroken("every reachable key is usable", text)
+
+
+def _candidates(snapshot: RouteSnapshot, key: str) -> list[tuple[int, str]]:
+    return [
+        (candidate.hop_count, snapshot.records[candidate.agent_id].name)
+        for candidate in snapshot.candidates.get(key, ())
+    ]
+
+
+def probes_complete(mesh: MeshWorld, probes: Collection[Conversation], limit_s: float) -> None:
+    """Connections that were opened once everything was mended are served."""
+    conversations_end(mesh, limit_s)
+    mesh.run(0.5)
+    for probe in probes:
+        try:
+            is_complete(mesh, probe)
+        except InvariantBroken as error:
+            raise InvariantBroken("every reachable key is usable", str(error)) from None

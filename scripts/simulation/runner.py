@@ -1,0 +1,245 @@
+"""Runs of scenarios: one, and many on several processes."""
+
+import contextlib
+import functools
+import gc
+import multiprocessing
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from actors.runtime.registry import install_ordered_registry
+from scripts.simulation import invariants
+from scripts.simulation.faults import Script, draw_script, mend
+from scripts.simulation.invariants import InvariantBroken
+from scripts.simulation.plot import Recorder
+from scripts.simulation.scenario import Expectation, Scenario, load_scenario
+from scripts.simulation.stage import SimulatedStage
+from scripts.simulation.trace import Story
+from scripts.simulation.world import MeshWorld, simulated_mesh
+
+LOOK_S: Final = 0.5
+"""Virtual seconds between two looks at invariants that must hold at any time."""
+
+CONVERGE_LIMIT_S: Final = 60.0
+"""For all agents to agree: the longest redial interval, and a link that has to be found dead first."""
+
+END_LIMIT_S: Final = 200.0
+"""For conversations to end once everything is mended."""
+
+LEAK_LIMIT_S: Final = 120.0
+"""For what connections took to be given back: an idle one probes each 60 s, and 30 s later it is reset."""
+
+PROBES: Final = 20
+"""Most listeners that are tried at the end of a run."""
+
+PROBE_NUMBER: Final = 1_000_000
+"""Conversations from this number on are probes."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of one run."""
+
+    scenario: str
+    seed: int
+    digest: str
+    broken: str = ""
+    """The invariant that broke and what was found; empty where all held."""
+    story: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    """The last ones before the invariant broke."""
+    virtual_s: float = 0.0
+    cpu_s: float = 0.0
+    first_converged_s: float = 0.0
+    """From the start of all agents until all hold the graph."""
+    mended_s: float = 0.0
+    """From the last repair until all hold the graph."""
+    faults: int = 0
+    complete: int = 0
+    reset: int = 0
+    refused: int = 0
+    left: int = 0
+    """Clients that reset of their own accord."""
+    octets: int = 0
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One run to do."""
+
+    path: str
+    seed: int
+    agents: int | None = None
+
+
+def run_order(order: Order) -> Outcome:
+    """Do one run; where an invariant breaks, do it again to see more."""
+    outcome = run(order)
+    if outcome.broken:
+        again = run(order, wants_events=True)
+        if again.digest != outcome.digest:
+            text = f"{outcome.broken}\nAND THE RUN WAS NOT REPEATED: {outcome.digest}, then {again.digest}"
+            again = msgspec.structs.replace(again, broken=text)
+        return again
+    return outcome
+
+
+def run(
+    order: Order,
+    *,
+    wants_events: bool = False,
+    on_event: Callable[[str], None] | None = None,
+    recorder: Recorder | None = None,
+) -> Outcome:
+    """Do one run in this process.
+
+    Args:
+        wants_events: keep the last events.
+        on_event: hears every event's line.
+        recorder: sees what a plot needs.
+
+    Raises:
+        ScenarioError: the scenario cannot be used.
+    """
+    path = Path(order.path)
+    scenario = load_scenario(path, agents=order.agents)
+    script = draw_script(scenario, order.seed)
+    install_ordered_registry()
+    cpu_s = time.process_time()
+    mesh = MeshWorld(order.seed)
+    story = Story(mesh.world.now, wants_events=wants_events, on_event=on_event)
+    mesh.log.listener = story.logged
+    if story.wants_events:
+        mesh.world.trace.listener = story.event
+    one_run = _Run(mesh, scenario, script, story)
+    with simulated_mesh(mesh), _no_collections():
+        if recorder is not None:
+            recorder.watch(mesh, script, story)
+        broken = one_run.go()
+        digest = mesh.world.trace_digest()
+    planned = mesh.conversations[: len(script.conversations)]
+    return Outcome(
+        scenario=path.stem,
+        seed=order.seed,
+        digest=digest,
+        broken=broken,
+        story=story.lines() if broken else (),
+        events=tuple(story.events),
+        virtual_s=mesh.world.now(),
+        cpu_s=time.process_time() - cpu_s,
+        first_converged_s=one_run.first_converged_s,
+        mended_s=one_run.mended_s,
+        faults=script.faults,
+        complete=sum(c.heard.is_complete for c in planned),
+        reset=sum(bool(c.heard.error) for c in planned),
+        refused=sum(bool(c.heard.refused) for c in planned),
+        left=sum(c.heard.left for c in planned),
+        octets=sum(c.heard.octets + c.heard.sent for c in planned),
+    )
+
+
+class _Run:
+    def __init__(self, mesh: MeshWorld, scenario: Scenario, script: Script, story: Story) -> None:
+        self.mesh, self.scenario, self.script, self.story = mesh, scenario, script, story
+        self.first_converged_s = self.mended_s = 0.0
+
+    def go(self) -> str:
+        """Everything from start to end; the invariant that broke, empty where none did."""
+        try:
+            self._play()
+        except InvariantBroken as error:
+            self.story.note("BROKEN", str(error))
+            return str(error)
+        return ""
+
+    def _play(self) -> None:
+        mesh, scenario, story = self.mesh, self.scenario, self.story
+        stage = SimulatedStage(mesh, scenario, self.script, story)
+        mesh.start()
+        links = self.script.map.neighbours()
+        self.first_converged_s = self._converge(links)
+        mesh.run(1.0)  # what greeted its peers and was one too many is gone
+        before = invariants.census(mesh)
+        stage.play()
+        end_s = mesh.world.now() + scenario.duration_s
+        while mesh.world.now() < end_s:
+            mesh.run(min(LOOK_S, end_s - mesh.world.now()))
+            invariants.streams_are_whole(mesh)
+        mend(self.script, stage)
+        stage.start_all_stopped()
+        story.note("mended")
+        self.mended_s = self._converge(links)
+        invariants.candidates_are_nearest_first(mesh, self.script.map)
+        invariants.conversations_end(mesh, END_LIMIT_S)
+        mesh.run(2.0)
+        self._judge_conversations()
+        self._probe(stage)
+        invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
+        self._converge(links)
+        invariants.agents_agree(mesh, CONVERGE_LIMIT_S)
+        invariants.no_actor_is_left(mesh, before)
+        invariants.streams_are_whole(mesh)
+
+    def _converge(self, links: dict[str, set[str]]) -> float:
+        start = self.mesh.world.now()
+        invariants.graph_is(self.mesh, links, CONVERGE_LIMIT_S)
+        took_s = self.mesh.world.now() - start
+        self.story.note("converged", f"after {took_s:.2f} s")
+        return took_s
+
+    def _judge_conversations(self) -> None:
+        invariants.streams_are_whole(self.mesh)
+        expect = self.scenario.expect
+        for conversation in self.mesh.conversations:
+            opened = conversation.terms.number in self.mesh.records
+            wanted = expect is Expectation.COMPLETE or (expect is Expectation.OPENED and opened)
+            if wanted and not conversation.heard.left:
+                invariants.is_complete(self.mesh, conversation)
+
+    def _probe(self, stage: SimulatedStage) -> None:
+        places = [(key, name) for key, names in self.script.map.listeners.items() for name in names]
+        draw = random.Random(f"{self.script.seed} probes")  # noqa: S311 -- to be repeated, not secret
+        chosen = places if len(places) <= PROBES else draw.sample(places, PROBES)
+        probes = [stage.probe(PROBE_NUMBER + n, *place) for n, place in enumerate(chosen)]
+        invariants.probes_complete(self.mesh, probes, END_LIMIT_S)
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Collect garbage after a run instead of in it: worlds are short-lived."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+        gc.collect()
+
+
+def run_many(orders: Sequence[Order], jobs: int) -> Iterator[Outcome]:
+    """Do runs on ``jobs`` processes, or in this one; outcomes come as they are ready."""
+    if jobs <= 1:
+        yield from map(run_order, orders)
+        return
+    waiting = deque(orders)
+    running: set[Future[Outcome]] = set()
+    # Not forked: the progress bar has a thread.
+    context: Any = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        submit = functools.partial(pool.submit, run_order)
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * jobs:
+                    running.add(submit(waiting.popleft()))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in running:
+                future.cancel()

@@ -1,0 +1,188 @@
+"""A scenario's script in a simulated world: builds the mesh, plays faults and clients."""
+
+from typing import Final
+
+from mesh.addresses import TcpAddress
+from scripts.simulation.faults import SLOW_SHARE, Planned, Script, perform
+from scripts.simulation.programs import Conversation, Pace, Terms
+from scripts.simulation.scenario import Scenario, Settings
+from scripts.simulation.trace import Story
+from scripts.simulation.world import LISTEN_PORT, SERVICE_PORT, MeshWorld
+
+MIB: Final = 1 << 20
+
+
+class SimulatedStage:
+    """The :class:`~scripts.simulation.faults.Stage` on virtual time.
+
+    Args:
+        mesh: an empty one.
+        script: what to build and to play.
+        story: is told what happens.
+    """
+
+    def __init__(self, mesh: MeshWorld, scenario: Scenario, script: Script, story: Story) -> None:
+        self.mesh = mesh
+        self.script = script
+        self.story = story
+        self.drain_timeout_s = scenario.settings.drain_timeout_s
+        self.paused: set[str] = set()
+        self._keys = [service.key for service in scenario.services]
+        self._build(scenario.settings)
+
+    def _build(self, settings: Settings) -> None:
+        layout, mesh = self.script.map, self.mesh
+        for (one, other), shape in self.script.shapes.items():
+            mesh.network.shape(one, other, latency_s=shape.latency_s, octets_per_s=shape.octets_per_s)
+        for name in layout.names:
+            offered = [key for key, names in layout.endpoints.items() if name in names]
+            used = [key for key, names in layout.listeners.items() if name in names]
+            mesh.plan(
+                name,
+                peers=layout.dialed_by(name),
+                endpoints={key: TcpAddress(service_host(key, name), SERVICE_PORT) for key in offered},
+                listeners={key: self._port(key) for key in used},
+                timeout_s=settings.timeout_s,
+                open_timeout_s=settings.open_timeout_s,
+                reroute_timeout_s=settings.reroute_timeout_s,
+                relay_buffer_octets=int(settings.relay_mib * MIB),
+                stream_buffer_octets=int(settings.stream_mib * MIB),
+            )
+            for key in offered:
+                mesh.serve(service_host(key, name))
+
+    def _port(self, key: str) -> int:
+        return LISTEN_PORT + self._keys.index(key)
+
+    def play(self) -> None:
+        """Let every action and every client come at its time from now on."""
+        start = self.mesh.world.now()
+        for action in self.script.actions:
+            self.mesh.world.at(start + action.at_s, lambda action=action: perform(action, self))
+        for planned in self.script.conversations:
+            self.converse(planned)
+
+    def converse(self, planned: Planned) -> Conversation:
+        """Start a client at its time."""
+        return self.mesh.converse(
+            planned.terms,
+            planned.pace,
+            at=planned.agent,
+            port=self._port(planned.key),
+            start_s=planned.at_s,
+            host=f"client.{planned.agent}",
+        )
+
+    def probe(self, number: int, key: str, agent: str) -> Conversation:
+        """Start a client now that asks for a little."""
+        return self.converse(Planned(0.0, agent, key, Terms(number, 100, 1000), Pace()))
+
+    def start_all_stopped(self) -> None:
+        """Have every agent and every service run."""
+        for name in self.script.map.names:
+            plan = self.mesh.plans[name]
+            if plan.root is None or not plan.root.is_alive():
+                self.start(name)
+            self.start_target(name)
+
+    def _note(self, what: str, *subject: str) -> None:
+        self.story.note(what.replace("_", " "), " - ".join(subject))
+
+    # -- agents ----------------------------------------------------------------------------------------------
+
+    def crash(self, name: str) -> None:
+        """Kill an agent's process."""
+        if self.mesh.plans[name].root is not None:
+            self._note("crash", name)
+            self.paused.discard(name)
+            self.mesh.crash(name)
+
+    def start(self, name: str) -> None:
+        """Start an agent's process; one that is still leaving is killed first."""
+        if self.mesh.plans[name].root is not None:
+            self.mesh.crash(name)
+        self.paused.discard(name)
+        self._note("start", name)
+        self.mesh.start(name)
+
+    def leave(self, name: str) -> None:
+        """Tell an agent to stop."""
+        root = self.mesh.plans[name].root
+        if root is not None and root.is_alive():
+            self._note("leave", name)
+            self.mesh.leave(name, self.drain_timeout_s)
+
+    def pause(self, name: str) -> None:
+        """Stop an agent's process."""
+        if self.mesh.plans[name].root is not None and name not in self.paused:
+            self._note("pause", name)
+            self.paused.add(name)
+            self.mesh.world.pause(name)
+
+    def resume(self, name: str) -> None:
+        """Let an agent's process go on."""
+        if name in self.paused:
+            self._note("resume", name)
+            self.paused.discard(name)
+            self.mesh.world.resume(name)
+
+    # -- links -----------------------------------------------------------------------------------------------
+
+    def cut(self, one: str, other: str) -> None:
+        """Lose everything between two agents."""
+        self._note("cut", one, other)
+        self.mesh.network.cut(one, other)
+
+    def cut_one_way(self, one: str, other: str) -> None:
+        """Lose everything from one agent to another."""
+        self._note("cut_one_way", one, other)
+        self.mesh.network.cut(one, other, one_way=True)
+
+    def cut_with_reset(self, one: str, other: str) -> None:
+        """Break all connections between two agents and refuse new ones."""
+        self._note("cut_with_reset", one, other)
+        self.mesh.network.cut(one, other, reset=True)
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo every cut between two agents."""
+        self._note("heal", one, other)
+        self.mesh.network.heal(one, other)
+
+    def slow_down(self, one: str, other: str) -> None:
+        """Leave little of a link's bandwidth."""
+        self._note("slow_down", one, other)
+        self._shape(one, other, SLOW_SHARE)
+
+    def speed_up(self, one: str, other: str) -> None:
+        """Give it back."""
+        self._note("speed_up", one, other)
+        self._shape(one, other, 1.0)
+
+    def _shape(self, one: str, other: str, share: float) -> None:
+        shapes = self.script.shapes
+        shape = shapes.get((one, other)) or shapes[other, one]
+        self.mesh.network.shape(one, other, octets_per_s=shape.octets_per_s * share)
+
+    # -- services --------------------------------------------------------------------------------------------
+
+    def kill_target(self, name: str) -> None:
+        """Kill the services near an agent."""
+        for host in self._services_of(name):
+            if self.mesh.world.dispatcher(host).actors:
+                self._note("kill_target", host)
+                self.mesh.world.crash(host)
+
+    def start_target(self, name: str) -> None:
+        """Start them again."""
+        for host in self._services_of(name):
+            if not self.mesh.world.dispatcher(host).actors:
+                self._note("start_target", host)
+                self.mesh.serve(host)
+
+    def _services_of(self, name: str) -> list[str]:
+        return [service_host(key, name) for key, names in self.script.map.endpoints.items() if name in names]
+
+
+def service_host(key: str, agent: str) -> str:
+    """The host of the service that ``agent`` offers under ``key``."""
+    return f"{key}.{agent}"

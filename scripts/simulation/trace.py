@@ -1,0 +1,50 @@
+"""What happened in a run: its story for people, and every event for whoever must know."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+TAIL_LINES: Final = 60
+"""Events that are shown before a broken invariant."""
+
+
+class Story:
+    """Faults, clients and what agents logged, in the order of time.
+
+    Args:
+        now: the time in seconds.
+        wants_events: keep the last events, too.
+        on_event: hears every event's line.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        wants_events: bool = False,
+        on_event: Callable[[str], None] | None = None,
+    ) -> None:
+        self._now = now
+        self._on_event = on_event
+        self.entries: list[tuple[float, str, str]] = []
+        """Time, what, and whom it befell."""
+        self.events: deque[str] = deque(maxlen=TAIL_LINES)
+        self.wants_events = wants_events or on_event is not None
+
+    def note(self, what: str, subject: str = "") -> None:
+        """Something worth telling has happened."""
+        self.entries.append((self._now(), what, subject))
+
+    def logged(self, line: str) -> None:
+        """An agent logged a line."""
+        self.note("log", line)
+
+    def event(self, line: str) -> None:
+        """One event of the world."""
+        self.events.append(line.rstrip("\n"))
+        if self._on_event is not None:
+            self._on_event(line)
+
+    def lines(self) -> tuple[str, ...]:
+        """The story, a line an entry."""
+        return tuple(f"{time:10.4f} s  {what:<15} {subject}" for time, what, subject in self.entries)

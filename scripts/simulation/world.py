@@ -1,0 +1,292 @@
+"""A mesh in a simulated world: real root actors on simulated hosts, with services and clients beside them."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from actors.agent import Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.messages import agent as agent_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from actors.route_table import RouteTable
+from actors.runtime.seam import SocketOptions
+from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.errors import AuthenticationError
+from mesh.identity import AgentId, Identity, verify_signature
+from mesh.routes import RouteSnapshot
+from mesh.stream import StreamBudget
+from mesh.trust import TrustStore, issue_certificate
+from scripts.simulation.programs import Client, Conversation, Heard, Pace, Service, Terms
+
+PEER_PORT: Final = 4433
+LISTEN_PORT: Final = 5432
+SERVICE_PORT: Final = 80
+KEY: Final = "my-api"
+
+AnyMesh = TypeVar("AnyMesh", bound="MeshWorld")
+
+_checked: dict[tuple[bytes, bytes, bytes, bytes], bool] = {}
+
+
+def remembered_check(public_key: bytes, context: bytes, message: bytes, signature: bytes) -> None:
+    """``verify_signature``, which costs most of a simulation, once for each signature in the process."""
+    key = (public_key, context, message, signature)
+    if key not in _checked:
+        if len(_checked) > 50_000:
+            _checked.clear()
+        try:
+            verify_signature(*key)
+        except AuthenticationError:
+            _checked[key] = False
+        else:
+            _checked[key] = True
+    if not _checked[key]:
+        raise AuthenticationError("the signature does not verify")
+
+
+@dataclass
+class Plan:
+    """An agent as configured, and what is known of its process."""
+
+    name: str
+    setup: AgentSetup
+    meters: Meters = field(default_factory=Meters)
+    budget: StreamBudget = field(default_factory=lambda: StreamBudget(0))
+    root: Any = None
+    """Its root actor, where it was started and not killed."""
+    left: list[float] = field(default_factory=list)
+    """When it took leave, or its root actor ended otherwise."""
+
+
+class Complaints(logging.Handler):
+    """Keeps what is logged, and apart from it what no scenario may cause: an actor's crash."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+        self.crashes: list[str] = []
+        self.listener: Callable[[str], None] | None = None
+        """Hears every line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        line = f"{record.name}: {record.getMessage()}"
+        self.lines.append(line)
+        if record.exc_info:
+            self.crashes.append(self.format(record))
+        if self.listener is not None:
+            self.listener(line)
+
+    def count(self, text: str) -> int:
+        """Lines with ``text`` in them."""
+        return sum(text in line for line in self.lines)
+
+
+class MeshWorld:
+    """Agents, services and clients; one seed, one history.
+
+    Args:
+        seed: of everything random, identities too.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.world = VirtualWorld(seed)
+        self.network = self.world.network
+        self.plans: dict[str, Plan] = {}
+        self.records: dict[int, Heard] = {}
+        """The service's side of each conversation, by number."""
+        self.silent: list[Heard] = []
+        """Connections to services that have not said what they are."""
+        self.conversations: list[Conversation] = []
+        self.services: dict[str, Any] = {}
+        self.log = Complaints()
+        self._authority = self._identity("authority")
+
+    def _identity(self, name: str) -> Identity:
+        return Identity((name.encode() + b"." * 32)[:24] + self.seed.to_bytes(8, "big"))
+
+    # -- agents ----------------------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        name: str,
+        *,
+        peers: Sequence[str] = (),
+        endpoints: dict[str, TcpAddress] | None = None,
+        listeners: dict[str, int] | None = None,
+        max_connections: int = 0,
+        identity_of: str = "",
+        authority: str = "",
+        accepts: bool = True,
+        relays: bool = True,
+        valid_s: int = 10_000_000,
+        **settings: Any,
+    ) -> Plan:
+        """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
+        identity = self._identity(identity_of or name)
+        wire = issue_certificate(
+            self._identity(authority) if authority else self._authority,
+            subject=identity.public_key,
+            name=identity_of or name,
+            not_before=int(UNIX_START_S) - 1000,
+            not_after=int(UNIX_START_S) + valid_s,
+            may_register=["*"],
+            may_use=["*"],
+            may_relay=True,
+        )
+        own_store = TrustStore(
+            [self._identity(authority).public_key if authority else self._authority.public_key],
+            verify=remembered_check,
+        )
+        setup = AgentSetup(
+            identity=identity,
+            certificate=own_store.admit(wire, UNIX_START_S),
+            certificate_wire=wire,
+            trust=own_store,
+            relays=relays,
+            accept=(TcpAddress("", PEER_PORT),) if accepts else (),
+            peers=tuple(TcpAddress(peer, PEER_PORT) for peer in peers),
+            endpoints=tuple(EndpointSetup(key, target) for key, target in (endpoints or {}).items()),
+            listeners=tuple(
+                ListenerSetup(key, TcpAddress("", port), max_connections)
+                for key, port in (listeners or {}).items()
+            ),
+            check=remembered_check,
+            **settings,
+        )
+        plan = self.plans[name] = Plan(name, setup)
+        return plan
+
+    def start(self, *names: str) -> None:
+        """Start agents, each in a new process on its host; all that are configured where none is named."""
+        for name in names or tuple(self.plans):
+            plan = self.plans[name]
+            plan.meters = Meters()
+            plan.budget = StreamBudget(plan.setup.stream_buffer_octets)
+            plan.root = Agent.start(
+                self.world.dispatcher(name),
+                setup=plan.setup,
+                meters=plan.meters,
+                budget=plan.budget,
+                on_left=lambda plan=plan: plan.left.append(self.world.now()),
+            )
+
+    def crash(self, name: str) -> None:
+        """Kill an agent's process."""
+        self.world.crash(name)
+        self.plans[name].root = None
+
+    def restart(self, name: str) -> None:
+        """Kill an agent's process and start another."""
+        self.crash(name)
+        self.start(name)
+
+    def leave(self, name: str, drain_timeout_s: float = 10.0) -> None:
+        """SIGTERM."""
+        self.plans[name].root.tell(agent_messages.Leave(drain_timeout_s))
+
+    def id_of(self, name: str) -> AgentId:
+        """An agent's ID."""
+        return self.plans[name].setup.identity.id
+
+    def ask(self, name: str, actor: str, question: Any) -> Any:
+        """Ask a core actor of an agent: ``route_table``, ``connection_table`` or ``directory``."""
+        refs = self.world.ask(self.plans[name].root, agent_messages.GetRefs())
+        return self.world.ask(getattr(refs, actor), question)
+
+    def snapshot(self, name: str) -> RouteSnapshot:
+        """An agent's routes, asked for as the dashboard does."""
+        return self.ask(name, "route_table", route_messages.GetSnapshot())
+
+    def peers(self, name: str) -> dict[str, Any]:
+        """Connected peers by name."""
+        statuses = self.ask(name, "directory", directory_messages.GetPeers())
+        return {status.name: status for status in statuses if status.state == "connected"}
+
+    def routes(self, name: str) -> RouteSnapshot | None:
+        """An agent's routes, looked up without an event; ``None`` while it has no route table."""
+        for actor in self.world.dispatcher(name).actors:
+            if isinstance(actor, RouteTable):
+                return actor._state.snapshot
+        return None
+
+    @property
+    def running(self) -> list[str]:
+        """Agents whose root actor lives."""
+        return [name for name, plan in self.plans.items() if plan.root is not None and plan.root.is_alive()]
+
+    def actors_on(self, name: str, kind: type = object) -> list[Any]:
+        """The actors of an agent's process, in the order of their start."""
+        return [actor for actor in self.world.dispatcher(name).actors if isinstance(actor, kind)]
+
+    # -- programs --------------------------------------------------------------------------------------------
+
+    def serve(self, host: str, port: int = SERVICE_PORT, options: SocketOptions = SocketOptions()) -> Any:  # noqa: B008
+        """Start a service on ``host``."""
+        ref = self.services[host] = Service.start(
+            self.world.dispatcher(host),
+            address=TcpAddress("", port),
+            options=options,
+            records=self.records,
+            silent=self.silent,
+        )
+        return ref
+
+    def converse(
+        self,
+        terms: Terms,
+        pace: Pace = Pace(),  # noqa: B008
+        *,
+        at: str = "branch",
+        port: int = LISTEN_PORT,
+        start_s: float = 0.0,
+        host: str = "client",
+    ) -> Conversation:
+        """Start a client in ``start_s`` seconds, of the listener at ``at``."""
+        conversation = Conversation(terms, pace)
+        self.conversations.append(conversation)
+        self.world.at(
+            self.world.now() + start_s,
+            lambda: Client.start(
+                self.world.dispatcher(host),
+                address=TcpAddress(at, port),
+                terms=terms,
+                pace=pace,
+                heard=conversation.heard,
+            ),
+        )
+        return conversation
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def run(self, duration_s: float) -> None:
+        """Let so much time pass."""
+        self.world.run(duration_s)
+
+    def run_until(self, is_so: Any, limit_s: float) -> float:
+        """Let time pass until ``is_so()``; the seconds it took."""
+        start = self.world.now()
+        self.world.run_while(lambda: not is_so(), limit_s)
+        return self.world.now() - start
+
+
+@contextlib.contextmanager
+def simulated_mesh(mesh: AnyMesh) -> Iterator[AnyMesh]:
+    """Hear what ``mesh`` logs; in the end all its actors are ended."""
+    loggers = [logging.getLogger(name) for name in ("mesh", "pykka", "actors")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(mesh.log)
+        logger.setLevel(logging.INFO)
+    try:
+        with mesh.world:
+            yield mesh
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(mesh.log)
+            logger.setLevel(level)
