@@ -144,7 +144,9 @@ class Endpoint(Actor[messages.Inbound]):
         if not self._offering:
             return connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
         if self._health_check is not None and self._monitor.state is not Health.UP:
-            return connection_messages.TargetDenied("unavailable", "the target has not passed its health check")
+            return connection_messages.TargetDenied(
+                "unavailable", "the target has not passed its health check"
+            )
         if not self._max_connections or len(self._connections) < self._max_connections:
             return None
         self._meters.opens_denied += 1

@@ -30,7 +30,7 @@ HEDGE_AFTER_S: Final = 0.5
 """Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
 hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
 
-HEDGE_SHARE: Final = 4
+_HEDGE_SHARE: Final = 4
 """That is at most this part of the time budget, so that several candidates have their turn in a short one."""
 
 
@@ -153,7 +153,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         attempt = _Attempt(party, connection, initiator, link)
         self._attempts[connection] = attempt
         self.schedule(repeat_delay_s(0), messages.RepeatDue(connection, 0))
-        hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / HEDGE_SHARE)
+        hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / _HEDGE_SHARE)
         self.schedule(hedge_after_s, messages.HedgeDue(connection))
         self._open_or_pass_on(attempt)
 

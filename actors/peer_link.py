@@ -232,9 +232,8 @@ class PeerLink(Actor[messages.Inbound]):
             return
         if progress.to_send:
             self._output.say(progress.to_send)
-            self._flush()
             self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
-        if self._state is State.HANDSHAKE and progress.established is not None:
+        if progress.established is not None:
             self._establish(progress.established)
 
     def _establish(self, peer: EstablishedLink) -> None:
@@ -245,6 +244,8 @@ class PeerLink(Actor[messages.Inbound]):
         self._heard_at = self.now()
         if self._is_dialer:
             self._state = State.CONFIRMING
+            if peer.surplus:
+                self._confirmed(memoryview(peer.surplus))
         else:
             self._rtt_s = self.now() - self._asked_at
             self._ask_for_admission(peer)
@@ -255,7 +256,10 @@ class PeerLink(Actor[messages.Inbound]):
         if not frames or self._peer is None:
             return
         if frames[0].type == FrameType.CLOSE:
-            self._refuse(f"the peer refuses it: {link_bodies.decode_close(frames[0].body)}")
+            try:
+                self._refuse(f"the peer refuses it: {link_bodies.decode_close(frames[0].body)}")
+            except RemoteProtocolError as error:
+                self._refuse(str(error))
             return
         self._early = frames
         self._ask_for_admission(self._peer)
@@ -291,7 +295,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._socket.watch_read(True)
         early, self._early = self._early, []
         self._dispatch(early)
-        if self._peer.surplus:
+        if self._peer.surplus and not self._is_dialer:
             self._receive(memoryview(self._peer.surplus))
 
     # -- liveness --------------------------------------------------------------------------------------------
@@ -464,6 +468,8 @@ class PeerLink(Actor[messages.Inbound]):
         self._flush()
 
     def _flush(self) -> None:
+        if self._state in (State.FAREWELL, State.CLOSED):
+            return  # what comes now comes too late
         try:
             everything = self._output.flush(self.now())
             if everything and self._farewell is not None:

@@ -50,6 +50,7 @@ LIMIT_MODULES = (
     "actors.ingress_connection",
     "actors.peer_directory",
     "mesh.backoff",
+    "mesh.candidates",
     "mesh.link_bodies",
     "mesh.link_handshake",
     "mesh.link_state",

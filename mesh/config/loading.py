@@ -1,7 +1,7 @@
 """From a file to a validated configuration, or to all of its problems at once."""
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType

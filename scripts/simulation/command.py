@@ -128,7 +128,7 @@ def _report(console: rich.console.Console, outcomes: list[Outcome], options: arg
 def _print_one(console: rich.console.Console, outcome: Outcome) -> None:
     console.print(
         f"{outcome.scenario}, seed {outcome.seed}: {outcome.faults} faults, {_fates(outcome)}, "
-        f"{outcome.octets:,} octets; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; converged "
+        f"{outcome.fates.octets:,} octets; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; converged "
         f"after {outcome.first_converged_s:.2f} s, and {outcome.mended_s:.2f} s after the last repair; trace "
         f"{outcome.digest}",
         markup=False,
@@ -136,9 +136,10 @@ def _print_one(console: rich.console.Console, outcome: Outcome) -> None:
 
 
 def _fates(outcome: Outcome) -> str:
+    fates = outcome.fates
     return (
-        f"connections: {outcome.complete} complete, {outcome.reset} reset, {outcome.refused} refused, "
-        f"{outcome.left} left"
+        f"connections: {fates.complete} complete, {fates.reset} reset, {fates.refused} refused, "
+        f"{fates.left} left"
     )
 
 
@@ -176,12 +177,13 @@ def _table(outcomes: list[Outcome]) -> rich.table.Table:
 
 def _sums(outcomes: list[Outcome]) -> list[str]:
     cpu_s = [outcome.cpu_s for outcome in outcomes]
-    counts = ("faults", "complete", "reset", "refused", "left")
+    fates = ("complete", "reset", "refused", "left")
     return [
         str(len(outcomes)),
         str(sum(bool(outcome.broken) for outcome in outcomes)),
-        *(str(sum(getattr(outcome, count) for outcome in outcomes)) for count in counts),
-        f"{sum(outcome.octets for outcome in outcomes) / 2**20:.0f}",
+        str(sum(outcome.faults for outcome in outcomes)),
+        *(str(sum(getattr(outcome.fates, fate) for outcome in outcomes)) for fate in fates),
+        f"{sum(outcome.fates.octets for outcome in outcomes) / 2**20:.0f}",
         f"{sum(cpu_s) / len(cpu_s):.2f}",
         f"{max(cpu_s):.2f}",
     ]

@@ -32,6 +32,13 @@ HUGE_CHANCE: Final = 0.1
 """Of a conversation to be as large as the scenario permits; others are an eighth of that at most."""
 
 
+PROBES: Final = 20
+"""Most listeners that are tried at the end of a run."""
+
+PROBE_NUMBER: Final = 1_000_000
+"""Conversations from this number on are probes."""
+
+
 class LinkShape(msgspec.Struct, frozen=True):
     """What lies between two agents."""
 
@@ -153,6 +160,17 @@ def draw_script(scenario: Scenario, seed: int) -> Script:
     draw = random.Random(f"{seed} traffic")  # noqa: S311
     conversations = tuple(_draw_traffic(scenario.traffic, mesh, draw))
     return Script(seed, mesh, shapes, tuple(actions), conversations, faults)
+
+
+def draw_probes(script: Script) -> list[Planned]:
+    """Small conversations for the end of a run, at every listener or at some."""
+    places = [(key, name) for key, names in script.map.listeners.items() for name in names]
+    draw = random.Random(f"{script.seed} probes")  # noqa: S311
+    chosen = places if len(places) <= PROBES else draw.sample(places, PROBES)
+    return [
+        Planned(0.0, name, key, Terms(PROBE_NUMBER + n, 100, 1000), Pace())
+        for n, (key, name) in enumerate(chosen)
+    ]
 
 
 def perform(action: Action, stage: Stage) -> None:

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from actors.connection_end import ConnectionEnd
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
 from mesh.routes import RouteSnapshot
 from scripts.simulation.programs import Conversation, Heard, Terms
+from scripts.simulation.scenario import Expectation
 from scripts.simulation.topology import Map, hop_counts
-from scripts.simulation.world import MeshWorld
+from scripts.simulation.world import Complaints, MeshWorld
 
 POLL_S = 0.05
 """Virtual seconds between two looks at a mesh that is still to become as it must be."""
@@ -27,7 +28,15 @@ class InvariantBroken(AssertionError):
 # -- streams -------------------------------------------------------------------------------------------------
 
 
-def streams_are_whole(mesh: MeshWorld) -> None:
+class Talks(Protocol):
+    """Clients, what their services heard, and what was logged: a mesh, simulated or real."""
+
+    conversations: list[Conversation]
+    records: dict[int, Heard]
+    log: Complaints
+
+
+def streams_are_whole(mesh: Talks) -> None:
     """No octet that was not sent, no end of stream before all of it, and no actor that crashed."""
     _no_actor_crashed(mesh)
     for conversation in mesh.conversations:
@@ -47,7 +56,7 @@ def _judge(terms: Terms, heard: Heard, side: str) -> None:
         raise InvariantBroken("streams are whole", f"ended early at the {side}: {terms}: {heard}")
 
 
-def _no_actor_crashed(mesh: MeshWorld) -> None:
+def _no_actor_crashed(mesh: Talks) -> None:
     if mesh.log.crashes:
         raise InvariantBroken("no actor crashes", mesh.log.crashes[0])
 
@@ -61,7 +70,17 @@ def conversations_end(mesh: MeshWorld, limit_s: float) -> None:
         raise InvariantBroken("conversations end", f"not over after {limit_s:g} s: {left[:3]}") from None
 
 
-def is_complete(mesh: MeshWorld, conversation: Conversation) -> None:
+def as_expected(mesh: Talks, expect: Expectation) -> None:
+    """Conversations came to what the scenario promises; those of clients that left came to nothing wrong."""
+    streams_are_whole(mesh)
+    for conversation in mesh.conversations:
+        opened = conversation.terms.number in mesh.records
+        wanted = expect is Expectation.COMPLETE or (expect is Expectation.OPENED and opened)
+        if wanted and not conversation.heard.left:
+            is_complete(mesh, conversation)
+
+
+def is_complete(mesh: Talks, conversation: Conversation) -> None:
     """A conversation has ended in order at both sides."""
     terms, heard = conversation.terms, conversation.heard
     other = mesh.records.get(terms.number)

@@ -272,7 +272,12 @@ class Service(Actor[Any]):
         self.listener.watch_read(True)
 
     def on_receive(self, message: Any) -> None:
-        """A boolean says whether to read from now on."""
+        """A boolean says whether to read from now on; ``None`` is a sudden death."""
+        if message is None:
+            for socket in self.talks:
+                socket.abort()
+            self.stop_now()
+            return
         self.reads = message
         for socket, talk in self.talks.items():
             if not talk.heard.is_over:

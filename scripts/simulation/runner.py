@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import multiprocessing
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +15,11 @@ import msgspec
 
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
-from scripts.simulation.faults import Script, draw_script, mend
+from scripts.simulation.faults import Script, draw_probes, draw_script, mend
 from scripts.simulation.invariants import InvariantBroken
 from scripts.simulation.plot import Recorder
-from scripts.simulation.scenario import Expectation, Scenario, load_scenario
+from scripts.simulation.programs import Conversation
+from scripts.simulation.scenario import Scenario, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
 from scripts.simulation.world import MeshWorld, simulated_mesh
@@ -36,11 +36,17 @@ END_LIMIT_S: Final = 200.0
 LEAK_LIMIT_S: Final = 120.0
 """For what connections took to be given back: an idle one probes each 60 s, and 30 s later it is reset."""
 
-PROBES: Final = 20
-"""Most listeners that are tried at the end of a run."""
 
-PROBE_NUMBER: Final = 1_000_000
-"""Conversations from this number on are probes."""
+class Fates(msgspec.Struct, frozen=True):
+    """What became of conversations, seen by the clients."""
+
+    complete: int = 0
+    reset: int = 0
+    refused: int = 0
+    left: int = 0
+    """Clients that reset of their own accord."""
+    octets: int = 0
+    """In both directions."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,12 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
     mended_s: float = 0.0
     """From the last repair until all hold the graph."""
     faults: int = 0
-    complete: int = 0
-    reset: int = 0
-    refused: int = 0
-    left: int = 0
-    """Clients that reset of their own accord."""
-    octets: int = 0
+    fates: Fates = Fates()
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -122,7 +123,6 @@ def run(
             recorder.watch(mesh, script, story)
         broken = one_run.go()
         digest = mesh.world.trace_digest()
-    planned = mesh.conversations[: len(script.conversations)]
     return Outcome(
         scenario=path.stem,
         seed=order.seed,
@@ -135,11 +135,19 @@ def run(
         first_converged_s=one_run.first_converged_s,
         mended_s=one_run.mended_s,
         faults=script.faults,
-        complete=sum(c.heard.is_complete for c in planned),
-        reset=sum(bool(c.heard.error) for c in planned),
-        refused=sum(bool(c.heard.refused) for c in planned),
-        left=sum(c.heard.left for c in planned),
-        octets=sum(c.heard.octets + c.heard.sent for c in planned),
+        fates=count_fates(mesh.conversations[: len(script.conversations)]),
+    )
+
+
+def count_fates(conversations: Sequence[Conversation]) -> Fates:
+    """What became of conversations."""
+    heard = [conversation.heard for conversation in conversations]
+    return Fates(
+        complete=sum(each.is_complete for each in heard),
+        reset=sum(bool(each.error) for each in heard),
+        refused=sum(bool(each.refused) for each in heard),
+        left=sum(each.left for each in heard),
+        octets=sum(each.octets + each.sent for each in heard),
     )
 
 
@@ -177,7 +185,7 @@ class _Run:
         invariants.candidates_are_nearest_first(mesh, self.script.map)
         invariants.conversations_end(mesh, END_LIMIT_S)
         mesh.run(2.0)
-        self._judge_conversations()
+        invariants.as_expected(mesh, scenario.expect)
         self._probe(stage)
         invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
         self._converge(links)
@@ -192,20 +200,8 @@ class _Run:
         self.story.note("converged", f"after {took_s:.2f} s")
         return took_s
 
-    def _judge_conversations(self) -> None:
-        invariants.streams_are_whole(self.mesh)
-        expect = self.scenario.expect
-        for conversation in self.mesh.conversations:
-            opened = conversation.terms.number in self.mesh.records
-            wanted = expect is Expectation.COMPLETE or (expect is Expectation.OPENED and opened)
-            if wanted and not conversation.heard.left:
-                invariants.is_complete(self.mesh, conversation)
-
     def _probe(self, stage: SimulatedStage) -> None:
-        places = [(key, name) for key, names in self.script.map.listeners.items() for name in names]
-        draw = random.Random(f"{self.script.seed} probes")  # noqa: S311 -- to be repeated, not secret
-        chosen = places if len(places) <= PROBES else draw.sample(places, PROBES)
-        probes = [stage.probe(PROBE_NUMBER + n, *place) for n, place in enumerate(chosen)]
+        probes = [stage.converse(planned) for planned in draw_probes(self.script)]
         invariants.probes_complete(self.mesh, probes, END_LIMIT_S)
 
 

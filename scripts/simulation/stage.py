@@ -4,7 +4,7 @@ from typing import Final
 
 from mesh.addresses import TcpAddress
 from scripts.simulation.faults import SLOW_SHARE, Planned, Script, perform
-from scripts.simulation.programs import Conversation, Pace, Terms
+from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, Settings
 from scripts.simulation.trace import Story
 from scripts.simulation.world import LISTEN_PORT, SERVICE_PORT, MeshWorld
@@ -72,10 +72,6 @@ class SimulatedStage:
             start_s=planned.at_s,
             host=f"client.{planned.agent}",
         )
-
-    def probe(self, number: int, key: str, agent: str) -> Conversation:
-        """Start a client now that asks for a little."""
-        return self.converse(Planned(0.0, agent, key, Terms(number, 100, 1000), Pace()))
 
     def start_all_stopped(self) -> None:
         """Have every agent and every service run."""

@@ -149,7 +149,7 @@ def test_data_beyond_the_relay_buffer_is_dropped_and_counted():
     peer.read(False)
     sent = tuple(frame(PEER, number=n, source=OWN.id, body=bytes(60_000)) for n in range(100))
     scene.tell(messages.SendFrames(sent))
-    assert scene.link._queue.octets <= 1_000_000
+    assert scene.link._output._queue.octets <= 1_000_000
     scene.run(10.0)
     assert not scene.is_alive
     assert scene.meters.queue_drops > 50
@@ -180,7 +180,7 @@ def flood(scene, peer, seconds, tokens=10_000):
             peer.send_frames(*[ping(token + n) for n in range(tokens)])
             token += tokens
         scene.run(0.01)
-        most = max(most, scene.link._queue.octets)
+        most = max(most, scene.link._output._queue.octets)
         if not scene.is_alive:
             break
     return most

@@ -4,6 +4,7 @@ import pytest
 
 from tests.system.meshes import Mesh
 from tests.system.processes import LOOPBACK, tail
+from tests.system.siege import besieged
 
 MESHES = pytest.StashKey()
 """Meshes whose logs belong to the report of a test."""
@@ -129,3 +130,10 @@ def chain(request, shared_chain):
     finally:
         if stash.get(FAILED, False):
             shared_chain.discard()
+
+
+@pytest.fixture
+def relay(chain):
+    """The relay of the chain, under load and watched while a test attacks it."""
+    with besieged(chain) as relay:
+        yield relay

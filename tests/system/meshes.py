@@ -134,6 +134,10 @@ class Agent:
     def resume(self):
         self.process.signal(signal.SIGCONT)
 
+    def lines_with(self, text):
+        """Lines of its log, of this run, that have ``text`` in them."""
+        return [line for line in self.process.output.splitlines() if text in line]
+
     # -- the dashboard ---------------------------------------------------------------------------------------
 
     def get(self, path, timeout_s=5.0):

@@ -7,6 +7,7 @@ import pytest
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config import ConfigError, load_config, parse_config
 from mesh.config.problems import quoted
+from mesh.config.schema import HealthCheckSection
 from mesh.identity import Identity, encode_public_key
 
 KEY = encode_public_key(Identity(bytes(32)).public_key)
@@ -96,7 +97,12 @@ def test_an_endpoint_may_have_a_limit_and_a_health_check():
     settings = "{interval: 250ms, timeout: 100ms, unhealthy_after: 1, healthy_after: 4}"
     _, checked = parse(text + f"health_check: {settings}").forward.endpoints
     check = checked.health_check
-    assert (check.interval_s, check.timeout_s, check.unhealthy_after, check.healthy_after) == (0.25, 0.1, 1, 4)
+    assert (check.interval_s, check.timeout_s, check.unhealthy_after, check.healthy_after) == (
+        0.25,
+        0.1,
+        1,
+        4,
+    )
     (found,) = problems(text + "health_check: {healthy_after: 0}")
     assert "forward.endpoints[1].health_check.healthy_after: found 0 (int)" in found
 

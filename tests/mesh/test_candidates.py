@@ -1,0 +1,218 @@
+"""The order of candidates: distance, turns, and what a failure does to it."""
+
+import itertools
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.backoff import retry_delay_s
+from mesh.candidates import (
+    FIRST_SET_ASIDE_S,
+    MAX_SET_ASIDE_S,
+    PERMANENT_CODES,
+    TRIAL_S,
+    CandidatePool,
+    Offer,
+    offers_of,
+)
+from mesh.identity import AgentId, Instance
+from mesh.session import Party
+from tests.actors.company import IDENTITIES, record_of, routes_of
+
+LONG = 1e6
+
+
+def party(number):
+    return Party(AgentId(bytes([number]) * 16), Instance(bytes(16)), bytes(32))
+
+
+def offer(number, hop_count=1, rtt_step=0, *, is_leaving=False):
+    return Offer(party(number), is_leaving, hop_count, rtt_step)
+
+
+def pool_of(*offers):
+    pool = CandidatePool()
+    pool.update(offers, 0.0)
+    return pool
+
+
+def numbers(order):
+    return [each.id[0] for each in order]
+
+
+def firsts(pool, times, now=0.0):
+    return [pool.order(now, 0.0)[0].id[0] for _ in range(times)]
+
+
+def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
+    pool = pool_of(
+        offer(1, 0, is_leaving=True), offer(2, 2, 0), offer(3, 1, 4), offer(4, 1, 1), offer(5, 3, 0)
+    )
+    assert numbers(pool.order(0.0, 0.9)) == [4, 3, 2, 5, 1]
+
+
+def test_equals_take_turns_exactly():
+    pool = pool_of(offer(1), offer(2), offer(3), offer(4, 2))
+    assert Counter(firsts(pool, 300)) == {1: 100, 2: 100, 3: 100}
+
+
+def test_the_next_to_try_is_an_equal_that_has_waited_too():
+    pool = pool_of(offer(1), offer(2), offer(3), offer(4, 2))
+    orders = [numbers(pool.order(0.0, 0.0)) for _ in range(3)]
+    assert orders == [[1, 2, 3, 4], [2, 3, 1, 4], [3, 1, 2, 4]]
+
+
+@given(count=st.integers(1, 8), draw=st.floats(0, 1, exclude_max=True))
+def test_the_draw_says_who_begins(count, draw):
+    pool = pool_of(*(offer(number) for number in range(count)))
+    assert pool.order(0.0, draw)[0].id[0] == int(draw * count)
+    assert sorted(firsts(pool, count - 1)) == sorted(set(range(count)) - {int(draw * count)})
+
+
+def test_a_newcomer_gets_the_next_turn_and_then_its_share():
+    pool = pool_of(offer(1), offer(2))
+    firsts(pool, 10)
+    pool.update([offer(1), offer(2), offer(3)], 0.0)
+    assert firsts(pool, 1) == [3]
+    assert Counter(firsts(pool, 30)) == {1: 10, 2: 10, 3: 10}
+
+
+@pytest.mark.parametrize(
+    ("rtt_steps", "step"), [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)]
+)
+def test_a_paths_step_is_that_of_its_whole_round_trip(rtt_steps, step):
+    record = record_of(IDENTITIES[1], "key")
+    snapshot = routes_of(IDENTITIES[0], record)
+    (known,) = snapshot.candidates["key"]
+    snapshot.candidates["key"] = (known._replace(rtt_steps=rtt_steps, hop_count=2),)
+    expected = Party(record.agent_id, record.instance, record.session_key)
+    assert offers_of(snapshot, "key") == (Offer(expected, False, 2, step),)
+    assert offers_of(snapshot, "another") == ()
+
+
+def test_who_failed_comes_last_and_back_after_its_time():
+    pool = pool_of(offer(1, 0), offer(2, 1), offer(3, 2))
+    aside_s = pool.failed(party(1).id, "refused", 10.0, 0.5)
+    assert aside_s == retry_delay_s(0, 0.5, first_s=FIRST_SET_ASIDE_S, cap_s=MAX_SET_ASIDE_S)
+    assert numbers(pool.order(10.0, 0.0)) == [2, 3, 1]
+    assert numbers(pool.order(10.0 + aside_s - 0.001, 0.0)) == [2, 3, 1]
+    assert numbers(pool.order(10.0 + aside_s, 0.0)) == [1, 2, 3]
+
+
+def test_one_connection_finds_out_whether_it_is_back():
+    pool = pool_of(offer(1, 0), offer(2, 1))
+    back = pool.failed(party(1).id, "silent", 0.0, 0.5)
+    assert firsts(pool, 3, back) == [1, 2, 2]
+    assert firsts(pool, 1, back + TRIAL_S - 0.001) == [2]
+    assert firsts(pool, 2, back + TRIAL_S) == [1, 2]  # nobody has said how the first trial ended
+    assert pool.served(party(1).id)
+    assert firsts(pool, 3, back + TRIAL_S) == [1, 1, 1]
+
+
+def test_failures_in_a_row_double_the_time_up_to_the_cap_and_success_begins_anew():
+    pool = pool_of(offer(1, 0), offer(2, 1))
+    now, spans = 0.0, []
+    for _ in range(8):
+        assert firsts(pool, 1, now) == [1]
+        spans.append(pool.failed(party(1).id, "timed-out", now, 0.5))
+        assert firsts(pool, 1, now) == [2]
+        now += spans[-1]
+    assert spans == [
+        retry_delay_s(n, 0.5, first_s=FIRST_SET_ASIDE_S, cap_s=MAX_SET_ASIDE_S) for n in range(8)
+    ]
+    assert spans[-1] == MAX_SET_ASIDE_S * 0.55
+    assert pool.served(party(1).id)
+    assert not pool.served(party(1).id)
+    assert pool.failed(party(1).id, "timed-out", now, 0.5) == spans[0]
+
+
+def test_connections_that_fail_together_are_one_failure():
+    pool = pool_of(offer(1))
+    assert pool.failed(party(1).id, "refused", 0.0, 0.0) is not None
+    assert [pool.failed(party(1).id, "refused", 0.1, 0.0) for _ in range(50)] == [None] * 50
+
+
+@pytest.mark.parametrize("code", sorted(PERMANENT_CODES))
+def test_what_will_not_change_soon_costs_the_longest_time_at_once(code):
+    assert pool_of(offer(1)).failed(party(1).id, code, 0.0, 0.0) == MAX_SET_ASIDE_S
+
+
+def test_when_all_have_failed_all_are_tried_the_first_to_come_back_first():
+    pool = pool_of(offer(1, 0), offer(2, 1), offer(3, 2))
+    for number, draw in ((1, 0.9), (2, 0.5), (3, 0.1)):
+        pool.failed(party(number).id, "refused", 0.0, draw)
+    assert numbers(pool.order(0.0, 0.0)) == [3, 2, 1]
+    pool.served(party(2).id)
+    assert numbers(pool.order(0.0, 0.0)) == [2, 3, 1]
+
+
+def test_one_that_comes_and_goes_stays_set_aside():
+    pool = pool_of(offer(1, 0), offer(2, 1))
+    aside_s = pool.failed(party(1).id, "silent", 0.0, 0.5)
+    pool.update([offer(2, 1)], 0.1)
+    pool.update([offer(1, 0), offer(2, 1)], 0.2)
+    assert firsts(pool, 1, 0.3) == [2]
+    pool.update([offer(2, 1)], aside_s)  # gone for longer than that, nothing is kept of it
+    pool.update([offer(1, 0), offer(2, 1)], aside_s)
+    assert firsts(pool, 2, aside_s) == [1, 1]
+
+
+def test_without_offers_there_is_no_order():
+    assert CandidatePool().order(0.0, 0.5) == ()
+
+
+offered = st.lists(
+    st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 2), st.integers(0, 2)),
+    unique_by=lambda each: each[0],
+    max_size=8,
+).map(lambda each: [offer(n, hops, rtt, is_leaving=leaving) for n, leaving, hops, rtt in each])
+draws = st.floats(0, 1, exclude_max=True)
+steps = st.one_of(
+    st.tuples(st.just("update"), offered),
+    st.tuples(st.just("order"), draws),
+    st.tuples(st.just("failed"), st.integers(0, 7), st.sampled_from(["refused", "not-permitted"]), draws),
+    st.tuples(st.just("served"), st.integers(0, 7)),
+    st.tuples(st.just("wait"), st.floats(0.0, 40.0)),
+)
+
+
+@given(first=offered, history=st.lists(steps, max_size=40), draw=draws)
+def test_whatever_has_happened(first, history, draw):
+    pool, now, known = pool_of(*first), 0.0, first
+    aside = {}
+    for step in history:
+        match step:
+            case ("update", offers):
+                known = offers
+                pool.update(offers, now)
+            case ("order", given_draw):
+                order = pool.order(now, given_draw)
+                assert sorted(order, key=repr) == sorted(
+                    (each.party for each in known), key=repr
+                )  # none is lost
+                distances = {each.party.id: each.distance for each in known}
+                good = list(itertools.takewhile(lambda each: each.id not in aside, order))
+                assert [distances[each.id] for each in good] == sorted(distances[each.id] for each in good)
+                never_failed = {each.party.id for each in known} - set(aside)
+                # Whoever never failed, or served since, stands before everybody that is aside now.
+                behind = [each.id for each in order if now < aside.get(each.id, 0.0)]
+                assert set(numbers(order)[len(order) - len(behind) :]) == {each[0] for each in behind}
+                assert never_failed.isdisjoint(behind)
+            case ("failed", number, code, given_draw):
+                aside_s = pool.failed(party(number).id, code, now, given_draw)
+                if aside_s is not None:
+                    assert 0.0 < aside_s <= MAX_SET_ASIDE_S
+                    aside[party(number).id] = now + aside_s
+            case ("served", number):
+                pool.served(party(number).id)
+                aside.pop(party(number).id, None)
+            case ("wait", duration_s):
+                now += duration_s
+    # In the end everybody that serves is where its distance puts it: nothing is held against it for ever.
+    for each in known:
+        pool.served(each.party.id)
+    distances = {each.party.id: each.distance for each in known}
+    order = [distances[each.id] for each in pool.order(now, draw)]
+    assert order == sorted(order)
