@@ -1,1 +1,1 @@
-"""A mesh of real agents in a simulated world, or on loopback: scenarios, faults, invariants, and their report."""
+"""A mesh of real agents in a simulated world or on loopback: scenarios, faults, invariants, reports."""

@@ -3,11 +3,11 @@
 import argparse
 import random
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import rich.box
 import rich.console
 import rich.progress
 import rich.table
@@ -127,10 +127,10 @@ def _report(console: rich.console.Console, outcomes: list[Outcome], options: arg
 
 def _print_one(console: rich.console.Console, outcome: Outcome) -> None:
     console.print(
-        f"{outcome.scenario}, seed {outcome.seed}: {outcome.faults} faults, {_fates(outcome)}, "
-        f"{outcome.fates.octets:,} octets; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; converged "
-        f"after {outcome.first_converged_s:.2f} s, and {outcome.mended_s:.2f} s after the last repair; trace "
-        f"{outcome.digest}",
+        f"{outcome.scenario}, seed {outcome.seed}: {outcome.faults} faults; {_fates(outcome)}, "
+        f"{outcome.fates.octets:,} octets; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; "
+        f"converged after {outcome.first_converged_s:.2f} s, and {outcome.mended_s:.2f} s after the last "
+        f"repair; trace {outcome.digest}",
         markup=False,
     )
 
@@ -165,7 +165,18 @@ def _print_broken(console: rich.console.Console, outcome: Outcome, options: argp
 def _table(outcomes: list[Outcome]) -> rich.table.Table:
     table = rich.table.Table(title=time.strftime("Simulation, %Y-%m-%d %H:%M"))
     table.add_column("scenario")
-    heads = ("runs", "broken", "faults", "complete", "reset", "refused", "left", "MiB", "CPU s a run", "worst")
+    heads = (
+        "runs",
+        "broken",
+        "faults",
+        "complete",
+        "reset",
+        "refused",
+        "left",
+        "MiB",
+        "CPU s a run",
+        "worst",
+    )
     for head in heads:
         table.add_column(head, justify="right")
     for name in dict.fromkeys(outcome.scenario for outcome in outcomes):

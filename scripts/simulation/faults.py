@@ -39,6 +39,10 @@ PROBE_NUMBER: Final = 1_000_000
 """Conversations from this number on are probes."""
 
 
+CLOCK_SKEW_S: Final = -900.0
+"""Of a late clock: behind everything that the agent has said before, within what certificates tolerate."""
+
+
 class LinkShape(msgspec.Struct, frozen=True):
     """What lies between two agents."""
 
@@ -90,6 +94,10 @@ class Stage(Protocol):
 
     def start(self, name: str) -> None:
         """Start an agent's process; one that is still leaving is killed first."""
+        ...
+
+    def start_with_late_clock(self, name: str) -> None:
+        """Start an agent's process with a clock that is behind, where the stage can."""
         ...
 
     def leave(self, name: str) -> None:
@@ -209,42 +217,40 @@ def _draw_group(
             start_s, free_at = free_at, free_at + lasts_s + group.apart_s
         stop_s = min(start_s + lasts_s, end_s)
         if start_s < end_s:
-            _draw_fault(draw.choice(group.kinds), group, agent, mesh, (start_s, stop_s), draw, actions)
+            kind = draw.choice(group.kinds)
+            actions += _draw_fault(kind, group, mesh, draw, agent=agent, start_s=start_s, stop_s=stop_s)
     return len(agents)
 
 
 def _draw_fault(
     kind: FaultKind,
     group: FaultGroup,
-    agent: str | None,
     mesh: Map,
-    span: tuple[float, float],
     draw: random.Random,
-    actions: list[Action],
-) -> None:
-    start_s, stop_s = span
+    *,
+    agent: str | None,
+    start_s: float,
+    stop_s: float,
+) -> list[Action]:
     if kind in AGENT_FAULTS or kind is FaultKind.TARGET:
         whom = agent or draw.choice(group.agents or _victims(kind, mesh))
         begin, end = _AGENT_ACTIONS[kind]
-        actions += [Action(start_s, begin, (whom,)), Action(stop_s, end, (whom,))]
-        return
+        return [Action(start_s, begin, (whom,)), Action(stop_s, end, (whom,))]
     if kind is FaultKind.PARTITION:
         half = set(draw.sample(mesh.names, draw.randint(1, len(mesh.names) - 1)))
         across = [pair for pair in mesh.links if (pair[0] in half) != (pair[1] in half)]
-        actions += [Action(start_s, "cut", pair) for pair in across]
-        actions += [Action(stop_s, "heal", pair) for pair in across]
-        return
+        cuts = [Action(start_s, "cut", pair) for pair in across]
+        return [*cuts, *(Action(stop_s, "heal", pair) for pair in across)]
     pair = draw.choice(group.links or mesh.links)
     if draw.random() < 0.5:
         pair = (pair[1], pair[0])
     begin, end = _LINK_ACTIONS[kind]
     if kind is FaultKind.FLAP:
-        times = int((stop_s - start_s) / (2 * FLAP_S)) + 1
-        for n in range(times):
-            at_s = start_s + 2 * FLAP_S * n
-            actions += [Action(at_s, begin, pair), Action(at_s + FLAP_S, end, pair)]
-        return
-    actions += [Action(start_s, begin, pair), Action(stop_s, end, pair)]
+        starts = [start_s + 2 * FLAP_S * n for n in range(int((stop_s - start_s) / (2 * FLAP_S)) + 1)]
+        ends = [at_s + FLAP_S for at_s in starts]
+    else:
+        starts, ends = [start_s], [stop_s]
+    return [*(Action(at_s, begin, pair) for at_s in starts), *(Action(at_s, end, pair) for at_s in ends)]
 
 
 def _victims(kind: FaultKind, mesh: Map) -> Sequence[str]:
@@ -257,6 +263,7 @@ _AGENT_ACTIONS: Final = {
     FaultKind.CRASH: ("crash", "start"),
     FaultKind.LEAVE: ("leave", "start"),
     FaultKind.PAUSE: ("pause", "resume"),
+    FaultKind.CLOCK: ("crash", "start_with_late_clock"),
     FaultKind.TARGET: ("kill_target", "start_target"),
 }
 _LINK_ACTIONS: Final = {

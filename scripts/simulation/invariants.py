@@ -17,7 +17,7 @@ POLL_S = 0.05
 """Virtual seconds between two looks at a mesh that is still to become as it must be."""
 
 
-class InvariantBroken(AssertionError):
+class InvariantError(AssertionError):
     """Something was so that must never be. ``name`` says which invariant, the text what was found."""
 
     def __init__(self, name: str, found: str) -> None:
@@ -46,19 +46,19 @@ def streams_are_whole(mesh: Talks) -> None:
             _judge(conversation.terms, mesh.records[number], "service")
     strangers = set(mesh.records) - {conversation.terms.number for conversation in mesh.conversations}
     if strangers:
-        raise InvariantBroken("streams are whole", f"the service met strangers: {sorted(strangers)}")
+        raise InvariantError("streams are whole", f"the service met strangers: {sorted(strangers)}")
 
 
 def _judge(terms: Terms, heard: Heard, side: str) -> None:
     if heard.wrong:
-        raise InvariantBroken("streams are whole", f"wrong octets at the {side}: {terms}: {heard}")
+        raise InvariantError("streams are whole", f"wrong octets at the {side}: {terms}: {heard}")
     if heard.cut_short:
-        raise InvariantBroken("streams are whole", f"ended early at the {side}: {terms}: {heard}")
+        raise InvariantError("streams are whole", f"ended early at the {side}: {terms}: {heard}")
 
 
 def _no_actor_crashed(mesh: Talks) -> None:
     if mesh.log.crashes:
-        raise InvariantBroken("no actor crashes", mesh.log.crashes[0])
+        raise InvariantError("no actor crashes", mesh.log.crashes[0])
 
 
 def conversations_end(mesh: MeshWorld, limit_s: float) -> None:
@@ -67,7 +67,7 @@ def conversations_end(mesh: MeshWorld, limit_s: float) -> None:
         mesh.run_until(lambda: all(c.heard.is_over for c in mesh.conversations), limit_s)
     except TimeoutError:
         left = [(c.terms, c.heard) for c in mesh.conversations if not c.heard.is_over]
-        raise InvariantBroken("conversations end", f"not over after {limit_s:g} s: {left[:3]}") from None
+        raise InvariantError("conversations end", f"not over after {limit_s:g} s: {left[:3]}") from None
 
 
 def as_expected(mesh: Talks, expect: Expectation) -> None:
@@ -85,7 +85,7 @@ def is_complete(mesh: Talks, conversation: Conversation) -> None:
     terms, heard = conversation.terms, conversation.heard
     other = mesh.records.get(terms.number)
     if not (heard.is_complete and heard.octets == terms.down and other is not None and other.is_complete):
-        raise InvariantBroken("conversations complete", f"{terms}: client {heard}; service {other}")
+        raise InvariantError("conversations complete", f"{terms}: client {heard}; service {other}")
 
 
 # -- leaks ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
             "connection actors": [str(end) for end in ends],
             "connections": (counts.ingress, counts.exit, counts.pending_opens),
             "sockets": mesh.world.open_sockets(name) - len(links) - len(listening),
-            "queued frames": sum(link._queue.frames for link in links),
+            "queued frames": sum(link._output._queue.frames for link in links),
             "reserved octets": mesh.plans[name].budget.reserved_octets,
             "clients of listeners": sum(
                 actor._clients for actor in mesh.actors_on(name) if hasattr(actor, "_clients")
@@ -128,7 +128,7 @@ def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
     deadline = mesh.world.now() + limit_s
     while left := leftovers(mesh):
         if mesh.world.now() >= deadline:
-            raise InvariantBroken("nothing is left", f"after {limit_s:g} s: {left}")
+            raise InvariantError("nothing is left", f"after {limit_s:g} s: {left}")
         mesh.run(1.0)
     _no_actor_crashed(mesh)
 
@@ -145,7 +145,7 @@ def no_actor_is_left(mesh: MeshWorld, before: Mapping[str, Counter[str]]) -> Non
         found = now.get(name, Counter())
         if found != actors:
             more, fewer = dict(found - actors), dict(actors - found)
-            raise InvariantBroken("no actor is left", f"{name}: {more} more, {fewer} fewer than at first")
+            raise InvariantError("no actor is left", f"{name}: {more} more, {fewer} fewer than at first")
 
 
 # -- routes --------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def agents_agree(mesh: MeshWorld, limit_s: float) -> None:
         if problem is None:
             return
         if mesh.world.now() >= deadline:
-            raise InvariantBroken("agents agree", f"after {limit_s:g} s: {problem}")
+            raise InvariantError("agents agree", f"after {limit_s:g} s: {problem}")
         mesh.run(POLL_S)
 
 
@@ -194,7 +194,7 @@ def graph_is(mesh: MeshWorld, links: Mapping[str, Collection[str]], limit_s: flo
         if problem is None:
             return
         if mesh.world.now() >= deadline:
-            raise InvariantBroken("agents hold the graph", f"after {limit_s:g} s: {problem}")
+            raise InvariantError("agents hold the graph", f"after {limit_s:g} s: {problem}")
         mesh.run(POLL_S)
 
 
@@ -212,7 +212,9 @@ def _differs(
             peers = {names.get(neighbour.id, "a stranger") for neighbour in record.body.neighbours}
             if peers != truth.get(record.name):
                 wrong = sorted(peers ^ truth.get(record.name, set()))
-                return f"in the view of {name}, {record.name} and {wrong} are linked, or not, as they should be"
+                return (
+                    f"in the view of {name}, {record.name} and {wrong} are linked, or not, as they should be"
+                )
         found = {names[agent_id]: hop_count for agent_id, hop_count in snapshot.hop_counts.items()}
         if found != hops[name]:
             wrong = [other for other in truth if found.get(other) != hops[name].get(other)]
@@ -231,7 +233,7 @@ def candidates_are_nearest_first(mesh: MeshWorld, layout: Map) -> None:
             found = _candidates(snapshot, key) if snapshot is not None else []
             if sorted(found) != wanted or [hop for hop, _ in found] != [hop for hop, _ in wanted]:
                 text = f"{key} at {name}: found {found}, expected {wanted}"
-                raise InvariantBroken("every reachable key is usable", text)
+                raise InvariantError("every reachable key is usable", text)
 
 
 def _candidates(snapshot: RouteSnapshot, key: str) -> list[tuple[int, str]]:
@@ -248,5 +250,5 @@ def probes_complete(mesh: MeshWorld, probes: Collection[Conversation], limit_s: 
     for probe in probes:
         try:
             is_complete(mesh, probe)
-        except InvariantBroken as error:
-            raise InvariantBroken("every reachable key is usable", str(error)) from None
+        except InvariantError as error:
+            raise InvariantError("every reachable key is usable", str(error)) from None

@@ -1,6 +1,7 @@
-"""A timeline of one run as SVG: who was up, which links were cut, route convergence, each connection's throughput."""
+"""A timeline of one run as SVG: who was up, which links were cut, route convergence, throughput."""
 
 import html
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -56,7 +57,8 @@ class Recorder:
         self.converged.append(self._share_converged())
         self.octets.append(
             [
-                c.heard.octets + (mesh.records[c.terms.number].octets if c.terms.number in mesh.records else 0)
+                c.heard.octets
+                + (mesh.records[c.terms.number].octets if c.terms.number in mesh.records else 0)
                 for c in mesh.conversations
             ]
         )
@@ -94,7 +96,7 @@ class Recorder:
     def rates(self, number: int) -> list[float]:
         """Octets a second of one conversation, between one look and the next."""
         octets = [look[number] if number < len(look) else 0 for look in self.octets]
-        return [max(0, later - earlier) / SAMPLE_S for earlier, later in zip(octets, octets[1:], strict=False)]
+        return [max(0, later - earlier) / SAMPLE_S for earlier, later in itertools.pairwise(octets)]
 
 
 class _Drawing:
@@ -201,15 +203,22 @@ class _Drawing:
         top, self.y = 30, self.y + ROW
         step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000, 1e9) if self.end_s / step <= 20)
         for n in range(int(self.end_s / step) + 1):
-            x = self._x(n * step)
+            x, bottom = self._x(n * step), self.y - 12
             self.parts.append(
-                f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{self.y - 12}" stroke="#000" opacity="0.08"/>'
+                f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" stroke="#000" opacity="0.08"/>'
             )
             self.parts.append(_text(x, self.y, f"{n * step:g} s", anchor="middle"))
 
 
 def _text(
-    x: float, y: float, text: str, *, anchor: str = "start", size: int = 11, weight: str = "normal", colour: str = "#202020"
+    x: float,
+    y: float,
+    text: str,
+    *,
+    anchor: str = "start",
+    size: int = 11,
+    weight: str = "normal",
+    colour: str = "#202020",
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '

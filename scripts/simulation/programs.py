@@ -65,7 +65,7 @@ class Terms(msgspec.Struct, frozen=True):
 @functools.lru_cache(maxsize=64)
 def pattern(number: int, direction: str, size: int) -> bytes:
     """Octets that no other conversation has."""
-    return random.Random(f"{number} {direction}").randbytes(size)
+    return random.Random(f"{number} {direction}").randbytes(size)  # noqa: S311 -- to be repeated, not secret
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +204,7 @@ class ServiceTalk(Talk):
         self.terms: Terms | None = None
 
     def take(self, octets: bytes) -> None:
+        """Compare octets; the first ones say what to compare them with."""
         if self.terms is None:
             self.head += octets
             if len(self.head) < _HEADER.size:
@@ -224,6 +225,7 @@ class ServiceTalk(Talk):
             self.leave()
 
     def read(self) -> None:
+        """Take what has arrived, and answer where it was the last."""
         super().read()
         terms = self.terms
         if not self.heard.ended or self.heard.is_over:
@@ -267,6 +269,7 @@ class Service(Actor[Any]):
         self.reads = True
 
     def on_start(self) -> None:
+        """Listen."""
         self.listener = self.own(self.dispatcher.bind(self.address))
         self.listener.listen()
         self.listener.watch_read(True)
@@ -284,6 +287,7 @@ class Service(Actor[Any]):
                 socket.watch_read(message)
 
     def on_readable(self, socket: Any) -> None:
+        """A client has come, or octets of one."""
         if socket is self.listener:
             client = self.own(socket.accept(self.options))
             heard = Heard()
@@ -296,6 +300,7 @@ class Service(Actor[Any]):
         self._tidy(socket, talk)
 
     def on_writable(self, socket: Any) -> None:
+        """There is room to go on."""
         talk = self.talks[socket]
         talk.pump()
         self._tidy(socket, talk)
@@ -329,6 +334,14 @@ class Pace(msgspec.Struct, frozen=True):
     options: SocketOptions = SocketOptions()
 
 
+class Cue(enum.Enum):
+    """What a client has put off."""
+
+    MORE = "more"
+    READ = "read"
+    LEAVE = "leave"
+
+
 class Client(Actor[Any]):
     """One client: connects, sends, listens, and is gone."""
 
@@ -343,11 +356,13 @@ class Client(Actor[Any]):
         self.talk: Talk | None = None
 
     def on_start(self) -> None:
+        """Connect."""
         self.dispatcher.connect(self.ref, self.address, 1, self.pace.options)
         if self.pace.leaves_at >= 0:
-            self.schedule(self.pace.leaves_at, "leave")
+            self.schedule(self.pace.leaves_at, Cue.LEAVE)
 
     def on_receive(self, message: Any) -> None:
+        """A connect has ended, or it is time for something."""
         talk = self.talk
         match message:
             case Connected(socket=socket):
@@ -356,15 +371,15 @@ class Client(Actor[Any]):
                 self.heard.refused = number
                 self.heard.finished_at = self.now()
                 self.stop_now()
-            case "more" if talk is not None and not talk.heard.is_over:
+            case Cue.MORE if talk is not None and not talk.heard.is_over:
                 talk.may_send = min(talk.may_send + self.pace.octets, len(talk.outgoing))
                 talk.pump()
                 if talk.may_send < len(talk.outgoing):
-                    self.schedule(self.pace.pause_s, "more")
+                    self.schedule(self.pace.pause_s, Cue.MORE)
                 self._stop_if_over()
-            case "read" if talk is not None and not talk.heard.is_over:
+            case Cue.READ if talk is not None and not talk.heard.is_over:
                 talk.socket.watch_read(True)
-            case "leave":
+            case Cue.LEAVE:
                 if talk is not None:
                     talk.leave()
                 else:
@@ -382,25 +397,28 @@ class Client(Actor[Any]):
         if self.pace.octets:
             talk.may_send = min(self.pace.octets, len(talk.outgoing))
             if talk.may_send < len(talk.outgoing):
-                self.schedule(self.pace.pause_s, "more")
+                self.schedule(self.pace.pause_s, Cue.MORE)
         if self.pace.reads_at > 0:
-            self.schedule(self.pace.reads_at, "read")
+            self.schedule(self.pace.reads_at, Cue.READ)
         else:
             socket.watch_read(True)
         talk.pump()
 
     def on_readable(self, socket: Any) -> None:
-        assert self.talk is not None
-        self.talk.read()
-        if self.heard.ended and not self.talk.finishing:
-            self.talk.finishing = True
-            self.talk.pump()
-        self._stop_if_over()
+        """Octets have come."""
+        talk = self.talk
+        if talk is not None:
+            talk.read()
+            if self.heard.ended and not talk.finishing:
+                talk.finishing = True
+                talk.pump()
+            self._stop_if_over()
 
     def on_writable(self, socket: Any) -> None:
-        assert self.talk is not None
-        self.talk.pump()
-        self._stop_if_over()
+        """There is room to go on."""
+        if self.talk is not None:
+            self.talk.pump()
+            self._stop_if_over()
 
     def _stop_if_over(self) -> None:
         if self.heard.is_over:

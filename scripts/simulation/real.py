@@ -1,2 +1,402 @@
-def run_real(order):
-    raise NotImplementedError
+"""The same scenarios on loopback: agents as processes, links as proxies, clients and services as they are.
+
+What the simulated world does by calling, this does to the real one: SIGKILL, SIGSTOP and SIGTERM, links that
+delay, lose and reset. Time is real, and two runs of one seed are alike, but not equal.
+"""
+
+import contextlib
+import logging
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from actors.runtime.loop import LoopDispatcher
+from actors.runtime.seam import SocketOptions
+from mesh.addresses import TcpAddress
+from scripts.simulation import invariants
+from scripts.simulation.faults import (
+    SLOW_SHARE,
+    Action,
+    LinkShape,
+    Planned,
+    Script,
+    draw_probes,
+    draw_script,
+    mend,
+    perform,
+)
+from scripts.simulation.invariants import InvariantError
+from scripts.simulation.programs import Client, Conversation, Heard, Service
+from scripts.simulation.real_agent import LOOPBACK, NOT_READY, QUIET, RealAgent
+from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
+from scripts.simulation.runner import Order, Outcome, count_fates
+from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
+from scripts.simulation.topology import hop_counts
+from scripts.simulation.trace import Story
+from scripts.simulation.world import Complaints
+
+MAX_REAL_AGENTS: Final = 40
+CONVERGE_LIMIT_S: Final = 60.0
+END_LIMIT_S: Final = 120.0
+QUIET_LIMIT_S: Final = 100.0
+POLL_S: Final = 0.05
+LOG_LINES: Final = 15
+"""Of each agent's log, shown with a broken invariant."""
+
+
+class RealStage:
+    """The :class:`~scripts.simulation.faults.Stage` on loopback, and what invariants look at."""
+
+    def __init__(self, scenario: Scenario, script: Script, folder: Path, story: Story) -> None:
+        self.script = script
+        self.story = story
+        self.conversations: list[Conversation] = []
+        self.records: dict[int, Heard] = {}
+        self.log = Complaints()
+        self.agents: dict[str, RealAgent] = {}
+        self._dispatcher = LoopDispatcher("simulation")
+        self._services: dict[tuple[str, str], Any] = {}
+        self._links: dict[tuple[str, str], Any] = {}
+        self._ports: dict[tuple[str, ...], int] = {}
+        self._reserved: list[socket.socket] = []
+        self._folder = folder
+        self._make_agents(scenario)
+
+    # -- building --------------------------------------------------------------------------------------------
+
+    def _port(self, *purpose: str) -> int:
+        """The port for a purpose; bound, so that the kernel gives it to nobody else."""
+        if purpose not in self._ports:
+            reserved = socket.socket()
+            self._reserved.append(reserved)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind((LOOPBACK, 0))
+            self._ports[purpose] = reserved.getsockname()[1]
+        return self._ports[purpose]
+
+    def _make_agents(self, scenario: Scenario) -> None:
+        names = self.script.map.names
+        mesh = self._folder / "mesh"
+        command = [sys.executable, "-m", "mesh", "init", str(mesh), "--agents", ",".join(names)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        authority = (mesh / "authority.pub").read_text().strip()
+        for name in names:
+            config = self._config(scenario, name, authority)
+            self.agents[name] = RealAgent(name, mesh / name, config, self._port("http", name))
+
+    def _config(self, scenario: Scenario, name: str, authority: str) -> dict[str, Any]:
+        layout, settings = self.script.map, scenario.settings
+
+        def address(*purpose: str) -> str:
+            return f"{LOOPBACK}:{self._port(*purpose)}"
+
+        offered = [key for key, names in layout.endpoints.items() if name in names]
+        used = [key for key, names in layout.listeners.items() if name in names]
+        return {
+            "agent": {"name": name, "data_dir": ".", "drain_timeout": f"{settings.drain_timeout_s}s"},
+            "trust": {"authorities": [authority], "certificate": "agent.cert"},
+            "accept": [{"address": address("accept", name)}],
+            "peers": [{"address": address("link", name, other)} for other in layout.dialed_by(name)],
+            "forward": {
+                "endpoints": [{"key": key, "target": address("service", key, name)} for key in offered],
+                "listeners": [{"key": key, "address": address("listener", key, name)} for key in used],
+            },
+            "http": {"address": address("http", name)},
+            "connections": {
+                "timeout": f"{settings.timeout_s}s",
+                "open_timeout": f"{settings.open_timeout_s}s",
+                "reroute_timeout": f"{settings.reroute_timeout_s}s",
+            },
+            "limits": {
+                "relay_buffer": f"{int(settings.relay_mib)}MiB",
+                "stream_buffer": f"{int(settings.stream_mib)}MiB",
+            },
+        }
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Everything runs; in the end nothing does."""
+        loggers = [logging.getLogger(name) for name in ("pykka", "actors")]
+        for logger in loggers:
+            logger.addHandler(self.log)
+        self._dispatcher.start()
+        try:
+            for (one, other), shape in self.script.shapes.items():
+                self._links[one, other] = RealLink.start(
+                    self._dispatcher,
+                    port=self._port("link", one, other),
+                    target=self._port("accept", other),
+                    shape=Shape(shape.latency_s, shape.octets_per_s),
+                )
+            for name in self.script.map.names:
+                self.start_target(name)
+                self.agents[name].start()
+            yield
+        finally:
+            for agent in self.agents.values():
+                agent.kill()
+            self._dispatcher.stop(5.0)
+            for reserved in self._reserved:
+                reserved.close()
+            for logger in loggers:
+                logger.removeHandler(self.log)
+
+    # -- playing ---------------------------------------------------------------------------------------------
+
+    def play(self, duration_s: float) -> None:
+        """Let every action and every client come at its time."""
+        steps: list[tuple[float, Action | Planned]] = [
+            *((action.at_s, action) for action in self.script.actions),
+            *((planned.at_s, planned) for planned in self.script.conversations),
+        ]
+        start = time.monotonic()
+        for at_s, step in sorted(steps, key=lambda step: step[0]):
+            time.sleep(max(0.0, start + at_s - time.monotonic()))
+            if isinstance(step, Action):
+                perform(step, self)
+            else:
+                self.converse(step)
+            invariants.streams_are_whole(self)
+        time.sleep(max(0.0, start + duration_s - time.monotonic()))
+
+    def converse(self, planned: Planned) -> Conversation:
+        """Start a client now."""
+        conversation = Conversation(planned.terms, planned.pace)
+        self.conversations.append(conversation)
+        Client.start(
+            self._dispatcher,
+            address=TcpAddress(LOOPBACK, self._port("listener", planned.key, planned.agent)),
+            terms=planned.terms,
+            pace=planned.pace,
+            heard=conversation.heard,
+        )
+        return conversation
+
+    def start_all_stopped(self) -> None:
+        """Have every agent and every service run."""
+        for name, agent in self.agents.items():
+            if not agent.is_running:
+                self.start(name)
+            self.start_target(name)
+
+    def _note(self, what: str, *subject: str) -> None:
+        self.story.note(what.replace("_", " "), " - ".join(subject))
+
+    # -- the stage -------------------------------------------------------------------------------------------
+
+    def crash(self, name: str) -> None:
+        """Kill an agent's process."""
+        self._note("crash", name)
+        self.agents[name].kill()
+
+    def start(self, name: str) -> None:
+        """Start an agent's process."""
+        self._note("start", name)
+        self.agents[name].start()
+
+    def start_with_late_clock(self, name: str) -> None:
+        """Start an agent's process; all processes of one machine have one clock."""
+        self.start(name)
+
+    def leave(self, name: str) -> None:
+        """SIGTERM."""
+        self._note("leave", name)
+        self.agents[name].signal(signal.SIGTERM)
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP."""
+        self._note("pause", name)
+        self.agents[name].signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """SIGCONT, where it is stopped."""
+        if self.agents[name].is_paused:
+            self._note("resume", name)
+            self.agents[name].signal(signal.SIGCONT)
+
+    def cut(self, one: str, other: str) -> None:
+        """Lose everything between two agents."""
+        self._note("cut", one, other)
+        self._link(one, other).tell(Cut(there=True, back=True))
+
+    def cut_one_way(self, one: str, other: str) -> None:
+        """Lose everything from one agent to another."""
+        self._note("cut_one_way", one, other)
+        there = (one, other) in self._links
+        self._link(one, other).tell(Cut(there=there, back=not there))
+
+    def cut_with_reset(self, one: str, other: str) -> None:
+        """Break all connections between two agents and refuse new ones."""
+        self._note("cut_with_reset", one, other)
+        self._link(one, other).tell(Refuse())
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo every cut between two agents."""
+        self._note("heal", one, other)
+        self._link(one, other).tell(Heal())
+
+    def slow_down(self, one: str, other: str) -> None:
+        """Leave little of a link's bandwidth."""
+        self._note("slow_down", one, other)
+        self._reshape(one, other, SLOW_SHARE)
+
+    def speed_up(self, one: str, other: str) -> None:
+        """Give it back."""
+        self._reshape(one, other, 1.0)
+
+    def _reshape(self, one: str, other: str, share: float) -> None:
+        shapes = self.script.shapes
+        shape: LinkShape = shapes.get((one, other)) or shapes[other, one]
+        self._link(one, other).tell(Shape(shape.latency_s, shape.octets_per_s * share))
+
+    def _link(self, one: str, other: str) -> Any:
+        return self._links.get((one, other)) or self._links[other, one]
+
+    def kill_target(self, name: str) -> None:
+        """End the services near an agent at once."""
+        for place, service in self._services.items():
+            if place[1] == name and service.is_alive():
+                self._note("kill_target", ".".join(place))
+                service.tell(None)
+
+    def start_target(self, name: str) -> None:
+        """Start them again."""
+        for key, names in self.script.map.endpoints.items():
+            service = self._services.get((key, name))
+            if name in names and (service is None or not service.is_alive()):
+                self._services[key, name] = Service.start(
+                    self._dispatcher,
+                    address=TcpAddress(LOOPBACK, self._port("service", key, name)),
+                    options=SocketOptions(),
+                    records=self.records,
+                    silent=[],
+                )
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def wait_for(self, name: str, problem: Callable[[], str], limit_s: float) -> float:
+        """Wait until there is no problem; the seconds it took."""
+        start = time.monotonic()
+        while found := problem():
+            if time.monotonic() - start > limit_s:
+                raise InvariantError(name, f"after {limit_s:g} s: {found}")
+            time.sleep(POLL_S)
+        return time.monotonic() - start
+
+    def routes_differ(self) -> str:
+        """What is wrong with what agents say of links and pairings; empty where nothing is."""
+        layout = self.script.map
+        neighbours = layout.neighbours()
+        wanted = {
+            (key, listener, exit_, hop_counts(neighbours, listener)[exit_])
+            for key, listeners in layout.listeners.items()
+            for listener in listeners
+            for exit_ in layout.endpoints[key]
+            if exit_ in hop_counts(neighbours, listener)
+        }
+        for name, agent in self.agents.items():
+            try:
+                document = agent.dashboard()
+                peers = {p["display_name"] for p in document["peers"] if p["state"] == "connected"}
+                pairings = {
+                    (p["key"], p["ingress_agent"], p["exit_agent"], p["hop_count"])
+                    for p in document["forward_routes"]
+                }
+            except NOT_READY as error:
+                return f"{name} does not answer: {error!r}"
+            if peers != neighbours[name]:
+                return f"{name} is linked with {sorted(peers)}, expected {sorted(neighbours[name])}"
+            if pairings != wanted:
+                return f"{name} shows {sorted(pairings - wanted)} more, {sorted(wanted - pairings)} fewer"
+        return ""
+
+    def open_conversations(self) -> str:
+        """Those that are not over; empty where none is."""
+        left = [(c.terms, c.heard) for c in self.conversations if not c.heard.is_over]
+        return str(left[:3]) if left else ""
+
+    def leftovers(self) -> str:
+        """What agents hold for connections; empty where nothing."""
+        for name, agent in self.agents.items():
+            stats = agent.dashboard()["stats"]
+            held = {figure: stats[figure] for figure in QUIET if stats[figure]}
+            if held:
+                return f"{name}: {held}"
+        return ""
+
+    def log_tails(self) -> tuple[str, ...]:
+        """The last lines of every agent's log."""
+        lines: list[str] = []
+        for name, agent in self.agents.items():
+            text = agent.log.read_text(errors="replace").splitlines() if agent.log.exists() else []
+            lines += [f"{name}: {line}" for line in text[-LOG_LINES:]]
+        return tuple(lines)
+
+
+def run_real(order: Order) -> Outcome:
+    """Run a scenario on loopback, in real time.
+
+    Raises:
+        ScenarioError: the scenario cannot be used, or is too large for this.
+    """
+    scenario = load_scenario(Path(order.path), agents=order.agents)
+    script = draw_script(scenario, order.seed)
+    if len(script.map.names) > MAX_REAL_AGENTS:
+        raise ScenarioError(f"{len(script.map.names)} processes; --real takes {MAX_REAL_AGENTS} at most")
+    start = time.monotonic()
+    story = Story(lambda: time.monotonic() - start)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    broken, times = "", (0.0, 0.0)
+    with tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
+        stage = RealStage(scenario, script, Path(folder), story)
+        with stage.running():
+            try:
+                times = _play(stage, scenario, script)
+            except InvariantError as error:
+                broken = str(error)
+                story.note("BROKEN", broken)
+        events = stage.log_tails() if broken else ()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Outcome(
+        scenario=Path(order.path).stem,
+        seed=order.seed,
+        digest="real",
+        broken=broken,
+        story=story.lines() if broken else (),
+        events=events,
+        virtual_s=time.monotonic() - start,
+        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        first_converged_s=times[0],
+        mended_s=times[1],
+        faults=script.faults,
+        fates=count_fates(stage.conversations[: len(script.conversations)]),
+    )
+
+
+def _play(stage: RealStage, scenario: Scenario, script: Script) -> tuple[float, float]:
+    """Everything from convergence to the end of all agents; how long converging took, first and last."""
+    first_s = stage.wait_for("agents hold the graph", stage.routes_differ, CONVERGE_LIMIT_S)
+    stage.play(scenario.duration_s)
+    mend(script, stage)
+    stage.start_all_stopped()
+    mended_s = stage.wait_for("agents hold the graph", stage.routes_differ, CONVERGE_LIMIT_S)
+    stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
+    time.sleep(1.0)
+    invariants.as_expected(stage, scenario.expect)
+    probes = [stage.converse(planned) for planned in draw_probes(script)]
+    stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
+    time.sleep(0.5)
+    for probe in probes:
+        invariants.is_complete(stage, probe)
+    stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)
+    statuses = {name: agent.stop() for name, agent in stage.agents.items()}
+    if any(statuses.values()):
+        raise InvariantError("agents end in order", f"exit statuses {statuses}")
+    return first_s, mended_s

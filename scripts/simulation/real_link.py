@@ -1,4 +1,4 @@
-"""A link on loopback that can be shaped and cut: a proxy between the agent that dials and the one that accepts."""
+"""A link on loopback that can be shaped and cut: a proxy between who dials and who accepts."""
 
 from collections import deque
 from typing import Any, Final
@@ -69,6 +69,8 @@ class _Flow:
         self.broken = False
         """The source was reset; so will the sink be, behind what is under way."""
         self.over = False
+        self.armed = False
+        """A timer runs for the first of what is under way."""
         self.reverse: _Flow | None = None
 
     def read(self) -> None:
@@ -86,15 +88,19 @@ class _Flow:
         self.octets += count
         now = self.link.now()
         self.held.append((self.way.arrival(now, count), memoryview(bytes(buffer[:count]))))
-        if len(self.held) == 1:
-            self.link.schedule(self.held[0][0] - now, _Due(self))
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self.armed:
+            self.armed = True
+            self.link.schedule(max(0.0, self.held[0][0] - self.link.now()), _Due(self))
 
     def pump(self) -> None:
         """Give the sink what has arrived."""
         while self.held and not self.way.cut and not self.over:
             due, octets = self.held[0]
             if due > self.link.now():
-                self.link.schedule(due - self.link.now(), _Due(self))
+                self._arm()
                 return
             if not octets:
                 self.held.clear()
@@ -136,7 +142,7 @@ class _Flow:
         if reverse is not None and not reverse.over and not reverse.broken:
             reverse.broken = True
             reverse.held.append((reverse.way.arrival(self.link.now(), 0), memoryview(b"")))
-            reverse.pump()
+            reverse._arm()
 
 
 class RealLink(Actor[Any]):
@@ -167,6 +173,7 @@ class RealLink(Actor[Any]):
         """Handle one message."""
         match message:
             case _Due(flow=flow):
+                flow.armed = False
                 flow.pump()
             case Shape():
                 self._there.shape = self._back.shape = message
@@ -200,7 +207,9 @@ class RealLink(Actor[Any]):
     def on_readable(self, socket: Any) -> None:
         """A client has come, or octets have."""
         if socket is not self._listener:
-            self._flows[socket].read()
+            flow = self._flows.get(socket)
+            if flow is not None:
+                flow.read()
             return
         client = self.own(socket.accept(OPTIONS))
         if self._refusing:
@@ -212,9 +221,9 @@ class RealLink(Actor[Any]):
 
     def on_writable(self, socket: Any) -> None:
         """There is room again."""
-        reverse = self._flows[socket].reverse
-        if reverse is not None:
-            reverse.pump()
+        flow = self._flows.get(socket)
+        if flow is not None and flow.reverse is not None:
+            flow.reverse.pump()
 
     def abort(self, flow: _Flow) -> None:
         """Reset a connection at both ends."""

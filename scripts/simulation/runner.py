@@ -16,7 +16,7 @@ import msgspec
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
 from scripts.simulation.faults import Script, draw_probes, draw_script, mend
-from scripts.simulation.invariants import InvariantBroken
+from scripts.simulation.invariants import InvariantError
 from scripts.simulation.plot import Recorder
 from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, load_scenario
@@ -100,6 +100,7 @@ def run(
     """Do one run in this process.
 
     Args:
+        order: which.
         wants_events: keep the last events.
         on_event: hears every event's line.
         recorder: sees what a plot needs.
@@ -160,7 +161,7 @@ class _Run:
         """Everything from start to end; the invariant that broke, empty where none did."""
         try:
             self._play()
-        except InvariantBroken as error:
+        except InvariantError as error:
             self.story.note("BROKEN", str(error))
             return str(error)
         return ""

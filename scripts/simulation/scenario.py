@@ -55,11 +55,13 @@ class FaultKind(enum.StrEnum):
     """A link breaks and comes back ten times a second for a while."""
     SLOW = "slow"
     """A link's bandwidth falls to a twentieth for a while."""
+    CLOCK = "clock"
+    """An agent's process is killed, and another started after a while whose clock is 15 minutes behind."""
     TARGET = "target"
     """A service dies, and comes back after a while."""
 
 
-AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE})
+AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK})
 LINK_FAULTS: Final = frozenset(
     {FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.RESET, FaultKind.FLAP, FaultKind.SLOW}
 )
@@ -105,7 +107,7 @@ class Settings(Part):
 class Traffic(Part):
     """Conversations between clients and services."""
 
-    connections: Range = (4, 8)
+    connections: Range = (6, 12)
     kib: Range = (0.0, 128.0)
     """In each direction; large ones are rare."""
     during_s: tuple[float, float] = (0.0, 10.0)
@@ -169,6 +171,7 @@ def load_scenario(path: Path, *, agents: int | None = None) -> Scenario:
     """Read a scenario.
 
     Args:
+        path: of the file.
         agents: how many instead of what the file says.
 
     Raises:
@@ -199,7 +202,8 @@ def _judge(scenario: Scenario) -> None:
     least = LEAST_AGENTS[topology.shape]
     if not least <= topology.agents <= MAX_AGENTS:
         raise ScenarioError(
-            f"a {topology.shape} has {least} to {MAX_AGENTS} agents, found {topology.agents}, at `topology.agents`"
+            f"a {topology.shape} has {least} to {MAX_AGENTS} agents, found {topology.agents}, "
+            "at `topology.agents`"
         )
     if not scenario.services:
         raise ScenarioError("expected at least one service, at `services`")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from mesh.addresses import TcpAddress
-from scripts.simulation.faults import SLOW_SHARE, Planned, Script, perform
+from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
 from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, Settings
 from scripts.simulation.trace import Story
@@ -100,6 +100,12 @@ class SimulatedStage:
         self.paused.discard(name)
         self._note("start", name)
         self.mesh.start(name)
+
+    def start_with_late_clock(self, name: str) -> None:
+        """Start an agent's process with a clock that is behind."""
+        self._note("late_clock", name)
+        self.mesh.clock_skews[name] = CLOCK_SKEW_S
+        self.start(name)
 
     def leave(self, name: str) -> None:
         """Tell an agent to stop."""

@@ -1,5 +1,6 @@
 """Shapes of meshes: the agents' names, and who dials whom."""
 
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -55,9 +56,7 @@ def draw_map(scenario: Scenario, draw: random.Random) -> Map:
     return Map(tuple(names), tuple(links), endpoints, listeners)
 
 
-def hop_counts(
-    neighbours: Mapping[str, Collection[str]], source: str, max_hops: int = 16
-) -> dict[str, int]:
+def hop_counts(neighbours: Mapping[str, Collection[str]], source: str, max_hops: int = 16) -> dict[str, int]:
     """How many links lead from ``source`` to each agent it reaches: breadth first, all agents relay."""
     found = {source: 0}
     waiting = deque([source])
@@ -82,28 +81,30 @@ def _place(placement: Placement, names: list[str], draw: random.Random) -> tuple
 def _require(name: str, names: Collection[str]) -> None:
     if name not in names:
         some = ", ".join(list(names)[:8])
-        raise ScenarioError(f"no agent is called {name!r}; there are {some}{' ...' if len(names) > 8 else ''}")
+        raise ScenarioError(
+            f"no agent is called {name!r}; there are {some}{' ...' if len(names) > 8 else ''}"
+        )
 
 
-def _chain(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
+def _chain(topology: Topology, _: random.Random) -> tuple[list[str], list[Pair]]:
     """Branch, relays, hq, each dialing the next."""
     names = ["branch", *(f"relay-{n + 1}" for n in range(topology.agents - 2)), "hq"]
-    return names, list(zip(names, names[1:], strict=False))
+    return names, list(itertools.pairwise(names))
 
 
-def _diamond(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
+def _diamond(topology: Topology, _: random.Random) -> tuple[list[str], list[Pair]]:
     """Branch and hq, and so many relays side by side between them."""
     relays = [f"relay-{n + 1}" for n in range(topology.agents - 2)]
     return ["branch", *relays, "hq"], [(end, relay) for end in ("branch", "hq") for relay in relays]
 
 
-def _ring(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
+def _ring(topology: Topology, _: random.Random) -> tuple[list[str], list[Pair]]:
     """Each dials the next, the last one the first."""
     names = [f"agent-{n + 1}" for n in range(topology.agents)]
     return names, list(zip(names, names[1:] + names[:1], strict=True))
 
 
-def _star_of_stars(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
+def _star_of_stars(topology: Topology, _: random.Random) -> tuple[list[str], list[Pair]]:
     """A hub in the middle, hubs of its own around it, and agents around those."""
     inner = max(1, round((topology.agents - 1) ** 0.5))
     names, links = ["hub"], []
@@ -127,7 +128,7 @@ def _random(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pa
     return names, links
 
 
-def _ha_pair(topology: Topology, draw: random.Random) -> tuple[list[str], list[Pair]]:
+def _ha_pair(topology: Topology, _: random.Random) -> tuple[list[str], list[Pair]]:
     """Branch, a pair of relays, and behind both all others, called hq-1, hq-2 and so on."""
     relays = ["relay-1", "relay-2"]
     exits = [f"hq-{n + 1}" for n in range(topology.agents - 3)]

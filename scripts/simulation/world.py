@@ -104,6 +104,8 @@ class MeshWorld:
         """Connections to services that have not said what they are."""
         self.conversations: list[Conversation] = []
         self.services: dict[str, Any] = {}
+        self.clock_skews: dict[str, float] = {}
+        """How far the clock of an agent's next process is ahead."""
         self.log = Complaints()
         self._authority = self._identity("authority")
 
@@ -169,7 +171,7 @@ class MeshWorld:
             plan.meters = Meters()
             plan.budget = StreamBudget(plan.setup.stream_buffer_octets)
             plan.root = Agent.start(
-                self.world.dispatcher(name),
+                self.world.dispatcher(name, self.clock_skews.get(name, 0.0)),
                 setup=plan.setup,
                 meters=plan.meters,
                 budget=plan.budget,

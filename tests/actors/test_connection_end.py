@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, DRAIN_AFTER_RESET_S, HANG_UP_POLL_S
+from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.frames import FrameType
@@ -208,10 +208,9 @@ def test_a_half_closed_connection_can_be_reset_from_either_side(ends, side):
     one, other = both(ends, side)
     ends.client.socket.shutdown_write()
     ends.run(0.5)
-    one.send(b"last") if side == "target" else None
     one.socket.abort()
     ends.run(3.0)
-    assert other.end in (RESET, "EOF" if side == "client" else RESET)
+    assert other.end == ("EOF" if side == "client" else RESET)
     assert ends.is_over
 
 
@@ -240,7 +239,6 @@ def test_a_client_that_has_finished_and_gone_is_noticed_when_the_target_writes(e
     ends.run(2.0)
     ends.target.send(pattern(300_000))
     ends.run(HANG_UP_POLL_S + 1.0)
-    assert ends.target.end
     assert ends.is_over
 
 
@@ -372,7 +370,3 @@ def test_an_idle_connection_lasts(ends):
     ends.client.send(b"good morning")
     ends.run(1.0)
     assert bytes(ends.target.octets) == b"good morning"
-
-
-def test_the_sockets_of_programs_are_reset_if_this_process_dies():
-    assert CONNECTION_SOCKET_OPTIONS.reset_if_abandoned

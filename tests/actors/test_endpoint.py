@@ -70,3 +70,24 @@ def test_a_connection_that_died_while_asking_does_no_harm(world):
         endpoint.ref.tell(messages.AdmitConnection(connection.ref))
     world.run(0.0)
     assert alive.heard == [TargetGranted(TARGET)]
+
+
+def test_max_connections_is_exact(world, caplog):
+    routes, endpoint = set_up(world, max_connections=2)
+    connections = [start(world) for _ in range(4)]
+    for connection in connections:
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    answers = [connection.heard[0] for connection in connections]
+    assert answers[:2] == [TargetGranted(TARGET)] * 2
+    assert [(answer.code, type(answer)) for answer in answers[2:]] == [("at-capacity", TargetDenied)] * 2
+    assert endpoint._meters.opens_denied == 2
+    assert sum("is at max_connections (2)" in record.message for record in caplog.records) == 1
+    endpoint.ref.tell(messages.ConnectionLeft(connections[2].ref.actor_urn))  # it never had a place
+    endpoint.ref.tell(messages.ConnectionLeft(connections[0].ref.actor_urn))
+    late = [start(world) for _ in range(2)]
+    for connection in late:
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    assert [type(connection.heard[0]) for connection in late] == [TargetGranted, TargetDenied]
+    assert len(routes.heard) == 1  # a full endpoint keeps its key

@@ -6,9 +6,9 @@ import pytest
 
 from actors.peer_link import PeerLink
 from mesh.frames import FrameType
+from scripts.simulation.programs import Manner, Pace, Terms
 from tests.simulation.hostile_transit import MISCHIEF, HostileLink, RecordingLink
 from tests.simulation.mesh_world import KEY, mesh_world, three_agents
-from scripts.simulation.programs import Manner, Pace, Terms
 
 
 def test_a_transit_agent_that_records_everything_finds_neither_payload_nor_routing_key():

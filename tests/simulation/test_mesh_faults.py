@@ -9,8 +9,8 @@ from actors.connection_end import ConnectionEnd
 from actors.messages import agent as agent_messages
 from actors.peer_link import PeerLink
 from mesh.addresses import TcpAddress
-from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world, three_agents
 from scripts.simulation.programs import Manner, Pace, Terms
+from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world, three_agents
 
 MIB = 1024 * 1024
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.runtime.seam import SocketOptions
-from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 from scripts.simulation.programs import Manner, Pace, Terms
+from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
 SMALL = SocketOptions(send_buffer_octets=8192, receive_buffer_octets=8192)
 MIB = 1024 * 1024

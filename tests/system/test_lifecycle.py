@@ -371,8 +371,7 @@ def test_a_certificate_that_does_not_admit_is_refused_and_told_and_other_links_g
         client.sendall(b"goes on")
         assert read_exactly(client, 7) == b"goes on"
     wait_until(lambda: chain.relay.stats()["links_refused_total"] == refused + 1, "it is counted")
-    line = wait_until(lambda: lines_with(chain.relay, f"{name!r}"), "it is told")
-    (told,) = line
+    (told,) = wait_until(lambda: chain.relay.lines_with(f"{name!r}"), "it is told")
     assert says in told
     assert short_id(stranger.identity.id) in told
     assert stranger.address in told

@@ -1,0 +1,85 @@
+"""A listener hears how candidates do, and hands them over in the order that follows from it."""
+
+from typing import Any
+
+import pytest
+
+from actors.listener import Listener
+from actors.messages import listener as messages
+from actors.messages.route_table import RoutesChanged
+from actors.meters import Meters
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.candidates import MAX_SET_ASIDE_S
+from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
+
+OWN, NEAR, FAR = IDENTITIES[:3]
+ADDRESS = TcpAddress("127.0.0.1", 5432)
+
+
+class House:
+    def __init__(self) -> None:
+        self.world = VirtualWorld(1)
+        self.meters = Meters()
+        self.orders: list[list[Any]] = []
+        self.listener = start(
+            self.world,
+            Listener,
+            key="my-api",
+            address=ADDRESS,
+            max_connections=0,
+            may_use=True,
+            route_table=start(self.world).ref,
+            start_ingress=self._start_ingress,
+            meters=self.meters,
+        )
+        self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
+
+    def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
+        self.orders.append([party.id for party in candidates])
+        socket.close()
+        return Ear.start(self.world.dispatcher("here"))
+
+    def tell(self, *told: Any) -> None:
+        for message in told:
+            self.listener.ref.tell(message)
+        self.world.run(0.0)
+
+    def order(self) -> list[Any]:
+        start(self.world, Client, ADDRESS)
+        self.world.run(0.01)
+        return self.orders[-1]
+
+
+@pytest.fixture
+def house(caplog):
+    caplog.set_level("INFO", logger="mesh.forward")
+    house = House()
+    yield house
+    house.world.stop()
+
+
+@pytest.mark.parametrize(
+    "code", ["refused", "timed-out", "at-capacity", "silent", "restarted", "not-permitted"]
+)
+def test_who_failed_is_tried_last_for_a_while(house, code):
+    assert house.order() == [NEAR.id, FAR.id]
+    house.tell(messages.CandidateFailed(NEAR.id, code))
+    assert house.order() == [FAR.id, NEAR.id]
+    house.world.run(MAX_SET_ASIDE_S)
+    assert house.order() == [NEAR.id, FAR.id]
+
+
+def test_who_serves_again_is_where_it_was(house, caplog):
+    house.tell(messages.CandidateFailed(NEAR.id, "refused"), messages.CandidateServed(NEAR.id))
+    assert house.order() == [NEAR.id, FAR.id]
+    house.tell(messages.CandidateServed(NEAR.id), messages.CandidateServed(FAR.id))
+    assert sum("serves again" in record.message for record in caplog.records) == 1
+
+
+def test_each_setting_aside_is_told_and_counted_once(house, caplog):
+    house.tell(*[messages.CandidateFailed(NEAR.id, "bad\ncode")] * 20)
+    assert house.meters.candidates_set_aside == 1
+    (line,) = [record.message for record in caplog.records if "aside" in record.message]
+    assert "\n" not in line
+    assert house.orders == []
