@@ -101,7 +101,7 @@ class AgentSetup(msgspec.Struct, frozen=True):
     idle_probe_s: float = 60.0
     stream_buffer_octets: int = 256 * 1024 * 1024
     relay_buffer_octets: int = 64 * 1024 * 1024
-    pending_opens: int = 1024
+    pending_opens: int = 4096
     unauthenticated_links: int = 64
     check: SignatureCheck = verify_signature
 
@@ -389,11 +389,20 @@ class Agent(Actor[messages.Inbound]):
 
     def _named(self, name: str, ref: ActorRef[Any, Any]) -> ActorRef[Any, Any]:
         self._by_name[name] = ref
+        if self._phase is not Phase.RUNNING:
+            self._take_leave_of(name, ref)  # it died while the agent was leaving, and was started again
         return ref
+
+    def _take_leave_of(self, name: str, ref: Ref[Any]) -> None:
+        """Tell an endpoint, a listener or an acceptor to let nobody in any more."""
+        is_endpoint = name.startswith("endpoint ")
+        self.tell(ref, endpoint_messages.StopOffering() if is_endpoint else _STOP_LISTENING)
 
     # -- a vital actor died ----------------------------------------------------------------------------------
 
     def _core_ended(self, name: str) -> None:
+        if self._phase is Phase.STOPPING:
+            self.stop_now()  # nobody is left to say that all children have stopped
         if self._phase is not Phase.RUNNING:
             return
         self._failures = 0 if self.now() - self._built_at >= STABLE_S else self._failures
@@ -430,8 +439,7 @@ class Agent(Actor[messages.Inbound]):
         log.info("leaving: connections have %g s to finish", drain_timeout_s)
         self.tell(refs.route_table, route_messages.StartDraining())
         for name, ref in self._by_name.items():
-            farewell = endpoint_messages.StopOffering() if name.startswith("endpoint ") else _STOP_LISTENING
-            self.tell(ref, farewell)
+            self._take_leave_of(name, ref)
         self.tell(refs.connection_table, table_messages.ReportEmpty(self.ref))
         self.schedule(min(GRACE_S, drain_timeout_s), messages.GraceOver())
         self.schedule(drain_timeout_s, messages.DrainTimedOut())

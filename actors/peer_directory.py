@@ -83,6 +83,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._established(message)
             case messages.LinkEnded(link_urn=urn, peer_id=peer_id):
                 self._ended(urn, peer_id)
+            case messages.LinkTurnedAway():
+                self._turned_away(message)
             case messages.LinkMeasured(link_urn=urn, peer_id=peer_id, rtt_s=rtt_s):
                 self._measured(urn, peer_id, rtt_s)
             case messages.PeerAnswered(link_urn=urn, peer_id=peer_id):
@@ -157,11 +159,24 @@ class PeerDirectory(Actor[messages.Inbound]):
             challenge.timer.cancel()
             self._established(challenge.newcomer)
 
-    def _turn_away(self, peer: _Peer, link: messages.LinkEstablished, reason: str) -> None:
+    def _turn_away(
+        self, peer: _Peer, link: messages.LinkEstablished, reason: str, *, is_offence: bool = False
+    ) -> None:
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
             peer.waiting_dialers.append(link.dialer)
-        self.tell(link.link, link_messages.CloseLink(reason))
+        self.tell(link.link, link_messages.CloseLink(reason, is_offence))
+
+    def _turned_away(self, link: messages.LinkTurnedAway) -> None:
+        """The peer may have another link to here: then there is nothing to dial for. Else say so."""
+        peer = self._peers.get(link.peer_id)
+        if peer is None:
+            log.warning(
+                "link refused by %s at %s: %s", escaped(link.peer_name), link.address, escaped(link.reason)
+            )
+        elif link.dialer is not None:
+            self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
+            peer.waiting_dialers.append(link.dialer)
 
     def _ended(self, urn: str, peer_id: AgentId) -> None:
         peer = self._peers.get(peer_id)
@@ -214,7 +229,8 @@ class PeerDirectory(Actor[messages.Inbound]):
             peer.link.address,
             newcomer.address,
         )
-        self._turn_away(peer, newcomer, "duplicate identity: another running agent has this identity key")
+        reason = "duplicate identity: another running agent has this identity key"
+        self._turn_away(peer, newcomer, reason, is_offence=True)
 
     def _challenge_expired(self, peer_id: AgentId, newcomer_urn: str) -> None:
         peer = self._peers.get(peer_id)

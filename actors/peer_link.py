@@ -256,13 +256,25 @@ class PeerLink(Actor[messages.Inbound]):
         if not frames or self._peer is None:
             return
         if frames[0].type == FrameType.CLOSE:
-            try:
-                self._refuse(f"the peer refuses it: {link_bodies.decode_close(frames[0].body)}")
-            except RemoteProtocolError as error:
-                self._refuse(str(error))
+            self._turned_away(self._peer, frames[0])
             return
         self._early = frames
         self._ask_for_admission(self._peer)
+
+    def _turned_away(self, peer: EstablishedLink, close: Frame) -> None:
+        try:
+            reason = link_bodies.decode_close(close.body)
+        except RemoteProtocolError as error:
+            self._refuse(str(error))
+            return
+        self._meters.links_refused += 1
+        self.tell(
+            self._refs.directory,
+            directory_messages.LinkTurnedAway(
+                peer.peer_id, self._peer_name, self._socket.peer_name, reason, self._dialer
+            ),
+        )
+        self._end()
 
     def _ask_for_admission(self, peer: EstablishedLink) -> None:
         self._state = State.WAITING

@@ -12,7 +12,7 @@ passed before it first came here, and no more; one that raises it is corrected b
 import enum
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import msgspec
@@ -21,6 +21,7 @@ from mesh.errors import RemoteProtocolError, TrustError
 from mesh.identity import RECORD_CONTEXT, AgentId, Instance, SignatureCheck, agent_id_of
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.records import Freshness, Record, RecordBody, decode_body, verify_record
+from mesh.token_bucket import TokenBucket
 from mesh.trust import TrustStore
 
 DEFAULT_TTL_S: Final = 300.0
@@ -39,6 +40,15 @@ MAX_AGE_MS: Final = 2**32
 
 HOP_MS: Final = 1
 """Every forwarder adds at least this, as InfTransDelay of RFC 2328: a record cannot circle for ever."""
+
+ARRIVAL_RATE: Final = 2.0
+ARRIVAL_BURST: Final = 20.0
+"""Records of one agent a second, and at once, that are verified, kept and passed on. An agent that keeps to
+the pace of origination says one a second at the most; one that does not cannot make the mesh work for it.
+After MinLSArrival: RFC 2328 section 13, step 5a."""
+
+ARRIVAL_HOLD_S: Final = 0.5
+"""Until a record that came too early is looked at again: by then there is room for one."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -66,6 +76,12 @@ class OwnIsNewer(msgspec.Struct, frozen=True):
     instance: Instance
 
 
+class Early(msgspec.Struct, frozen=True):
+    """News, but its agent has said too much of late: offer it again after ``ARRIVAL_HOLD_S``."""
+
+    agent_id: AgentId
+
+
 class Refusal(enum.Enum):
     """Why a record is refused."""
 
@@ -87,7 +103,7 @@ class Refused(msgspec.Struct, frozen=True):
     """Whose it claims to be, where it can be read."""
 
 
-Outcome: TypeAlias = Stored | Stale | Newer | OwnIsNewer | Refused
+Outcome: TypeAlias = Stored | Stale | Early | Newer | OwnIsNewer | Refused
 
 
 @dataclass(slots=True)
@@ -100,6 +116,8 @@ class RecordCounts:
     older: int = 0
     aged: int = 0
     """Unknown here and older than records live."""
+    early: int = 0
+    """Held back, for their agents say more than they need to."""
     refused_offence: int = 0
     refused_certificate: int = 0
     refused_full: int = 0
@@ -115,6 +133,8 @@ class _Entry:
     """Local monotonic time at which the record was signed, as far as its age tells."""
     seen_s: float
     """When a record of this freshness first came here."""
+    arrivals: TokenBucket = field(default_factory=lambda: TokenBucket(ARRIVAL_RATE, ARRIVAL_BURST))
+    """How many more records of this agent are taken now."""
 
     @property
     def freshness(self) -> Freshness:
@@ -189,6 +209,9 @@ class LinkState:
             # Only who holds an older one needs to hear of it: RFC 2328, section 13, step 4.
             self.counts.aged += 1
             return Stale()
+        if agent_id in self._live and not self._live[agent_id].arrivals.has(now):
+            self.counts.early += 1
+            return Early(agent_id)
         try:
             record = verify_record(wire, body, self._trust, self._check, unix_now)
         except TrustError as error:
@@ -196,6 +219,9 @@ class LinkState:
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, agent_id)
         entry = _Entry(record, wire, born_s, now)
+        if known is not None:
+            entry.arrivals = known.arrivals
+        entry.arrivals.take(now)
         if not self._make_room(entry, known):
             full = RemoteProtocolError(f"no room for the record of {record.name!r}")
             return self._refuse(Refusal.FULL, full, agent_id)

@@ -84,6 +84,7 @@ class RouteCounts(msgspec.Struct, frozen=True):
     records_duplicate_total: int
     records_older_total: int
     records_aged_total: int
+    records_early_total: int
     records_refused_offence_total: int
     records_refused_certificate_total: int
     records_refused_full_total: int
@@ -131,6 +132,9 @@ class RouteTableState:
         )
         self._peers: dict[AgentId, None] = {}
         self._said: dict[str, None] = {}
+        self._held: dict[tuple[AgentId, AgentId], tuple[WireRecord, float]] = {}
+        """By peer and agent: a record that came too early, and when."""
+        self._release_at = math.inf
         self._originated = 0
         self._computed = 0
         self._computed_at = -math.inf
@@ -157,6 +161,7 @@ class RouteTableState:
             records_duplicate_total=counts.duplicate,
             records_older_total=counts.older,
             records_aged_total=counts.aged,
+            records_early_total=counts.early,
             records_refused_offence_total=counts.refused_offence,
             records_refused_certificate_total=counts.refused_certificate,
             records_refused_full_total=counts.refused_full,
@@ -203,6 +208,17 @@ class RouteTableState:
     ) -> Effects:
         """``peer_id`` passes on records; those of a peer whose link is closed are not looked at."""
         effects = Effects()
+        self._take(effects, peer_id, records, now, unix_now)
+        return self._settle(effects, now, unix_now)
+
+    def _take(
+        self,
+        effects: Effects,
+        peer_id: AgentId,
+        records: Iterable[WireRecord],
+        now: float,
+        unix_now: float,
+    ) -> None:
         news: dict[AgentId, None] = {}
         answers: list[WireRecord] = []
         for wire in records:
@@ -216,6 +232,8 @@ class RouteTableState:
                     self._say_denied(effects, record)
                 case link_state.Stale():
                     pass
+                case link_state.Early(agent_id=agent_id):
+                    self._hold(peer_id, agent_id, wire, now)
                 case link_state.Newer(ours=ours):
                     answers.append(ours)
                 case link_state.OwnIsNewer(freshness=freshness, instance=instance):
@@ -232,7 +250,18 @@ class RouteTableState:
         self._send(effects, (peer_id,), answers)
         others = tuple(other for other in self._peers if other != peer_id)
         self._send(effects, others, [self._link_state.wire(agent_id, now) for agent_id in news])
-        return self._settle(effects, now, unix_now)
+
+    def _hold(self, peer_id: AgentId, agent_id: AgentId, wire: WireRecord, now: float) -> None:
+        """Keep of what comes too early the last for each agent, from each peer."""
+        if not self._held:
+            self._release_at = now + link_state.ARRIVAL_HOLD_S
+        self._held[peer_id, agent_id] = (wire, now)
+
+    def _release(self, effects: Effects, now: float, unix_now: float) -> None:
+        held, self._held, self._release_at = self._held, {}, math.inf
+        for (peer_id, _), (wire, since) in held.items():
+            aged = msgspec.structs.replace(wire, age_ms=wire.age_ms + round((now - since) * 1000))
+            self._take(effects, peer_id, (aged,), now, unix_now)
 
     def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:
         offence = refused.refusal is Refusal.OFFENCE
@@ -271,16 +300,23 @@ class RouteTableState:
         """When to call :meth:`tick`; infinite where nothing is to come."""
         compute_at = self._compute_due_at() if self._must_compute else math.inf
         return min(
-            self._originator.deadline(), self._link_state.deadline(), compute_at, self._check_certificates_at
+            self._originator.deadline(),
+            self._link_state.deadline(),
+            compute_at,
+            self._check_certificates_at,
+            self._release_at,
         )
 
     def tick(self, now: float, unix_now: float) -> Effects:
         """Do what has become due; nothing where nothing has."""
+        effects = Effects()
         self._must_compute |= bool(self._link_state.expire(now))
+        if now >= self._release_at:
+            self._release(effects, now, unix_now)
         if now >= self._check_certificates_at:
             self._must_compute |= unix_now >= self._valid_until_unix
             self._plan_certificate_check(now, unix_now)
-        return self._settle(Effects(), now, unix_now)
+        return self._settle(effects, now, unix_now)
 
     def _plan_certificate_check(self, now: float, unix_now: float) -> None:
         self._check_certificates_at = now + min(

@@ -12,13 +12,20 @@ class TokenBucket:
         self._tokens = burst
         self._updated_at: float | None = None
 
+    def has(self, now: float) -> bool:
+        """Whether there is a token at monotonic time ``now`` (s)."""
+        self._refill(now)
+        return self._tokens >= 1.0
+
     def take(self, now: float) -> bool:
         """Take one token at monotonic time ``now`` (s); False where none is left."""
+        if not self.has(now):
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _refill(self, now: float) -> None:
         if self._updated_at is not None:
             elapsed_s = max(0.0, now - self._updated_at)
             self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate)
         self._updated_at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True

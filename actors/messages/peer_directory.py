@@ -32,6 +32,16 @@ class LinkEnded(msgspec.Struct, frozen=True):
     peer_id: AgentId
 
 
+class LinkTurnedAway(msgspec.Struct, frozen=True):
+    """Fact: the peer closed a link that this agent dialed, before it was anybody's: it may have another."""
+
+    peer_id: AgentId
+    peer_name: str
+    address: str
+    reason: str
+    dialer: Ref[Any] | None
+
+
 class LinkMeasured(msgspec.Struct, frozen=True):
     """Fact: a ping came back."""
 
@@ -89,6 +99,7 @@ class PeerStatus(msgspec.Struct, frozen=True):
 Inbound: TypeAlias = (
     LinkEstablished
     | LinkEnded
+    | LinkTurnedAway
     | LinkMeasured
     | PeerAnswered
     | ChallengeExpired

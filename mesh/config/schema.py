@@ -148,7 +148,7 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
         default=64 * _MIB, name="relay_buffer"
     )
     """Memory for frames that wait to be sent, for each link."""
-    pending_opens: Annotated[int, kinds.Integer(1, 1_000_000)] = 1024
+    pending_opens: Annotated[int, kinds.Integer(1, 1_000_000)] = 4096
     """Connections that other agents are opening to endpoints here, at one time."""
     unauthenticated_links: Annotated[int, kinds.Integer(1, 100_000)] = 64
     """Arrivals on the acceptor that have not shown a certificate yet, at one time."""

@@ -163,22 +163,10 @@ def _print_broken(console: rich.console.Console, outcome: Outcome, options: argp
 
 
 def _table(outcomes: list[Outcome]) -> rich.table.Table:
-    table = rich.table.Table(title=time.strftime("Simulation, %Y-%m-%d %H:%M"))
-    table.add_column("scenario")
-    heads = (
-        "runs",
-        "broken",
-        "faults",
-        "complete",
-        "reset",
-        "refused",
-        "left",
-        "MiB",
-        "CPU s a run",
-        "worst",
-    )
-    for head in heads:
-        table.add_column(head, justify="right")
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("scenario", no_wrap=True)
+    for head in ("runs", "broken", "faults", "done", "reset", "refused", "left", "MiB", "CPU s", "worst"):
+        table.add_column(head, justify="right", no_wrap=True)
     for name in dict.fromkeys(outcome.scenario for outcome in outcomes):
         table.add_row(name, *_sums([outcome for outcome in outcomes if outcome.scenario == name]))
     table.add_section()

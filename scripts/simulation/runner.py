@@ -22,13 +22,14 @@ from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
+from scripts.simulation.watch import LinkWatch
 from scripts.simulation.world import MeshWorld, simulated_mesh
 
 LOOK_S: Final = 0.5
 """Virtual seconds between two looks at invariants that must hold at any time."""
 
-CONVERGE_LIMIT_S: Final = 60.0
-"""For all agents to agree: the longest redial interval, and a link that has to be found dead first."""
+CONVERGE_LIMIT_S: Final = 30.0
+"""For all agents to agree: a link that has to be found dead first, and some redials, 5 s apart at most."""
 
 END_LIMIT_S: Final = 200.0
 """For conversations to end once everything is mended."""
@@ -176,9 +177,11 @@ class _Run:
         before = invariants.census(mesh)
         stage.play()
         end_s = mesh.world.now() + scenario.duration_s
+        links_watch = LinkWatch(mesh, self.script, scenario.settings.timeout_s, stage.paused)
         while mesh.world.now() < end_s:
             mesh.run(min(LOOK_S, end_s - mesh.world.now()))
             invariants.streams_are_whole(mesh)
+            links_watch.look()
         mend(self.script, stage)
         stage.start_all_stopped()
         story.note("mended")

@@ -9,7 +9,10 @@ from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.identity import AgentId, Identity, Instance, agent_id_of, verify_signature
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.link_state import (
+    ARRIVAL_BURST,
+    ARRIVAL_HOLD_S,
     REMEMBER_S,
+    Early,
     LinkState,
     Newer,
     OwnIsNewer,
@@ -414,11 +417,21 @@ def test_memory_is_bounded_and_given_back():
     # Replaced by a small one, and by turns: nothing is counted twice.
     for sequence in range(1, 40):
         wire = wire_of(ALICE, sequence=sequence, endpoints=large if sequence % 2 else ())
-        assert isinstance(state.offer(wire, 0.0, UNIX), Stored)
-    state.offer(wire_of(ALICE, sequence=40), 0.0, UNIX)
-    assert isinstance(state.offer(wire_of(BOB, endpoints=large), 0.0, UNIX), Stored)
+        assert isinstance(state.offer(wire, float(sequence), UNIX), Stored)
+    state.offer(wire_of(ALICE, sequence=40), 40.0, UNIX)
+    assert isinstance(state.offer(wire_of(BOB, endpoints=large), 40.0, UNIX), Stored)
     # What has expired makes room here too.
     state.offer(wire_of(ALICE, sequence=41), 200.0, UNIX)
-    state.expire(300.0)
+    state.expire(340.0)
     assert BOB.id not in state
-    assert isinstance(state.offer(wire_of(CAROL, endpoints=large), 300.0, UNIX), Stored)
+    assert isinstance(state.offer(wire_of(CAROL, endpoints=large), 340.0, UNIX), Stored)
+
+
+def test_an_agent_that_says_too_much_is_heard_more_slowly_and_others_as_before():
+    state = graph()
+    outcomes = [state.offer(wire_of(ALICE, sequence=number), 0.0, UNIX) for number in range(100)]
+    stored = int(ARRIVAL_BURST)
+    assert [type(outcome) for outcome in outcomes] == [Stored] * stored + [Early] * (100 - stored)
+    assert state.counts.early == 100 - stored
+    assert isinstance(state.offer(wire_of(BOB), 0.0, UNIX), Stored)
+    assert isinstance(state.offer(wire_of(ALICE, sequence=99), ARRIVAL_HOLD_S, UNIX), Stored)

@@ -4,6 +4,7 @@ import pytest
 from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
+from mesh.link_state import ARRIVAL_HOLD_S
 from mesh.origination import OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
 from mesh.route_table import (
@@ -153,6 +154,20 @@ def test_many_records_go_in_as_few_frames_as_fit():
 
 
 # -- offences and refusals -----------------------------------------------------------------------------------
+
+
+def test_what_an_agent_says_too_often_is_held_back_and_the_last_of_it_goes_on():
+    state = linked(ALICE.id, BOB.id)
+    for sequence in range(100):
+        state.records_arrived(ALICE.id, [wire_of(CAROL, sequence=sequence)], 1.0, UNIX)
+    before = state.counts()
+    assert before.records_stored_total < 50
+    assert state.deadline() <= 1.0 + ARRIVAL_HOLD_S
+    effects = state.tick(1.0 + ARRIVAL_HOLD_S, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert peers == (BOB.id,)
+    assert body.sequence == 99
+    assert state.counts().records_stored_total == before.records_stored_total + 1
 
 
 def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():

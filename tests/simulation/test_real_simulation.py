@@ -1,0 +1,30 @@
+"""A scenario on loopback: processes, sockets, links that are cut."""
+
+import pytest
+
+from scripts.simulation.real import run_real
+from scripts.simulation.runner import Order
+
+SCENARIO = """
+title: short
+topology: {shape: diamond, agents: 4}
+services: [{key: my-api, endpoints: [hq], listeners: [branch]}]
+network: {latency_ms: [1, 5], mib_per_s: [20, 40]}
+settings: {timeout_s: 1}
+traffic: {connections: 6, kib: [1, 512], during_s: [0, 1]}
+faults:
+  - {kinds: [crash, pause, cut, reset, flap, slow], agents: [relay-1], count: 1, at_s: [0.5, 1], lasts_s: 1}
+duration_s: 3
+"""
+
+
+@pytest.mark.system
+def test_a_scenario_runs_on_loopback(tmp_path):
+    file = tmp_path / "short.yaml"
+    file.write_text(SCENARIO)
+    outcome = run_real(Order(str(file), 2))
+    assert not outcome.broken, "\n".join([outcome.broken, *outcome.story, *outcome.events])
+    fates = outcome.fates
+    assert fates.complete + fates.reset + fates.refused + fates.left == 6
+    assert fates.complete > 0
+    assert outcome.cpu_s > 0

@@ -1,0 +1,134 @@
+"""The simulator finds bugs that are planted, and says so in a way that helps."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from actors.route_table import RouteTable
+from mesh.route_table import Effects, RouteTableState
+from mesh.stream import StreamBudget
+from scripts.simulation import command
+from scripts.simulation.programs import Talk
+from scripts.simulation.runner import Order, run_many
+
+ROOT = Path(__file__).resolve().parents[2]
+DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
+RING = ROOT / "config" / "scenarios" / "ring.yaml"
+
+
+def simulate(*arguments):
+    return command.main([str(argument) for argument in arguments])
+
+
+def deafen_route_table(monkeypatch):
+    monkeypatch.setattr(RouteTableState, "link_down", lambda *_: Effects())
+
+
+def keep_reservations(monkeypatch):
+    monkeypatch.setattr(StreamBudget, "release", lambda *_: None)
+
+
+def deliver_twice(monkeypatch):
+    take = Talk.take
+
+    def twice(self, octets):
+        take(self, octets)
+        if self.heard.octets > 1000:
+            take(self, octets[-1:])
+
+    monkeypatch.setattr(Talk, "take", twice)
+
+
+def crash_on_a_lost_link(monkeypatch):
+    on_receive = RouteTable.on_receive
+
+    def fail(self, message):
+        if type(message).__name__ == "LinkDown":
+            raise RuntimeError("planted")
+        return on_receive(self, message)
+
+    monkeypatch.setattr(RouteTable, "on_receive", fail)
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (deafen_route_table, "dead links are found"),
+        (keep_reservations, "nothing is left"),
+        (deliver_twice, "streams are whole"),
+        (crash_on_a_lost_link, "no actor crashes"),
+    ],
+)
+def test_a_planted_bug_is_found_and_told(plant, found, monkeypatch, capsys):
+    plant(monkeypatch)
+    assert simulate(DIAMOND, "--seed", 1, "--runs", 3) == 1
+    said = capsys.readouterr().out
+    assert "an invariant is broken" in said
+    assert found in said
+    assert "What happened up to there" in said
+    assert "BROKEN" in said
+    assert "events" in said
+    assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
+
+
+def test_one_run_says_what_came_of_it(capsys):
+    assert simulate(DIAMOND, "--seed", 3) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("diamond, seed 3: ")
+    assert "0 reset" in said
+
+
+def test_many_runs_end_in_a_table(capsys):
+    assert simulate(DIAMOND, RING, "--seed", 3, "--runs", 2) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines() if line.strip()][-1] == "all"
+    assert "diamond" in said
+
+
+def test_runs_on_several_processes_come_to_the_same():
+    orders = [Order(str(DIAMOND), seed) for seed in (1, 2, 3)]
+    digests = {outcome.seed: outcome.digest for outcome in run_many(orders, 2)}
+    assert digests == {outcome.seed: outcome.digest for outcome in run_many(orders, 1)}
+
+
+def test_the_timeline_shows_agents_links_and_connections(tmp_path):
+    file = tmp_path / "ring.svg"
+    assert simulate(RING, "--seed", 7, "--plot", file) == 0
+    drawing = ET.parse(file).getroot()
+    assert drawing.tag.endswith("svg")
+    texts = {element.text for element in drawing.iter() if element.tag.endswith("text")}
+    assert {f"agent-{n}" for n in range(1, 7)} <= texts
+    assert any(text and text.startswith("0: ") for text in texts)
+    curves = [element for element in drawing.iter() if element.tag.endswith("polyline")]
+    assert len(curves) > 3
+
+
+def test_every_event_can_be_written(tmp_path):
+    file = tmp_path / "events.txt"
+    assert simulate(DIAMOND, "--seed", 3, "--trace", file) == 0
+    assert " turn " in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["no such file.yaml"], "No such file"),
+        ([DIAMOND, "--agents", "1"], "a diamond has 3 to 5000 agents, found 1, at `topology.agents`"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
+    assert simulate(*arguments) == 2
+    said = capsys.readouterr().out
+    assert text in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [DIAMOND, "--runs", "0"], [DIAMOND, "--plot", "x.svg", "--runs", "2"]]
+)
+def test_wrong_usage_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        simulate(*arguments)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
