@@ -3,6 +3,7 @@
 import argparse
 import random
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,9 @@ EXIT_USAGE: Final = 2
 SEEDS: Final = 1 << 31
 """Where no seed is given, one below this is drawn."""
 
+WIDTH: Final = 110
+"""Of a table that goes into a file."""
+
 STORY_LINES: Final = 400
 """Most lines of a broken run's story that are printed; the last ones, and ``--trace`` has all."""
 
@@ -32,7 +36,8 @@ STORY_LINES: Final = 400
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line says; the exit status: 0, 1 for a broken invariant, 2 for wrong usage."""
     options = _parse(arguments)
-    console = rich.console.Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDTH
+    console = rich.console.Console(highlight=False, soft_wrap=True, width=width)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(SEEDS)
     try:
         for path in options.scenario:

@@ -1,4 +1,4 @@
-"""An invariant of the meantime: a link that carries nothing is found dead in time, and routes do without it."""
+"""An invariant of the meantime: a link that carries nothing is found dead in time."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from scripts.simulation.topology import Pair
 from scripts.simulation.world import MeshWorld
 
 SLACK_S: Final = 1.0
-"""Beyond ``connections.timeout``: for what was under way when the link died, and for the route computation."""
+"""Beyond ``connections.timeout``: for what was under way when the link died, and for computing routes."""
 
 
 class LinkWatch:

@@ -9,6 +9,7 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
+from actors.messages.peer_directory import LinkTurnedAway
 from actors.peer_link import LEAVE_TIMEOUT_S
 from mesh import link_bodies
 from mesh.frames import Frame, FrameType, link_frame
@@ -175,7 +176,12 @@ def test_the_reason_of_a_peer_that_closes_instead_of_admitting_is_reported(scene
     scene.run(0.1)
     reason = "duplicate identity\n: another one"
     peer.send_frames(link_frame(FrameType.CLOSE, link_bodies.encode_close(reason)))
-    refused(scene, caplog, peer, "the peer refuses it: duplicate identity\\n: another one")
+    scene.run(0.1)
+    assert scene.counts == (1, 0, 0)
+    assert not scene.is_alive
+    [away] = scene.directory.of(LinkTurnedAway)
+    assert away.reason == reason
+    assert caplog.records == [], "the directory knows whether that is news"
 
 
 def test_a_dialed_port_that_closes_at_once_is_refused(scene, caplog):

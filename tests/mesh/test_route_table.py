@@ -157,15 +157,15 @@ def test_many_records_go_in_as_few_frames_as_fit():
 
 
 def test_what_an_agent_says_too_often_is_held_back_and_the_last_of_it_goes_on():
-    state = linked(ALICE.id, BOB.id)
+    state = linked(ALICE, BOB)
     for sequence in range(100):
-        state.records_arrived(ALICE.id, [wire_of(CAROL, sequence=sequence)], 1.0, UNIX)
+        state.records_arrived(ALICE, [wire_of(IDENTITIES[3], sequence=sequence)], 1.0, UNIX)
     before = state.counts()
     assert before.records_stored_total < 50
     assert state.deadline() <= 1.0 + ARRIVAL_HOLD_S
     effects = state.tick(1.0 + ARRIVAL_HOLD_S, UNIX)
     [(peers, [body])] = records_in(effects)
-    assert peers == (BOB.id,)
+    assert peers == (BOB,)
     assert body.sequence == 99
     assert state.counts().records_stored_total == before.records_stored_total + 1
 
