@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
-from mesh.route_table import Effects, RouteTableState
 from mesh.stream import StreamBudget
 from scripts.simulation import command
 from scripts.simulation.programs import Talk
@@ -22,7 +22,12 @@ def simulate(*arguments):
 
 
 def deafen_route_table(monkeypatch):
-    monkeypatch.setattr(RouteTableState, "link_down", lambda *_: Effects())
+    on_receive = RouteTable.on_receive
+
+    def ignore(self, message):
+        return None if isinstance(message, route_messages.LinkDown) else on_receive(self, message)
+
+    monkeypatch.setattr(RouteTable, "on_receive", ignore)
 
 
 def keep_reservations(monkeypatch):
@@ -44,8 +49,8 @@ def crash_on_a_lost_link(monkeypatch):
     on_receive = RouteTable.on_receive
 
     def fail(self, message):
-        if type(message).__name__ == "LinkDown":
-            raise RuntimeError("planted")
+        if isinstance(message, route_messages.LinkDown):
+            raise OSError("planted")
         return on_receive(self, message)
 
     monkeypatch.setattr(RouteTable, "on_receive", fail)
