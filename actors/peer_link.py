@@ -6,7 +6,6 @@ read. Frames for this agent go to the connection table, frames for others straig
 there.
 """
 
-import enum
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from typing import Any, Final, assert_never
 
 from actors.link_output import LinkOutput
 from actors.link_settings import LinkRefs, LinkSettings
+from actors.link_states import UNADMITTED, State
 from actors.messages import acceptor as acceptor_messages
 from actors.messages import connection_table as connection_table_messages
 from actors.messages import dialer as dialer_messages
@@ -50,22 +50,6 @@ LEAVE_TIMEOUT_S: Final = 1.0
 
 PINGS_PER_TIMEOUT: Final = 3
 """Pings within the time after which a silent peer is dead: one lost or late answer is no death."""
-
-
-class State(enum.Enum):
-    """Where a link stands."""
-
-    HANDSHAKE = "handshake"
-    CONFIRMING = "waiting for the peer's judgement"
-    """Only where this agent dialed: the other end still has to like its certificate."""
-    WAITING = "waiting for admission"
-    UP = "up"
-    LEAVING = "sending what is queued"
-    FAREWELL = "waiting for the peer to close"
-    CLOSED = "closed"
-
-
-_UNADMITTED: Final = frozenset({State.HANDSHAKE, State.CONFIRMING, State.WAITING})
 
 
 class PeerLink(Actor[messages.Inbound]):
@@ -165,7 +149,7 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.LeaveTimedOut():
                 self._end()
             case messages.HandshakeTimedOut():
-                if self._state in _UNADMITTED:
+                if self._state in UNADMITTED:
                     self._refuse(f"no handshake within {self._settings.handshake_timeout_s:g} s")
             case _:
                 assert_never(message)
