@@ -316,7 +316,7 @@ class PeerLink(Actor[messages.Inbound]):
             self._lose(f"silent for {now - self._heard_at:.1f} s")
         elif self._output.is_blocked and now - self._output.took_at >= self._settings.timeout_s:
             self._lose(f"the peer has taken nothing for {now - self._output.took_at:.1f} s")
-        elif self._peer is not None and self.dispatcher.unix_time() > self._peer.peer.not_after:
+        elif self._peer is not None and self.dispatcher.unix_time() >= self._peer.peer.not_after:
             log.warning("the certificate of %s has expired", escaped(self._peer_name))
             self._close("certificate expired")
         return self._state is not State.UP

@@ -209,7 +209,7 @@ class LinkState:
             # Only who holds an older one needs to hear of it: RFC 2328, section 13, step 4.
             self.counts.aged += 1
             return Stale()
-        if agent_id in self._live and not self._live[agent_id].arrivals.has(now):
+        if known is not None and not known.arrivals.has(now):
             self.counts.early += 1
             return Early(agent_id)
         try:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from nacl.signing import VerifyKey
 
 from actors.dialer import State as DialerState
-from actors.peer_link import State as LinkState
+from actors.link_states import State as LinkState
 from mesh import frames, identity
 from mesh.config.schema import Config
 from mesh.frames import Frame, FrameType
@@ -43,12 +43,15 @@ UNITS = {
 LIMIT_MODULES = (
     "actors.accepting",
     "actors.acceptor",
+    "actors.agent",
     "actors.connection_end",
     "actors.connection_table",
     "actors.dialer",
     "actors.exit_connection",
     "actors.ingress_connection",
+    "actors.link_output",
     "actors.peer_directory",
+    "actors.peer_link",
     "mesh.backoff",
     "mesh.candidates",
     "mesh.link_bodies",
@@ -81,10 +84,11 @@ NOT_OF_THE_PROTOCOL = {
     "mesh.link_bodies.MAX_BODY_PLAINTEXT_OCTETS",
     "mesh.link_handshake.LINK_VERSION",
     "mesh.records.SESSION_KEY_OCTETS",
+    "mesh.replay_window.DEFAULT_SIZE",
     "mesh.route_table.MAX_SAID",
     "mesh.stream.acknowledging.NO_PROBE",
 }
-"""Numbers that no peer can observe, or that the layouts show."""
+"""Numbers that no peer can observe, that the layouts show, or that an agent does not use."""
 
 
 def tables(text):

@@ -59,13 +59,13 @@ class Relay(msgspec.Struct, frozen=True):
 )
 @told_plainly
 def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, *, local: bool) -> None:
-    r"""Make a whole mesh in DIRECTORY: an authority, and for each agent a directory to copy to its machine.
+    """Make a whole mesh in DIRECTORY: an authority, and for each agent a directory to copy to its machine.
 
     \b
-      mesh init my-mesh --agents branch,relay,hq --relay relay=relay.example.com:4433
+    mesh init my-mesh --agents branch,relay,hq --relay relay=relay.example.com:4433
 
     Nothing that exists is overwritten.
-    """
+    """  # noqa: D301 - click wants the backspace itself
     names = _agent_names(agents)
     plans = _plans(names, _relays(names, relays, local=local), local=local)
     for path in (directory / name for name in (*_AUTHORITY_FILES, *names)):

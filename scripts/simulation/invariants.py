@@ -75,6 +75,9 @@ def as_expected(mesh: Talks, expect: Expectation) -> None:
     streams_are_whole(mesh)
     for conversation in mesh.conversations:
         opened = conversation.terms.number in mesh.records
+        if expect is Expectation.SERVED and not opened and not conversation.heard.left:
+            found = f"{conversation.terms}: {conversation.heard}"
+            raise InvariantError("clients are served", f"none served {found}")
         wanted = expect is Expectation.COMPLETE or (expect is Expectation.OPENED and opened)
         if wanted and not conversation.heard.left:
             is_complete(mesh, conversation)

@@ -177,7 +177,7 @@ class _Run:
         before = invariants.census(mesh)
         stage.play()
         end_s = mesh.world.now() + scenario.duration_s
-        links_watch = LinkWatch(mesh, self.script, scenario.settings.timeout_s, stage.paused)
+        links_watch = LinkWatch(stage, scenario.settings.timeout_s)
         while mesh.world.now() < end_s:
             mesh.run(min(LOOK_S, end_s - mesh.world.now()))
             invariants.streams_are_whole(mesh)

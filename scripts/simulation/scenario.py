@@ -141,6 +141,8 @@ class Expectation(enum.StrEnum):
 
     WHOLE = "whole"
     """Every byte once and in order, or a reset."""
+    SERVED = "served"
+    """Each reached a service; those that were under way when it failed may be reset."""
     OPENED = "opened"
     """Those that had reached their service complete."""
     COMPLETE = "complete"

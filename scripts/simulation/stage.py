@@ -27,6 +27,8 @@ class SimulatedStage:
         self.story = story
         self.drain_timeout_s = scenario.settings.drain_timeout_s
         self.paused: set[str] = set()
+        self.touched_at: dict[frozenset[str], float] = {}
+        """When something was last done to an agent, or to two that share a link."""
         self._keys = [service.key for service in scenario.services]
         self._build(scenario.settings)
 
@@ -82,6 +84,7 @@ class SimulatedStage:
             self.start_target(name)
 
     def _note(self, what: str, *subject: str) -> None:
+        self.touched_at[frozenset(subject)] = self.mesh.world.now()
         self.story.note(what.replace("_", " "), " - ".join(subject))
 
     # -- agents ----------------------------------------------------------------------------------------------

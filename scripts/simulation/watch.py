@@ -2,26 +2,25 @@
 
 from typing import Final
 
-from scripts.simulation.faults import Script
 from scripts.simulation.invariants import InvariantError
+from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.topology import Pair
-from scripts.simulation.world import MeshWorld
 
 SLACK_S: Final = 1.0
-"""Beyond ``connections.timeout``: for what was under way when the link died, and for computing routes."""
+"""Beyond ``connections.timeout`` and a ping: for what was under way, and for computing routes."""
 
 
 class LinkWatch:
     """Looks at every link now and then.
 
     Args:
-        timeout_s: after which agents must have found a dead link.
-        paused: names of agents that are paused, kept by the caller.
+        stage: where faults are played.
+        timeout_s: after which agents must have found a dead link; they look three times in it.
     """
 
-    def __init__(self, mesh: MeshWorld, script: Script, timeout_s: float, paused: set[str]) -> None:
-        self._mesh, self._script, self._paused = mesh, script, paused
-        self._limit_s = timeout_s + SLACK_S
+    def __init__(self, stage: SimulatedStage, timeout_s: float) -> None:
+        self._stage, self._mesh = stage, stage.mesh
+        self._limit_s = timeout_s * 4 / 3 + SLACK_S
         self._dead_since: dict[Pair, float] = {}
         self._idle_since: dict[str, float] = {}
         """Agents that could not have noticed anything, and when they were last seen so."""
@@ -34,14 +33,17 @@ class LinkWatch:
         """
         now = self._mesh.world.now()
         running = set(self._mesh.running)
-        for name in self._script.map.names:
-            if name not in running or name in self._paused:
+        layout = self._stage.script.map
+        for name in layout.names:
+            if name not in running or name in self._stage.paused:
                 self._idle_since[name] = now
-        for pair in self._script.map.links:
+        for pair in layout.links:
             if self._carries(pair):
                 self._dead_since.pop(pair, None)
                 continue
-            since = self._dead_since.setdefault(pair, now)
+            # Whatever was done to it between two looks may have let something through.
+            touched = [self._stage.touched_at.get(frozenset(who), 0.0) for who in (pair, pair[:1], pair[1:])]
+            since = self._dead_since[pair] = max(self._dead_since.get(pair, now), *touched)
             for name, other in (pair, pair[::-1]):
                 if now - max(since, self._idle_since.get(name, 0.0)) > self._limit_s:
                     self._judge(name, other, now - since)

@@ -435,3 +435,12 @@ def test_an_agent_that_says_too_much_is_heard_more_slowly_and_others_as_before()
     assert state.counts.early == 100 - stored
     assert isinstance(state.offer(wire_of(BOB), 0.0, UNIX), Stored)
     assert isinstance(state.offer(wire_of(ALICE, sequence=99), ARRIVAL_HOLD_S, UNIX), Stored)
+
+
+def test_records_that_claim_a_great_age_are_heard_as_slowly():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    old = [msgspec.structs.replace(wire_of(ALICE, sequence=number), age_ms=10**7) for number in range(1, 100)]
+    outcomes = [state.offer(wire, 0.0, UNIX) for wire in old]
+    assert sum(isinstance(outcome, Stored) for outcome in outcomes) < ARRIVAL_BURST
+    assert isinstance(outcomes[-1], Early)

@@ -11,6 +11,7 @@ import yaml
 from scripts.simulation.faults import draw_probes, draw_script
 from scripts.simulation.scenario import (
     LEAST_AGENTS,
+    Expectation,
     FaultGroup,
     FaultKind,
     Scenario,
@@ -169,5 +170,7 @@ def test_the_document_names_every_scenario_key_fault_and_option():
     for part in (Scenario, Topology, ServiceSpec, Settings, Traffic, FaultGroup):
         for field in msgspec.structs.fields(part):
             assert f"`{field.name}`" in DOCUMENT, f"{part.__name__}.{field.name}"
+    for expectation in Expectation:
+        assert f"`{expectation.value}`" in DOCUMENT, expectation
     for option in ("--seed", "--agents", "--runs", "--jobs", "--real", "--plot", "--trace"):
         assert f"`{option}" in DOCUMENT, option
