@@ -219,7 +219,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _lose(self, why: str) -> None:
         """End at once, resetting the local socket and, where it can still be reached, the other end."""
-        log.debug("%s: %s", self, why)
+        log.info("%s reset: %s", self, why)
         self._meters.connections_reset += 1
         self._drop_socket(reset=True)
         self.stop_now()

@@ -114,6 +114,8 @@ class Listener(AcceptingActor[messages.Inbound]):
             self._park_or_listen()
 
     def _report(self) -> None:
+        if self._listening is None:
+            return  # its port is taken, or the agent is leaving: that has been said
         if self._candidates.offers:
             nearest = self._candidates.offers[0].party
             log.info("listener %s open: offered by %s", self._key, short_id(nearest.id))

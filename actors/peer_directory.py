@@ -26,7 +26,13 @@ log = logging.getLogger("mesh.links")
 CHALLENGE_TIMEOUT_S: Final = 1.0
 """Silence after which a challenged link is taken for dead: an answer takes one round trip."""
 
+RETIRE_AFTER_S: Final = 1.0
+"""How long a link stays after another took its place: both ends have replaced it by then."""
+
 CHALLENGE_OCTETS: Final = 16
+
+
+_REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
 
 @dataclass(slots=True)
@@ -89,6 +95,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._measured(urn, peer_id, rtt_s)
             case messages.PeerAnswered(link_urn=urn, peer_id=peer_id):
                 self._answered(urn, peer_id)
+            case messages.RetireDue(link=link):
+                self.tell(link, _REPLACED)
             case messages.ChallengeExpired(peer_id=peer_id, newcomer_urn=urn):
                 self._challenge_expired(peer_id, urn)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
@@ -152,7 +160,11 @@ class PeerDirectory(Actor[messages.Inbound]):
             # The dialer of the losing link has nothing to do until the winner ends.
             self.tell(old.dialer, dialer_messages.PeerAlreadyLinked(old.peer_id))
             waiting.append(old.dialer)
-        self.tell(old.link, link_messages.CloseLink("replaced by a newer link"))
+        if old.peer_instance == link.peer_instance:
+            # The other end may not have admitted the newer one yet: without either it would lose its routes.
+            self.schedule(RETIRE_AFTER_S, messages.RetireDue(old.link))
+        else:
+            self.tell(old.link, _REPLACED)
         self._admit(link)
         self._peers[link.peer_id].waiting_dialers = waiting
         if challenge is not None:
@@ -165,7 +177,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
             peer.waiting_dialers.append(link.dialer)
-        self.tell(link.link, link_messages.CloseLink(reason, is_offence))
+        closing = link_messages.CloseLink(reason, is_offence=is_offence, is_logged=is_offence)
+        self.tell(link.link, closing)
 
     def _turned_away(self, link: messages.LinkTurnedAway) -> None:
         """The peer may have another link to here: then there is nothing to dial for. Else say so."""

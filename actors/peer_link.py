@@ -142,8 +142,10 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.ChallengePeer(nonce=nonce):
                 self._challenge = nonce
                 self._send_own(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
-            case messages.CloseLink(reason=reason, is_offence=is_offence):
-                if is_offence:
+            case messages.CloseLink(reason=reason, is_offence=is_offence, is_logged=is_logged):
+                if is_offence and is_logged:
+                    self._meters.links_broken += 1
+                elif is_offence:
                     self._note_offence(reason)
                 self._close(reason)
             case messages.LeaveTimedOut():

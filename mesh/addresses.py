@@ -69,6 +69,8 @@ def _parse_unix(text: str) -> UnixAddress:
 
 
 def _split(text: str) -> tuple[str, int]:
+    if "://" in text:
+        raise ValueError("expected host:port, found a URL; leave out the scheme and the path")
     host, separator, port_text = text.rpartition(":")
     if not separator:
         raise ValueError("expected host:port; the port is missing")

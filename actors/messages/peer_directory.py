@@ -57,6 +57,12 @@ class PeerAnswered(msgspec.Struct, frozen=True):
     peer_id: AgentId
 
 
+class RetireDue(msgspec.Struct, frozen=True):
+    """Timer: a link that was replaced has had the time to be replaced at the other end too."""
+
+    link: Ref[Any]
+
+
 class ChallengeExpired(msgspec.Struct, frozen=True):
     """Timer: a challenged link has been silent for long enough."""
 
@@ -103,6 +109,7 @@ Inbound: TypeAlias = (
     | LinkMeasured
     | PeerAnswered
     | ChallengeExpired
+    | RetireDue
     | GetPeers
     | CloseAllLinks
     | DialerReported

@@ -32,7 +32,9 @@ class CloseLink(msgspec.Struct, frozen=True):
 
     reason: str
     is_offence: bool = False
-    """Whether the peer broke the protocol."""
+    """Whether the peer broke the protocol: it is counted, and logged."""
+    is_logged: bool = False
+    """Whether who judged it has logged it already."""
 
 
 class ChallengePeer(msgspec.Struct, frozen=True):

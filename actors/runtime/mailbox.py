@@ -105,6 +105,10 @@ class Mailbox:
         self._budget -= 1
         return self._queue.popleft()
 
+    def __len__(self) -> int:
+        """How many envelopes wait."""
+        return len(self._queue)
+
     def empty(self) -> bool:
         """Whether nothing waits."""
         return not self._queue

@@ -9,7 +9,7 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
-from actors.peer_directory import CHALLENGE_TIMEOUT_S, PeerDirectory
+from actors.peer_directory import CHALLENGE_TIMEOUT_S, RETIRE_AFTER_S, PeerDirectory
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, routes_of, start
@@ -113,6 +113,8 @@ def test_of_simultaneous_dials_the_one_of_the_lower_id_stays(house, peer_id, own
         accepted = house.establish(peer_id)
         dialed = house.establish(peer_id, dialer=dialer)
     stays, goes = (dialed, accepted) if own_stays else (accepted, dialed)
+    assert stays.of(link_messages.AdmitLink)
+    house.world.run(RETIRE_AFTER_S + 0.1)
     assert admitted(stays)
     assert closed(goes)
     assert not closed(stays)
@@ -127,6 +129,8 @@ def test_of_simultaneous_dials_the_one_of_the_lower_id_stays(house, peer_id, own
 
 def test_a_peer_that_dials_again_has_lost_its_first_link(house):
     first, second = house.establish(), house.establish()
+    assert not closed(first), "the other end may not have admitted the second yet"
+    house.world.run(RETIRE_AFTER_S + 0.1)
     assert closed(first)
     assert admitted(second)
     house.end(first)

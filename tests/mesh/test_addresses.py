@@ -34,7 +34,7 @@ def test_targets(text, address):
         ("::1:80", "in brackets"),
         ("[::1:80", "not closed"),
         ("[localhost]:80", "not closed"),
-        ("http://x:80", "brackets"),
+        ("http://x:80", "found a URL"),
         ("user@host:22", "'user@host'"),
         ("a b:22", "'a b'"),
         ("unix:relative", "absolute path"),
