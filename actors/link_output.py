@@ -8,6 +8,17 @@ from actors.runtime.seam import StreamSocket
 from mesh.frames import Frame, FrameWriter
 from mesh.send_queue import SendQueue
 
+MARK_DELAY_S: Final = 0.02
+MAX_MARK_OCTETS: Final = 4 * 1024 * 1024
+"""Data is marked when more waits than the link takes in the former time, or than the latter.
+
+A fixed depth of 256 KiB held a fast link (loopback, three agents) to 165 MB/s at 6.9 CPU s/GiB; with 2 MiB it
+carried 410 MB/s at 4.4. A slow link keeps its short queue this way.
+"""
+
+MEASURE_S: Final = 0.05
+"""Over which a link's pace is measured."""
+
 WRITE_BATCH_OCTETS: Final = 256 * 1024
 """Octets taken from the send queue for one gathered write."""
 
@@ -18,12 +29,15 @@ class LinkOutput:
     Args:
         socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
         limit_octets: memory that waiting data may hold.
-        mark_octets: above this, data is marked as it leaves.
+        mark_octets: above this, and what a fast link takes in ``MARK_DELAY_S``, data is marked as it leaves.
     """
 
     def __init__(self, socket: StreamSocket, *, limit_octets: int, mark_octets: int) -> None:
         self._socket = socket
         self._queue = SendQueue(limit_octets=limit_octets, mark_octets=mark_octets)
+        self._least_mark_octets = mark_octets
+        self._measured_octets = 0
+        self._measured_since = 0.0
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
         self.is_blocked = False
@@ -73,7 +87,16 @@ class LinkOutput:
                 self._wait_for_room(True)
                 return False
             self.took_at = now
+            self._follow_pace(sent, now)
             drop_sent(unsent, sent)
+
+    def _follow_pace(self, sent: int, now: float) -> None:
+        elapsed_s = now - self._measured_since
+        self._measured_octets += sent
+        if elapsed_s >= MEASURE_S:
+            depth = int(self._measured_octets / elapsed_s * MARK_DELAY_S)
+            self._queue.mark_octets = min(max(depth, self._least_mark_octets), MAX_MARK_OCTETS)
+            self._measured_octets, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:
         if enabled != self.is_blocked:

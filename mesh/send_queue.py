@@ -70,7 +70,8 @@ class SendQueue:
         control_limit_octets: int = DEFAULT_CONTROL_LIMIT_OCTETS,
     ) -> None:
         self._limit_octets = limit_octets
-        self._mark_octets = mark_octets
+        self.mark_octets = mark_octets
+        """Memory held by data above which data is marked as it leaves; it may follow the link's pace."""
         self._control_limit_octets = control_limit_octets
         self._control: deque[Frame] = deque()
         self._control_octets = 0
@@ -147,7 +148,7 @@ class SendQueue:
     def _pop_data(self) -> Frame:
         turns, flow = self._next_turn()
         frame = flow.frames.popleft()
-        if self._data_octets > self._mark_octets and not frame.marked:
+        if self._data_octets > self.mark_octets and not frame.marked:
             frame = frame.with_mark()
         held = len(frame.body) + FRAME_OVERHEAD_OCTETS
         flow.octets -= held
