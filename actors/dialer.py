@@ -23,8 +23,8 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
+from mesh.escaping import escaped
 from mesh.identity import short_id
-from mesh.logs import escaped
 
 log = logging.getLogger("mesh.links")
 

@@ -26,9 +26,9 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress, UnixAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
 from mesh.identity import short_id
-from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder

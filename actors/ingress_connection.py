@@ -17,9 +17,9 @@ from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId, short_id
-from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream

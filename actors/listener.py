@@ -16,8 +16,8 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.candidates import CandidatePool, offers_of
+from mesh.escaping import escaped
 from mesh.identity import AgentId, short_id
-from mesh.logs import escaped
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
 from mesh.session import Party

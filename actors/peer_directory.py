@@ -17,8 +17,8 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
+from mesh.escaping import escaped
 from mesh.identity import AgentId, short_id
-from mesh.logs import escaped
 from mesh.routes import RouteSnapshot
 
 log = logging.getLogger("mesh.links")

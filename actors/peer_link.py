@@ -25,10 +25,10 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh import link_bodies
 from mesh.errors import RemoteProtocolError, TrustError
+from mesh.escaping import escaped
 from mesh.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType, link_frame
 from mesh.identity import AgentId, short_id
 from mesh.link_handshake import EstablishedLink, LinkHandshake
-from mesh.logs import escaped
 from mesh.noise.primitives import key_pair
 from mesh.token_bucket import TokenBucket
 

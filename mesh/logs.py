@@ -17,11 +17,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from mesh.config.schema import SUBSYSTEMS, LoggingSection
+from mesh.escaping import escaped
 
 ROOT_NAME: Final = "mesh"
-
-MAX_MESSAGE_CHARACTERS: Final = 4096
-"""Of one message: what a peer supplied cannot fill the disk with one line."""
 
 QUEUED_LINES: Final = 10_000
 """Waiting to be written; what comes on top is dropped and counted."""
@@ -161,18 +159,6 @@ class JsonFormatter(logging.Formatter):
             content["traceback"] = traceback
         first = ("time", "level", "subsystem", "message")
         return json.dumps({key: content[key] for key in (*first, *(k for k in content if k not in first))})
-
-
-def escaped(text: str) -> str:
-    """``text`` on one line: control characters, line ends and text-direction marks as backslash escapes."""
-    shown = text[:MAX_MESSAGE_CHARACTERS]
-    if not shown.isprintable():
-        shown = "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-            for character in shown
-        )
-    left_out = len(text) - MAX_MESSAGE_CHARACTERS
-    return shown if left_out <= 0 else f"{shown}... ({left_out} characters more)"
 
 
 class _Counts:

@@ -1,7 +1,7 @@
 """What a peer link receives."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -72,6 +72,3 @@ Inbound: TypeAlias = (
     | HandshakeTimedOut
     | LeaveTimedOut
 )
-
-LinkRef: TypeAlias = Ref[Any]
-"""A reference to a link, or to whatever takes :class:`SendFrames` in a link's place."""
