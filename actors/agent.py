@@ -42,7 +42,7 @@ from mesh.backoff import retry_delay_s
 from mesh.frames import Frame
 from mesh.health import HealthCheckSettings
 from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
-from mesh.noise.primitives import key_pair
+from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.origination import OwnAgent
 from mesh.records import Record
 from mesh.route_table import RoutingSettings
@@ -199,10 +199,12 @@ class Agent(Actor[messages.Inbound]):
         self._built_at = self.now()
         setup, dispatcher, meters = self._setup, self.dispatcher, self._meters
         instance = Instance(dispatcher.random_octets(INSTANCE_OCTETS))
+        static = key_pair(dispatcher.random_octets(32))
         connections = ConnectionSettings(
             own_id=setup.identity.id,
             instance=instance,
-            static=key_pair(dispatcher.random_octets(32)),
+            static=static,
+            shared=SharedSecrets(static),
             budget=self._budget,
             open_timeout_s=setup.open_timeout_s,
             reroute_timeout_s=setup.reroute_timeout_s,

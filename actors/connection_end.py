@@ -20,7 +20,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, SocketOptions, StreamSocket, Timer
 from mesh.frames import Frame
 from mesh.identity import AgentId, Instance
-from mesh.noise.primitives import KeyPair
+from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party, Session
 from mesh.stream import Effects, ResetCode, Stream, StreamBudget
 
@@ -56,6 +56,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     instance: Instance
     static: KeyPair
     """The Noise static key of this instance's sessions."""
+    shared: SharedSecrets
+    """Its secrets."""
     budget: StreamBudget
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0

@@ -102,6 +102,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             static=self._settings.static,
             ephemeral=key_pair(self.dispatcher.random_octets(32)),
             max_hops=self._settings.max_hops,
+            shared=self._settings.shared,
         )
         try:
             request = self._responder.read_open(self._open_frame)

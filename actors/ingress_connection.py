@@ -149,6 +149,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             static=self._settings.static,
             ephemeral=key_pair(self.dispatcher.random_octets(32)),
             max_hops=self._settings.max_hops,
+            shared=self._settings.shared,
         )
         attempt = _Attempt(party, connection, initiator, link)
         self._attempts[connection] = attempt

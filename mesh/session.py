@@ -15,7 +15,7 @@ Source: Noise revision 34, sections 5.3 and 7.5.
 """
 
 import struct
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolE
 from mesh.frames import DEFAULT_MAX_HOPS, VERSION, Frame, FrameType
 from mesh.identity import AGENT_ID_OCTETS, INSTANCE_OCTETS, AgentId, Instance
 from mesh.noise.handshake import Handshake
-from mesh.noise.primitives import KeyPair
+from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session_sealing import Session
 
 __all__ = [
@@ -88,12 +88,41 @@ def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
 
 
 class _Handshaker:
-    """What both sides have in common: who they are, and a Noise handshake."""
+    """What both sides have in common: who they are, and a Noise handshake.
+
+    Args:
+        local: this agent; its session key is that of ``static``.
+        remote: the other end, by its record.
+        connection: its number: one that the ingress's instance has not used before.
+        static: session key pair of this instance.
+        ephemeral: a key pair of fresh random octets.
+        max_hops: links that a frame from here may cross.
+        shared: the secrets of ``static``, where sessions follow one another.
+    """
+
+    _is_initiator: ClassVar[bool]
 
     def __init__(
-        self, handshake: Handshake, local: Party, remote: Party, connection: int, max_hops: int
+        self,
+        *,
+        local: Party,
+        remote: Party,
+        connection: int,
+        static: KeyPair,
+        ephemeral: KeyPair,
+        max_hops: int = DEFAULT_MAX_HOPS,
+        shared: SharedSecrets | None = None,
     ) -> None:
-        self._handshake = handshake
+        ingress, exit_ = (local, remote) if self._is_initiator else (remote, local)
+        self._handshake = Handshake(
+            "IK",
+            initiator=self._is_initiator,
+            prologue=_prologue(ingress, exit_, connection),
+            static=static,
+            ephemeral=ephemeral,
+            remote_static=remote.session_key if self._is_initiator else None,
+            shared=shared,
+        )
         self._local, self._remote = local, remote
         self._connection = connection
         self._max_hops = max_hops
@@ -125,37 +154,10 @@ class _Handshaker:
 
 
 class SessionInitiator(_Handshaker):
-    """The ingress's side of opening a session with one exit.
+    """The ingress's side of opening a session with one exit."""
 
-    Args:
-        local: this agent; its session key is that of ``static``.
-        remote: the exit.
-        connection: a number that this instance has not used before.
-        static: session key pair of this instance.
-        ephemeral: a key pair of fresh random octets.
-        max_hops: links that a frame from here may cross.
-    """
-
-    def __init__(
-        self,
-        *,
-        local: Party,
-        remote: Party,
-        connection: int,
-        static: KeyPair,
-        ephemeral: KeyPair,
-        max_hops: int = DEFAULT_MAX_HOPS,
-    ) -> None:
-        handshake = Handshake(
-            "IK",
-            initiator=True,
-            prologue=_prologue(local, remote, connection),
-            static=static,
-            ephemeral=ephemeral,
-            remote_static=remote.session_key,
-        )
-        super().__init__(handshake, local, remote, connection, max_hops)
-        self._opened: tuple[OpenRequest, Frame] | None = None
+    _is_initiator = True
+    _opened: tuple[OpenRequest, Frame] | None = None
 
     def open_frame(self, request: OpenRequest) -> Frame:
         """The OPEN; every call gives the same octets, so that it can be repeated until answered.
@@ -193,35 +195,9 @@ class SessionInitiator(_Handshaker):
 
 
 class SessionResponder(_Handshaker):
-    """The exit's side of one session: reads one OPEN and answers it.
+    """The exit's side of one session: reads one OPEN and answers it."""
 
-    Args:
-        local: this agent; its session key is that of ``static``.
-        remote: the ingress, by its record.
-        connection: its number, from the OPEN's header.
-        static: session key pair of this instance.
-        ephemeral: a key pair of fresh random octets.
-        max_hops: links that a frame from here may cross.
-    """
-
-    def __init__(
-        self,
-        *,
-        local: Party,
-        remote: Party,
-        connection: int,
-        static: KeyPair,
-        ephemeral: KeyPair,
-        max_hops: int = DEFAULT_MAX_HOPS,
-    ) -> None:
-        handshake = Handshake(
-            "IK",
-            initiator=False,
-            prologue=_prologue(remote, local, connection),
-            static=static,
-            ephemeral=ephemeral,
-        )
-        super().__init__(handshake, local, remote, connection, max_hops)
+    _is_initiator = False
 
     def read_open(self, frame: Frame) -> OpenRequest:
         """What the ingress asks for. A genuine OPEN may be a replay: ask the replay window.

@@ -1,5 +1,6 @@
 """The base actor: a Pykka actor that runs on a dispatcher and leaves nothing behind, however it ends."""
 
+import contextlib
 import itertools
 import logging
 import sys
@@ -24,6 +25,9 @@ N = TypeVar("N")
 S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 
 _PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
+_FOR_PYKKA: Final = frozenset({Envelope, *_PYKKA_MESSAGES})
+"""What Pykka's own loop handles; everything else was told, and goes to ``on_receive`` without a detour."""
+
 _numbers = itertools.count(1)
 
 
@@ -66,22 +70,26 @@ class StopFlag:
     Pykka sets it and looks at it, and nothing waits for it.
     """
 
-    __slots__ = ("_is_set",)
+    __slots__ = ("raised",)
 
     def __init__(self) -> None:
-        self._is_set = False
+        self.raised = False
+        """What :meth:`is_set` says, without a call."""
 
     def is_set(self) -> bool:
         """Whether the actor has stopped."""
-        return self._is_set
+        return self.raised
 
     def set(self) -> None:
         """Mark the actor stopped, for good."""
-        self._is_set = True
+        self.raised = True
 
 
 class ActorRef(pykka.ActorRef[A], Generic[A, M]):
     """Pykka's reference, typed by what its actor takes."""
+
+    actor_inbox: Mailbox
+    actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
 
     def tell(self, message: M) -> None:
         """Queue ``message``; any thread may call it.
@@ -89,9 +97,9 @@ class ActorRef(pykka.ActorRef[A], Generic[A, M]):
         Raises:
             pykka.ActorDeadError: the actor has stopped.
         """
-        if self.actor_stopped.is_set():
+        if self.actor_stopped.raised:
             raise ActorDeadError(f"{self} not found")
-        self.actor_inbox.put(Envelope(message))
+        self.actor_inbox.post(message)
 
 
 class _OwnedTimer:
@@ -146,7 +154,8 @@ class Actor(pykka.Actor, Generic[M]):
         # random name makes two runs of one simulation differ.
         self.actor_urn = f"urn:actor:{next(_numbers)}"
         self.actor_inbox = self._create_actor_inbox()
-        self.actor_stopped = cast("Event", StopFlag())
+        self._flag = StopFlag()
+        self.actor_stopped = cast("Event", self._flag)
         self._actor_ref: ActorRef[Any, M] = ActorRef(self)
         self._dispatcher = dispatcher
 
@@ -249,35 +258,54 @@ class Actor(pykka.Actor, Generic[M]):
 
     # What follows is for dispatchers.
 
-    def run_turn(self) -> None:
-        """Run Pykka's loop until the mailbox hands the thread back; for :meth:`Mailbox.run`."""
-        try:
-            self._set_up()
-            self._actor_loop_running()
-        except TurnOver:
-            self._turn_over()
-            if not self.actor_stopped.is_set():
-                return
-        except BaseException as error:  # noqa: BLE001 - from a hook: Pykka lets it end its thread
-            self._fatal(error)
-        self._end_life()
+    def run_turn(self, limit: int) -> int:
+        """Handle what the mailbox holds, at most ``limit`` of it; for :meth:`Mailbox.run`.
 
-    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
-        if self.actor_stopped.is_set():
-            return
+        Pykka's loop handles what is for Pykka. What was told goes straight to ``on_receive``, with the same
+        consequences: a message is a third cheaper so.
+        """
+        mailbox = cast("Mailbox", self.actor_inbox)
+        queue, flag = mailbox.queue, self._flag
+        taken = 0
         try:
-            self._set_up()
-            if not self.actor_stopped.is_set():
-                callback(*arguments)
-            if not self.actor_stopped.is_set():
+            if not self._is_set_up:
+                self._set_up()
+            while queue and taken < limit and not flag.raised:
+                message = queue.popleft()
+                taken += 1
+                if message.__class__ in _FOR_PYKKA:
+                    self._let_pykka_handle(mailbox, message)
+                else:
+                    self.on_receive(message)
+            if not flag.raised:
                 self.on_turn_over()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
             self._crash()
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
             self._crash()
-        if self.actor_stopped.is_set():
+        if flag.raised:
+            self._end_life()
+        return taken
+
+    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
+        flag = self._flag
+        if flag.raised:
+            return
+        try:
+            if not self._is_set_up:
+                self._set_up()
+            if not flag.raised:
+                callback(*arguments)
+            if not flag.raised:
+                self.on_turn_over()
+        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+            self._crash()
+        except BaseException as error:  # noqa: BLE001
+            self._fatal(error)
+            self._crash()
+        if flag.is_set():
             self._end_life()
 
     def terminate(self) -> None:
@@ -319,18 +347,16 @@ class Actor(pykka.Actor, Generic[M]):
             raise FatalError(f"{error!r} in {self}") from error
 
     def _set_up(self) -> None:
-        if not self._is_set_up:
-            self._is_set_up = True
-            self._actor_loop_setup()
-
-    def _turn_over(self) -> None:
+        self._is_set_up = True
         try:
-            self.on_turn_over()
-        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-            self._crash()
-        except BaseException as error:  # noqa: BLE001
+            self._actor_loop_setup()
+        except BaseException as error:  # noqa: BLE001 - Pykka lets it end its thread
             self._fatal(error)
-            self._crash()
+
+    def _let_pykka_handle(self, mailbox: Mailbox, message: Any) -> None:
+        mailbox.hand_over(message if isinstance(message, Envelope) else Envelope(message))
+        with contextlib.suppress(TurnOver):
+            self._actor_loop_running()
 
     def _crash(self) -> None:
         """What Pykka's loop does about an error under ``tell``."""

@@ -1,6 +1,5 @@
 """Non-blocking connects: one attempt after another's wish, reported to the actor that asked."""
 
-import asyncio
 import errno
 import os
 import socket
@@ -9,7 +8,7 @@ from typing import Any
 from pykka import ActorDeadError
 
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions
-from actors.runtime.sockets import LoopStreamSocket, native_address, set_options
+from actors.runtime.sockets import LoopStreamSocket, Reactor, native_address, set_options
 from mesh.addresses import SocketAddress
 
 
@@ -19,17 +18,17 @@ class ConnectAttempt:
     It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
     """
 
-    __slots__ = ("_address", "_loop", "_options", "_pending", "_ref", "_socket", "_token")
+    __slots__ = ("_address", "_options", "_pending", "_reactor", "_ref", "_socket", "_token")
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        reactor: Reactor,
         ref: Ref[Any],
         address: SocketAddress,
         token: int,
         pending: "set[ConnectAttempt]",
     ) -> None:
-        self._loop = loop
+        self._reactor = reactor
         self._ref = ref
         self._address = address
         self._token = token
@@ -50,7 +49,7 @@ class ConnectAttempt:
             return
         if number == errno.EINPROGRESS:
             self._pending.add(self)
-            self._loop.add_writer(self._socket.fileno(), self._settled)
+            self._reactor.add_writer(self._socket.fileno(), self._settled)
         else:
             self._finish(number)
 
@@ -68,7 +67,7 @@ class ConnectAttempt:
     def _stop_waiting(self) -> None:
         self._pending.discard(self)
         if self._socket is not None:
-            self._loop.remove_writer(self._socket.fileno())
+            self._reactor.remove_writer(self._socket.fileno())
 
     def _finish(self, number: int) -> None:
         sock = self._socket
@@ -78,7 +77,7 @@ class ConnectAttempt:
             self._fail(number, os.strerror(number))
             return
         self._socket = None
-        stream = LoopStreamSocket(self._loop, sock, self._options)
+        stream = LoopStreamSocket(self._reactor, sock, self._options)
         try:
             self._ref.tell(Connected(self._token, stream))
         except ActorDeadError:

@@ -7,7 +7,6 @@ Taking ``listen`` back is ``shutdown(SHUT_RD)``, after which the same socket may
 from us. It is off while parked: else another process that sets it could bind the port and listen there.
 """
 
-import asyncio
 import contextlib
 import errno
 import socket
@@ -20,6 +19,7 @@ from actors.runtime.sockets import (
     CLIENT_GONE,
     DEFAULT_OPTIONS,
     LoopStreamSocket,
+    Reactor,
     Readiness,
     Sockaddr,
     native_address,
@@ -35,12 +35,12 @@ BACKLOG: Final = 1024
 class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
-    __slots__ = ("_listening", "_loop", "_name", "_port", "_readiness", "_reading", "_socket")
+    __slots__ = ("_listening", "_name", "_port", "_reactor", "_readiness", "_reading", "_socket")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-        self._loop = loop
+    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
+        self._reactor = reactor
         self._socket = sock
-        self._readiness = Readiness(loop, sock.fileno())
+        self._readiness = Readiness(reactor, sock.fileno())
         self._listening = False
         self._reading = False
         name = sock.getsockname()
@@ -108,7 +108,7 @@ class LoopListeningSocket:
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
-        return LoopStreamSocket(self._loop, client, options, peer)
+        return LoopStreamSocket(self._reactor, client, options, peer)
 
     def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause; it takes effect while listening."""
@@ -142,8 +142,8 @@ class LoopUnixListeningSocket(LoopListeningSocket):
 
     __slots__ = ("_path",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, path: str) -> None:
-        super().__init__(loop, sock)
+    def __init__(self, reactor: Reactor, sock: socket.socket, path: str) -> None:
+        super().__init__(reactor, sock)
         self._path = path
 
     def close(self) -> None:
@@ -163,20 +163,20 @@ class LoopUnixListeningSocket(LoopListeningSocket):
         self._readiness = self._readiness.moved_to(self._socket.fileno())
 
 
-def bind(loop: asyncio.AbstractEventLoop, address: SocketAddress) -> LoopListeningSocket:
+def bind(reactor: Reactor, address: SocketAddress) -> LoopListeningSocket:
     """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4; ``localhost`` means 127.0.0.1.
 
     Raises:
         OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
     """
     if isinstance(address, UnixAddress):
-        return LoopUnixListeningSocket(loop, _bound_unix(address.path), address.path)
+        return LoopUnixListeningSocket(reactor, _bound_unix(address.path), address.path)
     if not address.host:
-        return LoopListeningSocket(loop, _bound_everywhere(address.port))
+        return LoopListeningSocket(reactor, _bound_everywhere(address.port))
     if address.host.lower() == "localhost":  # RFC 6761, section 6.3: no look-up
         address = TcpAddress("127.0.0.1", address.port)
     family, sockaddr = native_address(address)
-    return LoopListeningSocket(loop, _bound_for_good(family, sockaddr, ipv6_only=True))
+    return LoopListeningSocket(reactor, _bound_for_good(family, sockaddr, ipv6_only=True))
 
 
 def _bound_everywhere(port: int) -> socket.socket:

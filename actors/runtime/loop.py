@@ -36,6 +36,12 @@ BATCH_MESSAGES: Final = 64
 PASS_MESSAGES: Final = 256
 """Messages all actors together handle before sockets and timers are looked at: about a millisecond."""
 
+ALONE_S: Final = 25e-6
+"""A socket that reports readiness so long after the last pass ended was the only one: the loop has looked at
+all of them in between. What it made ready then runs at once, not in the loop's next round, which costs 10 us
+more (a round trip through three agents 145 us without the agents' own work, against 110 us). Sockets that
+report one after the other share a pass, so that links send what all of them said in one write."""
+
 
 class _LookUp:
     """A look-up under way; the answer is judged on the dispatcher's thread, so none follows a ``cancel``."""
@@ -83,6 +89,8 @@ class LoopDispatcher:
         self._read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
         self._ready: deque[Mailbox] = deque()
         self._awake = False
+        self._reporting = False
+        self._pass_ended_at = 0.0
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
@@ -158,11 +166,11 @@ class LoopDispatcher:
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
-        return bind(self._loop, address)
+        return bind(self, address)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""
-        attempt = ConnectAttempt(self._loop, ref, address, token, self._connects)
+        attempt = ConnectAttempt(self, ref, address, token, self._connects)
         attempt.begin(options)
         return attempt
 
@@ -195,8 +203,11 @@ class LoopDispatcher:
         """
         self._ready.append(mailbox)
         if not self._awake:
+            own_thread = threading.get_ident() == self._thread_id
+            if own_thread and self._reporting:
+                return  # a pass follows the report
             self._awake = True
-            if threading.get_ident() == self._thread_id:
+            if own_thread:
                 self._loop.call_soon(self._run_ready)
             else:
                 with contextlib.suppress(RuntimeError):  # the loop has closed, and every mailbox with it
@@ -222,6 +233,36 @@ class LoopDispatcher:
         logger.critical("%r in %s: asking for a shutdown", error, actor)
         self._report(error)
 
+    def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` whenever ``fd`` can be read, until :meth:`remove_reader`; for sockets."""
+        self._loop.add_reader(fd, self._socket_ready, callback, arguments)
+
+    def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` whenever ``fd`` can be written, until :meth:`remove_writer`; for sockets."""
+        self._loop.add_writer(fd, self._socket_ready, callback, arguments)
+
+    def remove_reader(self, fd: int) -> None:
+        """Undo :meth:`add_reader`."""
+        self._loop.remove_reader(fd)
+
+    def remove_writer(self, fd: int) -> None:
+        """Undo :meth:`add_writer`."""
+        self._loop.remove_writer(fd)
+
+    def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        """Let a socket report its readiness; see that what it makes ready has its turn."""
+        self._reporting = True
+        try:
+            callback(*arguments)
+        finally:
+            self._reporting = False
+            if self._ready and not self._awake:
+                self._awake = True
+                if time.monotonic() - self._pass_ended_at >= ALONE_S:
+                    self._run_ready()
+                else:
+                    self._loop.call_soon(self._run_ready)
+
     def _run_ready(self) -> None:
         ready = self._ready
         left = PASS_MESSAGES
@@ -229,6 +270,7 @@ class LoopDispatcher:
             while ready and left > 0:
                 left -= ready.popleft().run(min(BATCH_MESSAGES, left)) or 1
         finally:
+            self._pass_ended_at = time.monotonic()
             self._awake = False
             if ready:
                 self._awake = True

@@ -1,4 +1,7 @@
-"""An actor's inbox on a dispatcher: it hands the thread back instead of waiting for mail."""
+"""An actor's inbox on a dispatcher: it hands the thread back instead of waiting for mail.
+
+What was told stands in it as it is; what wants an answer, and what Pykka puts there itself, in an envelope.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,15 +14,15 @@ from pykka.messages import _ActorStop
 from actors.runtime.seam import Connected, Ref
 
 
-class TurnOver(Exception):  # noqa: N818 - not an error: how a turn ends
-    """Raised by :meth:`Mailbox.get` when the actor has had its share; its thread goes to other actors."""
+class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is left
+    """Raised by :meth:`Mailbox.get`: there is no envelope for Pykka's loop."""
 
 
 class Resident(Protocol):
     """The actor behind a mailbox, as its mailbox sees it."""
 
-    def run_turn(self) -> None:
-        """Take envelopes from the mailbox until it raises :class:`TurnOver` or the actor has ended."""
+    def run_turn(self, limit: int) -> int:
+        """Handle what the mailbox holds, at most ``limit`` of it or until the actor ends; return how much."""
         ...
 
 
@@ -50,7 +53,7 @@ class Watch:
 
 
 class Mailbox:
-    """Envelopes for one actor, in order of arrival, without bound and without a lock.
+    """Messages for one actor, in order of arrival, without bound and without a lock.
 
     Any thread may put. Only the dispatcher's thread takes, through :meth:`run`. That is safe without a lock
     because a ``deque`` and a ``dict`` change atomically and both sides first write, then look at what the
@@ -59,23 +62,24 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_budget",
+        "_at_hand",
         "_closed",
         "_enqueue_ready",
         "_owner",
-        "_queue",
         "_resident",
         "_scheduled",
         "_watches",
+        "queue",
     )
 
     def __init__(self) -> None:
-        self._queue: deque[Envelope[Any]] = deque()
+        self.queue: deque[Any] = deque()
+        """Messages and envelopes that wait; only the resident takes from it, in its turn."""
+        self._at_hand: Envelope[Any] | None = None
         self._watches: dict[Watch, None] = {}
         self._resident: Resident | None = None
         self._enqueue_ready: Callable[[Mailbox], None] | None = None
         self._owner = ""
-        self._budget = 0
         self._closed = False
         self._scheduled = True  # until it is bound there is nobody to call
 
@@ -90,31 +94,39 @@ class Mailbox:
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Queue an envelope; one that comes after the end is answered with ``ActorDeadError`` at once."""
-        self._queue.append(envelope)
+        self.post(envelope)
+
+    def post(self, message: object) -> None:
+        """Queue a message as it is."""
+        self.queue.append(message)
         if not self._scheduled:
             self._announce()
 
+    def hand_over(self, envelope: Envelope[Any]) -> None:
+        """Let ``envelope``, which was taken from the queue, be the one that :meth:`get` gives."""
+        self._at_hand = envelope
+
     def get(self) -> Envelope[Any]:
-        """The next envelope.
+        """The envelope that was handed over, once; for Pykka's loop.
 
         Raises:
-            TurnOver: there is none, or the actor has handled as many as its turn allows.
+            TurnOver: there is none.
         """
-        if not self._queue or self._budget <= 0:
+        envelope, self._at_hand = self._at_hand, None
+        if envelope is None:
             raise TurnOver
-        self._budget -= 1
-        return self._queue.popleft()
+        return envelope
 
     def __len__(self) -> int:
-        """How many envelopes wait."""
-        return len(self._queue)
+        """How many messages wait."""
+        return len(self.queue)
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._queue
+        return not self.queue
 
     def run(self, limit: int) -> int:
-        """Give the actor a turn of at most ``limit`` envelopes; return how many it took.
+        """Give the actor a turn of at most ``limit`` messages; return how many it took.
 
         A mailbox that still has mail afterwards goes to the end of the ready queue.
         """
@@ -123,13 +135,10 @@ class Mailbox:
             self._scheduled = False
             self._refuse_waiting()
             return 0
-        self._budget = limit
-        resident.run_turn()
-        taken = limit - self._budget
-        self._budget = 0
+        taken = resident.run_turn(limit)
         if not self._closed:
             self._scheduled = False
-            if self._queue:
+            if self.queue:
                 self._announce()
         return taken
 
@@ -172,17 +181,19 @@ class Mailbox:
     def _refuse_waiting(self) -> None:
         while True:
             try:
-                envelope = self._queue.popleft()
+                waiting = self.queue.popleft()
             except IndexError:  # another thread may have taken the last one
                 return
-            self._refuse(envelope)
+            self._refuse(waiting)
 
-    def _refuse(self, envelope: Envelope[Any]) -> None:
-        reply_to = envelope.reply_to
+    def _refuse(self, waiting: object) -> None:
+        message, reply_to = waiting, None
+        if isinstance(waiting, Envelope):
+            message, reply_to = waiting.message, waiting.reply_to
         if reply_to is None:
-            if isinstance(envelope.message, Connected):  # the only message that carries a resource
-                envelope.message.socket.close()
-        elif isinstance(envelope.message, _ActorStop):
+            if isinstance(message, Connected):  # the only message that carries a resource
+                message.socket.close()
+        elif isinstance(message, _ActorStop):
             reply_to.set(None)
         else:
             error = ActorDeadError(f"{self._owner} stopped before handling the message")

@@ -1,6 +1,5 @@
-"""Real sockets behind the seam's interfaces: non-blocking, watched by an asyncio loop."""
+"""Real sockets behind the seam's interfaces: non-blocking, watched by a reactor."""
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -31,6 +30,26 @@ DEFAULT_OPTIONS: Final = SocketOptions()
 
 Sockaddr: TypeAlias = Any
 """Python's own form of an address: a tuple for TCP, a path for unix sockets."""
+
+
+class Reactor(Protocol):
+    """What reports readiness of descriptors: a :class:`~actors.runtime.loop.LoopDispatcher`."""
+
+    def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` whenever ``fd`` can be read."""
+        ...
+
+    def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` whenever ``fd`` can be written."""
+        ...
+
+    def remove_reader(self, fd: int) -> None:
+        """Undo :meth:`add_reader`."""
+        ...
+
+    def remove_writer(self, fd: int) -> None:
+        """Undo :meth:`add_writer`."""
+        ...
 
 
 class TurnTaker(SocketOwner, Protocol):
@@ -84,10 +103,10 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
 class Readiness:
     """Which readiness of one descriptor the loop reports to its owner."""
 
-    __slots__ = ("_fd", "_loop", "_owner", "_reading", "_writing")
+    __slots__ = ("_fd", "_owner", "_reactor", "_reading", "_writing")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        self._loop = loop
+    def __init__(self, reactor: Reactor, fd: int) -> None:
+        self._reactor = reactor
         self._fd = fd
         self._owner: TurnTaker | None = None
         self._reading = False
@@ -104,9 +123,9 @@ class Readiness:
             self._reading = enabled
             if enabled:
                 owner = self._attached()
-                self._loop.add_reader(self._fd, owner.socket_turn, owner.on_readable, socket_)
+                self._reactor.add_reader(self._fd, owner.socket_turn, owner.on_readable, socket_)
             else:
-                self._loop.remove_reader(self._fd)
+                self._reactor.remove_reader(self._fd)
 
     def watch_write(self, enabled: bool, socket_: object) -> None:
         """Call the owner's ``on_writable`` with ``socket_``, or stop."""
@@ -114,13 +133,13 @@ class Readiness:
             self._writing = enabled
             if enabled:
                 owner = self._attached()
-                self._loop.add_writer(self._fd, owner.socket_turn, owner.on_writable, socket_)
+                self._reactor.add_writer(self._fd, owner.socket_turn, owner.on_writable, socket_)
             else:
-                self._loop.remove_writer(self._fd)
+                self._reactor.remove_writer(self._fd)
 
     def moved_to(self, fd: int) -> "Readiness":
         """The same owner's readiness for another descriptor; nothing is watched yet."""
-        moved = Readiness(self._loop, fd)
+        moved = Readiness(self._reactor, fd)
         moved._owner = self._owner
         return moved
 
@@ -143,14 +162,14 @@ class LoopStreamSocket:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        reactor: Reactor,
         sock: socket.socket,
         options: SocketOptions,
         peer: Sockaddr | None = None,
     ) -> None:
         self._resets = options.reset_if_abandoned
         self._socket = sock
-        self._readiness = Readiness(loop, sock.fileno())
+        self._readiness = Readiness(reactor, sock.fileno())
         self._local_name = ""
         self._peer_name = "" if not peer else socket_name(peer)
 

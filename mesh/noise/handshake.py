@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
 from mesh.errors import AuthenticationError, LocalProtocolError
-from mesh.noise.primitives import KEY_OCTETS, TAG_OCTETS, KeyPair, dh
+from mesh.noise.primitives import KEY_OCTETS, TAG_OCTETS, KeyPair, SharedSecrets, dh
 from mesh.noise.symmetric import HASHES, HashName, SymmetricState
 
 PatternName: TypeAlias = Literal["XX", "IK"]
@@ -57,6 +57,7 @@ class Handshake:
         ephemeral: a key pair of fresh random octets, used for this handshake only.
         remote_static: the responder's static public key, for the initiator of IK only.
         hash_name: as in the Noise protocol name.
+        shared: remembers what ``static`` shares with other static keys, where it meets them again and again.
 
     Raises:
         LocalProtocolError: ``remote_static`` is missing, or given where the pattern has none; or the pattern
@@ -71,6 +72,7 @@ class Handshake:
         "_own",
         "_position",
         "_remote",
+        "_shared",
         "_symmetric",
     )
 
@@ -84,6 +86,7 @@ class Handshake:
         ephemeral: KeyPair,
         remote_static: bytes | None = None,
         hash_name: HashName = "SHA256",
+        shared: SharedSecrets | None = None,
     ) -> None:
         if pattern not in _PATTERNS or hash_name not in HASHES:
             raise LocalProtocolError(f"no Noise pattern {pattern} with hash {hash_name}")
@@ -100,6 +103,7 @@ class Handshake:
         self._position = 0
         self._failed = False
         self._keys: tuple[bytes, bytes] | None = None
+        self._shared = shared
         protocol_name = f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
         self._symmetric = SymmetricState(protocol_name, hash_name)
         self._symmetric.mix_hash(prologue)
@@ -245,7 +249,11 @@ class Handshake:
     def _mix_dh(self, token: _Token) -> None:
         """Mix in what the initiator's key (first letter) and the responder's (second) have in common."""
         own, remote = (token[0], token[1]) if self._initiator else (token[1], token[0])
-        self._symmetric.mix_key(dh(self._own[own], self._remote[remote]))
+        if self._shared is not None and own == remote == "s":
+            secret = self._shared.with_owner_of(self._remote["s"])
+        else:
+            secret = dh(self._own[own], self._remote[remote])
+        self._symmetric.mix_key(secret)
 
     def _advance(self) -> None:
         self._position += 1

@@ -54,3 +54,35 @@ def dh(own: KeyPair, public: bytes) -> bytes:
         raise AuthenticationError(
             "the public key is of small order: the shared secret would be zero"
         ) from None
+
+
+MAX_SHARED_SECRETS: Final = 4_096
+"""Static keys whose shared secret is kept; beyond, the one that came first is forgotten."""
+
+
+class SharedSecrets:
+    """What a static key shares with other static keys, worked out once for each.
+
+    Between two agents that secret is the same in every handshake, and costs a fifth of one. Whoever has the
+    static key can work it out, so keeping it gives nothing away that the key beside it does not.
+    """
+
+    __slots__ = ("_own", "_secrets")
+
+    def __init__(self, own: KeyPair) -> None:
+        self._own = own
+        self._secrets: dict[bytes, bytes] = {}
+
+    def with_owner_of(self, public: bytes) -> bytes:
+        """The 32-octet secret shared with the owner of the static key ``public``.
+
+        Raises:
+            AuthenticationError: ``public`` is not 32 octets, or of small order.
+        """
+        secret = self._secrets.get(public)
+        if secret is None:
+            secret = dh(self._own, public)
+            if len(self._secrets) >= MAX_SHARED_SECRETS:
+                del self._secrets[next(iter(self._secrets))]
+            self._secrets[public] = secret
+        return secret

@@ -19,7 +19,7 @@ from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.frames import Frame, FrameType
 from mesh.identity import Identity, Instance
-from mesh.noise.primitives import key_pair
+from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.session import OpenReply, OpenRequest, Party, Session, SessionInitiator, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, StreamBudget
 from tests.actors.company import IDENTITIES, Ear, record_of, start
@@ -33,10 +33,12 @@ WIRE_LATENCY_S = 0.005
 
 
 def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
+    static = key_pair(identity.public_key)
     settings = ConnectionSettings(
         own_id=identity.id,
         instance=Instance(identity.public_key[:16]),
-        static=key_pair(identity.public_key),
+        static=static,
+        shared=SharedSecrets(static),
         budget=StreamBudget(BUDGET_OCTETS),
     )
     return msgspec.structs.replace(settings, **changes)

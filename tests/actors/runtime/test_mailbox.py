@@ -26,21 +26,25 @@ class Reader:
         self.read: list[Any] = []
         self.end_on: Any = object()
 
-    def run_turn(self) -> None:
-        while True:
-            try:
-                message = self.mailbox.get().message
-            except TurnOver:
-                return
+    def run_turn(self, limit: int) -> int:
+        queue, taken = self.mailbox.queue, 0
+        while queue and taken < limit:
+            waiting = queue.popleft()
+            taken += 1
+            message = waiting.message if isinstance(waiting, Envelope) else waiting
             self.read.append(message)
             if message == self.end_on:
                 self.mailbox.close("the reader")
-                return
+                break
+        return taken
 
 
-def test_get_hands_the_thread_back_instead_of_waiting():
+def test_get_gives_what_was_handed_over_once_and_then_hands_the_thread_back():
+    mailbox, envelope = Mailbox(), Envelope("asked")
+    mailbox.hand_over(envelope)
+    assert mailbox.get() is envelope
     with pytest.raises(TurnOver):
-        Mailbox().get()
+        mailbox.get()
 
 
 def test_what_comes_before_the_bind_waits_for_the_first_turn():
@@ -95,7 +99,7 @@ def test_every_ask_is_answered_or_refused_and_ready_never_holds_a_mailbox_twice(
             mailbox.put(Envelope(number, reply_to=futures[-1]))
         else:
             sent.append("end" if step == "end" else number)
-            mailbox.put(Envelope(sent[-1]))
+            mailbox.post(sent[-1])
         assert len(ready) <= 1
     while ready:
         ready.popleft().run(4)

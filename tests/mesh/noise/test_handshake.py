@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError
-from mesh.noise import Handshake, HashName, KeyPair, PatternName, key_pair
+from mesh.noise import Handshake, HashName, KeyPair, PatternName, key_pair, primitives
 from mesh.noise.handshake import MAX_MESSAGE_OCTETS
+from mesh.noise.primitives import SharedSecrets
 
 INITIATOR_STATIC, INITIATOR_EPHEMERAL, RESPONDER_STATIC, RESPONDER_EPHEMERAL, STRANGER = (
     key_pair(bytes((number,)) * 32) for number in range(1, 6)
@@ -343,3 +344,47 @@ def test_the_payloads_of_ik_are_not_in_the_clear():
     assert b"routing key" not in first
     assert b"the answer" not in second
     assert INITIATOR_STATIC.public not in first
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_remembered_secret_changes_no_octet(pattern: PatternName):
+    shared = SharedSecrets(INITIATOR_STATIC)
+    for _ in range(2):
+        plain, other = initiator(pattern), responder(pattern)
+        remembering = Handshake(
+            pattern,
+            initiator=True,
+            prologue=b"prologue",
+            static=INITIATOR_STATIC,
+            ephemeral=INITIATOR_EPHEMERAL,
+            remote_static=RESPONDER_STATIC.public if pattern == "IK" else None,
+            shared=shared,
+        )
+        while not plain.finished:
+            message = plain.write_message(b"payload")
+            assert remembering.write_message(b"payload") == message
+            other.read_message(message)
+            if not other.finished:
+                answer = other.write_message(b"answer")
+                assert plain.read_message(answer) == remembering.read_message(answer) == b"answer"
+        assert remembering.split() == plain.split() == other.split()
+
+
+def test_what_two_static_keys_share_is_worked_out_once(monkeypatch: pytest.MonkeyPatch):
+    shared = SharedSecrets(INITIATOR_STATIC)
+    secret = shared.with_owner_of(RESPONDER_STATIC.public)
+    monkeypatch.delattr(primitives, "dh")
+    assert shared.with_owner_of(RESPONDER_STATIC.public) == secret
+
+
+def test_remembered_secrets_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(primitives, "MAX_SHARED_SECRETS", 2)
+    monkeypatch.setattr(primitives, "dh", lambda own, public: own.public + public)
+    shared = SharedSecrets(INITIATOR_STATIC)
+    keys = [bytes((number,)) * 32 for number in range(5)]
+    for public in keys:
+        assert shared.with_owner_of(public) == INITIATOR_STATIC.public + public
+    monkeypatch.delattr(primitives, "dh")
+    assert [shared.with_owner_of(public)[32:] for public in keys[3:]] == keys[3:]
+    with pytest.raises(NameError):
+        shared.with_owner_of(keys[2])
