@@ -55,6 +55,11 @@ class LinkOutput:
         """Frames dropped for lack of room, since the start."""
         return self._queue.dropped
 
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._unsent or self._queue.frames)
+
     def say(self, octets: bytes) -> None:
         """Let handshake octets wait to be sent."""
         self._unsent.append(octets)

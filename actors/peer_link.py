@@ -415,11 +415,17 @@ class PeerLink(Actor[messages.Inbound]):
             self._meters.frames_unroutable += len(frames)
             return
         max_hops = self._settings.max_hops
-        passed = tuple(frame.after_a_hop(max_hops) for frame in frames if frame.hop_limit > 1)
-        self._meters.frames_expired += len(frames) - len(passed)
-        self._meters.frames_forwarded += len(passed)
-        self._meters.octets_forwarded += sum(len(frame.body) for frame in passed)
-        self.tell(link, messages.SendFrames(passed))
+        passed = []
+        octets = 0
+        for frame in frames:
+            if frame.hop_limit > 1:
+                passed.append(frame.after_a_hop(max_hops))
+                octets += len(frame.body)
+        meters = self._meters
+        meters.frames_expired += len(frames) - len(passed)
+        meters.frames_forwarded += len(passed)
+        meters.octets_forwarded += octets
+        self.tell(link, messages.SendFrames(tuple(passed)))
 
     def _handle_own(self, frame: Frame) -> None:
         if self._peer is None or self._state is State.CLOSED:
@@ -458,7 +464,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
-        if not self._output.is_blocked:
+        if not self._output.is_blocked and (self._output.has_work or self._farewell is not None):
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:

@@ -46,6 +46,10 @@ DISTRIBUTION: Final = "mesh-agent"
 STOP_TIMEOUT_S: Final = 5.0
 """For the dispatcher to end what is left after the leave-taking."""
 
+GC_THRESHOLDS: Final = (10_000, 20, 50)
+"""Almost nothing here is part of a cycle. With Python's 700 objects a collection, looking for cycles took 3 %
+of an agent's time under many new connections."""
+
 EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
@@ -83,6 +87,7 @@ def run(config: Config) -> int:
         _serve_http(config, status, stack)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         log.info("agent %s %s runs, descriptor limit %d", config.agent.name, display_id(status.own_id), limit)
         return _wait(config, root, events)
 
