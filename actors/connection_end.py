@@ -7,6 +7,7 @@ writing when the socket has no room, and nothing is held in between but what the
 import logging
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -84,11 +85,12 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._settings = settings
         self._meters = meters
         self._socket: StreamSocket | None = None
+        self._session: Session | None = None
         self._stream: Stream | None = None
         self._remote: AgentId | None = None
         self._link: Ref[Any] | None = None
-        self._waiting: deque[bytes | memoryview] = deque()
-        """Octets from the stream for the local socket."""
+        self._waiting: deque[bytes | memoryview] | None = None
+        """Octets from the stream for the local socket; none is None, for an empty deque takes 760 octets."""
         self._reading = False
         self._writing = False
         self._at_end = False
@@ -97,9 +99,16 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._peer_reset: ResetCode | None = None
         self._done = False
         self._timer: Timer | None = None
-        self._timer_at = 0.0
-        self._polling = False
-        self._path_generation = 0
+        """The only one, for the earliest deadline: each timer costs 5 us and 700 octets."""
+        self._timer_at = inf
+        self._opening_due = inf
+        """Earliest deadline of the opening; the subclasses keep it."""
+        self._poll_at = inf
+        """When to look whether the local socket, unread, has hung up."""
+        self._path_by = inf
+        """When there has been no path for too long."""
+        self._drain_by = inf
+        """When what preceded the other end's reset has waited long enough for the local socket."""
 
     # -- the stream ------------------------------------------------------------------------------------------
 
@@ -107,6 +116,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """Begin to carry octets; ``credit`` is what the other end takes at first."""
         self._remote = remote
         self._link = link
+        self._session = session
         settings = self._settings
         self._stream = Stream(
             session=session,
@@ -122,23 +132,14 @@ class ConnectionEnd(Actor[M], Generic[M]):
         match message:
             case messages.SegmentsArrived(frames=frames):
                 self._receive(frames)
-            case messages.StreamTimerFired():
-                self._timer_fired()
-            case messages.HangUpPollDue():
-                self._poll_hang_up()
+            case messages.DeadlineReached():
+                self._deadline_reached()
             case messages.PathChanged(link=link):
                 self._path_changed(link)
-            case messages.PathTimedOut(generation=generation):
-                if generation == self._path_generation and self._link is None:
-                    self._lose("no path to the other end")
             case messages.PeerRestarted():
                 self._lose("the other end's agent has restarted")
-            case messages.DrainTimedOut():
-                self._lose("the local socket does not take what preceded the other end's reset")
             case messages.CloseConnection():
                 self._lose("closed")
-            case messages.RepeatDue() | messages.OpenTimedOut():
-                raise AssertionError("the subclasses handle these")
 
     def _receive(self, frames: Sequence[Frame]) -> None:
         if self._stream is not None:
@@ -151,11 +152,14 @@ class ConnectionEnd(Actor[M], Generic[M]):
             return
         frames = effects.frames
         if effects.delivered:
-            self._waiting.extend(effects.delivered)
+            if self._waiting is None:
+                self._waiting = deque(effects.delivered)
+            else:
+                self._waiting.extend(effects.delivered)
         self._peer_finished = self._peer_finished or effects.peer_finished
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset
-            self._after(DRAIN_AFTER_RESET_S, messages.DrainTimedOut())
+            self._drain_by = self.now() + DRAIN_AFTER_RESET_S
         self._done = self._done or effects.done
         taken = self._write()
         if taken:
@@ -191,31 +195,54 @@ class ConnectionEnd(Actor[M], Generic[M]):
         else:
             self._arm()
 
+    # -- time ------------------------------------------------------------------------------------------------
+
     def _arm(self) -> None:
-        """Keep a timer no later than the stream's deadline; one that is early looks again."""
-        deadline = self._stream.deadline() if self._stream is not None else None
-        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+        """Keep a timer no later than the earliest deadline; one that is early looks again."""
+        deadline = min(self._opening_due, self._poll_at, self._path_by, self._drain_by, self._stream_due)
+        if deadline >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._after(max(0.0, deadline - self.now()), messages.StreamTimerFired())
+        # Every subclass takes this message, which a type variable cannot say.
+        message = cast("M", messages.DeadlineReached())
+        self._timer = self.schedule(max(0.0, deadline - self.now()), message)
 
-    def _timer_fired(self) -> None:
-        self._timer = None
-        if self._stream is None:
-            return
-        deadline = self._stream.deadline()
-        if deadline is not None and self.now() >= deadline:
-            self._apply(self._stream.timeout(self.now()))
-        else:
+    @property
+    def _stream_due(self) -> float:
+        deadline = self._stream.deadline() if self._stream is not None else None
+        return inf if deadline is None else deadline
+
+    def _deadline_reached(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = self.now()
+        if now >= self._opening_due:
+            self._opening_deadline_reached(now)
+        if now >= self._poll_at:
+            self._poll_hang_up(now)
+        if now >= self._path_by:
+            self._lose("no path to the other end")
+        elif now >= self._drain_by:
+            self._lose("the local socket does not take what preceded the other end's reset")
+        stream, session = self._stream, self._session
+        if stream is not None and now >= self._stream_due:
+            self._apply(stream.timeout(now))
+        elif stream is not None and session is not None and stream.idle:
+            session.rest()
+        if not self.actor_stopped.is_set():
             self._arm()
+
+    def _opening_deadline_reached(self, now: float) -> None:
+        """Do what is due of the opening, and set ``_opening_due`` anew."""
+        raise NotImplementedError
 
     def _path_changed(self, link: Ref[Any] | None) -> None:
         self._link = link
-        self._path_generation += 1
+        self._path_by = inf
         if link is None:
-            self._after(self._settings.reroute_timeout_s, messages.PathTimedOut(self._path_generation))
+            self._path_by = self.now() + self._settings.reroute_timeout_s
+            self._arm()
         elif self._stream is not None:
             self._apply(self._stream.path_changed(self.now()))
 
@@ -272,13 +299,12 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _write(self) -> int:
         """Write what waits, as far as the socket takes it; the octets that are out of the way."""
+        waiting = self._waiting
         if self._socket is None:
             # Nobody is left to take them; they count as delivered, so that the stream can end.
-            count = sum(len(piece) for piece in self._waiting)
-            self._waiting.clear()
-            return count
+            self._waiting = None
+            return sum(len(piece) for piece in waiting) if waiting else 0
         taken = 0
-        waiting = self._waiting
         while waiting:
             try:
                 sent = self._socket.send(waiting)
@@ -290,16 +316,18 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 return 0
             taken += sent
             drop_sent(waiting, sent)
+        if not waiting:
+            self._waiting = None
+            if self._peer_finished and self._peer_reset is None:
+                self._socket.shutdown_write()
         self._meters.octets_received += taken
-        if not waiting and self._peer_finished and self._peer_reset is None:
-            self._socket.shutdown_write()
         self._watch_write(bool(waiting))
         return taken
 
     def _local_reset(self, frames: list[Frame]) -> None:
         """The local socket was reset: so is the stream."""
         self._drop_socket(reset=False)
-        self._waiting.clear()
+        self._waiting = None
         if self._stream is not None:
             self._meters.connections_reset += 1
             effects = self._stream.reset(ResetCode.RESET, self.now())
@@ -317,6 +345,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
             socket.close()
         self.disown(socket)
         self._reading = self._writing = False
+        self._poll_at = inf
         self._socket_gone()
 
     def _socket_gone(self) -> None:
@@ -328,28 +357,24 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if enabled != self._reading:
             self._reading = enabled
             self._socket.watch_read(enabled)
-        if not enabled and not self._polling:
-            self._polling = True
-            self._after(HANG_UP_POLL_S, messages.HangUpPollDue())
+        if enabled:
+            self._poll_at = inf
+        elif self._poll_at == inf:
+            self._poll_at = self.now() + HANG_UP_POLL_S
 
     def _watch_write(self, enabled: bool) -> None:
         if self._socket is not None and enabled != self._writing:
             self._writing = enabled
             self._socket.watch_write(enabled)
 
-    def _poll_hang_up(self) -> None:
-        self._polling = False
+    def _poll_hang_up(self, now: float) -> None:
+        self._poll_at = inf
         if self._socket is None or self._reading:
             return
         if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
             self._local_reset([])
         else:
-            self._polling = True
-            self._after(HANG_UP_POLL_S, messages.HangUpPollDue())
-
-    def _after(self, delay_s: float, message: messages.EndInbound) -> Timer:
-        # Every subclass takes these messages, which a type variable cannot say.
-        return self.schedule(delay_s, cast("M", message))
+            self._poll_at = now + HANG_UP_POLL_S
 
     def _forget(self, remote: AgentId, connection: int, *, is_exit: bool) -> None:
         """Tell the connection table that this connection no longer ends here."""

@@ -7,6 +7,7 @@ connection is provisional: an exit that was not chosen, or whose OPEN was replay
 import errno
 import logging
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final, assert_never
 
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings, repeat_delay_s
@@ -22,7 +23,6 @@ from actors.runtime.seam import (
     NamesResolved,
     Ref,
     StreamSocket,
-    Timer,
 )
 from mesh.addresses import SocketAddress, UnixAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
@@ -70,7 +70,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters)
-        self._open_frame = open_frame
+        self._open_frame: Frame | None = open_frame
         self._party = party
         self._record = record
         self._remote = party.id
@@ -87,14 +87,19 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._token = 0
         self._connecting: dict[int, Attempt] = {}
         """Look-ups and connects under way, by token."""
-        self._opening_timer: Timer | None = None
         self._failure = ("unreachable", "the target has no address")
-        self._confirmed = False
-        self._confirm_by = 0.0
+        self._open_by = inf
+        """When the target must have answered, and then the ingress have confirmed."""
+        self._next_address_at = inf
+        self._repeats = 0
+        self._repeat_at = inf
+        self._linger_until = inf
 
     def on_start(self) -> None:
         """Judge the OPEN."""
-        self._opening_timer = self.schedule(self._settings.open_timeout_s, messages.OpenTimedOut())
+        if self._open_frame is None:
+            return
+        self._open_by = self.now() + self._settings.open_timeout_s
         self._responder = SessionResponder(
             local=self._settings.party,
             remote=self._party,
@@ -120,6 +125,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         elif endpoint is None:
             self._reject("unknown-key", "no endpoint has this key here")
         else:
+            self._plan_opening()
             self._endpoint = endpoint
             if not self.tell(endpoint, endpoint_messages.AdmitConnection(self.ref)):
                 self._endpoint = None
@@ -148,26 +154,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     if self._failure[0] != "refused":  # of several addresses that says the most
                         self._failure = (_REFUSAL_CODES.get(number, "unreachable"), reason)
                     self._connect_next()
-            case messages.NextAddressDue(token=token):
-                if token in self._connecting and self._addresses:
-                    self._connect_next()
-            case messages.RejectLingered():
-                self.stop_now()
             case messages.CloseConnection():
                 self._reject("unavailable", "the agent is leaving")
                 self._lose("closed")
-            case messages.RepeatDue(repeats=repeats):
-                self._repeat(repeats)
-            case messages.OpenTimedOut():
-                self._open_timed_out()
-            case (
-                messages.PathChanged()
-                | messages.PeerRestarted()
-                | messages.StreamTimerFired()
-                | messages.HangUpPollDue()
-                | messages.PathTimedOut()
-                | messages.DrainTimedOut()
-            ):
+            case messages.PathChanged() | messages.PeerRestarted() | messages.DeadlineReached():
                 self._common(message)
             case _:
                 assert_never(message)
@@ -205,8 +195,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 self.ref, self._addresses.pop(0), self._token, CONNECTION_SOCKET_OPTIONS
             )
             self._connecting[self._token] = attempt
-            if self._addresses:
-                self.schedule(NEXT_ADDRESS_AFTER_S, messages.NextAddressDue(self._token))
+            self._next_address_at = self.now() + NEXT_ADDRESS_AFTER_S if self._addresses else inf
+            self._plan_opening()
         elif not self._connecting:
             code, reason = self._failure
             self._reject(code, reason)
@@ -223,8 +213,6 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             socket.close()
             return
         self._cancel_connecting()
-        if self._opening_timer is not None:
-            self._opening_timer.cancel()
         self.own(socket)
         self._socket = socket
         reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS)
@@ -234,9 +222,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._meters.opens_answered += 1
         self._send((self._reply,))
         self._start_stream(session, self._party.id, self._link, self._credit)
-        self.schedule(repeat_delay_s(0), messages.RepeatDue(self._number, 0))
-        self._confirm_by = self.now() + self._settings.open_timeout_s
-        self.schedule(self._settings.open_timeout_s, messages.OpenTimedOut())
+        self._repeat_at = self.now() + repeat_delay_s(0)
+        self._open_by = self.now() + self._settings.open_timeout_s
+        self._plan_opening()
 
     def _reject(self, code: str, reason: str) -> None:
         """Answer no, and stay for a moment to answer it again."""
@@ -250,37 +238,64 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         )
         self._send((self._reply,))
         self._settled()
-        self.schedule(REJECT_LINGER_S, messages.RejectLingered())
+        self._open_by = inf
+        self._linger_until = self.now() + REJECT_LINGER_S
+        self._plan_opening()
 
     # -- provisional -----------------------------------------------------------------------------------------
 
     def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
         if frames[0].type == FrameType.OPEN:
-            if frames[0].body == self._open_frame.body and self._reply is not None:
+            if (
+                self._open_frame is not None
+                and frames[0].body == self._open_frame.body
+                and self._reply is not None
+            ):
                 self._send((self._reply,))
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return
         self._receive(frames)
-        if not self._confirmed and self._stream.heard:
-            self._confirmed = True
-            self._settled()
+        if self._reply is not None and self._stream.heard:
+            self._confirmed()
+
+    def _confirmed(self) -> None:
+        """The ingress has chosen this exit, and has its answer: that need not be repeated any more."""
+        self._open_frame = self._reply = self._responder = None
+        self._open_by = self._repeat_at = inf
+        self._settled()
+        self._plan_opening()
 
     def _settled(self) -> None:
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
 
-    def _repeat(self, repeats: int) -> None:
-        if self._confirmed or self._reply is None:
+    def _plan_opening(self) -> None:
+        self._opening_due = min(self._open_by, self._next_address_at, self._repeat_at, self._linger_until)
+        self._arm()
+
+    def _opening_deadline_reached(self, now: float) -> None:
+        if now >= self._linger_until:
+            self.stop_now()
             return
-        self._send((self._reply,))
-        self.schedule(repeat_delay_s(repeats + 1), messages.RepeatDue(self._number, repeats + 1))
+        if now >= self._next_address_at:
+            self._next_address_at = inf
+            if self._addresses:
+                self._connect_next()
+        if now >= self._repeat_at and self._reply is not None:
+            self._repeats += 1
+            self._repeat_at = now + repeat_delay_s(self._repeats)
+            self._send((self._reply,))
+        if now >= self._open_by:
+            self._open_by = inf
+            self._open_timed_out()
+        self._plan_opening()
 
     def _open_timed_out(self) -> None:
         if self._reply is None:
             self._failure = ("timed-out", f"no answer from the target in {self._settings.open_timeout_s:g} s")
             self._cancel_connecting()
             self._connect_next()
-        elif self._stream is not None and not self._confirmed and self.now() >= self._confirm_by:
+        else:
             self._lose("the ingress did not confirm the connection")
 
     def _name(self) -> str:

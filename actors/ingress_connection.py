@@ -7,6 +7,7 @@ accept wins, the others are reset. The listener hears how each of them did.
 
 import logging
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, assert_never
 
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
@@ -40,8 +41,14 @@ class _Attempt:
 
     party: Party
     connection: int
-    initiator: SessionInitiator
+    initiator: SessionInitiator | None
+    """None once the attempt is chosen: nothing more is to be opened."""
     link: Ref[Any] | None
+    repeat_at: float
+    """When to repeat the OPEN, unanswered."""
+    hedge_at: float
+    """When another candidate is to be tried beside this one."""
+    repeats: int = 0
     is_asked: bool = False
     """Whether an OPEN has been made."""
 
@@ -75,14 +82,15 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._attempts: dict[int, _Attempt] = {}
         self._last_refusal = "no candidate answered"
         self._chosen: _Attempt | None = None
-        self._deadline_passed = False
+        self._open_by = inf
 
     def on_start(self) -> None:
         """Ask for a number with the best candidate."""
         self.own(self._client)
-        self.schedule(self._settings.open_timeout_s, messages.OpenTimedOut())
+        self._open_by = self.now() + self._settings.open_timeout_s
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
         self._try_next()
+        self._plan_opening()
 
     def on_receive(self, message: messages.IngressInbound) -> None:
         """Handle one message."""
@@ -91,23 +99,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._segments_arrived(frames)
             case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
                 self._registered(exit_id, connection, link)
-            case messages.RepeatDue(connection=connection, repeats=repeats):
-                self._repeat(connection, repeats)
-            case messages.HedgeDue(attempt=connection):
-                self._silent(connection)
-            case messages.OpenTimedOut():
-                self._open_timed_out()
             case messages.PathChanged(remote=remote, link=link):
                 self._path_of_attempt_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
                 self._exit_restarted(remote)
-            case (
-                messages.StreamTimerFired()
-                | messages.HangUpPollDue()
-                | messages.PathTimedOut()
-                | messages.DrainTimedOut()
-                | messages.CloseConnection()
-            ):
+            case messages.DeadlineReached() | messages.CloseConnection():
                 self._common(message)
             case _:
                 assert_never(message)
@@ -127,7 +123,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _try_next(self) -> None:
-        if self._registering is not None or self._chosen is not None or self._deadline_passed:
+        if self._registering is not None or self._chosen is not None or self._is_too_late:
             return
         if self._candidates and self._socket is not None:
             self._registering = party = self._candidates.pop()
@@ -151,12 +147,19 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )
-        attempt = _Attempt(party, connection, initiator, link)
-        self._attempts[connection] = attempt
-        self.schedule(repeat_delay_s(0), messages.RepeatDue(connection, 0))
+        now = self.now()
         hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / _HEDGE_SHARE)
-        self.schedule(hedge_after_s, messages.HedgeDue(connection))
+        attempt = _Attempt(
+            party,
+            connection,
+            initiator,
+            link,
+            repeat_at=now + repeat_delay_s(0),
+            hedge_at=now + hedge_after_s,
+        )
+        self._attempts[connection] = attempt
         self._open_or_pass_on(attempt)
+        self._plan_opening()
 
     def _open_or_pass_on(self, attempt: _Attempt) -> None:
         """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
@@ -166,7 +169,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._send_open(attempt)
 
     def _send_open(self, attempt: _Attempt) -> None:
-        if attempt.link is None:
+        if attempt.link is None or attempt.initiator is None:
             return
         request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_OCTETS)
         try:
@@ -176,13 +179,6 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             return
         attempt.is_asked = True
         self.tell(attempt.link, link_messages.SendFrames((frame,)))
-
-    def _repeat(self, connection: int, repeats: int) -> None:
-        attempt = self._attempts.get(connection)
-        if attempt is None or self._chosen is not None or self._socket is None:
-            return
-        self._send_open(attempt)
-        self.schedule(repeat_delay_s(repeats + 1), messages.RepeatDue(connection, repeats + 1))
 
     def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
         attempt = self._attempts.get(frames[0].connection)
@@ -198,7 +194,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def _answered(self, attempt: _Attempt, frame: Frame) -> bool:
         """Do what the exit's answer says; whether it was that and not a forgery."""
-        if not attempt.is_asked:
+        if attempt.initiator is None or not attempt.is_asked:
             return False
         try:
             reply, session = attempt.initiator.read_reply(frame)
@@ -209,7 +205,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._refused(attempt, reply.code, f"{short_id(attempt.party.id)}: {escaped(reply.reason)}")
             return True
         self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
-        if self._chosen is not None or self._socket is None or self._deadline_passed:
+        if self._chosen is not None or self._socket is None or self._is_too_late:
             self._decline(attempt, session, reply.credit)
         else:
             self._choose(attempt, session, reply.credit)
@@ -217,6 +213,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
         self._chosen = attempt
+        attempt.initiator = None
+        self._plan_opening()
         self._start_stream(session, attempt.party.id, attempt.link, credit)
         if self._stream is None or self._socket is None:
             return
@@ -251,20 +249,47 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._drop_attempt(attempt)
         self._try_next()
 
-    def _silent(self, connection: int) -> None:
+    # -- time ------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_too_late(self) -> bool:
+        """The time budget for opening is over."""
+        return self._open_by == -inf
+
+    def _plan_opening(self) -> None:
+        due = self._open_by if self._chosen is None or len(self._attempts) > 1 else inf
+        if self._chosen is None and self._socket is not None:
+            for attempt in self._attempts.values():
+                due = min(due, attempt.repeat_at, attempt.hedge_at)
+        self._opening_due = inf if self._is_too_late else due
+        self._arm()
+
+    def _opening_deadline_reached(self, now: float) -> None:
+        if now >= self._open_by:
+            self._open_timed_out()
+        elif self._chosen is None and self._socket is not None:
+            for attempt in list(self._attempts.values()):
+                if now >= attempt.repeat_at:
+                    attempt.repeats += 1
+                    attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
+                    self._send_open(attempt)
+                if now >= attempt.hedge_at:
+                    attempt.hedge_at = inf
+                    self._silent(attempt)
+        self._plan_opening()
+
+    def _silent(self, attempt: _Attempt) -> None:
         """Try another candidate beside one that has not answered; it may still win."""
-        attempt = self._attempts.get(connection)
-        if attempt is None or self._chosen is not None or self._socket is None:
-            return
-        if attempt.link is not None:
-            self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, "silent"))
-        self._try_next()
+        if attempt.connection in self._attempts:
+            if attempt.link is not None:
+                self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, "silent"))
+            self._try_next()
 
     # -- not opening -----------------------------------------------------------------------------------------
 
     def _open_timed_out(self) -> None:
         """The time budget is over: whoever has not been chosen is forgotten."""
-        self._deadline_passed = True
+        self._open_by = -inf
         for attempt in list(self._attempts.values()):
             if attempt is not self._chosen:
                 self._drop_attempt(attempt)

@@ -54,8 +54,10 @@ class Session:
         "_next_control",
         "_next_segment",
         "_opener",
+        "_receive_key",
         "_remote",
         "_sealer",
+        "_send_key",
     )
 
     def __init__(
@@ -72,12 +74,20 @@ class Session:
         self._local, self._remote = local, remote
         self._is_exit = is_exit
         self._connection = connection
-        self._sealer = ChaCha20Poly1305(send_key)
-        self._opener = ChaCha20Poly1305(receive_key)
+        self._send_key, self._receive_key = send_key, receive_key
+        self._sealer: ChaCha20Poly1305 | None = None
+        self._opener: ChaCha20Poly1305 | None = None
         self._max_hops = max_hops
         self._next_segment = 0
         self._next_control = 0
         self._last_control = -1  # the highest number that authenticated
+
+    def rest(self) -> None:
+        """Let go of what takes memory and is soon made again, for a connection that stands idle.
+
+        A cipher takes 2.2 KiB, and 0.6 us to make.
+        """
+        self._sealer = self._opener = None
 
     def seal_segment(self, frame_type: int, number: int, plaintext: Octets) -> Frame:
         """The DATA or FIN frame ``number``; to retransmit, send the same frame again.
@@ -134,6 +144,9 @@ class Session:
             number=number,
             body_octets=len(plaintext) + TAG_OCTETS,
         )
+        sealer = self._sealer
+        if sealer is None:
+            sealer = self._sealer = ChaCha20Poly1305(self._send_key)
         return Frame(
             frame_type,
             self._is_exit,
@@ -141,7 +154,7 @@ class Session:
             self._remote,
             self._connection,
             number,
-            self._sealer.encrypt(nonce(nonce_class, number), plaintext, covered),
+            sealer.encrypt(nonce(nonce_class, number), plaintext, covered),
             self._max_hops,
         )
 
@@ -155,9 +168,12 @@ class Session:
             number=frame.number,
             body_octets=len(frame.body),
         )
+        opener = self._opener
+        if opener is None:
+            opener = self._opener = ChaCha20Poly1305(self._receive_key)
         # The tag vouches for the fields as they ought to be; that the frame has them is for us to see.
         try:
-            plaintext = self._opener.decrypt(nonce(nonce_class, frame.number), frame.body, covered)
+            plaintext = opener.decrypt(nonce(nonce_class, frame.number), frame.body, covered)
         except InvalidTag:
             plaintext = None
         if plaintext is None or frame.type not in types or not self._is_addressed_here(frame):

@@ -50,76 +50,14 @@ class TargetDenied(msgspec.Struct, frozen=True):
     reason: str
 
 
-class NextAddressDue(msgspec.Struct, frozen=True):
-    """Timer: the connect attempt ``token`` has been silent; try the next address beside it."""
-
-    token: int
-
-
-class StreamTimerFired(msgspec.Struct, frozen=True):
-    """Timer: the stream's deadline may have passed."""
-
-
-class RepeatDue(msgspec.Struct, frozen=True):
-    """Timer: repeat the OPEN or ACCEPT numbered ``connection`` if it is still unanswered."""
-
-    connection: int
-    repeats: int
-    """How often it has been repeated before."""
-
-
-class HedgeDue(msgspec.Struct, frozen=True):
-    """Timer: the candidate of attempt ``attempt`` has been silent; try another beside it."""
-
-    attempt: int
-
-
-class OpenTimedOut(msgspec.Struct, frozen=True):
-    """Timer: the time to open the connection, or to confirm it, is over."""
-
-
-class HangUpPollDue(msgspec.Struct, frozen=True):
-    """Timer: look whether the local socket, unread, has hung up."""
-
-
-class PathTimedOut(msgspec.Struct, frozen=True):
-    """Timer: there has been no path for long enough; stale where ``generation`` is not the current one."""
-
-    generation: int
-
-
-class DrainTimedOut(msgspec.Struct, frozen=True):
-    """Timer: octets for the local socket have waited long enough after the other end's reset."""
-
-
-class RejectLingered(msgspec.Struct, frozen=True):
-    """Timer: a rejection has been kept for long enough."""
+class DeadlineReached(msgspec.Struct, frozen=True):
+    """Timer: the earliest of what this end waits for may be due; it looks, and sets the timer anew."""
 
 
 class CloseConnection(msgspec.Struct, frozen=True):
     """Command: reset both sides and end."""
 
 
-EndInbound: TypeAlias = (
-    SegmentsArrived
-    | PathChanged
-    | PeerRestarted
-    | StreamTimerFired
-    | RepeatDue
-    | OpenTimedOut
-    | HangUpPollDue
-    | PathTimedOut
-    | DrainTimedOut
-    | CloseConnection
-)
-IngressInbound: TypeAlias = EndInbound | IngressRegistered | HedgeDue
-ExitInbound: TypeAlias = (
-    EndInbound
-    | TargetGranted
-    | TargetDenied
-    | RejectLingered
-    | NextAddressDue
-    | Connected
-    | ConnectFailed
-    | NamesResolved
-)
+EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
+IngressInbound: TypeAlias = EndInbound | IngressRegistered
+ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved
