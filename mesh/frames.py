@@ -166,7 +166,7 @@ class FrameWriter:
         return (header + body,) if len(body) <= _JOINED_OCTETS else (header, body)
 
     def _seal(self, octets: bytes) -> bytes:
-        sealed = self._cipher.encrypt(nonce(0, self._sealed), octets, None)
+        sealed = self._cipher.encrypt(_NONCE.pack(0, self._sealed), octets, None)
         self._sealed += 1
         return sealed
 
@@ -238,25 +238,26 @@ class FrameReader:
                 self._held += piece
                 piece = bytes(self._held)
                 self._held = bytearray()
-            if self._header is None:
-                self._header = _decode_header(self._open(piece))
-                self._wanted = self._header[-1]
+            header = self._header
+            if header is None:
+                self._header = header = _decode_header(self._open(piece))
+                self._wanted = header[-1]
             else:
-                frames.append(self._complete(self._header, piece))
+                kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
+                body = bytes(piece) if kind >= FIRST_CONNECTION_TYPE else self._open(piece)
+                frames.append(
+                    Frame(kind, from_exit, source, destination, connection, number, body, hop_limit, marked)
+                )
                 self._header = None
                 self._wanted = SEALED_HEADER_OCTETS
-        self._held += data[position:]
+        if position < end:
+            self._held += data[position:]
         self._usable = True
         return frames
 
-    def _complete(self, header: "_Header", body: Octets) -> Frame:
-        kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
-        opened = self._open(body) if kind < FIRST_CONNECTION_TYPE else bytes(body)
-        return Frame(kind, from_exit, source, destination, connection, number, opened, hop_limit, marked)
-
     def _open(self, sealed: Octets) -> bytes:
         try:
-            opened = self._cipher.decrypt(nonce(0, self._opened), sealed, None)
+            opened = self._cipher.decrypt(_NONCE.pack(0, self._opened), sealed, None)
         except InvalidTag:
             raise AuthenticationError("a frame on this link does not authenticate") from None
         self._opened += 1
