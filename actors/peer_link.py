@@ -42,7 +42,7 @@ MAX_CONTROL_OCTETS: Final = 32 * 1024 * 1024
 
 DIGEST_RATE: Final = 1.0
 DIGEST_BURST: Final = 64.0
-"""Digests a second, and at once. A link starts with those of all records, 13 frames of them at the most; each
+"""Digests a second, and at once. A link starts with those of all records, 20 frames of them at the most; each
 is answered with every record that it lacks."""
 
 LEAVE_TIMEOUT_S: Final = 1.0

@@ -5,7 +5,7 @@ frame type         body
 =================  =====================================================================
 PING, PONG         ``[token]``; a PONG repeats the token of the PING that it answers
 RECORDS            ``[[[signed, signature, age_ms], ...]]``
-DIGEST             ``[[[agent id, epoch, sequence], ...], first, last]``
+DIGEST             ``[[[agent id, epoch, sequence, instance], ...], first, last]``
 CLOSE              ``[reason]``, for people
 CHALLENGE          ``[nonce]``
 CHALLENGE_ANSWER   ``[nonce]``, that of the CHALLENGE
@@ -21,7 +21,14 @@ import msgspec
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.frames import MAX_CONTROL_BODY_OCTETS, TAG_OCTETS
-from mesh.identity import AGENT_ID_OCTETS, NO_AGENT, SIGNATURE_OCTETS, AgentId
+from mesh.identity import (
+    AGENT_ID_OCTETS,
+    INSTANCE_OCTETS,
+    NO_AGENT,
+    SIGNATURE_OCTETS,
+    AgentId,
+    Instance,
+)
 
 MAX_BODY_PLAINTEXT_OCTETS: Final = MAX_CONTROL_BODY_OCTETS - TAG_OCTETS
 MAX_REASON_CHARACTERS: Final = 256
@@ -37,6 +44,9 @@ Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A u64; msgpack has no larger integer."""
 WireAgentId: TypeAlias = Annotated[
     AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)
+]
+WireInstance: TypeAlias = Annotated[
+    Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)
 ]
 Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=CHALLENGE_OCTETS, max_length=CHALLENGE_OCTETS)]
 Signature: TypeAlias = Annotated[
@@ -65,6 +75,7 @@ class DigestEntry(msgspec.Struct, frozen=True, array_like=True):
     agent_id: WireAgentId
     epoch: Unsigned
     sequence: Unsigned
+    instance: WireInstance
 
 
 class Digest(msgspec.Struct, frozen=True, array_like=True):

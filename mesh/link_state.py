@@ -1,9 +1,9 @@
 """The newest record of every agent: what is taken in, what is passed on, what has become too old.
 
-Two copies of a record are compared by (epoch, sequence) before anything costly is done, as RFC 2328, section
-13, does with advertisements. What has expired or left is kept for a day, so that nobody can bring it back: an
-older record is answered with the newer one, which also tells an agent whose clock was set back how far to
-jump.
+Two copies of a record are compared by (epoch, sequence, instance) before anything costly is done, as RFC
+2328, section 13, does with advertisements. What has expired or left is kept for a day, so that nobody can
+bring it back: an older record is answered with the newer one, which also tells an agent whose clock was set
+back how far to jump.
 
 The age of a record is not signed. A forwarder that lowers it prolongs the record's life here by what has
 passed before it first came here, and no more; one that raises it is corrected by the next honest copy.
@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from mesh.errors import RemoteProtocolError, TrustError
-from mesh.identity import RECORD_CONTEXT, AgentId, Instance, SignatureCheck, agent_id_of
+from mesh.identity import RECORD_CONTEXT, AgentId, SignatureCheck, agent_id_of
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.records import Freshness, Record, RecordBody, decode_body, verify_record
 from mesh.token_bucket import TokenBucket
@@ -73,7 +73,6 @@ class OwnIsNewer(msgspec.Struct, frozen=True):
     """This agent's own record, newer than its newest: of a run before, or of another agent with its key."""
 
     freshness: Freshness
-    instance: Instance
 
 
 class Early(msgspec.Struct, frozen=True):
@@ -242,7 +241,7 @@ class LinkState:
             self._check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, self._own_id)
-        return OwnIsNewer(body.freshness, body.instance)
+        return OwnIsNewer(body.freshness)
 
     def _offer_again(self, known: _Entry, wire: WireRecord, born_s: float, now: float) -> Outcome:
         """Believe the lower of two ages, but not that a record is younger than the time it is known here."""
@@ -282,11 +281,13 @@ class LinkState:
 
     def newer_than(self, digest: Digest, now: float) -> list[WireRecord]:
         """What the sender of ``digest`` lacks, or holds an older one of, ordered by agent ID."""
-        theirs = {entry.agent_id: (entry.epoch, entry.sequence) for entry in digest.entries}
+        theirs: dict[AgentId, Freshness] = {
+            entry.agent_id: (entry.epoch, entry.sequence, entry.instance) for entry in digest.entries
+        }
         found = {
             agent_id: entry
             for agent_id, entry in self._live.items()
-            if digest.covers(agent_id) and theirs.get(agent_id, (-1, -1)) < entry.freshness
+            if digest.covers(agent_id) and (agent_id not in theirs or theirs[agent_id] < entry.freshness)
         }
         for agent_id, freshness in theirs.items():
             past = self._past.get(agent_id)

@@ -136,7 +136,8 @@ class Originator:
             draining=False,
             withdrawn=False,
         )
-        self._next: Freshness = (epoch, 0)
+        self._next = (epoch, 0)
+        """Epoch and sequence of the next record."""
         self._issued: RecordBody | None = None
         self._issued_at = -math.inf
         self._changed_at = -math.inf
@@ -220,12 +221,13 @@ class Originator:
         Returns:
             Whether this happens so often that another agent must be running with the same key.
         """
-        if self.is_withdrawn or freshness < self._body.freshness:
+        theirs = freshness[:2]
+        if self.is_withdrawn or theirs < self._body.freshness[:2]:
             return False
         self._must_jump = True
-        if freshness < self._next:
+        if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
-        self._next = _after(freshness)
+        self._next = _after(theirs)
         self._overtaken += 1
         if self._overtaken <= OVERTAKEN_FREELY:
             return False
@@ -268,6 +270,6 @@ class Originator:
         self._changed_at = now
 
 
-def _after(freshness: Freshness) -> Freshness:
-    epoch, sequence = freshness
+def _after(numbers: tuple[int, int]) -> tuple[int, int]:
+    epoch, sequence = numbers
     return (epoch, sequence + 1) if sequence < MAX_COUNTER else (min(epoch + 1, MAX_COUNTER), 0)

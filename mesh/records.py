@@ -53,8 +53,11 @@ MAX_COUNTER: Final = 2**62
 
 SESSION_KEY_OCTETS: Final = 32
 
-Freshness: TypeAlias = tuple[int, int]
-"""(epoch, sequence); the greater one is the newer record."""
+Freshness: TypeAlias = tuple[int, int, Instance]
+"""(epoch, sequence, instance); the greater one is the newer record.
+
+The instance decides between two runs that came to the same numbers, as happens when an agent's clock was set
+back. It makes the whole mesh keep the same one of the two; if that is the old run's, the new one sees it."""
 
 _AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)]
 _Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)]
@@ -114,8 +117,8 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def freshness(self) -> Freshness:
-        """(epoch, sequence)."""
-        return self.epoch, self.sequence
+        """(epoch, sequence, instance)."""
+        return self.epoch, self.sequence, self.instance
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -236,12 +236,12 @@ class RouteTableState:
                     self._hold(peer_id, agent_id, wire, now)
                 case link_state.Newer(ours=ours):
                     answers.append(ours)
-                case link_state.OwnIsNewer(freshness=freshness, instance=instance):
+                case link_state.OwnIsNewer(freshness=freshness):
                     if self._originator.overtaken_by(freshness, now):
                         self._say(
                             effects,
                             "another running agent has this agent's identity key: "
-                            f"its instance is {instance.hex()}",
+                            f"its instance is {freshness[2].hex()}",
                         )
                 case Refused():
                     self._refused(effects, peer_id, outcome)

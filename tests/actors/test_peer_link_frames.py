@@ -11,6 +11,7 @@ from actors.messages.route_table import DigestArrived, RecordsArrived
 from actors.peer_link import MAX_CONTROL_OCTETS
 from mesh import link_bodies
 from mesh.frames import Frame, FrameType, link_frame
+from mesh.identity import Instance
 from mesh.link_bodies import Digest, DigestEntry, Records, WireRecord
 from tests.actors.company import start
 from tests.actors.link_company import ALICE, BOB, OWN, PEER, LinkScene
@@ -120,7 +121,7 @@ def test_transit_leaves_marks_bodies_and_directions_alone(roads):
 def test_records_and_digests_go_to_the_route_table_with_the_peers_id(scene):
     peer = scene.admitted()
     record = WireRecord(b"signed", b"s" * 64, 5)
-    digest = Digest((DigestEntry(ALICE.id, 1, 2),))
+    digest = Digest((DigestEntry(ALICE.id, 1, 2, Instance(bytes(16))),))
     peer.send_frames(
         link_frame(FrameType.RECORDS, link_bodies.encode_records(Records((record,)))),
         link_frame(FrameType.DIGEST, link_bodies.encode_digest(digest)),

@@ -175,8 +175,14 @@ class Mesh:
                 assert {self.numbers[peer] for peer in believed.round_trips} == {
                     peer for end, peer in self.links if end == member
                 }
-                digest = {(entry.agent_id, entry.epoch, entry.sequence) for entry in digest_of(state)}
-                held = {(entry.agent_id, entry.epoch, entry.sequence) for entry in digest_of(other)}
+                digest = {
+                    (entry.agent_id, entry.epoch, entry.sequence, entry.instance)
+                    for entry in digest_of(state)
+                }
+                held = {
+                    (entry.agent_id, entry.epoch, entry.sequence, entry.instance)
+                    for entry in digest_of(other)
+                }
                 assert digest == held
 
 

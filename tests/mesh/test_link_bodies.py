@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh import link_bodies
 from mesh.errors import LocalProtocolError, RemoteProtocolError
-from mesh.identity import NO_AGENT, AgentId
+from mesh.identity import NO_AGENT, AgentId, Instance
 from mesh.link_bodies import (
     Digest,
     DigestEntry,
@@ -31,13 +31,15 @@ from mesh.link_bodies import (
 )
 
 ID = AgentId(bytes(range(16)))
+INSTANCE = Instance(b"n" * 16)
 HIGHEST = AgentId(b"\xff" * 16)
 RECORD = WireRecord(b"signed", b"\x55" * 64, 1000)
 DECODERS = [decode_ping, decode_pong, decode_records, decode_digest, decode_close, decode_challenge]
 
 u64 = st.integers(0, 2**64 - 1)
+instances = st.binary(min_size=16, max_size=16).map(Instance)
 ids = st.binary(min_size=16, max_size=16).map(AgentId)
-entries = st.builds(DigestEntry, ids, u64, u64)
+entries = st.builds(DigestEntry, ids, u64, u64, instances)
 
 
 def test_constants_are_those_of_the_protocol():
@@ -54,8 +56,8 @@ def test_constants_are_those_of_the_protocol():
         (encode_pong(7), "9107"),
         (encode_records(Records((RECORD,))), "919193c4067369676e6564c440" + "55" * 64 + "cd03e8"),
         (
-            encode_digest(Digest((DigestEntry(ID, 3, 300),))),
-            f"939193c410{ID.hex()}03cd012cc410" + "00" * 16 + "c410" + "ff" * 16,
+            encode_digest(Digest((DigestEntry(ID, 3, 300, INSTANCE),))),
+            f"939194c410{ID.hex()}03cd012cc410{INSTANCE.hex()}c410" + "00" * 16 + "c410" + "ff" * 16,
         ),
         (encode_close("bye"), "91a3627965"),
         (encode_challenge(b"c" * 16), "91c410" + "63" * 16),
@@ -198,7 +200,7 @@ def test_no_entry_makes_a_digest_that_asks_for_everything():
 
 @given(known=st.sets(ids, max_size=30))
 def test_a_small_digest_is_one_that_speaks_for_all(known):
-    (digest,) = batch_digest(DigestEntry(agent_id, 1, 1) for agent_id in known)
+    (digest,) = batch_digest(DigestEntry(agent_id, 1, 1, INSTANCE) for agent_id in known)
     assert (digest.first, digest.last) == (NO_AGENT, HIGHEST)
     assert [entry.agent_id for entry in digest.entries] == sorted(known)
 
@@ -206,11 +208,11 @@ def test_a_small_digest_is_one_that_speaks_for_all(known):
 @pytest.mark.parametrize("start", [0, 2**128 - 5000])
 def test_large_digests_share_the_range_of_ids_without_gap_or_overlap(start):
     known = [
-        DigestEntry(AgentId(number.to_bytes(16, "big")), 2**64 - 1, 2**64 - 1)
+        DigestEntry(AgentId(number.to_bytes(16, "big")), 2**64 - 1, 2**64 - 1, INSTANCE)
         for number in range(start, start + 5000)
     ]
     digests = batch_digest(reversed(known))
-    assert len(digests) == 3
+    assert len(digests) == 5
     assert [entry for digest in digests for entry in digest.entries] == known
     assert digests[0].first == NO_AGENT
     assert digests[-1].last == HIGHEST

@@ -30,6 +30,8 @@ STRANGER = Identity(b"\xff" * 32)
 OWN, ALICE, BOB, CAROL = (Identity(bytes((number,)) * 32) for number in range(1, 5))
 TTL_S = 300.0
 
+INSTANCE = Instance(b"i" * 16)
+
 
 def certificate_of(identity: Identity, authority: Identity = AUTHORITY) -> bytes:
     return issue_certificate(
@@ -50,7 +52,7 @@ def wire_of(identity: Identity, epoch: int = 1, sequence: int = 0, age_ms: int =
         public_key=identity.public_key,
         epoch=epoch,
         sequence=sequence,
-        instance=Instance(b"i" * 16),
+        instance=INSTANCE,
         session_key=b"s" * 32,
         certificate=CERTIFICATES[identity.id],
         relays=True,
@@ -79,12 +81,12 @@ def graph(check=verify_signature, **limits) -> LinkState:
 
 
 def digest_of(*held: tuple[AgentId, int, int]) -> Digest:
-    return Digest(tuple(DigestEntry(*entry) for entry in held))
+    return Digest(tuple(DigestEntry(*entry, INSTANCE) for entry in held))
 
 
 def names(wires: list[WireRecord]) -> set[tuple[AgentId, int, int]]:
     bodies = [decode_body(wire.signed) for wire in wires]
-    return {(agent_id_of(body.public_key), *body.freshness) for body in bodies}
+    return {(agent_id_of(body.public_key), *body.freshness[:2]) for body in bodies}
 
 
 # -- freshness -----------------------------------------------------------------------------------------------
@@ -124,13 +126,30 @@ def test_a_copy_and_an_older_one_cost_no_signature_check():
     assert (state.counts.stored, state.counts.duplicate, state.counts.older) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("first", [b"a", b"z"])
+def test_of_two_runs_with_equal_numbers_all_keep_the_same(first: bytes):
+    second = b"z" if first == b"a" else b"a"
+    state, other = graph(), graph()
+    assert isinstance(state.offer(wire_of(ALICE, instance=first * 16), 0.0, UNIX), Stored)
+    assert isinstance(other.offer(wire_of(ALICE, instance=second * 16), 0.0, UNIX), Stored)
+    theirs = state.newer_than(Digest(tuple(other.digest())), 1.0)
+    ours = other.newer_than(Digest(tuple(state.digest())), 1.0)
+    assert sorted(len(names(wires) - {(OWN.id, 5, 0)}) for wires in (theirs, ours)) == [0, 1]
+    for wire in theirs:
+        other.offer(wire, 1.0, UNIX)
+    for wire in ours:
+        state.offer(wire, 1.0, UNIX)
+    kept = {held.usable(UNIX)[0][ALICE.id].body.instance for held in (state, other)}
+    assert kept == {b"z" * 16}
+
+
 @settings(deadline=None)
 @given(st.permutations(list(range(6))))
 def test_in_any_order_the_newest_remains(order):
     state = graph()
     for sequence in order:
         state.offer(wire_of(ALICE, sequence=sequence), 0.0, UNIX)
-    assert state.usable(UNIX)[0][ALICE.id].freshness == (1, 5)
+    assert state.usable(UNIX)[0][ALICE.id].freshness[:2] == (1, 5)
 
 
 # -- the own record ------------------------------------------------------------------------------------------
@@ -145,8 +164,8 @@ def test_the_own_record_comes_back_as_a_copy():
 def test_a_newer_own_record_is_reported_and_not_stored():
     state = graph()
     newer = wire_of(OWN, epoch=5, sequence=9, instance=b"j" * 16)
-    assert state.offer(newer, 1.0, UNIX) == OwnIsNewer((5, 9), Instance(b"j" * 16))
-    assert state.usable(UNIX)[0][OWN.id].freshness == (5, 0)
+    assert state.offer(newer, 1.0, UNIX) == OwnIsNewer((5, 9, Instance(b"j" * 16)))
+    assert state.usable(UNIX)[0][OWN.id].freshness[:2] == (5, 0)
 
 
 def test_a_newer_own_record_counts_even_expired_and_with_an_expired_certificate():
@@ -315,7 +334,7 @@ def test_an_expired_record_cannot_be_replayed_for_a_day():
     for old in (wire_of(ALICE, sequence=2), wire_of(ALICE, sequence=3)):
         assert not isinstance(state.offer(old, 500.0, UNIX), Stored)
     assert ALICE.id not in state
-    assert state.digest() == [DigestEntry(OWN.id, 5, 0)]
+    assert state.digest() == [DigestEntry(OWN.id, 5, 0, INSTANCE)]
     state.offer(wire_of(BOB), REMEMBER_S, UNIX)
     state.expire(300.0 + REMEMBER_S)
     assert isinstance(state.offer(wire_of(ALICE, sequence=2), 300.0 + REMEMBER_S, UNIX), Stored)
@@ -339,7 +358,7 @@ def test_an_agent_with_its_clock_set_back_is_told_of_its_expired_record():
     alice.put_own(
         trusted_record(decode_body(own.signed), read_certificate(CERTIFICATES[ALICE.id])), own, 400.0
     )
-    assert alice.offer(between.wire(ALICE.id, 400.0), 400.0, UNIX) == OwnIsNewer((50, 3), Instance(b"i" * 16))
+    assert alice.offer(between.wire(ALICE.id, 400.0), 400.0, UNIX) == OwnIsNewer((50, 3, INSTANCE))
     assert isinstance(restarted.offer(told, 400.0, UNIX), Stale)
 
 

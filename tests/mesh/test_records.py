@@ -76,7 +76,7 @@ def test_a_record_says_what_was_signed():
     assert record.agent_id == ALICE.id
     assert record.body == body_of()
     assert record.name == "alice"
-    assert record.freshness == (7, 3)
+    assert record.freshness == (7, 3, record.instance)
     assert record.instance == b"i" * 16
     assert record.session_key == b"s" * 32
     assert dict(record.round_trips) == {BOB.id: 4}

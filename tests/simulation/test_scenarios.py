@@ -44,13 +44,18 @@ def test_all_scenarios_are_there():
     assert {path.stem for path in SCENARIOS} == WANTED
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(18))
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_invariants_hold(path, seed):
     outcome = assert_holds(path, seed)
     fates = outcome.fates
     assert fates.complete + fates.reset + fates.refused + fates.left > 0
     assert outcome.first_converged_s > 0
+
+
+def test_a_run_before_with_equal_numbers_is_left_behind():
+    """An agent restarted with its clock set back comes to the epoch and sequence of its run before."""
+    assert_holds(ROOT / "config/scenarios/everything.yaml", 6104)
 
 
 @pytest.mark.parametrize("_", range(2))
