@@ -62,6 +62,9 @@ class Stored(msgspec.Struct, frozen=True):
 class Stale(msgspec.Struct, frozen=True):
     """Nothing new: a copy of what is known, or of what is too old to be let in."""
 
+    same_as: AgentId | None = None
+    """Whose record it is, where it is the same as the one known here."""
+
 
 class Newer(msgspec.Struct, frozen=True):
     """A newer one is known here, and whoever offered the old one should learn of it."""
@@ -170,6 +173,8 @@ class LinkState:
         self._max_octets = max_octets
         self._live: dict[AgentId, _Entry] = {}
         self._past: dict[AgentId, _Entry] = {}  # in the order of their expiry
+        self._by_octets: dict[bytes, AgentId] = {}
+        """Signed octets of the live records: of what arrives in a flood most has come before."""
         self._octets = 0
         self._next_expiry = math.inf
         self.counts = RecordCounts()
@@ -190,6 +195,9 @@ class LinkState:
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
+        same_as = self._by_octets.get(wire.signed)
+        if same_as is not None:
+            return self._offer_again(self._live[same_as], wire, self._born(wire, now), now)
         try:
             body = decode_body(wire.signed)
         except RemoteProtocolError as error:
@@ -199,9 +207,9 @@ class LinkState:
         if known is not None and body.freshness < known.freshness:
             self.counts.older += 1
             return Newer(_aged(known, now))
-        born_s = now - min(wire.age_ms, MAX_AGE_MS) / 1000
+        born_s = self._born(wire, now)
         if agent_id == self._own_id:
-            return self._offer_own(known, wire, body)
+            return self._offer_own(wire, body)
         if known is not None and body.freshness == known.freshness:
             return self._offer_again(known, wire, born_s, now)
         if known is None and born_s + self._ttl_s <= now:
@@ -232,10 +240,11 @@ class LinkState:
             refreshed = False
         return Stored(record, changed=not refreshed)
 
-    def _offer_own(self, known: _Entry | None, wire: WireRecord, body: RecordBody) -> Outcome:
-        if known is not None and wire.signed == known.wire.signed:
-            self.counts.duplicate += 1
-            return Stale()
+    @staticmethod
+    def _born(wire: WireRecord, now: float) -> float:
+        return now - min(wire.age_ms, MAX_AGE_MS) / 1000
+
+    def _offer_own(self, wire: WireRecord, body: RecordBody) -> Outcome:
         try:
             # The certificate in it may have expired; the key has not.
             self._check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
@@ -251,7 +260,7 @@ class LinkState:
         known.born_s = max(known.born_s, min(born_s, known.seen_s))
         agent_id = known.record.agent_id
         if agent_id in self._live or known.born_s + self._ttl_s <= now:
-            return Stale()
+            return Stale(agent_id)
         self._put(known)
         return Stored(known.record, changed=True)
 
@@ -346,13 +355,16 @@ class LinkState:
         replaced = self._live.get(agent_id)
         if replaced is not None:
             self._octets -= _memory_octets(replaced.record)
+            del self._by_octets[replaced.wire.signed]
         self._live[agent_id] = entry
+        self._by_octets[entry.wire.signed] = agent_id
         self._octets += _memory_octets(entry.record)
         if agent_id != self._own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
 
     def _bury(self, agent_id: AgentId) -> None:
-        self._past[agent_id] = self._live.pop(agent_id)
+        entry = self._past[agent_id] = self._live.pop(agent_id)
+        del self._by_octets[entry.wire.signed]
 
     def _forget(self, agent_ids: Iterable[AgentId]) -> None:
         for agent_id in agent_ids:

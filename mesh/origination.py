@@ -158,6 +158,11 @@ class Originator:
         """Whether the last record has been decided on."""
         return self._body.withdrawn
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this agent drains or has withdrawn: its links end soon."""
+        return self._body.draining
+
     # -- what changes; each says whether the content did -----------------------------------------------------
 
     def link_up(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:

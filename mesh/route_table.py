@@ -3,9 +3,9 @@
 Every method takes the time and returns what to do. The caller keeps one timer, for
 :meth:`RouteTableState.deadline`.
 
-Flooding: a record that is news goes at once to every peer but the one it came from. Two new peers tell each
-other what they hold (a digest) and send what the other lacks; links lose nothing, so that is all it takes. An
-older record is answered with the newer one.
+Flooding: a record that is news goes to every peer but the one it came from (``mesh/flooding.py``). Two new
+peers tell each other what they hold (a digest) and send what the other lacks; links lose nothing, so that is
+all it takes. An older record is answered with the newer one.
 """
 
 import math
@@ -16,6 +16,7 @@ from typing import Final, assert_never
 import msgspec
 
 from mesh import link_state
+from mesh.flooding import FloodQueue
 from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, SignatureCheck, short_id, verify_signature
 from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, encode_digest, encode_records
@@ -131,6 +132,7 @@ class RouteTableState:
             advertise_interval_s=settings.advertise_interval_s,
         )
         self._peers: dict[AgentId, None] = {}
+        self._flood = FloodQueue()
         self._said: dict[str, None] = {}
         self._held: dict[tuple[AgentId, AgentId], tuple[WireRecord, float]] = {}
         """By peer and agent: a record that came too early, and when."""
@@ -174,6 +176,7 @@ class RouteTableState:
     def link_up(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
         """A link to ``peer_id`` is up, the first or in place of another."""
         self._peers[peer_id] = None
+        self._flood.peer_up(peer_id)
         self._must_compute |= self._originator.link_up(peer_id, rtt_s, now)
         effects = self._settle(Effects(), now, unix_now)
         for digest in batch_digest(self._link_state.digest()):
@@ -192,6 +195,7 @@ class RouteTableState:
 
     def _drop(self, peer_id: AgentId) -> None:
         self._peers.pop(peer_id, None)
+        self._flood.peer_down(peer_id)
         self._must_compute |= self._originator.link_down(peer_id)
 
     # -- what peers say --------------------------------------------------------------------------------------
@@ -219,7 +223,6 @@ class RouteTableState:
         now: float,
         unix_now: float,
     ) -> None:
-        news: dict[AgentId, None] = {}
         answers: list[WireRecord] = []
         for wire in records:
             if peer_id not in self._peers:
@@ -227,11 +230,13 @@ class RouteTableState:
             outcome = self._link_state.offer(wire, now, unix_now)
             match outcome:
                 case link_state.Stored(record=record, changed=changed):
-                    news[record.agent_id] = None
+                    self._flood.spread(record.agent_id, peer_id)
+                    self._flood.told(peer_id, record.agent_id)
                     self._must_compute |= changed
                     self._say_denied(effects, record)
-                case link_state.Stale():
-                    pass
+                case link_state.Stale(same_as=same_as):
+                    if same_as is not None:
+                        self._flood.told(peer_id, same_as)
                 case link_state.Early(agent_id=agent_id):
                     self._hold(peer_id, agent_id, wire, now)
                 case link_state.Newer(ours=ours):
@@ -248,8 +253,6 @@ class RouteTableState:
                 case _:
                     assert_never(outcome)
         self._send(effects, (peer_id,), answers)
-        others = tuple(other for other in self._peers if other != peer_id)
-        self._send(effects, others, [self._link_state.wire(agent_id, now) for agent_id in news])
 
     def _hold(self, peer_id: AgentId, agent_id: AgentId, wire: WireRecord, now: float) -> None:
         """Keep of what comes too early the last for each agent, from each peer."""
@@ -305,6 +308,7 @@ class RouteTableState:
             compute_at,
             self._check_certificates_at,
             self._release_at,
+            self._flood.deadline(),
         )
 
     def tick(self, now: float, unix_now: float) -> Effects:
@@ -334,10 +338,14 @@ class RouteTableState:
             self._originated += 1
             record = trusted_record(decode_body(wire.signed), self._certificate)
             self._link_state.put_own(record, wire, now)
-            self._send(effects, tuple(self._peers), [wire])
+            self._flood.spread(self._own_id)
+            if self._originator.is_leaving:
+                self._flood.hurry()
             self._say_denied(effects, record)
             if self._originator.omitted:
                 self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
+        for peers, agent_ids in self._flood.take(now):
+            self._send(effects, peers, [self._link_state.wire(agent_id, now) for agent_id in agent_ids])
         if self._must_compute and now >= self._compute_due_at():
             self._compute(now, unix_now)
             effects.snapshot = self._snapshot
