@@ -39,6 +39,9 @@ log = logging.getLogger("mesh.connections")
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """Silence after which the next address is tried beside the silent one: RFC 8305 section 5."""
 
+ENDPOINT_TIMEOUT_S: Final = 0.25
+"""Silence of the endpoint, which answers at once, after which it must have crashed over the question."""
+
 REJECT_LINGER_S: Final = 1.0
 """How long a rejection is kept to be repeated: the ingress repeats its OPEN within this time."""
 
@@ -90,6 +93,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._failure = ("unreachable", "the target has no address")
         self._open_by = inf
         """When the target must have answered, and then the ingress have confirmed."""
+        self._admitted_by = inf
+        """When the endpoint must have said whether it lets this connection in."""
         self._next_address_at = inf
         self._repeats = 0
         self._repeat_at = inf
@@ -125,11 +130,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         elif endpoint is None:
             self._reject("unknown-key", "no endpoint has this key here")
         else:
-            self._plan_opening()
             self._endpoint = endpoint
-            if not self.tell(endpoint, endpoint_messages.AdmitConnection(self.ref)):
-                self._endpoint = None
-                self._reject("unavailable", "the endpoint is not running")
+            if self.tell(endpoint, endpoint_messages.AdmitConnection(self.ref)):
+                self._admitted_by = self.now() + ENDPOINT_TIMEOUT_S
+                self._plan_opening()
+            else:
+                self._endpoint_gone()
 
     def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
@@ -139,6 +145,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             case messages.TargetGranted(target=target):
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
+                self._admitted_by = inf
                 self._endpoint = None
                 self._reject(code, reason)
             case NamesResolved(token=token, addresses=addresses, reason=reason):
@@ -176,7 +183,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     # -- the target ------------------------------------------------------------------------------------------
 
+    def _endpoint_gone(self) -> None:
+        self._endpoint = None
+        self._reject("restarting", "the endpoint is being started again")
+
     def _granted(self, target: SocketAddress) -> None:
+        self._admitted_by = inf
         if self._reply is not None:
             return
         if isinstance(target, UnixAddress):
@@ -270,13 +282,18 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
 
     def _plan_opening(self) -> None:
-        self._opening_due = min(self._open_by, self._next_address_at, self._repeat_at, self._linger_until)
+        self._opening_due = min(
+            self._open_by, self._admitted_by, self._next_address_at, self._repeat_at, self._linger_until
+        )
         self._arm()
 
     def _opening_deadline_reached(self, now: float) -> None:
         if now >= self._linger_until:
             self.stop_now()
             return
+        if now >= self._admitted_by:
+            self._admitted_by = inf
+            self._endpoint_gone()
         if now >= self._next_address_at:
             self._next_address_at = inf
             if self._addresses:

@@ -31,6 +31,12 @@ HEDGE_AFTER_S: Final = 0.5
 """Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
 hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
 
+RESTARTING: Final = "restarting"
+"""Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
+
+RETRY_AFTER_S: Final = 0.1
+"""Until such an exit is asked again: a crashed endpoint is back after 50 ms, the first time."""
+
 _HEDGE_SHARE: Final = 4
 """That is at most this part of the time budget, so that several candidates have their turn in a short one."""
 
@@ -77,6 +83,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._key = key
         self._candidates = list(reversed(candidates))
         """Untried candidates, the one to try next last."""
+        self._soon: list[Party] = []
+        """Candidates to be asked again at ``_retry_at``."""
+        self._retry_at = inf
         self._listener = listener
         self._registering: Party | None = None
         self._attempts: dict[int, _Attempt] = {}
@@ -128,7 +137,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._candidates and self._socket is not None:
             self._registering = party = self._candidates.pop()
             self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
-        elif not self._attempts:
+        elif not self._attempts and not self._soon:
             self._give_up()
 
     def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
@@ -246,8 +255,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._last_refusal = f"{escaped(code)} at {why}"
         log.debug("%s: %s", self, self._last_refusal)
         self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
+        if code == RESTARTING and self._socket is not None:
+            self._soon.append(attempt.party)
+            self._retry_at = min(self._retry_at, self.now() + RETRY_AFTER_S)
         self._drop_attempt(attempt)
         self._try_next()
+        self._plan_opening()
 
     # -- time ------------------------------------------------------------------------------------------------
 
@@ -259,6 +272,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _plan_opening(self) -> None:
         due = self._open_by if self._chosen is None or len(self._attempts) > 1 else inf
         if self._chosen is None and self._socket is not None:
+            due = min(due, self._retry_at)
             for attempt in self._attempts.values():
                 due = min(due, attempt.repeat_at, attempt.hedge_at)
         self._opening_due = inf if self._is_too_late else due
@@ -276,6 +290,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 if now >= attempt.hedge_at:
                     attempt.hedge_at = inf
                     self._silent(attempt)
+            if now >= self._retry_at:
+                self._retry_at = inf
+                self._candidates[:0] = reversed(self._soon)
+                self._soon.clear()
+                self._try_next()
         self._plan_opening()
 
     def _silent(self, attempt: _Attempt) -> None:
@@ -310,6 +329,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         # The client left before the open completed: wait for the answers, to reset what they opened.
         self._drop_socket(reset=False)
         self._candidates.clear()
+        self._soon.clear()
         if not self._attempts and self._registering is None:
             self.stop_now()
 

@@ -255,7 +255,7 @@ class Candidate:
 
     def reply(self, code: str = "") -> tuple[Frame, Session | None]:
         """The frame of its answer, unsent."""
-        frame = self.opens[0]
+        frame = self.opens[-1]
         responder = SessionResponder(
             local=self.settings.party,
             remote=settings_of(INGRESS).party,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.exit_connection import NEXT_ADDRESS_AFTER_S, REJECT_LINGER_S
+from actors.exit_connection import ENDPOINT_TIMEOUT_S, NEXT_ADDRESS_AFTER_S, REJECT_LINGER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.runtime.seam import NamesResolved
@@ -15,7 +15,7 @@ from mesh.records import trusted_record
 from mesh.stream.control import Reset, ResetCode, encode_reset
 from mesh.trust import issue_certificate, read_certificate
 from tests.actors.company import AUTHORITY, start
-from tests.actors.end_company import EXIT, INGRESS, TARGET, Asker, Table, Wire, World, settings_of
+from tests.actors.end_company import EXIT, INGRESS, Asker, Table, Wire, World, settings_of
 
 RESET = "Connection reset by peer"
 
@@ -215,11 +215,21 @@ def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene)
     assert scene.is_over
 
 
-def test_a_key_whose_endpoint_has_died_is_unavailable(scene):
+def test_a_key_whose_endpoint_has_died_is_to_be_asked_for_again(scene):
     scene.endpoint.ref.stop(block=False)
     scene.run(0.0)
     scene.ask()
-    assert scene.rejection == "unavailable"
+    assert scene.rejection == "restarting"
+
+
+def test_an_endpoint_that_crashes_over_the_question_is_to_be_asked_for_again(scene):
+    scene.endpoint.target = None
+    scene.ask()
+    assert scene.exit.ref.is_alive()
+    scene.run(ENDPOINT_TIMEOUT_S)
+    assert scene.rejection == "restarting"
+    scene.run(2.0)
+    assert scene.is_over
 
 
 def test_a_connection_that_the_endpoint_denies_is_rejected_with_its_reason(scene):
@@ -262,16 +272,6 @@ def test_a_target_that_does_not_answer_is_a_rejection_after_the_time_for_opening
     scene.world.network.heal("hq", "target")
     scene.run(5.0)
     assert scene.is_over
-
-
-def test_an_endpoint_that_does_not_answer_is_a_rejection_after_the_time_for_opening(scene):
-    scene.endpoint.target = None
-    scene.ask(run_s=10.1)
-    assert scene.rejection == "timed-out"
-    scene.exit.ref.tell(messages.TargetGranted(TARGET))
-    scene.run(5.0)
-    assert scene.is_over
-    assert len(scene.door._backlog) == 0
 
 
 def test_an_open_that_does_not_authenticate_gets_no_answer(scene):

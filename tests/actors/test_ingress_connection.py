@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS, HANG_UP_POLL_S
-from actors.ingress_connection import HEDGE_AFTER_S
+from actors.ingress_connection import HEDGE_AFTER_S, RETRY_AFTER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegistrationAbandoned
 from actors.messages.listener import CandidateFailed, CandidateServed
@@ -190,6 +190,49 @@ def test_a_client_that_all_candidates_reject_is_reset_at_once(two, caplog):
     assert two.ingress_meters.connections_reset == 1
     assert "at-capacity at" in caplog.text
     assert "because" in caplog.text
+
+
+def test_an_exit_whose_endpoint_is_being_started_again_is_asked_again(one):
+    (exit_,) = one.exits
+    for _ in range(3):
+        exit_.answer("restarting")
+        assert one.client.end == ""
+        one.run(RETRY_AFTER_S)
+    assert len({frame.connection for frame in exit_.opens}) == 4
+    session = exit_.answer()
+    exit_.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
+    one.run(0.1)
+    assert bytes(one.client.octets) == b"welcome"
+    assert one.table.ended == [(1, False), (2, False), (3, False)]
+
+
+def test_another_candidate_is_asked_before_one_that_is_being_started_again(two):
+    first, second = two.exits
+    first.answer("restarting")
+    assert len(second.opens) == 1
+    second.answer("refused")
+    assert two.client.end == ""
+    two.run(RETRY_AFTER_S)
+    first.answer()
+    assert two.client.end == ""
+    assert len(second.opens) == 1
+
+
+def test_an_endpoint_that_stays_away_costs_the_client_its_time_and_no_more(one):
+    while not one.client.end and one.world.now() < one.began_at + 20:
+        one.exits[0].answer("restarting")
+        one.run(RETRY_AFTER_S)
+    assert one.client.end == RESET
+    assert one.world.now() - one.began_at == pytest.approx(one.settings.open_timeout_s, abs=2 * RETRY_AFTER_S)
+    one.run(0.1)
+    assert one.is_over
+
+
+def test_a_client_that_leaves_while_its_exit_is_being_started_again_is_not_waited_for_ever(one):
+    one.exits[0].answer("restarting")
+    one.client.socket.abort()
+    one.run(one.settings.open_timeout_s + HANG_UP_POLL_S)
+    assert one.is_over
 
 
 def test_a_restarted_candidate_is_followed_by_the_next(two):
