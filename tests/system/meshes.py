@@ -234,7 +234,12 @@ class Agent:
     # -- its listeners ---------------------------------------------------------------------------------------
 
     def address(self, key):
-        """Host and port of its listener, as the dashboard shows them."""
+        """Host and port of its listener, as soon as the dashboard shows them."""
+        address = wait_until(lambda: self._shown_address(key), f"{self.name} shows its listener for {key}")
+        host, _, port = address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def _shown_address(self, key):
         document = self.dashboard()
         entries = [
             entry["listener_address"]
@@ -245,8 +250,7 @@ class Agent:
             for entry in document["unmatched_listeners"]
             if entry["key"] == key and entry["agent_id"] == self.id
         ]
-        host, _, port = entries[0].rpartition(":")
-        return host.strip("[]"), int(port)
+        return entries[0] if entries else None
 
 
 class Mesh:
