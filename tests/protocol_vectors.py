@@ -115,7 +115,7 @@ def _add_session(found, agents, writer):
     found["ACCEPT body"] = answer.body
     found["session key A to B"], found["session key B to A"] = ingress._handshake.split()
     payload = encode_acknowledgement(
-        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0, complete=False
+        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0
     )
     found["PROBE payload"] = payload
     found["PROBE body"] = session.seal_control(FrameType.PROBE, payload).body

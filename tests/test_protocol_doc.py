@@ -23,7 +23,7 @@ from mesh.link_handshake import State as HandshakeState
 from mesh.records import RecordBody
 from mesh.session_sealing import CONTROL_TYPES, SEGMENT_TYPES
 from mesh.stream import states
-from mesh.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
+from mesh.stream.control import Fin, Reset, ResetCode, encode_acknowledgement, encode_fin, encode_reset
 from mesh.trust import Certificate
 from tests.protocol_vectors import vectors
 
@@ -224,17 +224,19 @@ def test_the_header_is_laid_out_as_drawn():
 
 
 def test_the_control_payloads_are_laid_out_as_drawn():
-    octets = encode_acknowledgement(
-        next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6, complete=True
-    )
-    assert fields(table("offset", "octets", "field", after="ACK and PROBE, 45 octets"), octets) == {
+    octets = encode_acknowledgement(next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6)
+    assert fields(table("offset", "octets", "field", after="ACK and PROBE, 44 octets"), octets) == {
         "next number": 1,
         "credit": 2,
         "missing until": 3,
         "marked": 4,
         "echo": 5,
         "delay": 6,
-        "flags": 1,
+    }
+    octets = encode_fin(Fin(next_number=1, delay_s=6e-6))
+    assert fields(table("offset", "octets", "field", after="FIN, 12 octets"), octets) == {
+        "next number": 1,
+        "delay": 6,
     }
     octets = encode_reset(Reset(ResetCode.GONE, is_answer=True, final_number=7))
     assert fields(table("offset", "octets", "field", after="RESET, 10 octets"), octets) == {

@@ -2,14 +2,14 @@
 
 An acknowledgement waits up to 25 ms, so that one serves many small segments; a bulk transfer gets several in
 each round, sent when the local socket takes octets, so that they carry the new credit. A gap is reported when
-it has lasted longer than reordering does.
+it has lasted longer than reordering does. A FIN says what a delayed acknowledgement would, and spares it.
 """
 
 from math import inf
 from typing import Final
 
 from mesh.frames import Frame, FrameType
-from mesh.stream.control import encode_acknowledgement
+from mesh.stream.control import Fin, encode_acknowledgement
 from mesh.stream.receive_half import ReceiveHalf
 from mesh.stream.rtt import MAX_ACK_DELAY_S, MINIMUM_WINDOW_S, RoundTrip
 from mesh.stream.sealing import SegmentSealer
@@ -100,7 +100,19 @@ class Acknowledger:
         under_way = self._probe_number != NO_PROBE and now < self._probe_sent_at + self._rtt.timeout_s
         return FrameType.ACK if under_way else FrameType.PROBE
 
-    def frame(self, kind: FrameType, now: float, *, complete: bool) -> Frame:
+    def fin(self, now: float, *, is_prompt: bool) -> Fin:
+        """What this end's FIN tells.
+
+        Args:
+            now: seconds.
+            is_prompt: the FIN arrives about as soon as an acknowledgement would, so one that can wait is
+                spared. Where it cannot wait, it has more to say than a FIN does.
+        """
+        if is_prompt and self.due > now + SOON_S:
+            self.due = inf
+        return Fin(self._receiver.next_number, self._delay_s(now))
+
+    def frame(self, kind: FrameType, now: float) -> Frame:
         """An ACK or PROBE that says all there is to say."""
         receiver = self._receiver
         self.due = inf
@@ -111,10 +123,13 @@ class Acknowledger:
             missing_until=receiver.missing_until if self._gap_reported and receiver.has_gap else 0,
             marked=receiver.marked,
             echo=self._echo,
-            delay_s=now - receiver.arrived_at if receiver.next_number else 0.0,
-            complete=complete,
+            delay_s=self._delay_s(now),
         )
         frame = self._session.seal_control(kind, payload)
         if kind is FrameType.PROBE:
             self._probe_number, self._probe_sent_at = frame.number, now
         return frame
+
+    def _delay_s(self, now: float) -> float:
+        """Time since the newest segment arrived."""
+        return now - self._receiver.arrived_at if self._receiver.next_number else 0.0

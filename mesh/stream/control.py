@@ -1,6 +1,6 @@
-"""Payloads of a connection's control frames, before they are sealed; big-endian.
+"""Payloads of a connection's control frames and of FIN, before they are sealed; big-endian.
 
-ACK and PROBE have the same layout, 45 octets. PROBE asks for an ACK at once::
+ACK and PROBE have the same layout, 44 octets. PROBE asks for an ACK at once::
 
      0  next number      u64  every segment below has arrived
      8  credit           u64  octets of the stream, counted from its start, that the receiver takes
@@ -8,13 +8,17 @@ ACK and PROBE have the same layout, 45 octets. PROBE asks for an ACK at once::
     24  marked           u64  segments that have arrived with a congestion mark so far
     32  echo             u64  number of the newest PROBE that arrived, plus 1; 0 where none has
     40  delay            u32  microseconds since the newest segment arrived, at most 2**32 - 1
-    44  flags            u8   bit 0: complete, its sender needs nothing more; the others are 0
 
 RESET, 10 octets::
 
      0  code             u8   ResetCode
      1  flags            u8   bit 0: answers a RESET; the others are 0
      2  final number     u64  segments its sender has sent altogether
+
+FIN, 12 octets: what an ACK would have said when it was sent first, for whoever finishes second owes one::
+
+     0  next number      u64  as in an ACK
+     8  delay            u32  as in an ACK
 """
 
 import enum
@@ -23,10 +27,10 @@ from typing import Final, NamedTuple
 
 from mesh.errors import RemoteProtocolError
 
-_ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQQIB")
+_ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQQI")
 _RESET: Final = struct.Struct(">BBQ")
+_FIN: Final = struct.Struct(">QI")
 
-_COMPLETE: Final = 0x01
 _ANSWER: Final = 0x01
 _MAX_DELAY_US: Final = 2**32 - 1
 
@@ -55,7 +59,13 @@ class Acknowledgement(NamedTuple):
     marked: int
     echo: int
     delay_s: float
-    complete: bool
+
+
+class Fin(NamedTuple):
+    """Payload of a FIN."""
+
+    next_number: int
+    delay_s: float
 
 
 class Reset(NamedTuple):
@@ -74,35 +84,44 @@ def encode_acknowledgement(
     marked: int,
     echo: int,
     delay_s: float,
-    complete: bool,
 ) -> bytes:
     """The payload of an ACK or PROBE: the fields of :class:`Acknowledgement`."""
-    return _ACKNOWLEDGEMENT.pack(
-        next_number,
-        credit,
-        missing_until,
-        marked,
-        echo,
-        min(max(0, int(delay_s * 1e6)), _MAX_DELAY_US),
-        _COMPLETE if complete else 0,
-    )
+    return _ACKNOWLEDGEMENT.pack(next_number, credit, missing_until, marked, echo, _delay_us(delay_s))
 
 
 def decode_acknowledgement(payload: bytes) -> Acknowledgement:
     """Read the payload of an ACK or PROBE.
 
     Raises:
-        RemoteProtocolError: it has another length, or reserved flags are set.
+        RemoteProtocolError: it has another length.
     """
     try:
-        next_number, credit, missing_until, marked, echo, delay_us, flags = _ACKNOWLEDGEMENT.unpack(payload)
+        next_number, credit, missing_until, marked, echo, delay_us = _ACKNOWLEDGEMENT.unpack(payload)
     except struct.error:
         raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} octets") from None
-    if flags & ~_COMPLETE:
-        raise RemoteProtocolError(f"an ACK or PROBE with reserved flags set: {flags:#04x}")
-    return Acknowledgement(
-        next_number, credit, missing_until, marked, echo, delay_us / 1e6, flags == _COMPLETE
-    )
+    return Acknowledgement(next_number, credit, missing_until, marked, echo, delay_us / 1e6)
+
+
+def encode_fin(fin: Fin) -> bytes:
+    """The payload of a FIN."""
+    return _FIN.pack(fin.next_number, _delay_us(fin.delay_s))
+
+
+def decode_fin(payload: bytes) -> Fin:
+    """Read the payload of a FIN.
+
+    Raises:
+        RemoteProtocolError: it has another length.
+    """
+    try:
+        next_number, delay_us = _FIN.unpack(payload)
+    except struct.error:
+        raise RemoteProtocolError(f"a FIN with a payload of {len(payload)} octets") from None
+    return Fin(next_number, delay_us / 1e6)
+
+
+def _delay_us(delay_s: float) -> int:
+    return min(max(0, int(delay_s * 1e6)), _MAX_DELAY_US)
 
 
 def encode_reset(reset: Reset) -> bytes:

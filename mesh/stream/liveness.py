@@ -17,6 +17,10 @@ MAX_CREDIT_PROBE_S: Final = 10.0
 UNKNOWNS_TO_END: Final = 3
 """Questions answered by UNKNOWN, and by nothing authentic, after which the other end is gone."""
 
+UNKNOWNS_TO_CLOSE: Final = 2
+"""The same, where nothing but the acknowledgement of the own FIN is missing. The second question is asked a
+whole timeout after the first: had the other end been there, its answer would have come before."""
+
 
 class Liveness:
     """Keeps the time of the next question, and counts what came of the last ones.
@@ -107,10 +111,13 @@ class Liveness:
             self._unknowns += 1
         return False
 
-    @property
-    def gone(self) -> bool:
-        """The other end's agent does not know the connection, asked again and again."""
-        return self._unknowns > UNKNOWNS_TO_END
+    def gone(self, *, closing: bool) -> bool:
+        """Whether the other end's agent does not know the connection, asked again and again.
+
+        Args:
+            closing: nothing but the acknowledgement of the own FIN is missing.
+        """
+        return self._unknowns > (UNKNOWNS_TO_CLOSE if closing else UNKNOWNS_TO_END)
 
     def overdue(self, now: float) -> bool:
         """Whether the other end has owed an answer for too long."""

@@ -6,6 +6,7 @@ from typing import Final
 from mesh.errors import RemoteProtocolError
 from mesh.frames import Frame, FrameType
 from mesh.stream.budget import StreamBudget
+from mesh.stream.control import Fin, decode_fin
 from mesh.stream.rtt import RoundTrip
 from mesh.stream.sealing import SegmentSealer
 from mesh.stream.window import INITIAL_WINDOW_OCTETS, ReceiveWindow, WindowLimits
@@ -29,9 +30,11 @@ class ReceiveHalf:
         "_final_number",
         "_rtt",
         "_session",
+        "_unused_octets",
         "_window",
         "arrived_at",
         "credit",
+        "fin",
         "finished",
         "marked",
         "next_number",
@@ -59,8 +62,12 @@ class ReceiveHalf:
         self.arrived_at = -inf
         self.marked = 0
         """Segments that arrived with a congestion mark."""
+        self._unused_octets = 0
+        """Credit that the other end has left over at its end, and that is reserved no more."""
         self.finished = False
         """The FIN and everything before it have arrived."""
+        self.fin = Fin(0, 0.0)
+        """What the FIN says, once it has arrived."""
         self._early: dict[int, tuple[bool, bytes]] = {}
         """Segments after a gap: whether it is the FIN, octets."""
         self._early_octets = 0
@@ -101,14 +108,18 @@ class ReceiveHalf:
         number, is_fin = frame.number, frame.type == _FIN
         if number < self.next_number or number in self._early:
             return False
-        size = len(plaintext)
-        self._judge(number, size, is_fin=is_fin)
+        if is_fin:
+            fin, plaintext = decode_fin(plaintext), b""
+            self._judge(number, 0, is_fin=True)
+            self.fin = fin
+        else:
+            self._judge(number, len(plaintext), is_fin=False)
         self.arrived_at = now
         if frame.marked:
             self.marked += 1
         if number > self.next_number:
             self._early[number] = is_fin, plaintext
-            self._early_octets += size
+            self._early_octets += len(plaintext)
             return True
         self._take(plaintext, delivered, is_fin=is_fin)
         while self._early and (early := self._early.pop(self.next_number, None)) is not None:
@@ -121,10 +132,8 @@ class ReceiveHalf:
             raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} octets")
         if number >= self.next_number + MAX_SEGMENTS_AHEAD:
             raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
-        if is_fin == bool(size):
-            raise RemoteProtocolError(
-                f"segment {number} is {'a FIN with' if size else 'DATA without'} octets"
-            )
+        if not size and not is_fin:
+            raise RemoteProtocolError(f"segment {number} is DATA without octets")
         if self._final_number is not None and number > self._final_number:
             raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
         if is_fin:
@@ -136,6 +145,8 @@ class ReceiveHalf:
         self.next_number += 1
         if is_fin:
             self.finished = True
+            self._unused_octets = self.credit - self.received_octets
+            self._budget.release(self._unused_octets)
         else:
             size = len(plaintext)
             self.received_octets += size
@@ -171,5 +182,6 @@ class ReceiveHalf:
         """Forget what is early, and give the window back."""
         self._early.clear()
         self._early_octets = 0
-        self._budget.release(self.credit - self.taken_octets)
+        self._budget.release(self.credit - self._unused_octets - self.taken_octets)
+        self._unused_octets = 0
         self.credit = self.taken_octets

@@ -8,7 +8,7 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.frames import MAX_SEGMENT_OCTETS, Frame, FrameType, Octets
 from mesh.stream.budget import StreamBudget
 from mesh.stream.congestion import CongestionWindow
-from mesh.stream.control import Acknowledgement
+from mesh.stream.control import Acknowledgement, Fin, encode_fin
 from mesh.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.stream.rtt import RoundTrip
 from mesh.stream.sealing import SegmentSealer
@@ -57,6 +57,7 @@ class SendHalf:
         "credit",
         "due",
         "fin_sent",
+        "fin_told",
         "next_number",
         "repeated_segments",
         "sent_octets",
@@ -81,6 +82,8 @@ class SendHalf:
         self._kept: deque[tuple[Frame, int, float]] = deque()
         """Frame, octets and time of sending of each segment from the acknowledged number on."""
         self.fin_sent = False
+        self.fin_told = 0
+        """What the FIN says: segments below had arrived from the other end."""
         self.due = inf
         """When to repeat something, unless an acknowledgement comes."""
         self.timeouts = 0
@@ -112,6 +115,11 @@ class SendHalf:
     def finished(self) -> bool:
         """FIN is acknowledged."""
         return self.fin_sent and not self._kept
+
+    @property
+    def only_fin_outstanding(self) -> bool:
+        """Everything but the FIN is acknowledged."""
+        return self.fin_sent and len(self._kept) == 1
 
     @property
     def room_octets(self) -> int:
@@ -151,10 +159,11 @@ class SendHalf:
         if self.due == inf:
             self._arm(now)
 
-    def finish(self, now: float, frames: list[Frame]) -> None:
+    def finish(self, fin: Fin, now: float, frames: list[Frame]) -> None:
         """Seal the FIN; it needs no credit."""
         self.fin_sent = True
-        self._send_segment(FrameType.FIN, b"", 0, now, frames)
+        self.fin_told = fin.next_number
+        self._send_segment(FrameType.FIN, encode_fin(fin), 0, now, frames)
         if self.due == inf:
             self._arm(now)
 
@@ -178,10 +187,7 @@ class SendHalf:
             RemoteProtocolError: it acknowledges what was never sent.
         """
         first = self.acknowledged_number
-        if ack.next_number > self.next_number or ack.missing_until > self.next_number:
-            raise RemoteProtocolError(
-                f"segment {ack.next_number} acknowledged; {self.next_number} is next to send"
-            )
+        self._judge(max(ack.next_number, ack.missing_until))
         self.credit = max(self.credit, ack.credit)
         in_flight = self._in_flight
         octets = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
@@ -197,6 +203,22 @@ class SendHalf:
             self._repair(ack.missing_until, now)
         if self._repeat_next < self._repeat_end:
             self._repeat(frames)
+
+    def acknowledged_by_fin(self, fin: Fin, now: float, frames: list[Frame]) -> None:
+        """Drop what had arrived at the other end when it sent its FIN; that may have been long ago.
+
+        Raises:
+            RemoteProtocolError: it acknowledges what was never sent.
+        """
+        self._judge(fin.next_number)
+        if fin.next_number > self.acknowledged_number:
+            self._drop_below(fin.next_number, now, fin.delay_s)
+        if self._repeat_next < self._repeat_end:
+            self._repeat(frames)
+
+    def _judge(self, number: int) -> None:
+        if number > self.next_number:
+            raise RemoteProtocolError(f"segment {number} acknowledged; {self.next_number} is next to send")
 
     def _drop_below(self, number: int, now: float, delay_s: float) -> int:
         """Forget the segments below ``number``; return their octets."""

@@ -1,7 +1,21 @@
 """The life of a stream, as a table.
 
-OPEN to COMPLETE are those of TCP (RFC 9293 section 3.3.2) under plainer names: ESTABLISHED, FIN-WAIT-1,
-FIN-WAIT-2, CLOSE-WAIT, CLOSING or LAST-ACK, TIME-WAIT.
+OPEN to CLOSING are those of TCP (RFC 9293 section 3.3.2) under plainer names: ESTABLISHED, FIN-WAIT-1,
+FIN-WAIT-2, CLOSE-WAIT, CLOSING or LAST-ACK. There is no TIME-WAIT: keys tell connections apart.
+
+An end is done once both FINs have arrived and its own is acknowledged. By then it has acknowledged the
+other's FIN, with its own or at once. If the other end misses that, it is CLOSING, and repeats what it has kept:
+
+- Only its FIN: the octets of both directions have arrived. So nobody stays to answer it. It is told UNKNOWN,
+  asks, and soon ends quietly, as TCP does in LAST-ACK. A forged UNKNOWN makes it leave early at the worst;
+  should its FIN be lost as well, the end that waits for that is told UNKNOWN in turn, and resets its local
+  socket.
+- Octets, too: it cannot tell whether they have arrived, so it must neither be silent nor end in order.
+  UNKNOWN makes it ask as often as anybody, and then reset its local socket. Lest the loss of one ACK lead
+  there, the end that is done stays a while to repeat it, unless its own FIN told of these octets already.
+
+So a local socket sees an end of stream only once the other's FIN and all before it are here, and an end has
+ended in order only if all its own octets have arrived.
 """
 
 import enum
@@ -21,8 +35,6 @@ class State(enum.Enum):
     PEER_FINISHED = "peer finished"
     CLOSING = "closing"
     """Both have finished; the own FIN is not acknowledged yet."""
-    COMPLETE = "complete"
-    """Nothing is needed any more, but the other end may not know."""
     RESETTING = "resetting"
     """Reset here; the RESET is repeated until answered."""
     DRAINING = "draining"
@@ -36,7 +48,6 @@ class Event(enum.Enum):
     FINISH = "the local socket has reached its end"
     FIN_ACKNOWLEDGED = "the own FIN is acknowledged"
     PEER_FIN = "the other end's FIN and all before it have arrived"
-    SETTLED = "the other end is complete too, or has had the time to be"
     RESET = "the local side resets"
     RESET_ANSWERED = "the other end knows of the reset"
     PEER_RESET = "the other end resets"
@@ -50,10 +61,9 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.OPEN, Event.PEER_FIN): State.PEER_FINISHED,
         (State.FIN_SENT, Event.FIN_ACKNOWLEDGED): State.FIN_ACKNOWLEDGED,
         (State.FIN_SENT, Event.PEER_FIN): State.CLOSING,
-        (State.FIN_ACKNOWLEDGED, Event.PEER_FIN): State.COMPLETE,
+        (State.FIN_ACKNOWLEDGED, Event.PEER_FIN): State.DONE,
         (State.PEER_FINISHED, Event.FINISH): State.CLOSING,
-        (State.CLOSING, Event.FIN_ACKNOWLEDGED): State.COMPLETE,
-        (State.COMPLETE, Event.SETTLED): State.DONE,
+        (State.CLOSING, Event.FIN_ACKNOWLEDGED): State.DONE,
         # A reset, from either side, in every state that can still lose something.
         (State.OPEN, Event.RESET): State.RESETTING,
         (State.FIN_SENT, Event.RESET): State.RESETTING,
@@ -65,9 +75,6 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.FIN_ACKNOWLEDGED, Event.PEER_RESET): State.DRAINING,
         (State.PEER_FINISHED, Event.PEER_RESET): State.DRAINING,
         (State.CLOSING, Event.PEER_RESET): State.DRAINING,
-        # Nothing is left to lose: the other end needs no telling.
-        (State.COMPLETE, Event.RESET): State.DONE,
-        (State.COMPLETE, Event.PEER_RESET): State.DONE,
         (State.RESETTING, Event.RESET_ANSWERED): State.DONE,
         (State.RESETTING, Event.PEER_RESET): State.DONE,
         (State.DRAINING, Event.DRAINED): State.DONE,

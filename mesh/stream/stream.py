@@ -2,10 +2,8 @@
 
 Whatever the other end must know is repeated until it answers: segments, the FIN among them, until
 acknowledged; PROBE until anything authentic arrives; RESET until a RESET with the answer flag.
-Acknowledgements are not repeated by themselves: whoever misses one asks again.
-
-An end is complete once both FINs have arrived and its own is acknowledged. It says so in an ACK, and is done
-when it hears the same; an end that is complete and does not hear it stays a while to answer.
+Acknowledgements are not repeated by themselves: whoever misses one asks again. How
+it ends, and why it may: :mod:`mesh.stream.states`.
 """
 
 from collections.abc import Sequence
@@ -24,11 +22,11 @@ from mesh.stream.rtt import MAX_ACK_DELAY_S, RoundTrip
 from mesh.stream.sealing import SegmentSealer
 from mesh.stream.send_half import SendHalf
 from mesh.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State, advance
-from mesh.stream.window import DEFAULT_LIMITS, WindowLimits
+from mesh.stream.window import DEFAULT_LIMITS, SMALLEST_ACK_OCTETS, WindowLimits
 
 MIN_LINGER_S: Final = 3.0
 LINGER_TIMEOUTS: Final = 3
-"""A complete end that is not heard to stays: for three timeouts of an end that has not measured the path."""
+"""An end that may be asked once more stays: for three timeouts of an end that has not measured the path."""
 
 DRAIN_SILENCE_S: Final = 1.0
 MAX_DRAIN_S: Final = 10.0
@@ -94,7 +92,7 @@ class Stream:
         self._answer = False
         """A frame being handled wants an ACK at once."""
         self._wait_until = inf
-        """End of the time for which this end lingers (complete), or waits for segments (draining)."""
+        """End of the wait for questions (done), or for segments that a reset overtook (draining)."""
         self._drained_at = inf
         """Latest end of the wait for segments."""
         self._reset_code = ResetCode.RESET
@@ -199,8 +197,11 @@ class Stream:
         effects = Effects()
         if self._aborted or self._state is State.DRAINING:
             return self._concluded(effects)
-        self._state = advance(self._state, Event.FINISH)
-        self._sender.finish(now, effects.frames)
+        self._advance(Event.FINISH, now)
+        sender = self._sender
+        # The FIN goes behind the octets on the way, where an ACK would overtake them.
+        is_prompt = sender.sent_octets - sender.acknowledged_octets <= SMALLEST_ACK_OCTETS
+        sender.finish(self._acknowledger.fin(now, is_prompt=is_prompt), now, effects.frames)
         self._liveness.owed(now)
         return effects
 
@@ -225,7 +226,9 @@ class Stream:
     def reset(self, code: ResetCode, now: float) -> Effects:
         """Break the connection off; the other end delivers what was sent before, as far as it arrives."""
         effects = Effects()
-        if self._state is not State.RESETTING and self._state is not State.DONE:
+        if self._state is State.DONE:
+            self._aborted = self._aborted or not self.finished
+        elif self._state is not State.RESETTING:
             self._abort(code, now, effects)
         return self._concluded(effects)
 
@@ -240,8 +243,6 @@ class Stream:
             self._sender.probe_path(now, frames)
         elif self._state is State.RESETTING:
             self._ask(now, frames)
-        elif self._state is State.COMPLETE:
-            frames.append(self._acknowledgement(FrameType.ACK, now))
         return self._concluded(effects)
 
     def release(self) -> None:
@@ -266,10 +267,10 @@ class Stream:
         effects = Effects()
         heard = self._answer = False
         for frame in frames:
-            if self._state is State.DONE:
-                break
             try:
-                if frame.type in _SEGMENTS:
+                if self._state is State.DONE:
+                    self._again(frame, effects.frames)
+                elif frame.type in _SEGMENTS:
                     heard = self._segment(frame, now, effects) or heard
                 elif frame.type in _CONTROLS:
                     self._control(frame, now, effects)
@@ -282,7 +283,7 @@ class Stream:
                 self._violated(now, effects)
         if heard and self._state in ACTIVE:
             self._heard(now, effects.frames)
-        if self._answer and (self._state in ACTIVE or self._state is State.COMPLETE):
+        if self._answer and (self._state in ACTIVE or self._ended_in_order):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
         return self._concluded(effects)
 
@@ -318,11 +319,12 @@ class Stream:
             return True
         self._acknowledger.segment_arrived(now, marked=frame.marked)
         if receiver.finished:
+            self._sender.acknowledged_by_fin(receiver.fin, now, effects.frames)
+            self._look_for_fin(now)
             effects.peer_finished = True
-            self._answer = True
-            self._state = advance(self._state, Event.PEER_FIN)
-            if self._state is State.COMPLETE:
-                self._linger(now)
+            self._advance(Event.PEER_FIN, now)
+            # An end that can still send has a FIN to come, which may say it.
+            self._answer = self._answer or self._state is not State.PEER_FINISHED
         return True
 
     def _control(self, frame: Frame, now: float, effects: Effects) -> None:
@@ -337,22 +339,26 @@ class Stream:
         if self._state in ACTIVE:
             self._acknowledger.echo_arrived(ack.echo, now)
             self._sender.acknowledged(ack, now, effects.frames)
-            if self._sender.finished and self._state in FIN_UNACKNOWLEDGED:
-                self._state = advance(self._state, Event.FIN_ACKNOWLEDGED)
-                if self._state is State.COMPLETE:
-                    self._answer = True
-                    self._linger(now)
-        if self._state is State.COMPLETE and ack.complete:
-            if self._answer:
-                # The last frame: the other end leaves when it hears it.
-                effects.frames.append(self._acknowledgement(FrameType.ACK, now))
-            self._move(Event.SETTLED)
+            self._look_for_fin(now)
 
-    def _linger(self, now: float) -> None:
-        """Nothing is needed any more; stay a while in case the other end does not hear of it."""
-        self._liveness.forgive()
-        self._acknowledger.stop()
-        self._wait_until = now + max(MIN_LINGER_S, LINGER_TIMEOUTS * self._rtt.timeout_s)
+    def _look_for_fin(self, now: float) -> None:
+        """Go on where the own FIN has been acknowledged."""
+        if self._sender.finished and self._state in FIN_UNACKNOWLEDGED:
+            self._advance(Event.FIN_ACKNOWLEDGED, now)
+
+    def _again(self, frame: Frame, frames: list[Frame]) -> None:
+        """This end is done, but still here: say again what the other end has missed."""
+        if not self._ended_in_order:
+            return
+        if frame.type in _SEGMENTS:
+            self._session.open_segment(frame)
+            self._answer = True
+        elif frame.type in _CONTROLS:
+            payload = self._session.open_control(frame)
+            if frame.type == FrameType.PROBE:
+                self._answer = True
+            elif frame.type == FrameType.RESET and not (reset := decode_reset(payload)).is_answer:
+                frames.append(self._reset_frame(reset.code, is_answer=True))
 
     def _peer_reset(self, reset: Reset, now: float, effects: Effects) -> None:
         if reset.is_answer:
@@ -387,11 +393,11 @@ class Stream:
             return
         if self._liveness.unknown():
             self._ask(now, effects.frames)
-        elif self._liveness.gone:
+        elif self._liveness.gone(closing=self._needs_only_fin_acknowledged):
             self._give_up(ResetCode.GONE, effects)
 
     def _violated(self, now: float, effects: Effects) -> None:
-        if self._state is not State.RESETTING:
+        if self._state is not State.RESETTING and self._state is not State.DONE:
             effects.peer_reset = ResetCode.PROTOCOL_ERROR
             self._abort(ResetCode.PROTOCOL_ERROR, now, effects)
 
@@ -403,10 +409,9 @@ class Stream:
         if self._acknowledger.timeout(now):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
         if now >= self._wait_until:
+            self._wait_until = inf
             if self._state is State.DRAINING:
                 self._drained(effects)
-            else:
-                self._move(Event.SETTLED)
         if now >= min(self._sender.due, self._liveness.due):
             if self._liveness.overdue(now):
                 if self._state in ACTIVE:
@@ -441,13 +446,30 @@ class Stream:
 
     def _give_up(self, code: ResetCode, effects: Effects) -> None:
         """The other end is out of reach or gone."""
-        # With both FINs exchanged the local socket needs no telling: TCP's LAST-ACK ends like this too.
-        if self._state is not State.CLOSING:
+        if not self._needs_only_fin_acknowledged:
             if self._state is not State.RESETTING:
                 effects.peer_reset = code
             self._aborted = True
         self._move(Event.GIVE_UP)
         self._sender.release()
+
+    @property
+    def _ended_in_order(self) -> bool:
+        return self._state is State.DONE and not self._aborted
+
+    @property
+    def _needs_only_fin_acknowledged(self) -> bool:
+        """All octets of both directions have arrived, and both FINs but perhaps the own."""
+        return self._state is State.CLOSING and self._sender.only_fin_outstanding
+
+    def _advance(self, event: Event, now: float) -> None:
+        """Go on in order."""
+        self._state = advance(self._state, event)
+        if self._state is State.DONE:
+            self._stop_timers()
+            if self._sender.fin_told < self._receiver.next_number - 1:
+                # Octets came after it: the other end hears of them by ACKs, and these may be lost.
+                self._wait_until = now + max(MIN_LINGER_S, LINGER_TIMEOUTS * self._rtt.timeout_s)
 
     def _move(self, event: Event) -> None:
         """Leave the states in which timers of old mean something."""
@@ -462,11 +484,11 @@ class Stream:
     def _concluded(self, effects: Effects) -> Effects:
         """Say so if this is the end."""
         if self._state is State.DONE:
-            effects.done = self._aborted or self.finished
+            effects.done = self._aborted or (self.finished and self._wait_until == inf)
         return effects
 
     def _acknowledgement(self, kind: FrameType, now: float) -> Frame:
-        return self._acknowledger.frame(kind, now, complete=self._state is State.COMPLETE)
+        return self._acknowledger.frame(kind, now)
 
     def _reset_frame(self, code: ResetCode, *, is_answer: bool) -> Frame:
         reset = Reset(code, is_answer, self._sender.next_number)

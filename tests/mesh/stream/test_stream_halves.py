@@ -8,7 +8,7 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.frames import FrameType
 from mesh.stream.acknowledging import SOON_S, Acknowledger
 from mesh.stream.budget import StreamBudget
-from mesh.stream.control import Acknowledgement, decode_acknowledgement
+from mesh.stream.control import Acknowledgement, Fin, decode_acknowledgement, encode_fin
 from mesh.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
 from mesh.stream.rtt import RoundTrip
 from mesh.stream.send_half import SEGMENT_OVERHEAD_OCTETS, SMALLEST_CUT_OCTETS, SendHalf
@@ -20,7 +20,7 @@ DATA, FIN = FrameType.DATA, FrameType.FIN
 
 
 def ack(next_number, *, credit=100 * MIB, missing_until=0, marked=0, delay_s=0.0):
-    return Acknowledgement(next_number, credit, missing_until, marked, 0, delay_s, complete=False)
+    return Acknowledgement(next_number, credit, missing_until, marked, 0, delay_s)
 
 
 class Sending:
@@ -153,6 +153,18 @@ def test_patience_grows_until_a_round_trip_has_been_measured():
     assert sending.half.due - now == pytest.approx(0.075, rel=0.02)
 
 
+def test_what_the_other_end_says_in_its_fin_counts_as_acknowledged():
+    sending = Sending()
+    sending.send(3)
+    sending.half.acknowledged_by_fin(Fin(2, 0.01), NOW + 0.05, [])
+    assert sending.half.outstanding == 1
+    assert sending.rtt.smoothed_s == pytest.approx(0.02 + (0.04 - 0.02) / 8)
+    sending.half.acknowledged_by_fin(Fin(1, 0.01), NOW + 0.06, [])  # older than what is known by now
+    assert sending.half.acknowledged_number == 2
+    with pytest.raises(RemoteProtocolError, match="segment 4 acknowledged"):
+        sending.half.acknowledged_by_fin(Fin(4, 0.0), NOW + 0.06, [])
+
+
 def test_a_silly_piece_waits_for_an_acknowledgement():
     sending = Sending(credit=10_000)
     sending.send(1, 9_000)
@@ -172,7 +184,7 @@ def test_there_is_never_room_for_more_segments_than_the_other_end_keeps():
     room = sending.half.room_octets
     assert room == 2 * SMALLEST_CUT_OCTETS
     sending.send(1, room)
-    sending.half.finish(NOW, [])
+    sending.half.finish(Fin(0, 0.0), NOW, [])
     assert sending.half.outstanding <= MAX_SEGMENTS_AHEAD
 
 
@@ -232,7 +244,7 @@ class Receiving:
         return new
 
     def acknowledgement(self, now=NOW, kind=FrameType.ACK):
-        frame = self.acknowledger.frame(kind, now, complete=False)
+        frame = self.acknowledger.frame(kind, now)
         opener = sessions()[0]
         return decode_acknowledgement(opener.open_control(frame))
 
@@ -240,7 +252,7 @@ class Receiving:
 def test_early_segments_wait_for_their_turn():
     receiving = Receiving()
     frames = [receiving.peer.seal_segment(DATA, n, bytes([n])) for n in range(4)]
-    fin = receiving.peer.seal_segment(FIN, 4, b"")
+    fin = receiving.peer.seal_segment(FIN, 4, encode_fin(Fin(9, 0.5)))
     for frame in (frames[3], fin, frames[1]):
         assert receiving.arrive(frame)
     assert receiving.delivered == []
@@ -253,6 +265,7 @@ def test_early_segments_wait_for_their_turn():
     receiving.arrive(frames[2])
     assert b"".join(receiving.delivered) == bytes(range(4))
     assert receiving.half.finished
+    assert receiving.half.fin == Fin(9, 0.5)
     assert not receiving.half.has_gap
 
 
@@ -273,9 +286,13 @@ def test_credit_follows_what_the_local_socket_takes():
 def test_after_the_end_no_more_credit_is_given():
     receiving = Receiving()
     receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(40_000)))
-    receiving.arrive(receiving.peer.seal_segment(FIN, 1, b""))
+    receiving.arrive(receiving.peer.seal_segment(FIN, 1, encode_fin(Fin(0, 0.0))))
+    assert receiving.budget.reserved_octets == 40_000  # what was left of the credit is free
     assert not receiving.half.taken(40_000, NOW)
-    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS
+    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS  # it never falls
+    receiving.half.release()
+    receiving.half.release()
+    assert receiving.budget.reserved_octets == 0
 
 
 def test_an_acknowledgement_tells_how_long_it_was_held_back():
@@ -328,7 +345,7 @@ def test_reordering_has_a_quarter_of_a_round_trip(rtt_s, delay_s):
 def test_an_echo_gives_a_round_trip_time_once():
     receiving = Receiving()
     acknowledger = receiving.acknowledger
-    number = acknowledger.frame(FrameType.PROBE, NOW, complete=False).number
+    number = acknowledger.frame(FrameType.PROBE, NOW).number
     acknowledger.echo_arrived(number, NOW + 0.01)  # of an earlier one
     acknowledger.echo_arrived(0, NOW + 0.01)
     assert receiving.rtt.smoothed_s is None
@@ -349,7 +366,7 @@ def test_a_bulk_receiver_asks_for_the_round_trip_time_now_and_then():
         number += 1
         receiving.half.taken(20_000, now)
         kind = acknowledger.bulk_kind(now)
-        frame = acknowledger.frame(kind, now, complete=False)
+        frame = acknowledger.frame(kind, now)
         return kind, frame.number
 
     kind, probe = bulk(NOW)

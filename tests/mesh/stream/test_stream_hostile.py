@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from mesh.frames import Frame, FrameType
 from mesh.stream import ResetCode
-from mesh.stream.control import Reset, encode_acknowledgement, encode_reset
+from mesh.stream.control import Fin, Reset, encode_acknowledgement, encode_fin, encode_reset
 from mesh.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.stream.states import State
 from tests.mesh.stream.harness import EXIT, INGRESS, make_stream, sessions
@@ -20,6 +20,7 @@ DATA, FIN, ACK, PROBE, RESET = (
     FrameType.RESET,
 )
 NOW = 100.0
+SAID = encode_fin(Fin(0, 0.0))
 
 
 def victim_and_peer():
@@ -36,7 +37,6 @@ def acknowledgement(**fields):
         "marked": 0,
         "echo": 0,
         "delay_s": 0.0,
-        "complete": False,
     }
     return encode_acknowledgement(**(defaults | fields))
 
@@ -52,17 +52,20 @@ VIOLATIONS = {
     ],
     "too far ahead": lambda peer: [peer.seal_segment(DATA, MAX_SEGMENTS_AHEAD, b"x")],
     "DATA without octets": lambda peer: [peer.seal_segment(DATA, 0, b"")],
-    "FIN with octets": lambda peer: [peer.seal_segment(FIN, 0, b"x")],
-    "DATA after the FIN": lambda peer: [peer.seal_segment(FIN, 0, b""), peer.seal_segment(DATA, 1, b"x")],
+    "FIN of another length": lambda peer: [peer.seal_segment(FIN, 0, b"")],
+    "FIN that acknowledges what was not sent": lambda peer: [
+        peer.seal_segment(FIN, 0, encode_fin(Fin(1, 0.0)))
+    ],
+    "DATA after the FIN": lambda peer: [peer.seal_segment(FIN, 0, SAID), peer.seal_segment(DATA, 1, b"x")],
     "DATA after an early FIN": lambda peer: [
-        peer.seal_segment(FIN, 3, b""),
+        peer.seal_segment(FIN, 3, SAID),
         peer.seal_segment(DATA, 4, b"x"),
     ],
     "FIN before early DATA": lambda peer: [
-        peer.seal_segment(FIN, 2, b""),
+        peer.seal_segment(FIN, 2, SAID),
         peer.seal_segment(DATA, 3, b"x"),
     ][::-1],
-    "two FINs": lambda peer: [peer.seal_segment(FIN, 0, b""), peer.seal_segment(FIN, 1, b"")],
+    "two FINs": lambda peer: [peer.seal_segment(FIN, 0, SAID), peer.seal_segment(FIN, 1, SAID)],
     "ACK of what was not sent": lambda peer: [peer.seal_control(ACK, acknowledgement(next_number=1))],
     "gap in what was not sent": lambda peer: [peer.seal_control(ACK, acknowledgement(missing_until=1))],
     "ACK of another length": lambda peer: [peer.seal_control(ACK, b"?")],
