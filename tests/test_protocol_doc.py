@@ -329,7 +329,7 @@ def test_the_worked_example_opens_by_what_the_document_says_alone():
     covered = header[:2] + header[4:]
     assert covered == given["DATA associated data"]
     assert opened("session key A to B", 0, 0, given["DATA body"], covered) == b"hello"
-    covered = b"\x01\x17" + given["A id"] + given["B id"] + bytes(7) + b"\x01" + bytes(11) + b"\x3d"
+    covered = b"\x01\x17" + given["A id"] + given["B id"] + bytes(7) + b"\x01" + bytes(11) + b"\x3c"
     assert opened("session key A to B", 1, 0, given["PROBE body"], covered) == given["PROBE payload"]
 
     assert given["A id"] == hashlib.sha256(b"mesh agent id v1\0" + given["A public key"]).digest()[:16]

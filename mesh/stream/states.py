@@ -4,7 +4,8 @@ OPEN to CLOSING are those of TCP (RFC 9293 section 3.3.2) under plainer names: E
 FIN-WAIT-2, CLOSE-WAIT, CLOSING or LAST-ACK. There is no TIME-WAIT: keys tell connections apart.
 
 An end is done once both FINs have arrived and its own is acknowledged. By then it has acknowledged the
-other's FIN, with its own or at once. If the other end misses that, it is CLOSING, and repeats what it has kept:
+other's FIN, with its own or at once. If the other end misses that, it is CLOSING, and repeats what it has
+kept:
 
 - Only its FIN: the octets of both directions have arrived. So nobody stays to answer it. It is told UNKNOWN,
   asks, and soon ends quietly, as TCP does in LAST-ACK. A forged UNKNOWN makes it leave early at the worst;
