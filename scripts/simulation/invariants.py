@@ -33,6 +33,8 @@ class Talks(Protocol):
 
     conversations: list[Conversation]
     records: dict[int, Heard]
+    silent: list[Heard]
+    """What services heard of clients that have not told their number."""
     log: Complaints
 
 
@@ -73,14 +75,22 @@ def conversations_end(mesh: MeshWorld, limit_s: float) -> None:
 def as_expected(mesh: Talks, expect: Expectation) -> None:
     """Conversations came to what the scenario promises; those of clients that left came to nothing wrong."""
     streams_are_whole(mesh)
+    if expect is Expectation.SERVED:
+        _clients_are_served(mesh)
     for conversation in mesh.conversations:
         opened = conversation.terms.number in mesh.records
-        if expect is Expectation.SERVED and not opened and not conversation.heard.left:
-            found = f"{conversation.terms}: {conversation.heard}"
-            raise InvariantError("clients are served", f"none served {found}")
         wanted = expect is Expectation.COMPLETE or (expect is Expectation.OPENED and opened)
         if wanted and not conversation.heard.left:
             is_complete(mesh, conversation)
+
+
+def _clients_are_served(mesh: Talks) -> None:
+    """A service met each client that did not leave; a killed one took along those it had not heard."""
+    unserved = [c for c in mesh.conversations if c.terms.number not in mesh.records and not c.heard.left]
+    taken_along = sum(not heard.is_over for heard in mesh.silent)
+    if sum(bool(c.heard.error) for c in unserved) > taken_along or not all(c.heard.error for c in unserved):
+        found = [(c.terms, c.heard) for c in unserved[:3]]
+        raise InvariantError("clients are served", f"{taken_along} died with a service; none served {found}")
 
 
 def is_complete(mesh: Talks, conversation: Conversation) -> None:

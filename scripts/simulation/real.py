@@ -59,6 +59,7 @@ class RealStage:
         self.story = story
         self.conversations: list[Conversation] = []
         self.records: dict[int, Heard] = {}
+        self.silent: list[Heard] = []
         self.log = Complaints()
         self.agents: dict[str, RealAgent] = {}
         self._dispatcher = LoopDispatcher("simulation")
@@ -276,7 +277,7 @@ class RealStage:
                     address=TcpAddress(LOOPBACK, self._port("service", key, name)),
                     options=SocketOptions(),
                     records=self.records,
-                    silent=[],
+                    silent=self.silent,
                 )
 
     # -- looking ---------------------------------------------------------------------------------------------
