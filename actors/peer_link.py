@@ -29,6 +29,7 @@ from mesh.escaping import escaped
 from mesh.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType, link_frame
 from mesh.identity import AgentId, short_id
 from mesh.link_handshake import EstablishedLink, LinkHandshake
+from mesh.link_silence import next_ping_s, ping_period_s
 from mesh.noise.primitives import key_pair
 from mesh.token_bucket import TokenBucket
 
@@ -47,9 +48,6 @@ is answered with every record that it lacks."""
 
 LEAVE_TIMEOUT_S: Final = 1.0
 """How long a link that is closed in order may take to send what is queued."""
-
-PINGS_PER_TIMEOUT: Final = 3
-"""Pings within the time after which a silent peer is dead: one lost or late answer is no death."""
 
 
 class PeerLink(Actor[messages.Inbound]):
@@ -302,15 +300,18 @@ class PeerLink(Actor[messages.Inbound]):
         if self._state is not State.UP:
             return
         now = self.now()
-        period_s = self._settings.timeout_s / PINGS_PER_TIMEOUT
-        late, self._ping_due_at = now - self._ping_due_at > period_s, now + period_s
+        timeout_s = self._settings.timeout_s
+        late = now - self._ping_due_at > ping_period_s(timeout_s)
         # Where this timer itself is late, this process stood still, and what the peer sent waits unread.
         if not late and self._is_dead(now):
             return
+        took_at = self._output.took_at if self._output.is_blocked else now
+        wait_s = next_ping_s(timeout_s, now - min(self._heard_at, took_at))
+        self._ping_due_at = now + wait_s
         self._ping_token += 1
         self._ping_sent_at = now
         self._send_own(FrameType.PING, link_bodies.encode_ping(self._ping_token))
-        self.schedule(period_s, messages.PingDue())
+        self.schedule(wait_s, messages.PingDue())
 
     def _is_dead(self, now: float) -> bool:
         """Judge the peer's silence and its certificate; whether the link has ended for them."""

@@ -285,6 +285,16 @@ def test_a_silent_peer_is_dead_after_the_timeout_and_not_before(scene, caplog):
     assert "silent for 3" in caplog.text
 
 
+def test_a_peer_is_dead_at_the_timeout_wherever_between_two_pings_it_fell_silent(scene):
+    peer = scene.admitted(answers=False)
+    scene.run(2.4)
+    peer.send_frames(data(0))
+    scene.run(2.98)
+    assert scene.is_alive
+    scene.run(0.05)
+    assert scene.link_ended
+
+
 def test_any_frame_of_the_peer_breaks_its_silence(scene):
     peer = scene.admitted(answers=False)
     for number in range(10):
