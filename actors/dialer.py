@@ -34,6 +34,10 @@ DIAL_TIMEOUT_S: Final = 10.0
 STABLE_S: Final = 10.0
 """A link that lived this long starts the backoff anew."""
 
+QUICK_REDIALS: Final = 8
+"""Failures that do not make the next dial wait longer: for the second or so that a restart takes, a peer is
+dialed often enough to be linked as soon as it is back."""
+
 StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
 """Starts a link on a connected socket, on behalf of a dialer."""
 
@@ -158,7 +162,7 @@ class Dialer(Actor[messages.Inbound]):
 
     def _pause(self) -> None:
         self._become(State.PAUSING)
-        delay_s = retry_delay_s(self._failures, self.dispatcher.uniform())
+        delay_s = retry_delay_s(max(0, self._failures - QUICK_REDIALS), self.dispatcher.uniform())
         self._failures += 1
         self.schedule(delay_s, messages.DialDue())
 

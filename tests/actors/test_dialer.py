@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.dialer import DIAL_TIMEOUT_S, Dialer
+from actors.dialer import DIAL_TIMEOUT_S, QUICK_REDIALS, Dialer
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import DialerReported
 from actors.runtime.virtual_world import VirtualWorld
@@ -140,7 +140,7 @@ def test_links_that_end_at_once_are_dialed_less_and_less_often(house):
     start(house.world, Acceptor, host="relay")
     dialer = house.dial()
     gaps = []
-    for _ in range(9):
+    for _ in range(QUICK_REDIALS + 9):
         count, before = len(house.links), house.world.now()
         house.world.run_while(lambda count=count: len(house.links) == count, 2 * MAX_DELAY_S)
         gaps.append(house.world.now() - before)
@@ -148,6 +148,20 @@ def test_links_that_end_at_once_are_dialed_less_and_less_often(house):
             dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)
         )
     assert max(gaps) > 8 * max(gaps[:2])
+
+
+@pytest.mark.parametrize("back_after_s", [0.4, 0.7, 1.0])
+def test_a_peer_that_restarts_again_and_again_is_linked_soon_after_it_is_back(house, back_after_s):
+    relay = start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    relay.ref.stop(block=False)
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    house.world.run(back_after_s)
+    start(house.world, Acceptor, host="relay")
+    house.world.run(FIRST_DELAY_S)
+    assert len(house.links) == 2
 
 
 def test_rests_while_the_peer_is_linked_anyway(house):
