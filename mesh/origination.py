@@ -1,7 +1,7 @@
 """What this agent says of itself, and when: the first change at once, a flood of changes at a bounded rate.
 
-The wait between two changes grows from one to the next and falls back after a quiet time, in the manner of
-RFC 8405. A refresh without a change comes each ``advertise_interval_s``. An agent that finds a newer record
+Changes are paid for out of a budget that time fills: those that a restart of some peers makes follow each other
+quickly, a link that flaps for ever costs one record a second. A refresh without a change comes each ``advertise_interval_s``. An agent that finds a newer record
 of its own in the mesh jumps past it.
 """
 
@@ -32,8 +32,12 @@ FIRST_HOLD_S: Final = 0.05
 MAX_HOLD_S: Final = 1.0
 """A link that flaps for ever costs the mesh one record a second."""
 
+CHANGES_AT_ONCE: Final = 10
+"""Changes that follow each other after ``FIRST_HOLD_S``. Each second gives one back: a relay whose peers come
+and go now and then tells of each at once. Half of what others take of one agent at once."""
+
 QUIET_S: Final = 3.0
-"""After so long without a change the next one goes out at once."""
+"""After so long without a change nobody else speaks in this agent's name any more."""
 
 OVERTAKEN_FREELY: Final = 3
 """A restart with a clock set back is overtaken once or twice, by what its last run left in the mesh."""
@@ -142,6 +146,8 @@ class Originator:
         self._issued_at = -math.inf
         self._changed_at = -math.inf
         self._hold_s = 0.0
+        self._paid_until = -math.inf
+        """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
         self._must_jump = False
         self._urgent = True
         self._overtaken = 0
@@ -268,10 +274,11 @@ class Originator:
 
     def _note_change(self, now: float) -> None:
         if now - self._changed_at > max(QUIET_S, self._hold_s * 2):
-            self._hold_s = FIRST_HOLD_S
             self._overtaken = 0
-        else:
-            self._hold_s = min(max(self._hold_s * 2, FIRST_HOLD_S), max(MAX_HOLD_S, self._hold_s))
+        self._paid_until = max(self._paid_until, now) + MAX_HOLD_S
+        owed_s = self._paid_until - now - CHANGES_AT_ONCE * MAX_HOLD_S
+        pace_s = min(max(owed_s, FIRST_HOLD_S), MAX_HOLD_S)
+        self._hold_s = pace_s if self._overtaken <= OVERTAKEN_FREELY else max(pace_s, self._hold_s)
         self._changed_at = now
 
 
