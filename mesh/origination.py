@@ -1,8 +1,8 @@
 """What this agent says of itself, and when: the first change at once, a flood of changes at a bounded rate.
 
-Changes are paid for out of a budget that time fills: those that a restart of some peers makes follow each other
-quickly, a link that flaps for ever costs one record a second. A refresh without a change comes each ``advertise_interval_s``. An agent that finds a newer record
-of its own in the mesh jumps past it.
+Changes are paid for out of a budget that time fills: those that some restarting peers cause follow each other
+quickly, a link that flaps for ever costs one record a second. A refresh without a change comes each
+``advertise_interval_s``. An agent that finds a newer record of its own in the mesh jumps past it.
 """
 
 import math

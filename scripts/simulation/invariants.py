@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from actors.connection_end import ConnectionEnd
+from actors.dialer import Dialer
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
 from mesh.routes import RouteSnapshot
@@ -112,10 +113,11 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
         counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
         links = mesh.actors_on(name, PeerLink)
         listening = mesh.network.host(name).listeners
+        dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
         left = {
             "connection actors": [str(end) for end in ends],
             "connections": (counts.ingress, counts.exit, counts.pending_opens),
-            "sockets": mesh.world.open_sockets(name) - len(links) - len(listening),
+            "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
             "queued frames": sum(link._output._queue.frames for link in links),
             "reserved octets": mesh.plans[name].budget.reserved_octets,
             "clients of listeners": sum(

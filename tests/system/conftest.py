@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.meshes import Mesh
+from tests.system.meshes import Mesh, complaints
 from tests.system.processes import LOOPBACK, tail
 from tests.system.siege import besieged
 
@@ -11,9 +11,6 @@ MESHES = pytest.StashKey()
 
 FAILED = pytest.StashKey()
 """Set once a phase of a test has failed."""
-
-UNWELCOME = ("Traceback (most recent call last)", "CRITICAL")
-"""In the log of an agent that does its work."""
 
 
 def pytest_collection_modifyitems(items):
@@ -31,16 +28,6 @@ def pytest_runtest_makereport(item, call):
             for name, log in mesh.logs():
                 report.sections.append((f"log of agent {name}", tail(log)))
     return report
-
-
-def complaints(mesh):
-    """Lines of logs that tell of a crash."""
-    return [
-        f"{name}: {line}"
-        for name, log in mesh.logs()
-        for line in log.read_text(errors="replace").splitlines()
-        if any(text in line for text in UNWELCOME)
-    ]
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ DAY_S = 86_400
 QUIET = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
 """Figures of the dashboard that are zero when nobody is connected."""
 
+UNWELCOME = ("Traceback (most recent call last)", "CRITICAL")
+"""In the log of an agent that does its work."""
+
 
 class Agent:
     """One agent: its folder, its configuration (``config`` may be changed before ``start``), its process."""
@@ -296,6 +299,16 @@ class Mesh:
         return [(agent.name, agent.log) for agent in self.agents if agent.log.exists()]
 
 
+def complaints(mesh):
+    """Lines of logs that tell of a crash."""
+    return [
+        f"{name}: {line}"
+        for name, log in mesh.logs()
+        for line in log.read_text(errors="replace").splitlines()
+        if any(text in line for text in UNWELCOME)
+    ]
+
+
 def connect(port, host=LOOPBACK, timeout_s=20.0):
     """A client of a listener; waits while the listener refuses, for routes take milliseconds to arrive."""
 
@@ -312,4 +325,6 @@ def refuses(port, host=LOOPBACK):
         socket.create_connection((host, port), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # accepted, and reset before ``connect`` returned
     return False

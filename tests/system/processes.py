@@ -146,6 +146,13 @@ class Process:
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
 
+def is_listening(port):
+    """Whether a program listens at a port, by the kernel's table: iperf3 takes a connection for a client."""
+    listen = "0A"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == listen for row in rows)
+
+
 def python(*arguments):
     """The command of a program in this interpreter."""
     return [sys.executable, *arguments]

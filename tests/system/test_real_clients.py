@@ -6,37 +6,24 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.system.processes import LOOPBACK, Process, python, wait_until
+from tests.system.postgresql import PROGRAM_TIMEOUT_S, PostgreSql, find, missing, run
+from tests.system.processes import LOOPBACK, Process, is_listening, python, wait_until
 
 MIB = 1024 * 1024
 FILE_OCTETS = 20 * MIB
 COPY_OCTETS = 5 * MIB
-PROGRAM_TIMEOUT_S = 60
-POSTGRESQL_HOMES = Path("/usr/lib/postgresql")
-POSTGRESQL_USER = "postgres"
 
 
-def program(name, *folders):
+def program(name):
     """The path of a program; the test is skipped where there is none."""
-    search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    found = shutil.which(name, path=search)
+    found = find(name)
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
-
-
-def run(*command, **options):
-    """Run a client to its end, which must be a good one; what it writes to standard output."""
-    ended = subprocess.run(
-        list(map(str, command)), capture_output=True, timeout=PROGRAM_TIMEOUT_S, check=False, **options
-    )
-    assert ended.returncode == 0, (command, ended.stdout[-2000:], ended.stderr[-2000:])
-    return ended.stdout
 
 
 def digest(path):
@@ -46,13 +33,6 @@ def digest(path):
 def random_file(path, octets):
     path.write_bytes(os.urandom(octets))
     return path
-
-
-def is_listening(port):
-    """Whether a program listens at a port, by the kernel's table: iperf3 takes a connection for a client."""
-    listen = "0A"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return any(row[1].endswith(f":{port:04X}") and row[3] == listen for row in rows)
 
 
 @pytest.fixture
@@ -136,45 +116,12 @@ def test_curl_hears_of_a_service_that_is_not_there(chain):
 
 
 @pytest.fixture
-def database(chain, serve):
+def database(chain):
     """A database server; the options and environment with which its clients reach it through the mesh."""
-    initdb = Path(program("initdb", *sorted(POSTGRESQL_HOMES.glob("*/bin"), reverse=True))).resolve()
-    # The server refuses to run as the superuser.
-    as_user = (program("runuser"), "-u", POSTGRESQL_USER, "--") if os.geteuid() == 0 else ()
-    # Not below pytest's own folder, which other users cannot enter.
-    with tempfile.TemporaryDirectory(prefix="mesh-postgresql-") as folder:
-        if as_user:
-            shutil.chown(folder, POSTGRESQL_USER)
-        data = Path(folder) / "data"
-        run(
-            *as_user,
-            initdb,
-            "-D",
-            data,
-            "--auth=trust",
-            "--username=tester",
-            "--no-sync",
-            "--locale=C",
-            cwd=folder,
-        )
-        settings = {
-            "port": chain.target_port,
-            "listen_addresses": LOOPBACK,
-            "unix_socket_directories": "",
-            "fsync": "off",
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        server = serve(*as_user, initdb.with_name("postgres"), "-D", data, *options, cwd=folder)
-        options = ("-h", LOOPBACK, "-p", chain.port, "-U", "tester")
-        query = (program("psql"), *options, "-d", "postgres", "-c", "select 1")
-        environment = {**os.environ, "PGCONNECT_TIMEOUT": "10"}
-
-        def answers():
-            return subprocess.run(list(map(str, query)), capture_output=True, check=False).returncode == 0
-
-        wait_until(answers, "the database answers")
-        yield options, environment
-        server.stop()
+    if missing():
+        pytest.skip(f"not installed: {missing()}")
+    with PostgreSql(chain.target_port) as server:
+        yield server.options(chain.port), server.environment
 
 
 def test_psql_and_pgbench_work(database):

@@ -1,0 +1,1 @@
+"""Trials of a mesh of real processes: what its users notice while agents and services fail."""

@@ -1,0 +1,202 @@
+"""Clients that notice everything: each octet, each wait, each reset."""
+
+import hashlib
+import itertools
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final
+
+from scripts.trial_runs.services import CHUNK_OCTETS, HEADER, digest_of_stream, octet_stream, page
+from tests.system.meshes import connect
+from tests.system.processes import LOOPBACK
+from tests.system.traffic import read_all, read_exactly
+
+PATIENCE_S: Final = 60.0
+"""Longer than any connection waits for a path: what takes longer hangs."""
+
+REQUEST: Final = b"GET / HTTP/1.1\r\nHost: service\r\n\r\n"
+PACE_S: Final = 0.005
+"""From one request to the next, where they come at a pace of their own."""
+
+ECHO_OCTETS: Final = 2000
+ECHO_PAUSE_S: Final = 0.01
+"""Between two rounds of a connection that is open for long."""
+
+Moment = tuple[float, Callable[[], None]]
+"""A share of a transfer, and what to do once so much is done."""
+
+
+@dataclass
+class Transfer:
+    """What a client saw of one transfer."""
+
+    seconds: float = 0.0
+    longest_wait_s: float = 0.0
+    """In one call of ``recv`` or ``send``: what a user sees as a stall."""
+
+
+def transfer(port: int, octets: int, *, up: bool, moments: Sequence[Moment] = ()) -> Transfer:
+    """Move so many octets, check each, and act at ``moments``, which do not count as waiting.
+
+    Raises:
+        OSError: it broke.
+        AssertionError: something else arrived than was sent.
+    """
+    seen, due = Transfer(), list(moments)
+    with connect(port, timeout_s=PATIENCE_S) as client:
+        began_at = time.monotonic()
+        client.sendall(HEADER.pack(b"U" if up else b"D", octets))
+        digest = _send(client, octets, seen, due) if up else _receive(client, octets, seen, due)
+        seen.seconds = time.monotonic() - began_at
+    assert digest == digest_of_stream(octets), "the octets that arrived are not those that were sent"  # noqa: S101
+    return seen
+
+
+def _send(client: socket.socket, octets: int, seen: Transfer, due: list[Moment]) -> bytes:
+    sent = 0
+    for piece in octet_stream(octets):
+        began_at = time.monotonic()
+        client.sendall(piece)
+        seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)
+        sent += len(piece)
+        _act(due, sent / octets)
+    began_at = time.monotonic()
+    digest: bytes = read_exactly(client, hashlib.sha256().digest_size)
+    seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)
+    return digest
+
+
+def _receive(client: socket.socket, octets: int, seen: Transfer, due: list[Moment]) -> bytes:
+    digest, count = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(CHUNK_OCTETS))
+    while True:
+        began_at = time.monotonic()
+        received = client.recv_into(buffer)
+        seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)
+        if not received:
+            return digest.digest()
+        digest.update(buffer[:received])
+        count += received
+        _act(due, count / octets)
+
+
+def _act(due: list[Moment], share: float) -> None:
+    while due and share >= due[0][0]:
+        due.pop(0)[1]()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; times are of ``time.monotonic``."""
+
+    began_at: float
+    ended_at: float
+    failure: str
+    """Empty where the whole page of one of the services came."""
+
+
+def request(port: int, names: Sequence[str]) -> Request:
+    """Fetch the page of one of the services ``names``."""
+    began_at, failure = time.monotonic(), ""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=PATIENCE_S) as client:
+            client.sendall(REQUEST)
+            answer = read_all(client)
+    except OSError as error:
+        failure = f"{type(error).__name__}: {error}"
+    else:
+        if answer not in {page(name) for name in names}:
+            failure = f"{len(answer)} octets that are no whole page"
+    return Request(began_at, time.monotonic(), failure)
+
+
+@dataclass
+class Load:
+    """Clients on threads of their own, from ``start`` to ``stop``."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """Of clients that ended before their time."""
+
+    def start(self, work: Callable[[], Iterator[None]], count: int = 1) -> None:
+        """Run ``work`` on ``count`` threads, step by step until ``stop``."""
+        for _ in range(count):
+            thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _run(self, work: Callable[[], Iterator[None]]) -> None:
+        try:
+            for _ in work():
+                if self.ended.is_set():
+                    return
+        except (OSError, EOFError, AssertionError) as error:
+            self.failures.append(f"{type(error).__name__}: {error}")
+
+    def stop(self) -> None:
+        """Let each client end its step."""
+        self.ended.set()
+        for thread in self.threads:
+            thread.join(2 * PATIENCE_S)
+            if thread.is_alive():
+                self.failures.append("a client hangs")
+
+
+def requests(port: int, names: Sequence[str], done: list[Request]) -> Callable[[], Iterator[None]]:
+    """Work for a load: one request after another."""
+
+    def work() -> Iterator[None]:
+        while True:
+            done.append(request(port, names))
+            yield
+
+    return work
+
+
+def paced_requests(
+    port: int, names: Sequence[str], done: list[Request], pool: Executor
+) -> Callable[[], Iterator[None]]:
+    """Work for a load: a request each ``PACE_S``, whether the earlier ones have been answered or not."""
+
+    def work() -> Iterator[None]:
+        while True:
+            pool.submit(lambda: done.append(request(port, names)))
+            yield
+            time.sleep(PACE_S)
+
+    return work
+
+
+def conversation(port: int, waits_s: list[float]) -> Callable[[], Iterator[None]]:
+    """Work for a load: one connection, open all the time, and what is said on it comes back."""
+
+    def work() -> Iterator[None]:
+        draw = random.Random(1)  # noqa: S311 - octets to recognise
+        with connect(port, timeout_s=PATIENCE_S) as client:
+            for number in itertools.count():
+                said = b"%d:%b" % (number, draw.randbytes(ECHO_OCTETS))
+                began_at = time.monotonic()
+                client.sendall(said)
+                assert read_exactly(client, len(said)) == said, "something else came back"  # noqa: S101
+                waits_s.append(time.monotonic() - began_at)
+                yield
+                time.sleep(ECHO_PAUSE_S)
+
+    return work
+
+
+def transfers(port: int, octets: int, waits_s: list[float]) -> Callable[[], Iterator[None]]:
+    """Work for a load: transfers one after another, in turn up and down."""
+
+    def work() -> Iterator[None]:
+        for up in itertools.cycle((False, True)):
+            waits_s.append(transfer(port, octets, up=up).longest_wait_s)
+            yield
+
+    return work

@@ -1,0 +1,114 @@
+"""A PostgreSQL server of one's own, from the programs of the distribution."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.system.processes import LOOPBACK, Process, wait_until
+
+HOMES = Path("/usr/lib/postgresql")
+SYSTEM_USER = "postgres"
+USER = "tester"
+PROGRAM_TIMEOUT_S = 60
+SCALE = 4
+"""Of the tables of pgbench, so that as many clients seldom wait for each other."""
+
+
+def find(name, *folders):
+    """The path of a program, or ``None``."""
+    search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return shutil.which(name, path=search)
+
+
+def find_server(name):
+    """The path of a program of the server, newest version first, or ``None``."""
+    return find(name, *sorted(HOMES.glob("*/bin"), reverse=True))
+
+
+def missing():
+    """The programs that are not there, for people; empty where all are."""
+    absent = [name for name in ("initdb", "postgres") if find_server(name) is None]
+    absent += [name for name in ("psql", "pgbench") if find(name) is None]
+    return ", ".join(absent)
+
+
+class PostgreSql:
+    """A server at ``port`` while the block runs."""
+
+    def __init__(self, port):
+        self.environment = {**os.environ, "PGCONNECT_TIMEOUT": "10"}
+        self.port = port
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            # Not below pytest's own folder, which other users cannot enter.
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-postgresql-")))
+            self._start(folder, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+
+    def _start(self, folder, stack):
+        initdb = Path(find_server("initdb")).resolve()
+        # The server refuses to run as the superuser.
+        as_user = (find("runuser"), "-u", SYSTEM_USER, "--") if os.geteuid() == 0 else ()
+        if as_user:
+            shutil.chown(folder, SYSTEM_USER)
+        data = folder / "data"
+        options = ("--auth=trust", f"--username={USER}", "--no-sync", "--locale=C")
+        run(*as_user, initdb, "-D", data, *options, cwd=folder)
+        settings = {
+            "port": self.port,
+            "listen_addresses": LOOPBACK,
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = (*as_user, initdb.with_name("postgres"), "-D", data, *options)
+        with tempfile.NamedTemporaryFile(prefix="mesh-postgresql-", suffix=".log", delete=False) as log:
+            stack.callback(Path(log.name).unlink)
+        server = Process(command, log.name, cwd=folder)
+        stack.callback(_stop, server)
+        query = (find("psql"), *self.options(self.port), "-d", "postgres", "-c", "select 1")
+
+        def answers():
+            assert server.is_running, server.output
+            return subprocess.run(query, capture_output=True, check=False).returncode == 0
+
+        wait_until(answers, "the database answers")
+
+    def prepare(self):
+        """Make the tables of pgbench."""
+        run(find("pgbench"), *self.options(self.port), "-i", "-q", "-s", SCALE, "postgres")
+
+    def pgbench(self, port, clients, seconds):
+        """The command of a load through ``port`` that logs each transaction into its folder."""
+        load = ("-n", "-c", str(clients), "-j", "2", "-T", str(round(seconds)), "--log")
+        return [find("pgbench"), *self.options(port), *load, "postgres"]
+
+    @staticmethod
+    def options(port):
+        """Of clients that reach it through ``port``."""
+        return ("-h", LOOPBACK, "-p", str(port), "-U", USER)
+
+
+def _stop(server):
+    if server.is_running:
+        server.signal(signal.SIGINT)  # SIGTERM would wait until the last client has gone
+    server.wait()
+
+
+def run(*command, **options):
+    """Run a client to its end, which must be a good one; what it writes to standard output."""
+    ended = subprocess.run(
+        list(map(str, command)), capture_output=True, timeout=PROGRAM_TIMEOUT_S, check=False, **options
+    )
+    assert ended.returncode == 0, (command, ended.stdout[-2000:], ended.stderr[-2000:])
+    return ended.stdout
