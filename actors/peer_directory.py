@@ -148,7 +148,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self.tell(link.link, link_messages.AdmitLink())
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.LinkAdmitted(link.peer_id, link.peer_name))
-        self.tell(self._route_table, route_table_messages.LinkUp(link.peer_id, link.link, link.rtt_s))
+        link_up = route_table_messages.LinkUp(link.peer_id, link.peer_instance, link.link, link.rtt_s)
+        self.tell(self._route_table, link_up)
         self._publish()
 
     def _replace(self, peer: _Peer, link: messages.LinkEstablished) -> None:

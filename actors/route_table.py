@@ -53,6 +53,7 @@ class RouteTable(Actor[messages.Inbound]):
             certificate,
             trust,
             unix_now=dispatcher.unix_time(),
+            began_at=dispatcher.now(),
             check=check,
             settings=settings,
         )
@@ -77,9 +78,9 @@ class RouteTable(Actor[messages.Inbound]):
                 self._apply(state.records_arrived(peer_id, records, *times))
             case messages.DigestArrived(peer_id=peer_id, digest=digest):
                 self._apply(state.digest_arrived(peer_id, digest, *times))
-            case messages.LinkUp(peer_id=peer_id, link=link, rtt_s=rtt_s):
+            case messages.LinkUp(peer_id=peer_id, instance=instance, link=link, rtt_s=rtt_s):
                 self._links[peer_id] = link
-                self._apply(state.link_up(peer_id, rtt_s, *times))
+                self._apply(state.link_up(peer_id, instance, rtt_s, *times))
             case messages.LinkDown(peer_id=peer_id, link_urn=link_urn):
                 link_now = self._links.get(peer_id)
                 if link_now is not None and link_now.actor_urn == link_urn:

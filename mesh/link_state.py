@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from mesh.errors import RemoteProtocolError, TrustError
-from mesh.identity import RECORD_CONTEXT, AgentId, SignatureCheck, agent_id_of
+from mesh.identity import RECORD_CONTEXT, AgentId, Instance, SignatureCheck, agent_id_of
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.records import Freshness, Record, RecordBody, decode_body, verify_record
 from mesh.token_bucket import TokenBucket
@@ -273,6 +273,11 @@ class LinkState:
             case Refusal.FULL:
                 self.counts.refused_full += 1
         return Refused(refusal, reason, agent_id)
+
+    def instance_of(self, agent_id: AgentId) -> Instance | None:
+        """Which run of an agent its record tells of; ``None`` where there is none that has not expired."""
+        entry = self._live.get(agent_id)
+        return None if entry is None else entry.record.instance
 
     # -- records out -----------------------------------------------------------------------------------------
 

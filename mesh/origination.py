@@ -116,6 +116,8 @@ class Originator:
         fixed: what does not change.
         epoch: Unix milliseconds at the start: this run's records are newer than those of the run before.
         advertise_interval_s: seconds between records when nothing changes.
+        began_at: the first record waits ``FIRST_HOLD_S`` from here on for endpoints and listeners to say what
+            they are, or until there is a link.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Originator:
         *,
         epoch: int,
         advertise_interval_s: float = DEFAULT_ADVERTISE_INTERVAL_S,
+        began_at: float = -math.inf,
     ) -> None:
         self._identity = identity
         self._advertise_interval_s = advertise_interval_s
@@ -149,7 +152,8 @@ class Originator:
         self._paid_until = -math.inf
         """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
         self._must_jump = False
-        self._urgent = True
+        self._urgent = False
+        self._first_at = began_at + FIRST_HOLD_S
         self._overtaken = 0
         self.omitted = 0
         """Entries that the newest record had no room for."""
@@ -175,6 +179,10 @@ class Originator:
         """A link to ``peer_id`` is up."""
         self._links[peer_id] = DampedRtt(rtt_s, now)
         return self._refresh_neighbours()
+
+    def somebody_listens(self) -> None:
+        """There is a link: the first record need not wait."""
+        self._first_at = -math.inf
 
     def link_down(self, peer_id: AgentId) -> bool:
         """The link to ``peer_id`` is gone."""
@@ -253,6 +261,8 @@ class Originator:
             return math.inf if self.is_withdrawn else self._issued_at + self._advertise_interval_s
         if self._urgent:
             return -math.inf
+        if self._issued is None:
+            return self._first_at
         return self._changed_at + self._hold_s
 
     def issue(self, now: float) -> WireRecord | None:

@@ -18,7 +18,7 @@ import msgspec
 from mesh import link_state
 from mesh.flooding import FloodQueue
 from mesh.frames import FrameType
-from mesh.identity import AgentId, Identity, SignatureCheck, short_id, verify_signature
+from mesh.identity import AgentId, Identity, Instance, SignatureCheck, short_id, verify_signature
 from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, encode_digest, encode_records
 from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
 from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
@@ -104,6 +104,7 @@ class RouteTableState:
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
         unix_now: at the start.
+        began_at: ``now`` at the start.
         check: verifies a signature; a simulation may pass one that remembers.
         settings: of the configuration.
     """
@@ -116,6 +117,7 @@ class RouteTableState:
         trust: TrustStore,
         *,
         unix_now: float,
+        began_at: float = -math.inf,
         check: SignatureCheck = verify_signature,
         settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
     ) -> None:
@@ -130,8 +132,11 @@ class RouteTableState:
             fixed,
             epoch=max(0, int(unix_now * 1000)),
             advertise_interval_s=settings.advertise_interval_s,
+            began_at=began_at,
         )
         self._peers: dict[AgentId, None] = {}
+        self._unheard: dict[AgentId, tuple[Instance, float]] = {}
+        """Linked peers that were restarted and whose present record has not come: instance, round trip."""
         self._flood = FloodQueue()
         self._said: dict[str, None] = {}
         self._held: dict[tuple[AgentId, AgentId], tuple[WireRecord, float]] = {}
@@ -173,11 +178,23 @@ class RouteTableState:
 
     # -- links -----------------------------------------------------------------------------------------------
 
-    def link_up(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
-        """A link to ``peer_id`` is up, the first or in place of another."""
+    def link_up(
+        self, peer_id: AgentId, instance: Instance, rtt_s: float, now: float, unix_now: float
+    ) -> Effects:
+        """A link to ``instance`` of ``peer_id`` is up, the first or in place of another.
+
+        While the record of an earlier instance is held, the mesh is not told of the link: it would lead to
+        what that instance offered.
+        """
         self._peers[peer_id] = None
         self._flood.peer_up(peer_id)
-        self._must_compute |= self._originator.link_up(peer_id, rtt_s, now)
+        self._originator.somebody_listens()
+        if self._link_state.instance_of(peer_id) in (None, instance):
+            self._unheard.pop(peer_id, None)
+            self._must_compute |= self._originator.link_up(peer_id, rtt_s, now)
+        else:
+            self._unheard[peer_id] = instance, rtt_s
+            self._must_compute |= self._originator.link_down(peer_id)
         effects = self._settle(Effects(), now, unix_now)
         for digest in batch_digest(self._link_state.digest()):
             effects.sends.append(Send((peer_id,), FrameType.DIGEST, encode_digest(digest)))
@@ -190,11 +207,15 @@ class RouteTableState:
 
     def link_measured(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
         """A round trip to ``peer_id`` took ``rtt_s`` seconds."""
-        self._must_compute |= self._originator.link_measured(peer_id, rtt_s, now)
+        if peer_id in self._unheard:
+            self._unheard[peer_id] = self._unheard[peer_id][0], rtt_s
+        else:
+            self._must_compute |= self._originator.link_measured(peer_id, rtt_s, now)
         return self._settle(Effects(), now, unix_now)
 
     def _drop(self, peer_id: AgentId) -> None:
         self._peers.pop(peer_id, None)
+        self._unheard.pop(peer_id, None)
         self._flood.peer_down(peer_id)
         self._must_compute |= self._originator.link_down(peer_id)
 
@@ -233,6 +254,7 @@ class RouteTableState:
                     self._flood.spread(record.agent_id, peer_id)
                     self._flood.told(peer_id, record.agent_id)
                     self._must_compute |= changed
+                    self._heard(record, now)
                     self._say_denied(effects, record)
                 case link_state.Stale(same_as=same_as):
                     if same_as is not None:
@@ -253,6 +275,13 @@ class RouteTableState:
                 case _:
                     assert_never(outcome)
         self._send(effects, (peer_id,), answers)
+
+    def _heard(self, record: Record, now: float) -> None:
+        """Tell of the link to a restarted peer once its present record is here."""
+        instance, rtt_s = self._unheard.get(record.agent_id, (None, 0.0))
+        if record.instance == instance:
+            del self._unheard[record.agent_id]
+            self._must_compute |= self._originator.link_up(record.agent_id, rtt_s, now)
 
     def _hold(self, peer_id: AgentId, agent_id: AgentId, wire: WireRecord, now: float) -> None:
         """Keep of what comes too early the last for each agent, from each peer."""

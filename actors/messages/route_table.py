@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actors.runtime.seam import Ref
-from mesh.identity import AgentId
+from mesh.identity import AgentId, Instance
 from mesh.link_bodies import Digest, WireRecord
 from mesh.records import EndpointEntry, ListenerEntry
 from mesh.routes import RouteSnapshot
@@ -15,6 +15,7 @@ class LinkUp(msgspec.Struct, frozen=True):
     """Fact: ``link`` is the link to this peer from now on."""
 
     peer_id: AgentId
+    instance: Instance
     link: Ref[Any]
     """Takes the messages of :mod:`actors.messages.peer_link`."""
     rtt_s: float

@@ -91,7 +91,7 @@ def test_admits_the_first_link_and_says_so(house):
     link = house.establish(dialer=dialer)
     assert admitted(link)
     assert dialer.heard == [dialer_messages.LinkAdmitted(HIGH.id, "peer")]
-    assert house.routes.heard[-1] == route_messages.LinkUp(HIGH.id, link.ref, 0.01)
+    assert house.routes.heard[-1] == route_messages.LinkUp(HIGH.id, FIRST, link.ref, 0.01)
 
 
 def test_says_when_a_link_has_ended(house):

@@ -13,7 +13,7 @@ from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
-from mesh.origination import OwnAgent
+from mesh.origination import FIRST_HOLD_S, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
 from mesh.route_table import RouteCounts, RoutingSettings
 from mesh.routes import RouteSnapshot
@@ -24,6 +24,7 @@ IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 6)]
 OWN = IDENTITIES[0]
 ALICE, BOB = IDENTITIES[1].id, IDENTITIES[2].id
 RTT_S = 0.001
+OWN_INSTANCE, INSTANCE = Instance(b"i" * 16), Instance(b"j" * 16)
 
 
 def certificate_of(identity: Identity) -> bytes:
@@ -44,7 +45,7 @@ def start_table(world: VirtualWorld, identity: Identity = OWN, host: str = "here
     return RouteTable.start(
         world.dispatcher(host),
         identity=identity,
-        fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=Instance(b"i" * 16), relays=True),
+        fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
         certificate=read_certificate(certificate),
         trust=TrustStore([AUTHORITY.public_key]),
         settings=RoutingSettings(**settings),
@@ -111,7 +112,7 @@ def wire_of(identity: Identity, sequence: int = 0, **changes) -> WireRecord:
         public_key=identity.public_key,
         epoch=1,
         sequence=sequence,
-        instance=Instance(b"j" * 16),
+        instance=INSTANCE,
         session_key=b"s" * 32,
         certificate=certificate_of(identity),
         relays=True,
@@ -124,7 +125,7 @@ def wire_of(identity: Identity, sequence: int = 0, **changes) -> WireRecord:
 def test_a_new_link_hears_the_record_and_the_digest(world):
     table = start_table(world)
     link, heard = listen(world)
-    table.tell(messages.LinkUp(ALICE, link, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
     world.run(0.2)
     body = bodies_sent(heard)[-1]
     assert [neighbour.id for neighbour in body.neighbours] == [ALICE]
@@ -135,8 +136,8 @@ def test_a_new_link_hears_the_record_and_the_digest(world):
 def test_records_are_passed_on_to_the_other_links(world):
     table = start_table(world)
     (source, from_source), (link, heard) = listen(world), listen(world)
-    table.tell(messages.LinkUp(ALICE, source, RTT_S))
-    table.tell(messages.LinkUp(BOB, link, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, source, RTT_S))
+    table.tell(messages.LinkUp(BOB, INSTANCE, link, RTT_S))
     world.run(5.0)
     from_source.clear()
     heard.clear()
@@ -155,7 +156,7 @@ def test_records_are_passed_on_to_the_other_links(world):
 def test_who_brings_a_forged_record_loses_its_link(world):
     table = start_table(world)
     link, heard = listen(world)
-    table.tell(messages.LinkUp(ALICE, link, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
     world.run(1.0)
     heard.clear()
     forged = msgspec.structs.replace(wire_of(IDENTITIES[3]), signature=bytes(64))
@@ -171,8 +172,8 @@ def test_who_brings_a_forged_record_loses_its_link(world):
 def test_the_end_of_a_link_that_was_replaced_says_nothing(world):
     table = start_table(world)
     (old, _), (new, heard) = listen(world), listen(world)
-    table.tell(messages.LinkUp(ALICE, old, RTT_S))
-    table.tell(messages.LinkUp(ALICE, new, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, old, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, new, RTT_S))
     table.tell(messages.LinkDown(ALICE, old.actor_urn))
     world.run(5.0)
     assert ask(world, table, messages.GetCounts()).links == 1
@@ -187,7 +188,7 @@ def test_the_end_of_a_link_that_was_replaced_says_nothing(world):
 def test_a_link_that_has_ended_is_no_trouble(world):
     table = start_table(world)
     link, _ = listen(world)
-    table.tell(messages.LinkUp(ALICE, link, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
     world.run(5.0)
     link.stop(block=False)
     world.run(0.0)
@@ -240,6 +241,7 @@ def test_what_is_refused_is_logged(world, caplog):
 
 def test_the_outside_asks_for_routes_and_figures(world):
     table = start_table(world)
+    world.run(FIRST_HOLD_S)
     snapshot = ask(world, table, messages.GetSnapshot())
     assert isinstance(snapshot, RouteSnapshot)
     assert set(snapshot.records) == {OWN.id}
@@ -251,7 +253,7 @@ def test_the_outside_asks_for_routes_and_figures(world):
 def test_a_quiet_table_wakes_up_for_its_refreshes_only(world):
     table = start_table(world, advertise_interval_s=10.0)
     link, heard = listen(world)
-    table.tell(messages.LinkUp(ALICE, link, RTT_S))
+    table.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
     world.run(1.0)
     heard.clear()
     world.run(100.0)
@@ -265,7 +267,7 @@ def test_a_restarted_table_is_believed_at_once(world):
     first.stop(block=False)
     second = start_table(world)
     link, heard = listen(world)
-    second.tell(messages.LinkUp(ALICE, link, RTT_S))
+    second.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
     world.run(1.0)
     assert bodies_sent(heard)[0].epoch == int((UNIX_START_S + 1.0) * 1000)
 
@@ -275,7 +277,7 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
     for number in range(len(tables) - 1):
         for here, there in ((number, number + 1), (number + 1, number)):
             wire = Wire.start(world.dispatcher(f"host-{here}"), IDENTITIES[here].id, tables[there])
-            tables[here].tell(messages.LinkUp(IDENTITIES[there].id, wire, RTT_S))
+            tables[here].tell(messages.LinkUp(IDENTITIES[there].id, INSTANCE, wire, RTT_S))
     tables[4].tell(messages.AdvertiseEndpoint("e", EndpointEntry("my-api", "localhost:3000")))
     tables[0].tell(messages.AdvertiseListener("l", ListenerEntry("my-api", ":3000")))
     world.run(3.0)

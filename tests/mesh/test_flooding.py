@@ -28,7 +28,7 @@ def remembering_check(*arguments: bytes) -> None:
         _good.add(arguments)
 
 
-def table(identity: Identity, unix_now: float, instance: bytes) -> RouteTableState:
+def table(identity: Identity, unix_now: float, instance: Instance) -> RouteTableState:
     certificate = issue_certificate(
         AUTHORITY,
         subject=identity.public_key,
@@ -40,7 +40,7 @@ def table(identity: Identity, unix_now: float, instance: bytes) -> RouteTableSta
     )
     return RouteTableState(
         identity,
-        OwnAgent(certificate, session_key=b"s" * 32, instance=Instance(instance), relays=True),
+        OwnAgent(certificate, session_key=b"s" * 32, instance=instance, relays=True),
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
         unix_now=unix_now,
@@ -54,6 +54,7 @@ class Mesh:
     def __init__(self, size: int) -> None:
         self.now = 0.0
         self.started = 0
+        self.instances: dict[int, Instance] = {}
         self.links: dict[tuple[int, int], deque[tuple[FrameType, bytes]]] = {}
         self.numbers = {identity.id: number for number, identity in enumerate(IDENTITIES[:size])}
         self.tables: dict[int, RouteTableState | None] = {}
@@ -67,8 +68,8 @@ class Mesh:
 
     def start(self, number: int, clock: float) -> None:
         self.started += 1
-        instance = self.started.to_bytes(16, "big")
-        self.tables[number] = table(IDENTITIES[number], clock, instance)
+        self.instances[number] = Instance(self.started.to_bytes(16, "big"))
+        self.tables[number] = table(IDENTITIES[number], clock, self.instances[number])
         self.stated[number] = ()
         self.act(number, "tick")
 
@@ -88,8 +89,8 @@ class Mesh:
             return
         self.links[one, other] = deque()
         self.links[other, one] = deque()
-        self.act(one, "link_up", IDENTITIES[other].id, RTT_S)
-        self.act(other, "link_up", IDENTITIES[one].id, RTT_S)
+        self.act(one, "link_up", IDENTITIES[other].id, self.instances[other], RTT_S)
+        self.act(other, "link_up", IDENTITIES[one].id, self.instances[one], RTT_S)
 
     def cut(self, one: int, other: int) -> None:
         if (one, other) in self.links:

@@ -22,6 +22,8 @@ AUTHORITY = Identity(bytes(32))
 STRANGER = Identity(b"\xff" * 32)
 IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 8)]
 RTT_S = 0.001
+OWN_INSTANCE, INSTANCE = Instance(b"i" * 16), Instance(b"j" * 16)
+OTHER_INSTANCE = Instance(b"k" * 16)
 
 
 def certificate_of(
@@ -41,7 +43,7 @@ def table(identity: Identity, *, certificate: bytes = b"", **changes) -> RouteTa
     certificate = certificate or certificate_of(identity)
     return RouteTableState(
         identity,
-        OwnAgent(certificate, session_key=b"s" * 32, instance=Instance(b"i" * 16), relays=True),
+        OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
         unix_now=UNIX,
@@ -54,7 +56,7 @@ def wire_of(identity: Identity, epoch: int = 1, sequence: int = 0, **changes) ->
         public_key=identity.public_key,
         epoch=epoch,
         sequence=sequence,
-        instance=Instance(b"j" * 16),
+        instance=INSTANCE,
         session_key=b"s" * 32,
         certificate=certificate_of(identity),
         relays=True,
@@ -81,7 +83,7 @@ def linked(*peers: AgentId, **changes) -> RouteTableState:
     state = table(OWN, **changes)
     state.tick(-100.0, UNIX)
     for peer_id in peers:
-        state.link_up(peer_id, RTT_S, -50.0, UNIX)
+        state.link_up(peer_id, INSTANCE, RTT_S, -50.0, UNIX)
         state.tick(-49.0, UNIX)
     state.tick(-40.0, UNIX)
     return state
@@ -123,7 +125,7 @@ def test_a_change_of_its_own_goes_to_everybody_at_once():
 def test_a_new_link_gets_the_own_record_and_a_digest_of_all():
     state = linked(ALICE)
     state.records_arrived(ALICE, (wire_of(IDENTITIES[4], epoch=3),), 0.0, UNIX)
-    effects = state.link_up(BOB, RTT_S, 10.0, UNIX)
+    effects = state.link_up(BOB, INSTANCE, RTT_S, 10.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {ALICE, BOB}
     assert {neighbour.id for neighbour in body.neighbours} == {ALICE, BOB}
@@ -268,7 +270,7 @@ def test_it_jumps_past_a_newer_record_of_its_own_and_everybody_hears():
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {ALICE, BOB}
     assert body.freshness[:2] == (int(UNIX * 1000) + 5000, 8)
-    assert body.instance == b"i" * 16
+    assert body.instance == OWN_INSTANCE
 
 
 def test_another_agent_with_its_key_is_noticed_and_said_once():
@@ -280,7 +282,7 @@ def test_another_agent_with_its_key_is_noticed_and_said_once():
         state.tick(now, UNIX)
     [notice] = notices
     assert "identity key" in notice
-    assert (b"j" * 16).hex() in notice
+    assert INSTANCE.hex() in notice
 
 
 def test_draining_then_withdrawal():
@@ -379,3 +381,64 @@ def test_an_expired_certificate_leaves_the_routes_even_when_the_clock_is_set():
 def test_a_tick_with_nothing_due_does_nothing():
     state = linked(ALICE)
     assert state.tick(0.0, UNIX) == Effects()
+
+
+# -- a peer that was restarted -------------------------------------------------------------------------------
+
+
+def test_the_link_to_a_restarted_peer_is_told_of_once_its_present_record_is_here():
+    """Else the mesh would find a way to what the instance before it offered."""
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    effects = state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
+    assert records_in(effects) == []
+    assert [send.frame_type for send in effects.sends] == [FrameType.DIGEST]
+    assert state.link_measured(BOB, 2 * RTT_S, 2.0, UNIX).sends == []
+    present = wire_of(IDENTITIES[2], sequence=1, instance=OTHER_INSTANCE)
+    effects = state.records_arrived(BOB, (present,), 3.0, UNIX)
+    told = dict(records_in(effects))
+    assert {body.public_key for body in told[ALICE,]} == {OWN.public_key, IDENTITIES[2].public_key}
+    [own] = [body for body in told[ALICE,] if body.public_key == OWN.public_key]
+    assert {neighbour.id for neighbour in own.neighbours} == {ALICE, BOB}
+
+
+def test_the_link_of_a_restarted_peer_that_takes_the_old_ones_place_is_not_taken_for_it():
+    state = linked(ALICE, BOB)
+    state.records_arrived(BOB, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    effects = state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
+    [(_, [own])] = records_in(effects)
+    assert {neighbour.id for neighbour in own.neighbours} == {ALICE}
+
+
+def test_the_link_to_a_peer_that_is_gone_before_its_record_came_is_forgotten():
+    state = linked(ALICE)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
+    state.link_down(BOB, 2.0, UNIX)
+    present = wire_of(IDENTITIES[2], sequence=1, instance=OTHER_INSTANCE)
+    effects = state.records_arrived(ALICE, (present,), 3.0, UNIX)
+    assert OWN.public_key not in {body.public_key for _, bodies in records_in(effects) for body in bodies}
+
+
+def test_the_first_record_waits_for_endpoints_or_a_link():
+    certificate = certificate_of(OWN)
+    own = OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True)
+    for has_link in (False, True):
+        state = RouteTableState(
+            OWN,
+            own,
+            read_certificate(certificate),
+            TrustStore([AUTHORITY.public_key]),
+            unix_now=UNIX,
+            began_at=0.0,
+        )
+        state.tick(0.0, UNIX)
+        assert state.deadline() == pytest.approx(0.05)
+        state.set_endpoints((EndpointEntry("db", None),), 0.001, UNIX)
+        assert state.counts().records_originated_total == 0
+        if has_link:
+            [(_, [body])] = records_in(state.link_up(ALICE, INSTANCE, RTT_S, 0.002, UNIX))
+            assert len(body.neighbours) == len(body.endpoints) == 1
+        else:
+            state.tick(0.05, UNIX)
+        assert state.counts().records_originated_total == 1
