@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Final
 import rich.box
 import rich.console
 import rich.table
+import rich.text
 
 from scripts.trial_runs import exits, relays, rolling, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
@@ -99,9 +99,6 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line says; the exit status is 1 where something failed that should not have."""
     options = _parse(arguments)
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )  # unwinds: nothing is left running
     effort = Effort(octets=options.mib * MIB)
     console = rich.console.Console(
         highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH
@@ -174,7 +171,7 @@ def _show(console: rich.console.Console, name: str, series: Series) -> None:
         aim = trial.aims.get(figure)
         missed = aim is not None and summary["max"] > aim
         shown = "" if aim is None else f"{'missed: ' if missed else ''}{aim:g}"
-        table.add_row(figure, *(f"{summary[key]:.4g}" for key in ("median", "max")), shown, end_section=False)
+        table.add_row(rich.text.Text(figure), *(f"{summary[key]:.4g}" for key in ("median", "max")), shown)
     console.print(table)
     faults = series.faults()
     console.print(f"faults: {len(faults)}")

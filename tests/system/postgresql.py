@@ -57,8 +57,9 @@ class PostgreSql:
 
     def _start(self, folder, stack):
         initdb = Path(find_server("initdb")).resolve()
-        # The server refuses to run as the superuser.
-        as_user = (find("runuser"), "-u", SYSTEM_USER, "--") if os.geteuid() == 0 else ()
+        # The server refuses to run as the superuser. Signals pass through setpriv, not runuser.
+        user = (f"--reuid={SYSTEM_USER}", f"--regid={SYSTEM_USER}", "--init-groups")
+        as_user = (find("setpriv"), *user, "--") if os.geteuid() == 0 else ()
         if as_user:
             shutil.chown(folder, SYSTEM_USER)
         data = folder / "data"
