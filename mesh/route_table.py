@@ -26,7 +26,7 @@ from mesh.records import EndpointEntry, ListenerEntry, Record, decode_body, fit_
 from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, compute_routes
 from mesh.trust import Certificate, TrustStore
 
-MIN_COMPUTE_INTERVAL_S: Final = 0.01
+MIN_COMPUTE_INTERVAL_S: Final = 0.001
 """Changes within this time are computed together; the first one at once."""
 
 COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
