@@ -322,7 +322,8 @@ def test_routes_are_computed_at_once_and_then_at_intervals():
     assert dict(first.snapshot.next_hops) == {ALICE: ALICE}
     for step in range(1, 6):
         change = pair_wire(state, sequence=step, endpoints=(EndpointEntry(f"key-{step}", None),))
-        assert state.records_arrived(ALICE, (change,), step * MIN_COMPUTE_INTERVAL_S / 10, UNIX).snapshot is None
+        now = step * MIN_COMPUTE_INTERVAL_S / 10
+        assert state.records_arrived(ALICE, (change,), now, UNIX).snapshot is None
     assert state.deadline() == pytest.approx(MIN_COMPUTE_INTERVAL_S)
     assert state.tick(0.9 * MIN_COMPUTE_INTERVAL_S, UNIX).snapshot is None
     second = state.tick(MIN_COMPUTE_INTERVAL_S, UNIX).snapshot
