@@ -45,6 +45,7 @@ from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, v
 from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.origination import OwnAgent
 from mesh.records import Record
+from mesh.relay_budget import RelayBudget
 from mesh.route_table import RoutingSettings
 from mesh.session import Party
 from mesh.stream import StreamBudget
@@ -125,12 +126,14 @@ class Agent(Actor[messages.Inbound]):
         setup: AgentSetup,
         meters: Meters,
         budget: StreamBudget,
+        relay_budget: RelayBudget,
         on_left: Callable[[], None],
     ) -> None:
         super().__init__(dispatcher)
         self._setup = setup
         self._meters = meters
         self._budget = budget
+        self._relay_budget = relay_budget
         self._on_left = on_left
         self._generation = 0
         self._built_at = 0.0
@@ -342,7 +345,7 @@ class Agent(Actor[messages.Inbound]):
             static=key_pair(self.dispatcher.random_octets(32)),
             trust=setup.trust,
             timeout_s=setup.timeout_s,
-            relay_buffer_octets=setup.relay_buffer_octets,
+            relay_budget=self._relay_budget,
             max_hops=setup.routing.max_hops,
         )
         link_refs = LinkRefs(refs.directory, refs.route_table, refs.connection_table)

@@ -6,6 +6,7 @@ from typing import Final
 from actors.gather import drop_sent
 from actors.runtime.seam import StreamSocket
 from mesh.frames import Frame, FrameWriter
+from mesh.relay_budget import RelayBudget
 from mesh.send_queue import SendQueue
 
 MARK_DELAY_S: Final = 0.02
@@ -28,13 +29,13 @@ class LinkOutput:
 
     Args:
         socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
-        limit_octets: memory that waiting data may hold.
+        budget: of all links, for waiting data.
         mark_octets: above this, and what a fast link takes in ``MARK_DELAY_S``, data is marked as it leaves.
     """
 
-    def __init__(self, socket: StreamSocket, *, limit_octets: int, mark_octets: int) -> None:
+    def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_octets: int) -> None:
         self._socket = socket
-        self._queue = SendQueue(limit_octets=limit_octets, mark_octets=mark_octets)
+        self._queue = SendQueue(budget=budget, mark_octets=mark_octets)
         self._least_mark_octets = mark_octets
         self._measured_octets = 0
         self._measured_since = 0.0
@@ -49,11 +50,6 @@ class LinkOutput:
     def control_octets(self) -> int:
         """Memory held by the control lane."""
         return self._queue.control_octets
-
-    @property
-    def dropped(self) -> int:
-        """Frames dropped for lack of room, since the start."""
-        return self._queue.dropped
 
     @property
     def has_work(self) -> bool:
@@ -94,6 +90,10 @@ class LinkOutput:
             self.took_at = now
             self._follow_pace(sent, now)
             drop_sent(unsent, sent)
+
+    def release(self) -> None:
+        """Give back to the budget what waits: the link has ended."""
+        self._queue.clear()
 
     def _follow_pace(self, sent: int, now: float) -> None:
         elapsed_s = now - self._measured_since

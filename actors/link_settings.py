@@ -7,6 +7,7 @@ import msgspec
 from actors.runtime.seam import Ref, SocketOptions
 from mesh.identity import Identity, Instance
 from mesh.noise.primitives import KeyPair
+from mesh.relay_budget import RelayBudget
 from mesh.trust import TrustStore
 
 LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_octets=128 * 1024)
@@ -23,10 +24,11 @@ class LinkSettings(msgspec.Struct, frozen=True):
     static: KeyPair
     """The Noise static key of this instance's links."""
     trust: TrustStore
+    relay_budget: RelayBudget
+    """Of all links, for data that waits."""
     timeout_s: float = 3.0
     """Silence after which a peer is dead."""
     handshake_timeout_s: float = 10.0
-    relay_buffer_octets: int = 64 * 1024 * 1024
     max_hops: int = 16
     mark_octets: int = 256 * 1024
     """Queue depth above which data frames are marked."""

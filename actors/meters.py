@@ -27,8 +27,6 @@ class Meters:
     """Frames for connections that do not exist here."""
     frames_forged: int = 0
     """Bodies of connections that did not authenticate."""
-    queue_drops: int = 0
-    """Frames dropped because a link's queue was full."""
     clients_accepted: int = 0
     clients_refused: int = 0
     """Clients reset because their listener was at ``max_connections``."""

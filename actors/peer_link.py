@@ -88,7 +88,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._reader: FrameReader | None = None
         self._output = LinkOutput(
             socket,
-            limit_octets=settings.relay_buffer_octets,
+            budget=settings.relay_budget,
             mark_octets=settings.mark_octets,
         )
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
@@ -156,7 +156,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Tell everybody who counts on this link that it is gone."""
-        self._meters.queue_drops += self._output.dropped
+        self._output.release()
         if self._acceptor is not None:
             self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
         if self._peer is not None and self._reported:

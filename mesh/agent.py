@@ -36,6 +36,7 @@ from mesh.dashboard.server import HttpServer, is_loopback
 from mesh.health import HealthCheckSettings
 from mesh.identity import display_id
 from mesh.logs import logger
+from mesh.relay_budget import RelayBudget
 from mesh.route_table import RoutingSettings
 from mesh.stream import StreamBudget
 
@@ -71,6 +72,7 @@ def run(config: Config) -> int:
     keep_freed_memory()
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
+    relay_budget = RelayBudget(config.limits.relay_buffer_octets)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put)
     root: pykka.ActorRef[Agent] | None = None
     with _signals_to(events), contextlib.ExitStack() as stack:
@@ -81,9 +83,17 @@ def run(config: Config) -> int:
             setup=_setup(config, credentials),
             meters=meters,
             budget=budget,
+            relay_budget=relay_budget,
             on_left=lambda: events.put(None),
         )
-        status = ActorStatus(root, config=config, credentials=credentials, meters=meters, budget=budget)
+        status = ActorStatus(
+            root,
+            config=config,
+            credentials=credentials,
+            meters=meters,
+            budget=budget,
+            relay_budget=relay_budget,
+        )
         _serve_http(config, status, stack)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()

@@ -16,6 +16,7 @@ from mesh.agent_credentials import Credentials
 from mesh.config.schema import Config
 from mesh.dashboard.status import DashboardSnapshot, PeerStatus, Stats, StatusUnavailable
 from mesh.identity import AgentId
+from mesh.relay_budget import RelayBudget
 from mesh.routes import RouteSnapshot
 from mesh.stream import StreamBudget
 
@@ -31,12 +32,14 @@ class ActorStatus:
         credentials: Credentials,
         meters: Meters,
         budget: StreamBudget,
+        relay_budget: RelayBudget,
     ) -> None:
         self._root = root
         self._config = config
         self._credentials = credentials
         self._meters = meters
         self._budget = budget
+        self._relay_budget = relay_budget
 
     @property
     def own_id(self) -> AgentId:
@@ -64,6 +67,8 @@ class ActorStatus:
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
         counters["stream_buffer_octets"] = self._budget.reserved_octets
+        counters["relay_buffer_octets"] = self._relay_budget.held_octets
+        counters["queue_drops_total"] = self._relay_budget.dropped_frames
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,

@@ -7,7 +7,8 @@ waiting longer [2], so a keystroke does not queue behind a turn of each bulk tra
 
 Limits count memory held, not frame lengths:
 
-- Data beyond ``limit_octets``: the longest flow loses its tail. Its sender goes back and repeats it.
+- Data beyond the queue's share of the budget of all links: the longest flow loses its tail. Its sender goes back
+  and repeats it.
 - Control frames of connections beyond ``control_limit_octets``: the newest is not taken. Their senders repeat
   what matters.
 - Frames of the link's own are always taken; the link judges by ``control_octets`` whether its peer asks for
@@ -26,6 +27,7 @@ from typing import Final, TypeAlias
 
 from mesh.frames import FIRST_CONNECTION_TYPE, MAX_BODY_OCTETS, Frame, FrameType
 from mesh.identity import AgentId
+from mesh.relay_budget import GREED, RelayBudget
 
 FRAME_OVERHEAD_OCTETS: Final = 200
 """What a waiting frame holds beside its body: two objects, their numbers, a slot in a queue."""
@@ -37,7 +39,7 @@ DEFAULT_CONTROL_LIMIT_OCTETS: Final = 4 * 1024 * 1024
 """About 15,000 acknowledgements: far more than wait on a link that moves."""
 
 _ROOM_FRACTION: Final = 32
-"""At its limit the queue drops down to 31/32 of it: one search for the longest flow pays for many drops."""
+"""At its share the queue drops down to 31/32 of it: one search for the longest flow pays for many drops."""
 
 _FlowKey: TypeAlias = tuple[AgentId, AgentId, int, bool]
 
@@ -58,18 +60,18 @@ class SendQueue:
     """Frames that wait for one link.
 
     Args:
-        limit_octets: memory that data may hold.
+        budget: of all links, for data.
         mark_octets: memory held by data above which data is marked as it leaves.
         control_limit_octets: memory held by the control lane above which it takes no more from connections.
     """
 
     def __init__(
         self,
-        limit_octets: int,
+        budget: RelayBudget,
         mark_octets: int,
         control_limit_octets: int = DEFAULT_CONTROL_LIMIT_OCTETS,
     ) -> None:
-        self._limit_octets = limit_octets
+        self._budget = budget
         self.mark_octets = mark_octets
         """Memory held by data above which data is marked as it leaves; it may follow the link's pace."""
         self._control_limit_octets = control_limit_octets
@@ -114,11 +116,14 @@ class SendQueue:
             flow = self._flows[key] = _Flow(key)
             self._first_turns.append(flow)
             self._data_octets += FLOW_OVERHEAD_OCTETS
+            self._budget.held_octets += FLOW_OVERHEAD_OCTETS
         flow.frames.append(frame)
         flow.octets += held
         self._data_octets += held
         self._data_frames += 1
-        if self._data_octets > self._limit_octets:
+        budget = self._budget
+        budget.held_octets += held
+        if self._data_octets > GREED * budget.free_octets:
             self._make_room()
 
     def pop_batch(self, max_octets: int) -> list[Frame]:
@@ -137,10 +142,16 @@ class SendQueue:
             batch.append(frame)
         return batch
 
+    def clear(self) -> None:
+        """Let go of everything, without counting it as dropped: the link has ended."""
+        self._control.clear()
+        self._control_octets = 0
+        self._forget_flows()
+
     def _push_control(self, frame: Frame, held: int) -> None:
         of_connection = frame.type >= FIRST_CONNECTION_TYPE
         if of_connection and self._control_octets + held > self._control_limit_octets:
-            self._dropped += 1
+            self._count_drop()
             return
         self._control.append(frame)
         self._control_octets += held
@@ -154,6 +165,7 @@ class SendQueue:
         flow.octets -= held
         flow.credit -= held
         self._data_octets -= held
+        self._budget.held_octets -= held
         self._data_frames -= 1
         if not self._data_frames:
             self._forget_flows()
@@ -177,16 +189,20 @@ class SendQueue:
             else:
                 del self._flows[flow.key]
                 self._data_octets -= FLOW_OVERHEAD_OCTETS
+                self._budget.held_octets -= FLOW_OVERHEAD_OCTETS
 
     def _forget_flows(self) -> None:
+        self._data_frames = 0
         self._flows.clear()
         self._first_turns.clear()
         self._turns.clear()
+        self._budget.held_octets -= self._data_octets
         self._data_octets = 0
 
     def _make_room(self) -> None:
         """Drop tails, always of the longest flow, and forget the flows that are empty."""
-        target_octets = self._limit_octets - self._limit_octets // _ROOM_FRACTION
+        share_octets = self._budget.share_octets(self._data_octets)
+        target_octets = share_octets - share_octets // _ROOM_FRACTION
         waiting = [flow for flow in self._flows.values() if flow.frames]
         octets = sum(flow.octets for flow in waiting)
         longest = [(-flow.octets, order, flow) for order, flow in enumerate(waiting)]
@@ -197,16 +213,21 @@ class SendQueue:
             flow.octets -= held
             octets -= held
             self._data_frames -= 1
-            self._dropped += 1
+            self._count_drop()
             if flow.frames:
                 heapq.heapreplace(longest, (-flow.octets, order, flow))
             else:
                 heapq.heappop(longest)
                 octets -= FLOW_OVERHEAD_OCTETS
+        self._budget.held_octets -= self._data_octets - octets
         self._data_octets = octets
         self._flows = {key: flow for key, flow in self._flows.items() if flow.frames}
         self._first_turns = deque(flow for flow in self._first_turns if flow.frames)
         self._turns = deque(flow for flow in self._turns if flow.frames)
+
+    def _count_drop(self) -> None:
+        self._dropped += 1
+        self._budget.dropped_frames += 1
 
 
 _DATA_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})

@@ -147,7 +147,7 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     relay_buffer_octets: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
         default=64 * _MIB, name="relay_buffer"
     )
-    """Memory for frames that wait to be sent, for each link."""
+    """Memory for data that waits to be sent, on all links together."""
     pending_opens: Annotated[int, kinds.Integer(1, 1_000_000)] = 4096
     """Connections that other agents are opening to endpoints here, at one time."""
     unauthenticated_links: Annotated[int, kinds.Integer(1, 100_000)] = 64

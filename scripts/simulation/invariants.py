@@ -119,6 +119,7 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
             "connections": (counts.ingress, counts.exit, counts.pending_opens),
             "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
             "queued frames": sum(link._output._queue.frames for link in links),
+            "waiting octets": mesh.plans[name].relay_budget.held_octets,
             "reserved octets": mesh.plans[name].budget.reserved_octets,
             "clients of listeners": sum(
                 actor._clients for actor in mesh.actors_on(name) if hasattr(actor, "_clients")

@@ -17,6 +17,7 @@ from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.errors import AuthenticationError
 from mesh.identity import AgentId, Identity, verify_signature
+from mesh.relay_budget import RelayBudget
 from mesh.routes import RouteSnapshot
 from mesh.stream import StreamBudget
 from mesh.trust import TrustStore, issue_certificate
@@ -56,6 +57,7 @@ class Plan:
     setup: AgentSetup
     meters: Meters = field(default_factory=Meters)
     budget: StreamBudget = field(default_factory=lambda: StreamBudget(0))
+    relay_budget: RelayBudget = field(default_factory=lambda: RelayBudget(0))
     root: Any = None
     """Its root actor, where it was started and not killed."""
     left: list[float] = field(default_factory=list)
@@ -170,11 +172,13 @@ class MeshWorld:
             plan = self.plans[name]
             plan.meters = Meters()
             plan.budget = StreamBudget(plan.setup.stream_buffer_octets)
+            plan.relay_budget = RelayBudget(plan.setup.relay_buffer_octets)
             plan.root = Agent.start(
                 self.world.dispatcher(name, self.clock_skews.get(name, 0.0)),
                 setup=plan.setup,
                 meters=plan.meters,
                 budget=plan.budget,
+                relay_budget=plan.relay_budget,
                 on_left=lambda plan=plan: plan.left.append(self.world.now()),
             )
 

@@ -21,6 +21,7 @@ from mesh.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
 from mesh.identity import Identity, Instance
 from mesh.link_handshake import EstablishedLink, LinkHandshake
 from mesh.noise.primitives import key_pair
+from mesh.relay_budget import RelayBudget
 from mesh.trust import TrustStore, issue_certificate
 from tests.actors.company import AUTHORITY, IDENTITIES, start
 
@@ -198,6 +199,7 @@ class LinkScene:
             instance=Instance(b"o" * 16),
             static=key_pair(b"s" * 32),
             trust=TRUST,
+            relay_budget=RelayBudget(1 << 26),
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)
         self.link: Any = None

@@ -18,6 +18,7 @@ from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.identity import Identity
+from mesh.relay_budget import RelayBudget
 from mesh.stream import StreamBudget
 from mesh.trust import issue_certificate, read_certificate
 from tests.actors.company import AUTHORITY, IDENTITIES, start
@@ -65,6 +66,7 @@ class Mesh:
             setup=AgentSetup(**credentials(self.identity(name), name), **own),
             meters=Meters(),
             budget=self.budgets[name],
+            relay_budget=RelayBudget(1 << 26),
             on_left=lambda: self.left.append((name, self.world.now())),
         )
         self.roots[name] = self.world.dispatcher(name).actors[-1]

@@ -18,6 +18,7 @@ from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.identity import Identity, Instance
 from mesh.noise.primitives import key_pair
+from mesh.relay_budget import RelayBudget
 from mesh.trust import TrustStore
 from tests.actors.company import IDENTITIES, start
 from tests.actors.link_company import FOREIGN_AUTHORITY, PEER_PORT, TRUST, certificate_of
@@ -40,6 +41,7 @@ class Side:
             instance=Instance(self.dispatcher.random_octets(16)),
             static=key_pair(self.dispatcher.random_octets(32)),
             trust=TRUST,
+            relay_budget=RelayBudget(1 << 26),
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)
         self.begin()

@@ -13,6 +13,7 @@ from mesh import link_bodies
 from mesh.frames import Frame, FrameType, link_frame
 from mesh.identity import Instance
 from mesh.link_bodies import Digest, DigestEntry, Records, WireRecord
+from mesh.relay_budget import RelayBudget
 from tests.actors.company import start
 from tests.actors.link_company import ALICE, BOB, OWN, PEER, LinkScene
 
@@ -145,15 +146,17 @@ def test_what_the_agent_has_to_say_goes_before_data(scene):
 
 
 def test_data_beyond_the_relay_buffer_is_dropped_and_counted():
-    scene = LinkScene(relay_buffer_octets=1_000_000)
+    scene = LinkScene(relay_budget=RelayBudget(1_000_000))
     peer = scene.admitted(answers=False)
     peer.read(False)
     sent = tuple(frame(PEER, number=n, source=OWN.id, body=bytes(60_000)) for n in range(100))
     scene.tell(messages.SendFrames(sent))
-    assert scene.link._output._queue.octets <= 1_000_000
+    assert 500_000 < scene.link._output._queue.octets <= 2 / 3 * 1_000_000
     scene.run(10.0)
     assert not scene.is_alive
-    assert scene.meters.queue_drops > 50
+    budget = scene.settings.relay_budget
+    assert budget.dropped_frames > 50
+    assert budget.held_octets == 0
     scene.world.stop()
 
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mesh import send_queue
 from mesh.frames import Frame, FrameType, link_frame
 from mesh.identity import AgentId
+from mesh.relay_budget import GREED, RelayBudget
 from mesh.send_queue import FLOW_OVERHEAD_OCTETS, FRAME_OVERHEAD_OCTETS, QUANTUM_OCTETS, SendQueue
 
 A, B = AgentId(b"a" * 16), AgentId(b"b" * 16)
@@ -39,7 +40,8 @@ def frame(
 
 
 def queue(limit_octets: int = PLENTY, mark_octets: int = PLENTY, **limits) -> SendQueue:
-    return SendQueue(limit_octets=limit_octets, mark_octets=mark_octets, **limits)
+    """A queue alone with a budget of which it may take so much."""
+    return SendQueue(budget=RelayBudget(limit_octets * 3 // 2), mark_octets=mark_octets, **limits)
 
 
 def filled(*frames: Frame, **limits) -> SendQueue:
@@ -241,6 +243,80 @@ def test_the_links_own_frames_are_always_taken():
     assert waiting.dropped == 0
 
 
+# Several queues, one budget
+
+
+def fill(waiting: SendQueue, octets: int, connection: int = 1) -> None:
+    for number in range(octets // SEGMENT + 1):
+        waiting.push(frame(connection, number, SEGMENT))
+
+
+def queues(count: int, limit_octets: int) -> tuple[RelayBudget, list[SendQueue]]:
+    budget = RelayBudget(limit_octets)
+    return budget, [SendQueue(budget=budget, mark_octets=PLENTY) for _ in range(count)]
+
+
+def test_a_full_queue_leaves_a_third_free_for_others():
+    budget, (slow, other) = queues(2, 30_000_000)
+    fill(slow, 60_000_000)
+    assert 19_000_000 < slow.octets <= 20_000_000
+    for number in range(100):
+        other.push(frame(2, number, SEGMENT))
+    assert other.frames == 100
+    assert other.dropped == 0
+    assert slow.dropped == budget.dropped_frames > 0
+
+
+def test_queues_that_all_want_more_get_equal_shares_and_leave_as_much_free():
+    limit_octets = 70_000_000
+    budget, all_queues = queues(3, limit_octets)
+    for _ in range(10):
+        for each in all_queues:
+            fill(each, 10_000_000)
+            assert budget.held_octets <= limit_octets
+    share = limit_octets * GREED // (1 + 3 * GREED)
+    for each in all_queues:
+        assert share * 0.9 < each.octets <= share * 1.05
+    assert budget.held_octets == sum(each.octets for each in all_queues)
+
+
+def test_one_that_came_first_gives_way_when_it_takes_more():
+    _, (first, second) = queues(2, 30_000_000)
+    fill(first, 60_000_000)
+    fill(second, 60_000_000)
+    before = first.octets
+    fill(first, 1_000_000)
+    assert first.octets < before
+
+
+@given(moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, SEGMENT), st.booleans()), max_size=300))
+def test_all_queues_together_never_hold_more_than_the_budget(moves):
+    budget, all_queues = queues(4, 500_000)
+    for number, (chosen, octets, pops) in enumerate(moves):
+        waiting = all_queues[chosen]
+        if pops:
+            waiting.pop_batch(octets)
+        else:
+            for copy in range(3):
+                waiting.push(frame(number % 5, 3 * number + copy, octets))
+        assert budget.held_octets == sum(each._data_octets for each in all_queues) <= budget.limit_octets
+    for each in all_queues:
+        each.clear()
+    assert budget.held_octets == 0
+
+
+def test_the_control_lane_takes_nothing_of_the_budget_and_passes_when_it_is_used_up():
+    budget, (full, other) = queues(2, 1_000_000)
+    fill(full, 2_000_000)
+    fill(other, 2_000_000)
+    held = budget.held_octets
+    opening = frame(9, 0, 200, frame_type=FrameType.OPEN)
+    for waiting in (full, other):
+        waiting.push(opening)
+        assert waiting.pop_batch(1) == [opening]
+    assert budget.held_octets == held
+
+
 @given(
     flows=st.lists(st.lists(st.integers(0, SEGMENT), min_size=1, max_size=30), min_size=2, max_size=5),
 )
@@ -311,8 +387,16 @@ class QueueMachine(RuleBasedStateMachine):
         assert sorted(map(id, flows.values())) == sorted(
             map(id, (*self.queue._first_turns, *self.queue._turns))
         )
+        assert self.queue._budget.held_octets == self.queue._data_octets
+        assert self.queue._budget.dropped_frames == self.queue.dropped
         if not self.queue.frames:
             assert self.queue.octets == 0
+
+    @rule()
+    def clear(self):
+        self.popped += self.queue.frames
+        self.queue.clear()
+        assert self.queue.octets == self.queue.frames == 0
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -85,7 +85,7 @@ def test_a_bulk_transfer_both_ways_over_a_thin_link_drops_nothing_at_the_relay()
         mesh.run(2.0)
         mesh.assert_all_complete()
         mesh.finish()
-        assert mesh.plans["relay"].meters.queue_drops == 0
+        assert mesh.plans["relay"].relay_budget.dropped_frames == 0
 
 
 def test_a_reader_that_stops_stalls_nobody_else():
