@@ -18,19 +18,19 @@ class RelayBudget:
         limit_octets: for all links together.
     """
 
-    __slots__ = ("dropped_frames", "held_octets", "limit_octets")
+    __slots__ = ("dropped_frames", "free_octets", "limit_octets")
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
-        self.held_octets = 0
-        """By data of all queues."""
+        self.free_octets = limit_octets
+        """Octets that no queue holds. Queues count them themselves: a call costs more than all else they do here."""
         self.dropped_frames = 0
         """Frames that queues have dropped or not taken for lack of room, since the start."""
 
     @property
-    def free_octets(self) -> int:
-        """Octets that no queue holds."""
-        return self.limit_octets - self.held_octets
+    def held_octets(self) -> int:
+        """By data of all queues."""
+        return self.limit_octets - self.free_octets
 
     def share_octets(self, own_octets: int) -> int:
         """What a queue that holds ``own_octets`` may hold: with that it has twice what it leaves free."""

@@ -116,13 +116,13 @@ class SendQueue:
             flow = self._flows[key] = _Flow(key)
             self._first_turns.append(flow)
             self._data_octets += FLOW_OVERHEAD_OCTETS
-            self._budget.held_octets += FLOW_OVERHEAD_OCTETS
+            self._budget.free_octets -= FLOW_OVERHEAD_OCTETS
         flow.frames.append(frame)
         flow.octets += held
         self._data_octets += held
         self._data_frames += 1
         budget = self._budget
-        budget.held_octets += held
+        budget.free_octets -= held
         if self._data_octets > GREED * budget.free_octets:
             self._make_room()
 
@@ -165,7 +165,7 @@ class SendQueue:
         flow.octets -= held
         flow.credit -= held
         self._data_octets -= held
-        self._budget.held_octets -= held
+        self._budget.free_octets += held
         self._data_frames -= 1
         if not self._data_frames:
             self._forget_flows()
@@ -189,14 +189,14 @@ class SendQueue:
             else:
                 del self._flows[flow.key]
                 self._data_octets -= FLOW_OVERHEAD_OCTETS
-                self._budget.held_octets -= FLOW_OVERHEAD_OCTETS
+                self._budget.free_octets += FLOW_OVERHEAD_OCTETS
 
     def _forget_flows(self) -> None:
         self._data_frames = 0
         self._flows.clear()
         self._first_turns.clear()
         self._turns.clear()
-        self._budget.held_octets -= self._data_octets
+        self._budget.free_octets += self._data_octets
         self._data_octets = 0
 
     def _make_room(self) -> None:
@@ -219,7 +219,7 @@ class SendQueue:
             else:
                 heapq.heappop(longest)
                 octets -= FLOW_OVERHEAD_OCTETS
-        self._budget.held_octets -= self._data_octets - octets
+        self._budget.free_octets += self._data_octets - octets
         self._data_octets = octets
         self._flows = {key: flow for key, flow in self._flows.items() if flow.frames}
         self._first_turns = deque(flow for flow in self._first_turns if flow.frames)
