@@ -35,8 +35,12 @@ FLOW_OVERHEAD_OCTETS: Final = 1200
 """What a flow holds beside its frames: a deque (760 octets on CPython), its key, slots in two tables."""
 QUANTUM_OCTETS: Final = MAX_BODY_OCTETS + FRAME_OVERHEAD_OCTETS
 """Of a flow's turn: one frame of the largest size, so that an overdraft is always paid back in one turn."""
+SHORT_BODY_OCTETS: Final = 4000
+"""Of a frame that may go early: a keystroke, a question, a short answer. Bulk comes in longer segments."""
 DEFAULT_CONTROL_LIMIT_OCTETS: Final = 4 * 1024 * 1024
 """About 15,000 acknowledgements: far more than wait on a link that moves."""
+
+_SHORT_OCTETS: Final = SHORT_BODY_OCTETS + FRAME_OVERHEAD_OCTETS
 
 _ROOM_FRACTION: Final = 32
 """At its share the queue drops down to 31/32 of it: one search for the longest flow pays for many drops."""
@@ -47,13 +51,15 @@ _FlowKey: TypeAlias = tuple[AgentId, AgentId, int, bool]
 class _Flow:
     """Data of one direction of one connection."""
 
-    __slots__ = ("credit", "frames", "key", "octets")
+    __slots__ = ("credit", "frames", "is_early", "key", "newest", "octets")
 
     def __init__(self, key: _FlowKey) -> None:
         self.key = key
         self.frames: deque[Frame] = deque()
         self.octets = FLOW_OVERHEAD_OCTETS
         self.credit = QUANTUM_OCTETS
+        self.is_early = False
+        self.newest = -1
 
 
 class SendQueue:
@@ -78,8 +84,8 @@ class SendQueue:
         self._control: deque[Frame] = deque()
         self._control_octets = 0
         self._flows: dict[_FlowKey, _Flow] = {}
-        self._first_turns: deque[_Flow] = deque()
-        self._turns: deque[_Flow] = deque()  # the flow at the left is the one whose turn it is
+        self._turns: deque[_Flow] = deque()  # all flows; the one at the left is the one whose turn it is
+        self._early: deque[_Flow] = deque()  # those of them whose next frame goes before all turns
         self._data_octets = 0
         self._data_frames = 0
         self._dropped = 0
@@ -112,16 +118,24 @@ class SendQueue:
             return
         key = (frame.source, frame.destination, frame.connection, frame.from_exit)
         flow = self._flows.get(key)
+        budget = self._budget
         if flow is None:
             flow = self._flows[key] = _Flow(key)
-            self._first_turns.append(flow)
+            self._turns.append(flow)
             self._data_octets += FLOW_OVERHEAD_OCTETS
-            self._budget.free_octets -= FLOW_OVERHEAD_OCTETS
-        flow.frames.append(frame)
+            budget.free_octets -= FLOW_OVERHEAD_OCTETS
+        frames = flow.frames
+        if frame.number > flow.newest:
+            flow.newest = frame.number
+        elif _waits(frames, frame):
+            return
+        if not frames and self._data_frames and held <= _SHORT_OCTETS and flow.credit > 0:
+            flow.is_early = True
+            self._early.append(flow)
+        frames.append(frame)
         flow.octets += held
         self._data_octets += held
         self._data_frames += 1
-        budget = self._budget
         budget.free_octets -= held
         if self._data_octets > GREED * budget.free_octets:
             self._make_room()
@@ -136,16 +150,21 @@ class SendQueue:
             self._control_octets -= held
             room -= held
             batch.append(frame)
-        while room > 0 and self._data_frames:
-            frame = self._pop_data()
-            room -= len(frame.body) + FRAME_OVERHEAD_OCTETS
-            batch.append(frame)
+        if self._data_frames and room > 0:
+            held_before = self._data_octets
+            while room > 0 and self._data_frames:
+                frame = self._pop_data()
+                room -= len(frame.body) + FRAME_OVERHEAD_OCTETS
+                batch.append(frame)
+            self._budget.free_octets += held_before - self._data_octets
         return batch
 
     def clear(self) -> None:
         """Let go of everything, without counting it as dropped: the link has ended."""
         self._control.clear()
         self._control_octets = 0
+        self._budget.free_octets += self._data_octets
+        self._data_frames = 0
         self._forget_flows()
 
     def _push_control(self, frame: Frame, held: int) -> None:
@@ -157,46 +176,45 @@ class SendQueue:
         self._control_octets += held
 
     def _pop_data(self) -> Frame:
-        turns, flow = self._next_turn()
-        frame = flow.frames.popleft()
+        early = self._early
+        flow = early.popleft() if early else self._flow_in_turn()
+        frames = flow.frames
+        frame = frames.popleft()
         if self._data_octets > self.mark_octets and not frame.marked:
             frame = frame.with_mark()
         held = len(frame.body) + FRAME_OVERHEAD_OCTETS
         flow.octets -= held
         flow.credit -= held
         self._data_octets -= held
-        self._budget.free_octets += held
         self._data_frames -= 1
         if not self._data_frames:
             self._forget_flows()
-        elif flow.credit <= 0:
-            flow.credit += QUANTUM_OCTETS
-            turns.popleft()
-            self._turns.append(flow)
+        elif flow.is_early:
+            flow.is_early = len(frames) > 0 and flow.credit > 0 and len(frames[0].body) <= SHORT_BODY_OCTETS
+            if flow.is_early:
+                early.append(flow)
         return frame
 
-    def _next_turn(self) -> tuple[deque[_Flow], _Flow]:
-        """The flow whose turn it is, and the turns of which it is the first; some flow has a frame."""
+    def _flow_in_turn(self) -> _Flow:
+        """The flow whose turn it is; some flow has a frame, and none goes early."""
+        turns = self._turns
         while True:
-            turns = self._first_turns or self._turns
             flow = turns[0]
-            if flow.frames:
-                return turns, flow
-            turns.popleft()
-            if turns is self._first_turns:
-                # Forgotten only after the others' turns: else it could come back as a new flow for ever.
-                self._turns.append(flow)
+            if flow.credit <= 0:
+                flow.credit += QUANTUM_OCTETS
+                turns.rotate(-1)
+            elif flow.frames:
+                return flow
             else:
+                # Forgotten only in its turn: else it could come back with new credit for ever.
+                turns.popleft()
                 del self._flows[flow.key]
                 self._data_octets -= FLOW_OVERHEAD_OCTETS
-                self._budget.free_octets += FLOW_OVERHEAD_OCTETS
 
     def _forget_flows(self) -> None:
-        self._data_frames = 0
         self._flows.clear()
-        self._first_turns.clear()
+        self._early.clear()
         self._turns.clear()
-        self._budget.free_octets += self._data_octets
         self._data_octets = 0
 
     def _make_room(self) -> None:
@@ -222,12 +240,17 @@ class SendQueue:
         self._budget.free_octets += self._data_octets - octets
         self._data_octets = octets
         self._flows = {key: flow for key, flow in self._flows.items() if flow.frames}
-        self._first_turns = deque(flow for flow in self._first_turns if flow.frames)
+        self._early = deque(flow for flow in self._early if flow.frames)
         self._turns = deque(flow for flow in self._turns if flow.frames)
 
     def _count_drop(self) -> None:
         self._dropped += 1
         self._budget.dropped_frames += 1
+
+
+def _waits(frames: deque[Frame], repetition: Frame) -> bool:
+    number, body = repetition.number, repetition.body
+    return any(frame.number == number and frame.body == body for frame in frames)
 
 
 _DATA_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})

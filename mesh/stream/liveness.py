@@ -3,7 +3,7 @@
 from math import inf
 from typing import Final
 
-from mesh.stream.rtt import MAX_TIMEOUT_S, RoundTrip
+from mesh.stream.rtt import INITIAL_TIMEOUT_S, MAX_TIMEOUT_S, RoundTrip
 
 REROUTE_TIMEOUT_S: Final = 30.0
 """Unanswered for so long, a connection is given up."""
@@ -68,6 +68,21 @@ class Liveness:
         """What has been sent must be answered."""
         if self._asked_at == inf:
             self._asked_at = now
+            self.due = min(self.due, now + self._patience_s)
+
+    @property
+    def _patience_s(self) -> float:
+        """How long to wait for what is owed before asking.
+
+        Data may wait in a queue for longer than an exit waits to be chosen, or than an end is waited for.
+        A question and its answer do not: they go first everywhere.
+        """
+        return MAX_TIMEOUT_S if self.heard else INITIAL_TIMEOUT_S
+
+    @property
+    def answered_at_once(self) -> bool:
+        """Whether what is heard now may be the answer to a question that was asked once: the path works as before."""
+        return self._tries == 1
 
     def asked(self, now: float) -> None:
         """A question has been sent; set the time to repeat it."""
@@ -94,7 +109,7 @@ class Liveness:
         if not starved:
             self._persisting = False
             self._tries = 0
-            self.due = now + self._idle_probe_s
+            self.due = now + (self._patience_s if outstanding else self._idle_probe_s)
         elif not self._persisting:
             self._persisting = True
             self._tries = 1

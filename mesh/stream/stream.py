@@ -299,8 +299,8 @@ class Stream:
     def _heard(self, now: float, frames: list[Frame]) -> None:
         """Something new and authentic has arrived: the other end is there."""
         sender = self._sender
-        if sender.timeouts:
-            # What was repeated went unanswered, yet the path works: do not wait for the next time.
+        if sender.timeouts and not self._liveness.answered_at_once:
+            # What was repeated went unanswered, yet the path works again: do not wait for the next time.
             sender.probe_path(now, frames)
         self._liveness.hear(now, outstanding=sender.outstanding > 0, starved=sender.starved)
 
