@@ -2,8 +2,14 @@
 
 Frames of the link's own and the control frames of connections go first, in the order of their arrival. Data
 and FIN frames wait in a queue for each flow (one direction of one connection), and flows take turns by
-deficit round robin [1]. A flow that had nothing waiting gets its first turn before those that have been
-waiting longer [2], so a keystroke does not queue behind a turn of each bulk transfer.
+deficit round robin [1].
+
+Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not used up
+its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or a thousand, and gets no more than
+its share. Only short ones, because a thousand bulk transfers that all keep little waiting would else be as early.
+
+What waits already is not taken again: where a queue is longer than senders wait for an answer, they repeat, and the
+repetitions would fill it.
 
 Limits count memory held, not frame lengths:
 
@@ -53,13 +59,13 @@ class _Flow:
 
     __slots__ = ("credit", "frames", "is_early", "key", "newest", "octets")
 
-    def __init__(self, key: _FlowKey) -> None:
+    def __init__(self, key: _FlowKey, newest: int) -> None:
         self.key = key
+        self.newest = newest
         self.frames: deque[Frame] = deque()
         self.octets = FLOW_OVERHEAD_OCTETS
         self.credit = QUANTUM_OCTETS
         self.is_early = False
-        self.newest = -1
 
 
 class SendQueue:
@@ -120,16 +126,16 @@ class SendQueue:
         flow = self._flows.get(key)
         budget = self._budget
         if flow is None:
-            flow = self._flows[key] = _Flow(key)
+            flow = self._flows[key] = _Flow(key, frame.number)
             self._turns.append(flow)
             self._data_octets += FLOW_OVERHEAD_OCTETS
             budget.free_octets -= FLOW_OVERHEAD_OCTETS
-        frames = flow.frames
-        if frame.number > flow.newest:
+        elif frame.number > flow.newest:
             flow.newest = frame.number
-        elif _waits(frames, frame):
+        elif _waits(flow.frames, frame):
             return
-        if not frames and self._data_frames and held <= _SHORT_OCTETS and flow.credit > 0:
+        frames = flow.frames
+        if self._data_frames and not frames and held <= _SHORT_OCTETS and flow.credit > 0:
             flow.is_early = True
             self._early.append(flow)
         frames.append(frame)
@@ -249,8 +255,12 @@ class SendQueue:
 
 
 def _waits(frames: deque[Frame], repetition: Frame) -> bool:
-    number, body = repetition.number, repetition.body
-    return any(frame.number == number and frame.body == body for frame in frames)
+    """Whether the same octets wait already, at their place in a row; a gap in the row hides what is behind it."""
+    place = repetition.number - frames[0].number if frames else -1
+    if not 0 <= place < len(frames):
+        return False
+    waiting = frames[place]
+    return waiting.number == repetition.number and waiting.body == repetition.body
 
 
 _DATA_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})

@@ -1,3 +1,4 @@
+import itertools
 import sys
 from collections import defaultdict, deque
 
@@ -10,7 +11,13 @@ from mesh import send_queue
 from mesh.frames import Frame, FrameType, link_frame
 from mesh.identity import AgentId
 from mesh.relay_budget import GREED, RelayBudget
-from mesh.send_queue import FLOW_OVERHEAD_OCTETS, FRAME_OVERHEAD_OCTETS, QUANTUM_OCTETS, SendQueue
+from mesh.send_queue import (
+    FLOW_OVERHEAD_OCTETS,
+    FRAME_OVERHEAD_OCTETS,
+    QUANTUM_OCTETS,
+    SHORT_BODY_OCTETS,
+    SendQueue,
+)
 
 A, B = AgentId(b"a" * 16), AgentId(b"b" * 16)
 PLENTY = 1 << 40
@@ -67,6 +74,7 @@ def test_constants():
     assert FRAME_OVERHEAD_OCTETS == 200
     assert FLOW_OVERHEAD_OCTETS == 1200
     assert QUANTUM_OCTETS == 65_752
+    assert SHORT_BODY_OCTETS == 4000
     assert send_queue.DEFAULT_CONTROL_LIMIT_OCTETS == 4 * 1024 * 1024
 
 
@@ -122,7 +130,39 @@ def test_a_keystroke_overtakes_bulk_that_was_there_before():
     assert waiting.pop_batch(1) == [keystroke]
 
 
-def test_flows_that_stay_busy_cannot_keep_others_waiting_by_looking_new():
+def test_an_interactive_flow_is_never_kept_waiting_by_bulk():
+    waiting = filled(*(frame(connection, number, SEGMENT) for number in range(4) for connection in range(500)))
+    for number in range(100):
+        waiting.pop_batch(SEGMENT)
+        question = frame(999, number, 100)
+        waiting.push(question)
+        assert waiting.pop_batch(1) == [question]
+
+
+def test_all_short_frames_of_an_answer_go_early_and_in_order():
+    waiting = filled(*(frame(connection, 0, SEGMENT) for connection in range(10)))
+    answer = [frame(999, number, 2000) for number in range(5)]
+    for each in answer:
+        waiting.push(each)
+    assert [waiting.pop_batch(1)[0] for _ in range(5)] == answer
+
+
+def test_interactive_flows_take_turns_among_themselves():
+    waiting = filled(*(frame(connection, 0, SEGMENT) for connection in range(10)))
+    for number in range(3):
+        for connection in (100, 200):
+            waiting.push(frame(connection, number, 100))
+    assert pop_names(waiting)[:6] == [(100, 0), (200, 0), (100, 1), (200, 1), (100, 2), (200, 2)]
+
+
+def test_a_long_frame_waits_for_its_turn_and_the_short_ones_behind_it_too():
+    waiting = filled(*(frame(connection, 0, SEGMENT) for connection in range(3)))
+    for number, octets in enumerate([100, SHORT_BODY_OCTETS + 1, 100]):
+        waiting.push(frame(9, number, octets))
+    assert pop_names(waiting) == [(9, 0), (0, 0), (1, 0), (2, 0), (9, 1), (9, 2)]
+
+
+def test_flows_of_short_frames_get_no_more_than_their_turn_early():
     waiting = filled(*(frame(1, number, SEGMENT) for number in range(20)))
     bulk_sent = 0
     for number in range(3000):
@@ -131,6 +171,37 @@ def test_flows_that_stay_busy_cannot_keep_others_waiting_by_looking_new():
         for popped in waiting.pop_batch(1) + waiting.pop_batch(1):
             bulk_sent += popped.connection == 1
     assert bulk_sent == 20
+
+
+# Repetitions
+
+
+def test_a_repetition_of_what_waits_is_not_taken():
+    waiting = filled(*(frame(connection, number, 100) for connection in (1, 2) for number in range(5)))
+    octets = waiting.octets
+    for number in range(5):
+        waiting.push(frame(2, number, 100))
+    assert (waiting.frames, waiting.octets, waiting.dropped) == (10, octets, 0)
+
+
+def test_a_repetition_of_what_has_left_or_was_dropped_is_taken():
+    waiting = filled(*(frame(1, number, 100) for number in range(5)))
+    waiting.pop_batch(600)
+    assert waiting.frames == 3
+    for number in range(5):
+        waiting.push(frame(1, number, 100))
+    assert [number for _, number in pop_names(waiting)] == [2, 3, 4, 0, 1]
+
+
+def test_a_repetition_of_what_waits_behind_a_gap_is_taken():
+    waiting = filled(frame(1, 0, 100), frame(1, 2, 100))
+    waiting.push(frame(1, 2, 100))
+    assert waiting.frames == 3
+
+
+def test_another_body_under_a_number_that_waits_is_taken():
+    first, forged = frame(1, 0, 100), frame(1, 0, 101)
+    assert pop_all(filled(forged, first)) == [forged, first]
 
 
 def test_directions_and_agents_are_flows_of_their_own():
@@ -246,9 +317,12 @@ def test_the_links_own_frames_are_always_taken():
 # Several queues, one budget
 
 
+numbers = itertools.count()
+
+
 def fill(waiting: SendQueue, octets: int, connection: int = 1) -> None:
-    for number in range(octets // SEGMENT + 1):
-        waiting.push(frame(connection, number, SEGMENT))
+    for _ in range(octets // SEGMENT + 1):
+        waiting.push(frame(connection, next(numbers), SEGMENT))
 
 
 def queues(count: int, limit_octets: int) -> tuple[RelayBudget, list[SendQueue]]:
@@ -358,6 +432,12 @@ class QueueMachine(RuleBasedStateMachine):
             self.numbers[connection] += 1
         self.pushed += count
 
+    @rule(position=st.integers(0, 100))
+    def push_what_waits(self, position):
+        waiting = [flow.frames[0] for flow in self.queue._flows.values() if flow.frames]
+        if waiting:
+            self.queue.push(waiting[position % len(waiting)])
+
     @rule(own=st.booleans(), octets=st.integers(0, 500))
     def push_control(self, own, octets):
         body = bytes(octets)
@@ -384,9 +464,9 @@ class QueueMachine(RuleBasedStateMachine):
         flows = self.queue._flows
         assert self.queue._data_octets == sum(flow.octets for flow in flows.values())
         assert self.queue._data_frames == sum(len(flow.frames) for flow in flows.values())
-        assert sorted(map(id, flows.values())) == sorted(
-            map(id, (*self.queue._first_turns, *self.queue._turns))
-        )
+        assert sorted(map(id, flows.values())) == sorted(map(id, self.queue._turns))
+        assert {id(flow) for flow in flows.values() if flow.is_early} == set(map(id, self.queue._early))
+        assert all(flow.frames for flow in self.queue._early)
         assert self.queue._budget.held_octets == self.queue._data_octets
         assert self.queue._budget.dropped_frames == self.queue.dropped
         if not self.queue.frames:
