@@ -142,6 +142,18 @@ class Process:
                 found[int(entry.name)] = str(entry.readlink())
         return found
 
+    def memory(self):
+        """Octets resident now."""
+        return self._status_kib("VmRSS") * 1024
+
+    def peak_memory(self):
+        """The most octets that were ever resident."""
+        return self._status_kib("VmHWM") * 1024
+
+    def _status_kib(self, field):
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
     def threads(self):
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 

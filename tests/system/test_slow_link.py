@@ -1,0 +1,93 @@
+"""Many bulk transfers through a relay whose next link is slow: it holds little, loses nothing, and stays awake."""
+
+import os
+import socket
+import statistics
+import threading
+import time
+
+import pytest
+
+from tests.system.meshes import connect
+from tests.system.slow_link import SlowLink
+from tests.system.traffic import Service, Task, digest_until_end, echo, read_all, read_exactly, send_random
+
+MIB = 1024 * 1024
+CONNECTIONS = int(os.environ.get("MESH_SYSTEM_SLOW_CONNECTIONS", "60"))
+"""Set it to 500 for the full load; a run then takes a minute and a half."""
+OCTETS_PER_S = 1_000_000
+OCTETS = 120_000
+"""In each transfer."""
+RELAY_BUFFER_MIB = 64
+TIMEOUT_S = 60 + 3 * CONNECTIONS * OCTETS / OCTETS_PER_S
+KEYSTROKE = b"k" * 40
+THINK_S = 0.02
+SLOWEST_ANSWER_S = 5.0
+"""Less than one turn of all transfers takes at 60 of them, let alone 500; p50 is a tenth of it."""
+
+
+def answer_with_digest(client):
+    client.settimeout(TIMEOUT_S)
+    _, digest = digest_until_end(client)
+    client.sendall(digest.encode())
+    client.shutdown(socket.SHUT_WR)
+
+
+def transfer(port):
+    """Send; whether what arrived is what was sent."""
+    with connect(port, timeout_s=TIMEOUT_S) as client:
+        digest = send_random(client, OCTETS)
+        client.shutdown(socket.SHUT_WR)
+        return read_all(client).decode() == digest
+
+
+def type_and_wait(port, is_over):
+    """Round trips in seconds, one after the other, until ``is_over``."""
+    taken = []
+    with connect(port, timeout_s=TIMEOUT_S) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while not is_over.wait(THINK_S):
+            start = time.monotonic()
+            client.sendall(KEYSTROKE)
+            assert read_exactly(client, len(KEYSTROKE)) == KEYSTROKE
+            taken.append(time.monotonic() - start)
+    return taken
+
+
+@pytest.mark.timeout(int(TIMEOUT_S) + 60)
+def test_bulk_on_a_slow_link_neither_fills_the_relay_nor_silences_others(mesh):
+    branch, relay, hq = mesh.chain("branch", "relay", "hq")
+    relay.config["limits"] = {"relay_buffer": f"{RELAY_BUFFER_MIB}MiB"}
+    is_over = threading.Event()
+    with (
+        SlowLink(relay.accept_port, OCTETS_PER_S) as line,
+        Service(answer_with_digest) as sink,
+        Service(echo) as shell,
+    ):
+        hq.config["peers"] = [{"address": f"127.0.0.1:{line.port}"}]
+        ports = {}
+        for key, service in (("bulk", sink), ("shell", shell)):
+            hq.offer(key, service.port)
+            ports[key] = branch.listen(key)
+        mesh.start()
+        for key in ports:
+            branch.wait_for_route(key)
+        baseline = relay.process.memory()
+        typing = Task(type_and_wait, ports["shell"], is_over)
+        start = time.monotonic()
+        transfers = [Task(transfer, ports["bulk"]) for _ in range(CONNECTIONS)]
+        try:
+            assert all(task.result(TIMEOUT_S) for task in transfers)
+        finally:
+            is_over.set()
+        took_s = time.monotonic() - start
+        answers = sorted(typing.result())
+        stats = relay.stats()
+    peak = relay.process.peak_memory() - baseline
+    print(f"{CONNECTIONS} x {OCTETS} octets in {took_s:.1f} s; relay {baseline / MIB:.1f} + {peak / MIB:.1f} MiB")
+    print(f"{len(answers)} answers: {[round(q, 3) for q in statistics.quantiles(answers, n=100)[49::49]]}")
+    print(f"{stats['octets_forwarded_total'] / MIB:.1f} MiB forwarded, {stats['queue_drops_total']} frames dropped")
+    assert peak < RELAY_BUFFER_MIB * MIB
+    assert len(answers) > took_s / SLOWEST_ANSWER_S
+    assert answers[-1] < SLOWEST_ANSWER_S
+    assert statistics.median(answers) < SLOWEST_ANSWER_S / 10
