@@ -23,7 +23,7 @@ class RelayBudget:
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
         self.free_octets = limit_octets
-        """Octets that no queue holds. Queues count them themselves: a call costs more than all else they do here."""
+        """Octets that no queue holds. Queues count them themselves, without a call for each frame."""
         self.dropped_frames = 0
         """Frames that queues have dropped or not taken for lack of room, since the start."""
 

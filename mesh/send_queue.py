@@ -4,17 +4,17 @@ Frames of the link's own and the control frames of connections go first, in the 
 and FIN frames wait in a queue for each flow (one direction of one connection), and flows take turns by
 deficit round robin [1].
 
-Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not used up
-its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or a thousand, and gets no more than
-its share. Only short ones, because a thousand bulk transfers that all keep little waiting would else be as early.
+Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not
+used up its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or a thousand, and
+gets no more than its share. Only short ones: bulk transfers that keep little waiting would else be as early.
 
-What waits already is not taken again: where a queue is longer than senders wait for an answer, they repeat, and the
-repetitions would fill it.
+What waits already is not taken again: where a queue is longer than senders wait for an answer, they repeat,
+and the repetitions would fill it.
 
 Limits count memory held, not frame lengths:
 
-- Data beyond the queue's share of the budget of all links: the longest flow loses its tail. Its sender goes back
-  and repeats it.
+- Data beyond the queue's share of the budget of all links: the longest flow loses its tail. Its sender goes
+  back and repeats it.
 - Control frames of connections beyond ``control_limit_octets``: the newest is not taken. Their senders repeat
   what matters.
 - Frames of the link's own are always taken; the link judges by ``control_octets`` whether its peer asks for
@@ -255,7 +255,7 @@ class SendQueue:
 
 
 def _waits(frames: deque[Frame], repetition: Frame) -> bool:
-    """Whether the same octets wait already, at their place in a row; a gap in the row hides what is behind it."""
+    """Whether the same octets wait already, in their place in a row; a gap hides what is behind it."""
     place = repetition.number - frames[0].number if frames else -1
     if not 0 <= place < len(frames):
         return False

@@ -81,7 +81,7 @@ class Liveness:
 
     @property
     def answered_at_once(self) -> bool:
-        """Whether what is heard now may be the answer to a question that was asked once: the path works as before."""
+        """Whether what is heard may answer a question that was asked once: the path works as before."""
         return self._tries == 1
 
     def asked(self, now: float) -> None:

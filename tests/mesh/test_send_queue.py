@@ -131,7 +131,7 @@ def test_a_keystroke_overtakes_bulk_that_was_there_before():
 
 
 def test_an_interactive_flow_is_never_kept_waiting_by_bulk():
-    waiting = filled(*(frame(connection, number, SEGMENT) for number in range(4) for connection in range(500)))
+    waiting = filled(*(frame(connection, number, SEGMENT) for number in range(4) for connection in range(99)))
     for number in range(100):
         waiting.pop_batch(SEGMENT)
         question = frame(999, number, 100)

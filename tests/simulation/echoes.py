@@ -1,4 +1,4 @@
-"""Interactive users of a simulated mesh: a service that says everything back, a client that waits for each answer."""
+"""Interactive users of a simulated mesh: a service that says everything back, a client that waits for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,7 +52,13 @@ class Typist(Actor[Any]):
     """Sends a keystroke, waits for its echo, thinks, sends the next."""
 
     def __init__(
-        self, dispatcher: Dispatcher, *, address: TcpAddress, think_s: float, goes_on: Callable[[], bool], asked: Asked
+        self,
+        dispatcher: Dispatcher,
+        *,
+        address: TcpAddress,
+        think_s: float,
+        goes_on: Callable[[], bool],
+        asked: Asked,
     ) -> None:
         super().__init__(dispatcher)
         self.address = address

@@ -1,10 +1,11 @@
-"""A transit agent whose next link is slow: what it holds is bounded, nothing is lost, others keep their pace."""
+"""A transit agent whose next link is slow: it holds little, nothing is lost, others keep their pace."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from actors.ingress_connection import IngressConnection
 from mesh.addresses import TcpAddress
 from scripts.simulation.programs import Conversation, Terms
 from tests.simulation import echoes
@@ -107,10 +108,25 @@ def test_bulk_over_a_slow_link_stays_within_the_budget_and_lets_others_answer(
         assert transit.most_held_octets > connections * 10_000
         assert bool(transit.budget.dropped_frames) == (relay_buffer_mib == 4)
         answers = sorted(transit.typed.round_trips_s)
-        # A turn of each bulk connection takes 60 x 8 KiB / 1 MB/s = 0.5 s at the least, 200 x 64 KiB 13 s at first.
+        # A turn of each bulk connection takes 0.5 s at the least, 13 s at first: 60 x 8 KiB, 200 x 64 KiB.
         assert len(answers) > took_s
         assert answers[len(answers) // 2] < 0.2
         assert answers[-1] < 0.5
+
+
+def test_marks_shrink_windows_and_keep_the_queue_short_while_transfers_last():
+    with mesh_world(1) as mesh:
+        transit = Transit(mesh)
+        transit.build(64 * MIB)
+        transit.start(40, 500_000)
+        transit.run_until(lambda: mesh.world.now() > 12.0)
+        assert not transit.is_carried
+        senders = [actor._stream._sender for actor in mesh.actors_on("branch", IngressConnection)]
+        assert len(senders) == 41
+        assert sorted(sender._congestion.window_octets for sender in senders)[20] < 32 * 1024
+        assert transit.budget.held_octets < MIB  # without marks: 3 MiB
+        transit.run_until(lambda: transit.is_carried and transit.typed.is_over)
+        transit.finish()
 
 
 def test_a_slow_link_takes_nothing_from_a_fast_one():
@@ -125,7 +141,6 @@ def test_a_slow_link_takes_nothing_from_a_fast_one():
         beside = mesh.converse(Terms(1001, 16 * MIB, 100), port=FAST_PORT)
         beside_s = transit.run_until(lambda: beside.heard.is_over)
         assert not transit.is_carried
-        print(alone_s, beside_s, transit.budget.dropped_frames)
         assert beside_s < 1.2 * alone_s
         transit.run_until(lambda: transit.is_carried and transit.typed.is_over)
         transit.finish()
