@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from actors.acceptor import Acceptor
+from actors.client_count import ClientCount
 from actors.connection_end import ConnectionSettings
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
@@ -300,22 +301,24 @@ class Agent(Actor[messages.Inbound]):
     def _listener_specs(
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
     ) -> list[ChildSpec]:
-        def start_ingress(
-            socket: StreamSocket, key: str, candidates: tuple[Party, ...], listener: Ref[Any]
-        ) -> Ref[Any]:
-            return IngressConnection.start(
-                self.dispatcher,
-                socket=socket,
-                key=key,
-                candidates=candidates,
-                listener=listener,
-                table=connection_table,
-                settings=connections,
-                meters=self._meters,
-            )
-
         def spec(setup: ListenerSetup) -> ChildSpec:
             name = f"listener {setup.key} {setup.address}"
+            clients = ClientCount()  # for each listener that is started under this name
+
+            def start_ingress(
+                socket: StreamSocket, key: str, candidates: tuple[Party, ...], listener: Ref[Any]
+            ) -> Ref[Any]:
+                return IngressConnection.start(
+                    self.dispatcher,
+                    socket=socket,
+                    key=key,
+                    candidates=candidates,
+                    listener=listener,
+                    clients=clients,
+                    table=connection_table,
+                    settings=connections,
+                    meters=self._meters,
+                )
 
             def start() -> ActorRef[Any, Any]:
                 ref = Listener.start(
@@ -326,6 +329,7 @@ class Agent(Actor[messages.Inbound]):
                     may_use=self._setup.certificate.allows_use(setup.key),
                     route_table=route_table,
                     start_ingress=start_ingress,
+                    clients=clients,
                     meters=self._meters,
                 )
                 return self._named(name, ref)

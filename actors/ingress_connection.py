@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, assert_never
 
+from actors.client_count import ClientCount
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -73,6 +74,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         key: str,
         candidates: tuple[Party, ...],
         listener: Ref[Any],
+        clients: ClientCount,
         table: Ref[Any],
         settings: ConnectionSettings,
         meters: Meters,
@@ -87,6 +89,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Candidates to be asked again at ``_retry_at``."""
         self._retry_at = inf
         self._listener = listener
+        self._clients = clients
         self._registering: Party | None = None
         self._attempts: dict[int, _Attempt] = {}
         self._last_refusal = "no candidate answered"
@@ -127,7 +130,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         super().release()
 
     def _socket_gone(self) -> None:
-        self.tell(self._listener, listener_messages.ClientLeft())
+        self._clients.connected -= 1
 
     # -- opening ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """A listener: a local port for a routing key.
 
-While nobody offers the key it is parked: clients are refused, and the port stays ours. ``max_connections`` is
-counted here, client by client; one too many is reset at once.
+While nobody offers the key it is parked: clients are refused, and the port stays ours. Clients are counted
+against ``max_connections`` one by one; one too many is reset at once.
 """
 
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from actors.accepting import AcceptingActor
+from actors.client_count import ClientCount
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
@@ -41,6 +42,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         may_use: bool,
         route_table: Ref[Any],
         start_ingress: StartIngress,
+        clients: ClientCount,
         meters: Meters,
     ) -> None:
         super().__init__(
@@ -57,7 +59,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._route_table = route_table
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
-        self._clients = 0
+        self._clients = clients
         self._full_reported = False
 
     def on_start(self) -> None:
@@ -74,9 +76,6 @@ class Listener(AcceptingActor[messages.Inbound]):
         match message:
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes_changed(snapshot)
-            case messages.ClientLeft():
-                self._clients -= 1
-                self._full_reported = self._full_reported and self._clients > 0
             case messages.CandidateFailed(exit_id=exit_id, code=code):
                 self._candidate_failed(exit_id, code)
             case messages.CandidateServed(exit_id=exit_id):
@@ -151,7 +150,9 @@ class Listener(AcceptingActor[messages.Inbound]):
         if not self._candidates.offers:
             socket.abort()
             return
-        if self._max_connections and self._clients >= self._max_connections:
+        clients = self._clients
+        self._full_reported = self._full_reported and clients.connected > 0
+        if self._max_connections and clients.connected >= self._max_connections:
             self._meters.clients_refused += 1
             if not self._full_reported:
                 self._full_reported = True
@@ -164,10 +165,10 @@ class Listener(AcceptingActor[messages.Inbound]):
             socket.abort()
             return
         self._meters.clients_accepted += 1
-        self._clients += 1
         candidates = self._candidates.order(self.now(), self.dispatcher.uniform())
         self._start_ingress(socket, self._key, candidates, self.ref)
+        clients.connected += 1
 
     def __str__(self) -> str:
         """Name key and address, for logs and dumps."""
-        return f"Listener({self._key}, {self._address}, {self._clients} clients)"
+        return f"Listener({self._key}, {self._address}, {self._clients.connected} clients)"

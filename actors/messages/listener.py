@@ -8,10 +8,6 @@ from actors.messages.route_table import RoutesChanged
 from mesh.identity import AgentId
 
 
-class ClientLeft(msgspec.Struct, frozen=True):
-    """Fact: the socket of a client that was let in is closed."""
-
-
 class CandidateFailed(msgspec.Struct, frozen=True):
     """Fact: an exit did not open a connection; ``code`` is that of its REJECT, or the ingress's own."""
 
@@ -37,6 +33,4 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
-Inbound: TypeAlias = (
-    ClientLeft | CandidateFailed | CandidateServed | BindDue | AcceptAgain | StopListening | RoutesChanged
-)
+Inbound: TypeAlias = CandidateFailed | CandidateServed | BindDue | AcceptAgain | StopListening | RoutesChanged

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from actors.connection_end import ConnectionEnd
 from actors.dialer import Dialer
+from actors.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
 from mesh.routes import RouteSnapshot
@@ -122,7 +123,7 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
             "waiting octets": mesh.plans[name].relay_budget.held_octets,
             "reserved octets": mesh.plans[name].budget.reserved_octets,
             "clients of listeners": sum(
-                actor._clients for actor in mesh.actors_on(name) if hasattr(actor, "_clients")
+                listener._clients.connected for listener in mesh.actors_on(name, Listener)
             ),
             "connections of endpoints": sum(
                 actor._connections

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
+from actors.client_count import ClientCount
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
-from actors.messages import listener as listener_messages
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
 from actors.runtime.seam import SocketOptions
@@ -106,6 +106,7 @@ class World:
         self.world = VirtualWorld(1)
         self.ingress_meters, self.exit_meters = Meters(), Meters()
         self.listener = start(self.world, host="branch")
+        self.clients = ClientCount()
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
         self.record = record_of(INGRESS)
@@ -130,6 +131,7 @@ class World:
             key=KEY,
             candidates=candidates,
             listener=self.listener.ref,
+            clients=self.clients,
             table=table.ref,
             settings=settings,
             meters=self.ingress_meters,
@@ -160,7 +162,7 @@ class World:
 
     @property
     def clients_left(self) -> int:
-        return len(self.listener.of(listener_messages.ClientLeft))
+        return -self.clients.connected  # no listener has counted them in
 
     @property
     def left_endpoint(self) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import RoutesChanged
@@ -31,6 +32,7 @@ class House:
             may_use=True,
             route_table=start(self.world).ref,
             start_ingress=self._start_ingress,
+            clients=ClientCount(),
             meters=self.meters,
         )
         self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))

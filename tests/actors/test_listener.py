@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, RoutesChanged, Subscribe
@@ -20,15 +21,15 @@ ADDRESS = TcpAddress("127.0.0.1", PORT)
 
 
 class Ingress(Ear):
-    def __init__(self, dispatcher: Any, socket: Any, listener: Any) -> None:
+    def __init__(self, dispatcher: Any, socket: Any, clients: ClientCount) -> None:
         super().__init__(dispatcher)
-        self.socket, self.listener = socket, listener
+        self.socket, self.clients = socket, clients
 
     def on_start(self) -> None:
         self.own(self.socket)
 
     def release(self) -> None:
-        self.tell(self.listener, messages.ClientLeft())
+        self.clients.connected -= 1
 
 
 class House:
@@ -47,6 +48,7 @@ class House:
             "may_use": may_use,
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,
+            "clients": ClientCount(),
             "meters": self.meters,
         }
 
@@ -55,7 +57,7 @@ class House:
         return self.listener
 
     def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
-        ref = Ingress.start(self.world.dispatcher("here"), socket, listener)
+        ref = Ingress.start(self.world.dispatcher("here"), socket, self.settings["clients"])
         self.ingresses.append(self.world.dispatcher("here").actors[-1])
         self.started.append((key, candidates))
         return ref
@@ -159,6 +161,20 @@ def test_clients_that_come_at_once_are_counted_one_by_one(world_of):
     clients = [start(house.world, Client, ADDRESS) for _ in range(8)]
     house.world.run(0.1)
     assert sorted(client.end for client in clients) == [""] * 3 + ["Connection reset by peer"] * 5
+
+
+def test_a_listener_that_is_started_again_goes_on_counting(world_of):
+    house = world_of(max_connections=3)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    clients = [house.connect() for _ in range(2)]
+    house.listener.ref.stop(block=False)
+    house.world.run(0.0)
+    house.ingresses[0].ref.stop(block=False)  # it leaves while there is no listener
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    clients += [house.connect() for _ in range(3)]
+    assert [client.end for client in clients[1:]] == ["", "", "", "Connection reset by peer"]
 
 
 def test_a_port_that_is_taken_is_tried_again(world_of, caplog):

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from actors.connection_end import ConnectionEnd
+from actors.listener import Listener
 from actors.messages import agent as agent_messages
 from actors.peer_link import PeerLink
 from mesh.addresses import TcpAddress
@@ -209,6 +210,35 @@ def test_an_actor_that_crashes_is_replaced_and_disturbs_no_other(victim):
         after = mesh.converse(Terms(1000, 10_000, 10_000))
         mesh.run_until(lambda: after.heard.is_over, 30.0)
         assert after.heard.is_complete, after.heard
+        mesh.finish()
+
+
+def test_a_listener_that_crashes_keeps_count_of_its_clients():
+    with mesh_world(1) as mesh:
+        three_agents(mesh)
+        mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT}, max_connections=5)
+        mesh.restart("branch")
+        mesh.converge()
+        patient = Pace(octets=30, pause_s=20.0)  # two pieces: it stays for 20 s
+        stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(3)]
+        leaves = mesh.converse(Terms(3, 20, 20), Pace(octets=30, pause_s=2.0))
+        mesh.run(1.0)
+        for _ in range(2):  # the second one counts on what the first left
+            (listener,) = mesh.actors_on("branch", Listener)
+            listener.actor_ref.tell("no such message")
+            mesh.run(3.0)
+        assert len(mesh.log.crashes) == 2
+        mesh.log.crashes.clear()
+        assert leaves.heard.is_complete
+        more = [mesh.converse(Terms(10 + n, 20, 20), patient) for n in range(4)]
+        mesh.run(1.0)
+        assert not any(talk.heard.is_over for talk in stays)
+        assert sum(talk.heard.error == errno.ECONNRESET for talk in more) == 2
+        assert sum(not talk.heard.is_over for talk in more) == 2
+        mesh.run_until_said(60.0)
+        again = [mesh.converse(Terms(100 + n, 20, 20)) for n in range(5)]
+        mesh.run_until_said(20.0)
+        assert all(talk.heard.is_complete for talk in again)
         mesh.finish()
 
 
