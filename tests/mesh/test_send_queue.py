@@ -173,6 +173,12 @@ def test_flows_of_short_frames_get_no_more_than_their_turn_early():
     assert bulk_sent == 20
 
 
+def test_a_row_of_short_frames_goes_early_for_one_turn_only():
+    waiting = filled(frame(1, 0, SEGMENT), *(frame(2, number, 1000) for number in range(100)))
+    order = [connection for connection, _ in pop_names(waiting)]
+    assert order.index(1) == QUANTUM_OCTETS // (1000 + FRAME_OVERHEAD_OCTETS) + 1
+
+
 # Repetitions
 
 
