@@ -35,8 +35,14 @@ hangs. The OPEN has been repeated by then; half a second takes it around the wor
 RESTARTING: Final = "restarting"
 """Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
 
+RESTARTED: Final = "restarted"
+"""The ingress's own code for an exit whose agent runs as a new instance since it was chosen."""
+
 RETRY_AFTER_S: Final = 0.1
 """Until such an exit is asked again: a crashed endpoint is back after 50 ms, the first time."""
+
+RESTART_PATIENCE_S: Final = 2.0
+"""How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
 _HEDGE_SHARE: Final = 4
 """That is at most this part of the time budget, so that several candidates have their turn in a short one."""
@@ -85,8 +91,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._key = key
         self._candidates = list(reversed(candidates))
         """Untried candidates, the one to try next last."""
-        self._soon: list[Party] = []
-        """Candidates to be asked again at ``_retry_at``."""
+        self._starting: dict[AgentId, float] = {}
+        """Exits that are being started again, and until when their offer is waited for; looked for at
+        ``_retry_at``."""
         self._retry_at = inf
         self._listener = listener
         self._clients = clients
@@ -115,6 +122,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._path_of_attempt_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
                 self._exit_restarted(remote)
+            case messages.CandidateFound(exit_id=exit_id, party=party):
+                self._candidate_found(exit_id, party)
             case messages.DeadlineReached() | messages.CloseConnection():
                 self._common(message)
             case _:
@@ -140,7 +149,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._candidates and self._socket is not None:
             self._registering = party = self._candidates.pop()
             self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
-        elif not self._attempts and not self._soon:
+        elif not self._attempts and not self._starting:
             self._give_up()
 
     def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
@@ -258,9 +267,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._last_refusal = f"{escaped(code)} at {why}"
         log.debug("%s: %s", self, self._last_refusal)
         self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
-        if code == RESTARTING and self._socket is not None:
-            self._soon.append(attempt.party)
-            self._retry_at = min(self._retry_at, self.now() + RETRY_AFTER_S)
+        if code in (RESTARTING, RESTARTED) and self._socket is not None:
+            now = self.now()
+            self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
+            self._retry_at = min(self._retry_at, now + RETRY_AFTER_S)
         self._drop_attempt(attempt)
         self._try_next()
         self._plan_opening()
@@ -295,9 +305,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._silent(attempt)
             if now >= self._retry_at:
                 self._retry_at = inf
-                self._candidates[:0] = reversed(self._soon)
-                self._soon.clear()
-                self._try_next()
+                for exit_id in list(self._starting):
+                    if not self.tell(self._listener, listener_messages.FindCandidate(self.ref, exit_id)):
+                        self._candidate_found(exit_id, None)
         self._plan_opening()
 
     def _silent(self, attempt: _Attempt) -> None:
@@ -332,9 +342,23 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         # The client left before the open completed: wait for the answers, to reset what they opened.
         self._drop_socket(reset=False)
         self._candidates.clear()
-        self._soon.clear()
+        self._starting.clear()
         if not self._attempts and self._registering is None:
             self.stop_now()
+
+    def _candidate_found(self, exit_id: AgentId, party: Party | None) -> None:
+        """Ask an exit again that is back, or wait on for what it offers."""
+        until = self._starting.get(exit_id)
+        if until is None or self._chosen is not None:
+            return
+        if party is None and self.now() < until:
+            self._retry_at = min(self._retry_at, self.now() + RETRY_AFTER_S)
+        else:
+            del self._starting[exit_id]
+            if party is not None:
+                self._candidates.insert(0, party)
+            self._try_next()
+        self._plan_opening()
 
     def _path_of_attempt_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
         for attempt in list(self._attempts.values()):
@@ -352,7 +376,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if attempt is self._chosen:
                 self._lose("the exit's agent has restarted")
                 return
-            self._refused(attempt, "restarted", f"{short_id(remote)}: the exit's agent has restarted")
+            self._refused(attempt, RESTARTED, f"{short_id(remote)}: the exit's agent has restarted")
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from actors.accepting import AcceptingActor
 from actors.client_count import ClientCount
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS
+from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
@@ -81,6 +82,9 @@ class Listener(AcceptingActor[messages.Inbound]):
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
                     log.info("listener %s: %s serves again", self._key, short_id(exit_id))
+            case messages.FindCandidate(reply_to=reply_to, exit_id=exit_id):
+                party = self._candidates.find(exit_id)
+                self.tell(reply_to, connection_messages.CandidateFound(exit_id, party))
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():

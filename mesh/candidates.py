@@ -83,6 +83,13 @@ class CandidatePool:
         """Who offers the key."""
         return self._offers
 
+    def find(self, agent_id: AgentId) -> Party | None:
+        """``agent_id`` as it offers the key now; ``None`` where it does not."""
+        for offer in self._offers:
+            if offer.party.id == agent_id:
+                return offer.party
+        return None
+
     def update(self, offers: Iterable[Offer], now: float) -> None:
         """Take note of who offers the key from now on.
 

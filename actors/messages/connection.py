@@ -8,6 +8,7 @@ from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 from mesh.addresses import SocketAddress
 from mesh.frames import Frame
 from mesh.identity import AgentId
+from mesh.session import Party
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +38,13 @@ class IngressRegistered(msgspec.Struct, frozen=True):
     link: Ref[Any] | None
 
 
+class CandidateFound(msgspec.Struct, frozen=True):
+    """Reply: what ``exit_id`` offers the key as now; ``None`` where it does not."""
+
+    exit_id: AgentId
+    party: Party | None
+
+
 class TargetGranted(msgspec.Struct, frozen=True):
     """Fact: the endpoint lets this connection in; connect to ``target``."""
 
@@ -59,5 +67,5 @@ class CloseConnection(msgspec.Struct, frozen=True):
 
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
-IngressInbound: TypeAlias = EndInbound | IngressRegistered
+IngressInbound: TypeAlias = EndInbound | IngressRegistered | CandidateFound
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

@@ -1,10 +1,11 @@
 """What a listener receives."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from actors.messages.route_table import RoutesChanged
+from actors.runtime.seam import Ref
 from mesh.identity import AgentId
 
 
@@ -21,6 +22,16 @@ class CandidateServed(msgspec.Struct, frozen=True):
     exit_id: AgentId
 
 
+class FindCandidate(msgspec.Struct, frozen=True):
+    """Query of a connection that is being opened: does ``exit_id`` offer the key now?
+
+    The answer is a :class:`actors.messages.connection.CandidateFound`.
+    """
+
+    reply_to: Ref[Any]
+    exit_id: AgentId
+
+
 class BindDue(msgspec.Struct, frozen=True):
     """Timer: try again to take the port."""
 
@@ -33,4 +44,6 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
-Inbound: TypeAlias = CandidateFailed | CandidateServed | BindDue | AcceptAgain | StopListening | RoutesChanged
+Inbound: TypeAlias = (
+    CandidateFailed | CandidateServed | FindCandidate | BindDue | AcceptAgain | StopListening | RoutesChanged
+)

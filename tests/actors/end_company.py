@@ -12,6 +12,7 @@ from actors.ingress_connection import IngressConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
+from actors.messages import listener as listener_messages
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
 from actors.runtime.seam import SocketOptions
@@ -88,6 +89,18 @@ class Table(Ear):
         return [(ended.connection, ended.is_exit) for ended in self.of(table_messages.ConnectionEnded)]
 
 
+class Offers(Ear):
+    """The listener: it knows who offers the key."""
+
+    parties: tuple[Party, ...] = ()
+
+    def on_receive(self, message: Any) -> None:
+        super().on_receive(message)
+        if isinstance(message, listener_messages.FindCandidate):
+            found = [party for party in self.parties if party.id == message.exit_id]
+            self.tell(message.reply_to, messages.CandidateFound(message.exit_id, *(found or [None])))
+
+
 class Endpoint(Ear):
     """Lets every connection in, unless ``target`` is none."""
 
@@ -105,7 +118,7 @@ class World:
     def __init__(self) -> None:
         self.world = VirtualWorld(1)
         self.ingress_meters, self.exit_meters = Meters(), Meters()
-        self.listener = start(self.world, host="branch")
+        self.listener = start(self.world, Offers, host="branch")
         self.clients = ClientCount()
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
@@ -123,6 +136,7 @@ class World:
     def start_ingress(
         self, *candidates: Party, table: Table, settings: ConnectionSettings, options: SocketOptions
     ) -> None:
+        self.listener.parties = candidates
         theirs, ours = socket_pair(self.world, "client", "branch", options)
         self.client = start(self.world, RawPeer, theirs, None, False, host="client")
         IngressConnection.start(

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS, HANG_UP_POLL_S
-from actors.ingress_connection import HEDGE_AFTER_S, RETRY_AFTER_S
+from actors.ingress_connection import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from actors.messages import connection as messages
-from actors.messages.connection_table import RegistrationAbandoned
+from actors.messages.connection_table import RegisterIngress, RegistrationAbandoned
 from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.frames import FrameType
+from mesh.identity import Instance
 from tests.actors.company import start
 from tests.actors.end_company import EXIT, INGRESS, OTHER_EXIT, Candidate, Table, World, settings_of
 
@@ -240,6 +241,39 @@ def test_a_restarted_candidate_is_followed_by_the_next(two):
     two.tell(messages.PeerRestarted(EXIT.id))
     assert len(second.opens) == 1
     assert two.table.ended == [(1, False)]
+
+
+def test_an_exit_that_was_restarted_is_asked_again_as_what_it_is_now(one):
+    [exit_] = one.exits
+    old = exit_.settings.party
+    one.listener.parties = ()
+    one.tell(messages.PeerRestarted(EXIT.id))
+    one.run(5 * RETRY_AFTER_S)
+    assert one.client.end == ""
+    assert len(exit_.opens) == 1
+    present = msgspec.structs.replace(old, instance=Instance(b"n" * 16))
+    exit_.settings = msgspec.structs.replace(exit_.settings, instance=present.instance)
+    one.listener.parties = (present,)
+    one.run(RETRY_AFTER_S)
+    session = exit_.answer()
+    exit_.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
+    one.run(0.1)
+    assert bytes(one.client.octets) == b"welcome"
+    assert one.table.of(RegisterIngress)[-1].exit_instance == present.instance
+
+
+@pytest.mark.parametrize("listener_is_gone", [False, True])
+def test_an_exit_that_was_restarted_and_offers_nothing_is_not_waited_for_longer(one, listener_is_gone):
+    one.listener.parties = ()
+    if listener_is_gone:
+        one.listener.ref.stop(block=False)
+    one.tell(messages.PeerRestarted(EXIT.id))
+    one.run(RESTART_PATIENCE_S - RETRY_AFTER_S)
+    assert one.client.end == ""
+    one.run(3 * RETRY_AFTER_S)
+    assert one.client.end == RESET
+    one.run(0.1)
+    assert one.is_over
 
 
 # Silence

@@ -50,6 +50,13 @@ def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
     assert numbers(pool.order(0.0, 0.9)) == [4, 3, 2, 5, 1]
 
 
+def test_one_is_found_as_it_offers_the_key_now():
+    pool = pool_of(offer(1), offer(2))
+    assert pool.find(party(2).id) == party(2)
+    pool.update((offer(1),), 0.0)
+    assert pool.find(party(2).id) is None
+
+
 def test_equals_take_turns_exactly():
     pool = pool_of(offer(1), offer(2), offer(3), offer(4, 2))
     assert Counter(firsts(pool, 300)) == {1: 100, 2: 100, 3: 100}
