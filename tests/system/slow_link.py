@@ -39,7 +39,11 @@ class SlowLink:
                 near, _ = self._listening.accept()
                 self._sockets.append(near)
                 far = self._with_small_buffers()
-                far.connect((LOOPBACK, self._target_port))
+                try:
+                    far.connect((LOOPBACK, self._target_port))
+                except ConnectionRefusedError:  # the agent is not there yet; who dialed comes again
+                    near.close()
+                    continue
                 for source, sink in ((near, far), (far, near)):
                     source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
