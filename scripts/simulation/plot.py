@@ -1,10 +1,10 @@
 """A timeline of one run as SVG: who was up, which links were cut, route convergence, throughput."""
 
-import html
 import itertools
 from collections.abc import Iterable
 from typing import Final
 
+from scripts import svg
 from scripts.simulation.faults import Script
 from scripts.simulation.topology import hop_counts
 from scripts.simulation.trace import Story
@@ -104,7 +104,7 @@ class _Drawing:
         self.recorder, self.story, self.script = recorder, story, script
         self.end_s = max([*recorder.times, 1.0])
         self.y = 30
-        self.parts: list[str] = [_text(LEFT, 18, title, size=14)]
+        self.parts: list[str] = [svg.text(LEFT, 18, title, size=14)]
 
     def text(self) -> str:
         self._agents()
@@ -116,18 +116,14 @@ class _Drawing:
         self._connections()
         self._axis()
         height = self.y + 10
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-            f'height="{height}" font-family="sans-serif" font-size="11">\n'
-            f'<rect width="{WIDTH}" height="{height}" fill="white"/>\n' + "\n".join(self.parts) + "\n</svg>\n"
-        )
+        return svg.document(self.parts, width=WIDTH, height=height)
 
     def _x(self, time_s: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * time_s / self.end_s
 
     def _section(self, text: str) -> None:
         self.y += 10
-        self.parts.append(_text(LEFT, self.y + 11, text, weight="bold"))
+        self.parts.append(svg.text(LEFT, self.y + 11, text, weight="bold"))
         self.y += ROW
 
     def _agents(self) -> None:
@@ -163,7 +159,7 @@ class _Drawing:
         return [*spans, (since, self.end_s, colour)]
 
     def _spans(self, name: str, spans: list[Span]) -> None:
-        self.parts.append(_text(LEFT - 6, self.y + 11, name, anchor="end"))
+        self.parts.append(svg.text(LEFT - 6, self.y + 11, name, anchor="end"))
         for start_s, end_s, colour in spans:
             x, width = self._x(start_s), max(0.5, self._x(end_s) - self._x(start_s))
             self.parts.append(
@@ -192,8 +188,8 @@ class _Drawing:
             for time_s, value in zip(times, values, strict=False)
         ]
         self.parts += [
-            _text(LEFT - 6, base - 12, name, anchor="end"),
-            _text(LEFT - 6, base, label, anchor="end", colour="#808080"),
+            svg.text(LEFT - 6, base - 12, name, anchor="end"),
+            svg.text(LEFT - 6, base, label, anchor="end", colour="#808080"),
             f'<line x1="{LEFT}" y1="{base}" x2="{WIDTH - RIGHT}" y2="{base}" stroke="#d0d0d0"/>',
             f'<polyline points="{" ".join(points)}" fill="none" stroke="{LINE}" stroke-width="1.2"/>',
         ]
@@ -207,23 +203,7 @@ class _Drawing:
             self.parts.append(
                 f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" stroke="#000" opacity="0.08"/>'
             )
-            self.parts.append(_text(x, self.y, f"{n * step:g} s", anchor="middle"))
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    anchor: str = "start",
-    size: int = 11,
-    weight: str = "normal",
-    colour: str = "#202020",
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '
-        f'fill="{colour}">{html.escape(text)}</text>'
-    )
+            self.parts.append(svg.text(x, self.y, f"{n * step:g} s", anchor="middle"))
 
 
 def _si(octets_per_s: float) -> str:

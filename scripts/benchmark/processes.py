@@ -9,17 +9,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-LOAD: Final = Path(__file__).with_name("bench_load.py")
+PROJECT: Final = Path(__file__).resolve().parents[2]
 STOP_TIMEOUT_S: Final = 15.0
 READY_TIMEOUT_S: Final = 30.0
-POLL_S: Final = 0.02
+COMMAND_TIMEOUT_S: Final = 60.0
 LAST_LINES: Final = 15
+CHECK_S: Final = 0.2
+"""Between two looks at the processes that a client needs."""
+
+CPU_CLOCK: Final = 2
+"""With the process's number, the clock of its CPU time: clock_getcpuclockid(3), in nanoseconds."""
+
 CLIENT_GRACE_S: Final = 10.0
 """Beyond a client's own limit: its start, its end, and connecting."""
 
@@ -28,11 +34,23 @@ class BenchmarkError(Exception):
     """A process did not start, or a measurement failed; the text is for people."""
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a process runs: on this host, or in a network namespace."""
+
+    prefix: tuple[str, ...] = ()
+    """What a command begins with to run there."""
+    address: str = "127.0.0.1"
+    """Where it is reached from the place before it."""
+
+
+HERE: Final = Place()
+
+
 class Usage(msgspec.Struct, frozen=True):
     """What some processes have used."""
 
     cpu_s: float
-    """User and system time so far."""
+    """User and system time so far, children that have ended included."""
     memory_octets: int
     """Proportional set size now: shared pages count once over all processes."""
 
@@ -95,8 +113,8 @@ class Process:
 class Server:
     """A load server; ``port`` is where it listens."""
 
-    def __init__(self, kind: str) -> None:
-        self._child = _start(["serve", "--kind", kind])
+    def __init__(self, kind: str, place: Place = HERE, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
+        self._child = _start(place, ["serve", "--kind", kind, "--addresses", *addresses])
         self.port: int = _one_line(self._child, READY_TIMEOUT_S)["port"]
 
     def stop(self) -> None:
@@ -104,11 +122,29 @@ class Server:
         _end(self._child)
 
 
-class Holder:
-    """Keeps open connections through ``port`` until stopped."""
+class Wire:
+    """A cable between two interfaces, which it makes (``wire.py``)."""
 
-    def __init__(self, port: int, count: int, timeout_s: float) -> None:
-        self._child = _start(["hold", "--port", str(port), "--connections", str(count)])
+    def __init__(self, names: Sequence[str], *, delay_s: float, bits_per_s: float, loss: float) -> None:
+        options = [f"--delay-s={delay_s}", f"--bits-per-s={bits_per_s}", f"--loss={loss}"]
+        self._child = _run_module("scripts.benchmark.wire", HERE, [*names, *options])
+        try:
+            _one_line(self._child, READY_TIMEOUT_S)
+        except BaseException:
+            _end(self._child)
+            raise
+
+    def stop(self) -> None:
+        """Cut it; its interfaces go."""
+        _end(self._child)
+
+
+class Holder:
+    """Keeps open connections, spread over ``ports``, until stopped."""
+
+    def __init__(self, ports: Sequence[int], count: int, timeout_s: float, place: Place = HERE) -> None:
+        options = ["--ports", *map(str, ports), "--connections", str(count)]
+        self._child = _start(place, ["hold", *options])
         try:
             _one_line(self._child, timeout_s)
         except BaseException:
@@ -121,10 +157,25 @@ class Holder:
 
 
 class Background:
-    """A load client that runs beside another until stopped."""
+    """A bulk transfer that runs beside another load until stopped."""
 
-    def __init__(self, *arguments: str) -> None:
-        self._child = _start(arguments)
+    def __init__(self, *arguments: str, place: Place = HERE) -> None:
+        self._child = _start(place, ["flood", *arguments])
+
+    def moved(self) -> tuple[int, float]:
+        """Octets it has moved so far, and when that was, in seconds of the monotonic clock.
+
+        Raises:
+            BenchmarkError: it has ended, or does not answer.
+        """
+        assert self._child.stdin is not None  # noqa: S101 - a pipe was asked for
+        try:
+            self._child.stdin.write(b"\n")
+            self._child.stdin.flush()
+        except OSError:
+            pass  # its last line says why
+        said = _one_line(self._child, READY_TIMEOUT_S)
+        return said["octets"], said["at_s"]
 
     def stop(self) -> None:
         """End it, wherever it is.
@@ -134,31 +185,68 @@ class Background:
         """
         ended = self._child.poll() is not None
         self._child.kill()
-        output, _ = self._child.communicate(timeout=STOP_TIMEOUT_S)
+        try:
+            output, _ = self._child.communicate(timeout=STOP_TIMEOUT_S)
+        except BrokenPipeError:  # what was still to be written to it
+            output = b""
         if ended:
             raise BenchmarkError(f"the load in the background ended early: {output.decode().strip()}")
 
 
-def measure(*arguments: str, seconds: float) -> dict[str, float]:
+def measure(
+    *arguments: str, seconds: float, place: Place = HERE, needs: Sequence[Process] = ()
+) -> dict[str, float]:
     """Run one load client for at most ``seconds`` and return what it measured.
+
+    It cannot succeed without the processes ``needs``: when one of them ends, so does the wait.
 
     Raises:
         BenchmarkError: it stalled or failed.
     """
-    child = _start([*arguments, "--seconds", str(seconds)])
+    child = _start(place, [*arguments, "--seconds", str(seconds)])
+    until = time.monotonic() + seconds + CLIENT_GRACE_S
+    output = b""
     try:
-        output, _ = child.communicate(timeout=seconds + CLIENT_GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate(timeout=STOP_TIMEOUT_S)
-        raise BenchmarkError(f"{arguments[0]}: no result within {seconds + CLIENT_GRACE_S:g} s") from None
+        while True:
+            left_s = until - time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output, _ = child.communicate(timeout=max(0.0, min(left_s, CHECK_S) if needs else left_s))
+                break
+            for process in needs:
+                process.check()
+            if left_s <= 0:
+                raise BenchmarkError(f"{arguments[0]}: no result within {seconds + CLIENT_GRACE_S:g} s")
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate(timeout=STOP_TIMEOUT_S)
     try:
         result: dict[str, Any] = json.loads(output)
     except ValueError:
         raise BenchmarkError(f"{arguments[0]}: the load client failed (status {child.returncode})") from None
     if "error" in result:
-        raise BenchmarkError(f"{arguments[0]}: {result['error']}")
+        words = "\n".join(process.last_words() for process in needs)
+        raise BenchmarkError(f"{arguments[0]}: {result['error']}\n{words}".rstrip())
     return result
+
+
+def command(arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    """Run one command to its end.
+
+    Raises:
+        BenchmarkError: it failed; with what it wrote.
+    """
+    done = subprocess.run(
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        words = (done.stdout + done.stderr).decode(errors="replace").strip()
+        raise BenchmarkError(f"{' '.join(arguments)} failed:\n{words}")
 
 
 def descendants(pid: int) -> list[int]:
@@ -176,18 +264,26 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def usage(roots: Iterable[int]) -> Usage:
-    """What the processes ``roots`` and all below them have used."""
-    ticks, memory = 0, 0
+def usage(roots: Iterable[int], *, memory: bool = False) -> Usage:
+    """What the processes ``roots`` and all below them have used; memory only where it is asked for."""
+    cpu_s, octets = 0.0, 0
     for root in roots:
         for pid in (root, *descendants(root)):
             with contextlib.suppress(OSError):
+                cpu_s += time.clock_gettime(~pid << 3 | CPU_CLOCK)
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
-                        memory += int(line.split()[1]) * 1024
-    return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), memory_octets=memory)
+                cpu_s += (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+                if memory:
+                    octets += memory_octets(pid)
+    return Usage(cpu_s=cpu_s, memory_octets=octets)
+
+
+def memory_octets(pid: int) -> int:
+    """Proportional set size of one process."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def free_ports(count: int) -> list[int]:
@@ -197,47 +293,35 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_for_listener(port: int, processes: Sequence[Process]) -> None:
-    """Wait until something listens on ``port``.
+def wait_for_listener(address: str, port: int, processes: Sequence[Process], place: Place = HERE) -> None:
+    """Wait until something listens there, as seen from ``place``.
 
     Raises:
         BenchmarkError: a process ended, or the time is up.
     """
-    _wait(port, processes, lambda _: True, "nothing listens on")
+    where = ["--addresses", address, "--port", str(port)]
+    measure("listens", *where, seconds=READY_TIMEOUT_S, place=place, needs=processes)
 
 
-def wait_for_echo(port: int, processes: Sequence[Process]) -> None:
+def wait_for_echo(port: int, processes: Sequence[Process], place: Place = HERE) -> None:
     """Wait until octets sent to ``port`` come back.
 
     Raises:
         BenchmarkError: a process ended, or the time is up.
     """
-
-    def echoes(probe: socket.socket) -> bool:
-        probe.sendall(b"?")
-        return probe.recv(1) == b"?"
-
-    _wait(port, processes, echoes, "nothing came back through")
+    measure("wait", "--port", str(port), seconds=READY_TIMEOUT_S, place=place, needs=processes)
 
 
-def _wait(
-    port: int, processes: Sequence[Process], is_ready: Callable[[socket.socket], bool], complaint: str
-) -> None:
-    until = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < until:
-        for process in processes:
-            process.check()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as probe:
-            if is_ready(probe):
-                return
-        time.sleep(POLL_S)
-    words = "\n".join(process.last_words() for process in processes)
-    raise BenchmarkError(f"{complaint} port {port} within {READY_TIMEOUT_S:g} s\n{words}".rstrip())
+def _start(place: Place, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    return _run_module("scripts.benchmark.load", place, arguments)
 
 
-def _start(arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _run_module(name: str, place: Place, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", str(LOAD), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*place.prefix, sys.executable, "-m", name, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
 
 
@@ -247,7 +331,7 @@ def _one_line(child: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, A
     line = child.stdout.readline() if ready else b""
     result: dict[str, Any] = json.loads(line) if line else {"error": f"silent for {timeout_s:g} s"}
     if "error" in result:
-        raise BenchmarkError(f"a load process did not start: {result['error']}")
+        raise BenchmarkError(f"a load process failed: {result['error']}")
     return result
 
 

@@ -1,0 +1,194 @@
+"""Measure the mesh beside plain TCP, ssh and socat: real processes, interleaved in the same minutes.
+
+    python scripts/bench.py                          everything, seven rounds
+    python scripts/bench.py --quick                  three short rounds, ratios only, under a minute
+    python scripts/bench.py --measures bulk ping     only some measures
+    python scripts/bench.py --ways plain mesh-1      only some ways
+    python scripts/bench.py --json bench.json --plot bench.svg
+
+See docs/BENCHMARKS.md for what each figure means, and how to read it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scripts.benchmark import chain, plot, ssh, standing, wan, ways
+from scripts.benchmark.measures import FULL, QUICK, Effort, Rounds, Samples
+from scripts.benchmark.processes import BenchmarkError
+from scripts.benchmark.report import as_text
+from scripts.benchmark.results import Results, as_json
+from scripts.benchmark.ways import Opener, Servers, Way
+
+MESHES: Final = tuple(f"mesh-{agents}" for agents in range(1, chain.MOST_AGENTS + 1))
+WAYS: Final = ("plain", "socat-3", "ssh-L", "ssh-J", "ssh-L-chacha", "ssh-J-chacha", *MESHES)
+QUICK_WAYS: Final = ("plain", "ssh-L", "ssh-J", "mesh-2", "mesh-3")
+EACH_ROUND: Final = ("bulk", "many", "ping", "busy", "slow", "connect", "at-once")
+ONCE: Final = ("memory", "crowd")
+APART: Final = ("idle", "start", "wan")
+"""These start processes of their own, whatever ways are asked for."""
+
+MEASURES: Final = (*EACH_ROUND, *ONCE, *APART)
+QUICK_MEASURES: Final = ("bulk", "many", "ping", "busy", "connect", "at-once", "memory")
+
+
+def open_ways(
+    names: Sequence[str], services: Servers, folder: Path, results: Results, stack: contextlib.ExitStack
+) -> dict[str, Way]:
+    """Start each way; one whose programs are not installed is skipped, visibly."""
+
+    def over_ssh(name: str) -> Opener:
+        cipher = ssh.CHACHA if name.endswith("chacha") else ssh.AES
+        return lambda: ssh.ssh(services, folder / name, jump=name.startswith("ssh-J"), cipher=cipher)
+
+    def over_mesh(name: str, agents: int) -> Opener:
+        return lambda: chain.mesh(services, folder / name, places=chain.chain_of(agents))
+
+    openers: dict[str, Opener] = {
+        "plain": lambda: ways.plain(services),
+        "socat-3": lambda: ways.socat(services, folder / "socat-3", relays=3),
+        **{name: over_ssh(name) for name in WAYS if name.startswith("ssh")},
+        **{name: over_mesh(name, number + 1) for number, name in enumerate(MESHES)},
+    }
+    missing = {"ssh": ssh.ssh_missing(), "socat": ways.socat_missing()}
+    opened = {}
+    for name in names:
+        reason = missing.get(name.partition("-")[0])
+        if reason:
+            results.skipped[name] = reason
+            continue
+        say(f"starting {name}")
+        try:
+            opened[name] = stack.enter_context(openers[name]())
+        except BenchmarkError as error:
+            results.failures.append(f"{name} did not start: {error}")
+    return opened
+
+
+def run(names: Sequence[str], measures: Sequence[str], effort: Effort) -> Results:
+    """Start the ways, take all samples, stop everything."""
+    results = Results(machine=machine(), options=msgspec.to_builtins(effort))
+    samples = Samples(results)
+    with tempfile.TemporaryDirectory(prefix="mesh-bench-") as text:
+        folder = Path(text)
+        with ways.servers() as services:
+            for name, take in (("idle", _idle), ("start", _start)):
+                if name in measures:
+                    say(name)
+                    take(services, folder, effort, samples)
+            if any(name in measures for name in (*EACH_ROUND, *ONCE)):
+                with contextlib.ExitStack() as stack:
+                    _take_samples(
+                        open_ways(names, services, folder, results, stack), measures, effort, samples
+                    )
+                    say("stopping")
+        if "wan" in measures:
+            wan.take(folder / "wan", names, effort, samples, say)
+    return results
+
+
+def _idle(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
+    del services
+    standing.idle(folder / "idle", effort, samples)
+
+
+def _start(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
+    standing.start(services, folder / "start", effort, samples)
+
+
+def _take_samples(opened: dict[str, Way], measures: Sequence[str], effort: Effort, samples: Samples) -> None:
+    if not opened:
+        return
+    once = standing.Standing(opened, effort, samples)
+    rounds = Rounds(opened, effort, samples)
+    if "memory" in measures:
+        say("memory")
+        once.memory()
+    each_round = [name for name in EACH_ROUND if name in measures]
+    if each_round:
+        say("warm-up")
+        rounds.warm_up()
+        for number in range(effort.rounds):
+            say(f"round {number + 1} of {effort.rounds}")
+            rounds.round(number, each_round)
+    if "crowd" in measures:
+        say("crowd")
+        once.crowd()
+
+
+def say(text: str) -> None:
+    """Progress, apart from the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine() -> dict[str, str]:
+    """What the figures were taken on."""
+    model = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    arguments = argparse.ArgumentParser(
+        prog="bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--quick", action="store_true", help="three short rounds; print the ratios only")
+    arguments.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every sample, medians, ratios and bars there"
+    )
+    arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw medians and ranges there, as SVG")
+    arguments.add_argument("--ways", nargs="+", choices=WAYS, metavar="WAY", help=f"of: {', '.join(WAYS)}")
+    arguments.add_argument(
+        "--measures", nargs="+", choices=MEASURES, metavar="MEASURE", help=f"of: {', '.join(MEASURES)}"
+    )
+    arguments.add_argument("--rounds", type=int, help="instead of the usual number")
+    return arguments
+
+
+def main(words: Sequence[str]) -> int:
+    """Measure and report; the exit status is 1 where a measurement failed, whatever the figures are."""
+    arguments = parser()
+    given = arguments.parse_args(words)
+    effort = QUICK if given.quick else FULL
+    if given.rounds is not None:
+        if given.rounds < 1:
+            arguments.error("--rounds: expected 1 or more")
+        effort = msgspec.structs.replace(effort, rounds=given.rounds)
+    names = given.ways or (QUICK_WAYS if given.quick else WAYS)
+    measures = given.measures or (QUICK_MEASURES if given.quick else MEASURES)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ssh inherits it; a thousand forwards need it
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # unwinds: nothing is left running
+    began = time.monotonic()
+    results = run(names, measures, effort)
+    print(as_text(results, ratios_only=given.quick))
+    print(
+        f"\n{effort.rounds} rounds, {time.monotonic() - began:.0f} s; {', '.join(results.machine.values())}"
+    )
+    if given.json is not None:
+        given.json.write_text(json.dumps(as_json(results), indent=2) + "\n")
+    if given.plot is not None:
+        given.plot.write_text(plot.draw(results))
+    return 1 if results.failures or not results.samples else 0

@@ -1,0 +1,80 @@
+"""One process of the load, on the standard library only: ``python -m scripts.benchmark.load LOAD``.
+
+It prints one JSON object: servers when they listen, holders when all is open, other clients when they are
+done. The exit status is 1 where a client stalled; the object then has an ``error``.
+"""
+
+import argparse
+import json
+import resource
+import sys
+
+from scripts.benchmark import load_clients as clients
+from scripts.benchmark.load_servers import serve
+
+
+def parser() -> argparse.ArgumentParser:
+    """What a load process takes."""
+    loads = ("serve", "bulk", "flood", "ping", "connect", "connect-at-once", "hold", "wait", "listens")
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("load", choices=loads)
+    arguments.add_argument("--kind", choices=("bulk", "echo"), default="echo")
+    arguments.add_argument("--addresses", nargs="+", default=["127.0.0.1"])
+    arguments.add_argument("--ports", "--port", type=int, nargs="+", default=[0])
+    arguments.add_argument("--up", action="store_true")
+    arguments.add_argument("--connections", type=int, default=1)
+    arguments.add_argument("--octets", type=int, default=0)
+    arguments.add_argument("--rate", type=float, default=0.0)
+    arguments.add_argument("--rounds", type=int, default=1000)
+    arguments.add_argument("--seconds", type=float, default=clients.TIMEOUT_S)
+    return arguments
+
+
+def run(given: argparse.Namespace) -> dict[str, float] | None:
+    """Run one load; what it measured, ``None`` where it has talked to its parent itself."""
+    port = given.ports[0]
+    match given.load:
+        case "serve":
+            return serve(given.kind, given.addresses)
+        case "hold":
+            return clients.hold(given.ports, given.connections)
+        case "flood":
+            return clients.flood(port, up=given.up, rate=given.rate)
+        case "wait":
+            return clients.wait(port, seconds=given.seconds)
+        case "listens":
+            return clients.listens(given.addresses[0], port, seconds=given.seconds)
+        case "ping":
+            return clients.ping(port, rounds=given.rounds, seconds=given.seconds)
+        case "connect":
+            return clients.connect_in_turn(port, rounds=given.rounds, seconds=given.seconds)
+        case "connect-at-once":
+            return clients.connect_at_once(
+                port, rounds=given.rounds, width=given.connections, seconds=given.seconds
+            )
+        case _:
+            return clients.bulk(
+                port,
+                up=given.up,
+                connections=given.connections,
+                octets=given.octets,
+                seconds=given.seconds,
+            )
+
+
+def main() -> int:
+    """Run one load in this process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        result = run(parser().parse_args())
+    except (clients.Stalled, OSError) as error:
+        print(json.dumps({"error": str(error) or type(error).__name__}), flush=True)
+        return 1
+    if result is not None:
+        print(json.dumps(result), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The mesh and ssh over long, narrow links: three network namespaces in a row, emulated networks between.
+
+The kernel's netem emulates where it can; elsewhere a process carries every packet (``wire.py``).
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmark import chain, ssh, ways
+from scripts.benchmark.figures import NETWORKS, Network
+from scripts.benchmark.measures import Effort, Samples, client
+from scripts.benchmark.processes import BenchmarkError, Place, Wire, command
+from scripts.benchmark.ways import Opener, Way
+
+COMPARED: Final = ("ssh-J", "mesh-3")
+HOSTS: Final = 3
+PING_ROUNDS: Final = 15
+NETEM_PACKETS: Final = 100_000
+"""That netem holds, those on their way included: more than a round trip's worth of any network here."""
+
+TUN: Final = Path("/dev/net/tun")
+QUEUE_PACKETS: Final = 10_000
+"""That an interface holds for the process that carries them."""
+
+
+def missing() -> str | None:
+    """Why no network can be emulated here; ``None`` where one can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    if shutil.which("ip") is None:
+        return "ip not installed"
+    name = _namespace("probe")
+    try:
+        command(["ip", "netns", "add", name])
+    except BenchmarkError:
+        return "no network namespaces here"
+    command(["ip", "netns", "delete", name])
+    if not has_netem() and not TUN.exists():
+        return "this kernel has neither netem nor TUN"
+    return None
+
+
+def has_netem() -> bool:
+    """Whether the kernel emulates networks itself."""
+    if shutil.which("tc") is None:
+        return False
+    name = _namespace("netem")
+    command(["ip", "netns", "add", name])
+    try:
+        command(["tc", "-n", name, "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
+    except BenchmarkError:
+        return False
+    finally:
+        command(["ip", "netns", "delete", name])
+    return True
+
+
+def netem(device: str, network: Network) -> list[str]:
+    """What ``tc`` is told of one end of a link."""
+    words = ["qdisc", "add", "dev", device, "root", "netem", "limit", str(NETEM_PACKETS)]
+    words += ["delay", f"{network.round_trip_s / 2 * 1000:g}ms", "rate", f"{network.bits_per_s:.0f}bit"]
+    return words + (["loss", f"{network.loss * 100:g}%"] if network.loss else [])
+
+
+@contextlib.contextmanager
+def places(network: Network, *, by_kernel: bool) -> Iterator[tuple[Place, ...]]:
+    """Three hosts in a row; each link between them is like ``network``."""
+    names = [_namespace(str(number)) for number in range(HOSTS)]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            command(["ip", "netns", "add", name])
+            stack.callback(command, ["ip", "netns", "delete", name])
+            command(["ip", "-n", name, "link", "set", "lo", "up"])
+        addresses = ["127.0.0.1"]
+        for number, (left, right) in enumerate(itertools.pairwise(names)):
+            ends = [f"b{os.getpid()}-{number}{side}" for side in "lr"]
+            if by_kernel:
+                command(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]])
+            else:
+                wire = Wire(
+                    ends,
+                    delay_s=network.round_trip_s / 2,
+                    bits_per_s=network.bits_per_s,
+                    loss=network.loss,
+                )
+                stack.callback(wire.stop)
+            for host, (name, device) in enumerate(((left, ends[0]), (right, ends[1]))):
+                here, there = (f"10.77.{number}.{1 + end}" for end in (host, 1 - host))
+                command(["ip", "link", "set", device, "netns", name])
+                command(["ip", "-n", name, "address", "add", f"{here}/32", "peer", there, "dev", device])
+                command(["ip", "-n", name, "link", "set", device, "txqueuelen", str(QUEUE_PACKETS), "up"])
+                if by_kernel:
+                    command(["tc", "-n", name, *netem(device, network)])
+            addresses.append(f"10.77.{number}.2")
+        yield tuple(
+            Place(("ip", "netns", "exec", name), address)
+            for name, address in zip(names, addresses, strict=True)
+        )
+
+
+def take(
+    folder: Path, names: Sequence[str], effort: Effort, samples: Samples, say: Callable[[str], None]
+) -> None:
+    """Bulk and ping-pong through each emulated network."""
+    reason = missing()
+    if reason is not None:
+        samples.results.skipped["wan"] = reason
+        return
+    wanted = [name for name in COMPARED if name in names]
+    if "ssh-J" in wanted and ssh.ssh_missing():
+        wanted.remove("ssh-J")
+    by_kernel = has_netem()
+    emulated = "the kernel's netem" if by_kernel else "a process that carries every packet (no netem here)"
+    samples.results.note(f"wan: emulated by {emulated}")
+    folder.mkdir()
+    for short, network in NETWORKS.items():
+        say(f"wan: {network.title}")
+        with samples.guard("wan", network.title), places(network, by_kernel=by_kernel) as hosts:
+            _through(folder / short, hosts, wanted, effort, samples)
+
+
+def _through(
+    folder: Path, hosts: tuple[Place, ...], wanted: Sequence[str], effort: Effort, samples: Samples
+) -> None:
+    folder.mkdir()
+    short = folder.name
+    with ways.servers(hosts[-1]) as services, contextlib.ExitStack() as stack:
+        openers: dict[str, Opener] = {
+            "ssh-J": lambda: ssh.ssh(services, folder / "ssh-J", jump=True, cipher=ssh.AES, places=hosts),
+            "mesh-3": lambda: chain.mesh(services, folder / "mesh-3", places=hosts),
+        }
+        opened = {}
+        for name in wanted:
+            with samples.guard(name, short):
+                opened[name] = stack.enter_context(openers[name]())
+        for number in range(effort.wan_rounds):
+            for name, way in opened.items():
+                with samples.guard(name, f"{short}, round {number + 1}"):
+                    _sample(name, way, short, samples)
+
+
+def _sample(name: str, way: Way, short: str, samples: Samples) -> None:
+    octets = str(NETWORKS[short].octets)
+    with samples.of(name, f"{short}_ping") as keep:
+        keep[f"{short}_ping"] = client(way, "ping", "--rounds", str(PING_ROUNDS))["p50_us"] / 1000
+    for direction in ("up", "down"):
+        with samples.of(name, f"{short}_{direction}") as keep:
+            options = ["--up"] if direction == "up" else []
+            done = client(way, "bulk", *options, "--octets", octets)
+            keep[f"{short}_{direction}"] = done["octets"] / done["seconds"] / 1e6
+
+
+def _namespace(name: str) -> str:
+    return f"bench{os.getpid()}-{name}"

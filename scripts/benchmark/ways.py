@@ -1,0 +1,91 @@
+"""The ways between client and server that the benchmark compares; each runs real processes."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scripts.benchmark.processes import HERE, Place, Process, Server, free_ports, wait_for_echo
+
+CROWD_ADDRESSES: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
+"""Where the crowd's service listens: each address has ports of its own for the agent that connects to it."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A way that is up: where to connect, and which processes carry the octets."""
+
+    bulk_port: int
+    echo_port: int
+    pids: Mapping[str, int] = {}
+    """Role to process; empty for plain TCP."""
+    crowd_ports: tuple[int, ...] = ()
+    """Where thousands of connections may be opened; none where the way is not meant for so many."""
+    place: Place = HERE
+    """Where its clients run."""
+    process_per_connection: bool = False
+
+
+Opener = Callable[[], "contextlib.AbstractContextManager[Way]"]
+
+
+class Servers(msgspec.Struct, frozen=True):
+    """What every way leads to; each in a process of its own, so that none delays the others."""
+
+    bulk_port: int
+    echo_port: int
+    crowd_port: int = 0
+    """Of the echo service for thousands of connections, on every one of ``CROWD_ADDRESSES``."""
+
+
+@contextlib.contextmanager
+def servers(place: Place = HERE) -> Iterator[Servers]:
+    """The load servers."""
+    with contextlib.ExitStack() as stack:
+        started = []
+        for kind, addresses in (
+            ("bulk", ("127.0.0.1",)),
+            ("echo", ("127.0.0.1",)),
+            ("echo", CROWD_ADDRESSES),
+        ):
+            server = Server(kind, place, addresses)
+            stack.callback(server.stop)
+            started.append(server.port)
+        yield Servers(*started)
+
+
+@contextlib.contextmanager
+def plain(services: Servers) -> Iterator[Way]:
+    """No tunnel at all."""
+    yield Way(services.bulk_port, services.echo_port)
+
+
+def socat_missing() -> str | None:
+    """Why ``socat`` cannot be measured here; ``None`` where it can."""
+    return None if shutil.which("socat") else "socat not installed"
+
+
+@contextlib.contextmanager
+def socat(services: Servers, folder: Path, *, relays: int) -> Iterator[Way]:
+    """So many socat relays one after another, as many as agents elsewhere; nothing is encrypted."""
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        pids = {}
+        processes: list[Process] = []
+        first = []
+        for name, target in (("bulk", services.bulk_port), ("echo", services.echo_port)):
+            ports: Sequence[int] = [*free_ports(relays), target]
+            first.append(ports[0])
+            for number in range(relays):
+                listens = f"TCP-LISTEN:{ports[number]},bind=127.0.0.1,reuseaddr,fork,backlog=4096,nodelay"
+                connects = f"TCP:127.0.0.1:{ports[number + 1]},nodelay"
+                process = Process(
+                    ["socat", "-b", "262144", listens, connects], folder / f"{name}{number}.log"
+                )
+                stack.callback(process.stop)
+                processes.append(process)
+                pids[f"{name} {number + 1}"] = process.pid
+        wait_for_echo(first[1], processes)
+        yield Way(first[0], first[1], pids, process_per_connection=True)
