@@ -58,7 +58,7 @@ def open_ways(
 
     openers: dict[str, Opener] = {
         "plain": lambda: ways.plain(services),
-        "socat-3": lambda: ways.socat(services, folder / "socat-3", relays=3),
+        "socat-3": lambda: ways.socat(services, folder / "socat-3", places=chain.chain_of(3)),
         **{name: over_ssh(name) for name in WAYS if name.startswith("ssh")},
         **{name: over_mesh(name, number + 1) for number, name in enumerate(MESHES)},
     }

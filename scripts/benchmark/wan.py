@@ -17,7 +17,7 @@ from scripts.benchmark.measures import Effort, Samples, client
 from scripts.benchmark.processes import BenchmarkError, Place, Wire, command
 from scripts.benchmark.ways import Opener, Way
 
-COMPARED: Final = ("ssh-J", "mesh-3")
+CARRIED: Final = ("socat-3", "ssh-J", "mesh-3")
 HOSTS: Final = 3
 PING_ROUNDS: Final = 15
 NETEM_PACKETS: Final = 100_000
@@ -111,9 +111,11 @@ def take(
     if reason is not None:
         samples.results.skipped["wan"] = reason
         return
-    wanted = [name for name in COMPARED if name in names]
-    if "ssh-J" in wanted and ssh.ssh_missing():
-        wanted.remove("ssh-J")
+    gone = {"ssh-J": ssh.ssh_missing(), "socat-3": ways.socat_missing()}
+    wanted = [name for name in CARRIED if name in names and not gone.get(name)]
+    for name, why in gone.items():
+        if name in names and why:
+            samples.results.skipped[name] = why
     by_kernel = has_netem()
     emulated = "the kernel's netem" if by_kernel else "a process that carries every packet (no netem here)"
     samples.results.note(f"wan: emulated by {emulated}")
@@ -131,6 +133,7 @@ def _through(
     short = folder.name
     with ways.servers(hosts[-1]) as services, contextlib.ExitStack() as stack:
         openers: dict[str, Opener] = {
+            "socat-3": lambda: ways.socat(services, folder / "socat-3", places=hosts),
             "ssh-J": lambda: ssh.ssh(services, folder / "ssh-J", jump=True, cipher=ssh.AES, places=hosts),
             "mesh-3": lambda: chain.mesh(services, folder / "mesh-3", places=hosts),
         }

@@ -13,6 +13,9 @@ from scripts.benchmark.processes import HERE, Place, Process, Server, free_ports
 CROWD_ADDRESSES: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
 """Where the crowd's service listens: each address has ports of its own for the agent that connects to it."""
 
+SOCAT_OCTETS: Final = 256 * 1024
+"""For one system call, as in the agents."""
+
 
 class Way(msgspec.Struct, frozen=True):
     """A way that is up: where to connect, and which processes carry the octets."""
@@ -68,24 +71,26 @@ def socat_missing() -> str | None:
 
 
 @contextlib.contextmanager
-def socat(services: Servers, folder: Path, *, relays: int) -> Iterator[Way]:
-    """So many socat relays one after another, as many as agents elsewhere; nothing is encrypted."""
+def socat(services: Servers, folder: Path, *, places: Sequence[Place]) -> Iterator[Way]:
+    """A socat relay at each of ``places``, one after another; nothing is encrypted."""
     folder.mkdir()
     with contextlib.ExitStack() as stack:
         pids = {}
         processes: list[Process] = []
         first = []
         for name, target in (("bulk", services.bulk_port), ("echo", services.echo_port)):
-            ports: Sequence[int] = [*free_ports(relays), target]
+            ports = free_ports(len(places))
             first.append(ports[0])
-            for number in range(relays):
-                listens = f"TCP-LISTEN:{ports[number]},bind=127.0.0.1,reuseaddr,fork,backlog=4096,nodelay"
-                connects = f"TCP:127.0.0.1:{ports[number + 1]},nodelay"
-                process = Process(
-                    ["socat", "-b", "262144", listens, connects], folder / f"{name}{number}.log"
+            nexts = [f"{place.address}:{port}" for place, port in zip(places, ports, strict=True)][1:]
+            for number, to in enumerate((*nexts, f"127.0.0.1:{target}")):
+                place = places[number]
+                listens = (
+                    f"TCP-LISTEN:{ports[number]},bind={place.address},reuseaddr,fork,backlog=4096,nodelay"
                 )
+                start = [*place.prefix, "socat", "-b", str(SOCAT_OCTETS), listens, f"TCP:{to},nodelay"]
+                process = Process(start, folder / f"{name}{number}.log")
                 stack.callback(process.stop)
                 processes.append(process)
                 pids[f"{name} {number + 1}"] = process.pid
-        wait_for_echo(first[1], processes)
-        yield Way(first[0], first[1], pids, process_per_connection=True)
+        wait_for_echo(first[1], processes, places[0])
+        yield Way(first[0], first[1], pids, place=places[0], process_per_connection=True)
