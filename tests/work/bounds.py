@@ -1,0 +1,164 @@
+"""How much work a mesh may do: the figures of the present, and how far above them is too far.
+
+The figures do not depend on the machine. To see those of the code as it is, in a form to be pasted here:
+
+    python -m pytest tests/work -rP
+
+When the code gets better, lower the figures. When a test fails, find out what does more than before; raise a
+figure only for something that is worth it, with the reason in the commit.
+"""
+
+from typing import Final
+
+from tests.work.counting import Counts
+
+SLACK: Final = 1.15
+"""A figure may be so many times what stands here."""
+
+MARGIN: Final = 0.05
+"""And this much more, so that a figure that is next to nothing has room too."""
+
+WHAT: Final = {
+    "turns": "An actor's mailbox was run, or a socket told its actor. Fewer: tell less, have fewer actors.",
+    "messages": "Envelopes that actors took. Fewer: send one message for what happens together.",
+    "socket calls": "On simulated sockets: reads, sends, accepts, connects, closes, also idle ones.",
+    "watch changes": "Readiness switched on or off (epoll_ctl). Fewer: leave it on, or do without.",
+    "timers": "Timers scheduled. Fewer: one for several purposes, or none where nothing can time out.",
+    "octets sent": "On all its sockets. Above what is carried: headers, control frames, handshakes.",
+    "system calls": "On real sockets and their epoll; not epoll_wait. The test lists each call by name.",
+    "seals and openings": "Of AEAD, by links and sessions. Fewer: fewer frames, or those of a turn as one.",
+    "octets sealed and opened": "2 for each octet carried means sealed once, opened once; more is overhead.",
+    "X25519 operations": "Of handshakes. Each costs some 40 us.",
+    "held octets": "Allocated by the product's code and kept while a connection is open, at all agents.",
+    "held blocks": "The same, counted in allocations.",
+}
+"""Each kind of figure: how it is measured, and what lowers it."""
+
+PRESENT: Final[dict[str, Counts]] = {
+    # One after another in a simulated world: opened, 64 octets each way, ended in order by both sides.
+    "a connection": {
+        ("all", "X25519 operations"): 10.00,
+        ("all", "octets sealed and opened"): 3163.68,
+        ("all", "seals and openings"): 56.64,
+        ("branch", "messages"): 19.06,
+        ("branch", "octets sent"): 674.60,
+        ("branch", "socket calls"): 16.08,
+        ("branch", "timers"): 6.02,
+        ("branch", "turns"): 26.10,
+        ("branch", "watch changes"): 2.00,
+        ("hq", "messages"): 18.06,
+        ("hq", "octets sent"): 723.60,
+        ("hq", "socket calls"): 15.08,
+        ("hq", "timers"): 5.02,
+        ("hq", "turns"): 24.10,
+        ("hq", "watch changes"): 1.00,
+        ("relay", "messages"): 8.12,
+        ("relay", "octets sent"): 1249.20,
+        ("relay", "socket calls"): 16.16,
+        ("relay", "timers"): 0.04,
+        ("relay", "turns"): 16.20,
+        ("relay", "watch changes"): 0.00,
+    },
+    # One connection carries 16 MiB from its client. Octets of ciphers and sockets: for each octet carried.
+    "a MiB up": {
+        ("all", "X25519 operations"): 0.62,
+        ("all", "octets sealed and opened"): 2.01,
+        ("all", "seals and openings"): 194.88,
+        ("branch", "messages"): 48.31,
+        ("branch", "octets sent"): 1.00,
+        ("branch", "socket calls"): 48.25,
+        ("branch", "timers"): 0.38,
+        ("branch", "turns"): 80.25,
+        ("branch", "watch changes"): 1.25,
+        ("hq", "messages"): 49.00,
+        ("hq", "octets sent"): 1.00,
+        ("hq", "socket calls"): 64.81,
+        ("hq", "timers"): 0.31,
+        ("hq", "turns"): 81.38,
+        ("hq", "watch changes"): 0.06,
+        ("relay", "messages"): 32.44,
+        ("relay", "octets sent"): 1.00,
+        ("relay", "socket calls"): 80.38,
+        ("relay", "timers"): 0.00,
+        ("relay", "turns"): 80.38,
+        ("relay", "watch changes"): 0.00,
+    },
+    # The same towards its client.
+    "a MiB down": {
+        ("all", "X25519 operations"): 0.62,
+        ("all", "octets sealed and opened"): 2.01,
+        ("all", "seals and openings"): 194.00,
+        ("branch", "messages"): 48.88,
+        ("branch", "octets sent"): 1.00,
+        ("branch", "socket calls"): 64.81,
+        ("branch", "timers"): 0.31,
+        ("branch", "turns"): 81.19,
+        ("branch", "watch changes"): 0.12,
+        ("hq", "messages"): 47.62,
+        ("hq", "octets sent"): 1.00,
+        ("hq", "socket calls"): 62.69,
+        ("hq", "timers"): 0.44,
+        ("hq", "turns"): 79.12,
+        ("hq", "watch changes"): 1.19,
+        ("relay", "messages"): 32.31,
+        ("relay", "octets sent"): 1.00,
+        ("relay", "socket calls"): 80.12,
+        ("relay", "timers"): 0.00,
+        ("relay", "turns"): 80.12,
+        ("relay", "watch changes"): 0.00,
+    },
+    # Nobody is connected; branch and hq have one peer each, relay has two.
+    "an idle second": {
+        ("all", "X25519 operations"): 0.00,
+        ("all", "octets sealed and opened"): 1184.00,
+        ("all", "seals and openings"): 32.00,
+        ("branch", "messages"): 3.15,
+        ("branch", "octets sent"): 180.00,
+        ("branch", "socket calls"): 4.00,
+        ("branch", "timers"): 1.00,
+        ("branch", "turns"): 5.15,
+        ("branch", "watch changes"): 0.00,
+        ("hq", "messages"): 3.15,
+        ("hq", "octets sent"): 180.00,
+        ("hq", "socket calls"): 4.00,
+        ("hq", "timers"): 1.00,
+        ("hq", "turns"): 5.15,
+        ("hq", "watch changes"): 0.00,
+        ("relay", "messages"): 6.10,
+        ("relay", "octets sent"): 360.00,
+        ("relay", "socket calls"): 8.00,
+        ("relay", "timers"): 2.00,
+        ("relay", "turns"): 10.10,
+        ("relay", "watch changes"): 0.00,
+    },
+    # It has carried 64 octets each way and is left alone; octets and blocks by tracemalloc.
+    "an open connection": {
+        ("all", "held blocks"): 161.74,
+        ("all", "held octets"): 19652.69,
+    },
+    # As the first, but three agents on real sockets of one process, and asyncio's own loop.
+    "a connection's calls": {
+        ("branch", "system calls"): 21.14,
+        ("hq", "system calls"): 24.14,
+        ("relay", "system calls"): 16.32,
+    },
+}
+"""By what is looked at: the comments say how it is made, ``WHAT`` how each kind of figure is counted."""
+
+
+def complaints(section: str, found: Counts) -> list[str]:
+    """What is above its bound, a line each; also what has no bound, or was not found."""
+    bounds = PRESENT.get(section, {})
+    lines = [f"{key}: has no figure in tests/work/bounds.py" for key in found.keys() - bounds.keys()]
+    lines += [f"{key}: was not counted" for key in bounds.keys() - found.keys()]
+    for key in bounds.keys() & found.keys():
+        most = bounds[key] * SLACK + MARGIN
+        if found[key] > most:
+            lines.append(f"{key}: {found[key]:.2f}, at most {most:.2f}. {WHAT[key[1]]}")
+    return sorted(lines)
+
+
+def table(section: str, found: Counts) -> str:
+    """The figures as they are written here."""
+    lines = [f'    ("{agent}", "{what}"): {count:.2f},' for (agent, what), count in sorted(found.items())]
+    return "\n".join([f'"{section}": {{', *lines, "},"])
