@@ -25,7 +25,7 @@ from typing import Final
 
 import msgspec
 
-from scripts.benchmark import chain, plot, ssh, standing, wan, ways
+from scripts.benchmark import chain, once, plot, ssh, wan, ways
 from scripts.benchmark.measures import FULL, QUICK, Effort, Rounds, Samples
 from scripts.benchmark.processes import BenchmarkError
 from scripts.benchmark.report import as_text
@@ -101,21 +101,21 @@ def run(names: Sequence[str], measures: Sequence[str], effort: Effort) -> Result
 
 def _idle(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
     del services
-    standing.idle(folder / "idle", effort, samples)
+    once.idle(folder / "idle", effort, samples)
 
 
 def _start(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
-    standing.start(services, folder / "start", effort, samples)
+    once.start(services, folder / "start", effort, samples)
 
 
 def _take_samples(opened: dict[str, Way], measures: Sequence[str], effort: Effort, samples: Samples) -> None:
     if not opened:
         return
-    once = standing.Standing(opened, effort, samples)
+    one_time = once.Once(opened, effort, samples)
     rounds = Rounds(opened, effort, samples)
     if "memory" in measures:
         say("memory")
-        once.memory()
+        one_time.memory()
     each_round = [name for name in EACH_ROUND if name in measures]
     if each_round:
         say("warm-up")
@@ -125,7 +125,7 @@ def _take_samples(opened: dict[str, Way], measures: Sequence[str], effort: Effor
             rounds.round(number, each_round)
     if "crowd" in measures:
         say("crowd")
-        once.crowd()
+        one_time.crowd()
 
 
 def say(text: str) -> None:

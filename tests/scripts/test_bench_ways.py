@@ -6,8 +6,8 @@ import pytest
 
 from scripts.benchmark import chain, processes, ssh, ways
 from scripts.benchmark.measures import Rounds, Samples
+from scripts.benchmark.once import Once, idle, most_connections, start
 from scripts.benchmark.results import Results
-from scripts.benchmark.standing import Standing, idle, most_connections, start
 from scripts.benchmark.ways import Way
 from tests.scripts.test_bench_load import TINY
 
@@ -100,9 +100,9 @@ def test_bulk_beside_a_slow_receiver(meshes):
 
 @pytest.mark.system
 def test_idle_connections_and_a_crowd_of_them(meshes, monkeypatch):
-    monkeypatch.setattr("scripts.benchmark.standing.SETTLE_S", 0.0)
+    monkeypatch.setattr("scripts.benchmark.once.SETTLE_S", 0.0)
     results = Results()
-    once = Standing(meshes, TINY, Samples(results))
+    once = Once(meshes, TINY, Samples(results))
     once.memory()
     once.crowd()
     crowd = {"few_p50", "crowd_p50", "crowd_slowdown", "crowd_open_rate"}
@@ -113,7 +113,7 @@ def test_idle_connections_and_a_crowd_of_them(meshes, monkeypatch):
 
 @pytest.mark.system
 def test_an_idle_agent_and_its_start(tmp_path, monkeypatch):
-    monkeypatch.setattr("scripts.benchmark.standing.CALM_S", 0.0)
+    monkeypatch.setattr("scripts.benchmark.once.CALM_S", 0.0)
     results = Results()
     with ways.servers() as services:
         start(services, tmp_path / "start", TINY, Samples(results))

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,13 +156,21 @@ def counting_ciphers(counter: Counter) -> Iterator[None]:
         yield
 
 
-def held_by_the_product(snapshot: tracemalloc.Snapshot) -> tuple[int, int]:
-    """Octets and blocks that code of the product itself has allocated and keeps."""
-    octets = blocks = 0
-    for statistic in snapshot.statistics("filename"):
+@contextlib.contextmanager
+def held_by_the_product() -> Iterator[dict[str, int]]:
+    """Filled at its end: ``octets`` and ``blocks`` that the product has allocated in it, and still holds."""
+    found = {"octets": 0, "blocks": 0}
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield found
+        gc.collect()
+        statistics = tracemalloc.take_snapshot().statistics("filename")
+    finally:
+        tracemalloc.stop()
+    for statistic in statistics:
         path = Path(statistic.traceback[0].filename)
         ours = path.is_relative_to(ROOT / "mesh") or path.is_relative_to(ROOT / "actors")
         if ours and not path.name.startswith("virtual_"):  # that is the simulated world's share
-            octets += statistic.size
-            blocks += statistic.count
-    return octets, blocks
+            found["octets"] += statistic.size
+            found["blocks"] += statistic.count

@@ -2,9 +2,7 @@
 
 import collections
 import contextlib
-import gc
 import sys
-import tracemalloc
 
 import pytest
 
@@ -73,28 +71,28 @@ def test_an_idle_second():
     check("an idle second", found)
 
 
-def test_an_open_connection():
+def test_an_open_connection_and_one_that_has_ended():
     count = 200
     with mesh_world(1) as mesh:
         three_agents(mesh)
 
-        def open_connections(first):
+        def converse(first, *, ends):
             for number in range(first, first + count):
-                mesh.converse(Terms(number=number, up=64, down=64), Pace(finishes=False))
+                mesh.converse(Terms(number=number, up=64, down=64), Pace(finishes=ends))
             mesh.run(5.0)
 
-        open_connections(1000)  # all tables have grown, and all code has run
-        gc.collect()
-        tracemalloc.start()
-        try:
-            open_connections(2000)
-            gc.collect()
-            octets, blocks = held_by_the_product(tracemalloc.take_snapshot())
-        finally:
-            tracemalloc.stop()
-        assert all(one.heard.octets == 64 and not one.heard.is_over for one in mesh.conversations)
-    found = {(ALL, "held octets"): octets / count, (ALL, "held blocks"): blocks / count}
-    check("an open connection", found)
+        converse(1000, ends=False)  # all tables have grown, and all code has run
+        converse(2000, ends=True)
+        mesh.run(60.0)
+        with held_by_the_product() as of_ended:
+            converse(3000, ends=True)
+            mesh.run(60.0)
+        with held_by_the_product() as of_open:
+            converse(4000, ends=False)
+        is_over = [conversation.heard.is_complete for conversation in mesh.conversations]
+        assert is_over == [False] * count + [True] * 2 * count + [False] * count
+    check("an open connection", {(ALL, f"held {what}"): held / count for what, held in of_open.items()})
+    check("an ended connection", {(ALL, f"held {what}"): held / count for what, held in of_ended.items()})
 
 
 @pytest.mark.system

@@ -38,7 +38,7 @@ CROWD_LIMIT_S: Final = 110.0
 CROWD_PING_S: Final = 2.0
 
 
-class Standing:
+class Once:
     """Takes the samples that one a run suffices for."""
 
     def __init__(self, ways: Mapping[str, Way], effort: Effort, samples: Samples) -> None:
