@@ -19,6 +19,7 @@ from actors.meters import Meters
 from actors.runtime.loop import LoopDispatcher
 from mesh.addresses import TcpAddress
 from mesh.identity import SEED_OCTETS, Identity
+from mesh.relay_budget import RelayBudget
 from mesh.stream import StreamBudget
 from mesh.trust import TrustStore, issue_certificate
 from tests.system.processes import LOOPBACK, PATIENCE_S, POLL_S, Ports
@@ -115,7 +116,14 @@ def real_mesh() -> Iterator[int]:
                 listeners=(ListenerSetup(KEY, TcpAddress(LOOPBACK, port), 0),) if name == "branch" else (),
             )
             budget = StreamBudget(setup.stream_buffer_octets)
-            Agent.start(dispatcher, setup=setup, meters=Meters(), budget=budget, on_left=lambda: None)
+            Agent.start(
+                dispatcher,
+                setup=setup,
+                meters=Meters(),
+                budget=budget,
+                relay_budget=RelayBudget(setup.relay_buffer_octets),
+                on_left=lambda: None,
+            )
         deadline = time.monotonic() + PATIENCE_S
         while not _serves(port):
             assert time.monotonic() < deadline, "the mesh does not serve"
