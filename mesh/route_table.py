@@ -23,7 +23,7 @@ from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, en
 from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
 from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, Record, decode_body, fit_body, trusted_record
-from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, compute_routes
+from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
 from mesh.trust import Certificate, TrustStore
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
@@ -146,6 +146,8 @@ class RouteTableState:
         self._computed = 0
         self._computed_at = -math.inf
         self._must_compute = True
+        self._computing: Steps[RouteSnapshot] | None = None
+        """A computation under way; what changes meanwhile makes another one."""
         self._valid_until_unix = math.inf
         self._check_certificates_at = math.inf
         self._snapshot = compute_routes(
@@ -331,6 +333,8 @@ class RouteTableState:
     def deadline(self) -> float:
         """When to call :meth:`tick`; infinite where nothing is to come."""
         compute_at = self._compute_due_at() if self._must_compute else math.inf
+        if self._computing is not None:
+            compute_at = -math.inf
         return min(
             self._originator.deadline(),
             self._link_state.deadline(),
@@ -375,12 +379,17 @@ class RouteTableState:
                 self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
         for peers, agent_ids in self._flood.take(now):
             self._send(effects, peers, [self._link_state.wire(agent_id, now) for agent_id in agent_ids])
-        if self._must_compute and now >= self._compute_due_at():
-            self._compute(now, unix_now)
-            effects.snapshot = self._snapshot
+        if self._computing is None and self._must_compute and now >= self._compute_due_at():
+            self._computing = self._begin_computing(now, unix_now)
+        if self._computing is not None:
+            try:
+                next(self._computing)
+            except StopIteration as stop:
+                self._computing = None
+                effects.snapshot = self._snapshot = stop.value
         return effects
 
-    def _compute(self, now: float, unix_now: float) -> None:
+    def _begin_computing(self, now: float, unix_now: float) -> Steps[RouteSnapshot]:
         records, self._valid_until_unix = self._link_state.usable(unix_now)
         # What has changed here counts at once, even while its record waits for its turn.
         records[self._own_id] = self._own_record()
@@ -388,9 +397,7 @@ class RouteTableState:
         self._computed_at = now
         self._must_compute = False
         self._plan_certificate_check(now, unix_now)
-        self._snapshot = compute_routes(
-            self._own_id, records, max_hops=self._max_hops, version=self._computed
-        )
+        return computing_routes(self._own_id, records, max_hops=self._max_hops, version=self._computed)
 
     def _own_record(self) -> Record:
         return trusted_record(fit_body(self._originator.body)[0], self._certificate)

@@ -1,3 +1,5 @@
+import math
+
 import msgspec
 import pytest
 
@@ -443,3 +445,25 @@ def test_the_first_record_waits_for_endpoints_or_a_link():
         else:
             state.tick(0.05, UNIX)
         assert state.counts().records_originated_total == 1
+
+
+def test_routes_of_a_large_mesh_are_computed_between_other_work(monkeypatch):
+    monkeypatch.setattr("mesh.routes.STEP_AGENTS", 1)
+    state = linked(ALICE)
+    while state.deadline() == -math.inf:
+        state.tick(-30.0, UNIX)
+    first = state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    assert first.snapshot is None
+    assert state.deadline() == -math.inf
+    # What changes meanwhile waits for the computation after this one.
+    state.set_endpoints((EndpointEntry("my-api", None),), 0.0, UNIX)
+    snapshots = []
+    for turn in range(100):
+        if state.deadline() > turn * MIN_COMPUTE_INTERVAL_S:
+            break
+        snapshots.append(state.tick(turn * MIN_COMPUTE_INTERVAL_S, UNIX).snapshot)
+    found = [snapshot for snapshot in snapshots if snapshot is not None]
+    assert [list(snapshot.candidates) for snapshot in found] == [[], ["my-api"]]
+    assert dict(found[0].next_hops) == {ALICE: ALICE}
+    assert state.snapshot is found[-1]
+    assert len(snapshots) > len(found)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mesh.identity import AgentId, Instance
 from mesh.records import Record, RecordBody
-from mesh.routes import Candidate, Graph, compute_routes, paths_from
+from mesh.routes import Candidate, Graph, compute_routes, computing_routes, paths_from
 from mesh.trust import Certificate
 
 
@@ -212,7 +212,7 @@ def test_no_path_is_longer_than_max_hops():
 
 
 def test_an_unknown_source_reaches_nobody():
-    assert Graph(mesh((1, 2, 0))).search(agent(9), 16) == {}
+    assert Graph.of(mesh((1, 2, 0))).search(agent(9), 16) == {}
     assert paths_from(mesh((1, 2, 0)), agent(9)) == {}
 
 
@@ -246,3 +246,25 @@ def test_a_snapshot_cannot_be_changed():
             mapping["key"] = None
     with pytest.raises(AttributeError):
         snapshot.version = 2
+
+
+# -- step by step --------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(random_meshes())
+def test_routes_are_the_same_however_small_the_steps(records):
+    at_once = compute_routes(agent(0), dict(records), max_hops=16, version=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mesh.routes.STEP_AGENTS", 1)
+        patch.setattr("mesh.routes.STEP_OFFERS", 1)
+        stepwise = compute_routes(agent(0), dict(records), max_hops=16, version=1)
+    for field in ("next_hops", "hop_counts", "candidates"):
+        assert list(getattr(stepwise, field).items()) == list(getattr(at_once, field).items())
+
+
+def test_a_small_mesh_takes_one_step_and_a_large_one_many(monkeypatch):
+    star = [(0, number, 0) for number in range(1, 200)]
+    assert list(computing_routes(agent(0), mesh(*star), max_hops=16, version=1)) == []
+    monkeypatch.setattr("mesh.routes.STEP_AGENTS", 20)
+    assert len(list(computing_routes(agent(0), mesh(*star), max_hops=16, version=1))) > 2 * 200 / 20
