@@ -1,7 +1,7 @@
 """What this agent says of itself, and when: the first change at once, a flood of changes at a bounded rate.
 
-Changes are paid for out of a budget that time fills: those that some restarting peers cause follow each other
-quickly, a link that flaps for ever costs one record a second. A refresh without a change comes each
+Time pays for changes, and unpaid ones make the next wait longer: those that a few restarting peers cause
+follow each other quickly, a link that flaps for ever costs one record a second. A refresh comes each
 ``advertise_interval_s``. An agent that finds a newer record of its own in the mesh jumps past it.
 """
 
@@ -26,15 +26,15 @@ from mesh.records import (
 
 DEFAULT_ADVERTISE_INTERVAL_S: Final = 120.0
 
-FIRST_HOLD_S: Final = 0.05
-"""After a change the next one waits this long: links that fail together end up in two records, not twenty."""
+FIRST_RECORD_S: Final = 0.05
+"""How long the first record waits for a link: endpoints and listeners say meanwhile what they are."""
+
+FIRST_HOLD_S: Final = 0.005
+"""After a change the next one waits so long, and twice as long for each that is not paid for yet: a relay
+that starts has told of its second link before anybody counts on it."""
 
 MAX_HOLD_S: Final = 1.0
-"""A link that flaps for ever costs the mesh one record a second."""
-
-CHANGES_AT_ONCE: Final = 10
-"""Changes that follow each other after ``FIRST_HOLD_S``. Each second gives one back: a relay whose peers come
-and go now and then tells of each at once. Half of what others take of one agent at once."""
+"""Time that pays for a change, and the longest wait: a link that flaps for ever costs one record a second."""
 
 QUIET_S: Final = 3.0
 """After so long without a change nobody else speaks in this agent's name any more."""
@@ -116,8 +116,8 @@ class Originator:
         fixed: what does not change.
         epoch: Unix milliseconds at the start: this run's records are newer than those of the run before.
         advertise_interval_s: seconds between records when nothing changes.
-        began_at: the first record waits ``FIRST_HOLD_S`` from here on for endpoints and listeners to say what
-            they are, or until there is a link.
+        began_at: the first record waits ``FIRST_RECORD_S`` from here on for endpoints and listeners to say
+            what they are, or until there is a link.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Originator:
         """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
         self._must_jump = False
         self._urgent = False
-        self._first_at = began_at + FIRST_HOLD_S
+        self._first_at = began_at + FIRST_RECORD_S
         self._overtaken = 0
         self.omitted = 0
         """Entries that the newest record had no room for."""
@@ -286,8 +286,8 @@ class Originator:
         if now - self._changed_at > max(QUIET_S, self._hold_s * 2):
             self._overtaken = 0
         self._paid_until = max(self._paid_until, now) + MAX_HOLD_S
-        owed_s = self._paid_until - now - CHANGES_AT_ONCE * MAX_HOLD_S
-        pace_s = min(max(owed_s, FIRST_HOLD_S), MAX_HOLD_S)
+        unpaid = (self._paid_until - now) / MAX_HOLD_S
+        pace_s = min(FIRST_HOLD_S * 2.0 ** min(unpaid - 1, 16.0), MAX_HOLD_S)
         self._hold_s = pace_s if self._overtaken <= OVERTAKEN_FREELY else max(pace_s, self._hold_s)
         self._changed_at = now
 

@@ -13,7 +13,7 @@ from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
-from mesh.origination import FIRST_HOLD_S, OwnAgent
+from mesh.origination import FIRST_RECORD_S, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
 from mesh.route_table import RouteCounts, RoutingSettings
 from mesh.routes import RouteSnapshot
@@ -241,7 +241,7 @@ def test_what_is_refused_is_logged(world, caplog):
 
 def test_the_outside_asks_for_routes_and_figures(world):
     table = start_table(world)
-    world.run(FIRST_HOLD_S)
+    world.run(FIRST_RECORD_S)
     snapshot = ask(world, table, messages.GetSnapshot())
     assert isinstance(snapshot, RouteSnapshot)
     assert set(snapshot.records) == {OWN.id}

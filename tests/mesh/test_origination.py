@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from mesh.identity import AgentId, Identity, Instance, verify_signature
 from mesh.origination import (
-    CHANGES_AT_ONCE,
     FIRST_HOLD_S,
     MAX_HOLD_S,
     MAX_OVERTAKEN_HOLD_S,
@@ -79,11 +78,10 @@ def test_a_flapping_link_costs_one_record_a_second():
         now += 0.013  # an odd number of flaps between two records, so that each finds a change
     gaps = [later - earlier for earlier, later in pairwise(issued)]
     assert issued[0] == 10.0
-    assert gaps[: CHANGES_AT_ONCE - 1] == pytest.approx([FIRST_HOLD_S] * (CHANGES_AT_ONCE - 1), abs=0.03)
-    assert gaps[CHANGES_AT_ONCE + 1 :] == pytest.approx(
-        [MAX_HOLD_S] * (len(gaps) - CHANGES_AT_ONCE - 1), abs=0.03
-    )
-    assert max(gaps) <= MAX_HOLD_S + 0.03
+    assert gaps[0] <= FIRST_HOLD_S + 0.03
+    assert all(later >= earlier - 0.03 for earlier, later in pairwise(gaps))
+    assert gaps[10:] == pytest.approx([MAX_HOLD_S] * (len(gaps) - 10), abs=0.1)
+    assert sum(gaps[:5]) < 0.4
 
 
 def test_changes_that_come_now_and_then_never_wait_for_a_quiet_time():

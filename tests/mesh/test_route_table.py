@@ -7,7 +7,7 @@ from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link_state import ARRIVAL_HOLD_S
-from mesh.origination import OwnAgent
+from mesh.origination import FIRST_RECORD_S, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
 from mesh.route_table import (
     CERTIFICATE_POLL_S,
@@ -436,14 +436,14 @@ def test_the_first_record_waits_for_endpoints_or_a_link():
             began_at=0.0,
         )
         state.tick(0.0, UNIX)
-        assert state.deadline() == pytest.approx(0.05)
+        assert state.deadline() == pytest.approx(FIRST_RECORD_S)
         state.set_endpoints((EndpointEntry("db", None),), 0.001, UNIX)
         assert state.counts().records_originated_total == 0
         if has_link:
             [(_, [body])] = records_in(state.link_up(ALICE, INSTANCE, RTT_S, 0.002, UNIX))
             assert len(body.neighbours) == len(body.endpoints) == 1
         else:
-            state.tick(0.05, UNIX)
+            state.tick(FIRST_RECORD_S, UNIX)
         assert state.counts().records_originated_total == 1
 
 
