@@ -136,7 +136,7 @@ PRESENT: Final[dict[str, Counts]] = {
         ("all", "held blocks"): 116.26,
         ("all", "held octets"): 14720.58,
     },
-    # As the open one, but ended in order, and ten seconds later. A table that grows meanwhile takes many octets
+    # As the open one, but ended in order, ten seconds later. A table that grows meanwhile takes many octets
     # but one block: it is blocks that would show what every connection leaves behind.
     "an ended connection": {
         ("all", "held blocks"): 0.30,
