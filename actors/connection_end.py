@@ -186,7 +186,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
             elif self._at_end and self._peer_finished and not self._waiting:
                 self._drop_socket(reset=False)
         if self._socket is not None:
-            self._watch_read(not self._at_end and self._peer_reset is None and stream.writable_octets > 0)
+            wanted = not self._at_end and self._peer_reset is None and stream.writable_octets > 0
+            if not (wanted and self._reading):
+                self._watch_read(wanted)
         if self._done and self._socket is None:
             self.stop_now()
         elif self._done and not self._waiting:
@@ -199,7 +201,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _arm(self) -> None:
         """Keep a timer no later than the earliest deadline; one that is early looks again."""
-        deadline = min(self._opening_due, self._poll_at, self._path_by, self._drain_by, self._stream_due)
+        stream_due = inf if self._stream is None else self._stream.deadline()
+        deadline = min(self._opening_due, self._poll_at, self._path_by, self._drain_by, stream_due)
         if deadline >= self._timer_at:
             return
         if self._timer is not None:
@@ -208,11 +211,6 @@ class ConnectionEnd(Actor[M], Generic[M]):
         # Every subclass takes this message, which a type variable cannot say.
         message = cast("M", messages.DeadlineReached())
         self._timer = self.schedule(max(0.0, deadline - self.now()), message)
-
-    @property
-    def _stream_due(self) -> float:
-        deadline = self._stream.deadline() if self._stream is not None else None
-        return inf if deadline is None else deadline
 
     def _deadline_reached(self) -> None:
         self._timer, self._timer_at = None, inf
@@ -226,7 +224,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         elif now >= self._drain_by:
             self._lose("the local socket does not take what preceded the other end's reset")
         stream, session = self._stream, self._session
-        if stream is not None and now >= self._stream_due:
+        if stream is not None and now >= stream.deadline():
             self._apply(stream.timeout(now))
         elif stream is not None and session is not None and stream.idle:
             session.rest()
@@ -268,7 +266,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         stream, local = self._stream, self._socket
         if stream is None or local is None:
             return
-        buffer = self.dispatcher.read_buffer
+        buffer = self._dispatcher.read_buffer
         now = self.now()
         frames: list[Frame] = []
         for _ in range(READS_PER_TURN):

@@ -1,6 +1,7 @@
 """What a link has to send, and how far its socket has taken it."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from actors.gather import drop_sent
@@ -23,6 +24,9 @@ MEASURE_S: Final = 0.05
 WRITE_BATCH_OCTETS: Final = 256 * 1024
 """Octets taken from the send queue for one gathered write."""
 
+AT_ONCE_OCTETS: Final = 16 * 1024
+"""Sealed ahead of the write at the most: no more than this goes before a frame that deserves to go first."""
+
 
 class LinkOutput:
     """Sends handshake octets as they are, then frames: sealed in the order in which they leave.
@@ -41,6 +45,8 @@ class LinkOutput:
         self._measured_since = 0.0
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
+        self.unsent_octets = 0
+        """Handshake octets and sealed frames that have not been sent."""
         self.is_blocked = False
         """Whether the socket had no room; it says when it has."""
         self.took_at = 0.0
@@ -54,19 +60,25 @@ class LinkOutput:
     @property
     def has_work(self) -> bool:
         """Whether anything waits to be sent."""
-        return bool(self._unsent or self._queue.frames)
+        return self.unsent_octets > 0 or self._queue.frames > 0
 
     def say(self, octets: bytes) -> None:
         """Let handshake octets wait to be sent."""
         self._unsent.append(octets)
+        self.unsent_octets += len(octets)
 
     def seal_with(self, key: bytes) -> None:
         """From now on frames may leave, sealed with the link's key."""
         self._writer = FrameWriter(key)
 
     def push(self, frame: Frame) -> None:
-        """Let a frame wait for its turn."""
-        self._queue.push(frame)
+        """Let a frame wait for its turn; where nothing waits, it need not."""
+        octets = self.unsent_octets + len(frame.body)
+        writer = self._writer
+        if octets > AT_ONCE_OCTETS or self.is_blocked or writer is None or self._queue.frames:
+            self._queue.push(frame)
+        else:
+            self._seal((frame,), writer)
 
     def flush(self, now: float) -> bool:
         """Send until the socket is full or nothing is left; whether nothing is left.
@@ -74,13 +86,13 @@ class LinkOutput:
         Raises:
             OSError: the stream is broken.
         """
-        unsent = self._unsent
+        unsent, queue = self._unsent, self._queue
         while True:
-            if not unsent and self._writer is not None:
-                for frame in self._queue.pop_batch(WRITE_BATCH_OCTETS):
-                    unsent.extend(self._writer.seal(frame))
+            if self.unsent_octets < AT_ONCE_OCTETS and self._writer is not None and queue.frames:
+                self._seal(queue.pop_batch(WRITE_BATCH_OCTETS), self._writer)
             if not unsent:
-                self._wait_for_room(False)
+                if self.is_blocked:
+                    self._wait_for_room(False)
                 return True
             try:
                 sent = self._socket.send(unsent)
@@ -88,20 +100,30 @@ class LinkOutput:
                 self._wait_for_room(True)
                 return False
             self.took_at = now
-            self._follow_pace(sent, now)
-            drop_sent(unsent, sent)
+            self._measured_octets += sent
+            if now - self._measured_since >= MEASURE_S:
+                self._follow_pace(now)
+            if sent == self.unsent_octets:
+                unsent.clear()
+                self.unsent_octets = 0
+            else:
+                drop_sent(unsent, sent)
+                self.unsent_octets -= sent
+
+    def _seal(self, frames: Iterable[Frame], writer: FrameWriter) -> None:
+        for frame in frames:
+            for piece in writer.seal(frame):
+                self._unsent.append(piece)
+                self.unsent_octets += len(piece)
 
     def release(self) -> None:
         """Give back to the budget what waits: the link has ended."""
         self._queue.clear()
 
-    def _follow_pace(self, sent: int, now: float) -> None:
-        elapsed_s = now - self._measured_since
-        self._measured_octets += sent
-        if elapsed_s >= MEASURE_S:
-            depth = int(self._measured_octets / elapsed_s * MARK_DELAY_S)
-            self._queue.mark_octets = min(max(depth, self._least_mark_octets), MAX_MARK_OCTETS)
-            self._measured_octets, self._measured_since = 0, now
+    def _follow_pace(self, now: float) -> None:
+        depth = int(self._measured_octets / (now - self._measured_since) * MARK_DELAY_S)
+        self._queue.mark_octets = min(max(depth, self._least_mark_octets), MAX_MARK_OCTETS)
+        self._measured_octets, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:
         if enabled != self.is_blocked:

@@ -337,7 +337,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Take what has arrived."""
-        buffer = self.dispatcher.read_buffer
+        buffer = self._dispatcher.read_buffer
         if self._state is State.HANDSHAKE:
             buffer = buffer[:HANDSHAKE_READ_OCTETS]
         try:
@@ -352,12 +352,12 @@ class PeerLink(Actor[messages.Inbound]):
             return
         data = buffer[:count]
         match self._state:
+            case State.UP | State.LEAVING | State.WAITING:
+                self._receive(data)
             case State.HANDSHAKE:
                 self._shake(bytes(data))
             case State.CONFIRMING:
                 self._confirmed(data)
-            case State.UP | State.LEAVING | State.WAITING:
-                self._receive(data)
             case State.FAREWELL | State.CLOSED:
                 pass  # closing with octets unread would reset the connection, and the farewell with it
 
@@ -411,9 +411,10 @@ class PeerLink(Actor[messages.Inbound]):
             self._pass_on(destination, passing)
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
+        meters = self._meters
         link = self._links.get(destination)
         if link is None:
-            self._meters.frames_unroutable += len(frames)
+            meters.frames_unroutable += len(frames)
             return
         max_hops = self._settings.max_hops
         passed = []
@@ -422,8 +423,8 @@ class PeerLink(Actor[messages.Inbound]):
             if frame.hop_limit > 1:
                 passed.append(frame.after_a_hop(max_hops))
                 octets += len(frame.body)
-        meters = self._meters
-        meters.frames_expired += len(frames) - len(passed)
+            else:
+                meters.frames_expired += 1
         meters.frames_forwarded += len(passed)
         meters.octets_forwarded += octets
         self.tell(link, messages.SendFrames(tuple(passed)))
@@ -465,7 +466,8 @@ class PeerLink(Actor[messages.Inbound]):
 
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
-        if not self._output.is_blocked and (self._output.has_work or self._farewell is not None):
+        output = self._output
+        if not output.is_blocked and (output.unsent_octets or output.has_work or self._farewell is not None):
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:

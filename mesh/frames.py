@@ -104,7 +104,18 @@ class Frame(Struct, frozen=True, gc=False):
 
     def after_a_hop(self, max_hops: int) -> "Frame":
         """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
-        return replace(self, hop_limit=min(self.hop_limit, max_hops) - 1)
+        limit = self.hop_limit
+        return Frame(
+            self.type,
+            self.from_exit,
+            self.source,
+            self.destination,
+            self.connection,
+            self.number,
+            self.body,
+            (min(max_hops, limit)) - 1,
+            self.marked,
+        )
 
     def with_mark(self) -> "Frame":
         """This frame with the congestion mark."""
@@ -159,16 +170,17 @@ class FrameWriter:
             LocalProtocolError: the frame cannot be encoded; the writer is as it was.
         """
         body = frame.body
-        link_own = frame.type < FIRST_CONNECTION_TYPE
-        header = self._seal(_encode_header(frame, len(body) + TAG_OCTETS if link_own else len(body)))
-        if link_own:
-            body = self._seal(body)
-        return (header + body,) if len(body) <= _JOINED_OCTETS else (header, body)
-
-    def _seal(self, octets: bytes) -> bytes:
-        sealed = self._cipher.encrypt(_NONCE.pack(0, self._sealed), octets, None)
-        self._sealed += 1
-        return sealed
+        octets = len(body)
+        number = self._sealed
+        if frame.type < FIRST_CONNECTION_TYPE:
+            header = _encode_header(frame, octets + TAG_OCTETS)
+            body = self._cipher.encrypt(_NONCE.pack(0, number + 1), body, None)
+            self._sealed = number + 2
+        else:
+            header = _encode_header(frame, octets)
+            self._sealed = number + 1
+        sealed = self._cipher.encrypt(_NONCE.pack(0, number), header, None)
+        return (sealed + body,) if octets <= _JOINED_OCTETS else (sealed, body)
 
 
 def _encode_header(frame: Frame, body_octets: int) -> bytes:
@@ -230,18 +242,21 @@ class FrameReader:
             raise LocalProtocolError("this link's reader has failed before; nothing more can be read")
         self._usable = False  # unless all goes well
         frames: list[Frame] = []
-        position, end = 0, len(data)
-        while end - position >= (missing := self._wanted - len(self._held)):
-            piece: Octets = data[position : position + missing]
-            position += missing
-            if self._held:
-                self._held += piece
-                piece = bytes(self._held)
-                self._held = bytearray()
+        position, end, wanted = 0, len(data), self._wanted
+        piece: Octets | None = None
+        if self._held:
+            position = wanted - len(self._held)
+            self._held += data[:position]
+            if end >= position:
+                piece, self._held = bytes(self._held), bytearray()
+        while piece is not None or end - position >= wanted:
+            if piece is None:
+                piece = data[position : position + wanted]
+                position += wanted
             header = self._header
             if header is None:
                 self._header = header = _decode_header(self._open(piece))
-                self._wanted = header[-1]
+                wanted = header[-1]
             else:
                 kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
                 body = bytes(piece) if kind >= FIRST_CONNECTION_TYPE else self._open(piece)
@@ -249,9 +264,11 @@ class FrameReader:
                     Frame(kind, from_exit, source, destination, connection, number, body, hop_limit, marked)
                 )
                 self._header = None
-                self._wanted = SEALED_HEADER_OCTETS
+                wanted = SEALED_HEADER_OCTETS
+            piece = None
         if position < end:
             self._held += data[position:]
+        self._wanted = wanted
         self._usable = True
         return frames
 

@@ -176,14 +176,13 @@ class Session:
             plaintext = opener.decrypt(nonce(nonce_class, frame.number), frame.body, covered)
         except InvalidTag:
             plaintext = None
-        if plaintext is None or frame.type not in types or not self._is_addressed_here(frame):
+        if (
+            plaintext is None
+            or frame.type not in types
+            or frame.source != self._remote
+            or frame.destination != self._local
+            or frame.connection != self._connection
+            or frame.from_exit == self._is_exit
+        ):
             raise AuthenticationError(f"frame {frame.number} of type {frame.type} does not authenticate")
         return plaintext
-
-    def _is_addressed_here(self, frame: Frame) -> bool:
-        return (
-            frame.source == self._remote
-            and frame.destination == self._local
-            and frame.connection == self._connection
-            and frame.from_exit != self._is_exit
-        )

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from threading import Event
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast
 
 import pykka
 from pykka import ActorDeadError, ActorRegistry
@@ -99,7 +99,11 @@ class ActorRef(pykka.ActorRef[A], Generic[A, M]):
         """
         if self.actor_stopped.raised:
             raise ActorDeadError(f"{self} not found")
-        self.actor_inbox.post(message)
+        inbox = self.actor_inbox  # what Mailbox.post does, without a call: every message passes here
+        inbox.queue.append(message)
+        if not inbox.scheduled:
+            inbox.scheduled = True
+            inbox.announce(inbox)
 
 
 class _OwnedTimer:
@@ -143,11 +147,17 @@ class Actor(pykka.Actor, Generic[M]):
     ``on_stop`` and ``on_failure`` holds; an error in socket readiness counts as one under ``tell``.
     """
 
+    _ends_turns: ClassVar[bool] = False
+    """Whether :meth:`on_turn_over` does anything."""
     _is_set_up = False
     _has_ended = False
     _timers: set[_OwnedTimer] | None = None
     _sockets: dict[StreamSocket | ListeningSocket, None] | None = None
     _watches: dict[Watch, None] | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._ends_turns = cls.on_turn_over is not Actor.on_turn_over
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         # Not Pykka's constructor: its uuid4 and Event cost more than all the rest of an actor's start, and a
@@ -158,6 +168,8 @@ class Actor(pykka.Actor, Generic[M]):
         self.actor_stopped = cast("Event", self._flag)
         self._actor_ref: ActorRef[Any, M] = ActorRef(self)
         self._dispatcher = dispatcher
+        self.now = dispatcher.now
+        """Monotonic seconds, since an arbitrary start."""
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self, M]":
@@ -187,10 +199,6 @@ class Actor(pykka.Actor, Generic[M]):
 
         Own sockets are still open and others can still be told; sockets, timers, watches end right after it.
         """
-
-    def now(self) -> float:
-        """Monotonic seconds, since an arbitrary start."""
-        return self._dispatcher.now()
 
     def schedule(self, delay_s: float, message: M) -> Timer:
         """Send ``message`` to this actor in ``delay_s`` seconds, unless it has ended by then.
@@ -277,7 +285,7 @@ class Actor(pykka.Actor, Generic[M]):
                     self._let_pykka_handle(mailbox, message)
                 else:
                     self.on_receive(message)
-            if not flag.raised:
+            if self._ends_turns and not flag.raised:
                 self.on_turn_over()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
             self._crash()
@@ -298,14 +306,14 @@ class Actor(pykka.Actor, Generic[M]):
                 self._set_up()
             if not flag.raised:
                 callback(*arguments)
-            if not flag.raised:
+            if self._ends_turns and not flag.raised:
                 self.on_turn_over()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
             self._crash()
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
             self._crash()
-        if flag.is_set():
+        if self._flag.raised:
             self._end_life()
 
     def terminate(self) -> None:

@@ -57,19 +57,19 @@ class Mailbox:
 
     Any thread may put. Only the dispatcher's thread takes, through :meth:`run`. That is safe without a lock
     because a ``deque`` and a ``dict`` change atomically and both sides first write, then look at what the
-    other has written: the sender appends and then reads ``_scheduled``; the dispatcher clears ``_scheduled``
+    other has written: the sender appends and then reads ``scheduled``; the dispatcher clears ``scheduled``
     and then looks at the queue. At worst a mailbox stands twice in the ready queue, once for nothing.
     """
 
     __slots__ = (
         "_at_hand",
         "_closed",
-        "_enqueue_ready",
         "_owner",
         "_resident",
-        "_scheduled",
         "_watches",
+        "announce",
         "queue",
+        "scheduled",
     )
 
     def __init__(self) -> None:
@@ -78,10 +78,12 @@ class Mailbox:
         self._at_hand: Envelope[Any] | None = None
         self._watches: dict[Watch, None] = {}
         self._resident: Resident | None = None
-        self._enqueue_ready: Callable[[Mailbox], None] | None = None
         self._owner = ""
         self._closed = False
-        self._scheduled = True  # until it is bound there is nobody to call
+        self.announce: Callable[[Mailbox], None] = _refuse
+        """To be called by whoever queues something and sets ``scheduled``."""
+        self.scheduled = True
+        """Whether a turn is to come; until it is bound there is nobody to call."""
 
     def bind(self, resident: Resident, enqueue_ready: Callable[["Mailbox"], None]) -> None:
         """Give the mailbox its actor and put it into the dispatcher's ready queue for the first time.
@@ -89,7 +91,7 @@ class Mailbox:
         ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
         """
         self._resident = resident
-        self._enqueue_ready = enqueue_ready
+        self.announce = enqueue_ready
         enqueue_ready(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -99,8 +101,9 @@ class Mailbox:
     def post(self, message: object) -> None:
         """Queue a message as it is."""
         self.queue.append(message)
-        if not self._scheduled:
-            self._announce()
+        if not self.scheduled:
+            self.scheduled = True
+            self.announce(self)
 
     def hand_over(self, envelope: Envelope[Any]) -> None:
         """Let ``envelope``, which was taken from the queue, be the one that :meth:`get` gives."""
@@ -132,14 +135,14 @@ class Mailbox:
         """
         resident = self._resident
         if resident is None:
-            self._scheduled = False
-            self._refuse_waiting()
+            _refuse(self)
             return 0
         taken = resident.run_turn(limit)
         if not self._closed:
-            self._scheduled = False
+            self.scheduled = False
             if self.queue:
-                self._announce()
+                self.scheduled = True
+                self.announce(self)
         return taken
 
     def watch(self, watcher: Ref[Any], message: object, pending: dict[Watch, None]) -> Watch:
@@ -163,20 +166,10 @@ class Mailbox:
         """
         self._owner = owner
         self._closed = True
-        self._scheduled = False
         self._resident = None
-        self._enqueue_ready = None
-        self._refuse_waiting()
+        self.announce = _refuse
+        _refuse(self)
         self._fire_watches()
-
-    def _announce(self) -> None:
-        enqueue_ready = self._enqueue_ready
-        self._scheduled = True
-        if self._closed or enqueue_ready is None:
-            self._scheduled = False
-            self._refuse_waiting()
-        else:
-            enqueue_ready(self)
 
     def _refuse_waiting(self) -> None:
         while True:
@@ -204,3 +197,9 @@ class Mailbox:
             for watch in list(self._watches):
                 if self._watches.pop(watch, watch) is None:  # else another thread fired or cancelled it
                     watch._fire()
+
+
+def _refuse(mailbox: Mailbox) -> None:
+    """Stands where the dispatcher was once the actor has ended."""
+    mailbox.scheduled = False
+    mailbox._refuse_waiting()

@@ -158,7 +158,7 @@ class Readiness:
 class LoopStreamSocket:
     """A :class:`~actors.runtime.seam.StreamSocket`; takes over a connected, non-blocking socket."""
 
-    __slots__ = ("_local_name", "_peer_name", "_readiness", "_resets", "_socket")
+    __slots__ = ("_local_name", "_peer_name", "_readiness", "_resets", "_socket", "recv_into")
 
     def __init__(
         self,
@@ -169,6 +169,8 @@ class LoopStreamSocket:
     ) -> None:
         self._resets = options.reset_if_abandoned
         self._socket = sock
+        self.recv_into = sock.recv_into
+        """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
         self._local_name = ""
         self._peer_name = "" if not peer else socket_name(peer)
@@ -193,15 +195,6 @@ class LoopStreamSocket:
     def attach(self, owner: SocketOwner) -> None:
         """Report readiness to ``owner``, an actor of this dispatcher."""
         self._readiness.attach(owner)
-
-    def recv_into(self, buffer: memoryview) -> int:
-        """Take up to ``len(buffer)`` octets; 0 is the end of the stream.
-
-        Raises:
-            BlockingIOError: nothing has arrived yet.
-            OSError: the stream is broken.
-        """
-        return self._socket.recv_into(buffer)
 
     def send(self, buffers: Sequence[Octets]) -> int:
         """Send from ``buffers`` in order, gathered; return the octets taken.

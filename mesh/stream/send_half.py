@@ -124,14 +124,13 @@ class SendHalf:
     @property
     def room_octets(self) -> int:
         """Plaintext octets that may be sent now."""
-        kept = len(self._kept)
         if self.fin_sent or self._repeat_next < self._repeat_end:
             return 0
-        held = self.sent_octets - self.acknowledged_octets
+        kept, sent = len(self._kept), self.sent_octets
         room = min(
-            self.credit - self.sent_octets,
+            self.credit - sent,
             self._congestion.window_octets - self._in_flight,
-            max(self._budget.share_octets, self._floor) - held,
+            max(self._budget.share_octets, self._floor) - sent + self.acknowledged_octets,
             (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_OCTETS,  # one place is the FIN's
         )
         if room < SMALLEST_SEGMENT_OCTETS and (kept or room < 0):

@@ -154,13 +154,12 @@ class Stream:
         """Nothing is on the way from here, and no acknowledgement is owed."""
         return not self._sender.outstanding and self._acknowledger.due == inf
 
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When to call :meth:`timeout`; a call before then does nothing. Any call may move it, either way."""
         acknowledger = self._acknowledger
-        due = min(
+        return min(
             self._sender.due, acknowledger.due, acknowledger.gap_due, self._liveness.due, self._wait_until
         )
-        return None if due == inf else due
 
     # -- the local side --------------------------------------------------------------------------------------
 

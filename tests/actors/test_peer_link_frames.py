@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.link_output import AT_ONCE_OCTETS
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.route_table import DigestArrived, RecordsArrived
@@ -131,10 +132,11 @@ def test_records_and_digests_go_to_the_route_table_with_the_peers_id(scene):
     assert scene.route_table.heard == [RecordsArrived(PEER.id, (record,)), DigestArrived(PEER.id, digest)]
 
 
-def test_what_the_agent_has_to_say_goes_before_data(scene):
+def test_what_the_agent_has_to_say_goes_before_data_that_waits(scene):
     peer = scene.admitted()
     peer.frames.clear()
-    data = tuple(frame(PEER, number=number, source=OWN.id) for number in range(3))
+    body = bytes(AT_ONCE_OCTETS + 1)
+    data = tuple(frame(PEER, number=number, source=OWN.id, body=body) for number in range(3))
     digest = link_bodies.encode_digest(Digest(()))
     scene.link.ref.tell(messages.SendFrames(data))
     scene.link.ref.tell(messages.SendControl(FrameType.DIGEST, digest))

@@ -17,6 +17,7 @@ from mesh.frames import (
     Frame,
     FrameType,
     link_frame,
+    nonce,
 )
 from mesh.identity import NO_AGENT
 from mesh.link_handshake import MAX_MESSAGE_OCTETS, PREAMBLE
@@ -210,7 +211,10 @@ def test_the_links_own_octets_sent_back_are_refused(scene):
 
 
 def sealed_header(peer, octets):
-    return peer.writer._seal(octets)
+    writer = peer.writer
+    sealed = writer._cipher.encrypt(nonce(0, writer._sealed), octets, None)
+    writer._sealed += 1
+    return sealed
 
 
 def header(kind, *, version=1, hop_limit=0, flags=0, source=NO_AGENT, destination=NO_AGENT, length=16):

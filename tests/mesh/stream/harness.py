@@ -5,6 +5,7 @@ import hashlib
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from math import inf
 
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId
@@ -158,14 +159,14 @@ class World:
         times = [end.stream.deadline() for end in self.ends]
         if self._flights:
             times.append(self._flights[0][0])
-        return min((time for time in times if time is not None), default=None)
+        return min(times, default=inf)
 
     def step(self):
         """One instant; False where nothing is left to happen."""
         for end in self.ends:
             self.pump(end)
         time = self.next_time()
-        if time is None:
+        if time == inf:
             return False
         assert time >= self.now - 1e-9, "a deadline in the past that its timeout left standing"
         self.now = max(self.now, time)
@@ -174,11 +175,11 @@ class World:
             self.arrive(to, frame)
         for end in self.ends:
             deadline = end.stream.deadline()
-            if deadline is not None and deadline <= self.now:
+            if deadline <= self.now:
                 self.timeouts += 1
                 self.apply(end, end.stream.timeout(self.now))
                 again = end.stream.deadline()
-                assert again is None or again > self.now, "a timeout that leaves its own deadline standing"
+                assert again > self.now, "a timeout that leaves its own deadline standing"
         return True
 
     def run(self, duration=None, until=None, most=1_000_000):
@@ -190,7 +191,7 @@ class World:
             if until is not None and until():
                 return
             time = self.next_time()
-            if time is None or (end_time is not None and time > end_time):
+            if time == inf or (end_time is not None and time > end_time):
                 if end_time is not None:
                     self.now = max(self.now, end_time)
                 return

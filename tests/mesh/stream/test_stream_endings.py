@@ -1,5 +1,7 @@
 """How a stream ends: in order, by reset, or because the other end is gone; but it ends."""
 
+from math import inf
+
 import pytest
 
 from mesh.errors import LocalProtocolError
@@ -300,7 +302,7 @@ def test_the_end_waits_for_the_local_socket():
     assert world.ingress.done_at
     assert world.exit.stream.state is State.DONE
     assert not world.exit.done
-    assert world.exit.stream.deadline() is None
+    assert world.exit.stream.deadline() == inf
     world.exit.taking = True
     world.take(world.exit)
     assert world.exit.done
@@ -436,7 +438,7 @@ def test_a_reset_leaves_nothing_reserved_but_the_window():
     stream.release()
     stream.release()
     assert budget.reserved_octets == 0
-    assert stream.deadline() is None
+    assert stream.deadline() == inf
     assert stream.writable_octets == 0
 
 
