@@ -3,13 +3,16 @@
 import errno
 import os
 import socket
-from typing import Any
+from typing import Any, Final
 
 from pykka import ActorDeadError
 
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions
 from actors.runtime.sockets import LoopStreamSocket, Reactor, native_address, set_options
 from mesh.addresses import SocketAddress
+
+
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
 
 class ConnectAttempt:
@@ -44,10 +47,13 @@ class ConnectAttempt:
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             set_options(self._socket, options)
             number = self._socket.connect_ex(sockaddr)
+            if number == errno.EINPROGRESS:
+                # Over loopback it is done by now, and asking again says so: no round of the loop is needed.
+                number = self._socket.connect_ex(sockaddr)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
-        if number == errno.EINPROGRESS:
+        if number in _UNDER_WAY:
             self._pending.add(self)
             self._reactor.add_writer(self._socket.fileno(), self._settled)
         else:
