@@ -94,6 +94,8 @@ class SendQueue:
         self._early: deque[_Flow] = deque()  # those of them whose next frame goes before all turns
         self._data_octets = 0
         self._data_frames = 0
+        self.frames = 0
+        """Frames that wait, of both kinds; a plain number, for it is looked at with every frame."""
         self._dropped = 0
 
     @property
@@ -105,11 +107,6 @@ class SendQueue:
     def control_octets(self) -> int:
         """Memory held by the control lane."""
         return self._control_octets
-
-    @property
-    def frames(self) -> int:
-        """Frames that wait."""
-        return len(self._control) + self._data_frames
 
     @property
     def dropped(self) -> int:
@@ -142,6 +139,7 @@ class SendQueue:
         flow.octets += held
         self._data_octets += held
         self._data_frames += 1
+        self.frames += 1
         budget.free_octets -= held
         if self._data_octets > GREED * budget.free_octets:
             self._make_room()
@@ -163,6 +161,7 @@ class SendQueue:
                 room -= len(frame.body) + FRAME_OVERHEAD_OCTETS
                 batch.append(frame)
             self._budget.free_octets += held_before - self._data_octets
+        self.frames -= len(batch)
         return batch
 
     def clear(self) -> None:
@@ -170,7 +169,7 @@ class SendQueue:
         self._control.clear()
         self._control_octets = 0
         self._budget.free_octets += self._data_octets
-        self._data_frames = 0
+        self._data_frames = self.frames = 0
         self._forget_flows()
 
     def _push_control(self, frame: Frame, held: int) -> None:
@@ -180,6 +179,7 @@ class SendQueue:
             return
         self._control.append(frame)
         self._control_octets += held
+        self.frames += 1
 
     def _pop_data(self) -> Frame:
         early = self._early
@@ -237,6 +237,7 @@ class SendQueue:
             flow.octets -= held
             octets -= held
             self._data_frames -= 1
+            self.frames -= 1
             self._count_drop()
             if flow.frames:
                 heapq.heapreplace(longest, (-flow.octets, order, flow))

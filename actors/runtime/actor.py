@@ -9,12 +9,13 @@ from threading import Event
 from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast
 
 import pykka
-from pykka import ActorDeadError, ActorRegistry
+from pykka import ActorDeadError
 from pykka._actor import ActorInbox
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.mailbox import Mailbox, TurnOver, Watch
+from actors.runtime.registry import register, unregister
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,11 @@ class Actor(pykka.Actor, Generic[M]):
         Raises:
             RuntimeError: the dispatcher has stopped.
         """
-        return cast("ActorRef[Self, M]", super().start(*args, **kwargs))
+        # Not Pykka's: it formats two lines of log for each actor, whether or not anybody reads them.
+        actor = cls(*args, **kwargs)
+        register(actor._actor_ref)
+        actor._start_actor_loop()
+        return actor._actor_ref
 
     @property
     def ref(self) -> Ref[M]:
@@ -354,6 +359,14 @@ class Actor(pykka.Actor, Generic[M]):
             self._fatal(error)
             raise FatalError(f"{error!r} in {self}") from error
 
+    def _stop(self) -> None:
+        unregister(self._actor_ref)
+        self.actor_stopped.set()
+        try:
+            self.on_stop()
+        except Exception:  # noqa: BLE001 - logged by Pykka's handler
+            self._handle_failure(*sys.exc_info())
+
     def _set_up(self) -> None:
         self._is_set_up = True
         try:
@@ -377,7 +390,7 @@ class Actor(pykka.Actor, Generic[M]):
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
-        ActorRegistry.unregister(self._actor_ref)
+        unregister(self._actor_ref)
         self.actor_stopped.set()
         cast("ActorDispatcher", self._dispatcher).report_fatal(self, error)
 
@@ -386,7 +399,7 @@ class Actor(pykka.Actor, Generic[M]):
             return
         self._has_ended = True
         if not self.actor_stopped.is_set():
-            ActorRegistry.unregister(self._actor_ref)
+            unregister(self._actor_ref)
             self.actor_stopped.set()
         self._guard(self.release)
         for timer in list(self._timers or ()):
@@ -396,7 +409,7 @@ class Actor(pykka.Actor, Generic[M]):
         for socket in self._sockets or ():
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
-        cast("Mailbox", self.actor_inbox).close(str(self))
+        cast("Mailbox", self.actor_inbox).close(f"{type(self).__name__} ({self.actor_urn})")
         cast("ActorDispatcher", self._dispatcher).forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:

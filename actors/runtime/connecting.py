@@ -11,7 +11,6 @@ from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions
 from actors.runtime.sockets import LoopStreamSocket, Reactor, native_address, set_options
 from mesh.addresses import SocketAddress
 
-
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
 

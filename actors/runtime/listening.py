@@ -35,7 +35,16 @@ BACKLOG: Final = 1024
 class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
-    __slots__ = ("_inherited", "_listening", "_name", "_port", "_reactor", "_readiness", "_reading", "_socket")
+    __slots__ = (
+        "_inherited",
+        "_listening",
+        "_name",
+        "_port",
+        "_reactor",
+        "_readiness",
+        "_reading",
+        "_socket",
+    )
 
     def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
         self._reactor = reactor

@@ -158,7 +158,7 @@ class Readiness:
 class LoopStreamSocket:
     """A :class:`~actors.runtime.seam.StreamSocket`; takes over a connected, non-blocking socket."""
 
-    __slots__ = ("_local_name", "_peer_name", "_readiness", "_resets", "_socket", "recv_into")
+    __slots__ = ("_local_name", "_peer", "_peer_name", "_readiness", "_resets", "_socket", "recv_into")
 
     def __init__(
         self,
@@ -173,7 +173,8 @@ class LoopStreamSocket:
         """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
         self._local_name = ""
-        self._peer_name = "" if not peer else socket_name(peer)
+        self._peer = peer
+        self._peer_name = ""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.local_name} - {self.peer_name}>"
@@ -189,7 +190,9 @@ class LoopStreamSocket:
     def peer_name(self) -> str:
         """The other end, for people; ``closed`` where nobody had asked before it went."""
         if not self._peer_name:
-            self._peer_name = self._ask_name(self._socket.getpeername)
+            self._peer_name = (
+                socket_name(self._peer) if self._peer else self._ask_name(self._socket.getpeername)
+            )
         return self._peer_name
 
     def attach(self, owner: SocketOwner) -> None:
