@@ -102,14 +102,17 @@ class Offers(Ear):
 
 
 class Endpoint(Ear):
-    """Lets every connection in, unless ``target`` is none."""
+    """Lets every connection in, unless ``target`` is none: then it is late, or crashes over the question."""
 
     target: SocketAddress | None = TARGET
+    crashes = False
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)
         if isinstance(message, endpoint_messages.AdmitConnection) and self.target is not None:
             self.tell(message.connection, messages.TargetGranted(self.target))
+        elif self.crashes:
+            self.stop_now()
 
 
 class World:

@@ -91,3 +91,13 @@ def test_max_connections_is_exact(world, caplog):
     world.run(0.0)
     assert [type(connection.heard[0]) for connection in late] == [TargetGranted, TargetDenied]
     assert len(routes.heard) == 1  # a full endpoint keeps its key
+
+
+def test_a_connection_that_has_left_before_it_was_let_in_takes_no_place(world):
+    _, endpoint = set_up(world, max_connections=1)
+    impatient, late = start(world), start(world)
+    endpoint.ref.tell(messages.AdmitConnection(impatient.ref))
+    endpoint.ref.tell(messages.ConnectionLeft(impatient.actor_urn))
+    endpoint.ref.tell(messages.AdmitConnection(late.ref))
+    world.run(0.0)
+    assert late.heard == [TargetGranted(TARGET)]
