@@ -281,6 +281,8 @@ class Agent(Actor[messages.Inbound]):
 
     def _endpoint_specs(self, route_table: Ref[Any]) -> list[ChildSpec]:
         def spec(setup: EndpointSetup) -> ChildSpec:
+            admitted: dict[str, Ref[Any]] = {}  # of each endpoint that is started for this setup
+
             def start() -> ActorRef[Any, Any]:
                 ref = Endpoint.start(
                     self.dispatcher,
@@ -288,6 +290,7 @@ class Agent(Actor[messages.Inbound]):
                     target=setup.target,
                     route_table=route_table,
                     meters=self._meters,
+                    admitted=admitted,
                     max_connections=setup.max_connections,
                     health_check=setup.health_check,
                 )

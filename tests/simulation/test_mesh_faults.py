@@ -3,9 +3,12 @@
 import errno
 import random
 
+import msgspec
 import pytest
 
+from actors.agent import EndpointSetup
 from actors.connection_end import ConnectionEnd
+from actors.endpoint import Endpoint
 from actors.listener import Listener
 from actors.messages import agent as agent_messages
 from actors.peer_link import PeerLink
@@ -239,6 +242,34 @@ def test_a_listener_that_crashes_keeps_count_of_its_clients():
         again = [mesh.converse(Terms(100 + n, 20, 20)) for n in range(5)]
         mesh.run_until_said(20.0)
         assert all(talk.heard.is_complete for talk in again)
+        mesh.finish()
+
+
+def test_an_endpoint_that_crashes_keeps_count_of_its_connections():
+    with mesh_world(1) as mesh:
+        three_agents(mesh)
+        plan = mesh.plans["hq"]
+        endpoint = EndpointSetup(KEY, TcpAddress("service", SERVICE_PORT), max_connections=3)
+        plan.setup = msgspec.structs.replace(plan.setup, endpoints=(endpoint,))
+        mesh.restart("hq")
+        mesh.converge()
+        patient = Pace(octets=30, pause_s=20.0)  # two pieces: it stays for 20 s
+        stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(2)]
+        leaves = mesh.converse(Terms(2, 20, 20), Pace(octets=30, pause_s=2.0))
+        mesh.run(1.0)
+        for _ in range(2):  # the second one counts on what the first left
+            (crashing,) = mesh.actors_on("hq", Endpoint)
+            crashing.actor_ref.tell("no such message")
+            mesh.run(3.0)
+        assert len(mesh.log.crashes) == 2
+        mesh.log.crashes.clear()
+        assert leaves.heard.is_complete
+        more = [mesh.converse(Terms(10 + n, 20, 20), patient) for n in range(3)]
+        mesh.run(1.0)
+        assert not any(talk.heard.is_over for talk in stays)
+        assert sum(talk.heard.error == errno.ECONNRESET for talk in more) == 2
+        assert sum(not talk.heard.is_over for talk in more) == 1
+        mesh.run_until_said(60.0)
         mesh.finish()
 
 
