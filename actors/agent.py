@@ -40,6 +40,7 @@ from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from actors.runtime.supervisor import ChildSpec, Supervisor
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
+from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.health import HealthCheckSettings
 from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
@@ -309,7 +310,7 @@ class Agent(Actor[messages.Inbound]):
             clients = ClientCount()  # for each listener that is started under this name
 
             def start_ingress(
-                socket: StreamSocket, key: str, candidates: tuple[Party, ...], listener: Ref[Any]
+                socket: StreamSocket, key: str, candidates: tuple[Offer, ...], listener: Ref[Any]
             ) -> Ref[Any]:
                 return IngressConnection.start(
                     self.dispatcher,

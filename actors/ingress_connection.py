@@ -18,6 +18,7 @@ from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.candidates import Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
@@ -32,6 +33,10 @@ HEDGE_AFTER_S: Final = 0.5
 """Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
 hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
 
+HEDGE_ROUND_TRIPS: Final = 2
+"""Silence of so many round trips of the path, where that is longer: one for the OPEN and its answer, one for
+the exit to connect to a target that is far away too."""
+
 RESTARTING: Final = "restarting"
 """Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
 
@@ -45,7 +50,7 @@ RESTART_PATIENCE_S: Final = 2.0
 """How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
 _HEDGE_SHARE: Final = 4
-"""That is at most this part of the time budget, so that several candidates have their turn in a short one."""
+"""Both at most this part of the time budget, so that several candidates have their turn in a short one."""
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         *,
         socket: StreamSocket,
         key: str,
-        candidates: tuple[Party, ...],
+        candidates: tuple[Offer, ...],
         listener: Ref[Any],
         clients: ClientCount,
         table: Ref[Any],
@@ -97,7 +102,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._retry_at = inf
         self._listener = listener
         self._clients = clients
-        self._registering: Party | None = None
+        self._registering: Offer | None = None
         self._attempts: dict[int, _Attempt] = {}
         self._last_refusal = "no candidate answered"
         self._chosen: _Attempt | None = None
@@ -122,8 +127,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._path_of_attempt_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
                 self._exit_restarted(remote)
-            case messages.CandidateFound(exit_id=exit_id, party=party):
-                self._candidate_found(exit_id, party)
+            case messages.CandidateFound(exit_id=exit_id, offer=offer):
+                self._candidate_found(exit_id, offer)
             case messages.DeadlineReached() | messages.CloseConnection():
                 self._common(message)
             case _:
@@ -134,7 +139,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         for attempt in self._attempts.values():
             self._forget(attempt.party.id, attempt.connection, is_exit=False)
         if self._registering is not None:
-            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.id)
+            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.party.id)
             self.tell(self._table, abandoned)
         super().release()
 
@@ -147,21 +152,22 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._registering is not None or self._chosen is not None or self._is_too_late:
             return
         if self._candidates and self._socket is not None:
-            self._registering = party = self._candidates.pop()
+            self._registering = self._candidates.pop()
+            party = self._registering.party
             self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
         elif not self._attempts and not self._starting:
             self._give_up()
 
     def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
-        party, self._registering = self._registering, None
-        if party is None or party.id != exit_id or self._socket is None or self._chosen is not None:
+        offer, self._registering = self._registering, None
+        if offer is None or offer.party.id != exit_id or self._socket is None or self._chosen is not None:
             self._forget(exit_id, connection, is_exit=False)
             if not self._attempts:
                 self.stop_now()
             return
         initiator = SessionInitiator(
             local=self._settings.party,
-            remote=party,
+            remote=offer.party,
             connection=connection,
             static=self._settings.static,
             ephemeral=key_pair(self.dispatcher.random_octets(32)),
@@ -169,9 +175,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             shared=self._settings.shared,
         )
         now = self.now()
-        hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / _HEDGE_SHARE)
+        patience_s = max(HEDGE_AFTER_S, HEDGE_ROUND_TRIPS * offer.rtt_s)
+        hedge_after_s = min(patience_s, self._settings.open_timeout_s / _HEDGE_SHARE)
         attempt = _Attempt(
-            party,
+            offer.party,
             connection,
             initiator,
             link,
@@ -346,17 +353,17 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if not self._attempts and self._registering is None:
             self.stop_now()
 
-    def _candidate_found(self, exit_id: AgentId, party: Party | None) -> None:
+    def _candidate_found(self, exit_id: AgentId, offer: Offer | None) -> None:
         """Ask an exit again that is back, or wait on for what it offers."""
         until = self._starting.get(exit_id)
         if until is None or self._chosen is not None:
             return
-        if party is None and self.now() < until:
+        if offer is None and self.now() < until:
             self._retry_at = min(self._retry_at, self.now() + RETRY_AFTER_S)
         else:
             del self._starting[exit_id]
-            if party is not None:
-                self._candidates.insert(0, party)
+            if offer is not None:
+                self._candidates.insert(0, offer)
             self._try_next()
         self._plan_opening()
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from mesh.backoff import retry_delay_s
 from mesh.identity import AgentId
+from mesh.origination import RTT_UNIT_S
 from mesh.routes import RouteSnapshot
 from mesh.session import Party
 
@@ -22,7 +23,7 @@ MAX_SET_ASIDE_S: Final = 30.0
 
 TRIAL_S: Final = 2.0
 """One connection tries a candidate that was set aside; others do so again after this time, if they have heard
-nothing of it. A silent candidate has been reported by then."""
+nothing of it. A silent candidate has been reported by then, unless the path to it takes a second."""
 
 PERMANENT_CODES: Final = frozenset({"not-permitted", "unusable-key"})
 """Failures that another try soon would only repeat."""
@@ -42,6 +43,11 @@ class Offer(NamedTuple):
     def distance(self) -> tuple[bool, int, int]:
         """What equals have in common; the smaller one is better."""
         return self.is_leaving, self.hop_count, self.rtt_step
+
+    @property
+    def rtt_s(self) -> float:
+        """Round trip of the whole path, in seconds: the upper end of its step."""
+        return RTT_UNIT_S * 2.0**self.rtt_step
 
 
 def offers_of(snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
@@ -83,11 +89,11 @@ class CandidatePool:
         """Who offers the key."""
         return self._offers
 
-    def find(self, agent_id: AgentId) -> Party | None:
+    def find(self, agent_id: AgentId) -> Offer | None:
         """``agent_id`` as it offers the key now; ``None`` where it does not."""
         for offer in self._offers:
             if offer.party.id == agent_id:
-                return offer.party
+                return offer
         return None
 
     def update(self, offers: Iterable[Offer], now: float) -> None:
@@ -104,7 +110,7 @@ class CandidatePool:
             if agent_id in offered or now < failing.aside_until
         }
 
-    def order(self, now: float, draw: float) -> tuple[Party, ...]:
+    def order(self, now: float, draw: float) -> tuple[Offer, ...]:
         """All candidates for one new connection, the one to try first at the front.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
@@ -125,9 +131,9 @@ class CandidatePool:
             aside_until = failing.aside_until if failing is not None and now < failing.aside_until else 0.0
             return aside_until, offer.distance, self._turns.get(agent_id, 0), (position - first) % count
 
-        ordered = tuple(self._offers[position].party for position in sorted(range(count), key=rank))
+        ordered = tuple(self._offers[position] for position in sorted(range(count), key=rank))
         if ordered:
-            self._put_first(ordered[0].id, now)
+            self._put_first(ordered[0].party.id, now)
         return ordered
 
     def failed(self, agent_id: AgentId, code: str, now: float, draw: float) -> float | None:

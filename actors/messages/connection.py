@@ -6,9 +6,9 @@ import msgspec
 
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 from mesh.addresses import SocketAddress
+from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.identity import AgentId
-from mesh.session import Party
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
@@ -42,7 +42,7 @@ class CandidateFound(msgspec.Struct, frozen=True):
     """Reply: what ``exit_id`` offers the key as now; ``None`` where it does not."""
 
     exit_id: AgentId
-    party: Party | None
+    offer: Offer | None
 
 
 class TargetGranted(msgspec.Struct, frozen=True):

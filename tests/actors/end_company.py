@@ -18,6 +18,7 @@ from actors.meters import Meters
 from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
+from mesh.candidates import Offer
 from mesh.frames import Frame, FrameType
 from mesh.identity import Identity, Instance
 from mesh.noise.primitives import SharedSecrets, key_pair
@@ -93,11 +94,15 @@ class Offers(Ear):
     """The listener: it knows who offers the key."""
 
     parties: tuple[Party, ...] = ()
+    rtt_step = 0
+
+    def offer(self, party: Party) -> Offer:
+        return Offer(party, is_leaving=False, hop_count=1, rtt_step=self.rtt_step)
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)
         if isinstance(message, listener_messages.FindCandidate):
-            found = [party for party in self.parties if party.id == message.exit_id]
+            found = [self.offer(party) for party in self.parties if party.id == message.exit_id]
             self.tell(message.reply_to, messages.CandidateFound(message.exit_id, *(found or [None])))
 
 
@@ -146,7 +151,7 @@ class World:
             self.world.dispatcher("branch"),
             socket=ours,
             key=KEY,
-            candidates=candidates,
+            candidates=tuple(map(self.listener.offer, candidates)),
             listener=self.listener.ref,
             clients=self.clients,
             table=table.ref,

@@ -138,6 +138,18 @@ def test_a_silent_exit_is_hedged_and_then_left_alone(mesh):
     mesh.finish()
 
 
+def test_of_exits_that_are_far_away_each_client_opens_one_only(mesh):
+    for name in ("one", "two"):
+        mesh.network.shape("branch", name, latency_s=0.3)
+    company(mesh)
+    talks = Talks(mesh)
+    for _ in range(10):
+        talks.one()
+    assert sum(served(mesh)) == 10
+    assert meter(mesh, "branch", "candidates_set_aside") == 0
+    mesh.finish()
+
+
 @pytest.mark.parametrize("lasts", [True, False], ids=["while the winner lasts", "after the winner has ended"])
 def test_a_hedge_that_lost_leaves_nothing_at_its_exit_or_target(mesh, lasts):
     company(mesh, far_second=True)

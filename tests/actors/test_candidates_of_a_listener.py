@@ -38,7 +38,7 @@ class House:
         self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
 
     def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
-        self.orders.append([party.id for party in candidates])
+        self.orders.append([offer.party.id for offer in candidates])
         socket.close()
         return Ear.start(self.world.dispatcher("here"))
 

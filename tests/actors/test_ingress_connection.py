@@ -21,8 +21,9 @@ RESET = "Connection reset by peer"
 class Opening(World):
     """An ingress with one candidate or two."""
 
-    def __init__(self, *identities: Any, register: bool = True, **changes: Any) -> None:
+    def __init__(self, *identities: Any, register: bool = True, rtt_step: int = 0, **changes: Any) -> None:
         super().__init__()
+        self.listener.rtt_step = rtt_step
         self.exits = [Candidate(self, identity) for identity in identities]
         wires = {each.settings.own_id: each.wire for each in self.exits}
         self.table = start(self.world, Table, wires, host="branch")
@@ -288,6 +289,22 @@ def test_beside_a_silent_candidate_the_next_is_tried(two):
     assert two.table.ended == []
     two.run(2.0)
     assert len(first.opens) > 3
+
+
+@pytest.mark.parametrize(
+    ("rtt_step", "open_timeout_s", "hedged_after_s"),
+    [(8, 10.0, HEDGE_AFTER_S), (10, 10.0, 1.024), (11, 10.0, 2.048), (12, 10.0, 2.5), (12, 1.0, 0.25)],
+)
+def test_a_far_candidate_has_the_time_that_its_path_takes(rtt_step, open_timeout_s, hedged_after_s):
+    scene = Opening(EXIT, OTHER_EXIT, rtt_step=rtt_step, open_timeout_s=open_timeout_s)
+    second = scene.exits[1]
+    scene.run(hedged_after_s - 0.01)
+    assert second.opens == []
+    assert scene.listener.of(CandidateFailed) == []
+    scene.run(0.02)
+    assert len(second.opens) == 1
+    assert scene.listener.of(CandidateFailed) == [CandidateFailed(EXIT.id, "silent")]
+    scene.world.stop()
 
 
 @pytest.mark.parametrize("winner", [0, 1])
