@@ -81,9 +81,9 @@ class Listener(AcceptingActor[messages.Inbound]):
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
                     log.info("listener %s: %s serves again", self._key, short_id(exit_id))
-            case messages.FindCandidate(reply_to=reply_to, exit_id=exit_id):
-                offer = self._candidates.find(exit_id)
-                self.tell(reply_to, connection_messages.CandidateFound(exit_id, offer))
+            case messages.FindCandidates(reply_to=reply_to, tried=tried):
+                offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
+                self.tell(reply_to, connection_messages.CandidatesFound(offers))
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():

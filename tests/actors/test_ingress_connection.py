@@ -1,61 +1,18 @@
 """How an ingress opens a connection; the exits are in the hands of the test."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, HANG_UP_POLL_S
+from actors.connection_end import HANG_UP_POLL_S
 from actors.ingress_connection import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress, RegistrationAbandoned
 from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.frames import FrameType
 from mesh.identity import Instance
-from tests.actors.company import start
-from tests.actors.end_company import EXIT, INGRESS, OTHER_EXIT, Candidate, Table, World, settings_of
+from tests.actors.end_company import EXIT, OTHER_EXIT, Candidate, Opening
 
 RESET = "Connection reset by peer"
-
-
-class Opening(World):
-    """An ingress with one candidate or two."""
-
-    def __init__(self, *identities: Any, register: bool = True, rtt_step: int = 0, **changes: Any) -> None:
-        super().__init__()
-        self.listener.rtt_step = rtt_step
-        self.exits = [Candidate(self, identity) for identity in identities]
-        wires = {each.settings.own_id: each.wire for each in self.exits}
-        self.table = start(self.world, Table, wires, host="branch")
-        self.table.answers = register
-        self.settings = settings_of(INGRESS, **changes)
-        self.began_at = self.world.now()
-        self._begin()
-
-    def _begin(self) -> None:
-        self.start_ingress(
-            *[each.settings.party for each in self.exits],
-            table=self.table,
-            settings=self.settings,
-            options=CONNECTION_SOCKET_OPTIONS,
-        )
-        self.run(0.0)
-
-    def tell(self, message: Any) -> None:
-        self.ingress.ref.tell(message)
-        self.run(0.0)
-
-    @property
-    def is_over(self) -> bool:
-        """The end is gone, and all it held is given back, once."""
-        given_back = sorted(number for number, _ in self.table.ended)
-        return (
-            not self.ingress.ref.is_alive()
-            and given_back == list(range(1, self.table.numbers + 1))
-            and self.clients_left == 1
-            and self.world.open_sockets("branch") == 0
-            and self.settings.budget.reserved_octets == 0
-        )
 
 
 @pytest.fixture(autouse=True)

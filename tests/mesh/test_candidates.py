@@ -50,11 +50,12 @@ def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
     assert numbers(pool.order(0.0, 0.9)) == [4, 3, 2, 5, 1]
 
 
-def test_one_is_found_as_it_offers_the_key_now():
-    pool = pool_of(offer(1), offer(2))
-    assert pool.find(party(2).id) == offer(2)
-    pool.update((offer(1),), 0.0)
-    assert pool.find(party(2).id) is None
+def test_a_connection_does_without_those_it_has_tried_and_takes_nobodys_turn():
+    pool = pool_of(offer(1), offer(2), offer(3, 2))
+    assert numbers(pool.order(0.0, 0.0, {party(1), party(2)})) == [3]
+    assert pool.order(0.0, 0.0, {party(1), party(2), party(3)}) == ()
+    assert firsts(pool, 2) == [1, 2]
+    assert numbers(pool.order(0.0, 0.0, {party(1)})) == [2, 3]
 
 
 def test_the_round_trip_of_an_offer_is_the_upper_end_of_its_step():
