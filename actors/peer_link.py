@@ -448,6 +448,7 @@ class PeerLink(Actor[messages.Inbound]):
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)
                 self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))
+                self.tell(self._refs.directory, directory_messages.ChallengeArrived(peer_id))
             case FrameType.CHALLENGE_ANSWER:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:
                     self._challenge = None

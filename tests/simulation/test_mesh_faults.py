@@ -330,10 +330,32 @@ def test_a_duplicate_identity_is_refused_and_reported_by_both():
         mesh.run(30.0)
         own = mesh.actors_on("relay", PeerLink)
         assert len([link for link in own if link._peer is not None]) == 2
-        assert mesh.log.count("duplicate identity") >= 2, mesh.log.lines
+        (told,) = mesh.log.of("relay", "duplicate identity")  # once, however often the copy dials
+        assert "branch" in told
+        (told,) = mesh.log.of("branch", "duplicate identity")
+        assert "relay" in told
+        assert mesh.log.of("impostor", "duplicate identity")
+        assert not mesh.log.of("hq", "duplicate identity")
         mesh.crash("impostor")
         mesh.run_until_said(60.0)
         mesh.assert_all_complete()
+        mesh.run(60.0)
+        mesh.finish()
+
+
+def test_copies_of_an_identity_at_two_relays_find_out_about_each_other():
+    with mesh_world(1) as mesh:
+        three_agents(mesh)
+        mesh.plan("far", peers=["relay"])
+        mesh.plan("impostor", peers=["far"], identity_of="branch", accepts=False)
+        mesh.start("far")
+        mesh.converge()
+        mesh.start("impostor")
+        told = "another running agent has this agent's identity key"
+        mesh.run(5.0)
+        for name in ("branch", "impostor"):
+            assert mesh.log.of(name, told), mesh.log.lines
+        mesh.crash("impostor")
         mesh.run(60.0)
         mesh.finish()
 
