@@ -412,7 +412,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         link = self._links.get(destination)
-        if link is None:
+        if link is None or link is self.ref:  # two agents that disagree would pass it to and fro
             self._meters.frames_unroutable += len(frames)
             return
         max_hops = self._settings.max_hops
