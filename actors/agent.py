@@ -40,6 +40,7 @@ from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from actors.runtime.supervisor import ChildSpec, Supervisor
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
+from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.health import HealthCheckSettings
 from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
@@ -281,6 +282,8 @@ class Agent(Actor[messages.Inbound]):
 
     def _endpoint_specs(self, route_table: Ref[Any]) -> list[ChildSpec]:
         def spec(setup: EndpointSetup) -> ChildSpec:
+            admitted: dict[str, Ref[Any]] = {}  # of each endpoint that is started for this setup
+
             def start() -> ActorRef[Any, Any]:
                 ref = Endpoint.start(
                     self.dispatcher,
@@ -288,6 +291,7 @@ class Agent(Actor[messages.Inbound]):
                     target=setup.target,
                     route_table=route_table,
                     meters=self._meters,
+                    admitted=admitted,
                     max_connections=setup.max_connections,
                     health_check=setup.health_check,
                 )
@@ -306,7 +310,7 @@ class Agent(Actor[messages.Inbound]):
             clients = ClientCount()  # for each listener that is started under this name
 
             def start_ingress(
-                socket: StreamSocket, key: str, candidates: tuple[Party, ...], listener: Ref[Any]
+                socket: StreamSocket, key: str, candidates: tuple[Offer, ...], listener: Ref[Any]
             ) -> Ref[Any]:
                 return IngressConnection.start(
                     self.dispatcher,

@@ -39,6 +39,8 @@ class Endpoint(Actor[messages.Inbound]):
         target: the service.
         route_table: hears whether the key is offered.
         meters: what the agent counts.
+        admitted: connections that were let in and have not left, by name. It outlives the endpoint: one that
+            crashes and is started again goes on counting where it stood, for its connections stay.
         max_connections: at one time; 0 is unlimited.
         health_check: how the target is checked; ``None`` offers the key unseen.
     """
@@ -51,6 +53,7 @@ class Endpoint(Actor[messages.Inbound]):
         target: SocketAddress,
         route_table: Ref[Any],
         meters: Meters,
+        admitted: dict[str, Ref[Any]],
         max_connections: int = 0,
         health_check: HealthCheckSettings | None = None,
     ) -> None:
@@ -60,7 +63,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._route_table = route_table
         self._meters = meters
         self._max_connections = max_connections
-        self._connections: set[str] = set()
+        self._admitted = admitted
         self._full_reported = False
         self._offering = True
         self._health_check = health_check
@@ -74,6 +77,8 @@ class Endpoint(Actor[messages.Inbound]):
 
     def on_start(self) -> None:
         """Offer the key, or see first whether the target is there."""
+        for urn, connection in self._admitted.items():
+            self.watch(connection, messages.ConnectionLeft(urn))  # it knows only the endpoint that crashed
         log.info("endpoint %s is %s", self._key, self._target)
         if self._health_check is None:
             self._offer()
@@ -86,8 +91,8 @@ class Endpoint(Actor[messages.Inbound]):
             case messages.AdmitConnection(connection=connection):
                 self._admit(connection)
             case messages.ConnectionLeft(connection_urn=urn):
-                self._connections.discard(urn)
-                self._full_reported = self._full_reported and bool(self._connections)
+                self._admitted.pop(urn, None)
+                self._full_reported = self._full_reported and bool(self._admitted)
             case messages.StopOffering():
                 self._offering = False
                 self._cancel_check()
@@ -137,7 +142,7 @@ class Endpoint(Actor[messages.Inbound]):
         if denied is not None:
             self.tell(connection, denied)
         elif self.tell(connection, connection_messages.TargetGranted(self._target)):
-            self._connections.add(connection.actor_urn)
+            self._admitted[connection.actor_urn] = connection
 
     def _objection(self) -> connection_messages.TargetDenied | None:
         """Why no connection can be let in now."""
@@ -147,7 +152,7 @@ class Endpoint(Actor[messages.Inbound]):
             return connection_messages.TargetDenied(
                 "unavailable", "the target has not passed its health check"
             )
-        if not self._max_connections or len(self._connections) < self._max_connections:
+        if not self._max_connections or len(self._admitted) < self._max_connections:
             return None
         self._meters.opens_denied += 1
         if not self._full_reported:
@@ -214,4 +219,4 @@ class Endpoint(Actor[messages.Inbound]):
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""
-        return f"Endpoint({self._key}, {self._target}, {len(self._connections)} connections)"
+        return f"Endpoint({self._key}, {self._target}, {len(self._admitted)} connections)"

@@ -40,7 +40,8 @@ NEXT_ADDRESS_AFTER_S: Final = 0.25
 """Silence after which the next address is tried beside the silent one: RFC 8305 section 5."""
 
 ENDPOINT_TIMEOUT_S: Final = 0.25
-"""Silence of the endpoint, which answers at once, after which it must have crashed over the question."""
+"""Silence of the endpoint after which this end looks whether it lives, and again: one that has crashed over
+the question answers no more, one that has much to do is only late."""
 
 REJECT_LINGER_S: Final = 1.0
 """How long a rejection is kept to be repeated: the ingress repeats its OPEN within this time."""
@@ -94,7 +95,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._open_by = inf
         """When the target must have answered, and then the ingress have confirmed."""
         self._admitted_by = inf
-        """When the endpoint must have said whether it lets this connection in."""
+        """When to look whether the endpoint, which has yet to let this connection in, still lives."""
         self._next_address_at = inf
         self._repeats = 0
         self._repeat_at = inf
@@ -183,8 +184,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     # -- the target ------------------------------------------------------------------------------------------
 
+    def _endpoint_silent(self, now: float) -> None:
+        if self._endpoint is not None and self._endpoint.is_alive():
+            self._admitted_by = now + ENDPOINT_TIMEOUT_S
+        else:
+            self._endpoint_gone()
+
     def _endpoint_gone(self) -> None:
-        self._endpoint = None
         self._reject("restarting", "the endpoint is being started again")
 
     def _granted(self, target: SocketAddress) -> None:
@@ -250,7 +256,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         )
         self._send((self._reply,))
         self._settled()
-        self._open_by = inf
+        self._open_by = self._admitted_by = inf
         self._linger_until = self.now() + REJECT_LINGER_S
         self._plan_opening()
 
@@ -292,8 +298,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self.stop_now()
             return
         if now >= self._admitted_by:
-            self._admitted_by = inf
-            self._endpoint_gone()
+            self._endpoint_silent(now)
         if now >= self._next_address_at:
             self._next_address_at = inf
             if self._addresses:

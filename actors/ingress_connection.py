@@ -2,7 +2,8 @@
 
 It sends OPEN to the first candidate. A candidate that rejects, or that no path leads to any more, is followed
 by the next at once; one that is silent is left to answer while the next is tried beside it. The first to
-accept wins, the others are reset. The listener hears how each of them did.
+accept wins, the others are reset. The listener hears how each of them did; when nobody is left to be
+tried it is asked who else offers the key by now.
 """
 
 import logging
@@ -18,6 +19,7 @@ from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.candidates import Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
@@ -32,6 +34,10 @@ HEDGE_AFTER_S: Final = 0.5
 """Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
 hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
 
+HEDGE_ROUND_TRIPS: Final = 2
+"""Silence of so many round trips of the path, where that is longer: one for the OPEN and its answer, one for
+the exit to connect to a target that is far away too."""
+
 RESTARTING: Final = "restarting"
 """Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
 
@@ -45,7 +51,7 @@ RESTART_PATIENCE_S: Final = 2.0
 """How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
 _HEDGE_SHARE: Final = 4
-"""That is at most this part of the time budget, so that several candidates have their turn in a short one."""
+"""Both at most this part of the time budget, so that several candidates have their turn in a short one."""
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         *,
         socket: StreamSocket,
         key: str,
-        candidates: tuple[Party, ...],
+        candidates: tuple[Offer, ...],
         listener: Ref[Any],
         clients: ClientCount,
         table: Ref[Any],
@@ -92,12 +98,14 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._candidates = list(reversed(candidates))
         """Untried candidates, the one to try next last."""
         self._starting: dict[AgentId, float] = {}
-        """Exits that are being started again, and until when their offer is waited for; looked for at
-        ``_retry_at``."""
+        """Exits that are being started again, and until when their offer is waited for."""
+        self._refusals: frozenset[Party] = frozenset()
+        """Who has refused, and is not asked again."""
         self._retry_at = inf
+        """When to look who offers the key then."""
         self._listener = listener
         self._clients = clients
-        self._registering: Party | None = None
+        self._registering: Offer | None = None
         self._attempts: dict[int, _Attempt] = {}
         self._last_refusal = "no candidate answered"
         self._chosen: _Attempt | None = None
@@ -122,8 +130,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._path_of_attempt_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
                 self._exit_restarted(remote)
-            case messages.CandidateFound(exit_id=exit_id, party=party):
-                self._candidate_found(exit_id, party)
+            case messages.CandidatesFound(offers=offers):
+                self._candidates_found(offers)
             case messages.DeadlineReached() | messages.CloseConnection():
                 self._common(message)
             case _:
@@ -134,7 +142,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         for attempt in self._attempts.values():
             self._forget(attempt.party.id, attempt.connection, is_exit=False)
         if self._registering is not None:
-            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.id)
+            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.party.id)
             self.tell(self._table, abandoned)
         super().release()
 
@@ -147,21 +155,57 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._registering is not None or self._chosen is not None or self._is_too_late:
             return
         if self._candidates and self._socket is not None:
-            self._registering = party = self._candidates.pop()
+            self._registering = self._candidates.pop()
+            party = self._registering.party
             self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
-        elif not self._attempts and not self._starting:
+        elif self._socket is None:
+            if not self._attempts:
+                self._give_up()
+        elif not self._starting and self._is_stuck:
+            self._look_for_more()
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether each candidate that was tried has refused, is silent, or has no path."""
+        return all(attempt.link is None or attempt.hedge_at == inf for attempt in self._attempts.values())
+
+    def _look_for_more(self) -> None:
+        """Ask who offers the key now, and again later if there is still something to wait for."""
+        self._retry_at = self.now() + (RETRY_AFTER_S if self._starting else self._patience_s(0.0))
+        tried = self._refusals.union(attempt.party for attempt in self._attempts.values())
+        if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
+            self._candidates_found(())
+
+    def _candidates_found(self, offers: tuple[Offer, ...]) -> None:
+        """Try who is new or back; without anybody to wait for give up."""
+        if self._chosen is not None or self._socket is None:
+            return
+        offering = {offer.party.id for offer in offers}
+        for exit_id, until in list(self._starting.items()):
+            if exit_id in offering or self.now() >= until:
+                del self._starting[exit_id]
+        known = {attempt.party.id for attempt in self._attempts.values()}
+        known.update(offer.party.id for offer in (*self._candidates, self._registering) if offer is not None)
+        found = [
+            offer for offer in offers if offer.party.id not in known and offer.party not in self._refusals
+        ]
+        self._candidates[:0] = reversed(found)
+        if self._candidates:
+            self._try_next()
+        elif not self._attempts and not self._starting and self._registering is None:
             self._give_up()
+        self._plan_opening()
 
     def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
-        party, self._registering = self._registering, None
-        if party is None or party.id != exit_id or self._socket is None or self._chosen is not None:
+        offer, self._registering = self._registering, None
+        if offer is None or offer.party.id != exit_id or self._socket is None or self._chosen is not None:
             self._forget(exit_id, connection, is_exit=False)
             if not self._attempts:
                 self.stop_now()
             return
         initiator = SessionInitiator(
             local=self._settings.party,
-            remote=party,
+            remote=offer.party,
             connection=connection,
             static=self._settings.static,
             ephemeral=key_pair(self.dispatcher.random_octets(32)),
@@ -169,14 +213,13 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             shared=self._settings.shared,
         )
         now = self.now()
-        hedge_after_s = min(HEDGE_AFTER_S, self._settings.open_timeout_s / _HEDGE_SHARE)
         attempt = _Attempt(
-            party,
+            offer.party,
             connection,
             initiator,
             link,
             repeat_at=now + repeat_delay_s(0),
-            hedge_at=now + hedge_after_s,
+            hedge_at=now + self._patience_s(offer.rtt_s),
         )
         self._attempts[connection] = attempt
         self._open_or_pass_on(attempt)
@@ -271,6 +314,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             now = self.now()
             self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
             self._retry_at = min(self._retry_at, now + RETRY_AFTER_S)
+        else:
+            self._refusals |= {attempt.party}
         self._drop_attempt(attempt)
         self._try_next()
         self._plan_opening()
@@ -281,6 +326,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _is_too_late(self) -> bool:
         """The time budget for opening is over."""
         return self._open_by == -inf
+
+    def _patience_s(self, rtt_s: float) -> float:
+        """How long silence at the end of such a path is nothing out of the ordinary."""
+        longest_s = self._settings.open_timeout_s / _HEDGE_SHARE
+        return min(max(HEDGE_AFTER_S, HEDGE_ROUND_TRIPS * rtt_s), longest_s)
 
     def _plan_opening(self) -> None:
         due = self._open_by if self._chosen is None or len(self._attempts) > 1 else inf
@@ -305,9 +355,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._silent(attempt)
             if now >= self._retry_at:
                 self._retry_at = inf
-                for exit_id in list(self._starting):
-                    if not self.tell(self._listener, listener_messages.FindCandidate(self.ref, exit_id)):
-                        self._candidate_found(exit_id, None)
+                if self._starting:
+                    self._look_for_more()
+                else:
+                    self._try_next()
         self._plan_opening()
 
     def _silent(self, attempt: _Attempt) -> None:
@@ -345,20 +396,6 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._starting.clear()
         if not self._attempts and self._registering is None:
             self.stop_now()
-
-    def _candidate_found(self, exit_id: AgentId, party: Party | None) -> None:
-        """Ask an exit again that is back, or wait on for what it offers."""
-        until = self._starting.get(exit_id)
-        if until is None or self._chosen is not None:
-            return
-        if party is None and self.now() < until:
-            self._retry_at = min(self._retry_at, self.now() + RETRY_AFTER_S)
-        else:
-            del self._starting[exit_id]
-            if party is not None:
-                self._candidates.insert(0, party)
-            self._try_next()
-        self._plan_opening()
 
     def _path_of_attempt_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
         for attempt in list(self._attempts.values()):

@@ -17,16 +17,15 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
-from mesh.candidates import CandidatePool, offers_of
+from mesh.candidates import CandidatePool, Offer, offers_of
 from mesh.escaping import escaped
 from mesh.identity import AgentId, short_id
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
-from mesh.session import Party
 
 log = logging.getLogger("mesh.forward")
 
-StartIngress = Callable[[StreamSocket, str, tuple[Party, ...], Ref[Any]], Ref[Any]]
+StartIngress = Callable[[StreamSocket, str, tuple[Offer, ...], Ref[Any]], Ref[Any]]
 """Starts an ingress connection: client, routing key, candidates in the order to try them, listener."""
 
 
@@ -82,9 +81,9 @@ class Listener(AcceptingActor[messages.Inbound]):
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
                     log.info("listener %s: %s serves again", self._key, short_id(exit_id))
-            case messages.FindCandidate(reply_to=reply_to, exit_id=exit_id):
-                party = self._candidates.find(exit_id)
-                self.tell(reply_to, connection_messages.CandidateFound(exit_id, party))
+            case messages.FindCandidates(reply_to=reply_to, tried=tried):
+                offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
+                self.tell(reply_to, connection_messages.CandidatesFound(offers))
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():

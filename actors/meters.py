@@ -22,7 +22,7 @@ class Meters:
     frames_expired: int = 0
     """Frames dropped because their hop limit was used up."""
     frames_unroutable: int = 0
-    """Frames dropped because no link leads to their destination."""
+    """Frames dropped because no link leads to their destination, or only the one that they came by."""
     frames_unknown: int = 0
     """Frames for connections that do not exist here."""
     frames_forged: int = 0

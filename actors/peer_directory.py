@@ -18,7 +18,7 @@ from actors.messages import route_table as route_table_messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.escaping import escaped
-from mesh.identity import AgentId, short_id
+from mesh.identity import AgentId, Instance, short_id
 from mesh.routes import RouteSnapshot
 
 log = logging.getLogger("mesh.links")
@@ -31,6 +31,8 @@ RETIRE_AFTER_S: Final = 1.0
 
 CHALLENGE_OCTETS: Final = 16
 
+MAX_REPORTED: Final = 1024
+"""Duplicate instances that are remembered as reported: each dials again for ever, and is told of once."""
 
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
@@ -51,6 +53,8 @@ class _Peer:
     rtt_s: float
     waiting_dialers: list[Ref[Any]] = field(default_factory=list)
     challenge: _Challenge | None = None
+    is_contested: bool = False
+    """Whether it has been reported that the peer knows another instance of this agent."""
 
 
 class PeerDirectory(Actor[messages.Inbound]):
@@ -74,6 +78,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._loopback = loopback
         self._peers: dict[AgentId, _Peer] = {}
         self._routes: RouteSnapshot | None = None
+        self._duplicates: dict[Instance, None] = {}
+        """Those that have been reported, the oldest first."""
         self._dialers: dict[str, str | None] = {}
         self._closing: str | None = None
         self._report_to: Ref[Any] | None = None
@@ -95,6 +101,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._measured(urn, peer_id, rtt_s)
             case messages.PeerAnswered(link_urn=urn, peer_id=peer_id):
                 self._answered(urn, peer_id)
+            case messages.ChallengeArrived(peer_id=peer_id):
+                self._contested(peer_id)
             case messages.RetireDue(link=link):
                 self.tell(link, _REPLACED)
             case messages.ChallengeExpired(peer_id=peer_id, newcomer_urn=urn):
@@ -236,15 +244,34 @@ class PeerDirectory(Actor[messages.Inbound]):
         newcomer = peer.challenge.newcomer
         peer.challenge.timer.cancel()
         peer.challenge = None
+        self._report_duplicate(peer, newcomer)
+        reason = "duplicate identity: another running agent has this identity key"
+        self._turn_away(peer, newcomer, reason, is_offence=True)
+
+    def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+        if newcomer.peer_instance in self._duplicates:
+            return
+        if len(self._duplicates) >= MAX_REPORTED:
+            del self._duplicates[next(iter(self._duplicates))]
+        self._duplicates[newcomer.peer_instance] = None
         log.error(
             "duplicate identity: %s %s runs at %s and at %s; the second is refused",
             escaped(newcomer.peer_name),
-            short_id(peer_id),
+            short_id(newcomer.peer_id),
             peer.link.address,
             newcomer.address,
         )
-        reason = "duplicate identity: another running agent has this identity key"
-        self._turn_away(peer, newcomer, reason, is_offence=True)
+
+    def _contested(self, peer_id: AgentId) -> None:
+        """Say, once for each link, that a peer has met another instance of this agent."""
+        peer = self._peers.get(peer_id)
+        if peer is not None and not peer.is_contested:
+            peer.is_contested = True
+            log.error(
+                "duplicate identity: another running agent has this agent's identity key; %s %s refuses it",
+                escaped(peer.link.peer_name),
+                short_id(peer_id),
+            )
 
     def _challenge_expired(self, peer_id: AgentId, newcomer_urn: str) -> None:
         peer = self._peers.get(peer_id)

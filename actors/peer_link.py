@@ -413,7 +413,7 @@ class PeerLink(Actor[messages.Inbound]):
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         meters = self._meters
         link = self._links.get(destination)
-        if link is None:
+        if link is None or link is self._actor_ref:  # two agents that disagree would pass it to and fro
             meters.frames_unroutable += len(frames)
             return
         max_hops = self._settings.max_hops
@@ -449,6 +449,7 @@ class PeerLink(Actor[messages.Inbound]):
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)
                 self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))
+                self.tell(self._refs.directory, directory_messages.ChallengeArrived(peer_id))
             case FrameType.CHALLENGE_ANSWER:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:
                     self._challenge = None

@@ -5,12 +5,13 @@ failed is set aside for a while, longer each time it fails again. Set aside mean
 have failed they are still tried, and the first one that serves stands in its old place again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mesh.backoff import retry_delay_s
 from mesh.identity import AgentId
+from mesh.origination import RTT_UNIT_S
 from mesh.routes import RouteSnapshot
 from mesh.session import Party
 
@@ -22,7 +23,7 @@ MAX_SET_ASIDE_S: Final = 30.0
 
 TRIAL_S: Final = 2.0
 """One connection tries a candidate that was set aside; others do so again after this time, if they have heard
-nothing of it. A silent candidate has been reported by then."""
+nothing of it. A silent candidate has been reported by then, unless the path to it takes a second."""
 
 PERMANENT_CODES: Final = frozenset({"not-permitted", "unusable-key"})
 """Failures that another try soon would only repeat."""
@@ -42,6 +43,11 @@ class Offer(NamedTuple):
     def distance(self) -> tuple[bool, int, int]:
         """What equals have in common; the smaller one is better."""
         return self.is_leaving, self.hop_count, self.rtt_step
+
+    @property
+    def rtt_s(self) -> float:
+        """Round trip of the whole path, in seconds: the upper end of its step."""
+        return RTT_UNIT_S * 2.0**self.rtt_step
 
 
 def offers_of(snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
@@ -83,13 +89,6 @@ class CandidatePool:
         """Who offers the key."""
         return self._offers
 
-    def find(self, agent_id: AgentId) -> Party | None:
-        """``agent_id`` as it offers the key now; ``None`` where it does not."""
-        for offer in self._offers:
-            if offer.party.id == agent_id:
-                return offer.party
-        return None
-
     def update(self, offers: Iterable[Offer], now: float) -> None:
         """Take note of who offers the key from now on.
 
@@ -104,8 +103,8 @@ class CandidatePool:
             if agent_id in offered or now < failing.aside_until
         }
 
-    def order(self, now: float, draw: float) -> tuple[Party, ...]:
-        """All candidates for one new connection, the one to try first at the front.
+    def order(self, now: float, draw: float, tried: Collection[Party] = ()) -> tuple[Offer, ...]:
+        """All candidates for one connection, the one to try first at the front.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
         whose time ends first before the rest.
@@ -114,20 +113,24 @@ class CandidatePool:
             now: monotonic seconds.
             draw: uniform in [0, 1): who begins among equals that never had a turn. Else all listeners of a
                 mesh would begin with the same agent.
+            tried: candidates that the connection does without.
         """
-        count = len(self._offers)
+        offers = self._offers
+        if tried:
+            offers = tuple(offer for offer in offers if offer.party not in tried)
+        count = len(offers)
         first = int(draw * count)
 
         def rank(position: int) -> tuple[float, tuple[bool, int, int], int, int]:
-            offer = self._offers[position]
+            offer = offers[position]
             agent_id = offer.party.id
             failing = self._failing.get(agent_id)
             aside_until = failing.aside_until if failing is not None and now < failing.aside_until else 0.0
             return aside_until, offer.distance, self._turns.get(agent_id, 0), (position - first) % count
 
-        ordered = tuple(self._offers[position].party for position in sorted(range(count), key=rank))
+        ordered = tuple(offers[position] for position in sorted(range(count), key=rank))
         if ordered:
-            self._put_first(ordered[0].id, now)
+            self._put_first(ordered[0].party.id, now)
         return ordered
 
     def failed(self, agent_id: AgentId, code: str, now: float, draw: float) -> float | None:

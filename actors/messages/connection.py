@@ -6,9 +6,9 @@ import msgspec
 
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 from mesh.addresses import SocketAddress
+from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.identity import AgentId
-from mesh.session import Party
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
@@ -38,11 +38,10 @@ class IngressRegistered(msgspec.Struct, frozen=True):
     link: Ref[Any] | None
 
 
-class CandidateFound(msgspec.Struct, frozen=True):
-    """Reply: what ``exit_id`` offers the key as now; ``None`` where it does not."""
+class CandidatesFound(msgspec.Struct, frozen=True):
+    """Reply: who else offers the key now, the one to try first at the front."""
 
-    exit_id: AgentId
-    party: Party | None
+    offers: tuple[Offer, ...]
 
 
 class TargetGranted(msgspec.Struct, frozen=True):
@@ -67,5 +66,5 @@ class CloseConnection(msgspec.Struct, frozen=True):
 
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
-IngressInbound: TypeAlias = EndInbound | IngressRegistered | CandidateFound
+IngressInbound: TypeAlias = EndInbound | IngressRegistered | CandidatesFound
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

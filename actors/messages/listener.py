@@ -7,6 +7,7 @@ import msgspec
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.identity import AgentId
+from mesh.session import Party
 
 
 class CandidateFailed(msgspec.Struct, frozen=True):
@@ -22,14 +23,14 @@ class CandidateServed(msgspec.Struct, frozen=True):
     exit_id: AgentId
 
 
-class FindCandidate(msgspec.Struct, frozen=True):
-    """Query of a connection that is being opened: does ``exit_id`` offer the key now?
+class FindCandidates(msgspec.Struct, frozen=True):
+    """Query of a connection that is being opened: who offers the key now, beside those it has ``tried``?
 
-    The answer is a :class:`actors.messages.connection.CandidateFound`.
+    The answer is a :class:`actors.messages.connection.CandidatesFound`.
     """
 
     reply_to: Ref[Any]
-    exit_id: AgentId
+    tried: frozenset[Party]
 
 
 class BindDue(msgspec.Struct, frozen=True):
@@ -45,5 +46,5 @@ class StopListening(msgspec.Struct, frozen=True):
 
 
 Inbound: TypeAlias = (
-    CandidateFailed | CandidateServed | FindCandidate | BindDue | AcceptAgain | StopListening | RoutesChanged
+    CandidateFailed | CandidateServed | FindCandidates | BindDue | AcceptAgain | StopListening | RoutesChanged
 )

@@ -57,6 +57,12 @@ class PeerAnswered(msgspec.Struct, frozen=True):
     peer_id: AgentId
 
 
+class ChallengeArrived(msgspec.Struct, frozen=True):
+    """Fact: the peer asks whether this agent is alive, for another instance of it has dialed."""
+
+    peer_id: AgentId
+
+
 class RetireDue(msgspec.Struct, frozen=True):
     """Timer: a link that was replaced has had the time to be replaced at the other end too."""
 
@@ -108,6 +114,7 @@ Inbound: TypeAlias = (
     | LinkTurnedAway
     | LinkMeasured
     | PeerAnswered
+    | ChallengeArrived
     | ChallengeExpired
     | RetireDue
     | GetPeers

@@ -40,6 +40,8 @@ class VirtualWorld:
         self.trace = Trace(self.clock, seed)
         self.network = VirtualNetwork(self.clock, self.trace)
         self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
+        self.host_at_work = ""
+        """Whose turn it is, or was last."""
         self._dispatchers: dict[str, VirtualDispatcher] = {}
         self._starts: dict[str, int] = {}
         self._ready: deque[VirtualDispatcher] = deque()
@@ -201,6 +203,7 @@ class VirtualWorld:
                 fatal, self._fatal = self._fatal, None
                 raise fatal
             dispatcher = ready.popleft()
+            self.host_at_work = dispatcher.host_name
             if dispatcher.run_next():
                 ready.append(dispatcher)
             turns += 1

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from actors.connection_end import ConnectionEnd
 from actors.dialer import Dialer
+from actors.endpoint import Endpoint
 from actors.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
@@ -126,9 +127,7 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
                 listener._clients.connected for listener in mesh.actors_on(name, Listener)
             ),
             "connections of endpoints": sum(
-                actor._connections
-                for actor in mesh.actors_on(name)
-                if isinstance(getattr(actor, "_connections", None), int)
+                len(endpoint._admitted) for endpoint in mesh.actors_on(name, Endpoint)
             ),
         }
         left = {what: value for what, value in left.items() if value not in (0, [], (0, 0, 0))}

@@ -65,11 +65,18 @@ class Plan:
 
 
 class Complaints(logging.Handler):
-    """Keeps what is logged, and apart from it what no scenario may cause: an actor's crash."""
+    """Keeps what is logged, and apart from it what no scenario may cause: an actor's crash.
 
-    def __init__(self) -> None:
+    Args:
+        host_at_work: whose turn it is, where the world knows.
+    """
+
+    def __init__(self, host_at_work: Callable[[], str] = str) -> None:
         super().__init__(logging.INFO)
+        self._host_at_work = host_at_work
         self.lines: list[str] = []
+        self.hosts: list[str] = []
+        """Who logged each line."""
         self.crashes: list[str] = []
         self.listener: Callable[[str], None] | None = None
         """Hears every line."""
@@ -78,6 +85,7 @@ class Complaints(logging.Handler):
         """Keep one line."""
         line = f"{record.name}: {record.getMessage()}"
         self.lines.append(line)
+        self.hosts.append(self._host_at_work())
         if record.exc_info:
             self.crashes.append(self.format(record))
         if self.listener is not None:
@@ -86,6 +94,10 @@ class Complaints(logging.Handler):
     def count(self, text: str) -> int:
         """Lines with ``text`` in them."""
         return sum(text in line for line in self.lines)
+
+    def of(self, host: str, text: str) -> list[str]:
+        """Lines of one host with ``text`` in them."""
+        return [line for line, of in zip(self.lines, self.hosts, strict=True) if of == host and text in line]
 
 
 class MeshWorld:
@@ -108,7 +120,7 @@ class MeshWorld:
         self.services: dict[str, Any] = {}
         self.clock_skews: dict[str, float] = {}
         """How far the clock of an agent's next process is ahead."""
-        self.log = Complaints()
+        self.log = Complaints(lambda: self.world.host_at_work)
         self._authority = self._identity("authority")
 
     def _identity(self, name: str) -> Identity:

@@ -18,6 +18,7 @@ from actors.meters import Meters
 from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
+from mesh.candidates import Offer
 from mesh.frames import Frame, FrameType
 from mesh.identity import Identity, Instance
 from mesh.noise.primitives import SharedSecrets, key_pair
@@ -93,23 +94,30 @@ class Offers(Ear):
     """The listener: it knows who offers the key."""
 
     parties: tuple[Party, ...] = ()
+    rtt_step = 0
+
+    def offer(self, party: Party) -> Offer:
+        return Offer(party, is_leaving=False, hop_count=1, rtt_step=self.rtt_step)
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)
-        if isinstance(message, listener_messages.FindCandidate):
-            found = [party for party in self.parties if party.id == message.exit_id]
-            self.tell(message.reply_to, messages.CandidateFound(message.exit_id, *(found or [None])))
+        if isinstance(message, listener_messages.FindCandidates):
+            found = [self.offer(party) for party in self.parties if party not in message.tried]
+            self.tell(message.reply_to, messages.CandidatesFound(tuple(found)))
 
 
 class Endpoint(Ear):
-    """Lets every connection in, unless ``target`` is none."""
+    """Lets every connection in, unless ``target`` is none: then it is late, or crashes over the question."""
 
     target: SocketAddress | None = TARGET
+    crashes = False
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)
         if isinstance(message, endpoint_messages.AdmitConnection) and self.target is not None:
             self.tell(message.connection, messages.TargetGranted(self.target))
+        elif self.crashes:
+            self.stop_now()
 
 
 class World:
@@ -143,7 +151,7 @@ class World:
             self.world.dispatcher("branch"),
             socket=ours,
             key=KEY,
-            candidates=candidates,
+            candidates=tuple(map(self.listener.offer, candidates)),
             listener=self.listener.ref,
             clients=self.clients,
             table=table.ref,
@@ -288,6 +296,59 @@ class Candidate:
     def send(self, *frames: Frame) -> None:
         self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))
         self._scene.run(0.0)
+
+
+class Opening(World):
+    """An ingress with one candidate or two, of which it knows the first ``known`` from the start."""
+
+    def __init__(
+        self,
+        *identities: Any,
+        known: int = 2,
+        register: bool = True,
+        rtt_step: int = 0,
+        **changes: Any,
+    ) -> None:
+        super().__init__()
+        self.listener.rtt_step = rtt_step
+        self.exits = [Candidate(self, identity) for identity in identities]
+        wires = {each.settings.own_id: each.wire for each in self.exits}
+        self.table = start(self.world, Table, wires, host="branch")
+        self.table.answers = register
+        self.settings = settings_of(INGRESS, **changes)
+        self.began_at = self.world.now()
+        self.start_ingress(
+            *[each.settings.party for each in self.exits[:known]],
+            table=self.table,
+            settings=self.settings,
+            options=CONNECTION_SOCKET_OPTIONS,
+        )
+        self.run(0.0)
+
+    def offer(self, *exits: Candidate) -> None:
+        """These offer the key from now on."""
+        self.listener.parties = tuple(each.settings.party for each in exits)
+
+    @property
+    def looks(self) -> int:
+        """How often the listener was asked who offers the key."""
+        return len(self.listener.of(listener_messages.FindCandidates))
+
+    def tell(self, message: Any) -> None:
+        self.ingress.ref.tell(message)
+        self.run(0.0)
+
+    @property
+    def is_over(self) -> bool:
+        """The end is gone, and all it held is given back, once."""
+        given_back = sorted(number for number, _ in self.table.ended)
+        return (
+            not self.ingress.ref.is_alive()
+            and given_back == list(range(1, self.table.numbers + 1))
+            and self.clients_left == 1
+            and self.world.open_sockets("branch") == 0
+            and self.settings.budget.reserved_octets == 0
+        )
 
 
 class Asker:

@@ -138,6 +138,40 @@ def test_a_silent_exit_is_hedged_and_then_left_alone(mesh):
     mesh.finish()
 
 
+@pytest.mark.parametrize("why", ["a target that is silent", "an agent that hangs"])
+def test_an_exit_that_comes_later_serves_the_client_that_waits(mesh, why):
+    company(mesh)
+    mesh.crash("two")
+    mesh.run(1.0)
+    if why == "an agent that hangs":
+        mesh.world.pause("one")
+    else:
+        mesh.network.cut("one", "service-one")
+    talk = Talks(mesh).begin()
+    mesh.run(2.0)
+    assert not talk.heard.is_over
+    mesh.start("two")
+    mesh.run_until(lambda: talk.heard.is_over, 20.0)
+    assert talk.heard.is_complete, talk.heard
+    assert meter(mesh, "two", "opens_answered") == 1
+    mesh.world.resume("one")
+    mesh.network.heal("one", "service-one")
+    mesh.run(OPEN_TIMEOUT_S)
+    mesh.finish()
+
+
+def test_of_exits_that_are_far_away_each_client_opens_one_only(mesh):
+    for name in ("one", "two"):
+        mesh.network.shape("branch", name, latency_s=0.3)
+    company(mesh)
+    talks = Talks(mesh)
+    for _ in range(10):
+        talks.one()
+    assert sum(served(mesh)) == 10
+    assert meter(mesh, "branch", "candidates_set_aside") == 0
+    mesh.finish()
+
+
 @pytest.mark.parametrize("lasts", [True, False], ids=["while the winner lasts", "after the winner has ended"])
 def test_a_hedge_that_lost_leaves_nothing_at_its_exit_or_target(mesh, lasts):
     company(mesh, far_second=True)

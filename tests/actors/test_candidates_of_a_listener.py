@@ -7,6 +7,7 @@ import pytest
 from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import listener as messages
+from actors.messages.connection import CandidatesFound
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
@@ -38,7 +39,7 @@ class House:
         self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
 
     def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
-        self.orders.append([party.id for party in candidates])
+        self.orders.append([offer.party.id for offer in candidates])
         socket.close()
         return Ear.start(self.world.dispatcher("here"))
 
@@ -70,6 +71,15 @@ def test_who_failed_is_tried_last_for_a_while(house, code):
     assert house.order() == [FAR.id, NEAR.id]
     house.world.run(MAX_SET_ASIDE_S)
     assert house.order() == [NEAR.id, FAR.id]
+
+
+def test_a_connection_that_waits_hears_of_those_it_has_not_tried(house):
+    asker = start(house.world)
+    near, far = (offer.party for offer in house.listener._candidates.offers)
+    for tried in ({near}, {near, far}):
+        house.tell(messages.FindCandidates(asker.ref, frozenset(tried)))
+    found = [[offer.party for offer in told.offers] for told in asker.of(CandidatesFound)]
+    assert found == [[far], []]
 
 
 def test_who_serves_again_is_where_it_was(house, caplog):

@@ -23,9 +23,8 @@ def world():
 
 def set_up(world: VirtualWorld, **settings: Any):
     routes = start(world)
-    return routes, start(
-        world, Endpoint, key="my-api", target=TARGET, route_table=routes.ref, meters=Meters(), **settings
-    )
+    kept: dict[str, Any] = {"admitted": {}, "meters": Meters(), "route_table": routes.ref}
+    return routes, start(world, Endpoint, key="my-api", target=TARGET, **(kept | settings))
 
 
 def test_offers_its_key_from_its_start_to_its_end(world):
@@ -91,3 +90,50 @@ def test_max_connections_is_exact(world, caplog):
     world.run(0.0)
     assert [type(connection.heard[0]) for connection in late] == [TargetGranted, TargetDenied]
     assert len(routes.heard) == 1  # a full endpoint keeps its key
+
+
+def test_a_connection_that_has_left_before_it_was_let_in_takes_no_place(world):
+    _, endpoint = set_up(world, max_connections=1)
+    impatient, late = start(world), start(world)
+    endpoint.ref.tell(messages.AdmitConnection(impatient.ref))
+    endpoint.ref.tell(messages.ConnectionLeft(impatient.actor_urn))
+    endpoint.ref.tell(messages.AdmitConnection(late.ref))
+    world.run(0.0)
+    assert late.heard == [TargetGranted(TARGET)]
+
+
+def test_one_that_is_started_again_counts_the_connections_that_stayed(world):
+    admitted: dict[str, Any] = {}
+    _, endpoint = set_up(world, admitted=admitted, max_connections=2)
+    stays, leaves = start(world), start(world)
+    for connection in (stays, leaves):
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    endpoint.ref.stop(block=False)
+    world.run(0.0)
+    _, endpoint = set_up(world, admitted=admitted, max_connections=2)
+    late = [start(world) for _ in range(3)]
+    endpoint.ref.tell(messages.AdmitConnection(late[0].ref))
+    world.run(0.0)
+    leaves.ref.stop(block=False)  # it knows nobody but the endpoint that is gone
+    world.run(0.0)
+    for connection in late[1:]:
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    answers = [type(connection.heard[0]) for connection in late]
+    assert answers == [TargetDenied, TargetGranted, TargetDenied]
+
+
+def test_connections_that_ended_while_there_was_no_endpoint_take_no_place(world):
+    admitted: dict[str, Any] = {}
+    _, endpoint = set_up(world, admitted=admitted, max_connections=1)
+    connection, late = start(world), start(world)
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    for actor in (endpoint, connection):
+        actor.ref.stop(block=False)
+    world.run(0.0)
+    _, endpoint = set_up(world, admitted=admitted, max_connections=1)
+    endpoint.ref.tell(messages.AdmitConnection(late.ref))
+    world.run(0.0)
+    assert late.heard == [TargetGranted(TARGET)]

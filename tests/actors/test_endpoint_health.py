@@ -62,6 +62,7 @@ class House:
             target=target,
             route_table=self.routes.ref,
             meters=self.meters,
+            admitted={},
             health_check=SETTINGS,
         )
 

@@ -8,6 +8,7 @@ import pytest
 from actors.exit_connection import ENDPOINT_TIMEOUT_S, NEXT_ADDRESS_AFTER_S, REJECT_LINGER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
+from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.frames import FrameType
@@ -15,7 +16,7 @@ from mesh.records import trusted_record
 from mesh.stream.control import Reset, ResetCode, encode_reset
 from mesh.trust import issue_certificate, read_certificate
 from tests.actors.company import AUTHORITY, start
-from tests.actors.end_company import EXIT, INGRESS, Asker, Table, Wire, World, settings_of
+from tests.actors.end_company import EXIT, INGRESS, TARGET, Asker, Table, Wire, World, settings_of
 
 RESET = "Connection reset by peer"
 
@@ -224,12 +225,40 @@ def test_a_key_whose_endpoint_has_died_is_to_be_asked_for_again(scene):
 
 def test_an_endpoint_that_crashes_over_the_question_is_to_be_asked_for_again(scene):
     scene.endpoint.target = None
+    scene.endpoint.crashes = True
     scene.ask()
     assert scene.exit.ref.is_alive()
     scene.run(ENDPOINT_TIMEOUT_S)
     assert scene.rejection == "restarting"
     scene.run(2.0)
     assert scene.is_over
+
+
+def test_an_endpoint_that_is_late_is_waited_for(scene):
+    scene.endpoint.target = None
+    scene.ask(run_s=10 * ENDPOINT_TIMEOUT_S)
+    assert scene.answers == []
+    scene.exit.ref.tell(messages.TargetGranted(TARGET))
+    scene.run(0.1)
+    assert scene.read_answer().accepted
+
+
+@pytest.mark.parametrize("end", ["time is over", "the agent leaves"])
+def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
+    scene.endpoint.target = None
+    scene.ask()
+    if end == "the agent leaves":
+        scene.exit.ref.tell(messages.CloseConnection())
+    scene.run(scene.settings.open_timeout_s)
+    assert scene.rejection == ("unavailable" if end == "the agent leaves" else "timed-out")
+    left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
+    assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref)) < left
+    if end != "the agent leaves":
+        scene.exit.ref.tell(messages.TargetGranted(TARGET))
+    scene.run(2.0)
+    assert scene.is_over
+    assert scene.left_endpoint == 1
+    assert scene.world.open_sockets("target") == 1
 
 
 def test_a_connection_that_the_endpoint_denies_is_rejected_with_its_reason(scene):

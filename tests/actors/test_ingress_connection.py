@@ -1,60 +1,18 @@
 """How an ingress opens a connection; the exits are in the hands of the test."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, HANG_UP_POLL_S
+from actors.connection_end import HANG_UP_POLL_S
 from actors.ingress_connection import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress, RegistrationAbandoned
 from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.frames import FrameType
 from mesh.identity import Instance
-from tests.actors.company import start
-from tests.actors.end_company import EXIT, INGRESS, OTHER_EXIT, Candidate, Table, World, settings_of
+from tests.actors.end_company import EXIT, OTHER_EXIT, Candidate, Opening
 
 RESET = "Connection reset by peer"
-
-
-class Opening(World):
-    """An ingress with one candidate or two."""
-
-    def __init__(self, *identities: Any, register: bool = True, **changes: Any) -> None:
-        super().__init__()
-        self.exits = [Candidate(self, identity) for identity in identities]
-        wires = {each.settings.own_id: each.wire for each in self.exits}
-        self.table = start(self.world, Table, wires, host="branch")
-        self.table.answers = register
-        self.settings = settings_of(INGRESS, **changes)
-        self.began_at = self.world.now()
-        self._begin()
-
-    def _begin(self) -> None:
-        self.start_ingress(
-            *[each.settings.party for each in self.exits],
-            table=self.table,
-            settings=self.settings,
-            options=CONNECTION_SOCKET_OPTIONS,
-        )
-        self.run(0.0)
-
-    def tell(self, message: Any) -> None:
-        self.ingress.ref.tell(message)
-        self.run(0.0)
-
-    @property
-    def is_over(self) -> bool:
-        """The end is gone, and all it held is given back, once."""
-        given_back = sorted(number for number, _ in self.table.ended)
-        return (
-            not self.ingress.ref.is_alive()
-            and given_back == list(range(1, self.table.numbers + 1))
-            and self.clients_left == 1
-            and self.world.open_sockets("branch") == 0
-            and self.settings.budget.reserved_octets == 0
-        )
 
 
 @pytest.fixture(autouse=True)
@@ -288,6 +246,22 @@ def test_beside_a_silent_candidate_the_next_is_tried(two):
     assert two.table.ended == []
     two.run(2.0)
     assert len(first.opens) > 3
+
+
+@pytest.mark.parametrize(
+    ("rtt_step", "open_timeout_s", "hedged_after_s"),
+    [(8, 10.0, HEDGE_AFTER_S), (10, 10.0, 1.024), (11, 10.0, 2.048), (12, 10.0, 2.5), (12, 1.0, 0.25)],
+)
+def test_a_far_candidate_has_the_time_that_its_path_takes(rtt_step, open_timeout_s, hedged_after_s):
+    scene = Opening(EXIT, OTHER_EXIT, rtt_step=rtt_step, open_timeout_s=open_timeout_s)
+    second = scene.exits[1]
+    scene.run(hedged_after_s - 0.01)
+    assert second.opens == []
+    assert scene.listener.of(CandidateFailed) == []
+    scene.run(0.02)
+    assert len(second.opens) == 1
+    assert scene.listener.of(CandidateFailed) == [CandidateFailed(EXIT.id, "silent")]
+    scene.world.stop()
 
 
 @pytest.mark.parametrize("winner", [0, 1])

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.client_count import ClientCount
@@ -123,7 +124,7 @@ def test_hands_over_the_candidates_best_first(world_of):
     house.connect()
     ((key, candidates),) = house.started
     assert key == "postgres-main"
-    assert [(party.id, party.instance, party.session_key) for party in candidates] == [
+    assert [msgspec.structs.astuple(offer.party) for offer in candidates] == [
         (record.agent_id, record.instance, record.session_key) for record in records
     ]
 

@@ -160,6 +160,25 @@ def test_another_instance_is_a_duplicate_where_the_first_answers(house, caplog):
     ]
 
 
+def test_each_duplicate_is_reported_once_and_refused_each_time(house, caplog):
+    old = house.establish()
+    for instance in (SECOND, SECOND, THIRD, SECOND, THIRD):
+        again = house.establish(instance=instance)
+        house.tell(messages.PeerAnswered(old.actor_urn, HIGH.id))
+        assert closed(again)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_who_is_challenged_says_once_for_each_link_that_there_is_another(house, caplog):
+    house.tell(messages.ChallengeArrived(HIGH.id))
+    assert caplog.records == []
+    for told in (1, 2):
+        link = house.establish()
+        house.tell(*[messages.ChallengeArrived(HIGH.id)] * 3)
+        assert sum("this agent's identity key" in record.message for record in caplog.records) == told
+        house.end(link)
+
+
 def test_an_answer_on_another_link_saves_nobody(house):
     old, new = house.establish(), house.establish(instance=SECOND)
     house.tell(messages.PeerAnswered(new.actor_urn, HIGH.id), messages.PeerAnswered(old.actor_urn, LOW.id))

@@ -9,7 +9,7 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
-from actors.messages.peer_directory import LinkTurnedAway
+from actors.messages.peer_directory import ChallengeArrived, LinkTurnedAway
 from actors.peer_link import LEAVE_TIMEOUT_S
 from mesh import link_bodies
 from mesh.frames import Frame, FrameType, link_frame
@@ -370,6 +370,7 @@ def test_a_challenge_is_answered(scene):
     peer.send_frames(link_frame(FrameType.CHALLENGE, link_bodies.encode_challenge(b"n" * 16)))
     scene.run(0.1)
     assert peer.of(FrameType.CHALLENGE_ANSWER)[0].body == link_bodies.encode_challenge(b"n" * 16)
+    assert scene.directory.of(ChallengeArrived) == [ChallengeArrived(PEER.id)]
 
 
 # Farewell

@@ -92,6 +92,17 @@ def test_a_frame_that_no_link_leads_on_is_dropped(roads):
     assert scene.is_alive
 
 
+def test_a_frame_does_not_go_back_by_the_link_that_it_came_by(roads):
+    scene, peer, alice, _ = roads
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref, BOB.id: scene.link.ref}))
+    peer.send_frames(frame(BOB), frame(ALICE), frame(BOB))
+    scene.run(0.1)
+    assert peer.of(FrameType.DATA) == []
+    assert scene.meters.frames_unroutable == 2
+    assert scene.meters.frames_forwarded == 1
+    assert len(alice.heard) == 1
+
+
 def test_a_frame_for_a_link_that_has_just_ended_is_dropped(roads):
     scene, peer, alice, _ = roads
     alice.ref.stop(block=False)

@@ -36,11 +36,11 @@ def pool_of(*offers):
 
 
 def numbers(order):
-    return [each.id[0] for each in order]
+    return [each.party.id[0] for each in order]
 
 
 def firsts(pool, times, now=0.0):
-    return [pool.order(now, 0.0)[0].id[0] for _ in range(times)]
+    return [pool.order(now, 0.0)[0].party.id[0] for _ in range(times)]
 
 
 def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
@@ -50,11 +50,16 @@ def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
     assert numbers(pool.order(0.0, 0.9)) == [4, 3, 2, 5, 1]
 
 
-def test_one_is_found_as_it_offers_the_key_now():
-    pool = pool_of(offer(1), offer(2))
-    assert pool.find(party(2).id) == party(2)
-    pool.update((offer(1),), 0.0)
-    assert pool.find(party(2).id) is None
+def test_a_connection_does_without_those_it_has_tried_and_takes_nobodys_turn():
+    pool = pool_of(offer(1), offer(2), offer(3, 2))
+    assert numbers(pool.order(0.0, 0.0, {party(1), party(2)})) == [3]
+    assert pool.order(0.0, 0.0, {party(1), party(2), party(3)}) == ()
+    assert firsts(pool, 2) == [1, 2]
+    assert numbers(pool.order(0.0, 0.0, {party(1)})) == [2, 3]
+
+
+def test_the_round_trip_of_an_offer_is_the_upper_end_of_its_step():
+    assert [offer(1, rtt_step=step).rtt_s for step in (0, 1, 11)] == [0.0005, 0.001, 1.024]
 
 
 def test_equals_take_turns_exactly():
@@ -71,7 +76,7 @@ def test_the_next_to_try_is_an_equal_that_has_waited_too():
 @given(count=st.integers(1, 8), draw=st.floats(0, 1, exclude_max=True))
 def test_the_draw_says_who_begins(count, draw):
     pool = pool_of(*(offer(number) for number in range(count)))
-    assert pool.order(0.0, draw)[0].id[0] == int(draw * count)
+    assert pool.order(0.0, draw)[0].party.id[0] == int(draw * count)
     assert sorted(firsts(pool, count - 1)) == sorted(set(range(count)) - {int(draw * count)})
 
 
@@ -194,7 +199,7 @@ def test_whatever_has_happened(first, history, draw):
                 offered_ids = {each.party.id for each in known}
                 aside = {key: until for key, until in aside.items() if key in offered_ids or now < until}
             case ("order", given_draw):
-                ids = [each.id for each in pool.order(now, given_draw)]
+                ids = [each.party.id for each in pool.order(now, given_draw)]
                 distances = {each.party.id: each.distance for each in known}
                 assert sorted(ids) == sorted(distances)  # none is lost
                 untils = [until if now < until else 0.0 for until in (aside.get(key, 0.0) for key in ids)]
@@ -217,5 +222,5 @@ def test_whatever_has_happened(first, history, draw):
     for each in known:
         pool.served(each.party.id)
     distances = {each.party.id: each.distance for each in known}
-    order = [distances[each.id] for each in pool.order(now, draw)]
+    order = [distances[each.party.id] for each in pool.order(now, draw)]
     assert order == sorted(order)
