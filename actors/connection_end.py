@@ -30,8 +30,8 @@ log = logging.getLogger("mesh.connections")
 CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
 """Of the sockets of clients and targets."""
 
-READS_PER_TURN: Final = 4
-"""Reads before other actors have their turn: a megabyte of a bulk transfer at the most."""
+READS_PER_TURN: Final = 2
+"""Reads before other actors have their turn: half a megabyte of a bulk transfer at the most."""
 
 HANG_UP_POLL_S: Final = 1.0
 """How often an unread socket is looked at: its reset or close would otherwise go unseen."""

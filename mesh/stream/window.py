@@ -14,7 +14,7 @@ LARGEST_ACK_OCTETS: Final = 512 * 1024
 """Octets after which to acknowledge: a quarter of a round's, within these: half of the smallest congestion
 window, and eight full segments."""
 
-ROUND_FLOOR_S: Final = 0.005
+ROUND_FLOOR_S: Final = 0.001
 """A round is at least as long: event loops on the way work in batches, which less would starve."""
 
 

@@ -113,9 +113,9 @@ def test_the_window_has_a_cap():
     assert window.ack_octets == LARGEST_ACK_OCTETS
 
 
-def test_a_short_path_counts_as_five_milliseconds():
+def test_a_short_path_counts_as_a_millisecond():
     window = ReceiveWindow(WindowLimits())
-    feed(window, rate=100 * MIB, rtt=0.0, seconds=0.1)
+    feed(window, rate=500 * MIB, rtt=0.0, seconds=0.1)
     assert window.size_octets == pytest.approx(MIB + 64 * KIB, rel=0.1)
 
 
