@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from actors.connection_end import ConnectionEnd
 from actors.dialer import Dialer
+from actors.endpoint import Endpoint
 from actors.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
@@ -110,34 +111,36 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
     """Connections, sockets, frames and reservations that are left on running agents."""
     found: dict[str, Any] = {}
     for name in mesh.running:
-        ends = mesh.actors_on(name, ConnectionEnd)
-        counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
-        links = mesh.actors_on(name, PeerLink)
-        listening = mesh.network.host(name).listeners
-        dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
-        left = {
-            "connection actors": [str(end) for end in ends],
-            "connections": (counts.ingress, counts.exit, counts.pending_opens),
-            "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
-            "queued frames": sum(link._output._queue.frames for link in links),
-            "waiting octets": mesh.plans[name].relay_budget.held_octets,
-            "reserved octets": mesh.plans[name].budget.reserved_octets,
-            "clients of listeners": sum(
-                listener._clients.connected for listener in mesh.actors_on(name, Listener)
-            ),
-            "connections of endpoints": sum(
-                actor._connections
-                for actor in mesh.actors_on(name)
-                if isinstance(getattr(actor, "_connections", None), int)
-            ),
-        }
-        left = {what: value for what, value in left.items() if value not in (0, [], (0, 0, 0))}
+        left = {what: value for what, value in held(mesh, name).items() if value not in (0, [], (0, 0, 0))}
         if left:
             found[name] = left
     for host in mesh.services:
         if mesh.world.dispatcher(host).actors and mesh.world.open_sockets(host) != 1:
             found[host] = {"sockets of the service": mesh.world.open_sockets(host) - 1}
     return found
+
+
+def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
+    """What an agent holds for connections."""
+    counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
+    links = mesh.actors_on(name, PeerLink)
+    listening = mesh.network.host(name).listeners
+    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
+    return {
+        "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd)],
+        "connections": (counts.ingress, counts.exit, counts.pending_opens),
+        "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
+        "queued frames": sum(link._output._queue.frames for link in links),
+        "waiting octets": mesh.plans[name].relay_budget.held_octets,
+        "reserved octets": mesh.plans[name].budget.reserved_octets,
+        "clients of listeners": sum(each._clients.connected for each in mesh.actors_on(name, Listener)),
+        "connections of endpoints": sum(map(admitted, mesh.actors_on(name, Endpoint))),
+    }
+
+
+def admitted(endpoint: Endpoint) -> int:
+    """How many connections have a place at this endpoint."""
+    return len(endpoint._connections)
 
 
 def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
