@@ -34,7 +34,7 @@ from scripts.simulation.faults import (
 )
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.programs import Client, Conversation, Heard, Service
-from scripts.simulation.real_agent import LOOPBACK, NOT_READY, QUIET, RealAgent
+from scripts.simulation.real_agent import LOG_FILE, LOOPBACK, NOT_READY, QUIET, RealAgent
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
 from scripts.simulation.runner import Order, Outcome, count_fates
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
@@ -326,19 +326,23 @@ class RealStage:
     def leftovers(self) -> str:
         """What agents hold for connections; empty where nothing."""
         for name, agent in self.agents.items():
-            stats = agent.dashboard()["stats"]
+            try:
+                stats = agent.dashboard()["stats"]
+            except NOT_READY as error:
+                return f"{name} does not answer: {error!r}"
             held = {figure: stats[figure] for figure in QUIET if stats[figure]}
             if held:
                 return f"{name}: {held}"
         return ""
 
-    def log_tails(self) -> tuple[str, ...]:
-        """The last lines of every agent's log."""
-        lines: list[str] = []
-        for name, agent in self.agents.items():
-            text = agent.log.read_text(errors="replace").splitlines() if agent.log.exists() else []
-            lines += [f"{name}: {line}" for line in text[-LOG_LINES:]]
-        return tuple(lines)
+
+def log_tails(folder: Path) -> tuple[str, ...]:
+    """The last lines of the log of every agent under ``folder``."""
+    lines: list[str] = []
+    for log in sorted(folder.glob(f"**/{LOG_FILE}")):
+        text = log.read_text(errors="replace").splitlines()
+        lines += [f"{log.parent.name}: {line}" for line in text[-LOG_LINES:]]
+    return tuple(lines)
 
 
 def run_real(order: Order) -> Outcome:
@@ -355,15 +359,17 @@ def run_real(order: Order) -> Outcome:
     story = Story(lambda: time.monotonic() - start)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     broken, times = "", (0.0, 0.0)
+    conversations: list[Conversation] = []
+    events: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
-        stage = RealStage(scenario, script, Path(folder), story)
-        with stage.running():
-            try:
+        try:
+            stage = RealStage(scenario, script, Path(folder), story)
+            conversations = stage.conversations
+            with stage.running():
                 times = _play(stage, scenario, script)
-            except InvariantError as error:
-                broken = str(error)
-                story.note("BROKEN", broken)
-        events = stage.log_tails() if broken else ()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
+            broken = story.broken(error)
+            events = log_tails(Path(folder))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Outcome(
         scenario=Path(order.path).stem,
@@ -377,7 +383,7 @@ def run_real(order: Order) -> Outcome:
         first_converged_s=times[0],
         mended_s=times[1],
         faults=script.faults,
-        fates=count_fates(stage.conversations[: len(script.conversations)]),
+        fates=count_fates(conversations[: len(script.conversations)]),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+LOG_FILE: Final = "agent.log"
 LOOPBACK: Final = "127.0.0.1"
 ASK_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -34,7 +35,7 @@ class RealAgent:
     def __init__(self, name: str, folder: Path, config: dict[str, Any], http_port: int) -> None:
         self.name = name
         self.http_port = http_port
-        self.log = folder / "agent.log"
+        self.log = folder / LOG_FILE
         self.is_paused = False
         self._file = folder / "config.yaml"
         self._file.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -1,13 +1,13 @@
 """Runs of scenarios: one, and many on several processes."""
 
 import contextlib
-import functools
 import gc
 import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +16,9 @@ import msgspec
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
 from scripts.simulation.faults import Script, draw_probes, draw_script, mend
-from scripts.simulation.invariants import InvariantError
 from scripts.simulation.plot import Recorder
 from scripts.simulation.programs import Conversation
-from scripts.simulation.scenario import Scenario, load_scenario
+from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
 from scripts.simulation.watch import LinkWatch
@@ -120,11 +119,15 @@ def run(
     if story.wants_events:
         mesh.world.trace.listener = story.event
     one_run = _Run(mesh, scenario, script, story)
-    with simulated_mesh(mesh), _no_collections():
-        if recorder is not None:
-            recorder.watch(mesh, script, story)
-        broken = one_run.go()
-        digest = mesh.world.trace_digest()
+    broken = digest = ""
+    try:
+        with simulated_mesh(mesh), _no_collections():
+            if recorder is not None:
+                recorder.watch(mesh, script, story)
+            broken = one_run.go()
+            digest = mesh.world.trace_digest()
+    except Exception as error:  # noqa: BLE001 -- of taking the world down: it has a seed, too
+        broken = broken or story.broken(error)
     return Outcome(
         scenario=path.stem,
         seed=order.seed,
@@ -162,9 +165,8 @@ class _Run:
         """Everything from start to end; the invariant that broke, empty where none did."""
         try:
             self._play()
-        except InvariantError as error:
-            self.story.note("BROKEN", str(error))
-            return str(error)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
+            return self.story.broken(error)
         return ""
 
     def _play(self) -> None:
@@ -228,18 +230,41 @@ def run_many(orders: Sequence[Order], jobs: int) -> Iterator[Outcome]:
         yield from map(run_order, orders)
         return
     waiting = deque(orders)
-    running: set[Future[Outcome]] = set()
+    running: dict[Future[Outcome], Order] = {}
     # Not forked: the progress bar has a thread.
     context: Any = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        submit = functools.partial(pool.submit, run_order)
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * jobs:
-                    running.add(submit(waiting.popleft()))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                    order = waiting.popleft()
+                    running[_submit(pool, order)] = order
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield outcome_of(future, running.pop(future))
         finally:
             for future in running:
                 future.cancel()
+
+
+def _submit(pool: ProcessPoolExecutor, order: Order) -> Future[Outcome]:
+    try:
+        return pool.submit(run_order, order)
+    except BrokenProcessPool as error:
+        failed: Future[Outcome] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def outcome_of(future: Future[Outcome], order: Order) -> Outcome:
+    """What came of one run on another process; one that died with its process is broken, too.
+
+    Raises:
+        ScenarioError: the scenario cannot be used.
+    """
+    try:
+        return future.result()
+    except ScenarioError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the others go on
+        text = f"the run ends in order: {type(error).__name__}: {error}"
+        return Outcome(scenario=Path(order.path).stem, seed=order.seed, digest="", broken=text)

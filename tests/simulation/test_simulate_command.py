@@ -1,16 +1,19 @@
 """The simulator finds bugs that are planted, and says so in a way that helps."""
 
 import xml.etree.ElementTree as ET
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
+from actors.runtime import virtual_world
 from mesh.stream import StreamBudget
-from scripts.simulation import command
+from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
-from scripts.simulation.runner import Order, run_many
+from scripts.simulation.runner import Order, outcome_of, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
@@ -56,6 +59,19 @@ def crash_on_a_lost_link(monkeypatch):
     monkeypatch.setattr(RouteTable, "on_receive", fail)
 
 
+def keep_busy(monkeypatch):
+    """A turn that makes another one, for ever, once a link is lost."""
+    on_receive = RouteTable.on_receive
+
+    def spin(self, message):
+        if isinstance(message, route_messages.LinkDown):
+            self.ref.tell(message)
+        return on_receive(self, message)
+
+    monkeypatch.setattr(RouteTable, "on_receive", spin)
+    monkeypatch.setattr(virtual_world, "MAX_TURNS_AN_INSTANT", 1000)
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -63,6 +79,7 @@ def crash_on_a_lost_link(monkeypatch):
         (keep_reservations, "nothing is left"),
         (deliver_twice, "streams are whole"),
         (crash_on_a_lost_link, "no actor crashes"),
+        (keep_busy, "the run ends in order: RuntimeError: 1001 turns at "),
     ],
 )
 def test_a_planted_bug_is_found_and_told(plant, found, monkeypatch, capsys):
@@ -75,6 +92,31 @@ def test_a_planted_bug_is_found_and_told(plant, found, monkeypatch, capsys):
     assert "BROKEN" in said
     assert "events" in said
     assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
+
+
+def test_a_run_that_ends_unexpectedly_leaves_the_others_alone(monkeypatch, capsys):
+    perform = stage.perform
+
+    def fail(action, *others):
+        if action.do == "leave":
+            raise KeyError("planted")
+        perform(action, *others)
+
+    monkeypatch.setattr(stage, "perform", fail)
+    assert simulate(DIAMOND, "--seed", 1, "--runs", 8) == 1
+    said = capsys.readouterr().out
+    assert "the run ends in order: KeyError: 'planted'" in said
+    assert "traceback" in said
+    assert "1 of 8 runs broke an invariant" in said
+    assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
+
+
+def test_a_process_that_dies_takes_its_run_along_only():
+    future = Future()
+    future.set_exception(BrokenProcessPool("planted"))
+    outcome = outcome_of(future, Order(str(RING), 4))
+    assert (outcome.scenario, outcome.seed) == ("ring", 4)
+    assert outcome.broken == "the run ends in order: BrokenProcessPool: planted"
 
 
 def test_one_run_says_what_came_of_it(capsys):
