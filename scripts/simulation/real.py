@@ -36,6 +36,7 @@ from scripts.simulation.invariants import InvariantError
 from scripts.simulation.programs import Client, Conversation, Heard, Service
 from scripts.simulation.real_agent import LOG_FILE, LOOPBACK, NOT_READY, QUIET, RealAgent
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
+from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.runner import Order, Outcome, count_fates
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.topology import hop_counts
@@ -69,6 +70,7 @@ class RealStage:
         self._reserved: list[socket.socket] = []
         self._folder = folder
         self._make_agents(scenario)
+        self._watch = AgentWatch(self.agents)
 
     # -- building --------------------------------------------------------------------------------------------
 
@@ -138,6 +140,7 @@ class RealStage:
                 )
             for name in self.script.map.names:
                 self.start_target(name)
+                self._watch.started(name)
                 self.agents[name].start()
             yield
         finally:
@@ -164,8 +167,9 @@ class RealStage:
                 perform(step, self)
             else:
                 self.converse(step)
-            invariants.streams_are_whole(self)
+            self.look()
         time.sleep(max(0.0, start + duration_s - time.monotonic()))
+        self.look()
 
     def converse(self, planned: Planned) -> Conversation:
         """Start a client now."""
@@ -187,6 +191,16 @@ class RealStage:
                 self.start(name)
             self.start_target(name)
 
+    def leave_all(self) -> None:
+        """Tell every agent to stop, and wait for its end."""
+        for name, agent in self.agents.items():
+            self._note("leave", name)
+            self._watch.leaves(name)
+            status = agent.stop()
+            self.look()
+            if status:
+                raise InvariantError("agents end in order", f"{name} left with status {status}")
+
     def _note(self, what: str, *subject: str) -> None:
         self.story.note(what.replace("_", " "), " - ".join(subject))
 
@@ -195,11 +209,14 @@ class RealStage:
     def crash(self, name: str) -> None:
         """Kill an agent's process."""
         self._note("crash", name)
+        self._watch.killed(name)
         self.agents[name].kill()
 
     def start(self, name: str) -> None:
         """Start an agent's process."""
         self._note("start", name)
+        self._watch.look()
+        self._watch.started(name)
         self.agents[name].start()
 
     def start_with_late_clock(self, name: str) -> None:
@@ -209,6 +226,7 @@ class RealStage:
     def leave(self, name: str) -> None:
         """SIGTERM."""
         self._note("leave", name)
+        self._watch.leaves(name)
         self.agents[name].signal(signal.SIGTERM)
 
     def pause(self, name: str) -> None:
@@ -282,10 +300,16 @@ class RealStage:
 
     # -- looking ---------------------------------------------------------------------------------------------
 
+    def look(self) -> None:
+        """Judge what must be so at any time."""
+        invariants.streams_are_whole(self)
+        self._watch.look()
+
     def wait_for(self, name: str, problem: Callable[[], str], limit_s: float) -> float:
         """Wait until there is no problem; the seconds it took."""
         start = time.monotonic()
         while found := problem():
+            self.look()
             if time.monotonic() - start > limit_s:
                 raise InvariantError(name, f"after {limit_s:g} s: {found}")
             time.sleep(POLL_S)
@@ -403,7 +427,5 @@ def _play(stage: RealStage, scenario: Scenario, script: Script) -> tuple[float, 
     for probe in probes:
         invariants.is_complete(stage, probe)
     stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)
-    statuses = {name: agent.stop() for name, agent in stage.agents.items()}
-    if any(statuses.values()):
-        raise InvariantError("agents end in order", f"exit statuses {statuses}")
+    stage.leave_all()
     return first_s, mended_s
