@@ -13,7 +13,7 @@ from actors.runtime import virtual_world
 from mesh.stream import StreamBudget
 from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
-from scripts.simulation.runner import Order, outcome_of, run_many
+from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
@@ -151,6 +151,32 @@ def test_the_timeline_shows_agents_links_and_connections(tmp_path):
     assert len(curves) > 3
 
 
+def test_a_broken_run_is_drawn_and_told_with_its_last_events(tmp_path, monkeypatch, capsys):
+    deliver_twice(monkeypatch)
+    file = tmp_path / "diamond.svg"
+    assert simulate(DIAMOND, "--seed", 1, "--plot", file) == 1
+    said = capsys.readouterr().out
+    assert "The last 60 events" in said
+    assert " turn " in said
+    assert file.exists()
+
+
+def test_runs_on_loopback_are_told_one_by_one(monkeypatch, capsys):
+    said_before = []
+
+    def run_real(order):
+        said_before.append(capsys.readouterr().out)
+        return Outcome(scenario="ring", seed=order.seed, digest="real", broken="it broke" * (order.seed == 4))
+
+    monkeypatch.setattr(command, "run_real", run_real)
+    assert simulate(RING, "--real", "--seed", 3, "--runs", 3) == 1
+    said = capsys.readouterr().out
+    assert [text.split(":")[0] for text in said_before] == ["", "ring, seed 3", "ring, seed 4"]
+    assert "ring, seed 4: an invariant is broken" in said
+    assert f"The same again: python scripts/simulate.py {RING} --seed 4 --real" in said
+    assert "1 of 3 runs broke an invariant" in said
+
+
 def test_every_event_can_be_written(tmp_path):
     file = tmp_path / "events.txt"
     assert simulate(DIAMOND, "--seed", 3, "--trace", file) == 0
@@ -172,7 +198,14 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], [DIAMOND, "--runs", "0"], [DIAMOND, "--plot", "x.svg", "--runs", "2"]]
+    "arguments",
+    [
+        [],
+        [DIAMOND, "--runs", "0"],
+        [DIAMOND, "--plot", "x.svg", "--runs", "2"],
+        [DIAMOND, "--real", "--plot", "x.svg"],
+        [DIAMOND, "--real", "--runs", "2", "--jobs", "2"],
+    ],
 )
 def test_wrong_usage_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
