@@ -1,5 +1,6 @@
 """What must be so in every mesh, whatever has befallen it."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from actors.peer_link import PeerLink
 from mesh.routes import RouteSnapshot
 from scripts.simulation.programs import Conversation, Heard, Terms
 from scripts.simulation.scenario import Expectation
-from scripts.simulation.topology import Map, hop_counts
+from scripts.simulation.topology import Map, distances, hop_counts
 from scripts.simulation.world import Complaints, MeshWorld
 
 POLL_S = 0.05
@@ -243,24 +244,45 @@ def _differs(
 
 
 def candidates_are_nearest_first(mesh: MeshWorld, layout: Map) -> None:
-    """Every listener has all reachable endpoints of its key as candidates, at the graph's hop counts."""
+    """Every listener has all reachable endpoints of its key as candidates: by hop count, then round trip."""
     neighbours = layout.neighbours()
-    for key, listeners in layout.listeners.items():
-        for name in listeners:
-            hops = hop_counts(neighbours, name)
-            wanted = sorted((hops[exit_], exit_) for exit_ in layout.endpoints[key] if exit_ in hops)
-            snapshot = mesh.routes(name)
-            found = _candidates(snapshot, key) if snapshot is not None else []
-            if sorted(found) != wanted or [hop for hop, _ in found] != [hop for hop, _ in wanted]:
-                text = f"{key} at {name}: found {found}, expected {wanted}"
+    for name in dict.fromkeys(name for names in layout.listeners.values() for name in names):
+        snapshot = mesh.routes(name)
+        if snapshot is None:
+            raise InvariantError("every reachable key is usable", f"{name} has no route table")
+        hops, found = hop_counts(neighbours, name), distances(_links(snapshot), name)
+        listeners = {listener._key: listener for listener in mesh.actors_on(name, Listener)}
+        for key in (key for key, names in layout.listeners.items() if name in names):
+            reachable = [exit_ for exit_ in layout.endpoints[key] if exit_ in hops]
+            wanted = sorted((hops[exit_], _step(found[exit_][1]), exit_) for exit_ in reachable)
+            offers = [
+                (offer.hop_count, offer.rtt_step, snapshot.records[offer.party.id].name)
+                for offer in listeners[key]._candidates.offers
+            ]
+            if sorted(offers) != wanted or [each[:2] for each in offers] != [each[:2] for each in wanted]:
+                text = f"{key} at {name}: found {offers}, expected {wanted}: hops, step of round trip, agent"
                 raise InvariantError("every reachable key is usable", text)
 
 
-def _candidates(snapshot: RouteSnapshot, key: str) -> list[tuple[int, str]]:
-    return [
-        (candidate.hop_count, snapshot.records[candidate.agent_id].name)
-        for candidate in snapshot.candidates.get(key, ())
-    ]
+def _links(snapshot: RouteSnapshot) -> dict[str, dict[str, int]]:
+    """Each agent's links as the records tell, with their round trips in half milliseconds."""
+    told: dict[str, dict[str, int]] = {}
+    for record in snapshot.records.values():
+        steps = told[record.name] = {}
+        for neighbour in record.body.neighbours:
+            if neighbour.id in snapshot.records:
+                steps[snapshot.records[neighbour.id].name] = neighbour.rtt_step
+    return {
+        name: {
+            other: 2 ** max(step, told[other][name]) for other, step in steps.items() if name in told[other]
+        }
+        for name, steps in told.items()
+    }
+
+
+def _step(round_trip: int) -> int:
+    """The step of a whole path: 0 up to half a millisecond, one more for each doubling."""
+    return math.ceil(math.log2(max(1, round_trip)))
 
 
 def probes_complete(mesh: MeshWorld, probes: Collection[Conversation], limit_s: float) -> None:

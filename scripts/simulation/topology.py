@@ -1,5 +1,6 @@
 """Shapes of meshes: the agents' names, and who dials whom."""
 
+import heapq
 import itertools
 import random
 from collections import deque
@@ -67,6 +68,28 @@ def hop_counts(neighbours: Mapping[str, Collection[str]], source: str, max_hops:
                 if other not in found:
                     found[other] = found[name] + 1
                     waiting.append(other)
+    return found
+
+
+def distances(
+    links: Mapping[str, Mapping[str, int]], source: str, max_hops: int = 16
+) -> dict[str, tuple[int, int]]:
+    """The fewest links from ``source`` to each agent, and of such paths the shortest round trip.
+
+    Args:
+        links: of each agent: to whom, and the round trip.
+        source: where all paths start.
+        max_hops: links on a path, at most.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    waiting = [(0, 0, source)]
+    while waiting:
+        hops, round_trip, name = heapq.heappop(waiting)
+        if name not in found:
+            found[name] = hops, round_trip
+            if hops < max_hops:
+                for other, one_link in links[name].items():
+                    heapq.heappush(waiting, (hops + 1, round_trip + one_link, other))
     return found
 
 

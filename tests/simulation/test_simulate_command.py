@@ -10,6 +10,7 @@ import pytest
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
 from actors.runtime import virtual_world
+from mesh.candidates import CandidatePool
 from mesh.stream import StreamBudget
 from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
@@ -17,6 +18,7 @@ from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
+HA_PAIR = ROOT / "config" / "scenarios" / "ha_pair.yaml"
 RING = ROOT / "config" / "scenarios" / "ring.yaml"
 
 
@@ -70,6 +72,11 @@ def keep_busy(monkeypatch):
 
     monkeypatch.setattr(RouteTable, "on_receive", spin)
     monkeypatch.setattr(virtual_world, "MAX_TURNS_AN_INSTANT", 1000)
+
+
+def turn_candidates_round(monkeypatch):
+    update = CandidatePool.update
+    monkeypatch.setattr(CandidatePool, "update", lambda self, offers, now: update(self, offers[::-1], now))
 
 
 @pytest.mark.parametrize(
@@ -195,6 +202,12 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
     said = capsys.readouterr().out
     assert text in said
     assert said.count("\n") == 1
+
+
+def test_candidates_in_the_wrong_order_are_found(monkeypatch, capsys):
+    turn_candidates_round(monkeypatch)
+    assert simulate(HA_PAIR, "--seed", 1, "--runs", 3) == 1
+    assert "every reachable key is usable: my-api at branch: found " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
