@@ -7,7 +7,7 @@ from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.topology import Pair
 
 SLACK_S: Final = 1.0
-"""Beyond ``connections.timeout`` and a ping: for what was under way, and for computing routes."""
+"""Beyond ``connections.timeout``: for what was under way, and for computing routes."""
 
 
 class LinkWatch:
@@ -15,12 +15,12 @@ class LinkWatch:
 
     Args:
         stage: where faults are played.
-        timeout_s: after which agents must have found a dead link; they look three times in it.
+        timeout_s: after which agents must have found a dead link.
     """
 
     def __init__(self, stage: SimulatedStage, timeout_s: float) -> None:
         self._stage, self._mesh = stage, stage.mesh
-        self._limit_s = timeout_s * 4 / 3 + SLACK_S
+        self._limit_s = timeout_s + SLACK_S
         self._dead_since: dict[Pair, float] = {}
         self._idle_since: dict[str, float] = {}
         """Agents that could not have noticed anything, and when they were last seen so."""
