@@ -118,7 +118,7 @@ class RealStage:
                 "reroute_timeout": f"{settings.reroute_timeout_s}s",
             },
             "limits": {
-                "relay_buffer": f"{int(settings.relay_mib)}MiB",
+                "relay_buffer": f"{max(1, int(settings.relay_mib))}MiB",
                 "stream_buffer": f"{int(settings.stream_mib)}MiB",
             },
         }

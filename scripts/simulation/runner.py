@@ -21,7 +21,7 @@ from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
-from scripts.simulation.watch import LinkWatch
+from scripts.simulation.watch import watches
 from scripts.simulation.world import MeshWorld, simulated_mesh
 
 LOOK_S: Final = 0.5
@@ -179,11 +179,12 @@ class _Run:
         before = invariants.census(mesh)
         stage.play()
         end_s = mesh.world.now() + scenario.duration_s
-        links_watch = LinkWatch(stage, scenario.settings.timeout_s)
+        watching = watches(stage, scenario)
         while mesh.world.now() < end_s:
             mesh.run(min(LOOK_S, end_s - mesh.world.now()))
             invariants.streams_are_whole(mesh)
-            links_watch.look()
+            for watch in watching:
+                watch.look()
         mend(self.script, stage)
         stage.start_all_stopped()
         story.note("mended")

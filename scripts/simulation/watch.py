@@ -1,13 +1,41 @@
-"""An invariant of the meantime: a link that carries nothing is found dead in time."""
+"""Invariants of the meantime: dead links are found; waiting data and records keep within their bounds."""
 
-from typing import Final
+from typing import Final, Protocol
 
+from actors.peer_link import PeerLink
+from actors.route_table import RouteTable
+from mesh.route_table import RouteTableState
 from scripts.simulation.invariants import InvariantError
+from scripts.simulation.scenario import Scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.topology import Pair
+from scripts.simulation.world import MeshWorld
 
 SLACK_S: Final = 1.0
 """Beyond ``connections.timeout``: for what was under way, and for computing routes."""
+
+RECORDS_PER_S: Final = 1.0
+"""What a link that flaps for ever may cost."""
+
+MAX_RECORDS_AT_ONCE: Final = 12
+"""Beyond that: the wait after a change, 5 ms, doubles until it is a second; leaving is not put off."""
+
+
+class Watch(Protocol):
+    """Judges what must be so at any time."""
+
+    def look(self) -> None:
+        """Look now.
+
+        Raises:
+            InvariantError: something is not so.
+        """
+        ...
+
+
+def watches(stage: SimulatedStage, scenario: Scenario) -> list[Watch]:
+    """All that are needed in a run."""
+    return [LinkWatch(stage, scenario.settings.timeout_s), RelayWatch(stage.mesh), RecordWatch(stage.mesh)]
 
 
 class LinkWatch:
@@ -64,3 +92,51 @@ class LinkWatch:
         if any(neighbour.id == lost for neighbour in snapshot.records[snapshot.own_id].body.neighbours):
             text = f"{name} counts on its link to {other}, which has carried nothing for {dead_s:.1f} s"
             raise InvariantError("dead links are found", text)
+
+
+class RelayWatch:
+    """Looks at what waits on links for others."""
+
+    def __init__(self, mesh: MeshWorld) -> None:
+        self._mesh = mesh
+
+    def look(self) -> None:
+        """Look now.
+
+        Raises:
+            InvariantError: more waits than an agent may hold, or not what it counts.
+        """
+        for name in self._mesh.running:
+            budget = self._mesh.plans[name].relay_budget
+            queues = [link._output._queue for link in self._mesh.actors_on(name, PeerLink)]
+            held = sum(queue.octets - queue.control_octets for queue in queues)
+            if not held == budget.held_octets <= budget.limit_octets:
+                text = f"{name} holds {held} octets, counts {budget.held_octets}, of {budget.limit_octets}"
+                raise InvariantError("transit memory is bounded", text)
+
+
+class RecordWatch:
+    """Counts the records that each agent originates."""
+
+    def __init__(self, mesh: MeshWorld) -> None:
+        self._mesh = mesh
+        self._least: dict[str, tuple[RouteTableState, float]] = {}
+        """By agent: its run, and the least number of records beyond those that time paid for."""
+
+    def look(self) -> None:
+        """Look now.
+
+        Raises:
+            InvariantError: since any earlier look an agent has originated more records than are allowed.
+        """
+        now = self._mesh.world.now()
+        for name in self._mesh.running:
+            for table in self._mesh.actors_on(name, RouteTable):
+                run, least = self._least.get(name, (None, 0.0))
+                unpaid = table._state.counts().records_originated_total - now * RECORDS_PER_S
+                least = min(least, unpaid) if run is table._state else -now * RECORDS_PER_S
+                self._least[name] = table._state, least
+                if unpaid - least > MAX_RECORDS_AT_ONCE:
+                    beyond = f"{unpaid - least:.1f} records beyond {RECORDS_PER_S:g} a second"
+                    text = f"{name} has originated {beyond}"
+                    raise InvariantError("records are bounded", text)

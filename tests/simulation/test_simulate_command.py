@@ -11,6 +11,8 @@ from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
 from actors.runtime import virtual_world
 from mesh.candidates import CandidatePool
+from mesh.origination import Originator
+from mesh.send_queue import SendQueue
 from mesh.stream import StreamBudget
 from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
@@ -18,7 +20,6 @@ from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
-HA_PAIR = ROOT / "config" / "scenarios" / "ha_pair.yaml"
 RING = ROOT / "config" / "scenarios" / "ring.yaml"
 
 
@@ -59,6 +60,14 @@ def crash_on_a_lost_link(monkeypatch):
         return on_receive(self, message)
 
     monkeypatch.setattr(RouteTable, "on_receive", fail)
+
+
+def drop_nothing(monkeypatch):
+    monkeypatch.setattr(SendQueue, "_make_room", lambda _: None)
+
+
+def tell_at_once(monkeypatch):
+    monkeypatch.setattr(Originator, "_note_change", lambda *_: None)
 
 
 def keep_busy(monkeypatch):
@@ -204,10 +213,18 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
     assert said.count("\n") == 1
 
 
-def test_candidates_in_the_wrong_order_are_found(monkeypatch, capsys):
-    turn_candidates_round(monkeypatch)
-    assert simulate(HA_PAIR, "--seed", 1, "--runs", 3) == 1
-    assert "every reachable key is usable: my-api at branch: found " in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("scenario", "seed", "plant", "found"),
+    [
+        ("ha_pair", 1, turn_candidates_round, "every reachable key is usable: my-api at branch: found "),
+        ("slow_link", 22, drop_nothing, "transit memory is bounded: relay-1 holds "),
+        ("flapping_link", 13, tell_at_once, "records are bounded: "),
+    ],
+)
+def test_what_a_scenario_is_there_for_is_found(scenario, seed, plant, found, *, monkeypatch, capsys):
+    plant(monkeypatch)
+    assert simulate(ROOT / "config" / "scenarios" / f"{scenario}.yaml", "--seed", seed) == 1
+    assert found in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
