@@ -24,6 +24,7 @@ from scripts.simulation import invariants
 from scripts.simulation.faults import (
     SLOW_SHARE,
     Action,
+    EndpointShape,
     LinkShape,
     Planned,
     Script,
@@ -39,7 +40,6 @@ from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
 from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.runner import Order, Outcome, count_fates
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
-from scripts.simulation.topology import hop_counts
 from scripts.simulation.trace import Story
 from scripts.simulation.world import Complaints
 
@@ -103,12 +103,21 @@ class RealStage:
         offered = [key for key, names in layout.endpoints.items() if name in names]
         used = [key for key, names in layout.listeners.items() if name in names]
         return {
-            "agent": {"name": name, "data_dir": ".", "drain_timeout": f"{settings.drain_timeout_s}s"},
+            "agent": {
+                "name": name,
+                "data_dir": ".",
+                "drain_timeout": f"{settings.drain_timeout_s}s",
+                "relay": name not in layout.without_relay,
+            },
             "trust": {"authorities": [authority], "certificate": "agent.cert"},
             "accept": [{"address": address("accept", name)}],
             "peers": [{"address": address("link", name, other)} for other in layout.dialed_by(name)],
             "forward": {
-                "endpoints": [{"key": key, "target": address("service", key, name)} for key in offered],
+                "endpoints": [
+                    {"key": key, "target": address("service", key, name)}
+                    | _endpoint_config(self.script.endpoints[key, name])
+                    for key in offered
+                ],
                 "listeners": [{"key": key, "address": address("listener", key, name)} for key in used],
             },
             "http": {"address": address("http", name)},
@@ -319,12 +328,13 @@ class RealStage:
         """What is wrong with what agents say of links and pairings; empty where nothing is."""
         layout = self.script.map
         neighbours = layout.neighbours()
+        hops = {name: layout.hops_from(name) for name in layout.names}
         wanted = {
-            (key, listener, exit_, hop_counts(neighbours, listener)[exit_])
+            (key, listener, exit_, hops[listener][exit_])
             for key, listeners in layout.listeners.items()
             for listener in listeners
             for exit_ in layout.endpoints[key]
-            if exit_ in hop_counts(neighbours, listener)
+            if exit_ in hops[listener]
         }
         for name, agent in self.agents.items():
             try:
@@ -358,6 +368,19 @@ class RealStage:
             if held:
                 return f"{name}: {held}"
         return ""
+
+
+def _endpoint_config(shape: EndpointShape) -> dict[str, Any]:
+    config: dict[str, Any] = {"max_connections": shape.max_connections}
+    check = shape.health_check
+    if check is not None:
+        config["health_check"] = {
+            "interval": f"{check.interval_s:.3f}s",
+            "timeout": f"{check.timeout_s:.3f}s",
+            "unhealthy_after": check.unhealthy_after,
+            "healthy_after": check.healthy_after,
+        }
+    return config
 
 
 def log_tails(folder: Path) -> tuple[str, ...]:

@@ -173,8 +173,7 @@ class _Run:
         mesh, scenario, story = self.mesh, self.scenario, self.story
         stage = SimulatedStage(mesh, scenario, self.script, story)
         mesh.start()
-        links = self.script.map.neighbours()
-        self.first_converged_s = self._converge(links)
+        self.first_converged_s = self._converge()
         mesh.run(1.0)  # what greeted its peers and was one too many is gone
         before = invariants.census(mesh)
         stage.play()
@@ -188,21 +187,24 @@ class _Run:
         mend(self.script, stage)
         stage.start_all_stopped()
         story.note("mended")
-        self.mended_s = self._converge(links)
-        invariants.candidates_are_nearest_first(mesh, self.script.map)
+        self.mended_s = self._converge()
+        offered_s = max(shape.offered_within_s for shape in self.script.endpoints.values())
+        invariants.candidates_are_nearest_first(mesh, self.script.map, offered_s)
         invariants.conversations_end(mesh, END_LIMIT_S)
         mesh.run(2.0)
         invariants.as_expected(mesh, scenario.expect)
+        if any(shape.max_connections for shape in self.script.endpoints.values()):
+            invariants.nothing_is_left(mesh, LEAK_LIMIT_S)  # places for all probes
         self._probe(stage)
         invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
-        self._converge(links)
+        self._converge()
         invariants.agents_agree(mesh, CONVERGE_LIMIT_S)
         invariants.no_actor_is_left(mesh, before)
         invariants.streams_are_whole(mesh)
 
-    def _converge(self, links: dict[str, set[str]]) -> float:
+    def _converge(self) -> float:
         start = self.mesh.world.now()
-        invariants.graph_is(self.mesh, links, CONVERGE_LIMIT_S)
+        invariants.graph_is(self.mesh, self.script.map, CONVERGE_LIMIT_S)
         took_s = self.mesh.world.now() - start
         self.story.note("converged", f"after {took_s:.2f} s")
         return took_s

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from actors.endpoint import Endpoint
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
 from actors.runtime import virtual_world
 from mesh.candidates import CandidatePool
+from mesh.health import Health, HealthMonitor
 from mesh.origination import Originator
+from mesh.records import Record
 from mesh.send_queue import SendQueue
 from mesh.stream import StreamBudget
 from scripts.simulation import command, stage
@@ -60,6 +63,28 @@ def crash_on_a_lost_link(monkeypatch):
         return on_receive(self, message)
 
     monkeypatch.setattr(RouteTable, "on_receive", fail)
+
+
+def let_everybody_in(monkeypatch):
+    monkeypatch.setattr(Endpoint, "_objection", lambda _: None)
+
+
+def check_for_show(monkeypatch):
+    observe = HealthMonitor.observe
+    monkeypatch.setattr(HealthMonitor, "observe", lambda self, **_: observe(self, passed=True))
+
+
+def give_up_for_good(monkeypatch):
+    observe = HealthMonitor.observe
+
+    def never_up_again(self, *, passed):
+        return observe(self, passed=passed and self.state is not Health.DOWN)
+
+    monkeypatch.setattr(HealthMonitor, "observe", never_up_again)
+
+
+def relay_always(monkeypatch):
+    monkeypatch.setattr(Record, "carries_transit", True)
 
 
 def drop_nothing(monkeypatch):
@@ -216,8 +241,12 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
 @pytest.mark.parametrize(
     ("scenario", "seed", "plant", "found"),
     [
-        ("ha_pair", 1, turn_candidates_round, "every reachable key is usable: my-api at branch: found "),
+        ("ha_pair", 1, turn_candidates_round, "my-api at branch: found [(2, "),
         ("slow_link", 22, drop_nothing, "transit memory is bounded: relay-1 holds "),
+        ("everything", 5, let_everybody_in, "max_connections is kept: 3 of 2 to logs at agent-5"),
+        ("everything", 0, check_for_show, "my-api at agent-1 is offered, its target down for "),
+        ("everything", 0, give_up_for_good, "my-api at agent-1 is not offered, its target up for "),
+        ("ha_pair", 1, relay_always, "agents hold the graph: "),
         ("flapping_link", 13, tell_at_once, "records are bounded: "),
     ],
 )
