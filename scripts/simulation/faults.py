@@ -110,6 +110,11 @@ class Script(msgspec.Struct, frozen=True):
     endpoints: dict[tuple[str, str], EndpointShape]
     """By routing key and agent."""
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any endpoint takes so many connections only."""
+        return any(shape.max_connections for shape in self.endpoints.values())
+
 
 class Stage(Protocol):
     """Where a script is played; whatever makes no sense by then (a second crash) is no error."""

@@ -444,6 +444,8 @@ def _play(stage: RealStage, scenario: Scenario, script: Script) -> tuple[float, 
     stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
     time.sleep(1.0)
     invariants.as_expected(stage, scenario.expect)
+    if script.has_limits:
+        stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)  # places for all probes
     probes = [stage.converse(planned) for planned in draw_probes(script)]
     stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
     time.sleep(0.5)

@@ -193,7 +193,7 @@ class _Run:
         invariants.conversations_end(mesh, END_LIMIT_S)
         mesh.run(2.0)
         invariants.as_expected(mesh, scenario.expect)
-        if any(shape.max_connections for shape in self.script.endpoints.values()):
+        if self.script.has_limits:
             invariants.nothing_is_left(mesh, LEAK_LIMIT_S)  # places for all probes
         self._probe(stage)
         invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
