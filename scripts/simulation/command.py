@@ -42,11 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for path in options.scenario:
             draw_script(load_scenario(path, agents=options.agents), seed)
-        if options.real:
-            return _report(console, [run_real(order) for order in _orders(options, seed)], options)
         if options.plot is not None or options.trace is not None:
             return _report(console, [_run_watched(options, seed)], options)
-        return _report(console, _run_all(console, _orders(options, seed), options.jobs), options)
+        return _report(console, _run_all(console, _orders(options, seed), options), options)
     except ScenarioError as error:
         console.print(f"error: {error}", markup=False)
         return EXIT_USAGE
@@ -71,6 +69,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--plot and --trace show one run of one scenario")
     if options.real and (options.plot or options.trace):
         parser.error("--plot and --trace belong to simulated runs")
+    if options.real and options.jobs > 1:
+        parser.error("--jobs belongs to simulated runs: those on loopback would take each other's time")
     return options
 
 
@@ -81,7 +81,9 @@ def _orders(options: argparse.Namespace, seed: int) -> list[Order]:
     ]
 
 
-def _run_all(console: rich.console.Console, orders: list[Order], jobs: int) -> list[Outcome]:
+def _run_all(
+    console: rich.console.Console, orders: list[Order], options: argparse.Namespace
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     columns = (
         rich.progress.TextColumn("{task.description}"),
@@ -93,8 +95,10 @@ def _run_all(console: rich.console.Console, orders: list[Order], jobs: int) -> l
         *columns, console=console, disable=len(orders) == 1, transient=True
     ) as progress:
         task = progress.add_task("all invariants hold", total=len(orders))
-        for outcome in run_many(orders, jobs):
+        for outcome in map(run_real, orders) if options.real else run_many(orders, options.jobs):
             outcomes.append(outcome)
+            if options.real and len(orders) > 1:
+                _print_one(console, outcome)  # half a minute and more each: not all at the end
             broken = sum(bool(each.broken) for each in outcomes)
             text = f"[red]{broken} broken[/red]" if broken else "all invariants hold"
             progress.update(task, advance=1, description=text)
@@ -105,7 +109,7 @@ def _run_watched(options: argparse.Namespace, seed: int) -> Outcome:
     order = Order(str(options.scenario[0]), seed, options.agents)
     recorder = Recorder() if options.plot is not None else None
     if options.trace is None:
-        outcome = run(order, recorder=recorder)
+        outcome = run(order, wants_events=True, recorder=recorder)
     else:
         with options.trace.open("w") as file:
             on_event: Callable[[str], object] = file.write
@@ -157,7 +161,8 @@ def _print_broken(console: rich.console.Console, outcome: Outcome, options: argp
     for line in outcome.story[-STORY_LINES:]:
         say(f"  {line}", markup=False)
     if outcome.events:
-        say(f"The last {len(outcome.events)} events (--trace FILE writes all):")
+        head = f"The last {len(outcome.events)} events (--trace FILE writes all):"
+        say("The ends of the agents' logs:" if options.real else head)
         for line in outcome.events:
             say(f"  {line}", markup=False)
     path = next(path for path in options.scenario if path.stem == outcome.scenario)

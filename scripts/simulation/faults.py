@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from mesh.health import HealthCheckSettings
 from scripts.simulation.programs import Manner, Pace, Terms
 from scripts.simulation.scenario import (
     AGENT_FAULTS,
@@ -17,6 +18,7 @@ from scripts.simulation.scenario import (
     FaultKind,
     Range,
     Scenario,
+    ServiceSpec,
     Traffic,
     bounds,
 )
@@ -48,6 +50,28 @@ class LinkShape(msgspec.Struct, frozen=True):
 
     latency_s: float
     octets_per_s: float
+
+
+class EndpointShape(msgspec.Struct, frozen=True):
+    """How an endpoint is configured."""
+
+    max_connections: int = 0
+    health_check: HealthCheckSettings | None = None
+
+    def decided_within_s(self, checks: int) -> float:
+        """Seconds from a change at the target until so many checks have seen it."""
+        check = self.health_check
+        return 0.0 if check is None else checks * check.interval_s + check.timeout_s
+
+    @property
+    def offered_within_s(self) -> float:
+        """Seconds from the start of a target that was down until its key is offered."""
+        return 0.0 if self.health_check is None else self.decided_within_s(self.health_check.healthy_after)
+
+    @property
+    def withdrawn_within_s(self) -> float:
+        """Seconds from the end of a target until its key is withdrawn."""
+        return 0.0 if self.health_check is None else self.decided_within_s(self.health_check.unhealthy_after)
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -83,6 +107,13 @@ class Script(msgspec.Struct, frozen=True):
     conversations: tuple[Planned, ...]
     faults: int
     """How many faults the actions make up."""
+    endpoints: dict[tuple[str, str], EndpointShape]
+    """By routing key and agent."""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether any endpoint takes so many connections only."""
+        return any(shape.max_connections for shape in self.endpoints.values())
 
 
 class Stage(Protocol):
@@ -167,12 +198,25 @@ def draw_script(scenario: Scenario, seed: int) -> Script:
     actions.sort(key=lambda action: action.at_s)
     draw = random.Random(f"{seed} traffic")  # noqa: S311
     conversations = tuple(_draw_traffic(scenario.traffic, mesh, draw))
-    return Script(seed, mesh, shapes, tuple(actions), conversations, faults)
+    draw = random.Random(f"{seed} endpoints")  # noqa: S311
+    endpoints = {
+        (service.key, name): _draw_endpoint(service, draw)
+        for service in scenario.services
+        for name in mesh.endpoints[service.key]
+    }
+    return Script(seed, mesh, shapes, tuple(actions), conversations, faults, endpoints)
 
 
 def draw_probes(script: Script) -> list[Planned]:
     """Small conversations for the end of a run, at every listener or at some."""
-    places = [(key, name) for key, names in script.map.listeners.items() for name in names]
+    layout = script.map
+    reached = {name: layout.hops_from(name) for names in layout.listeners.values() for name in names}
+    places = [
+        (key, name)
+        for key, names in layout.listeners.items()
+        for name in names
+        if any(exit_ in reached[name] for exit_ in layout.endpoints[key])
+    ]
     draw = random.Random(f"{script.seed} probes")  # noqa: S311
     chosen = places if len(places) <= PROBES else draw.sample(places, PROBES)
     return [
@@ -202,6 +246,21 @@ def _pick(value: Range, draw: random.Random) -> float:
 def _count(value: Range, draw: random.Random) -> int:
     low, high = bounds(value)
     return draw.randint(round(low), round(high))
+
+
+def _draw_endpoint(service: ServiceSpec, draw: random.Random) -> EndpointShape:
+    check = service.health_check
+    return EndpointShape(
+        max_connections=_count(service.max_connections, draw),
+        health_check=HealthCheckSettings(
+            interval_s=_pick(check.interval_s, draw),
+            timeout_s=_pick(check.timeout_s, draw),
+            unhealthy_after=_count(check.unhealthy_after, draw),
+            healthy_after=_count(check.healthy_after, draw),
+        )
+        if check is not None
+        else None,
+    )
 
 
 def _draw_group(

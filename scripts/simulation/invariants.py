@@ -1,8 +1,9 @@
 """What must be so in every mesh, whatever has befallen it."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from actors.connection_end import ConnectionEnd
 from actors.dialer import Dialer
@@ -13,11 +14,14 @@ from actors.peer_link import PeerLink
 from mesh.routes import RouteSnapshot
 from scripts.simulation.programs import Conversation, Heard, Terms
 from scripts.simulation.scenario import Expectation
-from scripts.simulation.topology import Map, hop_counts
+from scripts.simulation.topology import Map, distances
 from scripts.simulation.world import Complaints, MeshWorld
 
-POLL_S = 0.05
+POLL_S: Final = 0.05
 """Virtual seconds between two looks at a mesh that is still to become as it must be."""
+
+LEFT_POLL_S: Final = 0.97
+"""Likewise; a health check that is under way each time would look like a socket that is left."""
 
 
 class InvariantError(AssertionError):
@@ -111,26 +115,7 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
     """Connections, sockets, frames and reservations that are left on running agents."""
     found: dict[str, Any] = {}
     for name in mesh.running:
-        ends = mesh.actors_on(name, ConnectionEnd)
-        counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
-        links = mesh.actors_on(name, PeerLink)
-        listening = mesh.network.host(name).listeners
-        dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
-        left = {
-            "connection actors": [str(end) for end in ends],
-            "connections": (counts.ingress, counts.exit, counts.pending_opens),
-            "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
-            "queued frames": sum(link._output._queue.frames for link in links),
-            "waiting octets": mesh.plans[name].relay_budget.held_octets,
-            "reserved octets": mesh.plans[name].budget.reserved_octets,
-            "clients of listeners": sum(
-                listener._clients.connected for listener in mesh.actors_on(name, Listener)
-            ),
-            "connections of endpoints": sum(
-                len(endpoint._admitted) for endpoint in mesh.actors_on(name, Endpoint)
-            ),
-        }
-        left = {what: value for what, value in left.items() if value not in (0, [], (0, 0, 0))}
+        left = {what: value for what, value in held(mesh, name).items() if value not in (0, [], (0, 0, 0))}
         if left:
             found[name] = left
     for host in mesh.services:
@@ -139,13 +124,36 @@ def leftovers(mesh: MeshWorld) -> dict[str, Any]:
     return found
 
 
+def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
+    """What an agent holds for connections."""
+    counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
+    links = mesh.actors_on(name, PeerLink)
+    listening = mesh.network.host(name).listeners
+    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
+    return {
+        "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd)],
+        "connections": (counts.ingress, counts.exit, counts.pending_opens),
+        "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
+        "queued frames": sum(link._output._queue.frames for link in links),
+        "waiting octets": mesh.plans[name].relay_budget.held_octets,
+        "reserved octets": mesh.plans[name].budget.reserved_octets,
+        "clients of listeners": sum(each._clients.connected for each in mesh.actors_on(name, Listener)),
+        "connections of endpoints": sum(map(admitted, mesh.actors_on(name, Endpoint))),
+    }
+
+
+def admitted(endpoint: Endpoint) -> int:
+    """How many connections have a place at this endpoint."""
+    return len(endpoint._admitted)
+
+
 def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
     """All that connections took is given back, soon, and the services' sockets too."""
     deadline = mesh.world.now() + limit_s
     while left := leftovers(mesh):
         if mesh.world.now() >= deadline:
             raise InvariantError("nothing is left", f"after {limit_s:g} s: {left}")
-        mesh.run(1.0)
+        mesh.run(LEFT_POLL_S)
     _no_actor_crashed(mesh)
 
 
@@ -200,11 +208,11 @@ def _disagreement(mesh: MeshWorld) -> str | None:
     return None
 
 
-def graph_is(mesh: MeshWorld, links: Mapping[str, Collection[str]], limit_s: float) -> None:
-    """Every agent comes to hold exactly the graph ``links``, at the hop counts that follow from it."""
+def graph_is(mesh: MeshWorld, layout: Map, limit_s: float) -> None:
+    """Every agent comes to hold exactly the graph of ``layout``, at the hop counts that follow from it."""
     deadline = mesh.world.now() + limit_s
-    truth = {name: set(others) for name, others in links.items()}
-    hops = {name: hop_counts(truth, name) for name in mesh.running}
+    truth = layout.neighbours()
+    hops = {name: layout.hops_from(name) for name in mesh.running}
     while True:
         problem = _differs(mesh, truth, hops)
         if problem is None:
@@ -238,25 +246,57 @@ def _differs(
     return None
 
 
-def candidates_are_nearest_first(mesh: MeshWorld, layout: Map) -> None:
-    """Every listener has all reachable endpoints of its key as candidates, at the graph's hop counts."""
-    neighbours = layout.neighbours()
-    for key, listeners in layout.listeners.items():
-        for name in listeners:
-            hops = hop_counts(neighbours, name)
-            wanted = sorted((hops[exit_], exit_) for exit_ in layout.endpoints[key] if exit_ in hops)
-            snapshot = mesh.routes(name)
-            found = _candidates(snapshot, key) if snapshot is not None else []
-            if sorted(found) != wanted or [hop for hop, _ in found] != [hop for hop, _ in wanted]:
-                text = f"{key} at {name}: found {found}, expected {wanted}"
-                raise InvariantError("every reachable key is usable", text)
+def candidates_are_nearest_first(mesh: MeshWorld, layout: Map, limit_s: float) -> None:
+    """Every listener comes to have all reachable endpoints of its key: by hop count, then round trip."""
+    deadline = mesh.world.now() + limit_s
+    while True:
+        problem = _wrong_candidates(mesh, layout)
+        if problem is None:
+            return
+        if mesh.world.now() >= deadline:
+            raise InvariantError("every reachable key is usable", f"after {limit_s:.2f} s: {problem}")
+        mesh.run(POLL_S)
 
 
-def _candidates(snapshot: RouteSnapshot, key: str) -> list[tuple[int, str]]:
-    return [
-        (candidate.hop_count, snapshot.records[candidate.agent_id].name)
-        for candidate in snapshot.candidates.get(key, ())
-    ]
+def _wrong_candidates(mesh: MeshWorld, layout: Map) -> str | None:
+    for name in dict.fromkeys(name for names in layout.listeners.values() for name in names):
+        snapshot = mesh.routes(name)
+        if snapshot is None:
+            return f"{name} has no route table"
+        hops = layout.hops_from(name)
+        found = distances(_links(snapshot), name, without_relay=layout.without_relay)
+        listeners = {listener._key: listener for listener in mesh.actors_on(name, Listener)}
+        for key in (key for key, names in layout.listeners.items() if name in names):
+            reachable = [exit_ for exit_ in layout.endpoints[key] if exit_ in hops]
+            wanted = sorted((hops[exit_], _step(found[exit_][1]), exit_) for exit_ in reachable)
+            offers = [
+                (offer.hop_count, offer.rtt_step, snapshot.records[offer.party.id].name)
+                for offer in listeners[key]._candidates.offers
+            ]
+            if sorted(offers) != wanted or [each[:2] for each in offers] != [each[:2] for each in wanted]:
+                return f"{key} at {name}: found {offers}, expected {wanted}: hops, step of round trip, agent"
+    return None
+
+
+def _links(snapshot: RouteSnapshot) -> dict[str, dict[str, int]]:
+    """Each agent's links as the records tell, with their round trips in half milliseconds."""
+    told: dict[str, dict[str, int]] = {}
+    for record in snapshot.records.values():
+        steps = told[record.name] = {}
+        for neighbour in record.body.neighbours:
+            if neighbour.id in snapshot.records:
+                steps[snapshot.records[neighbour.id].name] = neighbour.rtt_step
+    return {
+        name: {
+            other: 2 ** max(step, told[other][name]) for other, step in steps.items() if name in told[other]
+        }
+        for name, steps in told.items()
+    }
+
+
+def _step(round_trip: int) -> int:
+    """The step of a whole path: 0 up to half a millisecond, one more for each doubling."""
+    return math.ceil(math.log2(max(1, round_trip)))
 
 
 def probes_complete(mesh: MeshWorld, probes: Collection[Conversation], limit_s: float) -> None:

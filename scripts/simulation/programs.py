@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, SocketOptions, StreamSocket
+from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, HangUp, SocketOptions, StreamSocket
 from mesh.addresses import SocketAddress
 
 _HEADER: Final = struct.Struct(">QIIBI")
@@ -203,6 +203,14 @@ class ServiceTalk(Talk):
         self.on_terms = on_terms
         self.terms: Terms | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody converses at the other end, as far as can be seen without reading."""
+        if self.terms is None or self.heard.is_over:
+            return False
+        hung_up = self.socket.hung_up()
+        return hung_up is HangUp.NO or (hung_up is HangUp.HALF_CLOSED and not self.half_closed)
+
     def take(self, octets: bytes) -> None:
         """Compare octets; the first ones say what to compare them with."""
         if self.terms is None:
@@ -265,8 +273,10 @@ class Service(Actor[Any]):
         self.options = options
         self.records = records
         self.silent = silent
-        self.talks: dict[Any, Talk] = {}
+        self.talks: dict[Any, ServiceTalk] = {}
         self.reads = True
+        self.most_at_once = 0
+        """Conversations that were open at one time."""
 
     def on_start(self) -> None:
         """Listen."""
@@ -314,6 +324,8 @@ class Service(Actor[Any]):
         if terms.number in self.records:
             heard.wrong = True  # one client, yet two connections to the service
         self.records[terms.number] = heard
+        at_once = sum(talk.is_open for talk in self.talks.values())
+        self.most_at_once = max(self.most_at_once, at_once)
 
 
 class Pace(msgspec.Struct, frozen=True):

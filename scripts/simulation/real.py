@@ -24,6 +24,7 @@ from scripts.simulation import invariants
 from scripts.simulation.faults import (
     SLOW_SHARE,
     Action,
+    EndpointShape,
     LinkShape,
     Planned,
     Script,
@@ -34,11 +35,11 @@ from scripts.simulation.faults import (
 )
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.programs import Client, Conversation, Heard, Service
-from scripts.simulation.real_agent import LOOPBACK, NOT_READY, QUIET, RealAgent
+from scripts.simulation.real_agent import LOG_FILE, LOOPBACK, NOT_READY, QUIET, RealAgent
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
+from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.runner import Order, Outcome, count_fates
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
-from scripts.simulation.topology import hop_counts
 from scripts.simulation.trace import Story
 from scripts.simulation.world import Complaints
 
@@ -69,6 +70,7 @@ class RealStage:
         self._reserved: list[socket.socket] = []
         self._folder = folder
         self._make_agents(scenario)
+        self._watch = AgentWatch(self.agents)
 
     # -- building --------------------------------------------------------------------------------------------
 
@@ -101,12 +103,21 @@ class RealStage:
         offered = [key for key, names in layout.endpoints.items() if name in names]
         used = [key for key, names in layout.listeners.items() if name in names]
         return {
-            "agent": {"name": name, "data_dir": ".", "drain_timeout": f"{settings.drain_timeout_s}s"},
+            "agent": {
+                "name": name,
+                "data_dir": ".",
+                "drain_timeout": f"{settings.drain_timeout_s}s",
+                "relay": name not in layout.without_relay,
+            },
             "trust": {"authorities": [authority], "certificate": "agent.cert"},
             "accept": [{"address": address("accept", name)}],
             "peers": [{"address": address("link", name, other)} for other in layout.dialed_by(name)],
             "forward": {
-                "endpoints": [{"key": key, "target": address("service", key, name)} for key in offered],
+                "endpoints": [
+                    {"key": key, "target": address("service", key, name)}
+                    | _endpoint_config(self.script.endpoints[key, name])
+                    for key in offered
+                ],
                 "listeners": [{"key": key, "address": address("listener", key, name)} for key in used],
             },
             "http": {"address": address("http", name)},
@@ -116,7 +127,7 @@ class RealStage:
                 "reroute_timeout": f"{settings.reroute_timeout_s}s",
             },
             "limits": {
-                "relay_buffer": f"{int(settings.relay_mib)}MiB",
+                "relay_buffer": f"{max(1, int(settings.relay_mib))}MiB",
                 "stream_buffer": f"{int(settings.stream_mib)}MiB",
             },
         }
@@ -138,6 +149,7 @@ class RealStage:
                 )
             for name in self.script.map.names:
                 self.start_target(name)
+                self._watch.started(name)
                 self.agents[name].start()
             yield
         finally:
@@ -164,8 +176,9 @@ class RealStage:
                 perform(step, self)
             else:
                 self.converse(step)
-            invariants.streams_are_whole(self)
+            self.look()
         time.sleep(max(0.0, start + duration_s - time.monotonic()))
+        self.look()
 
     def converse(self, planned: Planned) -> Conversation:
         """Start a client now."""
@@ -187,6 +200,16 @@ class RealStage:
                 self.start(name)
             self.start_target(name)
 
+    def leave_all(self) -> None:
+        """Tell every agent to stop, and wait for its end."""
+        for name, agent in self.agents.items():
+            self._note("leave", name)
+            self._watch.leaves(name)
+            status = agent.stop()
+            self.look()
+            if status:
+                raise InvariantError("agents end in order", f"{name} left with status {status}")
+
     def _note(self, what: str, *subject: str) -> None:
         self.story.note(what.replace("_", " "), " - ".join(subject))
 
@@ -195,11 +218,14 @@ class RealStage:
     def crash(self, name: str) -> None:
         """Kill an agent's process."""
         self._note("crash", name)
+        self._watch.killed(name)
         self.agents[name].kill()
 
     def start(self, name: str) -> None:
         """Start an agent's process."""
         self._note("start", name)
+        self._watch.look()
+        self._watch.started(name)
         self.agents[name].start()
 
     def start_with_late_clock(self, name: str) -> None:
@@ -209,6 +235,7 @@ class RealStage:
     def leave(self, name: str) -> None:
         """SIGTERM."""
         self._note("leave", name)
+        self._watch.leaves(name)
         self.agents[name].signal(signal.SIGTERM)
 
     def pause(self, name: str) -> None:
@@ -282,10 +309,16 @@ class RealStage:
 
     # -- looking ---------------------------------------------------------------------------------------------
 
+    def look(self) -> None:
+        """Judge what must be so at any time."""
+        invariants.streams_are_whole(self)
+        self._watch.look()
+
     def wait_for(self, name: str, problem: Callable[[], str], limit_s: float) -> float:
         """Wait until there is no problem; the seconds it took."""
         start = time.monotonic()
         while found := problem():
+            self.look()
             if time.monotonic() - start > limit_s:
                 raise InvariantError(name, f"after {limit_s:g} s: {found}")
             time.sleep(POLL_S)
@@ -295,12 +328,13 @@ class RealStage:
         """What is wrong with what agents say of links and pairings; empty where nothing is."""
         layout = self.script.map
         neighbours = layout.neighbours()
+        hops = {name: layout.hops_from(name) for name in layout.names}
         wanted = {
-            (key, listener, exit_, hop_counts(neighbours, listener)[exit_])
+            (key, listener, exit_, hops[listener][exit_])
             for key, listeners in layout.listeners.items()
             for listener in listeners
             for exit_ in layout.endpoints[key]
-            if exit_ in hop_counts(neighbours, listener)
+            if exit_ in hops[listener]
         }
         for name, agent in self.agents.items():
             try:
@@ -326,19 +360,36 @@ class RealStage:
     def leftovers(self) -> str:
         """What agents hold for connections; empty where nothing."""
         for name, agent in self.agents.items():
-            stats = agent.dashboard()["stats"]
+            try:
+                stats = agent.dashboard()["stats"]
+            except NOT_READY as error:
+                return f"{name} does not answer: {error!r}"
             held = {figure: stats[figure] for figure in QUIET if stats[figure]}
             if held:
                 return f"{name}: {held}"
         return ""
 
-    def log_tails(self) -> tuple[str, ...]:
-        """The last lines of every agent's log."""
-        lines: list[str] = []
-        for name, agent in self.agents.items():
-            text = agent.log.read_text(errors="replace").splitlines() if agent.log.exists() else []
-            lines += [f"{name}: {line}" for line in text[-LOG_LINES:]]
-        return tuple(lines)
+
+def _endpoint_config(shape: EndpointShape) -> dict[str, Any]:
+    config: dict[str, Any] = {"max_connections": shape.max_connections}
+    check = shape.health_check
+    if check is not None:
+        config["health_check"] = {
+            "interval": f"{check.interval_s:.3f}s",
+            "timeout": f"{check.timeout_s:.3f}s",
+            "unhealthy_after": check.unhealthy_after,
+            "healthy_after": check.healthy_after,
+        }
+    return config
+
+
+def log_tails(folder: Path) -> tuple[str, ...]:
+    """The last lines of the log of every agent under ``folder``."""
+    lines: list[str] = []
+    for log in sorted(folder.glob(f"**/{LOG_FILE}")):
+        text = log.read_text(errors="replace").splitlines()
+        lines += [f"{log.parent.name}: {line}" for line in text[-LOG_LINES:]]
+    return tuple(lines)
 
 
 def run_real(order: Order) -> Outcome:
@@ -355,15 +406,17 @@ def run_real(order: Order) -> Outcome:
     story = Story(lambda: time.monotonic() - start)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     broken, times = "", (0.0, 0.0)
+    conversations: list[Conversation] = []
+    events: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
-        stage = RealStage(scenario, script, Path(folder), story)
-        with stage.running():
-            try:
+        try:
+            stage = RealStage(scenario, script, Path(folder), story)
+            conversations = stage.conversations
+            with stage.running():
                 times = _play(stage, scenario, script)
-            except InvariantError as error:
-                broken = str(error)
-                story.note("BROKEN", broken)
-        events = stage.log_tails() if broken else ()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
+            broken = story.broken(error)
+            events = log_tails(Path(folder))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Outcome(
         scenario=Path(order.path).stem,
@@ -377,7 +430,7 @@ def run_real(order: Order) -> Outcome:
         first_converged_s=times[0],
         mended_s=times[1],
         faults=script.faults,
-        fates=count_fates(stage.conversations[: len(script.conversations)]),
+        fates=count_fates(conversations[: len(script.conversations)]),
     )
 
 
@@ -391,13 +444,13 @@ def _play(stage: RealStage, scenario: Scenario, script: Script) -> tuple[float, 
     stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
     time.sleep(1.0)
     invariants.as_expected(stage, scenario.expect)
+    if script.has_limits:
+        stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)  # places for all probes
     probes = [stage.converse(planned) for planned in draw_probes(script)]
     stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
     time.sleep(0.5)
     for probe in probes:
         invariants.is_complete(stage, probe)
     stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)
-    statuses = {name: agent.stop() for name, agent in stage.agents.items()}
-    if any(statuses.values()):
-        raise InvariantError("agents end in order", f"exit statuses {statuses}")
+    stage.leave_all()
     return first_s, mended_s

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+LOG_FILE: Final = "agent.log"
 LOOPBACK: Final = "127.0.0.1"
 ASK_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -34,8 +35,9 @@ class RealAgent:
     def __init__(self, name: str, folder: Path, config: dict[str, Any], http_port: int) -> None:
         self.name = name
         self.http_port = http_port
-        self.log = folder / "agent.log"
+        self.log = folder / LOG_FILE
         self.is_paused = False
+        self._octets_read = 0
         self._file = folder / "config.yaml"
         self._file.write_text(yaml.safe_dump(config, sort_keys=False))
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,6 +46,21 @@ class RealAgent:
     def is_running(self) -> bool:
         """Whether its process lives; it may be about to leave."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def status(self) -> int | None:
+        """What its process ended with; ``None`` while it runs, or was never started."""
+        return None if self._process is None else self._process.poll()
+
+    def new_lines(self) -> list[str]:
+        """What it has logged since this was asked last."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as log:
+            log.seek(self._octets_read)
+            octets, end, _ = log.read().rpartition(b"\n")
+        self._octets_read += len(octets) + len(end)
+        return octets.decode(errors="replace").splitlines()
 
     def start(self) -> None:
         """Start its process; a former one that still lives is killed first."""

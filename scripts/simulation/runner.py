@@ -1,13 +1,13 @@
 """Runs of scenarios: one, and many on several processes."""
 
 import contextlib
-import functools
 import gc
 import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,12 @@ import msgspec
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
 from scripts.simulation.faults import Script, draw_probes, draw_script, mend
-from scripts.simulation.invariants import InvariantError
 from scripts.simulation.plot import Recorder
 from scripts.simulation.programs import Conversation
-from scripts.simulation.scenario import Scenario, load_scenario
+from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
-from scripts.simulation.watch import LinkWatch
+from scripts.simulation.watch import watches
 from scripts.simulation.world import MeshWorld, simulated_mesh
 
 LOOK_S: Final = 0.5
@@ -120,11 +119,15 @@ def run(
     if story.wants_events:
         mesh.world.trace.listener = story.event
     one_run = _Run(mesh, scenario, script, story)
-    with simulated_mesh(mesh), _no_collections():
-        if recorder is not None:
-            recorder.watch(mesh, script, story)
-        broken = one_run.go()
-        digest = mesh.world.trace_digest()
+    broken = digest = ""
+    try:
+        with simulated_mesh(mesh), _no_collections():
+            if recorder is not None:
+                recorder.watch(mesh, script, story)
+            broken = one_run.go()
+            digest = mesh.world.trace_digest()
+    except Exception as error:  # noqa: BLE001 -- of taking the world down: it has a seed, too
+        broken = broken or story.broken(error)
     return Outcome(
         scenario=path.stem,
         seed=order.seed,
@@ -162,44 +165,46 @@ class _Run:
         """Everything from start to end; the invariant that broke, empty where none did."""
         try:
             self._play()
-        except InvariantError as error:
-            self.story.note("BROKEN", str(error))
-            return str(error)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
+            return self.story.broken(error)
         return ""
 
     def _play(self) -> None:
         mesh, scenario, story = self.mesh, self.scenario, self.story
         stage = SimulatedStage(mesh, scenario, self.script, story)
         mesh.start()
-        links = self.script.map.neighbours()
-        self.first_converged_s = self._converge(links)
+        self.first_converged_s = self._converge()
         mesh.run(1.0)  # what greeted its peers and was one too many is gone
         before = invariants.census(mesh)
         stage.play()
         end_s = mesh.world.now() + scenario.duration_s
-        links_watch = LinkWatch(stage, scenario.settings.timeout_s)
+        watching = watches(stage, scenario)
         while mesh.world.now() < end_s:
             mesh.run(min(LOOK_S, end_s - mesh.world.now()))
             invariants.streams_are_whole(mesh)
-            links_watch.look()
+            for watch in watching:
+                watch.look()
         mend(self.script, stage)
         stage.start_all_stopped()
         story.note("mended")
-        self.mended_s = self._converge(links)
-        invariants.candidates_are_nearest_first(mesh, self.script.map)
+        self.mended_s = self._converge()
+        offered_s = max(shape.offered_within_s for shape in self.script.endpoints.values())
+        invariants.candidates_are_nearest_first(mesh, self.script.map, offered_s)
         invariants.conversations_end(mesh, END_LIMIT_S)
         mesh.run(2.0)
         invariants.as_expected(mesh, scenario.expect)
+        if self.script.has_limits:
+            invariants.nothing_is_left(mesh, LEAK_LIMIT_S)  # places for all probes
         self._probe(stage)
         invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
-        self._converge(links)
+        self._converge()
         invariants.agents_agree(mesh, CONVERGE_LIMIT_S)
         invariants.no_actor_is_left(mesh, before)
         invariants.streams_are_whole(mesh)
 
-    def _converge(self, links: dict[str, set[str]]) -> float:
+    def _converge(self) -> float:
         start = self.mesh.world.now()
-        invariants.graph_is(self.mesh, links, CONVERGE_LIMIT_S)
+        invariants.graph_is(self.mesh, self.script.map, CONVERGE_LIMIT_S)
         took_s = self.mesh.world.now() - start
         self.story.note("converged", f"after {took_s:.2f} s")
         return took_s
@@ -228,18 +233,41 @@ def run_many(orders: Sequence[Order], jobs: int) -> Iterator[Outcome]:
         yield from map(run_order, orders)
         return
     waiting = deque(orders)
-    running: set[Future[Outcome]] = set()
+    running: dict[Future[Outcome], Order] = {}
     # Not forked: the progress bar has a thread.
     context: Any = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        submit = functools.partial(pool.submit, run_order)
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * jobs:
-                    running.add(submit(waiting.popleft()))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                    order = waiting.popleft()
+                    running[_submit(pool, order)] = order
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield outcome_of(future, running.pop(future))
         finally:
             for future in running:
                 future.cancel()
+
+
+def _submit(pool: ProcessPoolExecutor, order: Order) -> Future[Outcome]:
+    try:
+        return pool.submit(run_order, order)
+    except BrokenProcessPool as error:
+        failed: Future[Outcome] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def outcome_of(future: Future[Outcome], order: Order) -> Outcome:
+    """What came of one run on another process; one that died with its process is broken, too.
+
+    Raises:
+        ScenarioError: the scenario cannot be used.
+    """
+    try:
+        return future.result()
+    except ScenarioError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the others go on
+        text = f"the run ends in order: {type(error).__name__}: {error}"
+        return Outcome(scenario=Path(order.path).stem, seed=order.seed, digest="", broken=text)

@@ -75,6 +75,17 @@ class Topology(Part):
     """How many, unless ``--agents`` says otherwise."""
     links_per_agent: int = 3
     """For a random graph."""
+    without_relay: Placement = 0
+    """Agents that pass nothing on (``relay: false``)."""
+
+
+class HealthCheck(Part):
+    """How endpoints see whether their service is there, as in their configuration; drawn for each."""
+
+    interval_s: Range = 5.0
+    timeout_s: Range = 2.0
+    unhealthy_after: Range = 3
+    healthy_after: Range = 2
 
 
 class ServiceSpec(Part):
@@ -83,6 +94,9 @@ class ServiceSpec(Part):
     key: str
     endpoints: Placement
     listeners: Placement
+    max_connections: Range = 0
+    """Of each endpoint, drawn for each; 0 is unlimited."""
+    health_check: HealthCheck | None = None
 
 
 class Network(Part):
@@ -220,6 +234,16 @@ def _judge(scenario: Scenario) -> None:
         "traffic.kib": scenario.traffic.kib,
         "traffic.during_s": scenario.traffic.during_s,
     }
+    for number, service in enumerate(scenario.services):
+        name = f"services[{number}]"
+        ranges[f"{name}.max_connections"] = service.max_connections
+        if service.health_check is not None:
+            ranges |= _judged(service.health_check, f"{name}.health_check")
+        listeners = service.listeners if isinstance(service.listeners, int) else len(service.listeners)
+        if service.max_connections != 0 and bounds(service.max_connections)[0] < listeners:
+            raise ScenarioError(
+                f"expected at least {listeners}, for as many listeners are tried, at `{name}.max_connections`"
+            )
     for number, group in enumerate(scenario.faults):
         name = f"faults[{number}]"
         ranges |= {f"{name}.{key}": getattr(group, key) for key in ("count", "at_s", "lasts_s")}
@@ -235,3 +259,12 @@ def _judge(scenario: Scenario) -> None:
             raise ScenarioError(f"expected 0 <= least <= most, found [{low:g}, {high:g}], at `{key}`")
     if bounds(scenario.network.mib_per_s)[0] <= 0:
         raise ScenarioError("expected more than 0, at `network.mib_per_s`")
+
+
+def _judged(check: HealthCheck, name: str) -> dict[str, Range]:
+    ranges: dict[str, Range] = {f"{name}.{key}": getattr(check, key) for key in check.__struct_fields__}
+    for key, value in ranges.items():
+        least = 1 if key.endswith("_after") else 0.1
+        if bounds(value)[0] < least:
+            raise ScenarioError(f"expected at least {least:g}, at `{key}`")
+    return ranges

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from actors.agent import EndpointSetup
 from mesh.addresses import TcpAddress
 from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
 from scripts.simulation.programs import Conversation
@@ -27,6 +28,8 @@ class SimulatedStage:
         self.story = story
         self.drain_timeout_s = scenario.settings.drain_timeout_s
         self.paused: set[str] = set()
+        self.dead_targets: set[str] = set()
+        """Hosts whose service was killed."""
         self.touched_at: dict[frozenset[str], float] = {}
         """When something was last done to an agent, or to two that share a link."""
         self._keys = [service.key for service in scenario.services]
@@ -42,8 +45,9 @@ class SimulatedStage:
             mesh.plan(
                 name,
                 peers=layout.dialed_by(name),
-                endpoints={key: TcpAddress(service_host(key, name), SERVICE_PORT) for key in offered},
+                endpoint_setups=[self._endpoint(key, name) for key in offered],
                 listeners={key: self._port(key) for key in used},
+                relays=name not in layout.without_relay,
                 timeout_s=settings.timeout_s,
                 open_timeout_s=settings.open_timeout_s,
                 reroute_timeout_s=settings.reroute_timeout_s,
@@ -52,6 +56,11 @@ class SimulatedStage:
             )
             for key in offered:
                 mesh.serve(service_host(key, name))
+
+    def _endpoint(self, key: str, name: str) -> EndpointSetup:
+        shape = self.script.endpoints[key, name]
+        target = TcpAddress(service_host(key, name), SERVICE_PORT)
+        return EndpointSetup(key, target, shape.max_connections, shape.health_check)
 
     def _port(self, key: str) -> int:
         return LISTEN_PORT + self._keys.index(key)
@@ -175,6 +184,7 @@ class SimulatedStage:
         for host in self._services_of(name):
             if self.mesh.world.dispatcher(host).actors:
                 self._note("kill_target", host)
+                self.dead_targets.add(host)
                 self.mesh.world.crash(host)
 
     def start_target(self, name: str) -> None:
@@ -182,6 +192,7 @@ class SimulatedStage:
         for host in self._services_of(name):
             if not self.mesh.world.dispatcher(host).actors:
                 self._note("start_target", host)
+                self.dead_targets.discard(host)
                 self.mesh.serve(host)
 
     def _services_of(self, name: str) -> list[str]:

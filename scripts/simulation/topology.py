@@ -1,5 +1,6 @@
 """Shapes of meshes: the agents' names, and who dials whom."""
 
+import heapq
 import itertools
 import random
 from collections import deque
@@ -23,6 +24,8 @@ class Map(msgspec.Struct, frozen=True):
     """Routing key to the agents that offer it."""
     listeners: dict[str, tuple[str, ...]]
     """Routing key to the agents that use it."""
+    without_relay: tuple[str, ...] = ()
+    """Agents that pass nothing on."""
 
     def dialed_by(self, name: str) -> list[str]:
         """Whom this agent dials."""
@@ -36,6 +39,10 @@ class Map(msgspec.Struct, frozen=True):
             found[other].add(one)
         return found
 
+    def hops_from(self, name: str) -> dict[str, int]:
+        """How many links lead from an agent to each that it reaches."""
+        return hop_counts(self.neighbours(), name, without_relay=self.without_relay)
+
 
 def draw_map(scenario: Scenario, draw: random.Random) -> Map:
     """Lay out a scenario's mesh.
@@ -46,6 +53,7 @@ def draw_map(scenario: Scenario, draw: random.Random) -> Map:
     names, links = _SHAPES[scenario.topology.shape](scenario.topology, draw)
     endpoints = {s.key: _place(s.endpoints, names, draw) for s in scenario.services}
     listeners = {s.key: _place(s.listeners, names, draw) for s in scenario.services}
+    without_relay = _place(scenario.topology.without_relay, names, draw)
     known = {frozenset(link) for link in links}
     for number, group in enumerate(scenario.faults):
         for name in group.agents:
@@ -53,20 +61,53 @@ def draw_map(scenario: Scenario, draw: random.Random) -> Map:
         for pair in group.links:
             if frozenset(pair) not in known:
                 raise ScenarioError(f"no link between {pair[0]} and {pair[1]}, at `faults[{number}].links`")
-    return Map(tuple(names), tuple(links), endpoints, listeners)
+    return Map(tuple(names), tuple(links), endpoints, listeners, without_relay)
 
 
-def hop_counts(neighbours: Mapping[str, Collection[str]], source: str, max_hops: int = 16) -> dict[str, int]:
-    """How many links lead from ``source`` to each agent it reaches: breadth first, all agents relay."""
+def hop_counts(
+    neighbours: Mapping[str, Collection[str]],
+    source: str,
+    max_hops: int = 16,
+    *,
+    without_relay: Collection[str] = (),
+) -> dict[str, int]:
+    """How many links lead from ``source`` to each agent it reaches: breadth first."""
     found = {source: 0}
     waiting = deque([source])
     while waiting:
         name = waiting.popleft()
-        if found[name] < max_hops:
+        if found[name] < max_hops and (name == source or name not in without_relay):
             for other in sorted(neighbours[name]):
                 if other not in found:
                     found[other] = found[name] + 1
                     waiting.append(other)
+    return found
+
+
+def distances(
+    links: Mapping[str, Mapping[str, int]],
+    source: str,
+    max_hops: int = 16,
+    *,
+    without_relay: Collection[str] = (),
+) -> dict[str, tuple[int, int]]:
+    """The fewest links from ``source`` to each agent, and of such paths the shortest round trip.
+
+    Args:
+        links: of each agent: to whom, and the round trip.
+        source: where all paths start.
+        max_hops: links on a path, at most.
+        without_relay: agents that no path leads through.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    waiting = [(0, 0, source)]
+    while waiting:
+        hops, round_trip, name = heapq.heappop(waiting)
+        if name not in found:
+            found[name] = hops, round_trip
+            if hops < max_hops and (name == source or name not in without_relay):
+                for other, one_link in links[name].items():
+                    heapq.heappush(waiting, (hops + 1, round_trip + one_link, other))
     return found
 
 

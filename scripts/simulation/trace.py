@@ -1,8 +1,11 @@
 """What happened in a run: its story for people, and every event for whoever must know."""
 
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+from scripts.simulation.invariants import InvariantError
 
 TAIL_LINES: Final = 60
 """Events that are shown before a broken invariant."""
@@ -44,6 +47,17 @@ class Story:
         self.events.append(line.rstrip("\n"))
         if self._on_event is not None:
             self._on_event(line)
+
+    def broken(self, error: Exception) -> str:
+        """Tell what ended the run, and where it was no invariant, whence it came; its one line."""
+        text = str(error)
+        if not isinstance(error, InvariantError):
+            text = f"the run ends in order: {type(error).__name__}: {error}"
+            for entry in traceback.format_exception(error):
+                for line in entry.splitlines():
+                    self.note("traceback", line)
+        self.note("BROKEN", text)
+        return text
 
     def lines(self) -> tuple[str, ...]:
         """The story, a line an entry."""

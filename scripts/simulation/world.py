@@ -134,6 +134,7 @@ class MeshWorld:
         *,
         peers: Sequence[str] = (),
         endpoints: dict[str, TcpAddress] | None = None,
+        endpoint_setups: Sequence[EndpointSetup] = (),
         listeners: dict[str, int] | None = None,
         max_connections: int = 0,
         identity_of: str = "",
@@ -167,7 +168,10 @@ class MeshWorld:
             relays=relays,
             accept=(TcpAddress("", PEER_PORT),) if accepts else (),
             peers=tuple(TcpAddress(peer, PEER_PORT) for peer in peers),
-            endpoints=tuple(EndpointSetup(key, target) for key, target in (endpoints or {}).items()),
+            endpoints=(
+                *(EndpointSetup(key, target) for key, target in (endpoints or {}).items()),
+                *endpoint_setups,
+            ),
             listeners=tuple(
                 ListenerSetup(key, TcpAddress("", port), max_connections)
                 for key, port in (listeners or {}).items()

