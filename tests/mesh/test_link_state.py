@@ -21,7 +21,7 @@ from mesh.link_state import (
     Stale,
     Stored,
 )
-from mesh.records import EndpointEntry, RecordBody, decode_body, sign_record, trusted_record
+from mesh.records import EndpointEntry, RecordBody, RecordReader, decode_body, sign_record, trusted_record
 from mesh.trust import TrustStore, issue_certificate, read_certificate
 
 UNIX = 1_700_000_000
@@ -73,7 +73,7 @@ class CountingCheck:
 
 
 def graph(check=verify_signature, **limits) -> LinkState:
-    state = LinkState(OWN.id, TrustStore([AUTHORITY.public_key]), check, ttl_s=TTL_S, **limits)
+    state = LinkState(OWN.id, TrustStore([AUTHORITY.public_key]), RecordReader(check), ttl_s=TTL_S, **limits)
     wire = wire_of(OWN, epoch=5)
     own = trusted_record(decode_body(wire.signed), read_certificate(CERTIFICATES[OWN.id]))
     state.put_own(own, wire, 0.0)
@@ -353,7 +353,7 @@ def test_an_agent_with_its_clock_set_back_is_told_of_its_expired_record():
     assert passed_on.changed
     assert ALICE.id not in between
     # ALICE's own table, played here by one that has her ID.
-    alice = LinkState(ALICE.id, TrustStore([AUTHORITY.public_key]), verify_signature, ttl_s=TTL_S)
+    alice = LinkState(ALICE.id, TrustStore([AUTHORITY.public_key]), RecordReader(), ttl_s=TTL_S)
     own = wire_of(ALICE, epoch=2)
     alice.put_own(
         trusted_record(decode_body(own.signed), read_certificate(CERTIFICATES[ALICE.id])), own, 400.0
