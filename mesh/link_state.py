@@ -51,6 +51,11 @@ ARRIVAL_HOLD_S: Final = 0.5
 """Until a record that came too early is looked at again: by then there is room for one."""
 
 
+ANSWER_AFTER_S: Final = 1.0
+"""What came here less than this ago has been flooded to every peer just now: an older one that crosses it
+needs no answer. RFC 2328, section 13, step 8."""
+
+
 class Stored(msgspec.Struct, frozen=True):
     """It is the newest that is known; pass it on."""
 
@@ -206,6 +211,8 @@ class LinkState:
         known = self._live.get(agent_id) or self._past.get(agent_id)
         if known is not None and body.freshness < known.freshness:
             self.counts.older += 1
+            if agent_id in self._live and now < known.seen_s + ANSWER_AFTER_S:
+                return Stale()
             return Newer(_aged(known, now))
         born_s = self._born(wire, now)
         if agent_id == self._own_id:

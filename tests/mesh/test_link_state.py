@@ -9,6 +9,7 @@ from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.identity import AgentId, Identity, Instance, agent_id_of, verify_signature
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.link_state import (
+    ANSWER_AFTER_S,
     ARRIVAL_BURST,
     ARRIVAL_HOLD_S,
     REMEMBER_S,
@@ -110,7 +111,7 @@ def test_a_new_instance_supersedes_whatever_its_sequence():
     state = graph()
     state.offer(wire_of(ALICE, epoch=1, sequence=900), 0.0, UNIX)
     assert isinstance(state.offer(wire_of(ALICE, epoch=2, sequence=0), 0.0, UNIX), Stored)
-    assert isinstance(state.offer(wire_of(ALICE, epoch=1, sequence=901), 0.0, UNIX), Newer)
+    assert isinstance(state.offer(wire_of(ALICE, epoch=1, sequence=901), 1.0, UNIX), Newer)
 
 
 def test_a_copy_and_an_older_one_cost_no_signature_check():
@@ -124,6 +125,22 @@ def test_a_copy_and_an_older_one_cost_no_signature_check():
     assert older.ours == wire_of(ALICE, sequence=5, age_ms=1001)
     assert check.calls == 1
     assert (state.counts.stored, state.counts.duplicate, state.counts.older) == (1, 1, 1)
+
+
+def test_an_older_one_that_crosses_what_has_just_been_flooded_is_not_answered():
+    state = graph()
+    state.offer(wire_of(ALICE, sequence=5), 10.0, UNIX)
+    assert state.offer(wire_of(ALICE, sequence=4), 9.99 + ANSWER_AFTER_S, UNIX) == Stale()
+    assert isinstance(state.offer(wire_of(ALICE, sequence=4), 10.0 + ANSWER_AFTER_S, UNIX), Newer)
+    assert state.counts.older == 2
+
+
+def test_an_older_one_of_what_has_expired_is_always_answered():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    expired = wire_of(ALICE, sequence=5, age_ms=400_000)
+    assert isinstance(state.offer(expired, 10.0, UNIX), Stored)
+    assert isinstance(state.offer(wire_of(ALICE, sequence=4), 10.0, UNIX), Newer)
 
 
 @pytest.mark.parametrize("first", [b"a", b"z"])
