@@ -43,10 +43,10 @@ from mesh.backoff import retry_delay_s
 from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.health import HealthCheckSettings
-from mesh.identity import INSTANCE_OCTETS, Identity, Instance, SignatureCheck, verify_signature
+from mesh.identity import INSTANCE_OCTETS, Identity, Instance
 from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.origination import OwnAgent
-from mesh.records import Record
+from mesh.records import Record, RecordReader
 from mesh.relay_budget import RelayBudget
 from mesh.route_table import RoutingSettings
 from mesh.session import Party
@@ -106,7 +106,7 @@ class AgentSetup(msgspec.Struct, frozen=True):
     relay_buffer_octets: int = 64 * 1024 * 1024
     pending_opens: int = 4096
     unauthenticated_links: int = 64
-    check: SignatureCheck = verify_signature
+    reader: RecordReader = RecordReader()
 
 
 class Phase(enum.Enum):
@@ -227,7 +227,7 @@ class Agent(Actor[messages.Inbound]):
             ),
             certificate=setup.certificate,
             trust=setup.trust,
-            check=setup.check,
+            reader=setup.reader,
             settings=setup.routing,
         )
         self._endpoints = MappingProxyType({})

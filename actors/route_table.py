@@ -12,9 +12,9 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
-from mesh.identity import AgentId, Identity, SignatureCheck, verify_signature
+from mesh.identity import AgentId, Identity
 from mesh.origination import OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry
+from mesh.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.route_table import Effects, RouteTableState, RoutingSettings
 from mesh.trust import Certificate, TrustStore
 
@@ -30,7 +30,7 @@ class RouteTable(Actor[messages.Inbound]):
         fixed: what every record of this run says.
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
-        check: verifies a signature; a simulation may pass one that remembers.
+        reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
     """
 
@@ -42,7 +42,7 @@ class RouteTable(Actor[messages.Inbound]):
         fixed: OwnAgent,
         certificate: Certificate,
         trust: TrustStore,
-        check: SignatureCheck = verify_signature,
+        reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(dispatcher)
@@ -54,7 +54,7 @@ class RouteTable(Actor[messages.Inbound]):
             trust,
             unix_now=dispatcher.unix_time(),
             began_at=dispatcher.now(),
-            check=check,
+            reader=reader,
             settings=settings,
         )
         self._links: dict[AgentId, Ref[Any]] = {}

@@ -1,9 +1,9 @@
 """Which records are still to be told to which peer, and when.
 
 News goes to a peer at once, unless something was sent to it a moment ago: then what comes within
-``FLOOD_PACE_S`` goes together. So one change crosses the mesh without delay, and a thousand agents that start
-together fill frames with their records. What a peer has told in the meantime need not be told to it: of two
-peers that hear the same news from both sides, mostly one tells the other.
+``FLOOD_PACE_S``, or longer after many records, goes together. So one change crosses the mesh without delay,
+and a thousand agents that start together fill frames with their records. What a peer has told in the meantime
+need not be told to it: of two peers that hear the same news from both sides, mostly one tells the other.
 
 Source: the pacing of floods is that of OSPF implementations; implied acknowledgement is RFC 2328 section 13,
 step 7a.
@@ -16,7 +16,13 @@ from typing import Final
 from mesh.identity import AgentId
 
 FLOOD_PACE_S: Final = 0.01
-"""Between two floods to one peer."""
+"""Between two floods to one peer, at least."""
+
+FLOOD_PACE_PER_RECORD_S: Final = 0.0005
+"""The same for each record of the first one: while a mesh starts, many are outdated a moment later."""
+
+MAX_FLOOD_PACE_S: Final = 0.05
+"""Between two floods to one peer, at most."""
 
 
 class FloodQueue:
@@ -69,6 +75,10 @@ class FloodQueue:
         for peer_id, pending in self._pending.items():
             if pending and now >= self._quiet_until[peer_id]:
                 due.setdefault(tuple(pending), []).append(peer_id)
+                self._quiet_until[peer_id] = now + _pace_s(len(pending))
                 pending.clear()
-                self._quiet_until[peer_id] = now + FLOOD_PACE_S
         return [(tuple(peers), agent_ids) for agent_ids, peers in due.items()]
+
+
+def _pace_s(records: int) -> float:
+    return min(max(FLOOD_PACE_S, FLOOD_PACE_PER_RECORD_S * records), MAX_FLOOD_PACE_S)

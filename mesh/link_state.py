@@ -18,9 +18,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from mesh.errors import RemoteProtocolError, TrustError
-from mesh.identity import RECORD_CONTEXT, AgentId, Instance, SignatureCheck, agent_id_of
+from mesh.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
-from mesh.records import Freshness, Record, RecordBody, decode_body, verify_record
+from mesh.records import Freshness, Record, RecordBody, RecordReader
 from mesh.token_bucket import TokenBucket
 from mesh.trust import TrustStore
 
@@ -49,6 +49,11 @@ After MinLSArrival: RFC 2328 section 13, step 5a."""
 
 ARRIVAL_HOLD_S: Final = 0.5
 """Until a record that came too early is looked at again: by then there is room for one."""
+
+
+ANSWER_AFTER_S: Final = 1.0
+"""What came here less than this ago has been flooded to every peer just now: an older one that crosses it
+needs no answer. RFC 2328, section 13, step 8."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -149,7 +154,7 @@ class LinkState:
     Args:
         own_id: the agent that holds them.
         trust: who may take part.
-        check: verifies a signature; a simulation may pass one that remembers.
+        reader: reads and verifies records.
         ttl_s: the age at which a record expires.
         max_records: agents known, at most.
         max_octets: memory held, at most.
@@ -159,7 +164,7 @@ class LinkState:
         self,
         own_id: AgentId,
         trust: TrustStore,
-        check: SignatureCheck,
+        reader: RecordReader,
         *,
         ttl_s: float = DEFAULT_TTL_S,
         max_records: int = MAX_RECORDS,
@@ -167,7 +172,7 @@ class LinkState:
     ) -> None:
         self._own_id = own_id
         self._trust = trust
-        self._check = check
+        self._reader = reader
         self._ttl_s = ttl_s
         self._max_records = max_records
         self._max_octets = max_octets
@@ -199,13 +204,15 @@ class LinkState:
         if same_as is not None:
             return self._offer_again(self._live[same_as], wire, self._born(wire, now), now)
         try:
-            body = decode_body(wire.signed)
+            body = self._reader.read(wire.signed)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, None)
         agent_id = agent_id_of(body.public_key)
         known = self._live.get(agent_id) or self._past.get(agent_id)
         if known is not None and body.freshness < known.freshness:
             self.counts.older += 1
+            if agent_id in self._live and now < known.seen_s + ANSWER_AFTER_S:
+                return Stale()
             return Newer(_aged(known, now))
         born_s = self._born(wire, now)
         if agent_id == self._own_id:
@@ -220,12 +227,12 @@ class LinkState:
             self.counts.early += 1
             return Early(agent_id)
         try:
-            record = verify_record(wire, body, self._trust, self._check, unix_now)
+            record, kept = self._reader.verify(wire, body, self._trust, unix_now)
         except TrustError as error:
             return self._refuse(Refusal.CERTIFICATE, error, agent_id)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, agent_id)
-        entry = _Entry(record, wire, born_s, now)
+        entry = _Entry(record, kept, born_s, now)
         if known is not None:
             entry.arrivals = known.arrivals
         entry.arrivals.take(now)
@@ -247,7 +254,7 @@ class LinkState:
     def _offer_own(self, wire: WireRecord, body: RecordBody) -> Outcome:
         try:
             # The certificate in it may have expired; the key has not.
-            self._check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
+            self._reader.check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, self._own_id)
         return OwnIsNewer(body.freshness)

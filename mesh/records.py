@@ -6,7 +6,7 @@ fields of :class:`RecordBody`, in their order. Elements beyond those known here 
 forwards a record passes its octets on untouched, so a later agent may add some.
 
 Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
-judges form and size, :func:`verify_record` judges who says so.
+judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
 """
 
 from collections import Counter
@@ -28,6 +28,7 @@ from mesh.identity import (
     SignatureCheck,
     agent_id_of,
     short_id,
+    verify_signature,
 )
 from mesh.link_bodies import MAX_BODY_PLAINTEXT_OCTETS, WireRecord
 from mesh.trust import MAX_CERTIFICATE_OCTETS, Certificate, TrustStore
@@ -262,6 +263,27 @@ def verify_record(
         )
     check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
     return trusted_record(body, certificate)
+
+
+class RecordReader:
+    """Reads and verifies records; a simulation may pass one whose agents share what came of it.
+
+    Args:
+        check: verifies a signature.
+    """
+
+    def __init__(self, check: SignatureCheck = verify_signature) -> None:
+        self.check = check
+
+    def read(self, signed: bytes) -> RecordBody:
+        """:func:`decode_body`."""
+        return decode_body(signed)
+
+    def verify(
+        self, wire: WireRecord, body: RecordBody, trust: TrustStore, unix_now: float
+    ) -> tuple[Record, WireRecord]:
+        """:func:`verify_record`, and the octets to keep, whose age says nothing."""
+        return verify_record(wire, body, trust, self.check, unix_now), wire
 
 
 def trusted_record(body: RecordBody, certificate: Certificate) -> Record:

@@ -18,11 +18,19 @@ import msgspec
 from mesh import link_state
 from mesh.flooding import FloodQueue
 from mesh.frames import FrameType
-from mesh.identity import AgentId, Identity, Instance, SignatureCheck, short_id, verify_signature
+from mesh.identity import AgentId, Identity, Instance, short_id
 from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, encode_digest, encode_records
 from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
 from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry, Record, decode_body, fit_body, trusted_record
+from mesh.records import (
+    EndpointEntry,
+    ListenerEntry,
+    Record,
+    RecordReader,
+    decode_body,
+    fit_body,
+    trusted_record,
+)
 from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
 from mesh.trust import Certificate, TrustStore
 
@@ -105,7 +113,7 @@ class RouteTableState:
         trust: who may take part.
         unix_now: at the start.
         began_at: ``now`` at the start.
-        check: verifies a signature; a simulation may pass one that remembers.
+        reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
     """
 
@@ -118,14 +126,14 @@ class RouteTableState:
         *,
         unix_now: float,
         began_at: float = -math.inf,
-        check: SignatureCheck = verify_signature,
+        reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
     ) -> None:
         self._own_id = identity.id
         self._certificate = certificate
         self._max_hops = settings.max_hops
         self._link_state = LinkState(
-            identity.id, trust, check, ttl_s=settings.ttl_s, max_records=settings.max_records
+            identity.id, trust, reader, ttl_s=settings.ttl_s, max_records=settings.max_records
         )
         self._originator = Originator(
             identity,

@@ -219,16 +219,20 @@ def computing_routes(
     graph = yield from Graph.building(records)
     reached = yield from graph.searching(own_id, max_hops)
     candidates = yield from _ranking(reached, records)
-    if len(reached) > STEP_AGENTS:
-        yield
+    next_hops: dict[AgentId, AgentId] = {}
+    hop_counts: dict[AgentId, int] = {}
+    for number, (agent_id, reach) in enumerate(reached.items(), 1):
+        if not number % STEP_AGENTS:
+            yield
+        next_hops[agent_id] = reach.first_hop
+        hop_counts[agent_id] = reach.hop_count
+    next_hops.pop(own_id, None)
     return RouteSnapshot(
         own_id=own_id,
         version=version,
         max_hops=max_hops,
-        next_hops=MappingProxyType(
-            {agent_id: reach.first_hop for agent_id, reach in reached.items() if agent_id != own_id}
-        ),
-        hop_counts=MappingProxyType({agent_id: reach.hop_count for agent_id, reach in reached.items()}),
+        next_hops=MappingProxyType(next_hops),
+        hop_counts=MappingProxyType(hop_counts),
         candidates=MappingProxyType(candidates),
         records=MappingProxyType(records),
     )
@@ -238,29 +242,34 @@ def _ranking(
     reached: Mapping[AgentId, Reach], records: Mapping[AgentId, Record]
 ) -> Steps[dict[str, tuple[Candidate, ...]]]:
     """Who offers each key, best first."""
-    offering = [
-        (records[agent_id].body.draining, reach.hop_count, reach.rtt_steps, agent_id)
-        for agent_id, reach in reached.items()
-        if records[agent_id].offered_keys
-    ]
-    offering.sort()  # once for all keys: each then meets its candidates in order
-    if len(reached) > STEP_AGENTS:
-        yield
+    offering: dict[tuple[bool, int], list[tuple[int, AgentId]]] = {}
+    for number, (agent_id, reach) in enumerate(reached.items(), 1):
+        if not number % STEP_AGENTS:
+            yield
+        record = records[agent_id]
+        if record.offered_keys:
+            equals = offering.setdefault((record.body.draining, reach.hop_count), [])
+            equals.append((reach.rtt_steps, agent_id))
+    # Sorted once for all keys: each then meets its candidates in order.
     ranked: dict[str, list[Candidate]] = {}
     looked_at = 0
-    for _, hop_count, rtt_steps, agent_id in offering:
-        candidate = Candidate(agent_id, hop_count, rtt_steps)
-        offered_keys = records[agent_id].offered_keys
-        for key in offered_keys:
-            others = ranked.get(key)
-            if others is None:
-                ranked[key] = [candidate]
-            else:
-                others.append(candidate)
-        looked_at += len(offered_keys)
-        if looked_at >= STEP_OFFERS:
-            looked_at = 0
+    for (_, hop_count), equals in sorted(offering.items()):
+        equals.sort()
+        if len(equals) > STEP_AGENTS:
             yield
+        for rtt_steps, agent_id in equals:
+            candidate = Candidate(agent_id, hop_count, rtt_steps)
+            offered_keys = records[agent_id].offered_keys
+            for key in offered_keys:
+                others = ranked.get(key)
+                if others is None:
+                    ranked[key] = [candidate]
+                else:
+                    others.append(candidate)
+            looked_at += len(offered_keys)
+            if looked_at >= STEP_OFFERS:
+                looked_at = 0
+                yield
     candidates: dict[str, tuple[Candidate, ...]] = {}
     entries = iter(ranked.items())
     while len(candidates) < len(ranked):

@@ -54,6 +54,7 @@ LIMIT_MODULES = (
     "actors.peer_link",
     "mesh.backoff",
     "mesh.candidates",
+    "mesh.flooding",
     "mesh.link_bodies",
     "mesh.link_handshake",
     "mesh.link_state",

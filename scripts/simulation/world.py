@@ -15,13 +15,13 @@ from actors.route_table import RouteTable
 from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
-from mesh.errors import AuthenticationError
-from mesh.identity import AgentId, Identity, verify_signature
+from mesh.identity import AgentId, Identity
 from mesh.relay_budget import RelayBudget
 from mesh.routes import RouteSnapshot
 from mesh.stream import StreamBudget
 from mesh.trust import TrustStore, issue_certificate
 from scripts.simulation.programs import Client, Conversation, Heard, Pace, Service, Terms
+from scripts.simulation.sharing import SharedReader, remembered_check
 
 PEER_PORT: Final = 4433
 LISTEN_PORT: Final = 5432
@@ -29,24 +29,6 @@ SERVICE_PORT: Final = 80
 KEY: Final = "my-api"
 
 AnyMesh = TypeVar("AnyMesh", bound="MeshWorld")
-
-_checked: dict[tuple[bytes, bytes, bytes, bytes], bool] = {}
-
-
-def remembered_check(public_key: bytes, context: bytes, message: bytes, signature: bytes) -> None:
-    """``verify_signature``, which costs most of a simulation, once for each signature in the process."""
-    key = (public_key, context, message, signature)
-    if key not in _checked:
-        if len(_checked) > 50_000:
-            _checked.clear()
-        try:
-            verify_signature(*key)
-        except AuthenticationError:
-            _checked[key] = False
-        else:
-            _checked[key] = True
-    if not _checked[key]:
-        raise AuthenticationError("the signature does not verify")
 
 
 @dataclass
@@ -121,10 +103,19 @@ class MeshWorld:
         self.clock_skews: dict[str, float] = {}
         """How far the clock of an agent's next process is ahead."""
         self.log = Complaints(lambda: self.world.host_at_work)
-        self._authority = self._identity("authority")
+        self._reader = SharedReader()
+        self._stores: dict[str, TrustStore] = {}
+        """By the name of their one authority; agents that trust the same share one."""
 
     def _identity(self, name: str) -> Identity:
         return Identity((name.encode() + b"." * 32)[:24] + self.seed.to_bytes(8, "big"))
+
+    def _store_of(self, authority: str) -> TrustStore:
+        store = self._stores.get(authority)
+        if store is None:
+            public_key = self._identity(authority).public_key
+            store = self._stores[authority] = TrustStore([public_key], verify=remembered_check)
+        return store
 
     # -- agents ----------------------------------------------------------------------------------------------
 
@@ -138,7 +129,7 @@ class MeshWorld:
         listeners: dict[str, int] | None = None,
         max_connections: int = 0,
         identity_of: str = "",
-        authority: str = "",
+        authority: str = "authority",
         accepts: bool = True,
         relays: bool = True,
         valid_s: int = 10_000_000,
@@ -147,7 +138,7 @@ class MeshWorld:
         """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
         identity = self._identity(identity_of or name)
         wire = issue_certificate(
-            self._identity(authority) if authority else self._authority,
+            self._identity(authority),
             subject=identity.public_key,
             name=identity_of or name,
             not_before=int(UNIX_START_S) - 1000,
@@ -156,10 +147,7 @@ class MeshWorld:
             may_use=["*"],
             may_relay=True,
         )
-        own_store = TrustStore(
-            [self._identity(authority).public_key if authority else self._authority.public_key],
-            verify=remembered_check,
-        )
+        own_store = self._store_of(authority)
         setup = AgentSetup(
             identity=identity,
             certificate=own_store.admit(wire, UNIX_START_S),
@@ -176,7 +164,7 @@ class MeshWorld:
                 ListenerSetup(key, TcpAddress("", port), max_connections)
                 for key, port in (listeners or {}).items()
             ),
-            check=remembered_check,
+            reader=self._reader,
             **settings,
         )
         plan = self.plans[name] = Plan(name, setup)

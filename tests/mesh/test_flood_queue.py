@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mesh.flooding import FLOOD_PACE_S, FloodQueue
+from mesh.flooding import FLOOD_PACE_PER_RECORD_S, FLOOD_PACE_S, MAX_FLOOD_PACE_S, FloodQueue
 from mesh.identity import AgentId
 
 A, B, C, NEWS, MORE = (AgentId(bytes((number,)) * 16) for number in range(5))
@@ -32,6 +32,19 @@ def test_what_follows_within_the_pace_goes_together(flood):
     assert list(flood.take(5.0)) == []
     assert flood.deadline() == 5.0 + FLOOD_PACE_S
     assert list(flood.take(flood.deadline())) == [((A, C), (NEWS, MORE))]
+
+
+@pytest.mark.parametrize(
+    ("records", "pace_s"),
+    [(1, FLOOD_PACE_S), (30, 30 * FLOOD_PACE_PER_RECORD_S), (1_000, MAX_FLOOD_PACE_S)],
+)
+def test_after_many_records_the_next_wait_longer(flood, records, pace_s):
+    for number in range(records):
+        flood.spread(AgentId(number.to_bytes(16, "big")), A)
+    flood.take(5.0)
+    flood.spread(NEWS)
+    assert [peers for peers, _ in flood.take(5.0)] == [(A,)]
+    assert flood.deadline() == 5.0 + pace_s
 
 
 def test_a_peer_that_told_it_meanwhile_is_not_told(flood):

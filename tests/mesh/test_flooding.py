@@ -10,7 +10,7 @@ from mesh.frames import FrameType
 from mesh.identity import Identity, Instance, verify_signature
 from mesh.link_bodies import decode_digest, decode_records
 from mesh.origination import QUIET_S, OwnAgent
-from mesh.records import EndpointEntry
+from mesh.records import EndpointEntry, RecordReader
 from mesh.route_table import MIN_COMPUTE_INTERVAL_S, RouteTableState
 from mesh.trust import TrustStore, issue_certificate, read_certificate
 
@@ -44,7 +44,7 @@ def table(identity: Identity, unix_now: float, instance: Instance) -> RouteTable
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
         unix_now=unix_now,
-        check=remembering_check,
+        reader=RecordReader(remembering_check),
     )
 
 

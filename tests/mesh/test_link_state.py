@@ -9,6 +9,7 @@ from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.identity import AgentId, Identity, Instance, agent_id_of, verify_signature
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.link_state import (
+    ANSWER_AFTER_S,
     ARRIVAL_BURST,
     ARRIVAL_HOLD_S,
     REMEMBER_S,
@@ -21,7 +22,7 @@ from mesh.link_state import (
     Stale,
     Stored,
 )
-from mesh.records import EndpointEntry, RecordBody, decode_body, sign_record, trusted_record
+from mesh.records import EndpointEntry, RecordBody, RecordReader, decode_body, sign_record, trusted_record
 from mesh.trust import TrustStore, issue_certificate, read_certificate
 
 UNIX = 1_700_000_000
@@ -73,7 +74,7 @@ class CountingCheck:
 
 
 def graph(check=verify_signature, **limits) -> LinkState:
-    state = LinkState(OWN.id, TrustStore([AUTHORITY.public_key]), check, ttl_s=TTL_S, **limits)
+    state = LinkState(OWN.id, TrustStore([AUTHORITY.public_key]), RecordReader(check), ttl_s=TTL_S, **limits)
     wire = wire_of(OWN, epoch=5)
     own = trusted_record(decode_body(wire.signed), read_certificate(CERTIFICATES[OWN.id]))
     state.put_own(own, wire, 0.0)
@@ -110,7 +111,7 @@ def test_a_new_instance_supersedes_whatever_its_sequence():
     state = graph()
     state.offer(wire_of(ALICE, epoch=1, sequence=900), 0.0, UNIX)
     assert isinstance(state.offer(wire_of(ALICE, epoch=2, sequence=0), 0.0, UNIX), Stored)
-    assert isinstance(state.offer(wire_of(ALICE, epoch=1, sequence=901), 0.0, UNIX), Newer)
+    assert isinstance(state.offer(wire_of(ALICE, epoch=1, sequence=901), 1.0, UNIX), Newer)
 
 
 def test_a_copy_and_an_older_one_cost_no_signature_check():
@@ -124,6 +125,22 @@ def test_a_copy_and_an_older_one_cost_no_signature_check():
     assert older.ours == wire_of(ALICE, sequence=5, age_ms=1001)
     assert check.calls == 1
     assert (state.counts.stored, state.counts.duplicate, state.counts.older) == (1, 1, 1)
+
+
+def test_an_older_one_that_crosses_what_has_just_been_flooded_is_not_answered():
+    state = graph()
+    state.offer(wire_of(ALICE, sequence=5), 10.0, UNIX)
+    assert state.offer(wire_of(ALICE, sequence=4), 9.99 + ANSWER_AFTER_S, UNIX) == Stale()
+    assert isinstance(state.offer(wire_of(ALICE, sequence=4), 10.0 + ANSWER_AFTER_S, UNIX), Newer)
+    assert state.counts.older == 2
+
+
+def test_an_older_one_of_what_has_expired_is_always_answered():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    expired = wire_of(ALICE, sequence=5, age_ms=400_000)
+    assert isinstance(state.offer(expired, 10.0, UNIX), Stored)
+    assert isinstance(state.offer(wire_of(ALICE, sequence=4), 10.0, UNIX), Newer)
 
 
 @pytest.mark.parametrize("first", [b"a", b"z"])
@@ -353,7 +370,7 @@ def test_an_agent_with_its_clock_set_back_is_told_of_its_expired_record():
     assert passed_on.changed
     assert ALICE.id not in between
     # ALICE's own table, played here by one that has her ID.
-    alice = LinkState(ALICE.id, TrustStore([AUTHORITY.public_key]), verify_signature, ttl_s=TTL_S)
+    alice = LinkState(ALICE.id, TrustStore([AUTHORITY.public_key]), RecordReader(), ttl_s=TTL_S)
     own = wire_of(ALICE, epoch=2)
     alice.put_own(
         trusted_record(decode_body(own.signed), read_certificate(CERTIFICATES[ALICE.id])), own, 400.0

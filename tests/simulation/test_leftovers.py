@@ -47,6 +47,7 @@ def keep_frames(monkeypatch):
         return self._queue.frames == 1 or flush(self, now)
 
     monkeypatch.setattr(LinkOutput, "flush", late)
+    monkeypatch.setattr(LinkOutput, "push", lambda self, frame: self._queue.push(frame))
 
 
 def keep_waiting_octets(monkeypatch):
