@@ -117,7 +117,7 @@ class RecordCounts:
     """The same again: flooding brings each record over every link."""
     older: int = 0
     aged: int = 0
-    """Unknown here and older than records live."""
+    """Older than records live, where the agent is unknown here, or than they are remembered."""
     early: int = 0
     """Held back, for their agents say more than they need to."""
     refused_offence: int = 0
@@ -212,8 +212,8 @@ class LinkState:
             return self._offer_own(wire, body)
         if known is not None and body.freshness == known.freshness:
             return self._offer_again(known, wire, born_s, now)
-        if known is None and born_s + self._ttl_s <= now:
-            # Only who holds an older one needs to hear of it: RFC 2328, section 13, step 4.
+        # Only who holds an older one needs to hear of what has expired: RFC 2328, section 13, step 4.
+        if born_s + self._ttl_s + (0.0 if known is None else REMEMBER_S) <= now:
             self.counts.aged += 1
             return Stale()
         if known is not None and not known.arrivals.has(now):
@@ -281,13 +281,10 @@ class LinkState:
 
     # -- records out -----------------------------------------------------------------------------------------
 
-    def wire(self, agent_id: AgentId, now: float) -> WireRecord:
-        """The newest record of ``agent_id``, expired or not, with its age as of ``now``.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return _aged(self._live.get(agent_id) or self._past[agent_id], now)
+    def wire(self, agent_id: AgentId, now: float) -> WireRecord | None:
+        """The newest record of ``agent_id``, expired or not, with its age as of ``now``, if any is held."""
+        entry = self._live.get(agent_id) or self._past.get(agent_id)
+        return None if entry is None else _aged(entry, now)
 
     def digest(self) -> list[DigestEntry]:
         """What is held, for a peer to compare with."""

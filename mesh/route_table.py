@@ -378,7 +378,9 @@ class RouteTableState:
             if self._originator.omitted:
                 self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
         for peers, agent_ids in self._flood.take(now):
-            self._send(effects, peers, [self._link_state.wire(agent_id, now) for agent_id in agent_ids])
+            # What was forgotten while it waited for its turn is told to nobody.
+            wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)
+            self._send(effects, peers, [wire for wire in wires if wire is not None])
         if self._computing is None and self._must_compute and now >= self._compute_due_at():
             self._computing = self._begin_computing(now, unix_now)
         if self._computing is not None:

@@ -277,6 +277,18 @@ def test_what_is_too_old_is_not_let_in():
     assert isinstance(state.offer(wire_of(ALICE, age_ms=300_000), 0.0, UNIX), Stale)
     assert ALICE.id not in state
     assert state.counts.aged == 1
+    assert state.wire(ALICE.id, 0.0) is None
+
+
+def test_what_is_too_old_to_be_remembered_takes_nothings_place():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    too_old_ms = round((TTL_S + REMEMBER_S) * 1000)
+    assert state.offer(wire_of(ALICE, sequence=1, age_ms=too_old_ms), 1.0, UNIX) == Stale()
+    assert state.offer(wire_of(ALICE, sequence=1, age_ms=2**63), 1.0, UNIX) == Stale()
+    assert ALICE.id in state
+    assert state.counts.aged == 2
+    assert isinstance(state.offer(wire_of(ALICE, sequence=1, age_ms=too_old_ms - 1), 1.0, UNIX), Stored)
 
 
 def test_a_lower_age_is_believed_as_far_as_the_first_sight_of_the_record():
@@ -298,7 +310,7 @@ def test_a_lower_age_is_believed_as_far_as_the_first_sight_of_the_record():
 def test_an_age_that_was_raised_on_the_way_is_corrected_by_an_honest_copy():
     state = graph()
     state.offer(wire_of(ALICE), 0.0, UNIX)
-    lie = state.offer(wire_of(ALICE, sequence=1, age_ms=10**9), 1.0, UNIX)
+    lie = state.offer(wire_of(ALICE, sequence=1, age_ms=10**7), 1.0, UNIX)
     assert isinstance(lie, Stored)
     assert lie.changed
     assert ALICE.id not in state
