@@ -69,6 +69,7 @@ class Stale(msgspec.Struct, frozen=True):
 class Newer(msgspec.Struct, frozen=True):
     """A newer one is known here, and whoever offered the old one should learn of it."""
 
+    agent_id: AgentId
     ours: WireRecord
 
 
@@ -206,7 +207,7 @@ class LinkState:
         known = self._live.get(agent_id) or self._past.get(agent_id)
         if known is not None and body.freshness < known.freshness:
             self.counts.older += 1
-            return Newer(_aged(known, now))
+            return Newer(agent_id, _aged(known, now))
         born_s = self._born(wire, now)
         if agent_id == self._own_id:
             return self._offer_own(wire, body)

@@ -24,6 +24,7 @@ from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
 from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, Record, decode_body, fit_body, trusted_record
 from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
+from mesh.token_bucket import TokenBucket
 from mesh.trust import Certificate, TrustStore
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
@@ -34,6 +35,12 @@ COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
 
 CERTIFICATE_POLL_S: Final = 60.0
 """Certificates end by the wall clock, which may be set; so look at least this often."""
+
+ANSWER_RATE: Final = 10.0
+ANSWER_BURST: Final = 100.0
+"""Older records of one peer that are answered with newer ones: a second, and at once. One of a hundred
+octets, which nobody need have signed, may ask for 60,000. What is not answered now is when it comes again,
+and digests tell two new peers of everything."""
 
 MAX_SAID: Final = 1_024
 """What has been said once is remembered up to this number of lines."""
@@ -134,7 +141,8 @@ class RouteTableState:
             advertise_interval_s=settings.advertise_interval_s,
             began_at=began_at,
         )
-        self._peers: dict[AgentId, None] = {}
+        self._peers: dict[AgentId, TokenBucket] = {}
+        """Linked peers, and how many more of their older records are answered now."""
         self._unheard: dict[AgentId, tuple[Instance, float]] = {}
         """Linked peers that were restarted and whose present record has not come: instance, round trip."""
         self._flood = FloodQueue()
@@ -188,7 +196,7 @@ class RouteTableState:
         While the record of an earlier instance is held, the mesh is not told of the link: it would lead to
         what that instance offered.
         """
-        self._peers[peer_id] = None
+        self._peers.setdefault(peer_id, TokenBucket(ANSWER_RATE, ANSWER_BURST))
         self._flood.peer_up(peer_id)
         self._originator.somebody_listens()
         if self._link_state.instance_of(peer_id) in (None, instance):
@@ -246,7 +254,7 @@ class RouteTableState:
         now: float,
         unix_now: float,
     ) -> None:
-        answers: list[WireRecord] = []
+        answers: dict[AgentId, WireRecord] = {}
         for wire in records:
             if peer_id not in self._peers:
                 break
@@ -263,8 +271,9 @@ class RouteTableState:
                         self._flood.told(peer_id, same_as)
                 case link_state.Early(agent_id=agent_id):
                     self._hold(peer_id, agent_id, wire, now)
-                case link_state.Newer(ours=ours):
-                    answers.append(ours)
+                case link_state.Newer(agent_id=agent_id, ours=ours):
+                    if agent_id in answers or self._peers[peer_id].take(now):
+                        answers[agent_id] = ours
                 case link_state.OwnIsNewer(freshness=freshness):
                     if self._originator.overtaken_by(freshness, now):
                         self._say(
@@ -276,7 +285,7 @@ class RouteTableState:
                     self._refused(effects, peer_id, outcome)
                 case _:
                     assert_never(outcome)
-        self._send(effects, (peer_id,), answers)
+        self._send(effects, (peer_id,), list(answers.values()))
 
     def _heard(self, record: Record, now: float) -> None:
         """Tell of the link to a restarted peer once its present record is here."""
