@@ -63,7 +63,7 @@ class Stale(msgspec.Struct, frozen=True):
     """Nothing new: a copy of what is known, or of what is too old to be let in."""
 
     same_as: AgentId | None = None
-    """Whose record it is, where it is the same as the one known here."""
+    """Whose record it is, where the peer need not be told of it: it holds the same as is known here."""
 
 
 class Newer(msgspec.Struct, frozen=True):
@@ -260,7 +260,10 @@ class LinkState:
             return Stale()
         known.born_s = max(known.born_s, min(born_s, known.seen_s))
         agent_id = known.record.agent_id
-        if agent_id in self._live or known.born_s + self._ttl_s <= now:
+        if agent_id in self._live:
+            # A peer that takes it for too old has yet to hear of its age.
+            return Stale(agent_id if born_s + self._ttl_s > now else None)
+        if known.born_s + self._ttl_s <= now:
             return Stale(agent_id)
         self._put(known)
         return Stored(known.record, changed=True)

@@ -321,6 +321,13 @@ def test_an_age_that_was_raised_on_the_way_is_corrected_by_an_honest_copy():
     assert ALICE.id in state.usable(UNIX)[0]
 
 
+def test_a_peer_that_takes_a_live_record_for_expired_is_still_to_be_told_of_it():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    assert state.offer(wire_of(ALICE, age_ms=10**7), 1.0, UNIX) == Stale()
+    assert state.offer(wire_of(ALICE, age_ms=1_000), 1.0, UNIX) == Stale(ALICE.id)
+
+
 # -- what has left -------------------------------------------------------------------------------------------
 
 

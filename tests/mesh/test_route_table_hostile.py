@@ -1,5 +1,6 @@
 import msgspec
 
+from mesh.flooding import FLOOD_PACE_S
 from mesh.route_table import ANSWER_BURST, ANSWER_RATE, Effects
 from tests.mesh.test_route_table import ALICE, BOB, IDENTITIES, INSTANCE, UNIX, linked, records_in, wire_of
 
@@ -27,3 +28,15 @@ def test_older_records_without_end_are_answered_slowly_and_other_peers_as_before
     state.link_up(BOB, INSTANCE, 0.001, 1.0, UNIX)
     assert answered(state.records_arrived(BOB, older, 1.0, UNIX)) == 0
     assert answered(state.records_arrived(BOB, older, 1.0 + 1 / ANSWER_RATE, UNIX)) == 1
+
+
+def test_an_age_that_was_raised_on_one_way_is_corrected_by_who_knows_better():
+    # BOB has it with a false age and passes it on, while the honest copy still waits to be told to him.
+    state = linked(ALICE, BOB)
+    honest = [wire_of(IDENTITIES[4], sequence=sequence) for sequence in range(2)]
+    state.records_arrived(ALICE, honest[:1], 0.0, UNIX)
+    assert answered(state.records_arrived(ALICE, honest[1:], 0.001, UNIX)) == 0
+    state.records_arrived(BOB, [msgspec.structs.replace(honest[1], age_ms=400_000)], 0.002, UNIX)
+    [(peers, [body])] = records_in(state.tick(FLOOD_PACE_S, UNIX))
+    assert peers == (BOB,)
+    assert body.sequence == 1
