@@ -360,11 +360,11 @@ class LinkState:
         self._forget((agent_id,))
         replaced = self._live.get(agent_id)
         if replaced is not None:
-            self._octets -= _memory_octets(replaced.record)
+            self._octets -= _memory_octets(replaced)
             del self._by_octets[replaced.wire.signed]
         self._live[agent_id] = entry
         self._by_octets[entry.wire.signed] = agent_id
-        self._octets += _memory_octets(entry.record)
+        self._octets += _memory_octets(entry)
         if agent_id != self._own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
 
@@ -376,12 +376,12 @@ class LinkState:
         for agent_id in agent_ids:
             entry = self._past.pop(agent_id, None)
             if entry is not None:
-                self._octets -= _memory_octets(entry.record)
+                self._octets -= _memory_octets(entry)
 
     def _make_room(self, entry: _Entry, known: _Entry | None) -> bool:
         """Forget what expired longest ago until ``entry`` fits in place of ``known``, if it can."""
-        known_octets = _memory_octets(known.record) if known is not None else 0
-        more_octets = _memory_octets(entry.record) - known_octets
+        known_octets = _memory_octets(known) if known is not None else 0
+        more_octets = _memory_octets(entry) - known_octets
         more_records = 0 if known is not None else 1
         while (
             self._octets + more_octets > self._max_octets
@@ -399,8 +399,8 @@ def _aged(entry: _Entry, now: float) -> WireRecord:
     return WireRecord(entry.wire.signed, entry.wire.signature, age_ms)
 
 
-def _memory_octets(record: Record) -> int:
+def _memory_octets(entry: _Entry) -> int:
     """About what a record holds: its octets twice (as they are and decoded), and the objects around them."""
-    body = record.body
+    body = entry.record.body
     entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners)
-    return 2_500 + 2 * len(body.certificate) + 250 * entries
+    return 2_500 + 2 * len(entry.wire.signed) + 250 * entries

@@ -465,6 +465,14 @@ def test_memory_is_bounded_and_given_back():
     assert isinstance(state.offer(wire_of(CAROL, endpoints=large), 340.0, UNIX), Stored)
 
 
+def test_long_texts_count_as_memory():
+    long = tuple(EndpointEntry(f"{index}" * 100, "t" * 500) for index in range(40))
+    state = graph(max_octets=40_000)
+    outcome = state.offer(wire_of(ALICE, endpoints=long), 0.0, UNIX)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is Refusal.FULL
+
+
 def test_an_agent_that_says_too_much_is_heard_more_slowly_and_others_as_before():
     state = graph()
     outcomes = [state.offer(wire_of(ALICE, sequence=number), 0.0, UNIX) for number in range(100)]
