@@ -86,11 +86,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._peer: EstablishedLink | None = None
         self._peer_name = ""
         self._reader: FrameReader | None = None
-        self._output = LinkOutput(
-            socket,
-            budget=settings.relay_budget,
-            mark_octets=settings.mark_octets,
-        )
+        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
         self._own_id = settings.identity.id
         self._challenge: bytes | None = None
@@ -105,7 +101,8 @@ class PeerLink(Actor[messages.Inbound]):
         self._ping_due_at = 0.0
         self._farewell: bytes | None = None
         self._ping_token = 0
-        self._ping_sent_at = 0.0
+        self._ping_sent_at: float | None = None
+        """When the ping that is not answered yet was sent."""
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -325,13 +322,10 @@ class PeerLink(Actor[messages.Inbound]):
         return self._state is not State.UP
 
     def _measure(self, token: int) -> None:
-        if token == self._ping_token and self._peer is not None:
-            self.tell(
-                self._refs.directory,
-                directory_messages.LinkMeasured(
-                    self.actor_urn, self._peer.peer_id, self.now() - self._ping_sent_at
-                ),
-            )
+        if token == self._ping_token and self._ping_sent_at is not None and self._peer is not None:
+            rtt_s, self._ping_sent_at = self.now() - self._ping_sent_at, None
+            measured = directory_messages.LinkMeasured(self.actor_urn, self._peer.peer_id, rtt_s)
+            self.tell(self._refs.directory, measured)
 
     # -- receiving -------------------------------------------------------------------------------------------
 
