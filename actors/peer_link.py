@@ -94,6 +94,8 @@ class PeerLink(Actor[messages.Inbound]):
         self._asked_at = 0.0
         self._rtt_s = 0.0
         self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
+        self._records: list[link_bodies.WireRecord] = []
+        """Those of the read at hand."""
         self._early: list[Frame] = []
         """Frames that came with the peer's judgement, before the admission."""
         self._reported = False
@@ -403,6 +405,14 @@ class PeerLink(Actor[messages.Inbound]):
             self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
         for destination, passing in transit.items():
             self._pass_on(destination, passing)
+        if self._records:
+            self._pass_on_records()
+
+    def _pass_on_records(self) -> None:
+        records, self._records = tuple(self._records), []
+        if records and self._peer is not None:
+            arrived = route_table_messages.RecordsArrived(self._peer.peer_id, records)
+            self.tell(self._refs.route_table, arrived)
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         link = self._links.get(destination)
@@ -432,12 +442,12 @@ class PeerLink(Actor[messages.Inbound]):
             case FrameType.PONG:
                 self._measure(link_bodies.decode_pong(frame.body))
             case FrameType.RECORDS:
-                records = link_bodies.decode_records(frame.body)
-                self.tell(self._refs.route_table, route_table_messages.RecordsArrived(peer_id, records))
+                self._records += link_bodies.decode_records(frame.body)
             case FrameType.DIGEST:
                 if not self._digests.take(self.now()):
                     raise RemoteProtocolError("more digests than a link ever needs")
                 digest = link_bodies.decode_digest(frame.body)
+                self._pass_on_records()
                 self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)
