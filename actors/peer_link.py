@@ -7,10 +7,9 @@ there.
 """
 
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final, assert_never
 
+from actors.link_forwarding import LinkForwarding
 from actors.link_output import LinkOutput
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.link_states import UNADMITTED, State
@@ -86,18 +85,16 @@ class PeerLink(Actor[messages.Inbound]):
         self._peer: EstablishedLink | None = None
         self._peer_name = ""
         self._reader: FrameReader | None = None
-        self._output = LinkOutput(
-            socket,
-            budget=settings.relay_budget,
-            mark_octets=settings.mark_octets,
-        )
-        self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
+        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
+        self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
         self._own_id = settings.identity.id
         self._challenge: bytes | None = None
         self._heard_at = 0.0
         self._asked_at = 0.0
         self._rtt_s = 0.0
         self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
+        self._records: list[link_bodies.WireRecord] = []
+        """Those of the read at hand."""
         self._early: list[Frame] = []
         """Frames that came with the peer's judgement, before the admission."""
         self._reported = False
@@ -105,7 +102,8 @@ class PeerLink(Actor[messages.Inbound]):
         self._ping_due_at = 0.0
         self._farewell: bytes | None = None
         self._ping_token = 0
-        self._ping_sent_at = 0.0
+        self._ping_sent_at: float | None = None
+        """When the ping that is not answered yet was sent."""
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -132,7 +130,7 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.SendControl(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case messages.ForwardingChanged(links=links):
-                self._links = links
+                self._forwarding.links = links
             case messages.AdmitLink():
                 self._admit()
             case messages.PingDue():
@@ -325,13 +323,10 @@ class PeerLink(Actor[messages.Inbound]):
         return self._state is not State.UP
 
     def _measure(self, token: int) -> None:
-        if token == self._ping_token and self._peer is not None:
-            self.tell(
-                self._refs.directory,
-                directory_messages.LinkMeasured(
-                    self.actor_urn, self._peer.peer_id, self.now() - self._ping_sent_at
-                ),
-            )
+        if token == self._ping_token and self._ping_sent_at is not None and self._peer is not None:
+            rtt_s, self._ping_sent_at = self.now() - self._ping_sent_at, None
+            measured = directory_messages.LinkMeasured(self.actor_urn, self._peer.peer_id, rtt_s)
+            self.tell(self._refs.directory, measured)
 
     # -- receiving -------------------------------------------------------------------------------------------
 
@@ -409,25 +404,19 @@ class PeerLink(Actor[messages.Inbound]):
             self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
         for destination, passing in transit.items():
             self._pass_on(destination, passing)
+        if self._records:
+            self._pass_on_records()
+
+    def _pass_on_records(self) -> None:
+        records, self._records = tuple(self._records), []
+        if records and self._peer is not None:
+            arrived = route_table_messages.RecordsArrived(self._peer.peer_id, records)
+            self.tell(self._refs.route_table, arrived)
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
-        meters = self._meters
-        link = self._links.get(destination)
-        if link is None or link is self._actor_ref:  # two agents that disagree would pass it to and fro
-            meters.frames_unroutable += len(frames)
-            return
-        max_hops = self._settings.max_hops
-        passed = []
-        octets = 0
-        for frame in frames:
-            if frame.hop_limit > 1:
-                passed.append(frame.after_a_hop(max_hops))
-                octets += len(frame.body)
-            else:
-                meters.frames_expired += 1
-        meters.frames_forwarded += len(passed)
-        meters.octets_forwarded += octets
-        self.tell(link, messages.SendFrames(tuple(passed)))
+        onward = self._forwarding.onward(destination, frames)
+        if onward is not None:
+            self.tell(*onward)
 
     def _handle_own(self, frame: Frame) -> None:
         if self._peer is None or self._state is State.CLOSED:
@@ -439,12 +428,12 @@ class PeerLink(Actor[messages.Inbound]):
             case FrameType.PONG:
                 self._measure(link_bodies.decode_pong(frame.body))
             case FrameType.RECORDS:
-                records = link_bodies.decode_records(frame.body)
-                self.tell(self._refs.route_table, route_table_messages.RecordsArrived(peer_id, records))
+                self._records += link_bodies.decode_records(frame.body)
             case FrameType.DIGEST:
                 if not self._digests.take(self.now()):
                     raise RemoteProtocolError("more digests than a link ever needs")
                 digest = link_bodies.decode_digest(frame.body)
+                self._pass_on_records()
                 self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)

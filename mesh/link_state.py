@@ -68,12 +68,13 @@ class Stale(msgspec.Struct, frozen=True):
     """Nothing new: a copy of what is known, or of what is too old to be let in."""
 
     same_as: AgentId | None = None
-    """Whose record it is, where it is the same as the one known here."""
+    """Whose record it is, where the peer need not be told of it: it holds the same as is known here."""
 
 
 class Newer(msgspec.Struct, frozen=True):
     """A newer one is known here, and whoever offered the old one should learn of it."""
 
+    agent_id: AgentId
     ours: WireRecord
 
 
@@ -122,7 +123,7 @@ class RecordCounts:
     """The same again: flooding brings each record over every link."""
     older: int = 0
     aged: int = 0
-    """Unknown here and older than records live."""
+    """Older than records live, where the agent is unknown here, or than they are remembered."""
     early: int = 0
     """Held back, for their agents say more than they need to."""
     refused_offence: int = 0
@@ -213,14 +214,14 @@ class LinkState:
             self.counts.older += 1
             if agent_id in self._live and now < known.seen_s + ANSWER_AFTER_S:
                 return Stale()
-            return Newer(_aged(known, now))
+            return Newer(agent_id, _aged(known, now))
         born_s = self._born(wire, now)
         if agent_id == self._own_id:
             return self._offer_own(wire, body)
         if known is not None and body.freshness == known.freshness:
             return self._offer_again(known, wire, born_s, now)
-        if known is None and born_s + self._ttl_s <= now:
-            # Only who holds an older one needs to hear of it: RFC 2328, section 13, step 4.
+        # Only who holds an older one needs to hear of what has expired: RFC 2328, section 13, step 4.
+        if born_s + self._ttl_s + (0.0 if known is None else REMEMBER_S) <= now:
             self.counts.aged += 1
             return Stale()
         if known is not None and not known.arrivals.has(now):
@@ -266,7 +267,10 @@ class LinkState:
             return Stale()
         known.born_s = max(known.born_s, min(born_s, known.seen_s))
         agent_id = known.record.agent_id
-        if agent_id in self._live or known.born_s + self._ttl_s <= now:
+        if agent_id in self._live:
+            # A peer that takes it for too old has yet to hear of its age.
+            return Stale(agent_id if born_s + self._ttl_s > now else None)
+        if known.born_s + self._ttl_s <= now:
             return Stale(agent_id)
         self._put(known)
         return Stored(known.record, changed=True)
@@ -288,13 +292,10 @@ class LinkState:
 
     # -- records out -----------------------------------------------------------------------------------------
 
-    def wire(self, agent_id: AgentId, now: float) -> WireRecord:
-        """The newest record of ``agent_id``, expired or not, with its age as of ``now``.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return _aged(self._live.get(agent_id) or self._past[agent_id], now)
+    def wire(self, agent_id: AgentId, now: float) -> WireRecord | None:
+        """The newest record of ``agent_id``, expired or not, with its age as of ``now``, if any is held."""
+        entry = self._live.get(agent_id) or self._past.get(agent_id)
+        return None if entry is None else _aged(entry, now)
 
     def digest(self) -> list[DigestEntry]:
         """What is held, for a peer to compare with."""
@@ -366,11 +367,11 @@ class LinkState:
         self._forget((agent_id,))
         replaced = self._live.get(agent_id)
         if replaced is not None:
-            self._octets -= _memory_octets(replaced.record)
+            self._octets -= _memory_octets(replaced)
             del self._by_octets[replaced.wire.signed]
         self._live[agent_id] = entry
         self._by_octets[entry.wire.signed] = agent_id
-        self._octets += _memory_octets(entry.record)
+        self._octets += _memory_octets(entry)
         if agent_id != self._own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
 
@@ -382,12 +383,12 @@ class LinkState:
         for agent_id in agent_ids:
             entry = self._past.pop(agent_id, None)
             if entry is not None:
-                self._octets -= _memory_octets(entry.record)
+                self._octets -= _memory_octets(entry)
 
     def _make_room(self, entry: _Entry, known: _Entry | None) -> bool:
         """Forget what expired longest ago until ``entry`` fits in place of ``known``, if it can."""
-        known_octets = _memory_octets(known.record) if known is not None else 0
-        more_octets = _memory_octets(entry.record) - known_octets
+        known_octets = _memory_octets(known) if known is not None else 0
+        more_octets = _memory_octets(entry) - known_octets
         more_records = 0 if known is not None else 1
         while (
             self._octets + more_octets > self._max_octets
@@ -405,8 +406,8 @@ def _aged(entry: _Entry, now: float) -> WireRecord:
     return WireRecord(entry.wire.signed, entry.wire.signature, age_ms)
 
 
-def _memory_octets(record: Record) -> int:
+def _memory_octets(entry: _Entry) -> int:
     """About what a record holds: its octets twice (as they are and decoded), and the objects around them."""
-    body = record.body
+    body = entry.record.body
     entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners)
-    return 2_500 + 2 * len(body.certificate) + 250 * entries
+    return 2_500 + 2 * len(entry.wire.signed) + 250 * entries

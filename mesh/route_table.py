@@ -32,6 +32,7 @@ from mesh.records import (
     trusted_record,
 )
 from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
+from mesh.token_bucket import TokenBucket
 from mesh.trust import Certificate, TrustStore
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
@@ -42,6 +43,12 @@ COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
 
 CERTIFICATE_POLL_S: Final = 60.0
 """Certificates end by the wall clock, which may be set; so look at least this often."""
+
+ANSWER_RATE: Final = 10.0
+ANSWER_BURST: Final = 100.0
+"""Older records of one peer that are answered with newer ones: a second, and at once. One of a hundred
+octets, which nobody need have signed, may ask for 60,000. What is not answered now is when it comes again,
+and digests tell two new peers of everything."""
 
 MAX_SAID: Final = 1_024
 """What has been said once is remembered up to this number of lines."""
@@ -142,7 +149,8 @@ class RouteTableState:
             advertise_interval_s=settings.advertise_interval_s,
             began_at=began_at,
         )
-        self._peers: dict[AgentId, None] = {}
+        self._peers: dict[AgentId, TokenBucket] = {}
+        """Linked peers, and how many more of their older records are answered now."""
         self._unheard: dict[AgentId, tuple[Instance, float]] = {}
         """Linked peers that were restarted and whose present record has not come: instance, round trip."""
         self._flood = FloodQueue()
@@ -196,7 +204,7 @@ class RouteTableState:
         While the record of an earlier instance is held, the mesh is not told of the link: it would lead to
         what that instance offered.
         """
-        self._peers[peer_id] = None
+        self._peers.setdefault(peer_id, TokenBucket(ANSWER_RATE, ANSWER_BURST))
         self._flood.peer_up(peer_id)
         self._originator.somebody_listens()
         if self._link_state.instance_of(peer_id) in (None, instance):
@@ -254,7 +262,7 @@ class RouteTableState:
         now: float,
         unix_now: float,
     ) -> None:
-        answers: list[WireRecord] = []
+        answers: dict[AgentId, WireRecord] = {}
         for wire in records:
             if peer_id not in self._peers:
                 break
@@ -271,8 +279,9 @@ class RouteTableState:
                         self._flood.told(peer_id, same_as)
                 case link_state.Early(agent_id=agent_id):
                     self._hold(peer_id, agent_id, wire, now)
-                case link_state.Newer(ours=ours):
-                    answers.append(ours)
+                case link_state.Newer(agent_id=agent_id, ours=ours):
+                    if agent_id in answers or self._peers[peer_id].take(now):
+                        answers[agent_id] = ours
                 case link_state.OwnIsNewer(freshness=freshness):
                     if self._originator.overtaken_by(freshness, now):
                         self._say(
@@ -284,7 +293,7 @@ class RouteTableState:
                     self._refused(effects, peer_id, outcome)
                 case _:
                     assert_never(outcome)
-        self._send(effects, (peer_id,), answers)
+        self._send(effects, (peer_id,), list(answers.values()))
 
     def _heard(self, record: Record, now: float) -> None:
         """Tell of the link to a restarted peer once its present record is here."""
@@ -386,7 +395,9 @@ class RouteTableState:
             if self._originator.omitted:
                 self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
         for peers, agent_ids in self._flood.take(now):
-            self._send(effects, peers, [self._link_state.wire(agent_id, now) for agent_id in agent_ids])
+            # What was forgotten while it waited for its turn is told to nobody.
+            wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)
+            self._send(effects, peers, [wire for wire in wires if wire is not None])
         if self._computing is None and self._must_compute and now >= self._compute_due_at():
             self._computing = self._begin_computing(now, unix_now)
         if self._computing is not None:

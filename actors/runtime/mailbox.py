@@ -128,8 +128,8 @@ class Mailbox:
         """Whether nothing waits."""
         return not self.queue
 
-    def run(self, limit: int) -> int:
-        """Give the actor a turn of at most ``limit`` messages; return how many it took.
+    def run(self, limit: int, due: int = 0) -> int:
+        """Give the actor a turn of at most ``limit`` messages, and more until it took ``due``; say how many.
 
         A mailbox that still has mail afterwards goes to the end of the ready queue.
         """
@@ -138,6 +138,8 @@ class Mailbox:
             _refuse(self)
             return 0
         taken = resident.run_turn(limit)
+        while taken < due and self.queue and not self._closed:
+            taken += resident.run_turn(limit)
         if not self._closed:
             self.scheduled = False
             if self.queue:

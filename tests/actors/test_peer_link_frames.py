@@ -143,6 +143,21 @@ def test_records_and_digests_go_to_the_route_table_with_the_peers_id(scene):
     assert scene.route_table.heard == [RecordsArrived(PEER.id, (record,)), DigestArrived(PEER.id, digest)]
 
 
+def test_the_records_of_one_read_go_together_and_where_there_are_none_nothing_goes(scene):
+    peer = scene.admitted()
+    records = [WireRecord(bytes((number,)), b"s" * 64, 5) for number in range(3)]
+    frames = [
+        link_frame(FrameType.RECORDS, link_bodies.encode_records(Records(tuple(batch))))
+        for batch in ([], records[:1], [], records[1:])
+    ]
+    peer.send_frames(*frames)
+    scene.run(0.1)
+    assert scene.route_table.heard == [RecordsArrived(PEER.id, tuple(records))]
+    peer.send_frames(*frames[:1] * 100)
+    scene.run(0.1)
+    assert len(scene.route_table.heard) == 1
+
+
 def test_what_the_agent_has_to_say_goes_before_data_that_waits(scene):
     peer = scene.admitted()
     peer.frames.clear()

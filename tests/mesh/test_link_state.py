@@ -10,10 +10,7 @@ from mesh.identity import AgentId, Identity, Instance, agent_id_of, verify_signa
 from mesh.link_bodies import Digest, DigestEntry, WireRecord
 from mesh.link_state import (
     ANSWER_AFTER_S,
-    ARRIVAL_BURST,
-    ARRIVAL_HOLD_S,
     REMEMBER_S,
-    Early,
     LinkState,
     Newer,
     OwnIsNewer,
@@ -22,7 +19,7 @@ from mesh.link_state import (
     Stale,
     Stored,
 )
-from mesh.records import EndpointEntry, RecordBody, RecordReader, decode_body, sign_record, trusted_record
+from mesh.records import RecordBody, RecordReader, decode_body, sign_record, trusted_record
 from mesh.trust import TrustStore, issue_certificate, read_certificate
 
 UNIX = 1_700_000_000
@@ -294,6 +291,18 @@ def test_what_is_too_old_is_not_let_in():
     assert isinstance(state.offer(wire_of(ALICE, age_ms=300_000), 0.0, UNIX), Stale)
     assert ALICE.id not in state
     assert state.counts.aged == 1
+    assert state.wire(ALICE.id, 0.0) is None
+
+
+def test_what_is_too_old_to_be_remembered_takes_nothings_place():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    too_old_ms = round((TTL_S + REMEMBER_S) * 1000)
+    assert state.offer(wire_of(ALICE, sequence=1, age_ms=too_old_ms), 1.0, UNIX) == Stale()
+    assert state.offer(wire_of(ALICE, sequence=1, age_ms=2**63), 1.0, UNIX) == Stale()
+    assert ALICE.id in state
+    assert state.counts.aged == 2
+    assert isinstance(state.offer(wire_of(ALICE, sequence=1, age_ms=too_old_ms - 1), 1.0, UNIX), Stored)
 
 
 def test_a_lower_age_is_believed_as_far_as_the_first_sight_of_the_record():
@@ -315,7 +324,7 @@ def test_a_lower_age_is_believed_as_far_as_the_first_sight_of_the_record():
 def test_an_age_that_was_raised_on_the_way_is_corrected_by_an_honest_copy():
     state = graph()
     state.offer(wire_of(ALICE), 0.0, UNIX)
-    lie = state.offer(wire_of(ALICE, sequence=1, age_ms=10**9), 1.0, UNIX)
+    lie = state.offer(wire_of(ALICE, sequence=1, age_ms=10**7), 1.0, UNIX)
     assert isinstance(lie, Stored)
     assert lie.changed
     assert ALICE.id not in state
@@ -324,6 +333,13 @@ def test_an_age_that_was_raised_on_the_way_is_corrected_by_an_honest_copy():
     assert honest.changed
     assert state.wire(ALICE.id, 1.1).age_ms == pytest.approx(101, abs=1)
     assert ALICE.id in state.usable(UNIX)[0]
+
+
+def test_a_peer_that_takes_a_live_record_for_expired_is_still_to_be_told_of_it():
+    state = graph()
+    state.offer(wire_of(ALICE), 0.0, UNIX)
+    assert state.offer(wire_of(ALICE, age_ms=10**7), 1.0, UNIX) == Stale()
+    assert state.offer(wire_of(ALICE, age_ms=1_000), 1.0, UNIX) == Stale(ALICE.id)
 
 
 # -- what has left -------------------------------------------------------------------------------------------
@@ -416,67 +432,3 @@ def test_one_exchange_of_digests_makes_two_agents_equal(held):
     assert all(isinstance(right.offer(wire, 0.0, UNIX), Stored) for wire in for_right)
     assert all(isinstance(left.offer(wire, 0.0, UNIX), Stored) for wire in for_left)
     assert sorted(left.digest(), key=str) == sorted(right.digest(), key=str)
-
-
-# -- limits --------------------------------------------------------------------------------------------------
-
-
-def test_beyond_the_limit_nobody_is_let_in_but_the_known_stay_current():
-    state = graph(max_records=2)
-    state.offer(wire_of(ALICE), 0.0, UNIX)
-    outcome = state.offer(wire_of(BOB), 0.0, UNIX)
-    assert isinstance(outcome, Refused)
-    assert outcome.refusal is Refusal.FULL
-    assert isinstance(state.offer(wire_of(ALICE, sequence=1), 0.0, UNIX), Stored)
-    assert state.counts.refused_full == 1
-
-
-def test_what_expired_gives_way():
-    state = graph(max_records=3)
-    state.offer(wire_of(ALICE), 0.0, UNIX)
-    state.offer(wire_of(BOB), 100.0, UNIX)
-    state.expire(300.0)
-    assert isinstance(state.offer(wire_of(CAROL), 300.0, UNIX), Stored)
-    # ALICE is forgotten for it, and nobody but the expired may be.
-    assert isinstance(state.offer(wire_of(ALICE), 300.0, UNIX), Refused)
-    state.expire(400.0)
-    assert isinstance(state.offer(wire_of(ALICE), 400.0, UNIX), Stored)
-
-
-def test_memory_is_bounded_and_given_back():
-    large = tuple(EndpointEntry(f"key-{index}", None) for index in range(100))
-    state = graph(max_octets=40_000)
-    assert isinstance(state.offer(wire_of(ALICE, endpoints=large), 0.0, UNIX), Stored)
-    outcome = state.offer(wire_of(BOB, endpoints=large), 0.0, UNIX)
-    assert isinstance(outcome, Refused)
-    assert outcome.refusal is Refusal.FULL
-    # Replaced by a small one, and by turns: nothing is counted twice.
-    for sequence in range(1, 40):
-        wire = wire_of(ALICE, sequence=sequence, endpoints=large if sequence % 2 else ())
-        assert isinstance(state.offer(wire, float(sequence), UNIX), Stored)
-    state.offer(wire_of(ALICE, sequence=40), 40.0, UNIX)
-    assert isinstance(state.offer(wire_of(BOB, endpoints=large), 40.0, UNIX), Stored)
-    # What has expired makes room here too.
-    state.offer(wire_of(ALICE, sequence=41), 200.0, UNIX)
-    state.expire(340.0)
-    assert BOB.id not in state
-    assert isinstance(state.offer(wire_of(CAROL, endpoints=large), 340.0, UNIX), Stored)
-
-
-def test_an_agent_that_says_too_much_is_heard_more_slowly_and_others_as_before():
-    state = graph()
-    outcomes = [state.offer(wire_of(ALICE, sequence=number), 0.0, UNIX) for number in range(100)]
-    stored = int(ARRIVAL_BURST)
-    assert [type(outcome) for outcome in outcomes] == [Stored] * stored + [Early] * (100 - stored)
-    assert state.counts.early == 100 - stored
-    assert isinstance(state.offer(wire_of(BOB), 0.0, UNIX), Stored)
-    assert isinstance(state.offer(wire_of(ALICE, sequence=99), ARRIVAL_HOLD_S, UNIX), Stored)
-
-
-def test_records_that_claim_a_great_age_are_heard_as_slowly():
-    state = graph()
-    state.offer(wire_of(ALICE), 0.0, UNIX)
-    old = [msgspec.structs.replace(wire_of(ALICE, sequence=number), age_ms=10**7) for number in range(1, 100)]
-    outcomes = [state.offer(wire, 0.0, UNIX) for wire in old]
-    assert sum(isinstance(outcome, Stored) for outcome in outcomes) < ARRIVAL_BURST
-    assert isinstance(outcomes[-1], Early)

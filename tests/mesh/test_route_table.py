@@ -3,6 +3,7 @@ import math
 import msgspec
 import pytest
 
+from mesh.flooding import FLOOD_PACE_S
 from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
@@ -155,6 +156,25 @@ def test_many_records_go_in_as_few_frames_as_fit():
     effects = state.records_arrived(ALICE, tuple(wire_of(identity) for identity in many), 0.0, UNIX)
     assert 1 < len(effects.sends) < 10
     assert sum(len(bodies) for _, bodies in records_in(effects)) == 200
+
+
+def test_a_record_that_is_too_old_to_be_kept_is_not_told_to_anybody():
+    state = linked(ALICE, BOB)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[1]),), 0.0, UNIX)
+    newer = msgspec.structs.replace(wire_of(IDENTITIES[1], sequence=1), age_ms=2**32)
+    assert state.records_arrived(ALICE, (newer,), 0.001, UNIX).sends == []
+    assert state.tick(FLOOD_PACE_S, UNIX).sends == []
+    assert state.counts().agents == 2
+
+
+def test_a_record_that_made_room_while_it_waited_is_not_told_to_anybody():
+    state = linked(ALICE, BOB, max_records=3)
+    state.records_arrived(ALICE, (wire_of(IDENTITIES[3]), wire_of(IDENTITIES[4])), 0.0, UNIX)
+    expired = msgspec.structs.replace(wire_of(IDENTITIES[3], sequence=1), age_ms=10**6)
+    state.records_arrived(ALICE, (expired, wire_of(IDENTITIES[5])), 0.001, UNIX)
+    [(peers, [body])] = records_in(state.tick(FLOOD_PACE_S, UNIX))
+    assert peers == (BOB,)
+    assert body.public_key == IDENTITIES[5].public_key
 
 
 # -- offences and refusals -----------------------------------------------------------------------------------

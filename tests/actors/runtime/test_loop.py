@@ -107,6 +107,41 @@ def test_a_busy_actor_starves_neither_sockets_nor_timers_nor_others(dispatcher: 
     assert busy.ask("count", timeout=LIMIT_S) > 50
 
 
+@pytest.mark.parametrize(("sinks", "messages"), [(2_000, 1), (1, 2_000), (40, 50)])
+def test_what_sockets_bring_is_handled_before_they_bring_more(dispatcher, sinks, messages):
+    class Flood(Actor[Any]):
+        """Leaves its socket readable, and tells something each time it hears so."""
+
+        def __init__(self, refs: list[Any], port: int) -> None:
+            super().__init__(dispatcher)
+            self._refs = refs
+            self._port = port
+
+        def on_start(self) -> None:
+            address = TcpAddress("127.0.0.1", self._port)
+            self.dispatcher.connect(self.ref, address, 1, SocketOptions())
+
+        def on_receive(self, message: Any) -> None:
+            stream = self.own(message.socket)
+            stream.watch_read(True)
+            stream.send([b"to be left unread"])
+
+        def on_readable(self, stream: Any) -> None:
+            waiting.append(sum(len(ref.actor_inbox) for ref in self._refs))
+            if len(waiting) == 50:
+                done.set()
+                self.stop()
+                return
+            for ref in self._refs * messages:
+                ref.tell("more")
+
+    done, waiting = threading.Event(), []
+    port = EchoListener.start(dispatcher).ask("listen", timeout=LIMIT_S)
+    Flood.start([Probe.start(dispatcher) for _ in range(sinks)], port)
+    assert done.wait(LIMIT_S)
+    assert max(waiting) <= sinks * messages
+
+
 def test_two_thousand_actors_with_sockets_need_no_more_threads(dispatcher: LoopDispatcher):
     assert raise_descriptor_limit() >= 5000
     port = EchoListener.start(dispatcher).ask("listen", timeout=LIMIT_S)
