@@ -242,7 +242,7 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
     ("scenario", "seed", "plant", "found"),
     [
         ("ha_pair", 1, turn_candidates_round, "my-api at branch: found [(2, "),
-        ("slow_link", 22, drop_nothing, "transit memory is bounded: relay-1 holds "),
+        ("slow_link", 22, drop_nothing, "transit memory is bounded: branch holds "),
         ("everything", 5, let_everybody_in, "max_connections is kept: 3 of 2 to logs at agent-5"),
         ("everything", 0, check_for_show, "my-api at agent-1 is offered, its target down for "),
         ("everything", 0, give_up_for_good, "my-api at agent-1 is not offered, its target up for "),
