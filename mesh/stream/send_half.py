@@ -127,7 +127,7 @@ class SendHalf:
         kept = len(self._kept)
         if self.fin_sent or self._repeat_next < self._repeat_end:
             return 0
-        held = self.sent_octets - self.acknowledged_octets
+        held = self.sent_octets - self.acknowledged_octets + kept * SEGMENT_OVERHEAD_OCTETS
         room = min(
             self.credit - self.sent_octets,
             self._congestion.window_octets - self._in_flight,
