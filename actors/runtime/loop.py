@@ -261,6 +261,10 @@ class LoopDispatcher:
         """Undo :meth:`add_writer`."""
         self._loop.remove_writer(fd)
 
+    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
+        """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""
+        return self._loop.call_later(delay_s, callback, *arguments)
+
     def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
         """Let a socket report its readiness; see that what it makes ready has its turn."""
         self._reporting = True
