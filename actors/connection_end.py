@@ -33,6 +33,9 @@ CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
 READS_PER_TURN: Final = 2
 """Reads before other actors have their turn: half a megabyte of a bulk transfer at the most."""
 
+MAX_WAITING_PIECES: Final = 1_024
+"""As many as one gathered write takes. More are joined: a piece of 2 octets takes 45, credit counts 2."""
+
 HANG_UP_POLL_S: Final = 1.0
 """How often an unread socket is looked at: its reset or close would otherwise go unseen."""
 
@@ -156,6 +159,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 self._waiting = deque(effects.delivered)
             else:
                 self._waiting.extend(effects.delivered)
+                if len(self._waiting) > MAX_WAITING_PIECES:
+                    self._waiting = deque((b"".join(self._waiting),))
         self._peer_finished = self._peer_finished or effects.peer_finished
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset

@@ -7,11 +7,14 @@ from typing import Any, Final
 
 from pykka import ActorDeadError
 
-from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions
+from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
 from actors.runtime.sockets import LoopStreamSocket, Reactor, native_address, set_options
 from mesh.addresses import SocketAddress
 
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
+
+BUSY_RETRY_S: Final = 0.02
+"""Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it."""
 
 
 class ConnectAttempt:
@@ -20,7 +23,7 @@ class ConnectAttempt:
     It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
     """
 
-    __slots__ = ("_address", "_options", "_pending", "_reactor", "_ref", "_socket", "_token")
+    __slots__ = ("_address", "_options", "_pending", "_reactor", "_ref", "_retry", "_socket", "_token")
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class ConnectAttempt:
         self._token = token
         self._pending = pending
         self._socket: socket.socket | None = None
+        self._retry: Timer | None = None
         self._options = SocketOptions()
 
     def begin(self, options: SocketOptions) -> None:
@@ -45,16 +49,27 @@ class ConnectAttempt:
             family, sockaddr = native_address(self._address)
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             set_options(self._socket, options)
-            number = self._socket.connect_ex(sockaddr)
+        except OSError as error:
+            self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
+            return
+        self._try(self._socket, sockaddr)
+
+    def _try(self, sock: socket.socket, sockaddr: Any) -> None:
+        self._pending.discard(self)
+        try:
+            number = sock.connect_ex(sockaddr)
             if number == errno.EINPROGRESS:
                 # Over loopback it is done by now, and asking again says so: no round of the loop is needed.
-                number = self._socket.connect_ex(sockaddr)
+                number = sock.connect_ex(sockaddr)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
         if number in _UNDER_WAY:
             self._pending.add(self)
-            self._reactor.add_writer(self._socket.fileno(), self._settled)
+            self._reactor.add_writer(sock.fileno(), self._settled)
+        elif number == errno.EAGAIN and sock.family == socket.AF_UNIX:
+            self._pending.add(self)
+            self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock, sockaddr)
         else:
             self._finish(number)
 
@@ -71,6 +86,8 @@ class ConnectAttempt:
 
     def _stop_waiting(self) -> None:
         self._pending.discard(self)
+        if self._retry is not None:
+            self._retry.cancel()
         if self._socket is not None:
             self._reactor.remove_writer(self._socket.fileno())
 

@@ -17,7 +17,14 @@ from actors.runtime.actor import Actor
 from actors.runtime.connecting import ConnectAttempt
 from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
-from actors.runtime.resolver import RESOLVER_THREADS, Addresses, Resolver, literal_address, local_addresses
+from actors.runtime.resolver import (
+    RESOLVER_THREADS,
+    Addresses,
+    Question,
+    Resolver,
+    literal_address,
+    local_addresses,
+)
 from actors.runtime.seam import (
     READ_BUFFER_OCTETS,
     Attempt,
@@ -48,17 +55,21 @@ report one after the other share a pass, so that links send what all of them sai
 class _LookUp:
     """A look-up under way; the answer is judged on the dispatcher's thread, so none follows a ``cancel``."""
 
-    __slots__ = ("_ref", "_token")
+    __slots__ = ("_ref", "_token", "question")
 
     def __init__(self, ref: Ref[Any], token: int) -> None:
         self._ref: Ref[Any] | None = ref
         self._token = token
+        self.question: Question | None = None
+        """What the resolver was asked, until it has answered."""
 
     def cancel(self) -> None:
-        self._ref = None
+        question, self._ref, self.question = self.question, None, None
+        if question is not None:
+            question.cancel()
 
     def answer(self, addresses: Addresses, reason: str) -> None:
-        ref, self._ref = self._ref, None
+        ref, self._ref, self.question = self._ref, None, None
         if ref is not None:
             _tell(ref, NamesResolved(self._token, addresses, reason))
 
@@ -191,7 +202,7 @@ class LoopDispatcher:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
                 self._loop.call_soon_threadsafe(look_up.answer, addresses, reason)
 
-        self._resolver.lookup(host, port, answer)
+        look_up.question = self._resolver.lookup(host, port, answer)
         return look_up
 
     # For the runtime itself.
@@ -249,6 +260,10 @@ class LoopDispatcher:
     def remove_writer(self, fd: int) -> None:
         """Undo :meth:`add_writer`."""
         self._loop.remove_writer(fd)
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
+        """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""
+        return self._loop.call_later(delay_s, callback, *arguments)
 
     def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
         """Let a socket report its readiness; see that what it makes ready has its turn."""

@@ -1,6 +1,5 @@
 """Host names to addresses, on a fixed number of threads."""
 
-import queue
 import socket
 import threading
 from collections.abc import Callable
@@ -40,11 +39,36 @@ def local_addresses(host: str, port: int) -> Addresses:
     return ()
 
 
+class Question:
+    """Somebody's wish for the addresses of a host, which others may share."""
+
+    __slots__ = ("_resolver", "answer", "host", "port")
+
+    def __init__(self, resolver: "Resolver", host: str, port: int, answer: Answer) -> None:
+        self._resolver = resolver
+        self.host = host
+        self.port = port
+        self.answer = answer
+
+    def cancel(self) -> None:
+        """Want no answer any more; nothing happens where it is on its way. Any thread may call it."""
+        self._resolver.drop(self)
+
+
 class Resolver:
-    """Look-ups in the order of asking, each answered exactly once, on one of the resolver's own threads."""
+    """Look-ups in the order of asking, each question answered once, on one of the resolver's own threads.
+
+    Who asks for a host while somebody else's question for it waits or is under way shares that look-up. So a
+    name that is never answered holds one thread, however many ask for it.
+    """
 
     def __init__(self, threads: int = RESOLVER_THREADS, max_waiting: int = MAX_WAITING_LOOKUPS) -> None:
-        self._waiting: queue.Queue[tuple[str, int, Answer] | None] = queue.Queue(max_waiting)
+        self._max_waiting = max_waiting
+        self._changed = threading.Condition()  # guards what follows
+        self._waiting: dict[str, dict[Question, None]] = {}
+        """By host, in the order of asking; and so are those under way."""
+        self._under_way: dict[str, dict[Question, None]] = {}
+        self._stopped = False
         # Daemons: getaddrinfo cannot be interrupted, and a name server that is silent must not delay an exit.
         self._threads = [
             threading.Thread(target=self._run, name=f"resolver-{number}", daemon=True)
@@ -58,36 +82,57 @@ class Resolver:
 
     def stop(self) -> None:
         """Let each thread end after the look-up it has under way; what waits is dropped. Does not wait."""
-        while True:
-            try:
-                self._waiting.get_nowait()
-            except queue.Empty:
-                break
-        self._waiting.put(None)  # each thread that takes it puts it back for the next
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
 
-    def lookup(self, host: str, port: int, answer: Answer) -> None:
+    def lookup(self, host: str, port: int, answer: Answer) -> Question:
         """Find the addresses of ``host``; ``answer`` gets them in the system's order.
 
-        It gets none and the reason where the look-up fails. A full queue is answered before this returns.
+        It gets none and the reason where the look-up fails. With too many waiting it is called before this
+        returns.
         """
-        try:
-            self._waiting.put_nowait((host, port, answer))
-        except queue.Full:
-            answer((), f"{self._waiting.maxsize} look-ups are waiting already")
+        question = Question(self, host, port, answer)
+        with self._changed:
+            questions = self._under_way.get(host, self._waiting.get(host))
+            if questions is None and len(self._waiting) < self._max_waiting:
+                questions = self._waiting[host] = {}
+                self._changed.notify()
+            if questions is not None:
+                questions[question] = None
+                return question
+        answer((), f"{self._max_waiting} look-ups are waiting already")
+        return question
+
+    def drop(self, question: Question) -> None:
+        """Forget a question, and a look-up that waits for nobody else."""
+        with self._changed:
+            host = question.host
+            self._under_way.get(host, self._waiting.get(host, {})).pop(question, None)
+            if not self._waiting.get(host, True):
+                del self._waiting[host]
 
     def _run(self) -> None:
         while True:
-            job = self._waiting.get()
-            if job is None:
-                self._waiting.put(None)
-                return
-            host, port, answer = job
+            with self._changed:
+                while not self._waiting and not self._stopped:
+                    self._changed.wait()
+                if self._stopped:
+                    return
+                host = next(iter(self._waiting))
+                self._under_way[host] = self._waiting.pop(host)
+            addresses: Addresses = ()
+            reason = ""
             try:
-                addresses = _lookup(host, port, 0)
+                addresses = _lookup(host, 0, 0)
             except (OSError, ValueError) as error:  # ValueError: a name that cannot even be asked for
-                answer((), f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}")
-            else:
-                answer(addresses, "")
+                reason = f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}"
+            with self._changed:
+                questions = self._under_way.pop(host)
+            for question in questions:
+                port = question.port
+                question.answer(tuple(TcpAddress(address.host, port) for address in addresses), reason)
 
 
 def _lookup(host: str, port: int, flags: int) -> Addresses:

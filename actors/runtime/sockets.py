@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner
+from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 
 IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
@@ -49,6 +49,10 @@ class Reactor(Protocol):
 
     def remove_writer(self, fd: int) -> None:
         """Undo :meth:`add_writer`."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
+        """Call ``callback`` once, in ``delay_s`` seconds."""
         ...
 
 

@@ -127,10 +127,11 @@ class SendHalf:
         if self.fin_sent or self._repeat_next < self._repeat_end:
             return 0
         kept, sent = len(self._kept), self.sent_octets
+        held = sent - self.acknowledged_octets + kept * SEGMENT_OVERHEAD_OCTETS
         room = min(
             self.credit - sent,
             self._congestion.window_octets - self._in_flight,
-            max(self._budget.share_octets, self._floor) - sent + self.acknowledged_octets,
+            max(self._budget.share_octets, self._floor) - held,
             (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_OCTETS,  # one place is the FIN's
         )
         if room < SMALLEST_SEGMENT_OCTETS and (kept or room < 0):

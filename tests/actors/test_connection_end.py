@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S
+from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S, MAX_WAITING_PIECES
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.frames import FrameType
@@ -143,6 +143,23 @@ def test_small_socket_buffers_and_a_slow_reader_lose_nothing():
     ends.client.read(True)
     ends.run(20.0)
     assert bytes(ends.client.octets) == pattern(300_000)
+    ends.world.stop()
+
+
+def test_many_small_pieces_for_a_slow_socket_are_joined():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(30_000))
+    ends.run(1.0)
+    pieces = 0
+    for number in range(3_000):
+        ends.target.send(pattern(30_002 + number)[-2:])
+        ends.run(0.002)
+        pieces = max(pieces, len(ends.ingress._waiting))
+    assert pieces == MAX_WAITING_PIECES
+    ends.client.read(True)
+    ends.run(5.0)
+    assert len(ends.client.octets) == 36_000
     ends.world.stop()
 
 

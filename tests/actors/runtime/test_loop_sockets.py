@@ -419,6 +419,46 @@ def test_a_connect_under_way_leaves_nothing_behind(driver: Driver, how: str):
         driver.heard.get().socket.close()
 
 
+def test_a_unix_socket_with_a_full_backlog_is_tried_until_there_is_room(driver: Driver, tmp_path: Path):
+    address = UnixAddress(str(tmp_path / "busy"))
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(address.path)
+        busy.listen(0)
+        assert isinstance(driver.connect(address), Connected)
+        late, later = (
+            driver.do(
+                lambda program, token=token: program.dispatcher.connect(
+                    program.ref, address, token, SocketOptions()
+                )
+            )
+            for token in (1, 2)
+        )
+        driver.do(lambda _: later.cancel())
+        assert later not in driver.dispatcher._connects
+        assert late in driver.dispatcher._connects
+        assert driver.heard.empty()
+        accepted = [busy.accept()[0]]
+        connected = driver.heard.get(timeout=LIMIT_S)
+        assert (type(connected), connected.token) == (Connected, 1)
+        accepted.append(busy.accept()[0])
+        assert late not in driver.dispatcher._connects
+        for stream in accepted:
+            stream.close()
+        driver.do(lambda _: connected.socket.close())
+    assert driver.heard.empty()
+
+
+def test_a_busy_unix_socket_that_goes_away_is_a_failure(driver: Driver, tmp_path: Path):
+    address = UnixAddress(str(tmp_path / "busy"))
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(address.path)
+        busy.listen(0)
+        assert isinstance(driver.connect(address), Connected)
+        driver.do(lambda program: program.dispatcher.connect(program.ref, address, 1, SocketOptions()))
+    assert driver.heard.get(timeout=LIMIT_S).error_number == errno.ECONNREFUSED
+    assert not driver.dispatcher._connects
+
+
 def test_readiness_goes_to_the_latest_owner_only(driver: Driver):
     client, server, _ = driver.pair()
     driver.do(lambda _: server.watch_read(True))

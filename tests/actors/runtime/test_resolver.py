@@ -10,7 +10,13 @@ import pytest
 
 from actors.runtime.actor import Actor
 from actors.runtime.loop import LoopDispatcher
-from actors.runtime.resolver import RESOLVER_THREADS, Resolver, literal_address, local_addresses
+from actors.runtime.resolver import (
+    RESOLVER_THREADS,
+    Question,
+    Resolver,
+    literal_address,
+    local_addresses,
+)
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress
 
@@ -83,6 +89,83 @@ def test_beyond_its_queue_it_answers_at_once(resolver: Resolver, monkeypatch: py
     assert refused == ["2 look-ups are waiting already"]
     go_on.set()
     assert [answers.get(timeout=LIMIT_S) for _ in range(3)] == [(TcpAddress("192.0.2.1", 80),)] * 3
+
+
+class Names:
+    """A name server that says nothing of ``dead`` until it may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
+
+    def _answer(self, host: str, *_: Any, **__: Any) -> Any:
+        self.asked.append(host)
+        if host == "dead":
+            self.entered.set()
+            assert self.go_on.wait(LIMIT_S)
+        return found("192.0.2.1")
+
+    def ask(self, resolver: Resolver, host: str, port: int = 80) -> Question:
+        return resolver.lookup(host, port, lambda addresses, reason: self.answers.put((host, addresses)))
+
+    def heard(self) -> Any:
+        return self.answers.get(timeout=LIMIT_S)
+
+
+def test_who_asks_for_the_same_host_shares_a_look_up(resolver: Resolver, monkeypatch: pytest.MonkeyPatch):
+    names = Names(monkeypatch)
+    names.ask(resolver, "dead", 1)
+    assert names.entered.wait(LIMIT_S)
+    for host, port in (("other", 2), ("dead", 3), ("other", 4)):
+        names.ask(resolver, host, port)
+    names.go_on.set()
+    expected = [("dead", 1), ("dead", 3), ("other", 2), ("other", 4)]
+    assert [names.heard() for _ in expected] == [
+        (host, (TcpAddress("192.0.2.1", port),)) for host, port in expected
+    ]
+    assert names.asked == ["dead", "other"]
+    names.ask(resolver, "dead")
+    names.heard()
+    assert names.asked == ["dead", "other", "dead"]
+
+
+def test_what_is_cancelled_while_it_waits_is_not_looked_up(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+):
+    names = Names(monkeypatch)
+    names.ask(resolver, "dead")
+    assert names.entered.wait(LIMIT_S)
+    for number in range(20):  # of which two may wait at a time
+        names.ask(resolver, f"name {number}").cancel()
+    shared = [names.ask(resolver, "shared") for _ in range(2)]
+    shared[0].cancel()
+    names.ask(resolver, "last")
+    names.go_on.set()
+    assert [names.heard()[0] for _ in range(3)] == ["dead", "shared", "last"]
+    assert names.asked == ["dead", "shared", "last"]
+    shared[1].cancel()
+
+
+def test_a_name_without_an_answer_holds_one_thread(monkeypatch: pytest.MonkeyPatch):
+    names = Names(monkeypatch)
+    resolver = Resolver(threads=2)
+    resolver.start()
+    for _ in range(100):
+        question = names.ask(resolver, "dead")
+        assert names.entered.wait(LIMIT_S)
+        question.cancel()
+    names.ask(resolver, "peer")
+    assert names.heard()[0] == "peer"
+    names.ask(resolver, "dead")
+    names.go_on.set()
+    assert names.heard()[0] == "dead"
+    resolver.stop()
+    for thread in resolver._threads:
+        thread.join(LIMIT_S)
+    assert names.asked == ["dead", "peer"]
+    assert names.answers.empty()
 
 
 @pytest.mark.parametrize(
@@ -162,6 +245,24 @@ def test_a_cancelled_look_up_reports_nothing(dispatcher: LoopDispatcher, monkeyp
     assert heard.get(timeout=LIMIT_S).token == 0
     assert threading.active_count() == threads
     assert heard.empty()
+
+
+def test_a_dispatchers_look_ups_are_cancelled_at_its_resolver(
+    dispatcher: LoopDispatcher, monkeypatch: pytest.MonkeyPatch
+):
+    names = Names(monkeypatch)
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asker = Asker.start(dispatcher, heard)
+
+    def ask(probe: Asker) -> None:
+        for number in range(100):
+            probe.dispatcher.resolve(probe.ref, "dead", 80, number).cancel()
+        probe.dispatcher.resolve(probe.ref, "peer", 4433, 100)
+
+    asker.ask(ask, timeout=LIMIT_S)
+    assert heard.get(timeout=LIMIT_S) == NamesResolved(100, (TcpAddress("192.0.2.1", 4433),))
+    assert names.asked in (["peer"], ["dead", "peer"])
+    names.go_on.set()
 
 
 def test_stopping_does_not_wait_for_a_silent_name_server(monkeypatch: pytest.MonkeyPatch):

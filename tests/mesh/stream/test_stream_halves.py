@@ -11,7 +11,12 @@ from mesh.stream.budget import StreamBudget
 from mesh.stream.control import Acknowledgement, Fin, decode_acknowledgement, encode_fin
 from mesh.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
 from mesh.stream.rtt import RoundTrip
-from mesh.stream.send_half import SEGMENT_OVERHEAD_OCTETS, SMALLEST_CUT_OCTETS, SendHalf
+from mesh.stream.send_half import (
+    SEGMENT_OVERHEAD_OCTETS,
+    SMALLEST_CUT_OCTETS,
+    SMALLEST_SEGMENT_OCTETS,
+    SendHalf,
+)
 from mesh.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
 from tests.mesh.stream.harness import MIB, sessions
 
@@ -194,6 +199,20 @@ def test_a_busy_budget_leaves_a_send_buffer_its_floor():
     assert sending.half.room_octets == 16 * 1024
     sending.send(1, 16 * 1024)
     assert sending.half.room_octets == 0
+
+
+def test_with_a_busy_budget_many_small_segments_count_with_all_that_they_hold():
+    budget = StreamBudget(0)
+    sending = Sending(budget=budget)
+    while sending.half.room_octets:
+        sending.send(1, 1)
+    assert 40 < sending.half.outstanding < 64
+    assert budget.reserved_octets <= 16 * 1024
+    # What is acknowledged gives room again, and the last leaves all of it.
+    sending.acknowledged(ack(10), NOW + 0.02)
+    assert sending.half.room_octets >= SMALLEST_SEGMENT_OCTETS
+    sending.acknowledged(ack(sending.half.next_number), NOW + 0.02)
+    assert sending.half.room_octets == 16 * 1024
 
 
 def test_credit_is_never_exceeded():
