@@ -35,8 +35,8 @@ STABLE_S: Final = 10.0
 """A link that lived this long starts the backoff anew."""
 
 QUICK_REDIALS: Final = 24
-"""Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy machine,
-a peer is dialed often enough to be linked as soon as it is back."""
+"""Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy
+machine, a peer is dialed often enough to be linked as soon as it is back."""
 
 StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
 """Starts a link on a connected socket, on behalf of a dialer."""
