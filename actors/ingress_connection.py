@@ -172,7 +172,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _look_for_more(self) -> None:
         """Ask who offers the key now, and again later if there is still something to wait for."""
         self._retry_at = self.now() + (RETRY_AFTER_S if self._starting else self._patience_s(0.0))
-        tried = self._refusals.union(attempt.party for attempt in self._attempts.values())
+        tried = self._refusals.union(
+            (attempt.party for attempt in self._attempts.values()),
+            (offer.party for offer in (*self._candidates, self._registering) if offer is not None),
+        )
         if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
             self._candidates_found(())
 
@@ -191,7 +194,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         ]
         self._candidates[:0] = reversed(found)
         if self._candidates:
-            self._try_next()
+            if self._is_stuck:
+                self._try_next()
         elif not self._attempts and not self._starting and self._registering is None:
             self._give_up()
         self._plan_opening()
@@ -357,7 +361,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._retry_at = inf
                 if self._starting:
                     self._look_for_more()
-                else:
+                elif self._is_stuck:
                     self._try_next()
         self._plan_opening()
 

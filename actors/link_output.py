@@ -25,7 +25,7 @@ WRITE_BATCH_OCTETS: Final = 256 * 1024
 """Octets taken from the send queue for one gathered write."""
 
 AT_ONCE_OCTETS: Final = 16 * 1024
-"""Sealed ahead of the write at the most: no more than this goes before a frame that deserves to go first."""
+"""Of one turn, sealed where nothing waits: no more than this goes before what deserves to go first."""
 
 
 class LinkOutput:

@@ -268,7 +268,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer is not None and not peer.is_contested:
             peer.is_contested = True
             log.error(
-                "duplicate identity: another running agent has this agent's identity key; %s %s refuses it",
+                "duplicate identity: another running agent has this agent's identity key; %s %s has met it",
                 escaped(peer.link.peer_name),
                 short_id(peer_id),
             )

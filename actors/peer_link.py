@@ -457,7 +457,7 @@ class PeerLink(Actor[messages.Inbound]):
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
         output = self._output
-        if not output.is_blocked and (output.unsent_octets or output.has_work or self._farewell is not None):
+        if not output.is_blocked and (output.has_work or self._farewell is not None):
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:

@@ -104,7 +104,7 @@ class Frame(Struct, frozen=True, gc=False):
 
     def after_a_hop(self, max_hops: int) -> "Frame":
         """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
-        limit = self.hop_limit
+        # Not replace(), which takes twice as long; a test holds the two against each other.
         return Frame(
             self.type,
             self.from_exit,
@@ -113,7 +113,7 @@ class Frame(Struct, frozen=True, gc=False):
             self.connection,
             self.number,
             self.body,
-            (min(max_hops, limit)) - 1,
+            min(self.hop_limit, max_hops) - 1,
             self.marked,
         )
 

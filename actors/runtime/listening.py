@@ -36,7 +36,6 @@ class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
     __slots__ = (
-        "_inherited",
         "_listening",
         "_name",
         "_port",
@@ -50,8 +49,6 @@ class LoopListeningSocket:
         self._reactor = reactor
         self._socket = sock
         self._readiness = Readiness(reactor, sock.fileno())
-        self._inherited: SocketOptions | None = None
-        """What clients inherit from this socket."""
         self._listening = False
         self._reading = False
         name = sock.getsockname()
@@ -115,10 +112,7 @@ class LoopListeningSocket:
             raise
         try:
             client.setblocking(False)
-            if options is not self._inherited:
-                set_options(client, options)
-                set_options(self._socket, options)  # later clients inherit them: tcp(7), socket(7)
-                self._inherited = options
+            set_options(client, options)
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
@@ -174,7 +168,6 @@ class LoopUnixListeningSocket(LoopListeningSocket):
         self._socket.close()
         Path(self._path).unlink()
         self._socket = _bound_unix(self._path)
-        self._inherited = None
         self._readiness = self._readiness.moved_to(self._socket.fileno())
 
 

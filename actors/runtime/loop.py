@@ -41,9 +41,10 @@ BATCH_MESSAGES: Final = 64
 """Messages an actor handles in one turn."""
 
 PASS_MESSAGES: Final = 256
-"""Messages all actors together handle before sockets and timers are looked at: about a millisecond. All that
-waited when the pass began are handled in any case. So what arrives faster than it is handled waits in the
-kernel, which slows its sender down, and not in mailboxes, which have no bound."""
+"""Messages that come up during a pass and are still handled in it, about a millisecond's worth, before
+sockets and timers are looked at. What waited when the pass began is handled in any case: so what arrives
+faster than it is handled waits in the kernel, which slows its sender down, and not in mailboxes, which have
+no bound."""
 
 ALONE_S: Final = 25e-6
 """A socket that reports readiness so long after the last pass ended was the only one: the loop has looked at

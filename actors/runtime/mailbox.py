@@ -80,7 +80,7 @@ class Mailbox:
         self._resident: Resident | None = None
         self._owner = ""
         self._closed = False
-        self.announce: Callable[[Mailbox], None] = _refuse
+        self.announce: Callable[[Mailbox], None] = _nobody_comes
         """To be called by whoever queues something and sets ``scheduled``."""
         self.scheduled = True
         """Whether a turn is to come; until it is bound there is nobody to call."""
@@ -135,7 +135,7 @@ class Mailbox:
         """
         resident = self._resident
         if resident is None:
-            _refuse(self)
+            _nobody_comes(self)
             return 0
         taken = resident.run_turn(limit)
         while taken < due and self.queue and not self._closed:
@@ -169,8 +169,8 @@ class Mailbox:
         self._owner = owner
         self._closed = True
         self._resident = None
-        self.announce = _refuse
-        _refuse(self)
+        self.announce = _nobody_comes
+        _nobody_comes(self)
         self._fire_watches()
 
     def _refuse_waiting(self) -> None:
@@ -201,7 +201,7 @@ class Mailbox:
                     watch._fire()
 
 
-def _refuse(mailbox: Mailbox) -> None:
-    """Stands where the dispatcher was once the actor has ended."""
+def _nobody_comes(mailbox: Mailbox) -> None:
+    """Stands where the dispatcher is not: before an actor is there, and after its end."""
     mailbox.scheduled = False
     mailbox._refuse_waiting()

@@ -8,6 +8,7 @@ from actors.ingress_connection import HEDGE_AFTER_S
 from actors.messages import connection as messages
 from mesh.frames import FrameType
 from mesh.identity import Instance
+from tests.actors.company import IDENTITIES
 from tests.actors.end_company import EXIT, OTHER_EXIT, Opening
 
 RESET = "Connection reset by peer"
@@ -107,3 +108,17 @@ def test_what_is_found_for_a_client_that_has_left_is_not_asked(later):
     assert second.opens == []
     first.answer("refused")
     assert later.is_over
+
+
+def test_while_an_exit_is_waited_for_the_others_are_tried_no_faster():
+    scene = Opening(*IDENTITIES[1:5])
+    restarting, *others = scene.exits
+    scene.offer(*others)
+    scene.tell(messages.PeerRestarted(restarting.settings.own_id))
+    began = scene.world.now()
+    asked = []
+    for until in (0.8, 1.2, 1.8, 2.2):
+        scene.run(until * HEDGE_AFTER_S - (scene.world.now() - began))
+        asked.append(sum(bool(exit_.opens) for exit_ in others))
+    scene.world.stop()
+    assert asked == [1, 2, 2, 3]

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
@@ -151,6 +152,8 @@ def test_nonce_is_class_and_number():
 
 def test_after_a_hop_only_the_hop_limit_differs():
     assert frame().after_a_hop(16) == frame(hop_limit=15)
+    sent = frame(from_exit=True, marked=True)
+    assert sent.after_a_hop(9) == msgspec.structs.replace(sent, hop_limit=8)
 
 
 def test_a_mark_is_the_only_change():

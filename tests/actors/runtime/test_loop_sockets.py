@@ -296,11 +296,12 @@ def test_options_reach_the_kernel_on_both_sides(driver: Driver):
         receive_buffer_octets=60_000,
     )
     client, server, listener = driver.pair(options)
-    with socket.create_connection((LOCAL, listener.port), LIMIT_S):
+    address = (LOCAL, listener.port)
+    with socket.create_connection(address, LIMIT_S), socket.create_connection(address, LIMIT_S):
         driver.do(lambda _: listener.watch_read(True))
-        driver.heard.get(timeout=LIMIT_S)
-        accepted = driver.do(lambda program: program.own(listener.accept(options)))
-    for stream in (client, accepted):
+        driver.heard.get(timeout=LIMIT_S)  # both wait by now
+        accepted = [driver.do(lambda program: program.own(listener.accept(options))) for _ in range(2)]
+    for stream in (client, *accepted):
         kernel = stream._socket
         assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
