@@ -314,7 +314,8 @@ def test_a_key_or_certificate_that_is_unfit_is_told_in_one_line(candidate, spoil
     status, output = run(candidate, *arguments)
     assert status == EXIT_USAGE
     (line,) = [line for line in output.splitlines() if ": warning: " not in line]
-    assert line.startswith(f"{candidate.folder / file}: ")
+    place = "agent.data_dir" if file == IDENTITY_FILE else "trust.certificate"
+    assert line.startswith(f"{place}: {candidate.folder / file}: ")
     assert says in line
 
 
