@@ -1,5 +1,6 @@
 """``mesh init``: a whole mesh that works as it stands."""
 
+import re
 import stat
 
 import pytest
@@ -183,3 +184,19 @@ def test_wrong_arguments_end_with_status_2_and_no_files(tmp_path, arguments):
     assert result.exit_code == 2
     assert result.stderr
     assert not (tmp_path / "m").exists()
+
+
+def test_an_agent_is_added_later_with_a_copy_of_anothers_configuration(mesh):
+    """The way that README.md tells."""
+    home = mesh / "elsewhere"
+    home.mkdir()
+    (public_key,) = re.findall("public key: (.+)", run("identity", "new", home / "identity.key").stdout)
+    copied = (mesh / "hq" / "config.yaml").read_text().replace('name: "hq"', 'name: "late"')
+    (home / "config.yaml").write_text(copied)
+    key, certificate = mesh / "authority.key", home / "agent.cert"
+    signing = ("--authority", key, "--name", "late", "--public-key", public_key, "--out", certificate)
+    signed = run("certificate", "sign", *signing)
+    assert signed.exit_code == 0, signed.output
+    checked = run("check", home / "config.yaml")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    assert "ok: agent late with 0 endpoints, 0 listeners, 1 peer" in checked.stdout
