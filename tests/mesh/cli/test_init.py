@@ -91,7 +91,11 @@ def test_the_commented_examples_work_when_uncommented(mesh):
 
 def test_the_next_steps_are_told(tmp_path):
     result = run("init", tmp_path / "m", "--agents", "branch,relay,hq")
-    assert "FILL IN (branch/config.yaml, hq/config.yaml)" in result.output
+    for name in ("branch", "hq"):
+        path = tmp_path / "m" / name / "config.yaml"
+        (number,) = [n for n, line in enumerate(path.read_text().splitlines(), 1) if "FILL IN" in line]
+        assert f'       {path}:{number}: address: "relay:4433"\n' in result.output
+    assert "relay/config.yaml" not in result.output
     assert "mesh agent config.yaml" in result.output
     assert "keep it secret and offline" in result.output
     result = run("init", tmp_path / "n", "--agents", "a,b", "--relay", "b=b.example.com:7000")
