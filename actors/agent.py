@@ -432,8 +432,9 @@ class Agent(Actor[messages.Inbound]):
             return
         if self._services is not None:
             self._services.stop(block=False)
-        self.tell(refs.connection_table, table_messages.CloseConnections())
-        self.tell(refs.directory, directory_messages.CloseAllLinks("the agent starts anew", None))
+        why = "the agent starts anew"
+        self.tell(refs.connection_table, table_messages.CloseConnections(why))
+        self.tell(refs.directory, directory_messages.CloseAllLinks(why, None))
         for ref in (refs.directory, refs.connection_table, refs.route_table, self._loopback):
             if isinstance(ref, ActorRef):
                 ref.stop(block=False)
@@ -464,7 +465,7 @@ class Agent(Actor[messages.Inbound]):
     def _drain_timed_out(self) -> None:
         if self._phase is Phase.DRAINING and self._refs is not None and not self._connections_gone:
             log.warning("connections are left after the drain timeout; resetting them")
-            self.tell(self._refs.connection_table, table_messages.CloseConnections())
+            self.tell(self._refs.connection_table, table_messages.CloseConnections("the agent is leaving"))
             self._grace_over = True
             self.schedule(RESET_TIMEOUT_S, messages.ResetTimedOut())
 

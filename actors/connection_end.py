@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from math import inf
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -46,6 +47,17 @@ FIRST_REPEAT_S: Final = 0.25
 """First repetition of an unanswered OPEN or ACCEPT; each later one waits twice as long."""
 
 MAX_REPEAT_S: Final = 2.0
+
+RESET_MEANINGS: Final = MappingProxyType(
+    {
+        ResetCode.RESET: "the socket at the other end was reset",
+        ResetCode.CANCELLED: "the other end has given it up, or its agent is leaving",
+        ResetCode.TIMED_OUT: "the ends have not heard from each other for too long",
+        ResetCode.GONE: "the other end's agent does not know it",
+        ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
+    }
+)
+"""For logs. The other end's code and the stream's own verdict on it are not told apart."""
 
 
 def repeat_delay_s(repeats: int) -> float:
@@ -141,8 +153,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 self._path_changed(link)
             case messages.PeerRestarted():
                 self._lose("the other end's agent has restarted")
-            case messages.CloseConnection():
-                self._lose("closed")
+            case messages.CloseConnection(reason=reason):
+                self._lose(reason)
 
     def _receive(self, frames: Sequence[Frame]) -> None:
         if self._stream is not None:
@@ -165,6 +177,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset
             self._drain_by = self.now() + DRAIN_AFTER_RESET_S
+            if self._socket is not None:
+                self._other_end_reset(effects.peer_reset)
         self._done = self._done or effects.done
         taken = self._write()
         if taken:
@@ -173,6 +187,11 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._done = self._done or more.done
         self._send(frames)
         self._settle()
+
+    def _other_end_reset(self, code: ResetCode) -> None:
+        """Say that the connection was broken off by the other end, or for what the stream thinks of it."""
+        log.info("%s reset: %s", self, RESET_MEANINGS[code])
+        self._meters.connections_reset += 1
 
     def _send(self, frames: Sequence[Frame]) -> None:
         # Without a link the frames are let go: the stream keeps what matters and repeats it on a new path.
@@ -252,7 +271,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
     def _lose(self, why: str) -> None:
         """End at once, resetting the local socket and, where it can still be reached, the other end."""
         log.info("%s reset: %s", self, why)
-        self._meters.connections_reset += 1
+        if self._peer_reset is None:  # else it has been counted
+            self._meters.connections_reset += 1
         self._drop_socket(reset=True)
         self.stop_now()
 
@@ -332,7 +352,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._drop_socket(reset=False)
         self._waiting = None
         if self._stream is not None:
-            self._meters.connections_reset += 1
+            if self._peer_reset is None:  # else it has been counted
+                self._meters.connections_reset += 1
             effects = self._stream.reset(ResetCode.RESET, self.now())
             self._done = self._done or effects.done
             self._send([*frames, *effects.frames])

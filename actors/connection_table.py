@@ -111,19 +111,19 @@ class ConnectionTable(Actor[messages.Inbound]):
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
-            case messages.CloseConnections():
-                self._close_connections()
+            case messages.CloseConnections(reason=reason):
+                self._close_connections(reason)
             case _:
                 assert_never(message)
         return None
 
     def release(self) -> None:
         """Without the table no frame reaches a connection any more."""
-        self._close_connections()
+        self._close_connections("the connection table has ended")
 
-    def _close_connections(self) -> None:
+    def _close_connections(self, reason: str) -> None:
         for connection in self._connections.values():
-            self.tell(connection, connection_messages.CloseConnection())
+            self.tell(connection, connection_messages.CloseConnection(reason))
 
     # -- frames ----------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from mesh.identity import short_id
 from mesh.noise.primitives import key_pair
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
-from mesh.stream import INITIAL_WINDOW_OCTETS
+from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
 
 log = logging.getLogger("mesh.connections")
 
@@ -162,9 +162,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     if self._failure[0] != "refused":  # of several addresses that says the most
                         self._failure = (_REFUSAL_CODES.get(number, "unreachable"), reason)
                     self._connect_next()
-            case messages.CloseConnection():
-                self._reject("unavailable", "the agent is leaving")
-                self._lose("closed")
+            case messages.CloseConnection(reason=reason):
+                self._reject("unavailable", reason)
+                self._lose(reason)
             case messages.PathChanged() | messages.PeerRestarted() | messages.DeadlineReached():
                 self._common(message)
             case _:
@@ -283,6 +283,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._open_by = self._repeat_at = inf
         self._settled()
         self._plan_opening()
+
+    def _other_end_reset(self, code: ResetCode) -> None:
+        if self._reply is not None and code is ResetCode.CANCELLED:
+            log.debug("%s: the ingress has chosen another exit", self)
+        else:
+            super()._other_end_reset(code)
 
     def _settled(self) -> None:
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))

@@ -44,6 +44,7 @@ class Meters:
     endpoints_withdrawn: int = 0
     """Times that an endpoint's key was withdrawn because its target was found down."""
     connections_reset: int = 0
+    """Connections that ended here in another way than in order, whoever broke them off; each counts once."""
     octets_sent: int = 0
     """Plaintext octets taken from local sockets."""
     octets_received: int = 0

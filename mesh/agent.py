@@ -5,11 +5,13 @@ Waitress's threads, and the main thread waits for signals.
 """
 
 import contextlib
+import errno
 import gc
 import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +34,7 @@ from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
 from mesh.config.schema import Config, EndpointSection
 from mesh.dashboard.app import DashboardApp
-from mesh.dashboard.server import HttpServer, is_loopback
+from mesh.dashboard.server import HttpServer, is_loopback, listen
 from mesh.health import HealthCheckSettings
 from mesh.identity import display_id
 from mesh.logs import logger
@@ -76,6 +78,8 @@ def run(config: Config) -> int:
     dispatcher = LoopDispatcher("actors", on_fatal=events.put)
     root: pykka.ActorRef[Agent] | None = None
     with _signals_to(events), contextlib.ExitStack() as stack:
+        # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
+        listening = _http_socket(config, stack)
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -94,7 +98,7 @@ def run(config: Config) -> int:
             budget=budget,
             relay_budget=relay_budget,
         )
-        _serve_http(config, status, stack)
+        _serve_http(config, listening, status, stack)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -176,15 +180,26 @@ def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
     )
 
 
-def _serve_http(config: Config, status: ActorStatus, stack: contextlib.ExitStack) -> None:
+def _http_socket(config: Config, stack: contextlib.ExitStack) -> socket.socket | None:
     if config.http is None:
+        return None
+    try:
+        listening = listen(config.http.address)
+    except OSError as error:
+        hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
+        raise AgentFileError(f"http.address: {error.strerror or error}{hint}") from None
+    stack.callback(listening.close)
+    return listening
+
+
+def _serve_http(
+    config: Config, listening: socket.socket | None, status: ActorStatus, stack: contextlib.ExitStack
+) -> None:
+    if config.http is None or listening is None:
         return
     app = DashboardApp(status, version=version(DISTRIBUTION), guard_hosts=is_loopback(config.http.address))
-    server = HttpServer(app, config.http.address)
-    try:
-        address = server.start()
-    except OSError as error:
-        raise AgentFileError(f"http.address: {error.strerror or error}") from None
+    server = HttpServer(app, listening)
+    address = server.start()
     stack.callback(app.close)
     stack.callback(server.stop)
     log.info("dashboard at http://%s/", address)

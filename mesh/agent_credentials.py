@@ -1,6 +1,7 @@
 """What an agent shows others and what it judges them by, out of its configuration and files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,6 +27,10 @@ Result = TypeVar("Result")
 
 EXPIRY_NOTICE_S: Final = 30 * 86400
 """A month to renew a certificate before its agent loses its links."""
+
+_CERTIFICATE_PLACE: Final = "trust.certificate"
+_KEY_PLACE: Final = "agent.data_dir"
+"""Where the configuration names these files: every complaint about one starts with it."""
 
 _THROW_AWAY_VALIDITY_S: Final = 10 * 365 * 86400
 """Of the certificate an agent without a mesh gives itself: longer than any process runs."""
@@ -72,31 +77,32 @@ def open_credentials(
             Identity(random_octets(SEED_OCTETS)) if directory is None else _identity(directory, random_octets)
         )
         return _alone(config, identity, Identity(random_octets(SEED_OCTETS)), now_unix_s)
-    directory = _data_dir(config)
-    if not is_there(trust.certificate):
+    directory, path = _data_dir(config), _plain(trust.certificate)
+    if not is_there(path):
         identity = _identity(directory, random_octets)
-        raise AgentFileError(_missing_certificate(config, trust.certificate, identity))
-    wire = read_certificate_file(trust.certificate)
-    identity = _matching_identity(directory, wire, trust.certificate)
+        raise AgentFileError(_missing_certificate(config, path, identity))
+    wire = _certificate_octets(path)
+    identity = _matching_identity(directory, wire, path)
     store = TrustStore(trust.authorities)
-    return Credentials(identity, wire, _admitted(store, wire, trust.certificate, now_unix_s), store)
+    return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
 
 
 def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
     """What :func:`open_credentials` would refuse, all at once, and what it would warn of; writes nothing."""
     problems: list[str] = []
     trust, data_dir = config.trust, config.agent.data_dir
-    key_file = data_dir / IDENTITY_FILE if data_dir is not None else None
+    key_file = _plain(data_dir) / IDENTITY_FILE if data_dir is not None else None
     certificate = None
     if trust is not None:
-        wire = _collect(problems, lambda: read_certificate_file(trust.certificate))
+        path = _plain(trust.certificate)
+        wire = _collect(problems, lambda: _certificate_octets(path))
         if wire is not None:
             store = TrustStore(trust.authorities)
-            certificate = _collect(problems, lambda: _admitted(store, wire, trust.certificate, now_unix_s))
-            _collect(problems, lambda: _matching_identity(_data_dir(config), wire, trust.certificate))
+            certificate = _collect(problems, lambda: _admitted(store, wire, path, now_unix_s))
+            _collect(problems, lambda: _matching_identity(_data_dir(config), wire, path))
             key_file = None
     if key_file is not None and is_there(key_file):
-        _collect(problems, lambda: read_key(key_file, KeyUse.IDENTITY))
+        _collect(problems, lambda: _own_key(key_file))
     warnings = () if certificate is None else notices(config, certificate, now_unix_s)
     return FileCheck(tuple(problems), warnings)
 
@@ -122,14 +128,25 @@ def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tupl
 def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
     path = directory / IDENTITY_FILE
     if not is_there(path):
-        make_directory(directory)
-        try:
-            write_key(path, KeyUse.IDENTITY, random_octets(SEED_OCTETS))
-        except AgentFileError:
-            # Another process of this agent may have been first; its key is as good.
-            if not is_there(path):
-                raise
-    return read_key(path, KeyUse.IDENTITY)
+        with _named_in(_KEY_PLACE):
+            make_directory(directory)
+            try:
+                write_key(path, KeyUse.IDENTITY, random_octets(SEED_OCTETS))
+            except AgentFileError:
+                # Another process of this agent may have been first; its key is as good.
+                if not is_there(path):
+                    raise
+    return _own_key(path)
+
+
+def _own_key(path: Path) -> Identity:
+    with _named_in(_KEY_PLACE):
+        return read_key(path, KeyUse.IDENTITY)
+
+
+def _certificate_octets(path: Path) -> bytes:
+    with _named_in(_CERTIFICATE_PLACE):
+        return read_certificate_file(path)
 
 
 def _alone(config: Config, identity: Identity, authority: Identity, now_unix_s: float) -> Credentials:
@@ -152,12 +169,14 @@ def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> 
     owner = display_id(certificate.agent_id)
     if not is_there(path):
         raise AgentFileError(
-            f"{path}: is missing; {certificate_path} is for agent {owner}, whose key belongs there"
+            f"{_KEY_PLACE}: {path}: is missing; "
+            f"{certificate_path} is for agent {owner}, whose key belongs there"
         )
-    identity = read_key(path, KeyUse.IDENTITY)
+    identity = _own_key(path)
     if identity.public_key != certificate.subject:
         raise AgentFileError(
-            f"{certificate_path}: is for agent {owner}, but {path} is the key of {display_id(identity.id)}"
+            f"{_CERTIFICATE_PLACE}: {certificate_path}: is for agent {owner}, "
+            f"but {path} is the key of {display_id(identity.id)}"
         )
     return identity
 
@@ -166,23 +185,43 @@ def _admitted(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> 
     try:
         return store.admit(wire, now_unix_s)
     except TrustError as error:
-        raise AgentFileError(f"{path}: {error}") from None
+        raise AgentFileError(f"{_CERTIFICATE_PLACE}: {path}: {error}") from None
 
 
 def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:
     public_key = encode_public_key(identity.public_key)
     return (
-        f"{path}: is missing; whoever has the authority's key makes it with: mesh certificate sign "
-        f"--authority authority.key --name {config.agent.name!r} --public-key {public_key} --out {path.name}"
+        f"{_CERTIFICATE_PLACE}: {path}: is missing; whoever has the authority's key makes it with: "
+        f"mesh certificate sign --authority authority.key --name {config.agent.name!r} "
+        f"--public-key {public_key} --out {path.name}"
     )
 
 
 def _data_dir(config: Config) -> Path:
     if config.agent.data_dir is None:
         raise AgentFileError(
-            "agent.data_dir: is missing; an agent with a certificate needs a place for its key"
+            f"{_KEY_PLACE}: is missing; an agent with a certificate needs a place for its key"
         )
-    return config.agent.data_dir
+    return _plain(config.agent.data_dir)
+
+
+def _plain(path: Path) -> Path:
+    """The same place without ``..``, as far as links allow to say it so."""
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle: using the path will say so
+        return path
+
+
+@contextmanager
+def _named_in(place: str) -> Iterator[None]:
+    """Begin what is said of a file with the place of the configuration that names it."""
+    try:
+        yield
+    except AgentFileError as error:
+        raise AgentFileError(f"{place}: {error}") from None
 
 
 def _collect(problems: list[str], step: Callable[[], Result]) -> Result | None:

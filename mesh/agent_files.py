@@ -38,7 +38,7 @@ class KeyUse(enum.Enum):
 
 
 class AgentFileError(MeshError):
-    """A file that is missing, unreadable, unfit or in the way; one line that begins with its path."""
+    """A file that is missing, unreadable, unfit or in the way; one line that says its path."""
 
 
 def create_file(path: Path, text: str, mode: int) -> None:

@@ -61,6 +61,9 @@ _HTTP_REQUESTS: Final = (
     b"PRI *",
 )
 """What a request's first five octets start with, of HTTP/1.1 (RFC 9110) and HTTP/2 (RFC 9113)."""
+_HTTP_ANSWERS: Final = (b"http/", b"<!doc", b"<html")
+"""What an answer's first five octets are in lower case; some servers send a preamble of ours a bare page, as
+HTTP/0.9 had it."""
 _TLS_CONTENT_TYPES: Final = (0x15, 0x16)
 """Alert and handshake: RFC 8446, section 5.1."""
 _TLS_MAJOR_VERSION: Final = 3
@@ -317,8 +320,8 @@ def _judge_preamble(preamble: bytes) -> None:
         )
     if preamble.startswith(_HTTP_REQUESTS):
         raise RemoteProtocolError("an HTTP client: this address is for agents, the HTTP API has its own")
-    if preamble == b"HTTP/":
-        raise RemoteProtocolError("an HTTP server answers there: is it the address of an agent's acceptor?")
+    if preamble.lower() in _HTTP_ANSWERS:
+        raise RemoteProtocolError("the other side speaks HTTP: is it the address of an agent's acceptor?")
     if preamble[0] in _TLS_CONTENT_TYPES and preamble[1] == _TLS_MAJOR_VERSION:
         raise RemoteProtocolError("the other side speaks TLS: links are encrypted without it")
     if preamble.startswith(b"SSH-"):

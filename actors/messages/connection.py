@@ -64,6 +64,9 @@ class DeadlineReached(msgspec.Struct, frozen=True):
 class CloseConnection(msgspec.Struct, frozen=True):
     """Command: reset both sides and end."""
 
+    reason: str
+    """For the log."""
+
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
 IngressInbound: TypeAlias = EndInbound | IngressRegistered | CandidatesFound

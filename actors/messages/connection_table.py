@@ -76,6 +76,9 @@ class ReportEmpty(msgspec.Struct, frozen=True):
 class CloseConnections(msgspec.Struct, frozen=True):
     """Command: reset every connection that ends here."""
 
+    reason: str
+    """For the log."""
+
 
 Inbound: TypeAlias = (
     FramesArrived

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pykka import ActorDeadError
 
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
-from actors.runtime.sockets import LoopStreamSocket, Reactor, native_address, set_options
+from actors.runtime.sockets import LoopStreamSocket, Reactor, Sockaddr, native_address, set_options
 from mesh.addresses import SocketAddress
 
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
@@ -23,7 +23,17 @@ class ConnectAttempt:
     It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
     """
 
-    __slots__ = ("_address", "_options", "_pending", "_reactor", "_ref", "_retry", "_socket", "_token")
+    __slots__ = (
+        "_address",
+        "_options",
+        "_pending",
+        "_reactor",
+        "_ref",
+        "_retry",
+        "_sockaddr",
+        "_socket",
+        "_token",
+    )
 
     def __init__(
         self,
@@ -41,26 +51,28 @@ class ConnectAttempt:
         self._socket: socket.socket | None = None
         self._retry: Timer | None = None
         self._options = SocketOptions()
+        self._sockaddr: Sockaddr = None
+        """The kernel's form of the address."""
 
     def begin(self, options: SocketOptions) -> None:
         """Send the first packet; an error at once is reported like a later one."""
         self._options = options
         try:
-            family, sockaddr = native_address(self._address)
+            family, self._sockaddr = native_address(self._address)
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             set_options(self._socket, options)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
-        self._try(self._socket, sockaddr)
+        self._try(self._socket)
 
-    def _try(self, sock: socket.socket, sockaddr: Any) -> None:
+    def _try(self, sock: socket.socket) -> None:
         self._pending.discard(self)
         try:
-            number = sock.connect_ex(sockaddr)
+            number = sock.connect_ex(self._sockaddr)
             if number == errno.EINPROGRESS:
                 # Over loopback it is done by now, and asking again says so: no round of the loop is needed.
-                number = sock.connect_ex(sockaddr)
+                number = sock.connect_ex(self._sockaddr)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
@@ -69,7 +81,7 @@ class ConnectAttempt:
             self._reactor.add_writer(sock.fileno(), self._settled)
         elif number == errno.EAGAIN and sock.family == socket.AF_UNIX:
             self._pending.add(self)
-            self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock, sockaddr)
+            self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
         else:
             self._finish(number)
 
@@ -99,7 +111,7 @@ class ConnectAttempt:
             self._fail(number, os.strerror(number))
             return
         self._socket = None
-        stream = LoopStreamSocket(self._reactor, sock, self._options)
+        stream = LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr)
         try:
             self._ref.tell(Connected(self._token, stream))
         except ActorDeadError:

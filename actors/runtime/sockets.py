@@ -192,7 +192,7 @@ class LoopStreamSocket:
 
     @property
     def peer_name(self) -> str:
-        """The other end, for people; ``closed`` where nobody had asked before it went."""
+        """The other end, for people; ``closed`` where its address was not given and nobody asked in time."""
         if not self._peer_name:
             self._peer_name = (
                 socket_name(self._peer) if self._peer else self._ask_name(self._socket.getpeername)

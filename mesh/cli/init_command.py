@@ -14,7 +14,7 @@ from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is
 from mesh.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.cli.failure import Failure, told_plainly
 from mesh.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
-from mesh.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, AgentPlan, starter_config
+from mesh.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
 from mesh.config.kinds import Context, Dial, Scalar
 from mesh.identity import encode_public_key
 
@@ -172,6 +172,17 @@ def _remove(directory: Path, names: tuple[str, ...], *, keep_directory: bool) ->
             directory.rmdir()
 
 
+def _to_fill_in(directory: Path, plan: AgentPlan) -> list[str]:
+    """The lines that wait for the user, each with its file and number."""
+    path = directory / plan.name / CONFIG_FILE
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        f"{path}:{number}: {line.partition('#')[0].strip(' -')}"
+        for number, line in enumerate(lines, 1)
+        if FILL_IN in line
+    ]
+
+
 def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int) -> str:
     width = max(len(AUTHORITY_FILE), *(len(plan.name) + 1 for plan in plans))
     lines = [f"Made a mesh of {len(plans)} agent{'s' if len(plans) > 1 else ''} in {directory}:", ""]
@@ -180,11 +191,13 @@ def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int) -> st
         roles = [f"accepts links on {plan.accept}"] if plan.accept else []
         roles += [f"dials {', '.join(plan.peers)}"] if plan.peers else []
         lines.append(f"  {plan.name + '/':<{width}}  {' and '.join(roles) or 'by itself'}")
-    unfinished = [plan.name for plan in plans if plan.guessed_peers]
+    unfinished = [place for plan in plans if plan.guessed_peers for place in _to_fill_in(directory, plan)]
     steps = []
     if unfinished:
-        files = ", ".join(f"{name}/{CONFIG_FILE}" for name in unfinished)
-        steps.append(f"Where it says FILL IN ({files}), put the address at which the relay can be reached.")
+        steps.append(
+            f"Where it says {FILL_IN}, put the address at which the relay can be reached:"
+            + "".join(f"\n       {place}" for place in unfinished)
+        )
     steps.append(
         "Under forward:, name services near an agent (endpoints) and local ports you want (listeners)."
     )

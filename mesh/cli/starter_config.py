@@ -7,6 +7,8 @@ import msgspec
 
 CONFIG_FILE: Final = "config.yaml"
 CERTIFICATE_FILE: Final = "agent.cert"
+FILL_IN: Final = "FILL IN"
+"""Marks what only the user knows."""
 
 _TEMPLATE: Final = """\
 # The mesh agent "{name}". Paths here are relative to this file.
@@ -84,6 +86,6 @@ def _peers(plan: AgentPlan) -> str:
         return f'{text}# peers:\n#   - address: "relay.example.com:4433"\n'
     rows = []
     for peer in plan.peers:
-        remark = "   # FILL IN: where that agent can be reached" if peer in plan.guessed_peers else ""
+        remark = f"   # {FILL_IN}: where that agent can be reached" if peer in plan.guessed_peers else ""
         rows.append(f'  - address: "{peer}"{remark}\n')
     return f"{text}peers:\n{''.join(rows)}"

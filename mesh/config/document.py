@@ -4,6 +4,7 @@ Only the plain part of YAML is taken: one document, no aliases, no explicit tags
 Nothing is constructed, so no YAML can make objects; without aliases a small file stays small.
 """
 
+import re
 from typing import Final, NoReturn
 
 import yaml
@@ -23,6 +24,22 @@ MAX_DEPTH: Final = 16
 """Twice and more what the schema needs; a bound so that no file can exhaust Python's stack."""
 
 _QUOTES_HINT: Final = "a value that has or begins with one of : # * & ! % @ [ { needs quotes"
+_INDENT_HINT: Final = "the entries of a mapping or list begin in the same column"
+_INDENT_PROBLEMS: Final = (
+    "mapping values are not allowed",
+    "expected <block end>, but found '<block",
+    "expected <block end>, but found '-'",
+    "expected <block end>, but found '?'",
+)
+"""How PyYAML's complaints about a wrong indentation begin."""
+_NEEDS_QUOTES: Final = re.compile(
+    r"""\s*(?:-\s+)*        # the marks of list items
+    (?:
+        [\w.-]+\s*:\s+(?:[:#*&!%@`\[\]{}]|[^\s"'].*:(?:\s|$))   # a key, then a value with what is special
+        | [:*&!%@`\[\]{}]  # or such a value alone
+    )""",
+    re.VERBOSE,
+)
 _TAB_HINT: Final = "YAML is indented with spaces, never with tabs"
 
 
@@ -108,8 +125,14 @@ def _fail_marked(file: str, text: str, error: yaml.MarkedYAMLError) -> NoReturn:
         _fail(file, line, "a second YAML document (after ---)", "one")
     lines = text.splitlines()
     source = lines[line - 1] if 0 < line <= len(lines) else ""
-    hint = _TAB_HINT if "\t" in source else _QUOTES_HINT
-    _fail(file, line, f"invalid YAML: {error.problem or error.context}", "valid YAML", hint)
+    problem = error.problem or error.context or ""
+    if "\t" in source:
+        hint = _TAB_HINT
+    elif _NEEDS_QUOTES.match(source):
+        hint = _QUOTES_HINT
+    else:
+        hint = _INDENT_HINT if problem.startswith(_INDENT_PROBLEMS) else ""
+    _fail(file, line, f"invalid YAML: {problem}", "valid YAML", hint)
 
 
 def _fail(file: str, line: int, found: str, expected: str, hint: str = "") -> NoReturn:

@@ -7,20 +7,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mesh.dashboard.metric_help import HELP
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' exposition format, text version 0.0.4."""
 
 PREFIX: Final = "mesh_"
 COUNTER_SUFFIX: Final = "_total"
-
-HELP: Final[Mapping[str, str]] = {
-    "peer_count": "Peers with a live link.",
-    "stream_count": "Streams held as ingress or exit, those still opening included.",
-    "route_count": "Pairs of routing key and exit agent that this agent can use.",
-    "open_connections": "Established tunneled connections that this agent is an end of.",
-    "actors": "Actors alive in this process.",
-    "unacknowledged_segments": "Segments sent that their receivers have not acknowledged.",
-}
 
 
 class _Figures(Collector):

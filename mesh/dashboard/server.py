@@ -35,46 +35,36 @@ class HttpServer:
 
     Args:
         app: the WSGI callable.
-        address: where to listen. An empty host is all interfaces, IPv6 included where there is any; a name is
-            resolved and its first IPv4 address taken, or else its first; port 0 lets the kernel choose.
+        listening: of :func:`listen`; the server's from now on. Clients wait in it until the start.
     """
 
-    def __init__(self, app: WSGIApplication, address: TcpAddress) -> None:
+    def __init__(self, app: WSGIApplication, listening: socket.socket) -> None:
         self._app = app
-        self._address = address
+        self._listening = listening
         self._server: BaseWSGIServer | None = None
         self._sockets: dict[int, Any] = {}
         self._thread: threading.Thread | None = None
 
     def start(self) -> TcpAddress:
-        """Listen and serve; returns the bound address, with the chosen port.
-
-        Raises:
-            OSError: the address cannot be bound; the text says which and why, the ``errno`` is the kernel's.
-        """
-        listening = _bind(self._address)
-        host, port = listening.getsockname()[:2]
-        try:
-            # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
-            logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-            self._server = create_server(
-                self._app,
-                map=self._sockets,
-                sockets=[listening],
-                threads=THREADS,
-                connection_limit=MAX_CONNECTIONS,
-                max_request_header_size=MAX_HEADER_OCTETS,
-                max_request_body_size=MAX_BODY_OCTETS,
-                channel_timeout=IDLE_TIMEOUT_S,
-                cleanup_interval=LOOP_TIMEOUT_S,
-                asyncore_loop_timeout=LOOP_TIMEOUT_S,
-                asyncore_use_poll=True,  # select() fails at descriptor 1024, which a busy agent passes
-                log_socket_errors=False,  # a client that left early is no news
-                ident=None,
-            )
-        except BaseException:
-            listening.close()
-            raise
+        """Serve; returns the bound address, with the chosen port."""
+        host, port = self._listening.getsockname()[:2]
+        # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._server = create_server(
+            self._app,
+            map=self._sockets,
+            sockets=[self._listening],
+            threads=THREADS,
+            connection_limit=MAX_CONNECTIONS,
+            max_request_header_size=MAX_HEADER_OCTETS,
+            max_request_body_size=MAX_BODY_OCTETS,
+            channel_timeout=IDLE_TIMEOUT_S,
+            cleanup_interval=LOOP_TIMEOUT_S,
+            asyncore_loop_timeout=LOOP_TIMEOUT_S,
+            asyncore_use_poll=True,  # select() fails at descriptor 1024, which a busy agent passes
+            log_socket_errors=False,  # a client that left early is no news
+            ident=None,
+        )
         self._thread = threading.Thread(target=self._server.run, name="http-loop", daemon=True)
         self._thread.start()
         return TcpAddress(host, port)
@@ -87,6 +77,7 @@ class HttpServer:
         """
         server, self._server = self._server, None
         if server is None or self._thread is None:
+            self._listening.close()
             return
         server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
         # Waitress's sockets belong to its loop: they are closed there, which also ends it.
@@ -104,8 +95,16 @@ def is_loopback(address: TcpAddress) -> bool:
         return address.host.lower().rstrip(".") == "localhost"
 
 
-def _bind(address: TcpAddress) -> socket.socket:
-    """A listening socket: only listening shows whether the port is free (SO_REUSEADDR lets two bind it)."""
+def listen(address: TcpAddress) -> socket.socket:
+    """A listening socket: only listening shows whether the port is free (SO_REUSEADDR lets two bind it).
+
+    Args:
+        address: where. An empty host is all interfaces, IPv6 included where there is any; a name is
+            resolved and its first IPv4 address taken, or else its first; port 0 lets the kernel choose.
+
+    Raises:
+        OSError: the address cannot be bound; the text says which and why, the ``errno`` is the kernel's.
+    """
     try:
         if not address.host:
             return _bind_all_interfaces(address.port)

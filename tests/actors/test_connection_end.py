@@ -1,11 +1,14 @@
 """Octets between a client and a target, through both ends of a connection and a wire between them."""
 
+import logging
+
 import pytest
 
-from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S, MAX_WAITING_PIECES
+from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S, MAX_WAITING_PIECES, RESET_MEANINGS
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.frames import FrameType
+from mesh.stream import ResetCode
 from tests.actors.company import start
 from tests.actors.end_company import EXIT, INGRESS, Ends
 
@@ -33,6 +36,11 @@ def ends():
 
 
 SIDES = ["client", "target"]
+
+
+def resets(ends):
+    """Connections that each end has counted as reset."""
+    return ends.ingress_meters.connections_reset, ends.exit_meters.connections_reset
 
 
 def both(ends, side):
@@ -69,7 +77,7 @@ def test_an_end_of_stream_is_half_a_close(ends, side):
     ends.run(4.0)  # the end that was written to after its end of stream stays for 3 s, to repeat its last ACK
     assert one.end == "EOF"
     assert ends.is_over
-    assert ends.ingress_meters.connections_reset == ends.exit_meters.connections_reset == 0
+    assert resets(ends) == (0, 0)
 
 
 def test_both_ends_of_stream_at_once_are_a_close(ends):
@@ -175,7 +183,19 @@ def test_a_reset_is_a_reset_at_the_other_side(ends, side):
     ends.run(1.0)
     assert (bytes(other.octets), other.end) == (b"some", RESET)
     assert ends.is_over
-    assert ends.ingress_meters.connections_reset + ends.exit_meters.connections_reset >= 1
+    assert resets(ends) == (1, 1)
+
+
+def test_both_sides_reset_at_once_are_counted_once_each(ends):
+    ends.client.socket.abort()
+    ends.target.socket.abort()
+    ends.run(3.0)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+def test_every_reason_for_a_reset_has_its_words():
+    assert set(RESET_MEANINGS) == set(ResetCode)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -217,6 +237,7 @@ def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
     assert ends.ingress.ref.is_alive()
     ends.run(2.5)
     assert ends.is_over
+    assert resets(ends) == (1, 1)
     ends.world.stop()
 
 
@@ -283,7 +304,7 @@ def die(ends, end, how):
     if how == "stop":
         end.ref.stop(block=False)
     elif how == "close":
-        end.ref.tell(messages.CloseConnection())
+        end.ref.tell(messages.CloseConnection("the agent is leaving"))
     else:
         end.ref.tell("no message")
     ends.run(1.0)
@@ -297,6 +318,18 @@ def test_an_end_that_stops_resets_both_sides(ends, end, how):
     assert len(wire.of(FrameType.RESET)) >= 1
     assert (ends.client.end, ends.target.end) == (RESET, RESET)
     assert ends.is_over
+
+
+@pytest.mark.parametrize("end", ["ingress", "exit"])
+def test_a_connection_that_its_agent_leaves_is_told_in_both_logs(ends, end, caplog):
+    with caplog.at_level(logging.INFO, logger="mesh.connections"):
+        die(ends, getattr(ends, end), "close")
+    near, far = (ends.ingress, ends.exit) if end == "ingress" else (ends.exit, ends.ingress)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{near} reset: the agent is leaving",
+        f"{far} reset: the other end has given it up, or its agent is leaving",
+    ]
+    assert resets(ends) == (1, 1)
 
 
 def test_an_end_that_crashes_resets_both_sides(ends, caplog):

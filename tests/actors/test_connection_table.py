@@ -332,6 +332,6 @@ def test_an_end_that_is_reported_twice_counts_once(house):
 def test_closes_every_connection_on_command(house):
     connection, _ = house.register()
     house.arrive(open_frame())
-    house.tell(messages.CloseConnections())
-    assert connection.heard[-1] == connection_messages.CloseConnection()
-    assert house.exits[0].heard == [connection_messages.CloseConnection()]
+    house.tell(messages.CloseConnections("why"))
+    assert connection.heard[-1] == connection_messages.CloseConnection("why")
+    assert house.exits[0].heard == [connection_messages.CloseConnection("why")]

@@ -181,6 +181,7 @@ def test_an_exit_that_was_not_chosen_resets_its_target(scene):
     scene.run(1.0)
     assert target.end == RESET
     assert scene.is_over
+    assert scene.exit_meters.connections_reset == 0  # no client has lost anything
 
 
 # Rejecting
@@ -248,7 +249,7 @@ def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
     scene.endpoint.target = None
     scene.ask()
     if end == "the agent leaves":
-        scene.exit.ref.tell(messages.CloseConnection())
+        scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
     scene.run(scene.settings.open_timeout_s)
     assert scene.rejection == ("unavailable" if end == "the agent leaves" else "timed-out")
     left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
@@ -391,7 +392,7 @@ def test_a_unix_socket_is_a_target(scene):
 def test_an_agent_that_leaves_rejects_what_is_being_opened(scene):
     scene.world.network.shape("hq", "target", latency_s=0.5)
     scene.ask()
-    scene.exit.ref.tell(messages.CloseConnection())
+    scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
     scene.run(2.0)
     assert scene.rejection == "unavailable"
     assert scene.is_over
@@ -401,7 +402,7 @@ def test_an_agent_that_leaves_resets_what_is_open(scene):
     scene.ask()
     target = scene.take_target()
     scene.read_answer()
-    scene.exit.ref.tell(messages.CloseConnection())
+    scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
     scene.run(0.1)
     assert len(scene.wire.of(FrameType.RESET)) == 1
     assert target.end == RESET

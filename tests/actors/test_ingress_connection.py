@@ -393,7 +393,7 @@ def test_an_ingress_that_ends_while_it_opens_resets_its_client(two, how):
     if how == "stop":
         two.ingress.ref.stop(block=False)
     else:
-        two.ingress.ref.tell(messages.CloseConnection())
+        two.ingress.ref.tell(messages.CloseConnection("the agent is leaving"))
     two.run(0.1)
     assert two.client.end == RESET
     assert two.is_over
@@ -401,7 +401,7 @@ def test_an_ingress_that_ends_while_it_opens_resets_its_client(two, how):
 
 def test_a_number_that_was_asked_for_and_is_not_wanted_any_more_is_abandoned():
     scene = Opening(EXIT, register=False)
-    scene.tell(messages.CloseConnection())
+    scene.tell(messages.CloseConnection("the agent is leaving"))
     abandoned = RegistrationAbandoned(scene.ingress.actor_urn, EXIT.id)
     assert scene.table.of(RegistrationAbandoned) == [abandoned]
     scene.world.stop()

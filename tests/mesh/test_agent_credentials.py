@@ -66,7 +66,7 @@ def test_an_agent_with_key_and_certificate(config):
 def test_the_first_start_makes_the_key_and_says_how_to_sign(config):
     text = refusal(config)
     identity = Identity(b"\1" * 32)
-    assert text.startswith(f"{config.trust.certificate}: is missing")
+    assert text.startswith(f"trust.certificate: {config.trust.certificate}: is missing")
     assert f"--name 'branch' --public-key {encode_public_key(identity.public_key)} --out branch.cert" in text
     certify(config, identity.public_key)
     assert start(config).identity.id == identity.id
@@ -75,14 +75,32 @@ def test_the_first_start_makes_the_key_and_says_how_to_sign(config):
 def test_a_check_writes_nothing(config, tmp_path):
     check = check_files(config, now_unix_s=NOW)
     assert len(check.problems) == 1
-    assert "branch.cert: cannot be read: no such file" in check.problems[0]
+    assert check.problems[0].startswith(
+        f"trust.certificate: {tmp_path}/branch.cert: cannot be read: no such file"
+    )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_path_with_dots_is_told_without_them(config, tmp_path, is_link):
+    """It is the same file, also where what comes before the dots is a link to elsewhere."""
+    elsewhere = tmp_path / "far" / "home"
+    elsewhere.mkdir(parents=True)
+    above = tmp_path / "far" if is_link else tmp_path
+    home = tmp_path / "home"
+    home.symlink_to(elsewhere) if is_link else home.mkdir()
+    trust = msgspec.structs.replace(config.trust, certificate=home / ".." / "no.cert")
+    (problem,) = check_files(msgspec.structs.replace(config, trust=trust), now_unix_s=NOW).problems
+    assert problem.startswith(f"trust.certificate: {above}/no.cert: cannot be read")
 
 
 def test_a_certificate_whose_key_is_missing_makes_no_other_key(config, tmp_path):
     certify(config, AUTHORITY.public_key)
     text = refusal(config)
-    assert f"identity.key: is missing; {config.trust.certificate} is for agent" in text
+    assert (
+        f"agent.data_dir: {tmp_path}/data/identity.key: is missing; {config.trust.certificate} is for agent"
+        in text
+    )
     assert check_files(config, now_unix_s=NOW).problems == (text,)
     assert not (tmp_path / "data").exists()
 
@@ -104,7 +122,7 @@ def test_a_certificate_of_a_foreign_authority_is_refused(config):
 def test_an_expired_certificate_is_refused(config):
     certify(config, make_identity(config).public_key)
     text = refusal(config, now=NOW + 100 * DAY)
-    assert text.startswith(f"{config.trust.certificate}: ")
+    assert text.startswith(f"trust.certificate: {config.trust.certificate}: ")
     assert "expired since" in text
     assert "is not valid until" in refusal(config, now=NOW - DAY)
 
@@ -116,6 +134,7 @@ def test_a_check_tells_all_problems(config):
     certify(config, AUTHORITY.public_key, authority=Identity(b"f" * 32))
     problems = check_files(config, now_unix_s=NOW).problems
     assert ["does not trust" in problems[0], "others can read" in problems[1]] == [True, True]
+    assert [problem.partition(": ")[0] for problem in problems] == ["trust.certificate", "agent.data_dir"]
 
 
 def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
@@ -144,7 +163,7 @@ def test_an_agent_without_trust_keeps_its_key_where_it_is_told(config):
     key_file = config.agent.data_dir / IDENTITY_FILE
     key_file.chmod(0o640)
     (problem,) = check_files(alone, now_unix_s=NOW).problems
-    assert "others can read" in problem
+    assert problem.startswith(f"agent.data_dir: {key_file}: others can read")
 
 
 def test_two_first_starts_at_once_agree_on_one_key(config, monkeypatch):

@@ -277,7 +277,12 @@ def flip(octets: bytes, bit: int) -> bytes:
         (b"POST /api HTTP/1.1\r\n", "an HTTP client"),
         (b"OPTIONS * HTTP/1.1\r\n", "an HTTP client"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "an HTTP client"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "an HTTP server answers there"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            "the other side speaks HTTP: is it the address of an agent's acceptor?",
+        ),
+        (b"<!DOCTYPE HTML>\n<html lang='en'>", "the other side speaks HTTP"),
+        (b"<html><head>", "the other side speaks HTTP"),
         (bytes.fromhex("16030100f8010000f40303"), "speaks TLS"),
         (bytes.fromhex("15030300020228"), "speaks TLS"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),

@@ -314,7 +314,8 @@ def test_a_key_or_certificate_that_is_unfit_is_told_in_one_line(candidate, spoil
     status, output = run(candidate, *arguments)
     assert status == EXIT_USAGE
     (line,) = [line for line in output.splitlines() if ": warning: " not in line]
-    assert line.startswith(f"{candidate.folder / file}: ")
+    place = "agent.data_dir" if file == IDENTITY_FILE else "trust.certificate"
+    assert line.startswith(f"{place}: {candidate.folder / file}: ")
     assert says in line
 
 
@@ -325,7 +326,19 @@ def test_a_taken_http_port_is_told_in_one_line(candidate):
     assert status == EXIT_USAGE
     (told,) = [line for line in output.splitlines() if "http.address" in line]
     assert f"{LOOPBACK}:{service.port}" in told
-    assert "in use" in told
+    assert told.endswith("in use; does another agent run on this machine?")
+
+
+def test_an_agent_without_its_http_port_is_not_seen_in_the_mesh(candidate):
+    """It cannot stay, so it must not come."""
+    with Service() as service, socket.create_server((LOOPBACK, 0)) as peer:
+        candidate.config["http"]["address"] = f"{LOOPBACK}:{service.port}"
+        candidate.config["peers"] = [{"address": f"{LOOPBACK}:{peer.getsockname()[1]}"}]
+        status, _ = run(candidate)
+        peer.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            peer.accept()
+    assert status == EXIT_USAGE
 
 
 def test_a_taken_listener_or_accept_port_is_tried_again(candidate):

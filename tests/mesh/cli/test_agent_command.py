@@ -94,7 +94,10 @@ def test_a_check_tells_of_files(write, tmp_path):
     key = "YLxky658zevDBrKRcjhTIPSsPD7T+A4zlWHLMywGCKI="
     result = run("check", write(f"trust: {{authorities: ['{key}'], certificate: a.cert}}"))
     assert result.exit_code == 2
-    assert result.stderr == f"{tmp_path / 'a.cert'}: cannot be read: no such file or directory\n"
+    assert (
+        result.stderr
+        == f"trust.certificate: {tmp_path / 'a.cert'}: cannot be read: no such file or directory\n"
+    )
 
 
 def test_a_check_warns(tmp_path):

@@ -1,5 +1,6 @@
 """``mesh init``: a whole mesh that works as it stands."""
 
+import re
 import stat
 
 import pytest
@@ -90,7 +91,11 @@ def test_the_commented_examples_work_when_uncommented(mesh):
 
 def test_the_next_steps_are_told(tmp_path):
     result = run("init", tmp_path / "m", "--agents", "branch,relay,hq")
-    assert "FILL IN (branch/config.yaml, hq/config.yaml)" in result.output
+    for name in ("branch", "hq"):
+        path = tmp_path / "m" / name / "config.yaml"
+        (number,) = [n for n, line in enumerate(path.read_text().splitlines(), 1) if "FILL IN" in line]
+        assert f'       {path}:{number}: address: "relay:4433"\n' in result.output
+    assert "relay/config.yaml" not in result.output
     assert "mesh agent config.yaml" in result.output
     assert "keep it secret and offline" in result.output
     result = run("init", tmp_path / "n", "--agents", "a,b", "--relay", "b=b.example.com:7000")
@@ -183,3 +188,19 @@ def test_wrong_arguments_end_with_status_2_and_no_files(tmp_path, arguments):
     assert result.exit_code == 2
     assert result.stderr
     assert not (tmp_path / "m").exists()
+
+
+def test_an_agent_is_added_later_with_a_copy_of_anothers_configuration(mesh):
+    """The way that README.md tells."""
+    home = mesh / "elsewhere"
+    home.mkdir()
+    (public_key,) = re.findall("public key: (.+)", run("identity", "new", home / "identity.key").stdout)
+    copied = (mesh / "hq" / "config.yaml").read_text().replace('name: "hq"', 'name: "late"')
+    (home / "config.yaml").write_text(copied)
+    key, certificate = mesh / "authority.key", home / "agent.cert"
+    signing = ("--authority", key, "--name", "late", "--public-key", public_key, "--out", certificate)
+    signed = run("certificate", "sign", *signing)
+    assert signed.exit_code == 0, signed.output
+    checked = run("check", home / "config.yaml")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    assert "ok: agent late with 0 endpoints, 0 listeners, 1 peer" in checked.stdout

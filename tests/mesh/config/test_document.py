@@ -27,6 +27,13 @@ CASES = [
     (b"a: [1\n", 2, "invalid YAML"),
     (b'a: "x\n', 2, "invalid YAML"),
     (b"a: [::1]:80\n", 1, "needs quotes"),
+    (b"a: b: c\n", 1, "needs quotes"),
+    (b"- @x\n", 1, "needs quotes"),
+    (b"a:\n  - %x\n", 2, "needs quotes"),
+    (b"a: 1\n  b: 2\n", 2, "begin in the same column"),
+    (b"a:\n  b: 1\n c: 2\n", 3, "begin in the same column"),
+    (b"a:\n  - b: c:1\n   d: e\n", 3, "begin in the same column"),
+    (b"a: 1\n- b\n", 2, "begin in the same column"),
     (b"a: 1\n---\nb: 2\n", 2, "a second YAML document"),
     (b"a: &x [*x]\n", 1, "an alias"),
     (BILLION_LAUGHS, 2, "an alias"),
@@ -48,6 +55,13 @@ def test_a_broken_file_is_one_problem_with_its_line(octets, line, text):
     assert text in str(problem)
     assert str(problem).startswith(f"file.yaml:{line}: " if line else "file.yaml: ")
     assert str(problem).isprintable()
+
+
+@pytest.mark.parametrize("text", ["a: 1\n  b: 2\n", "a: 1\n- b\n", 'a: "x\n', "a: [1\n", 'a: "x" y\n'])
+def test_quotes_are_not_advised_where_they_would_not_help(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_document(text.encode(), "file.yaml")
+    assert "needs quotes" not in str(caught.value)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_fine():

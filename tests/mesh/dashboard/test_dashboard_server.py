@@ -13,7 +13,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.dashboard.app import DashboardApp
-from mesh.dashboard.server import HttpServer, is_loopback
+from mesh.dashboard.server import HttpServer, is_loopback, listen
 
 MakeApp = Callable[..., DashboardApp]
 Serve = Callable[..., TcpAddress]
@@ -30,7 +30,7 @@ def serve() -> Iterator[Serve]:
     servers: list[HttpServer] = []
 
     def start(app: DashboardApp, address: TcpAddress = ANY_PORT) -> TcpAddress:
-        server = HttpServer(app, address)
+        server = HttpServer(app, listen(address))
         bound = server.start()
         servers.append(server)
         return bound
@@ -95,34 +95,32 @@ def has_ipv6() -> bool:
         return False
 
 
-def test_a_taken_port_is_an_error_that_names_it(app: DashboardApp):
+def test_a_taken_port_is_an_error_that_names_it():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = TcpAddress("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match=rf"cannot listen on {address}: Address already in use") as raised:
-            HttpServer(app, address).start()
+            listen(address)
     assert raised.value.errno == errno.EADDRINUSE
 
 
-def test_an_address_that_is_not_ours_is_an_error_that_names_it(app: DashboardApp):
+def test_an_address_that_is_not_ours_is_an_error_that_names_it():
     with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign") as raised:
-        HttpServer(app, TcpAddress("192.0.2.1", 0)).start()
+        listen(TcpAddress("192.0.2.1", 0))
     assert raised.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_a_name_that_does_not_resolve_is_an_error_that_names_it(
-    app: DashboardApp, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_name_that_does_not_resolve_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch):
     def unknown(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(OSError, match=r"cannot listen on nowhere\.invalid:1: Name or service not known"):
-        HttpServer(app, TcpAddress("nowhere.invalid", 1)).start()
+        listen(TcpAddress("nowhere.invalid", 1))
 
 
 def test_stop_frees_the_port_and_ends_every_thread(app: DashboardApp):
     before = set(threading.enumerate())
-    server = HttpServer(app, ANY_PORT)
+    server = HttpServer(app, listen(ANY_PORT))
     bound = server.start()
     assert get(bound, "/health")[0] == 200
     server.stop()
@@ -131,13 +129,23 @@ def test_stop_frees_the_port_and_ends_every_thread(app: DashboardApp):
     assert {thread for thread in threading.enumerate() if thread.name != "dashboard-status"} <= before
     with pytest.raises(ConnectionRefusedError):
         get(bound, "/health")
-    again = HttpServer(app, bound)
+    again = HttpServer(app, listen(bound))
     assert again.start() == bound
     again.stop()
 
 
+def test_who_comes_before_the_start_is_served_after_it(app: DashboardApp):
+    listening = listen(ANY_PORT)
+    with socket.create_connection(listening.getsockname(), timeout=10) as early:
+        server = HttpServer(app, listening)
+        server.start()
+        early.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert early.recv(1024).startswith(b"HTTP/1.1 200 ")
+        server.stop()
+
+
 def test_stop_closes_idle_connections(app: DashboardApp):
-    server = HttpServer(app, ANY_PORT)
+    server = HttpServer(app, listen(ANY_PORT))
     bound = server.start()
     with socket.create_connection((bound.host, bound.port), timeout=10) as idle:
         get(bound, "/health")  # the loop has taken the idle one by now: it takes them in order
@@ -145,8 +153,10 @@ def test_stop_closes_idle_connections(app: DashboardApp):
         assert idle.recv(1) == b""
 
 
-def test_stop_without_start_is_nothing(app: DashboardApp):
-    HttpServer(app, ANY_PORT).stop()
+def test_stop_without_start_frees_the_port(app: DashboardApp):
+    listening = listen(ANY_PORT)
+    HttpServer(app, listening).stop()
+    assert listening.fileno() == -1
 
 
 def test_a_crowd_in_front_of_a_hanging_agent_hears_503_within_a_second(
