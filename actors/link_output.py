@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from actors.gather import drop_sent
@@ -11,12 +12,19 @@ from mesh.relay_budget import RelayBudget
 from mesh.send_queue import SendQueue
 
 MARK_DELAY_S: Final = 0.02
+MARK_ROUND_TRIPS: Final = 2.0
 MAX_MARK_OCTETS: Final = 4 * 1024 * 1024
-"""Data is marked when more waits than the link takes in the former time, or than the latter.
+"""Data is marked when more waits than the link takes in the longer of the former two, or than the latter.
 
 A fixed depth of 256 KiB held a fast link (loopback, three agents) to 165 MB/s at 6.9 CPU s/GiB; with 2 MiB it
-carried 410 MB/s at 4.4. A slow link keeps its short queue this way.
+carried 410 MB/s at 4.4. A slow link keeps its short queue this way. On a long link a queue is what makes its
+TCP connection open its own window: with 20 ms alone, three agents over two links of 1 Gbit/s and 40 ms each
+carried 9 to 10 MB/s.
 """
+
+LONG_LINK_RATE: Final = 12_500_000
+"""Octets a second, 100 Mbit/s: what a link may carry that has not shown its pace yet. What it would take in a
+round trip may wait without a mark, so that streams do not stop growing before the link's TCP has begun to."""
 
 MEASURE_S: Final = 0.05
 """Over which a link's pace is measured."""
@@ -34,7 +42,7 @@ class LinkOutput:
     Args:
         socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
         budget: of all links, for waiting data.
-        mark_octets: above this, and what a fast link takes in ``MARK_DELAY_S``, data is marked as it leaves.
+        mark_octets: above this, and what a fast or long link takes in a while, data is marked as it leaves.
     """
 
     def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_octets: int) -> None:
@@ -43,6 +51,7 @@ class LinkOutput:
         self._least_mark_octets = mark_octets
         self._measured_octets = 0
         self._measured_since = 0.0
+        self._round_trip_s = inf
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
         self.unsent_octets = 0
@@ -120,9 +129,16 @@ class LinkOutput:
         """Give back to the budget what waits: the link has ended."""
         self._queue.clear()
 
+    def follow_round_trip(self, rtt_s: float) -> None:
+        """Take note of a measured round trip; the smallest counts, which met no queue."""
+        self._round_trip_s = min(rtt_s, self._round_trip_s)
+
     def _follow_pace(self, now: float) -> None:
-        depth = int(self._measured_octets / (now - self._measured_since) * MARK_DELAY_S)
-        self._queue.mark_octets = min(max(depth, self._least_mark_octets), MAX_MARK_OCTETS)
+        round_trip_s = 0.0 if self._round_trip_s == inf else self._round_trip_s
+        delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
+        depth = int(self._measured_octets / (now - self._measured_since) * delay_s)
+        least = self._least_mark_octets + int(LONG_LINK_RATE * round_trip_s)
+        self._queue.mark_octets = min(max(depth, least), MAX_MARK_OCTETS)
         self._measured_octets, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:

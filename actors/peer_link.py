@@ -325,6 +325,7 @@ class PeerLink(Actor[messages.Inbound]):
     def _measure(self, token: int) -> None:
         if token == self._ping_token and self._ping_sent_at is not None and self._peer is not None:
             rtt_s, self._ping_sent_at = self.now() - self._ping_sent_at, None
+            self._output.follow_round_trip(rtt_s)
             measured = directory_messages.LinkMeasured(self.actor_urn, self._peer.peer_id, rtt_s)
             self.tell(self._refs.directory, measured)
 
