@@ -20,6 +20,9 @@ from scripts.simulation.world import Complaints, MeshWorld
 POLL_S: Final = 0.05
 """Virtual seconds between two looks at a mesh that is still to become as it must be."""
 
+DEATH_SEEN_S: Final = 0.1
+"""Until a service sees that an exit's agent was killed: it is near that agent."""
+
 LEFT_POLL_S: Final = 0.97
 """Likewise; a health check that is under way each time would look like a socket that is left."""
 
@@ -42,6 +45,8 @@ class Talks(Protocol):
     records: dict[int, Heard]
     silent: list[Heard]
     """What services heard of clients that have not told their number."""
+    crashed_at: list[float]
+    """When agents were killed."""
     log: Complaints
 
 
@@ -91,10 +96,18 @@ def as_expected(mesh: Talks, expect: Expectation) -> None:
             is_complete(mesh, conversation)
 
 
+def _died_with_its_exit(heard: Heard, mesh: Talks) -> bool:
+    ended_at = heard.finished_at
+    return bool(heard.error) and any(0.0 <= ended_at - at <= DEATH_SEEN_S for at in mesh.crashed_at)
+
+
 def _clients_are_served(mesh: Talks) -> None:
-    """A service met each client that did not leave; a killed one took along those it had not heard."""
+    """A service met each client that did not leave.
+
+    A killed one, or an exit's agent that was, took along those that it had accepted and that had not spoken.
+    """
     unserved = [c for c in mesh.conversations if c.terms.number not in mesh.records and not c.heard.left]
-    taken_along = sum(not heard.is_over for heard in mesh.silent)
+    taken_along = sum(not heard.is_over or _died_with_its_exit(heard, mesh) for heard in mesh.silent)
     if sum(bool(c.heard.error) for c in unserved) > taken_along or not all(c.heard.error for c in unserved):
         found = [(c.terms, c.heard) for c in unserved[:3]]
         raise InvariantError("clients are served", f"{taken_along} died with a service; none served {found}")
@@ -268,6 +281,8 @@ def _wrong_candidates(mesh: MeshWorld, layout: Map) -> str | None:
         listeners = {listener._key: listener for listener in mesh.actors_on(name, Listener)}
         for key in (key for key, names in layout.listeners.items() if name in names):
             reachable = [exit_ for exit_ in layout.endpoints[key] if exit_ in hops]
+            if missing := [exit_ for exit_ in reachable if exit_ not in found]:
+                return f"{name} knows no way to {missing}"
             wanted = sorted((hops[exit_], _step(found[exit_][1]), exit_) for exit_ in reachable)
             offers = [
                 (offer.hop_count, offer.rtt_step, snapshot.records[offer.party.id].name)

@@ -61,6 +61,7 @@ class RealStage:
         self.conversations: list[Conversation] = []
         self.records: dict[int, Heard] = {}
         self.silent: list[Heard] = []
+        self.crashed_at: list[float] = []
         self.log = Complaints()
         self.agents: dict[str, RealAgent] = {}
         self._dispatcher = LoopDispatcher("simulation")
@@ -219,6 +220,7 @@ class RealStage:
         """Kill an agent's process."""
         self._note("crash", name)
         self._watch.killed(name)
+        self.crashed_at.append(self._dispatcher.now())
         self.agents[name].kill()
 
     def start(self, name: str) -> None:

@@ -98,6 +98,8 @@ class MeshWorld:
         """The service's side of each conversation, by number."""
         self.silent: list[Heard] = []
         """Connections to services that have not said what they are."""
+        self.crashed_at: list[float] = []
+        """When agents were killed."""
         self.conversations: list[Conversation] = []
         self.services: dict[str, Any] = {}
         self.clock_skews: dict[str, float] = {}
@@ -188,6 +190,7 @@ class MeshWorld:
 
     def crash(self, name: str) -> None:
         """Kill an agent's process."""
+        self.crashed_at.append(self.world.now())
         self.world.crash(name)
         self.plans[name].root = None
 

@@ -11,12 +11,18 @@ from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.scenario import Expectation
 
 
-def talks(*heard, records=None, silent=()):
+def talks(*heard, records=None, silent=(), crashed_at=()):
     """Clients that heard so, numbered from 0."""
     terms = (Terms(number, up=0, down=1, manner=Manner.AT_ONCE) for number in range(len(heard)))
     conversations = [Conversation(one, Pace(), said) for one, said in zip(terms, heard, strict=True)]
     log = SimpleNamespace(crashes=[])
-    return SimpleNamespace(conversations=conversations, records=records or {}, silent=list(silent), log=log)
+    return SimpleNamespace(
+        conversations=conversations,
+        records=records or {},
+        silent=list(silent),
+        crashed_at=list(crashed_at),
+        log=log,
+    )
 
 
 RESET = {"error": 104, "finished_at": 2.0}
@@ -36,6 +42,12 @@ def test_a_killed_service_takes_along_those_it_had_not_heard():
 def test_a_connection_that_the_service_saw_ending_was_not_taken_along():
     with pytest.raises(InvariantError, match="0 died with a service"):
         as_expected(talks(Heard(**RESET), silent=[Heard(**RESET)]), Expectation.SERVED)
+
+
+def test_a_killed_exit_takes_along_those_it_had_not_brought_anything_of():
+    as_expected(talks(Heard(**RESET), silent=[Heard(**RESET)], crashed_at=[1.99]), Expectation.SERVED)
+    with pytest.raises(InvariantError, match="0 died with a service"):
+        as_expected(talks(Heard(**RESET), silent=[Heard(**RESET)], crashed_at=[1.8, 2.1]), Expectation.SERVED)
 
 
 def test_a_refused_client_is_not_excused_by_a_killed_service():
