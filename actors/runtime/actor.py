@@ -100,11 +100,7 @@ class ActorRef(pykka.ActorRef[A], Generic[A, M]):
         """
         if self.actor_stopped.raised:
             raise ActorDeadError(f"{self} not found")
-        inbox = self.actor_inbox  # what Mailbox.post does, without a call: every message passes here
-        inbox.queue.append(message)
-        if not inbox.scheduled:
-            inbox.scheduled = True
-            inbox.announce(inbox)
+        self.actor_inbox.post(message)
 
 
 class _OwnedTimer:
