@@ -11,11 +11,15 @@ from typing import Final
 from mesh.frames import Frame, FrameType
 from mesh.stream.control import Fin, encode_acknowledgement
 from mesh.stream.receive_half import ReceiveHalf
-from mesh.stream.rtt import MAX_ACK_DELAY_S, MINIMUM_WINDOW_S, RoundTrip
+from mesh.stream.rtt import MAX_ACK_DELAY_S, RoundTrip
 from mesh.stream.sealing import SegmentSealer
 
 SOON_S: Final = 0.001
 """An acknowledgement that is due waits so long for the local socket, to carry credit for what it takes."""
+
+PROBE_EVERY_S: Final = 1.0
+"""How often who receives much and sends nothing measures the round-trip time. The smallest counts for ten of
+these at least, and most of them meet the queue that the stream itself keeps."""
 
 NO_PROBE: Final = -1
 
@@ -95,7 +99,7 @@ class Acknowledger:
 
     def bulk_kind(self, now: float) -> FrameType:
         """ACK; or PROBE where much arrives and no recent round-trip time tells how far to open the window."""
-        if not self._receiver.acknowledgement_due or now - self._rtt.sampled_at <= MINIMUM_WINDOW_S:
+        if not self._receiver.acknowledgement_due or now - self._rtt.sampled_at <= PROBE_EVERY_S:
             return FrameType.ACK
         under_way = self._probe_number != NO_PROBE and now < self._probe_sent_at + self._rtt.timeout_s
         return FrameType.ACK if under_way else FrameType.PROBE

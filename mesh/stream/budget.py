@@ -1,5 +1,6 @@
 """The memory that all streams of an agent share."""
 
+from math import inf
 from typing import Final
 
 SHARE_SHIFT: Final = 3
@@ -8,6 +9,10 @@ SHARE_SHIFT: Final = 3
 With N of them wanting more than they get, each gets limit / (8 + N): those that came first starve nobody.
 Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
 """
+
+COMPANY_S: Final = 1.0
+"""A stream is in company for so long after another of the agent has received anything: somebody who types,
+or a page that loads, should not wait behind a bulk transfer."""
 
 
 class StreamBudget:
@@ -21,13 +26,24 @@ class StreamBudget:
         limit_octets: for all streams together.
     """
 
-    __slots__ = ("limit_octets", "reserved_octets", "unacknowledged_segments")
+    __slots__ = (
+        "_latest",
+        "_latest_at",
+        "_others_at",
+        "limit_octets",
+        "reserved_octets",
+        "unacknowledged_segments",
+    )
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
         self.reserved_octets = 0
         self.unacknowledged_segments = 0
         """Segments that all streams together have sent and wait to hear of."""
+        self._latest: object = None
+        """The stream that received last, until it ends."""
+        self._latest_at = self._others_at = -inf
+        """When it did; and when one of the others did last."""
 
     @property
     def free_octets(self) -> int:
@@ -39,6 +55,18 @@ class StreamBudget:
         """What one window or send buffer may take altogether at present."""
         free = self.limit_octets - self.reserved_octets
         return free >> SHARE_SHIFT if free > 0 else 0
+
+    def in_company(self, stream: object, now: float) -> bool:
+        """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``."""
+        if stream is not self._latest:
+            self._latest, self._others_at = stream, self._latest_at
+        self._latest_at = now
+        return now - self._others_at < COMPANY_S
+
+    def forget(self, stream: object) -> None:
+        """Let go of ``stream``, which has ended."""
+        if stream is self._latest:
+            self._latest = None
 
     def reserve(self, octets: int) -> None:
         """Count ``octets`` as taken."""

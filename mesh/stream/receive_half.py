@@ -156,9 +156,16 @@ class ReceiveHalf:
     def taken(self, octets: int, now: float) -> bool:
         """The local socket has taken ``octets``; return whether there is credit worth telling now."""
         self.taken_octets += octets
-        self._budget.reserved_octets -= octets
+        budget = self._budget
+        budget.reserved_octets -= octets
         window = self._window
-        window.update(self.received_octets, now, self._rtt.minimum_s, self._budget.share_octets)
+        window.update(
+            self.received_octets,
+            now,
+            self._rtt.minimum_s,
+            budget.share_octets,
+            in_company=budget.in_company(self, now),
+        )
         return self._new_credit >= window.ack_octets
 
     @property
@@ -182,6 +189,7 @@ class ReceiveHalf:
         """Forget what is early, and give the window back."""
         self._early.clear()
         self._early_octets = 0
+        self._budget.forget(self)
         self._budget.release(self.credit - self._unused_octets - self.taken_octets)
         self._unused_octets = 0
         self.credit = self.taken_octets

@@ -1,13 +1,16 @@
 """Round-trip times, windows, congestion and the shared budget."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.stream.budget import StreamBudget
+from mesh.stream.budget import COMPANY_S, StreamBudget
 from mesh.stream.congestion import MIN_CONGESTION_OCTETS, RESTART_OCTETS, CongestionWindow
 from mesh.stream.rtt import INITIAL_TIMEOUT_S, MAX_TIMEOUT_S, MIN_TIMEOUT_S, RoundTrip
 from mesh.stream.window import (
+    CROWDED_QUEUE_OCTETS,
     INITIAL_WINDOW_OCTETS,
     LARGEST_ACK_OCTETS,
     SMALLEST_ACK_OCTETS,
@@ -78,11 +81,11 @@ def test_the_tail_is_probed_after_two_round_trips_and_the_delay_of_an_ack():
 # -- the receive window --------------------------------------------------------------------------------------
 
 
-def feed(window, *, rate, rtt, seconds, start=0.0, received=0, share=PLENTY):
+def feed(window, *, rate, rtt, seconds, start=0.0, received=0, in_company=False):
     """Octets at ``rate`` for ``seconds``, reported every millisecond."""
     for step in range(1, int(seconds * 1000) + 1):
         received += int(rate / 1000)
-        window.update(received, start + step / 1000, rtt, share)
+        window.update(received, start + step / 1000, rtt, PLENTY, in_company=in_company)
     return received
 
 
@@ -113,21 +116,64 @@ def test_the_window_has_a_cap():
     assert window.ack_octets == LARGEST_ACK_OCTETS
 
 
-def test_a_short_path_counts_as_a_millisecond():
+def test_a_short_path_counts_as_two_milliseconds():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=500 * MIB, rtt=0.0, seconds=0.1)
-    assert window.size_octets == pytest.approx(MIB + 64 * KIB, rel=0.1)
+    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.1)
+
+
+def test_on_a_short_path_in_company_a_round_and_a_short_queue_are_under_way():
+    window = ReceiveWindow(WindowLimits())
+    received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1)
+    assert window.size_octets > 2 * MIB
+    feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, start=0.1, received=received, in_company=True)
+    assert window.size_octets == pytest.approx(500 * KIB + CROWDED_QUEUE_OCTETS, rel=0.1)
+
+
+def test_what_company_takes_from_a_window_comes_back():
+    window = ReceiveWindow(WindowLimits())
+    received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, in_company=True)
+    assert window.size_octets < MIB
+    feed(window, rate=500 * MIB, rtt=0.001, seconds=0.01, start=0.1, received=received)
+    assert window.size_octets > 2 * MIB
+
+
+@pytest.mark.parametrize("rtt", [0.0, 0.01, 0.1])
+def test_company_does_not_matter_where_the_path_is_long_or_not_measured(rtt):
+    alone, beside = ReceiveWindow(WindowLimits()), ReceiveWindow(WindowLimits())
+    feed(alone, rate=20 * MIB, rtt=rtt, seconds=1)
+    feed(beside, rate=20 * MIB, rtt=rtt, seconds=1, in_company=True)
+    assert beside.size_octets == alone.size_octets
+
+
+def test_a_stream_that_rests_in_company_keeps_the_window_it_began_with():
+    window = ReceiveWindow(WindowLimits())
+    received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, in_company=True)
+    feed(window, rate=KIB, rtt=0.001, seconds=1, start=0.1, received=received, in_company=True)
+    assert INITIAL_WINDOW_OCTETS <= window.size_octets < INITIAL_WINDOW_OCTETS + 16
+
+
+def test_a_crowded_window_opens_by_three_each_round_until_there_is_a_queue():
+    window = ReceiveWindow(WindowLimits())
+    received = 0
+    sizes = []
+    for step in range(1, 5):  # each round all that the window lets through
+        received += window.size_octets
+        window.update(received, step * 0.001, 0.001, PLENTY, in_company=True)
+        sizes.append(window.size_octets)
+    # The first report begins the first round.
+    assert sizes == [64 * KIB, 192 * KIB, 512 * KIB, 832 * KIB]
 
 
 def test_a_used_up_budget_shrinks_the_window_to_its_floor():
     window = ReceiveWindow(WindowLimits())
     received = feed(window, rate=10 * MIB, rtt=0.1, seconds=1)
-    window.update(received, 1.1, 0.1, 300 * KIB)
+    window.update(received, 1.1, 0.1, 300 * KIB, in_company=False)
     assert window.size_octets == 300 * KIB
-    window.update(received, 1.1, 0.1, 0)
+    window.update(received, 1.1, 0.1, 0, in_company=False)
     assert window.size_octets == FLOOR
     assert window.ack_octets <= FLOOR // 4
-    window.update(received, 1.1, 0.1, PLENTY)
+    window.update(received, 1.1, 0.1, PLENTY, in_company=False)
     assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)
 
 
@@ -273,6 +319,29 @@ def test_a_share_is_an_eighth_of_what_is_free():
     assert (budget.free_octets, budget.share_octets) == (0, 0)
     budget.release(100)
     assert budget.share_octets == 10
+
+
+def test_a_stream_is_in_company_while_others_receive_too():
+    budget = StreamBudget(80)
+    first, second = object(), object()
+    assert not budget.in_company(first, 10.0)
+    assert not budget.in_company(first, 10.1)
+    assert budget.in_company(second, 10.2)
+    assert budget.in_company(first, 10.2 + COMPANY_S / 2)
+    assert not budget.in_company(first, 10.2 + COMPANY_S)
+    assert not budget.in_company(second, 12.5 + COMPANY_S)  # the first has not been heard for longer
+
+
+def test_the_budget_holds_no_stream_that_has_ended():
+    budget = StreamBudget(80)
+    first, second = object(), object()
+    budget.in_company(first, 10.0)
+    before = sys.getrefcount(first)
+    budget.forget(second)
+    assert sys.getrefcount(first) == before
+    budget.forget(first)
+    assert sys.getrefcount(first) == before - 1
+    assert budget.in_company(second, 10.5)  # it was company all the same
 
 
 def test_many_windows_share_the_budget_evenly():

@@ -6,7 +6,7 @@ import pytest
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.frames import FrameType
-from mesh.stream.acknowledging import SOON_S, Acknowledger
+from mesh.stream.acknowledging import PROBE_EVERY_S, SOON_S, Acknowledger
 from mesh.stream.budget import StreamBudget
 from mesh.stream.control import Acknowledgement, Fin, decode_acknowledgement, encode_fin
 from mesh.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
@@ -393,5 +393,5 @@ def test_a_bulk_receiver_asks_for_the_round_trip_time_now_and_then():
     assert bulk(NOW + 0.1)[0] is FrameType.ACK  # one is under way
     assert bulk(NOW + 1.1)[0] is FrameType.PROBE  # and was lost
     acknowledger.echo_arrived(probe + 3, NOW + 1.2)
-    assert bulk(NOW + 5)[0] is FrameType.ACK
-    assert bulk(NOW + 20)[0] is FrameType.PROBE  # paths change
+    assert bulk(NOW + 1.1 + PROBE_EVERY_S)[0] is FrameType.ACK
+    assert bulk(NOW + 1.3 + PROBE_EVERY_S)[0] is FrameType.PROBE  # paths change
