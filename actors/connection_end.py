@@ -210,9 +210,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
             elif self._at_end and self._peer_finished and not self._waiting:
                 self._drop_socket(reset=False)
         if self._socket is not None:
-            wanted = not self._at_end and self._peer_reset is None and stream.writable_octets > 0
-            if not (wanted and self._reading):
-                self._watch_read(wanted)
+            ended = self._at_end or self._peer_reset is not None
+            if ended or not self._reading:  # who is being read is looked at when it has been read
+                self._watch_read(not ended and stream.writable_octets > 0)
         if self._done and self._socket is None:
             self.stop_now()
         elif self._done and not self._waiting:
@@ -294,10 +294,15 @@ class ConnectionEnd(Actor[M], Generic[M]):
         buffer = self._dispatcher.read_buffer
         now = self.now()
         frames: list[Frame] = []
-        for _ in range(READS_PER_TURN):
+        reads = 0
+        while True:
             room = min(stream.writable_octets, len(buffer))
             if room <= 0:
+                self._watch_read(False)
                 break
+            if reads == READS_PER_TURN:
+                break
+            reads += 1
             try:
                 count = local.recv_into(buffer[:room])
             except BlockingIOError:
@@ -344,7 +349,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
             if self._peer_finished and self._peer_reset is None:
                 self._socket.shutdown_write()
         self._meters.octets_received += taken
-        self._watch_write(bool(waiting))
+        if waiting or self._writing:
+            self._watch_write(bool(waiting))
         return taken
 
     def _local_reset(self, frames: list[Frame]) -> None:

@@ -1,7 +1,6 @@
 """What a link has to send, and how far its socket has taken it."""
 
 from collections import deque
-from collections.abc import Iterable
 from math import inf
 from typing import Final
 
@@ -47,7 +46,8 @@ class LinkOutput:
 
     def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_octets: int) -> None:
         self._socket = socket
-        self._queue = SendQueue(budget=budget, mark_octets=mark_octets)
+        self.queue = SendQueue(budget=budget, mark_octets=mark_octets)
+        """Frames that are not sealed yet."""
         self._least_mark_octets = mark_octets
         self._measured_octets = 0
         self._measured_since = 0.0
@@ -64,12 +64,7 @@ class LinkOutput:
     @property
     def control_octets(self) -> int:
         """Memory held by the control lane."""
-        return self._queue.control_octets
-
-    @property
-    def has_work(self) -> bool:
-        """Whether anything waits to be sent."""
-        return self.unsent_octets > 0 or self._queue.frames > 0
+        return self.queue.control_octets
 
     def say(self, octets: bytes) -> None:
         """Let handshake octets wait to be sent."""
@@ -84,10 +79,12 @@ class LinkOutput:
         """Let a frame wait for its turn; where nothing waits, it need not."""
         octets = self.unsent_octets + len(frame.body)
         writer = self._writer
-        if octets > AT_ONCE_OCTETS or self.is_blocked or writer is None or self._queue.frames:
-            self._queue.push(frame)
+        if octets > AT_ONCE_OCTETS or self.is_blocked or writer is None or self.queue.frames:
+            self.queue.push(frame)
         else:
-            self._seal((frame,), writer)
+            for piece in writer.seal(frame):
+                self._unsent.append(piece)
+                self.unsent_octets += len(piece)
 
     def flush(self, now: float) -> bool:
         """Send until the socket is full or nothing is left; whether nothing is left.
@@ -95,10 +92,13 @@ class LinkOutput:
         Raises:
             OSError: the stream is broken.
         """
-        unsent, queue = self._unsent, self._queue
+        unsent, queue = self._unsent, self.queue
         while True:
             if self.unsent_octets < AT_ONCE_OCTETS and self._writer is not None and queue.frames:
-                self._seal(queue.pop_batch(WRITE_BATCH_OCTETS), self._writer)
+                for frame in queue.pop_batch(WRITE_BATCH_OCTETS):
+                    for piece in self._writer.seal(frame):
+                        unsent.append(piece)
+                        self.unsent_octets += len(piece)
             if not unsent:
                 if self.is_blocked:
                     self._wait_for_room(False)
@@ -119,15 +119,9 @@ class LinkOutput:
                 drop_sent(unsent, sent)
                 self.unsent_octets -= sent
 
-    def _seal(self, frames: Iterable[Frame], writer: FrameWriter) -> None:
-        for frame in frames:
-            for piece in writer.seal(frame):
-                self._unsent.append(piece)
-                self.unsent_octets += len(piece)
-
     def release(self) -> None:
         """Give back to the budget what waits: the link has ended."""
-        self._queue.clear()
+        self.queue.clear()
 
     def follow_round_trip(self, rtt_s: float) -> None:
         """Take note of a measured round trip; the smallest counts, which met no queue."""
@@ -138,7 +132,7 @@ class LinkOutput:
         delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
         depth = int(self._measured_octets / (now - self._measured_since) * delay_s)
         least = self._least_mark_octets + int(LONG_LINK_RATE * round_trip_s)
-        self._queue.mark_octets = min(max(depth, least), MAX_MARK_OCTETS)
+        self.queue.mark_octets = min(max(depth, least), MAX_MARK_OCTETS)
         self._measured_octets, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:

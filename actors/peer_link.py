@@ -290,7 +290,7 @@ class PeerLink(Actor[messages.Inbound]):
         early, self._early = self._early, []
         self._dispatch(early)
         if self._peer.surplus and not self._is_dialer:
-            self._receive(memoryview(self._peer.surplus))
+            self._dispatch(self._read_frames(memoryview(self._peer.surplus)))
 
     # -- liveness --------------------------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ class PeerLink(Actor[messages.Inbound]):
         data = buffer[:count]
         match self._state:
             case State.UP | State.LEAVING | State.WAITING:
-                self._receive(data)
+                self._dispatch(self._read_frames(data))
             case State.HANDSHAKE:
                 self._shake(bytes(data))
             case State.CONFIRMING:
@@ -370,9 +370,6 @@ class PeerLink(Actor[messages.Inbound]):
                 self._end()
             case State.WAITING | State.UP | State.LEAVING:
                 self._lose(why)
-
-    def _receive(self, data: memoryview) -> None:
-        self._dispatch(self._read_frames(data))
 
     def _read_frames(self, data: memoryview) -> list[Frame]:
         self._heard_at = self.now()
@@ -404,7 +401,9 @@ class PeerLink(Actor[messages.Inbound]):
         if local:
             self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
         for destination, passing in transit.items():
-            self._pass_on(destination, passing)
+            onward = self._forwarding.onward(destination, passing)
+            if onward is not None:
+                self.tell(*onward)
         if self._records:
             self._pass_on_records()
 
@@ -413,11 +412,6 @@ class PeerLink(Actor[messages.Inbound]):
         if records and self._peer is not None:
             arrived = route_table_messages.RecordsArrived(self._peer.peer_id, records)
             self.tell(self._refs.route_table, arrived)
-
-    def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
-        onward = self._forwarding.onward(destination, frames)
-        if onward is not None:
-            self.tell(*onward)
 
     def _handle_own(self, frame: Frame) -> None:
         if self._peer is None or self._state is State.CLOSED:
@@ -458,7 +452,9 @@ class PeerLink(Actor[messages.Inbound]):
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
         output = self._output
-        if not output.is_blocked and (output.has_work or self._farewell is not None):
+        if output.is_blocked:
+            return
+        if output.unsent_octets or output.queue.frames or self._farewell is not None:
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:

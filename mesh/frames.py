@@ -49,13 +49,12 @@ DEFAULT_MAX_HOPS: Final = 16
 """Links that a frame may cross (``routing.max_hops``): what a routing loop can cost."""
 
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
-_ASSOCIATED: Final = struct.Struct(">BB16s16sQQI")
-_NONCE: Final = struct.Struct(">IQ")
 _LINK_OWN_ZEROS: Final = slice(2, 52)
 """Hop limit to number: 0 in the header of a frame of the link's own."""
 _JOINED_OCTETS: Final = 4096
 """Copying a body up to this size costs less than one more buffer in a gathered send (Linux takes 1,024)."""
-_FROM_EXIT: Final = 0x80
+FROM_EXIT: Final = 0x80
+"""Bit of the type's octet: sent by the exit's end of the connection."""
 _MARK: Final = 0x01
 
 
@@ -127,31 +126,18 @@ def link_frame(frame_type: FrameType, body: bytes) -> Frame:
     return Frame(frame_type, False, NO_AGENT, NO_AGENT, 0, 0, body, 0)
 
 
-def nonce(nonce_class: int, number: int) -> bytes:
-    """The 12-octet AEAD nonce: class u32, number u64, both big-endian.
+nonce: Final = struct.Struct(">IQ").pack
+"""The 12-octet AEAD nonce: class (u32) and number (u64).
 
-    Links use class 0 and count; sessions tell segments from control by the class.
-    """
-    return _NONCE.pack(nonce_class, number)
+Links use class 0 and count; sessions tell segments from control by the class.
+"""
 
+associated_data: Final = struct.Struct(">BB16s16sQQI").pack
+"""What the end-to-end tag of a connection's body covers beside the body: 54 octets.
 
-def associated_data(
-    frame_type: int,
-    *,
-    from_exit: bool,
-    source: AgentId,
-    destination: AgentId,
-    connection: int,
-    number: int,
-    body_octets: int,
-) -> bytes:
-    """What the end-to-end tag of a connection's body covers beside the body: 54 octets.
-
-    Version, type (with the direction bit), source, destination, connection, number and the body's length on
-    the wire, laid out as in the header; never hop limit or mark, which transit changes.
-    """
-    type_octet = frame_type | _FROM_EXIT if from_exit else frame_type
-    return _ASSOCIATED.pack(VERSION, type_octet, source, destination, connection, number, body_octets)
+Version, type (with the direction bit), source, destination, connection, number and the body's length on the
+wire, laid out as in the header; never hop limit or mark, which transit changes.
+"""
 
 
 class FrameWriter:
@@ -174,12 +160,12 @@ class FrameWriter:
         number = self._sealed
         if frame.type < FIRST_CONNECTION_TYPE:
             header = _encode_header(frame, octets + TAG_OCTETS)
-            body = self._cipher.encrypt(_NONCE.pack(0, number + 1), body, None)
+            body = self._cipher.encrypt(nonce(0, number + 1), body, None)
             self._sealed = number + 2
         else:
             header = _encode_header(frame, octets)
             self._sealed = number + 1
-        sealed = self._cipher.encrypt(_NONCE.pack(0, number), header, None)
+        sealed = self._cipher.encrypt(nonce(0, number), header, None)
         return (sealed + body,) if octets <= _JOINED_OCTETS else (sealed, body)
 
 
@@ -193,7 +179,7 @@ def _encode_header(frame: Frame, body_octets: int) -> bytes:
     try:
         header = _HEADER.pack(
             VERSION,
-            frame_type | _FROM_EXIT if frame.from_exit else frame_type,
+            frame_type | FROM_EXIT if frame.from_exit else frame_type,
             frame.hop_limit,
             _MARK if frame.marked else 0,
             frame.source,
@@ -231,7 +217,8 @@ class FrameReader:
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that ``data`` completes, in order; ``data`` may be reused afterwards.
 
-        A body is copied out of ``data`` once, and once more where it straddles two calls.
+        A body is copied out of ``data`` once; of one that straddles two calls the first part once more. What
+        a small frame costs is calls, so there are few.
 
         Raises:
             AuthenticationError: a tag is wrong.
@@ -241,44 +228,48 @@ class FrameReader:
         if not self._usable:
             raise LocalProtocolError("this link's reader has failed before; nothing more can be read")
         self._usable = False  # unless all goes well
+        cipher, opened = self._cipher, self._opened
         frames: list[Frame] = []
         position, end, wanted = 0, len(data), self._wanted
         piece: Octets | None = None
         if self._held:
             position = wanted - len(self._held)
-            self._held += data[:position]
             if end >= position:
-                piece, self._held = bytes(self._held), bytearray()
-        while piece is not None or end - position >= wanted:
-            if piece is None:
-                piece = data[position : position + wanted]
-                position += wanted
-            header = self._header
-            if header is None:
-                self._header = header = _decode_header(self._open(piece))
-                wanted = header[-1]
+                piece, self._held = b"".join((self._held, data[:position])), bytearray()
             else:
-                kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
-                body = bytes(piece) if kind >= FIRST_CONNECTION_TYPE else self._open(piece)
-                frames.append(
-                    Frame(kind, from_exit, source, destination, connection, number, body, hop_limit, marked)
-                )
-                self._header = None
-                wanted = SEALED_HEADER_OCTETS
-            piece = None
-        if position < end:
-            self._held += data[position:]
-        self._wanted = wanted
-        self._usable = True
-        return frames
-
-    def _open(self, sealed: Octets) -> bytes:
+                self._held += data
         try:
-            opened = self._cipher.decrypt(_NONCE.pack(0, self._opened), sealed, None)
+            while piece is not None or end - position >= wanted:
+                if piece is None:
+                    piece = data[position : position + wanted]
+                    position += wanted
+                header = self._header
+                if header is None:
+                    self._header = header = _decode_header(cipher.decrypt(nonce(0, opened), piece, None))
+                    opened += 1
+                    wanted = header[-1]
+                else:
+                    kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
+                    if kind >= FIRST_CONNECTION_TYPE:
+                        body = bytes(piece)
+                    else:
+                        body = cipher.decrypt(nonce(0, opened), piece, None)
+                        opened += 1
+                    frames.append(
+                        Frame(
+                            kind, from_exit, source, destination, connection, number, body, hop_limit, marked
+                        )
+                    )
+                    self._header = None
+                    wanted = SEALED_HEADER_OCTETS
+                piece = None
         except InvalidTag:
             raise AuthenticationError("a frame on this link does not authenticate") from None
-        self._opened += 1
-        return opened
+        if position < end:
+            self._held += data[position:]
+        self._opened, self._wanted = opened, wanted
+        self._usable = True
+        return frames
 
 
 _Header: TypeAlias = tuple[FrameType, bool, int, bool, AgentId, AgentId, int, int, int]
@@ -291,17 +282,17 @@ def _decode_header(octets: bytes) -> _Header:
     )
     if version != VERSION:
         raise RemoteProtocolError(f"frame of protocol version {version}; this agent speaks {VERSION}")
-    kind = _TYPES.get(type_octet & ~_FROM_EXIT)
+    kind = _TYPES.get(type_octet & ~FROM_EXIT)
     if kind is None:
-        raise RemoteProtocolError(f"frame of unknown type {type_octet & ~_FROM_EXIT:#04x}")
+        raise RemoteProtocolError(f"frame of unknown type {type_octet & ~FROM_EXIT:#04x}")
     if flags & ~_MARK:
         raise RemoteProtocolError(f"frame with reserved flags set: {flags:#04x}")
     if kind < FIRST_CONNECTION_TYPE:
-        if type_octet & _FROM_EXIT or any(octets[_LINK_OWN_ZEROS]):
+        if type_octet & FROM_EXIT or any(octets[_LINK_OWN_ZEROS]):
             raise RemoteProtocolError(f"{kind.name} is the link's own, yet is addressed to an agent")
         if not TAG_OCTETS <= length <= MAX_CONTROL_BODY_OCTETS:
             raise RemoteProtocolError(f"{kind.name} announces a body of {length} octets")
     elif length > MAX_BODY_OCTETS:
         raise RemoteProtocolError(f"{kind.name} announces a body of {length} octets")
-    from_exit = type_octet >= _FROM_EXIT
+    from_exit = type_octet >= FROM_EXIT
     return kind, from_exit, hop_limit, flags == _MARK, source, destination, connection, number, length

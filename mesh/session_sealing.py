@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.frames import (
     DEFAULT_MAX_HOPS,
+    FROM_EXIT,
     MAX_SEGMENT_OCTETS,
     TAG_OCTETS,
+    VERSION,
     Frame,
     FrameType,
     Octets,
@@ -135,14 +137,10 @@ class Session:
         return payload
 
     def _seal(self, frame_type: int, nonce_class: int, number: int, plaintext: Octets) -> Frame:
+        type_octet = frame_type | FROM_EXIT if self._is_exit else frame_type
+        body_octets = len(plaintext) + TAG_OCTETS
         covered = associated_data(
-            frame_type,
-            from_exit=self._is_exit,
-            source=self._local,
-            destination=self._remote,
-            connection=self._connection,
-            number=number,
-            body_octets=len(plaintext) + TAG_OCTETS,
+            VERSION, type_octet, self._local, self._remote, self._connection, number, body_octets
         )
         sealer = self._sealer
         if sealer is None:
@@ -159,14 +157,9 @@ class Session:
         )
 
     def _open(self, nonce_class: int, types: frozenset[FrameType], frame: Frame) -> bytes:
+        type_octet = frame.type if self._is_exit else frame.type | FROM_EXIT
         covered = associated_data(
-            frame.type,
-            from_exit=not self._is_exit,
-            source=self._remote,
-            destination=self._local,
-            connection=self._connection,
-            number=frame.number,
-            body_octets=len(frame.body),
+            VERSION, type_octet, self._remote, self._local, self._connection, frame.number, len(frame.body)
         )
         opener = self._opener
         if opener is None:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast
 
 import pykka
 from pykka import ActorDeadError
-from pykka._actor import ActorInbox
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
@@ -160,7 +159,7 @@ class Actor(pykka.Actor, Generic[M]):
         # Not Pykka's constructor: its uuid4 and Event cost more than all the rest of an actor's start, and a
         # random name makes two runs of one simulation differ.
         self.actor_urn = f"urn:actor:{next(_numbers)}"
-        self.actor_inbox = self._create_actor_inbox()
+        self.actor_inbox = self._mailbox = self._create_actor_inbox()
         self._flag = StopFlag()
         self.actor_stopped = cast("Event", self._flag)
         self._actor_ref: ActorRef[Any, M] = ActorRef(self)
@@ -273,8 +272,8 @@ class Actor(pykka.Actor, Generic[M]):
         Pykka's loop handles what is for Pykka. What was told goes straight to ``on_receive``, with the same
         consequences: a message is a third cheaper so.
         """
-        mailbox = cast("Mailbox", self.actor_inbox)
-        queue, flag = mailbox.queue, self._flag
+        mailbox, flag = self._mailbox, self._flag
+        queue = mailbox.queue
         taken = 0
         try:
             if not self._is_set_up:
@@ -327,7 +326,7 @@ class Actor(pykka.Actor, Generic[M]):
         self._end_life()
 
     @staticmethod
-    def _create_actor_inbox() -> ActorInbox:
+    def _create_actor_inbox() -> Mailbox:
         return Mailbox()
 
     @staticmethod
@@ -341,7 +340,7 @@ class Actor(pykka.Actor, Generic[M]):
         except RuntimeError:
             self._end_life()
             raise
-        cast("Mailbox", self.actor_inbox).bind(self, dispatcher.enqueue_ready)
+        self._mailbox.bind(self, dispatcher.enqueue_ready)
 
     def _handle_receive(self, message: Any) -> Any:
         try:
@@ -405,7 +404,7 @@ class Actor(pykka.Actor, Generic[M]):
         for socket in self._sockets or ():
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
-        cast("Mailbox", self.actor_inbox).close(f"{type(self).__name__} ({self.actor_urn})")
+        self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")
         cast("ActorDispatcher", self._dispatcher).forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:

@@ -100,10 +100,10 @@ class LoopDispatcher:
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread_id: int | None = None
         self._resolver = Resolver(resolver_threads)
-        self._read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
+        self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
+        """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
         self._awake = False
-        self._reporting = False
         self._pass_ended_at = 0.0
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
@@ -148,11 +148,6 @@ class LoopDispatcher:
         return self._stopped and not self._thread.is_alive()
 
     # The seam; on the dispatcher's thread.
-
-    @property
-    def read_buffer(self) -> memoryview:
-        """The shared buffer to ``recv_into``, valid until the turn ends."""
-        return self._read_buffer
 
     now = staticmethod(time.monotonic)
     """Monotonic seconds; every handler asks, so there is no call around the call."""
@@ -211,16 +206,13 @@ class LoopDispatcher:
     def enqueue_ready(self, mailbox: Mailbox) -> None:
         """Give ``mailbox`` a turn soon. Any thread may call it.
 
-        No lock is needed: a sender appends and then reads ``_awake``; the pass clears ``_awake`` and then
-        looks at the queue. One wake-up serves all that became ready since.
+        No lock is needed: a sender appends and then reads ``_awake``; the pass, or a socket's report, clears
+        ``_awake`` and then looks at the queue. One wake-up serves all that became ready since.
         """
         self._ready.append(mailbox)
         if not self._awake:
-            own_thread = threading.get_ident() == self._thread_id
-            if own_thread and self._reporting:
-                return  # a pass follows the report
             self._awake = True
-            if own_thread:
+            if threading.get_ident() == self._thread_id:
                 self._loop.call_soon(self._run_ready)
             else:
                 with contextlib.suppress(RuntimeError):  # the loop has closed, and every mailbox with it
@@ -268,12 +260,15 @@ class LoopDispatcher:
 
     def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
         """Let a socket report its readiness; see that what it makes ready has its turn."""
-        self._reporting = True
+        if self._awake:  # a pass is to come
+            callback(*arguments)
+            return
+        self._awake = True
         try:
             callback(*arguments)
         finally:
-            self._reporting = False
-            if self._ready and not self._awake:
+            self._awake = False
+            if self._ready:
                 self._awake = True
                 if time.monotonic() - self._pass_ended_at >= ALONE_S:
                     self._run_ready()

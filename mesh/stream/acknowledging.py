@@ -56,7 +56,7 @@ class Acknowledger:
     def segment_arrived(self, now: float, *, marked: bool) -> None:
         """A new segment has arrived."""
         receiver = self._receiver
-        if receiver.has_gap:
+        if receiver.early:
             if self.gap_due == inf and not self._gap_reported:
                 self.gap_due = now + receiver.reordering_delay_s
         elif self._gap_reported or self.gap_due != inf:
@@ -124,7 +124,7 @@ class Acknowledger:
         payload = encode_acknowledgement(
             next_number=receiver.next_number,
             credit=receiver.grant(),
-            missing_until=receiver.missing_until if self._gap_reported and receiver.has_gap else 0,
+            missing_until=receiver.missing_until if self._gap_reported and receiver.early else 0,
             marked=receiver.marked,
             echo=self._echo,
             delay_s=self._delay_s(now),

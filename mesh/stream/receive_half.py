@@ -25,7 +25,6 @@ class ReceiveHalf:
 
     __slots__ = (
         "_budget",
-        "_early",
         "_early_octets",
         "_final_number",
         "_rtt",
@@ -34,6 +33,7 @@ class ReceiveHalf:
         "_window",
         "arrived_at",
         "credit",
+        "early",
         "fin",
         "finished",
         "marked",
@@ -68,21 +68,16 @@ class ReceiveHalf:
         """The FIN and everything before it have arrived."""
         self.fin = Fin(0, 0.0)
         """What the FIN says, once it has arrived."""
-        self._early: dict[int, tuple[bool, bytes]] = {}
-        """Segments after a gap: whether it is the FIN, octets."""
+        self.early: dict[int, tuple[bool, bytes]] = {}
+        """Segments after a gap, by number: whether it is the FIN, octets. Without a gap it is empty."""
         self._early_octets = 0
         self._final_number: int | None = None
         """Number of the FIN, once it is known."""
 
     @property
-    def has_gap(self) -> bool:
-        """Segments have arrived whose predecessors have not."""
-        return bool(self._early)
-
-    @property
     def missing_until(self) -> int:
         """The first early segment's number."""
-        return min(self._early)
+        return min(self.early)
 
     @property
     def reordering_delay_s(self) -> float:
@@ -106,7 +101,7 @@ class ReceiveHalf:
         """
         plaintext = self._session.open_segment(frame)
         number, is_fin = frame.number, frame.type == _FIN
-        if number < self.next_number or number in self._early:
+        if number < self.next_number or number in self.early:
             return False
         if is_fin:
             fin, plaintext = decode_fin(plaintext), b""
@@ -118,11 +113,11 @@ class ReceiveHalf:
         if frame.marked:
             self.marked += 1
         if number > self.next_number:
-            self._early[number] = is_fin, plaintext
+            self.early[number] = is_fin, plaintext
             self._early_octets += len(plaintext)
             return True
         self._take(plaintext, delivered, is_fin=is_fin)
-        while self._early and (early := self._early.pop(self.next_number, None)) is not None:
+        while self.early and (early := self.early.pop(self.next_number, None)) is not None:
             self._early_octets -= len(early[1])
             self._take(early[1], delivered, is_fin=early[0])
         return True
@@ -137,7 +132,7 @@ class ReceiveHalf:
         if self._final_number is not None and number > self._final_number:
             raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
         if is_fin:
-            if self._early and max(self._early) > number:
+            if self.early and max(self.early) > number:
                 raise RemoteProtocolError(f"the FIN, {number}, comes before other segments")
             self._final_number = number
 
@@ -166,12 +161,8 @@ class ReceiveHalf:
             budget.share_octets,
             in_company=budget.in_company(self, now),
         )
-        return self._new_credit >= window.ack_octets
-
-    @property
-    def _new_credit(self) -> int:
-        """Octets of credit that could be given."""
-        return 0 if self.finished else self.taken_octets + self._window.size_octets - self.credit
+        new_credit = self.taken_octets + window.size_octets - self.credit
+        return new_credit >= window.ack_octets and not self.finished
 
     def grant(self) -> int:
         """Move credit on where it is worth a frame, and return it; it never moves back.
@@ -179,15 +170,15 @@ class ReceiveHalf:
         A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
         a quarter of the window, so a sender has credit whenever the local socket has taken everything.
         """
-        new_credit = self._new_credit
-        if new_credit >= self._window.ack_octets:
+        new_credit = self.taken_octets + self._window.size_octets - self.credit
+        if new_credit >= self._window.ack_octets and not self.finished:
             self._budget.reserve(new_credit)
             self.credit += new_credit
         return self.credit
 
     def release(self) -> None:
         """Forget what is early, and give the window back."""
-        self._early.clear()
+        self.early.clear()
         self._early_octets = 0
         self._budget.forget(self)
         self._budget.release(self.credit - self._unused_octets - self.taken_octets)

@@ -30,6 +30,7 @@ class RoundTrip:
         "_minimum",
         "_previous_minimum",
         "_variation_s",
+        "minimum_s",
         "sampled_at",
         "smoothed_s",
     )
@@ -40,6 +41,8 @@ class RoundTrip:
         self.sampled_at = -inf
         self._variation_s = 0.0
         self._minimum = self._previous_minimum = inf
+        self.minimum_s = 0.0
+        """The smallest of the samples of the last 10 to 20 s; 0 before the first."""
         self._bucket_ends_at = -inf
 
     def sample(self, rtt_s: float, now: float) -> None:
@@ -58,12 +61,7 @@ class RoundTrip:
             self._bucket_ends_at = now + MINIMUM_WINDOW_S
         elif rtt_s < self._minimum:
             self._minimum = rtt_s
-
-    @property
-    def minimum_s(self) -> float:
-        """The smallest of the samples of the last 10 to 20 s; 0 before the first."""
-        smallest = min(self._minimum, self._previous_minimum)
-        return 0.0 if smallest == inf else smallest
+        self.minimum_s = min(self._minimum, self._previous_minimum)
 
     @property
     def timeout_s(self) -> float:

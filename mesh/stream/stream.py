@@ -220,7 +220,7 @@ class Stream:
         credit_moves = receiver.taken(octets, now)
         if self._state in ACTIVE and (credit_moves or acknowledger.is_due(now)):
             effects.frames.append(self._acknowledgement(acknowledger.bulk_kind(now), now))
-        return self._concluded(effects)
+        return self._concluded(effects) if self._state is State.DONE else effects
 
     def reset(self, code: ResetCode, now: float) -> Effects:
         """Break the connection off; the other end delivers what was sent before, as far as it arrives."""
@@ -284,7 +284,7 @@ class Stream:
             self._heard(now, effects.frames)
         if self._answer and (self._state in ACTIVE or self._ended_in_order):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
-        return self._concluded(effects)
+        return self._concluded(effects) if self._state is State.DONE else effects
 
     def peer_unknown(self, now: float) -> Effects:
         """The other end's agent says that it does not know this connection; find out whether that is true.

@@ -179,7 +179,7 @@ def test_data_beyond_the_relay_buffer_is_dropped_and_counted():
     peer.read(False)
     sent = tuple(frame(PEER, number=n, source=OWN.id, body=bytes(60_000)) for n in range(100))
     scene.tell(messages.SendFrames(sent))
-    assert 1_000_000 < scene.link._output._queue.octets <= 2_000_000
+    assert 1_000_000 < scene.link._output.queue.octets <= 2_000_000
     scene.run(10.0)
     assert not scene.is_alive
     budget = scene.settings.relay_budget
@@ -212,7 +212,7 @@ def flood(scene, peer, seconds, tokens=10_000):
             peer.send_frames(*[ping(token + n) for n in range(tokens)])
             token += tokens
         scene.run(0.01)
-        most = max(most, scene.link._output._queue.octets)
+        most = max(most, scene.link._output.queue.octets)
         if not scene.is_alive:
             break
     return most

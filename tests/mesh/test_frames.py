@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from mesh import frames
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.frames import Frame, FrameReader, FrameType, FrameWriter, associated_data, link_frame
+from mesh.frames import (
+    FROM_EXIT,
+    VERSION,
+    Frame,
+    FrameReader,
+    FrameType,
+    FrameWriter,
+    associated_data,
+    link_frame,
+)
 from mesh.identity import NO_AGENT, AgentId
 
 KEY = bytes(range(32))
@@ -133,15 +142,7 @@ def test_wire_octets_are_pinned():
 
 
 def test_associated_data_is_the_header_without_what_transit_changes():
-    covered = associated_data(
-        FrameType.DATA,
-        from_exit=True,
-        source=SOURCE,
-        destination=DESTINATION,
-        connection=1,
-        number=2,
-        body_octets=3,
-    )
+    covered = associated_data(VERSION, FrameType.DATA | FROM_EXIT, SOURCE, DESTINATION, 1, 2, 3)
     addresses = SOURCE.hex() + DESTINATION.hex()
     assert covered.hex() == f"0193{addresses}0000000000000001000000000000000200000003"
 

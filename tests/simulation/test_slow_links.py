@@ -68,7 +68,7 @@ class Transit:
     def watch(self) -> None:
         """Judge what the relay holds now."""
         links = [actor for actor in self.mesh.actors_on("relay") if hasattr(actor, "_output")]
-        held = sum(link._output._queue.octets - link._output._queue.control_octets for link in links)
+        held = sum(link._output.queue.octets - link._output.queue.control_octets for link in links)
         assert held == self.budget.held_octets <= self.budget.limit_octets
         self.most_held_octets = max(self.most_held_octets, held)
 

@@ -285,7 +285,7 @@ def test_early_segments_wait_for_their_turn():
     assert b"".join(receiving.delivered) == bytes(range(4))
     assert receiving.half.finished
     assert receiving.half.fin == Fin(9, 0.5)
-    assert not receiving.half.has_gap
+    assert not receiving.half.early
 
 
 def test_credit_follows_what_the_local_socket_takes():
