@@ -185,7 +185,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
             more = stream.delivered(taken, self.now())
             frames = [*frames, *more.frames] if more.frames else frames
             self._done = self._done or more.done
-        self._send(frames)
+        if frames:
+            self._send(frames)
         self._settle()
 
     def _other_end_reset(self, code: ResetCode) -> None:

@@ -401,9 +401,7 @@ class PeerLink(Actor[messages.Inbound]):
         if local:
             self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
         for destination, passing in transit.items():
-            onward = self._forwarding.onward(destination, passing)
-            if onward is not None:
-                self.tell(*onward)
+            self._pass_on(destination, passing)
         if self._records:
             self._pass_on_records()
 
@@ -412,6 +410,11 @@ class PeerLink(Actor[messages.Inbound]):
         if records and self._peer is not None:
             arrived = route_table_messages.RecordsArrived(self._peer.peer_id, records)
             self.tell(self._refs.route_table, arrived)
+
+    def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
+        onward = self._forwarding.onward(destination, frames)
+        if onward is not None:
+            self.tell(*onward)
 
     def _handle_own(self, frame: Frame) -> None:
         if self._peer is None or self._state is State.CLOSED:

@@ -1,6 +1,6 @@
 """The worked example of ``docs/PROTOCOL.md``: every octet of a link and a session made from fixed keys."""
 
-from mesh.frames import Frame, FrameType, FrameWriter, associated_data, link_frame
+from mesh.frames import VERSION, Frame, FrameType, FrameWriter, associated_data, link_frame
 from mesh.identity import Identity, Instance
 from mesh.link_bodies import encode_ping
 from mesh.link_handshake import LinkHandshake
@@ -121,13 +121,7 @@ def _add_session(found, agents, writer):
     found["PROBE body"] = session.seal_control(FrameType.PROBE, payload).body
     data: Frame = session.seal_segment(FrameType.DATA, 0, b"hello")
     found["DATA associated data"] = associated_data(
-        FrameType.DATA,
-        from_exit=False,
-        source=data.source,
-        destination=data.destination,
-        connection=1,
-        number=0,
-        body_octets=len(data.body),
+        VERSION, FrameType.DATA, data.source, data.destination, 1, 0, len(data.body)
     )
     found["DATA body"] = data.body
     found["DATA frame"] = b"".join(writer.seal(data))

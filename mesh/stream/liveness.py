@@ -68,16 +68,9 @@ class Liveness:
         """What has been sent must be answered."""
         if self._asked_at == inf:
             self._asked_at = now
-            self.due = min(self.due, now + self._patience_s)
-
-    @property
-    def _patience_s(self) -> float:
-        """How long to wait for what is owed before asking.
-
-        Data may wait in a queue for longer than an exit waits to be chosen, or than an end is waited for.
-        A question and its answer do not: they go first everywhere.
-        """
-        return MAX_TIMEOUT_S if self.heard else INITIAL_TIMEOUT_S
+            # Data may wait in a queue for longer than an exit waits to be chosen, or than an end is waited
+            # for. A question and its answer do not: they go first everywhere.
+            self.due = min(self.due, now + (MAX_TIMEOUT_S if self.heard else INITIAL_TIMEOUT_S))
 
     @property
     def answered_at_once(self) -> bool:
@@ -109,7 +102,7 @@ class Liveness:
         if not starved:
             self._persisting = False
             self._tries = 0
-            self.due = now + (self._patience_s if outstanding else self._idle_probe_s)
+            self.due = now + (MAX_TIMEOUT_S if outstanding else self._idle_probe_s)
         elif not self._persisting:
             self._persisting = True
             self._tries = 1

@@ -301,7 +301,8 @@ class Stream:
         if sender.timeouts and not self._liveness.answered_at_once:
             # What was repeated went unanswered, yet the path works again: do not wait for the next time.
             sender.probe_path(now, frames)
-        self._liveness.hear(now, outstanding=sender.outstanding > 0, starved=sender.starved)
+        outstanding = sender.outstanding > 0
+        self._liveness.hear(now, outstanding=outstanding, starved=not outstanding and sender.starved)
 
     def _segment(self, frame: Frame, now: float, effects: Effects) -> bool:
         """Take a DATA or FIN; return whether it is new."""

@@ -147,7 +147,7 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
         "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd)],
         "connections": (counts.ingress, counts.exit, counts.pending_opens),
         "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
-        "queued frames": sum(link._output._queue.frames for link in links),
+        "queued frames": sum(link._output.queue.frames for link in links),
         "waiting octets": mesh.plans[name].relay_budget.held_octets,
         "reserved octets": mesh.plans[name].budget.reserved_octets,
         "clients of listeners": sum(each._clients.connected for each in mesh.actors_on(name, Listener)),

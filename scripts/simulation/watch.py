@@ -119,7 +119,7 @@ class RelayWatch:
         """
         for name in self._mesh.running:
             budget = self._mesh.plans[name].relay_budget
-            queues = [link._output._queue for link in self._mesh.actors_on(name, PeerLink)]
+            queues = [link._output.queue for link in self._mesh.actors_on(name, PeerLink)]
             held = sum(queue.octets - queue.control_octets for queue in queues)
             if not held == budget.held_octets <= budget.limit_octets:
                 text = f"{name} holds {held} octets, counts {budget.held_octets}, of {budget.limit_octets}"

@@ -44,4 +44,4 @@ def output_at(octets_per_s, *round_trips_s):
 )
 def test_the_depth_of_marks_follows_pace_and_round_trip(octets_per_s, round_trips_s, depth):
     output = output_at(octets_per_s, *round_trips_s)
-    assert output._queue.mark_octets == pytest.approx(depth, rel=0.1)
+    assert output.queue.mark_octets == pytest.approx(depth, rel=0.1)

@@ -44,10 +44,10 @@ def keep_frames(monkeypatch):
     flush = LinkOutput.flush
 
     def late(self, now):
-        return self._queue.frames == 1 or flush(self, now)
+        return self.queue.frames == 1 or flush(self, now)
 
     monkeypatch.setattr(LinkOutput, "flush", late)
-    monkeypatch.setattr(LinkOutput, "push", lambda self, frame: self._queue.push(frame))
+    monkeypatch.setattr(LinkOutput, "push", lambda self, frame: self.queue.push(frame))
 
 
 def keep_waiting_octets(monkeypatch):
