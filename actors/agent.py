@@ -22,6 +22,7 @@ from actors.dialer import Dialer
 from actors.endpoint import Endpoint
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
+from actors.key_stock import KeyStock
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.listener import Listener
 from actors.loopback import Loopback
@@ -213,6 +214,7 @@ class Agent(Actor[messages.Inbound]):
             shared=SharedSecrets(static),
             budget=self._budget,
             numbers=ConnectionNumbers(),
+            ephemerals=KeyStock(dispatcher.random_octets, dispatcher.now),
             open_timeout_s=setup.open_timeout_s,
             reroute_timeout_s=setup.reroute_timeout_s,
             idle_probe_s=setup.idle_probe_s,

@@ -15,6 +15,7 @@ import msgspec
 
 from actors.connection_numbers import ConnectionNumbers
 from actors.gather import drop_sent
+from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
@@ -77,6 +78,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     """Its secrets."""
     budget: StreamBudget
     numbers: ConnectionNumbers
+    ephemerals: KeyStock
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0
     idle_probe_s: float = 60.0

@@ -17,6 +17,7 @@ from typing import Any, Final, assert_never
 
 from actors.client_count import ClientCount
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.key_stock import EPHEMERAL_AGE_S
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
@@ -28,7 +29,6 @@ from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId, short_id
-from mesh.noise.primitives import key_pair
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
@@ -53,9 +53,6 @@ RETRY_AFTER_S: Final = 0.1
 
 RESTART_PATIENCE_S: Final = 2.0
 """How long such an exit may take to offer the key again: an agent that starts does so within a second."""
-
-STANDBY_AGE_S: Final = 60.0
-"""How old an OPEN that was made ahead may be when its client comes: its private key lies about so long."""
 
 STANDBY_NUMBERS: Final = 16_384
 """How many connections of this agent may have been numbered since then: a quarter of the window in which an
@@ -195,7 +192,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _is_stale(self, prepared: _Attempt) -> bool:
         """Whether what was prepared has waited too long for its client."""
         later_numbers = self._settings.numbers.last - prepared.connection
-        return self.now() - prepared.made_at > STANDBY_AGE_S or later_numbers > STANDBY_NUMBERS
+        return self.now() - prepared.made_at > EPHEMERAL_AGE_S or later_numbers > STANDBY_NUMBERS
 
     def _try_next(self) -> None:
         if self._registering is not None or self._chosen is not None or self._is_too_late:
@@ -269,7 +266,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             remote=offer.party,
             connection=connection,
             static=self._settings.static,
-            ephemeral=key_pair(self.dispatcher.random_octets(32)),
+            ephemeral=self._settings.ephemerals.take(),
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )

@@ -10,6 +10,7 @@ from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
+from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -44,6 +45,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         shared=SharedSecrets(static),
         budget=StreamBudget(BUDGET_OCTETS),
         numbers=ConnectionNumbers(),
+        ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
     )
     return msgspec.structs.replace(settings, **changes)
 

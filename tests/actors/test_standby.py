@@ -3,7 +3,8 @@
 import pytest
 
 from actors.connection_end import HANG_UP_POLL_S
-from actors.ingress_connection import STANDBY_AGE_S, STANDBY_NUMBERS
+from actors.ingress_connection import STANDBY_NUMBERS
+from actors.key_stock import EPHEMERAL_AGE_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
@@ -98,7 +99,7 @@ def test_a_client_that_comes_before_the_registration_is_done_waits_for_it(scenes
 
 
 def grow_old(scene):
-    scene.run(STANDBY_AGE_S + 0.1)
+    scene.run(EPHEMERAL_AGE_S + 0.1)
 
 
 def be_overtaken(scene):
@@ -124,7 +125,7 @@ def test_what_is_no_longer_of_use_is_made_anew_for_the_client(scenes, spoil):
 
 def test_what_is_just_young_enough_is_used(scenes):
     one = scenes()
-    one.run(STANDBY_AGE_S - 0.1)
+    one.run(EPHEMERAL_AGE_S - 0.1)
     for _ in range(STANDBY_NUMBERS):
         one.settings.numbers.take()
     serve(one)

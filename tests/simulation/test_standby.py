@@ -5,7 +5,8 @@ import errno
 import pytest
 
 from actors.connection_table import ConnectionTable
-from actors.ingress_connection import STANDBY_AGE_S, IngressConnection
+from actors.ingress_connection import IngressConnection
+from actors.key_stock import EPHEMERAL_AGE_S
 from actors.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.messages.listener import StopListening
@@ -81,7 +82,7 @@ def test_a_client_that_comes_while_there_is_no_path_waits_for_it(mesh):
 
 def test_after_a_long_time_the_next_client_is_served_as_ever(mesh):
     assert converse(mesh, 0).is_complete
-    mesh.run(10 * STANDBY_AGE_S)
+    mesh.run(10 * EPHEMERAL_AGE_S)
     assert converse(mesh, 1).is_complete
     mesh.finish()
 
