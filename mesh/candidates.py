@@ -121,17 +121,20 @@ class CandidatePool:
         offers = self._offers
         if tried:
             offers = tuple(offer for offer in offers if offer.party not in tried)
-        ranks = self._ranks(offers, now, draw, prepared)
-        ordered = tuple(offers[position] for position in sorted(range(len(offers)), key=ranks.__getitem__))
-        if ordered:
-            self._put_first(ordered[0].party.id, now)
-        return ordered
+        if len(offers) > 1:  # most keys are offered by one agent
+            ranks = self._ranks(offers, now, draw, prepared)
+            offers = tuple(offers[position] for position in sorted(range(len(offers)), key=ranks.__getitem__))
+        if offers:
+            self._put_first(offers[0].party.id, now)
+        return offers
 
     def next(self, now: float, draw: float) -> Offer | None:
         """Whom the next connection would try first, as things stand; it does not have its turn yet."""
         offers = self._offers
+        if len(offers) < 2:
+            return offers[0] if offers else None
         ranks = self._ranks(offers, now, draw, None)
-        return offers[min(range(len(offers)), key=ranks.__getitem__)] if offers else None
+        return offers[min(range(len(offers)), key=ranks.__getitem__)]
 
     def _ranks(
         self, offers: Sequence[Offer], now: float, draw: float, prepared: Party | None
