@@ -16,11 +16,13 @@ import msgspec
 from actors.acceptor import Acceptor
 from actors.client_count import ClientCount
 from actors.connection_end import ConnectionSettings
+from actors.connection_numbers import ConnectionNumbers
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
+from actors.key_stock import KeyStock
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.listener import Listener
 from actors.loopback import Loopback
@@ -211,6 +213,8 @@ class Agent(Actor[messages.Inbound]):
             static=static,
             shared=SharedSecrets(static),
             budget=self._budget,
+            numbers=ConnectionNumbers(),
+            ephemerals=KeyStock(dispatcher.random_octets, dispatcher.now),
             open_timeout_s=setup.open_timeout_s,
             reroute_timeout_s=setup.reroute_timeout_s,
             idle_probe_s=setup.idle_probe_s,
@@ -249,6 +253,7 @@ class Agent(Actor[messages.Inbound]):
             dispatcher,
             own_id=setup.identity.id,
             instance=instance,
+            numbers=connections.numbers,
             start_exit=start_exit,
             max_pending_opens=setup.pending_opens,
             meters=meters,
@@ -309,16 +314,12 @@ class Agent(Actor[messages.Inbound]):
             name = f"listener {setup.key} {setup.address}"
             clients = ClientCount()  # for each listener that is started under this name
 
-            def start_ingress(
-                socket: StreamSocket, key: str, candidates: tuple[Offer, ...], listener: Ref[Any]
-            ) -> Ref[Any]:
+            def start_ingress(prepare_for: Offer | None, listener: Ref[Any]) -> Ref[Any]:
                 return IngressConnection.start(
                     self.dispatcher,
-                    socket=socket,
-                    key=key,
-                    candidates=candidates,
+                    key=setup.key,
+                    prepare_for=prepare_for,
                     listener=listener,
-                    clients=clients,
                     table=connection_table,
                     settings=connections,
                     meters=self._meters,

@@ -13,7 +13,9 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
+from actors.connection_numbers import ConnectionNumbers
 from actors.gather import drop_sent
+from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
@@ -75,6 +77,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     shared: SharedSecrets
     """Its secrets."""
     budget: StreamBudget
+    numbers: ConnectionNumbers
+    ephemerals: KeyStock
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0
     idle_probe_s: float = 60.0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
+from actors.connection_numbers import ConnectionNumbers
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
@@ -60,6 +61,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         *,
         own_id: AgentId,
         instance: Instance,
+        numbers: ConnectionNumbers,
         start_exit: StartExit,
         max_pending_opens: int,
         meters: Meters,
@@ -67,6 +69,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         super().__init__(dispatcher)
         self._own_id = own_id
         self._instance = instance
+        self._numbers = numbers
         self._start_exit = start_exit
         self._max_pending_opens = max_pending_opens
         self._meters = meters
@@ -76,7 +79,6 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._pending: set[tuple[AgentId, int]] = set()
         self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
-        self._last_number = 0
         self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._report_to: Ref[Any] | None = None
@@ -93,10 +95,6 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._ended((remote, number, is_exit))
             case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
                 self._mark(remote, instance, number)
-            case messages.RegistrationAbandoned(connection_urn=urn, exit_id=exit_id):
-                for key, (connection, _) in list(self._by_remote.get(exit_id, {}).items()):
-                    if connection.actor_urn == urn:
-                        self._ended(key)
             case messages.PendingOpenSettled(remote=remote, connection=number):
                 self._settled(remote, number)
             case link_messages.ForwardingChanged(links=links):
@@ -104,10 +102,7 @@ class ConnectionTable(Actor[messages.Inbound]):
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes_changed(snapshot)
             case messages.GetConnectionCounts():
-                exits = sum(is_exit for _, _, is_exit in self._connections)
-                return messages.ConnectionCounts(
-                    ingress=len(self._connections) - exits, exit=exits, pending_opens=len(self._pending)
-                )
+                return self._counts()
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
@@ -120,6 +115,17 @@ class ConnectionTable(Actor[messages.Inbound]):
     def release(self) -> None:
         """Without the table no frame reaches a connection any more."""
         self._close_connections("the connection table has ended")
+
+    def _counts(self) -> messages.ConnectionCounts:
+        exits = sum(is_exit for _, _, is_exit in self._connections)
+        standing_by = sum(
+            self._numbers.is_reserved(number) for _, number, is_exit in self._connections if not is_exit
+        )
+        return messages.ConnectionCounts(
+            ingress=len(self._connections) - exits - standing_by,
+            exit=exits,
+            pending_opens=len(self._pending),
+        )
 
     def _close_connections(self, reason: str) -> None:
         for connection in self._connections.values():
@@ -167,11 +173,10 @@ class ConnectionTable(Actor[messages.Inbound]):
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _register_ingress(self, wish: messages.RegisterIngress) -> None:
-        self._last_number += 1
-        key = (wish.exit_id, self._last_number, False)
+        key = (wish.exit_id, wish.number, False)
         self._add(key, wish.connection, wish.exit_instance)
         registered = connection_messages.IngressRegistered(
-            wish.exit_id, self._last_number, self._links.get(wish.exit_id)
+            wish.exit_id, wish.number, self._links.get(wish.exit_id)
         )
         if not self.tell(wish.connection, registered):
             self._ended(key)
@@ -244,6 +249,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             del self._by_remote[remote]
         if is_exit:
             self._settled(remote, number)
+        else:
+            self._numbers.use(number)
         self._report_if_empty()
 
     def _report_if_empty(self) -> None:

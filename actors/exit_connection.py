@@ -29,7 +29,6 @@ from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
 from mesh.identity import short_id
-from mesh.noise.primitives import key_pair
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
@@ -111,7 +110,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             remote=self._party,
             connection=self._number,
             static=self._settings.static,
-            ephemeral=key_pair(self.dispatcher.random_octets(32)),
+            ephemeral=self._settings.ephemerals.take(),
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )
@@ -282,6 +281,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._open_frame = self._reply = self._responder = None
         self._open_by = self._repeat_at = inf
         self._settled()
+        self._settings.ephemerals.refill()  # the target has what came with this and is about to answer
         self._plan_opening()
 
     def _other_end_reset(self, code: ResetCode) -> None:

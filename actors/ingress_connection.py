@@ -4,15 +4,20 @@ It sends OPEN to the first candidate. A candidate that rejects, or that no path 
 by the next at once; one that is silent is left to answer while the next is tried beside it. The first to
 accept wins, the others are reset. The listener hears how each of them did; when nobody is left to be
 tried it is asked who else offers the key by now.
+
+One may be started before its client comes. It stands by with its number and its OPEN for one candidate,
+without a timer, and sends nothing until it is handed a client.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, assert_never
 
 from actors.client_count import ClientCount
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.key_stock import EPHEMERAL_AGE_S
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
@@ -24,7 +29,6 @@ from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId, short_id
-from mesh.noise.primitives import key_pair
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
@@ -50,6 +54,10 @@ RETRY_AFTER_S: Final = 0.1
 RESTART_PATIENCE_S: Final = 2.0
 """How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
+STANDBY_NUMBERS: Final = 16_384
+"""How many connections of this agent may have been numbered since then: a quarter of the window in which an
+exit takes a number that is not the newest."""
+
 _HEDGE_SHARE: Final = 4
 """Both at most this part of the time budget, so that several candidates have their turn in a short one."""
 
@@ -63,9 +71,10 @@ class _Attempt:
     initiator: SessionInitiator | None
     """None once the attempt is chosen: nothing more is to be opened."""
     link: Ref[Any] | None
-    repeat_at: float
+    made_at: float
+    repeat_at: float = inf
     """When to repeat the OPEN, unanswered."""
-    hedge_at: float
+    hedge_at: float = inf
     """When another candidate is to be tried beside this one."""
     repeats: int = 0
     is_asked: bool = False
@@ -76,26 +85,25 @@ _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
 
 class IngressConnection(ConnectionEnd[messages.IngressInbound]):
-    """Serves one client of a listener."""
+    """Serves one client of a listener, who comes with ``ServeClient``.
+
+    ``prepare_for`` is whom that client is to try first, where the listener knows it beforehand.
+    """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         *,
-        socket: StreamSocket,
         key: str,
-        candidates: tuple[Offer, ...],
+        prepare_for: Offer | None,
         listener: Ref[Any],
-        clients: ClientCount,
         table: Ref[Any],
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters)
-        self._client = socket
-        self._socket = socket
         self._key = key
-        self._candidates = list(reversed(candidates))
+        self._candidates = [] if prepare_for is None else [prepare_for]
         """Untried candidates, the one to try next last."""
         self._starting: dict[AgentId, float] = {}
         """Exits that are being started again, and until when their offer is waited for."""
@@ -104,26 +112,27 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._retry_at = inf
         """When to look who offers the key then."""
         self._listener = listener
-        self._clients = clients
-        self._registering: Offer | None = None
+        self._clients: ClientCount | None = None
+        """Where the client counts; none has come yet where this is None."""
+        self._registering: tuple[Offer, int] | None = None
+        """Who is to be tried as soon as the table delivers what comes under this number."""
         self._attempts: dict[int, _Attempt] = {}
         self._last_refusal = "no candidate answered"
         self._chosen: _Attempt | None = None
         self._open_by = inf
 
     def on_start(self) -> None:
-        """Ask for a number with the best candidate."""
-        self.own(self._client)
-        self._open_by = self.now() + self._settings.open_timeout_s
-        self._watch_read(False)  # unread until the connection is open, but a reset is noticed
-        self._try_next()
-        self._plan_opening()
+        """Prepare what can be prepared without a client."""
+        if self._candidates:
+            self._register(self._candidates.pop(), self._settings.numbers.reserve())
 
     def on_receive(self, message: messages.IngressInbound) -> None:
         """Handle one message."""
         match message:
             case messages.SegmentsArrived(frames=frames):
                 self._segments_arrived(frames)
+            case messages.ServeClient(socket=socket, clients=clients, candidates=candidates):
+                self._serve(socket, clients, candidates)
             case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
                 self._registered(exit_id, connection, link)
             case messages.PathChanged(remote=remote, link=link):
@@ -132,6 +141,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._exit_restarted(remote)
             case messages.CandidatesFound(offers=offers):
                 self._candidates_found(offers)
+            case messages.CloseConnection() if self.stands_by:
+                self.stop_now()
             case messages.DeadlineReached() | messages.CloseConnection():
                 self._common(message)
             case _:
@@ -142,27 +153,62 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         for attempt in self._attempts.values():
             self._forget(attempt.party.id, attempt.connection, is_exit=False)
         if self._registering is not None:
-            abandoned = table_messages.RegistrationAbandoned(self.actor_urn, self._registering.party.id)
-            self.tell(self._table, abandoned)
+            offer, connection = self._registering
+            self._forget(offer.party.id, connection, is_exit=False)
         super().release()
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether its client has yet to come."""
+        return self._clients is None
+
     def _socket_gone(self) -> None:
-        self._clients.connected -= 1
+        if self._clients is not None:
+            self._clients.connected -= 1
 
     # -- opening ---------------------------------------------------------------------------------------------
+
+    def _serve(self, socket: StreamSocket, clients: ClientCount, candidates: tuple[Offer, ...]) -> None:
+        """Open for this client; what was prepared is for the first candidate."""
+        self._clients = clients
+        self._socket = self.own(socket)
+        self._open_by = self.now() + self._settings.open_timeout_s
+        self._watch_read(False)  # unread until the connection is open, but a reset is noticed
+        self._candidates = list(reversed(candidates))
+        prepared = next(iter(self._attempts.values()), None)
+        if self._registering is not None:
+            self._settings.numbers.use(self._registering[1])
+            self._candidates.pop()  # tried as soon as it is registered
+        elif prepared is None:
+            self._try_next()
+        elif self._is_stale(prepared):
+            self._drop_attempt(prepared)
+            self._try_next()
+        else:
+            self._settings.numbers.use(prepared.connection)
+            self._begin(prepared, self._candidates.pop())
+        self._plan_opening()
+
+    def _is_stale(self, prepared: _Attempt) -> bool:
+        """Whether what was prepared has waited too long for its client."""
+        later_numbers = self._settings.numbers.last - prepared.connection
+        return self.now() - prepared.made_at > EPHEMERAL_AGE_S or later_numbers > STANDBY_NUMBERS
 
     def _try_next(self) -> None:
         if self._registering is not None or self._chosen is not None or self._is_too_late:
             return
         if self._candidates and self._socket is not None:
-            self._registering = self._candidates.pop()
-            party = self._registering.party
-            self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance))
+            self._register(self._candidates.pop(), self._settings.numbers.take())
         elif self._socket is None:
             if not self._attempts:
                 self._give_up()
         elif not self._starting and self._is_stuck:
             self._look_for_more()
+
+    def _register(self, offer: Offer, number: int) -> None:
+        self._registering = offer, number
+        party = offer.party
+        self.tell(self._table, table_messages.RegisterIngress(self.ref, party.id, party.instance, number))
 
     @property
     def _is_stuck(self) -> bool:
@@ -174,10 +220,16 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._retry_at = self.now() + (RETRY_AFTER_S if self._starting else self._patience_s(0.0))
         tried = self._refusals.union(
             (attempt.party for attempt in self._attempts.values()),
-            (offer.party for offer in (*self._candidates, self._registering) if offer is not None),
+            (offer.party for offer in self._untried()),
         )
         if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
             self._candidates_found(())
+
+    def _untried(self) -> Iterator[Offer]:
+        """Who is still to be tried, whoever is being registered with included."""
+        yield from self._candidates
+        if self._registering is not None:
+            yield self._registering[0]
 
     def _candidates_found(self, offers: tuple[Offer, ...]) -> None:
         """Try who is new or back; without anybody to wait for give up."""
@@ -188,7 +240,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if exit_id in offering or self.now() >= until:
                 del self._starting[exit_id]
         known = {attempt.party.id for attempt in self._attempts.values()}
-        known.update(offer.party.id for offer in (*self._candidates, self._registering) if offer is not None)
+        known.update(offer.party.id for offer in self._untried())
         found = [
             offer for offer in offers if offer.party.id not in known and offer.party not in self._refusals
         ]
@@ -201,33 +253,36 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._plan_opening()
 
     def _registered(self, exit_id: AgentId, connection: int, link: Ref[Any] | None) -> None:
-        offer, self._registering = self._registering, None
-        if offer is None or offer.party.id != exit_id or self._socket is None or self._chosen is not None:
+        registering, self._registering = self._registering, None
+        is_wanted = self.stands_by or (self._socket is not None and self._chosen is None)
+        if registering is None or registering[1] != connection or not is_wanted:
             self._forget(exit_id, connection, is_exit=False)
             if not self._attempts:
                 self.stop_now()
             return
+        offer = registering[0]
         initiator = SessionInitiator(
             local=self._settings.party,
             remote=offer.party,
             connection=connection,
             static=self._settings.static,
-            ephemeral=key_pair(self.dispatcher.random_octets(32)),
+            ephemeral=self._settings.ephemerals.take(),
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )
+        attempt = self._attempts[connection] = _Attempt(offer.party, connection, initiator, link, self.now())
+        if self.stands_by:
+            self._open_frame(attempt)  # it will be there when the client comes
+        else:
+            self._begin(attempt, offer)
+            self._plan_opening()
+
+    def _begin(self, attempt: _Attempt, offer: Offer) -> None:
+        """Ask this candidate, and be patient with it from now on."""
         now = self.now()
-        attempt = _Attempt(
-            offer.party,
-            connection,
-            initiator,
-            link,
-            repeat_at=now + repeat_delay_s(0),
-            hedge_at=now + self._patience_s(offer.rtt_s),
-        )
-        self._attempts[connection] = attempt
+        attempt.repeat_at = now + repeat_delay_s(0)
+        attempt.hedge_at = now + self._patience_s(offer.rtt_s)
         self._open_or_pass_on(attempt)
-        self._plan_opening()
 
     def _open_or_pass_on(self, attempt: _Attempt) -> None:
         """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
@@ -237,16 +292,23 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._send_open(attempt)
 
     def _send_open(self, attempt: _Attempt) -> None:
-        if attempt.link is None or attempt.initiator is None:
+        if attempt.link is None:
             return
+        frame = self._open_frame(attempt)
+        if frame is not None:
+            attempt.is_asked = True
+            self.tell(attempt.link, link_messages.SendFrames((frame,)))
+
+    def _open_frame(self, attempt: _Attempt) -> Frame | None:
+        """The OPEN, the same each time; none where the exit's key is of no use."""
+        if attempt.initiator is None:
+            return None
         request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_OCTETS)
         try:
-            frame = attempt.initiator.open_frame(request)
+            return attempt.initiator.open_frame(request)
         except AuthenticationError as error:
             self._refused(attempt, "unusable-key", f"{short_id(attempt.party.id)}: {error}")
-            return
-        attempt.is_asked = True
-        self.tell(attempt.link, link_messages.SendFrames((frame,)))
+            return None
 
     def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
         attempt = self._attempts.get(frames[0].connection)
@@ -272,11 +334,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if session is None:
             self._refused(attempt, reply.code, f"{short_id(attempt.party.id)}: {escaped(reply.reason)}")
             return True
-        self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
         if self._chosen is not None or self._socket is None or self._is_too_late:
             self._decline(attempt, session, reply.credit)
         else:
             self._choose(attempt, session, reply.credit)
+        # Last: the listener prepares the next connection then, and this one's octets are on their way.
+        self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
         return True
 
     def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
@@ -301,13 +364,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if attempt.link is not None:
             self.tell(attempt.link, link_messages.SendFrames(tuple(effects.frames)))
         self._drop_attempt(attempt)
-        if self._socket is None and not self._attempts and self._stream is None:
-            self.stop_now()
 
     def _drop_attempt(self, attempt: _Attempt) -> None:
         del self._attempts[attempt.connection]
         self._forget(attempt.party.id, attempt.connection, is_exit=False)
-        if self._socket is None and not self._attempts and self._stream is None:
+        has_client = self._socket is not None or self.stands_by
+        if not has_client and not self._attempts and self._stream is None:
             self.stop_now()
 
     def _refused(self, attempt: _Attempt, code: str, why: str) -> None:
@@ -407,7 +469,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 attempt.link = link
                 if attempt is self._chosen:
                     self._path_changed(link)
-                else:
+                elif not self.stands_by:
                     self._open_or_pass_on(attempt)
 
     def _exit_restarted(self, remote: AgentId) -> None:
@@ -417,9 +479,14 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if attempt is self._chosen:
                 self._lose("the exit's agent has restarted")
                 return
+            if self.stands_by:
+                self._drop_attempt(attempt)
+                return
             self._refused(attempt, RESTARTED, f"{short_id(remote)}: the exit's agent has restarted")
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""
+        if self.stands_by:
+            return f"IngressConnection({self._key}, standing by)"
         chosen = f"{short_id(self._chosen.party.id)}#{self._chosen.connection}" if self._chosen else "opening"
         return f"IngressConnection({self._key}, {chosen})"

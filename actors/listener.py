@@ -2,11 +2,15 @@
 
 While nobody offers the key it is parked: clients are refused, and the port stays ours. Clients are counted
 against ``max_connections`` one by one; one too many is reset at once.
+
+Where one client has been served another is to come: an ingress connection is started ahead for it, and
+stands by with an OPEN for the candidate whose turn it is. A client for whom another one is to be tried by
+then, or who comes together with others, gets a connection that is started for it.
 """
 
 import logging
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.client_count import ClientCount
@@ -22,11 +26,20 @@ from mesh.escaping import escaped
 from mesh.identity import AgentId, short_id
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
+from mesh.session import Party
 
 log = logging.getLogger("mesh.forward")
 
-StartIngress = Callable[[StreamSocket, str, tuple[Offer, ...], Ref[Any]], Ref[Any]]
-"""Starts an ingress connection: client, routing key, candidates in the order to try them, listener."""
+StartIngress = Callable[[Offer | None, Ref[Any]], Ref[Any]]
+"""Starts an ingress connection: the candidate that it is to prepare for, if any, and the listener."""
+
+
+class _Standby(NamedTuple):
+    """An ingress connection that waits for its client."""
+
+    connection: Ref[Any]
+    party: Party
+    """The candidate that it has prepared for."""
 
 
 class Listener(AcceptingActor[messages.Inbound]):
@@ -61,6 +74,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._candidates = CandidatePool()
         self._clients = clients
         self._full_reported = False
+        self._standby: _Standby | None = None
 
     def on_start(self) -> None:
         """Take the port and ask to be told of routes."""
@@ -81,6 +95,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
                     log.info("listener %s: %s serves again", self._key, short_id(exit_id))
+                self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
                 self.tell(reply_to, connection_messages.CandidatesFound(offers))
@@ -90,12 +105,14 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._resume()
             case messages.StopListening():
                 self._close_port()
+                self._discard_standby("the listener has closed its port")
                 self._advertise(None)
             case _:
                 assert_never(message)
 
     def release(self) -> None:
-        """Withdraw the port from the mesh's sight."""
+        """Withdraw the port from the mesh's sight, and let nobody wait for its clients."""
+        self._discard_standby("the listener has ended")
         self._advertise(None)
         super().release()
 
@@ -111,6 +128,8 @@ class Listener(AcceptingActor[messages.Inbound]):
         before = self._candidates.offers
         offers = offers_of(snapshot, self._key) if self._may_use else ()
         self._candidates.update(offers, self.now())
+        if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
+            self._discard_standby("its candidate offers the key no more")
         if bool(before) != bool(offers):
             self._report()
             self._park_or_listen()
@@ -168,9 +187,37 @@ class Listener(AcceptingActor[messages.Inbound]):
             socket.abort()
             return
         self._meters.clients_accepted += 1
-        candidates = self._candidates.order(self.now(), self.dispatcher.uniform())
-        self._start_ingress(socket, self._key, candidates, self.ref)
         clients.connected += 1
+        self._serve(socket)
+
+    def _serve(self, socket: StreamSocket) -> None:
+        """Hand the client to the connection that stands by, or to a new one."""
+        standby = self._standby
+        prepared = standby.party if standby is not None else None
+        candidates = self._candidates.order(self.now(), self.dispatcher.uniform(), prepared=prepared)
+        command = connection_messages.ServeClient(socket, self._clients, candidates)
+        if standby is not None and candidates[0].party == standby.party:
+            self._standby = None
+            if self.tell(standby.connection, command):
+                return
+        self._discard_standby("another candidate is tried first by now")
+        self.tell(self._start_ingress(None, self.ref), command)
+
+    def _prepare(self) -> None:
+        """Let a connection stand by for the next client, unless one does.
+
+        Not before a first client has been served: a listener that nobody uses costs nothing.
+        """
+        if self._listening is None or (self._standby is not None and self._standby.connection.is_alive()):
+            return
+        offer = self._candidates.next(self.now(), self.dispatcher.uniform())
+        if offer is not None:
+            self._standby = _Standby(self._start_ingress(offer, self.ref), offer.party)
+
+    def _discard_standby(self, reason: str) -> None:
+        standby, self._standby = self._standby, None
+        if standby is not None:
+            self.tell(standby.connection, connection_messages.CloseConnection(reason))
 
     def __str__(self) -> str:
         """Name key and address, for logs and dumps."""

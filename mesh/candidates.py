@@ -5,7 +5,7 @@ failed is set aside for a while, longer each time it fails again. Set aside mean
 have failed they are still tried, and the first one that serves stands in its old place again.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -103,7 +103,9 @@ class CandidatePool:
             if agent_id in offered or now < failing.aside_until
         }
 
-    def order(self, now: float, draw: float, tried: Collection[Party] = ()) -> tuple[Offer, ...]:
+    def order(
+        self, now: float, draw: float, tried: Collection[Party] = (), *, prepared: Party | None = None
+    ) -> tuple[Offer, ...]:
         """All candidates for one connection, the one to try first at the front.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
@@ -114,12 +116,34 @@ class CandidatePool:
             draw: uniform in [0, 1): who begins among equals that never had a turn. Else all listeners of a
                 mesh would begin with the same agent.
             tried: candidates that the connection does without.
+            prepared: who begins instead of whom the draw says, for a connection to it has been prepared.
         """
         offers = self._offers
         if tried:
             offers = tuple(offer for offer in offers if offer.party not in tried)
+        if len(offers) > 1:  # most keys are offered by one agent
+            ranks = self._ranks(offers, now, draw, prepared)
+            offers = tuple(offers[position] for position in sorted(range(len(offers)), key=ranks.__getitem__))
+        if offers:
+            self._put_first(offers[0].party.id, now)
+        return offers
+
+    def next(self, now: float, draw: float) -> Offer | None:
+        """Whom the next connection would try first, as things stand; it does not have its turn yet."""
+        offers = self._offers
+        if len(offers) < 2:
+            return offers[0] if offers else None
+        ranks = self._ranks(offers, now, draw, None)
+        return offers[min(range(len(offers)), key=ranks.__getitem__)]
+
+    def _ranks(
+        self, offers: Sequence[Offer], now: float, draw: float, prepared: Party | None
+    ) -> list[tuple[float, tuple[bool, int, int], int, int]]:
+        """For each offer what sorts it; no two are equal."""
         count = len(offers)
         first = int(draw * count)
+        if prepared is not None:
+            first = next((at for at, offer in enumerate(offers) if offer.party == prepared), first)
 
         def rank(position: int) -> tuple[float, tuple[bool, int, int], int, int]:
             offer = offers[position]
@@ -128,10 +152,7 @@ class CandidatePool:
             aside_until = failing.aside_until if failing is not None and now < failing.aside_until else 0.0
             return aside_until, offer.distance, self._turns.get(agent_id, 0), (position - first) % count
 
-        ordered = tuple(offers[position] for position in sorted(range(count), key=rank))
-        if ordered:
-            self._put_first(ordered[0].party.id, now)
-        return ordered
+        return [rank(position) for position in range(count)]
 
     def failed(self, agent_id: AgentId, code: str, now: float, draw: float) -> float | None:
         """Set a candidate aside.

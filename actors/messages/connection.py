@@ -4,7 +4,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
+from actors.client_count import ClientCount
+from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref
 from mesh.addresses import SocketAddress
 from mesh.candidates import Offer
 from mesh.frames import Frame
@@ -30,8 +31,24 @@ class PeerRestarted(msgspec.Struct, frozen=True):
     remote: AgentId
 
 
+class ServeClient(Handover, frozen=True):
+    """Command: open a connection for this client, who has been counted in."""
+
+    socket: Any
+    """A :class:`actors.runtime.seam.StreamSocket`, which the receiver owns now."""
+    clients: ClientCount
+    """Where the client counts until its socket is gone."""
+    candidates: tuple[Offer, ...]
+    """In the order to try them."""
+
+    def let_go(self) -> None:
+        """Reset the client: an end of stream must not be invented."""
+        self.socket.abort()
+        self.clients.connected -= 1
+
+
 class IngressRegistered(msgspec.Struct, frozen=True):
-    """Fact: the connection has its number with ``exit_id``; ``link`` leads there, or there is no path now."""
+    """Fact: the connection hears from ``exit_id``; ``link`` leads there, or there is no path now."""
 
     exit_id: AgentId
     connection: int
@@ -69,5 +86,5 @@ class CloseConnection(msgspec.Struct, frozen=True):
 
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
-IngressInbound: TypeAlias = EndInbound | IngressRegistered | CandidatesFound
+IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

@@ -18,11 +18,12 @@ class FramesArrived(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegisterIngress(msgspec.Struct, frozen=True):
-    """Command: number a connection towards ``exit_id``; the answer is ``connection.IngressRegistered``."""
+    """Command: deliver to ``connection`` from now on; the answer is ``connection.IngressRegistered``."""
 
     connection: Ref[Any]
     exit_id: AgentId
     exit_instance: Instance
+    number: int
 
 
 class ConnectionEnded(msgspec.Struct, frozen=True):
@@ -31,13 +32,6 @@ class ConnectionEnded(msgspec.Struct, frozen=True):
     remote: AgentId
     connection: int
     is_exit: bool
-
-
-class RegistrationAbandoned(msgspec.Struct, frozen=True):
-    """Fact: an ingress connection has ended without using the number that it asked for."""
-
-    connection_urn: str
-    exit_id: AgentId
 
 
 class OpenAuthenticated(msgspec.Struct, frozen=True):
@@ -63,6 +57,7 @@ class ConnectionCounts(msgspec.Struct, frozen=True):
     """How many connections end here."""
 
     ingress: int
+    """Those that stand by for a client to come are none yet."""
     exit: int
     pending_opens: int
 
@@ -84,7 +79,6 @@ Inbound: TypeAlias = (
     FramesArrived
     | RegisterIngress
     | ConnectionEnded
-    | RegistrationAbandoned
     | OpenAuthenticated
     | PendingOpenSettled
     | GetConnectionCounts

@@ -105,7 +105,7 @@ class ConnectAttempt:
 
     def _finish(self, number: int) -> None:
         sock = self._socket
-        if number == 0 and sock is not None and _met_itself(sock):
+        if number == 0 and sock is not None and _met_itself(sock, self._sockaddr):
             number = errno.ECONNREFUSED
         if number != 0 or sock is None:
             self._fail(number, os.strerror(number))
@@ -130,14 +130,15 @@ class ConnectAttempt:
             self._socket = None
 
 
-def _met_itself(sock: socket.socket) -> bool:
-    """Whether TCP's simultaneous open joined the socket to itself.
+def _met_itself(sock: socket.socket, wanted: Sockaddr) -> bool:
+    """Whether TCP's simultaneous open joined the socket to itself instead of to another at ``wanted``.
 
     It happens when nobody listens on a local port and the kernel draws that very port for this end.
     """
     if sock.family == socket.AF_UNIX:
         return False
     try:
-        return bool(sock.getsockname() == sock.getpeername())
+        name = sock.getsockname()
+        return bool(name[1] == wanted[1] and name == sock.getpeername())
     except OSError:  # already reset: reading will say so
         return False

@@ -11,7 +11,7 @@ from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actors.runtime.seam import Connected, Ref
+from actors.runtime.seam import Handover, Ref
 
 
 class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is left
@@ -186,8 +186,8 @@ class Mailbox:
         if isinstance(waiting, Envelope):
             message, reply_to = waiting.message, waiting.reply_to
         if reply_to is None:
-            if isinstance(message, Connected):  # the only message that carries a resource
-                message.socket.close()
+            if isinstance(message, Handover):
+                message.let_go()
         elif isinstance(message, _ActorStop):
             reply_to.set(None)
         else:

@@ -17,10 +17,24 @@ Addresses: TypeAlias = tuple[TcpAddress, ...]
 Answer: TypeAlias = Callable[[Addresses, str], None]
 
 
+def is_ipv4(host: str) -> bool:
+    """Whether ``host`` is an IPv4 literal in its usual form, which means the same to everybody.
+
+    0.1 us, where getaddrinfo takes 3 to say so; each connection to a target asks twice.
+    """
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def literal_address(host: str, port: int) -> TcpAddress | None:
     """The address when ``host`` is an IP literal (it may have a zone: ``fe80::1%2``), else ``None``."""
     if not host or not (host[-1].isdigit() or ":" in host):
         return None  # no literal ends otherwise; getaddrinfo need not look
+    if is_ipv4(host):
+        return TcpAddress(host, port)
     try:
         addresses = _lookup(host, port, socket.AI_NUMERICHOST)
     except (OSError, ValueError):

@@ -195,12 +195,24 @@ class ListeningSocket(Protocol):
         ...
 
 
-class Connected(msgspec.Struct, frozen=True):
+class Handover(msgspec.Struct, frozen=True):
+    """A message with something in it that its receiver owns from then on, and that must not get lost."""
+
+    def let_go(self) -> None:
+        """Nobody will receive it: tidy up what is in it."""
+        raise NotImplementedError
+
+
+class Connected(Handover, frozen=True):
     """Fact: a connect attempt succeeded; the receiver owns ``socket`` now and attaches itself."""
 
     token: int
     socket: Any
     """A :class:`StreamSocket`."""
+
+    def let_go(self) -> None:
+        """Close the socket."""
+        self.socket.close()
 
 
 class ConnectFailed(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from actors.runtime.resolver import is_ipv4
 from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 
@@ -79,6 +80,8 @@ def native_address(address: SocketAddress) -> tuple[socket.AddressFamily, Sockad
     """
     if isinstance(address, UnixAddress):
         return socket.AF_UNIX, address.path
+    if is_ipv4(address.host):
+        return socket.AF_INET, (address.host, address.port)
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST

@@ -6,7 +6,7 @@ Source: Noise revision 34, sections 4.3, 5.1 and 5.2, 12.3 to 12.8. Method names
 import hashlib
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -32,18 +32,19 @@ class Hash(NamedTuple):
     octets: int
     block_octets: int
 
-    def keyed(self, key: bytes) -> tuple[Any, Any]:
-        """The inner and the outer hash of HMAC after their key blocks: RFC 2104. ``key`` fits in a block.
+    def hkdf(self, salt: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
+        """RFC 5869 with no info and two outputs; ``salt`` fits in a block.
 
-        Both can be copied, so that one key serves several messages: two thirds of what three calls of
-        :func:`hmac.digest` take in :meth:`SymmetricState._hkdf`.
+        HMAC (RFC 2104) is written out: a third of what three calls of :func:`hmac.digest` take.
         """
-        block = key.ljust(self.block_octets, b"\0")
-        return self.new(block.translate(_INNER_PAD)), self.new(block.translate(_OUTER_PAD))
-
-    def hmac(self, key: bytes, message: bytes) -> bytes:
-        """HMAC of ``message``; ``key`` fits in a block."""
-        return _finish(*self.keyed(key), message)
+        new, block_octets = self.new, self.block_octets
+        key = salt.ljust(block_octets, b"\0")
+        inner = new(key.translate(_INNER_PAD) + input_key_material).digest()
+        key = new(key.translate(_OUTER_PAD) + inner).digest().ljust(block_octets, b"\0")
+        inner_block, outer_block = key.translate(_INNER_PAD), key.translate(_OUTER_PAD)
+        first: bytes = new(outer_block + new(inner_block + b"\x01").digest()).digest()
+        second: bytes = new(outer_block + new(inner_block + first + b"\x02").digest()).digest()
+        return first, second
 
 
 HASHES: Final = MappingProxyType(
@@ -141,7 +142,7 @@ class SymmetricState:
 
     def mix_key(self, input_key_material: bytes) -> None:
         """Mix a secret into the chaining key, and take a new key from it."""
-        self._chaining_key, key = self._hkdf(input_key_material)
+        self._chaining_key, key = self._hash.hkdf(self._chaining_key, input_key_material)
         self._cipher = CipherState(key[:KEY_OCTETS])
 
     def mix_hash(self, data: bytes) -> None:
@@ -168,23 +169,10 @@ class SymmetricState:
 
     def split(self) -> tuple[bytes, bytes]:
         """The two 32-octet transport keys: initiator to responder, responder to initiator."""
-        first, second = self._hkdf(b"")
+        first, second = self._hash.hkdf(self._chaining_key, b"")
         return first[:KEY_OCTETS], second[:KEY_OCTETS]
 
     def forget(self) -> None:
         """Drop the secrets; the handshake hash stays."""
         self._chaining_key = b""
         self._cipher = None
-
-    def _hkdf(self, input_key_material: bytes) -> tuple[bytes, bytes]:
-        """RFC 5869 with the chaining key as salt, no info and two outputs: section 4.3."""
-        inner, outer = self._hash.keyed(self._hash.hmac(self._chaining_key, input_key_material))
-        first = _finish(inner.copy(), outer.copy(), b"\x01")
-        return first, _finish(inner, outer, first + b"\x02")
-
-
-def _finish(inner: Any, outer: Any, message: bytes) -> bytes:
-    """The rest of an HMAC, from the states of its two hashes after their key blocks."""
-    inner.update(message)
-    outer.update(inner.digest())
-    return cast("bytes", outer.digest())

@@ -8,9 +8,11 @@ from typing import Any, Final, Protocol
 from actors.connection_end import ConnectionEnd
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
+from actors.ingress_connection import IngressConnection
 from actors.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.peer_link import PeerLink
+from actors.runtime.actor import Actor
 from mesh.routes import RouteSnapshot
 from scripts.simulation.programs import Conversation, Heard, Terms
 from scripts.simulation.scenario import Expectation
@@ -144,7 +146,7 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
     listening = mesh.network.host(name).listeners
     dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
     return {
-        "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd)],
+        "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd) if not stands_by(end)],
         "connections": (counts.ingress, counts.exit, counts.pending_opens),
         "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
         "queued frames": sum(link._output.queue.frames for link in links),
@@ -153,6 +155,11 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
         "clients of listeners": sum(each._clients.connected for each in mesh.actors_on(name, Listener)),
         "connections of endpoints": sum(map(admitted, mesh.actors_on(name, Endpoint))),
     }
+
+
+def stands_by(actor: Actor[Any]) -> bool:
+    """Whether it is an ingress connection that its listener has ready for its next client."""
+    return isinstance(actor, IngressConnection) and actor.stands_by
 
 
 def admitted(endpoint: Endpoint) -> int:
@@ -171,8 +178,11 @@ def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
 
 
 def census(mesh: MeshWorld) -> dict[str, Counter[str]]:
-    """How many actors of which kind live on each agent."""
-    return {name: Counter(type(a).__name__ for a in mesh.actors_on(name)) for name in mesh.running}
+    """How many actors of which kind live on each agent, without those that stand by for a client."""
+    return {
+        name: Counter(type(each).__name__ for each in mesh.actors_on(name) if not stands_by(each))
+        for name in mesh.running
+    }
 
 
 def no_actor_is_left(mesh: MeshWorld, before: Mapping[str, Counter[str]]) -> None:

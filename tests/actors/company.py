@@ -98,12 +98,17 @@ def record_of(identity: Identity, *keys: str, instance: bytes = b"i") -> Record:
     return trusted_record(body, read_certificate(certificate))
 
 
-def routes_of(own: Identity, *records: Record, next_hops: dict[Any, Any] | None = None) -> RouteSnapshot:
+def routes_of(
+    own: Identity, *records: Record, next_hops: dict[Any, Any] | None = None, equally_near: bool = False
+) -> RouteSnapshot:
     """A snapshot in which the offering agents are candidates in the order of ``records``."""
     offers: dict[str, tuple[Candidate, ...]] = {}
     for hop_count, record in enumerate(records):
         for key in record.offered_keys:
-            offers[key] = (*offers.get(key, ()), Candidate(record.agent_id, hop_count, 0))
+            offers[key] = (
+                *offers.get(key, ()),
+                Candidate(record.agent_id, 0 if equally_near else hop_count, 0),
+            )
     return RouteSnapshot(
         own_id=own.id,
         version=1,

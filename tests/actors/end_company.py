@@ -7,8 +7,10 @@ import msgspec
 
 from actors.client_count import ClientCount
 from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
+from actors.connection_numbers import ConnectionNumbers
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
+from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -42,6 +44,8 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         static=static,
         shared=SharedSecrets(static),
         budget=StreamBudget(BUDGET_OCTETS),
+        numbers=ConnectionNumbers(),
+        ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
     )
     return msgspec.structs.replace(settings, **changes)
 
@@ -68,7 +72,7 @@ class Wire(Ear):
 
 
 class Table(Ear):
-    """Gives every connection the next number, and the wire to its exit."""
+    """Gives every connection the wire to its exit."""
 
     def __init__(self, dispatcher: Any, wires: dict[Any, Any]) -> None:
         super().__init__(dispatcher)
@@ -82,7 +86,7 @@ class Table(Ear):
             self.numbers += 1
             wire = self.wires.get(message.exit_id)
             link = wire.ref if wire else None
-            self.tell(message.connection, messages.IngressRegistered(message.exit_id, self.numbers, link))
+            self.tell(message.connection, messages.IngressRegistered(message.exit_id, message.number, link))
 
     @property
     def ended(self) -> list[tuple[int, bool]]:
@@ -144,21 +148,29 @@ class World:
     def start_ingress(
         self, *candidates: Party, table: Table, settings: ConnectionSettings, options: SocketOptions
     ) -> None:
-        self.listener.parties = candidates
-        theirs, ours = socket_pair(self.world, "client", "branch", options)
-        self.client = start(self.world, RawPeer, theirs, None, False, host="client")
+        self.stand_by(None, table=table, settings=settings)
+        self.serve(*candidates, options=options)
+
+    def stand_by(self, prepare_for: Party | None, *, table: Table, settings: ConnectionSettings) -> None:
+        """Start an ingress that has no client yet."""
         IngressConnection.start(
             self.world.dispatcher("branch"),
-            socket=ours,
             key=KEY,
-            candidates=tuple(map(self.listener.offer, candidates)),
+            prepare_for=None if prepare_for is None else self.listener.offer(prepare_for),
             listener=self.listener.ref,
-            clients=self.clients,
             table=table.ref,
             settings=settings,
             meters=self.ingress_meters,
         )
         self.ingress = self.world.dispatcher("branch").actors[-1]
+
+    def serve(self, *candidates: Party, options: SocketOptions = CONNECTION_SOCKET_OPTIONS) -> None:
+        """Hand the ingress its client."""
+        self.listener.parties = candidates
+        theirs, ours = socket_pair(self.world, "client", "branch", options)
+        self.client = start(self.world, RawPeer, theirs, None, False, host="client")
+        offers = tuple(map(self.listener.offer, candidates))
+        self.ingress.ref.tell(messages.ServeClient(ours, self.clients, offers))
 
     def start_exit(self, frame: Frame, *, link: Any, table: Table, settings: ConnectionSettings) -> None:
         ExitConnection.start(
@@ -299,7 +311,10 @@ class Candidate:
 
 
 class Opening(World):
-    """An ingress with one candidate or two, of which it knows the first ``known`` from the start."""
+    """An ingress with one candidate or two, of which it knows the first ``known`` from the start.
+
+    With ``stands_by`` it has prepared for the first one, and its client comes with :meth:`serve`.
+    """
 
     def __init__(
         self,
@@ -307,6 +322,7 @@ class Opening(World):
         known: int = 2,
         register: bool = True,
         rtt_step: int = 0,
+        stands_by: bool = False,
         **changes: Any,
     ) -> None:
         super().__init__()
@@ -317,12 +333,13 @@ class Opening(World):
         self.table.answers = register
         self.settings = settings_of(INGRESS, **changes)
         self.began_at = self.world.now()
-        self.start_ingress(
-            *[each.settings.party for each in self.exits[:known]],
-            table=self.table,
-            settings=self.settings,
-            options=CONNECTION_SOCKET_OPTIONS,
-        )
+        self.parties = [each.settings.party for each in self.exits[:known]]
+        if stands_by:
+            self.stand_by(self.parties[0], table=self.table, settings=self.settings)
+        else:
+            self.start_ingress(
+                *self.parties, table=self.table, settings=self.settings, options=CONNECTION_SOCKET_OPTIONS
+            )
         self.run(0.0)
 
     def offer(self, *exits: Candidate) -> None:

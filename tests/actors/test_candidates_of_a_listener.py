@@ -7,7 +7,7 @@ import pytest
 from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import listener as messages
-from actors.messages.connection import CandidatesFound
+from actors.messages.connection import CandidatesFound, ServeClient
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
@@ -23,7 +23,7 @@ class House:
     def __init__(self) -> None:
         self.world = VirtualWorld(1)
         self.meters = Meters()
-        self.orders: list[list[Any]] = []
+        self.ingresses: list[Ear] = []
         self.listener = start(
             self.world,
             Listener,
@@ -38,10 +38,10 @@ class House:
         )
         self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
 
-    def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
-        self.orders.append([offer.party.id for offer in candidates])
-        socket.close()
-        return Ear.start(self.world.dispatcher("here"))
+    def _start_ingress(self, prepare_for: Any, listener: Any) -> Any:
+        ref = Ear.start(self.world.dispatcher("here"))
+        self.ingresses.append(self.world.dispatcher("here").actors[-1])
+        return ref
 
     def tell(self, *told: Any) -> None:
         for message in told:
@@ -51,7 +51,10 @@ class House:
     def order(self) -> list[Any]:
         start(self.world, Client, ADDRESS)
         self.world.run(0.01)
-        return self.orders[-1]
+        served = [command for ingress in self.ingresses for command in ingress.of(ServeClient)]
+        for command in served:
+            command.socket.close()
+        return [offer.party.id for offer in served[-1].candidates]
 
 
 @pytest.fixture
@@ -94,4 +97,4 @@ def test_each_setting_aside_is_told_and_counted_once(house, caplog):
     assert house.meters.candidates_set_aside == 1
     (line,) = [record.message for record in caplog.records if "aside" in record.message]
     assert "\n" not in line
-    assert house.orders == []
+    assert house.ingresses == []

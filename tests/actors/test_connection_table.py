@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.connection_numbers import ConnectionNumbers
 from actors.connection_table import UNKNOWN_BURST, ConnectionTable
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
@@ -37,6 +38,7 @@ class House:
     def __init__(self, max_pending_opens: int = 100) -> None:
         self.world = VirtualWorld(1)
         self.meters = Meters()
+        self.numbers = ConnectionNumbers()
         self.exits: list[Ear] = []
         self.exit_arguments: list[tuple[Any, ...]] = []
         self.link, self.other_link = start(self.world), start(self.world)
@@ -45,6 +47,7 @@ class House:
             ConnectionTable,
             own_id=OWN.id,
             instance=OWN_INSTANCE,
+            numbers=self.numbers,
             start_exit=self._start_exit,
             max_pending_opens=max_pending_opens,
             meters=self.meters,
@@ -76,8 +79,9 @@ class House:
         self, exit_id: AgentId = ALICE.id, exit_instance: Instance = ALICE_INSTANCE
     ) -> tuple[Ear, int]:
         connection = start(self.world)
-        self.tell(messages.RegisterIngress(connection.ref, exit_id, exit_instance))
-        return connection, connection.heard[0].connection
+        number = self.numbers.take()
+        self.tell(messages.RegisterIngress(connection.ref, exit_id, exit_instance, number))
+        return connection, number
 
     def counts(self) -> tuple[int, int, int]:
         counts = self.world.ask(self.table.ref, messages.GetConnectionCounts())
@@ -111,7 +115,7 @@ def test_a_connection_that_died_while_registering_is_not_kept(house):
     connection = start(house.world)
     connection.ref.stop(block=False)
     house.world.run(0.0)
-    house.tell(messages.RegisterIngress(connection.ref, ALICE.id, ALICE_INSTANCE))
+    house.tell(messages.RegisterIngress(connection.ref, ALICE.id, ALICE_INSTANCE, house.numbers.take()))
     assert house.counts() == (0, 0, 0)
 
 
@@ -335,3 +339,33 @@ def test_closes_every_connection_on_command(house):
     house.tell(messages.CloseConnections("why"))
     assert connection.heard[-1] == connection_messages.CloseConnection("why")
     assert house.exits[0].heard == [connection_messages.CloseConnection("why")]
+
+
+# Standing by
+
+
+def test_one_that_stands_by_hears_what_it_has_to_and_is_not_counted(house):
+    connection = start(house.world)
+    number = house.numbers.reserve()
+    house.tell(messages.RegisterIngress(connection.ref, ALICE.id, ALICE_INSTANCE, number))
+    assert house.counts() == (0, 0, 0)
+    house.forward({})
+    house.routes(record_of(ALICE, instance=b"x"))
+    assert connection.heard[1:] == [
+        connection_messages.PathChanged(ALICE.id, None),
+        connection_messages.PeerRestarted(ALICE.id),
+    ]
+    house.numbers.use(number)
+    assert house.counts() == (1, 0, 0)
+
+
+def test_one_that_ends_before_its_client_came_leaves_nothing(house):
+    connection = start(house.world)
+    number = house.numbers.reserve()
+    house.tell(
+        messages.RegisterIngress(connection.ref, ALICE.id, ALICE_INSTANCE, number),
+        messages.ConnectionEnded(ALICE.id, number, False),
+    )
+    assert house.counts() == (0, 0, 0)
+    assert house.table._connections == house.table._by_remote == {}
+    assert not house.numbers.is_reserved(number)

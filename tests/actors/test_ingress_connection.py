@@ -6,7 +6,7 @@ import pytest
 from actors.connection_end import HANG_UP_POLL_S
 from actors.ingress_connection import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from actors.messages import connection as messages
-from actors.messages.connection_table import RegisterIngress, RegistrationAbandoned
+from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.frames import FrameType
 from mesh.identity import Instance
@@ -399,11 +399,10 @@ def test_an_ingress_that_ends_while_it_opens_resets_its_client(two, how):
     assert two.is_over
 
 
-def test_a_number_that_was_asked_for_and_is_not_wanted_any_more_is_abandoned():
+def test_a_number_that_is_not_wanted_any_more_when_it_is_registered_is_given_back():
     scene = Opening(EXIT, register=False)
     scene.tell(messages.CloseConnection("the agent is leaving"))
-    abandoned = RegistrationAbandoned(scene.ingress.actor_urn, EXIT.id)
-    assert scene.table.of(RegistrationAbandoned) == [abandoned]
+    assert scene.table.ended == [(1, False)]
     scene.world.stop()
 
 

@@ -6,71 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import listener as messages
-from actors.messages.route_table import AdvertiseListener, RoutesChanged, Subscribe
-from actors.meters import Meters
-from actors.runtime.virtual_world import VirtualWorld
+from actors.messages.route_table import AdvertiseListener, Subscribe
 from mesh.addresses import TcpAddress
 from mesh.records import ListenerEntry
-from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
-
-OWN, NEAR, FAR = IDENTITIES[:3]
-PORT = 5432
-ADDRESS = TcpAddress("127.0.0.1", PORT)
-
-
-class Ingress(Ear):
-    def __init__(self, dispatcher: Any, socket: Any, clients: ClientCount) -> None:
-        super().__init__(dispatcher)
-        self.socket, self.clients = socket, clients
-
-    def on_start(self) -> None:
-        self.own(self.socket)
-
-    def release(self) -> None:
-        self.clients.connected -= 1
-
-
-class House:
-    def __init__(
-        self, *, max_connections: int = 0, may_use: bool = True, address: TcpAddress = ADDRESS
-    ) -> None:
-        self.world = VirtualWorld(1)
-        self.routes = start(self.world)
-        self.meters = Meters()
-        self.started: list[tuple[str, tuple[Any, ...]]] = []
-        self.ingresses: list[Ingress] = []
-        self.settings = {
-            "key": "postgres-main",
-            "address": address,
-            "max_connections": max_connections,
-            "may_use": may_use,
-            "route_table": self.routes.ref,
-            "start_ingress": self._start_ingress,
-            "clients": ClientCount(),
-            "meters": self.meters,
-        }
-
-    def open(self) -> Listener:
-        self.listener = start(self.world, Listener, **self.settings)
-        return self.listener
-
-    def _start_ingress(self, socket: Any, key: str, candidates: tuple[Any, ...], listener: Any) -> Any:
-        ref = Ingress.start(self.world.dispatcher("here"), socket, self.settings["clients"])
-        self.ingresses.append(self.world.dispatcher("here").actors[-1])
-        self.started.append((key, candidates))
-        return ref
-
-    def offer(self, *records: Any) -> None:
-        self.listener.ref.tell(RoutesChanged(routes_of(OWN, *records)))
-        self.world.run(0.0)
-
-    def connect(self, port: int = PORT) -> Client:
-        client = start(self.world, Client, TcpAddress("127.0.0.1", port))
-        self.world.run(0.01)
-        return client
+from tests.actors.company import Client, record_of, start
+from tests.actors.listener_company import ADDRESS, FAR, NEAR, House
 
 
 @pytest.fixture
@@ -122,9 +64,9 @@ def test_hands_over_the_candidates_best_first(world_of):
     records = record_of(NEAR, "postgres-main", instance=b"n"), record_of(FAR, "postgres-main", instance=b"f")
     house.offer(*records)
     house.connect()
-    ((key, candidates),) = house.started
-    assert key == "postgres-main"
-    assert [msgspec.structs.astuple(offer.party) for offer in candidates] == [
+    (ingress,) = house.ingresses
+    assert ingress.prepare_for is None
+    assert [msgspec.structs.astuple(party) for party in ingress.candidates] == [
         (record.agent_id, record.instance, record.session_key) for record in records
     ]
 

@@ -224,3 +224,29 @@ def test_whatever_has_happened(first, history, draw):
     distances = {each.party.id: each.distance for each in known}
     order = [distances[each.party.id] for each in pool.order(now, draw)]
     assert order == sorted(order)
+
+
+def test_who_is_next_is_told_without_a_turn_being_taken():
+    pool = pool_of(offer(1), offer(2), offer(3))
+    for draw in (0.0, 0.4, 0.9):
+        assert pool.next(0.0, draw).party.id[0] == 1 + int(draw * 3)
+    for _ in range(6):
+        expected = pool.next(0.0, 0.0)
+        assert pool.order(0.0, 0.0)[0] == expected
+    assert CandidatePool().next(0.0, 0.5) is None
+
+
+def test_telling_who_is_next_puts_nobody_on_trial():
+    pool = pool_of(offer(1, 1), offer(2, 2))
+    aside_s = pool.failed(party(1).id, "refused", 0.0, 0.5)
+    assert pool.next(aside_s - 0.001, 0.0).party == party(2)
+    assert [pool.next(aside_s, 0.0).party for _ in range(2)] == [party(1), party(1)]
+    assert firsts(pool, 2, aside_s) == [1, 2]
+
+
+def test_whom_a_connection_was_prepared_for_goes_first_where_the_draw_would_decide_and_nowhere_else():
+    pool = pool_of(offer(1), offer(2), offer(3), offer(4, 2))
+    assert numbers(pool.order(0.0, 0.0, prepared=party(3))) == [3, 1, 2, 4]
+    assert numbers(pool.order(0.0, 0.0, prepared=party(3))) == [1, 2, 3, 4]
+    assert numbers(pool.order(0.0, 0.0, prepared=party(4)))[0] == 2
+    assert numbers(pool.order(0.0, 0.9, prepared=party(9)))[0] == 3

@@ -16,6 +16,9 @@ OWN = ("mesh.", "actors.")
 WORLD = "actors.runtime.virtual_"
 """What stands for the kernel here is not the agent's."""
 
+BOUNDED = {"SharedSecrets._secrets"}
+"""Keeps what it is told up to a number, the oldest going first."""
+
 
 def tables(mesh, name):
     """Sizes of all containers that an agent's actors hold, by type and attribute."""
@@ -29,7 +32,8 @@ def tables(mesh, name):
         seen.add(id(holder))
         for attribute, value in attributes(holder):
             if isinstance(value, dict | list | set | deque):
-                sizes[f"{type(holder).__name__}.{attribute}"] += len(value)
+                table = f"{type(holder).__name__}.{attribute}"
+                sizes[table] += 0 if table in BOUNDED else len(value)
             elif type(value).__module__.startswith(OWN) and not type(value).__module__.startswith(WORLD):
                 waiting.append(value)
     return sizes

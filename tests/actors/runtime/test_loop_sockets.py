@@ -377,11 +377,13 @@ def test_a_connect_to_oneself_is_a_refusal(driver: Driver):
         assert bound.getsockname() == bound.getpeername()
         from actors.runtime.connecting import _met_itself
 
-        assert _met_itself(bound)
+        assert _met_itself(bound, name)
     client, _, _ = driver.pair()
-    assert not _met_itself(client._socket)
+    remote = client._socket.getpeername()
+    assert not _met_itself(client._socket, remote)
+    assert not _met_itself(client._socket, client._socket.getsockname())  # the same port of another host
     driver.do(lambda _: client.abort())
-    assert not _met_itself(client._socket)
+    assert not _met_itself(client._socket, remote)
 
 
 def test_a_connect_whose_actor_has_died_closes_its_socket(driver: Driver):

@@ -1,0 +1,90 @@
+"""A listener, and ingress connections that are actors which only hold their client."""
+
+from typing import Any
+
+from actors.client_count import ClientCount
+from actors.listener import Listener
+from actors.messages.connection import CloseConnection, ServeClient
+from actors.messages.route_table import RoutesChanged
+from actors.meters import Meters
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.addresses import TcpAddress
+from tests.actors.company import IDENTITIES, Client, Ear, routes_of, start
+
+OWN, NEAR, FAR = IDENTITIES[:3]
+PORT = 5432
+ADDRESS = TcpAddress("127.0.0.1", PORT)
+
+
+class Ingress(Ear):
+    """Holds its client."""
+
+    clients: ClientCount | None = None
+
+    def __init__(self, dispatcher: Any, prepare_for: Any) -> None:
+        super().__init__(dispatcher)
+        self.prepare_for = prepare_for
+
+    def on_receive(self, message: Any) -> None:
+        super().on_receive(message)
+        match message:
+            case ServeClient(socket=socket, clients=clients):
+                self.own(socket)
+                self.clients = clients
+            case CloseConnection():
+                self.stop_now()
+
+    def release(self) -> None:
+        if self.clients is not None:
+            self.clients.connected -= 1
+
+    @property
+    def candidates(self) -> list[Any]:
+        """What it was told to try, in this order."""
+        (command,) = self.of(ServeClient)
+        return [offer.party for offer in command.candidates]
+
+
+class House:
+    """Where the listener lives."""
+
+    def __init__(
+        self, *, max_connections: int = 0, may_use: bool = True, address: TcpAddress = ADDRESS
+    ) -> None:
+        self.world = VirtualWorld(1)
+        self.routes = start(self.world)
+        self.meters = Meters()
+        self.ingresses: list[Ingress] = []
+        self.settings = {
+            "key": "postgres-main",
+            "address": address,
+            "max_connections": max_connections,
+            "may_use": may_use,
+            "route_table": self.routes.ref,
+            "start_ingress": self._start_ingress,
+            "clients": ClientCount(),
+            "meters": self.meters,
+        }
+
+    def open(self) -> Listener:
+        self.listener = start(self.world, Listener, **self.settings)
+        return self.listener
+
+    def _start_ingress(self, prepare_for: Any, listener: Any) -> Any:
+        ref = Ingress.start(self.world.dispatcher("here"), prepare_for)
+        self.ingresses.append(self.world.dispatcher("here").actors[-1])
+        return ref
+
+    def offer(self, *records: Any, equally_near: bool = False) -> None:
+        """These offer the key, each one hop further than the one before, unless told otherwise."""
+        self.tell(RoutesChanged(routes_of(OWN, *records, equally_near=equally_near)))
+
+    def tell(self, *told: Any) -> None:
+        for message in told:
+            self.listener.ref.tell(message)
+        self.world.run(0.0)
+
+    def connect(self, port: int = PORT) -> Client:
+        client = start(self.world, Client, TcpAddress("127.0.0.1", port))
+        self.world.run(0.01)
+        return client
