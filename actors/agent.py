@@ -145,6 +145,7 @@ class Agent(Actor[messages.Inbound]):
         self._services: ActorRef[Any, Any] | None = None
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
+        self._ports: dict[tuple[str, str], messages.PortReported] = {}
         self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
         self._phase = Phase.RUNNING
         self._grace_over = False
@@ -165,6 +166,10 @@ class Agent(Actor[messages.Inbound]):
                     self._build()
             case messages.GetRefs():
                 return self._refs
+            case messages.PortReported(what=what, address=address):
+                self._ports[what, address] = message
+            case messages.GetPorts():
+                return tuple(self._ports.values())
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
             case messages.GraceOver():
@@ -335,6 +340,7 @@ class Agent(Actor[messages.Inbound]):
                     start_ingress=start_ingress,
                     clients=clients,
                     meters=self._meters,
+                    root=self.ref,
                 )
                 return self._named(name, ref)
 
@@ -382,6 +388,7 @@ class Agent(Actor[messages.Inbound]):
                     start_link=lambda socket, acceptor: start_link(socket, None, acceptor),
                     max_unauthenticated=setup.unauthenticated_links,
                     meters=self._meters,
+                    root=self.ref,
                 )
                 return self._named(name, ref)
 

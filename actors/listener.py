@@ -44,6 +44,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         start_ingress: StartIngress,
         clients: ClientCount,
         meters: Meters,
+        root: Ref[Any],
     ) -> None:
         super().__init__(
             dispatcher,
@@ -52,6 +53,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             options=CONNECTION_SOCKET_OPTIONS,
             log=log,
             meters=meters,
+            root=root,
         )
         self._key = key
         self._max_connections = max_connections
@@ -147,6 +149,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             else:
                 self._listening.park()
         except OSError as error:
+            self._advertise(None)
             self._lost_port(error)
 
     def _accepted(self, socket: StreamSocket) -> None:

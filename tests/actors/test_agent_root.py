@@ -211,6 +211,23 @@ def test_a_relay_whose_vital_actor_dies_keeps_its_neighbours_connections(mesh, p
     assert (client.end, service.end) == ("", "")
 
 
+def test_the_root_knows_which_ports_are_open_and_why_others_are_not(mesh):
+    def ports(name: str) -> list[tuple[str, str, str | None]]:
+        reports = mesh.world.ask(mesh.roots[name].ref, messages.GetPorts())
+        return [(report.what, report.address, report.trouble) for report in reports]
+
+    assert ports("relay") == [("acceptor", f":{PEER_PORT}", None)]
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+    mesh.kill("branch", "Listener")
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "closed")]
+    taker = mesh.world.dispatcher("branch").bind(TcpAddress("", PORT))
+    mesh.run(5.0)
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "port taken")]
+    taker.close()
+    mesh.run(60.0)
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+
+
 def test_all_parts_dying_at_once_is_one_rebuild(mesh, caplog):
     before = mesh.kinds("branch")
     for kind in CORE.values():

@@ -35,6 +35,7 @@ class House:
             start_ingress=self._start_ingress,
             clients=ClientCount(),
             meters=self.meters,
+            root=start(self.world).ref,
         )
         self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
 

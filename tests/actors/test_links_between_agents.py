@@ -72,6 +72,7 @@ class Side:
             start_link=lambda socket, acceptor: self._link(socket, None, acceptor),
             max_unauthenticated=64,
             meters=self.meters,
+            root=start(self.world, host=self.host).ref,
             host=self.host,
         )
 

@@ -1,5 +1,6 @@
 """A listener's port: parked, open, full; ingress connections are actors that only hold their client."""
 
+import errno
 import logging
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from actors.client_count import ClientCount
 from actors.listener import Listener
+from actors.messages import agent as agent_messages
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, RoutesChanged, Subscribe
 from actors.meters import Meters
@@ -39,6 +41,7 @@ class House:
     ) -> None:
         self.world = VirtualWorld(1)
         self.routes = start(self.world)
+        self.root = start(self.world)
         self.meters = Meters()
         self.started: list[tuple[str, tuple[Any, ...]]] = []
         self.ingresses: list[Ingress] = []
@@ -51,6 +54,7 @@ class House:
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),
             "meters": self.meters,
+            "root": self.root.ref,
         }
 
     def open(self) -> Listener:
@@ -62,6 +66,13 @@ class House:
         self.ingresses.append(self.world.dispatcher("here").actors[-1])
         self.started.append((key, candidates))
         return ref
+
+    def port_troubles(self) -> list[str | None]:
+        reports = self.root.of(agent_messages.PortReported)
+        assert {(report.what, report.address) for report in reports} == {
+            ("listener postgres-main", "127.0.0.1:5432")
+        }
+        return [report.trouble for report in reports]
 
     def offer(self, *records: Any) -> None:
         self.listener.ref.tell(RoutesChanged(routes_of(OWN, *records)))
@@ -192,6 +203,45 @@ def test_a_port_that_is_taken_is_tried_again(world_of, caplog):
     house.listener = second
     house.offer(record_of(NEAR, "postgres-main"))
     assert house.connect().end == ""
+
+
+def test_the_root_hears_whether_there_is_a_port(world_of):
+    house = world_of()
+    house.open()
+    assert house.port_troubles() == [None]
+    second = start(house.world, Listener, **house.settings)
+    assert house.port_troubles() == [None, "port taken"]
+    second.ref.stop(block=False)
+    house.listener.ref.tell(messages.StopListening())
+    house.world.run(0.0)
+    assert house.port_troubles()[2:] == ["closed", "closed"]
+
+
+def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch):
+    house = world_of()
+
+    def refuse(address: TcpAddress) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(house.world.dispatcher("here"), "bind", refuse)
+    house.open()
+    assert house.port_troubles() == ["no port: Permission denied"]
+
+
+def test_a_port_that_is_lost_is_withdrawn_from_the_mesh(world_of, monkeypatch):
+    house = world_of()
+    listener = house.open()
+
+    def fail() -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(listener._listening, "listen", fail)
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.routes.of(AdvertiseListener)[-1].entry is None
+    assert house.port_troubles() == [None, "port taken"]
+    house.world.run(31.0)
+    assert house.routes.of(AdvertiseListener)[-1].entry is not None
+    assert house.port_troubles() == [None, "port taken", None]
 
 
 def test_stops_listening_and_leaves_the_connections_alone(world_of):

@@ -12,6 +12,7 @@ import yaml
 
 from mesh.agent_files import IDENTITY_FILE
 from mesh.identity import Identity, encode_public_key, short_id
+from mesh.pairings import NO_OFFER
 from tests.system.meshes import DAY_S, connect, refuses
 from tests.system.peer_client import PeerClient
 from tests.system.processes import LOOPBACK, ROOT, python, wait_until
@@ -346,12 +347,23 @@ def test_a_taken_listener_or_accept_port_is_tried_again(candidate):
     port, accept = candidate.listen("c"), candidate.accept_port
     takers = [Service(port=port), Service(port=accept)]
     candidate.start()
-    problems = wait_until(lambda: candidate.dashboard()["problems"], "the dashboard tells")
-    assert any("listeners for c" in problem for problem in problems)
+    document = wait_until(lambda: (shown := candidate.dashboard())["problems"] and shown, "it is shown")
+    assert sorted(document["problems"]) == [
+        f"acceptor at {LOOPBACK}:{accept}: port taken",
+        f"listener c at {LOOPBACK}:{port}: port taken",
+    ]
+    (listener,) = (entry for entry in document["unmatched_listeners"] if entry["key"] == "c")
+    assert (listener["agent"], listener["agent_id"]) == (candidate.name, candidate.id)
+    assert (listener["key"], listener["listener_address"]) == ("c", f"{LOOPBACK}:{port}")
+    assert listener["reason"] == "port taken"
     assert candidate.get("/ready")[0] == 503
     for taker in takers:
         taker.close()
     wait_until(lambda: candidate.get("/ready")[0] == 200, "the agent is ready")
+    wait_until(
+        lambda: {entry["reason"] for entry in candidate.dashboard()["unmatched_listeners"]} == {NO_OFFER},
+        "the listener is shown as one that has its port",
+    )
     with connect(accept):
         pass
     log = candidate.process.output
