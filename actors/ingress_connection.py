@@ -21,9 +21,9 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.candidates import Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.escaping import escaped
+from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
-from mesh.identity import AgentId, short_id
+from mesh.identity import AgentId
 from mesh.noise.primitives import key_pair
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
@@ -70,6 +70,7 @@ class _Attempt:
     repeats: int = 0
     is_asked: bool = False
     """Whether an OPEN has been made."""
+    name: str = ""
 
 
 _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
@@ -224,6 +225,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             link,
             repeat_at=now + repeat_delay_s(0),
             hedge_at=now + self._patience_s(offer.rtt_s),
+            name=offer.name,
         )
         self._attempts[connection] = attempt
         self._open_or_pass_on(attempt)
@@ -243,7 +245,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         try:
             frame = attempt.initiator.open_frame(request)
         except AuthenticationError as error:
-            self._refused(attempt, "unusable-key", f"{short_id(attempt.party.id)}: {error}")
+            self._refused(attempt, "unusable-key", str(error))
             return
         attempt.is_asked = True
         self.tell(attempt.link, link_messages.SendFrames((frame,)))
@@ -270,7 +272,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._meters.frames_forged += 1
             return False
         if session is None:
-            self._refused(attempt, reply.code, f"{short_id(attempt.party.id)}: {escaped(reply.reason)}")
+            self._refused(attempt, reply.code, escaped(reply.reason))
             return True
         self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
         if self._chosen is not None or self._socket is None or self._is_too_late:
@@ -311,7 +313,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self.stop_now()
 
     def _refused(self, attempt: _Attempt, code: str, why: str) -> None:
-        self._last_refusal = f"{escaped(code)} at {why}"
+        self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
         log.debug("%s: %s", self, self._last_refusal)
         self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
         if code in (RESTARTING, RESTARTED) and self._socket is not None:
@@ -417,9 +419,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if attempt is self._chosen:
                 self._lose("the exit's agent has restarted")
                 return
-            self._refused(attempt, RESTARTED, f"{short_id(remote)}: the exit's agent has restarted")
+            self._refused(attempt, RESTARTED, "the exit's agent has restarted")
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""
-        chosen = f"{short_id(self._chosen.party.id)}#{self._chosen.connection}" if self._chosen else "opening"
-        return f"IngressConnection({self._key}, {chosen})"
+        chosen = self._chosen
+        who = f"{named(chosen.name, chosen.party.id)}#{chosen.connection}" if chosen else "opening"
+        return f"IngressConnection({self._key}, {who})"

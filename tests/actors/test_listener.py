@@ -15,6 +15,7 @@ from actors.messages.route_table import AdvertiseListener, RoutesChanged, Subscr
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.identity import short_id
 from mesh.records import ListenerEntry
 from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
 
@@ -125,6 +126,14 @@ def test_refuses_while_nobody_offers_the_key(world_of):
     house.offer()
     assert house.connect().end == "Connection refused"
     assert len(house.ingresses) == 1
+
+
+def test_says_by_name_who_offers_the_key(world_of, caplog):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert f"offered by agent {short_id(NEAR.id)}" in caplog.text
 
 
 def test_hands_over_the_candidates_best_first(world_of):
