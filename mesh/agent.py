@@ -113,6 +113,8 @@ def _wait(config: Config, root: pykka.ActorRef[Agent], events: queue.SimpleQueue
         event = events.get()
         if event is signal.SIGUSR1:
             dump(sys.stderr)
+        elif event is signal.SIGHUP and leaving:
+            pass  # a terminal that closes says so twice: by its shell and by the kernel
         elif isinstance(event, signal.Signals):
             if leaving:
                 log.warning("%s again: exiting at once", event.name)
@@ -207,13 +209,15 @@ def _serve_http(
 
 @contextlib.contextmanager
 def _signals_to(events: queue.SimpleQueue[_Event]) -> Iterator[None]:
-    """Put SIGTERM, SIGINT and SIGUSR1 into ``events`` while the block runs."""
+    """Put signals into ``events`` while the block runs; SIGHUP not where it is ignored (``nohup``)."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         events.put(signal.Signals(number))
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

@@ -1,15 +1,18 @@
 """An agent's start and end: what it refuses to start with, how it leaves, what it writes meanwhile."""
 
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import time
+from http import HTTPStatus
 
 import pytest
 import yaml
 
+from mesh.agent import _signals_to
 from mesh.agent_files import IDENTITY_FILE
 from mesh.identity import Identity, encode_public_key, short_id
 from mesh.pairings import NO_OFFER
@@ -53,7 +56,7 @@ def pair(mesh):
         yield branch, hq, branch.listen("a")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh, number):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     hq.offer("a", 9)
@@ -144,6 +147,53 @@ def test_a_second_signal_ends_it_at_once(pair, mesh, number):
         assert f"{number.name} again" in hq.process.output
         assert is_reset(client, 20)
     branch.wait_until_quiet()
+
+
+def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair, mesh):
+    branch, _, port = pair
+    mesh.start()
+    branch.wait_for_route("a")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: "shutting down" in branch.process.output, "the first is heard")
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: refuses(port), "nobody new is let in")
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+    assert branch.process.wait() == 0
+
+
+def test_under_nohup_sighup_means_nothing():
+    events = queue.SimpleQueue()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _signals_to(events):
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert events.empty()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_an_agent_runs_without_standard_streams(mesh, closed):
+    agent = mesh.agent("quiet")
+    agent.config_file.write_text(yaml.safe_dump(agent.config, sort_keys=False))
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *python("-m", "mesh.agent", agent.config_file)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        try:
+
+            def is_up():
+                assert process.poll() is None
+                return agent.get("/healthz")[0] == HTTPStatus.OK
+
+            wait_until(is_up, "it answers")
+            process.terminate()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def test_an_agent_that_cannot_reach_anybody_leaves_promptly(mesh):
