@@ -310,8 +310,10 @@ class Agent(Actor[messages.Inbound]):
     def _listener_specs(
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
     ) -> list[ChildSpec]:
-        def spec(setup: ListenerSetup) -> ChildSpec:
-            name = f"listener {setup.key} {setup.address}"
+        def spec(number: int, setup: ListenerSetup) -> ChildSpec:
+            # Where the system chooses the port, listeners may have key and address in common.
+            nth = "" if setup.address.port else f" ({number})"
+            name = f"listener {setup.key} {setup.address}{nth}"
             clients = ClientCount()  # for each listener that is started under this name
 
             def start_ingress(
@@ -346,7 +348,7 @@ class Agent(Actor[messages.Inbound]):
 
             return ChildSpec(name=name, start=start)
 
-        return [spec(setup) for setup in self._setup.listeners]
+        return [spec(number, setup) for number, setup in enumerate(self._setup.listeners, 1)]
 
     def _link_specs(self, instance: Instance) -> list[ChildSpec]:
         setup, refs = self._setup, self._refs
