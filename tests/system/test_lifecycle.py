@@ -1,7 +1,6 @@
 """An agent's start and end: what it refuses to start with, how it leaves, what it writes meanwhile."""
 
 import os
-import queue
 import re
 import signal
 import socket
@@ -12,7 +11,6 @@ from http import HTTPStatus
 import pytest
 import yaml
 
-from mesh.agent import _signals_to
 from mesh.agent_files import IDENTITY_FILE
 from mesh.identity import Identity, encode_public_key, short_id
 from mesh.pairings import NO_OFFER
@@ -25,6 +23,10 @@ PROMPTLY_S = 2.0
 """Shorter than the time after which a silent peer is dead, and than the time that a drain may take."""
 
 EXIT_USAGE = 2
+
+not_under_nohup = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
+)
 
 
 def run(agent, *arguments, write=True):
@@ -56,7 +58,9 @@ def pair(mesh):
         yield branch, hq, branch.listen("a")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=not_under_nohup)]
+)
 def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh, number):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     hq.offer("a", 9)
@@ -149,6 +153,7 @@ def test_a_second_signal_ends_it_at_once(pair, mesh, number):
     branch.wait_until_quiet()
 
 
+@not_under_nohup
 def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair, mesh):
     branch, _, port = pair
     mesh.start()
@@ -163,18 +168,6 @@ def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair
         client.sendall(b"y")
         assert read_exactly(client, 1) == b"y"
     assert branch.process.wait() == 0
-
-
-def test_under_nohup_sighup_means_nothing():
-    events = queue.SimpleQueue()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with _signals_to(events):
-            signal.raise_signal(signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert events.empty()
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
