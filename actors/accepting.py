@@ -7,12 +7,13 @@ told again and again that a client waits.
 import errno
 import logging
 from abc import abstractmethod
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
+from actors.messages import agent as agent_messages
 from actors.messages import listener as messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, ListeningSocket, SocketOptions, StreamSocket
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, SocketOptions, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.backoff import retry_delay_s
 
@@ -27,6 +28,9 @@ MAX_BIND_RETRY_S: Final = 30.0
 
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What accept(2) answers when descriptors or memory run out."""
+
+PORT_TAKEN: Final = "port taken"
+CLOSED: Final = "closed"
 
 M = TypeVar("M")
 
@@ -43,6 +47,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         options: SocketOptions,
         log: logging.Logger,
         meters: Meters,
+        root: Ref[Any],
     ) -> None:
         super().__init__(dispatcher)
         self._address = address
@@ -50,6 +55,8 @@ class AcceptingActor(Actor[M], Generic[M]):
         self._options = options
         self._log = log
         self._meters = meters
+        self._root = root
+        """Hears whether there is a port."""
         self._listening: ListeningSocket | None = None
         self._bind_failures = 0
         self._paused = False
@@ -81,12 +88,15 @@ class AcceptingActor(Actor[M], Generic[M]):
         self._bound(socket)
         if self._listening is not None:
             self._bind_failures = 0
+            self._report_port(None)
 
     def _bind_failed(self, error: OSError) -> None:
         if self._bind_failures == 0:
             self._log.error(
                 "%s cannot use %s: %s; trying again", self._what, self._address, error.strerror or error
             )
+        taken = error.errno == errno.EADDRINUSE
+        self._report_port(PORT_TAKEN if taken else f"no port: {error.strerror or error}")
         delay_s = retry_delay_s(
             self._bind_failures,
             self.dispatcher.uniform(),
@@ -107,6 +117,14 @@ class AcceptingActor(Actor[M], Generic[M]):
     def _close_port(self) -> None:
         self._stopping = True
         self._give_up_port()
+        self._report_port(CLOSED)
+
+    def _report_port(self, trouble: str | None) -> None:
+        self.tell(self._root, agent_messages.PortReported(self._what, str(self._address), trouble))
+
+    def release(self) -> None:
+        """Say that the port is gone."""
+        self._report_port(CLOSED)
 
     def _give_up_port(self) -> None:
         socket, self._listening = self._listening, None

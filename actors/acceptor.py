@@ -38,9 +38,16 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         start_link: StartLink,
         max_unauthenticated: int,
         meters: Meters,
+        root: Ref[Any],
     ) -> None:
         super().__init__(
-            dispatcher, address=address, what="acceptor", options=LINK_SOCKET_OPTIONS, log=log, meters=meters
+            dispatcher,
+            address=address,
+            what="acceptor",
+            options=LINK_SOCKET_OPTIONS,
+            log=log,
+            meters=meters,
+            root=root,
         )
         self._start_link = start_link
         self._max_unauthenticated = max_unauthenticated

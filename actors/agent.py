@@ -147,6 +147,7 @@ class Agent(Actor[messages.Inbound]):
         self._services: ActorRef[Any, Any] | None = None
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
+        self._ports: dict[tuple[str, str], messages.PortReported] = {}
         self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
         self._phase = Phase.RUNNING
         self._grace_over = False
@@ -167,6 +168,10 @@ class Agent(Actor[messages.Inbound]):
                     self._build()
             case messages.GetRefs():
                 return self._refs
+            case messages.PortReported(what=what, address=address):
+                self._ports[what, address] = message
+            case messages.GetPorts():
+                return tuple(self._ports.values())
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
             case messages.GraceOver():
@@ -310,8 +315,10 @@ class Agent(Actor[messages.Inbound]):
     def _listener_specs(
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
     ) -> list[ChildSpec]:
-        def spec(setup: ListenerSetup) -> ChildSpec:
-            name = f"listener {setup.key} {setup.address}"
+        def spec(number: int, setup: ListenerSetup) -> ChildSpec:
+            # Where the system chooses the port, listeners may have key and address in common.
+            nth = "" if setup.address.port else f" ({number})"
+            name = f"listener {setup.key} {setup.address}{nth}"
             clients = ClientCount()  # for each listener that is started under this name
 
             def start_ingress(prepare_for: Offer | None, listener: Ref[Any]) -> Ref[Any]:
@@ -336,12 +343,13 @@ class Agent(Actor[messages.Inbound]):
                     start_ingress=start_ingress,
                     clients=clients,
                     meters=self._meters,
+                    root=self.ref,
                 )
                 return self._named(name, ref)
 
             return ChildSpec(name=name, start=start)
 
-        return [spec(setup) for setup in self._setup.listeners]
+        return [spec(number, setup) for number, setup in enumerate(self._setup.listeners, 1)]
 
     def _link_specs(self, instance: Instance) -> list[ChildSpec]:
         setup, refs = self._setup, self._refs
@@ -383,6 +391,7 @@ class Agent(Actor[messages.Inbound]):
                     start_link=lambda socket, acceptor: start_link(socket, None, acceptor),
                     max_unauthenticated=setup.unauthenticated_links,
                     meters=self._meters,
+                    root=self.ref,
                 )
                 return self._named(name, ref)
 

@@ -20,8 +20,9 @@ from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.errors import RemoteProtocolError
+from mesh.escaping import named
 from mesh.frames import Frame, FrameType
-from mesh.identity import AgentId, Instance, short_id
+from mesh.identity import AgentId, Instance
 from mesh.records import Record
 from mesh.replay_window import ReplayWindow
 from mesh.routes import RouteSnapshot
@@ -207,7 +208,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         share = max(1, self._max_pending_opens // SHARE_OF_ONE_INGRESS)
         if len(self._pending) >= self._max_pending_opens or self._pending_by_ingress[source] >= share:
             self._meters.opens_ignored += 1
-            log.warning("too many connections are being opened; ignoring one from %s", short_id(source))
+            who = named(record.name, source)
+            log.warning("too many connections are being opened; ignoring one from %s", who)
             return
         party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
         self._pending.add((source, number))

@@ -103,6 +103,8 @@ class Dialer(Actor[messages.Inbound]):
             case messages.PeerLost():
                 if self._state is State.RESTING:
                     self._pause()
+            case messages.DialRefused():
+                self._refused(message)
             case messages.DialedLinkEnded(link_urn=urn):
                 if self._state is State.LINKED and urn == self._link_urn:
                     self._link_ended()
@@ -155,10 +157,21 @@ class Dialer(Actor[messages.Inbound]):
         self._pause()
 
     def _failed(self, why: str) -> None:
-        if why != self._reported:  # the same failure, for ever, is one line
-            self._reported = why
-            log.warning("cannot reach peer %s: %s; redialing", self._address, escaped(why))
+        level = self._level_of(why)
+        log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why))
         self._pause()
+
+    def _refused(self, refusal: messages.DialRefused) -> None:
+        level, why = self._level_of(refusal.why), escaped(refusal.why)
+        if refusal.peer_name is None:
+            log.log(level, "link refused: %s (dialed %s)", why, refusal.address)
+        else:
+            log.log(level, "link refused by %s at %s: %s", escaped(refusal.peer_name), refusal.address, why)
+
+    def _level_of(self, why: str) -> int:
+        """Of a failure: the same one again, for ever, is one warning."""
+        again, self._reported = why == self._reported, why
+        return logging.DEBUG if again else logging.WARNING
 
     def _pause(self) -> None:
         self._become(State.PAUSING)

@@ -26,9 +26,8 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress, UnixAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.escaping import escaped
+from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
-from mesh.identity import short_id
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
@@ -118,7 +117,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             request = self._responder.read_open(self._open_frame)
         except (AuthenticationError, RemoteProtocolError) as error:
             self._meters.frames_forged += 1
-            log.debug("OPEN from %s dropped: %s", short_id(self._party.id), error)
+            log.debug("OPEN from %s dropped: %s", self._name(), error)
             self.stop_now()
             return
         party = self._party
@@ -327,8 +326,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._lose("the ingress did not confirm the connection")
 
     def _name(self) -> str:
-        return f"{escaped(self._record.name)} {short_id(self._party.id)}"
+        return named(self._record.name, self._party.id)
 
     def __str__(self) -> str:
         """Name the key and the ingress, for logs and dumps."""
-        return f"ExitConnection({self._key}, {short_id(self._party.id)}#{self._number})"
+        return f"ExitConnection({self._key}, {self._name()}#{self._number})"

@@ -26,9 +26,9 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.candidates import Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.escaping import escaped
+from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
-from mesh.identity import AgentId, short_id
+from mesh.identity import AgentId
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
@@ -67,6 +67,8 @@ class _Attempt:
     """One OPEN to one candidate."""
 
     party: Party
+    name: str
+    """Its agent's display name, for logs."""
     connection: int
     initiator: SessionInitiator | None
     """None once the attempt is chosen: nothing more is to be opened."""
@@ -270,7 +272,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )
-        attempt = self._attempts[connection] = _Attempt(offer.party, connection, initiator, link, self.now())
+        attempt = self._attempts[connection] = _Attempt(
+            offer.party, offer.name, connection, initiator, link, self.now()
+        )
         if self.stands_by:
             self._open_frame(attempt)  # it will be there when the client comes
         else:
@@ -307,7 +311,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         try:
             return attempt.initiator.open_frame(request)
         except AuthenticationError as error:
-            self._refused(attempt, "unusable-key", f"{short_id(attempt.party.id)}: {error}")
+            self._refused(attempt, "unusable-key", str(error))
             return None
 
     def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
@@ -332,7 +336,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._meters.frames_forged += 1
             return False
         if session is None:
-            self._refused(attempt, reply.code, f"{short_id(attempt.party.id)}: {escaped(reply.reason)}")
+            self._refused(attempt, reply.code, escaped(reply.reason))
             return True
         if self._chosen is not None or self._socket is None or self._is_too_late:
             self._decline(attempt, session, reply.credit)
@@ -373,7 +377,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self.stop_now()
 
     def _refused(self, attempt: _Attempt, code: str, why: str) -> None:
-        self._last_refusal = f"{escaped(code)} at {why}"
+        self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
         log.debug("%s: %s", self, self._last_refusal)
         self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
         if code in (RESTARTING, RESTARTED) and self._socket is not None:
@@ -482,11 +486,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if self.stands_by:
                 self._drop_attempt(attempt)
                 return
-            self._refused(attempt, RESTARTED, f"{short_id(remote)}: the exit's agent has restarted")
+            self._refused(attempt, RESTARTED, "the exit's agent has restarted")
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""
         if self.stands_by:
             return f"IngressConnection({self._key}, standing by)"
-        chosen = f"{short_id(self._chosen.party.id)}#{self._chosen.connection}" if self._chosen else "opening"
-        return f"IngressConnection({self._key}, {chosen})"
+        chosen = self._chosen
+        who = f"{named(chosen.name, chosen.party.id)}#{chosen.connection}" if chosen else "opening"
+        return f"IngressConnection({self._key}, {who})"

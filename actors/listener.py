@@ -22,8 +22,8 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.candidates import CandidatePool, Offer, offers_of
-from mesh.escaping import escaped
-from mesh.identity import AgentId, short_id
+from mesh.escaping import escaped, named
+from mesh.identity import AgentId
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
 from mesh.session import Party
@@ -57,6 +57,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         start_ingress: StartIngress,
         clients: ClientCount,
         meters: Meters,
+        root: Ref[Any],
     ) -> None:
         super().__init__(
             dispatcher,
@@ -65,6 +66,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             options=CONNECTION_SOCKET_OPTIONS,
             log=log,
             meters=meters,
+            root=root,
         )
         self._key = key
         self._max_connections = max_connections
@@ -94,7 +96,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._candidate_failed(exit_id, code)
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
-                    log.info("listener %s: %s serves again", self._key, short_id(exit_id))
+                    log.info("listener %s: %s serves again", self._key, self._named(exit_id))
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
@@ -139,9 +141,12 @@ class Listener(AcceptingActor[messages.Inbound]):
             return  # its port is taken, or the agent is leaving: that has been said
         if self._candidates.offers:
             nearest = self._candidates.offers[0].party
-            log.info("listener %s open: offered by %s", self._key, short_id(nearest.id))
+            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id))
         else:
             log.info("listener %s refuses: nobody within reach offers the key", self._key)
+
+    def _named(self, exit_id: AgentId) -> str:
+        return named(self._candidates.name_of(exit_id), exit_id)
 
     def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
         aside_s = self._candidates.failed(exit_id, code, self.now(), self.dispatcher.uniform())
@@ -150,7 +155,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             log.info(
                 "listener %s sets %s aside for %.1f s: %s",
                 self._key,
-                short_id(exit_id),
+                self._named(exit_id),
                 aside_s,
                 escaped(code),
             )
@@ -166,6 +171,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             else:
                 self._listening.park()
         except OSError as error:
+            self._advertise(None)
             self._lost_port(error)
 
     def _accepted(self, socket: StreamSocket) -> None:

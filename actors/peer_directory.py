@@ -191,12 +191,13 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _turned_away(self, link: messages.LinkTurnedAway) -> None:
         """The peer may have another link to here: then there is nothing to dial for. Else say so."""
+        if link.dialer is None:
+            return
         peer = self._peers.get(link.peer_id)
         if peer is None:
-            log.warning(
-                "link refused by %s at %s: %s", escaped(link.peer_name), link.address, escaped(link.reason)
-            )
-        elif link.dialer is not None:
+            refused = dialer_messages.DialRefused(link.peer_name, link.address, link.reason)
+            self.tell(link.dialer, refused)
+        else:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
             peer.waiting_dialers.append(link.dialer)
 

@@ -165,8 +165,10 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _refuse(self, why: str) -> None:
         self._meters.links_refused += 1
-        side = "dialed" if self._is_dialer else "accepted"
-        log.warning("link refused: %s (%s %s)", escaped(why), side, self._socket.peer_name)
+        if self._dialer is None:
+            log.warning("link refused: %s (accepted %s)", escaped(why), self._socket.peer_name)
+        else:  # who redials for ever knows what it has said already
+            self.tell(self._dialer, dialer_messages.DialRefused(None, self._socket.peer_name, why))
         self._end()
 
     def _break(self, why: str) -> None:

@@ -1,11 +1,13 @@
 """The route table: what this agent tells the mesh of itself, and the routes that follow from all records.
 
-It tells links what to send and subscribers what the routes are. Nobody asks it anything on the data path.
+It tells links what to send and subscribers what the routes are. Nobody asks it anything on the data path, and
+it shares a thread with that: so a few records are verified in one turn, and the others wait for later ones.
 """
 
 import logging
 import math
-from typing import Any, TypeVar, assert_never
+from collections import deque
+from typing import Any, Final, TypeVar, assert_never
 
 from actors.messages import agent as agent_messages
 from actors.messages import peer_link as link_messages
@@ -15,10 +17,17 @@ from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.identity import AgentId, Identity
 from mesh.origination import OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordReader
-from mesh.route_table import Effects, RouteTableState, RoutingSettings
+from mesh.route_table import STEP_VERIFIED, Effects, RouteTableState, RoutingSettings
 from mesh.trust import Certificate, TrustStore
 
 log = logging.getLogger("mesh.routes")
+
+MAX_WAITING_OCTETS: Final = 1024 * 1024
+"""Of memory for what links have said and was not taken yet, about a thousand records. What is beyond that is
+taken at once: a peer that says more than is verified in time makes this agent slow, but not big."""
+
+_MESSAGE_OCTETS: Final = 256
+"""About what a message, a record or the entry of a digest takes beside its octets."""
 
 
 class RouteTable(Actor[messages.Inbound]):
@@ -64,6 +73,12 @@ class RouteTable(Actor[messages.Inbound]):
         self._timer: Timer | None = None
         self._timer_at = math.inf
         self._generation = 0
+        self._waiting: deque[messages.FromLinks] = deque()
+        self._waiting_octets = 0
+        self._spent = 0
+        """What this turn has verified, or an equal amount of other work."""
+        self._goes_on = False
+        """Whether it has told itself to."""
 
     def on_start(self) -> None:
         """Say that this agent is here, as soon as somebody listens."""
@@ -74,18 +89,14 @@ class RouteTable(Actor[messages.Inbound]):
         state = self._state
         times = self.now(), self.dispatcher.unix_time()
         match message:
-            case messages.RecordsArrived(peer_id=peer_id, records=records):
-                self._apply(state.records_arrived(peer_id, records, *times))
-            case messages.DigestArrived(peer_id=peer_id, digest=digest):
-                self._apply(state.digest_arrived(peer_id, digest, *times))
-            case messages.LinkUp(peer_id=peer_id, instance=instance, link=link, rtt_s=rtt_s):
-                self._links[peer_id] = link
-                self._apply(state.link_up(peer_id, instance, rtt_s, *times))
-            case messages.LinkDown(peer_id=peer_id, link_urn=link_urn):
-                link_now = self._links.get(peer_id)
-                if link_now is not None and link_now.actor_urn == link_urn:
-                    del self._links[peer_id]
-                    self._apply(state.link_down(peer_id, *times))
+            case (
+                messages.RecordsArrived() | messages.DigestArrived() | messages.LinkUp() | messages.LinkDown()
+            ):
+                self._wait(message)
+                self._take_waiting()
+            case messages.GoOn():
+                self._goes_on, self._spent = False, 0
+                self._take_waiting()
             case messages.LinkMeasured(peer_id=peer_id, rtt_s=rtt_s):
                 self._apply(state.link_measured(peer_id, rtt_s, *times))
             case messages.AdvertiseEndpoint(owner=owner, entry=endpoint):
@@ -113,6 +124,56 @@ class RouteTable(Actor[messages.Inbound]):
                 assert_never(message)
         return None
 
+    # -- what links say --------------------------------------------------------------------------------------
+
+    def _wait(self, message: messages.FromLinks, *, first: bool = False) -> None:
+        if first:
+            self._waiting.appendleft(message)
+        else:
+            self._waiting.append(message)
+        self._waiting_octets += _octets(message)
+
+    def _take_waiting(self) -> None:
+        """Take as much as a turn may last, and what there is no room for; the rest after others' turns."""
+        while self._waiting and (self._spent < STEP_VERIFIED or self._waiting_octets > MAX_WAITING_OCTETS):
+            message = self._waiting.popleft()
+            self._waiting_octets -= _octets(message)
+            self._take(message)
+        if (self._waiting or self._spent) and not self._goes_on:
+            self._goes_on = True
+            # Not a message to itself, which would be handled in this very turn.
+            self.schedule(0.0, messages.GoOn())
+
+    def _take(self, message: messages.FromLinks) -> None:
+        state = self._state
+        times = self.now(), self.dispatcher.unix_time()
+        match message:
+            case messages.RecordsArrived(peer_id=peer_id, records=records):
+                limit = STEP_VERIFIED - self._spent
+                effects = state.take_records(peer_id, records, limit if limit > 0 else STEP_VERIFIED, *times)
+                self._spent += effects.verified
+                if effects.rest:
+                    self._spent = STEP_VERIFIED
+                    self._wait(messages.RecordsArrived(peer_id, effects.rest), first=True)
+                self._apply(effects)
+            case messages.DigestArrived(peer_id=peer_id, digest=digest):
+                self._spent = STEP_VERIFIED  # comparing a thousand records takes as long
+                self._apply(state.digest_arrived(peer_id, digest, *times))
+            case messages.LinkUp(peer_id=peer_id, instance=instance, link=link, rtt_s=rtt_s):
+                self._spent += 1
+                self._links[peer_id] = link
+                self._apply(state.link_up(peer_id, instance, rtt_s, *times))
+            case messages.LinkDown(peer_id=peer_id, link_urn=link_urn):
+                self._spent += 1
+                link_now = self._links.get(peer_id)
+                if link_now is not None and link_now.actor_urn == link_urn:
+                    del self._links[peer_id]
+                    self._apply(state.link_down(peer_id, *times))
+            case _:
+                assert_never(message)
+
+    # -- what follows from it --------------------------------------------------------------------------------
+
     def _subscribe(self, subscriber: Ref[Any]) -> None:
         if self.tell(subscriber, messages.RoutesChanged(self._state.snapshot)):
             self._subscribers[subscriber.actor_urn] = subscriber
@@ -129,7 +190,8 @@ class RouteTable(Actor[messages.Inbound]):
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:
             log.warning("%s", notice)
-        self._keep_timer()
+        if not effects.rest:  # else what is due may yet come together with what follows
+            self._keep_timer()
 
     def _publish(self, news: messages.RoutesChanged) -> None:
         for urn, subscriber in list(self._subscribers.items()):
@@ -147,6 +209,19 @@ class RouteTable(Actor[messages.Inbound]):
         self._timer_at = deadline
         delay_s = max(0.0, deadline - self.now())
         self._timer = self.schedule(delay_s, messages.RouteTimerFired(self._generation))
+
+
+def _octets(message: messages.FromLinks) -> int:
+    """About what a message that waits holds of memory."""
+    match message:
+        case messages.RecordsArrived(records=records):
+            return _MESSAGE_OCTETS + sum(_MESSAGE_OCTETS + len(wire.signed) for wire in records)
+        case messages.DigestArrived(digest=digest):
+            return _MESSAGE_OCTETS * (1 + len(digest.entries))
+        case messages.LinkUp() | messages.LinkDown():
+            return _MESSAGE_OCTETS
+        case _:
+            assert_never(message)
 
 
 _Entry = TypeVar("_Entry")

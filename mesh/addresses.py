@@ -39,11 +39,9 @@ def parse_target(text: str) -> SocketAddress:
     """
     if text.startswith("unix:"):
         return _parse_unix(text)
-    host, port = _split(text)
+    host, port = _split(text, lowest_port=1)
     if not host:
         raise ValueError("expected host:port, [ipv6]:port or unix:/path; the host is missing")
-    if port == 0:
-        raise ValueError("expected a port from 1 to 65535, found 0")
     return TcpAddress(host, port)
 
 
@@ -55,7 +53,7 @@ def parse_listen(text: str) -> TcpAddress:
     Raises:
         ValueError: the text is none of these; the message says what was expected.
     """
-    host, port = _split(text)
+    host, port = _split(text, lowest_port=0)
     return TcpAddress(host, port)
 
 
@@ -68,7 +66,7 @@ def _parse_unix(text: str) -> UnixAddress:
     return UnixAddress(path)
 
 
-def _split(text: str) -> tuple[str, int]:
+def _split(text: str, *, lowest_port: int) -> tuple[str, int]:
     if "://" in text:
         raise ValueError("expected host:port, found a URL; leave out the scheme and the path")
     host, separator, port_text = text.rpartition(":")
@@ -82,6 +80,7 @@ def _split(text: str) -> tuple[str, int]:
         raise ValueError("expected an IPv6 address in brackets: [::1]:port")
     if any(character.isspace() or character in "/@" for character in host):
         raise ValueError(f"expected a host name or address before the port, found {host!r}")
-    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > MAX_PORT:
-        raise ValueError(f"expected a port from 0 to {MAX_PORT}, found {port_text!r}")
+    is_number = port_text.isascii() and port_text.isdigit()
+    if not is_number or not lowest_port <= int(port_text) <= MAX_PORT:
+        raise ValueError(f"expected a port from {lowest_port} to {MAX_PORT}, found {port_text!r}")
     return host, int(port_text)

@@ -9,14 +9,11 @@ import errno
 import gc
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
-from types import FrameType
 from typing import Final
 
 import pykka
@@ -29,6 +26,7 @@ from actors.runtime.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent_credentials import Credentials, notices, open_credentials
 from mesh.agent_dump import dump
+from mesh.agent_events import Events
 from mesh.agent_files import AgentFileError
 from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
@@ -56,9 +54,6 @@ of an agent's time under many new connections."""
 EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
-_Event = signal.Signals | BaseException | None
-"""What the main thread waits for: a signal, a fatal error, or ``None`` when the agent has left."""
-
 
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; the process's exit status.
@@ -72,12 +67,12 @@ def run(config: Config) -> int:
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
-    events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+    events = Events()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
     relay_budget = RelayBudget(config.limits.relay_buffer_octets)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put)
     root: pykka.ActorRef[Agent] | None = None
-    with _signals_to(events), contextlib.ExitStack() as stack:
+    with events.signals(), contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         listening = _http_socket(config, stack)
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
@@ -106,13 +101,15 @@ def run(config: Config) -> int:
         return _wait(config, root, events)
 
 
-def _wait(config: Config, root: pykka.ActorRef[Agent], events: queue.SimpleQueue[_Event]) -> int:
+def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events) -> int:
     """Wait for the end; the exit status."""
     leaving = False
     while True:
         event = events.get()
         if event is signal.SIGUSR1:
             dump(sys.stderr)
+        elif event is signal.SIGHUP and leaving:
+            pass  # a terminal that closes says so twice: by its shell and by the kernel
         elif isinstance(event, signal.Signals):
             if leaving:
                 log.warning("%s again: exiting at once", event.name)
@@ -203,23 +200,6 @@ def _serve_http(
     stack.callback(app.close)
     stack.callback(server.stop)
     log.info("dashboard at http://%s/", address)
-
-
-@contextlib.contextmanager
-def _signals_to(events: queue.SimpleQueue[_Event]) -> Iterator[None]:
-    """Put SIGTERM, SIGINT and SIGUSR1 into ``events`` while the block runs."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        events.put(signal.Signals(number))
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import dataclasses
 import time
-from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pykka
 
@@ -16,9 +16,11 @@ from mesh.agent_credentials import Credentials
 from mesh.config.schema import Config
 from mesh.dashboard.status import DashboardSnapshot, PeerStatus, Stats, StatusUnavailable
 from mesh.identity import AgentId
+from mesh.pairings import UnmatchedListener
 from mesh.relay_budget import RelayBudget
-from mesh.routes import RouteSnapshot
 from mesh.stream import StreamBudget
+
+NOT_YET: Final = "not open yet"
 
 
 class ActorStatus:
@@ -61,14 +63,16 @@ class ActorStatus:
             refs.route_table.ask(route_messages.GetCounts(), block=False),
             refs.directory.ask(directory_messages.GetPeers(), block=False),
             refs.connection_table.ask(table_messages.GetConnectionCounts(), block=False),
+            self._root.ask(agent_messages.GetPorts(), block=False),
         ]
-        routes, route_counts, peers, connections = (_answer(future, deadline) for future in futures)
+        routes, route_counts, peers, connections, ports = (_answer(future, deadline) for future in futures)
         counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
         counters["stream_buffer_octets"] = self._budget.reserved_octets
         counters["relay_buffer_octets"] = self._relay_budget.held_octets
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
+        closed = self._closed({(port.what, port.address): port.trouble for port in ports})
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,
@@ -92,20 +96,34 @@ class ActorStatus:
                 counters=counters,
             ),
             routes=routes,
-            problems=self._problems(routes),
+            portless=tuple(
+                UnmatchedListener(
+                    key=key,
+                    agent_id=self.own_id,
+                    agent_name=self._credentials.certificate.name,
+                    address=address,
+                    reason=trouble,
+                )
+                for key, address, trouble in closed
+                if key is not None
+            ),
+            problems=tuple(f"{_place(key)} at {address}: {trouble}" for key, address, trouble in closed),
         )
 
-    def _problems(self, routes: RouteSnapshot) -> tuple[str, ...]:
-        """Listeners whose port could not be taken."""
-        bound = Counter(entry.key for entry in routes.records[self.own_id].listeners)
-        addresses: dict[str, list[str]] = {}
-        for listener in self._config.forward.listeners:
-            addresses.setdefault(listener.key, []).append(str(listener.address))
-        return tuple(
-            f"only {bound[key]} of {len(wanted)} listeners for {key} have their port: {', '.join(wanted)}"
-            for key, wanted in addresses.items()
-            if bound[key] < len(wanted)
-        )
+    def _closed(self, troubles: Mapping[tuple[str, str], str | None]) -> list[tuple[str | None, str, str]]:
+        """Key (none for an acceptor), address and reason of each configured port that is not open."""
+        forward = self._config.forward
+        wanted: list[tuple[str | None, str]] = [
+            *((None, str(entry.address)) for entry in self._config.accept),
+            *((entry.key, str(entry.address)) for entry in forward.listeners),
+        ]
+        states = ((key, address, troubles.get((_place(key), address), NOT_YET)) for key, address in wanted)
+        return [(key, address, trouble) for key, address, trouble in states if trouble is not None]
+
+
+def _place(key: str | None) -> str:
+    """What an acceptor, or the listener of a key, calls itself."""
+    return "acceptor" if key is None else f"listener {key}"
 
 
 def _answer(future: pykka.Future[Any], deadline: float) -> Any:

@@ -38,6 +38,8 @@ class Offer(NamedTuple):
     hop_count: int
     rtt_step: int
     """Round trip of the whole path: 0 up to half a millisecond, one more for each doubling."""
+    name: str = ""
+    """Display name, from the agent's certificate."""
 
     @property
     def distance(self) -> tuple[bool, int, int]:
@@ -58,7 +60,7 @@ def offers_of(snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
         party = Party(id=candidate.agent_id, instance=record.instance, session_key=record.session_key)
         # Links are quantised one by one; their sum would tell paths apart that measure alike.
         rtt_step = max(0, candidate.rtt_steps - 1).bit_length()
-        offers.append(Offer(party, record.body.draining, candidate.hop_count, rtt_step))
+        offers.append(Offer(party, record.body.draining, candidate.hop_count, rtt_step, record.name))
     return tuple(offers)
 
 
@@ -88,6 +90,10 @@ class CandidatePool:
     def offers(self) -> tuple[Offer, ...]:
         """Who offers the key."""
         return self._offers
+
+    def name_of(self, agent_id: AgentId) -> str:
+        """The display name of one that offers the key; nothing for any other."""
+        return next((offer.name for offer in self._offers if offer.party.id == agent_id), "")
 
     def update(self, offers: Iterable[Offer], now: float) -> None:
         """Take note of who offers the key from now on.

@@ -215,7 +215,7 @@ def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_fr
     ]
     return Pairings(
         matched=tuple(sorted(matched, key=_pairing_order)),
-        unmatched_listeners=tuple(sorted(idle_listeners, key=_listener_order)),
+        unmatched_listeners=tuple(sorted(idle_listeners, key=listener_order)),
         unmatched_endpoints=tuple(sorted(idle_endpoints, key=_endpoint_order)),
     )
 
@@ -284,7 +284,8 @@ def _pairing_order(pairing: Pairing) -> tuple[object, ...]:
     )
 
 
-def _listener_order(listener: UnmatchedListener) -> tuple[object, ...]:
+def listener_order(listener: UnmatchedListener) -> tuple[object, ...]:
+    """The order in which listeners are shown."""
     return (listener.key, listener.agent_name, listener.agent_id, listener.address)
 
 

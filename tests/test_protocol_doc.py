@@ -53,6 +53,7 @@ LIMIT_MODULES = (
     "actors.link_output",
     "actors.peer_directory",
     "actors.peer_link",
+    "actors.route_table",
     "mesh.backoff",
     "mesh.candidates",
     "mesh.flooding",

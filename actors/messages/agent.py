@@ -31,6 +31,21 @@ class AgentRefs(msgspec.Struct, frozen=True):
     directory: Ref[Any]
 
 
+class PortReported(msgspec.Struct, frozen=True):
+    """Fact: whether a listener or an acceptor has its port; the last one holds."""
+
+    what: str
+    """``acceptor``, or ``listener`` and its key."""
+    address: str
+    """As configured."""
+    trouble: str | None
+    """Why it has none; ``None`` where it has."""
+
+
+class GetPorts(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is ``tuple[PortReported, ...]``, one for each that has reported."""
+
+
 class Leave(msgspec.Struct, frozen=True):
     """Command: say "not through me", let connections finish for so long, withdraw, stop."""
 
@@ -69,6 +84,8 @@ Inbound: TypeAlias = (
     CoreEnded
     | RebuildDue
     | GetRefs
+    | PortReported
+    | GetPorts
     | Leave
     | GraceOver
     | ConnectionsGone

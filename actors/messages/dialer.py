@@ -24,6 +24,16 @@ class DialedLinkEnded(msgspec.Struct, frozen=True):
     link_urn: str
 
 
+class DialRefused(msgspec.Struct, frozen=True):
+    """Fact: the dialed link was refused, by the peer or by this agent; :class:`DialedLinkEnded` follows."""
+
+    peer_name: str | None
+    """Who refused this agent; ``None`` where this agent refused."""
+    address: str
+    """The peer's socket address, for people."""
+    why: str
+
+
 class LinkAdmitted(msgspec.Struct, frozen=True):
     """Fact: the dialed link is the one to its peer now."""
 
@@ -47,6 +57,7 @@ Inbound: TypeAlias = (
     DialDue
     | DialTimedOut
     | DialedLinkEnded
+    | DialRefused
     | LinkAdmitted
     | PeerAlreadyLinked
     | PeerLost

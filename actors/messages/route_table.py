@@ -92,6 +92,10 @@ class GetCounts(msgspec.Struct, frozen=True):
     """Question from outside: the answer is a :class:`~mesh.route_table.RouteCounts`."""
 
 
+class GoOn(msgspec.Struct, frozen=True):
+    """Timer: others have had their turn; what waits may be taken."""
+
+
 class RouteTimerFired(msgspec.Struct, frozen=True):
     """Timer: something may be due; stale where ``generation`` is not the current one."""
 
@@ -103,6 +107,9 @@ class RoutesChanged(msgspec.Struct, frozen=True, gc=False):
 
     snapshot: RouteSnapshot
 
+
+FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived
+"""What links say, which is taken in order."""
 
 Inbound: TypeAlias = (
     LinkUp
@@ -117,5 +124,6 @@ Inbound: TypeAlias = (
     | Subscribe
     | GetSnapshot
     | GetCounts
+    | GoOn
     | RouteTimerFired
 )

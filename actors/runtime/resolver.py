@@ -1,14 +1,26 @@
-"""Host names to addresses, on a fixed number of threads."""
+"""Host names to addresses, on a fixed number of threads.
+
+A look-up that nobody answers holds its thread for as long as the system tries, and nothing can interrupt it.
+So names are told apart by how long their last look-up took. Slow ones share a third of the threads; a third
+is kept for those that were quick, whatever happens; names never asked for have all but that.
+"""
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from mesh.addresses import TcpAddress
 
-RESOLVER_THREADS: Final = 4
-"""Look-ups under way at a time. More would only queue at the name server."""
+RESOLVER_THREADS: Final = 12
+"""Look-ups under way at a time."""
+
+SLOW_S: Final = 1.0
+"""A look-up that takes so long is slow: the system has begun to repeat itself, or is about to."""
+
+MAX_REMEMBERED: Final = 1024
+"""Names whose last look-up is remembered, the latest."""
 
 MAX_WAITING_LOOKUPS: Final = 1024
 """Beyond this a look-up fails at once: names that never resolve must not pile up."""
@@ -72,16 +84,33 @@ class Question:
 class Resolver:
     """Look-ups in the order of asking, each question answered once, on one of the resolver's own threads.
 
+    A name that must wait for others of its kind (see above) lets those behind it pass.
+
     Who asks for a host while somebody else's question for it waits or is under way shares that look-up. So a
     name that is never answered holds one thread, however many ask for it.
+
+    Args:
+        threads: look-ups under way at a time.
+        max_waiting: names that wait, at most.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, threads: int = RESOLVER_THREADS, max_waiting: int = MAX_WAITING_LOOKUPS) -> None:
+    def __init__(
+        self,
+        threads: int = RESOLVER_THREADS,
+        max_waiting: int = MAX_WAITING_LOOKUPS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._max_waiting = max_waiting
+        self._clock = clock
+        self._max_slow = max(1, threads // 3)
+        self._max_unproven = threads - threads // 3
         self._changed = threading.Condition()  # guards what follows
         self._waiting: dict[str, dict[Question, None]] = {}
         """By host, in the order of asking; and so are those under way."""
         self._under_way: dict[str, dict[Question, None]] = {}
+        self._took_s: dict[str, float] = {}
+        """By host: how long its last look-up took."""
         self._stopped = False
         # Daemons: getaddrinfo cannot be interrupted, and a name server that is silent must not delay an exit.
         self._threads = [
@@ -130,12 +159,12 @@ class Resolver:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._stopped:
+                while (host := self._next_host()) is None and not self._stopped:
                     self._changed.wait()
-                if self._stopped:
+                if host is None or self._stopped:
                     return
-                host = next(iter(self._waiting))
                 self._under_way[host] = self._waiting.pop(host)
+                began = self._clock()
             addresses: Addresses = ()
             reason = ""
             try:
@@ -144,9 +173,29 @@ class Resolver:
                 reason = f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}"
             with self._changed:
                 questions = self._under_way.pop(host)
+                self._took_s.pop(host, None)
+                self._took_s[host] = self._clock() - began
+                if len(self._took_s) > MAX_REMEMBERED:
+                    del self._took_s[next(iter(self._took_s))]
             for question in questions:
                 port = question.port
                 question.answer(tuple(TcpAddress(address.host, port) for address in addresses), reason)
+
+    def _next_host(self) -> str | None:
+        """Of the names that wait the first that may have a thread now."""
+        if not self._waiting:
+            return None
+        slow = sum(self._is_slow(host) for host in self._under_way)
+        unproven = slow + sum(host not in self._took_s for host in self._under_way)
+        for host in self._waiting:
+            if host in self._took_s and not self._is_slow(host):
+                return host
+            if unproven < self._max_unproven and not (self._is_slow(host) and slow >= self._max_slow):
+                return host
+        return None
+
+    def _is_slow(self, host: str) -> bool:
+        return self._took_s.get(host, 0.0) >= SLOW_S
 
 
 def _lookup(host: str, port: int, flags: int) -> Addresses:

@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.agent_credentials import check_files
 from mesh.cli.failure import Failure, told_plainly
+from mesh.cli.standard_streams import complete_standard_streams
 from mesh.config import Config, load_config
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
 from mesh.logs import logging_to
@@ -18,17 +19,18 @@ from mesh.logs import logging_to
 _CONFIG = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("config", type=_CONFIG)
 @click.option("--check", "check_only", is_flag=True, help="Only validate the configuration and its files.")
 @click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Overrides logging.format.")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Overrides logging.level.")
 @told_plainly
 def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: str | None) -> None:
-    """Run the agent that the file CONFIG describes, until SIGTERM or SIGINT.
+    """Run the agent that the file CONFIG describes, until SIGTERM, SIGINT or SIGHUP.
 
     The exit status is 0 after a clean shutdown, and 2 where the configuration or one of its files is wrong.
     """
+    complete_standard_streams()
     loaded = _load(config)
     if check_only:
         _report_check(config, loaded)

@@ -126,6 +126,8 @@ def _fail_marked(file: str, text: str, error: yaml.MarkedYAMLError) -> NoReturn:
     lines = text.splitlines()
     source = lines[line - 1] if 0 < line <= len(lines) else ""
     problem = error.problem or error.context or ""
+    if error.context_mark and "quoted scalar" in (error.context or "") and "end of stream" in problem:
+        _fail(file, error.context_mark.line + 1, "a quotation mark without a second one", "both")
     if "\t" in source:
         hint = _TAB_HINT
     elif _NEEDS_QUOTES.match(source):

@@ -275,6 +275,8 @@ class Listen(msgspec.Struct, frozen=True):
     """A local port; without a host it is ``default_host``."""
 
     default_host: str = ""
+    takes_names: bool = False
+    """Whether a host name is looked up; else it is an address or ``localhost``."""
     expected: str = "host:port, :port or [ipv6]:port"
 
     def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
@@ -284,6 +286,10 @@ class Listen(msgspec.Struct, frozen=True):
         if not address.host:
             return TcpAddress(self.default_host, address.port)
         _check_host(address.host)
+        if not self.takes_names and not _needs_no_look_up(address.host):
+            raise ValueError(
+                f"localhost or an IP address of this machine before the port, not {quoted(address.host)}"
+            )
         return address
 
 
@@ -309,6 +315,14 @@ def _host_checked(address: SocketAddress) -> SocketAddress:
     if isinstance(address, TcpAddress):
         _check_host(address.host)
     return address
+
+
+def _needs_no_look_up(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    return True
 
 
 def _check_host(host: str) -> None:

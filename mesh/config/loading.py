@@ -34,6 +34,8 @@ def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -
     try:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE_OCTETS + 1)
+    except IsADirectoryError:
+        raise ConfigError([Problem(str(path), 0, "", "a directory", "a configuration file")]) from None
     except OSError as error:
         found = (error.strerror or str(error)).lower()
         raise ConfigError([Problem(str(path), 0, "", found, "a configuration file")]) from None

@@ -100,7 +100,9 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
-    address: Annotated[TcpAddress, kinds.Listen(default_host="127.0.0.1")] = DEFAULT_HTTP_ADDRESS
+    address: Annotated[TcpAddress, kinds.Listen(default_host="127.0.0.1", takes_names=True)] = (
+        DEFAULT_HTTP_ADDRESS
+    )
 
 
 class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Any
 
 from mesh.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
 from mesh.identity import display_id, short_id
-from mesh.pairings import Pairing, Pairings, find_pairings
+from mesh.pairings import Pairing, Pairings, find_pairings, listener_order
 
 
 class PairingCache:
@@ -64,7 +64,7 @@ def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version:
                 "listener_address": listener.address,
                 "reason": listener.reason,
             }
-            for listener in pairings.unmatched_listeners
+            for listener in sorted((*pairings.unmatched_listeners, *snapshot.portless), key=listener_order)
         ],
         "unmatched_endpoints": [
             {

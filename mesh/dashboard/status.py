@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import msgspec
 
 from mesh.identity import AgentId
-from mesh.pairings import AgentView, Paths
+from mesh.pairings import AgentView, Paths, UnmatchedListener
 
 CONNECTED: Final = "connected"
 """State of a peer with a live link; any other text says what is being done about it."""
@@ -76,6 +76,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     peers: tuple[PeerStatus, ...]
     stats: Stats
     routes: RouteView
+    portless: tuple[UnmatchedListener, ...] = ()
+    """This agent's listeners that have no port, and so are in no record."""
     problems: tuple[str, ...] = ()
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
 

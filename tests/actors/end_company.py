@@ -94,6 +94,9 @@ class Table(Ear):
         return [(ended.connection, ended.is_exit) for ended in self.of(table_messages.ConnectionEnded)]
 
 
+EXIT_NAME = "hq"
+
+
 class Offers(Ear):
     """The listener: it knows who offers the key."""
 
@@ -101,7 +104,7 @@ class Offers(Ear):
     rtt_step = 0
 
     def offer(self, party: Party) -> Offer:
-        return Offer(party, is_leaving=False, hop_count=1, rtt_step=self.rtt_step)
+        return Offer(party, is_leaving=False, hop_count=1, rtt_step=self.rtt_step, name=EXIT_NAME)
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)

@@ -7,6 +7,7 @@ import msgspec
 
 from actors.gather import drop_sent
 from actors.link_settings import LINK_SOCKET_OPTIONS, LinkRefs, LinkSettings
+from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
 from actors.meters import Meters
@@ -264,6 +265,11 @@ class LinkScene:
 
     def run(self, duration_s: float) -> None:
         self.world.run(duration_s)
+
+    def complaints(self, caplog: Any) -> list[str]:
+        """What the link has logged at warning level or told its dialer, who knows whether that is news."""
+        logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        return logged + [refusal.why for refusal in self.caller.of(dialer_messages.DialRefused)]
 
     @property
     def is_alive(self) -> bool:

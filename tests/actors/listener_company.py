@@ -4,6 +4,7 @@ from typing import Any
 
 from actors.client_count import ClientCount
 from actors.listener import Listener
+from actors.messages import agent as agent_messages
 from actors.messages.connection import CloseConnection, ServeClient
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
@@ -53,6 +54,7 @@ class House:
     ) -> None:
         self.world = VirtualWorld(1)
         self.routes = start(self.world)
+        self.root = start(self.world)
         self.meters = Meters()
         self.ingresses: list[Ingress] = []
         self.settings = {
@@ -64,6 +66,7 @@ class House:
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),
             "meters": self.meters,
+            "root": self.root.ref,
         }
 
     def open(self) -> Listener:
@@ -74,6 +77,14 @@ class House:
         ref = Ingress.start(self.world.dispatcher("here"), prepare_for)
         self.ingresses.append(self.world.dispatcher("here").actors[-1])
         return ref
+
+    def port_troubles(self) -> list[str | None]:
+        """What the root has heard of the listener's port."""
+        reports = self.root.of(agent_messages.PortReported)
+        assert {(report.what, report.address) for report in reports} == {
+            ("listener postgres-main", "127.0.0.1:5432")
+        }
+        return [report.trouble for report in reports]
 
     def offer(self, *records: Any, equally_near: bool = False) -> None:
         """These offer the key, each one hop further than the one before, unless told otherwise."""

@@ -7,6 +7,7 @@ import pytest
 
 from actors.acceptor import Acceptor
 from actors.messages import acceptor as messages
+from actors.messages.agent import PortReported
 from actors.messages.listener import StopListening
 from actors.messages.peer_link import CloseLink
 from actors.meters import Meters
@@ -40,6 +41,7 @@ class House:
         self.world = VirtualWorld(1)
         self.links: list[Link] = []
         self.meters = Meters()
+        self.root = start(self.world)
         self.acceptor = self.open(max_unauthenticated)
 
     def open(self, max_unauthenticated: int = 64) -> Acceptor:
@@ -50,6 +52,7 @@ class House:
             start_link=self._start_link,
             max_unauthenticated=max_unauthenticated,
             meters=self.meters,
+            root=self.root.ref,
         )
 
     def _start_link(self, socket: Any, acceptor: Any) -> Any:
@@ -84,6 +87,14 @@ def test_starts_a_link_for_whoever_connects(house_of):
     clients = [house.connect() for _ in range(3)]
     assert [link.acceptor for link in house.links] == [house.acceptor.ref] * 3
     assert [client.end for client in clients] == [""] * 3
+
+
+def test_the_root_hears_whether_there_is_a_port(house_of):
+    house = house_of()
+    house.open()
+    reports = house.root.of(PortReported)
+    assert [(report.what, report.address) for report in reports] == [("acceptor", f":{PORT}")] * 2
+    assert [report.trouble for report in reports] == [None, "port taken"]
 
 
 def test_the_oldest_makes_room_when_all_places_are_taken(house_of, caplog):

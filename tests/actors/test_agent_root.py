@@ -8,6 +8,7 @@ import pytest
 
 from actors.agent import GRACE_S, Agent, AgentSetup, EndpointSetup, ListenerSetup
 from actors.connection_end import ConnectionEnd
+from actors.listener import Listener
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
@@ -51,7 +52,8 @@ class Mesh:
             self.begin(name)
         self.run(3.0)
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, ports: int = 0) -> None:
+        """Start an agent; branch with so many listeners more, whose port the system chooses."""
         relay = (TcpAddress("relay", PEER_PORT),)
         match name:
             case "relay":
@@ -59,7 +61,11 @@ class Mesh:
             case "hq":
                 own = {"peers": relay, "endpoints": (EndpointSetup(KEY, TcpAddress("service", 80)),)}
             case _:
-                own = {"peers": relay, "listeners": (ListenerSetup(KEY, TcpAddress("", PORT)),)}
+                chosen = ListenerSetup(KEY, TcpAddress("127.0.0.1", 0))
+                own = {
+                    "peers": relay,
+                    "listeners": (ListenerSetup(KEY, TcpAddress("", PORT)), *[chosen] * ports),
+                }
         self.budgets[name] = StreamBudget(1 << 28)
         Agent.start(
             self.world.dispatcher(name),
@@ -211,6 +217,23 @@ def test_a_relay_whose_vital_actor_dies_keeps_its_neighbours_connections(mesh, p
     assert (client.end, service.end) == ("", "")
 
 
+def test_the_root_knows_which_ports_are_open_and_why_others_are_not(mesh):
+    def ports(name: str) -> list[tuple[str, str, str | None]]:
+        reports = mesh.world.ask(mesh.roots[name].ref, messages.GetPorts())
+        return [(report.what, report.address, report.trouble) for report in reports]
+
+    assert ports("relay") == [("acceptor", f":{PEER_PORT}", None)]
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+    mesh.kill("branch", "Listener")
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "closed")]
+    taker = mesh.world.dispatcher("branch").bind(TcpAddress("", PORT))
+    mesh.run(5.0)
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "port taken")]
+    taker.close()
+    mesh.run(60.0)
+    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+
+
 def test_all_parts_dying_at_once_is_one_rebuild(mesh, caplog):
     before = mesh.kinds("branch")
     for kind in CORE.values():
@@ -355,6 +378,18 @@ def test_while_an_agent_drains_nobody_new_is_let_in(mesh, name):
     mesh.run(0.5)
     assert bytes(service.octets) == b"hello again"
     assert mesh.left == []
+
+
+def test_listeners_that_have_all_but_their_port_in_common_all_close(mesh):
+    mesh.gone_after("branch", mesh.leave("branch", 0.0))
+    mesh.begin("branch", ports=2)
+    mesh.run(3.0)
+    listeners = [each for each in mesh.world.dispatcher("branch").actors if isinstance(each, Listener)]
+    assert len({each._listening.local_name for each in listeners}) == 3
+    mesh.converse()
+    mesh.leave("branch", 60.0)
+    mesh.run(2.0)
+    assert [each._listening for each in listeners] == [None] * 3
 
 
 @pytest.mark.parametrize(("name", "kind"), [("branch", "Listener"), ("hq", "Endpoint")])

@@ -8,9 +8,10 @@ from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S, MAX_WAITI
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.frames import FrameType
+from mesh.identity import short_id
 from mesh.stream import ResetCode
 from tests.actors.company import start
-from tests.actors.end_company import EXIT, INGRESS, Ends
+from tests.actors.end_company import EXIT, EXIT_NAME, INGRESS, KEY, Ends
 
 RESET = "Connection reset by peer"
 MIB = 1024 * 1024
@@ -329,6 +330,8 @@ def test_a_connection_that_its_agent_leaves_is_told_in_both_logs(ends, end, capl
         f"{near} reset: the agent is leaving",
         f"{far} reset: the other end has given it up, or its agent is leaving",
     ]
+    assert str(ends.ingress) == f"IngressConnection({KEY}, {EXIT_NAME} {short_id(EXIT.id)}#1)"
+    assert str(ends.exit) == f"ExitConnection({KEY}, agent {short_id(INGRESS.id)}#1)"
     assert resets(ends) == (1, 1)
 
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.dialer import DIAL_TIMEOUT_S, QUICK_REDIALS, Dialer
@@ -162,6 +163,30 @@ def test_a_peer_that_restarts_again_and_again_is_linked_soon_after_it_is_back(ho
     start(house.world, Acceptor, host="relay")
     house.world.run(FIRST_DELAY_S)
     assert len(house.links) == 2
+
+
+def test_the_same_refusal_for_ever_is_one_line_until_something_changes(house, caplog):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    theirs = messages.DialRefused("relay\n", "10.0.0.1:4433", "duplicate identity")
+    ours = messages.DialRefused(None, "10.0.0.1:4433", "peer not trusted")
+
+    def told(*refusals: messages.DialRefused) -> list[str]:
+        caplog.clear()
+        house.tell(dialer, *refusals)
+        return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+    by_relay = "link refused by relay\\n at 10.0.0.1:4433: duplicate identity"
+    assert told(*[theirs] * 3) == [by_relay]
+    elsewhere = msgspec.structs.replace(theirs, address="10.0.0.2:4433")
+    assert told(elsewhere, theirs) == [], "a name with several addresses changes nothing"
+    assert told(ours, ours) == ["link refused: peer not trusted (dialed 10.0.0.1:4433)"]
+    assert told(theirs) == [by_relay]
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    assert told(theirs) == [by_relay]
+    with caplog.at_level(logging.DEBUG, logger="mesh.links"):
+        house.tell(dialer, theirs)
+        assert caplog.records[-1].levelno == logging.DEBUG
 
 
 def test_rests_while_the_peer_is_linked_anyway(house):

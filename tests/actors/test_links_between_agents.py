@@ -72,6 +72,7 @@ class Side:
             start_link=lambda socket, acceptor: self._link(socket, None, acceptor),
             max_unauthenticated=64,
             meters=self.meters,
+            root=start(self.world, host=self.host).ref,
             host=self.host,
         )
 
@@ -231,7 +232,8 @@ def test_a_copy_of_an_agent_is_refused_and_told_why(world, caplog):
     assert copy.up == []
     assert len(other.up) == len(one.up) == 1
     assert copy.route_table.of(route_messages.LinkUp) == []
-    assert "duplicate identity: another running agent has this identity key" in caplog.text
+    told = "duplicate identity: another running agent has this identity key"
+    assert len([record for record in caplog.records if told in record.getMessage()]) == 1
 
 
 def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world):

@@ -1,5 +1,6 @@
 """A listener's port: parked, open, full; ingress connections are actors that only hold their client."""
 
+import errno
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ from actors.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
 from mesh.addresses import TcpAddress
+from mesh.identity import short_id
 from mesh.records import ListenerEntry
 from tests.actors.company import Client, record_of, start
 from tests.actors.listener_company import ADDRESS, FAR, NEAR, House
@@ -56,6 +58,14 @@ def test_refuses_while_nobody_offers_the_key(world_of):
     house.offer()
     assert house.connect().end == "Connection refused"
     assert len(house.ingresses) == 1
+
+
+def test_says_by_name_who_offers_the_key(world_of, caplog):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert f"offered by agent {short_id(NEAR.id)}" in caplog.text
 
 
 def test_hands_over_the_candidates_best_first(world_of):
@@ -134,6 +144,45 @@ def test_a_port_that_is_taken_is_tried_again(world_of, caplog):
     house.listener = second
     house.offer(record_of(NEAR, "postgres-main"))
     assert house.connect().end == ""
+
+
+def test_the_root_hears_whether_there_is_a_port(world_of):
+    house = world_of()
+    house.open()
+    assert house.port_troubles() == [None]
+    second = start(house.world, Listener, **house.settings)
+    assert house.port_troubles() == [None, "port taken"]
+    second.ref.stop(block=False)
+    house.listener.ref.tell(messages.StopListening())
+    house.world.run(0.0)
+    assert house.port_troubles()[2:] == ["closed", "closed"]
+
+
+def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch):
+    house = world_of()
+
+    def refuse(address: TcpAddress) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(house.world.dispatcher("here"), "bind", refuse)
+    house.open()
+    assert house.port_troubles() == ["no port: Permission denied"]
+
+
+def test_a_port_that_is_lost_is_withdrawn_from_the_mesh(world_of, monkeypatch):
+    house = world_of()
+    listener = house.open()
+
+    def fail() -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(listener._listening, "listen", fail)
+    house.offer(record_of(NEAR, "postgres-main"))
+    assert house.routes.of(AdvertiseListener)[-1].entry is None
+    assert house.port_troubles() == [None, "port taken"]
+    house.world.run(31.0)
+    assert house.routes.of(AdvertiseListener)[-1].entry is not None
+    assert house.port_troubles() == [None, "port taken", None]
 
 
 def test_stops_listening_and_leaves_the_connections_alone(world_of):

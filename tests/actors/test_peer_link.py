@@ -116,7 +116,7 @@ def refused(scene, caplog, peer, text):
     assert scene.established == []
     assert not scene.is_alive
     assert peer.end
-    [line] = [record.getMessage() for record in caplog.records if record.name == "mesh.links"]
+    [line] = scene.complaints(caplog)
     assert text in line
 
 
@@ -134,9 +134,9 @@ def test_a_peer_with_a_bad_certificate_is_refused_with_the_reason(scene, caplog,
     handshake = scene.handshake(initiator=side == "accept", certificate=certificate)
     peer = getattr(scene, side)(handshake)
     refused(scene, caplog, peer, reason)
-    assert "'mallory'" in caplog.text
+    assert "'mallory'" in scene.complaints(caplog)[0]
     kind = dialer_messages.DialedLinkEnded if side == "dial" else acceptor_messages.HandshakeEnded
-    assert scene.caller.heard == [kind(scene.link.actor_urn)]
+    assert scene.caller.of(kind) == scene.caller.heard[-1:] == [kind(scene.link.actor_urn)]
 
 
 @pytest.mark.parametrize("fault", BAD_CERTIFICATES)
@@ -219,7 +219,7 @@ def test_every_state_before_the_admission_times_out(scene, state, caplog):
     assert not scene.is_alive
     assert peer.end
     assert scene.counts[:2] == (1, 0)
-    assert "no handshake within 10 s" in caplog.text
+    assert "no handshake within 10 s" in scene.complaints(caplog)[0]
 
 
 def test_the_admission_ends_the_time_limit_of_the_handshake(scene):

@@ -36,10 +36,6 @@ def scene(caplog):
     assert [record for record in caplog.get_records("call") if record.exc_info] == []
 
 
-def lines(caplog):
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-
-
 # Before the handshake is over
 
 OPENINGS = {
@@ -75,7 +71,7 @@ def test_an_opening_that_is_none_is_refused_once(scene, caplog, opening, piece):
     assert scene.link_ended
     assert scene.counts == (1, 0, 0)
     assert scene.directory.heard == []
-    [line] = lines(caplog)
+    [line] = scene.complaints(caplog)
     assert reason in line
     assert not set(line) & set(map(chr, range(32)))
 
@@ -101,7 +97,7 @@ def test_a_connection_that_is_half_opened_and_left_lasts_ten_seconds(scene, capl
     scene.run(0.2)
     assert scene.link_ended
     assert scene.counts == (1, 0, 0)
-    assert "no handshake within 10 s" in lines(caplog)[0]
+    assert "no handshake within 10 s" in scene.complaints(caplog)[0]
 
 
 @pytest.mark.parametrize("how", ["close", "shutdown_write", "abort"])
@@ -178,7 +174,7 @@ def test_a_replayed_handshake_is_refused(scene, caplog):
     assert not scene.is_alive
     assert len(scene.established) == 1
     assert scene.counts == (1, 0, 0)
-    assert len(lines(caplog)) == 1
+    assert len(scene.complaints(caplog)) == 1
 
 
 @pytest.mark.parametrize("side", ["accept", "dial"])
@@ -239,7 +235,7 @@ def broken(scene, caplog, text):
     scene.run(0.1)
     assert scene.link_ended
     assert scene.counts == (0, 1, 1)
-    [line] = lines(caplog)
+    [line] = scene.complaints(caplog)
     assert text in line
 
 
@@ -289,7 +285,7 @@ def test_a_judgement_that_cannot_be_read_ends_the_link_and_is_counted_once(scene
         scene.run(0.1)
     assert scene.link_ended
     assert sum(scene.counts[:2]) == 1
-    assert len(lines(caplog)) == 1
+    assert len(scene.complaints(caplog)) == 1
 
 
 def test_octets_behind_message_2_are_no_frames_and_are_counted_once(scene, caplog):
@@ -307,7 +303,7 @@ def test_octets_behind_message_2_are_no_frames_and_are_counted_once(scene, caplo
         scene.run(0.1)
     assert scene.link_ended
     assert sum(scene.counts[:2]) == 1
-    assert len(lines(caplog)) == 1
+    assert len(scene.complaints(caplog)) == 1
 
 
 @pytest.mark.parametrize("position", [0, SEALED_HEADER_OCTETS - 1, SEALED_HEADER_OCTETS, -1])

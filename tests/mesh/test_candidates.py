@@ -97,8 +97,15 @@ def test_a_paths_step_is_that_of_its_whole_round_trip(rtt_steps, step):
     (known,) = snapshot.candidates["key"]
     snapshot.candidates["key"] = (known._replace(rtt_steps=rtt_steps, hop_count=2),)
     expected = Party(record.agent_id, record.instance, record.session_key)
-    assert offers_of(snapshot, "key") == (Offer(expected, False, 2, step),)
+    assert offers_of(snapshot, "key") == (Offer(expected, False, 2, step, "agent"),)
     assert offers_of(snapshot, "another") == ()
+
+
+def test_the_names_of_those_who_offer_are_known():
+    record = record_of(IDENTITIES[1], "key")
+    pool = pool_of(*offers_of(routes_of(IDENTITIES[0], record), "key"))
+    assert pool.name_of(record.agent_id) == "agent"
+    assert pool.name_of(IDENTITIES[2].id) == ""
 
 
 def test_who_failed_comes_last_and_back_after_its_time():

@@ -1,7 +1,10 @@
 import msgspec
 
 from mesh.flooding import FLOOD_PACE_S
-from mesh.route_table import ANSWER_BURST, ANSWER_RATE, Effects
+from mesh.identity import Identity
+from mesh.link_state import ARRIVAL_BURST, ARRIVAL_HOLD_S
+from mesh.records import RecordReader
+from mesh.route_table import ANSWER_BURST, ANSWER_RATE, STEP_VERIFIED, Effects
 from tests.mesh.test_route_table import ALICE, BOB, IDENTITIES, INSTANCE, UNIX, linked, records_in, wire_of
 
 
@@ -40,3 +43,34 @@ def test_an_age_that_was_raised_on_one_way_is_corrected_by_who_knows_better():
     [(peers, [body])] = records_in(state.tick(FLOOD_PACE_S, UNIX))
     assert peers == (BOB,)
     assert body.sequence == 1
+
+
+def test_what_was_held_back_is_judged_in_steps():
+    verified: list[bytes] = []
+
+    class Reader(RecordReader):
+        def verify(self, wire, *arguments):
+            verified.append(wire.signed)
+            return super().verify(wire, *arguments)
+
+    strangers = [Identity(number.to_bytes(2, "big") * 16) for number in range(1_000, 1_030)]
+    state = linked(ALICE, BOB)
+    state._link_state._reader = Reader()
+    last = int(ARRIVAL_BURST) + 5
+    for sequence in range(last + 1):
+        wires = [wire_of(identity, sequence=sequence) for identity in strangers]
+        state.records_arrived(ALICE, wires, 0.0, UNIX)
+    assert len(verified) == ARRIVAL_BURST * len(strangers)
+    assert state.deadline() <= ARRIVAL_HOLD_S
+    steps = []
+    now = ARRIVAL_HOLD_S
+    while sum(steps) < len(strangers):
+        verified.clear()
+        assert state.deadline() <= now
+        state.tick(now, UNIX)
+        steps.append(len(verified))
+        now += 0.001
+    assert max(steps) == STEP_VERIFIED
+    state.tick(now, UNIX)
+    digest = {entry.agent_id: entry.sequence for entry in state._link_state.digest()}
+    assert {digest[identity.id] for identity in strangers} == {last}

@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import time
+from http import HTTPStatus
 
 import pytest
 import yaml
 
 from mesh.agent_files import IDENTITY_FILE
 from mesh.identity import Identity, encode_public_key, short_id
+from mesh.pairings import NO_OFFER
 from tests.system.meshes import DAY_S, connect, refuses
 from tests.system.peer_client import PeerClient
 from tests.system.processes import LOOPBACK, ROOT, python, wait_until
@@ -21,6 +23,10 @@ PROMPTLY_S = 2.0
 """Shorter than the time after which a silent peer is dead, and than the time that a drain may take."""
 
 EXIT_USAGE = 2
+
+not_under_nohup = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
+)
 
 
 def run(agent, *arguments, write=True):
@@ -52,7 +58,9 @@ def pair(mesh):
         yield branch, hq, branch.listen("a")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=not_under_nohup)]
+)
 def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh, number):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     hq.offer("a", 9)
@@ -143,6 +151,42 @@ def test_a_second_signal_ends_it_at_once(pair, mesh, number):
         assert f"{number.name} again" in hq.process.output
         assert is_reset(client, 20)
     branch.wait_until_quiet()
+
+
+@not_under_nohup
+def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair, mesh):
+    branch, _, port = pair
+    mesh.start()
+    branch.wait_for_route("a")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: "shutting down" in branch.process.output, "the first is heard")
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: refuses(port), "nobody new is let in")
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+    assert branch.process.wait() == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_an_agent_runs_without_standard_streams(mesh, closed):
+    agent = mesh.agent("quiet")
+    agent.config_file.write_text(yaml.safe_dump(agent.config, sort_keys=False))
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *python("-m", "mesh.agent", agent.config_file)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        try:
+
+            def is_up():
+                assert process.poll() is None
+                return agent.get("/healthz")[0] == HTTPStatus.OK
+
+            wait_until(is_up, "it answers")
+            process.terminate()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def test_an_agent_that_cannot_reach_anybody_leaves_promptly(mesh):
@@ -346,12 +390,23 @@ def test_a_taken_listener_or_accept_port_is_tried_again(candidate):
     port, accept = candidate.listen("c"), candidate.accept_port
     takers = [Service(port=port), Service(port=accept)]
     candidate.start()
-    problems = wait_until(lambda: candidate.dashboard()["problems"], "the dashboard tells")
-    assert any("listeners for c" in problem for problem in problems)
+    document = wait_until(lambda: (shown := candidate.dashboard())["problems"] and shown, "it is shown")
+    assert sorted(document["problems"]) == [
+        f"acceptor at {LOOPBACK}:{accept}: port taken",
+        f"listener c at {LOOPBACK}:{port}: port taken",
+    ]
+    (listener,) = (entry for entry in document["unmatched_listeners"] if entry["key"] == "c")
+    assert (listener["agent"], listener["agent_id"]) == (candidate.name, candidate.id)
+    assert (listener["key"], listener["listener_address"]) == ("c", f"{LOOPBACK}:{port}")
+    assert listener["reason"] == "port taken"
     assert candidate.get("/ready")[0] == 503
     for taker in takers:
         taker.close()
     wait_until(lambda: candidate.get("/ready")[0] == 200, "the agent is ready")
+    wait_until(
+        lambda: {entry["reason"] for entry in candidate.dashboard()["unmatched_listeners"]} == {NO_OFFER},
+        "the listener is shown as one that has its port",
+    )
     with connect(accept):
         pass
     log = candidate.process.output

@@ -12,6 +12,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.loop import LoopDispatcher
 from actors.runtime.resolver import (
     RESOLVER_THREADS,
+    SLOW_S,
     Question,
     Resolver,
     literal_address,
@@ -166,6 +167,90 @@ def test_a_name_without_an_answer_holds_one_thread(monkeypatch: pytest.MonkeyPat
         thread.join(LIMIT_S)
     assert names.asked == ["dead", "peer"]
     assert names.answers.empty()
+
+
+class SlowNames(Names):
+    """A name server that answers ``dead`` names when it may, and much later by the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.now = 0.0
+        self.entries: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.turns = threading.Semaphore(0)
+
+    def _answer(self, host: str, *_: Any, **__: Any) -> Any:
+        if host.startswith("dead"):
+            self.entries.put(host)
+            assert self.turns.acquire(timeout=LIMIT_S)
+        return found("192.0.2.1")
+
+    def entered_for(self, count: int) -> set[str]:
+        """The dead names whose look-ups have begun, once there are so many."""
+        return {self.entries.get(timeout=LIMIT_S) for _ in range(count)}
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SlowNames, Resolver]]:
+    """Six threads: two for slow names at the most, two for quick ones at the least."""
+    names = SlowNames(monkeypatch)
+    resolver = Resolver(threads=6, clock=lambda: names.now)
+    resolver.start()
+    yield names, resolver
+    resolver.stop()
+    for _ in range(20):
+        names.turns.release()
+    for thread in resolver._threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+def test_names_that_were_quick_find_a_thread_whatever_others_do(slow_names: Any):
+    names, resolver = slow_names
+    names.ask(resolver, "peer")
+    assert names.heard()[0] == "peer"
+    dead = {f"dead {number}" for number in range(20)}
+    for host in sorted(dead):
+        names.ask(resolver, host)
+    assert names.entered_for(4) <= dead
+    for _ in range(3):
+        names.ask(resolver, "peer")
+        assert names.heard()[0] == "peer"
+    assert names.entries.empty()
+
+
+def test_names_that_were_slow_share_a_third_of_the_threads(slow_names: Any):
+    names, resolver = slow_names
+    dead = [f"dead {number}" for number in range(4)]
+    for host in dead:
+        names.ask(resolver, host)
+    names.entered_for(4)
+    names.now += 2 * SLOW_S
+    names.turns.release(4)
+    assert {names.heard()[0] for _ in dead} == set(dead)
+    for host in dead:
+        names.ask(resolver, host)
+    first = names.entered_for(2)
+    for number in range(5):
+        names.ask(resolver, f"new {number}")
+        assert names.heard()[0] == f"new {number}"
+    assert names.entries.empty()
+    later = set()
+    for _ in range(2):  # as one ends the next one begins
+        names.turns.release()
+        assert names.heard()[0] in first | later
+        later |= names.entered_for(1)
+    assert later == set(dead) - first
+
+
+def test_what_is_remembered_of_names_is_bounded(slow_names: Any, monkeypatch: pytest.MonkeyPatch):
+    names, resolver = slow_names
+    monkeypatch.setattr("actors.runtime.resolver.MAX_REMEMBERED", 3)
+    for number in range(10):
+        names.ask(resolver, f"name {number}")
+        names.heard()
+    names.ask(resolver, "name 9")
+    names.heard()
+    assert list(resolver._took_s) == ["name 7", "name 8", "name 9"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ CASES = [
     (b"a: 1\nb: \x01\n", 2, "the control character U+0001"),
     (b"a: 1\nb: \x00\n", 2, "the control character U+0000"),
     (b"a: [1\n", 2, "invalid YAML"),
-    (b'a: "x\n', 2, "invalid YAML"),
+    (b'b: 1\na: "x\n\n', 2, "a quotation mark without a second one"),
     (b"a: [::1]:80\n", 1, "needs quotes"),
     (b"a: b: c\n", 1, "needs quotes"),
     (b"- @x\n", 1, "needs quotes"),

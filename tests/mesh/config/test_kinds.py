@@ -57,6 +57,9 @@ ACCEPTED = [
     (kinds.Dial(), "relay.example.com:4433", TcpAddress("relay.example.com", 4433)),
     (kinds.Listen(), ":5432", TcpAddress("", 5432)),
     (kinds.Listen(), "127.0.0.1:0", TcpAddress("127.0.0.1", 0)),
+    (kinds.Listen(), "LocalHost:1", TcpAddress("LocalHost", 1)),
+    (kinds.Listen(), "[fe80::1%lo]:1", TcpAddress("fe80::1%lo", 1)),
+    (kinds.Listen(takes_names=True), "db.example:80", TcpAddress("db.example", 80)),
     (kinds.Listen(), "[::]:80", TcpAddress("::", 80)),
     (kinds.Listen(default_host="127.0.0.1"), ":8080", TcpAddress("127.0.0.1", 8080)),
 ]
@@ -121,12 +124,27 @@ REFUSED = [
     (kinds.Listen(), "unix:/run/x"),
     (kinds.Listen(), "5432"),
     (kinds.Listen(), "*:5432"),
+    (kinds.Listen(), "db.example:5432"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "text"), REFUSED)
 def test_a_value_is_refused_with_what_was_expected(kind, text):
     with pytest.raises(ValueError, match=r"."):
+        parse(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [
+        (kinds.Listen(), "db.example:5432", r"localhost or an IP address of this machine .*\"db\.example\""),
+        (kinds.Listen(), "127.0.0.1:70000", "a port from 0 to 65535"),
+        (kinds.Target(), "localhost:70000", "a port from 1 to 65535"),
+        (kinds.Target(), "localhost:0", "a port from 1 to 65535"),
+    ],
+)
+def test_what_is_expected_of_an_address_is_said_exactly(kind, text, says):
+    with pytest.raises(ValueError, match=says):
         parse(kind, text)
 
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.dashboard.app import PAGE_FILES, DashboardApp
 from mesh.dashboard.status import DashboardSnapshot, StatusUnavailable
+from mesh.pairings import UnmatchedListener
 
 MakeApp = Callable[..., DashboardApp]
 PATHS = [*(path for path, _, _ in PAGE_FILES), "/api/dashboard", "/health", "/healthz", "/ready", "/metrics"]
@@ -150,6 +151,22 @@ def test_not_ready_says_why(client: testing.TestClient, source: Any, snapshot: D
     document = client.simulate_get("/api/dashboard")
     assert (document.status_code, document.json["ready"]) == (200, False)
     assert document.json["problems"] == list(problems)
+
+
+def test_an_own_listener_without_a_port_is_shown_among_the_unmatched(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
+    portless = UnmatchedListener("a", snapshot.agent_id, "branch", "127.0.0.1:80", "port taken")
+    source.answer = lambda: msgspec.structs.replace(snapshot, portless=(portless,))
+    shown = client.simulate_get("/api/dashboard").json["unmatched_listeners"]
+    assert [entry["key"] for entry in shown] == ["<b>", "a"]
+    assert shown[1] == {
+        "key": "a",
+        "agent": "branch",
+        "agent_id": "01" * 16,
+        "listener_address": "127.0.0.1:80",
+        "reason": "port taken",
+    }
 
 
 @pytest.mark.parametrize("path", ["/api/dashboard", "/ready", "/metrics"])

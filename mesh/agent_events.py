@@ -1,0 +1,65 @@
+"""What the main thread waits for: signals, and what other threads have to say."""
+
+import contextlib
+import os
+import queue
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final, TypeAlias
+
+Event: TypeAlias = signal.Signals | BaseException | None
+"""A signal, a fatal error, or ``None`` when the agent has left."""
+
+_READ_OCTETS: Final = 4096
+
+
+class Events:
+    """Events in their order; signals arrive while :meth:`signals` is open.
+
+    A pipe wakes the main thread. A lock, as a queue has, would not do: a signal that comes just before the
+    thread sleeps, or that the kernel hands to another thread, does not wake it.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._wake_up, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def close(self) -> None:
+        """Give the pipe back; nobody may put anything any more. An agent leaves that to its process's end."""
+        os.close(self._wake_up)
+        os.close(self._write)
+
+    def put(self, event: Event) -> None:
+        """Add an event; any thread may call it."""
+        self._queue.put(event)
+        with contextlib.suppress(BlockingIOError):  # full: it will wake up
+            os.write(self._write, b"\0")
+
+    def get(self) -> Event:
+        """The next event, as soon as there is one; for the main thread."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get_nowait()
+            os.read(self._wake_up, _READ_OCTETS)
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take signals while the block runs; SIGHUP not where it is ignored (``nohup``)."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del frame
+            self._queue.put(signal.Signals(number))
+
+        numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        wake_up_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wake_up_before)

@@ -1,0 +1,188 @@
+"""Many records at once: the route table verifies a few in a turn, in order, and keeps no more than it may."""
+
+import functools
+from typing import Any
+
+import pytest
+
+from actors.messages import route_table as messages
+from actors.route_table import MAX_WAITING_OCTETS, RouteTable
+from actors.runtime.actor import Actor
+from actors.runtime.virtual_world import VirtualWorld
+from mesh.identity import Identity, Instance
+from mesh.link_bodies import Digest, DigestEntry, WireRecord
+from mesh.origination import OwnAgent
+from mesh.records import RecordReader
+from mesh.route_table import STEP_RECORDS, STEP_VERIFIED
+from mesh.trust import TrustStore, read_certificate
+from tests.actors.company import Ear, start
+from tests.actors.test_route_table_actor import (
+    ALICE,
+    AUTHORITY,
+    BOB,
+    INSTANCE,
+    OWN,
+    RTT_S,
+    ask,
+    bodies_sent,
+    certificate_of,
+    wire_of,
+)
+
+MANY = 100
+STRANGERS = [Identity(number.to_bytes(4, "big") * 8) for number in range(1_000, 1_000 + MANY)]
+
+
+@functools.cache
+def wires(copies: int = 1) -> tuple[WireRecord, ...]:
+    """Records of agents that nobody knows yet, ``copies`` of each, newer each time."""
+    return tuple(wire_of(identity, number) for number in range(copies) for identity in STRANGERS)
+
+
+class Reader(RecordReader):
+    """Notes what is verified, and forgets it when somebody else has a turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verified = 0
+        self.read_now = 0
+        self.order: list[bytes] = []
+
+    def read(self, signed: bytes) -> Any:
+        self.read_now += 1
+        return super().read(signed)
+
+    def verify(self, wire: WireRecord, *arguments: Any) -> Any:
+        self.verified += 1
+        self.order.append(wire.signed)
+        return super().verify(wire, *arguments)
+
+
+class Other(Actor[Any]):
+    """Somebody else on the same thread: says at each turn what was verified since the last."""
+
+    def __init__(self, dispatcher: Any, scene: "Scene") -> None:
+        super().__init__(dispatcher)
+        self._scene = scene
+
+    def on_receive(self, message: Any) -> None:
+        scene, reader = self._scene, self._scene.reader
+        scene.verified.append(reader.verified)
+        scene.read.append(reader.read_now)
+        scene.held.append(scene.table._waiting_octets)
+        reader.verified = reader.read_now = 0
+        if scene.table._waiting or scene.table.actor_inbox.queue:
+            self.schedule(0.0, message)
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.world = VirtualWorld(1)
+        self.reader = Reader()
+        self.verified: list[int] = []
+        self.read: list[int] = []
+        self.held: list[int] = []
+        certificate = certificate_of(OWN)
+        self.table = start(
+            self.world,
+            RouteTable,
+            identity=OWN,
+            fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=Instance(b"i" * 16), relays=True),
+            certificate=read_certificate(certificate),
+            trust=TrustStore([AUTHORITY.public_key]),
+            reader=self.reader,
+        )
+        self.source, self.link = start(self.world), start(self.world)
+        self.tell(messages.LinkUp(ALICE, INSTANCE, self.source.ref, RTT_S))
+        self.tell(messages.LinkUp(BOB, INSTANCE, self.link.ref, RTT_S))
+        self.world.run(5.0)
+        self.source.heard.clear()
+        self.link.heard.clear()
+
+    def tell(self, *told: Any) -> None:
+        for message in told:
+            self.table.ref.tell(message)
+
+    def run(self) -> None:
+        """Until nothing is left to do at this moment."""
+        Other.start(self.world.dispatcher("here"), self).tell("go on")
+        self.world.run(0.0)
+
+    def taken(self, ear: Ear) -> list[bytes]:
+        """Whose records a link was told to send."""
+        return [body.public_key for body in bodies_sent(ear.heard)]
+
+
+@pytest.fixture
+def scene():
+    scene = Scene()
+    yield scene
+    scene.world.stop()
+
+
+def test_a_turn_verifies_a_few_and_the_others_follow_in_order(scene):
+    scene.tell(messages.RecordsArrived(ALICE, wires()))
+    scene.run()
+    assert scene.reader.order == [wire.signed for wire in wires()]
+    assert max(scene.verified) <= STEP_VERIFIED
+    assert scene.taken(scene.link) == [identity.public_key for identity in STRANGERS]
+    assert len(scene.link.heard) <= 2, "news of one frame goes on together"
+    assert scene.taken(scene.source) == []
+    assert ask(scene.world, scene.table.ref, messages.GetCounts()).records_stored_total == MANY
+
+
+def test_many_messages_of_one_record_are_held_to_the_same(scene):
+    for wire in wires():
+        scene.tell(messages.RecordsArrived(ALICE, (wire,)))
+    scene.run()
+    assert scene.reader.order == [wire.signed for wire in wires()]
+    # All that waits when a pass begins is handed over in it; only as much is verified.
+    assert max(scene.verified) <= STEP_VERIFIED
+
+
+def test_what_need_not_be_verified_is_taken_in_larger_steps(scene):
+    scene.tell(messages.RecordsArrived(ALICE, wires(2)[MANY:]))
+    scene.run()
+    scene.read.clear()
+    scene.tell(messages.RecordsArrived(BOB, wires(2)[:MANY]))
+    scene.run()
+    assert scene.verified[-1] == 0
+    assert max(scene.read) == STEP_RECORDS
+    assert sum(scene.read) == MANY
+
+
+def test_what_a_link_says_after_its_records_is_heard_after_them(scene):
+    entries = [DigestEntry(identity.id, 1, 0, INSTANCE) for identity in STRANGERS]
+    scene.tell(
+        messages.RecordsArrived(ALICE, wires()),
+        messages.DigestArrived(ALICE, Digest(tuple(entries))),
+        messages.LinkDown(ALICE, scene.source.actor_urn),
+        messages.LinkUp(ALICE, INSTANCE, scene.source.ref, RTT_S),
+    )
+    scene.run()
+    assert len(scene.reader.order) == MANY
+    assert scene.taken(scene.source)[0] == OWN.public_key, "all others it had told of"
+    counts = ask(scene.world, scene.table.ref, messages.GetCounts())
+    assert (counts.links, counts.records_stored_total) == (2, MANY)
+
+
+def test_what_waits_is_bounded_and_nothing_is_lost(scene):
+    count = 0
+    while count * len(wires()[0].signed) < 4 * MAX_WAITING_OCTETS:
+        scene.tell(messages.RecordsArrived(ALICE, wires()), messages.RecordsArrived(BOB, wires(2)[MANY:]))
+        count += 2 * MANY
+    scene.run()
+    assert 0 < max(scene.held) <= MAX_WAITING_OCTETS
+    assert scene.held[-1] == 0
+    assert scene.reader.order == [wire.signed for wire in wires(2)]
+    counts = ask(scene.world, scene.table.ref, messages.GetCounts())
+    assert counts.records_stored_total + counts.records_duplicate_total + counts.records_older_total == count
+
+
+def test_a_peer_that_breaks_the_protocol_in_the_middle_is_not_heard_further(scene):
+    broken = WireRecord(b"junk", bytes(64), 0)
+    scene.tell(messages.RecordsArrived(ALICE, (*wires()[:20], broken, *wires()[20:])))
+    scene.run()
+    assert len(scene.reader.order) == 20
+    assert ask(scene.world, scene.table.ref, messages.GetCounts()).links == 1
+    assert scene.table._waiting_octets == 0
