@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.system.meshes import Mesh, complaints
+from tests.system.meshes import Mesh, complaints, connect
 from tests.system.processes import LOOPBACK, tail
 from tests.system.siege import besieged
+from tests.system.traffic import Service, echo, read_exactly
 
 MESHES = pytest.StashKey()
 """Meshes whose logs belong to the report of a test."""
@@ -69,6 +70,11 @@ class Chain:
         assert route["hop_count"] == 2
         for agent in self.agents:
             agent.get("/ready")  # the thread that answers it starts with the first question
+        with Service(echo, port=self.target_port), connect(self.port) as client:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"  # from now on a connection stands by for the next client
+        for agent in self.agents:
+            agent.wait_until_quiet()
         self.baseline = {agent.name: agent.usage() for agent in self.agents}
 
     def wait_until_quiet(self):
