@@ -33,8 +33,8 @@ log = logging.getLogger("mesh.connections")
 CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
 """Of the sockets of clients and targets."""
 
-READS_PER_TURN: Final = 2
-"""Reads before other actors have their turn: half a megabyte of a bulk transfer at the most."""
+READS_PER_TURN: Final = 3
+"""Reads before other actors have their turn: three quarters of a megabyte of a bulk transfer at the most."""
 
 MAX_WAITING_PIECES: Final = 1_024
 """As many as one gathered write takes. More are joined: a piece of 2 octets takes 45, credit counts 2."""
