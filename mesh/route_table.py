@@ -10,7 +10,7 @@ all it takes. An older record is answered with the newer one.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -261,20 +261,12 @@ class RouteTableState:
             self._send(effects, (peer_id,), self._link_state.newer_than(digest, now))
         return self._settle(effects, now, unix_now)
 
-    def records_arrived(
-        self, peer_id: AgentId, records: Iterable[WireRecord], now: float, unix_now: float
-    ) -> Effects:
-        """``peer_id`` passes on records; those of a peer whose link is closed are not looked at."""
-        effects = Effects(rest=tuple(records))
-        while effects.rest:
-            limit = effects.verified + STEP_VERIFIED
-            self._take(effects, peer_id, effects.rest, now, unix_now, limit=limit)
-        return self._settle(effects, now, unix_now)
-
     def take_records(
         self, peer_id: AgentId, records: Sequence[WireRecord], limit: int, now: float, unix_now: float
     ) -> Effects:
-        """One step of :meth:`records_arrived`; with the last one, which leaves no rest, news is passed on.
+        """Take some of what ``peer_id`` passes on; with the last step, which leaves no rest, news goes on.
+
+        Records of a peer whose link is closed are not looked at.
 
         Args:
             peer_id: who passes them on.

@@ -151,6 +151,15 @@ def test_what_need_not_be_verified_is_taken_in_larger_steps(scene):
     assert sum(scene.read) == MANY
 
 
+def test_a_digest_takes_a_turn_of_its_own(scene):
+    scene.tell(
+        messages.DigestArrived(ALICE, Digest(())),
+        messages.RecordsArrived(BOB, wires()[:1]),
+    )
+    scene.run()
+    assert scene.verified == [0, 1]
+
+
 def test_what_a_link_says_after_its_records_is_heard_after_them(scene):
     entries = [DigestEntry(identity.id, 1, 0, INSTANCE) for identity in STRANGERS]
     scene.tell(
