@@ -93,14 +93,14 @@ def hear(
     state: RouteTableState, peer_id: AgentId, records: Iterable[WireRecord], now: float, unix_now: float
 ) -> Effects:
     """Let the table take all that a peer passes on, step by step; what follows from it, together."""
-    total, rest = Effects(), tuple(records)
+    total, wires, first = Effects(), tuple(records), 0
     while True:
-        step = state.take_records(peer_id, rest, STEP_VERIFIED, now, unix_now)
+        step = state.take_records(peer_id, wires, STEP_VERIFIED, now, unix_now, first=first)
         total.sends += step.sends
         total.closes += step.closes
         total.notices += step.notices
         total.snapshot = step.snapshot or total.snapshot
         total.verified += step.verified
-        rest = step.rest
-        if not rest:
+        first = len(wires) - step.rest
+        if not step.rest:
             return total

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh.frames import FrameType
 from mesh.identity import Identity, Instance, verify_signature
-from mesh.link_bodies import WireRecord, decode_digest, decode_records
+from mesh.link_bodies import decode_digest, decode_records
 from mesh.origination import QUIET_S, OwnAgent
 from mesh.records import EndpointEntry, RecordReader
 from mesh.route_table import MIN_COMPUTE_INTERVAL_S, STEP_VERIFIED, RouteTableState
@@ -75,11 +75,11 @@ class Mesh:
         self.stated[number] = ()
         self.act(number, "tick")
 
-    def act(self, number: int, method: str, *arguments: object) -> tuple[WireRecord, ...]:
-        """Do what is to be done, and send what follows; which records are left to be taken."""
+    def act(self, number: int, method: str, *arguments: object) -> int:
+        """Do what is to be done, and send what follows; how many records are left to be taken."""
         state = self.tables[number]
         if state is None:
-            return ()
+            return 0
         effects = getattr(state, method)(*arguments, self.now, self.unix_now)
         assert effects.closes == []
         assert effects.notices == []
@@ -129,7 +129,8 @@ class Mesh:
         else:
             rest = decode_records(body)
             while rest:
-                rest = self.act(receiver, "take_records", peer_id, rest, STEP_VERIFIED)
+                left = self.act(receiver, "take_records", peer_id, rest, STEP_VERIFIED)
+                rest = rest[len(rest) - left :]
         return True
 
     def pass_time(self, seconds: float) -> None:
