@@ -36,12 +36,16 @@ M = TypeVar("M")
 
 
 class AcceptingActor(Actor[M], Generic[M]):
-    """Owns a listening socket."""
+    """Owns a listening socket.
+
+    ``name`` is what the agent calls it, ``what`` what logs do.
+    """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         *,
+        name: str,
         address: TcpAddress,
         what: str,
         options: SocketOptions,
@@ -50,6 +54,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         root: Ref[Any],
     ) -> None:
         super().__init__(dispatcher)
+        self._name = name
         self._address = address
         self._what = what
         self._options = options
@@ -120,7 +125,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         self._report_port(CLOSED)
 
     def _report_port(self, trouble: str | None) -> None:
-        self.tell(self._root, agent_messages.PortReported(self._what, str(self._address), trouble))
+        self.tell(self._root, agent_messages.PortReported(self._name, trouble))
 
     def release(self) -> None:
         """Say that the port is gone."""

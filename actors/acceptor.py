@@ -34,6 +34,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         self,
         dispatcher: Dispatcher,
         *,
+        name: str,
         address: TcpAddress,
         start_link: StartLink,
         max_unauthenticated: int,
@@ -42,6 +43,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
     ) -> None:
         super().__init__(
             dispatcher,
+            name=name,
             address=address,
             what="acceptor",
             options=LINK_SOCKET_OPTIONS,

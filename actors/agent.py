@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-import msgspec
-
 from actors.acceptor import Acceptor
+from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
 from actors.client_count import ClientCount
 from actors.connection_end import ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
@@ -40,20 +39,17 @@ from actors.runtime import supervisor_messages
 from actors.runtime.actor import Actor, ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from actors.runtime.supervisor import ChildSpec, Supervisor
-from mesh.addresses import SocketAddress, TcpAddress
+from mesh.addresses import TcpAddress
 from mesh.backoff import retry_delay_s
 from mesh.candidates import Offer
 from mesh.frames import Frame
-from mesh.health import HealthCheckSettings
-from mesh.identity import INSTANCE_OCTETS, Identity, Instance
+from mesh.identity import INSTANCE_OCTETS, Instance
 from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.origination import OwnAgent
-from mesh.records import Record, RecordReader
+from mesh.records import Record
 from mesh.relay_budget import RelayBudget
-from mesh.route_table import RoutingSettings
 from mesh.session import Party
 from mesh.stream import StreamBudget
-from mesh.trust import Certificate, TrustStore
 
 log = logging.getLogger("mesh.agent")
 
@@ -68,47 +64,6 @@ RESET_TIMEOUT_S: Final = 0.5
 
 STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
-
-
-class EndpointSetup(msgspec.Struct, frozen=True):
-    """One service near this agent."""
-
-    key: str
-    target: SocketAddress
-    max_connections: int = 0
-    health_check: HealthCheckSettings | None = None
-
-
-class ListenerSetup(msgspec.Struct, frozen=True):
-    """One local port for a service elsewhere."""
-
-    key: str
-    address: TcpAddress
-    max_connections: int = 0
-
-
-class AgentSetup(msgspec.Struct, frozen=True):
-    """All that an agent is made from: its configuration and its credentials, judged already."""
-
-    identity: Identity
-    certificate: Certificate
-    certificate_wire: bytes
-    trust: TrustStore
-    relays: bool = True
-    accept: tuple[TcpAddress, ...] = ()
-    peers: tuple[TcpAddress, ...] = ()
-    endpoints: tuple[EndpointSetup, ...] = ()
-    listeners: tuple[ListenerSetup, ...] = ()
-    routing: RoutingSettings = RoutingSettings()
-    timeout_s: float = 3.0
-    open_timeout_s: float = 10.0
-    reroute_timeout_s: float = 30.0
-    idle_probe_s: float = 60.0
-    stream_buffer_octets: int = 256 * 1024 * 1024
-    relay_buffer_octets: int = 64 * 1024 * 1024
-    pending_opens: int = 4096
-    unauthenticated_links: int = 64
-    reader: RecordReader = RecordReader()
 
 
 class Phase(enum.Enum):
@@ -147,7 +102,7 @@ class Agent(Actor[messages.Inbound]):
         self._services: ActorRef[Any, Any] | None = None
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
-        self._ports: dict[tuple[str, str], messages.PortReported] = {}
+        self._ports: dict[str, messages.PortReported] = {}
         self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
         self._phase = Phase.RUNNING
         self._grace_over = False
@@ -168,8 +123,8 @@ class Agent(Actor[messages.Inbound]):
                     self._build()
             case messages.GetRefs():
                 return self._refs
-            case messages.PortReported(what=what, address=address):
-                self._ports[what, address] = message
+            case messages.PortReported(name=name):
+                self._ports[name] = message
             case messages.GetPorts():
                 return tuple(self._ports.values())
             case messages.Leave(drain_timeout_s=drain_timeout_s):
@@ -316,9 +271,7 @@ class Agent(Actor[messages.Inbound]):
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
     ) -> list[ChildSpec]:
         def spec(number: int, setup: ListenerSetup) -> ChildSpec:
-            # Where the system chooses the port, listeners may have key and address in common.
-            nth = "" if setup.address.port else f" ({number})"
-            name = f"listener {setup.key} {setup.address}{nth}"
+            name = listener_name(setup.key, setup.address, number)
             clients = ClientCount()  # for each listener that is started under this name
 
             def start_ingress(prepare_for: Offer | None, listener: Ref[Any]) -> Ref[Any]:
@@ -335,6 +288,7 @@ class Agent(Actor[messages.Inbound]):
             def start() -> ActorRef[Any, Any]:
                 ref = Listener.start(
                     self.dispatcher,
+                    name=name,
                     key=setup.key,
                     address=setup.address,
                     max_connections=setup.max_connections,
@@ -381,12 +335,13 @@ class Agent(Actor[messages.Inbound]):
                 acceptor=acceptor,
             )
 
-        def acceptor_spec(address: TcpAddress) -> ChildSpec:
-            name = f"acceptor {address}"
+        def acceptor_spec(number: int, address: TcpAddress) -> ChildSpec:
+            name = acceptor_name(address, number)
 
             def start() -> ActorRef[Any, Any]:
                 ref = Acceptor.start(
                     self.dispatcher,
+                    name=name,
                     address=address,
                     start_link=lambda socket, acceptor: start_link(socket, None, acceptor),
                     max_unauthenticated=setup.unauthenticated_links,
@@ -408,7 +363,8 @@ class Agent(Actor[messages.Inbound]):
 
             return ChildSpec(name=f"dialer {address}", start=start)
 
-        return [*map(acceptor_spec, setup.accept), *map(dialer_spec, setup.peers)]
+        acceptors = [acceptor_spec(number, address) for number, address in enumerate(setup.accept, 1)]
+        return [*acceptors, *map(dialer_spec, setup.peers)]
 
     def _named(self, name: str, ref: ActorRef[Any, Any]) -> ActorRef[Any, Any]:
         self._by_name[name] = ref

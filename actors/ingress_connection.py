@@ -11,18 +11,17 @@ without a timer, and sends nothing until it is handed a client.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, assert_never
 
 from actors.client_count import ClientCount
 from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
-from actors.key_stock import EPHEMERAL_AGE_S
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
+from actors.open_attempt import OpenAttempt
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.candidates import Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
@@ -54,34 +53,8 @@ RETRY_AFTER_S: Final = 0.1
 RESTART_PATIENCE_S: Final = 2.0
 """How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
-STANDBY_NUMBERS: Final = 16_384
-"""How many connections of this agent may have been numbered since then: a quarter of the window in which an
-exit takes a number that is not the newest."""
-
 _HEDGE_SHARE: Final = 4
-"""Both at most this part of the time budget, so that several candidates have their turn in a short one."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One OPEN to one candidate."""
-
-    party: Party
-    name: str
-    """Its agent's display name, for logs."""
-    connection: int
-    initiator: SessionInitiator | None
-    """None once the attempt is chosen: nothing more is to be opened."""
-    link: Ref[Any] | None
-    made_at: float
-    repeat_at: float = inf
-    """When to repeat the OPEN, unanswered."""
-    hedge_at: float = inf
-    """When another candidate is to be tried beside this one."""
-    repeats: int = 0
-    is_asked: bool = False
-    """Whether an OPEN has been made."""
-
+"""Either silence at most this part of the time budget: in a short one, too, several get a turn."""
 
 _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
@@ -118,9 +91,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Where the client counts; none has come yet where this is None."""
         self._registering: tuple[Offer, int] | None = None
         """Who is to be tried as soon as the table delivers what comes under this number."""
-        self._attempts: dict[int, _Attempt] = {}
+        self._attempts: dict[int, OpenAttempt] = {}
         self._last_refusal = "no candidate answered"
-        self._chosen: _Attempt | None = None
+        self._chosen: OpenAttempt | None = None
         self._open_by = inf
 
     def on_start(self) -> None:
@@ -183,18 +156,13 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._candidates.pop()  # tried as soon as it is registered
         elif prepared is None:
             self._try_next()
-        elif self._is_stale(prepared):
+        elif prepared.is_stale(self.now(), self._settings.numbers.last):
             self._drop_attempt(prepared)
             self._try_next()
         else:
             self._settings.numbers.use(prepared.connection)
             self._begin(prepared, self._candidates.pop())
         self._plan_opening()
-
-    def _is_stale(self, prepared: _Attempt) -> bool:
-        """Whether what was prepared has waited too long for its client."""
-        later_numbers = self._settings.numbers.last - prepared.connection
-        return self.now() - prepared.made_at > EPHEMERAL_AGE_S or later_numbers > STANDBY_NUMBERS
 
     def _try_next(self) -> None:
         if self._registering is not None or self._chosen is not None or self._is_too_late:
@@ -262,17 +230,17 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             if not self._attempts:
                 self.stop_now()
             return
-        offer = registering[0]
+        offer, ephemerals = registering[0], self._settings.ephemerals
         initiator = SessionInitiator(
             local=self._settings.party,
             remote=offer.party,
             connection=connection,
             static=self._settings.static,
-            ephemeral=self._settings.ephemerals.take(),
+            ephemeral=ephemerals.make() if self.stands_by else ephemerals.take(),
             max_hops=self._settings.max_hops,
             shared=self._settings.shared,
         )
-        attempt = self._attempts[connection] = _Attempt(
+        attempt = self._attempts[connection] = OpenAttempt(
             offer.party, offer.name, connection, initiator, link, self.now()
         )
         if self.stands_by:
@@ -281,21 +249,21 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._begin(attempt, offer)
             self._plan_opening()
 
-    def _begin(self, attempt: _Attempt, offer: Offer) -> None:
+    def _begin(self, attempt: OpenAttempt, offer: Offer) -> None:
         """Ask this candidate, and be patient with it from now on."""
         now = self.now()
         attempt.repeat_at = now + repeat_delay_s(0)
         attempt.hedge_at = now + self._patience_s(offer.rtt_s)
         self._open_or_pass_on(attempt)
 
-    def _open_or_pass_on(self, attempt: _Attempt) -> None:
+    def _open_or_pass_on(self, attempt: OpenAttempt) -> None:
         """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
         if attempt.link is None:
             self._try_next()
         else:
             self._send_open(attempt)
 
-    def _send_open(self, attempt: _Attempt) -> None:
+    def _send_open(self, attempt: OpenAttempt) -> None:
         if attempt.link is None:
             return
         frame = self._open_frame(attempt)
@@ -303,7 +271,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             attempt.is_asked = True
             self.tell(attempt.link, link_messages.SendFrames((frame,)))
 
-    def _open_frame(self, attempt: _Attempt) -> Frame | None:
+    def _open_frame(self, attempt: OpenAttempt) -> Frame | None:
         """The OPEN, the same each time; none where the exit's key is of no use."""
         if attempt.initiator is None:
             return None
@@ -326,7 +294,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if attempt is self._chosen and frames:
             self._receive(frames)
 
-    def _answered(self, attempt: _Attempt, frame: Frame) -> bool:
+    def _answered(self, attempt: OpenAttempt, frame: Frame) -> bool:
         """Do what the exit's answer says; whether it was that and not a forgery."""
         if attempt.initiator is None or not attempt.is_asked:
             return False
@@ -346,7 +314,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
         return True
 
-    def _choose(self, attempt: _Attempt, session: Session, credit: int) -> None:
+    def _choose(self, attempt: OpenAttempt, session: Session, credit: int) -> None:
         self._chosen = attempt
         attempt.initiator = None
         self._plan_opening()
@@ -360,7 +328,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._send(self._stream.confirm(self.now()).frames)
             self._settle()
 
-    def _decline(self, attempt: _Attempt, session: Session, credit: int) -> None:
+    def _decline(self, attempt: OpenAttempt, session: Session, credit: int) -> None:
         """Reset what an exit opened too late, or for a client that has left."""
         stream = Stream(session=session, send_credit=credit, budget=self._settings.budget)
         effects = stream.reset(ResetCode.CANCELLED, self.now())
@@ -369,17 +337,20 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self.tell(attempt.link, link_messages.SendFrames(tuple(effects.frames)))
         self._drop_attempt(attempt)
 
-    def _drop_attempt(self, attempt: _Attempt) -> None:
+    def _drop_attempt(self, attempt: OpenAttempt) -> None:
         del self._attempts[attempt.connection]
         self._forget(attempt.party.id, attempt.connection, is_exit=False)
         has_client = self._socket is not None or self.stands_by
         if not has_client and not self._attempts and self._stream is None:
             self.stop_now()
 
-    def _refused(self, attempt: _Attempt, code: str, why: str) -> None:
+    def _refused(self, attempt: OpenAttempt, code: str, why: str) -> None:
         self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
         log.debug("%s: %s", self, self._last_refusal)
         self.tell(self._listener, listener_messages.CandidateFailed(attempt.party.id, code))
+        if self.stands_by:
+            self._drop_attempt(attempt)  # and wait: its client may be on the way, and has others tried
+            return
         if code in (RESTARTING, RESTARTED) and self._socket is not None:
             now = self.now()
             self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
@@ -431,7 +402,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._try_next()
         self._plan_opening()
 
-    def _silent(self, attempt: _Attempt) -> None:
+    def _silent(self, attempt: OpenAttempt) -> None:
         """Try another candidate beside one that has not answered; it may still win."""
         if attempt.connection in self._attempts:
             if attempt.link is not None:

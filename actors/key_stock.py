@@ -6,7 +6,8 @@ from typing import Final
 from mesh.noise.primitives import KeyPair, key_pair
 
 EPHEMERAL_AGE_S: Final = 60.0
-"""How old a key pair that was made ahead may be when it is used: its private half lies about so long."""
+"""How old a key pair that was made ahead may be when it is used. An older one is not used; it is not erased
+before the next is wanted."""
 
 
 class KeyStock:
@@ -27,11 +28,15 @@ class KeyStock:
         """The pair in stock; a new one where there is none, or it is too old."""
         pair, self._pair = self._pair, None
         if pair is None or self._now() - self._made_at > EPHEMERAL_AGE_S:
-            pair = key_pair(self._random_octets(32))
+            pair = self.make()
         return pair
+
+    def make(self) -> KeyPair:
+        """A new one, whatever is in stock: for who has time, and keeps it for later."""
+        return key_pair(self._random_octets(32))
 
     def refill(self) -> None:
         """Have one in stock again: to be called when nobody waits."""
         if self._pair is None:
-            self._pair = key_pair(self._random_octets(32))
+            self._pair = self.make()
             self._made_at = self._now()

@@ -49,6 +49,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self,
         dispatcher: Dispatcher,
         *,
+        name: str,
         key: str,
         address: TcpAddress,
         max_connections: int,
@@ -61,6 +62,7 @@ class Listener(AcceptingActor[messages.Inbound]):
     ) -> None:
         super().__init__(
             dispatcher,
+            name=name,
             address=address,
             what=f"listener {key}",
             options=CONNECTION_SOCKET_OPTIONS,

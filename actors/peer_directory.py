@@ -191,8 +191,6 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _turned_away(self, link: messages.LinkTurnedAway) -> None:
         """The peer may have another link to here: then there is nothing to dial for. Else say so."""
-        if link.dialer is None:
-            return
         peer = self._peers.get(link.peer_id)
         if peer is None:
             refused = dialer_messages.DialRefused(link.peer_name, link.address, link.reason)

@@ -251,6 +251,8 @@ class PeerLink(Actor[messages.Inbound]):
         except RemoteProtocolError as error:
             self._refuse(str(error))
             return
+        if self._dialer is None:
+            raise AssertionError("only who has dialed waits to be judged")
         self._meters.links_refused += 1
         self.tell(
             self._refs.directory,

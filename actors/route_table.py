@@ -7,6 +7,7 @@ it shares a thread with that: so a few records are verified in one turn, and the
 import logging
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar, assert_never
 
 from actors.messages import agent as agent_messages
@@ -15,6 +16,7 @@ from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.identity import AgentId, Identity
+from mesh.link_bodies import WireRecord
 from mesh.origination import OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.route_table import STEP_VERIFIED, Effects, RouteTableState, RoutingSettings
@@ -73,7 +75,8 @@ class RouteTable(Actor[messages.Inbound]):
         self._timer: Timer | None = None
         self._timer_at = math.inf
         self._generation = 0
-        self._waiting: deque[messages.FromLinks] = deque()
+        self._waiting: deque[tuple[messages.FromLinks, int]] = deque()
+        """What links have said, and how many of its records have been taken."""
         self._waiting_octets = 0
         self._spent = 0
         """What this turn has verified, or an equal amount of other work."""
@@ -126,36 +129,57 @@ class RouteTable(Actor[messages.Inbound]):
 
     # -- what links say --------------------------------------------------------------------------------------
 
-    def _wait(self, message: messages.FromLinks, *, first: bool = False) -> None:
-        if first:
-            self._waiting.appendleft(message)
-        else:
-            self._waiting.append(message)
+    def _wait(self, message: messages.FromLinks) -> None:
+        behind = 0
+        if isinstance(message, messages.LinkDown):
+            # Routes through it are of no use any more. It passes all but what its own peer has said.
+            for waiting, _ in reversed(self._waiting):
+                if waiting.peer_id == message.peer_id:
+                    break
+                behind += 1
+        self._waiting.insert(len(self._waiting) - behind, (message, 0))
         self._waiting_octets += _octets(message)
 
     def _take_waiting(self) -> None:
         """Take as much as a turn may last, and what there is no room for; the rest after others' turns."""
         while self._waiting and (self._spent < STEP_VERIFIED or self._waiting_octets > MAX_WAITING_OCTETS):
-            message = self._waiting.popleft()
-            self._waiting_octets -= _octets(message)
-            self._take(message)
+            message, first = self._waiting.popleft()
+            if isinstance(message, messages.RecordsArrived):
+                self._take_records(message, first)
+            else:
+                self._waiting_octets -= _octets(message)
+                self._take(message)
         if (self._waiting or self._spent) and not self._goes_on:
             self._goes_on = True
             # Not a message to itself, which would be handled in this very turn.
             self.schedule(0.0, messages.GoOn())
 
-    def _take(self, message: messages.FromLinks) -> None:
+    def _take_records(self, message: messages.RecordsArrived, first: int) -> None:
+        """Take some of what a peer has passed on, from the ``first``-th that was not taken before."""
+        peer_id, records = message.peer_id, message.records
+        limit = STEP_VERIFIED - self._spent
+        effects = self._state.take_records(
+            peer_id,
+            records,
+            limit if limit > 0 else STEP_VERIFIED,
+            self.now(),
+            self.dispatcher.unix_time(),
+            first=first,
+        )
+        self._spent += effects.verified
+        rest = len(records) - effects.rest
+        self._waiting_octets -= _octets_of_records(records[first:rest])
+        if effects.rest:
+            self._spent = STEP_VERIFIED
+            self._waiting.appendleft((message, rest))
+        else:
+            self._waiting_octets -= _MESSAGE_OCTETS
+        self._apply(effects)
+
+    def _take(self, message: messages.DigestArrived | messages.LinkUp | messages.LinkDown) -> None:
         state = self._state
         times = self.now(), self.dispatcher.unix_time()
         match message:
-            case messages.RecordsArrived(peer_id=peer_id, records=records):
-                limit = STEP_VERIFIED - self._spent
-                effects = state.take_records(peer_id, records, limit if limit > 0 else STEP_VERIFIED, *times)
-                self._spent += effects.verified
-                if effects.rest:
-                    self._spent = STEP_VERIFIED
-                    self._wait(messages.RecordsArrived(peer_id, effects.rest), first=True)
-                self._apply(effects)
             case messages.DigestArrived(peer_id=peer_id, digest=digest):
                 self._spent = STEP_VERIFIED  # comparing a thousand records takes as long
                 self._apply(state.digest_arrived(peer_id, digest, *times))
@@ -215,13 +239,17 @@ def _octets(message: messages.FromLinks) -> int:
     """About what a message that waits holds of memory."""
     match message:
         case messages.RecordsArrived(records=records):
-            return _MESSAGE_OCTETS + sum(_MESSAGE_OCTETS + len(wire.signed) for wire in records)
+            return _MESSAGE_OCTETS + _octets_of_records(records)
         case messages.DigestArrived(digest=digest):
             return _MESSAGE_OCTETS * (1 + len(digest.entries))
         case messages.LinkUp() | messages.LinkDown():
             return _MESSAGE_OCTETS
         case _:
             assert_never(message)
+
+
+def _octets_of_records(records: Sequence[WireRecord]) -> int:
+    return sum(_MESSAGE_OCTETS + len(wire.signed) for wire in records)
 
 
 _Entry = TypeVar("_Entry")

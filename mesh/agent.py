@@ -18,7 +18,8 @@ from typing import Final
 
 import pykka
 
-from actors.agent import Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.agent import Agent
+from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.messages import agent as agent_messages
 from actors.meters import Meters
 from actors.runtime.descriptors import raise_descriptor_limit

@@ -17,19 +17,15 @@ _READ_OCTETS: Final = 4096
 class Events:
     """Events in their order; signals arrive while :meth:`signals` is open.
 
-    A pipe wakes the main thread. A lock, as a queue has, would not do: a signal that comes just before the
-    thread sleeps, or that the kernel hands to another thread, does not wake it.
+    A pipe wakes the main thread; it is open until the process ends. A lock, as a queue has, would not do: a
+    signal that comes just before the thread sleeps, or that the kernel hands to another thread, does not wake
+    it.
     """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._wake_up, self._write = os.pipe()
         os.set_blocking(self._write, False)
-
-    def close(self) -> None:
-        """Give the pipe back; nobody may put anything any more. An agent leaves that to its process's end."""
-        os.close(self._wake_up)
-        os.close(self._write)
 
     def put(self, event: Event) -> None:
         """Add an event; any thread may call it."""

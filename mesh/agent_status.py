@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import pykka
 
+from actors.agent_setup import acceptor_name, listener_name
 from actors.messages import agent as agent_messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
+from mesh.addresses import TcpAddress
 from mesh.agent_credentials import Credentials
 from mesh.config.schema import Config
 from mesh.dashboard.status import DashboardSnapshot, PeerStatus, Stats, StatusUnavailable
@@ -72,7 +74,7 @@ class ActorStatus:
         counters["stream_buffer_octets"] = self._budget.reserved_octets
         counters["relay_buffer_octets"] = self._relay_budget.held_octets
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
-        closed = self._closed({(port.what, port.address): port.trouble for port in ports})
+        closed = self._closed({port.name: port.trouble for port in ports})
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,
@@ -110,19 +112,24 @@ class ActorStatus:
             problems=tuple(f"{_place(key)} at {address}: {trouble}" for key, address, trouble in closed),
         )
 
-    def _closed(self, troubles: Mapping[tuple[str, str], str | None]) -> list[tuple[str | None, str, str]]:
+    def _closed(self, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
         """Key (none for an acceptor), address and reason of each configured port that is not open."""
-        forward = self._config.forward
-        wanted: list[tuple[str | None, str]] = [
-            *((None, str(entry.address)) for entry in self._config.accept),
-            *((entry.key, str(entry.address)) for entry in forward.listeners),
+        wanted: list[tuple[str | None, TcpAddress, str]] = [
+            *(
+                (None, entry.address, acceptor_name(entry.address, number))
+                for number, entry in enumerate(self._config.accept, 1)
+            ),
+            *(
+                (entry.key, entry.address, listener_name(entry.key, entry.address, number))
+                for number, entry in enumerate(self._config.forward.listeners, 1)
+            ),
         ]
-        states = ((key, address, troubles.get((_place(key), address), NOT_YET)) for key, address in wanted)
+        states = ((key, str(address), troubles.get(name, NOT_YET)) for key, address, name in wanted)
         return [(key, address, trouble) for key, address, trouble in states if trouble is not None]
 
 
 def _place(key: str | None) -> str:
-    """What an acceptor, or the listener of a key, calls itself."""
+    """What people call an acceptor, or the listener of a key."""
     return "acceptor" if key is None else f"listener {key}"
 
 

@@ -10,7 +10,7 @@ all it takes. An older record is answered with the newer one.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -97,8 +97,8 @@ class Effects:
     """Lines for people, each said once."""
     verified: int = 0
     """Records whose signatures were looked at."""
-    rest: tuple[WireRecord, ...] = ()
-    """Records that are still to be taken, before anything else that their peer says."""
+    rest: int = 0
+    """How many records are still to be taken, before anything else that their peer says: the last ones."""
 
 
 class RouteCounts(msgspec.Struct, frozen=True):
@@ -261,30 +261,30 @@ class RouteTableState:
             self._send(effects, (peer_id,), self._link_state.newer_than(digest, now))
         return self._settle(effects, now, unix_now)
 
-    def records_arrived(
-        self, peer_id: AgentId, records: Iterable[WireRecord], now: float, unix_now: float
-    ) -> Effects:
-        """``peer_id`` passes on records; those of a peer whose link is closed are not looked at."""
-        effects = Effects(rest=tuple(records))
-        while effects.rest:
-            limit = effects.verified + STEP_VERIFIED
-            self._take(effects, peer_id, effects.rest, now, unix_now, limit=limit)
-        return self._settle(effects, now, unix_now)
-
     def take_records(
-        self, peer_id: AgentId, records: Sequence[WireRecord], limit: int, now: float, unix_now: float
+        self,
+        peer_id: AgentId,
+        records: Sequence[WireRecord],
+        limit: int,
+        now: float,
+        unix_now: float,
+        *,
+        first: int = 0,
     ) -> Effects:
-        """One step of :meth:`records_arrived`; with the last one, which leaves no rest, news is passed on.
+        """Take some of what ``peer_id`` passes on; with the last step, which leaves no rest, news goes on.
+
+        Records of a peer whose link is closed are not looked at.
 
         Args:
             peer_id: who passes them on.
-            records: what it has said, or the rest that the step before left.
+            records: what it has said.
             limit: how many may be verified, ``STEP_VERIFIED`` at the most for a step that is short.
             now: monotonic seconds.
             unix_now: Unix seconds.
+            first: index of the first record that no step before has taken.
         """
         effects = Effects()
-        self._take(effects, peer_id, records, now, unix_now, limit=limit)
+        self._take(effects, peer_id, records, now, unix_now, limit=limit, first=first)
         return effects if effects.rest else self._settle(effects, now, unix_now)
 
     def _take(
@@ -296,15 +296,17 @@ class RouteTableState:
         unix_now: float,
         *,
         limit: int,
+        first: int = 0,
     ) -> None:
         answers = self._answers.setdefault(peer_id, {})
-        effects.rest = ()
-        for number, wire in enumerate(records):
+        effects.rest = 0
+        for number in range(first, len(records)):
             if peer_id not in self._peers:
                 break
-            if effects.verified >= limit or number >= STEP_RECORDS:
-                effects.rest = tuple(records[number:])
+            if effects.verified >= limit or number >= first + STEP_RECORDS:
+                effects.rest = len(records) - number
                 break
+            wire = records[number]
             outcome = self._link_state.offer(wire, now, unix_now)
             match outcome:
                 case link_state.Stored(record=record, changed=changed):

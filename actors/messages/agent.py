@@ -34,10 +34,8 @@ class AgentRefs(msgspec.Struct, frozen=True):
 class PortReported(msgspec.Struct, frozen=True):
     """Fact: whether a listener or an acceptor has its port; the last one holds."""
 
-    what: str
-    """``acceptor``, or ``listener`` and its key."""
-    address: str
-    """As configured."""
+    name: str
+    """What the agent calls it, and nothing else: see :mod:`actors.agent_setup`."""
     trouble: str | None
     """Why it has none; ``None`` where it has."""
 

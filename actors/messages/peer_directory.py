@@ -39,7 +39,7 @@ class LinkTurnedAway(msgspec.Struct, frozen=True):
     peer_name: str
     address: str
     reason: str
-    dialer: Ref[Any] | None
+    dialer: Ref[Any]
 
 
 class LinkMeasured(msgspec.Struct, frozen=True):

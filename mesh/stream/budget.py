@@ -12,7 +12,11 @@ Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on 
 
 COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
-or a page that loads, should not wait behind a bulk transfer."""
+or a page that loads, should not wait behind a bulk transfer.
+
+One that has ended meanwhile counts too. So do the two ends of one connection where the agent is its ingress
+and its exit: used both ways it is in company even when alone. To tell them apart would cost every connection.
+"""
 
 
 class StreamBudget:
@@ -57,7 +61,10 @@ class StreamBudget:
         return free >> SHARE_SHIFT if free > 0 else 0
 
     def in_company(self, stream: object, now: float) -> bool:
-        """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``."""
+        """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``.
+
+        Any other: one that has ended since, and the other end of the same connection, too.
+        """
         if stream is not self._latest:
             self._latest, self._others_at = stream, self._latest_at
         self._latest_at = now

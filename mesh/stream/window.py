@@ -23,8 +23,8 @@ CROWDED_QUEUE_OCTETS: Final = 320 * 1024
 for: a round is what it takes, at least the former, and the window one round's octets and the latter, not two
 rounds'. After TCP Vegas, Brakmo and Peterson, IEEE JSAC 13(8), 1995, which keeps so many segments queued.
 
-A ping beside a bulk transfer through three agents on two cores: p99 11 ms before, 4 ms so; the transfer keeps
-four fifths of its rate meanwhile. Less queue takes more of the rate than of the wait."""
+A ping beside a bulk transfer through three agents on two cores: p99 11.5 ms before, 4.5 ms so; the transfer
+keeps four fifths of its rate meanwhile. Less queue takes more of the rate than of the wait."""
 
 _CROWDED_DECAY: Final = 8
 """A crowded window falls by this part of its excess with each round: one scarce round says little."""

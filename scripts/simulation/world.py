@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from actors.agent import Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.agent import Agent
+from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.messages import agent as agent_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages

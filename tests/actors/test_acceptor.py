@@ -48,6 +48,7 @@ class House:
         return start(
             self.world,
             Acceptor,
+            name="the acceptor",
             address=TcpAddress("", PORT),
             start_link=self._start_link,
             max_unauthenticated=max_unauthenticated,
@@ -93,7 +94,7 @@ def test_the_root_hears_whether_there_is_a_port(house_of):
     house = house_of()
     house.open()
     reports = house.root.of(PortReported)
-    assert [(report.what, report.address) for report in reports] == [("acceptor", f":{PORT}")] * 2
+    assert [report.name for report in reports] == ["the acceptor"] * 2
     assert [report.trouble for report in reports] == [None, "port taken"]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from actors.agent import GRACE_S, Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.accepting import AcceptingActor
+from actors.agent import GRACE_S, Agent
+from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.connection_end import ConnectionEnd
-from actors.listener import Listener
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
@@ -29,6 +30,7 @@ RESET = "Connection reset by peer"
 ON_PURPOSE = "on purpose"
 """A message that nobody takes, or an error that a test causes: the crash is no surprise."""
 KEY, PORT, PEER_PORT = "my-api", 6000, 4433
+ANY_PORT = TcpAddress("127.0.0.1", 0)
 CORE = {
     "route table": "RouteTable",
     "connection table": "ConnectionTable",
@@ -53,7 +55,7 @@ class Mesh:
         self.run(3.0)
 
     def begin(self, name: str, ports: int = 0) -> None:
-        """Start an agent; branch with so many listeners more, whose port the system chooses."""
+        """Start an agent; branch with so many listeners and acceptors more, whose port the system chooses."""
         relay = (TcpAddress("relay", PEER_PORT),)
         match name:
             case "relay":
@@ -61,10 +63,13 @@ class Mesh:
             case "hq":
                 own = {"peers": relay, "endpoints": (EndpointSetup(KEY, TcpAddress("service", 80)),)}
             case _:
-                chosen = ListenerSetup(KEY, TcpAddress("127.0.0.1", 0))
                 own = {
                     "peers": relay,
-                    "listeners": (ListenerSetup(KEY, TcpAddress("", PORT)), *[chosen] * ports),
+                    "accept": (ANY_PORT,) * ports,
+                    "listeners": (
+                        ListenerSetup(KEY, TcpAddress("", PORT)),
+                        *[ListenerSetup(KEY, ANY_PORT)] * ports,
+                    ),
                 }
         self.budgets[name] = StreamBudget(1 << 28)
         Agent.start(
@@ -76,6 +81,11 @@ class Mesh:
             on_left=lambda: self.left.append((name, self.world.now())),
         )
         self.roots[name] = self.world.dispatcher(name).actors[-1]
+
+    def ports(self, name: str) -> dict[str, str | None]:
+        """What is wrong with each port of the agent, by the name of who has it."""
+        reports = self.world.ask(self.roots[name].ref, messages.GetPorts())
+        return {report.name: report.trouble for report in sorted(reports, key=lambda each: each.name)}
 
     def identity(self, name: str) -> Identity:
         return IDENTITIES[("relay", "hq", "branch").index(name)]
@@ -218,20 +228,16 @@ def test_a_relay_whose_vital_actor_dies_keeps_its_neighbours_connections(mesh, p
 
 
 def test_the_root_knows_which_ports_are_open_and_why_others_are_not(mesh):
-    def ports(name: str) -> list[tuple[str, str, str | None]]:
-        reports = mesh.world.ask(mesh.roots[name].ref, messages.GetPorts())
-        return [(report.what, report.address, report.trouble) for report in reports]
-
-    assert ports("relay") == [("acceptor", f":{PEER_PORT}", None)]
-    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+    assert mesh.ports("relay") == {f"acceptor :{PEER_PORT}": None}
+    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": None}
     mesh.kill("branch", "Listener")
-    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "closed")]
+    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": "closed"}
     taker = mesh.world.dispatcher("branch").bind(TcpAddress("", PORT))
     mesh.run(5.0)
-    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", "port taken")]
+    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": "port taken"}
     taker.close()
     mesh.run(60.0)
-    assert ports("branch") == [(f"listener {KEY}", f":{PORT}", None)]
+    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": None}
 
 
 def test_all_parts_dying_at_once_is_one_rebuild(mesh, caplog):
@@ -380,16 +386,20 @@ def test_while_an_agent_drains_nobody_new_is_let_in(mesh, name):
     assert mesh.left == []
 
 
-def test_listeners_that_have_all_but_their_port_in_common_all_close(mesh):
+def test_ports_that_have_all_but_their_number_in_common_are_told_apart_and_all_closed(mesh):
     mesh.gone_after("branch", mesh.leave("branch", 0.0))
     mesh.begin("branch", ports=2)
     mesh.run(3.0)
-    listeners = [each for each in mesh.world.dispatcher("branch").actors if isinstance(each, Listener)]
-    assert len({each._listening.local_name for each in listeners}) == 3
+    found = [each for each in mesh.world.dispatcher("branch").actors if isinstance(each, AcceptingActor)]
+    assert len({each._listening.local_name for each in found}) == 5
+    names = [f"acceptor {ANY_PORT} (1)", f"acceptor {ANY_PORT} (2)", f"listener {KEY} :{PORT}"]
+    names += [f"listener {KEY} {ANY_PORT} (2)", f"listener {KEY} {ANY_PORT} (3)"]
+    assert mesh.ports("branch") == dict.fromkeys(names)
     mesh.converse()
     mesh.leave("branch", 60.0)
     mesh.run(2.0)
-    assert [each._listening for each in listeners] == [None] * 3
+    assert [each._listening for each in found] == [None] * 5
+    assert mesh.ports("branch") == dict.fromkeys(names, "closed")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("branch", "Listener"), ("hq", "Endpoint")])

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.agent import EndpointSetup
+from actors.agent_setup import EndpointSetup
 from actors.connection_end import ConnectionEnd
 from actors.ingress_connection import HEDGE_AFTER_S
 from mesh.addresses import TcpAddress

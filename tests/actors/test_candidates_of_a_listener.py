@@ -28,6 +28,7 @@ class House:
         self.listener = start(
             self.world,
             Listener,
+            name="the listener",
             key="my-api",
             address=ADDRESS,
             max_connections=0,

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from actors.exit_connection import ENDPOINT_TIMEOUT_S, NEXT_ADDRESS_AFTER_S, REJECT_LINGER_S
+from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
@@ -114,6 +115,21 @@ def test_an_open_that_is_repeated_before_the_answer_waits_for_it(scene):
     scene.run(1.2)
     assert len(scene.door._backlog) == 1
     assert len({frame.body for frame in scene.answers}) == 1
+
+
+def test_a_key_pair_is_made_ahead_for_the_next_open_once_the_ingress_has_confirmed():
+    made: list[int] = []
+    stock = KeyStock(lambda count: bytes((made.append(count) or len(made),)) * count, lambda: 0.0)
+    scene = Answering(ephemerals=stock).ask()
+    scene.read_answer()
+    assert made == [32]
+    for number in range(2):
+        scene.tell(scene.session.seal_segment(FrameType.DATA, number, b"hello"))
+    assert made == [32] * 2
+    scene.ask(Asker(number=8))
+    assert len(scene.table.of(OpenAuthenticated)) == 2
+    assert made == [32] * 2
+    scene.world.stop()
 
 
 def test_another_open_with_the_same_number_gets_no_answer(scene):

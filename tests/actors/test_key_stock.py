@@ -42,3 +42,10 @@ def test_a_pair_that_is_too_old_is_not_given():
     assert stock.take().private == private(3)
     stock.refill()
     assert stock.take().private == private(4)
+
+
+def test_one_that_is_made_for_later_leaves_the_stock_as_it_is():
+    stock = stock_of(Clock())
+    stock.refill()
+    assert stock.make().private == private(2)
+    assert stock.take().private == private(1)

@@ -68,6 +68,7 @@ class Side:
         return start(
             self.world,
             Acceptor,
+            name="the acceptor",
             address=TcpAddress("", PEER_PORT),
             start_link=lambda socket, acceptor: self._link(socket, None, acceptor),
             max_unauthenticated=64,

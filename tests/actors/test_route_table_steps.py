@@ -70,6 +70,7 @@ class Other(Actor[Any]):
         scene.verified.append(reader.verified)
         scene.read.append(reader.read_now)
         scene.held.append(scene.table._waiting_octets)
+        scene.links.append(len(scene.table._links))
         reader.verified = reader.read_now = 0
         if scene.table._waiting or scene.table.actor_inbox.queue:
             self.schedule(0.0, message)
@@ -82,6 +83,7 @@ class Scene:
         self.verified: list[int] = []
         self.read: list[int] = []
         self.held: list[int] = []
+        self.links: list[int] = []
         certificate = certificate_of(OWN)
         self.table = start(
             self.world,
@@ -151,6 +153,15 @@ def test_what_need_not_be_verified_is_taken_in_larger_steps(scene):
     assert sum(scene.read) == MANY
 
 
+def test_a_digest_takes_a_turn_of_its_own(scene):
+    scene.tell(
+        messages.DigestArrived(ALICE, Digest(())),
+        messages.RecordsArrived(BOB, wires()[:1]),
+    )
+    scene.run()
+    assert scene.verified == [0, 1]
+
+
 def test_what_a_link_says_after_its_records_is_heard_after_them(scene):
     entries = [DigestEntry(identity.id, 1, 0, INSTANCE) for identity in STRANGERS]
     scene.tell(
@@ -164,6 +175,43 @@ def test_what_a_link_says_after_its_records_is_heard_after_them(scene):
     assert scene.taken(scene.source)[0] == OWN.public_key, "all others it had told of"
     counts = ask(scene.world, scene.table.ref, messages.GetCounts())
     assert (counts.links, counts.records_stored_total) == (2, MANY)
+
+
+def test_the_loss_of_a_link_passes_what_other_peers_have_said(scene):
+    scene.tell(messages.RecordsArrived(ALICE, wires()), messages.LinkDown(BOB, scene.link.actor_urn))
+    scene.run()
+    assert scene.links[:2] == [2, 1]
+    assert len(scene.reader.order) == MANY
+    assert scene.held[-1] == 0
+
+
+def test_the_loss_of_a_link_does_not_pass_what_its_own_peer_has_said(scene):
+    scene.tell(
+        messages.RecordsArrived(ALICE, wires()),
+        messages.RecordsArrived(BOB, wires(2)[MANY : MANY + 3]),
+        messages.RecordsArrived(ALICE, wires(2)[MANY + 3 :]),
+        messages.LinkDown(BOB, scene.link.actor_urn),
+    )
+    scene.run()
+    assert scene.reader.order == [wire.signed for wire in wires(2)]
+    turns = [sum(scene.verified[: turn + 1]) for turn, links in enumerate(scene.links) if links == 2]
+    assert MANY < turns[-1] + STEP_VERIFIED < MANY + 3 * STEP_VERIFIED
+
+
+def test_records_that_wait_are_copied_once(scene):
+    class Watched(tuple):
+        __slots__ = ()
+        copied = 0
+
+        def __getitem__(self, index):
+            found = super().__getitem__(index)
+            if isinstance(index, slice):
+                Watched.copied += len(found)
+            return found
+
+    scene.tell(messages.RecordsArrived(ALICE, Watched(wires())))
+    scene.run()
+    assert len(scene.reader.order) == Watched.copied == MANY
 
 
 def test_what_waits_is_bounded_and_nothing_is_lost(scene):

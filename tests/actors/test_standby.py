@@ -1,14 +1,16 @@
 """An ingress connection that is started before its client comes; the exits are in the hands of the test."""
 
+import msgspec
 import pytest
 
 from actors.connection_end import HANG_UP_POLL_S
-from actors.ingress_connection import STANDBY_NUMBERS
-from actors.key_stock import EPHEMERAL_AGE_S
+from actors.key_stock import EPHEMERAL_AGE_S, KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
+from actors.open_attempt import STANDBY_NUMBERS
 from mesh.frames import FrameType
+from mesh.noise.primitives import key_pair
 from tests.actors.end_company import EXIT, OTHER_EXIT, Opening
 
 RESET = "Connection reset by peer"
@@ -225,12 +227,50 @@ def test_frames_that_nobody_asked_for_change_nothing(scenes):
     assert len(one.exits[0].opens) == 1
 
 
-def test_an_exit_whose_key_is_of_no_use_is_not_waited_for(scenes):
-    one = scenes(register=False)
-    offer, number = one.ingress._registering
-    useless = type(offer.party)(id=offer.party.id, instance=offer.party.instance, session_key=bytes(32))
-    one.ingress._registering = offer._replace(party=useless), number
-    one.tell(messages.IngressRegistered(EXIT.id, 1, one.exits[0].wire.ref))
-    assert not one.ingress.ref.is_alive()
-    assert one.listener.of(CandidateFailed) == [CandidateFailed(EXIT.id, "unusable-key")]
-    assert one.table.ended == [(1, False)]
+def prepare_in_vain(scene):
+    """Let its candidate turn out to have a key of no use; nobody else is told who that is."""
+    offer, number = scene.ingress._registering
+    useless = msgspec.structs.replace(offer.party, session_key=bytes(32))
+    scene.ingress._registering = offer._replace(party=useless), number
+    scene.ingress.ref.tell(messages.IngressRegistered(EXIT.id, 1, scene.exits[0].wire.ref))
+
+
+def test_an_exit_whose_key_is_of_no_use_is_set_aside_and_the_client_has_others_tried(scenes):
+    two = scenes(EXIT, OTHER_EXIT, register=False)
+    prepare_in_vain(two)
+    two.run(0.0)
+    assert two.ingress.ref.is_alive()
+    assert two.listener.heard == [CandidateFailed(EXIT.id, "unusable-key")]
+    assert two.table.ended == [(1, False)]
+    two.serve(*reversed(two.parties))
+    two.run(0.0)
+    two.tell(messages.IngressRegistered(OTHER_EXIT.id, 2, two.exits[1].wire.ref))
+    two.exits[1].answer()
+    two.run(0.1)
+    assert two.listener.of(CandidateServed) == [CandidateServed(OTHER_EXIT.id)]
+
+
+def test_a_client_that_is_on_its_way_when_the_key_turns_out_to_be_of_no_use_has_others_tried(scenes):
+    two = scenes(EXIT, OTHER_EXIT, register=False)
+    mailbox = two.ingress.actor_inbox
+    mailbox.scheduled = True  # its turn comes once the client is there too
+    prepare_in_vain(two)
+    two.serve(*reversed(two.parties))
+    mailbox.announce(mailbox)
+    two.run(0.0)
+    assert two.client.end == ""
+    two.tell(messages.IngressRegistered(OTHER_EXIT.id, 2, two.exits[1].wire.ref))
+    assert len(two.exits[1].opens) == 1
+
+
+def test_its_key_pair_is_as_old_as_itself_whatever_was_in_stock(scenes):
+    now = [0.0]
+    stock = KeyStock(lambda count: bytes((int(now[0]) + 1,)) * count, lambda: now[0])
+    stock.refill()
+    now[0] = EPHEMERAL_AGE_S - 1
+    one = scenes(ephemerals=stock)
+    one.run(EPHEMERAL_AGE_S - 1)
+    serve(one)
+    (frame,) = one.exits[0].opens
+    assert key_pair(bytes((int(EPHEMERAL_AGE_S),)) * 32).public in frame.body
+    assert stock.take().public == key_pair(b"\1" * 32).public

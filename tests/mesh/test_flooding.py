@@ -11,7 +11,7 @@ from mesh.identity import Identity, Instance, verify_signature
 from mesh.link_bodies import decode_digest, decode_records
 from mesh.origination import QUIET_S, OwnAgent
 from mesh.records import EndpointEntry, RecordReader
-from mesh.route_table import MIN_COMPUTE_INTERVAL_S, RouteTableState
+from mesh.route_table import MIN_COMPUTE_INTERVAL_S, STEP_VERIFIED, RouteTableState
 from mesh.trust import TrustStore, issue_certificate, read_certificate
 
 UNIX = 1_700_000_000.0
@@ -75,16 +75,18 @@ class Mesh:
         self.stated[number] = ()
         self.act(number, "tick")
 
-    def act(self, number: int, method: str, *arguments: object) -> None:
+    def act(self, number: int, method: str, *arguments: object) -> int:
+        """Do what is to be done, and send what follows; how many records are left to be taken."""
         state = self.tables[number]
         if state is None:
-            return
+            return 0
         effects = getattr(state, method)(*arguments, self.now, self.unix_now)
         assert effects.closes == []
         assert effects.notices == []
         for send in effects.sends:
             for peer_id in send.peers:
                 self.links[number, self.numbers[peer_id]].append((send.frame_type, send.body))
+        return effects.rest
 
     def connect(self, one: int, other: int) -> None:
         if one == other or (one, other) in self.links or None in (self.tables[one], self.tables[other]):
@@ -125,7 +127,10 @@ class Mesh:
         if frame_type is FrameType.DIGEST:
             self.act(receiver, "digest_arrived", peer_id, decode_digest(body))
         else:
-            self.act(receiver, "records_arrived", peer_id, decode_records(body))
+            rest = decode_records(body)
+            while rest:
+                left = self.act(receiver, "take_records", peer_id, rest, STEP_VERIFIED)
+                rest = rest[len(rest) - left :]
         return True
 
     def pass_time(self, seconds: float) -> None:

@@ -5,111 +5,59 @@ import pytest
 
 from mesh.flooding import FLOOD_PACE_S
 from mesh.frames import FrameType
-from mesh.identity import AgentId, Identity, Instance
+from mesh.identity import Identity
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link_state import ARRIVAL_HOLD_S
 from mesh.origination import FIRST_RECORD_S, OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
+from mesh.records import EndpointEntry, ListenerEntry, decode_body
 from mesh.route_table import (
     CERTIFICATE_POLL_S,
     MAX_SAID,
     MIN_COMPUTE_INTERVAL_S,
     Effects,
     RouteTableState,
-    RoutingSettings,
 )
-from mesh.trust import TrustStore, issue_certificate, read_certificate
-
-UNIX = 1_700_000_000.0
-AUTHORITY = Identity(bytes(32))
-STRANGER = Identity(b"\xff" * 32)
-IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 8)]
-RTT_S = 0.001
-OWN_INSTANCE, INSTANCE = Instance(b"i" * 16), Instance(b"j" * 16)
-OTHER_INSTANCE = Instance(b"k" * 16)
-
-
-def certificate_of(
-    identity: Identity, *, authority: Identity = AUTHORITY, until: float = 1e6, **grants
-) -> bytes:
-    return issue_certificate(
-        authority,
-        subject=identity.public_key,
-        name=f"agent {identity.public_key.hex()[:4]}",
-        not_before=int(UNIX),
-        not_after=int(UNIX + until),
-        **({"may_register": ["*"], "may_use": ["*"], "may_relay": True} | grants),
-    )
-
-
-def table(identity: Identity, *, certificate: bytes = b"", **changes) -> RouteTableState:
-    certificate = certificate or certificate_of(identity)
-    return RouteTableState(
-        identity,
-        OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
-        read_certificate(certificate),
-        TrustStore([AUTHORITY.public_key]),
-        unix_now=UNIX,
-        settings=RoutingSettings(**changes),
-    )
-
-
-def wire_of(identity: Identity, epoch: int = 1, sequence: int = 0, **changes) -> WireRecord:
-    body = RecordBody(
-        public_key=identity.public_key,
-        epoch=epoch,
-        sequence=sequence,
-        instance=INSTANCE,
-        session_key=b"s" * 32,
-        certificate=certificate_of(identity),
-        relays=True,
-        draining=False,
-        withdrawn=False,
-    )
-    return sign_record(identity, msgspec.structs.replace(body, **changes))
-
-
-def records_in(effects: Effects) -> list[tuple[tuple[AgentId, ...], list[RecordBody]]]:
-    return [
-        (send.peers, [decode_body(wire.signed) for wire in decode_records(send.body)])
-        for send in effects.sends
-        if send.frame_type is FrameType.RECORDS
-    ]
-
-
-ALICE, BOB, CAROL, DAVE = (identity.id for identity in IDENTITIES[1:5])
-OWN = IDENTITIES[0]
-
-
-def linked(*peers: AgentId, **changes) -> RouteTableState:
-    """A started table with links to ``peers``, settled at time 0."""
-    state = table(OWN, **changes)
-    state.tick(-100.0, UNIX)
-    for peer_id in peers:
-        state.link_up(peer_id, INSTANCE, RTT_S, -50.0, UNIX)
-        state.tick(-49.0, UNIX)
-    state.tick(-40.0, UNIX)
-    return state
-
+from mesh.trust import TrustStore, read_certificate
+from tests.mesh.route_table_company import (
+    ALICE,
+    AUTHORITY,
+    BOB,
+    CAROL,
+    DAVE,
+    IDENTITIES,
+    INSTANCE,
+    OTHER_INSTANCE,
+    OWN,
+    OWN_INSTANCE,
+    RTT_S,
+    STRANGER,
+    UNIX,
+    certificate_of,
+    hear,
+    linked,
+    records_in,
+    table,
+    wire_of,
+)
 
 # -- flooding ------------------------------------------------------------------------------------------------
 
 
 def test_news_goes_to_everybody_but_its_source_at_once():
     state = linked(ALICE, BOB, CAROL)
-    effects = state.records_arrived(ALICE, (wire_of(IDENTITIES[4]),), 0.0, UNIX)
+    effects = hear(state, ALICE, (wire_of(IDENTITIES[4]),), 0.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {BOB, CAROL}
     assert body.public_key == IDENTITIES[4].public_key
     [send] = effects.sends
     assert decode_records(send.body)[0].age_ms == 1
-    assert state.records_arrived(BOB, (wire_of(IDENTITIES[4]),), 0.1, UNIX).sends == []
+    assert hear(state, BOB, (wire_of(IDENTITIES[4]),), 0.1, UNIX).sends == []
 
 
 def test_an_older_record_is_answered_with_the_newer_one():
     state = linked(ALICE, BOB)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[4], sequence=5),), 0.0, UNIX)
-    effects = state.records_arrived(BOB, (wire_of(IDENTITIES[4], sequence=4),), 1.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[4], sequence=5),), 0.0, UNIX)
+    effects = hear(state, BOB, (wire_of(IDENTITIES[4], sequence=4),), 1.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert peers == (BOB,)
     assert body.sequence == 5
@@ -127,7 +75,7 @@ def test_a_change_of_its_own_goes_to_everybody_at_once():
 
 def test_a_new_link_gets_the_own_record_and_a_digest_of_all():
     state = linked(ALICE)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[4], epoch=3),), 0.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[4], epoch=3),), 0.0, UNIX)
     effects = state.link_up(BOB, INSTANCE, RTT_S, 10.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {ALICE, BOB}
@@ -153,25 +101,25 @@ def test_a_digest_is_answered_to_its_sender_with_what_it_lacks():
 def test_many_records_go_in_as_few_frames_as_fit():
     many = [Identity(number.to_bytes(32, "big")) for number in range(1000, 1200)]
     state = linked(ALICE, BOB)
-    effects = state.records_arrived(ALICE, tuple(wire_of(identity) for identity in many), 0.0, UNIX)
+    effects = hear(state, ALICE, tuple(wire_of(identity) for identity in many), 0.0, UNIX)
     assert 1 < len(effects.sends) < 10
     assert sum(len(bodies) for _, bodies in records_in(effects)) == 200
 
 
 def test_a_record_that_is_too_old_to_be_kept_is_not_told_to_anybody():
     state = linked(ALICE, BOB)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[1]),), 0.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[1]),), 0.0, UNIX)
     newer = msgspec.structs.replace(wire_of(IDENTITIES[1], sequence=1), age_ms=2**32)
-    assert state.records_arrived(ALICE, (newer,), 0.001, UNIX).sends == []
+    assert hear(state, ALICE, (newer,), 0.001, UNIX).sends == []
     assert state.tick(FLOOD_PACE_S, UNIX).sends == []
     assert state.counts().agents == 2
 
 
 def test_a_record_that_made_room_while_it_waited_is_not_told_to_anybody():
     state = linked(ALICE, BOB, max_records=3)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[3]), wire_of(IDENTITIES[4])), 0.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[3]), wire_of(IDENTITIES[4])), 0.0, UNIX)
     expired = msgspec.structs.replace(wire_of(IDENTITIES[3], sequence=1), age_ms=10**6)
-    state.records_arrived(ALICE, (expired, wire_of(IDENTITIES[5])), 0.001, UNIX)
+    hear(state, ALICE, (expired, wire_of(IDENTITIES[5])), 0.001, UNIX)
     [(peers, [body])] = records_in(state.tick(FLOOD_PACE_S, UNIX))
     assert peers == (BOB,)
     assert body.public_key == IDENTITIES[5].public_key
@@ -183,7 +131,7 @@ def test_a_record_that_made_room_while_it_waited_is_not_told_to_anybody():
 def test_what_an_agent_says_too_often_is_held_back_and_the_last_of_it_goes_on():
     state = linked(ALICE, BOB)
     for sequence in range(100):
-        state.records_arrived(ALICE, [wire_of(IDENTITIES[3], sequence=sequence)], 1.0, UNIX)
+        hear(state, ALICE, [wire_of(IDENTITIES[3], sequence=sequence)], 1.0, UNIX)
     before = state.counts()
     assert before.records_stored_total < 50
     assert state.deadline() <= 1.0 + ARRIVAL_HOLD_S
@@ -198,7 +146,7 @@ def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():
     state = linked(ALICE, BOB)
     good, bad, unread = wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5]), wire_of(IDENTITIES[6])
     forged = msgspec.structs.replace(bad, signature=bytes(64))
-    effects = state.records_arrived(ALICE, (good, forged, unread), 0.0, UNIX)
+    effects = hear(state, ALICE, (good, forged, unread), 0.0, UNIX)
     [close] = effects.closes
     assert close.peer_id == ALICE
     assert "does not verify" in close.reason
@@ -210,7 +158,7 @@ def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():
         for _, body in flooded
     )
     assert IDENTITIES[6].id not in state.snapshot.records
-    assert state.records_arrived(ALICE, (unread,), 0.1, UNIX) == Effects()
+    assert hear(state, ALICE, (unread,), 0.1, UNIX) == Effects()
     assert state.link_down(ALICE, 0.2, UNIX).closes == []
     assert state.counts().records_refused_offence_total == 1
 
@@ -218,25 +166,25 @@ def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():
 def test_another_agents_bad_certificate_is_said_once_and_costs_nothing():
     state = linked(ALICE, BOB)
     foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
-    effects = state.records_arrived(ALICE, (foreign,), 0.0, UNIX)
+    effects = hear(state, ALICE, (foreign,), 0.0, UNIX)
     [notice] = effects.notices
     assert notice.startswith("record refused: the certificate of 'agent ")
     assert "does not trust" in notice
     assert effects.closes == effects.sends == []
-    assert state.records_arrived(BOB, (foreign,), 1.0, UNIX).notices == []
+    assert hear(state, BOB, (foreign,), 1.0, UNIX).notices == []
     assert state.counts().records_refused_certificate_total == 2
 
 
 def test_a_direct_neighbours_own_bad_certificate_costs_its_link():
     state = linked(DAVE)
     foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
-    [close] = state.records_arrived(DAVE, (foreign,), 0.0, UNIX).closes
+    [close] = hear(state, DAVE, (foreign,), 0.0, UNIX).closes
     assert close.peer_id == DAVE
 
 
 def test_a_full_table_is_nobodys_offence():
     state = linked(ALICE, max_records=2)
-    effects = state.records_arrived(ALICE, (wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5])), 0.0, UNIX)
+    effects = hear(state, ALICE, (wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5])), 0.0, UNIX)
     assert effects.closes == []
     assert len(effects.notices) == 1
     assert state.counts().agents == 2
@@ -252,12 +200,12 @@ def test_a_key_that_the_certificate_denies_is_ignored_and_said_once():
         wire_of(IDENTITIES[1], sequence=number, certificate=certificate, endpoints=entries, neighbours=back)
         for number in range(2)
     ]
-    effects = state.records_arrived(ALICE, (wires[0],), 0.0, UNIX)
+    effects = hear(state, ALICE, (wires[0],), 0.0, UNIX)
     [notice] = effects.notices
     assert "does not permit it to register 'db\\n'" in notice
     assert effects.snapshot is not None
     assert list(effects.snapshot.candidates) == ["web-1"]
-    assert state.records_arrived(ALICE, (wires[1],), 1.0, UNIX).notices == []
+    assert hear(state, ALICE, (wires[1],), 1.0, UNIX).notices == []
 
 
 def test_an_own_key_that_the_certificate_denies_is_said_too():
@@ -273,7 +221,7 @@ def test_what_has_been_said_is_remembered_within_limits():
     def notices(sequence, *keys):
         entries = tuple(EndpointEntry(key, None) for key in keys)
         wire = wire_of(IDENTITIES[4], sequence=sequence, certificate=certificate, endpoints=entries)
-        return len(state.records_arrived(ALICE, (wire,), float(sequence), UNIX).notices)
+        return len(hear(state, ALICE, (wire,), float(sequence), UNIX).notices)
 
     assert notices(0, "first") == 1
     for batch in range(MAX_SAID // 256):
@@ -288,7 +236,7 @@ def test_what_has_been_said_is_remembered_within_limits():
 def test_it_jumps_past_a_newer_record_of_its_own_and_everybody_hears():
     state = linked(ALICE, BOB)
     newer = wire_of(OWN, epoch=int(UNIX * 1000) + 5000, sequence=7)
-    effects = state.records_arrived(ALICE, (newer,), 0.0, UNIX)
+    effects = hear(state, ALICE, (newer,), 0.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {ALICE, BOB}
     assert body.freshness[:2] == (int(UNIX * 1000) + 5000, 8)
@@ -299,7 +247,7 @@ def test_another_agent_with_its_key_is_noticed_and_said_once():
     state = linked(ALICE)
     epoch, notices, now = int(UNIX * 1000), [], 0.0
     for sequence in range(1000, 1200, 10):
-        notices += state.records_arrived(ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
+        notices += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
         now += 1.5
         state.tick(now, UNIX)
     [notice] = notices
@@ -339,13 +287,13 @@ def pair_wire(state: RouteTableState, sequence: int = 0, **changes) -> WireRecor
 
 def test_routes_are_computed_at_once_and_then_at_intervals():
     state = linked(ALICE)
-    first = state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    first = hear(state, ALICE, (pair_wire(state),), 0.0, UNIX)
     assert first.snapshot is not None
     assert dict(first.snapshot.next_hops) == {ALICE: ALICE}
     for step in range(1, 6):
         change = pair_wire(state, sequence=step, endpoints=(EndpointEntry(f"key-{step}", None),))
         now = step * MIN_COMPUTE_INTERVAL_S / 10
-        assert state.records_arrived(ALICE, (change,), now, UNIX).snapshot is None
+        assert hear(state, ALICE, (change,), now, UNIX).snapshot is None
     assert state.deadline() == pytest.approx(MIN_COMPUTE_INTERVAL_S)
     assert state.tick(0.9 * MIN_COMPUTE_INTERVAL_S, UNIX).snapshot is None
     second = state.tick(MIN_COMPUTE_INTERVAL_S, UNIX).snapshot
@@ -357,16 +305,16 @@ def test_routes_are_computed_at_once_and_then_at_intervals():
 
 def test_a_refresh_computes_nothing():
     state = linked(ALICE)
-    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    hear(state, ALICE, (pair_wire(state),), 0.0, UNIX)
     computed = state.counts().routes_computed_total
-    state.records_arrived(ALICE, (pair_wire(state, sequence=1),), 5.0, UNIX)
+    hear(state, ALICE, (pair_wire(state, sequence=1),), 5.0, UNIX)
     state.tick(6.0, UNIX)
     assert state.counts().routes_computed_total == computed
 
 
 def test_a_lost_link_leaves_the_own_routes_before_its_record_may_go_out():
     state = linked(ALICE)
-    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    hear(state, ALICE, (pair_wire(state),), 0.0, UNIX)
     state.set_endpoints((EndpointEntry("a", None),), 1.0, UNIX)
     effects = state.link_down(ALICE, 1.02, UNIX)
     assert effects.sends == []
@@ -376,7 +324,7 @@ def test_a_lost_link_leaves_the_own_routes_before_its_record_may_go_out():
 
 def test_an_expired_record_leaves_the_routes():
     state = linked(ALICE)
-    state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    hear(state, ALICE, (pair_wire(state),), 0.0, UNIX)
     state.tick(120.0, UNIX)
     state.tick(240.0, UNIX)
     assert state.deadline() <= 300.0
@@ -389,7 +337,7 @@ def test_an_expired_certificate_leaves_the_routes_even_when_the_clock_is_set():
     state = linked(ALICE, advertise_interval_s=1e6)
     certificate = certificate_of(IDENTITIES[1], until=100.0)
     wire = pair_wire(state, certificate=certificate)
-    state.records_arrived(ALICE, (wire,), 0.0, UNIX)
+    hear(state, ALICE, (wire,), 0.0, UNIX)
     assert state.deadline() <= CERTIFICATE_POLL_S
     assert state.tick(CERTIFICATE_POLL_S, UNIX + CERTIFICATE_POLL_S).snapshot is None
     assert state.deadline() == 100.0
@@ -412,13 +360,13 @@ def test_a_tick_with_nothing_due_does_nothing():
 def test_the_link_to_a_restarted_peer_is_told_of_once_its_present_record_is_here():
     """Else the mesh would find a way to what the instance before it offered."""
     state = linked(ALICE)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
     effects = state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
     assert records_in(effects) == []
     assert [send.frame_type for send in effects.sends] == [FrameType.DIGEST]
     assert state.link_measured(BOB, 2 * RTT_S, 2.0, UNIX).sends == []
     present = wire_of(IDENTITIES[2], sequence=1, instance=OTHER_INSTANCE)
-    effects = state.records_arrived(BOB, (present,), 3.0, UNIX)
+    effects = hear(state, BOB, (present,), 3.0, UNIX)
     told = dict(records_in(effects))
     assert {body.public_key for body in told[ALICE,]} == {OWN.public_key, IDENTITIES[2].public_key}
     [own] = [body for body in told[ALICE,] if body.public_key == OWN.public_key]
@@ -427,7 +375,7 @@ def test_the_link_to_a_restarted_peer_is_told_of_once_its_present_record_is_here
 
 def test_the_link_of_a_restarted_peer_that_takes_the_old_ones_place_is_not_taken_for_it():
     state = linked(ALICE, BOB)
-    state.records_arrived(BOB, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    hear(state, BOB, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
     effects = state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
     [(_, [own])] = records_in(effects)
     assert {neighbour.id for neighbour in own.neighbours} == {ALICE}
@@ -435,11 +383,11 @@ def test_the_link_of_a_restarted_peer_that_takes_the_old_ones_place_is_not_taken
 
 def test_the_link_to_a_peer_that_is_gone_before_its_record_came_is_forgotten():
     state = linked(ALICE)
-    state.records_arrived(ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
+    hear(state, ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
     state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
     state.link_down(BOB, 2.0, UNIX)
     present = wire_of(IDENTITIES[2], sequence=1, instance=OTHER_INSTANCE)
-    effects = state.records_arrived(ALICE, (present,), 3.0, UNIX)
+    effects = hear(state, ALICE, (present,), 3.0, UNIX)
     assert OWN.public_key not in {body.public_key for _, bodies in records_in(effects) for body in bodies}
 
 
@@ -472,7 +420,7 @@ def test_routes_of_a_large_mesh_are_computed_between_other_work(monkeypatch):
     state = linked(ALICE)
     while state.deadline() <= -30.0:
         state.tick(-30.0, UNIX)
-    first = state.records_arrived(ALICE, (pair_wire(state),), 0.0, UNIX)
+    first = hear(state, ALICE, (pair_wire(state),), 0.0, UNIX)
     assert first.snapshot is None
     assert state.deadline() == -math.inf
     # What changes meanwhile waits for the computation after this one.

@@ -5,7 +5,17 @@ from mesh.identity import Identity
 from mesh.link_state import ARRIVAL_BURST, ARRIVAL_HOLD_S
 from mesh.records import RecordReader
 from mesh.route_table import ANSWER_BURST, ANSWER_RATE, STEP_VERIFIED, Effects
-from tests.mesh.test_route_table import ALICE, BOB, IDENTITIES, INSTANCE, UNIX, linked, records_in, wire_of
+from tests.mesh.route_table_company import (
+    ALICE,
+    BOB,
+    IDENTITIES,
+    INSTANCE,
+    UNIX,
+    hear,
+    linked,
+    records_in,
+    wire_of,
+)
 
 
 def answered(effects: Effects) -> int:
@@ -14,32 +24,32 @@ def answered(effects: Effects) -> int:
 
 def test_many_copies_of_an_older_record_are_answered_once():
     state = linked(ALICE, BOB)
-    state.records_arrived(ALICE, [wire_of(identity, sequence=5) for identity in IDENTITIES[3:5]], 0.0, UNIX)
+    hear(state, ALICE, [wire_of(identity, sequence=5) for identity in IDENTITIES[3:5]], 0.0, UNIX)
     older = [wire_of(identity, sequence=sequence) for sequence in range(3) for identity in IDENTITIES[3:5]]
-    effects = state.records_arrived(BOB, older * 50, 1.0, UNIX)
+    effects = hear(state, BOB, older * 50, 1.0, UNIX)
     assert [(peers, len(bodies)) for peers, bodies in records_in(effects)] == [((BOB,), 2)]
 
 
 def test_older_records_without_end_are_answered_slowly_and_other_peers_as_before():
     state = linked(ALICE, BOB)
-    state.records_arrived(ALICE, [wire_of(IDENTITIES[4], sequence=5)], 0.0, UNIX)
+    hear(state, ALICE, [wire_of(IDENTITIES[4], sequence=5)], 0.0, UNIX)
     older = [msgspec.structs.replace(wire_of(IDENTITIES[4]), signature=bytes(64))]
-    answers = sum(answered(state.records_arrived(BOB, older, 1.0, UNIX)) for _ in range(1_000))
+    answers = sum(answered(hear(state, BOB, older, 1.0, UNIX)) for _ in range(1_000))
     assert answers == ANSWER_BURST
-    assert answered(state.records_arrived(ALICE, older, 1.0, UNIX)) == 1
+    assert answered(hear(state, ALICE, older, 1.0, UNIX)) == 1
     # Another link to the same peer begins no new burst, and after a while it is answered again.
     state.link_up(BOB, INSTANCE, 0.001, 1.0, UNIX)
-    assert answered(state.records_arrived(BOB, older, 1.0, UNIX)) == 0
-    assert answered(state.records_arrived(BOB, older, 1.0 + 1 / ANSWER_RATE, UNIX)) == 1
+    assert answered(hear(state, BOB, older, 1.0, UNIX)) == 0
+    assert answered(hear(state, BOB, older, 1.0 + 1 / ANSWER_RATE, UNIX)) == 1
 
 
 def test_an_age_that_was_raised_on_one_way_is_corrected_by_who_knows_better():
     # BOB has it with a false age and passes it on, while the honest copy still waits to be told to him.
     state = linked(ALICE, BOB)
     honest = [wire_of(IDENTITIES[4], sequence=sequence) for sequence in range(2)]
-    state.records_arrived(ALICE, honest[:1], 0.0, UNIX)
-    assert answered(state.records_arrived(ALICE, honest[1:], 0.001, UNIX)) == 0
-    state.records_arrived(BOB, [msgspec.structs.replace(honest[1], age_ms=400_000)], 0.002, UNIX)
+    hear(state, ALICE, honest[:1], 0.0, UNIX)
+    assert answered(hear(state, ALICE, honest[1:], 0.001, UNIX)) == 0
+    hear(state, BOB, [msgspec.structs.replace(honest[1], age_ms=400_000)], 0.002, UNIX)
     [(peers, [body])] = records_in(state.tick(FLOOD_PACE_S, UNIX))
     assert peers == (BOB,)
     assert body.sequence == 1
@@ -59,7 +69,7 @@ def test_what_was_held_back_is_judged_in_steps():
     last = int(ARRIVAL_BURST) + 5
     for sequence in range(last + 1):
         wires = [wire_of(identity, sequence=sequence) for identity in strangers]
-        state.records_arrived(ALICE, wires, 0.0, UNIX)
+        hear(state, ALICE, wires, 0.0, UNIX)
     assert len(verified) == ARRIVAL_BURST * len(strangers)
     assert state.deadline() <= ARRIVAL_HOLD_S
     steps = []

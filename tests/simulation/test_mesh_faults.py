@@ -6,7 +6,7 @@ import random
 import msgspec
 import pytest
 
-from actors.agent import EndpointSetup
+from actors.agent_setup import EndpointSetup
 from actors.connection_end import ConnectionEnd
 from actors.endpoint import Endpoint
 from actors.listener import Listener

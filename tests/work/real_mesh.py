@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from unittest import mock
 
-from actors.agent import Agent, AgentSetup, EndpointSetup, ListenerSetup
+from actors.agent import Agent
+from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.meters import Meters
 from actors.runtime.loop import LoopDispatcher
 from mesh.addresses import TcpAddress

@@ -253,6 +253,15 @@ def test_what_is_remembered_of_names_is_bounded(slow_names: Any, monkeypatch: py
     assert list(resolver._took_s) == ["name 7", "name 8", "name 9"]
 
 
+def test_of_names_the_latest_to_be_looked_up_are_remembered(slow_names: Any, monkeypatch: pytest.MonkeyPatch):
+    names, resolver = slow_names
+    monkeypatch.setattr("actors.runtime.resolver.MAX_REMEMBERED", 2)
+    for host in ("peer", "once", "peer", "new"):
+        names.ask(resolver, host)
+        names.heard()
+    assert list(resolver._took_s) == ["peer", "new"]
+
+
 @pytest.mark.parametrize(
     ("host", "literal"),
     [

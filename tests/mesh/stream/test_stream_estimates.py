@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.frames import FrameType
 from mesh.stream.budget import COMPANY_S, StreamBudget
 from mesh.stream.congestion import MIN_CONGESTION_OCTETS, RESTART_OCTETS, CongestionWindow
 from mesh.stream.rtt import INITIAL_TIMEOUT_S, MAX_TIMEOUT_S, MIN_TIMEOUT_S, RoundTrip
@@ -17,6 +18,7 @@ from mesh.stream.window import (
     ReceiveWindow,
     WindowLimits,
 )
+from tests.mesh.stream.harness import make_stream, sessions
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -185,6 +187,17 @@ def test_acknowledgements_come_four_times_a_round():
     assert window.ack_octets == SMALLEST_ACK_OCTETS
 
 
+def test_acknowledgements_come_less_often_before_a_round_that_brings_much_is_over():
+    window = ReceiveWindow(WindowLimits())
+    received = 0
+    for octets in (0, 4 * SMALLEST_ACK_OCTETS):
+        received += octets
+        window.update(received, 0.0, 0.1, PLENTY, in_company=False)
+        assert window.ack_octets == SMALLEST_ACK_OCTETS
+    window.update(256 * KIB, 0.05, 0.1, PLENTY, in_company=False)
+    assert window.ack_octets == 64 * KIB
+
+
 # -- congestion ----------------------------------------------------------------------------------------------
 
 
@@ -342,6 +355,18 @@ def test_the_budget_holds_no_stream_that_has_ended():
     budget.forget(first)
     assert sys.getrefcount(first) == before - 1
     assert budget.in_company(second, 10.5)  # it was company all the same
+
+
+def test_the_budget_holds_no_stream_that_was_released():
+    budget = StreamBudget(256 * MIB)
+    ingress, exit_ = sessions()
+    stream = make_stream(exit_, budget=budget)
+    stream.receive((ingress.seal_segment(FrameType.DATA, 0, b"hello"),), 10.0)
+    stream.delivered(5, 10.0)
+    receiver = stream._receiver
+    before = sys.getrefcount(receiver)
+    stream.release()
+    assert sys.getrefcount(receiver) == before - 1
 
 
 def test_many_windows_share_the_budget_evenly():
