@@ -155,10 +155,10 @@ class Listener(AcceptingActor[messages.Inbound]):
         if aside_s is not None:
             self._meters.candidates_set_aside += 1
             log.info(
-                "listener %s sets %s aside for %.1f s: %s",
+                # Without the time: equal lines are held back, and of these there may be hundreds.
+                "listener %s sets %s aside: %s",
                 self._key,
                 self._named(exit_id),
-                aside_s,
                 escaped(code),
             )
 

@@ -115,7 +115,7 @@ def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tupl
         end = datetime.fromtimestamp(certificate.not_after, UTC)
         found.append(
             f"the certificate of this agent expires on {end:%Y-%m-%d %H:%M UTC}, "
-            f"in {left_s / 86400:.1f} days; its links close then"
+            f"in {_time_left(left_s)}; its links close then"
         )
     if certificate.name != config.agent.name:
         found.append(
@@ -123,6 +123,20 @@ def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tupl
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
     return tuple(found)
+
+
+def _time_left(seconds: float) -> str:
+    if seconds >= 2 * 86400:
+        return f"{seconds / 86400:.1f} days"
+    return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} minutes"
+
+
+def expired(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong where this agent's own certificate has come to its end while it ran."""
+    if now_unix_s < certificate.not_after:
+        return None
+    end = datetime.fromtimestamp(certificate.not_after, UTC)
+    return f"the certificate of this agent expired on {end:%Y-%m-%d %H:%M UTC}: nobody links with it"
 
 
 def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identity:

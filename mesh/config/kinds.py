@@ -86,7 +86,8 @@ class Duration(msgspec.Struct, frozen=True):
     def expected(self) -> str:
         """What belongs here, for people."""
         limits = f"{duration_text(self.minimum_s)} to {duration_text(self.maximum_s)}"
-        return f'a duration from {limits}, such as "10s", "250ms", "2m" or a number of seconds'
+        examples = '"90m", "12h", "30d"' if self.minimum_s >= 60 else '"10s", "250ms", "2m"'
+        return f"a duration from {limits}, such as {examples} or a number of seconds"
 
     def parse(self, scalar: Scalar, context: Context) -> float:
         """The duration in seconds."""

@@ -5,7 +5,7 @@ import itertools
 import msgspec
 import pytest
 
-from mesh.agent_credentials import FileCheck, check_files, notices, open_credentials
+from mesh.agent_credentials import FileCheck, check_files, expired, notices, open_credentials
 from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, AgentFileError, KeyUse, create_file, write_key
 from mesh.config.schema import AgentSection, Config, TrustSection
 from mesh.identity import Identity, display_id, encode_public_key
@@ -144,6 +144,15 @@ def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
     assert "agent.name is 'branch', but the mesh shows the certificate's name, 'other'" in found[1]
     assert check_files(config, now_unix_s=NOW).notices == found
     assert notices(config, start(config).certificate, NOW - 2 * DAY) == found[1:]
+    assert "in 24.0 hours" in notices(config, start(config).certificate, NOW + 28 * DAY)[0]
+    assert "in 60 minutes" in notices(config, start(config).certificate, NOW + 29 * DAY - 3600)[0]
+
+
+def test_a_certificate_that_has_come_to_its_end_is_a_problem(config):
+    certify(config, make_identity(config).public_key, days=29)
+    certificate = start(config).certificate
+    assert expired(certificate, certificate.not_after - 1) is None
+    assert "expired on" in expired(certificate, certificate.not_after)
 
 
 def test_an_agent_without_trust_lives_by_itself():

@@ -475,6 +475,8 @@ def test_a_link_ends_with_the_certificate_it_rests_on_and_is_refused_from_then_o
             assert read_exactly(client, 1) == b"x"
             relay.wait_for_peers(hq)
             wait_until(lambda: relay.lines_with("has been expired since"), "the next attempt is refused")
+            (problem,) = branch.dashboard()["problems"]
+            assert "the certificate of this agent expired on" in problem
             client.sendall(b"y")
             assert read_exactly(client, 1) == b"y"
     (told,) = relay.lines_with("the certificate of branch has expired")
