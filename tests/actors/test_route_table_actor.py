@@ -14,10 +14,11 @@ from mesh.frames import FrameType
 from mesh.identity import AgentId, Identity, Instance
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.origination import FIRST_RECORD_S, OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body, sign_record
+from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
 from mesh.route_table import RouteCounts, RoutingSettings
 from mesh.routes import RouteSnapshot
 from mesh.trust import TrustStore, issue_certificate, read_certificate
+from tests.mesh import route_table_company
 
 AUTHORITY = Identity(bytes(32))
 IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 6)]
@@ -108,18 +109,8 @@ def bodies_sent(heard: list[Any]) -> list[RecordBody]:
 
 
 def wire_of(identity: Identity, sequence: int = 0, **changes) -> WireRecord:
-    body = RecordBody(
-        public_key=identity.public_key,
-        epoch=1,
-        sequence=sequence,
-        instance=INSTANCE,
-        session_key=b"s" * 32,
-        certificate=certificate_of(identity),
-        relays=True,
-        draining=False,
-        withdrawn=False,
-    )
-    return sign_record(identity, msgspec.structs.replace(body, **changes))
+    certificate = certificate_of(identity)
+    return route_table_company.wire_of(identity, sequence=sequence, certificate=certificate, **changes)
 
 
 def test_a_new_link_hears_the_record_and_the_digest(world):
