@@ -29,6 +29,7 @@ from mesh.agent_credentials import Credentials, notices, open_credentials
 from mesh.agent_dump import dump
 from mesh.agent_events import Events
 from mesh.agent_files import AgentFileError
+from mesh.agent_logs import logger
 from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
 from mesh.config.schema import Config, EndpointSection
@@ -36,7 +37,6 @@ from mesh.dashboard.app import DashboardApp
 from mesh.dashboard.server import HttpServer, is_loopback, listen
 from mesh.health import HealthCheckSettings
 from mesh.identity import display_id
-from mesh.logs import logger
 from mesh.relay_budget import RelayBudget
 from mesh.route_table import RoutingSettings
 from mesh.stream import StreamBudget

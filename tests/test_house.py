@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 500
 
-COMPOSITION = ("mesh/agent", "mesh/cli", "mesh/dashboard/", "mesh/logs.py", "mesh/__main__.py")
+COMPOSITION = ("mesh/agent", "mesh/cli", "mesh/dashboard/", "mesh/__main__.py")
 """Parts of ``mesh/`` that put the rest together and may import everything."""
 
 PURE_PACKAGES = {"nacl", "cryptography", "msgspec", "yaml", "mesh"}
@@ -69,9 +69,7 @@ def test_actors_reach_the_world_through_the_seam_only(path):
         assert runtime or top not in IMPURE_MODULES, f"{path} imports {name}"
         assert runtime or top not in {"pykka", "uvloop"}, f"{path} imports {name}"
         assert top in ACTOR_PACKAGES or top in sys.stdlib_module_names, f"{path} imports {name}"
-        assert not name.startswith(("mesh.agent", "mesh.cli", "mesh.dashboard", "mesh.logs")), (
-            f"{path} imports {name}"
-        )
+        assert not name.startswith(("mesh.agent", "mesh.cli", "mesh.dashboard")), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", sources("mesh", "actors", "tests", "scripts"), ids=str)

@@ -10,11 +10,11 @@ import click
 import msgspec
 
 from mesh.agent_credentials import check_files
+from mesh.agent_logs import logging_to
 from mesh.cli.failure import Failure, told_plainly
 from mesh.cli.standard_streams import complete_standard_streams
 from mesh.config import Config, load_config
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
-from mesh.logs import logging_to
 
 _CONFIG = click.Path(path_type=Path)
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from mesh.agent_files import AgentFileError
+from mesh.agent_logs import logger
 from mesh.cli import main
-from mesh.logs import logger
 
 GOOD = "agent: {name: branch}\nforward: {listeners: [{key: a, address: ':0'}]}\nlogging: {level: error}\n"
 WRONG = "forward:\n  listeners:\n    - {key: a, address: x}\n  endpoint: []\n"

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from mesh import logs
+from mesh import agent_logs as logs
 from mesh.config.schema import SUBSYSTEMS, LevelsSection, LoggingSection
 
 
