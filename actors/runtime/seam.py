@@ -73,7 +73,14 @@ class SocketOptions(msgspec.Struct, frozen=True):
 
 
 class SocketOwner(Protocol):
-    """What a socket tells its owner: an actor, on its own dispatcher, in a turn of its own."""
+    """What a socket tells its owner: an actor, on its own dispatcher, in a turn of its own.
+
+    Reports are level-triggered, errors and ends included: while the owner watches and could read (or write)
+    without waiting, it is told again and again, however little it took in the turn before. So a turn may stop
+    early, and watching may pause and go on; nothing that arrived with an error or behind it gets lost. A
+    stream that is broken can be read and written without waiting for ever: reading gives first what arrived
+    before, then the error once, then the end of the stream; sending gives the error, if reading has not.
+    """
 
     def on_readable(self, socket: "StreamSocket | ListeningSocket") -> None:
         """Octets, an end of stream, an error, or (listening) a client can be taken without waiting."""
