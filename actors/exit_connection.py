@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, Final, assert_never
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages

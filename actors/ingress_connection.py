@@ -15,7 +15,8 @@ from math import inf
 from typing import Any, Final, assert_never
 
 from actors.client_count import ClientCount
-from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_settings import ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.client_count import ClientCount
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages

@@ -61,7 +61,7 @@ class Reactor(Protocol):
         ...
 
     def watch_end(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the stream ``fd`` is over, if the loop itself would not go on reporting it."""
+        """Call ``callback`` when the stream ``fd`` is over, if the loop would not go on reporting it."""
         ...
 
     def forget_end(self, fd: int) -> None:

@@ -14,7 +14,7 @@ MAX_ENDS: Final = 256
 
 
 class StreamEnds:
-    """Calls back once a stream is over: broken, or finished both ways. It never blocks any more from then on."""
+    """Calls back once a stream is over: broken, or finished both ways. From then on it never blocks."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()

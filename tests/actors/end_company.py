@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from actors.client_count import ClientCount
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
 from actors.key_stock import KeyStock
