@@ -84,7 +84,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         if self._listening is not None or self._stopping:
             return
         try:
-            socket = self.dispatcher.bind(self._address)
+            socket = self.dispatcher.bind(self._address, self._options)
         except OSError as error:
             self._bind_failed(error)
             return
@@ -145,7 +145,7 @@ class AcceptingActor(Actor[M], Generic[M]):
             if self._listening is None:
                 return
             try:
-                client = self._listening.accept(self._options)
+                client = self._listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
-from actors.connection_settings import RESET_MEANINGS, ConnectionSettings
+from actors.connection_settings import NOT_SENT_OCTETS, RESET_MEANINGS, ConnectionSettings
 from actors.gather import drop_sent
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -365,6 +365,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         else:
             socket.close()
         self.disown(socket)
+        if self._writing:
+            self._count_unsent(False)
         self._reading = self._writing = False
         self._poll_at = self._unread_by = inf
         self._socket_gone()
@@ -387,6 +389,15 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._socket is not None and enabled != self._writing:
             self._writing = enabled
             self._socket.watch_write(enabled)
+            self._count_unsent(enabled)
+
+    def _count_unsent(self, waits: bool) -> None:
+        """A socket that takes no more holds as much as may wait unsent in the kernel: that is memory, too."""
+        budget = self._settings.budget
+        if waits:
+            budget.reserve(NOT_SENT_OCTETS)
+        else:
+            budget.release(NOT_SENT_OCTETS)
 
     def _poll_hang_up(self, now: float) -> None:
         self._poll_at = inf

@@ -7,13 +7,26 @@ import msgspec
 
 from actors.connection_numbers import ConnectionNumbers
 from actors.key_stock import KeyStock
-from actors.runtime.seam import SocketOptions
+from actors.runtime.seam import KeepAlive, SocketOptions
 from mesh.identity import AgentId, Instance
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party
 from mesh.stream import ResetCode, StreamBudget
 
-CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
+KEEP_ALIVE: Final = KeepAlive(idle_s=15, interval_s=15, probes=3)
+"""A client or target that has lost its network is noticed after a minute; one that lives answers a probe of
+some 60 octets every 15 s, and is never cut."""
+
+NOT_SENT_OCTETS: Final = 256 * 1024
+"""What may wait unsent in the kernel for one client or target. Without it a client that does not read held
+4.2 MB there, out of sight of every limit."""
+
+CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(
+    not_sent_low_water_octets=NOT_SENT_OCTETS,
+    reset_if_abandoned=True,
+    urgent_in_line=True,
+    keep_alive=KEEP_ALIVE,
+)
 """Of the sockets of clients and targets."""
 
 RESET_MEANINGS: Final = MappingProxyType(

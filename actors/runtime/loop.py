@@ -26,6 +26,7 @@ from actors.runtime.resolver import (
     local_addresses,
 )
 from actors.runtime.seam import (
+    PLAIN_OPTIONS,
     READ_BUFFER_OCTETS,
     Attempt,
     NamesResolved,
@@ -179,13 +180,13 @@ class LoopDispatcher:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
-    def bind(self, address: SocketAddress) -> LoopListeningSocket:
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> LoopListeningSocket:
         """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
-        return bind(self, address)
+        return bind(self, address, options)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""

@@ -60,6 +60,17 @@ class HangUp(enum.Enum):
     """The stream is broken: reset by the other end, or by the kernel for it."""
 
 
+class KeepAlive(msgspec.Struct, frozen=True):
+    """When a stream whose other end does not answer is broken off: ``ETIMEDOUT``. See tcp(7)."""
+
+    idle_s: int
+    """Silence before the first probe."""
+    interval_s: int
+    """Between two probes."""
+    probes: int
+    """Unanswered ones that are enough."""
+
+
 class SocketOptions(msgspec.Struct, frozen=True):
     """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
 
@@ -70,6 +81,13 @@ class SocketOptions(msgspec.Struct, frozen=True):
     receive_buffer_octets: int | None = None
     reset_if_abandoned: bool = False
     """Reset the stream if this process dies: else that would look like an orderly end to the other side."""
+    urgent_in_line: bool = False
+    """SO_OOBINLINE: an urgent byte stays where it was sent; else reading leaves it out."""
+    keep_alive: KeepAlive | None = None
+    """Probe a silent other end, also one that has finished sending, and one that is not read."""
+
+
+PLAIN_OPTIONS: Final = SocketOptions()
 
 
 class SocketOwner(Protocol):
@@ -184,8 +202,8 @@ class ListeningSocket(Protocol):
         """
         ...
 
-    def accept(self, options: SocketOptions = SocketOptions()) -> StreamSocket:  # noqa: B008 -- frozen
-        """Take the next client, set up as ``options`` say.
+    def accept(self) -> StreamSocket:
+        """Take the next client, set up as ``bind`` was told.
 
         Raises:
             BlockingIOError: none waits.
@@ -275,8 +293,8 @@ class Dispatcher(Protocol):
         """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
         ...
 
-    def bind(self, address: SocketAddress) -> ListeningSocket:
-        """Bind a socket, parked.
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
+        """Bind a socket, parked, whose clients are set up as ``options`` say before they can be heard of.
 
         Raises:
             OSError: the address is taken or not ours.

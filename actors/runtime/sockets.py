@@ -27,8 +27,6 @@ CLIENT_GONE: Final = frozenset(
 )
 """What ``accept`` reports of one client that is gone or was forbidden: accept(2), "Error handling"."""
 
-DEFAULT_OPTIONS: Final = SocketOptions()
-
 Sockaddr: TypeAlias = Any
 """Python's own form of an address: a tuple for TCP, a path for unix sockets."""
 
@@ -109,6 +107,8 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_octets)
     if options.receive_buffer_octets is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_octets)
+    if options.urgent_in_line:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     if sock.family != socket.AF_UNIX:
         if options.reset_if_abandoned:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -117,6 +117,12 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
         if options.not_sent_low_water_octets is not None:
             low_water = options.not_sent_low_water_octets
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, low_water)
+        if options.keep_alive is not None:
+            keep_alive = options.keep_alive
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, keep_alive.idle_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, keep_alive.interval_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, keep_alive.probes)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 class Readiness:
@@ -340,3 +346,51 @@ class LoopStreamSocket:
             return socket_name(ask())
         except OSError:
             return "closed"
+
+
+class ResetStreamSocket(LoopStreamSocket):
+    """A stream that was reset before anybody could look: ``number`` is its error, which the kernel has told.
+
+    What arrived before is read first; then the error comes once, as from a socket that still has it.
+    """
+
+    __slots__ = ("_number",)
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        options: SocketOptions,
+        peer: Sockaddr | None,
+        number: int,
+    ) -> None:
+        super().__init__(reactor, sock, options, peer)
+        self._number = number
+        if (
+            number == errno.ECONNRESET
+        ):  # a broken pipe: the other end had finished before, which reading shows
+            self.recv_into = self._receive  # type: ignore[assignment] # the slot holds the socket's own
+
+    def _receive(self, buffer: memoryview) -> int:
+        count = self._socket.recv_into(buffer)
+        if count == 0:
+            self._raise_once()
+        return count
+
+    def send(self, buffers: Sequence[Octets]) -> int:
+        """Send nothing any more.
+
+        Raises:
+            OSError: the stream is broken.
+        """
+        self._raise_once()
+        return super().send(buffers)
+
+    def hung_up(self) -> HangUp:
+        """The other end has gone."""
+        return HangUp.GONE
+
+    def _raise_once(self) -> None:
+        number, self._number = self._number, 0
+        if number:
+            raise OSError(number, os.strerror(number))

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from actors.runtime.seam import SocketOwner
+from actors.runtime.seam import PLAIN_OPTIONS, SocketOptions, SocketOwner
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_sockets import VirtualListeningSocket, VirtualStreamSocket, Watched, os_error
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
@@ -89,7 +89,7 @@ class VirtualHost:
         """Whether ``address``, a name or a literal, is this host's own seen from itself."""
         return is_loopback(address) or address in {self.name, self.literal}
 
-    def bind(self, address: SocketAddress) -> VirtualListeningSocket:
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> VirtualListeningSocket:
         """Bind a socket, parked.
 
         Raises:
@@ -109,7 +109,7 @@ class VirtualHost:
                 )
         if conflict:
             raise os_error(errno.EADDRINUSE)
-        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1])
+        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1], options)
         return socket
 
     def listener_for(self, address: SocketAddress, *, local: bool) -> VirtualListeningSocket | None:

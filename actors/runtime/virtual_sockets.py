@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner
+from actors.runtime.seam import PLAIN_OPTIONS, HangUp, Octets, SocketOptions, SocketOwner
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_links import Link
 from actors.runtime.virtual_pipe import Pipe
@@ -19,8 +19,6 @@ Without it an owner that leaves a socket unread would stop the world's time inst
 
 BACKLOG: Final = 1024
 """Clients that may wait to be accepted."""
-
-DEFAULT_OPTIONS: Final = SocketOptions()
 
 
 def os_error(number: int) -> OSError:
@@ -353,8 +351,11 @@ class VirtualStreamSocket:
 class VirtualListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` on a simulated host; made by the network only."""
 
-    def __init__(self, host: SocketHost, local_name: str, port: int) -> None:
+    def __init__(
+        self, host: SocketHost, local_name: str, port: int, options: SocketOptions = PLAIN_OPTIONS
+    ) -> None:
         host.open_descriptor()
+        self._options = options
         self._host = host
         self._local_name = local_name
         self._port = port
@@ -403,7 +404,7 @@ class VirtualListeningSocket:
         self._require_open()
         self._turn_away()
 
-    def accept(self, options: SocketOptions = DEFAULT_OPTIONS) -> VirtualStreamSocket:
+    def accept(self) -> VirtualStreamSocket:
         """Take the next client.
 
         Raises:
@@ -417,7 +418,7 @@ class VirtualListeningSocket:
             raise os_error(errno.EAGAIN)
         self._backlog[0].open_descriptor()
         client = self._backlog.popleft()
-        client.configure(options)
+        client.configure(self._options)
         return client
 
     def watch_read(self, enabled: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 from actors.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
+from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from mesh.identity import short_id
 from mesh.records import ListenerEntry
@@ -161,7 +162,7 @@ def test_the_root_hears_whether_there_is_a_port(world_of):
 def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch):
     house = world_of()
 
-    def refuse(address: TcpAddress) -> None:
+    def refuse(address: TcpAddress, options: SocketOptions) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(house.world.dispatcher("here"), "bind", refuse)

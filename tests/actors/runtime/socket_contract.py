@@ -127,9 +127,9 @@ class Side:
     def hear(self) -> Any:
         return self.place.wait(self.heard)
 
-    def bind(self, address: SocketAddress, *, listen: bool = True) -> Any:
+    def bind(self, address: SocketAddress, *, listen: bool = True, options: SocketOptions = PLAIN) -> Any:
         def action(program: Program) -> Any:
-            socket = program.own(program.dispatcher.bind(address))
+            socket = program.own(program.dispatcher.bind(address, options))
             if listen:
                 socket.listen()
             return socket

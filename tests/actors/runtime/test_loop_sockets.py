@@ -17,7 +17,7 @@ import pytest
 from actors.runtime import listening, sockets
 from actors.runtime.actor import Actor
 from actors.runtime.loop import LoopDispatcher
-from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
+from actors.runtime.seam import PLAIN_OPTIONS, Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
 
 LIMIT_S = 10.0
@@ -67,16 +67,16 @@ class Driver:
     def do(self, action: Callable[[Program], Any]) -> Any:
         return self.ref.ask(Do(action), timeout=LIMIT_S)
 
-    def bind(self, address: Any, *, listen: bool = True) -> Any:
+    def bind(self, address: Any, *, listen: bool = True, options: SocketOptions = PLAIN_OPTIONS) -> Any:
         def action(program: Program) -> Any:
-            bound = program.own(program.dispatcher.bind(address))
+            bound = program.own(program.dispatcher.bind(address, options))
             if listen:
                 bound.listen()
             return bound
 
         return self.do(action)
 
-    def connect(self, address: Any, options: SocketOptions = sockets.DEFAULT_OPTIONS) -> Any:
+    def connect(self, address: Any, options: SocketOptions = PLAIN_OPTIONS) -> Any:
         self.do(lambda program: program.dispatcher.connect(program.ref, address, 7, options))
         heard = self.heard.get(timeout=LIMIT_S)
         if isinstance(heard, Connected):
@@ -88,7 +88,7 @@ class Driver:
         assert self.heard.get(timeout=LIMIT_S) == ("readable", listener)
         return self.do(lambda program: program.own(listener.accept()))
 
-    def pair(self, options: SocketOptions = sockets.DEFAULT_OPTIONS) -> tuple[Any, Any, Any]:
+    def pair(self, options: SocketOptions = PLAIN_OPTIONS) -> tuple[Any, Any, Any]:
         listener = self.bind(TcpAddress(LOCAL, 0))
         client = self.connect(TcpAddress(LOCAL, listener.port), options).socket
         return client, self.accept(listener), listener
@@ -286,32 +286,6 @@ def test_a_client_that_went_before_it_was_accepted_is_no_error_of_the_listener(d
     with pytest.raises(BlockingIOError):
         driver.do(lambda _: listener.accept())
     listener._socket = real
-
-
-def test_options_reach_the_kernel_on_both_sides(driver: Driver):
-    options = SocketOptions(
-        no_delay=True,
-        not_sent_low_water_octets=131_072,
-        send_buffer_octets=50_000,
-        receive_buffer_octets=60_000,
-    )
-    client, server, listener = driver.pair(options)
-    address = (LOCAL, listener.port)
-    with socket.create_connection(address, LIMIT_S), socket.create_connection(address, LIMIT_S):
-        driver.do(lambda _: listener.watch_read(True))
-        driver.heard.get(timeout=LIMIT_S)  # both wait by now
-        accepted = [driver.do(lambda program: program.own(listener.accept(options))) for _ in range(2)]
-    for stream in (client, *accepted):
-        kernel = stream._socket
-        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
-        assert (
-            kernel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 100_000
-        )  # the kernel doubles: socket(7)
-        assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 120_000
-    assert server._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    plain, *_ = driver.pair(SocketOptions(no_delay=False))
-    assert plain._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
 
 
 def test_more_buffers_than_the_kernel_takes_at_once_are_no_error(driver: Driver):

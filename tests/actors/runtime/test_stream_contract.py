@@ -100,12 +100,10 @@ def test_a_socket_may_change_its_owner_and_only_the_new_one_hears(place: Any, pa
 def test_low_water_of_an_accepted_socket_bounds_what_is_taken_until_it_is_read(
     place: Any, near: Side, far: Side
 ):
-    listener = far.bind(TcpAddress(place.bound_host, 0))
-    client = near.connect(TcpAddress(place.far_host, listener.port), SMALL_BUFFERS).socket
-    far.do(lambda _: listener.watch_read(True))
-    assert far.hear() == ("readable", listener)
     options = SocketOptions(not_sent_low_water_octets=32_768)
-    server = far.do(lambda program: program.own(listener.accept(options)))
+    listener = far.bind(TcpAddress(place.bound_host, 0), options=options)
+    client = near.connect(TcpAddress(place.far_host, listener.port), SMALL_BUFFERS).socket
+    server = far.accept(listener)
 
     def fill(_: Program) -> int:
         sent = 0
