@@ -30,7 +30,7 @@ from mesh.stream import Effects, ResetCode, Stream, StreamBudget
 
 log = logging.getLogger("mesh.connections")
 
-CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
+CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True, leaves_spare=True)
 """Of the sockets of clients and targets."""
 
 READS_PER_TURN: Final = 3

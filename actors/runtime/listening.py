@@ -14,7 +14,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from actors.runtime.seam import SocketOptions, SocketOwner, StreamSocket
+from actors.runtime.descriptors import reset
+from actors.runtime.seam import ClientTurnedAwayError, SocketOptions, SocketOwner, StreamSocket
 from actors.runtime.sockets import (
     CLIENT_GONE,
     DEFAULT_OPTIONS,
@@ -100,6 +101,7 @@ class LoopListeningSocket:
 
         Raises:
             BlockingIOError: none waits, or the next one was gone again.
+            ClientTurnedAwayError: too few descriptors are left, and the client has been reset.
             OSError: ``EMFILE`` and the like; the caller pauses.
         """
         try:
@@ -109,7 +111,15 @@ class LoopListeningSocket:
         except OSError as error:
             if error.errno in CLIENT_GONE:
                 raise BlockingIOError(error.errno, error.strerror) from error
+            if error.errno == errno.EMFILE:
+                self._reactor.descriptors.turn_away(self._socket, error)
             raise
+        if options.leaves_spare:
+            try:
+                self._reactor.descriptors.require_room(client)
+            except OSError as error:
+                reset(client)
+                raise ClientTurnedAwayError(error.errno, error.strerror) from None
         try:
             client.setblocking(False)
             set_options(client, options)

@@ -60,6 +60,10 @@ class HangUp(enum.Enum):
     """The stream is broken: reset by the other end, or by the kernel for it."""
 
 
+class ClientTurnedAwayError(OSError):
+    """The next client of a listening socket has been reset, for too few descriptors are left (``EMFILE``)."""
+
+
 class SocketOptions(msgspec.Struct, frozen=True):
     """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
 
@@ -70,6 +74,8 @@ class SocketOptions(msgspec.Struct, frozen=True):
     receive_buffer_octets: int | None = None
     reset_if_abandoned: bool = False
     """Reset the stream if this process dies: else that would look like an orderly end to the other side."""
+    leaves_spare: bool = False
+    """Do without the last descriptors (``EMFILE``): they are for what is more than one connection."""
 
 
 class SocketOwner(Protocol):
@@ -182,7 +188,8 @@ class ListeningSocket(Protocol):
 
         Raises:
             BlockingIOError: none waits.
-            OSError: ``EMFILE`` and the like; the caller pauses.
+            ClientTurnedAwayError: no descriptor is left for this one, who has been reset; the next may wait.
+            OSError: ``EMFILE`` and the like, and the client waits on; the caller pauses.
         """
         ...
 

@@ -9,12 +9,13 @@ from typing import Final
 
 HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "accepts_paused_total": "Times that accepting paused for lack of descriptors.",
+        "accepts_paused_total": "Times that accepting paused for lack of descriptors or memory.",
         "actors": "Actors alive in this process.",
         "agents": "Agents that this one has a record of, itself included.",
         "candidates_set_aside_total": "Times that a listener set a candidate aside because it had failed.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",
         "clients_refused_total": "Clients reset because their listener was at max_connections.",
+        "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
         "endpoints_withdrawn_total": "Times that a key was withdrawn because its target was found down.",
         "frames_expired_total": "Frames dropped because their hop limit was used up.",

@@ -200,18 +200,52 @@ def test_stops_listening_and_leaves_the_connections_alone(world_of):
     assert house.ingresses[0].ref.is_alive()
 
 
-def test_without_descriptors_accepting_pauses_and_goes_on(world_of, caplog):
+def test_without_descriptors_clients_are_reset_and_counted(world_of, caplog):
     house = world_of()
     house.open()
     house.offer(record_of(NEAR, "postgres-main"))
     host = house.world.network.host("here")
     clients = [start(house.world, Client, ADDRESS) for _ in range(2)]
     host.descriptor_limit = host.open_sockets
-    house.world.run(10.0)
+    house.world.run(0.1)
     assert house.ingresses == []
-    assert 10 <= house.meters.accepts_paused <= 30
-    assert sum("pauses accepting" in record.message for record in caplog.records) == 1
+    assert [client.end for client in clients] == ["Connection reset by peer"] * 2
+    assert (house.meters.clients_turned_away, house.meters.accepts_paused) == (2, 0)
+    assert sum("resets clients at 127.0.0.1:5432" in record.message for record in caplog.records) == 1
     host.descriptor_limit = None
+    assert house.connect().end == ""
+    assert len(house.ingresses) == 1
+
+
+def test_the_last_descriptors_are_not_for_clients(world_of):
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    host = house.world.network.host("here")
+    host.descriptor_limit = 40
+    clients = [start(house.world, Client, ADDRESS) for _ in range(10)]  # on the same host
+    house.world.run(0.1)
+    clients += [start(house.world, Client, ADDRESS) for _ in range(15)]
+    house.world.run(0.1)
+    assert "Connection reset by peer" in {client.end for client in clients}
+    assert host.open_sockets <= 30 + 10 - 1, "only the test's own clients take of the last quarter"
+    assert house.meters.clients_turned_away > 0
+
+
+def test_without_memory_accepting_pauses_and_goes_on(world_of, caplog, monkeypatch):
+    house = world_of()
+    listener = house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+
+    def fail(_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listener._listening, "accept", fail)
+        client = house.connect()
+        house.world.run(10.0)
+        assert 10 <= house.meters.accepts_paused <= 30
+        assert sum("pauses accepting" in record.message for record in caplog.records) == 1
     house.world.run(1.0)
-    assert len(house.ingresses) == 2
-    assert [client.end for client in clients] == ["", ""]
+    assert len(house.ingresses) == 1
+    assert client.end == ""
