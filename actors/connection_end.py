@@ -381,9 +381,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self.disown(socket)
         self._reading = self._writing = False
         self._poll_at = inf
-        self._socket_gone()
+        self._socket_gone(socket)
 
-    def _socket_gone(self) -> None:
+    def _socket_gone(self, socket: StreamSocket) -> None:
         """The local socket is closed; a subclass may tell somebody."""
 
     def _watch_read(self, enabled: bool) -> None:

@@ -82,6 +82,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._key = ""
         self._credit = 0
         self._endpoint: Ref[Any] | None = None
+        self._tells_of_closing = False
+        """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._responder: SessionResponder | None = None
         self._reply: Frame | None = None
         """The stored answer, repeated octet for octet."""
@@ -141,7 +143,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         match message:
             case messages.SegmentsArrived(frames=frames):
                 self._segments_arrived(frames)
-            case messages.TargetGranted(target=target):
+            case messages.TargetGranted(target=target, is_counted=is_counted):
+                self._tells_of_closing = is_counted
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
                 self._admitted_by = inf
@@ -174,6 +177,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
+
+    def _settle(self) -> None:
+        super()._settle()
+        is_closing = self._at_end or self._peer_finished or self._peer_reset is not None
+        if self._tells_of_closing and is_closing and self._endpoint is not None:
+            self._tells_of_closing = False
+            self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
+
+    def _socket_gone(self, socket: StreamSocket) -> None:
+        self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
         endpoint, self._endpoint = self._endpoint, None

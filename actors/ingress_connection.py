@@ -137,9 +137,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Whether its client has yet to come."""
         return self._clients is None
 
-    def _socket_gone(self) -> None:
+    def _socket_gone(self, socket: StreamSocket) -> None:
         if self._clients is not None:
-            self._clients.connected -= 1
+            self._clients.leave(socket)
+            if self._clients.awaited_by is not None:
+                self.tell(self._clients.awaited_by, listener_messages.PlaceFree())
 
     # -- opening ---------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class ServeClient(Handover, frozen=True):
     def let_go(self) -> None:
         """Reset the client: an end of stream must not be invented."""
         self.socket.abort()
-        self.clients.connected -= 1
+        self.clients.leave(self.socket)
 
 
 class IngressRegistered(msgspec.Struct, frozen=True):
@@ -65,6 +65,8 @@ class TargetGranted(msgspec.Struct, frozen=True):
     """Fact: the endpoint lets this connection in; connect to ``target``."""
 
     target: SocketAddress
+    is_counted: bool = False
+    """Whether the endpoint has a limit, and wants to hear when this connection begins to close."""
 
 
 class TargetDenied(msgspec.Struct, frozen=True):

@@ -135,6 +135,7 @@ class World:
         self.ingress_meters, self.exit_meters = Meters(), Meters()
         self.listener = start(self.world, Offers, host="branch")
         self.clients = ClientCount()
+        self.came = 0
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
         self.record = record_of(INGRESS)
@@ -173,6 +174,8 @@ class World:
         theirs, ours = socket_pair(self.world, "client", "branch", options)
         self.client = start(self.world, RawPeer, theirs, None, False, host="client")
         offers = tuple(map(self.listener.offer, candidates))
+        self.clients.enter(ours)
+        self.came += 1
         self.ingress.ref.tell(messages.ServeClient(ours, self.clients, offers))
 
     def start_exit(self, frame: Frame, *, link: Any, table: Table, settings: ConnectionSettings) -> None:
@@ -199,7 +202,7 @@ class World:
 
     @property
     def clients_left(self) -> int:
-        return -self.clients.connected  # no listener has counted them in
+        return self.came - self.clients.connected
 
     @property
     def left_endpoint(self) -> int:
