@@ -24,6 +24,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, SocketOptions, StreamSocket, Timer
 from mesh.frames import Frame
 from mesh.identity import AgentId, Instance
+from mesh.loops import LoopWatch
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party, Session
 from mesh.stream import Effects, ResetCode, Stream, StreamBudget
@@ -79,6 +80,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
+    loops: LoopWatch[Ref[Any]] = msgspec.field(default_factory=LoopWatch)
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0
     idle_probe_s: float = 60.0

@@ -1,8 +1,8 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
-``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health check
-the key is offered only while the target accepts connections; one check connects to all addresses of the target
-at once, and the first to accept will do.
+``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
+check the key is offered only while the target accepts connections; one check connects to all addresses of
+the target at once, and the first to accept will do.
 """
 
 import logging

@@ -28,6 +28,7 @@ from mesh.addresses import SocketAddress, UnixAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
+from mesh.loops import socket_tag
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
@@ -186,6 +187,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
 
     def _socket_gone(self, socket: StreamSocket) -> None:
+        self._settings.loops.exit_closed(socket.local_name, socket.peer_name)
         self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
@@ -244,7 +246,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._cancel_connecting()
         self.own(socket)
         self._socket = socket
-        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS)
+        tag = b""
+        if not socket.peer_name.startswith("unix:"):  # a listener has a TCP port
+            self._settings.loops.exit_opened(socket.local_name, socket.peer_name)
+            tag = socket_tag(self._party.instance, socket.local_name, socket.peer_name)
+        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=tag)
         self._reply, session = self._responder.reply(reply)
         if session is None:
             raise AssertionError("an accepting reply makes a session")

@@ -25,6 +25,7 @@ from mesh.addresses import TcpAddress
 from mesh.candidates import CandidatePool, Offer, offers_of
 from mesh.escaping import escaped, named
 from mesh.identity import AgentId
+from mesh.loops import LoopWatch
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
 from mesh.session import Party
@@ -59,6 +60,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         route_table: Ref[Any],
         start_ingress: StartIngress,
         clients: ClientCount,
+        loops: LoopWatch[Ref[Any]],
         meters: Meters,
         root: Ref[Any],
     ) -> None:
@@ -79,6 +81,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
         self._clients = clients
+        self._loops = loops
         self._full_reported = False
         self._waiting: WaitingRoom[StreamSocket] = WaitingRoom()
         """Clients for whom there is no place yet."""
@@ -190,18 +193,21 @@ class Listener(AcceptingActor[messages.Inbound]):
         if not self._candidates.offers:
             socket.abort()
             return
+        if self._loops.has_exits and self._loops.is_own_exit(socket.peer_name, socket.local_name):
+            self._cut_loop(socket, "it is an exit of this agent; the target is this listener")
+            return
         self._full_reported = self._full_reported and self._clients.connected > 0
         if self._waiting:
             self._seat()  # they came before
         if self._is_full:
             self._let_wait(socket)
         else:
-            self._let_in(socket)
+            self._serve(socket)
 
-    def _let_in(self, socket: StreamSocket) -> None:
-        self._meters.clients_accepted += 1
-        self._clients.enter(socket)
-        self._serve(socket)
+    def _cut_loop(self, socket: StreamSocket, why: str) -> None:
+        self._meters.loops_cut += 1
+        log.warning("listener %s resets a client: %s", self._key, why)  # equal lines are held back
+        socket.abort()
 
     # -- max_connections -------------------------------------------------------------------------------------
 
@@ -239,7 +245,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 return
             self.disown(socket)
             if self._candidates.offers:
-                self._let_in(socket)
+                self._serve(socket)
             else:
                 socket.abort()
 
@@ -265,6 +271,11 @@ class Listener(AcceptingActor[messages.Inbound]):
         standby = self._standby
         prepared = standby.party if standby is not None else None
         candidates = self._candidates.order(self.now(), self.dispatcher.uniform(), prepared=prepared)
+        if not candidates:
+            self._cut_loop(socket, "who offers the key leads back to this agent")
+            return
+        self._meters.clients_accepted += 1
+        self._clients.enter(socket)
         command = connection_messages.ServeClient(socket, self._clients, candidates)
         if standby is not None and candidates[0].party == standby.party:
             self._standby = None

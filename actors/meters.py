@@ -32,6 +32,8 @@ class Meters:
     """Clients reset because their listener was at ``max_connections``."""
     clients_turned_away: int = 0
     """Clients and peers reset because too few descriptors were left."""
+    loops_cut: int = 0
+    """Clients reset because they were connections of the mesh itself, on their way round in a circle."""
     accepts_paused: int = 0
     """Times that accepting paused for lack of descriptors or memory."""
     opens_answered: int = 0

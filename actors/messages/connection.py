@@ -61,6 +61,12 @@ class CandidatesFound(msgspec.Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
+class CameBack(msgspec.Struct, frozen=True):
+    """Fact: the exit ``exit_id`` has said that this client is its socket towards a target."""
+
+    exit_id: AgentId
+
+
 class TargetGranted(msgspec.Struct, frozen=True):
     """Fact: the endpoint lets this connection in; connect to ``target``."""
 
@@ -88,5 +94,5 @@ class CloseConnection(msgspec.Struct, frozen=True):
 
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
-IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound
+IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

@@ -28,6 +28,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "links_broken_total": "Links that ended because the peer broke the protocol.",
         "links_lost_total": "Established links that ended for any reason.",
         "links_refused_total": "Connections of peers that ended before they became a link.",
+        "loops_cut_total": "Clients reset because they were connections of the mesh, come back to it.",
         "octets_forwarded_total": "Octets of frames' bodies passed on for other agents.",
         "octets_received_total": "Plaintext octets handed to local sockets.",
         "octets_sent_total": "Plaintext octets taken from local sockets.",

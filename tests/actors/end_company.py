@@ -289,13 +289,13 @@ class Candidate:
     def opens(self) -> list[Frame]:
         return self.wire.of(FrameType.OPEN)
 
-    def answer(self, code: str = "") -> Session | None:
+    def answer(self, code: str = "", socket_tag: bytes = b"") -> Session | None:
         """Accept its OPEN, or reject it with ``code``."""
-        frame, session = self.reply(code)
+        frame, session = self.reply(code, socket_tag)
         self.send(frame)
         return session
 
-    def reply(self, code: str = "") -> tuple[Frame, Session | None]:
+    def reply(self, code: str = "", socket_tag: bytes = b"") -> tuple[Frame, Session | None]:
         """The frame of its answer, unsent."""
         frame = self.opens[-1]
         responder = SessionResponder(
@@ -309,7 +309,8 @@ class Candidate:
         assert request == OpenRequest(KEY, INITIAL_WINDOW_OCTETS)
         if code:
             return responder.reply(OpenReply(accepted=False, code=code, reason="because"))
-        return responder.reply(OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
+        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=socket_tag)
+        return responder.reply(accepting)
 
     def send(self, *frames: Frame) -> None:
         self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))

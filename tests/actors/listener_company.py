@@ -11,6 +11,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.loops import LoopWatch
 from tests.actors.company import IDENTITIES, Client, Ear, routes_of, start
 
 OWN, NEAR, FAR = IDENTITIES[:3]
@@ -69,6 +70,7 @@ class House:
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),
+            "loops": LoopWatch(),
             "meters": self.meters,
             "root": self.root.ref,
         }
