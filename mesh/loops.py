@@ -29,16 +29,15 @@ class _Said(NamedTuple):
 
 def plain(name: str) -> str:
     """One spelling of a socket's address: that of IPv4 in IPv6 is IPv4, without a zone; never "all"."""
-    if name.startswith("[::ffff:") and "." in name:
-        name = name[8:].replace("]", "", 1)
-    elif "%" in name:
-        zone, bracket, port = name.partition("]")
-        name = zone.partition("%")[0] + bracket + port
-    if name.startswith("0.0.0.0:"):
-        return f"127.0.0.1:{name[8:]}"
-    if name.startswith("[::]:"):
-        return f"[::1]:{name[5:]}"
-    return name
+    if name.startswith("["):
+        if name.startswith("[::ffff:") and "." in name:
+            name = name[8:].replace("]", "", 1)
+        elif name.startswith("[::]:"):
+            return f"[::1]:{name[5:]}"
+        elif "%" in name:
+            host, bracket, port = name.partition("]")
+            return host.partition("%")[0] + bracket + port
+    return f"127.0.0.1:{name[8:]}" if name.startswith("0.0.0.0:") else name
 
 
 def socket_tag(instance: Instance, near: str, far: str) -> bytes:
