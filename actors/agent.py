@@ -296,6 +296,7 @@ class Agent(Actor[messages.Inbound]):
                     route_table=route_table,
                     start_ingress=start_ingress,
                     clients=clients,
+                    loops=connections.loops,
                     meters=self._meters,
                     root=self.ref,
                 )

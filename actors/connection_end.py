@@ -369,9 +369,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._count_unsent(False)
         self._reading = self._writing = False
         self._poll_at = self._unread_by = inf
-        self._socket_gone()
+        self._socket_gone(socket)
 
-    def _socket_gone(self) -> None:
+    def _socket_gone(self, socket: StreamSocket) -> None:
         """The local socket is closed; a subclass may tell somebody."""
 
     def _watch_read(self, enabled: bool) -> None:

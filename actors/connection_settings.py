@@ -1,14 +1,15 @@
 """What all tunneled connections of an agent share, and how their local sockets are set up."""
 
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from actors.connection_numbers import ConnectionNumbers
 from actors.key_stock import KeyStock
-from actors.runtime.seam import KeepAlive, SocketOptions
+from actors.runtime.seam import KeepAlive, Ref, SocketOptions
 from mesh.identity import AgentId, Instance
+from mesh.loops import LoopWatch
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party
 from mesh.stream import ResetCode, StreamBudget
@@ -26,6 +27,7 @@ CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(
     reset_if_abandoned=True,
     urgent_in_line=True,
     keep_alive=KEEP_ALIVE,
+    leaves_spare=True,
 )
 """Of the sockets of clients and targets."""
 
@@ -53,6 +55,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
+    loops: LoopWatch[Ref[Any]] = msgspec.field(default_factory=LoopWatch)
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0
     idle_probe_s: float = 60.0

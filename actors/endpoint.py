@@ -1,10 +1,12 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
-``max_connections`` is counted here. With a health check the key is offered only while the target accepts
-connections; one check connects to all addresses of the target at once, and the first to accept will do.
+``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
+check the key is offered only while the target accepts connections; one check connects to all addresses of
+the target at once, and the first to accept will do.
 """
 
 import logging
+from math import inf
 from typing import Any, assert_never
 
 from actors.accepting import OUT_OF_RESOURCES
@@ -26,6 +28,7 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress, UnixAddress
 from mesh.health import Health, HealthCheckSettings, HealthMonitor
 from mesh.records import EndpointEntry
+from mesh.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 
 log = logging.getLogger("mesh.forward")
 
@@ -65,6 +68,11 @@ class Endpoint(Actor[messages.Inbound]):
         self._max_connections = max_connections
         self._admitted = admitted
         self._full_reported = False
+        self._closing: set[str] = set()
+        """Of those that were let in, who is about to leave."""
+        self._waiting: WaitingRoom[Ref[Any]] = WaitingRoom(CLOSING_NOTICE_S)
+        """Connections for which there is no place yet."""
+        self._wait_timer: Timer | None = None
         self._offering = True
         self._health_check = health_check
         self._monitor = HealthMonitor(health_check or HealthCheckSettings())
@@ -91,10 +99,16 @@ class Endpoint(Actor[messages.Inbound]):
             case messages.AdmitConnection(connection=connection):
                 self._admit(connection)
             case messages.ConnectionLeft(connection_urn=urn):
-                self._admitted.pop(urn, None)
-                self._full_reported = self._full_reported and bool(self._admitted)
+                self._left(urn)
+            case messages.ConnectionClosing(connection_urn=urn):
+                if urn in self._admitted:
+                    self._closing.add(urn)
+                    self._plan_wait()
+            case messages.WaitOver():
+                self._wait_over()
             case messages.StopOffering():
                 self._offering = False
+                self._seat()
                 self._cancel_check()
                 self._advertise(None)
             case messages.CheckDue():
@@ -138,22 +152,78 @@ class Endpoint(Actor[messages.Inbound]):
     # -- connections -----------------------------------------------------------------------------------------
 
     def _admit(self, connection: Ref[Any]) -> None:
+        if self._is_full and self._objection() is None:
+            self._let_wait(connection)
+        else:
+            self._answer(connection)
+
+    def _answer(self, connection: Ref[Any]) -> None:
+        """Let a connection in, for which there is a place, or say why it cannot be."""
         denied = self._objection()
         if denied is not None:
             self.tell(connection, denied)
-        elif self.tell(connection, connection_messages.TargetGranted(self._target)):
+            return
+        granted = connection_messages.TargetGranted(self._target, is_counted=bool(self._max_connections))
+        if self.tell(connection, granted):
             self._admitted[connection.actor_urn] = connection
 
     def _objection(self) -> connection_messages.TargetDenied | None:
-        """Why no connection can be let in now."""
+        """Why no connection can be let in now, even if there is a place."""
         if not self._offering:
             return connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
         if self._health_check is not None and self._monitor.state is not Health.UP:
             return connection_messages.TargetDenied(
                 "unavailable", "the target has not passed its health check"
             )
-        if not self._max_connections or len(self._admitted) < self._max_connections:
-            return None
+        return None
+
+    # -- max_connections -------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._max_connections) and len(self._admitted) >= self._max_connections
+
+    def _let_wait(self, connection: Ref[Any]) -> None:
+        """Let it wait for one that is closing; whether there is such a one may not have been heard yet."""
+        if self._waiting.enter(connection, self.now(), len(self._admitted)):
+            self._plan_wait()
+        else:
+            self._refuse(connection)
+
+    def _left(self, urn: str) -> None:
+        connection = self._admitted.pop(urn, None)
+        self._closing.discard(urn)
+        self._full_reported = self._full_reported and bool(self._admitted)
+        if not self._waiting:
+            return
+        if connection is None:
+            self._waiting.leave(lambda ref: ref.actor_urn == urn)
+        self._seat()
+
+    def _seat(self) -> None:
+        """Answer those that wait, as far as there is room or a reason not to let them in at all."""
+        while self._waiting and (not self._is_full or self._objection() is not None):
+            connection = self._waiting.take()
+            if connection is not None:
+                self._answer(connection)
+
+    def _wait_over(self) -> None:
+        self._wait_timer = None
+        self._seat()
+        for connection in self._waiting.overdue(self.now(), len(self._closing)):
+            self._refuse(connection)
+        self._plan_wait()
+
+    def _plan_wait(self) -> None:
+        """Keep a timer for the first that may have waited long enough."""
+        if self._wait_timer is not None:
+            self._wait_timer.cancel()
+            self._wait_timer = None
+        deadline = self._waiting.deadline(len(self._closing))
+        if deadline != inf:
+            self._wait_timer = self.schedule(max(0.0, deadline - self.now()), messages.WaitOver())
+
+    def _refuse(self, connection: Ref[Any]) -> None:
         self._meters.opens_denied += 1
         if not self._full_reported:
             self._full_reported = True
@@ -162,7 +232,10 @@ class Endpoint(Actor[messages.Inbound]):
                 self._key,
                 self._max_connections,
             )
-        return connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections")
+        self.tell(
+            connection,
+            connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections"),
+        )
 
     # -- the target's health ---------------------------------------------------------------------------------
 

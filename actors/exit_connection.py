@@ -29,6 +29,7 @@ from mesh.addresses import SocketAddress, UnixAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
+from mesh.loops import socket_tag
 from mesh.records import Record
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
@@ -83,6 +84,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._key = ""
         self._credit = 0
         self._endpoint: Ref[Any] | None = None
+        self._tells_of_closing = False
+        """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._responder: SessionResponder | None = None
         self._reply: Frame | None = None
         """The stored answer, repeated octet for octet."""
@@ -142,7 +145,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         match message:
             case messages.SegmentsArrived(frames=frames):
                 self._segments_arrived(frames)
-            case messages.TargetGranted(target=target):
+            case messages.TargetGranted(target=target, is_counted=is_counted):
+                self._tells_of_closing = is_counted
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
                 self._admitted_by = inf
@@ -175,6 +179,17 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
+
+    def _settle(self) -> None:
+        super()._settle()
+        is_closing = self._at_end or self._peer_finished or self._peer_reset is not None
+        if self._tells_of_closing and is_closing and self._endpoint is not None:
+            self._tells_of_closing = False
+            self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
+
+    def _socket_gone(self, socket: StreamSocket) -> None:
+        self._settings.loops.exit_closed(socket.local_name, socket.peer_name)
+        self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
         endpoint, self._endpoint = self._endpoint, None
@@ -232,7 +247,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._cancel_connecting()
         self.own(socket)
         self._socket = socket
-        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS)
+        tag = b""
+        if not socket.peer_name.startswith("unix:"):  # a listener has a TCP port
+            self._settings.loops.exit_opened(socket.local_name, socket.peer_name)
+            tag = socket_tag(self._party.instance, socket.local_name, socket.peer_name)
+        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=tag)
         self._reply, session = self._responder.reply(reply)
         if session is None:
             raise AssertionError("an accepting reply makes a session")

@@ -19,6 +19,16 @@ class ConnectionLeft(msgspec.Struct, frozen=True):
     connection_urn: str
 
 
+class ConnectionClosing(msgspec.Struct, frozen=True):
+    """Fact: one end of a connection that was let in has finished; its place is likely to be free soon."""
+
+    connection_urn: str
+
+
+class WaitOver(msgspec.Struct, frozen=True):
+    """Timer: one that waits to be let in may have waited long enough."""
+
+
 class StopOffering(msgspec.Struct, frozen=True):
     """Command: let nobody in any more and withdraw the key."""
 
@@ -36,6 +46,8 @@ class CheckTimedOut(msgspec.Struct, frozen=True):
 Inbound: TypeAlias = (
     AdmitConnection
     | ConnectionLeft
+    | ConnectionClosing
+    | WaitOver
     | StopOffering
     | CheckDue
     | CheckTimedOut

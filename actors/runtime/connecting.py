@@ -71,6 +71,8 @@ class ConnectAttempt:
         try:
             family, self._sockaddr = native_address(self._address)
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            if options.leaves_spare:
+                self._reactor.descriptors.require_room(self._socket)
             set_options(self._socket, options)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))

@@ -14,7 +14,14 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from actors.runtime.seam import PLAIN_OPTIONS, SocketOptions, SocketOwner, StreamSocket
+from actors.runtime.descriptors import reset
+from actors.runtime.seam import (
+    PLAIN_OPTIONS,
+    ClientTurnedAwayError,
+    SocketOptions,
+    SocketOwner,
+    StreamSocket,
+)
 from actors.runtime.sockets import (
     CLIENT_GONE,
     LoopStreamSocket,
@@ -103,6 +110,7 @@ class LoopListeningSocket:
 
         Raises:
             BlockingIOError: none waits, or the next one was gone again.
+            ClientTurnedAwayError: too few descriptors are left, and the client has been reset.
             OSError: ``EMFILE`` and the like; the caller pauses.
         """
         try:
@@ -112,10 +120,22 @@ class LoopListeningSocket:
         except OSError as error:
             if error.errno in CLIENT_GONE:
                 raise BlockingIOError(error.errno, error.strerror) from error
+            if error.errno == errno.EMFILE:
+                self._reactor.descriptors.turn_away(self._socket, error)
             raise
-        client.setblocking(False)
-        if client.family == socket.AF_UNIX:
-            set_options(client, self._options)
+        if self._options.leaves_spare:
+            try:
+                self._reactor.descriptors.require_room(client)
+            except OSError as error:
+                reset(client)
+                raise ClientTurnedAwayError(error.errno, error.strerror) from None
+        try:
+            client.setblocking(False)
+            if client.family == socket.AF_UNIX:
+                set_options(client, self._options)
+        except OSError as error:  # reset meanwhile
+            client.close()
+            raise BlockingIOError(error.errno, error.strerror) from error
         return LoopStreamSocket(self._reactor, client, self._options, peer)
 
     def watch_read(self, enabled: bool) -> None:

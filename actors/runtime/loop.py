@@ -15,6 +15,7 @@ from pykka import ActorDeadError
 
 from actors.runtime.actor import Actor
 from actors.runtime.connecting import ConnectAttempt
+from actors.runtime.descriptors import Descriptors
 from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.resolver import (
@@ -107,6 +108,8 @@ class LoopDispatcher:
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread_id: int | None = None
         self._resolver = Resolver(resolver_threads)
+        self.descriptors = Descriptors()
+        """The process's last ones."""
         self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
@@ -134,6 +137,7 @@ class LoopDispatcher:
         if self._stopping:
             raise RuntimeError(f"{self._thread.name} has stopped")
         self._resolver.start()
+        self.descriptors.open()
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
@@ -343,6 +347,7 @@ class LoopDispatcher:
         for attempt in list(self._connects):
             attempt.cancel()
         self._resolver.stop()
+        self.descriptors.close()
         self._ready.clear()
         if self._ends is not None:
             self._loop.remove_reader(self._ends.fileno())

@@ -71,6 +71,10 @@ class KeepAlive(msgspec.Struct, frozen=True):
     """Unanswered ones that are enough."""
 
 
+class ClientTurnedAwayError(OSError):
+    """The next client of a listening socket has been reset, for too few descriptors are left (``EMFILE``)."""
+
+
 class SocketOptions(msgspec.Struct, frozen=True):
     """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
 
@@ -85,6 +89,8 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """SO_OOBINLINE: an urgent byte stays where it was sent; else reading leaves it out."""
     keep_alive: KeepAlive | None = None
     """Probe a silent other end, also one that has finished sending, and one that is not read."""
+    leaves_spare: bool = False
+    """Do without the last descriptors (``EMFILE``): they are for what is more than one connection."""
 
 
 PLAIN_OPTIONS: Final = SocketOptions()
@@ -207,7 +213,8 @@ class ListeningSocket(Protocol):
 
         Raises:
             BlockingIOError: none waits.
-            OSError: ``EMFILE`` and the like; the caller pauses.
+            ClientTurnedAwayError: no descriptor is left for this one, who has been reset; the next may wait.
+            OSError: ``EMFILE`` and the like, and the client waits on; the caller pauses.
         """
         ...
 

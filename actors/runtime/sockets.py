@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from actors.runtime.descriptors import Descriptors
 from actors.runtime.resolver import is_ipv4
 from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
@@ -33,6 +34,11 @@ Sockaddr: TypeAlias = Any
 
 class Reactor(Protocol):
     """What reports readiness of descriptors: a :class:`~actors.runtime.loop.LoopDispatcher`."""
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """The process's last ones."""
+        ...
 
     def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be read."""

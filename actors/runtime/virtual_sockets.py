@@ -38,11 +38,11 @@ class SocketHost(Protocol):
         ...
 
     def open_descriptor(self) -> None:
-        """Count a descriptor.
+        """Count a descriptor; ``EMFILE`` where the host's limit is reached."""
+        ...
 
-        Raises:
-            OSError: ``EMFILE``, the host's limit is reached.
-        """
+    def admit(self, client: "VirtualStreamSocket", options: SocketOptions) -> None:
+        """Take a descriptor for ``client`` and set it up, or reset it and say so."""
         ...
 
     def close_descriptor(self) -> None:
@@ -409,16 +409,15 @@ class VirtualListeningSocket:
 
         Raises:
             BlockingIOError: none waits.
-            OSError: ``EMFILE``; the client stays in the queue.
+            ClientTurnedAwayError: ``EMFILE``; the client has been reset.
         """
         self._require_open()
         if not self._listening:
             raise os_error(errno.EINVAL)
         if not self._backlog:
             raise os_error(errno.EAGAIN)
-        self._backlog[0].open_descriptor()
         client = self._backlog.popleft()
-        client.configure(self._options)
+        self._host.admit(client, self._options)
         return client
 
     def watch_read(self, enabled: bool) -> None:

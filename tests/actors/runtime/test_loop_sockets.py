@@ -1,13 +1,11 @@
 """What only the real kernel can show: ports held against others, descriptors used up, options, names."""
 
 import errno
-import gc
 import os
 import queue
-import resource
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -232,45 +230,6 @@ def test_a_host_that_is_not_ours_cannot_be_bound(driver: Driver, host: str):
 def test_connecting_to_a_name_fails_instead_of_looking_it_up(driver: Driver):
     failed = driver.connect(TcpAddress("db.example", 80))
     assert failed == ConnectFailed(7, errno.EINVAL, "'db.example' is not an IP address")
-
-
-@pytest.fixture
-def few_descriptors() -> Iterator[Callable[[], None]]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def use_up() -> None:
-        probe = os.open("/dev/null", os.O_RDONLY)
-        os.close(probe)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))  # the lowest free one is just out of reach
-
-    yield use_up
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_accepting_without_descriptors_is_an_error_that_a_pause_keeps_quiet(
-    driver: Driver, few_descriptors: Callable[[], None]
-):
-    listener = driver.bind(TcpAddress(LOCAL, 0))
-    gc.collect()
-    with socket.create_connection((LOCAL, listener.port), LIMIT_S):
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)
-        few_descriptors()
-        driver.do(lambda _: listener.watch_read(True))
-        assert driver.heard.get(timeout=LIMIT_S) == ("readable", listener)
-        with pytest.raises(OSError, match="Too many open files") as caught:
-            driver.do(lambda _: listener.accept())
-        assert caught.value.errno == errno.EMFILE
-        assert not isinstance(caught.value, BlockingIOError)
-        reports = driver.do(lambda program: program.reports)
-        driver.do(lambda program: setattr(program, "keep_watching", True))
-        for _ in range(20):
-            driver.do(lambda _: None)
-        assert driver.do(lambda program: program.reports) == reports
-        assert driver.connect(TcpAddress(LOCAL, listener.port)).error_number == errno.EMFILE
-        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
-        driver.do(lambda program: setattr(program, "keep_watching", False))
-        accepted = driver.accept(listener)
-        assert accepted.peer_name.startswith(LOCAL)
 
 
 @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EHOSTUNREACH])
