@@ -11,9 +11,9 @@ from typing import Any, Final, assert_never
 from actors.link_settings import LINK_SOCKET_OPTIONS
 from actors.messages import dialer as messages
 from actors.messages import peer_directory as directory_messages
+from actors.reaching import Contact, Outcome, Reach, ReachDue
 from actors.runtime.actor import Actor
 from actors.runtime.seam import (
-    Attempt,
     Connected,
     ConnectFailed,
     Dispatcher,
@@ -25,11 +25,12 @@ from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
 from mesh.escaping import escaped
 from mesh.identity import short_id
+from mesh.reaching import Failure
 
 log = logging.getLogger("mesh.links")
 
 DIAL_TIMEOUT_S: Final = 10.0
-"""For one address: what a handshake may take as well."""
+"""For a peer with all its addresses, the look-up of its name included: what a handshake may take as well."""
 
 STABLE_S: Final = 10.0
 """A link that lived this long starts the backoff anew."""
@@ -37,6 +38,9 @@ STABLE_S: Final = 10.0
 QUICK_REDIALS: Final = 24
 """Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy
 machine, a peer is dialed often enough to be linked as soon as it is back."""
+
+MAX_USELESS: Final = 16
+"""Addresses of a peer that are remembered as useless: more than a name has that people manage."""
 
 StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
 """Starts a link on a connected socket, on behalf of a dialer."""
@@ -63,9 +67,11 @@ class Dialer(Actor[messages.Inbound]):
         self._start_link = start_link
         self._state = State.PAUSING
         self._failures = 0
-        self._attempt = 0
-        self._pending: Attempt | None = None
-        self._remaining: list[SocketAddress] = []
+        self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS)
+        self._reached: SocketAddress | None = None
+        """The address of the latest link."""
+        self._useless: dict[SocketAddress, None] = {}
+        """Addresses that accepted and were not linked, the latest last: another one may be the peer's."""
         self._link_urn = ""
         self._linked_at: float | None = None
         self._reported = ""
@@ -80,24 +86,15 @@ class Dialer(Actor[messages.Inbound]):
             case messages.DialDue():
                 if self._state is State.PAUSING:
                     self._dial()
-            case messages.DialTimedOut(attempt=attempt):
-                if self._is_current(attempt):
-                    self._cancel()
-                    self._connect_next(f"no answer within {DIAL_TIMEOUT_S:g} s")
-            case NamesResolved(token=token, addresses=addresses, reason=reason):
-                if self._is_current(token):
-                    self._remaining = list(addresses)
-                    self._connect_next(reason)
-            case Connected(token=token, socket=socket):
-                self._connected(token, socket)
-            case ConnectFailed(token=token, reason=reason):
-                if self._is_current(token):
-                    self._connect_next(reason)
+            case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
+                self._go_on(self._reach.take(message))
             case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
                 self._linked_at = self.now()
                 self._reported = ""
+                self._useless.clear()
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.PeerAlreadyLinked():
+                self._reach.cancel()
                 self._become(State.RESTING)
                 self._failures = 0
             case messages.PeerLost():
@@ -113,47 +110,39 @@ class Dialer(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Give up what is under way."""
-        self._cancel()
+        self._reach.cancel()
 
     def _become(self, state: State) -> None:
         self._state = state
         shown = state.value if state in (State.PAUSING, State.DIALING) else None
         self.tell(self._directory, directory_messages.DialerReported(str(self._address), shown))
 
-    def _is_current(self, attempt: int) -> bool:
-        return self._state is State.DIALING and attempt == self._attempt
-
     def _dial(self) -> None:
         self._become(State.DIALING)
-        self._attempt += 1
-        self._remaining = []
-        self._pending = self.dispatcher.resolve(
-            self.ref, self._address.host, self._address.port, self._attempt
-        )
-        self.schedule(DIAL_TIMEOUT_S, messages.DialTimedOut(self._attempt))
+        self._reach.begin(self._address, DIAL_TIMEOUT_S, tuple(self._useless))
 
-    def _connect_next(self, why: str) -> None:
-        self._pending = None
-        if not self._remaining:
-            self._failed(why)
-            return
-        self._attempt += 1
-        address = self._remaining.pop(0)
-        self._pending = self.dispatcher.connect(self.ref, address, self._attempt, LINK_SOCKET_OPTIONS)
-        self.schedule(DIAL_TIMEOUT_S, messages.DialTimedOut(self._attempt))
-
-    def _connected(self, token: int, socket: StreamSocket) -> None:
-        if not self._is_current(token):
-            socket.close()
-            return
-        self._pending = None
-        self._become(State.LINKED)
-        self._linked_at = None
-        self._link_urn = self._start_link(socket, self.ref).actor_urn
+    def _go_on(self, outcome: Outcome | None) -> None:
+        match outcome:
+            case None:
+                pass
+            case Contact(socket=socket, address=address):
+                self._become(State.LINKED)
+                self._linked_at = None
+                self._reached = address
+                self._link_urn = self._start_link(socket, self.ref).actor_urn
+            case Failure(reason=reason):
+                self._failed(reason)
+            case _:
+                assert_never(outcome)
 
     def _link_ended(self) -> None:
         stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S
         self._failures = 0 if stable else self._failures
+        if self._linked_at is None and self._reached is not None:
+            self._useless.pop(self._reached, None)
+            self._useless[self._reached] = None
+            if len(self._useless) > MAX_USELESS:
+                del self._useless[next(iter(self._useless))]
         self._pause()
 
     def _failed(self, why: str) -> None:
@@ -178,8 +167,3 @@ class Dialer(Actor[messages.Inbound]):
         delay_s = retry_delay_s(max(0, self._failures - QUICK_REDIALS), self.dispatcher.uniform())
         self._failures += 1
         self.schedule(delay_s, messages.DialDue())
-
-    def _cancel(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            self._pending = None

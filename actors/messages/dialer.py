@@ -4,18 +4,13 @@ from typing import TypeAlias
 
 import msgspec
 
+from actors.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
 from mesh.identity import AgentId
 
 
 class DialDue(msgspec.Struct, frozen=True):
     """Timer: dial now."""
-
-
-class DialTimedOut(msgspec.Struct, frozen=True):
-    """Timer: the attempt numbered ``attempt`` has taken too long."""
-
-    attempt: int
 
 
 class DialedLinkEnded(msgspec.Struct, frozen=True):
@@ -55,7 +50,6 @@ class PeerLost(msgspec.Struct, frozen=True):
 
 Inbound: TypeAlias = (
     DialDue
-    | DialTimedOut
     | DialedLinkEnded
     | DialRefused
     | LinkAdmitted
@@ -64,4 +58,5 @@ Inbound: TypeAlias = (
     | Connected
     | ConnectFailed
     | NamesResolved
+    | ReachDue
 )

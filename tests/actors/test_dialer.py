@@ -12,6 +12,7 @@ from actors.messages.peer_directory import DialerReported
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.backoff import FIRST_DELAY_S, MAX_DELAY_S
+from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from tests.actors.company import IDENTITIES, Ear, start
 
 PORT = 4433
@@ -124,6 +125,56 @@ def test_silence_is_given_up_in_time(house):
     house.world.run(DIAL_TIMEOUT_S + MAX_DELAY_S)
     assert len(house.links) == 1
     assert house.world.open_sockets("here") == 1
+
+
+def several(house, *hosts: str, cut: tuple[str, ...] = ()) -> None:
+    """Give the name ``several`` the addresses of ``hosts``, of which those in ``cut`` are silent."""
+    for host in hosts:
+        house.world.network.host(host)
+        house.world.network.add_name("several", host)
+    for host in cut:
+        house.world.network.cut("here", host)
+
+
+def test_a_name_whose_first_addresses_are_silent_costs_a_quarter_of_a_second_for_each(house):
+    several(house, "silent1", "silent2", "relay", cut=("silent1", "silent2"))
+    start(house.world, Acceptor, host="relay")
+    house.dial("several")
+    house.world.run(2 * NEXT_ADDRESS_AFTER_S - 0.01)
+    assert house.links == []
+    house.world.run(0.1)
+    assert len(house.links) == 1
+    assert house.world.open_sockets("here") == 1
+    assert not house.world.network.attempts
+
+
+def test_a_name_with_a_hundred_silent_addresses_is_linked_in_time_by_its_last(house):
+    silent = tuple(f"silent{number}" for number in range(100))
+    several(house, *silent, "relay", cut=silent)
+    start(house.world, Acceptor, host="relay")
+    house.dial("several")
+    house.world.run(DIAL_TIMEOUT_S / 2 + 0.1)
+    assert len(house.links) == 1
+
+
+def test_the_time_to_dial_is_for_all_addresses_and_the_most_telling_failure_is_said(house, caplog):
+    several(house, "silent1", "refusing", "silent2", cut=("silent1", "silent2"))
+    house.dial("several")
+    house.world.run(DIAL_TIMEOUT_S + 0.1)
+    assert house.states()[:2] == ["dialing", "waiting"]
+    assert "Connection refused" in caplog.text
+
+
+def test_an_address_that_accepts_but_is_no_peer_does_not_hide_the_others(house):
+    several(house, "other", "relay")
+    start(house.world, Acceptor, host="other")
+    relay = start(house.world, Acceptor, host="relay")
+    dialer = house.dial("several")
+    house.world.run(0.1)
+    assert relay.clients == []
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    house.world.run(FIRST_DELAY_S + 0.1)
+    assert len(relay.clients) == 1
 
 
 def test_redials_when_its_link_has_ended(house):
