@@ -25,7 +25,7 @@ from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
 from mesh.escaping import escaped
 from mesh.identity import short_id
-from mesh.reaching import Failure
+from mesh.reaching import Failure, Kind
 
 log = logging.getLogger("mesh.links")
 
@@ -38,6 +38,10 @@ STABLE_S: Final = 10.0
 QUICK_REDIALS: Final = 24
 """Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy
 machine, a peer is dialed often enough to be linked as soon as it is back."""
+
+OWN_ADDRESS_S: Final = 60.0
+"""How long an address that led to this agent itself is not dialed: an address may move to another agent (a
+failover, a changed port mapping), and nothing says so."""
 
 MAX_USELESS: Final = 16
 """Addresses of a peer that are remembered as useless: more than a name has that people manage."""
@@ -53,6 +57,7 @@ class State(enum.Enum):
     DIALING = "dialing"
     LINKED = "linked"
     RESTING = "resting"
+    ITSELF = "this agent itself"
 
 
 class Dialer(Actor[messages.Inbound]):
@@ -72,6 +77,9 @@ class Dialer(Actor[messages.Inbound]):
         """The address of the latest link."""
         self._useless: dict[SocketAddress, None] = {}
         """Addresses that accepted and were not linked, the latest last: another one may be the peer's."""
+        self._own: dict[SocketAddress, float] = {}
+        """Addresses that lead to this agent itself, and when they did last."""
+        self._told_of_itself = False
         self._link_urn = ""
         self._linked_at: float | None = None
         self._reported = ""
@@ -84,7 +92,7 @@ class Dialer(Actor[messages.Inbound]):
         """Handle one message."""
         match message:
             case messages.DialDue():
-                if self._state is State.PAUSING:
+                if self._state in (State.PAUSING, State.ITSELF):
                     self._dial()
             case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
                 self._go_on(self._reach.take(message))
@@ -92,6 +100,7 @@ class Dialer(Actor[messages.Inbound]):
                 self._linked_at = self.now()
                 self._reported = ""
                 self._useless.clear()
+                self._told_of_itself = False
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.PeerAlreadyLinked():
                 self._reach.cancel()
@@ -102,6 +111,8 @@ class Dialer(Actor[messages.Inbound]):
                     self._pause()
             case messages.DialRefused():
                 self._refused(message)
+            case messages.MetItself():
+                self._met_itself()
             case messages.DialedLinkEnded(link_urn=urn):
                 if self._state is State.LINKED and urn == self._link_urn:
                     self._link_ended()
@@ -114,12 +125,13 @@ class Dialer(Actor[messages.Inbound]):
 
     def _become(self, state: State) -> None:
         self._state = state
-        shown = state.value if state in (State.PAUSING, State.DIALING) else None
+        shown = None if state in (State.LINKED, State.RESTING) else state.value
         self.tell(self._directory, directory_messages.DialerReported(str(self._address), shown))
 
     def _dial(self) -> None:
         self._become(State.DIALING)
-        self._reach.begin(self._address, DIAL_TIMEOUT_S, tuple(self._useless))
+        self._own = {own: at for own, at in self._own.items() if self.now() < at + OWN_ADDRESS_S}
+        self._reach.begin(self._address, DIAL_TIMEOUT_S, tuple(self._useless), tuple(self._own))
 
     def _go_on(self, outcome: Outcome | None) -> None:
         match outcome:
@@ -130,10 +142,30 @@ class Dialer(Actor[messages.Inbound]):
                 self._linked_at = None
                 self._reached = address
                 self._link_urn = self._start_link(socket, self.ref).actor_urn
+            case Failure(kind=Kind.EXCLUDED):
+                self._rest_as_itself()
             case Failure(reason=reason):
                 self._failed(reason)
             case _:
                 assert_never(outcome)
+
+    def _met_itself(self) -> None:
+        """The peer, or one address of its name, is this agent: look for others now, for a change later."""
+        if self._state is not State.LINKED or self._reached is None:
+            return
+        self._own[self._reached] = self.now()
+        if not self._told_of_itself:
+            self._told_of_itself = True
+            log.info("peer %s is this agent itself at %s; it is not dialed", self._address, self._reached)
+        if isinstance(self._reached, TcpAddress) and self._reached.host == self._address.host:
+            self._rest_as_itself()
+        else:
+            self._pause()
+
+    def _rest_as_itself(self) -> None:
+        self._become(State.ITSELF)
+        self._failures = 0
+        self.schedule(OWN_ADDRESS_S, messages.DialDue())
 
     def _link_ended(self) -> None:
         stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S

@@ -217,8 +217,17 @@ class PeerLink(Actor[messages.Inbound]):
         if progress.to_send:
             self._output.say(progress.to_send)
             self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
-        if progress.established is not None:
+        if progress.met_itself:
+            self._meet_itself()
+        elif progress.established is not None:
             self._establish(progress.established)
+
+    def _meet_itself(self) -> None:
+        log.debug("met itself (%s)", self._socket.peer_name)
+        if self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.MetItself())
+            self._flush()  # so that the accepting side recognises itself too
+        self._end()
 
     def _establish(self, peer: EstablishedLink) -> None:
         self._peer = peer

@@ -89,11 +89,17 @@ class Reach:
         """When :class:`ReachDue` is to be taken; infinite where nothing is under way."""
         return inf if self._machine is None else self._machine.due_at
 
-    def begin(self, address: SocketAddress, within_s: float, last: Collection[SocketAddress] = ()) -> None:
+    def begin(
+        self,
+        address: SocketAddress,
+        within_s: float,
+        last: Collection[SocketAddress] = (),
+        without: Collection[SocketAddress] = (),
+    ) -> None:
         """Reach ``address`` instead of what was being reached; see :class:`mesh.reaching.Reaching`."""
         self.cancel()
         now = self._dispatcher.now()
-        self._machine = reaching.Reaching(address, now, within_s, last)
+        self._machine = reaching.Reaching(address, now, within_s, last, without)
         if not isinstance(address, UnixAddress):
             self._token += 1
             lookup = self._dispatcher.resolve(self._ref, address.host, address.port, self._token)

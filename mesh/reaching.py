@@ -47,6 +47,8 @@ class Kind(enum.Enum):
     UNREACHABLE = "unreachable"
     UNRESOLVED = "unresolved"
     """The name has no address, or nobody said."""
+    EXCLUDED = "excluded"
+    """None of its addresses was to be tried."""
 
 
 OWN_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -103,6 +105,7 @@ class Reaching:
         now: monotonic seconds.
         within_s: for all of it, the look-up included.
         last: addresses to be tried after all others: they accepted before, and were of no use.
+        without: addresses not to be tried.
     """
 
     __slots__ = (
@@ -116,16 +119,23 @@ class Reaching:
         "_stagger_s",
         "_under_way",
         "_within_s",
+        "_without",
         "state",
     )
 
     def __init__(
-        self, address: SocketAddress, now: float, within_s: float, last: Collection[SocketAddress] = ()
+        self,
+        address: SocketAddress,
+        now: float,
+        within_s: float,
+        last: Collection[SocketAddress] = (),
+        without: Collection[SocketAddress] = (),
     ) -> None:
         self._address = address
         self._within_s = within_s
         self._deadline = now + within_s
         self._last = last
+        self._without = without
         self._failure: Failure | None = None
         self._remaining: list[SocketAddress] = []
         self._under_way: dict[int, SocketAddress] = {}
@@ -153,6 +163,9 @@ class Reaching:
             raise LocalProtocolError("a name is looked up once")
         if not addresses:
             return self._fail(Failure(Kind.UNRESOLVED, reason or f"{self._address} has no address"))
+        addresses = [address for address in addresses if address not in self._without]
+        if not addresses:
+            return self._fail(Failure(Kind.EXCLUDED, f"no address of {self._address} is to be tried"))
         self.state = State.CONNECTING
         last = [address for address in self._last if address in addresses]
         self._remaining = [*interleaved([each for each in addresses if each not in last]), *last]

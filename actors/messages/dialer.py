@@ -29,6 +29,10 @@ class DialRefused(msgspec.Struct, frozen=True):
     why: str
 
 
+class MetItself(msgspec.Struct, frozen=True):
+    """Fact: the dialed link leads to this very agent; :class:`DialedLinkEnded` follows."""
+
+
 class LinkAdmitted(msgspec.Struct, frozen=True):
     """Fact: the dialed link is the one to its peer now."""
 
@@ -52,6 +56,7 @@ Inbound: TypeAlias = (
     DialDue
     | DialedLinkEnded
     | DialRefused
+    | MetItself
     | LinkAdmitted
     | PeerAlreadyLinked
     | PeerLost

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.dialer import DIAL_TIMEOUT_S, QUICK_REDIALS, Dialer
+from actors.dialer import DIAL_TIMEOUT_S, OWN_ADDRESS_S, QUICK_REDIALS, Dialer
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import DialerReported
 from actors.runtime.virtual_world import VirtualWorld
@@ -175,6 +175,54 @@ def test_an_address_that_accepts_but_is_no_peer_does_not_hide_the_others(house):
     house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
     house.world.run(FIRST_DELAY_S + 0.1)
     assert len(relay.clients) == 1
+
+
+def meet_itself(house, dialer):
+    house.tell(dialer, messages.MetItself(), messages.DialedLinkEnded(house.links[-1].actor_urn))
+
+
+def test_an_agent_that_is_its_own_peer_says_so_once_and_rarely_looks_whether_that_has_changed(house, caplog):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    with caplog.at_level(logging.INFO, logger="mesh.links"):
+        for count in range(1, 4):
+            meet_itself(house, dialer)
+            house.world.run(OWN_ADDRESS_S - 1)
+            assert len(house.links) == count, "not dialed meanwhile"
+            house.world.run(1.0 + FIRST_DELAY_S + 0.1)
+            assert len(house.links) == count + 1
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "peer relay:4433 is this agent itself" in caplog.text
+    assert house.states()[1:4] == [None, "waiting", "dialing"], "a name may have other addresses"
+    assert house.states()[4] == "this agent itself"
+    house.tell(
+        dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)
+    )
+    house.world.run(FIRST_DELAY_S + 0.1)
+    assert len(house.links) == 5, "once it is another agent, that is redialed as any"
+
+
+def test_an_agent_at_its_own_literal_address_is_not_looked_up_again(house):
+    dialer = house.dial("127.0.0.1")
+    start(house.world, Acceptor, host="here")
+    house.world.run(MAX_DELAY_S)
+    assert len(house.links) == 1
+    meet_itself(house, dialer)
+    assert house.states()[-1] == "this agent itself"
+
+
+def test_a_name_that_stands_for_this_agent_and_others_leads_to_the_others(house):
+    several(house, "own", "relay")
+    start(house.world, Acceptor, host="own")
+    dialer = house.dial("several")
+    house.world.run(0.1)
+    meet_itself(house, dialer)
+    house.world.run(FIRST_DELAY_S + 1.0)
+    assert len(house.links) == 1, "the other does not answer yet, and the own one is left alone"
+    relay = start(house.world, Acceptor, host="relay")
+    house.world.run(MAX_DELAY_S)
+    assert len(relay.clients) == len(house.links) - 1 == 1
 
 
 def test_redials_when_its_link_has_ended(house):

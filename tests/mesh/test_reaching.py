@@ -134,6 +134,13 @@ def test_all_addresses_are_tried_in_the_first_half_of_the_time(count):
     assert now <= 105.0
 
 
+def test_an_excluded_address_is_not_tried():
+    machine = Reaching(NAME, 0.0, 10.0, without=(FOUR[0],))
+    assert machine.resolved(FOUR[:2], "", 0.0) == (Connect(1, FOUR[1]),)
+    (unreachable,) = Reaching(NAME, 0.0, 10.0, without=FOUR).resolved(FOUR[:2], "", 0.0)
+    assert unreachable.failure.kind is Kind.EXCLUDED
+
+
 def test_what_was_of_no_use_before_is_tried_last_the_latest_at_the_end():
     machine = Reaching(NAME, 0.0, 10.0, (FOUR[1], FOUR[0], TcpAddress("198.51.100.1", 1)))
     order = list(machine.resolved(FOUR, "", 0.0))
