@@ -16,6 +16,10 @@ class StatusUnavailable(Exception):  # noqa: N818 - it names a condition of the 
     """The actors did not answer in time, or are gone; the text is shown to the client."""
 
 
+class NoAnswer(StatusUnavailable):
+    """The actors have not answered yet: they may be busy, and what they said last may still do."""
+
+
 class PeerStatus(msgspec.Struct, frozen=True):
     """One peer: linked, or being dialed."""
 
@@ -89,6 +93,7 @@ class StatusSource(Protocol):
         """The state of now; called on a thread of the dashboard's own, one call at a time.
 
         Raises:
-            StatusUnavailable: no answer within ``timeout_s`` seconds, or the actors are gone.
+            NoAnswer: none within ``timeout_s`` seconds.
+            StatusUnavailable: the actors are gone, or being started anew.
         """
         ...

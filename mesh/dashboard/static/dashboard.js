@@ -132,7 +132,8 @@ async function refresh() {
     document.body.classList.remove("stale");
     if (body.ready) showState("ready", "good", "");
     else showState("not ready", "waiting", body.problems.join("; "));
-    byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}`;
+    const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";
+    byId("updated").textContent = `Updated ${new Date(body.as_of).toLocaleTimeString()}${late}`;
   } catch (error) {
     document.body.classList.add("stale");
     showState("no answer", "bad", `The agent does not answer: ${error.message}`);
