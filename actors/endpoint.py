@@ -25,6 +25,7 @@ from mesh.addresses import SocketAddress
 from mesh.health import Health, HealthCheckSettings, HealthMonitor
 from mesh.reaching import Failure, Kind
 from mesh.records import EndpointEntry
+from mesh.sampling import sampled
 
 log = logging.getLogger("mesh.forward")
 
@@ -141,6 +142,7 @@ class Endpoint(Actor[messages.Inbound]):
                 "endpoint %s is at max_connections (%d); rejecting others until there is room",
                 self._key,
                 self._max_connections,
+                extra=sampled(self._key),
             )
         return connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections")
 

@@ -29,6 +29,7 @@ from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
 from mesh.records import Record
+from mesh.sampling import sampled
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
 
@@ -247,7 +248,14 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if self._reply is not None or self._responder is None:
             return
         self._leave_endpoint()  # at once: what lingers takes no place at the target
-        log.info("rejected %s for %s: %s: %s", escaped(self._key), self._name(), code, escaped(reason))
+        log.info(
+            "rejected %s for %s: %s: %s",
+            escaped(self._key),
+            self._name(),
+            code,
+            escaped(reason),
+            extra=sampled(self._name()),
+        )
         self._meters.opens_rejected += 1
         self._reply, _ = self._responder.reply(
             OpenReply(accepted=False, code=code, reason=reason[:MAX_REASON_CHARACTERS])
