@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
+from msgspec import structs
+
 from actors.link_settings import LINK_SOCKET_OPTIONS
 from actors.messages import dialer as messages
 from actors.messages import peer_directory as directory_messages
@@ -23,9 +25,11 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
+from mesh.black_hole import Evidence, SegmentLimit
 from mesh.escaping import escaped
 from mesh.identity import short_id
 from mesh.reaching import Failure, Kind
+from mesh.sampling import sampled
 
 log = logging.getLogger("mesh.links")
 
@@ -73,6 +77,8 @@ class Dialer(Actor[messages.Inbound]):
         self._state = State.PAUSING
         self._failures = 0
         self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS)
+        self._segments = SegmentLimit()
+        self._problem = ""
         self._reached: SocketAddress | None = None
         """The address of the latest link."""
         self._useless: dict[SocketAddress, None] = {}
@@ -113,15 +119,18 @@ class Dialer(Actor[messages.Inbound]):
                 self._refused(message)
             case messages.MetItself():
                 self._met_itself()
-            case messages.DialedLinkEnded(link_urn=urn):
-                if self._state is State.LINKED and urn == self._link_urn:
-                    self._link_ended()
+            case messages.DialedLinkEnded(link_urn=urn, evidence=evidence):
+                if urn == self._link_urn:
+                    self._judge_path(evidence)
+                    if self._state is State.LINKED:
+                        self._link_ended()
             case _:
                 assert_never(message)
 
     def release(self) -> None:
         """Give up what is under way."""
         self._reach.cancel()
+        self._report_problem("")
 
     def _become(self, state: State) -> None:
         self._state = state
@@ -130,6 +139,10 @@ class Dialer(Actor[messages.Inbound]):
 
     def _dial(self) -> None:
         self._become(State.DIALING)
+        segment_bytes = self._segments.max_segment_bytes(self.now())
+        if segment_bytes is None:
+            self._report_problem("")
+        self._reach.options = structs.replace(LINK_SOCKET_OPTIONS, max_segment_bytes=segment_bytes)
         self._own = {own: at for own, at in self._own.items() if self.now() < at + OWN_ADDRESS_S}
         self._reach.begin(self._address, DIAL_TIMEOUT_S, tuple(self._useless), tuple(self._own))
 
@@ -177,17 +190,36 @@ class Dialer(Actor[messages.Inbound]):
                 del self._useless[next(iter(self._useless))]
         self._pause()
 
+    def _judge_path(self, evidence: Evidence) -> None:
+        """Where packets of full size seem to get lost, the next link has smaller ones."""
+        if self._segments.link_ended(evidence, self.now()):
+            segment_bytes = self._segments.max_segment_bytes(self.now())
+            problem = (
+                f"packets of full size seem to get lost between here and {self._address}: check the MTU; "
+                f"until then TCP segments are held to {segment_bytes} bytes"
+            )
+            log.warning("%s", problem, extra=sampled(str(self._address)))
+            self._report_problem(problem)
+
+    def _report_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self.tell(self._directory, directory_messages.PathJudged(self.actor_urn, problem))
+
     def _failed(self, why: str) -> None:
         level = self._level_of(why)
-        log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why))
+        mark = sampled(str(self._address))
+        log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why), extra=mark)
         self._pause()
 
     def _refused(self, refusal: messages.DialRefused) -> None:
         level, why = self._level_of(refusal.why), escaped(refusal.why)
+        mark = sampled(str(self._address))
         if refusal.peer_name is None:
-            log.log(level, "link refused: %s (dialed %s)", why, refusal.address)
+            log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
         else:
-            log.log(level, "link refused by %s at %s: %s", escaped(refusal.peer_name), refusal.address, why)
+            who = escaped(refusal.peer_name)
+            log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
 
     def _level_of(self, why: str) -> int:
         """Of a failure: the same one again, for ever, is one warning."""

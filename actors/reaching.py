@@ -55,13 +55,13 @@ class Reach:
     __slots__ = (
         "_dispatcher",
         "_machine",
-        "_options",
         "_pending",
         "_ref",
         "_timed",
         "_timer",
         "_timer_at",
         "_token",
+        "options",
     )
 
     def __init__(
@@ -69,7 +69,8 @@ class Reach:
     ) -> None:
         self._dispatcher = dispatcher
         self._ref = ref
-        self._options = options
+        self.options = options
+        """For what is begun from now on."""
         self._timed = timed
         self._machine: reaching.Reaching | None = None
         self._token = 0
@@ -156,7 +157,7 @@ class Reach:
             match effect:
                 case reaching.Connect(number=number, address=address):
                     self._token += 1
-                    attempt = self._dispatcher.connect(self._ref, address, self._token, self._options)
+                    attempt = self._dispatcher.connect(self._ref, address, self._token, self.options)
                     self._pending[self._token] = (number, attempt)
                 case reaching.Reached(address=address):
                     if socket is None:

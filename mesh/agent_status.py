@@ -88,6 +88,7 @@ class ActorStatus:
                     rtt_ms=None if peer.rtt_s is None else round(peer.rtt_s * 1000, 3),
                     is_dialer=peer.is_dialer,
                     address=peer.address,
+                    problem=peer.problem,
                 )
                 for peer in peers
             ),

@@ -6,6 +6,7 @@ import msgspec
 
 from actors.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
+from mesh.black_hole import Evidence
 from mesh.identity import AgentId
 
 
@@ -17,6 +18,8 @@ class DialedLinkEnded(msgspec.Struct, frozen=True):
     """Fact: a link that this dialer made is gone, established or not."""
 
     link_urn: str
+    evidence: Evidence = Evidence.NONE
+    """What its end says of the path."""
 
 
 class DialRefused(msgspec.Struct, frozen=True):

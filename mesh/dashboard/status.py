@@ -33,6 +33,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
     is_dialer: bool
     """Whether this agent dialed the peer (and not the other way round)."""
     address: str
+    problem: str | None = None
+    """What is wrong with the path to it, and what to do."""
 
 
 class Stats(msgspec.Struct, frozen=True):

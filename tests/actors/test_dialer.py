@@ -8,10 +8,11 @@ import pytest
 
 from actors.dialer import DIAL_TIMEOUT_S, OWN_ADDRESS_S, QUICK_REDIALS, Dialer
 from actors.messages import dialer as messages
-from actors.messages.peer_directory import DialerReported
+from actors.messages.peer_directory import DialerReported, PathJudged
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.backoff import FIRST_DELAY_S, MAX_DELAY_S
+from mesh.black_hole import KEEP_S, Evidence
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from tests.actors.company import IDENTITIES, Ear, start
 
@@ -175,6 +176,41 @@ def test_an_address_that_accepts_but_is_no_peer_does_not_hide_the_others(house):
     house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
     house.world.run(FIRST_DELAY_S + 0.1)
     assert len(relay.clients) == 1
+
+
+def test_where_full_packets_seem_to_get_lost_the_next_link_has_smaller_ones_and_that_is_told(house, caplog):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+
+    def link_ends(evidence: Evidence) -> int | None:
+        house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+        house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn, evidence))
+        house.world.run(MAX_DELAY_S)
+        return dialer._reach.options.max_segment_bytes
+
+    assert link_ends(Evidence.NONE) is None
+    assert house.directory.of(PathJudged) == []
+    assert link_ends(Evidence.STRONG) == 1220
+    [judged] = house.directory.of(PathJudged)
+    assert judged.dialer_urn == dialer.ref.actor_urn
+    assert "between here and relay:4433: check the MTU" in judged.problem
+    assert judged.problem in caplog.text
+    assert link_ends(Evidence.NONE) == 1220, "it stays so while the path may be as it was"
+    house.world.run(KEEP_S)
+    assert link_ends(Evidence.NONE) is None
+    assert house.directory.of(PathJudged)[1:] == [PathJudged(dialer.ref.actor_urn, "")]
+    assert sum("full size" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_dialer_that_ends_takes_its_problem_along(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn, Evidence.STRONG))
+    dialer.ref.stop(block=False)
+    house.world.run(0.1)
+    assert [bool(judged.problem) for judged in house.directory.of(PathJudged)] == [True, False]
 
 
 def meet_itself(house, dialer):

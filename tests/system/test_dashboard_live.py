@@ -35,7 +35,7 @@ PAIRING_FIELDS = {
     "path_display",
     "path_ids",
 }
-PEER_FIELDS = {"id", "short_id", "display_name", "state", "rtt_ms", "is_dialer"}
+PEER_FIELDS = {"id", "short_id", "display_name", "state", "rtt_ms", "is_dialer", "problem"}
 STATS_FIELDS = {
     "peer_count",
     "stream_count",

@@ -36,6 +36,13 @@ function withId(name, id) {
   return cell;
 }
 
+function peerState(peer) {
+  const cell = element("span");
+  cell.append(badge(peer.state, peer.state === "connected" && !peer.problem ? "good" : "waiting"));
+  if (peer.problem) cell.append(" ", element("span", "quiet", peer.problem));
+  return cell;
+}
+
 function path(route) {
   const list = element("ol", "path");
   route.path_display.forEach((name, step) => {
@@ -93,7 +100,7 @@ function show(status) {
   count("peers-count", status.peers.length);
   fill("peers", status.peers.map((peer) => [
     ["key", withId(peer.display_name, peer.id)],
-    ["", badge(peer.state, peer.state === "connected" ? "good" : "waiting")],
+    ["", peerState(peer)],
     ["number", peer.rtt_ms === null ? "\u2013" : `${peer.rtt_ms.toFixed(2)} ms`],
     ["", peer.is_dialer ? "dialed by this agent" : "accepted"],
     ["code", peer.address],

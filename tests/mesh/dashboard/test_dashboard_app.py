@@ -64,6 +64,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "rtt_ms": 0.512,
                 "is_dialer": True,
                 "address": "192.0.2.7:4433",
+                "problem": None,
             },
             {
                 "id": None,
@@ -73,6 +74,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "rtt_ms": None,
                 "is_dialer": True,
                 "address": "lost.example:4433",
+                "problem": None,
             },
         ],
         "forward_routes": [
