@@ -171,8 +171,10 @@ class Reach:
 
     def _arm(self) -> None:
         """One timer for the earliest deadline; an early wake-up just re-checks."""
+        if not self._timed:
+            return
         due_at = self.due_at
-        if not self._timed or self._timer_at <= due_at < inf:
+        if self._timer_at <= due_at < inf:
             return
         if self._timer is not None:
             self._timer.cancel()

@@ -163,10 +163,14 @@ class Reaching:
             raise LocalProtocolError("a name is looked up once")
         if not addresses:
             return self._fail(Failure(Kind.UNRESOLVED, reason or f"{self._address} has no address"))
-        addresses = [address for address in addresses if address not in self._without]
+        if self._without:
+            addresses = [address for address in addresses if address not in self._without]
         if not addresses:
             return self._fail(Failure(Kind.EXCLUDED, f"no address of {self._address} is to be tried"))
         self.state = State.CONNECTING
+        if len(addresses) == 1:  # as it is with most targets, for each connection
+            self._remaining = [*addresses]
+            return self._try_next(now)
         last = [address for address in self._last if address in addresses]
         self._remaining = [*interleaved([each for each in addresses if each not in last]), *last]
         # All are to have been tried when half of the time has passed.
