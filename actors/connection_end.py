@@ -21,6 +21,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket, Timer
 from mesh.frames import Frame
 from mesh.identity import AgentId
+from mesh.sampling import sampled
 from mesh.session import Session
 from mesh.stream import Effects, ResetCode, Stream
 
@@ -65,6 +66,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._table = table
         self._settings = settings
         self._meters = meters
+        self._key = ""
+        """The routing key, once it is known."""
         self._socket: StreamSocket | None = None
         self._session: Session | None = None
         self._stream: Stream | None = None
@@ -163,7 +166,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _other_end_reset(self, code: ResetCode) -> None:
         """Say that the connection was broken off by the other end, or for what the stream thinks of it."""
-        log.info("%s reset: %s", self, RESET_MEANINGS[code])
+        log.info("%s reset: %s", self, RESET_MEANINGS[code], extra=sampled(self._key))
         self._meters.connections_reset += 1
 
     def _send(self, frames: Sequence[Frame]) -> None:
@@ -246,7 +249,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _lose(self, why: str) -> None:
         """End at once, resetting the local socket and, where it can still be reached, the other end."""
-        log.info("%s reset: %s", self, why)
+        log.info("%s reset: %s", self, why, extra=sampled(self._key))
         if self._peer_reset is None:  # else it has been counted
             self._meters.connections_reset += 1
         self._drop_socket(reset=True)

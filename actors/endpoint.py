@@ -1,22 +1,21 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
 ``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
-check the key is offered only while the target accepts connections; one check connects to all addresses of
-the target at once, and the first to accept will do.
+check the key is offered only while the target accepts connections: those that a connection would try, in the
+same way.
 """
 
 import logging
 from math import inf
 from typing import Any, assert_never
 
-from actors.accepting import OUT_OF_RESOURCES
 from actors.messages import connection as connection_messages
 from actors.messages import endpoint as messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
+from actors.reaching import Contact, Outcome, Reach, ReachDue
 from actors.runtime.actor import Actor
 from actors.runtime.seam import (
-    Attempt,
     Connected,
     ConnectFailed,
     Dispatcher,
@@ -25,9 +24,11 @@ from actors.runtime.seam import (
     SocketOptions,
     Timer,
 )
-from mesh.addresses import SocketAddress, UnixAddress
+from mesh.addresses import SocketAddress
 from mesh.health import Health, HealthCheckSettings, HealthMonitor
+from mesh.reaching import Failure, Kind
 from mesh.records import EndpointEntry
+from mesh.sampling import sampled
 from mesh.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 
 log = logging.getLogger("mesh.forward")
@@ -76,12 +77,9 @@ class Endpoint(Actor[messages.Inbound]):
         self._offering = True
         self._health_check = health_check
         self._monitor = HealthMonitor(health_check or HealthCheckSettings())
-        self._token = 0
-        self._check = 0
         self._check_began_at = 0.0
-        self._check_timer: Timer | None = None
-        self._looking: dict[int, Attempt] = {}
-        """Look-ups and connects of the current check, by token."""
+        self._reach = Reach(dispatcher, self.ref, SocketOptions())
+        """The current check."""
 
     def on_start(self) -> None:
         """Offer the key, or see first whether the target is there."""
@@ -109,35 +107,19 @@ class Endpoint(Actor[messages.Inbound]):
             case messages.StopOffering():
                 self._offering = False
                 self._seat()
-                self._cancel_check()
+                self._reach.cancel()
                 self._advertise(None)
             case messages.CheckDue():
                 if self._offering:
                     self._begin_check()
-            case messages.CheckTimedOut(check=check):
-                if check == self._check and self._looking and self._health_check is not None:
-                    self._failed(f"no answer in {self._health_check.timeout_s:g} s")
-            case NamesResolved(token=token, addresses=addresses, reason=reason):
-                if self._looking.pop(token, None) is not None:
-                    self._connect(addresses)
-                    if not addresses:
-                        self._failed(reason)
-            case Connected(token=token, socket=socket):
-                socket.close()
-                if self._looking.pop(token, None) is not None:
-                    self._end_check(passed=True, why="")
-            case ConnectFailed(token=token, error_number=number, reason=reason):
-                if self._looking.pop(token, None) is not None and not self._looking:
-                    if number in OUT_OF_RESOURCES:  # of this agent: that says nothing of the target
-                        self._next_check()
-                    else:
-                        self._failed(reason)
+            case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
+                self._go_on(self._reach.take(message))
             case _:
                 assert_never(message)
 
     def release(self) -> None:
         """Withdraw the key."""
-        self._cancel_check()
+        self._reach.cancel()
         self._advertise(None)
         super().release()
 
@@ -231,6 +213,7 @@ class Endpoint(Actor[messages.Inbound]):
                 "endpoint %s is at max_connections (%d); rejecting others until there is room",
                 self._key,
                 self._max_connections,
+                extra=sampled(self._key),
             )
         self.tell(
             connection,
@@ -242,23 +225,22 @@ class Endpoint(Actor[messages.Inbound]):
     def _begin_check(self) -> None:
         if self._health_check is None:
             return
-        self._check += 1
         self._check_began_at = self.now()
-        self._check_timer = self.schedule(self._health_check.timeout_s, messages.CheckTimedOut(self._check))
-        if isinstance(self._target, UnixAddress):
-            self._connect((self._target,))
-        else:
-            self._token += 1
-            self._looking[self._token] = self.dispatcher.resolve(
-                self.ref, self._target.host, self._target.port, self._token
-            )
+        self._reach.begin(self._target, self._health_check.timeout_s)
 
-    def _connect(self, addresses: tuple[SocketAddress, ...]) -> None:
-        for address in addresses:
-            self._token += 1
-            self._looking[self._token] = self.dispatcher.connect(
-                self.ref, address, self._token, SocketOptions()
-            )
+    def _go_on(self, outcome: Outcome | None) -> None:
+        match outcome:
+            case None:
+                pass
+            case Contact(socket=socket):
+                socket.close()
+                self._end_check(passed=True, why="")
+            case Failure(kind=Kind.OWN_LIMIT):  # that says nothing of the target
+                self._next_check()
+            case Failure(reason=reason):
+                self._failed(reason)
+            case _:
+                assert_never(outcome)
 
     def _failed(self, why: str) -> None:
         self._meters.health_checks_failed += 1
@@ -277,18 +259,9 @@ class Endpoint(Actor[messages.Inbound]):
             self._advertise(None)
 
     def _next_check(self) -> None:
-        self._cancel_check()
         if self._health_check is not None:
             due_at = self._check_began_at + self._health_check.interval_s
             self.schedule(max(0.0, due_at - self.now()), messages.CheckDue())
-
-    def _cancel_check(self) -> None:
-        for attempt in self._looking.values():
-            attempt.cancel()
-        self._looking.clear()
-        if self._check_timer is not None:
-            self._check_timer.cancel()
-            self._check_timer = None
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""

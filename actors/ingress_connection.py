@@ -38,6 +38,7 @@ from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId
 from mesh.loops import socket_tag
+from mesh.sampling import sampled
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
@@ -430,7 +431,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def _give_up(self) -> None:
         if self._socket is not None:
-            log.info("client of %s reset: %s", self._key, self._last_refusal)
+            log.info("client of %s reset: %s", self._key, self._last_refusal, extra=sampled(self._key))
             self._meters.connections_reset += 1
             self._drop_socket(reset=True)
         self.stop_now()

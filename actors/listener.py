@@ -28,6 +28,7 @@ from mesh.identity import AgentId
 from mesh.loops import LoopWatch
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
+from mesh.sampling import sampled
 from mesh.session import Party
 from mesh.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 
@@ -105,7 +106,8 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._candidate_failed(exit_id, code)
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
-                    log.info("listener %s: %s serves again", self._key, self._named(exit_id))
+                    mark = sampled(self._key)
+                    log.info("listener %s: %s serves again", self._key, self._named(exit_id), extra=mark)
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
@@ -154,11 +156,12 @@ class Listener(AcceptingActor[messages.Inbound]):
     def _report(self) -> None:
         if self._listening is None:
             return  # its port is taken, or the agent is leaving: that has been said
+        mark = sampled(self._key)
         if self._candidates.offers:
             nearest = self._candidates.offers[0].party
-            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id))
+            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
         else:
-            log.info("listener %s refuses: nobody within reach offers the key", self._key)
+            log.info("listener %s refuses: nobody within reach offers the key", self._key, extra=mark)
 
     def _named(self, exit_id: AgentId) -> str:
         return named(self._candidates.name_of(exit_id), exit_id)
@@ -168,11 +171,11 @@ class Listener(AcceptingActor[messages.Inbound]):
         if aside_s is not None:
             self._meters.candidates_set_aside += 1
             log.info(
-                # Without the time: equal lines are held back, and of these there may be hundreds.
                 "listener %s sets %s aside: %s",
                 self._key,
                 self._named(exit_id),
                 escaped(code),
+                extra=sampled(self._key),
             )
 
     def _park_or_listen(self) -> None:
@@ -234,6 +237,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._key,
                 self._max_connections,
                 escaped(socket.peer_name),
+                extra=sampled(self._key),
             )
         socket.abort()
 

@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from actors.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 
 
@@ -37,12 +38,6 @@ class CheckDue(msgspec.Struct, frozen=True):
     """Timer: see whether the target accepts connections."""
 
 
-class CheckTimedOut(msgspec.Struct, frozen=True):
-    """Timer: a check has taken long enough; stale where ``check`` is not the current one."""
-
-    check: int
-
-
 Inbound: TypeAlias = (
     AdmitConnection
     | ConnectionLeft
@@ -50,8 +45,8 @@ Inbound: TypeAlias = (
     | WaitOver
     | StopOffering
     | CheckDue
-    | CheckTimedOut
     | NamesResolved
     | Connected
     | ConnectFailed
+    | ReachDue
 )

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from mesh.addresses import SocketAddress
+from mesh.black_hole import PathFigures
 
 READ_BUFFER_OCTETS: Final = 256 * 1024
 """Size of a dispatcher's shared read buffer: four full segments a read."""
@@ -83,6 +84,8 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """TCP_NOTSENT_LOWAT: not writable while more than this waits unsent in the kernel."""
     send_buffer_octets: int | None = None
     receive_buffer_octets: int | None = None
+    max_segment_bytes: int | None = None
+    """TCP_MAXSEG: the largest segment in either direction; before the connection stands."""
     reset_if_abandoned: bool = False
     """Reset the stream if this process dies: else that would look like an orderly end to the other side."""
     urgent_in_line: bool = False
@@ -160,6 +163,10 @@ class StreamSocket(Protocol):
 
     def hung_up(self) -> HangUp:
         """What can be seen of the other end without reading."""
+        ...
+
+    def path_figures(self) -> PathFigures | None:
+        """What the kernel knows of the path; ``None`` where it knows nothing."""
         ...
 
     def shutdown_write(self) -> None:

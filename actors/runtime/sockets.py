@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
@@ -14,12 +15,15 @@ from actors.runtime.descriptors import Descriptors
 from actors.runtime.resolver import is_ipv4
 from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+from mesh.black_hole import PathFigures
 
 IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 """Buffers in one ``sendmsg``; more are an error, so the rest waits for the next."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 _ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)
+_TCP_INFO: Final = struct.Struct("=2x B 5x 16x I 24x I I")
+"""Of ``struct tcp_info`` (linux/tcp.h): retransmits, unacked, last_data_recv and last_ack_recv."""
 _HANG_UP_EVENTS: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 CLIENT_GONE: Final = frozenset(
@@ -129,6 +133,8 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, keep_alive.interval_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, keep_alive.probes)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if options.max_segment_bytes is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, options.max_segment_bytes)
 
 
 class Readiness:
@@ -322,6 +328,19 @@ class LoopStreamSocket:
         if seen & select.POLLERR:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if seen else HangUp.NO
+
+    def path_figures(self) -> PathFigures | None:
+        """What the kernel knows of the path; ``None`` where it knows nothing."""
+        if sys.platform != "linux" or self._socket.family == socket.AF_UNIX:
+            return None
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:
+            return None
+        if len(info) < _TCP_INFO.size:
+            return None
+        timeouts, unacknowledged, since_data_ms, since_ack_ms = _TCP_INFO.unpack(info)
+        return PathFigures(timeouts, unacknowledged, since_ack_ms / 1000, since_data_ms / 1000)
 
     def shutdown_write(self) -> None:
         """Finish sending; an already broken stream is no error."""

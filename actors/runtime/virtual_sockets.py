@@ -10,6 +10,7 @@ from actors.runtime.seam import PLAIN_OPTIONS, HangUp, Octets, SocketOptions, So
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_links import Link
 from actors.runtime.virtual_pipe import Pipe
+from mesh.black_hole import PathFigures
 
 PASS_S: Final = 10e-6
 """A level-triggered report that is not acted upon comes again after this: what a pass of a real loop takes.
@@ -222,6 +223,10 @@ class VirtualStreamSocket:
         if self._broken:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if pipe.finished else HangUp.NO
+
+    def path_figures(self) -> PathFigures | None:
+        """Nothing: there is no kernel."""
+        return None
 
     def shutdown_write(self) -> None:
         """Finish sending (FIN); reading goes on."""
