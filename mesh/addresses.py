@@ -1,5 +1,16 @@
-"""Addresses as people write them: ``host:port``, ``:port``, ``[::1]:port`` and ``unix:/path``."""
+"""Addresses as people write them: ``host:port``, ``:port``, ``[::1]:port`` and ``unix:/path``.
 
+One rule says where a local port is opened, whoever opens it (listeners, acceptors, HTTP):
+
+    :5432, *:5432       every interface, IPv4 and IPv6
+    localhost:5432      127.0.0.1 and ::1, as ssh does
+    0.0.0.0:5432        every interface, IPv4 only
+    [::]:5432           every interface, IPv6 only
+    another literal     that address alone
+"""
+
+import enum
+import ipaddress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -31,6 +42,122 @@ class UnixAddress(msgspec.Struct, frozen=True, order=True, tag=True):
 SocketAddress: TypeAlias = TcpAddress | UnixAddress
 
 
+class Family(enum.Enum):
+    """A version of IP."""
+
+    IPV4 = 4
+    IPV6 = 6
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """Where one socket is bound: a literal of this machine, or all of a family (``0.0.0.0``, ``::``)."""
+
+    family: Family
+    host: str
+
+    def meets(self, other: "Place") -> bool:
+        """Whether two sockets with one port cannot be bound at both."""
+        if self.family is not other.family:
+            return False
+        return self.host == other.host or bool({self.host, other.host} & _UNSPECIFIED)
+
+
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+_EVERYWHERE: Final = (Place(Family.IPV4, "0.0.0.0"), Place(Family.IPV6, "::"))  # noqa: S104 - asked for
+_LOOPBACK: Final = (Place(Family.IPV4, "127.0.0.1"), Place(Family.IPV6, "::1"))
+
+_IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_localhost(host: str) -> bool:
+    """Whether ``host`` is ``localhost`` or a name below it, which need no look-up: RFC 6761, section 6.3."""
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def listening_places(address: TcpAddress) -> tuple[Place, ...]:
+    """Where a local port at ``address`` is opened; the rule is that of this module.
+
+    Raises:
+        ValueError: nothing can listen there; the message says what was expected.
+    """
+    if not address.host:
+        return _EVERYWHERE
+    if is_localhost(address.host):
+        return _LOOPBACK
+    literal = _literal(address.host)
+    if literal is None:
+        raise ValueError(
+            f"expected an IP address of this machine, localhost, or no host for every interface, "
+            f"before the port; the name {address.host!r} is not looked up"
+        )
+    _check_can_listen(literal, address.port)
+    return (_place(literal),)
+
+
+def cannot_both_listen(one: TcpAddress, other: TcpAddress) -> bool:
+    """Whether two local ports cannot be open together. Both addresses can be listened on by themselves."""
+    if one.port != other.port or one.port == 0:  # for 0 the system finds each a port of its own
+        return False
+    return any(place.meets(another) for place in listening_places(one) for another in listening_places(other))
+
+
+def surely_reaches(target: TcpAddress, listening: TcpAddress) -> bool:
+    """Whether a connection to ``target`` from this machine ends at the local port ``listening``.
+
+    Judged by what is written, without a look-up and without knowing the machine's addresses: a name, or a
+    literal that may be another machine's, reaches only what listens on that very literal.
+    """
+    if target.port != listening.port:
+        return False
+    if is_localhost(target.host):
+        places: tuple[Place, ...] = _LOOPBACK
+    else:
+        literal = _literal(target.host)
+        if literal is None:
+            return False
+        mapped = literal.ipv4_mapped if isinstance(literal, ipaddress.IPv6Address) else None
+        place = _place(mapped or literal)
+        if place.host in _UNSPECIFIED:  # Linux takes a connection to these for one to loopback
+            place = next(own for own in _LOOPBACK if own.family is place.family)
+        places = (place,)
+    return any(
+        place == own or (own.host in _UNSPECIFIED and place.meets(own) and _is_loopback(place))
+        for place in places
+        for own in listening_places(listening)
+    )
+
+
+def _literal(host: str) -> _IpAddress | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _place(literal: _IpAddress) -> Place:
+    return Place(Family(literal.version), str(literal))
+
+
+def _is_loopback(place: Place) -> bool:
+    return ipaddress.ip_address(place.host).is_loopback
+
+
+def _check_can_listen(literal: _IpAddress, port: int) -> None:
+    if literal.is_multicast or str(literal) == "255.255.255.255":
+        raise ValueError(f"expected an address of this machine before the port; {literal} is one of many")
+    if isinstance(literal, ipaddress.IPv6Address):
+        if literal.ipv4_mapped is not None:
+            raise ValueError(
+                f"expected the IPv4 address as such, {TcpAddress(str(literal.ipv4_mapped), port)}; "
+                "an IPv6 socket cannot listen on it"
+            )
+        if literal.is_link_local and not literal.scope_id:
+            raise ValueError(
+                f"expected a link-local address with its interface, such as [{literal}%eth0]:{port}"
+            )
+
+
 def parse_target(text: str) -> SocketAddress:
     """The address of a service: ``host:port``, ``[v6]:port`` or ``unix:/path``.
 
@@ -46,7 +173,7 @@ def parse_target(text: str) -> SocketAddress:
 
 
 def parse_listen(text: str) -> TcpAddress:
-    """The address of a local port: ``host:port``, ``:port`` (all interfaces) or ``[v6]:port``.
+    """The address of a local port: ``host:port``, ``:port`` or ``*:port`` (every interface), ``[v6]:port``.
 
     Port 0 lets the kernel choose.
 
@@ -54,7 +181,7 @@ def parse_listen(text: str) -> TcpAddress:
         ValueError: the text is none of these; the message says what was expected.
     """
     host, port = _split(text, lowest_port=0)
-    return TcpAddress(host, port)
+    return TcpAddress("" if host == "*" else host, port)
 
 
 def _parse_unix(text: str) -> UnixAddress:

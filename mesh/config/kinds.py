@@ -12,7 +12,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, parse_listen, parse_target
+from mesh.addresses import (
+    SocketAddress,
+    TcpAddress,
+    UnixAddress,
+    listening_places,
+    parse_listen,
+    parse_target,
+)
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.identity import decode_public_key
@@ -273,24 +280,19 @@ class Dial(msgspec.Struct, frozen=True):
 
 
 class Listen(msgspec.Struct, frozen=True):
-    """A local port; without a host it is ``default_host``."""
+    """A local port; where it is opened is the rule of :mod:`mesh.addresses`."""
 
     default_host: str = ""
-    takes_names: bool = False
-    """Whether a host name is looked up; else it is an address or ``localhost``."""
+    """What no host means; ``*`` means every interface whatever stands here."""
     expected: str = "host:port, :port or [ipv6]:port"
 
     def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
         """The address."""
         del context
         address = parse_listen(scalar.text)
-        if not address.host:
+        if scalar.text.startswith(":"):
             return TcpAddress(self.default_host, address.port)
-        _check_host(address.host)
-        if not self.takes_names and not _needs_no_look_up(address.host):
-            raise ValueError(
-                f"localhost or an IP address of this machine before the port, not {quoted(address.host)}"
-            )
+        listening_places(address)
         return address
 
 
@@ -316,14 +318,6 @@ def _host_checked(address: SocketAddress) -> SocketAddress:
     if isinstance(address, TcpAddress):
         _check_host(address.host)
     return address
-
-
-def _needs_no_look_up(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return True
 
 
 def _check_host(host: str) -> None:
