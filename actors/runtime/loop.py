@@ -14,8 +14,8 @@ from typing import Any, Final
 from pykka import ActorDeadError
 
 from actors.runtime.actor import Actor
+from actors.runtime.binding import Binder
 from actors.runtime.connecting import ConnectAttempt
-from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.resolver import (
     RESOLVER_THREADS,
@@ -28,6 +28,7 @@ from actors.runtime.resolver import (
 from actors.runtime.seam import (
     READ_BUFFER_OCTETS,
     Attempt,
+    ListeningSocket,
     NamesResolved,
     Ref,
     SocketOptions,
@@ -100,6 +101,7 @@ class LoopDispatcher:
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread_id: int | None = None
         self._resolver = Resolver(resolver_threads)
+        self._binder = Binder(self)
         self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
@@ -168,13 +170,13 @@ class LoopDispatcher:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
-    def bind(self, address: SocketAddress) -> LoopListeningSocket:
-        """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4.
+    def bind(self, address: SocketAddress) -> ListeningSocket:
+        """Bind a socket, parked; where is the rule of :mod:`mesh.addresses`.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
-        return bind(self, address)
+        return self._binder.bind(address)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""

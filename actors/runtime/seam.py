@@ -269,7 +269,7 @@ class Dispatcher(Protocol):
         ...
 
     def bind(self, address: SocketAddress) -> ListeningSocket:
-        """Bind a socket, parked.
+        """Bind a socket, parked; where a TCP address is opened is the rule of :mod:`mesh.addresses`.
 
         Raises:
             OSError: the address is taken or not ours.
