@@ -11,6 +11,7 @@ No certificate means no link, and no route to its owner's endpoints.
 import base64
 import binascii
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -264,6 +265,8 @@ def certificate_from_text(text: str) -> bytes:
 
 
 def _matches(key: str, pattern: str) -> bool:
+    if not (key.isascii() and pattern.isascii()):  # what looks the same is the same: mesh.routing_keys
+        key, pattern = (unicodedata.normalize("NFC", text) for text in (key, pattern))
     # Of what fnmatch knows, a bracket is no wildcard here. Its translation does not backtrack exponentially.
     return fnmatchcase(key, pattern.replace("[", "[[]"))
 

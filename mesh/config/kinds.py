@@ -4,7 +4,6 @@ A kind annotates a field of the schema. Its ``expected`` completes the sentence 
 ``parse`` raises ``ValueError`` where the text is something else, with a better completion where it knows one.
 """
 
-import ipaddress
 import math
 import re
 from pathlib import Path
@@ -20,17 +19,16 @@ from mesh.addresses import (
     parse_listen,
     parse_target,
 )
+from mesh.config.host_names import ascii_host
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.identity import decode_public_key
+from mesh.routing_keys import MAX_KEY_OCTETS, normal_key
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
 MAX_NAME_CHARACTERS: Final = 64
 """As in a certificate."""
-MAX_KEY_OCTETS: Final = 255
-MAX_HOST_CHARACTERS: Final = 253
-"""RFC 1035, section 2.3.4, without the final dot."""
 
 _DURATION_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
@@ -40,8 +38,6 @@ _SIZE_UNITS: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3
 _SIZE: Final = re.compile(r"([0-9]{1,15}) ?(|B|KiB|MiB|GiB)")
 _INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-"""RFC 1123, section 2.1, and the underscore that container networks use."""
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -214,16 +210,12 @@ class Name(msgspec.Struct, frozen=True):
 class RoutingKey(msgspec.Struct, frozen=True):
     """The name of a service in the mesh."""
 
-    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} octets, printable and without spaces"
+    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} bytes, printable and without spaces"
 
     def parse(self, scalar: Scalar, context: Context) -> str:
-        """The key."""
+        """The key, in the one form in which keys are compared."""
         del context
-        text = scalar.text
-        printable = text.isprintable() and not any(character.isspace() for character in text)
-        if not 0 < len(text.encode()) <= MAX_KEY_OCTETS or not printable:
-            raise ValueError(self.expected)
-        return text
+        return normal_key(scalar.text)
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -316,30 +308,5 @@ def size_text(octets: int) -> str:
 
 def _host_checked(address: SocketAddress) -> SocketAddress:
     if isinstance(address, TcpAddress):
-        _check_host(address.host)
+        return TcpAddress(ascii_host(address.host), address.port)
     return address
-
-
-def _check_host(host: str) -> None:
-    """Refuse what no resolver can find, so that a slip of the pen is told at start and not for ever after."""
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            raise ValueError(f"an IPv6 address in the brackets, not {quoted(host)}") from None
-        return
-    name = host.removesuffix(".")
-    try:
-        # Names in other scripts are looked up in their ASCII form; labels of it are held to the same rules.
-        ascii_name = name if name.isascii() else name.encode("idna").decode()
-    except UnicodeError:
-        raise ValueError(f"a host name or address before the port, not {quoted(host)}") from None
-    labels = ascii_name.split(".")
-    if len(ascii_name) > MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"a host name or address before the port, not {quoted(host)}")
-    # A name whose last label is a number is an IPv4 address or a mistake: WHATWG URL, "ends in a number".
-    if labels[-1].isdigit():
-        try:
-            ipaddress.IPv4Address(host)
-        except ValueError:
-            raise ValueError(f"an IPv4 address of four numbers up to 255, not {quoted(host)}") from None
