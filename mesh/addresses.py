@@ -11,9 +11,12 @@ One rule says where a local port is opened, whoever opens it (listeners, accepto
 
 import enum
 import ipaddress
+import re
 from typing import Final, TypeAlias
 
 import msgspec
+
+from mesh.address_mistakes import mistake
 
 MAX_PORT: Final = 65_535
 MAX_UNIX_PATH_OCTETS: Final = 107
@@ -66,6 +69,10 @@ _UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with
 _EVERYWHERE: Final = (Place(Family.IPV4, "0.0.0.0"), Place(Family.IPV6, "::"))  # noqa: S104 - asked for
 _LOOPBACK: Final = (Place(Family.IPV4, "127.0.0.1"), Place(Family.IPV6, "::1"))
 
+_HOST_AND_PORT: Final = re.compile(
+    r"""(?:\[(?P<ipv6>[^\[\]\s/@"']*:[^\[\]\s/@"']*)\]|(?P<host>(?![0-9]+:)[^\[\]:\s/@"'`,;${}]*)):(?P<port>[0-9]{1,9})"""
+)
+
 _IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -86,6 +93,8 @@ def listening_places(address: TcpAddress) -> tuple[Place, ...]:
     if is_localhost(address.host):
         return _LOOPBACK
     literal = _literal(address.host)
+    if literal is None and address.host.rpartition(".")[2].isdigit():
+        raise ValueError(f"expected an IPv4 address of four numbers up to 255, not {address.host!r}")
     if literal is None:
         raise ValueError(
             f"expected an IP address of this machine, localhost, or no host for every interface, "
@@ -166,9 +175,7 @@ def parse_target(text: str) -> SocketAddress:
     """
     if text.startswith("unix:"):
         return _parse_unix(text)
-    host, port = _split(text, lowest_port=1)
-    if not host:
-        raise ValueError("expected host:port, [ipv6]:port or unix:/path; the host is missing")
+    host, port = _split(text, is_local=False)
     return TcpAddress(host, port)
 
 
@@ -180,34 +187,24 @@ def parse_listen(text: str) -> TcpAddress:
     Raises:
         ValueError: the text is none of these; the message says what was expected.
     """
-    host, port = _split(text, lowest_port=0)
+    host, port = _split(text, is_local=True)
     return TcpAddress("" if host == "*" else host, port)
 
 
 def _parse_unix(text: str) -> UnixAddress:
     path = text.removeprefix("unix:")
     if not path.startswith("/"):
-        raise ValueError("expected unix:/path with an absolute path")
+        raise ValueError("expected unix:/path with an absolute path, which begins with /")
     if len(path.encode()) > MAX_UNIX_PATH_OCTETS or "\0" in path:
         raise ValueError(f"expected a unix socket path of at most {MAX_UNIX_PATH_OCTETS} octets")
     return UnixAddress(path)
 
 
-def _split(text: str, *, lowest_port: int) -> tuple[str, int]:
-    if "://" in text:
-        raise ValueError("expected host:port, found a URL; leave out the scheme and the path")
-    host, separator, port_text = text.rpartition(":")
-    if not separator:
-        raise ValueError("expected host:port; the port is missing")
-    if host.startswith("["):
-        if not host.endswith("]") or ":" not in host:
-            raise ValueError("expected [ipv6]:port; the bracket is not closed")
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError("expected an IPv6 address in brackets: [::1]:port")
-    if any(character.isspace() or character in "/@" for character in host):
-        raise ValueError(f"expected a host name or address before the port, found {host!r}")
-    is_number = port_text.isascii() and port_text.isdigit()
-    if not is_number or not lowest_port <= int(port_text) <= MAX_PORT:
-        raise ValueError(f"expected a port from {lowest_port} to {MAX_PORT}, found {port_text!r}")
-    return host, int(port_text)
+def _split(text: str, *, is_local: bool) -> tuple[str, int]:
+    match = _HOST_AND_PORT.fullmatch(text)
+    lowest_port = 0 if is_local else 1  # 0 lets the system choose
+    if match is not None and (match["host"] or match["ipv6"] or is_local):
+        port = int(match["port"])
+        if lowest_port <= port <= MAX_PORT:
+            return match["ipv6"] or match["host"] or "", port
+    raise ValueError(f"expected {mistake(text, is_local=is_local, lowest_port=lowest_port)}")

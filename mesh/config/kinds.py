@@ -46,6 +46,8 @@ class Scalar(msgspec.Struct, frozen=True):
     text: str
     tag: str
     """What YAML takes it for: ``str``, ``int``, ``float``, ``bool``, ``null`` and so on."""
+    written: str = ""
+    """What stands in the file, if the environment has filled something in."""
 
     def __str__(self) -> str:
         if self.tag == "null":
@@ -254,7 +256,10 @@ class Target(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> SocketAddress:
         """The address."""
         del context
-        return _host_checked(parse_target(scalar.text))
+        address = parse_target(scalar.text)
+        if isinstance(address, TcpAddress):
+            return TcpAddress(ascii_host(address.host), address.port)
+        return address
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -265,10 +270,10 @@ class Dial(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
         """The address."""
         del context
-        address = _host_checked(parse_target(scalar.text))
+        address = parse_target(scalar.text)
         if isinstance(address, UnixAddress):
-            raise ValueError(self.expected)  # noqa: TRY004 - a wrong value, not a wrong type
-        return address
+            raise ValueError(f"{self.expected}; links run over TCP")  # noqa: TRY004 - a wrong value, not a wrong type
+        return TcpAddress(ascii_host(address.host), address.port)
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -283,6 +288,8 @@ class Listen(msgspec.Struct, frozen=True):
         del context
         address = parse_listen(scalar.text)
         if scalar.text.startswith(":"):
+            if scalar.written and not scalar.written.startswith(":"):
+                raise ValueError(f"a host before the port; {quoted(scalar.written)} leaves it empty")
             return TcpAddress(self.default_host, address.port)
         listening_places(address)
         return address
@@ -304,9 +311,3 @@ def size_text(octets: int) -> str:
         if octets and octets % _SIZE_UNITS[unit] == 0:
             return f"{octets // _SIZE_UNITS[unit]}{unit}"
     return str(octets)
-
-
-def _host_checked(address: SocketAddress) -> SocketAddress:
-    if isinstance(address, TcpAddress):
-        return TcpAddress(ascii_host(address.host), address.port)
-    return address

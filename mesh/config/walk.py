@@ -155,7 +155,9 @@ class Walk:
             self.report(line, path, quoted(node.value), str(error))
             return _INVALID
         substituted = text != node.value
-        scalar = Scalar(text, plain_tag(text) if substituted else short_tag(node.tag))
+        scalar = (
+            Scalar(text, plain_tag(text), node.value) if substituted else Scalar(text, short_tag(node.tag))
+        )
         origin = f" (from {quoted(node.value)})" if substituted else ""
         if scalar.tag == _NULL_TAG or len(text) > MAX_TEXT_CHARACTERS:
             self.report(line, path, f"{scalar}{origin}", kind.expected)
