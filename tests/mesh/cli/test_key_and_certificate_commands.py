@@ -168,4 +168,4 @@ def test_a_certificate_is_judged_by_a_given_authority(keys):
 def test_showing_what_is_no_certificate(keys):
     result = run("certificate", "show", keys / "identity.key")
     assert result.exit_code == 2
-    assert "identity.key: expected a certificate" in result.stderr
+    assert "identity.key: found a mesh identity key; expected a mesh certificate" in result.stderr
