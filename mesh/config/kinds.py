@@ -20,6 +20,7 @@ from mesh.addresses import (
     parse_target,
 )
 from mesh.config.host_names import ascii_host
+from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.identity import decode_public_key
@@ -36,7 +37,19 @@ _DURATION_PART: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE_UNITS: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]{1,15}) ?(|B|KiB|MiB|GiB)")
+_BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)(?=/|$)")
 _INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
+_SYNONYMS: Final = {
+    "trace": "debug",
+    "verbose": "debug",
+    "notice": "info",
+    "warn": "warning",
+    "critical": "error",
+    "fatal": "error",
+    "plain": "text",
+    "console": "text",
+    "human": "text",
+}
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -104,14 +117,14 @@ class Duration(msgspec.Struct, frozen=True):
             parts = _DURATION_PART.findall(text)
             seconds = math.fsum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
         else:
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(duration_meant(text))}")
         if not self.minimum_s <= seconds <= self.maximum_s:
             raise ValueError(self.expected)
         return seconds
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Octets, from ``64MiB``, ``512KiB``, ``1GiB`` or a plain number of octets."""
+    """Bytes, from ``64MiB``, ``512KiB``, ``1GiB`` or a plain number of bytes."""
 
     minimum: int
     maximum: int = 1024**4
@@ -121,7 +134,7 @@ class Size(msgspec.Struct, frozen=True):
         """What belongs here, for people."""
         return (
             f"a size from {size_text(self.minimum)} to {size_text(self.maximum)}, "
-            'such as "64MiB", "512KiB" or a number of octets'
+            'such as "64MiB", "512KiB" or a number of bytes'
         )
 
     def parse(self, scalar: Scalar, context: Context) -> int:
@@ -129,7 +142,7 @@ class Size(msgspec.Struct, frozen=True):
         del context
         match = _SIZE.fullmatch(scalar.text)
         if match is None:
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(size_meant(scalar.text))}")
         octets = int(match[1]) * _SIZE_UNITS[match[2]]
         if not self.minimum <= octets <= self.maximum:
             raise ValueError(self.expected)
@@ -153,7 +166,7 @@ class Integer(msgspec.Struct, frozen=True):
         del context
         # The tag tells 5 from "5"; the pattern refuses YAML 1.1's octal 010, 1_000 and 1:30.
         if scalar.tag != "int" or not _INTEGER.fullmatch(scalar.text):
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(number_meant(scalar.text))}")
         number = int(scalar.text)
         if not self.minimum <= number <= self.maximum:
             raise ValueError(self.expected)
@@ -169,7 +182,8 @@ class Boolean(msgspec.Struct, frozen=True):
         """The truth value; YAML 1.1's other spellings (yes, no, on, off) are taken too."""
         del context
         if scalar.tag != "bool":
-            raise ValueError(self.expected)
+            plain = scalar.text.lower() if scalar.text.lower() in _BOOLEANS else None
+            raise ValueError(f"{self.expected}{_written(plain)}")
         return _BOOLEANS[scalar.text.lower()]
 
 
@@ -188,7 +202,8 @@ class Choice(msgspec.Struct, frozen=True):
         del context
         word = scalar.text.lower()
         if word not in self.words:
-            hint = did_you_mean(word, self.words)
+            meant = _SYNONYMS.get(word)
+            hint = f"did you mean {meant}?" if meant in self.words else did_you_mean(word, self.words)
             raise ValueError(f"{self.expected}; {hint}" if hint else self.expected)
         return word
 
@@ -228,7 +243,14 @@ class PublicKey(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> bytes:
         """The key."""
         del context
-        return decode_public_key(scalar.text)
+        try:
+            return decode_public_key(scalar.text)
+        except ValueError as error:
+            if "PRIVATE KEY" in scalar.text or "MESH" in scalar.text:
+                raise ValueError(f"{self.expected}; never a private key") from None
+            if scalar.text.endswith((".pub", ".key", ".pem", ".cert")) or scalar.text.startswith(("/", "./")):
+                raise ValueError(f"{self.expected}; write the text in the file, not its path") from None
+            raise ValueError(str(error)) from None
 
 
 class FilePath(msgspec.Struct, frozen=True):
@@ -241,6 +263,11 @@ class FilePath(msgspec.Struct, frozen=True):
         text = scalar.text
         if not text or "\0" in text:
             raise ValueError(self.expected)
+        variable = _BARE_VARIABLE.match(text)
+        if variable is not None:
+            raise ValueError(f"a path; the variable is ${{{variable[1]}}}, the name ./{variable[0]}")
+        if text.startswith("~") and text != "~" and not text.startswith("~/"):
+            raise ValueError("a path; ~/ is the home directory of this user, others' are written out")
         if text == "~" or text.startswith("~/"):
             if not context.home:
                 raise ValueError("a path; ~ needs the environment variable HOME")
@@ -293,6 +320,10 @@ class Listen(msgspec.Struct, frozen=True):
             return TcpAddress(self.default_host, address.port)
         listening_places(address)
         return address
+
+
+def _written(meant: str | None) -> str:
+    return f"; write {meant}" if meant is not None else ""
 
 
 def duration_text(seconds: float) -> str:
