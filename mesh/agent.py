@@ -83,7 +83,7 @@ def run(config: Config) -> int:
     root: pykka.ActorRef[Agent] | None = None
     with events.signals(), contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
-        listening = _http_socket(config, stack)
+        listening = _http_sockets(config, stack)
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -206,22 +206,24 @@ def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
     )
 
 
-def _http_socket(config: Config, stack: contextlib.ExitStack) -> socket.socket | None:
+def _http_sockets(config: Config, stack: contextlib.ExitStack) -> tuple[socket.socket, ...]:
+    """The sockets of the HTTP server, which listen already; none where it is not wanted."""
     if config.http is None:
-        return None
+        return ()
     try:
         listening = listen(config.http.address)
     except OSError as error:
         hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
         raise AgentFileError(f"http.address: {error.strerror or error}{hint}") from None
-    stack.callback(listening.close)
+    for bound in listening:
+        stack.callback(bound.close)
     return listening
 
 
 def _serve_http(
-    config: Config, listening: socket.socket | None, status: ActorStatus, stack: contextlib.ExitStack
+    config: Config, listening: tuple[socket.socket, ...], status: ActorStatus, stack: contextlib.ExitStack
 ) -> None:
-    if config.http is None or listening is None:
+    if config.http is None:
         return
     app = DashboardApp(status, version=version(DISTRIBUTION), guard_hosts=is_loopback(config.http.address))
     server = HttpServer(app, listening)
