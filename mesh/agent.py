@@ -4,6 +4,11 @@
 Waitress's threads, and the main thread waits for signals.
 """
 
+if __name__ == "__main__":  # before the imports below, some of which fail elsewhere than on Linux
+    from mesh.agent_platform import require_linux
+
+    require_linux()
+
 import contextlib
 import errno
 import gc
