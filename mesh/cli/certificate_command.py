@@ -1,6 +1,7 @@
 """``mesh certificate``: signing one, and showing what one says."""
 
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from mesh.trust import Certificate, TrustStore, certificate_to_text, issue_certi
 DEFAULT_VALIDITY: Final = "825d"
 """Two years and a quarter, the longest that Apple's systems accept. A lost key should not be good for ever,
 and a mesh should not fall apart because a yearly chore was missed."""
+
+EXIT_NOT_VALID: Final = 1
+"""Of ``show``, for scripts that ask before a certificate is put in its place."""
 
 _FILE = click.Path(path_type=Path)
 
@@ -128,20 +132,26 @@ def sign(
 def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
     """Show what the certificate in FILE says, and whether it is valid now.
 
-    Without --authority it is judged by the authority that it names itself.
+    Without --authority it is judged by the authority that it names itself. The exit status is 0 if it is
+    valid, 1 if it is not, and 2 if FILE has no certificate.
     """
     wire = read_certificate_file(file)
     shown = read_certificate(wire)
     now = time.time()
-    verdict = "valid"
+    verdict, status = "valid", 0
     try:
         TrustStore(authorities or (shown.authority,)).admit(wire, now)
     except TrustError as error:
-        verdict = f"not valid: {error}"
+        verdict, status = f"not valid: {error}", EXIT_NOT_VALID
     if as_json:
         click.echo(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
-        return
-    left_days = max(0.0, (shown.not_after - now) / 86400)
+    else:
+        _show_rows(shown, verdict, now)
+    sys.exit(status)
+
+
+def _show_rows(shown: Certificate, verdict: str, now_unix_s: float) -> None:
+    left_days = max(0.0, (shown.not_after - now_unix_s) / 86400)
     rows = {
         "name": shown.name,
         "agent ID": display_id(shown.agent_id),
@@ -201,8 +211,8 @@ def _facts(shown: Certificate) -> dict[str, object]:
         "name": shown.name,
         "agent_id": display_id(shown.agent_id),
         "public_key": encode_public_key(shown.subject),
-        "not_before": _time(shown.not_before),
-        "not_after": _time(shown.not_after),
+        "not_before": _rfc3339(shown.not_before),
+        "not_after": _rfc3339(shown.not_after),
         "may_register": shown.may_register,
         "may_use": shown.may_use,
         "may_relay": shown.may_relay,
@@ -213,3 +223,8 @@ def _facts(shown: Certificate) -> dict[str, object]:
 
 def _time(unix_s: int) -> str:
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S UTC}"
+
+
+def _rfc3339(unix_s: int) -> str:
+    """For programs; ``datetime.fromisoformat`` and JSON Schema's ``date-time`` take it."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,15 +1,21 @@
 """The single steps behind ``mesh init``."""
 
 import json
+import re
 import stat
+import time
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from mesh.agent_files import KeyUse, read_certificate_file, read_key
 from mesh.cli import main
-from mesh.identity import display_id, encode_public_key
-from mesh.trust import TrustStore, read_certificate
+from mesh.identity import Identity, display_id, encode_public_key
+from mesh.trust import TrustStore, certificate_to_text, issue_certificate, read_certificate
+
+DAY_S = 86_400
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def run(*arguments):
@@ -151,6 +157,9 @@ def test_showing_a_certificate(keys):
     assert content["agent_id"] == display_id(signed.agent_id)
     assert content["public_key"] == encode_public_key(signed.subject)
     assert content["verdict"] == "valid"
+    times = [datetime.fromisoformat(content[name]) for name in ("not_before", "not_after")]
+    assert times == [datetime.fromtimestamp(at, UTC) for at in (signed.not_before, signed.not_after)]
+    assert all(RFC_3339.fullmatch(content[name]) for name in ("not_before", "not_after"))
 
 
 def test_a_certificate_is_judged_by_a_given_authority(keys):
@@ -160,8 +169,37 @@ def test_a_certificate_is_judged_by_a_given_authority(keys):
     shown = run("certificate", "show", keys / "agent.cert", "--authority", other)
     assert "not valid: the certificate of 'branch'" in shown.stdout
     assert "does not trust" in shown.stdout
+    assert (shown.exit_code, shown.stderr) == (1, "")
     shown = run("certificate", "show", keys / "agent.cert", "--authority", other, "--authority", own)
     assert shown.stdout.endswith(" valid\n")
+    assert shown.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("not_before", "not_after", "verdict"),
+    [(-2 * DAY_S, -DAY_S, "has been expired since"), (DAY_S, 2 * DAY_S, "is not valid until")],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_scripts_hear_that_a_certificate_is_not_valid(tmp_path, not_before, not_after, verdict, options):
+    now = int(time.time())
+    wire = issue_certificate(
+        Identity(bytes(32)),
+        subject=bytes(32),
+        name="a",
+        not_before=now + not_before,
+        not_after=now + not_after,
+    )
+    (tmp_path / "a.cert").write_text(certificate_to_text(wire))
+    shown = run("certificate", "show", tmp_path / "a.cert", *options)
+    assert (shown.exit_code, shown.stderr) == (1, "")
+    text = json.loads(shown.stdout)["verdict"] if options else shown.stdout
+    assert "not valid: " in text
+    assert verdict in text
+
+
+def test_what_is_no_certificate_is_neither_valid_nor_not(tmp_path):
+    (tmp_path / "a.cert").write_text("nothing")
+    assert run("certificate", "show", tmp_path / "a.cert").exit_code == 2
 
 
 def test_showing_what_is_no_certificate(keys):
