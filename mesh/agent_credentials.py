@@ -11,6 +11,7 @@ import msgspec
 from mesh.agent_files import (
     IDENTITY_FILE,
     AgentFileError,
+    KeyMode,
     KeyUse,
     is_there,
     make_directory,
@@ -18,7 +19,7 @@ from mesh.agent_files import (
     read_key,
     write_key,
 )
-from mesh.config.schema import Config
+from mesh.config.schema import AgentSection, Config
 from mesh.errors import TrustError
 from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
 from mesh.trust import Certificate, TrustStore, issue_certificate, read_certificate
@@ -31,6 +32,10 @@ EXPIRY_NOTICE_S: Final = 30 * 86400
 _CERTIFICATE_PLACE: Final = "trust.certificate"
 _KEY_PLACE: Final = "agent.data_dir"
 """Where the configuration names these files: every complaint about one starts with it."""
+
+_GROUP_REMEDY: Final = (
+    "; or, if its group is to read it (as with Kubernetes' fsGroup), mode 0640 and agent.key_mode: group"
+)
 
 _THROW_AWAY_VALIDITY_S: Final = 10 * 365 * 86400
 """Of the certificate an agent without a mesh gives itself: longer than any process runs."""
@@ -74,15 +79,17 @@ def open_credentials(
     if trust is None:
         directory = config.agent.data_dir
         identity = (
-            Identity(random_octets(SEED_OCTETS)) if directory is None else _identity(directory, random_octets)
+            Identity(random_octets(SEED_OCTETS))
+            if directory is None
+            else _identity(config.agent, directory, random_octets)
         )
         return _alone(config, identity, Identity(random_octets(SEED_OCTETS)), now_unix_s)
     directory, path = _data_dir(config), _plain(trust.certificate)
     if not is_there(path):
-        identity = _identity(directory, random_octets)
+        identity = _identity(config.agent, directory, random_octets)
         raise AgentFileError(_missing_certificate(config, path, identity))
     wire = _certificate_octets(path)
-    identity = _matching_identity(directory, wire, path)
+    identity = _matching_identity(config.agent, directory, wire, path)
     store = TrustStore(trust.authorities)
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
 
@@ -99,10 +106,10 @@ def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
         if wire is not None:
             store = TrustStore(trust.authorities)
             certificate = _collect(problems, lambda: _admitted(store, wire, path, now_unix_s))
-            _collect(problems, lambda: _matching_identity(_data_dir(config), wire, path))
+            _collect(problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path))
             key_file = None
     if key_file is not None and is_there(key_file):
-        _collect(problems, lambda: _own_key(key_file))
+        _collect(problems, lambda: _own_key(config.agent, key_file))
     warnings = () if certificate is None else notices(config, certificate, now_unix_s)
     return FileCheck(tuple(problems), warnings)
 
@@ -139,7 +146,7 @@ def expired(certificate: Certificate, now_unix_s: float) -> str | None:
     return f"the certificate of this agent expired on {end:%Y-%m-%d %H:%M UTC}: nobody links with it"
 
 
-def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
+def _identity(agent: AgentSection, directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
     path = directory / IDENTITY_FILE
     if not is_there(path):
         with _named_in(_KEY_PLACE):
@@ -150,12 +157,13 @@ def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identit
                 # Another process of this agent may have been first; its key is as good.
                 if not is_there(path):
                     raise
-    return _own_key(path)
+    return _own_key(agent, path)
 
 
-def _own_key(path: Path) -> Identity:
+def _own_key(agent: AgentSection, path: Path) -> Identity:
+    mode = KeyMode(agent.key_mode)
     with _named_in(_KEY_PLACE):
-        return read_key(path, KeyUse.IDENTITY)
+        return read_key(path, KeyUse.IDENTITY, mode, remedy=_GROUP_REMEDY if mode is KeyMode.OWNER else "")
 
 
 def _certificate_octets(path: Path) -> bytes:
@@ -176,7 +184,7 @@ def _alone(config: Config, identity: Identity, authority: Identity, now_unix_s: 
     return Credentials(identity, wire, read_certificate(wire), TrustStore([authority.public_key]))
 
 
-def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> Identity:
+def _matching_identity(agent: AgentSection, directory: Path, wire: bytes, certificate_path: Path) -> Identity:
     """The agent's key, if it is the one the certificate is for."""
     path = directory / IDENTITY_FILE
     certificate = read_certificate(wire)
@@ -186,7 +194,7 @@ def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> 
             f"{_KEY_PLACE}: {path}: is missing; "
             f"{certificate_path} is for agent {owner}, whose key belongs there"
         )
-    identity = _own_key(path)
+    identity = _own_key(agent, path)
     if identity.public_key != certificate.subject:
         raise AgentFileError(
             f"{_CERTIFICATE_PLACE}: {certificate_path}: is for agent {owner}, "

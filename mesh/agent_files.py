@@ -1,8 +1,8 @@
 """The files an agent lives by: private keys and certificates, written once and read with suspicion.
 
 A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
-never taken for an agent's. Key files get mode 0600 and are refused when others can read them. No file is ever
-overwritten.
+never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
+group may is the caller's to say. No file is ever overwritten.
 """
 
 import base64
@@ -10,6 +10,7 @@ import binascii
 import enum
 import os
 import secrets
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,19 @@ class KeyUse(enum.Enum):
 
     IDENTITY = "MESH IDENTITY KEY"
     AUTHORITY = "MESH AUTHORITY KEY"
+
+
+class KeyMode(enum.Enum):
+    """Who may read a key file; the value is that of ``agent.key_mode``."""
+
+    OWNER = "owner"
+    GROUP = "group"
+    """The file's group too. It may write as well: Kubernetes' ``fsGroup`` makes files 0440 in a volume that
+    is read only, and 0660 in any other; and anyone who can read a private key can be that agent already."""
+
+
+_FORBIDDEN: Final = {KeyMode.OWNER: 0o077, KeyMode.GROUP: 0o017}
+"""Bits of a key file's mode that are refused."""
 
 
 class AgentFileError(MeshError):
@@ -81,13 +95,19 @@ def write_key(path: Path, use: KeyUse, seed: bytes) -> None:
     create_file(path, f"-----BEGIN {use.value}-----\n{content}\n-----END {use.value}-----\n", PRIVATE_MODE)
 
 
-def read_key(path: Path, use: KeyUse) -> Identity:
+def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: str = "") -> Identity:
     """The key pair of a file that :func:`write_key` wrote.
+
+    Args:
+        path: of the file.
+        use: what the key is to be for.
+        mode: who may read the file.
+        remedy: what else to say where others can read the file.
 
     Raises:
         AgentFileError: the file cannot be read, others can read it, or it has no key for ``use``.
     """
-    lines = _read(path, private=True).split()
+    lines = _read(path, mode, remedy).split()
     content = " ".join(lines)
     begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
     for other in KeyUse:
@@ -108,7 +128,7 @@ def read_certificate_file(path: Path) -> bytes:
     Raises:
         AgentFileError: the file cannot be read or has no certificate.
     """
-    text = _read(path, private=False)
+    text = _read(path)
     try:
         return certificate_from_text(text)
     except ValueError as error:
@@ -132,8 +152,11 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _read(path: Path, *, private: bool) -> str:
-    """A small text file, judged by its descriptor: it cannot be swapped between the look and the read."""
+def _read(path: Path, key_mode: KeyMode | None = None, remedy: str = "") -> str:
+    """A small text file, judged by its descriptor: it cannot be swapped between the look and the read.
+
+    Only a key file has a ``key_mode``.
+    """
     try:
         # A FIFO in place of a key would otherwise hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -141,12 +164,8 @@ def _read(path: Path, *, private: bool) -> str:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise AgentFileError(f"{path}: is not a regular file")
-            mode = stat.S_IMODE(status.st_mode)
-            if private and mode & 0o077:
-                raise AgentFileError(
-                    f"{path}: others can read or change this key file (mode {mode:04o}); "
-                    f"expected mode 0600: chmod 600 {path}"
-                )
+            if key_mode is not None:
+                _check_mode(path, stat.S_IMODE(status.st_mode), key_mode, remedy)
             octets = file.read(_MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
@@ -158,6 +177,15 @@ def _read(path: Path, *, private: bool) -> str:
         return octets.decode("ascii")
     except UnicodeDecodeError:
         raise AgentFileError(f"{path}: is not text; expected a key or a certificate") from None
+
+
+def _check_mode(path: Path, mode: int, key_mode: KeyMode, remedy: str) -> None:
+    if mode & _FORBIDDEN[key_mode]:
+        expected = "600" if key_mode is KeyMode.OWNER else "640"
+        raise AgentFileError(
+            f"{path}: others can read or change this key file (mode {mode:04o}); "
+            f"expected mode 0{expected}: chmod {expected} {shlex.quote(str(path))}{remedy}"
+        )
 
 
 def _sync_directory(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from mesh.agent_files import PUBLIC_MODE, KeyUse, create_file, is_there, read_key, write_key
+from mesh.agent_files import PUBLIC_MODE, KeyMode, KeyUse, create_file, is_there, read_key, write_key
 from mesh.cli.failure import Failure, told_plainly
 from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
 
@@ -60,10 +60,17 @@ def new_identity(file: Path) -> None:
 
 @identity.command("show")
 @click.argument("file", type=_FILE)
+@click.option(
+    "--key-mode",
+    type=click.Choice([mode.value for mode in KeyMode]),
+    default=KeyMode.OWNER.value,
+    show_default=True,
+    help="Who may read the file: agent.key_mode of its agent.",
+)
 @told_plainly
-def show_identity(file: Path) -> None:
+def show_identity(file: Path, key_mode: str) -> None:
     """Print the public key and the ID of the agent's key in FILE."""
-    _show(read_key(file, KeyUse.IDENTITY))
+    _show(read_key(file, KeyUse.IDENTITY, KeyMode(key_mode)))
 
 
 def make_authority(file: Path) -> Identity:

@@ -6,8 +6,16 @@ import msgspec
 import pytest
 
 from mesh.agent_credentials import FileCheck, check_files, expired, notices, open_credentials
-from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, AgentFileError, KeyUse, create_file, write_key
-from mesh.config.schema import AgentSection, Config, TrustSection
+from mesh.agent_files import (
+    IDENTITY_FILE,
+    PUBLIC_MODE,
+    AgentFileError,
+    KeyMode,
+    KeyUse,
+    create_file,
+    write_key,
+)
+from mesh.config.schema import KEY_MODES, AgentSection, Config, TrustSection
 from mesh.identity import Identity, display_id, encode_public_key
 from mesh.trust import certificate_to_text, issue_certificate
 
@@ -173,6 +181,32 @@ def test_an_agent_without_trust_keeps_its_key_where_it_is_told(config):
     key_file.chmod(0o640)
     (problem,) = check_files(alone, now_unix_s=NOW).problems
     assert problem.startswith(f"agent.data_dir: {key_file}: others can read")
+
+
+@pytest.mark.parametrize("has_trust", [True, False])
+def test_a_key_that_its_group_may_read_needs_leave_and_is_told_how(config, has_trust):
+    certify(config, make_identity(config).public_key)
+    if not has_trust:
+        config = msgspec.structs.replace(config, trust=None)
+    key_file = config.agent.data_dir / IDENTITY_FILE
+    for mode in (0o440, 0o640):
+        key_file.chmod(mode)
+        text = refusal(config)
+        assert f"{key_file}: others can read or change this key file (mode {mode:04o})" in text
+        assert "agent.key_mode: group" in text
+        assert check_files(config, now_unix_s=NOW).problems == (text,)
+        agent = msgspec.structs.replace(config.agent, key_mode="group")
+        allowed = msgspec.structs.replace(config, agent=agent)
+        assert start(allowed).identity.public_key == Identity(b"i" * 32).public_key
+        assert check_files(allowed, now_unix_s=NOW).problems == ()
+    key_file.chmod(0o644)
+    text = refusal(allowed)
+    assert "expected mode 0640" in text
+    assert "key_mode" not in text
+
+
+def test_the_modes_of_the_configuration_are_those_of_the_files():
+    assert tuple(mode.value for mode in KeyMode) == KEY_MODES
 
 
 def test_two_first_starts_at_once_agree_on_one_key(config, monkeypatch):

@@ -55,6 +55,13 @@ def test_a_new_identity_shows_its_public_key_and_id(tmp_path):
     assert run("identity", "show", tmp_path / "a.key").stdout == result.stdout
 
 
+def test_an_identity_that_its_group_may_read_is_shown_where_that_is_wanted(keys):
+    (keys / "identity.key").chmod(0o440)
+    assert run("identity", "show", keys / "identity.key").exit_code == 2
+    shown = run("identity", "show", keys / "identity.key", "--key-mode", "group")
+    assert (shown.exit_code, shown.stdout[:12]) == (0, "public key: ")
+
+
 @pytest.mark.parametrize("kind", ["authority", "identity"])
 def test_a_key_is_never_overwritten(tmp_path, kind):
     run(kind, "new", tmp_path / "a.key")
