@@ -18,7 +18,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mesh.errors import AuthenticationError, TrustError
+from mesh.errors import AuthenticationError, NotYetValidError, TrustError
 from mesh.identity import (
     CERTIFICATE_CONTEXT,
     PUBLIC_KEY_OCTETS,
@@ -124,6 +124,7 @@ class TrustStore:
         """The certificate in ``wire``, if an authority signed it and it is valid at ``now_unix_s``.
 
         Raises:
+            NotYetValidError: its validity has not begun; nothing else is wrong with it.
             TrustError: it is not; the text names the certificate and the reason.
         """
         wire = bytes(wire)
@@ -272,7 +273,7 @@ def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
         raise TrustError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
-        raise TrustError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
+        raise NotYetValidError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
 
 
 def _describe(certificate: Certificate) -> str:
