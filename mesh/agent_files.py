@@ -61,6 +61,8 @@ def create_file(path: Path, text: str, mode: int) -> None:
     Raises:
         AgentFileError: something is there already, or the file cannot be written.
     """
+    if not path.name:
+        raise AgentFileError(f"{path}: is a directory; expected the name of a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

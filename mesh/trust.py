@@ -195,6 +195,8 @@ def issue_certificate(
         body = msgspec.msgpack.encode(certificate)
     except OverflowError:
         raise ValueError(f"cannot issue: times go from 0 to {MAX_UNIX_S}") from None
+    except UnicodeEncodeError as error:  # what arrived as bytes that are no text, in a locale without UTF-8
+        raise ValueError(f"cannot issue: {error.object!r} is not text in UTF-8") from None
     wire = authority.sign(CERTIFICATE_CONTEXT, body) + body
     try:
         read_certificate(wire)

@@ -11,6 +11,7 @@ import click
 
 from mesh.agent_files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
 from mesh.cli.failure import Failure, told_plainly
+from mesh.cli.standard_streams import say
 from mesh.config.kinds import Context, Duration, Scalar
 from mesh.errors import TrustError
 from mesh.identity import Identity, decode_public_key, display_id, encode_public_key
@@ -119,9 +120,7 @@ def sign(
         may_relay=relay,
         may_manage=manage,
     )
-    click.echo(
-        f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}"
-    )
+    say(f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}")
 
 
 @certificate.command("show")
@@ -144,13 +143,13 @@ def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
     except TrustError as error:
         verdict, status = f"not valid: {error}", EXIT_NOT_VALID
     if as_json:
-        click.echo(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
+        say(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
     else:
-        _show_rows(shown, verdict, now)
+        say(_rows(shown, verdict, now))
     sys.exit(status)
 
 
-def _show_rows(shown: Certificate, verdict: str, now_unix_s: float) -> None:
+def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
     left_days = max(0.0, (shown.not_after - now_unix_s) / 86400)
     rows = {
         "name": shown.name,
@@ -165,8 +164,7 @@ def _show_rows(shown: Certificate, verdict: str, now_unix_s: float) -> None:
         "authority": encode_public_key(shown.authority),
         "verdict": verdict,
     }
-    for label, text in rows.items():
-        click.echo(f"{label + ':':<14}{text}")
+    return "\n".join(f"{label + ':':<14}{text}" for label, text in rows.items())
 
 
 def write_certificate(

@@ -15,6 +15,7 @@ from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is
 from mesh.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.cli.failure import Failure, told_plainly
 from mesh.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
+from mesh.cli.standard_streams import say
 from mesh.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
 from mesh.config.kinds import Context, Dial, Scalar
 from mesh.identity import encode_public_key
@@ -83,7 +84,7 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
     except BaseException:
         _remove(directory, names, keep_directory=existed)
         raise
-    click.echo(_next_steps(directory, plans, until, local=local), nl=False)
+    say(_next_steps(directory, plans, until, local=local))
 
 
 def _agent_names(text: str) -> tuple[str, ...]:
@@ -169,7 +170,8 @@ def _remove(directory: Path, names: tuple[str, ...], *, keep_directory: bool) ->
     for name in names:
         shutil.rmtree(directory / name, ignore_errors=True)
     for file in _AUTHORITY_FILES:
-        (directory / file).unlink(missing_ok=True)
+        with suppress(OSError):
+            (directory / file).unlink()
     if not keep_directory:
         with suppress(OSError):
             directory.rmdir()
@@ -208,7 +210,7 @@ def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, lo
     steps.append(f"Check each file, for example: mesh check {files[0]}")
     steps += _start_here(plans, files) if local else _start_elsewhere(plans)
     lines += ["", "Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
-    lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}.", ""]
+    lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}."]
     return "\n".join(lines)
 
 

@@ -185,6 +185,17 @@ def test_a_failure_takes_back_what_was_made(tmp_path, monkeypatch):
     assert files(tmp_path / "n") == ["mine"]
 
 
+def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path):
+    """Taking back what was made must not fail where nothing could be made."""
+    (tmp_path / "file").write_text("mine")
+    result = run("init", tmp_path / "file", "--agents", "a,b")
+    assert result.exit_code == 2
+    assert result.stderr == f"{tmp_path / 'file'}: cannot be made a directory: file exists\n"
+    assert (tmp_path / "file").read_text() == "mine"
+    result = run("init", tmp_path / "file" / "x", "--agents", "a,b")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 
-from mesh.agent_files import KeyUse, read_certificate_file, read_key
-from mesh.cli import main
+from mesh.agent_files import AgentFileError, KeyUse, read_certificate_file, read_key
+from mesh.cli import key_commands, main
 from mesh.identity import Identity, display_id, encode_public_key
 from mesh.trust import TrustStore, certificate_to_text, issue_certificate, read_certificate
 
@@ -76,6 +76,39 @@ def test_a_public_key_file_in_the_way_leaves_no_authority(tmp_path):
     (tmp_path / "a.pub").write_text("mine")
     assert run("authority", "new", tmp_path / "a.key").exit_code == 2
     assert not (tmp_path / "a.key").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a.pub"])
+def test_what_is_no_name_for_a_key_is_told(keys, monkeypatch, name):
+    monkeypatch.chdir(keys)
+    before = sorted(keys.iterdir())
+    for command in (("authority", "new"), ("identity", "new")):
+        if (name, command[0]) == ("a.pub", "identity"):
+            continue
+        result = run(*command, name)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert "expected the name of a file" in result.stderr
+    if name != "a.pub":
+        result = sign(keys, "--identity", "identity.key", "--out", name)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert sorted(keys.iterdir()) == before
+
+
+def test_a_public_key_that_cannot_be_written_leaves_no_authority(tmp_path, monkeypatch):
+    def create_file(path, text, mode):
+        raise AgentFileError(f"{path}: cannot be written: no space left on device")
+
+    monkeypatch.setattr(key_commands, "create_file", create_file)
+    result = run("authority", "new", tmp_path / "a.key")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text_is_told(keys):
+    """As it comes from a terminal whose locale has another encoding."""
+    result = sign(keys, "--identity", keys / "identity.key", "--use", "z\udcfc")
+    assert result.exit_code == 2
+    assert result.stderr == "cannot issue: 'z\\udcfc' is not text in UTF-8\n"
 
 
 def test_no_command_prints_a_private_key(keys):
