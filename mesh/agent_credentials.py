@@ -41,7 +41,8 @@ _KEY_PLACE: Final = "agent.data_dir"
 """Where the configuration names these files: every complaint about one starts with it."""
 
 _GROUP_REMEDY: Final = (
-    "; or, if its group is to read it (as with Kubernetes' fsGroup), mode 0640 and agent.key_mode: group"
+    "; or, if its group is to read it (as with Kubernetes' fsGroup), "
+    "mode 0440 or 0640 and agent.key_mode: group"
 )
 
 
