@@ -1,8 +1,8 @@
 """The files an agent lives by: private keys and certificates, written once and read with suspicion.
 
 A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
-never taken for an agent's. Key files get mode 0600 and are refused when others can read them. No file is ever
-overwritten.
+never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
+group may is the caller's to say. No file is ever overwritten.
 """
 
 import base64
@@ -11,6 +11,7 @@ import codecs
 import enum
 import os
 import secrets
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,19 @@ class KeyUse(enum.Enum):
     AUTHORITY = "MESH AUTHORITY KEY"
 
 
+class KeyMode(enum.Enum):
+    """Who may read a key file; the value is that of ``agent.key_mode``."""
+
+    OWNER = "owner"
+    GROUP = "group"
+    """The file's group too. It may write as well: Kubernetes' ``fsGroup`` makes files 0440 in a volume that
+    is read only, and 0660 in any other; and anyone who can read a private key can be that agent already."""
+
+
+_FORBIDDEN: Final = {KeyMode.OWNER: 0o077, KeyMode.GROUP: 0o017}
+"""Bits of a key file's mode that are refused."""
+
+
 class AgentFileError(MeshError):
     """A file that is missing, unreadable, unfit or in the way; one line that says its path."""
 
@@ -48,6 +62,8 @@ def create_file(path: Path, text: str, mode: int) -> None:
     Raises:
         AgentFileError: something is there already, or the file cannot be written.
     """
+    if not path.name:
+        raise AgentFileError(f"{path}: is a directory; expected the name of a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -82,13 +98,28 @@ def write_key(path: Path, use: KeyUse, seed: bytes) -> None:
     create_file(path, f"-----BEGIN {use.value}-----\n{content}\n-----END {use.value}-----\n", PRIVATE_MODE)
 
 
-def read_key(path: Path, use: KeyUse) -> Identity:
+def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: str = "") -> Identity:
     """The key pair of a file that :func:`write_key` wrote.
+
+    Args:
+        path: of the file.
+        use: what the key is to be for.
+        mode: who may read the file.
+        remedy: what else to say where others can read the file.
 
     Raises:
         AgentFileError: the file cannot be read, others can read it, or it has no key for ``use``.
     """
-    text = _read(path, use)
+    text, bits = _read(path)
+    if bits & _FORBIDDEN[mode]:
+        # What is no private key at all would not become one by chmod.
+        if ("BEGIN MESH" in text and use.value not in text) or _is_public_key(text):
+            raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
+        expected = "600" if mode is KeyMode.OWNER else "640"
+        raise AgentFileError(
+            f"{path}: others can read or change this key file (mode {bits:04o}); "
+            f"expected mode 0{expected}: chmod {expected} {shlex.quote(str(path))}{remedy}"
+        )
     content = " ".join(text.split())
     begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
     if not content.startswith(begin):
@@ -108,7 +139,7 @@ def read_certificate_file(path: Path) -> bytes:
     Raises:
         AgentFileError: the file cannot be read or has no certificate.
     """
-    text = _read(path)
+    text, _ = _read(path)
     if not any(line.strip() == BEGIN_CERTIFICATE for line in text.splitlines()):
         raise AgentFileError(f"{path}: found {_described(text)}; expected a mesh certificate")
     try:
@@ -134,13 +165,8 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _read(path: Path, key_use: KeyUse | None = None) -> str:
-    """A small text file, judged by its descriptor: it cannot be swapped between the look and the read.
-
-    Args:
-        path: of the file.
-        key_use: of the private key that belongs there, which nobody else may read; ``None`` for other files.
-    """
+def _read(path: Path) -> tuple[str, int]:
+    """A small text file and its mode, both by its descriptor: it cannot be swapped between look and read."""
     try:
         # A FIFO in place of a key would otherwise hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -152,17 +178,7 @@ def _read(path: Path, key_use: KeyUse | None = None) -> str:
             octets = file.read(_MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
-    text = _text(path, octets)
-    mode = stat.S_IMODE(status.st_mode)
-    if key_use is not None and mode & 0o077:
-        # What is no private key at all would not become one by chmod.
-        if ("BEGIN MESH" in text and key_use.value not in text) or _is_public_key(text):
-            raise AgentFileError(f"{path}: found {_described(text)}; expected a {key_use.value.lower()}")
-        raise AgentFileError(
-            f"{path}: others can read or change this key file (mode {mode:04o}); "
-            f"expected mode 0600: chmod 600 {path}"
-        )
-    return text
+    return _text(path, octets), stat.S_IMODE(status.st_mode)
 
 
 def _text(path: Path, octets: bytes) -> str:

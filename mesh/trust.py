@@ -19,7 +19,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mesh.errors import AuthenticationError, TrustError
+from mesh.errors import AuthenticationError, NotYetValidError, TrustError
 from mesh.identity import (
     CERTIFICATE_CONTEXT,
     PUBLIC_KEY_OCTETS,
@@ -126,6 +126,7 @@ class TrustStore:
         """The certificate in ``wire``, if an authority signed it and it is valid at ``now_unix_s``.
 
         Raises:
+            NotYetValidError: its validity has not begun; nothing else is wrong with it.
             TrustError: it is not; the text names the certificate and the reason.
         """
         wire = bytes(wire)
@@ -196,6 +197,8 @@ def issue_certificate(
         body = msgspec.msgpack.encode(certificate)
     except OverflowError:
         raise ValueError(f"cannot issue: times go from 0 to {MAX_UNIX_S}") from None
+    except UnicodeEncodeError as error:  # what arrived as bytes that are no text, in a locale without UTF-8
+        raise ValueError(f"cannot issue: {error.object!r} is not text in UTF-8") from None
     wire = authority.sign(CERTIFICATE_CONTEXT, body) + body
     try:
         read_certificate(wire)
@@ -276,7 +279,7 @@ def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
         raise TrustError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
-        raise TrustError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
+        raise NotYetValidError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
 
 
 def _describe(certificate: Certificate) -> str:

@@ -10,6 +10,7 @@ from mesh.agent_files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
     AgentFileError,
+    KeyMode,
     KeyUse,
     create_file,
     make_directory,
@@ -67,6 +68,25 @@ def test_a_key_that_others_can_reach_is_refused(tmp_path, wrong):
     text = refusal(read_key, path, KeyUse.IDENTITY)
     assert text.startswith(f"{path}: others can read or change this key file (mode {wrong:04o})")
     assert f"chmod 600 {path}" in text
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o640, 0o660, 0o400, 0o600])
+def test_a_key_may_be_its_groups_too(tmp_path, mode):
+    """As Kubernetes' fsGroup has it: 0440 in a volume that is read only, 0660 in another."""
+    path = tmp_path / "a.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    path.chmod(mode)
+    found = read_key(path, KeyUse.IDENTITY, KeyMode.GROUP, remedy="never said")
+    assert found.public_key == Identity(SEED).public_key
+
+
+@pytest.mark.parametrize("wrong", [0o444, 0o644, 0o604, 0o641, 0o642, 0o650, 0o777])
+def test_a_key_of_a_group_is_still_not_everybodys(tmp_path, wrong):
+    path = tmp_path / "a b.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    path.chmod(wrong)
+    text = refusal(read_key, path, KeyUse.IDENTITY, KeyMode.GROUP)
+    assert f"(mode {wrong:04o}); expected mode 0640: chmod 640 '{path}'" in text
 
 
 def test_a_key_behind_a_link_is_judged_by_its_file(tmp_path):
