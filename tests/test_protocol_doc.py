@@ -47,6 +47,7 @@ LIMIT_MODULES = (
     "actors.accepting",
     "actors.acceptor",
     "actors.agent",
+    "actors.client_count",
     "actors.connection_end",
     "actors.connection_table",
     "actors.dialer",
@@ -57,12 +58,14 @@ LIMIT_MODULES = (
     "actors.peer_directory",
     "actors.peer_link",
     "actors.route_table",
+    "actors.runtime.descriptors",
     "mesh.backoff",
     "mesh.candidates",
     "mesh.flooding",
     "mesh.link_bodies",
     "mesh.link_handshake",
     "mesh.link_state",
+    "mesh.loops",
     "mesh.origination",
     "mesh.records",
     "mesh.replay_window",
@@ -71,6 +74,7 @@ LIMIT_MODULES = (
     "mesh.send_queue",
     "mesh.session",
     "mesh.trust",
+    "mesh.waiting_room",
     "mesh.stream.acknowledging",
     "mesh.stream.budget",
     "mesh.stream.congestion",
@@ -381,8 +385,8 @@ def test_the_worked_example_opens_by_what_the_document_says_alone():
 @pytest.mark.parametrize(
     ("name", "payload"),
     [
-        ("ACCEPT body", [True, 65_536, "", ""]),
-        ("REJECT body", [False, 0, "at-capacity", "it is full"]),
+        ("ACCEPT body", [True, 65_536, "", "", example()["socket tag"]]),
+        ("REJECT body", [False, 0, "at-capacity", "it is full", b""]),
     ],
 )
 @pytest.mark.filterwarnings("ignore:One of ephemeral keypairs is already set")
