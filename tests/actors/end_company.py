@@ -379,12 +379,17 @@ class Asker:
     """An ingress as the exit meets it."""
 
     def __init__(self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32) -> None:
+        self._number, self._seed = number, seed
+        self.initiator = self.unasked()
+        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_OCTETS))
+
+    def unasked(self) -> SessionInitiator:
+        """Its side of the handshake, before it has said anything."""
         settings = settings_of(INGRESS)
-        self.initiator = SessionInitiator(
+        return SessionInitiator(
             local=settings.party,
             remote=settings_of(EXIT).party,
-            connection=number,
+            connection=self._number,
             static=settings.static,
-            ephemeral=key_pair(seed),
+            ephemeral=key_pair(self._seed),
         )
-        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_OCTETS))

@@ -254,6 +254,14 @@ def test_a_number_that_has_been_used_opens_nothing(house):
     assert len(house.exits) == 2
 
 
+def test_connections_are_numbered_from_1(house):
+    house.arrive(open_frame(number=0))
+    assert house.exits == []
+    assert house.meters.opens_ignored == 1
+    house.arrive(open_frame(number=1))
+    assert len(house.exits) == 1
+
+
 def test_a_number_that_was_only_claimed_stays_free(house):
     house.arrive(open_frame())
     house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
