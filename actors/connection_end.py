@@ -13,17 +13,17 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
-from actors.connection_numbers import ConnectionNumbers
 from actors.gather import drop_sent
-from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, SocketOptions, StreamSocket, Timer
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.frames import Frame
 from mesh.identity import AgentId, Instance
+from mesh.key_stock import KeyStock
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party, Session
 from mesh.stream import Effects, ResetCode, Stream, StreamBudget
@@ -45,11 +45,6 @@ HANG_UP_POLL_S: Final = 1.0
 DRAIN_AFTER_RESET_S: Final = 10.0
 """How long octets that preceded the other end's reset may wait for a slow local socket."""
 
-FIRST_REPEAT_S: Final = 0.25
-"""First repetition of an unanswered OPEN or ACCEPT; each later one waits twice as long."""
-
-MAX_REPEAT_S: Final = 2.0
-
 RESET_MEANINGS: Final = MappingProxyType(
     {
         ResetCode.RESET: "the socket at the other end was reset",
@@ -60,11 +55,6 @@ RESET_MEANINGS: Final = MappingProxyType(
     }
 )
 """For logs. The other end's code and the stream's own verdict on it are not told apart."""
-
-
-def repeat_delay_s(repeats: int) -> float:
-    """Seconds until an unanswered OPEN or ACCEPT is repeated, after so many repetitions."""
-    return min(MAX_REPEAT_S, FIRST_REPEAT_S * 2.0 ** min(repeats, 8))
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):

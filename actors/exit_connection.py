@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, Final, assert_never
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -29,6 +29,7 @@ from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
 from mesh.records import Record
+from mesh.repeating import repeat_delay_s
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
 

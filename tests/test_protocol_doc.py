@@ -49,7 +49,7 @@ LIMIT_MODULES = (
     "actors.dialer",
     "actors.exit_connection",
     "actors.ingress_connection",
-    "actors.key_stock",
+    "mesh.key_stock",
     "actors.link_output",
     "actors.peer_directory",
     "actors.peer_link",

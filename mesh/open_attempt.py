@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Final
 
-from actors.key_stock import EPHEMERAL_AGE_S
-from actors.runtime.seam import Ref
+from mesh.key_stock import EPHEMERAL_AGE_S
 from mesh.session import Party, SessionInitiator
 
 STANDBY_NUMBERS: Final = 16_384
@@ -15,25 +14,29 @@ quarter of the window in which an exit takes a number that is not the newest."""
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """What an ingress connection knows of one candidate that it tries."""
+    """What is known of one candidate that is tried."""
 
     party: Party
     name: str
     """Its agent's display name, for logs."""
-    connection: int
-    initiator: SessionInitiator | None
-    """None once the attempt is chosen: nothing more is to be opened."""
-    link: Ref[Any] | None
+    number: int
+    initiator: SessionInitiator
+    has_path: bool
     made_at: float
-    """Of one that was made ahead: when its ephemeral key pair was, too."""
+    """When its ephemeral key pair was made, if it was made ahead."""
     repeat_at: float = inf
     """When to repeat the OPEN, unanswered."""
     hedge_at: float = inf
-    """When another candidate is to be tried beside this one."""
+    """When to try another candidate beside this one."""
     repeats: int = 0
     is_asked: bool = False
-    """Whether an OPEN has been made."""
+    """Whether an OPEN has been sent."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has had its time, or cannot be reached now."""
+        return not self.has_path or self.hedge_at == inf
 
     def is_stale(self, now: float, last_number: int) -> bool:
         """Whether it has waited too long for its client; ``last_number`` is that of the agent's latest."""
-        return now - self.made_at > EPHEMERAL_AGE_S or last_number - self.connection > STANDBY_NUMBERS
+        return now - self.made_at > EPHEMERAL_AGE_S or last_number - self.number > STANDBY_NUMBERS
