@@ -10,7 +10,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_end import ConnectionEnd
 from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -32,6 +32,7 @@ from mesh.frames import Frame, FrameType
 from mesh.loops import socket_tag
 from mesh.reaching import Failure, Kind
 from mesh.records import Record
+from mesh.repeating import repeat_delay_s
 from mesh.sampling import sampled
 from mesh.session import (
     MAX_REASON_CHARACTERS,

@@ -17,12 +17,12 @@ from nacl.signing import VerifyKey
 from noise.connection import Keypair, NoiseConnection
 
 from actors.dialer import State as DialerState
-from actors.link_states import State as LinkState
 from mesh import frames, identity
 from mesh.config.schema import Config
 from mesh.frames import Frame, FrameType
 from mesh.link_handshake import PREAMBLE
 from mesh.link_handshake import State as HandshakeState
+from mesh.link_states import LinkState
 from mesh.records import RecordBody
 from mesh.session_sealing import CONTROL_TYPES, SEGMENT_TYPES
 from mesh.stream import states
@@ -53,7 +53,7 @@ LIMIT_MODULES = (
     "actors.dialer",
     "actors.exit_connection",
     "actors.ingress_connection",
-    "actors.key_stock",
+    "mesh.key_stock",
     "actors.link_output",
     "actors.peer_directory",
     "actors.peer_link",

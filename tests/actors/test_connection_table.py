@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.connection_numbers import ConnectionNumbers
 from actors.connection_table import UNKNOWN_BURST, ConnectionTable
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
@@ -14,6 +13,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start

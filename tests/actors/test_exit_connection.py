@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from actors.exit_connection import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
-from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.frames import FrameType
+from mesh.key_stock import KeyStock
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from mesh.records import trusted_record
 from mesh.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
