@@ -13,6 +13,7 @@ from actors.runtime.loop import LoopDispatcher
 from actors.runtime.seam import HangUp, KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
 from tests.actors.runtime.socket_contract import Do, Program
+from tests.system.processes import LOOPBACK
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # RFC 2544: for tests of networks
 SHORT = SocketOptions(keep_alive=KeepAlive(idle_s=1, interval_s=1, probes=2))
@@ -70,35 +71,61 @@ def set_namespace(descriptor):
         raise OSError(ctypes.get_errno(), "setns")
 
 
-@pytest.mark.parametrize("state", ["open", "half-closed"])
-@pytest.mark.parametrize("event_loop", ["uvloop", "asyncio"])
-def test_an_end_that_vanishes_is_noticed_on_an_unread_socket(far_host, state, event_loop):
-    dispatcher = LoopDispatcher(prefer_uvloop=event_loop == "uvloop")
-    dispatcher.start()
-    heard = queue.SimpleQueue()
-    actor = Program.start(dispatcher, heard)
+class Server:
+    """A listening socket with short intervals, and what it has accepted."""
 
-    def do(action):
-        return actor.ask(Do(action), timeout=LIMIT_S)
-
-    try:
+    def __init__(self, dispatcher, host):
+        self._heard = queue.SimpleQueue()
+        self._actor = Program.start(dispatcher, self._heard)
 
         def listen(program):
-            listener = program.own(program.dispatcher.bind(TcpAddress(HERE, 0), SHORT))
+            listener = program.own(program.dispatcher.bind(TcpAddress(host, 0), SHORT))
             listener.listen()
             listener.watch_read(True)
             return listener
 
-        listener = do(listen)
-        with connect_from(far_host, (HERE, listener.port), queue.SimpleQueue()) as client:
-            assert heard.get(timeout=LIMIT_S)[0] == "readable"
-            server = do(lambda program: program.own(listener.accept()))
-            if state == "half-closed":
-                client.shutdown(socket.SHUT_WR)
-                do(lambda program: program.poll(lambda: server.hung_up() is HangUp.HALF_CLOSED))
-                assert heard.get(timeout=LIMIT_S) == "holds"
-            ip("link", "set", f"{far_host}a", "down")
-            do(lambda program: program.poll(lambda: server.hung_up() is HangUp.GONE))
-            assert heard.get(timeout=LIMIT_S) == "holds"
-    finally:
-        assert dispatcher.stop(LIMIT_S)
+        self._listener = self._do(listen)
+        self.address = (host, self._listener.port)
+        self._accepted = None
+
+    def _do(self, action):
+        return self._actor.ask(Do(action), timeout=LIMIT_S)
+
+    def accept(self):
+        assert self._heard.get(timeout=LIMIT_S)[0] == "readable"
+        self._accepted = self._do(lambda program: program.own(self._listener.accept()))
+
+    def sees(self, hang_up):
+        """Wait until that is seen of the client, without reading."""
+        self._do(lambda program: program.poll(lambda: self._accepted.hung_up() is hang_up))
+        return self._heard.get(timeout=LIMIT_S) == "holds"
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def dispatcher(request):
+    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+    dispatcher.start()
+    yield dispatcher
+    assert dispatcher.stop(LIMIT_S)
+
+
+@pytest.mark.parametrize("state", ["open", "half-closed"])
+def test_an_end_that_vanishes_is_noticed_on_an_unread_socket(far_host, dispatcher, state):
+    server = Server(dispatcher, HERE)
+    with connect_from(far_host, server.address, queue.SimpleQueue()) as client:
+        server.accept()
+        if state == "half-closed":
+            client.shutdown(socket.SHUT_WR)
+            assert server.sees(HangUp.HALF_CLOSED)
+        ip("link", "set", f"{far_host}a", "down")
+        assert server.sees(HangUp.GONE)
+
+
+def test_a_client_that_has_closed_is_told_from_one_that_only_finished(dispatcher):
+    """Its kernel answers for it until its own patience is over; then a probe meets nobody."""
+    server = Server(dispatcher, LOOPBACK)
+    with socket.create_connection(server.address, LIMIT_S) as client:
+        server.accept()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)
+    assert server.sees(HangUp.HALF_CLOSED)
+    assert server.sees(HangUp.GONE)
