@@ -179,13 +179,14 @@ class LoopStreamSocket:
         sock: socket.socket,
         options: SocketOptions,
         peer: Sockaddr | None = None,
+        local_name: str = "",
     ) -> None:
         self._resets = options.reset_if_abandoned
         self._socket = sock
         self.recv_into = sock.recv_into
         """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
-        self._local_name = ""
+        self._local_name = local_name
         self._peer = peer
         self._peer_name = ""
 
