@@ -141,7 +141,9 @@ class LoopListeningSocket:
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
-        return LoopStreamSocket(self._reactor, client, self._options, peer)
+        # A client's own end is this address, unless that means all: it need not be asked for.
+        local_name = "" if self._name.startswith(("0.0.0.0:", "[::]:")) else self._name
+        return LoopStreamSocket(self._reactor, client, self._options, peer, local_name)
 
     def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause; it takes effect while listening."""
