@@ -46,7 +46,8 @@ _HABITS: Final[Mapping[str, Mapping[str, str]]] = {
         **_same(_TRUST, "tls", "cert", "token"),
     },
     "trust": _same(_TRUST, "ca", "authority", "cert", "cert_file", "ca_file", "public_key", "public_keys")
-    | _same(_OWN_KEY, "key", "private_key", "key_file", "identity"),
+    | _same(_OWN_KEY, "key", "private_key", "key_file", "identity")
+    | _same("every link needs a certificate", "verify", "insecure", "skip_verify", "enabled"),
     "accept[]": _same(_ADDRESS, *_PORT_WORDS) | _same(_ONLY_TCP, "protocol", "type"),
     "peers[]": _same(_ADDRESS, *_PORT_WORDS)
     | _same("a peer is known by its certificate; its address is enough", "name", "id", "key", "public_key"),
@@ -62,6 +63,10 @@ _HABITS: Final[Mapping[str, Mapping[str, str]]] = {
     | _same(_KEY, "name", "service", "id", "routing_key", "service_name", "server_name", "remote")
     | _same("a target belongs to an endpoint; a listener has an address", "target", "to")
     | _same(_ONLY_TCP, "protocol", "type", "proto"),
+    "forward.endpoints[].health_check": _same(
+        "a target is healthy while it accepts TCP connections; nothing is sent to it",
+        *("path", "url", "http", "type", "command", "port", "send", "expect", "method", "uri"),
+    ),
     "logging": _same(_SYSTEM_LOG, "file", "output", "path", "rotate", "dir"),
 }
 

@@ -47,6 +47,8 @@ def number_meant(text: str) -> str | None:
     multiple = _MULTIPLES.get(plain[-1:].lower())
     if multiple is not None and plain[:-1].isascii() and plain[:-1].isdigit() and len(plain) < 10:
         return str(int(plain[:-1]) * multiple)
+    if re.fullmatch(r"0[xX][0-9A-Fa-f]{1,8}", plain):
+        return str(int(plain, 16))
     match = _NUMBER.fullmatch(plain) if plain.isascii() else None
     digits = re.sub("[_,]", "", match[1]) if match is not None else ""
     return str(int(digits)) if digits else None

@@ -90,7 +90,7 @@ def _check_targets(walk: Walk) -> None:
 def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:
     first: dict[object, Found] = {}
     for path, found in _under(walk, section, suffix):
-        earlier = first.setdefault(found.value, found)
+        earlier = first.setdefault(_compared(found.value), found)
         if earlier is not found:
             walk.report(found.line, path, f"the same as on line {earlier.line}", expected)
 
@@ -119,3 +119,10 @@ def _under(walk: Walk, section: str, suffix: str) -> Iterator[tuple[str, Found]]
     for path, found in walk.values.items():
         if path.startswith((f"{section}[", f"{section}.")) and path.endswith(suffix):
             yield path, found
+
+
+def _compared(value: object) -> object:
+    """Host names are the same in capitals: RFC 4343."""
+    if isinstance(value, TcpAddress):
+        return TcpAddress(value.host.lower().removesuffix("."), value.port)
+    return value

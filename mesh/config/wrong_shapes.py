@@ -11,6 +11,8 @@ from mesh.config.problems import quoted
 _NO_SPACE: Final = re.compile(r"-?\s*(?P<key>[A-Za-z_]+):(?P<value>[^ ].*)", re.DOTALL)
 _MAX_SHOWN: Final = 60
 """Characters of a found value that a hint repeats."""
+_ON_WITH_DEFAULTS: Final = frozenset({"http", "health_check"})
+"""Sections that are there or not, and need nothing in them."""
 _ENTRY: Final = re.compile(r"(?P<key>[^\s=:]+)(?:=|\s*->\s*|:\s+)(?P<value>\S+)")
 
 
@@ -31,7 +33,7 @@ def hint_for_section(node: Node, keys: Sequence[str], path: str) -> str:
         if odd.isspace():
             return f"between {key}: and its value stands U+{ord(odd):04X}; write an ordinary space"
         return f"a colon needs a space after it: {key}: {value}" if len(value) <= _MAX_SHOWN else ""
-    if text in {"true", "yes", "on"} and "address" in keys:
+    if text in {"true", "yes", "on"} and name in _ON_WITH_DEFAULTS:
         return f"write {name}: {{}}"
     if len(text) > _MAX_SHOWN or not text.isprintable():
         return ""
@@ -41,6 +43,7 @@ def hint_for_section(node: Node, keys: Sequence[str], path: str) -> str:
         key, value = (entry["key"], entry["value"]) if entry is not None else ("...", "...")
         return f"write {{key: {quoted(key)}, {keys[1]}: {quoted(value)}}}"
     if "address" in keys:
+        text = f":{text}" if text.isdigit() else text
         return f"write {'- ' if is_entry else ''}address: {quoted(text)}"
     if name == "logging":
         return f"write level: {text} below logging:" if text.isalnum() else ""
@@ -53,9 +56,8 @@ def hint_for_list(node: Node, keys: Sequence[str]) -> str:
         names = [key.value for key, _ in node.value if isinstance(key, ScalarNode)]
         if "key" in keys and names and not set(names) & set(keys):
             key, value = node.value[0]
-            target = value.value if isinstance(value, ScalarNode) else "..."
-            if len(key.value + target) <= _MAX_SHOWN:
-                return f"write - {{key: {quoted(key.value)}, {keys[1]}: {quoted(target)}}}"
+            if isinstance(value, ScalarNode) and len(key.value + value.value) <= _MAX_SHOWN:
+                return f"write - {{key: {quoted(key.value)}, {keys[1]}: {quoted(value.value)}}}"
         return "begin each entry with a dash"
     if isinstance(node, ScalarNode) and len(node.value) <= _MAX_SHOWN and node.value.isprintable():
         return f"write [{quoted(node.value)}]" if not keys else f"write - {keys[0]}: {quoted(node.value)}"

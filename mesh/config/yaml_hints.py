@@ -46,6 +46,8 @@ def yaml_hint(lines: Sequence[str], line: int, column: int, problem: str, opened
         return _TAB_HINT
     if "'\\t'" in problem:
         return _TAB_AFTER_HINT
+    if "unknown escape character" in problem:
+        return "between double quotes \\ begins an escape; write single quotes, or \\\\"
     if any(_INI_SECTION.match(text) and "=" in "".join(lines) for text in lines[:line]):
         return "this is not YAML but INI or TOML; write agent: and below it, indented, name: value"
     for text, where in ((source, ""), (before, f" (line {line - 1})")):
@@ -53,6 +55,8 @@ def yaml_hint(lines: Sequence[str], line: int, column: int, problem: str, opened
             return f"a dash needs a space after it{where}"
     if _NO_SPACE_AFTER_COLON.match(before) and problem.startswith("mapping values"):
         return f"a colon needs a space after it (line {line - 1})"
+    if opened and " #" in lines[opened - 1]:
+        return f"a # after a space begins a comment (line {opened}); a value that has one needs quotes"
     if opened and "'{'" not in problem and not _NEEDS_QUOTES.match(source):
         return f"the [ or {{ that is opened on line {opened} is not closed before this"
     if opened and "but got '<scalar>'" in problem and line > opened:
