@@ -15,11 +15,11 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
-from actors.peer_link import LEAVE_TIMEOUT_S
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.identity import Identity
+from mesh.link_machine import LEAVE_TIMEOUT_S
 from mesh.relay_budget import RelayBudget
 from mesh.stream import StreamBudget
 from mesh.trust import issue_certificate, read_certificate
