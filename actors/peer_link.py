@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 from actors.link_forwarding import LinkForwarding
 from actors.link_output import LinkOutput
+from actors.link_pages import pages_message
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.link_states import UNADMITTED, State
 from actors.messages import acceptor as acceptor_messages
@@ -437,6 +438,8 @@ class PeerLink(Actor[messages.Inbound]):
                 digest = link_bodies.decode_digest(frame.body)
                 self._pass_on_records()
                 self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
+            case FrameType.WANT_PAGES | FrameType.PAGES:
+                self.tell(self._refs.route_table, pages_message(peer_id, frame))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)
                 self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))

@@ -88,7 +88,6 @@ NOT_OF_THE_PROTOCOL = {
     "mesh.link_handshake.LINK_VERSION",
     "mesh.records.SESSION_KEY_OCTETS",
     "mesh.replay_window.DEFAULT_SIZE",
-    "mesh.route_table.MAX_SAID",
     "mesh.stream.acknowledging.NO_PROBE",
 }
 """Numbers that no peer can observe, that the layouts show, or that an agent does not use."""
