@@ -103,7 +103,9 @@ class Agent(Actor[messages.Inbound]):
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
         self._ports: dict[str, messages.PortReported] = {}
-        self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
+        self._endpoints: dict[str, Ref[Any]] = {}
+        self._frozen_endpoints: Mapping[str, Ref[Any]] | None = None
+        """A copy for those that look up an endpoint, made when one is needed: thousands start in a row."""
         self._phase = Phase.RUNNING
         self._grace_over = False
         self._connections_gone = False
@@ -194,7 +196,7 @@ class Agent(Actor[messages.Inbound]):
             reader=setup.reader,
             settings=setup.routing,
         )
-        self._endpoints = MappingProxyType({})
+        self._endpoints, self._frozen_endpoints = {}, None
 
         def start_exit(frame: Frame, party: Party, record: Record, link: Ref[Any]) -> Ref[Any]:
             return ExitConnection.start(
@@ -203,7 +205,7 @@ class Agent(Actor[messages.Inbound]):
                 party=party,
                 record=record,
                 link=link,
-                endpoints=self._endpoints,
+                endpoints=self._endpoints_now(),
                 table=connection_table,
                 settings=connections,
                 meters=meters,
@@ -260,12 +262,17 @@ class Agent(Actor[messages.Inbound]):
                     max_connections=setup.max_connections,
                     health_check=setup.health_check,
                 )
-                self._endpoints = MappingProxyType({**self._endpoints, setup.key: ref})
+                self._endpoints[setup.key], self._frozen_endpoints = ref, None
                 return self._named(f"endpoint {setup.key}", ref)
 
             return ChildSpec(name=f"endpoint {setup.key}", start=start)
 
         return [spec(setup) for setup in self._setup.endpoints]
+
+    def _endpoints_now(self) -> Mapping[str, Ref[Any]]:
+        if self._frozen_endpoints is None:
+            self._frozen_endpoints = MappingProxyType(dict(self._endpoints))
+        return self._frozen_endpoints
 
     def _listener_specs(
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings
