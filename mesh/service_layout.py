@@ -71,7 +71,8 @@ class Omission(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         shown = ", ".join(map(repr, self.keys[:SHOWN_KEYS]))
         more = f" and {len(self.keys) - SHOWN_KEYS:,} more" if len(self.keys) > SHOWN_KEYS else ""
-        return f"{len(self.keys):,} {self.what} not told to the mesh ({self.limit}): {shown}{more}"
+        what = self.what if len(self.keys) != 1 else self.what.removesuffix("s")
+        return f"{len(self.keys):,} {what} not told to the mesh ({self.limit}): {shown}{more}"
 
 
 class LaidPage(msgspec.Struct, frozen=True):

@@ -1,11 +1,22 @@
 """The worked example of ``docs/PROTOCOL.md``: every octet of a link and a session made from fixed keys."""
 
+import msgspec
+
 from mesh.frames import VERSION, Frame, FrameType, FrameWriter, associated_data, link_frame
 from mesh.identity import Identity, Instance
-from mesh.link_bodies import encode_ping
+from mesh.link_bodies import WantedPages, WirePage, encode_pages, encode_ping, encode_want_pages
 from mesh.link_handshake import LinkHandshake
 from mesh.noise import key_pair
-from mesh.records import EndpointEntry, Neighbour, RecordBody, sign_record
+from mesh.records import (
+    EndpointEntry,
+    ListenerEntry,
+    Neighbour,
+    PageBody,
+    PageName,
+    RecordBody,
+    page_digest,
+    sign_record,
+)
 from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
 from mesh.stream.control import encode_acknowledgement
 from mesh.trust import TrustStore, issue_certificate
@@ -59,6 +70,12 @@ def vectors():
     record = sign_record(first, body)
     found["record signed"] = record.signed
     found["record signature"] = record.signature
+    page = msgspec.msgpack.encode(PageBody(body.endpoints, (ListenerEntry("db", "127.0.0.1:5432"),)))
+    name = PageName(page_digest(first.id, page), len(page), 2)
+    found["page"] = page
+    found["page named"] = msgspec.msgpack.encode(name)
+    found["WANT_PAGES body"] = encode_want_pages((WantedPages(first.id, (name.digest,)),))
+    found["PAGES body"] = encode_pages((WirePage(first.id, page),))
     return found
 
 
