@@ -7,8 +7,7 @@ starts again, as a new instance, as if the process had been restarted.
 
 import enum
 import logging
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final, assert_never
 
 from actors.acceptor import Acceptor
@@ -19,6 +18,7 @@ from actors.connection_numbers import ConnectionNumbers
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
+from actors.endpoint_refs import EndpointRefs
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
 from actors.key_stock import KeyStock
@@ -103,9 +103,7 @@ class Agent(Actor[messages.Inbound]):
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
         self._ports: dict[str, messages.PortReported] = {}
-        self._endpoints: dict[str, Ref[Any]] = {}
-        self._frozen_endpoints: Mapping[str, Ref[Any]] | None = None
-        """A copy for those that look up an endpoint, made when one is needed: thousands start in a row."""
+        self._endpoints = EndpointRefs()
         self._phase = Phase.RUNNING
         self._grace_over = False
         self._connections_gone = False
@@ -196,7 +194,7 @@ class Agent(Actor[messages.Inbound]):
             reader=setup.reader,
             settings=setup.routing,
         )
-        self._endpoints, self._frozen_endpoints = {}, None
+        self._endpoints = EndpointRefs()
 
         def start_exit(frame: Frame, party: Party, record: Record, link: Ref[Any]) -> Ref[Any]:
             return ExitConnection.start(
@@ -205,7 +203,7 @@ class Agent(Actor[messages.Inbound]):
                 party=party,
                 record=record,
                 link=link,
-                endpoints=self._endpoints_now(),
+                endpoints=self._endpoints.frozen(),
                 table=connection_table,
                 settings=connections,
                 meters=meters,
@@ -262,17 +260,12 @@ class Agent(Actor[messages.Inbound]):
                     max_connections=setup.max_connections,
                     health_check=setup.health_check,
                 )
-                self._endpoints[setup.key], self._frozen_endpoints = ref, None
+                self._endpoints.put(setup.key, ref)
                 return self._named(f"endpoint {setup.key}", ref)
 
             return ChildSpec(name=f"endpoint {setup.key}", start=start)
 
         return [spec(setup) for setup in self._setup.endpoints]
-
-    def _endpoints_now(self) -> Mapping[str, Ref[Any]]:
-        if self._frozen_endpoints is None:
-            self._frozen_endpoints = MappingProxyType(dict(self._endpoints))
-        return self._frozen_endpoints
 
     def _listener_specs(
         self, route_table: Ref[Any], connection_table: Ref[Any], connections: ConnectionSettings

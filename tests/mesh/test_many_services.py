@@ -18,6 +18,7 @@ from mesh.page_table import ASK_AGAIN_S
 from mesh.pairings import find_pairings
 from mesh.records import MAX_ENDPOINTS, EndpointEntry, ListenerEntry, Neighbour
 from mesh.route_effects import Effects
+from mesh.route_table import COMPUTE_INTERVAL_PER_KEY_S
 from mesh.routes import RouteSnapshot
 from mesh.service_layout import Layout, lay_out
 from tests.mesh.route_table_company import (
@@ -233,6 +234,20 @@ def test_what_cannot_be_told_is_a_problem_and_is_said_once():
     assert mesh.notices == [problem]
     mesh.act(HUB, "set_endpoints", endpoints(MAX_ENDPOINTS))
     assert mesh.tables[HUB].problems() == ()
+
+
+def test_the_pause_between_computations_grows_with_the_keys():
+    state = linked()
+    state.set_endpoints(endpoints(2_000), 0.0, UNIX)
+    for _ in range(10):
+        state.tick(0.5, UNIX)
+    assert len(state.snapshot.candidates) == 2_000
+    before = state.counts().routes_computed_total
+    for number in range(100):
+        state.set_endpoints(endpoints(2_000, first=number % 2), 1.0 + number / 1_000, UNIX)
+        state.tick(1.0 + number / 1_000, UNIX)
+    pause_s = COMPUTE_INTERVAL_PER_KEY_S * 2_000
+    assert state.counts().routes_computed_total - before <= 0.1 / pause_s + 1
 
 
 def test_keys_on_pages_need_a_certificate_too():
