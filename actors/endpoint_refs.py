@@ -8,7 +8,7 @@ from actors.runtime.seam import Ref
 
 
 class EndpointRefs:
-    """Changes as endpoints start; who looks one up holds a copy, made when needed: thousands start in a row."""
+    """Changes as endpoints start; those that look one up hold a copy, made only then: thousands start at once."""
 
     __slots__ = ("_frozen", "_refs")
 
