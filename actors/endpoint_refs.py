@@ -8,7 +8,7 @@ from actors.runtime.seam import Ref
 
 
 class EndpointRefs:
-    """Changes as endpoints start; those that look one up hold a copy, made only then: thousands start at once."""
+    """Changes as endpoints start. Those that look one up hold a copy, which is made only then."""
 
     __slots__ = ("_frozen", "_refs")
 
