@@ -13,8 +13,8 @@ from typing import Any, Final, assert_never
 from actors.acceptor import Acceptor
 from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
 from actors.client_count import ClientCount
-from actors.connection_end import ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
+from actors.connection_settings import ConnectionSettings
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
@@ -296,6 +296,7 @@ class Agent(Actor[messages.Inbound]):
                     route_table=route_table,
                     start_ingress=start_ingress,
                     clients=clients,
+                    loops=connections.loops,
                     meters=self._meters,
                     root=self.ref,
                 )

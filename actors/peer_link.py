@@ -11,7 +11,8 @@ from typing import Any, Final, assert_never
 
 from actors.link_forwarding import LinkForwarding
 from actors.link_output import LinkOutput
-from actors.link_pages import pages_message
+from actors.link_reports import LinkReports
+from actors.link_said import said_of_records
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.link_states import UNADMITTED, State
 from actors.messages import acceptor as acceptor_messages
@@ -84,7 +85,7 @@ class PeerLink(Actor[messages.Inbound]):
             trust=settings.trust,
         )
         self._peer: EstablishedLink | None = None
-        self._peer_name = ""
+        self._reports = LinkReports(socket, timeout_s=settings.timeout_s, is_dialer=is_dialer)
         self._reader: FrameReader | None = None
         self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
         self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
@@ -162,12 +163,12 @@ class PeerLink(Actor[messages.Inbound]):
             self._meters.links_lost += 1
             self.tell(self._refs.directory, directory_messages.LinkEnded(self.actor_urn, self._peer.peer_id))
         if self._dialer is not None:
-            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn))
+            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn, self._reports.evidence))
 
     def _refuse(self, why: str) -> None:
         self._meters.links_refused += 1
         if self._dialer is None:
-            log.warning("link refused: %s (accepted %s)", escaped(why), self._socket.peer_name)
+            self._reports.refused(why)
         else:  # who redials for ever knows what it has said already
             self.tell(self._dialer, dialer_messages.DialRefused(None, self._socket.peer_name, why))
         self._end()
@@ -178,12 +179,10 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _note_offence(self, why: str) -> None:
         self._meters.links_broken += 1
-        log.warning(
-            "link broken: %s (peer %s at %s)", escaped(why), escaped(self._peer_name), self._socket.peer_name
-        )
+        self._reports.broken(why)
 
     def _lose(self, why: str) -> None:
-        log.info("link lost: %s (peer %s at %s)", why, escaped(self._peer_name), self._socket.peer_name)
+        self._reports.lost(why)
         self._end()
 
     def _end(self) -> None:
@@ -218,12 +217,21 @@ class PeerLink(Actor[messages.Inbound]):
         if progress.to_send:
             self._output.say(progress.to_send)
             self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
-        if progress.established is not None:
+        if progress.met_itself:
+            self._meet_itself()
+        elif progress.established is not None:
             self._establish(progress.established)
+
+    def _meet_itself(self) -> None:
+        self._reports.met_itself()
+        if self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.MetItself())
+            self._flush()  # so that the accepting side recognises itself too
+        self._end()
 
     def _establish(self, peer: EstablishedLink) -> None:
         self._peer = peer
-        self._peer_name = peer.peer.name
+        self._reports.peer_name = peer.peer.name
         self._output.seal_with(peer.send_key)
         self._reader = FrameReader(peer.receive_key)
         self._heard_at = self.now()
@@ -258,7 +266,7 @@ class PeerLink(Actor[messages.Inbound]):
         self.tell(
             self._refs.directory,
             directory_messages.LinkTurnedAway(
-                peer.peer_id, self._peer_name, self._socket.peer_name, reason, self._dialer
+                peer.peer_id, self._reports.peer_name, self._socket.peer_name, reason, self._dialer
             ),
         )
         self._end()
@@ -323,7 +331,7 @@ class PeerLink(Actor[messages.Inbound]):
         elif self._output.is_blocked and now - self._output.took_at >= self._settings.timeout_s:
             self._lose(f"the peer has taken nothing for {now - self._output.took_at:.1f} s")
         elif self._peer is not None and self.dispatcher.unix_time() >= self._peer.peer.not_after:
-            log.warning("the certificate of %s has expired", escaped(self._peer_name))
+            log.warning("the certificate of %s has expired", escaped(self._reports.peer_name))
             self._close("certificate expired")
         return self._state is not State.UP
 
@@ -407,14 +415,14 @@ class PeerLink(Actor[messages.Inbound]):
             self.tell(self._refs.connection_table, connection_table_messages.FramesArrived(tuple(local)))
         for destination, passing in transit.items():
             self._pass_on(destination, passing)
-        if self._records:
-            self._pass_on_records()
+        self._pass_on_records()
 
     def _pass_on_records(self) -> None:
         records, self._records = tuple(self._records), []
         if records and self._peer is not None:
-            arrived = route_table_messages.RecordsArrived(self._peer.peer_id, records)
-            self.tell(self._refs.route_table, arrived)
+            self.tell(
+                self._refs.route_table, route_table_messages.RecordsArrived(self._peer.peer_id, records)
+            )
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         onward = self._forwarding.onward(destination, frames)
@@ -432,14 +440,11 @@ class PeerLink(Actor[messages.Inbound]):
                 self._measure(link_bodies.decode_pong(frame.body))
             case FrameType.RECORDS:
                 self._records += link_bodies.decode_records(frame.body)
-            case FrameType.DIGEST:
-                if not self._digests.take(self.now()):
+            case FrameType.DIGEST | FrameType.WANT_PAGES | FrameType.PAGES:
+                if frame.type == FrameType.DIGEST and not self._digests.take(self.now()):
                     raise RemoteProtocolError("more digests than a link ever needs")
-                digest = link_bodies.decode_digest(frame.body)
                 self._pass_on_records()
-                self.tell(self._refs.route_table, route_table_messages.DigestArrived(peer_id, digest))
-            case FrameType.WANT_PAGES | FrameType.PAGES:
-                self.tell(self._refs.route_table, pages_message(peer_id, frame))
+                self.tell(self._refs.route_table, said_of_records(peer_id, frame))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.decode_challenge(frame.body)
                 self._send_own(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(nonce))
@@ -490,5 +495,6 @@ class PeerLink(Actor[messages.Inbound]):
 
     def __str__(self) -> str:
         """Name the peer, for logs and dumps."""
-        peer = f"{self._peer_name} {short_id(self._peer.peer_id)}" if self._peer else "unauthenticated"
+        name = self._reports.peer_name
+        peer = f"{name} {short_id(self._peer.peer_id)}" if self._peer else "unauthenticated"
         return f"PeerLink({peer}, {self._state.value})"

@@ -7,6 +7,7 @@ overwritten.
 
 import base64
 import binascii
+import codecs
 import enum
 import os
 import secrets
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from mesh.errors import MeshError
-from mesh.identity import SEED_OCTETS, Identity
-from mesh.trust import certificate_from_text
+from mesh.identity import SEED_OCTETS, Identity, decode_public_key
+from mesh.trust import BEGIN_CERTIFICATE, certificate_from_text
 
 IDENTITY_FILE: Final = "identity.key"
 """In ``agent.data_dir``."""
@@ -72,7 +73,7 @@ def write_key(path: Path, use: KeyUse, seed: bytes) -> None:
     Args:
         path: where; nothing may be there yet.
         use: what the key is for.
-        seed: the 32 octets of the Ed25519 private key.
+        seed: the 32 bytes of the Ed25519 private key.
 
     Raises:
         AgentFileError: see :func:`create_file`.
@@ -87,19 +88,18 @@ def read_key(path: Path, use: KeyUse) -> Identity:
     Raises:
         AgentFileError: the file cannot be read, others can read it, or it has no key for ``use``.
     """
-    lines = _read(path, private=True).split()
-    content = " ".join(lines)
+    text = _read(path, use)
+    content = " ".join(text.split())
     begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
-    for other in KeyUse:
-        if other is not use and f"BEGIN {other.value}" in content:
-            raise AgentFileError(f"{path}: found a {other.value.lower()}; expected a {use.value.lower()}")
+    if not content.startswith(begin):
+        raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
+    if not content.endswith(end):
+        raise AgentFileError(f"{path}: the key is cut off, or more than it; expected {end} at the end")
     body = content.removeprefix(begin).removesuffix(end).strip()
-    if not (content.startswith(begin) and content.endswith(end)):
-        raise AgentFileError(f"{path}: is not a key file; expected it to begin with {begin}")
     try:
         return Identity(binascii.a2b_base64(body, strict_mode=True))
     except ValueError:
-        raise AgentFileError(f"{path}: the key is damaged; expected {SEED_OCTETS} octets in base64") from None
+        raise AgentFileError(f"{path}: the key is damaged; expected {SEED_OCTETS} bytes in base64") from None
 
 
 def read_certificate_file(path: Path) -> bytes:
@@ -108,7 +108,9 @@ def read_certificate_file(path: Path) -> bytes:
     Raises:
         AgentFileError: the file cannot be read or has no certificate.
     """
-    text = _read(path, private=False)
+    text = _read(path)
+    if not any(line.strip() == BEGIN_CERTIFICATE for line in text.splitlines()):
+        raise AgentFileError(f"{path}: found {_described(text)}; expected a mesh certificate")
     try:
         return certificate_from_text(text)
     except ValueError as error:
@@ -132,32 +134,75 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _read(path: Path, *, private: bool) -> str:
-    """A small text file, judged by its descriptor: it cannot be swapped between the look and the read."""
+def _read(path: Path, key_use: KeyUse | None = None) -> str:
+    """A small text file, judged by its descriptor: it cannot be swapped between the look and the read.
+
+    Args:
+        path: of the file.
+        key_use: of the private key that belongs there, which nobody else may read; ``None`` for other files.
+    """
     try:
         # A FIFO in place of a key would otherwise hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise AgentFileError(f"{path}: is not a regular file")
-            mode = stat.S_IMODE(status.st_mode)
-            if private and mode & 0o077:
-                raise AgentFileError(
-                    f"{path}: others can read or change this key file (mode {mode:04o}); "
-                    f"expected mode 0600: chmod 600 {path}"
-                )
+                kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise AgentFileError(f"{path}: is {kind}; expected a key or a certificate")
             octets = file.read(_MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
+    text = _text(path, octets)
+    mode = stat.S_IMODE(status.st_mode)
+    if key_use is not None and mode & 0o077:
+        # What is no private key at all would not become one by chmod.
+        if ("BEGIN MESH" in text and key_use.value not in text) or _is_public_key(text):
+            raise AgentFileError(f"{path}: found {_described(text)}; expected a {key_use.value.lower()}")
+        raise AgentFileError(
+            f"{path}: others can read or change this key file (mode {mode:04o}); "
+            f"expected mode 0600: chmod 600 {path}"
+        )
+    return text
+
+
+def _text(path: Path, octets: bytes) -> str:
     if len(octets) > _MAX_FILE_OCTETS:
         raise AgentFileError(
-            f"{path}: is longer than {_MAX_FILE_OCTETS} octets; expected a key or a certificate"
+            f"{path}: is longer than {_MAX_FILE_OCTETS} bytes; expected a key or a certificate"
         )
+    if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise AgentFileError(f"{path}: is text in UTF-16; save it with the encoding UTF-8 or ASCII")
     try:
-        return octets.decode("ascii")
+        # Editors on Windows begin a file with a mark of its encoding, which says nothing here.
+        return octets.removeprefix(codecs.BOM_UTF8).decode("ascii")
     except UnicodeDecodeError:
         raise AgentFileError(f"{path}: is not text; expected a key or a certificate") from None
+
+
+def _described(text: str) -> str:
+    """What a file holds that was to hold something else; never any of it."""
+    for use in KeyUse:
+        if f"BEGIN {use.value}" in text:
+            return f"a {use.value.lower()}"
+    if BEGIN_CERTIFICATE in text:
+        return "a mesh certificate"
+    if not text.strip():
+        return "an empty file"
+    if _is_public_key(text):
+        return "a public key"
+    if "PRIVATE KEY" in text or text.startswith("ssh-"):
+        return (
+            "a key of another program (the mesh's own are made by mesh authority new and mesh identity new)"
+        )
+    return "other text"
+
+
+def _is_public_key(text: str) -> bool:
+    try:
+        decode_public_key(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _sync_directory(path: Path) -> None:

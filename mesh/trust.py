@@ -11,6 +11,7 @@ No certificate means no link, and no route to its owner's endpoints.
 import base64
 import binascii
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -48,7 +49,8 @@ MAX_REMEMBERED: Final = 4096
 """Certificates whose signature a store remembers to have checked: several times a large mesh. Only what an
 authority signed gets in; a usual one takes 1 KiB here, the longest possible 5 KiB."""
 
-_BEGIN: Final = "-----BEGIN MESH CERTIFICATE-----"
+BEGIN_CERTIFICATE: Final = "-----BEGIN MESH CERTIFICATE-----"
+"""The line before a certificate in a file."""
 _END: Final = "-----END MESH CERTIFICATE-----"
 _LINE_CHARACTERS: Final = 64
 """As RFC 7468 has it."""
@@ -230,7 +232,7 @@ def read_certificate(wire: bytes) -> Certificate:
 def certificate_to_text(wire: bytes) -> str:
     """A certificate's wire octets as text for a file: base64 between two marker lines, as in RFC 7468."""
     lines = textwrap.wrap(base64.b64encode(wire).decode(), _LINE_CHARACTERS)
-    return "\n".join((_BEGIN, *lines, _END, ""))
+    return "\n".join((BEGIN_CERTIFICATE, *lines, _END, ""))
 
 
 def certificate_from_text(text: str) -> bytes:
@@ -242,11 +244,11 @@ def certificate_from_text(text: str) -> bytes:
         ValueError: there is no certificate, or more than one, or it is damaged.
     """
     lines = [line.strip() for line in text.splitlines()]
-    if _BEGIN not in lines:
-        raise ValueError(f"expected a certificate that starts with the line {_BEGIN!r}")
-    if lines.count(_BEGIN) > 1:
+    if BEGIN_CERTIFICATE not in lines:
+        raise ValueError(f"expected a certificate that starts with the line {BEGIN_CERTIFICATE!r}")
+    if lines.count(BEGIN_CERTIFICATE) > 1:
         raise ValueError("expected one certificate, found several")
-    start = lines.index(_BEGIN) + 1
+    start = lines.index(BEGIN_CERTIFICATE) + 1
     if _END not in lines[start:]:
         raise ValueError(f"the certificate is cut off: expected a line {_END!r}")
     content = "".join(lines[start : lines.index(_END, start)])
@@ -264,6 +266,8 @@ def certificate_from_text(text: str) -> bytes:
 
 
 def _matches(key: str, pattern: str) -> bool:
+    if not (key.isascii() and pattern.isascii()):  # what looks the same is the same: mesh.routing_keys
+        key, pattern = (unicodedata.normalize("NFC", text) for text in (key, pattern))
     # Of what fnmatch knows, a bracket is no wildcard here. Its translation does not backtrack exponentially.
     return fnmatchcase(key, pattern.replace("[", "[[]"))
 

@@ -13,6 +13,7 @@ from mesh.cli.failure import Failure, told_plainly
 from mesh.config.kinds import Context, Duration, Scalar
 from mesh.errors import TrustError
 from mesh.identity import Identity, decode_public_key, display_id, encode_public_key
+from mesh.routing_keys import normal_key
 from mesh.trust import Certificate, TrustStore, certificate_to_text, issue_certificate, read_certificate
 
 DEFAULT_VALIDITY: Final = "825d"
@@ -53,6 +54,19 @@ class PublicKeyText(click.ParamType[bytes]):
             self.fail(str(error), param, ctx)
 
 
+class KeyPattern(click.ParamType[str]):
+    """A routing key, which may have wildcards; in the form in which keys are compared."""
+
+    name = "pattern"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The pattern."""
+        try:
+            return normal_key(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}", param, ctx)
+
+
 @click.group()
 def certificate() -> None:
     """What an authority says of an agent; without one, an agent gets no link."""
@@ -69,6 +83,7 @@ def certificate() -> None:
 )
 @click.option(
     "--register",
+    type=KeyPattern(),
     multiple=True,
     default=("*",),
     show_default=True,
@@ -77,6 +92,7 @@ def certificate() -> None:
 )
 @click.option(
     "--use",
+    type=KeyPattern(),
     multiple=True,
     default=("*",),
     show_default=True,

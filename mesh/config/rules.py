@@ -1,24 +1,22 @@
 """Rules over several fields at once: what is fine by itself and wrong together."""
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from mesh.addresses import TcpAddress
+from mesh.addresses import SocketAddress, TcpAddress, cannot_both_listen, surely_reaches
 from mesh.config.kinds import duration_text
-from mesh.config.schema import RoutingSection
+from mesh.config.schema import DEFAULT_HTTP_ADDRESS, RoutingSection
 from mesh.config.walk import Found, Walk
 
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
-_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
 def check_rules(walk: Walk) -> None:
     """Report to ``walk`` what is wrong between its values."""
     _check_trust(walk)
     _check_local_ports(walk)
+    _check_targets(walk)
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
@@ -43,21 +41,50 @@ def _check_trust(walk: Walk) -> None:
 def _check_local_ports(walk: Walk) -> None:
     """Two sockets of one agent cannot have the same port on the same address."""
     by_port: defaultdict[int, list[tuple[str, Found]]] = defaultdict(list)
+    for path, found in _local_ports(walk):
+        address: TcpAddress = found.value
+        taken = by_port[address.port]
+        clash = next((other for other in taken if cannot_both_listen(address, other[1].value)), None)
+        if clash is not None:
+            other_path, other = clash
+            is_default = path not in walk.values
+            walk.report(
+                found.line,
+                path,
+                f'"{address}"{", the default" if is_default else ""}',
+                "a port of its own",
+                f'{other_path} on line {other.line} has "{other.value}"',
+            )
+        taken.append((path, found))
+
+
+def _local_ports(walk: Walk) -> Iterator[tuple[str, Found]]:
     for section in _LOCAL_PORTS:
-        for path, found in _under(walk, section, ".address"):
-            address: TcpAddress = found.value
-            taken = by_port[address.port]
-            clash = next((other for other in taken if _overlap(address, other[1].value)), None)
-            if clash is not None:
-                other_path, other = clash
+        yield from _under(walk, section, ".address")
+    # A section that leaves its address out takes a port as well.
+    if "http" in walk.lines and not any(
+        place == "http.address" for place in (*walk.values, *(problem.path for problem in walk.problems))
+    ):
+        yield "http.address", Found(DEFAULT_HTTP_ADDRESS, walk.lines["http"])
+
+
+def _check_targets(walk: Walk) -> None:
+    """A target that is one of the agent's own listeners would send each client round in a circle."""
+    listeners = list(_under(walk, "forward.listeners", ".address"))
+    for path, found in _under(walk, "forward.endpoints", ".target"):
+        target: SocketAddress = found.value
+        if not isinstance(target, TcpAddress):
+            continue  # listeners have TCP ports only
+        for listener_path, listener in listeners:
+            if surely_reaches(target, listener.value):
                 walk.report(
                     found.line,
                     path,
-                    f'"{address}"',
-                    "a port of its own",
-                    f'{other_path} on line {other.line} has "{other.value}"',
+                    f'"{target}"',
+                    "a service, not a listener of this agent: its clients would run in a circle",
+                    f'{listener_path} on line {listener.line} has "{listener.value}"',
                 )
-            taken.append((path, found))
+                break
 
 
 def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:
@@ -92,35 +119,3 @@ def _under(walk: Walk, section: str, suffix: str) -> Iterator[tuple[str, Found]]
     for path, found in walk.values.items():
         if path.startswith((f"{section}[", f"{section}.")) and path.endswith(suffix):
             yield path, found
-
-
-def _overlap(one: TcpAddress, other: TcpAddress) -> bool:
-    """Whether two addresses with the same port cannot both be bound."""
-    if one.port == 0:  # each gets a port of its own
-        return False
-    hosts = {_normal(one.host), _normal(other.host)}
-    if len(hosts) == 1:
-        return True
-    if hosts & _EVERYWHERE:
-        return _families_meet(*hosts)
-    return "localhost" in hosts and bool(hosts & _LOOPBACK)
-
-
-def _normal(host: str) -> str:
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return host.lower().removesuffix(".")
-
-
-def _families_meet(one: str, other: str) -> bool:
-    """Whether two hosts can name the same IP version; an empty host and a name may mean either."""
-
-    def version(host: str) -> int:
-        try:
-            return ipaddress.ip_address(host).version
-        except ValueError:
-            return 0
-
-    versions = {version(one), version(other)}
-    return 0 in versions or len(versions) == 1

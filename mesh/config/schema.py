@@ -100,7 +100,7 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
-    address: Annotated[TcpAddress, kinds.Listen(default_host="127.0.0.1", takes_names=True)] = (
+    address: Annotated[TcpAddress, kinds.Listen(default_host=DEFAULT_HTTP_ADDRESS.host)] = (
         DEFAULT_HTTP_ADDRESS
     )
 

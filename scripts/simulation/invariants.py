@@ -143,8 +143,8 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
     """What an agent holds for connections."""
     counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
     links = mesh.actors_on(name, PeerLink)
-    listening = mesh.network.host(name).listeners
-    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
+    listening = set(mesh.network.host(name).listeners.values())  # one may have several places
+    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._reach.under_way]
     return {
         "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd) if not stands_by(end)],
         "connections": (counts.ingress, counts.exit, counts.pending_opens),

@@ -112,7 +112,8 @@ def test_a_certificate_from_a_public_key_with_fewer_rights(keys):
         (("--public-key", "short"), "44 characters of base64"),
         (("--public-key", encode_public_key(bytes(32)), "--valid-for", "1 year"), "a duration"),
         (("--public-key", encode_public_key(bytes(32)), "--name", ""), "cannot issue"),
-        (("--public-key", encode_public_key(bytes(32)), "--use", "x" * 256), "cannot issue"),
+        (("--public-key", encode_public_key(bytes(32)), "--use", "x" * 256), "1 to 255 bytes"),
+        (("--public-key", encode_public_key(bytes(32)), "--use", '"web-*"'), "without quotation marks"),
     ],
 )
 def test_a_certificate_that_cannot_be_signed(keys, more, reason):
@@ -167,4 +168,4 @@ def test_a_certificate_is_judged_by_a_given_authority(keys):
 def test_showing_what_is_no_certificate(keys):
     result = run("certificate", "show", keys / "identity.key")
     assert result.exit_code == 2
-    assert "identity.key: expected a certificate" in result.stderr
+    assert "identity.key: found a mesh identity key; expected a mesh certificate" in result.stderr
