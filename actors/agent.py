@@ -7,8 +7,7 @@ starts again, as a new instance, as if the process had been restarted.
 
 import enum
 import logging
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final, assert_never
 
 from actors.acceptor import Acceptor
@@ -18,6 +17,7 @@ from actors.connection_settings import ConnectionSettings
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
+from actors.endpoint_refs import EndpointRefs
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
 from actors.link_settings import LinkRefs, LinkSettings
@@ -103,7 +103,7 @@ class Agent(Actor[messages.Inbound]):
         self._by_name: dict[str, ActorRef[Any, Any]] = {}
         """The running endpoints, listeners and acceptors."""
         self._ports: dict[str, messages.PortReported] = {}
-        self._endpoints: Mapping[str, Ref[Any]] = MappingProxyType({})
+        self._endpoints = EndpointRefs()
         self._phase = Phase.RUNNING
         self._grace_over = False
         self._connections_gone = False
@@ -194,7 +194,7 @@ class Agent(Actor[messages.Inbound]):
             reader=setup.reader,
             settings=setup.routing,
         )
-        self._endpoints = MappingProxyType({})
+        self._endpoints = EndpointRefs()
 
         def start_exit(frame: Frame, party: Party, record: Record, link: Ref[Any]) -> Ref[Any]:
             return ExitConnection.start(
@@ -203,7 +203,7 @@ class Agent(Actor[messages.Inbound]):
                 party=party,
                 record=record,
                 link=link,
-                endpoints=self._endpoints,
+                endpoints=self._endpoints.frozen(),
                 table=connection_table,
                 settings=connections,
                 meters=meters,
@@ -260,7 +260,7 @@ class Agent(Actor[messages.Inbound]):
                     max_connections=setup.max_connections,
                     health_check=setup.health_check,
                 )
-                self._endpoints = MappingProxyType({**self._endpoints, setup.key: ref})
+                self._endpoints.put(setup.key, ref)
                 return self._named(f"endpoint {setup.key}", ref)
 
             return ChildSpec(name=f"endpoint {setup.key}", start=start)

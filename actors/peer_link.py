@@ -172,6 +172,12 @@ class PeerLink(Actor[messages.Inbound]):
             case effects.DigestCame(digest=digest):
                 digest_came = route_table_messages.DigestArrived(self._link.peer.peer_id, digest)
                 self.tell(self._refs.route_table, digest_came)
+            case effects.PagesWanted(wanted=pages):
+                asked = route_table_messages.PagesWanted(self._link.peer.peer_id, pages)
+                self.tell(self._refs.route_table, asked)
+            case effects.PagesCame(pages=given):
+                pages_came = route_table_messages.PagesArrived(self._link.peer.peer_id, given)
+                self.tell(self._refs.route_table, pages_came)
             case effects.RoundTripMeasured(rtt_s=rtt_s):
                 self._output.follow_round_trip(rtt_s)
                 self._tell_directory(

@@ -19,7 +19,8 @@ from mesh.identity import AgentId, Identity
 from mesh.link_bodies import WireRecord
 from mesh.origination import OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordReader
-from mesh.route_table import STEP_VERIFIED, Effects, RouteTableState, RoutingSettings
+from mesh.route_effects import Effects
+from mesh.route_table import STEP_VERIFIED, RouteTableState, RoutingSettings
 from mesh.sampling import sampled
 from mesh.trust import Certificate, TrustStore
 
@@ -81,6 +82,8 @@ class RouteTable(Actor[messages.Inbound]):
         self._waiting_octets = 0
         self._spent = 0
         """What this turn has verified, or an equal amount of other work."""
+        self._advertises = False
+        """Whether endpoints or listeners have changed that the table has not been told of."""
         self._goes_on = False
         """Whether it has told itself to."""
 
@@ -94,7 +97,12 @@ class RouteTable(Actor[messages.Inbound]):
         times = self.now(), self.dispatcher.unix_time()
         match message:
             case (
-                messages.RecordsArrived() | messages.DigestArrived() | messages.LinkUp() | messages.LinkDown()
+                messages.RecordsArrived()
+                | messages.DigestArrived()
+                | messages.PagesWanted()
+                | messages.PagesArrived()
+                | messages.LinkUp()
+                | messages.LinkDown()
             ):
                 self._wait(message)
                 self._take_waiting()
@@ -105,10 +113,12 @@ class RouteTable(Actor[messages.Inbound]):
                 self._apply(state.link_measured(peer_id, rtt_s, *times))
             case messages.AdvertiseEndpoint(owner=owner, entry=endpoint):
                 _replace(self._endpoints, owner, endpoint)
-                self._apply(state.set_endpoints(tuple(self._endpoints.values()), *times))
+                self._advertise_soon()
             case messages.AdvertiseListener(owner=owner, entry=listener):
                 _replace(self._listeners, owner, listener)
-                self._apply(state.set_listeners(tuple(self._listeners.values()), *times))
+                self._advertise_soon()
+            case messages.Advertise():
+                self._advertise()
             case messages.StartDraining():
                 self._apply(state.start_draining(*times))
             case messages.Withdraw(reply_to=reply_to):
@@ -120,6 +130,8 @@ class RouteTable(Actor[messages.Inbound]):
                 return state.snapshot
             case messages.GetCounts():
                 return state.counts()
+            case messages.GetProblems():
+                return state.problems()
             case messages.RouteTimerFired(generation=generation):
                 if generation == self._generation:
                     self._timer, self._timer_at = None, math.inf
@@ -127,6 +139,20 @@ class RouteTable(Actor[messages.Inbound]):
             case _:
                 assert_never(message)
         return None
+
+    # -- what this agent has --------------------------------------------------------------------------------
+
+    def _advertise_soon(self) -> None:
+        """Behind what else waits in the mailbox: many endpoints that start together are told of together."""
+        if not self._advertises:
+            self._advertises = True
+            self.tell(self.ref, messages.Advertise())
+
+    def _advertise(self) -> None:
+        self._advertises = False
+        times = self.now(), self.dispatcher.unix_time()
+        self._apply(self._state.set_endpoints(tuple(self._endpoints.values()), *times))
+        self._apply(self._state.set_listeners(tuple(self._listeners.values()), *times))
 
     # -- what links say --------------------------------------------------------------------------------------
 
@@ -177,13 +203,26 @@ class RouteTable(Actor[messages.Inbound]):
             self._waiting_octets -= _MESSAGE_OCTETS
         self._apply(effects)
 
-    def _take(self, message: messages.DigestArrived | messages.LinkUp | messages.LinkDown) -> None:
+    def _take(
+        self,
+        message: messages.DigestArrived
+        | messages.PagesWanted
+        | messages.PagesArrived
+        | messages.LinkUp
+        | messages.LinkDown,
+    ) -> None:
         state = self._state
         times = self.now(), self.dispatcher.unix_time()
         match message:
             case messages.DigestArrived(peer_id=peer_id, digest=digest):
                 self._spent = STEP_VERIFIED  # comparing a thousand records takes as long
                 self._apply(state.digest_arrived(peer_id, digest, *times))
+            case messages.PagesWanted(peer_id=peer_id, wanted=wanted):
+                self._spent += 1
+                self._apply(state.pages_wanted(peer_id, wanted, *times))
+            case messages.PagesArrived(peer_id=peer_id, pages=pages):
+                self._spent = STEP_VERIFIED  # reading a full frame of them takes some milliseconds
+                self._apply(state.pages_arrived(peer_id, pages, *times))
             case messages.LinkUp(peer_id=peer_id, instance=instance, link=link, rtt_s=rtt_s):
                 self._spent += 1
                 self._links[peer_id] = link
@@ -243,6 +282,10 @@ def _octets(message: messages.FromLinks) -> int:
             return _MESSAGE_OCTETS + _octets_of_records(records)
         case messages.DigestArrived(digest=digest):
             return _MESSAGE_OCTETS * (1 + len(digest.entries))
+        case messages.PagesWanted(wanted=wanted):
+            return _MESSAGE_OCTETS * (1 + sum(1 + len(wants.digests) for wants in wanted))
+        case messages.PagesArrived(pages=pages):
+            return _MESSAGE_OCTETS + sum(_MESSAGE_OCTETS + len(page.octets) for page in pages)
         case messages.LinkUp() | messages.LinkDown():
             return _MESSAGE_OCTETS
         case _:

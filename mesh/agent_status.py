@@ -67,8 +67,11 @@ class ActorStatus:
             refs.directory.ask(directory_messages.GetPeers(), block=False),
             refs.connection_table.ask(table_messages.GetConnectionCounts(), block=False),
             self._root.ask(agent_messages.GetPorts(), block=False),
+            refs.route_table.ask(route_messages.GetProblems(), block=False),
         ]
-        routes, route_counts, peers, connections, ports = (_answer(future, deadline) for future in futures)
+        routes, route_counts, peers, connections, ports, untold = (
+            _answer(future, deadline) for future in futures
+        )
         counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
@@ -113,6 +116,7 @@ class ActorStatus:
             ),
             problems=(
                 *self._validity(),
+                *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
         )

@@ -68,6 +68,8 @@ class FrameType(enum.IntEnum):
     CLOSE = 0x05
     CHALLENGE = 0x06
     CHALLENGE_ANSWER = 0x07
+    WANT_PAGES = 0x08
+    PAGES = 0x09
     OPEN = 0x10
     ACCEPT = 0x11
     REJECT = 0x12

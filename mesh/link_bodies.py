@@ -9,9 +9,12 @@ DIGEST             ``[[[agent id, epoch, sequence, instance], ...], first, last]
 CLOSE              ``[reason]``, for people
 CHALLENGE          ``[nonce]``
 CHALLENGE_ANSWER   ``[nonce]``, that of the CHALLENGE
+WANT_PAGES         ``[[[agent id, [digest, ...]], ...]]``
+PAGES              ``[[[agent id, page], ...]]``
 =================  =====================================================================
 
-Elements of records and digests beyond those known here are ignored, so that a later agent may add some.
+Elements of records, digests and pages beyond those known here are ignored, so that a later agent may add
+some.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +38,9 @@ MAX_REASON_CHARACTERS: Final = 256
 """A CLOSE reason is one log line."""
 CHALLENGE_OCTETS: Final = 16
 """Random octets in a challenge: beyond guessing."""
+MAX_WANTED_AGENTS: Final = 64
+MAX_WANTED_PAGES: Final = 16
+"""Agents in one WANT_PAGES, and pages of each: what one answer is asked for is looked up in a turn."""
 HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_OCTETS)
 
 _ENVELOPE_OCTETS: Final = 64
@@ -52,6 +58,7 @@ Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=CHALLENGE_OCTETS, ma
 Signature: TypeAlias = Annotated[
     bytes, msgspec.Meta(min_length=SIGNATURE_OCTETS, max_length=SIGNATURE_OCTETS)
 ]
+PageDigest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
 
 class WireRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -92,6 +99,20 @@ class Digest(msgspec.Struct, frozen=True, array_like=True):
     def covers(self, agent_id: AgentId) -> bool:
         """Whether the absence of an entry for this agent says that its record is lacking."""
         return self.first <= agent_id <= self.last
+
+
+class WantedPages(msgspec.Struct, frozen=True, array_like=True):
+    """Pages of an agent that the sender lacks."""
+
+    agent_id: WireAgentId
+    digests: Annotated[tuple[PageDigest, ...], msgspec.Meta(max_length=MAX_WANTED_PAGES)]
+
+
+class WirePage(msgspec.Struct, frozen=True, array_like=True):
+    """A page as it travels; what makes it the agent's is that its record names it."""
+
+    agent_id: WireAgentId
+    octets: bytes
 
 
 def encode_ping(token: int) -> bytes:
@@ -138,6 +159,26 @@ def decode_digest(body: bytes) -> Digest:
     return _decode(_DIGEST, body, "DIGEST")
 
 
+def encode_want_pages(wanted: tuple[WantedPages, ...]) -> bytes:
+    """The body of a WANT_PAGES, for at most ``MAX_WANTED_AGENTS`` agents."""
+    return _encode((wanted,))
+
+
+def decode_want_pages(body: bytes) -> tuple[WantedPages, ...]:
+    """What a WANT_PAGES asks for."""
+    return _decode(_WANTED, body, "WANT_PAGES")[0]
+
+
+def encode_pages(pages: tuple[WirePage, ...]) -> bytes:
+    """The body of a PAGES; see :func:`batch_pages`."""
+    return _encode((pages,))
+
+
+def decode_pages(body: bytes) -> tuple[WirePage, ...]:
+    """The pages of a PAGES, none of them judged."""
+    return _decode(_PAGES, body, "PAGES")[0]
+
+
 def encode_close(reason: str) -> bytes:
     """The body of a CLOSE; a reason that is too long is cut, as it is for people."""
     return _encode((reason[:MAX_REASON_CHARACTERS],))
@@ -167,6 +208,10 @@ _REASON: Final = msgspec.msgpack.Decoder(
 )
 _NONCE: Final = msgspec.msgpack.Decoder(tuple[Nonce])
 _RECORDS: Final = msgspec.msgpack.Decoder(Records)
+_WANTED: Final = msgspec.msgpack.Decoder(
+    tuple[Annotated[tuple[WantedPages, ...], msgspec.Meta(max_length=MAX_WANTED_AGENTS)]]
+)
+_PAGES: Final = msgspec.msgpack.Decoder(tuple[tuple[WirePage, ...]])
 _DIGEST: Final = msgspec.msgpack.Decoder(Digest)
 
 _Body = TypeVar("_Body")
@@ -195,6 +240,15 @@ def batch_records(records: Iterable[WireRecord]) -> list[Records]:
     return [Records(batch) for batch in _batches(records)]
 
 
+def batch_pages(pages: Iterable[WirePage]) -> list[tuple[WirePage, ...]]:
+    """``pages`` in their order, in as few bodies as fit into frames.
+
+    Raises:
+        LocalProtocolError: one page alone is too large for a frame.
+    """
+    return list(_batches(pages))
+
+
 def batch_digest(entries: Iterable[DigestEntry]) -> list[Digest]:
     """Digests that together speak for every agent ID, in as few bodies as fit into frames.
 
@@ -207,7 +261,7 @@ def batch_digest(entries: Iterable[DigestEntry]) -> list[Digest]:
     return [Digest(*part) for part in zip(batches, starts, ends, strict=True)]
 
 
-_Entry = TypeVar("_Entry", WireRecord, DigestEntry)
+_Entry = TypeVar("_Entry", WireRecord, DigestEntry, WirePage)
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, ...]]:

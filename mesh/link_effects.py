@@ -7,7 +7,7 @@ import msgspec
 
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId
-from mesh.link_bodies import Digest, WireRecord
+from mesh.link_bodies import Digest, WantedPages, WirePage, WireRecord
 from mesh.link_handshake import EstablishedLink
 
 
@@ -64,6 +64,18 @@ class DigestCame(msgspec.Struct, frozen=True, gc=False):
     """What the peer holds, for the route table."""
 
     digest: Digest
+
+
+class PagesWanted(msgspec.Struct, frozen=True, gc=False):
+    """The peer asks for pages, of the route table."""
+
+    wanted: tuple[WantedPages, ...]
+
+
+class PagesCame(msgspec.Struct, frozen=True, gc=False):
+    """Pages for the route table; nothing of them has been judged."""
+
+    pages: tuple[WirePage, ...]
 
 
 class RoundTripMeasured(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +164,8 @@ LinkEffect: TypeAlias = (
     | PassOn
     | RecordsCame
     | DigestCame
+    | PagesWanted
+    | PagesCame
     | RoundTripMeasured
     | PeerChallenged
     | PeerAnswered

@@ -357,6 +357,13 @@ class Link:
                 digest = link_bodies.decode_digest(frame.body)
                 self._hand_over_records()
                 self._effects.append(effects.DigestCame(digest))
+            case FrameType.WANT_PAGES:
+                self._hand_over_records()
+                wanted = link_bodies.decode_want_pages(frame.body)
+                self._effects.append(effects.PagesWanted(wanted))
+            case FrameType.PAGES:
+                self._hand_over_records()
+                self._effects.append(effects.PagesCame(link_bodies.decode_pages(frame.body)))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
                 self._effects.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))

@@ -50,7 +50,6 @@ After MinLSArrival: RFC 2328 section 13, step 5a."""
 ARRIVAL_HOLD_S: Final = 0.5
 """Until a record that came too early is looked at again: by then there is room for one."""
 
-
 ANSWER_AFTER_S: Final = 1.0
 """What came here less than this ago has been flooded to every peer just now: an older one that crosses it
 needs no answer. RFC 2328, section 13, step 8."""
@@ -407,7 +406,8 @@ def _aged(entry: _Entry, now: float) -> WireRecord:
 
 
 def _memory_octets(entry: _Entry) -> int:
-    """About what a record holds: its octets twice (as they are and decoded), and the objects around them."""
+    """About what a record and its pages hold: octets twice (as they are and decoded), and the objects."""
     body = entry.record.body
-    entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners)
-    return 2_500 + 2 * len(entry.wire.signed) + 250 * entries
+    entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
+    entries += sum(page.entries for page in body.pages)
+    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.octets for page in body.pages)) + 250 * entries

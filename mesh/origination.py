@@ -20,9 +20,9 @@ from mesh.records import (
     ListenerEntry,
     Neighbour,
     RecordBody,
-    fit_body,
     sign_record,
 )
+from mesh.service_layout import Layout, fit_body, lay_out
 
 DEFAULT_ADVERTISE_INTERVAL_S: Final = 120.0
 
@@ -155,13 +155,28 @@ class Originator:
         self._urgent = False
         self._first_at = began_at + FIRST_RECORD_S
         self._overtaken = 0
-        self.omitted = 0
-        """Entries that the newest record had no room for."""
+        self._layout: tuple[tuple[EndpointEntry, ...], tuple[ListenerEntry, ...], Layout] = ((), (), Layout())
+        """What was laid out last, and how."""
 
     @property
     def body(self) -> RecordBody:
-        """What holds now, issued or not yet."""
+        """What holds now, issued or not yet; of any length."""
         return self._body
+
+    @property
+    def layout(self) -> Layout:
+        """How the present endpoints and listeners are laid out."""
+        endpoints, listeners, layout = self._layout
+        if endpoints is not self._body.endpoints or listeners is not self._body.listeners:
+            endpoints, listeners = self._body.endpoints, self._body.listeners
+            layout = lay_out(self._identity.id, endpoints, listeners)
+            self._layout = endpoints, listeners, layout
+        return layout
+
+    @property
+    def fitted_body(self) -> RecordBody:
+        """:attr:`body` as others accept it, with its endpoints and listeners as in :attr:`layout`."""
+        return fit_body(self._body, self.layout)
 
     @property
     def is_withdrawn(self) -> bool:
@@ -273,8 +288,7 @@ class Originator:
             self._note_change(now)
         epoch, sequence = self._next
         self._body = msgspec.structs.replace(self._body, epoch=epoch, sequence=sequence)
-        body, self.omitted = fit_body(self._body)
-        wire = sign_record(self._identity, body)
+        wire = sign_record(self._identity, self.fitted_body)
         self._next = _after(self._next)
         self._issued = self._body
         self._issued_at = now

@@ -154,7 +154,8 @@ def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_fr
     offers: dict[str, list[tuple[AgentView, EndpointView]]] = {}
     wishes: dict[str, list[tuple[AgentView, ListenerView]]] = {}
     for agent in agents.values():
-        for endpoint in agent.endpoints:
+        # A key once: a record that repeats it would be paired with each listener as often.
+        for endpoint in {endpoint.key: endpoint for endpoint in agent.endpoints}.values():
             offers.setdefault(endpoint.key, []).append((agent, endpoint))
         for listener in agent.listeners:
             wishes.setdefault(listener.key, []).append((agent, listener))

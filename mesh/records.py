@@ -7,10 +7,15 @@ forwards a record passes its octets on untouched, so a later agent may add some.
 
 Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
 judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
+
+An agent with many endpoints and listeners has them in *pages* beside its record, which names each by digest
+and size. So a page needs no signature, lives exactly as long as a record names it, and is not sent again
+while it stays as it is. ``mesh/service_layout.py`` cuts them, ``mesh/page_table.py`` gathers those of others.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
@@ -40,8 +45,29 @@ assert MAX_SIGNED_OCTETS + 256 <= MAX_BODY_PLAINTEXT_OCTETS  # noqa: S101
 MAX_NEIGHBOURS: Final = 1_024
 """A relay in the middle of a large star, at 20 octets each."""
 
-MAX_ENDPOINTS: Final = 512
-MAX_LISTENERS: Final = 512
+MAX_ENDPOINTS: Final = 10_000
+MAX_LISTENERS: Final = 10_000
+"""What an agent may offer, and listen for; ``mesh check`` and ``/ready`` name what is beyond."""
+
+MAX_SERVICE_OCTETS: Final = 4 * 1024 * 1024
+"""All pages of one agent together: what it can make every other agent hold, whatever it sends."""
+
+MAX_INLINE_ENTRIES: Final = 512
+"""Endpoints, and listeners, in the record itself."""
+
+MAX_PAGES: Final = 1_100
+"""More than ``MAX_SERVICE_OCTETS`` make, as no page but the last is shorter than ``MIN_PAGE_OCTETS``."""
+
+MAX_PAGE_OCTETS: Final = 32_000
+"""A page fits into a frame, and a ping behind it does not wait for long."""
+
+MAX_PAGE_ENTRIES: Final = 1_024
+"""What is read in one turn: some 2 ms."""
+
+PAGE_DIGEST_OCTETS: Final = 16
+"""Against a second page with the digest of the first; two pages of its own that are alike confuse only those
+who look for their maker's keys."""
+
 MAX_KEY_CHARACTERS: Final = 255
 MAX_ADDRESS_CHARACTERS: Final = 512
 """A host name has at most 253 characters; a unix socket's path at most 107."""
@@ -66,6 +92,7 @@ _PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_OCTETS, max_len
 _SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_OCTETS, max_length=SESSION_KEY_OCTETS)]
 _Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
+_PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_OCTETS, max_length=PAGE_DIGEST_OCTETS)]
 _Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
 
 
@@ -93,6 +120,35 @@ class ListenerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """For people."""
 
 
+class PageName(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A page of the agent's endpoints and listeners, as its record names it.
+
+    The sizes are in the record, so what an agent makes others hold is judged before any page is asked for.
+    """
+
+    digest: _PageDigest
+    """See :func:`page_digest`."""
+    octets: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_OCTETS)]
+    entries: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_ENTRIES)]
+
+
+class PageBody(msgspec.Struct, frozen=True, array_like=True):
+    """What a page says."""
+
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page that its agent's record names; made by :func:`read_page`."""
+
+    octets: bytes
+    body: PageBody
+    offered_keys: tuple[str, ...]
+    """As in :class:`Record`."""
+    denied_keys: tuple[str, ...]
+
+
 class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     """What an agent signs."""
 
@@ -113,8 +169,10 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     withdrawn: bool
     """The agent has left; the record only says so."""
     neighbours: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=MAX_NEIGHBOURS)] = ()
-    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_ENDPOINTS)] = ()
-    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_LISTENERS)] = ()
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_INLINE_ENTRIES)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_INLINE_ENTRIES)] = ()
+    pages: Annotated[tuple[PageName, ...], msgspec.Meta(max_length=MAX_PAGES)] = ()
+    """More endpoints and listeners."""
 
     @property
     def freshness(self) -> Freshness:
@@ -134,6 +192,8 @@ class Record(msgspec.Struct, frozen=True):
     """Keys of its endpoints that its certificate lets it register, each once."""
     denied_keys: tuple[str, ...]
     """Keys of its endpoints that its certificate does not let it register: nobody connects there."""
+    pages: tuple[Page, ...] = ()
+    """Those that its body names and that are here; see :func:`with_pages`."""
 
     @property
     def name(self) -> str:
@@ -157,13 +217,13 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def endpoints(self) -> tuple[EndpointEntry, ...]:
-        """All that it offers, rightly or not."""
-        return self.body.endpoints
+        """All that it offers, rightly or not, as far as its pages are here."""
+        return (*self.body.endpoints, *chain.from_iterable(page.body.endpoints for page in self.pages))
 
     @property
     def listeners(self) -> tuple[ListenerEntry, ...]:
-        """All that it listens for."""
-        return self.body.listeners
+        """All that it listens for, as far as its pages are here."""
+        return (*self.body.listeners, *chain.from_iterable(page.body.listeners for page in self.pages))
 
     @property
     def carries_transit(self) -> bool:
@@ -180,7 +240,8 @@ def sign_record(identity: Identity, body: RecordBody) -> WireRecord:
     """``body`` signed, of age 0.
 
     Raises:
-        LocalProtocolError: it is more than others accept (see :func:`fit_body`), or not ``identity``'s own.
+        LocalProtocolError: it is more than others accept (see :func:`mesh.service_layout.fit_body`), or not
+            ``identity``'s own.
     """
     if body.public_key != identity.public_key:
         raise LocalProtocolError("a record is signed by the agent that it describes")
@@ -191,35 +252,6 @@ def sign_record(identity: Identity, body: RecordBody) -> WireRecord:
     except RemoteProtocolError as error:
         raise LocalProtocolError(f"others would refuse this: {error}") from error
     return WireRecord(signed, identity.sign(RECORD_CONTEXT, signed), 0)
-
-
-def fit_body(body: RecordBody) -> tuple[RecordBody, int]:
-    """``body`` cut to what others accept, and how many entries were left out or shortened.
-
-    What only people read goes first: listeners, then targets. Then endpoints, from the end of the list. That
-    leaves room for every neighbour.
-    """
-    endpoints = [_fit_endpoint(entry) for entry in body.endpoints if _key_fits(entry.key)]
-    listeners = [
-        ListenerEntry(entry.key, entry.address[:MAX_ADDRESS_CHARACTERS])
-        for entry in body.listeners
-        if _key_fits(entry.key)
-    ]
-    fitted = msgspec.structs.replace(
-        body,
-        neighbours=body.neighbours[:MAX_NEIGHBOURS],
-        endpoints=tuple(endpoints[:MAX_ENDPOINTS]),
-        listeners=tuple(listeners[:MAX_LISTENERS]),
-    )
-    if _is_too_long(fitted):
-        fitted = msgspec.structs.replace(fitted, listeners=())
-    if _is_too_long(fitted):
-        hidden = tuple(EndpointEntry(entry.key, None) for entry in fitted.endpoints)
-        fitted = msgspec.structs.replace(fitted, endpoints=hidden)
-    while _is_too_long(fitted):
-        kept = fitted.endpoints[: len(fitted.endpoints) * 3 // 4]
-        fitted = msgspec.structs.replace(fitted, endpoints=kept)
-    return fitted, _count_missing(body, fitted)
 
 
 def decode_body(signed: bytes) -> RecordBody:
@@ -233,9 +265,63 @@ def decode_body(signed: bytes) -> RecordBody:
             f"a record of {len(signed)} octets; at most {MAX_SIGNED_OCTETS} are allowed"
         )
     try:
-        return _DECODER.decode(signed)
+        body = _DECODER.decode(signed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"a record that cannot be read: {error}") from error
+    if body.pages:
+        _judge_pages(body.pages)
+    return body
+
+
+def _judge_pages(pages: tuple[PageName, ...]) -> None:
+    octets = sum(page.octets for page in pages)
+    entries = sum(page.entries for page in pages)
+    if octets > MAX_SERVICE_OCTETS or entries > MAX_ENDPOINTS + MAX_LISTENERS:
+        raise RemoteProtocolError(
+            f"a record that names pages of {octets} octets with {entries} entries; at most "
+            f"{MAX_SERVICE_OCTETS} octets and {MAX_ENDPOINTS + MAX_LISTENERS} entries are allowed"
+        )
+    if len({page.digest for page in pages}) != len(pages):
+        raise RemoteProtocolError("a record that names a page twice")
+
+
+def page_digest(agent_id: AgentId, octets: bytes) -> bytes:
+    """BLAKE2b (RFC 7693) of a page, 16 octets, personalised with its agent's ID: nobody else has it."""
+    return blake2b(octets, digest_size=PAGE_DIGEST_OCTETS, person=agent_id).digest()
+
+
+def read_page(octets: bytes, certificate: Certificate) -> Page:
+    """The page in ``octets``, whose agent has ``certificate``.
+
+    Raises:
+        RemoteProtocolError: it is no page.
+    """
+    try:
+        body = _PAGE_DECODER.decode(octets)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a page that cannot be read: {error}") from error
+    return Page(octets, body, *_judge_keys(body.endpoints, certificate))
+
+
+def with_pages(record: Record, pages: Iterable[Page]) -> Record:
+    """``record`` with these of its pages, whose keys have been judged by its certificate."""
+    pages = tuple(pages)
+    if not pages:
+        return record
+    offered = dict.fromkeys(chain(record.offered_keys, *(page.offered_keys for page in pages)))
+    denied = dict.fromkeys(chain(record.denied_keys, *(page.denied_keys for page in pages)))
+    return msgspec.structs.replace(
+        record, pages=pages, offered_keys=tuple(offered), denied_keys=tuple(denied)
+    )
+
+
+def _judge_keys(
+    endpoints: Iterable[EndpointEntry], certificate: Certificate
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that may be registered, and those that may not, each once."""
+    keys = dict.fromkeys(entry.key for entry in endpoints)
+    allowed = {key: certificate.allows_register(key) for key in keys}
+    return tuple(key for key in keys if allowed[key]), tuple(key for key in keys if not allowed[key])
 
 
 def verify_record(
@@ -289,8 +375,7 @@ class RecordReader:
 def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
     """The record of a body that is known to be true: verified, or the agent's own."""
     agent_id = agent_id_of(body.public_key)
-    keys = dict.fromkeys(entry.key for entry in body.endpoints)
-    allowed = {key: certificate.allows_register(key) for key in keys}
+    offered_keys, denied_keys = _judge_keys(body.endpoints, certificate)
     return Record(
         agent_id=agent_id,
         body=body,
@@ -298,30 +383,11 @@ def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
         round_trips=MappingProxyType(
             {neighbour.id: neighbour.rtt_step for neighbour in body.neighbours if neighbour.id != agent_id}
         ),
-        offered_keys=tuple(key for key in keys if allowed[key]),
-        denied_keys=tuple(key for key in keys if not allowed[key]),
+        offered_keys=offered_keys,
+        denied_keys=denied_keys,
     )
-
-
-def _key_fits(key: str) -> bool:
-    return 0 < len(key) <= MAX_KEY_CHARACTERS
-
-
-def _fit_endpoint(entry: EndpointEntry) -> EndpointEntry:
-    if entry.target is None or len(entry.target) <= MAX_ADDRESS_CHARACTERS:
-        return entry
-    return EndpointEntry(entry.key, None)
-
-
-def _is_too_long(body: RecordBody) -> bool:
-    return len(_ENCODER.encode(body)) > MAX_SIGNED_OCTETS
-
-
-def _count_missing(whole: RecordBody, fitted: RecordBody) -> int:
-    count = len(whole.neighbours) - len(fitted.neighbours)
-    count += (Counter(whole.endpoints) - Counter(fitted.endpoints)).total()
-    return count + (Counter(whole.listeners) - Counter(fitted.listeners)).total()
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(RecordBody)
+_PAGE_DECODER: Final = msgspec.msgpack.Decoder(PageBody)

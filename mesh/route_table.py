@@ -11,27 +11,34 @@ all it takes. An older record is answered with the newer one.
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 import msgspec
 
 from mesh import link_state
+from mesh.errors import RemoteProtocolError
 from mesh.flooding import FloodQueue
 from mesh.frames import FrameType
-from mesh.identity import AgentId, Identity, Instance, short_id
-from mesh.link_bodies import Digest, WireRecord, batch_digest, batch_records, encode_digest, encode_records
-from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
-from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
-from mesh.records import (
-    EndpointEntry,
-    ListenerEntry,
-    Record,
-    RecordReader,
-    decode_body,
-    fit_body,
-    trusted_record,
+from mesh.identity import AgentId, Identity, Instance
+from mesh.link_bodies import (
+    Digest,
+    WantedPages,
+    WirePage,
+    WireRecord,
+    batch_digest,
+    batch_pages,
+    batch_records,
+    encode_digest,
+    encode_pages,
+    encode_records,
+    encode_want_pages,
 )
+from mesh.link_state import LinkState, RecordCounts, Refusal, Refused
+from mesh.notices import Notices
+from mesh.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
+from mesh.page_table import PageTable
+from mesh.records import EndpointEntry, ListenerEntry, Record, RecordReader, decode_body, trusted_record
+from mesh.route_effects import Close, Effects, RouteCounts, Send
 from mesh.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
 from mesh.token_bucket import TokenBucket
 from mesh.trust import Certificate, TrustStore
@@ -41,6 +48,9 @@ MIN_COMPUTE_INTERVAL_S: Final = 0.001
 
 COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
 """Computing takes about 10 us for each agent, so a mesh that flaps costs a tenth of a core."""
+
+COMPUTE_INTERVAL_PER_KEY_S: Final = 0.000005
+"""Ranking who offers a key takes about 1 us."""
 
 CERTIFICATE_POLL_S: Final = 60.0
 """Certificates end by the wall clock, which may be set; so look at least this often."""
@@ -57,9 +67,6 @@ STEP_VERIFIED: Final = 8
 STEP_RECORDS: Final = 64
 """Records looked at in one step: 20 us at the most for each that need not be verified."""
 
-MAX_SAID: Final = 1_024
-"""What has been said once is remembered up to this number of lines."""
-
 
 class RoutingSettings(msgspec.Struct, frozen=True):
     """What the configuration says of routes."""
@@ -68,55 +75,6 @@ class RoutingSettings(msgspec.Struct, frozen=True):
     ttl_s: float = link_state.DEFAULT_TTL_S
     max_hops: int = DEFAULT_MAX_HOPS
     max_records: int = link_state.MAX_RECORDS
-
-
-class Send(msgspec.Struct, frozen=True):
-    """Send one of a link's own frames to these peers."""
-
-    peers: tuple[AgentId, ...]
-    frame_type: FrameType
-    body: bytes
-
-
-class Close(msgspec.Struct, frozen=True):
-    """Close the link to a peer that broke the protocol."""
-
-    peer_id: AgentId
-    reason: str
-
-
-@dataclass(slots=True)
-class Effects:
-    """What to do, in this order: send, close, publish, log."""
-
-    sends: list[Send] = field(default_factory=list)
-    closes: list[Close] = field(default_factory=list)
-    snapshot: RouteSnapshot | None = None
-    """New routes, where there are any."""
-    notices: list[str] = field(default_factory=list)
-    """Lines for people, each said once."""
-    verified: int = 0
-    """Records whose signatures were looked at."""
-    rest: int = 0
-    """How many records are still to be taken, before anything else that their peer says: the last ones."""
-
-
-class RouteCounts(msgspec.Struct, frozen=True):
-    """Figures for metrics; names that end in ``_total`` only rise."""
-
-    agents: int
-    links: int
-    records_originated_total: int
-    records_stored_total: int
-    records_duplicate_total: int
-    records_older_total: int
-    records_aged_total: int
-    records_early_total: int
-    records_refused_offence_total: int
-    records_refused_certificate_total: int
-    records_refused_full_total: int
-    records_expired_total: int
-    routes_computed_total: int
 
 
 class RouteTableState:
@@ -165,7 +123,8 @@ class RouteTableState:
         self._unheard: dict[AgentId, tuple[Instance, float]] = {}
         """Linked peers that were restarted and whose present record has not come: instance, round trip."""
         self._flood = FloodQueue()
-        self._said: dict[str, None] = {}
+        self._pages = PageTable()
+        self._notices = Notices()
         self._held: dict[tuple[AgentId, AgentId], tuple[WireRecord, float]] = {}
         """By peer and agent: a record that came too early, and when."""
         self._release_at = math.inf
@@ -206,8 +165,15 @@ class RouteTableState:
             records_refused_certificate_total=counts.refused_certificate,
             records_refused_full_total=counts.refused_full,
             records_expired_total=counts.expired,
+            pages_missing=self._pages.missing,
+            pages_taken_total=self._pages.taken,
+            pages_unnamed_total=self._pages.unnamed,
             routes_computed_total=self._computed,
         )
+
+    def problems(self) -> tuple[str, ...]:
+        """What this agent cannot tell the mesh of, for people."""
+        return tuple(map(str, self._originator.layout.omissions))
 
     # -- links -----------------------------------------------------------------------------------------------
 
@@ -221,6 +187,7 @@ class RouteTableState:
         """
         self._peers.setdefault(peer_id, TokenBucket(ANSWER_RATE, ANSWER_BURST))
         self._flood.peer_up(peer_id)
+        self._pages.peer_up(peer_id)
         self._originator.somebody_listens()
         if self._link_state.instance_of(peer_id) in (None, instance):
             self._unheard.pop(peer_id, None)
@@ -250,6 +217,7 @@ class RouteTableState:
         self._peers.pop(peer_id, None)
         self._unheard.pop(peer_id, None)
         self._flood.peer_down(peer_id)
+        self._pages.peer_down(peer_id)
         self._must_compute |= self._originator.link_down(peer_id)
 
     # -- what peers say --------------------------------------------------------------------------------------
@@ -259,6 +227,32 @@ class RouteTableState:
         effects = Effects()
         if peer_id in self._peers:
             self._send(effects, (peer_id,), self._link_state.newer_than(digest, now))
+        return self._settle(effects, now, unix_now)
+
+    def pages_wanted(
+        self, peer_id: AgentId, wanted: Sequence[WantedPages], now: float, unix_now: float
+    ) -> Effects:
+        """``peer_id`` asks for pages."""
+        effects = Effects()
+        self._send_pages(effects, (peer_id,), self._pages.give(peer_id, wanted, now))
+        return self._settle(effects, now, unix_now)
+
+    def pages_arrived(
+        self, peer_id: AgentId, pages: Sequence[WirePage], now: float, unix_now: float
+    ) -> Effects:
+        """``peer_id`` passes on pages."""
+        effects = Effects()
+        for wire in pages if peer_id in self._peers else ():
+            try:
+                taken = self._pages.take(wire, now)
+            except RemoteProtocolError as error:
+                effects.closes.append(Close(peer_id, str(error)))
+                self._drop(peer_id)
+                break
+            if taken is not None:
+                self._must_compute = True
+                self._notices.say_denied(effects.notices, taken.record, taken.page.denied_keys)
+                self._send_pages(effects, taken.wished_by, [wire])
         return self._settle(effects, now, unix_now)
 
     def take_records(
@@ -315,7 +309,9 @@ class RouteTableState:
                     self._flood.told(peer_id, record.agent_id)
                     self._must_compute |= changed
                     self._heard(record, now)
-                    self._say_denied(effects, record)
+                    if record.agent_id in self._link_state:
+                        self._pages.name(record, peer_id)
+                    self._notices.say_denied(effects.notices, record, record.denied_keys)
                 case link_state.Stale(same_as=same_as):
                     if same_as is not None:
                         self._flood.told(peer_id, same_as)
@@ -327,8 +323,8 @@ class RouteTableState:
                 case link_state.OwnIsNewer(freshness=freshness):
                     effects.verified += 1
                     if self._originator.overtaken_by(freshness, now):
-                        self._say(
-                            effects,
+                        self._notices.say(
+                            effects.notices,
                             "another running agent has this agent's identity key: "
                             f"its instance is {freshness[2].hex()}",
                         )
@@ -371,7 +367,7 @@ class RouteTableState:
             effects.closes.append(Close(peer_id, str(refused.reason)))
             self._drop(peer_id)
             return
-        self._say(effects, f"record refused: {refused.reason}")
+        self._notices.say(effects.notices, f"record refused: {refused.reason}")
 
     # -- what this agent says --------------------------------------------------------------------------------
 
@@ -409,12 +405,15 @@ class RouteTableState:
             self._check_certificates_at,
             self._release_at,
             self._flood.deadline(),
+            self._pages.deadline(),
         )
 
     def tick(self, now: float, unix_now: float) -> Effects:
         """Do what has become due; nothing where nothing has."""
         effects = Effects()
-        self._must_compute |= bool(self._link_state.expire(now))
+        for expired in self._link_state.expire(now):
+            self._pages.forget(expired.agent_id)
+            self._must_compute = True
         self._release(effects, now, unix_now)
         if now >= self._check_certificates_at:
             self._must_compute |= unix_now >= self._valid_until_unix
@@ -427,8 +426,9 @@ class RouteTableState:
         )
 
     def _compute_due_at(self) -> float:
-        interval_s = max(MIN_COMPUTE_INTERVAL_S, COMPUTE_INTERVAL_PER_RECORD_S * len(self._link_state))
-        return self._computed_at + interval_s
+        interval_s = COMPUTE_INTERVAL_PER_RECORD_S * len(self._link_state)
+        interval_s += COMPUTE_INTERVAL_PER_KEY_S * len(self._snapshot.candidates)
+        return self._computed_at + max(MIN_COMPUTE_INTERVAL_S, interval_s)
 
     def _settle(self, effects: Effects, now: float, unix_now: float) -> Effects:
         """Issue an own record and compute routes, where either is due."""
@@ -437,16 +437,19 @@ class RouteTableState:
             self._originated += 1
             record = trusted_record(decode_body(wire.signed), self._certificate)
             self._link_state.put_own(record, wire, now)
+            whole = self._pages.put_own(record, self._originator.layout.pages)
             self._flood.spread(self._own_id)
             if self._originator.is_leaving:
                 self._flood.hurry()
-            self._say_denied(effects, record)
-            if self._originator.omitted:
-                self._say(effects, f"{self._originator.omitted} entries do not fit into this agent's record")
+            self._notices.say_denied(effects.notices, whole, whole.denied_keys)
+            for problem in self.problems():
+                self._notices.say(effects.notices, problem)
         for peers, agent_ids in self._flood.take(now):
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)
             self._send(effects, peers, [wire for wire in wires if wire is not None])
+        for peer_id, wanted in self._pages.ask(now):
+            effects.sends.append(Send((peer_id,), FrameType.WANT_PAGES, encode_want_pages(wanted)))
         if self._computing is None and self._must_compute and now >= self._compute_due_at():
             self._computing = self._begin_computing(now, unix_now)
         if self._computing is not None:
@@ -461,6 +464,7 @@ class RouteTableState:
         records, self._valid_until_unix = self._link_state.usable(unix_now)
         # What has changed here counts at once, even while its record waits for its turn.
         records[self._own_id] = self._own_record()
+        self._pages.complete(records)
         self._computed += 1
         self._computed_at = now
         self._must_compute = False
@@ -468,7 +472,8 @@ class RouteTableState:
         return computing_routes(self._own_id, records, max_hops=self._max_hops, version=self._computed)
 
     def _own_record(self) -> Record:
-        return trusted_record(fit_body(self._originator.body)[0], self._certificate)
+        record = trusted_record(self._originator.fitted_body, self._certificate)
+        return self._pages.put_own(record, self._originator.layout.pages)
 
     # -- helpers ---------------------------------------------------------------------------------------------
 
@@ -478,18 +483,7 @@ class RouteTableState:
             for batch in batch_records(records):
                 effects.sends.append(Send(peers, FrameType.RECORDS, encode_records(batch)))
 
-    def _say_denied(self, effects: Effects, record: Record) -> None:
-        for key in record.denied_keys:
-            self._say(
-                effects,
-                f"endpoint ignored: the certificate of {record.name!r} ({short_id(record.agent_id)}) "
-                f"does not permit it to register {key!r}",
-            )
-
-    def _say(self, effects: Effects, line: str) -> None:
-        if line in self._said:
-            return
-        if len(self._said) >= MAX_SAID:
-            del self._said[next(iter(self._said))]
-        self._said[line] = None
-        effects.notices.append(line)
+    @staticmethod
+    def _send_pages(effects: Effects, peers: tuple[AgentId, ...], pages: list[WirePage]) -> None:
+        for batch in batch_pages(pages) if peers else ():
+            effects.sends.append(Send(peers, FrameType.PAGES, encode_pages(batch)))

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from mesh.frames import VERSION, Frame, FrameType, FrameWriter, _encode_header, associated_data, link_frame
@@ -13,14 +14,27 @@ from mesh.link_bodies import (
     Digest,
     DigestEntry,
     Records,
+    WantedPages,
+    WirePage,
     encode_digest,
+    encode_pages,
     encode_ping,
     encode_records,
+    encode_want_pages,
 )
 from mesh.link_handshake import LinkHandshake
 from mesh.loops import socket_tag
 from mesh.noise import key_pair
-from mesh.records import EndpointEntry, Neighbour, RecordBody, sign_record
+from mesh.records import (
+    EndpointEntry,
+    ListenerEntry,
+    Neighbour,
+    PageBody,
+    PageName,
+    RecordBody,
+    page_digest,
+    sign_record,
+)
 from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
 from mesh.stream.control import (
     Fin,
@@ -71,6 +85,7 @@ def vectors():
     found["record signed"] = record.signed
     found["record signature"] = record.signature
     _add_flooding(found, body, record, writer)
+    _add_pages(found, first.id, body)
     return found
 
 
@@ -100,6 +115,16 @@ def _add_flooding(found, body, record, writer):
     records = encode_records(Records((replace(record, age_ms=7),)))
     found["RECORDS payload"] = records
     found["RECORDS frame"] = b"".join(writer.seal(link_frame(FrameType.RECORDS, records)))
+
+
+def _add_pages(found, agent_id, body):
+    """Add a page that A might have, and how it is asked for."""
+    page = msgspec.msgpack.encode(PageBody(body.endpoints, (ListenerEntry("db", "127.0.0.1:5432"),)))
+    name = PageName(page_digest(agent_id, page), len(page), 2)
+    found["page"] = page
+    found["page named"] = msgspec.msgpack.encode(name)
+    found["WANT_PAGES body"] = encode_want_pages((WantedPages(agent_id, (name.digest,)),))
+    found["PAGES body"] = encode_pages((WirePage(agent_id, page),))
 
 
 def _add_link(found, agents, certificates, trust):

@@ -68,11 +68,13 @@ LIMIT_MODULES = (
     "mesh.link_state",
     "mesh.loops",
     "mesh.origination",
+    "mesh.page_table",
     "mesh.records",
     "mesh.replay_window",
     "mesh.route_table",
     "mesh.routes",
     "mesh.send_queue",
+    "mesh.service_layout",
     "mesh.session",
     "mesh.trust",
     "mesh.waiting_room",
@@ -96,7 +98,7 @@ NOT_OF_THE_PROTOCOL = {
     "mesh.link_handshake.LINK_VERSION",
     "mesh.records.SESSION_KEY_OCTETS",
     "mesh.replay_window.DEFAULT_SIZE",
-    "mesh.route_table.MAX_SAID",
+    "mesh.service_layout.SHOWN_KEYS",
     "mesh.stream.acknowledging.NO_PROBE",
 }
 """Numbers that no peer can observe, that the layouts show, or that an agent does not use."""

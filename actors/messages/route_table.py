@@ -6,7 +6,7 @@ import msgspec
 
 from actors.runtime.seam import Ref
 from mesh.identity import AgentId, Instance
-from mesh.link_bodies import Digest, WireRecord
+from mesh.link_bodies import Digest, WantedPages, WirePage, WireRecord
 from mesh.records import EndpointEntry, ListenerEntry
 from mesh.routes import RouteSnapshot
 
@@ -49,6 +49,20 @@ class DigestArrived(msgspec.Struct, frozen=True, gc=False):
     digest: Digest
 
 
+class PagesWanted(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer asks for pages."""
+
+    peer_id: AgentId
+    wanted: tuple[WantedPages, ...]
+
+
+class PagesArrived(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer passed on pages; nothing of them has been judged."""
+
+    peer_id: AgentId
+    pages: tuple[WirePage, ...]
+
+
 class AdvertiseEndpoint(msgspec.Struct, frozen=True):
     """Command: tell the mesh of ``owner``'s endpoint from now on, or that there is none."""
 
@@ -63,6 +77,10 @@ class AdvertiseListener(msgspec.Struct, frozen=True):
     owner: str
     """URN of the listener's actor."""
     entry: ListenerEntry | None
+
+
+class Advertise(msgspec.Struct, frozen=True):
+    """Command to itself: tell the mesh of the endpoints and listeners that have changed."""
 
 
 class StartDraining(msgspec.Struct, frozen=True):
@@ -92,6 +110,10 @@ class GetCounts(msgspec.Struct, frozen=True):
     """Question from outside: the answer is a :class:`~mesh.route_table.RouteCounts`."""
 
 
+class GetProblems(msgspec.Struct, frozen=True):
+    """Question from outside: what this agent cannot tell the mesh of, as lines for people."""
+
+
 class GoOn(msgspec.Struct, frozen=True):
     """Timer: others have had their turn; what waits may be taken."""
 
@@ -108,7 +130,7 @@ class RoutesChanged(msgspec.Struct, frozen=True, gc=False):
     snapshot: RouteSnapshot
 
 
-FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived
+FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived | PagesWanted | PagesArrived
 """What links say, which is taken in order."""
 
 Inbound: TypeAlias = (
@@ -117,13 +139,17 @@ Inbound: TypeAlias = (
     | LinkMeasured
     | RecordsArrived
     | DigestArrived
+    | PagesWanted
+    | PagesArrived
     | AdvertiseEndpoint
     | AdvertiseListener
+    | Advertise
     | StartDraining
     | Withdraw
     | Subscribe
     | GetSnapshot
     | GetCounts
+    | GetProblems
     | GoOn
     | RouteTimerFired
 )

@@ -64,6 +64,8 @@ class Supervisor(Actor[messages.Inbound]):
         super().__init__(dispatcher)
         self._children = tuple(_Child(index, spec) for index, spec in enumerate(specs))
         self._backoff = backoff or Backoff()
+        self._left = list(self._children)
+        """What has not been seen to have ended during the shutdown; the last one is stopped next."""
         self._stopping: _Child | None = None
         self._shutting_down = False
         self._given_up: list[str] = []
@@ -153,7 +155,9 @@ class Supervisor(Actor[messages.Inbound]):
         return answer
 
     def _stop_next(self) -> None:
-        child = next((child for child in reversed(self._children) if child.ref is not None), None)
+        while self._left and self._left[-1].ref is None:
+            self._left.pop()
+        child = self._left[-1] if self._left else None
         self._cancel_stop_timer()
         self._stopping = child
         if child is None:

@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.agent_credentials import check_files
 from mesh.agent_logs import logging_to
+from mesh.agent_offers import offer_problems
 from mesh.cli.failure import Failure, told_plainly
 from mesh.cli.standard_streams import complete_standard_streams, say
 from mesh.config import Config, load_config
@@ -62,8 +63,9 @@ def _report_check(path: Path, config: Config) -> None:
     result = check_files(config, now_unix_s=time.time())
     for notice in result.notices:
         click.echo(f"{path}: warning: {notice}", err=True)
-    if result.problems:
-        raise Failure("\n".join(result.problems))
+    problems = (*result.problems, *(f"{path}: {problem}" for problem in offer_problems(config)))
+    if problems:
+        raise Failure("\n".join(problems))
     counts = (
         (len(config.forward.endpoints), "endpoint"),
         (len(config.forward.listeners), "listener"),

@@ -17,8 +17,9 @@ from yaml.scanner import Scanner
 from mesh.config.problems import ConfigError, Problem, quoted
 from mesh.config.yaml_hints import yaml_hint
 
-MAX_FILE_OCTETS: Final = 1024 * 1024
-"""Some ten thousand listeners; more is not a configuration of one agent, and reading it takes seconds."""
+MAX_FILE_OCTETS: Final = 4 * 1024 * 1024
+"""As many endpoints and listeners as an agent may have. More is not a configuration of one agent, and reading
+it takes long."""
 
 MAX_DEPTH: Final = 16
 """Twice and more what the schema needs; a bound so that no file can exhaust Python's stack."""

@@ -215,10 +215,24 @@ def test_a_burst_of_changes_is_told_at_once_and_once_more(world):
     table.tell(messages.Subscribe(subscriber))
     for number in range(50):
         table.tell(messages.AdvertiseEndpoint("e", EndpointEntry(f"my-{number}", None)))
-    world.run(0.0)
-    assert [list(message.snapshot.candidates) for message in heard] == [[], ["my-0"]]
+        if number % 10 == 9:
+            world.run(0.0)
+    assert [list(message.snapshot.candidates) for message in heard] == [[], ["my-9"]]
     world.run(0.02)
-    assert [list(message.snapshot.candidates) for message in heard] == [[], ["my-0"], ["my-49"]]
+    assert [list(message.snapshot.candidates) for message in heard] == [[], ["my-9"], ["my-49"]]
+
+
+def test_what_cannot_be_told_is_logged_and_a_problem_until_it_is_gone(world, caplog):
+    table = start_table(world)
+    with caplog.at_level(logging.WARNING, logger="mesh.routes"):
+        table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("k" * 256, None)))
+        world.run(1.0)
+    [problem] = ask(world, table, messages.GetProblems())
+    assert problem.startswith("1 endpoint not told to the mesh (keys have 1 to 255 characters): 'kkk")
+    assert caplog.messages == [problem]
+    table.tell(messages.AdvertiseEndpoint("e", None))
+    world.run(1.0)
+    assert ask(world, table, messages.GetProblems()) == ()
 
 
 def test_what_is_refused_is_logged(world, caplog):

@@ -66,6 +66,8 @@ def test_constants_are_those_of_the_protocol():
         "CLOSE": 5,
         "CHALLENGE": 6,
         "CHALLENGE_ANSWER": 7,
+        "WANT_PAGES": 8,
+        "PAGES": 9,
         "OPEN": 16,
         "ACCEPT": 17,
         "REJECT": 18,
@@ -286,7 +288,7 @@ def test_the_hostile_headers_start_from_good_ones():
     [
         (header(at_0=b"\x02"), "version 2"),
         (header(at_1=b"\x00"), "unknown type 0x00"),
-        (header(at_1=b"\x08"), "unknown type 0x08"),
+        (header(at_1=b"\x0a"), "unknown type 0x0a"),
         (header(at_1=b"\x19"), "unknown type 0x19"),
         (header(at_1=b"\xff"), "unknown type 0x7f"),
         (header(at_3=b"\x02"), "reserved flags"),

@@ -13,28 +13,45 @@ from mesh.link_bodies import (
     Digest,
     DigestEntry,
     Records,
+    WantedPages,
+    WirePage,
     WireRecord,
     batch_digest,
+    batch_pages,
     batch_records,
     decode_challenge,
     decode_close,
     decode_digest,
+    decode_pages,
     decode_ping,
     decode_pong,
     decode_records,
+    decode_want_pages,
     encode_challenge,
     encode_close,
     encode_digest,
+    encode_pages,
     encode_ping,
     encode_pong,
     encode_records,
+    encode_want_pages,
 )
+from mesh.records import MAX_PAGE_OCTETS
 
 ID = AgentId(bytes(range(16)))
 INSTANCE = Instance(b"n" * 16)
 HIGHEST = AgentId(b"\xff" * 16)
 RECORD = WireRecord(b"signed", b"\x55" * 64, 1000)
-DECODERS = [decode_ping, decode_pong, decode_records, decode_digest, decode_close, decode_challenge]
+DECODERS = [
+    decode_ping,
+    decode_pong,
+    decode_records,
+    decode_digest,
+    decode_want_pages,
+    decode_pages,
+    decode_close,
+    decode_challenge,
+]
 
 u64 = st.integers(0, 2**64 - 1)
 instances = st.binary(min_size=16, max_size=16).map(Instance)
@@ -59,10 +76,24 @@ def test_constants_are_those_of_the_protocol():
             encode_digest(Digest((DigestEntry(ID, 3, 300, INSTANCE),))),
             f"939194c410{ID.hex()}03cd012cc410{INSTANCE.hex()}c410" + "00" * 16 + "c410" + "ff" * 16,
         ),
+        (
+            encode_want_pages((WantedPages(ID, (b"d" * 16,)),)),
+            f"919192c410{ID.hex()}91c410" + "64" * 16,
+        ),
+        (encode_pages((WirePage(ID, b"page"),)), f"919192c410{ID.hex()}c40470616765"),
         (encode_close("bye"), "91a3627965"),
         (encode_challenge(b"c" * 16), "91c410" + "63" * 16),
     ],
-    ids=["PING", "PONG", "RECORDS", "DIGEST", "CLOSE", "CHALLENGE and CHALLENGE_ANSWER"],
+    ids=[
+        "PING",
+        "PONG",
+        "RECORDS",
+        "DIGEST",
+        "WANT_PAGES",
+        "PAGES",
+        "CLOSE",
+        "CHALLENGE and CHALLENGE_ANSWER",
+    ],
 )
 def test_wire_octets_are_pinned(body, expected):
     assert body.hex() == expected
@@ -86,6 +117,39 @@ def test_records_come_back(records):
 @given(digest=st.builds(Digest, st.lists(entries).map(tuple), ids, ids))
 def test_digests_come_back(digest):
     assert decode_digest(encode_digest(digest)) == digest
+
+
+@given(
+    wanted=st.lists(st.builds(WantedPages, ids, st.lists(ids, max_size=16).map(tuple)), max_size=64).map(
+        tuple
+    )
+)
+def test_wanted_pages_come_back(wanted):
+    assert decode_want_pages(encode_want_pages(wanted)) == wanted
+
+
+@given(pages=st.lists(st.builds(WirePage, ids, st.binary(max_size=100))).map(tuple))
+def test_pages_come_back(pages):
+    assert decode_pages(encode_pages(pages)) == pages
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode_want_pages((WantedPages(ID, ()),) * 65),
+        encode_want_pages((WantedPages(ID, (b"d" * 16,) * 17),)),
+        encode_want_pages((WantedPages(ID, (b"d" * 15,)),)),
+    ],
+    ids=["agents", "pages", "digest"],
+)
+def test_who_wants_too_much_at_once_breaks_the_protocol(body):
+    with pytest.raises(RemoteProtocolError, match="WANT_PAGES that cannot be read"):
+        decode_want_pages(body)
+
+
+def test_two_of_the_largest_pages_go_into_one_frame():
+    pages = tuple(WirePage(ID, bytes(MAX_PAGE_OCTETS)) for _ in range(3))
+    assert [len(batch) for batch in batch_pages(pages)] == [2, 1]
 
 
 @given(reason=st.text(max_size=256))

@@ -1,7 +1,7 @@
 import msgspec
 
 from mesh.link_state import ARRIVAL_BURST, ARRIVAL_HOLD_S, Early, Refusal, Refused, Stored
-from mesh.records import EndpointEntry
+from mesh.records import EndpointEntry, PageName
 from tests.mesh.test_link_state import ALICE, BOB, CAROL, UNIX, graph, wire_of
 
 
@@ -51,6 +51,15 @@ def test_long_texts_count_as_memory():
     long = tuple(EndpointEntry(f"{index}" * 100, "t" * 500) for index in range(40))
     state = graph(max_octets=40_000)
     outcome = state.offer(wire_of(ALICE, endpoints=long), 0.0, UNIX)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is Refusal.FULL
+
+
+def test_pages_count_as_memory_before_they_come():
+    named = tuple(PageName(bytes([number]) * 16, 10_000, 100) for number in range(4))
+    needed = 2_500 + 2 * 4 * 10_000 + 250 * 4 * 100
+    assert isinstance(graph(max_octets=2 * needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX), Stored)
+    outcome = graph(max_octets=needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX)
     assert isinstance(outcome, Refused)
     assert outcome.refusal is Refusal.FULL
 

@@ -19,7 +19,15 @@ from mesh.origination import (
     OwnAgent,
     rtt_step,
 )
-from mesh.records import MAX_COUNTER, MAX_RTT_STEP, EndpointEntry, ListenerEntry, Neighbour, decode_body
+from mesh.records import (
+    MAX_COUNTER,
+    MAX_ENDPOINTS,
+    MAX_RTT_STEP,
+    EndpointEntry,
+    ListenerEntry,
+    Neighbour,
+    decode_body,
+)
 
 IDENTITY = Identity(b"\x01" * 32)
 PEER = AgentId(b"p" * 16)
@@ -245,9 +253,13 @@ def test_being_overtaken_now_and_then_is_no_duplicate_identity():
 
 def test_what_does_not_fit_is_counted():
     source = originator()
-    source.set_endpoints(endpoints(*(f"key-{index}" for index in range(600))))
-    assert len(issue(source, 0.0).endpoints) == 512
-    assert source.omitted == 88
+    source.set_endpoints(endpoints(*(f"key-{index:05}" for index in range(MAX_ENDPOINTS + 88))))
+    assert sum(page.entries for page in issue(source, 0.0).pages) == MAX_ENDPOINTS
+    [omission] = source.layout.omissions
+    assert str(omission) == (
+        "88 endpoints not told to the mesh (an agent has at most 10,000): "
+        "'key-10000', 'key-10001', 'key-10002' and 85 more"
+    )
     # Although not all of it could be said, it has been said.
     assert source.deadline() == 120.0
 

@@ -10,17 +10,22 @@ from mesh.records import (
     MAX_ADDRESS_CHARACTERS,
     MAX_COUNTER,
     MAX_ENDPOINTS,
+    MAX_INLINE_ENTRIES,
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
     MAX_NEIGHBOURS,
+    MAX_PAGE_ENTRIES,
+    MAX_PAGE_OCTETS,
+    MAX_PAGES,
     MAX_RTT_STEP,
+    MAX_SERVICE_OCTETS,
     MAX_SIGNED_OCTETS,
     EndpointEntry,
     ListenerEntry,
     Neighbour,
+    PageName,
     RecordBody,
     decode_body,
-    fit_body,
     sign_record,
     trusted_record,
     verify_record,
@@ -100,6 +105,7 @@ def test_the_layout_is_pinned():
         [],
         [["k", None]],
         [],
+        [],
     ]
 
 
@@ -161,13 +167,20 @@ def test_only_its_own_record_can_be_signed():
 NEIGHBOUR = Neighbour(BOB.id, 0)
 ENDPOINT = EndpointEntry("k", None)
 LISTENER = ListenerEntry("k", "")
+
+
+def page_names(count: int, octets: int = 1, entries: int = 1) -> tuple[PageName, ...]:
+    return tuple(PageName(number.to_bytes(16, "big"), octets, entries) for number in range(count))
+
+
 AT_ITS_LIMIT = {
     "epoch": MAX_COUNTER,
     "sequence": MAX_COUNTER,
     "certificate": b"c" * 2048,
     "neighbours": (NEIGHBOUR,) * MAX_NEIGHBOURS,
-    "endpoints": (ENDPOINT,) * MAX_ENDPOINTS,
-    "listeners": (LISTENER,) * MAX_LISTENERS,
+    "endpoints": (ENDPOINT,) * MAX_INLINE_ENTRIES,
+    "listeners": (LISTENER,) * MAX_INLINE_ENTRIES,
+    "pages": page_names(MAX_PAGES),
 }
 
 
@@ -190,13 +203,22 @@ def test_every_limit_itself_is_accepted():
         {"neighbours": (Neighbour(AgentId(b"n" * 15), 0),)},
         {"neighbours": (Neighbour(BOB.id, MAX_RTT_STEP + 1),)},
         {"neighbours": (Neighbour(BOB.id, -1),)},
-        {"endpoints": (ENDPOINT,) * (MAX_ENDPOINTS + 1)},
+        {"endpoints": (ENDPOINT,) * (MAX_INLINE_ENTRIES + 1)},
         {"endpoints": (EndpointEntry("", None),)},
         {"endpoints": (EndpointEntry("k" * (MAX_KEY_CHARACTERS + 1), None),)},
         {"endpoints": (EndpointEntry("k", "t" * (MAX_ADDRESS_CHARACTERS + 1)),)},
-        {"listeners": (LISTENER,) * (MAX_LISTENERS + 1)},
+        {"listeners": (LISTENER,) * (MAX_INLINE_ENTRIES + 1)},
         {"listeners": (ListenerEntry("k", "a" * (MAX_ADDRESS_CHARACTERS + 1)),)},
         {"endpoints": tuple(EndpointEntry("k", "t" * 500) for _ in range(200))},
+        {"pages": page_names(MAX_PAGES + 1)},
+        {"pages": page_names(1) * 2},
+        {"pages": page_names(1, octets=MAX_PAGE_OCTETS + 1)},
+        {"pages": page_names(1, octets=0)},
+        {"pages": page_names(1, entries=MAX_PAGE_ENTRIES + 1)},
+        {"pages": page_names(1, entries=0)},
+        {"pages": page_names(MAX_SERVICE_OCTETS // 16_000 + 1, octets=16_000)},
+        {"pages": page_names((MAX_ENDPOINTS + MAX_LISTENERS) // 1_000 + 1, entries=1_000)},
+        {"pages": (PageName(b"d" * 15, 1, 1),)},
     ],
     ids=lambda beyond: next(iter(beyond)),
 )
@@ -219,41 +241,6 @@ def test_the_largest_record_fits_into_a_frame():
     wire = WireRecord(bytes(MAX_SIGNED_OCTETS), bytes(64), 2**32)
     [batch] = batch_records([wire])
     assert decode_records(encode_records(batch)) == (wire,)
-
-
-keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_KEY_CHARACTERS + 5)
-addresses = st.text("\U0001f980a", max_size=MAX_ADDRESS_CHARACTERS + 5)
-
-
-@settings(deadline=None)
-@given(
-    st.integers(0, MAX_NEIGHBOURS + 20),
-    st.lists(st.builds(EndpointEntry, keys, st.none() | addresses), max_size=8),
-    st.lists(st.builds(ListenerEntry, keys, addresses), max_size=8),
-    st.integers(1, 120),
-)
-def test_whatever_holds_is_cut_to_what_others_accept(neighbours, endpoints, listeners, times):
-    body = body_of(
-        neighbours=(NEIGHBOUR,) * neighbours,
-        endpoints=tuple(endpoints) * times,
-        listeners=tuple(listeners) * times,
-    )
-    fitted, omitted = fit_body(body)
-    assert decode_body(sign_record(ALICE, fitted).signed) == fitted
-    assert len(fitted.neighbours) == min(neighbours, MAX_NEIGHBOURS)
-    assert (omitted == 0) == (fitted == body)
-
-
-def test_what_people_read_is_left_out_first():
-    large = body_of(
-        endpoints=tuple(EndpointEntry(f"key-{index}", "t" * 200) for index in range(400)),
-        listeners=(LISTENER,) * 10,
-    )
-    fitted, omitted = fit_body(large)
-    assert [entry.key for entry in fitted.endpoints] == [entry.key for entry in large.endpoints]
-    assert {entry.target for entry in fitted.endpoints} == {None}
-    assert fitted.listeners == ()
-    assert omitted == 410
 
 
 def test_keys_that_the_certificate_denies_are_told_apart():

@@ -8,11 +8,11 @@ from mesh.frames import FrameType
 from mesh.identity import Identity
 from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link_state import ARRIVAL_HOLD_S
+from mesh.notices import MAX_DENIED_SAID, MAX_SAID
 from mesh.origination import FIRST_RECORD_S, OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, decode_body
 from mesh.route_table import (
     CERTIFICATE_POLL_S,
-    MAX_SAID,
     MIN_COMPUTE_INTERVAL_S,
     Effects,
     RouteTableState,
@@ -224,10 +224,14 @@ def test_what_has_been_said_is_remembered_within_limits():
         return len(hear(state, ALICE, (wire,), float(sequence), UNIX).notices)
 
     assert notices(0, "first") == 1
-    for batch in range(MAX_SAID // 256):
-        assert notices(batch + 1, *(f"{batch}-{number}" for number in range(256))) == 256
-    assert notices(100, "3-255") == 0
-    assert notices(101, "first") == 1
+    batches = MAX_SAID // MAX_DENIED_SAID
+    for batch in range(batches):
+        keys = (f"{batch}-{number}" for number in range(MAX_DENIED_SAID))
+        assert notices(batch + 1, *keys) == MAX_DENIED_SAID
+    assert notices(batches + 1, f"{batches - 1}-0") == 0
+    assert notices(batches + 2, "first") == 1
+    # Whoever may not register any of its keys does not fill the log with all of them.
+    assert notices(batches + 3, *(f"new-{number}" for number in range(300))) == MAX_DENIED_SAID + 1
 
 
 # -- the own record ------------------------------------------------------------------------------------------

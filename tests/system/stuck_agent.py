@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from actors.messages.route_table import GetCounts, GetSnapshot
+from actors.messages.route_table import GetCounts, GetProblems, GetSnapshot
 from actors.route_table import RouteTable
 from mesh.cli.agent_command import agent
 
 DIE = "die"
-QUESTIONS = (GetCounts, GetSnapshot)
+QUESTIONS = (GetCounts, GetProblems, GetSnapshot)
 """What fails while one of these is answered is the asker's problem, and no actor dies of it."""
 
 

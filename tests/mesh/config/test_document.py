@@ -53,7 +53,7 @@ CASES = [
     (b"!x {a: 1}\n", 1, "the YAML tag"),
     (b"a: " + b"[" * 100_000, 1, "deeper nesting"),
     (b"a: " + b"{a: " * 100_000, 1, "deeper nesting"),
-    (b"#" * (MAX_FILE_OCTETS + 1), 0, "more than 1048576 bytes"),
+    (b"#" * (MAX_FILE_OCTETS + 1), 0, "more than 4194304 bytes"),
 ]
 
 
