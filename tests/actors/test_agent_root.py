@@ -310,7 +310,7 @@ def test_while_an_endpoint_does_not_come_up_the_mesh_does_not_offer_it(mesh, mon
         raise RuntimeError(ON_PURPOSE)
 
     with monkeypatch.context() as broken:
-        broken.setattr("actors.agent.Endpoint.start", fail)
+        broken.setattr("actors.agent_composition.Endpoint.start", fail)
         mesh.kill("hq", "Endpoint")
         mesh.run(2.0)
         assert mesh.record("hq", "branch").offered_keys == ()

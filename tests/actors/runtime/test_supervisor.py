@@ -10,7 +10,8 @@ import pytest
 
 from actors.runtime import supervisor_messages as messages
 from actors.runtime.actor import Actor
-from actors.runtime.supervisor import Backoff, ChildSpec, Supervisor
+from actors.runtime.children import Backoff, ChildSpec
+from actors.runtime.supervisor import Supervisor
 from actors.runtime.virtual_world import VirtualWorld
 
 BACKOFF = Backoff(first_s=1.0, cap_s=8.0, stable_s=60.0)
