@@ -16,6 +16,7 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.peer_link import LEAVE_TIMEOUT_S
+from actors.runtime import supervisor_messages
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
@@ -275,6 +276,33 @@ def test_parts_that_die_again_and_again_are_built_ever_less_often(mesh):
     mesh.kill("branch", "RouteTable")
     mesh.run(1.5)
     assert mesh.kinds("branch")["RouteTable"] == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.RebuildDue(),
+        messages.GraceOver(),
+        messages.ConnectionsGone(),
+        messages.DrainTimedOut(),
+        messages.ResetTimedOut(),
+        messages.Withdrawn(),
+        messages.LinksClosed(),
+        messages.ClosingTimedOut(),
+        supervisor_messages.ChildrenStopped(()),
+        messages.CoreEnded("route table", 0),
+    ],
+)
+def test_what_belongs_to_another_phase_does_not_touch_an_agent_that_runs(mesh, message):
+    before, instance = mesh.kinds("hq"), mesh.record("hq", "relay").instance
+    client, service = mesh.converse()
+    mesh.roots["hq"].ref.tell(message)
+    client.send(b" again")
+    mesh.run(5.0)
+    assert bytes(service.octets) == b"hello again"
+    assert (client.end, service.end, mesh.left) == ("", "", [])
+    assert mesh.kinds("hq") == before + Counter(ExitConnection=1)
+    assert mesh.record("hq", "relay").instance == instance
 
 
 # A service restarts
