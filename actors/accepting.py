@@ -1,7 +1,7 @@
 """What listeners and acceptors share: taking a port, and accepting without ever spinning.
 
-A port that is taken is tried again with backoff. Without free descriptors accepting pauses, instead of being
-told again and again that a client waits.
+A port that is taken is tried again with backoff. A client for whom no descriptor is left is reset. Where even
+that cannot be done accepting pauses, instead of being told again and again that a client waits.
 """
 
 import errno
@@ -13,7 +13,14 @@ from actors.messages import agent as agent_messages
 from actors.messages import listener as messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, SocketOptions, StreamSocket
+from actors.runtime.seam import (
+    ClientTurnedAwayError,
+    Dispatcher,
+    ListeningSocket,
+    Ref,
+    SocketOptions,
+    StreamSocket,
+)
 from mesh.addresses import TcpAddress
 from mesh.backoff import retry_delay_s
 
@@ -65,7 +72,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         self._listening: ListeningSocket | None = None
         self._bind_failures = 0
         self._paused = False
-        self._pause_reported = False
+        self._shortage_reported = False
         self._stopping = False
 
     # -- for the subclass ------------------------------------------------------------------------------------
@@ -84,7 +91,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         if self._listening is not None or self._stopping:
             return
         try:
-            socket = self.dispatcher.bind(self._address)
+            socket = self.dispatcher.bind(self._address, self._options)
         except OSError as error:
             self._bind_failed(error)
             return
@@ -145,23 +152,32 @@ class AcceptingActor(Actor[M], Generic[M]):
             if self._listening is None:
                 return
             try:
-                client = self._listening.accept(self._options)
+                client = self._listening.accept()
             except BlockingIOError:
                 return
+            except ClientTurnedAwayError as error:
+                self._turned_away(error)
+                continue
             except OSError as error:
                 if error.errno in OUT_OF_RESOURCES:
                     self._pause(error)
                     return
                 continue  # that client is gone already: accept(2) reports its error
-            self._pause_reported = False
+            self._shortage_reported = False
             self._accepted(client)
+
+    def _turned_away(self, error: OSError) -> None:
+        self._meters.clients_turned_away += 1
+        if not self._shortage_reported:
+            self._shortage_reported = True
+            self._log.error("%s resets clients at %s: %s", self._what, self._address, error.strerror)
 
     def _pause(self, error: OSError) -> None:
         if self._listening is None:
             return
         self._meters.accepts_paused += 1
-        if not self._pause_reported:
-            self._pause_reported = True
+        if not self._shortage_reported:
+            self._shortage_reported = True
             self._log.error("%s pauses accepting on %s: %s", self._what, self._address, error.strerror)
         self._paused = True
         self._listening.watch_read(False)

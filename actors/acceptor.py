@@ -17,6 +17,7 @@ from actors.messages.listener import AcceptAgain, BindDue, StopListening
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.sampling import sampled
 
 log = logging.getLogger("mesh.links")
 
@@ -104,6 +105,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             log.warning(
                 "too many unauthenticated connections; closing the oldest, from %s, and others as needed",
                 host,
+                extra=sampled(self._name),
             )
         self.tell(link, link_messages.CloseLink("too many unauthenticated connections"))
         self._handshake_ended(urn)

@@ -13,8 +13,8 @@ import msgspec
 from actors.acceptor import Acceptor
 from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
 from actors.client_count import ClientCount
-from actors.connection_end import ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
+from actors.connection_settings import ConnectionSettings
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
@@ -175,6 +175,7 @@ class Composition:
                 route_table=self.core.route_table,
                 start_ingress=start_ingress,
                 clients=clients,
+                loops=self._connections.loops,
                 meters=around.meters,
                 root=around.root,
             )

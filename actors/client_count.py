@@ -1,4 +1,12 @@
-"""How many clients of one listener are connected."""
+"""Which clients of one listener are connected, and who wants to know when one of them is not any more."""
+
+from itertools import islice
+from typing import Any, Final
+
+from actors.runtime.seam import HangUp, Ref, StreamSocket
+
+MAX_LOOKS: Final = 128
+"""Clients that are looked at for one that is too many: each look is a system call."""
 
 
 class ClientCount:
@@ -8,7 +16,32 @@ class ClientCount:
     clients stay. The listener counts them in, each ingress connection counts its own out.
     """
 
-    __slots__ = ("connected",)
+    __slots__ = ("_sockets", "awaited_by")
 
     def __init__(self) -> None:
-        self.connected = 0
+        self._sockets: dict[StreamSocket, None] = {}
+        self.awaited_by: Ref[Any] | None = None
+        """The listener, while somebody waits for a place: it hears of each that becomes free."""
+
+    @property
+    def connected(self) -> int:
+        """How many there are."""
+        return len(self._sockets)
+
+    @property
+    def closing(self) -> int:
+        """How many of them have closed their end, or are gone, and hold their place still.
+
+        Whether one that is not read at present has done so nobody knows but the kernel. Of many the longest
+        connected are asked about.
+        """
+        looked_at = islice(self._sockets, MAX_LOOKS)
+        return sum(socket.hung_up() is not HangUp.NO for socket in looked_at)
+
+    def enter(self, socket: StreamSocket) -> None:
+        """Count a client in."""
+        self._sockets[socket] = None
+
+    def leave(self, socket: StreamSocket) -> None:
+        """Count a client out whose socket is closed; nothing happens where it was not counted."""
+        self._sockets.pop(socket, None)

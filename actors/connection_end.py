@@ -4,34 +4,28 @@ The stream is pure and says what to do; this actor does it. Reading stops when t
 writing when the socket has no room, and nothing is held in between but what the credit covers.
 """
 
+import errno
 import logging
 from collections import deque
 from collections.abc import Sequence
 from math import inf
-from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, cast
 
-import msgspec
-
-from actors.connection_numbers import ConnectionNumbers
+from actors.connection_settings import NOT_SENT_OCTETS, RESET_MEANINGS, ConnectionSettings
 from actors.gather import drop_sent
-from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, SocketOptions, StreamSocket, Timer
+from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket, Timer
 from mesh.frames import Frame
-from mesh.identity import AgentId, Instance
-from mesh.noise.primitives import KeyPair, SharedSecrets
-from mesh.session import Party, Session
-from mesh.stream import Effects, ResetCode, Stream, StreamBudget
+from mesh.identity import AgentId
+from mesh.sampling import sampled
+from mesh.session import Session
+from mesh.stream import Effects, ResetCode, Stream
 
 log = logging.getLogger("mesh.connections")
-
-CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
-"""Of the sockets of clients and targets."""
 
 READS_PER_TURN: Final = 3
 """Reads before other actors have their turn: three quarters of a megabyte of a bulk transfer at the most."""
@@ -45,49 +39,18 @@ HANG_UP_POLL_S: Final = 1.0
 DRAIN_AFTER_RESET_S: Final = 10.0
 """How long octets that preceded the other end's reset may wait for a slow local socket."""
 
+DRAIN_BEFORE_RESET_S: Final = 10.0
+"""How long octets that preceded the local socket's own reset may wait for the stream's credit."""
+
 FIRST_REPEAT_S: Final = 0.25
 """First repetition of an unanswered OPEN or ACCEPT; each later one waits twice as long."""
 
 MAX_REPEAT_S: Final = 2.0
 
-RESET_MEANINGS: Final = MappingProxyType(
-    {
-        ResetCode.RESET: "the socket at the other end was reset",
-        ResetCode.CANCELLED: "the other end has given it up, or its agent is leaving",
-        ResetCode.TIMED_OUT: "the ends have not heard from each other for too long",
-        ResetCode.GONE: "the other end's agent does not know it",
-        ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
-    }
-)
-"""For logs. The other end's code and the stream's own verdict on it are not told apart."""
-
 
 def repeat_delay_s(repeats: int) -> float:
     """Seconds until an unanswered OPEN or ACCEPT is repeated, after so many repetitions."""
     return min(MAX_REPEAT_S, FIRST_REPEAT_S * 2.0 ** min(repeats, 8))
-
-
-class ConnectionSettings(msgspec.Struct, frozen=True):
-    """What all connections of an agent share."""
-
-    own_id: AgentId
-    instance: Instance
-    static: KeyPair
-    """The Noise static key of this instance's sessions."""
-    shared: SharedSecrets
-    """Its secrets."""
-    budget: StreamBudget
-    numbers: ConnectionNumbers
-    ephemerals: KeyStock
-    open_timeout_s: float = 10.0
-    reroute_timeout_s: float = 30.0
-    idle_probe_s: float = 60.0
-    max_hops: int = 16
-
-    @property
-    def party(self) -> Party:
-        """This agent as one end of a session."""
-        return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)
 
 
 M = TypeVar("M")
@@ -103,6 +66,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._table = table
         self._settings = settings
         self._meters = meters
+        self._key = ""
+        """The routing key, once it is known."""
         self._socket: StreamSocket | None = None
         self._session: Session | None = None
         self._stream: Stream | None = None
@@ -114,6 +79,10 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._writing = False
         self._at_end = False
         """The local socket has sent its end of stream."""
+        self._is_broken = False
+        """The local socket takes nothing any more, but may still hold what came before its reset."""
+        self._hides_reset = False
+        """A send has taken its error away: reading will show an end of stream instead, which is none."""
         self._peer_finished = False
         self._peer_reset: ResetCode | None = None
         self._done = False
@@ -128,6 +97,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """When there has been no path for too long."""
         self._drain_by = inf
         """When what preceded the other end's reset has waited long enough for the local socket."""
+        self._unread_by = inf
+        """When what preceded the local socket's reset has waited long enough for credit."""
 
     # -- the stream ------------------------------------------------------------------------------------------
 
@@ -195,7 +166,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _other_end_reset(self, code: ResetCode) -> None:
         """Say that the connection was broken off by the other end, or for what the stream thinks of it."""
-        log.info("%s reset: %s", self, RESET_MEANINGS[code])
+        log.info("%s reset: %s", self, RESET_MEANINGS[code], extra=sampled(self._key))
         self._meters.connections_reset += 1
 
     def _send(self, frames: Sequence[Frame]) -> None:
@@ -231,7 +202,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
     def _arm(self) -> None:
         """Keep a timer no later than the earliest deadline; one that is early looks again."""
         stream_due = inf if self._stream is None else self._stream.deadline()
-        deadline = min(self._opening_due, self._poll_at, self._path_by, self._drain_by, stream_due)
+        local_due = min(self._poll_at, self._drain_by, self._unread_by)
+        deadline = min(self._opening_due, self._path_by, local_due, stream_due)
         if deadline >= self._timer_at:
             return
         if self._timer is not None:
@@ -252,6 +224,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._lose("no path to the other end")
         elif now >= self._drain_by:
             self._lose("the local socket does not take what preceded the other end's reset")
+        elif now >= self._unread_by:
+            self._local_reset([])
         stream, session = self._stream, self._session
         if stream is not None and now >= stream.deadline():
             self._apply(stream.timeout(now))
@@ -275,7 +249,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _lose(self, why: str) -> None:
         """End at once, resetting the local socket and, where it can still be reached, the other end."""
-        log.info("%s reset: %s", self, why)
+        log.info("%s reset: %s", self, why, extra=sampled(self._key))
         if self._peer_reset is None:  # else it has been counted
             self._meters.connections_reset += 1
         self._drop_socket(reset=True)
@@ -316,8 +290,12 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 self._local_reset(frames)
                 return
             if count == 0:
-                self._at_end = True
-                frames.extend(stream.finish(now).frames)
+                if not self._hides_reset:
+                    self._at_end = True
+                    frames.extend(stream.finish(now).frames)
+                if self._is_broken:
+                    self._local_reset(frames)
+                    return
                 break
             self._meters.octets_sent += count
             frames.extend(stream.send(buffer[:count], now).frames)
@@ -333,7 +311,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
     def _write(self) -> int:
         """Write what waits, as far as the socket takes it; the octets that are out of the way."""
         waiting = self._waiting
-        if self._socket is None:
+        if self._socket is None or self._is_broken:
             # Nobody is left to take them; they count as delivered, so that the stream can end.
             self._waiting = None
             return sum(len(piece) for piece in waiting) if waiting else 0
@@ -343,20 +321,31 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 sent = self._socket.send(waiting)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
                 self._meters.octets_received += taken
-                self._local_reset([])
-                return 0
+                self._broke(hides_reset=error.errno == errno.ECONNRESET)
+                return taken + self._write()
             taken += sent
             drop_sent(waiting, sent)
         if not waiting:
             self._waiting = None
-            if self._peer_finished and self._peer_reset is None:
+            if self._peer_finished:
                 self._socket.shutdown_write()
         self._meters.octets_received += taken
         if waiting or self._writing:
             self._watch_write(bool(waiting))
         return taken
+
+    def _broke(self, *, hides_reset: bool) -> None:
+        """The local socket has been reset. What it sent before is still to be read, as credit allows."""
+        self._is_broken, self._hides_reset = True, hides_reset
+        self._watch_write(False)
+        self._poll_at = inf
+        if self._at_end or self._stream is None:
+            self._local_reset([])
+        else:
+            self._unread_by = self.now() + DRAIN_BEFORE_RESET_S
+            self._watch_read(self._stream.writable_octets > 0)
 
     def _local_reset(self, frames: list[Frame]) -> None:
         """The local socket was reset: so is the stream."""
@@ -379,11 +368,13 @@ class ConnectionEnd(Actor[M], Generic[M]):
         else:
             socket.close()
         self.disown(socket)
+        if self._writing:
+            self._count_unsent(False)
         self._reading = self._writing = False
-        self._poll_at = inf
-        self._socket_gone()
+        self._poll_at = self._unread_by = inf
+        self._socket_gone(socket)
 
-    def _socket_gone(self) -> None:
+    def _socket_gone(self, socket: StreamSocket) -> None:
         """The local socket is closed; a subclass may tell somebody."""
 
     def _watch_read(self, enabled: bool) -> None:
@@ -394,20 +385,30 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._socket.watch_read(enabled)
         if enabled:
             self._poll_at = inf
-        elif self._poll_at == inf:
+        elif self._poll_at == inf and not self._is_broken:
             self._poll_at = self.now() + HANG_UP_POLL_S
 
     def _watch_write(self, enabled: bool) -> None:
         if self._socket is not None and enabled != self._writing:
             self._writing = enabled
             self._socket.watch_write(enabled)
+            self._count_unsent(enabled)
+
+    def _count_unsent(self, waits: bool) -> None:
+        """A socket that takes no more holds as much as may wait unsent in the kernel: that is memory, too."""
+        budget = self._settings.budget
+        if waits:
+            budget.reserve(NOT_SENT_OCTETS)
+        else:
+            budget.release(NOT_SENT_OCTETS)
 
     def _poll_hang_up(self, now: float) -> None:
         self._poll_at = inf
         if self._socket is None or self._reading:
             return
         if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
-            self._local_reset([])
+            self._broke(hides_reset=False)
+            self._apply(_NOTHING)
         else:
             self._poll_at = now + HANG_UP_POLL_S
 

@@ -26,6 +26,7 @@ from mesh.identity import AgentId, Instance
 from mesh.records import Record
 from mesh.replay_window import ReplayWindow
 from mesh.routes import RouteSnapshot
+from mesh.sampling import sampled
 from mesh.session import Party, read_open_instances
 from mesh.token_bucket import TokenBucket
 
@@ -209,7 +210,9 @@ class ConnectionTable(Actor[messages.Inbound]):
         if len(self._pending) >= self._max_pending_opens or self._pending_by_ingress[source] >= share:
             self._meters.opens_ignored += 1
             who = named(record.name, source)
-            log.warning("too many connections are being opened; ignoring one from %s", who)
+            log.warning(
+                "too many connections are being opened; ignoring one from %s", who, extra=sampled(who)
+            )
             return
         party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
         self._pending.add((source, number))

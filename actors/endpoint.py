@@ -1,20 +1,21 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
-``max_connections`` is counted here. With a health check the key is offered only while the target accepts
-connections; one check connects to all addresses of the target at once, and the first to accept will do.
+``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
+check the key is offered only while the target accepts connections: those that a connection would try, in the
+same way.
 """
 
 import logging
+from math import inf
 from typing import Any, assert_never
 
-from actors.accepting import OUT_OF_RESOURCES
 from actors.messages import connection as connection_messages
 from actors.messages import endpoint as messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
+from actors.reaching import Contact, Outcome, Reach, ReachDue
 from actors.runtime.actor import Actor
 from actors.runtime.seam import (
-    Attempt,
     Connected,
     ConnectFailed,
     Dispatcher,
@@ -23,9 +24,12 @@ from actors.runtime.seam import (
     SocketOptions,
     Timer,
 )
-from mesh.addresses import SocketAddress, UnixAddress
+from mesh.addresses import SocketAddress
 from mesh.health import Health, HealthCheckSettings, HealthMonitor
+from mesh.reaching import Failure, Kind
 from mesh.records import EndpointEntry
+from mesh.sampling import sampled
+from mesh.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 
 log = logging.getLogger("mesh.forward")
 
@@ -65,15 +69,17 @@ class Endpoint(Actor[messages.Inbound]):
         self._max_connections = max_connections
         self._admitted = admitted
         self._full_reported = False
+        self._closing: set[str] = set()
+        """Of those that were let in, who is about to leave."""
+        self._waiting: WaitingRoom[Ref[Any]] = WaitingRoom(CLOSING_NOTICE_S)
+        """Connections for which there is no place yet."""
+        self._wait_timer: Timer | None = None
         self._offering = True
         self._health_check = health_check
         self._monitor = HealthMonitor(health_check or HealthCheckSettings())
-        self._token = 0
-        self._check = 0
         self._check_began_at = 0.0
-        self._check_timer: Timer | None = None
-        self._looking: dict[int, Attempt] = {}
-        """Look-ups and connects of the current check, by token."""
+        self._reach = Reach(dispatcher, self.ref, SocketOptions())
+        """The current check."""
 
     def on_start(self) -> None:
         """Offer the key, or see first whether the target is there."""
@@ -91,39 +97,29 @@ class Endpoint(Actor[messages.Inbound]):
             case messages.AdmitConnection(connection=connection):
                 self._admit(connection)
             case messages.ConnectionLeft(connection_urn=urn):
-                self._admitted.pop(urn, None)
-                self._full_reported = self._full_reported and bool(self._admitted)
+                self._left(urn)
+            case messages.ConnectionClosing(connection_urn=urn):
+                if urn in self._admitted:
+                    self._closing.add(urn)
+                    self._plan_wait()
+            case messages.WaitOver():
+                self._wait_over()
             case messages.StopOffering():
                 self._offering = False
-                self._cancel_check()
+                self._seat()
+                self._reach.cancel()
                 self._advertise(None)
             case messages.CheckDue():
                 if self._offering:
                     self._begin_check()
-            case messages.CheckTimedOut(check=check):
-                if check == self._check and self._looking and self._health_check is not None:
-                    self._failed(f"no answer in {self._health_check.timeout_s:g} s")
-            case NamesResolved(token=token, addresses=addresses, reason=reason):
-                if self._looking.pop(token, None) is not None:
-                    self._connect(addresses)
-                    if not addresses:
-                        self._failed(reason)
-            case Connected(token=token, socket=socket):
-                socket.close()
-                if self._looking.pop(token, None) is not None:
-                    self._end_check(passed=True, why="")
-            case ConnectFailed(token=token, error_number=number, reason=reason):
-                if self._looking.pop(token, None) is not None and not self._looking:
-                    if number in OUT_OF_RESOURCES:  # of this agent: that says nothing of the target
-                        self._next_check()
-                    else:
-                        self._failed(reason)
+            case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
+                self._go_on(self._reach.take(message))
             case _:
                 assert_never(message)
 
     def release(self) -> None:
         """Withdraw the key."""
-        self._cancel_check()
+        self._reach.cancel()
         self._advertise(None)
         super().release()
 
@@ -138,22 +134,78 @@ class Endpoint(Actor[messages.Inbound]):
     # -- connections -----------------------------------------------------------------------------------------
 
     def _admit(self, connection: Ref[Any]) -> None:
+        if self._is_full and self._objection() is None:
+            self._let_wait(connection)
+        else:
+            self._answer(connection)
+
+    def _answer(self, connection: Ref[Any]) -> None:
+        """Let a connection in, for which there is a place, or say why it cannot be."""
         denied = self._objection()
         if denied is not None:
             self.tell(connection, denied)
-        elif self.tell(connection, connection_messages.TargetGranted(self._target)):
+            return
+        granted = connection_messages.TargetGranted(self._target, is_counted=bool(self._max_connections))
+        if self.tell(connection, granted):
             self._admitted[connection.actor_urn] = connection
 
     def _objection(self) -> connection_messages.TargetDenied | None:
-        """Why no connection can be let in now."""
+        """Why no connection can be let in now, even if there is a place."""
         if not self._offering:
             return connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
         if self._health_check is not None and self._monitor.state is not Health.UP:
             return connection_messages.TargetDenied(
                 "unavailable", "the target has not passed its health check"
             )
-        if not self._max_connections or len(self._admitted) < self._max_connections:
-            return None
+        return None
+
+    # -- max_connections -------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._max_connections) and len(self._admitted) >= self._max_connections
+
+    def _let_wait(self, connection: Ref[Any]) -> None:
+        """Let it wait for one that is closing; whether there is such a one may not have been heard yet."""
+        if self._waiting.enter(connection, self.now(), len(self._admitted)):
+            self._plan_wait()
+        else:
+            self._refuse(connection)
+
+    def _left(self, urn: str) -> None:
+        connection = self._admitted.pop(urn, None)
+        self._closing.discard(urn)
+        self._full_reported = self._full_reported and bool(self._admitted)
+        if not self._waiting:
+            return
+        if connection is None:
+            self._waiting.leave(lambda ref: ref.actor_urn == urn)
+        self._seat()
+
+    def _seat(self) -> None:
+        """Answer those that wait, as far as there is room or a reason not to let them in at all."""
+        while self._waiting and (not self._is_full or self._objection() is not None):
+            connection = self._waiting.take()
+            if connection is not None:
+                self._answer(connection)
+
+    def _wait_over(self) -> None:
+        self._wait_timer = None
+        self._seat()
+        for connection in self._waiting.overdue(self.now(), len(self._closing)):
+            self._refuse(connection)
+        self._plan_wait()
+
+    def _plan_wait(self) -> None:
+        """Keep a timer for the first that may have waited long enough."""
+        if self._wait_timer is not None:
+            self._wait_timer.cancel()
+            self._wait_timer = None
+        deadline = self._waiting.deadline(len(self._closing))
+        if deadline != inf:
+            self._wait_timer = self.schedule(max(0.0, deadline - self.now()), messages.WaitOver())
+
+    def _refuse(self, connection: Ref[Any]) -> None:
         self._meters.opens_denied += 1
         if not self._full_reported:
             self._full_reported = True
@@ -161,31 +213,34 @@ class Endpoint(Actor[messages.Inbound]):
                 "endpoint %s is at max_connections (%d); rejecting others until there is room",
                 self._key,
                 self._max_connections,
+                extra=sampled(self._key),
             )
-        return connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections")
+        self.tell(
+            connection,
+            connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections"),
+        )
 
     # -- the target's health ---------------------------------------------------------------------------------
 
     def _begin_check(self) -> None:
         if self._health_check is None:
             return
-        self._check += 1
         self._check_began_at = self.now()
-        self._check_timer = self.schedule(self._health_check.timeout_s, messages.CheckTimedOut(self._check))
-        if isinstance(self._target, UnixAddress):
-            self._connect((self._target,))
-        else:
-            self._token += 1
-            self._looking[self._token] = self.dispatcher.resolve(
-                self.ref, self._target.host, self._target.port, self._token
-            )
+        self._reach.begin(self._target, self._health_check.timeout_s)
 
-    def _connect(self, addresses: tuple[SocketAddress, ...]) -> None:
-        for address in addresses:
-            self._token += 1
-            self._looking[self._token] = self.dispatcher.connect(
-                self.ref, address, self._token, SocketOptions()
-            )
+    def _go_on(self, outcome: Outcome | None) -> None:
+        match outcome:
+            case None:
+                pass
+            case Contact(socket=socket):
+                socket.close()
+                self._end_check(passed=True, why="")
+            case Failure(kind=Kind.OWN_LIMIT):  # that says nothing of the target
+                self._next_check()
+            case Failure(reason=reason):
+                self._failed(reason)
+            case _:
+                assert_never(outcome)
 
     def _failed(self, why: str) -> None:
         self._meters.health_checks_failed += 1
@@ -204,18 +259,9 @@ class Endpoint(Actor[messages.Inbound]):
             self._advertise(None)
 
     def _next_check(self) -> None:
-        self._cancel_check()
         if self._health_check is not None:
             due_at = self._check_began_at + self._health_check.interval_s
             self.schedule(max(0.0, due_at - self.now()), messages.CheckDue())
-
-    def _cancel_check(self) -> None:
-        for attempt in self._looking.values():
-            attempt.cancel()
-        self._looking.clear()
-        if self._check_timer is not None:
-            self._check_timer.cancel()
-            self._check_timer = None
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""

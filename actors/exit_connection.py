@@ -4,19 +4,20 @@ It judges the OPEN, connects to the target and only then accepts. Until the ingr
 connection is provisional: an exit that was not chosen, or whose OPEN was replayed, goes away by itself.
 """
 
-import errno
 import logging
 from collections.abc import Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
 from actors.meters import Meters
+from actors.reaching import Contact, Reach, ReachDue, Report
 from actors.runtime.seam import (
-    Attempt,
     Connected,
     ConnectFailed,
     Dispatcher,
@@ -24,18 +25,18 @@ from actors.runtime.seam import (
     Ref,
     StreamSocket,
 )
-from mesh.addresses import SocketAddress, UnixAddress
+from mesh.addresses import SocketAddress
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
+from mesh.loops import socket_tag
+from mesh.reaching import Failure, Kind
 from mesh.records import Record
+from mesh.sampling import sampled
 from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
 
 log = logging.getLogger("mesh.connections")
-
-NEXT_ADDRESS_AFTER_S: Final = 0.25
-"""Silence after which the next address is tried beside the silent one: RFC 8305 section 5."""
 
 ENDPOINT_TIMEOUT_S: Final = 0.25
 """Silence of the endpoint after which this end looks whether it lives, and again: one that has crashed over
@@ -44,15 +45,16 @@ the question answers no more, one that has much to do is only late."""
 REJECT_LINGER_S: Final = 1.0
 """How long a rejection is kept to be repeated: the ingress repeats its OPEN within this time."""
 
-_REFUSAL_CODES: Final = {
-    errno.ECONNREFUSED: "refused",
-    errno.ENOENT: "refused",
-    errno.ETIMEDOUT: "timed-out",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EMFILE: "at-capacity",
-    errno.ENFILE: "at-capacity",
-}
+_REFUSAL_CODES: Final = MappingProxyType(
+    {
+        Kind.OWN_LIMIT: "at-capacity",
+        Kind.REFUSED: "refused",
+        Kind.SILENT: "timed-out",
+        Kind.UNREACHABLE: "unreachable",
+        Kind.EXCLUDED: "unreachable",
+        Kind.UNRESOLVED: "unresolved",
+    }
+)
 
 
 class ExitConnection(ConnectionEnd[messages.ExitInbound]):
@@ -82,19 +84,17 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._key = ""
         self._credit = 0
         self._endpoint: Ref[Any] | None = None
+        self._tells_of_closing = False
+        """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._responder: SessionResponder | None = None
         self._reply: Frame | None = None
         """The stored answer, repeated octet for octet."""
-        self._addresses: list[SocketAddress] = []
-        self._token = 0
-        self._connecting: dict[int, Attempt] = {}
-        """Look-ups and connects under way, by token."""
-        self._failure = ("unreachable", "the target has no address")
+        self._reach: Reach | None = None
+        """While the target is being reached."""
         self._open_by = inf
         """When the target must have answered, and then the ingress have confirmed."""
         self._admitted_by = inf
         """When to look whether the endpoint, which has yet to let this connection in, still lives."""
-        self._next_address_at = inf
         self._repeats = 0
         self._repeat_at = inf
         self._linger_until = inf
@@ -141,25 +141,15 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         match message:
             case messages.SegmentsArrived(frames=frames):
                 self._segments_arrived(frames)
-            case messages.TargetGranted(target=target):
+            case messages.TargetGranted(target=target, is_counted=is_counted):
+                self._tells_of_closing = is_counted
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
                 self._admitted_by = inf
                 self._endpoint = None
                 self._reject(code, reason)
-            case NamesResolved(token=token, addresses=addresses, reason=reason):
-                if self._connecting.pop(token, None) is not None:
-                    self._addresses = list(addresses)
-                    if not addresses:
-                        self._failure = ("unresolved", reason)
-                    self._connect_next()
-            case Connected(token=token, socket=socket):
-                self._connected(token, socket)
-            case ConnectFailed(token=token, error_number=number, reason=reason):
-                if self._connecting.pop(token, None) is not None:
-                    if self._failure[0] != "refused":  # of several addresses that says the most
-                        self._failure = (_REFUSAL_CODES.get(number, "unreachable"), reason)
-                    self._connect_next()
+            case NamesResolved() | Connected() | ConnectFailed():
+                self._go_on(message)
             case messages.CloseConnection(reason=reason):
                 self._reject("unavailable", reason)
                 self._lose(reason)
@@ -170,10 +160,21 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     def release(self) -> None:
         """Free the number, and the endpoint's place."""
-        self._cancel_connecting()
+        self._end_reaching()
         self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
+
+    def _settle(self) -> None:
+        super()._settle()
+        is_closing = self._at_end or self._peer_finished or self._peer_reset is not None
+        if self._tells_of_closing and is_closing and self._endpoint is not None:
+            self._tells_of_closing = False
+            self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
+
+    def _socket_gone(self, socket: StreamSocket) -> None:
+        self._settings.loops.exit_closed(socket.local_name, socket.peer_name)
+        self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
         endpoint, self._endpoint = self._endpoint, None
@@ -195,43 +196,42 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._admitted_by = inf
         if self._reply is not None:
             return
-        if isinstance(target, UnixAddress):
-            self._addresses = [target]
-            self._connect_next()
-        else:
-            self._token += 1
-            attempt = self.dispatcher.resolve(self.ref, target.host, target.port, self._token)
-            self._connecting[self._token] = attempt
+        self._reach = Reach(self.dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS, timed=False)
+        self._reach.begin(target, self._open_by - self.now())
+        self._plan_opening()
 
-    def _connect_next(self) -> None:
-        """Try the next address; with none left and none under way, say why it failed."""
-        if self._addresses:
-            self._token += 1
-            attempt = self.dispatcher.connect(
-                self.ref, self._addresses.pop(0), self._token, CONNECTION_SOCKET_OPTIONS
-            )
-            self._connecting[self._token] = attempt
-            self._next_address_at = self.now() + NEXT_ADDRESS_AFTER_S if self._addresses else inf
-            self._plan_opening()
-        elif not self._connecting:
-            code, reason = self._failure
-            self._reject(code, reason)
+    def _go_on(self, report: Report) -> None:
+        """Go on reaching the target; what comes too late is let go."""
+        if self._reach is None:
+            if isinstance(report, Connected):
+                report.let_go()
+            return
+        match self._reach.take(report):
+            case None:
+                self._plan_opening()
+            case Contact(socket=socket):
+                self._reach = None
+                self._connected(socket)
+            case Failure(kind=kind, reason=reason):
+                self._reach = None
+                self._reject(_REFUSAL_CODES[kind], reason)
 
-    def _cancel_connecting(self) -> None:
-        for attempt in self._connecting.values():
-            attempt.cancel()
-        self._connecting.clear()
-        self._addresses.clear()
+    def _end_reaching(self) -> None:
+        reach, self._reach = self._reach, None
+        if reach is not None:
+            reach.cancel()
 
-    def _connected(self, token: int, socket: StreamSocket) -> None:
-        wanted = self._connecting.pop(token, None) is not None
-        if not wanted or self._reply is not None or self._responder is None:
+    def _connected(self, socket: StreamSocket) -> None:
+        if self._reply is not None or self._responder is None:
             socket.close()
             return
-        self._cancel_connecting()
         self.own(socket)
         self._socket = socket
-        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS)
+        tag = b""
+        if not socket.peer_name.startswith("unix:"):  # a listener has a TCP port
+            self._settings.loops.exit_opened(socket.local_name, socket.peer_name)
+            tag = socket_tag(self._party.instance, socket.local_name, socket.peer_name)
+        reply = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=tag)
         self._reply, session = self._responder.reply(reply)
         if session is None:
             raise AssertionError("an accepting reply makes a session")
@@ -247,7 +247,15 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if self._reply is not None or self._responder is None:
             return
         self._leave_endpoint()  # at once: what lingers takes no place at the target
-        log.info("rejected %s for %s: %s: %s", escaped(self._key), self._name(), code, escaped(reason))
+        self._end_reaching()
+        log.info(
+            "rejected %s for %s: %s: %s",
+            escaped(self._key),
+            self._name(),
+            code,
+            escaped(reason),
+            extra=sampled(self._name()),
+        )
         self._meters.opens_rejected += 1
         self._reply, _ = self._responder.reply(
             OpenReply(accepted=False, code=code, reason=reason[:MAX_REASON_CHARACTERS])
@@ -293,8 +301,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
 
     def _plan_opening(self) -> None:
+        reach_at = inf if self._reach is None else self._reach.due_at
         self._opening_due = min(
-            self._open_by, self._admitted_by, self._next_address_at, self._repeat_at, self._linger_until
+            self._open_by, self._admitted_by, reach_at, self._repeat_at, self._linger_until
         )
         self._arm()
 
@@ -304,10 +313,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             return
         if now >= self._admitted_by:
             self._endpoint_silent(now)
-        if now >= self._next_address_at:
-            self._next_address_at = inf
-            if self._addresses:
-                self._connect_next()
+        if self._reach is not None and now >= self._reach.due_at:
+            self._go_on(ReachDue())
         if now >= self._repeat_at and self._reply is not None:
             self._repeats += 1
             self._repeat_at = now + repeat_delay_s(self._repeats)
@@ -319,9 +326,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     def _open_timed_out(self) -> None:
         if self._reply is None:
-            self._failure = ("timed-out", f"no answer from the target in {self._settings.open_timeout_s:g} s")
-            self._cancel_connecting()
-            self._connect_next()
+            self._reject("timed-out", f"no answer from the endpoint in {self._settings.open_timeout_s:g} s")
         else:
             self._lose("the ingress did not confirm the connection")
 

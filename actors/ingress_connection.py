@@ -15,43 +15,34 @@ from math import inf
 from typing import Any, Final, assert_never
 
 from actors.client_count import ClientCount
-from actors.connection_end import ConnectionEnd, ConnectionSettings, repeat_delay_s
+from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_settings import ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
-from actors.open_attempt import OpenAttempt
+from actors.open_attempt import (
+    HEDGE_AFTER_S,
+    HEDGE_ROUND_TRIPS,
+    RESTART_PATIENCE_S,
+    RESTARTED,
+    RESTARTING,
+    RETRY_AFTER_S,
+    OpenAttempt,
+)
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
-from mesh.candidates import Offer
+from mesh.candidates import LOOP, Offer
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped, named
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId
+from mesh.loops import socket_tag
+from mesh.sampling import sampled
 from mesh.session import OpenRequest, Party, Session, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, Stream
 
 log = logging.getLogger("mesh.connections")
-
-HEDGE_AFTER_S: Final = 0.5
-"""Silence after which another candidate is tried beside the silent one: what a client waits for an exit that
-hangs. The OPEN has been repeated by then; half a second takes it around the world and on to the target."""
-
-HEDGE_ROUND_TRIPS: Final = 2
-"""Silence of so many round trips of the path, where that is longer: one for the OPEN and its answer, one for
-the exit to connect to a target that is far away too."""
-
-RESTARTING: Final = "restarting"
-"""Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
-
-RESTARTED: Final = "restarted"
-"""The ingress's own code for an exit whose agent runs as a new instance since it was chosen."""
-
-RETRY_AFTER_S: Final = 0.1
-"""Until such an exit is asked again: a crashed endpoint is back after 50 ms, the first time."""
-
-RESTART_PATIENCE_S: Final = 2.0
-"""How long such an exit may take to offer the key again: an agent that starts does so within a second."""
 
 _HEDGE_SHARE: Final = 4
 """Either silence at most this part of the time budget: in a short one, too, several get a turn."""
@@ -91,6 +82,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Where the client counts; none has come yet where this is None."""
         self._registering: tuple[Offer, int] | None = None
         """Who is to be tried as soon as the table delivers what comes under this number."""
+        self._client_tag = self._exit_tag = b""
+        """Of the client's socket, and what the chosen exit said of its own."""
         self._attempts: dict[int, OpenAttempt] = {}
         self._last_refusal = "no candidate answered"
         self._chosen: OpenAttempt | None = None
@@ -116,6 +109,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._exit_restarted(remote)
             case messages.CandidatesFound(offers=offers):
                 self._candidates_found(offers)
+            case messages.CameBack(exit_id=exit_id):
+                self._came_back(exit_id)
             case messages.CloseConnection() if self.stands_by:
                 self.stop_now()
             case messages.DeadlineReached() | messages.CloseConnection():
@@ -130,6 +125,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._registering is not None:
             offer, connection = self._registering
             self._forget(offer.party.id, connection, is_exit=False)
+        if self._exit_tag and self._chosen is not None:
+            chosen = self._chosen
+            self._settings.loops.connection_ended(self._exit_tag, chosen.party.id, chosen.connection)
         super().release()
 
     @property
@@ -137,9 +135,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Whether its client has yet to come."""
         return self._clients is None
 
-    def _socket_gone(self) -> None:
+    def _socket_gone(self, socket: StreamSocket) -> None:
         if self._clients is not None:
-            self._clients.connected -= 1
+            self._clients.leave(socket)
+            self._settings.loops.client_left(self._client_tag, self.ref)
+            if self._clients.awaited_by is not None:
+                self.tell(self._clients.awaited_by, listener_messages.PlaceFree())
 
     # -- opening ---------------------------------------------------------------------------------------------
 
@@ -147,6 +148,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Open for this client; what was prepared is for the first candidate."""
         self._clients = clients
         self._socket = self.own(socket)
+        self._client_tag = socket_tag(self._settings.instance, socket.peer_name, socket.local_name)
+        said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._open_by = self.now() + self._settings.open_timeout_s
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
         self._candidates = list(reversed(candidates))
@@ -163,6 +166,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._settings.numbers.use(prepared.connection)
             self._begin(prepared, self._candidates.pop())
         self._plan_opening()
+        if said_by is not None:
+            self._came_back(said_by)
 
     def _try_next(self) -> None:
         if self._registering is not None or self._chosen is not None or self._is_too_late:
@@ -309,6 +314,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._chosen is not None or self._socket is None or self._is_too_late:
             self._decline(attempt, session, reply.credit)
         else:
+            self._exit_tag = reply.socket_tag
+            client = self._settings.loops.exit_said(self._exit_tag, attempt.party.id, attempt.connection)
+            if client is not None:
+                self.tell(client, messages.CameBack(attempt.party.id))
             self._choose(attempt, session, reply.credit)
         # Last: the listener prepares the next connection then, and this one's octets are on their way.
         self.tell(self._listener, listener_messages.CandidateServed(attempt.party.id))
@@ -422,7 +431,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def _give_up(self) -> None:
         if self._socket is not None:
-            log.info("client of %s reset: %s", self._key, self._last_refusal)
+            log.info("client of %s reset: %s", self._key, self._last_refusal, extra=sampled(self._key))
             self._meters.connections_reset += 1
             self._drop_socket(reset=True)
         self.stop_now()
@@ -437,6 +446,19 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._starting.clear()
         if not self._attempts and self._registering is None:
             self.stop_now()
+
+    def _came_back(self, exit_id: AgentId) -> None:
+        """The client is a socket of this exit's: reset it if it is to go there once more."""
+        asked = [attempt.party.id for attempt in self._attempts.values()]
+        if self._registering is not None:
+            asked.append(self._registering[0].party.id)
+        if self._socket is None or exit_id not in asked:
+            return
+        log.info("%s reset: its client is a connection of that exit back to this agent", self)
+        self._meters.loops_cut += 1
+        self.tell(self._listener, listener_messages.CandidateFailed(exit_id, LOOP))
+        self._drop_socket(reset=True)
+        self._local_reset([])
 
     def _path_of_attempt_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
         for attempt in list(self._attempts.values()):

@@ -1,7 +1,8 @@
 """A listener: a local port for a routing key.
 
 While nobody offers the key it is parked: clients are refused, and the port stays ours. Clients are counted
-against ``max_connections`` one by one; one too many is reset at once.
+against ``max_connections`` one by one; one too many is reset at once, unless another one is closing: then it
+waits for that one's place, but not for long.
 
 Where one client has been served another is to come: an ingress connection is started ahead for it, and
 stands by with an OPEN for the candidate whose turn it is. A client for whom another one is to be tried by
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.client_count import ClientCount
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
@@ -24,9 +25,12 @@ from mesh.addresses import TcpAddress
 from mesh.candidates import CandidatePool, Offer, offers_of
 from mesh.escaping import escaped, named
 from mesh.identity import AgentId
+from mesh.loops import LoopWatch
 from mesh.records import ListenerEntry
 from mesh.routes import RouteSnapshot
+from mesh.sampling import sampled
 from mesh.session import Party
+from mesh.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 
 log = logging.getLogger("mesh.forward")
 
@@ -57,6 +61,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         route_table: Ref[Any],
         start_ingress: StartIngress,
         clients: ClientCount,
+        loops: LoopWatch[Ref[Any]],
         meters: Meters,
         root: Ref[Any],
     ) -> None:
@@ -77,7 +82,10 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
         self._clients = clients
+        self._loops = loops
         self._full_reported = False
+        self._waiting: WaitingRoom[StreamSocket] = WaitingRoom()
+        """Clients for whom there is no place yet."""
         self._standby: _Standby | None = None
 
     def on_start(self) -> None:
@@ -98,17 +106,23 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._candidate_failed(exit_id, code)
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
-                    log.info("listener %s: %s serves again", self._key, self._named(exit_id))
+                    mark = sampled(self._key)
+                    log.info("listener %s: %s serves again", self._key, self._named(exit_id), extra=mark)
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
                 self.tell(reply_to, connection_messages.CandidatesFound(offers))
+            case messages.PlaceFree():
+                self._seat()
+            case messages.WaitOver():
+                self._wait_over()
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():
                 self._resume()
             case messages.StopListening():
                 self._close_port()
+                self._turn_out()
                 self._discard_standby("the listener has closed its port")
                 self._advertise(None)
             case _:
@@ -116,6 +130,7 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def release(self) -> None:
         """Withdraw the port from the mesh's sight, and let nobody wait for its clients."""
+        self._turn_out()
         self._discard_standby("the listener has ended")
         self._advertise(None)
         super().release()
@@ -141,11 +156,12 @@ class Listener(AcceptingActor[messages.Inbound]):
     def _report(self) -> None:
         if self._listening is None:
             return  # its port is taken, or the agent is leaving: that has been said
+        mark = sampled(self._key)
         if self._candidates.offers:
             nearest = self._candidates.offers[0].party
-            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id))
+            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
         else:
-            log.info("listener %s refuses: nobody within reach offers the key", self._key)
+            log.info("listener %s refuses: nobody within reach offers the key", self._key, extra=mark)
 
     def _named(self, exit_id: AgentId) -> str:
         return named(self._candidates.name_of(exit_id), exit_id)
@@ -155,11 +171,11 @@ class Listener(AcceptingActor[messages.Inbound]):
         if aside_s is not None:
             self._meters.candidates_set_aside += 1
             log.info(
-                # Without the time: equal lines are held back, and of these there may be hundreds.
                 "listener %s sets %s aside: %s",
                 self._key,
                 self._named(exit_id),
                 escaped(code),
+                extra=sampled(self._key),
             )
 
     def _park_or_listen(self) -> None:
@@ -180,29 +196,90 @@ class Listener(AcceptingActor[messages.Inbound]):
         if not self._candidates.offers:
             socket.abort()
             return
-        clients = self._clients
-        self._full_reported = self._full_reported and clients.connected > 0
-        if self._max_connections and clients.connected >= self._max_connections:
-            self._meters.clients_refused += 1
-            if not self._full_reported:
-                self._full_reported = True
-                log.warning(
-                    "listener %s is at max_connections (%d); resetting %s and others until there is room",
-                    self._key,
-                    self._max_connections,
-                    escaped(socket.peer_name),
-                )
-            socket.abort()
+        if self._loops.has_exits and self._loops.is_own_exit(socket.peer_name, socket.local_name):
+            self._cut_loop(socket, "it is an exit of this agent; the target is this listener")
             return
-        self._meters.clients_accepted += 1
-        clients.connected += 1
-        self._serve(socket)
+        self._full_reported = self._full_reported and self._clients.connected > 0
+        if self._waiting:
+            self._seat()  # they came before
+        if self._is_full:
+            self._let_wait(socket)
+        else:
+            self._serve(socket)
+
+    def _cut_loop(self, socket: StreamSocket, why: str) -> None:
+        self._meters.loops_cut += 1
+        log.warning("listener %s resets a client: %s", self._key, why)  # equal lines are held back
+        socket.abort()
+
+    # -- max_connections -------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._max_connections) and self._clients.connected >= self._max_connections
+
+    def _let_wait(self, socket: StreamSocket) -> None:
+        """Let the client wait for one that is closing, or reset it."""
+        if not self._waiting.enter(socket, self.now(), self._clients.closing):
+            self._refuse(socket)
+            return
+        self.own(socket)
+        if self._clients.awaited_by is not self.ref:
+            self._clients.awaited_by = self.ref
+            self.schedule(PLACE_PATIENCE_S, messages.WaitOver())
+
+    def _refuse(self, socket: StreamSocket) -> None:
+        self._meters.clients_refused += 1
+        if not self._full_reported:
+            self._full_reported = True
+            log.warning(
+                "listener %s is at max_connections (%d); resetting %s and others until there is room",
+                self._key,
+                self._max_connections,
+                escaped(socket.peer_name),
+                extra=sampled(self._key),
+            )
+        socket.abort()
+
+    def _seat(self) -> None:
+        """Let in those that wait, as far as there is room."""
+        while self._waiting and not self._is_full:
+            socket = self._waiting.take()
+            if socket is None:
+                return
+            self.disown(socket)
+            if self._candidates.offers:
+                self._serve(socket)
+            else:
+                socket.abort()
+
+    def _wait_over(self) -> None:
+        self._seat()
+        for socket in self._waiting.overdue(self.now()):
+            self.disown(socket)
+            self._refuse(socket)
+        if self._waiting:
+            self.schedule(self._waiting.deadline() - self.now(), messages.WaitOver())
+        else:
+            self._clients.awaited_by = None
+
+    def _turn_out(self) -> None:
+        while (socket := self._waiting.take()) is not None:
+            self.disown(socket)
+            socket.abort()
+
+    # -- handing over ----------------------------------------------------------------------------------------
 
     def _serve(self, socket: StreamSocket) -> None:
         """Hand the client to the connection that stands by, or to a new one."""
         standby = self._standby
         prepared = standby.party if standby is not None else None
         candidates = self._candidates.order(self.now(), self.dispatcher.uniform(), prepared=prepared)
+        if not candidates:
+            self._cut_loop(socket, "who offers the key leads back to this agent")
+            return
+        self._meters.clients_accepted += 1
+        self._clients.enter(socket)
         command = connection_messages.ServeClient(socket, self._clients, candidates)
         if standby is not None and candidates[0].party == standby.party:
             self._standby = None

@@ -30,8 +30,12 @@ class Meters:
     clients_accepted: int = 0
     clients_refused: int = 0
     """Clients reset because their listener was at ``max_connections``."""
+    clients_turned_away: int = 0
+    """Clients and peers reset because too few descriptors were left."""
+    loops_cut: int = 0
+    """Clients reset because they were connections of the mesh itself, on their way round in a circle."""
     accepts_paused: int = 0
-    """Times that accepting paused for lack of descriptors."""
+    """Times that accepting paused for lack of descriptors or memory."""
     opens_answered: int = 0
     opens_rejected: int = 0
     opens_ignored: int = 0

@@ -20,6 +20,7 @@ from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.escaping import escaped
 from mesh.identity import AgentId, Instance, short_id
 from mesh.routes import RouteSnapshot
+from mesh.sampling import sampled
 
 log = logging.getLogger("mesh.links")
 
@@ -81,6 +82,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._duplicates: dict[Instance, None] = {}
         """Those that have been reported, the oldest first."""
         self._dialers: dict[str, str | None] = {}
+        self._problems: dict[str, str] = {}
+        """Of the paths of dialers' links, by the dialer."""
         self._closing: str | None = None
         self._report_to: Ref[Any] | None = None
 
@@ -116,6 +119,10 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._close_all(reason, reply_to)
             case messages.DialerReported(address=address, state=state):
                 self._dialers[address] = state
+            case messages.PathJudged(dialer_urn=urn, problem=problem):
+                self._problems.pop(urn, None)
+                if problem:
+                    self._problems[urn] = problem
             case _:
                 assert_never(message)
         return None
@@ -152,6 +159,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             short_id(link.peer_id),
             link.address,
             "dialed" if link.is_dialer else "accepted",
+            extra=sampled(short_id(link.peer_id)),
         )
         self.tell(link.link, link_messages.AdmitLink())
         if link.dialer is not None:
@@ -209,7 +217,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer.link.link.actor_urn != urn:
             return
         waiting, challenge = peer.waiting_dialers, peer.challenge
-        log.info("link down: %s %s", escaped(peer.link.peer_name), short_id(peer_id))
+        who = short_id(peer_id)
+        log.info("link down: %s %s", escaped(peer.link.peer_name), who, extra=sampled(who))
         del self._peers[peer_id]
         self.tell(self._route_table, route_table_messages.LinkDown(peer_id, urn))
         if challenge is not None:
@@ -312,6 +321,7 @@ class PeerDirectory(Actor[messages.Inbound]):
                 address=peer.link.address,
                 is_dialer=peer.link.is_dialer,
                 rtt_s=peer.rtt_s,
+                problem=self._problem_of(peer.link.dialer),
             )
             for peer_id, peer in self._peers.items()
         ]
@@ -323,6 +333,9 @@ class PeerDirectory(Actor[messages.Inbound]):
             if state is not None
         ]
         return (*connected, *dialed)
+
+    def _problem_of(self, dialer: Ref[Any] | None) -> str | None:
+        return None if dialer is None else self._problems.get(dialer.actor_urn)
 
     def _close_all(self, reason: str, reply_to: Ref[Any] | None) -> None:
         self._closing = reason

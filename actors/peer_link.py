@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 from actors.link_forwarding import LinkForwarding
 from actors.link_output import LinkOutput
+from actors.link_reports import LinkReports
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.link_states import UNADMITTED, State
 from actors.messages import acceptor as acceptor_messages
@@ -83,7 +84,7 @@ class PeerLink(Actor[messages.Inbound]):
             trust=settings.trust,
         )
         self._peer: EstablishedLink | None = None
-        self._peer_name = ""
+        self._reports = LinkReports(socket, timeout_s=settings.timeout_s, is_dialer=is_dialer)
         self._reader: FrameReader | None = None
         self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
         self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
@@ -161,12 +162,12 @@ class PeerLink(Actor[messages.Inbound]):
             self._meters.links_lost += 1
             self.tell(self._refs.directory, directory_messages.LinkEnded(self.actor_urn, self._peer.peer_id))
         if self._dialer is not None:
-            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn))
+            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn, self._reports.evidence))
 
     def _refuse(self, why: str) -> None:
         self._meters.links_refused += 1
         if self._dialer is None:
-            log.warning("link refused: %s (accepted %s)", escaped(why), self._socket.peer_name)
+            self._reports.refused(why)
         else:  # who redials for ever knows what it has said already
             self.tell(self._dialer, dialer_messages.DialRefused(None, self._socket.peer_name, why))
         self._end()
@@ -177,12 +178,10 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _note_offence(self, why: str) -> None:
         self._meters.links_broken += 1
-        log.warning(
-            "link broken: %s (peer %s at %s)", escaped(why), escaped(self._peer_name), self._socket.peer_name
-        )
+        self._reports.broken(why)
 
     def _lose(self, why: str) -> None:
-        log.info("link lost: %s (peer %s at %s)", why, escaped(self._peer_name), self._socket.peer_name)
+        self._reports.lost(why)
         self._end()
 
     def _end(self) -> None:
@@ -217,12 +216,21 @@ class PeerLink(Actor[messages.Inbound]):
         if progress.to_send:
             self._output.say(progress.to_send)
             self._rtt_s, self._asked_at = self.now() - self._asked_at, self.now()
-        if progress.established is not None:
+        if progress.met_itself:
+            self._meet_itself()
+        elif progress.established is not None:
             self._establish(progress.established)
+
+    def _meet_itself(self) -> None:
+        self._reports.met_itself()
+        if self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.MetItself())
+            self._flush()  # so that the accepting side recognises itself too
+        self._end()
 
     def _establish(self, peer: EstablishedLink) -> None:
         self._peer = peer
-        self._peer_name = peer.peer.name
+        self._reports.peer_name = peer.peer.name
         self._output.seal_with(peer.send_key)
         self._reader = FrameReader(peer.receive_key)
         self._heard_at = self.now()
@@ -257,7 +265,7 @@ class PeerLink(Actor[messages.Inbound]):
         self.tell(
             self._refs.directory,
             directory_messages.LinkTurnedAway(
-                peer.peer_id, self._peer_name, self._socket.peer_name, reason, self._dialer
+                peer.peer_id, self._reports.peer_name, self._socket.peer_name, reason, self._dialer
             ),
         )
         self._end()
@@ -322,7 +330,7 @@ class PeerLink(Actor[messages.Inbound]):
         elif self._output.is_blocked and now - self._output.took_at >= self._settings.timeout_s:
             self._lose(f"the peer has taken nothing for {now - self._output.took_at:.1f} s")
         elif self._peer is not None and self.dispatcher.unix_time() >= self._peer.peer.not_after:
-            log.warning("the certificate of %s has expired", escaped(self._peer_name))
+            log.warning("the certificate of %s has expired", escaped(self._reports.peer_name))
             self._close("certificate expired")
         return self._state is not State.UP
 
@@ -487,5 +495,6 @@ class PeerLink(Actor[messages.Inbound]):
 
     def __str__(self) -> str:
         """Name the peer, for logs and dumps."""
-        peer = f"{self._peer_name} {short_id(self._peer.peer_id)}" if self._peer else "unauthenticated"
+        name = self._reports.peer_name
+        peer = f"{name} {short_id(self._peer.peer_id)}" if self._peer else "unauthenticated"
         return f"PeerLink({peer}, {self._state.value})"

@@ -20,6 +20,7 @@ from mesh.link_bodies import WireRecord
 from mesh.origination import OwnAgent
 from mesh.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.route_table import STEP_VERIFIED, Effects, RouteTableState, RoutingSettings
+from mesh.sampling import sampled
 from mesh.trust import Certificate, TrustStore
 
 log = logging.getLogger("mesh.routes")
@@ -213,7 +214,7 @@ class RouteTable(Actor[messages.Inbound]):
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:
-            log.warning("%s", notice)
+            log.warning("%s", notice, extra=sampled(notice))
         if not effects.rest:  # else what is due may yet come together with what follows
             self._keep_timer()
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Final
 
 import pykka
@@ -52,6 +53,11 @@ GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Almost nothing here is part of a cycle. With Python's 700 objects a collection, looking for cycles took 3 %
 of an agent's time under many new connections."""
 
+EVENT_LOOP_VARIABLE: Final = "MESH_EVENT_LOOP"
+"""Of the environment: ``uvloop`` or ``asyncio``. Without it uvloop runs the agent where it is installed."""
+
+EVENT_LOOPS: Final = ("uvloop", "asyncio")
+
 EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
@@ -60,8 +66,10 @@ def run(config: Config) -> int:
     """Run the agent until it is told to stop; the process's exit status.
 
     Raises:
-        AgentFileError: a key, a certificate or the HTTP port cannot be used; the text is one line for people.
+        AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
+            line for people.
     """
+    event_loop = _event_loop()
     credentials = open_credentials(config, now_unix_s=time.time(), random_octets=os.urandom)
     for notice in notices(config, credentials.certificate, time.time()):
         log.warning("%s", notice)
@@ -71,7 +79,7 @@ def run(config: Config) -> int:
     events = Events()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
     relay_budget = RelayBudget(config.limits.relay_buffer_octets)
-    dispatcher = LoopDispatcher("actors", on_fatal=events.put)
+    dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
     root: pykka.ActorRef[Agent] | None = None
     with events.signals(), contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
@@ -98,8 +106,28 @@ def run(config: Config) -> int:
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        log.info("agent %s %s runs, descriptor limit %d", config.agent.name, display_id(status.own_id), limit)
+        log.info(
+            "agent %s %s runs on %s, descriptor limit %d",
+            config.agent.name,
+            display_id(status.own_id),
+            dispatcher.event_loop,
+            limit,
+        )
         return _wait(config, root, events)
+
+
+def _event_loop() -> str:
+    """Which event loop the environment asks for, or the better one that there is."""
+    wanted = os.environ.get(EVENT_LOOP_VARIABLE, "")
+    has_uvloop = find_spec("uvloop") is not None
+    if not wanted:
+        return "uvloop" if has_uvloop else "asyncio"
+    if wanted not in EVENT_LOOPS:
+        expected = " or ".join(EVENT_LOOPS)
+        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: expected {expected}, found {wanted!r}")
+    if wanted == "uvloop" and not has_uvloop:
+        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: uvloop is not installed; install it, or use asyncio")
+    return wanted
 
 
 def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events) -> int:

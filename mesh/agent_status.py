@@ -16,7 +16,7 @@ from actors.meters import Meters
 from mesh.addresses import TcpAddress
 from mesh.agent_credentials import Credentials, expired
 from mesh.config.schema import Config
-from mesh.dashboard.status import DashboardSnapshot, PeerStatus, Stats, StatusUnavailable
+from mesh.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.identity import AgentId
 from mesh.pairings import UnmatchedListener
 from mesh.relay_budget import RelayBudget
@@ -54,7 +54,8 @@ class ActorStatus:
         """The state of now.
 
         Raises:
-            StatusUnavailable: no answer within ``timeout_s`` seconds, or the actors are gone.
+            NoAnswer: none within ``timeout_s`` seconds.
+            StatusUnavailable: the actors are gone, or being started anew.
         """
         deadline = time.monotonic() + timeout_s
         refs = _answer(self._root.ask(agent_messages.GetRefs(), block=False), deadline)
@@ -87,6 +88,7 @@ class ActorStatus:
                     rtt_ms=None if peer.rtt_s is None else round(peer.rtt_s * 1000, 3),
                     is_dialer=peer.is_dialer,
                     address=peer.address,
+                    problem=peer.problem,
                 )
                 for peer in peers
             ),
@@ -141,6 +143,6 @@ def _answer(future: pykka.Future[Any], deadline: float) -> Any:
     try:
         return future.get(timeout=max(0.0, deadline - time.monotonic()))
     except pykka.Timeout:
-        raise StatusUnavailable("the agent's actors did not answer in time") from None
+        raise NoAnswer("the agent's actors did not answer in time") from None
     except pykka.ActorDeadError:
         raise StatusUnavailable("an actor that knows the answer is gone") from None

@@ -29,6 +29,13 @@ PERMANENT_CODES: Final = frozenset({"not-permitted", "unusable-key"})
 """Failures that another try soon would only repeat."""
 
 
+LOOP: Final = "loop"
+"""The ingress's own code for an exit whose target is a listener of the ingress's agent."""
+
+LOOP_ASIDE_S: Final = 5.0
+"""How long such an exit is not tried at all: the next client is on its way when the first is found out."""
+
+
 class Offer(NamedTuple):
     """An agent that offers the key, as the routes tell."""
 
@@ -77,11 +84,13 @@ class _Failing:
 class CandidatePool:
     """What a listener knows of the agents that offer its key; ``now`` is monotonic seconds."""
 
-    __slots__ = ("_failing", "_last_turn", "_offers", "_turns")
+    __slots__ = ("_failing", "_last_turn", "_looping", "_offers", "_turns")
 
     def __init__(self) -> None:
         self._offers: tuple[Offer, ...] = ()
         self._failing: dict[AgentId, _Failing] = {}
+        self._looping: dict[AgentId, float] = {}
+        """Who leads back to this agent, and until when it is left alone."""
         self._turns: dict[AgentId, int] = {}
         """When each was last put first, counted in connections."""
         self._last_turn = 0
@@ -108,11 +117,12 @@ class CandidatePool:
             for agent_id, failing in self._failing.items()
             if agent_id in offered or now < failing.aside_until
         }
+        self._looping = {agent_id: until for agent_id, until in self._looping.items() if now < until}
 
     def order(
         self, now: float, draw: float, tried: Collection[Party] = (), *, prepared: Party | None = None
     ) -> tuple[Offer, ...]:
-        """All candidates for one connection, the one to try first at the front.
+        """All candidates for one connection, the one to try first at the front; but for those that loop.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
         whose time ends first before the rest.
@@ -124,7 +134,7 @@ class CandidatePool:
             tried: candidates that the connection does without.
             prepared: who begins instead of whom the draw says, for a connection to it has been prepared.
         """
-        offers = self._offers
+        offers = self._not_looping(now)
         if tried:
             offers = tuple(offer for offer in offers if offer.party not in tried)
         if len(offers) > 1:  # most keys are offered by one agent
@@ -136,11 +146,16 @@ class CandidatePool:
 
     def next(self, now: float, draw: float) -> Offer | None:
         """Whom the next connection would try first, as things stand; it does not have its turn yet."""
-        offers = self._offers
+        offers = self._not_looping(now)
         if len(offers) < 2:
             return offers[0] if offers else None
         ranks = self._ranks(offers, now, draw, None)
         return offers[min(range(len(offers)), key=ranks.__getitem__)]
+
+    def _not_looping(self, now: float) -> tuple[Offer, ...]:
+        if not self._looping:
+            return self._offers
+        return tuple(offer for offer in self._offers if now >= self._looping.get(offer.party.id, 0.0))
 
     def _ranks(
         self, offers: Sequence[Offer], now: float, draw: float, prepared: Party | None
@@ -173,6 +188,10 @@ class CandidatePool:
             For how many seconds; ``None`` where it is aside already, for connections that were under way
             together tell of one failure.
         """
+        if code == LOOP:
+            is_known = now < self._looping.get(agent_id, 0.0)
+            self._looping[agent_id] = now + LOOP_ASIDE_S
+            return None if is_known else LOOP_ASIDE_S
         failing = self._failing.get(agent_id)
         if failing is not None and now < failing.aside_until and not failing.is_on_trial:
             return None

@@ -80,6 +80,8 @@ class State(enum.Enum):
     PROOF = "waiting for a proof"
     """Message 2 for the initiator, message 3 for the responder."""
     ESTABLISHED = "established"
+    ITSELF = "met itself"
+    """The other side is this very instance: each side has recognised itself, and there is nothing to link."""
     FAILED = "failed"
 
 
@@ -112,6 +114,8 @@ class HandshakeProgress:
 
     to_send: bytes = field(repr=False)
     established: EstablishedLink | None
+    met_itself: bool = False
+    """Whether the other side is this very instance: close once ``to_send`` has been sent."""
 
 
 class LinkHandshake:
@@ -245,7 +249,11 @@ class LinkHandshake:
                 continue
             peer, instance = self._judge_proof(payload, now_unix_s)
             if self._initiator:
-                to_send = self._message_with_proof()
+                to_send = self._message_with_proof()  # to itself too: the accepting side is to recognise it
+            if peer.agent_id == self._identity.id:
+                self._state = State.ITSELF
+                self._buffer.clear()
+                return HandshakeProgress(to_send, None, met_itself=True)
             return HandshakeProgress(to_send, self._establish(peer, instance))
         return HandshakeProgress(to_send, None)
 
@@ -288,10 +296,12 @@ class LinkHandshake:
         except AuthenticationError:
             described = f"the certificate of {peer.name!r} ({short_id(peer.agent_id)})"
             raise AuthenticationError(f"the peer shows {described} but does not own it") from None
-        if peer.agent_id == self._identity.id:
+        # An instance can be read in any record; the private part of its static key has this process alone.
+        is_this_process = proof.instance == self._instance and remote_static == self._static_public
+        if peer.agent_id == self._identity.id and not is_this_process:
             raise RemoteProtocolError(
                 f"that is this agent's own identity ({short_id(peer.agent_id)}): "
-                "either it has dialed itself, or another agent runs with a copy of its key"
+                "another running agent has a copy of its key"
             )
         return peer, Instance(proof.instance)
 
@@ -333,7 +343,7 @@ def _with_length(message: bytes) -> bytes:
     return len(message).to_bytes(_LENGTH_OCTETS, "big") + message
 
 
-_SILENT: Final = (State.NEW, State.ESTABLISHED, State.FAILED)
+_SILENT: Final = (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED)
 """States that take nothing from the other side."""
 
 _PROOF_DECODER: Final = msgspec.msgpack.Decoder(_Proof)

@@ -22,6 +22,7 @@ import msgspec
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.frames import DEFAULT_MAX_HOPS, VERSION, Frame, FrameType
 from mesh.identity import AGENT_ID_OCTETS, INSTANCE_OCTETS, AgentId, Instance
+from mesh.loops import TAG_OCTETS
 from mesh.noise.handshake import Handshake
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session_sealing import Session
@@ -74,6 +75,8 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
     """Octets that the exit will take before it says more."""
     code: Annotated[str, msgspec.Meta(max_length=MAX_CODE_CHARACTERS)] = ""
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARACTERS)] = ""
+    socket_tag: Annotated[bytes, msgspec.Meta(max_length=TAG_OCTETS)] = b""
+    """Of the exit's socket towards the target; empty where it has no addresses."""
 
 
 def read_open_instances(body: bytes) -> tuple[Instance, Instance]:

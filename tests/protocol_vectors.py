@@ -4,6 +4,7 @@ from mesh.frames import VERSION, Frame, FrameType, FrameWriter, associated_data,
 from mesh.identity import Identity, Instance
 from mesh.link_bodies import encode_ping
 from mesh.link_handshake import LinkHandshake
+from mesh.loops import socket_tag
 from mesh.noise import key_pair
 from mesh.records import EndpointEntry, Neighbour, RecordBody, sign_record
 from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
@@ -109,9 +110,11 @@ def _add_session(found, agents, writer):
     )
     opening = ingress.open_frame(OpenRequest(routing_key="my-api", credit=65_536))
     exit_.read_open(opening)
-    answer, _ = exit_.reply(OpenReply(accepted=True, credit=65_536))
+    tag = socket_tag(parties[0].instance, "127.0.0.1:40000", "127.0.0.1:3000")
+    answer, _ = exit_.reply(OpenReply(accepted=True, credit=65_536, socket_tag=tag))
     _, session = ingress.read_reply(answer)
     found["OPEN body"] = opening.body
+    found["socket tag"] = tag
     found["ACCEPT body"] = answer.body
     found["session key A to B"], found["session key B to A"] = ingress._handshake.split()
     payload = encode_acknowledgement(

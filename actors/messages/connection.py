@@ -44,7 +44,7 @@ class ServeClient(Handover, frozen=True):
     def let_go(self) -> None:
         """Reset the client: an end of stream must not be invented."""
         self.socket.abort()
-        self.clients.connected -= 1
+        self.clients.leave(self.socket)
 
 
 class IngressRegistered(msgspec.Struct, frozen=True):
@@ -61,10 +61,18 @@ class CandidatesFound(msgspec.Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
+class CameBack(msgspec.Struct, frozen=True):
+    """Fact: the exit ``exit_id`` has said that this client is its socket towards a target."""
+
+    exit_id: AgentId
+
+
 class TargetGranted(msgspec.Struct, frozen=True):
     """Fact: the endpoint lets this connection in; connect to ``target``."""
 
     target: SocketAddress
+    is_counted: bool = False
+    """Whether the endpoint has a limit, and wants to hear when this connection begins to close."""
 
 
 class TargetDenied(msgspec.Struct, frozen=True):
@@ -86,5 +94,5 @@ class CloseConnection(msgspec.Struct, frozen=True):
 
 
 EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
-IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound
+IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

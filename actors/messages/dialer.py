@@ -4,7 +4,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from actors.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
+from mesh.black_hole import Evidence
 from mesh.identity import AgentId
 
 
@@ -12,16 +14,12 @@ class DialDue(msgspec.Struct, frozen=True):
     """Timer: dial now."""
 
 
-class DialTimedOut(msgspec.Struct, frozen=True):
-    """Timer: the attempt numbered ``attempt`` has taken too long."""
-
-    attempt: int
-
-
 class DialedLinkEnded(msgspec.Struct, frozen=True):
     """Fact: a link that this dialer made is gone, established or not."""
 
     link_urn: str
+    evidence: Evidence = Evidence.NONE
+    """What its end says of the path."""
 
 
 class DialRefused(msgspec.Struct, frozen=True):
@@ -32,6 +30,10 @@ class DialRefused(msgspec.Struct, frozen=True):
     address: str
     """The peer's socket address, for people."""
     why: str
+
+
+class MetItself(msgspec.Struct, frozen=True):
+    """Fact: the dialed link leads to this very agent; :class:`DialedLinkEnded` follows."""
 
 
 class LinkAdmitted(msgspec.Struct, frozen=True):
@@ -55,13 +57,14 @@ class PeerLost(msgspec.Struct, frozen=True):
 
 Inbound: TypeAlias = (
     DialDue
-    | DialTimedOut
     | DialedLinkEnded
     | DialRefused
+    | MetItself
     | LinkAdmitted
     | PeerAlreadyLinked
     | PeerLost
     | Connected
     | ConnectFailed
     | NamesResolved
+    | ReachDue
 )

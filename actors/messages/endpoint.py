@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from actors.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 
 
@@ -19,6 +20,16 @@ class ConnectionLeft(msgspec.Struct, frozen=True):
     connection_urn: str
 
 
+class ConnectionClosing(msgspec.Struct, frozen=True):
+    """Fact: one end of a connection that was let in has finished; its place is likely to be free soon."""
+
+    connection_urn: str
+
+
+class WaitOver(msgspec.Struct, frozen=True):
+    """Timer: one that waits to be let in may have waited long enough."""
+
+
 class StopOffering(msgspec.Struct, frozen=True):
     """Command: let nobody in any more and withdraw the key."""
 
@@ -27,19 +38,15 @@ class CheckDue(msgspec.Struct, frozen=True):
     """Timer: see whether the target accepts connections."""
 
 
-class CheckTimedOut(msgspec.Struct, frozen=True):
-    """Timer: a check has taken long enough; stale where ``check`` is not the current one."""
-
-    check: int
-
-
 Inbound: TypeAlias = (
     AdmitConnection
     | ConnectionLeft
+    | ConnectionClosing
+    | WaitOver
     | StopOffering
     | CheckDue
-    | CheckTimedOut
     | NamesResolved
     | Connected
     | ConnectFailed
+    | ReachDue
 )

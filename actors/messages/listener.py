@@ -37,6 +37,14 @@ class BindDue(msgspec.Struct, frozen=True):
     """Timer: try again to take the port."""
 
 
+class PlaceFree(msgspec.Struct, frozen=True):
+    """Fact: a client is gone while another waited for its place."""
+
+
+class WaitOver(msgspec.Struct, frozen=True):
+    """Timer: one that waits for a place may have waited long enough."""
+
+
 class AcceptAgain(msgspec.Struct, frozen=True):
     """Timer: descriptors may have become free; go on accepting."""
 
@@ -46,5 +54,13 @@ class StopListening(msgspec.Struct, frozen=True):
 
 
 Inbound: TypeAlias = (
-    CandidateFailed | CandidateServed | FindCandidates | BindDue | AcceptAgain | StopListening | RoutesChanged
+    CandidateFailed
+    | CandidateServed
+    | FindCandidates
+    | PlaceFree
+    | WaitOver
+    | BindDue
+    | AcceptAgain
+    | StopListening
+    | RoutesChanged
 )

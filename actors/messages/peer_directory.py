@@ -95,6 +95,13 @@ class DialerReported(msgspec.Struct, frozen=True):
     state: str | None
 
 
+class PathJudged(msgspec.Struct, frozen=True):
+    """Fact: what is wrong with the path of the links that a dialer makes; empty where nothing is."""
+
+    dialer_urn: str
+    problem: str
+
+
 class PeerStatus(msgspec.Struct, frozen=True):
     """One peer, connected or being dialed, as the dashboard shows it."""
 
@@ -106,6 +113,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
     address: str
     is_dialer: bool
     rtt_s: float | None
+    problem: str | None = None
+    """What is wrong with the path to it."""
 
 
 Inbound: TypeAlias = (
@@ -120,5 +129,6 @@ Inbound: TypeAlias = (
     | GetPeers
     | CloseAllLinks
     | DialerReported
+    | PathJudged
     | RoutesChanged
 )

@@ -8,10 +8,21 @@ from typing import Any, Final
 from pykka import ActorDeadError
 
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
-from actors.runtime.sockets import LoopStreamSocket, Reactor, Sockaddr, native_address, set_options
+from actors.runtime.sockets import (
+    LoopStreamSocket,
+    Reactor,
+    ResetStreamSocket,
+    Sockaddr,
+    native_address,
+    set_options,
+)
 from mesh.addresses import SocketAddress
 
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
+
+_BROKEN_LATER: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
+"""Errors of a connection that came about and was then reset, behind the other end's FIN for the latter: what
+resets an attempt is ECONNREFUSED. Source: Linux, ``tcp_reset``."""
 
 BUSY_RETRY_S: Final = 0.02
 """Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it."""
@@ -60,6 +71,8 @@ class ConnectAttempt:
         try:
             family, self._sockaddr = native_address(self._address)
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            if options.leaves_spare:
+                self._reactor.descriptors.require_room(self._socket)
             set_options(self._socket, options)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
@@ -70,9 +83,10 @@ class ConnectAttempt:
         self._pending.discard(self)
         try:
             number = sock.connect_ex(self._sockaddr)
-            if number == errno.EINPROGRESS:
-                # Over loopback it is done by now, and asking again says so: no round of the loop is needed.
-                number = sock.connect_ex(self._sockaddr)
+            if number == errno.EINPROGRESS and sock.family != socket.AF_UNIX:
+                # Over loopback it is done by now: no round of the loop is needed. Connecting again would say
+                # so too, but throw away what has arrived if the target has reset the connection by now.
+                number = _outcome(sock)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
@@ -105,13 +119,19 @@ class ConnectAttempt:
 
     def _finish(self, number: int) -> None:
         sock = self._socket
+        if number in _BROKEN_LATER and sock is not None and sock.family != socket.AF_UNIX:
+            self._socket = None
+            self._hand_over(ResetStreamSocket(self._reactor, sock, self._options, self._sockaddr, number))
+            return
         if number == 0 and sock is not None and _met_itself(sock, self._sockaddr):
             number = errno.ECONNREFUSED
         if number != 0 or sock is None:
             self._fail(number, os.strerror(number))
             return
         self._socket = None
-        stream = LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr)
+        self._hand_over(LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr))
+
+    def _hand_over(self, stream: LoopStreamSocket) -> None:
         try:
             self._ref.tell(Connected(self._token, stream))
         except ActorDeadError:
@@ -128,6 +148,15 @@ class ConnectAttempt:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _outcome(sock: socket.socket) -> int:
+    """How a connect stands that was begun: 0, the error that has ended it, or ``EINPROGRESS``."""
+    try:
+        sock.getpeername()
+    except OSError:  # it has none yet, or no more
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EINPROGRESS
+    return 0
 
 
 def _met_itself(sock: socket.socket, wanted: Sockaddr) -> bool:

@@ -14,10 +14,16 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from actors.runtime.seam import SocketOptions, SocketOwner, StreamSocket
+from actors.runtime.descriptors import reset
+from actors.runtime.seam import (
+    PLAIN_OPTIONS,
+    ClientTurnedAwayError,
+    SocketOptions,
+    SocketOwner,
+    StreamSocket,
+)
 from actors.runtime.sockets import (
     CLIENT_GONE,
-    DEFAULT_OPTIONS,
     LoopStreamSocket,
     Reactor,
     Readiness,
@@ -38,6 +44,7 @@ class LoopListeningSocket:
     __slots__ = (
         "_listening",
         "_name",
+        "_options",
         "_port",
         "_reactor",
         "_readiness",
@@ -45,8 +52,11 @@ class LoopListeningSocket:
         "_socket",
     )
 
-    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions = PLAIN_OPTIONS) -> None:
         self._reactor = reactor
+        self._options = options
+        if sock.family != socket.AF_UNIX:
+            set_options(sock, options)  # what is accepted has them from the start: tcp(7), socket(7)
         self._socket = sock
         self._readiness = Readiness(reactor, sock.fileno())
         self._listening = False
@@ -95,11 +105,12 @@ class LoopListeningSocket:
             self._watch()  # before the shutdown: a parked socket reports a hang-up, for ever
             self._stop_listening()
 
-    def accept(self, options: SocketOptions = DEFAULT_OPTIONS) -> StreamSocket:
+    def accept(self) -> StreamSocket:
         """Take the next client.
 
         Raises:
             BlockingIOError: none waits, or the next one was gone again.
+            ClientTurnedAwayError: too few descriptors are left, and the client has been reset.
             OSError: ``EMFILE`` and the like; the caller pauses.
         """
         try:
@@ -109,14 +120,23 @@ class LoopListeningSocket:
         except OSError as error:
             if error.errno in CLIENT_GONE:
                 raise BlockingIOError(error.errno, error.strerror) from error
+            if error.errno == errno.EMFILE:
+                self._reactor.descriptors.turn_away(self._socket, error)
             raise
+        if self._options.leaves_spare:
+            try:
+                self._reactor.descriptors.require_room(client)
+            except OSError as error:
+                reset(client)
+                raise ClientTurnedAwayError(error.errno, error.strerror) from None
         try:
             client.setblocking(False)
-            set_options(client, options)
+            if client.family == socket.AF_UNIX:
+                set_options(client, self._options)
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
-        return LoopStreamSocket(self._reactor, client, options, peer)
+        return LoopStreamSocket(self._reactor, client, self._options, peer)
 
     def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause; it takes effect while listening."""
@@ -150,8 +170,8 @@ class LoopUnixListeningSocket(LoopListeningSocket):
 
     __slots__ = ("_path",)
 
-    def __init__(self, reactor: Reactor, sock: socket.socket, path: str) -> None:
-        super().__init__(reactor, sock)
+    def __init__(self, reactor: Reactor, sock: socket.socket, path: str, options: SocketOptions) -> None:
+        super().__init__(reactor, sock, options)
         self._path = path
 
     def close(self) -> None:
@@ -171,20 +191,22 @@ class LoopUnixListeningSocket(LoopListeningSocket):
         self._readiness = self._readiness.moved_to(self._socket.fileno())
 
 
-def bind(reactor: Reactor, address: SocketAddress) -> LoopListeningSocket:
+def bind(
+    reactor: Reactor, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS
+) -> LoopListeningSocket:
     """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4; ``localhost`` means 127.0.0.1.
 
     Raises:
         OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
     """
     if isinstance(address, UnixAddress):
-        return LoopUnixListeningSocket(reactor, _bound_unix(address.path), address.path)
+        return LoopUnixListeningSocket(reactor, _bound_unix(address.path), address.path, options)
     if not address.host:
-        return LoopListeningSocket(reactor, _bound_everywhere(address.port))
+        return LoopListeningSocket(reactor, _bound_everywhere(address.port), options)
     if address.host.lower() == "localhost":  # RFC 6761, section 6.3: no look-up
         address = TcpAddress("127.0.0.1", address.port)
     family, sockaddr = native_address(address)
-    return LoopListeningSocket(reactor, _bound_for_good(family, sockaddr, ipv6_only=True))
+    return LoopListeningSocket(reactor, _bound_for_good(family, sockaddr, ipv6_only=True), options)
 
 
 def _bound_everywhere(port: int) -> socket.socket:

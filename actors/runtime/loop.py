@@ -15,6 +15,7 @@ from pykka import ActorDeadError
 
 from actors.runtime.actor import Actor
 from actors.runtime.connecting import ConnectAttempt
+from actors.runtime.descriptors import Descriptors
 from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.resolver import (
@@ -26,6 +27,7 @@ from actors.runtime.resolver import (
     local_addresses,
 )
 from actors.runtime.seam import (
+    PLAIN_OPTIONS,
     READ_BUFFER_OCTETS,
     Attempt,
     NamesResolved,
@@ -33,6 +35,7 @@ from actors.runtime.seam import (
     SocketOptions,
     Timer,
 )
+from actors.runtime.stream_ends import StreamEnds
 from mesh.addresses import SocketAddress
 
 logger = logging.getLogger(__name__)
@@ -97,9 +100,16 @@ class LoopDispatcher:
         self._on_fatal = on_fatal
         self._fatal_reported = False
         self._loop = _new_event_loop(prefer_uvloop=prefer_uvloop)
+        self._ends: StreamEnds | None = None
+        """For a loop that is not asyncio's own, which reports an error as long as it lasts."""
+        if self.event_loop != "asyncio":
+            self._ends = StreamEnds()
+            self._loop.add_reader(self._ends.fileno(), self._ends.tell)
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread_id: int | None = None
         self._resolver = Resolver(resolver_threads)
+        self.descriptors = Descriptors()
+        """The process's last ones."""
         self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
@@ -110,6 +120,11 @@ class LoopDispatcher:
         self._lock = threading.Lock()  # guards what follows, and joining
         self._stopping = False
         self._stopped = False
+
+    @property
+    def event_loop(self) -> str:
+        """What runs it: ``uvloop`` or ``asyncio``."""
+        return type(self._loop).__module__.partition(".")[0]
 
     # Lifecycle, for the composition root; any thread.
 
@@ -122,6 +137,7 @@ class LoopDispatcher:
         if self._stopping:
             raise RuntimeError(f"{self._thread.name} has stopped")
         self._resolver.start()
+        self.descriptors.open()
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
@@ -168,13 +184,13 @@ class LoopDispatcher:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
-    def bind(self, address: SocketAddress) -> LoopListeningSocket:
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> LoopListeningSocket:
         """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
-        return bind(self, address)
+        return bind(self, address, options)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""
@@ -240,11 +256,19 @@ class LoopDispatcher:
 
     def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be read, until :meth:`remove_reader`; for sockets."""
-        self._loop.add_reader(fd, self._socket_ready, callback, arguments)
+        try:
+            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
+        except RuntimeError:  # uvloop: an error has closed what watched it; removing forgets that
+            self._loop.remove_reader(fd)
+            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
 
     def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be written, until :meth:`remove_writer`; for sockets."""
-        self._loop.add_writer(fd, self._socket_ready, callback, arguments)
+        try:
+            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
+        except RuntimeError:  # as above
+            self._loop.remove_writer(fd)
+            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
 
     def remove_reader(self, fd: int) -> None:
         """Undo :meth:`add_reader`."""
@@ -254,9 +278,23 @@ class LoopDispatcher:
         """Undo :meth:`add_writer`."""
         self._loop.remove_writer(fd)
 
+    def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` once, in the loop's next round; for sockets."""
+        self._loop.call_soon(self._socket_ready, callback, arguments)
+
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""
         return self._loop.call_later(delay_s, callback, *arguments)
+
+    def watch_end(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the stream ``fd`` is over, where the loop would not go on reporting it."""
+        if self._ends is not None:
+            self._ends.watch(fd, callback)
+
+    def forget_end(self, fd: int) -> None:
+        """Undo :meth:`watch_end`."""
+        if self._ends is not None:
+            self._ends.forget(fd)
 
     def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
         """Let a socket report its readiness; see that what it makes ready has its turn."""
@@ -309,7 +347,11 @@ class LoopDispatcher:
         for attempt in list(self._connects):
             attempt.cancel()
         self._resolver.stop()
+        self.descriptors.close()
         self._ready.clear()
+        if self._ends is not None:
+            self._loop.remove_reader(self._ends.fileno())
+            self._ends.close()
         self._loop.close()
 
     def _left_actors(self) -> list[Actor[Any]]:

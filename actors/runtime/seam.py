@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from mesh.addresses import SocketAddress
+from mesh.black_hole import PathFigures
 
 READ_BUFFER_OCTETS: Final = 256 * 1024
 """Size of a dispatcher's shared read buffer: four full segments a read."""
@@ -60,6 +61,21 @@ class HangUp(enum.Enum):
     """The stream is broken: reset by the other end, or by the kernel for it."""
 
 
+class KeepAlive(msgspec.Struct, frozen=True):
+    """When a stream whose other end does not answer is broken off: ``ETIMEDOUT``. See tcp(7)."""
+
+    idle_s: int
+    """Silence before the first probe."""
+    interval_s: int
+    """Between two probes."""
+    probes: int
+    """Unanswered ones that are enough."""
+
+
+class ClientTurnedAwayError(OSError):
+    """The next client of a listening socket has been reset, for too few descriptors are left (``EMFILE``)."""
+
+
 class SocketOptions(msgspec.Struct, frozen=True):
     """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
 
@@ -68,12 +84,30 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """TCP_NOTSENT_LOWAT: not writable while more than this waits unsent in the kernel."""
     send_buffer_octets: int | None = None
     receive_buffer_octets: int | None = None
+    max_segment_bytes: int | None = None
+    """TCP_MAXSEG: the largest segment in either direction; before the connection stands."""
     reset_if_abandoned: bool = False
     """Reset the stream if this process dies: else that would look like an orderly end to the other side."""
+    urgent_in_line: bool = False
+    """SO_OOBINLINE: an urgent byte stays where it was sent; else reading leaves it out."""
+    keep_alive: KeepAlive | None = None
+    """Probe a silent other end, also one that has finished sending, and one that is not read."""
+    leaves_spare: bool = False
+    """Do without the last descriptors (``EMFILE``): they are for what is more than one connection."""
+
+
+PLAIN_OPTIONS: Final = SocketOptions()
 
 
 class SocketOwner(Protocol):
-    """What a socket tells its owner: an actor, on its own dispatcher, in a turn of its own."""
+    """What a socket tells its owner: an actor, on its own dispatcher, in a turn of its own.
+
+    Reports are level-triggered, errors and ends included: while the owner watches and could read (or write)
+    without waiting, it is told again and again, however little it took in the turn before. So a turn may stop
+    early, and watching may pause and go on; nothing that arrived with an error or behind it gets lost. A
+    stream that is broken can be read and written without waiting for ever: reading gives first what arrived
+    before, then the error once, then the end of the stream; sending gives the error, if reading has not.
+    """
 
     def on_readable(self, socket: "StreamSocket | ListeningSocket") -> None:
         """Octets, an end of stream, an error, or (listening) a client can be taken without waiting."""
@@ -131,6 +165,10 @@ class StreamSocket(Protocol):
         """What can be seen of the other end without reading."""
         ...
 
+    def path_figures(self) -> PathFigures | None:
+        """What the kernel knows of the path; ``None`` where it knows nothing."""
+        ...
+
     def shutdown_write(self) -> None:
         """Finish sending (FIN); reading goes on. An already broken stream is no error."""
         ...
@@ -177,12 +215,13 @@ class ListeningSocket(Protocol):
         """
         ...
 
-    def accept(self, options: SocketOptions = SocketOptions()) -> StreamSocket:  # noqa: B008 -- frozen
-        """Take the next client, set up as ``options`` say.
+    def accept(self) -> StreamSocket:
+        """Take the next client, set up as ``bind`` was told.
 
         Raises:
             BlockingIOError: none waits.
-            OSError: ``EMFILE`` and the like; the caller pauses.
+            ClientTurnedAwayError: no descriptor is left for this one, who has been reset; the next may wait.
+            OSError: ``EMFILE`` and the like, and the client waits on; the caller pauses.
         """
         ...
 
@@ -268,8 +307,8 @@ class Dispatcher(Protocol):
         """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
         ...
 
-    def bind(self, address: SocketAddress) -> ListeningSocket:
-        """Bind a socket, parked.
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
+        """Bind a socket, parked, whose clients are set up as ``options`` say before they can be heard of.
 
         Raises:
             OSError: the address is taken or not ours.

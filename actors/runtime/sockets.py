@@ -6,19 +6,24 @@ import os
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from actors.runtime.descriptors import Descriptors
 from actors.runtime.resolver import is_ipv4
 from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+from mesh.black_hole import PathFigures
 
 IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 """Buffers in one ``sendmsg``; more are an error, so the rest waits for the next."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 _ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)
+_TCP_INFO: Final = struct.Struct("=2x B 5x 16x I 24x I I")
+"""Of ``struct tcp_info`` (linux/tcp.h): retransmits, unacked, last_data_recv and last_ack_recv."""
 _HANG_UP_EVENTS: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 CLIENT_GONE: Final = frozenset(
@@ -27,14 +32,17 @@ CLIENT_GONE: Final = frozenset(
 )
 """What ``accept`` reports of one client that is gone or was forbidden: accept(2), "Error handling"."""
 
-DEFAULT_OPTIONS: Final = SocketOptions()
-
 Sockaddr: TypeAlias = Any
 """Python's own form of an address: a tuple for TCP, a path for unix sockets."""
 
 
 class Reactor(Protocol):
     """What reports readiness of descriptors: a :class:`~actors.runtime.loop.LoopDispatcher`."""
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """The process's last ones."""
+        ...
 
     def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be read."""
@@ -52,8 +60,20 @@ class Reactor(Protocol):
         """Undo :meth:`add_writer`."""
         ...
 
+    def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call ``callback`` once, in the loop's next round."""
+        ...
+
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         """Call ``callback`` once, in ``delay_s`` seconds."""
+        ...
+
+    def watch_end(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the stream ``fd`` is over, if the loop would not go on reporting it."""
+        ...
+
+    def forget_end(self, fd: int) -> None:
+        """Undo :meth:`watch_end`; nothing happens if there is nothing to undo."""
         ...
 
 
@@ -97,6 +117,8 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_octets)
     if options.receive_buffer_octets is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_octets)
+    if options.urgent_in_line:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     if sock.family != socket.AF_UNIX:
         if options.reset_if_abandoned:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -105,33 +127,60 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
         if options.not_sent_low_water_octets is not None:
             low_water = options.not_sent_low_water_octets
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, low_water)
+        if options.keep_alive is not None:
+            keep_alive = options.keep_alive
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, keep_alive.idle_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, keep_alive.interval_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, keep_alive.probes)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if options.max_segment_bytes is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, options.max_segment_bytes)
 
 
 class Readiness:
-    """Which readiness of one descriptor the loop reports to its owner."""
+    """Which readiness of one descriptor is reported to its owner: level-triggered, whatever the loop does.
 
-    __slots__ = ("_fd", "_owner", "_reactor", "_reading", "_writing")
+    A stream that is over, broken or finished both ways, can be read and written for ever without waiting. No
+    loop needs to be asked about it any more, and libuv's would not answer: it reports an error only once.
+    """
+
+    __slots__ = ("_due", "_ends", "_fd", "_over", "_owner", "_reactor", "_reading", "_socket", "_writing")
 
     def __init__(self, reactor: Reactor, fd: int) -> None:
         self._reactor = reactor
         self._fd = fd
         self._owner: TurnTaker | None = None
+        self._socket: object = None
+        """What the owner knows the descriptor as, once it is watched."""
         self._reading = False
         self._writing = False
+        self._ends = False
+        """Whether the reactor tells when the stream is over."""
+        self._over = False
+        self._due = False
+        """Whether a report of a stream that is over is on its way."""
 
     def attach(self, owner: SocketOwner) -> None:
         """Report to ``owner`` from now on; what was watched for an earlier owner is watched no more."""
         self.stop()
         self._owner = cast("TurnTaker", owner)
 
+    def watch_end(self) -> None:
+        """Have the reactor tell when the stream is over; for connected sockets."""
+        self._ends = True
+        self._reactor.watch_end(self._fd, self._ended)
+
     def watch_read(self, enabled: bool, socket_: object) -> None:
         """Call the owner's ``on_readable`` with ``socket_``, or stop."""
         if enabled != self._reading:
             self._reading = enabled
             if enabled:
-                owner = self._attached()
-                self._reactor.add_reader(self._fd, owner.socket_turn, owner.on_readable, socket_)
-            else:
+                owner, self._socket = self._attached(), socket_
+                if self._over:
+                    self._report_soon()
+                else:
+                    self._reactor.add_reader(self._fd, owner.socket_turn, owner.on_readable, socket_)
+            elif not self._over:
                 self._reactor.remove_reader(self._fd)
 
     def watch_write(self, enabled: bool, socket_: object) -> None:
@@ -139,9 +188,12 @@ class Readiness:
         if enabled != self._writing:
             self._writing = enabled
             if enabled:
-                owner = self._attached()
-                self._reactor.add_writer(self._fd, owner.socket_turn, owner.on_writable, socket_)
-            else:
+                owner, self._socket = self._attached(), socket_
+                if self._over:
+                    self._report_soon()
+                else:
+                    self._reactor.add_writer(self._fd, owner.socket_turn, owner.on_writable, socket_)
+            elif not self._over:
                 self._reactor.remove_writer(self._fd)
 
     def moved_to(self, fd: int) -> "Readiness":
@@ -151,15 +203,50 @@ class Readiness:
         return moved
 
     def stop(self) -> None:
-        """Watch nothing and let go of the owner; needed before the descriptor is closed."""
+        """Watch nothing and let go of the owner."""
         self.watch_read(enabled=False, socket_=None)
         self.watch_write(enabled=False, socket_=None)
-        self._owner = None
+        self._owner = self._socket = None
+
+    def close(self) -> None:
+        """Stop for good; needed before the descriptor is closed."""
+        self.stop()
+        if self._ends:
+            self._ends = False
+            self._reactor.forget_end(self._fd)
 
     def _attached(self) -> TurnTaker:
         if self._owner is None:
+            self._reading = self._writing = False
             raise RuntimeError("a socket is watched before it is attached to its owner")
         return self._owner
+
+    def _ended(self) -> None:
+        """The stream is over: report what is watched from here on."""
+        if self._over:
+            return
+        if self._reading:
+            self._reactor.remove_reader(self._fd)
+        if self._writing:
+            self._reactor.remove_writer(self._fd)
+        self._over = True
+        if self._reading or self._writing:
+            self._report_soon()
+
+    def _report_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._reactor.call_soon(self._report)
+
+    def _report(self) -> None:
+        """Tell the owner, in a round of the loop, and again in the next while it goes on watching."""
+        if self._reading and self._owner is not None:
+            self._owner.socket_turn(self._owner.on_readable, self._socket)
+        if self._writing and self._owner is not None:
+            self._owner.socket_turn(self._owner.on_writable, self._socket)
+        self._due = False
+        if self._reading or self._writing:
+            self._report_soon()
 
 
 class LoopStreamSocket:
@@ -179,6 +266,7 @@ class LoopStreamSocket:
         self.recv_into = sock.recv_into
         """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
+        self._readiness.watch_end()
         self._local_name = ""
         self._peer = peer
         self._peer_name = ""
@@ -241,6 +329,19 @@ class LoopStreamSocket:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if seen else HangUp.NO
 
+    def path_figures(self) -> PathFigures | None:
+        """What the kernel knows of the path; ``None`` where it knows nothing."""
+        if sys.platform != "linux" or self._socket.family == socket.AF_UNIX:
+            return None
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:
+            return None
+        if len(info) < _TCP_INFO.size:
+            return None
+        timeouts, unacknowledged, since_data_ms, since_ack_ms = _TCP_INFO.unpack(info)
+        return PathFigures(timeouts, unacknowledged, since_ack_ms / 1000, since_data_ms / 1000)
+
     def shutdown_write(self) -> None:
         """Finish sending; an already broken stream is no error."""
         with contextlib.suppress(OSError):
@@ -254,7 +355,7 @@ class LoopStreamSocket:
         self._close()
 
     def _close(self) -> None:
-        self._readiness.stop()
+        self._readiness.close()
         self._socket.close()
 
     def abort(self) -> None:
@@ -270,3 +371,51 @@ class LoopStreamSocket:
             return socket_name(ask())
         except OSError:
             return "closed"
+
+
+class ResetStreamSocket(LoopStreamSocket):
+    """A stream that was reset before anybody could look: ``number`` is its error, which the kernel has told.
+
+    What arrived before is read first; then the error comes once, as from a socket that still has it.
+    """
+
+    __slots__ = ("_number",)
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        options: SocketOptions,
+        peer: Sockaddr | None,
+        number: int,
+    ) -> None:
+        super().__init__(reactor, sock, options, peer)
+        self._number = number
+        if (
+            number == errno.ECONNRESET
+        ):  # a broken pipe: the other end had finished before, which reading shows
+            self.recv_into = self._receive  # type: ignore[assignment] # the slot holds the socket's own
+
+    def _receive(self, buffer: memoryview) -> int:
+        count = self._socket.recv_into(buffer)
+        if count == 0:
+            self._raise_once()
+        return count
+
+    def send(self, buffers: Sequence[Octets]) -> int:
+        """Send nothing any more.
+
+        Raises:
+            OSError: the stream is broken.
+        """
+        self._raise_once()
+        return super().send(buffers)
+
+    def hung_up(self) -> HangUp:
+        """The other end has gone."""
+        return HangUp.GONE
+
+    def _raise_once(self) -> None:
+        number, self._number = self._number, 0
+        if number:
+            raise OSError(number, os.strerror(number))

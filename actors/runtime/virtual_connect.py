@@ -76,6 +76,7 @@ class ConnectAttempt:
         try:
             target = self._target = self._network.target_of(self._source, self._address)
             socket = self._socket = self._new_socket(target)
+            self._source.require_room(self._options)
             socket.open_descriptor()
         except OSError as error:
             number = error.errno or errno.EIO

@@ -11,6 +11,7 @@ from pykka import ActorDeadError, ActorRegistry
 from actors.runtime.actor import Actor
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.seam import (
+    PLAIN_OPTIONS,
     Attempt,
     Connected,
     ConnectFailed,
@@ -149,13 +150,13 @@ class VirtualDispatcher:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
         return self._world.clock.after(delay_s, lambda: self._tell(ref, message))
 
-    def bind(self, address: SocketAddress) -> ListeningSocket:
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
         """Bind a socket, parked.
 
         Raises:
             OSError: the address is taken or not the host's, or the process has too many sockets.
         """
-        return self._host.bind(address)
+        return self._host.bind(address, options)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to ``address``, whose host may also be a simulated host's name."""

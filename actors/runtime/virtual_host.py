@@ -5,7 +5,8 @@ import ipaddress
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from actors.runtime.seam import SocketOwner
+from actors.runtime.descriptors import spare_descriptors
+from actors.runtime.seam import PLAIN_OPTIONS, ClientTurnedAwayError, SocketOptions, SocketOwner
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_sockets import VirtualListeningSocket, VirtualStreamSocket, Watched, os_error
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
@@ -63,6 +64,32 @@ class VirtualHost:
             raise os_error(errno.EMFILE)
         self._open_sockets += 1
 
+    def require_room(self, options: SocketOptions) -> None:
+        """See that there is a descriptor for a socket with such options.
+
+        Raises:
+            OSError: ``EMFILE``, there is none.
+        """
+        limit = self.descriptor_limit
+        if limit is not None:
+            spare = spare_descriptors(limit) if options.leaves_spare else 0
+            if self._open_sockets >= limit - spare:
+                raise os_error(errno.EMFILE)
+
+    def admit(self, client: VirtualStreamSocket, options: SocketOptions) -> None:
+        """Take a descriptor for an accepted client.
+
+        Raises:
+            ClientTurnedAwayError: none is left; the client has been reset.
+        """
+        try:
+            self.require_room(options)
+        except OSError as error:
+            client.abort()
+            raise ClientTurnedAwayError(error.errno, error.strerror) from None
+        client.open_descriptor()
+        client.configure(options)
+
     def close_descriptor(self) -> None:
         """Count one less."""
         self._open_sockets -= 1
@@ -89,7 +116,7 @@ class VirtualHost:
         """Whether ``address``, a name or a literal, is this host's own seen from itself."""
         return is_loopback(address) or address in {self.name, self.literal}
 
-    def bind(self, address: SocketAddress) -> VirtualListeningSocket:
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> VirtualListeningSocket:
         """Bind a socket, parked.
 
         Raises:
@@ -109,7 +136,7 @@ class VirtualHost:
                 )
         if conflict:
             raise os_error(errno.EADDRINUSE)
-        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1])
+        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1], options)
         return socket
 
     def listener_for(self, address: SocketAddress, *, local: bool) -> VirtualListeningSocket | None:

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner
+from actors.runtime.seam import PLAIN_OPTIONS, HangUp, Octets, SocketOptions, SocketOwner
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_links import Link
 from actors.runtime.virtual_pipe import Pipe
+from mesh.black_hole import PathFigures
 
 PASS_S: Final = 10e-6
 """A level-triggered report that is not acted upon comes again after this: what a pass of a real loop takes.
@@ -19,8 +20,6 @@ Without it an owner that leaves a socket unread would stop the world's time inst
 
 BACKLOG: Final = 1024
 """Clients that may wait to be accepted."""
-
-DEFAULT_OPTIONS: Final = SocketOptions()
 
 
 def os_error(number: int) -> OSError:
@@ -40,11 +39,11 @@ class SocketHost(Protocol):
         ...
 
     def open_descriptor(self) -> None:
-        """Count a descriptor.
+        """Count a descriptor; ``EMFILE`` where the host's limit is reached."""
+        ...
 
-        Raises:
-            OSError: ``EMFILE``, the host's limit is reached.
-        """
+    def admit(self, client: "VirtualStreamSocket", options: SocketOptions) -> None:
+        """Take a descriptor for ``client`` and set it up, or reset it and say so."""
         ...
 
     def close_descriptor(self) -> None:
@@ -225,6 +224,10 @@ class VirtualStreamSocket:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if pipe.finished else HangUp.NO
 
+    def path_figures(self) -> PathFigures | None:
+        """Nothing: there is no kernel."""
+        return None
+
     def shutdown_write(self) -> None:
         """Finish sending (FIN); reading goes on."""
         if not (self._closed or self._write_shut or self._broken):
@@ -353,8 +356,11 @@ class VirtualStreamSocket:
 class VirtualListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` on a simulated host; made by the network only."""
 
-    def __init__(self, host: SocketHost, local_name: str, port: int) -> None:
+    def __init__(
+        self, host: SocketHost, local_name: str, port: int, options: SocketOptions = PLAIN_OPTIONS
+    ) -> None:
         host.open_descriptor()
+        self._options = options
         self._host = host
         self._local_name = local_name
         self._port = port
@@ -403,21 +409,20 @@ class VirtualListeningSocket:
         self._require_open()
         self._turn_away()
 
-    def accept(self, options: SocketOptions = DEFAULT_OPTIONS) -> VirtualStreamSocket:
+    def accept(self) -> VirtualStreamSocket:
         """Take the next client.
 
         Raises:
             BlockingIOError: none waits.
-            OSError: ``EMFILE``; the client stays in the queue.
+            ClientTurnedAwayError: ``EMFILE``; the client has been reset.
         """
         self._require_open()
         if not self._listening:
             raise os_error(errno.EINVAL)
         if not self._backlog:
             raise os_error(errno.EAGAIN)
-        self._backlog[0].open_descriptor()
         client = self._backlog.popleft()
-        client.configure(options)
+        self._host.admit(client, self._options)
         return client
 
     def watch_read(self, enabled: bool) -> None:

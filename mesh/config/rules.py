@@ -3,9 +3,10 @@
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Final
 
-from mesh.addresses import TcpAddress
+from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config.kinds import duration_text
 from mesh.config.schema import RoutingSection
 from mesh.config.walk import Found, Walk
@@ -13,12 +14,15 @@ from mesh.config.walk import Found, Walk
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+_CONNECTS_TO: Final = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - compared with
+"""On Linux a connection to the address that means all goes to this machine itself."""
 
 
 def check_rules(walk: Walk) -> None:
     """Report to ``walk`` what is wrong between its values."""
     _check_trust(walk)
     _check_local_ports(walk)
+    _check_targets(walk)
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
@@ -58,6 +62,50 @@ def _check_local_ports(walk: Walk) -> None:
                     f'{other_path} on line {other.line} has "{other.value}"',
                 )
             taken.append((path, found))
+
+
+def _check_targets(walk: Walk) -> None:
+    """A target that is one of the agent's own listeners would send each client round in a circle."""
+    listeners = list(_under(walk, "forward.listeners", ".address"))
+    for path, found in _under(walk, "forward.endpoints", ".target"):
+        target: SocketAddress = found.value
+        if not isinstance(target, TcpAddress):
+            continue  # listeners have TCP ports only
+        for listener_path, listener in listeners:
+            if _leads_to(target, listener.value):
+                walk.report(
+                    found.line,
+                    path,
+                    f'"{target}"',
+                    "a service, not a listener of this agent: its clients would run in a circle",
+                    f'{listener_path} on line {listener.line} has "{listener.value}"',
+                )
+                break
+
+
+def _leads_to(target: TcpAddress, listener: TcpAddress) -> bool:
+    """Whether a connection to ``target`` certainly arrives at ``listener``; judged without a look-up."""
+    if target.port != listener.port:
+        return False
+    hosts = _meant_by(target.host)
+    takes = _normal(listener.host)
+    if takes not in _EVERYWHERE:
+        return not hosts.isdisjoint({"127.0.0.1"} if takes == "localhost" else {takes})
+    # Which other addresses are this machine's own is not known here.
+    own = {host for host in hosts if ipaddress.ip_address(host).is_loopback}
+    return any(_families_meet(takes, host) for host in own)
+
+
+def _meant_by(host: str) -> frozenset[str]:
+    """The IP addresses that a connection to ``host`` goes to, as far as that needs no look-up."""
+    name = _normal(host)
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+        return _LOOPBACK
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return frozenset()
+    return frozenset({_CONNECTS_TO.get(name, name)})
 
 
 def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:
@@ -107,8 +155,10 @@ def _overlap(one: TcpAddress, other: TcpAddress) -> bool:
 
 
 def _normal(host: str) -> str:
+    """One spelling of a host; an IPv4 address that is written as an IPv6 one is the IPv4 address."""
     try:
-        return str(ipaddress.ip_address(host))
+        address = ipaddress.ip_address(host)
+        return str(getattr(address, "ipv4_mapped", None) or address)
     except ValueError:
         return host.lower().removesuffix(".")
 

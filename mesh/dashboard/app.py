@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -14,7 +15,7 @@ from mesh.dashboard.document import PairingCache, dashboard_document, stats_of
 from mesh.dashboard.guard import HostGuard, ReadOnly
 from mesh.dashboard.health import HealthResource, ReadyResource
 from mesh.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
-from mesh.dashboard.single_flight import DEADLINE_S, SingleFlight
+from mesh.dashboard.single_flight import DEADLINE_S, KEEP_S, SingleFlight
 from mesh.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
 
 ASK_TIMEOUT_S: Final = 0.5
@@ -38,7 +39,8 @@ class DashboardApp:
         version: of this program, shown to clients.
         guard_hosts: refuse ``Host`` names that could be rebound; for an app that is bound to loopback.
         allowed_hosts: names that ``guard_hosts`` lets pass besides addresses and ``localhost``.
-        deadline_s: after this many seconds without an answer of ``source`` a client gets 503.
+        deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
+        keep_s: how old that may be; after it a client gets 503.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class DashboardApp:
         guard_hosts: bool = True,
         allowed_hosts: Sequence[str] = (),
         deadline_s: float = DEADLINE_S,
+        keep_s: float = KEEP_S,
     ) -> None:
         ask_timeout_s = min(ASK_TIMEOUT_S, deadline_s)
         pairings = PairingCache()
@@ -56,12 +59,15 @@ class DashboardApp:
         def ask() -> DashboardSnapshot:
             return source.dashboard_snapshot(ask_timeout_s)
 
-        def ask_and_pair() -> bytes:
+        def ask_and_pair() -> dict[str, msgspec.Raw]:
             snapshot = ask()
-            return msgspec.json.encode(dashboard_document(snapshot, pairings.of(snapshot.routes), version))
+            document = dashboard_document(snapshot, pairings.of(snapshot.routes), version)
+            return {field: msgspec.Raw(msgspec.json.encode(value)) for field, value in document.items()}
 
-        self._document = SingleFlight("dashboard-document", ask_and_pair, deadline_s=deadline_s)
-        self._status = SingleFlight("dashboard-status", ask, deadline_s=deadline_s)
+        self._document = SingleFlight(
+            "dashboard-document", ask_and_pair, deadline_s=deadline_s, keep_s=keep_s
+        )
+        self._status = SingleFlight("dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s)
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
             middleware=[ReadOnly(), *([HostGuard(allowed_hosts)] if guard_hosts else ())]
         )
@@ -89,11 +95,13 @@ class DashboardApp:
 
 
 class _DocumentResource:
-    def __init__(self, document: SingleFlight[bytes]) -> None:
+    def __init__(self, document: SingleFlight[dict[str, msgspec.Raw]]) -> None:
         self._document = document
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.data = self._document.get()
+        answer = self._document.latest()
+        as_of = datetime.fromtimestamp(answer.unix_s, UTC)
+        resp.data = msgspec.json.encode({**answer.value, "as_of": as_of, "age_s": round(answer.age_s, 3)})
 
     on_head = on_get
 
@@ -104,8 +112,9 @@ class _MetricsResource:
         self._renderer = MetricsRenderer()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer = self._status.latest()
         resp.content_type = CONTENT_TYPE
-        resp.data = self._renderer.render(stats_of(self._status.get()))
+        resp.data = self._renderer.render(stats_of(answer.value), answer.age_s)
 
     on_head = on_get
 

@@ -88,6 +88,7 @@ def _peer(peer: PeerStatus) -> dict[str, Any]:
         "rtt_ms": None if peer.rtt_ms is None else round(peer.rtt_ms, 3),
         "is_dialer": peer.is_dialer,
         "address": peer.address,
+        "problem": peer.problem,
     }
 
 

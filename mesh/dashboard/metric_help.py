@@ -9,12 +9,13 @@ from typing import Final
 
 HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "accepts_paused_total": "Times that accepting paused for lack of descriptors.",
+        "accepts_paused_total": "Times that accepting paused for lack of descriptors or memory.",
         "actors": "Actors alive in this process.",
         "agents": "Agents that this one has a record of, itself included.",
         "candidates_set_aside_total": "Times that a listener set a candidate aside because it had failed.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",
         "clients_refused_total": "Clients reset because their listener was at max_connections.",
+        "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
         "endpoints_withdrawn_total": "Times that a key was withdrawn because its target was found down.",
         "frames_expired_total": "Frames dropped because their hop limit was used up.",
@@ -27,6 +28,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "links_broken_total": "Links that ended because the peer broke the protocol.",
         "links_lost_total": "Established links that ended for any reason.",
         "links_refused_total": "Connections of peers that ended before they became a link.",
+        "loops_cut_total": "Clients reset because they were connections of the mesh, come back to it.",
         "octets_forwarded_total": "Octets of frames' bodies passed on for other agents.",
         "octets_received_total": "Plaintext octets handed to local sockets.",
         "octets_sent_total": "Plaintext octets taken from local sockets.",

@@ -16,6 +16,10 @@ class StatusUnavailable(Exception):  # noqa: N818 - it names a condition of the 
     """The actors did not answer in time, or are gone; the text is shown to the client."""
 
 
+class NoAnswer(StatusUnavailable):
+    """The actors have not answered yet: they may be busy, and what they said last may still do."""
+
+
 class PeerStatus(msgspec.Struct, frozen=True):
     """One peer: linked, or being dialed."""
 
@@ -29,6 +33,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
     is_dialer: bool
     """Whether this agent dialed the peer (and not the other way round)."""
     address: str
+    problem: str | None = None
+    """What is wrong with the path to it, and what to do."""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -89,6 +95,7 @@ class StatusSource(Protocol):
         """The state of now; called on a thread of the dashboard's own, one call at a time.
 
         Raises:
-            StatusUnavailable: no answer within ``timeout_s`` seconds, or the actors are gone.
+            NoAnswer: none within ``timeout_s`` seconds.
+            StatusUnavailable: the actors are gone, or being started anew.
         """
         ...

@@ -22,6 +22,8 @@ and its exit: used both ways it is in company even when alone. To tell them apar
 class StreamBudget:
     """Counts octets that windows and send buffers have reserved (``limits.stream_buffer``).
 
+    So do local sockets that take no more, for what waits unsent behind them.
+
     What has been promised to the other end cannot be taken back, and the smallest window is always given: a
     stream without one would stand still. So reservations may exceed the limit by as much; ``share_octets`` is
     then 0, and streams shrink to their floor as they progress.

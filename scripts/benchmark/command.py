@@ -144,6 +144,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "event loop": os.environ.get("MESH_EVENT_LOOP", "uvloop"),
     }
 
 

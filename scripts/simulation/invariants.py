@@ -144,7 +144,7 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
     counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
     links = mesh.actors_on(name, PeerLink)
     listening = mesh.network.host(name).listeners
-    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._pending is not None]
+    dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._reach.under_way]
     return {
         "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd) if not stands_by(end)],
         "connections": (counts.ingress, counts.exit, counts.pending_opens),

@@ -280,7 +280,7 @@ class Service(Actor[Any]):
 
     def on_start(self) -> None:
         """Listen."""
-        self.listener = self.own(self.dispatcher.bind(self.address))
+        self.listener = self.own(self.dispatcher.bind(self.address, self.options))
         self.listener.listen()
         self.listener.watch_read(True)
 
@@ -299,7 +299,7 @@ class Service(Actor[Any]):
     def on_readable(self, socket: Any) -> None:
         """A client has come, or octets of one."""
         if socket is self.listener:
-            client = self.own(socket.accept(self.options))
+            client = self.own(socket.accept())
             heard = Heard()
             self.silent.append(heard)
             self.talks[client] = ServiceTalk(self, client, heard, self._terms_known)

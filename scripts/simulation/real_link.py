@@ -165,7 +165,7 @@ class RealLink(Actor[Any]):
 
     def on_start(self) -> None:
         """Accept."""
-        self._listener = self.own(self.dispatcher.bind(TcpAddress("127.0.0.1", self._port)))
+        self._listener = self.own(self.dispatcher.bind(TcpAddress("127.0.0.1", self._port), OPTIONS))
         self._listener.listen()
         self._listener.watch_read(True)
 
@@ -211,7 +211,7 @@ class RealLink(Actor[Any]):
             if flow is not None:
                 flow.read()
             return
-        client = self.own(socket.accept(OPTIONS))
+        client = self.own(socket.accept())
         if self._refusing:
             self._drop(client, abort=True)
             return

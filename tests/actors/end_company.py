@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from actors.client_count import ClientCount
-from actors.connection_end import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connection_numbers import ConnectionNumbers
+from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
 from actors.key_stock import KeyStock
@@ -135,6 +135,7 @@ class World:
         self.ingress_meters, self.exit_meters = Meters(), Meters()
         self.listener = start(self.world, Offers, host="branch")
         self.clients = ClientCount()
+        self.came = 0
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
         self.record = record_of(INGRESS)
@@ -173,6 +174,8 @@ class World:
         theirs, ours = socket_pair(self.world, "client", "branch", options)
         self.client = start(self.world, RawPeer, theirs, None, False, host="client")
         offers = tuple(map(self.listener.offer, candidates))
+        self.clients.enter(ours)
+        self.came += 1
         self.ingress.ref.tell(messages.ServeClient(ours, self.clients, offers))
 
     def start_exit(self, frame: Frame, *, link: Any, table: Table, settings: ConnectionSettings) -> None:
@@ -199,7 +202,7 @@ class World:
 
     @property
     def clients_left(self) -> int:
-        return -self.clients.connected  # no listener has counted them in
+        return self.came - self.clients.connected
 
     @property
     def left_endpoint(self) -> int:
@@ -286,13 +289,13 @@ class Candidate:
     def opens(self) -> list[Frame]:
         return self.wire.of(FrameType.OPEN)
 
-    def answer(self, code: str = "") -> Session | None:
+    def answer(self, code: str = "", socket_tag: bytes = b"") -> Session | None:
         """Accept its OPEN, or reject it with ``code``."""
-        frame, session = self.reply(code)
+        frame, session = self.reply(code, socket_tag)
         self.send(frame)
         return session
 
-    def reply(self, code: str = "") -> tuple[Frame, Session | None]:
+    def reply(self, code: str = "", socket_tag: bytes = b"") -> tuple[Frame, Session | None]:
         """The frame of its answer, unsent."""
         frame = self.opens[-1]
         responder = SessionResponder(
@@ -306,7 +309,8 @@ class Candidate:
         assert request == OpenRequest(KEY, INITIAL_WINDOW_OCTETS)
         if code:
             return responder.reply(OpenReply(accepted=False, code=code, reason="because"))
-        return responder.reply(OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
+        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=socket_tag)
+        return responder.reply(accepting)
 
     def send(self, *frames: Frame) -> None:
         self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))

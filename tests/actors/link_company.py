@@ -50,12 +50,12 @@ def socket_pair(
     world: VirtualWorld, client: str, server: str, options: SocketOptions = LINK_SOCKET_OPTIONS
 ) -> tuple[Any, Any]:
     """Two connected sockets, on the hosts ``client`` and ``server``."""
-    door = world.dispatcher(server).bind(TcpAddress("", PEER_PORT))
+    door = world.dispatcher(server).bind(TcpAddress("", PEER_PORT), options)
     door.listen()
     ear = start(world, host=client)
     world.dispatcher(client).connect(ear.ref, TcpAddress(server, PEER_PORT), 1, options)
     world.run_while(lambda: not ear.heard, 10.0)
-    accepted = door.accept(options)
+    accepted = door.accept()
     door.close()
     [connected] = ear.of(Connected)
     return connected.socket, accepted

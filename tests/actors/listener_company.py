@@ -6,10 +6,12 @@ from actors.client_count import ClientCount
 from actors.listener import Listener
 from actors.messages import agent as agent_messages
 from actors.messages.connection import CloseConnection, ServeClient
+from actors.messages.listener import PlaceFree
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.loops import LoopWatch
 from tests.actors.company import IDENTITIES, Client, Ear, routes_of, start
 
 OWN, NEAR, FAR = IDENTITIES[:3]
@@ -30,14 +32,16 @@ class Ingress(Ear):
         super().on_receive(message)
         match message:
             case ServeClient(socket=socket, clients=clients):
-                self.own(socket)
+                self.socket = self.own(socket)
                 self.clients = clients
             case CloseConnection():
                 self.stop_now()
 
     def release(self) -> None:
         if self.clients is not None:
-            self.clients.connected -= 1
+            self.clients.leave(self.socket)
+            if self.clients.awaited_by is not None:
+                self.tell(self.clients.awaited_by, PlaceFree())
 
     @property
     def candidates(self) -> list[Any]:
@@ -66,6 +70,7 @@ class House:
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),
+            "loops": LoopWatch(),
             "meters": self.meters,
             "root": self.root.ref,
         }

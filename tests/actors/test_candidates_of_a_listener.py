@@ -14,6 +14,7 @@ from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.candidates import MAX_SET_ASIDE_S
 from mesh.identity import short_id
+from mesh.loops import LoopWatch
 from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
 
 OWN, NEAR, FAR = IDENTITIES[:3]
@@ -36,6 +37,7 @@ class House:
             route_table=start(self.world).ref,
             start_ingress=self._start_ingress,
             clients=ClientCount(),
+            loops=LoopWatch(),
             meters=self.meters,
             root=start(self.world).ref,
         )

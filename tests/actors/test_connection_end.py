@@ -4,7 +4,13 @@ import logging
 
 import pytest
 
-from actors.connection_end import DRAIN_AFTER_RESET_S, HANG_UP_POLL_S, MAX_WAITING_PIECES, RESET_MEANINGS
+from actors.connection_end import (
+    DRAIN_AFTER_RESET_S,
+    DRAIN_BEFORE_RESET_S,
+    HANG_UP_POLL_S,
+    MAX_WAITING_PIECES,
+)
+from actors.connection_settings import RESET_MEANINGS
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.frames import FrameType
@@ -234,9 +240,9 @@ def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
     ends.target.send(pattern(100_000))
     ends.run(0.5)
     ends.target.socket.abort()
-    ends.run(DRAIN_AFTER_RESET_S - 1.0)
+    ends.run(DRAIN_BEFORE_RESET_S + DRAIN_AFTER_RESET_S - 1.0)  # first for credit, then for the client
     assert ends.ingress.ref.is_alive()
-    ends.run(2.5)
+    ends.run(3.5)
     assert ends.is_over
     assert resets(ends) == (1, 1)
     ends.world.stop()
@@ -263,7 +269,7 @@ def test_a_reset_of_a_stalled_socket_is_noticed(ends, side):
     one.send(bytes(40 * MIB))
     ends.run(5.0)
     one.socket.abort()
-    ends.run(HANG_UP_POLL_S + 0.2)
+    ends.run(HANG_UP_POLL_S + DRAIN_BEFORE_RESET_S + 0.2)
     end = ends.ingress if side == "client" else ends.exit
     assert end._socket is None
     other.read(True)

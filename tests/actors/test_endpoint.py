@@ -13,6 +13,7 @@ from mesh.records import EndpointEntry
 from tests.actors.company import start
 
 TARGET = TcpAddress("localhost", 3000)
+COUNTED = TargetGranted(TARGET, is_counted=True)
 
 
 @pytest.fixture
@@ -77,8 +78,10 @@ def test_max_connections_is_exact(world, caplog):
     for connection in connections:
         endpoint.ref.tell(messages.AdmitConnection(connection.ref))
     world.run(0.0)
+    assert [len(connection.heard) for connection in connections] == [1, 1, 0, 0]  # is any of them closing?
+    world.run(0.06)
     answers = [connection.heard[0] for connection in connections]
-    assert answers[:2] == [TargetGranted(TARGET)] * 2
+    assert answers[:2] == [COUNTED] * 2
     assert [(answer.code, type(answer)) for answer in answers[2:]] == [("at-capacity", TargetDenied)] * 2
     assert endpoint._meters.opens_denied == 2
     assert sum("is at max_connections (2)" in record.message for record in caplog.records) == 1
@@ -87,7 +90,7 @@ def test_max_connections_is_exact(world, caplog):
     late = [start(world) for _ in range(2)]
     for connection in late:
         endpoint.ref.tell(messages.AdmitConnection(connection.ref))
-    world.run(0.0)
+    world.run(0.06)
     assert [type(connection.heard[0]) for connection in late] == [TargetGranted, TargetDenied]
     assert len(routes.heard) == 1  # a full endpoint keeps its key
 
@@ -99,7 +102,7 @@ def test_a_connection_that_has_left_before_it_was_let_in_takes_no_place(world):
     endpoint.ref.tell(messages.ConnectionLeft(impatient.actor_urn))
     endpoint.ref.tell(messages.AdmitConnection(late.ref))
     world.run(0.0)
-    assert late.heard == [TargetGranted(TARGET)]
+    assert late.heard == [COUNTED]
 
 
 def test_one_that_is_started_again_counts_the_connections_that_stayed(world):
@@ -114,12 +117,12 @@ def test_one_that_is_started_again_counts_the_connections_that_stayed(world):
     _, endpoint = set_up(world, admitted=admitted, max_connections=2)
     late = [start(world) for _ in range(3)]
     endpoint.ref.tell(messages.AdmitConnection(late[0].ref))
-    world.run(0.0)
+    world.run(0.06)
     leaves.ref.stop(block=False)  # it knows nobody but the endpoint that is gone
     world.run(0.0)
     for connection in late[1:]:
         endpoint.ref.tell(messages.AdmitConnection(connection.ref))
-    world.run(0.0)
+    world.run(0.06)
     answers = [type(connection.heard[0]) for connection in late]
     assert answers == [TargetDenied, TargetGranted, TargetDenied]
 
@@ -136,4 +139,85 @@ def test_connections_that_ended_while_there_was_no_endpoint_take_no_place(world)
     _, endpoint = set_up(world, admitted=admitted, max_connections=1)
     endpoint.ref.tell(messages.AdmitConnection(late.ref))
     world.run(0.0)
-    assert late.heard == [TargetGranted(TARGET)]
+    assert late.heard == [COUNTED]
+
+
+def full(world: VirtualWorld, count: int = 1) -> tuple[Any, list[Any]]:
+    """An endpoint with as many connections as it may have."""
+    _, endpoint = set_up(world, max_connections=count)
+    return endpoint, [ask(world, endpoint) for _ in range(count)]
+
+
+def ask(world: VirtualWorld, endpoint: Any) -> Any:
+    connection = start(world)
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    world.run(0.0)
+    return connection
+
+
+def test_one_too_many_waits_for_one_that_is_closing(world):
+    endpoint, (first,) = full(world)
+    endpoint.ref.tell(messages.ConnectionClosing(first.actor_urn))
+    second = ask(world, endpoint)
+    world.run(1.5)
+    assert second.heard == []
+    endpoint.ref.tell(messages.ConnectionLeft(first.actor_urn))
+    world.run(0.0)
+    assert second.heard == [COUNTED]
+    assert endpoint._meters.opens_denied == 0
+
+
+def test_the_news_that_one_is_closing_may_come_a_moment_later(world):
+    endpoint, (first,) = full(world)
+    second = ask(world, endpoint)
+    world.run(0.04)
+    endpoint.ref.tell(messages.ConnectionClosing(first.actor_urn))
+    world.run(1.0)
+    assert second.heard == []
+    endpoint.ref.tell(messages.ConnectionLeft(first.actor_urn))
+    world.run(0.0)
+    assert second.heard == [COUNTED]
+
+
+def test_nobody_waits_for_ever(world):
+    endpoint, (first,) = full(world)
+    endpoint.ref.tell(messages.ConnectionClosing(first.actor_urn))
+    second = ask(world, endpoint)
+    world.run(2.1)
+    assert [answer.code for answer in second.heard] == ["at-capacity"]
+    endpoint.ref.tell(messages.ConnectionLeft(first.actor_urn))
+    world.run(0.0)
+    assert len(second.heard) == 1
+
+
+def test_as_many_wait_as_are_closing_and_in_their_order(world):
+    endpoint, connections = full(world, 3)
+    for each in connections[:2]:
+        endpoint.ref.tell(messages.ConnectionClosing(each.actor_urn))
+    late = [ask(world, endpoint) for _ in range(4)]
+    assert [answer.code for answer in late[3].heard] == ["at-capacity"]  # more than there are places
+    world.run(0.06)
+    assert [len(each.heard) for each in late] == [0, 0, 1, 1]
+    endpoint.ref.tell(messages.ConnectionLeft(connections[1].actor_urn))
+    world.run(0.0)
+    assert (late[0].heard, late[1].heard) == ([COUNTED], [])
+
+
+def test_one_that_gives_up_waiting_gets_no_place(world):
+    endpoint, (first,) = full(world)
+    endpoint.ref.tell(messages.ConnectionClosing(first.actor_urn))
+    second = ask(world, endpoint)
+    endpoint.ref.tell(messages.ConnectionLeft(second.actor_urn))
+    endpoint.ref.tell(messages.ConnectionLeft(first.actor_urn))
+    world.run(0.0)
+    assert second.heard == []
+    assert ask(world, endpoint).heard == [COUNTED]
+
+
+def test_those_that_wait_hear_at_once_that_the_endpoint_is_withdrawn(world):
+    endpoint, (first,) = full(world)
+    endpoint.ref.tell(messages.ConnectionClosing(first.actor_urn))
+    second = ask(world, endpoint)
+    endpoint.ref.tell(messages.StopOffering())
+    world.run(0.0)
+    assert [answer.code for answer in second.heard] == ["unavailable"]

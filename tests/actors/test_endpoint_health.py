@@ -146,7 +146,7 @@ def test_a_silent_target_fails_in_time_and_nothing_is_left_of_the_check(house, c
     assert house.said() == []
     house.world.run(0.2)
     assert house.said() == [False]
-    assert "no answer in 2 s" in caplog.text
+    assert "no answer within 2 s" in caplog.text
     assert not house.world.network.attempts
     assert house.world.open_sockets("here") == 0
     house.world.run(5.0)
@@ -171,6 +171,38 @@ def test_one_address_that_accepts_is_enough(house):
     assert house.said() == [True]
     assert len(target.accepted_at) == 1
     assert target.open == 0
+    assert not network.attempts
+    assert house.world.open_sockets("here") == 0
+
+
+@pytest.mark.parametrize("before", ["silent", "dead"])
+def test_a_check_tries_one_address_after_another_as_a_connection_does(house, before):
+    network = house.world.network
+    for host in ("there", before):
+        network.add_name("service", host)
+    if before == "silent":
+        network.cut("here", "silent")
+        network.host("silent")
+    target, other = house.serve(), house.serve(host=before) if before == "silent" else None
+    house.offer(TcpAddress("service", 3000))
+    house.world.run(4.0)
+    assert house.said() == [True]
+    assert len(target.accepted_at) == 1
+    assert other is None or not other.accepted_at
+
+
+def test_a_target_with_more_addresses_than_the_time_has_room_for_is_up_by_its_last(house):
+    network = house.world.network
+    silent = [f"silent{number}" for number in range(30)]
+    for host in (*silent, "there"):
+        network.add_name("service", host)
+    for host in silent:
+        network.host(host)
+        network.cut("here", host)
+    house.serve()
+    house.offer(TcpAddress("service", 3000))
+    house.world.run(SETTINGS.timeout_s)
+    assert house.said() == [True]
     assert not network.attempts
     assert house.world.open_sockets("here") == 0
 
@@ -226,6 +258,7 @@ def test_a_check_that_is_under_way_at_the_end_leaves_nothing(house, end):
 
 
 def test_what_comes_from_a_check_that_is_over_changes_nothing(house):
+    from actors.reaching import ReachDue
     from actors.runtime.seam import ConnectFailed, NamesResolved
 
     house.serve()
@@ -234,7 +267,7 @@ def test_what_comes_from_a_check_that_is_over_changes_nothing(house):
     for stale in (
         NamesResolved(1, (), "gone"),
         ConnectFailed(2, errno.ECONNREFUSED, "refused"),
-        messages.CheckTimedOut(1),
+        ReachDue(),
     ):
         house.endpoint.ref.tell(stale)
     house.world.run(1.0)

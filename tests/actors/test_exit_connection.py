@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.exit_connection import ENDPOINT_TIMEOUT_S, NEXT_ADDRESS_AFTER_S, REJECT_LINGER_S
+from actors.exit_connection import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
@@ -13,6 +13,7 @@ from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.frames import FrameType
+from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from mesh.records import trusted_record
 from mesh.stream.control import Reset, ResetCode, encode_reset
 from mesh.trust import issue_certificate, read_certificate

@@ -10,6 +10,7 @@ import pytest
 from actors.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
+from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from mesh.identity import short_id
 from mesh.records import ListenerEntry
@@ -161,7 +162,7 @@ def test_the_root_hears_whether_there_is_a_port(world_of):
 def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch):
     house = world_of()
 
-    def refuse(address: TcpAddress) -> None:
+    def refuse(address: TcpAddress, options: SocketOptions) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(house.world.dispatcher("here"), "bind", refuse)
@@ -200,18 +201,139 @@ def test_stops_listening_and_leaves_the_connections_alone(world_of):
     assert house.ingresses[0].ref.is_alive()
 
 
-def test_without_descriptors_accepting_pauses_and_goes_on(world_of, caplog):
+def test_without_descriptors_clients_are_reset_and_counted(world_of, caplog):
     house = world_of()
     house.open()
     house.offer(record_of(NEAR, "postgres-main"))
     host = house.world.network.host("here")
     clients = [start(house.world, Client, ADDRESS) for _ in range(2)]
     host.descriptor_limit = host.open_sockets
-    house.world.run(10.0)
+    house.world.run(0.1)
     assert house.ingresses == []
-    assert 10 <= house.meters.accepts_paused <= 30
-    assert sum("pauses accepting" in record.message for record in caplog.records) == 1
+    assert [client.end for client in clients] == ["Connection reset by peer"] * 2
+    assert (house.meters.clients_turned_away, house.meters.accepts_paused) == (2, 0)
+    assert sum("resets clients at 127.0.0.1:5432" in record.message for record in caplog.records) == 1
     host.descriptor_limit = None
+    assert house.connect().end == ""
+    assert len(house.ingresses) == 1
+
+
+def test_the_last_descriptors_are_not_for_clients(world_of):
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    host = house.world.network.host("here")
+    host.descriptor_limit = 40
+    clients = [start(house.world, Client, ADDRESS) for _ in range(10)]  # on the same host
+    house.world.run(0.1)
+    clients += [start(house.world, Client, ADDRESS) for _ in range(15)]
+    house.world.run(0.1)
+    assert "Connection reset by peer" in {client.end for client in clients}
+    assert host.open_sockets <= 30 + 10 - 1, "only the test's own clients take of the last quarter"
+    assert house.meters.clients_turned_away > 0
+
+
+def test_without_memory_accepting_pauses_and_goes_on(world_of, caplog, monkeypatch):
+    house = world_of()
+    listener = house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+
+    def fail(_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listener._listening, "accept", fail)
+        client = house.connect()
+        house.world.run(10.0)
+        assert 10 <= house.meters.accepts_paused <= 30
+        assert sum("pauses accepting" in record.message for record in caplog.records) == 1
     house.world.run(1.0)
-    assert len(house.ingresses) == 2
-    assert [client.end for client in clients] == ["", ""]
+    assert len(house.ingresses) == 1
+    assert client.end == ""
+
+
+# -- one too many, while others are closing ------------------------------------------------------------------
+
+
+def full(world_of, count=1):
+    """A listener with as many clients as it may have."""
+    house = world_of(max_connections=count)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    return house, [house.connect() for _ in range(count)]
+
+
+def finish(house, client):
+    client.socket.shutdown_write()
+    house.world.run(0.01)
+
+
+def test_one_too_many_waits_for_one_that_has_closed_its_end(world_of):
+    house, (first,) = full(world_of)
+    finish(house, first)
+    second = house.connect()
+    house.world.run(1.5)
+    assert (second.end, len(house.ingresses)) == ("", 1)
+    house.ingresses[0].ref.stop(block=False)
+    house.world.run(0.01)
+    assert (second.end, len(house.ingresses)) == ("", 2)
+    assert (house.meters.clients_accepted, house.meters.clients_refused) == (2, 0)
+    house.world.run(10.0)
+    assert second.end == ""
+
+
+def test_who_is_beyond_those_that_are_closing_is_reset_at_once(world_of):
+    house, clients = full(world_of, 3)
+    finish(house, clients[1])
+    late = [house.connect() for _ in range(3)]
+    assert [client.end for client in late] == ["", "Connection reset by peer", "Connection reset by peer"]
+    assert house.meters.clients_refused == 2
+
+
+def test_nobody_waits_for_a_place_for_ever(world_of):
+    house, (first,) = full(world_of)
+    finish(house, first)
+    second = house.connect()
+    house.world.run(1.9)
+    assert second.end == ""
+    third = house.connect()
+    assert third.end == "Connection reset by peer"
+    house.world.run(0.2)
+    assert second.end == "Connection reset by peer"
+    late = house.connect()  # the patience begins anew
+    house.world.run(1.9)
+    assert late.end == ""
+    house.world.run(0.2)
+    assert late.end == "Connection reset by peer"
+
+
+def test_those_that_wait_are_reset_when_the_listener_ends_or_has_nobody_to_ask(world_of):
+    house, (first,) = full(world_of)
+    finish(house, first)
+    second = house.connect()
+    house.offer()
+    house.ingresses[0].ref.stop(block=False)
+    house.world.run(0.01)
+    assert second.end == "Connection reset by peer"
+    house.offer(record_of(NEAR, "postgres-main"))
+    first = house.connect()
+    finish(house, first)
+    third = house.connect()
+    house.listener.ref.tell(messages.StopListening())
+    house.world.run(0.01)
+    assert third.end == "Connection reset by peer"
+
+
+def test_one_that_waits_is_reset_when_the_listener_dies_and_the_next_listener_takes_over(world_of):
+    house, (first,) = full(world_of)
+    finish(house, first)
+    second = house.connect()
+    house.listener.ref.stop(block=False)
+    house.world.run(0.01)
+    assert second.end == "Connection reset by peer"
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    third = house.connect()
+    house.ingresses[0].ref.stop(block=False)
+    house.world.run(0.01)
+    assert (third.end, len(house.ingresses)) == ("", 2)

@@ -258,6 +258,22 @@ def test_shows_peers_and_what_dialers_are_about(house):
     ]
 
 
+def test_shows_what_is_wrong_with_the_path_of_a_link_while_it_is(house):
+    dialer, other = start(house.world), start(house.world)
+    house.establish(dialer=dialer)
+
+    def problem() -> str | None:
+        (peer,) = house.world.ask(house.directory.ref, messages.GetPeers())
+        return peer.problem
+
+    assert problem() is None
+    house.tell(messages.PathJudged(dialer.ref.actor_urn, "small packets only"))
+    house.tell(messages.PathJudged(other.ref.actor_urn, "nothing of this link"))
+    assert problem() == "small packets only"
+    house.tell(messages.PathJudged(dialer.ref.actor_urn, ""))
+    assert problem() is None
+
+
 def test_closes_all_links_and_reports_when_none_is_left(house):
     root = start(house.world)
     links = {peer_id: house.establish(peer_id) for peer_id in (LOW.id, HIGH.id)}

@@ -236,7 +236,7 @@ class Gone(io.StringIO):
 def test_dropped_lines_are_told_even_at_the_end(monkeypatch):
     monkeypatch.setattr(logs, "QUEUED_LINES", 1)
     stream = Stuck()
-    handler = logs._QueuedHandler(stream)
+    handler = logs._QueuedHandler(stream, logs.Samples())
     handler.emit(record("one"))
     assert stream.is_waiting.wait(30)
     handler.emit(record("two"))

@@ -374,6 +374,9 @@ def in_state(state: State) -> LinkHandshake:
         case State.ESTABLISHED:
             handshake = halfway()
             handshake.receive(THIRD, NOW)
+        case State.ITSELF:
+            handshake = alice()
+            assert meeting_of(handshake, twin_of_alice()) == (True, True)
         case State.FAILED:
             handshake = bob()
             with pytest.raises(RemoteProtocolError):
@@ -384,7 +387,7 @@ def in_state(state: State) -> LinkHandshake:
 @pytest.mark.parametrize("state", State)
 def test_every_state_knows_what_it_takes(state: State):
     assert in_state(state).state is state
-    if state in (State.NEW, State.ESTABLISHED, State.FAILED):
+    if state in (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED):
         with pytest.raises(LocalProtocolError, match=f"{state.value} takes no octets"):
             in_state(state).receive(b"octets", NOW)
         with pytest.raises(LocalProtocolError, match=f"{state.value} waits for nothing"):
@@ -410,9 +413,28 @@ def meet(initiator: LinkHandshake, responder: LinkHandshake, now: float = NOW) -
 SAME = "that is this agent's own identity"
 
 
-def test_an_agent_that_dials_itself_is_told():
-    with pytest.raises(RemoteProtocolError, match=rf"{SAME} \({short_id(ALICE.identity.id)}\)"):
-        meet(alice(), side(ALICE, initiator=False, ephemeral=BOB.ephemeral))
+def twin_of_alice(**changes) -> LinkHandshake:
+    return side(ALICE, initiator=False, ephemeral=BOB.ephemeral, **changes)
+
+
+def meeting_of(initiator: LinkHandshake, responder: LinkHandshake) -> tuple[bool, bool]:
+    """Whether each side has recognised itself."""
+    third = initiator.receive(responder.receive(initiator.start(), NOW).to_send, NOW)
+    last = responder.receive(third.to_send, NOW)
+    assert third.established is None
+    assert last.established is None
+    return third.met_itself, last.met_itself
+
+
+def test_an_agent_that_dials_itself_recognises_itself_at_both_ends():
+    assert meeting_of(alice(), twin_of_alice()) == (True, True)
+
+
+def test_an_agent_that_meets_another_instance_of_itself_is_told():
+    with pytest.raises(
+        RemoteProtocolError, match=rf"{SAME} \({short_id(ALICE.identity.id)}\).* copy of its key"
+    ):
+        meet(alice(), twin_of_alice(instance=BOB.instance))
 
 
 def test_the_clock_is_the_callers():

@@ -160,9 +160,16 @@ def test_an_ephemeral_key_of_small_order_is_refused():
     assert_over(responder)
 
 
-def test_the_responder_too_tells_a_copy_of_its_identity():
-    error = refuse(NoisePeer(BOB, certificate(BOB.identity, "another name")))
-    assert str(error).startswith("that is this agent's own identity")
+@pytest.mark.parametrize("fault", ["another static key", "another instance"])
+def test_the_responder_too_tells_a_copy_of_its_identity(fault):
+    copy = certificate(BOB.identity, "another name")
+    if fault == "another static key":  # a thief of the key who has read the instance in Bob's record
+        peer = NoisePeer(BOB, copy, static=MALLORY.static)
+    else:
+        signature = BOB.identity.sign(LINK_PROOF_CONTEXT, BOB.static.public)
+        payload = msgspec.msgpack.encode([copy, MALLORY.instance, signature])
+        peer = NoisePeer(BOB, copy, payload=payload)
+    assert str(refuse(peer)).startswith("that is this agent's own identity")
 
 
 GOOD_SIGNATURE = MALLORY.identity.sign(LINK_PROOF_CONTEXT, MALLORY.static.public)

@@ -181,6 +181,7 @@ def test_a_request_out_of_range_is_our_bug(request_):
     [
         OpenReply(accepted=False, reason="r" * 1025),
         OpenReply(accepted=False, code="c" * 33),
+        OpenReply(accepted=True, socket_tag=b"t" * 9),
         OpenReply(accepted=True, credit=-1),
     ],
 )
@@ -306,12 +307,12 @@ def test_a_truncated_open_fails(length):
         responder().read_open(altered(OPEN, body=OPEN.body[:length]))
 
 
-@given(length=st.integers(0, 56))
+@given(length=st.integers(0, 58))
 def test_a_truncated_reply_fails(length):
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
     accept, _ = exit_.reply(ACCEPTED)
-    assert len(accept.body) == 57
+    assert len(accept.body) == 59
     with pytest.raises(AuthenticationError):
         ingress.read_reply(altered(accept, body=accept.body[:length]))
 
@@ -395,11 +396,11 @@ PINNED = {
         "17c7c3951a01a1d7e0d411d590518216ad2c12f9b5"
     ),
     "ACCEPT": (
-        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcaac3df4d598f4cd"
-        "a016ea87791071033f0ce3c67f1ebafffa"
+        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcbac3df4d598f4cd"
+        "a033a67d170234d750d26dd56975c818d5ce98"
     ),
     "REJECT": (
-        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcaadf353a6fd9218"
-        "7392c25a888473d76641f88f6771fd2be837224d0b0413cef71e7b3b66a18f603d78e3a4c35b"
+        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcbadf353a6fd9218"
+        "7392c25a888473d76641f88f6771fd2be837224d0b0490fe550803a383324973dfce2f9ed8201197"
     ),
 }

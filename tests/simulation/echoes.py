@@ -30,7 +30,7 @@ class Echo(Actor[Any]):
     def on_readable(self, socket: Any) -> None:
         """A client has come, or said something."""
         if socket is self.listener:
-            self.own(socket.accept(SocketOptions(no_delay=True))).watch_read(True)
+            self.own(socket.accept()).watch_read(True)
             return
         count = socket.recv_into(self.dispatcher.read_buffer)
         if count:

@@ -35,7 +35,7 @@ def keep_sockets(monkeypatch):
         if socket is not None:
             socket.watch_read(False)
             self.disown(socket)
-            self._socket_gone()
+            self._socket_gone(socket)
 
     monkeypatch.setattr(ConnectionEnd, "_drop_socket", forget_to_close)
 
@@ -67,7 +67,7 @@ def keep_reservations(monkeypatch):
 
 
 def keep_clients(monkeypatch):
-    monkeypatch.setattr(IngressConnection, "_socket_gone", lambda _: None)
+    monkeypatch.setattr(IngressConnection, "_socket_gone", lambda *_: None)
 
 
 def keep_places(monkeypatch):

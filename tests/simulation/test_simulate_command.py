@@ -66,7 +66,7 @@ def crash_on_a_lost_link(monkeypatch):
 
 
 def let_everybody_in(monkeypatch):
-    monkeypatch.setattr(Endpoint, "_objection", lambda _: None)
+    monkeypatch.setattr(Endpoint, "_is_full", False)
 
 
 def check_for_show(monkeypatch):

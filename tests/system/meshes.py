@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from mesh.agent import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from mesh.agent_files import IDENTITY_FILE, KeyUse, write_key
 from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
 from mesh.trust import certificate_to_text, issue_certificate
@@ -23,6 +24,10 @@ QUIET = ("open_connections", "stream_count", "pending_opens", "unacknowledged_se
 
 UNWELCOME = ("Traceback (most recent call last)", "CRITICAL")
 """In the log of an agent that does its work."""
+
+
+_event_loops = itertools.cycle(EVENT_LOOPS)
+"""Agents run on each of them in turn, for what one hides the other may show; their logs say which."""
 
 
 class Agent:
@@ -40,6 +45,7 @@ class Agent:
         self.http_port = mesh.ports.reserve()
         self.accept_port = None
         self.process = None
+        self.event_loop = os.environ.get(EVENT_LOOP_VARIABLE) or next(_event_loops)
         self.config = {
             "agent": {"name": name, "data_dir": "."},
             "trust": {
@@ -114,7 +120,9 @@ class Agent:
         """Run it, by default until its dashboard answers."""
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
         command = python("-X", "faulthandler", *program, *arguments, self.config_file)
-        self.process = Process(command, self.log, cwd=ROOT)
+        self.process = Process(
+            command, self.log, cwd=ROOT, environment={EVENT_LOOP_VARIABLE: self.event_loop}
+        )
         if wait:
             wait_until(self._answers, f"{self.name}'s dashboard answers")
         return self

@@ -35,7 +35,7 @@ PAIRING_FIELDS = {
     "path_display",
     "path_ids",
 }
-PEER_FIELDS = {"id", "short_id", "display_name", "state", "rtt_ms", "is_dialer"}
+PEER_FIELDS = {"id", "short_id", "display_name", "state", "rtt_ms", "is_dialer", "problem"}
 STATS_FIELDS = {
     "peer_count",
     "stream_count",
@@ -292,10 +292,18 @@ def timed(agent, path):
     return status, body, time.monotonic() - began
 
 
-def test_actors_that_are_stuck_give_503_within_a_second_while_health_is_fine(stuck):
+def test_actors_that_are_stuck_are_shown_as_they_were_and_then_give_503_while_health_is_fine(stuck):
     agent, peer, marker = stuck
+    assert json.loads(agent.get("/ready")[1]) == {"status": "ready", "age_s": 0.0}
     marker.write_text("")
-    wait_until(lambda: agent.get("/api/dashboard")[0] == HTTPStatus.SERVICE_UNAVAILABLE, "it is stuck")
+    wait_until(lambda: agent.dashboard()["age_s"] > 1.0, "it is stuck, and shown as it was a second ago")
+    status, body, took_s = timed(agent, "/ready")
+    assert (status, json.loads(body)["status"]) == (HTTPStatus.OK, "ready"), "it may just be busy"
+    assert took_s < WITHIN_S + LATE_S
+    wait_until(
+        lambda: agent.get("/api/dashboard")[0] == HTTPStatus.SERVICE_UNAVAILABLE, "it is stuck for long"
+    )
+    wait_until(lambda: agent.get("/ready")[0] == HTTPStatus.SERVICE_UNAVAILABLE, "and so it is not ready")
     for path in ("/api/dashboard", "/metrics", "/ready"):
         for _ in range(3):
             status, body, took_s = timed(agent, path)

@@ -36,6 +36,13 @@ function withId(name, id) {
   return cell;
 }
 
+function peerState(peer) {
+  const cell = element("span");
+  cell.append(badge(peer.state, peer.state === "connected" && !peer.problem ? "good" : "waiting"));
+  if (peer.problem) cell.append(" ", element("span", "quiet", peer.problem));
+  return cell;
+}
+
 function path(route) {
   const list = element("ol", "path");
   route.path_display.forEach((name, step) => {
@@ -93,7 +100,7 @@ function show(status) {
   count("peers-count", status.peers.length);
   fill("peers", status.peers.map((peer) => [
     ["key", withId(peer.display_name, peer.id)],
-    ["", badge(peer.state, peer.state === "connected" ? "good" : "waiting")],
+    ["", peerState(peer)],
     ["number", peer.rtt_ms === null ? "\u2013" : `${peer.rtt_ms.toFixed(2)} ms`],
     ["", peer.is_dialer ? "dialed by this agent" : "accepted"],
     ["code", peer.address],
@@ -132,7 +139,8 @@ async function refresh() {
     document.body.classList.remove("stale");
     if (body.ready) showState("ready", "good", "");
     else showState("not ready", "waiting", body.problems.join("; "));
-    byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}`;
+    const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";
+    byId("updated").textContent = `Updated ${new Date(body.as_of).toLocaleTimeString()}${late}`;
   } catch (error) {
     document.body.classList.add("stale");
     showState("no answer", "bad", `The agent does not answer: ${error.message}`);

@@ -77,8 +77,9 @@ class Place(Protocol):
 class RealPlace:
     far_host = bound_host = "127.0.0.1"
 
-    def __init__(self) -> None:
-        self.near = self.far = LoopDispatcher("contract")
+    def __init__(self, event_loop: str) -> None:
+        self.near = self.far = LoopDispatcher("contract", prefer_uvloop=event_loop == "uvloop")
+        assert self.near.event_loop == event_loop
         self.near.start()
 
     def ask(self, ref: Any, message: object) -> Any:
@@ -126,9 +127,9 @@ class Side:
     def hear(self) -> Any:
         return self.place.wait(self.heard)
 
-    def bind(self, address: SocketAddress, *, listen: bool = True) -> Any:
+    def bind(self, address: SocketAddress, *, listen: bool = True, options: SocketOptions = PLAIN) -> Any:
         def action(program: Program) -> Any:
-            socket = program.own(program.dispatcher.bind(address))
+            socket = program.own(program.dispatcher.bind(address, options))
             if listen:
                 socket.listen()
             return socket
@@ -189,8 +190,12 @@ class Pair(msgspec.Struct):
     address: TcpAddress
 
 
-def real_place() -> AbstractContextManager[Any]:
-    return _stopping(RealPlace())
+def on_uvloop() -> AbstractContextManager[Any]:
+    return _stopping(RealPlace("uvloop"))
+
+
+def on_asyncio() -> AbstractContextManager[Any]:
+    return _stopping(RealPlace("asyncio"))
 
 
 def same_host() -> AbstractContextManager[Any]:
@@ -209,7 +214,7 @@ def _stopping(place: Any) -> Iterator[Any]:
         place.stop()
 
 
-PLACES: Final = (real_place, same_host, two_hosts)
+PLACES: Final = (on_uvloop, on_asyncio, same_host, two_hosts)
 
 
 def make_pair(place: Any, near: Side, far: Side, options: SocketOptions = PLAIN) -> Pair:

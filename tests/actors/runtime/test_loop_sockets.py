@@ -1,13 +1,11 @@
 """What only the real kernel can show: ports held against others, descriptors used up, options, names."""
 
 import errno
-import gc
 import os
 import queue
-import resource
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 from actors.runtime import listening, sockets
 from actors.runtime.actor import Actor
 from actors.runtime.loop import LoopDispatcher
-from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
+from actors.runtime.seam import PLAIN_OPTIONS, Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
 
 LIMIT_S = 10.0
@@ -67,16 +65,16 @@ class Driver:
     def do(self, action: Callable[[Program], Any]) -> Any:
         return self.ref.ask(Do(action), timeout=LIMIT_S)
 
-    def bind(self, address: Any, *, listen: bool = True) -> Any:
+    def bind(self, address: Any, *, listen: bool = True, options: SocketOptions = PLAIN_OPTIONS) -> Any:
         def action(program: Program) -> Any:
-            bound = program.own(program.dispatcher.bind(address))
+            bound = program.own(program.dispatcher.bind(address, options))
             if listen:
                 bound.listen()
             return bound
 
         return self.do(action)
 
-    def connect(self, address: Any, options: SocketOptions = sockets.DEFAULT_OPTIONS) -> Any:
+    def connect(self, address: Any, options: SocketOptions = PLAIN_OPTIONS) -> Any:
         self.do(lambda program: program.dispatcher.connect(program.ref, address, 7, options))
         heard = self.heard.get(timeout=LIMIT_S)
         if isinstance(heard, Connected):
@@ -88,7 +86,7 @@ class Driver:
         assert self.heard.get(timeout=LIMIT_S) == ("readable", listener)
         return self.do(lambda program: program.own(listener.accept()))
 
-    def pair(self, options: SocketOptions = sockets.DEFAULT_OPTIONS) -> tuple[Any, Any, Any]:
+    def pair(self, options: SocketOptions = PLAIN_OPTIONS) -> tuple[Any, Any, Any]:
         listener = self.bind(TcpAddress(LOCAL, 0))
         client = self.connect(TcpAddress(LOCAL, listener.port), options).socket
         return client, self.accept(listener), listener
@@ -234,45 +232,6 @@ def test_connecting_to_a_name_fails_instead_of_looking_it_up(driver: Driver):
     assert failed == ConnectFailed(7, errno.EINVAL, "'db.example' is not an IP address")
 
 
-@pytest.fixture
-def few_descriptors() -> Iterator[Callable[[], None]]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def use_up() -> None:
-        probe = os.open("/dev/null", os.O_RDONLY)
-        os.close(probe)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))  # the lowest free one is just out of reach
-
-    yield use_up
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_accepting_without_descriptors_is_an_error_that_a_pause_keeps_quiet(
-    driver: Driver, few_descriptors: Callable[[], None]
-):
-    listener = driver.bind(TcpAddress(LOCAL, 0))
-    gc.collect()
-    with socket.create_connection((LOCAL, listener.port), LIMIT_S):
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)
-        few_descriptors()
-        driver.do(lambda _: listener.watch_read(True))
-        assert driver.heard.get(timeout=LIMIT_S) == ("readable", listener)
-        with pytest.raises(OSError, match="Too many open files") as caught:
-            driver.do(lambda _: listener.accept())
-        assert caught.value.errno == errno.EMFILE
-        assert not isinstance(caught.value, BlockingIOError)
-        reports = driver.do(lambda program: program.reports)
-        driver.do(lambda program: setattr(program, "keep_watching", True))
-        for _ in range(20):
-            driver.do(lambda _: None)
-        assert driver.do(lambda program: program.reports) == reports
-        assert driver.connect(TcpAddress(LOCAL, listener.port)).error_number == errno.EMFILE
-        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
-        driver.do(lambda program: setattr(program, "keep_watching", False))
-        accepted = driver.accept(listener)
-        assert accepted.peer_name.startswith(LOCAL)
-
-
 @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EHOSTUNREACH])
 def test_a_client_that_went_before_it_was_accepted_is_no_error_of_the_listener(driver: Driver, number: int):
     listener = driver.bind(TcpAddress(LOCAL, 0))
@@ -286,32 +245,6 @@ def test_a_client_that_went_before_it_was_accepted_is_no_error_of_the_listener(d
     with pytest.raises(BlockingIOError):
         driver.do(lambda _: listener.accept())
     listener._socket = real
-
-
-def test_options_reach_the_kernel_on_both_sides(driver: Driver):
-    options = SocketOptions(
-        no_delay=True,
-        not_sent_low_water_octets=131_072,
-        send_buffer_octets=50_000,
-        receive_buffer_octets=60_000,
-    )
-    client, server, listener = driver.pair(options)
-    address = (LOCAL, listener.port)
-    with socket.create_connection(address, LIMIT_S), socket.create_connection(address, LIMIT_S):
-        driver.do(lambda _: listener.watch_read(True))
-        driver.heard.get(timeout=LIMIT_S)  # both wait by now
-        accepted = [driver.do(lambda program: program.own(listener.accept(options))) for _ in range(2)]
-    for stream in (client, *accepted):
-        kernel = stream._socket
-        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
-        assert (
-            kernel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 100_000
-        )  # the kernel doubles: socket(7)
-        assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 120_000
-    assert server._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    plain, *_ = driver.pair(SocketOptions(no_delay=False))
-    assert plain._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
 
 
 def test_more_buffers_than_the_kernel_takes_at_once_are_no_error(driver: Driver):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
+from actors.runtime.seam import Connected, ConnectFailed, HangUp, NamesResolved, SocketOptions
 from actors.runtime.virtual_network import LOCAL_LATENCY_S
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import TcpAddress, UnixAddress
@@ -179,7 +179,7 @@ def test_ephemeral_ports_leave_out_those_that_listen(world: VirtualWorld):
 # Limits
 
 
-def test_the_descriptor_limit_holds_back_accepting_and_loses_no_client(world: VirtualWorld):
+def test_without_descriptors_accepting_resets_the_client(world: VirtualWorld):
     world.network.host("b").descriptor_limit = 2
     server, _ = start(world, Server, "b")
     client, ref = start(world, Client, "a")
@@ -188,11 +188,27 @@ def test_the_descriptor_limit_holds_back_accepting_and_loses_no_client(world: Vi
     world.run(1.0)
     assert (len(server.accepted), server.accept_errors) == (1, [errno.EMFILE])
     assert len(client.sockets) == 3, "the kernel has let them in"
+    assert [socket.hung_up() for socket in client.sockets] == [HangUp.NO, HangUp.GONE, HangUp.NO]
     world.network.host("b").descriptor_limit = None
     server.listener.watch_read(True)
     world.run(1.0)
-    assert len(server.accepted) == 3
-    assert world.open_sockets("b") == 4
+    assert len(server.accepted) == 2
+    assert world.open_sockets("b") == 3
+
+
+def test_some_descriptors_are_none_for_those_that_leave_them(world: VirtualWorld):
+    host = world.network.host("a")
+    start(world, Server, "b")
+    client, ref = start(world, Client, "a")
+    host.descriptor_limit = 8
+    for number in range(8):
+        world.dispatcher("a").connect(ref, TcpAddress("b", PORT), number, SocketOptions(leaves_spare=True))
+    world.run(1.0)
+    assert host.open_sockets == 6
+    world.dispatcher("a").connect(ref, TcpAddress("b", PORT), 8, SocketOptions())
+    world.run(1.0)
+    assert host.open_sockets == 7
+    assert [m.error_number for _, m in client.heard if isinstance(m, ConnectFailed)] == [errno.EMFILE] * 2
 
 
 def test_the_descriptor_limit_fails_connecting_and_binding(world: VirtualWorld):

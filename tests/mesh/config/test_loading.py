@@ -41,7 +41,7 @@ forward:
       address: "127.0.0.1:5432"
       max_connections: 100
     - key: "my-api"
-      address: ":3000"
+      address: ":3001"
 """
 
 
@@ -53,7 +53,7 @@ def test_a_file_with_nothing_but_forward_is_an_agent():
     ]
     assert [(x.key, x.address, x.max_connections) for x in config.forward.listeners] == [
         ("postgres-main", TcpAddress("127.0.0.1", 5432), 100),
-        ("my-api", TcpAddress("", 3000), 0),
+        ("my-api", TcpAddress("", 3001), 0),
     ]
     assert config.agent.name == "host"
     assert config.agent.data_dir is None
@@ -271,6 +271,51 @@ def test_two_listeners_cannot_have_one_port(one, other, clash):
         assert "forward.listeners[0].address on line 1 has" in found
     else:
         assert len(parse(text).forward.listeners) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "listener", "is_own"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80", True),
+        ("127.0.0.1:80", "127.0.0.1:81", False),
+        ("127.0.0.1:80", "127.0.0.1:0", False),
+        ("127.0.0.1:80", "127.0.0.2:80", False),
+        ("127.0.0.1:80", ":80", True),
+        ("127.9.9.9:80", ":80", True),
+        ("127.0.0.1:80", "0.0.0.0:80", True),
+        ("127.0.0.1:80", "[::]:80", False),  # takes IPv6 only
+        ("127.0.0.1:80", "localhost:80", True),
+        ("localhost:80", "127.0.0.1:80", True),
+        ("LocalHost.:80", "localhost:80", True),
+        ("db.localhost:80", "127.0.0.1:80", True),
+        ("localhost:80", "[::1]:80", True),
+        ("localhost:80", ":80", True),
+        ("[::1]:80", "localhost:80", False),  # binds 127.0.0.1
+        ("[::1]:80", "[0:0::1]:80", True),
+        ("[::1]:80", "[::]:80", True),
+        ("[::1]:80", "0.0.0.0:80", False),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", True),
+        ("[::ffff:127.0.0.1]:80", ":80", True),
+        ("0.0.0.0:80", "127.0.0.1:80", True),
+        ("[::]:80", "[::1]:80", True),
+        ("10.0.0.1:80", "10.0.0.1:80", True),
+        ("10.0.0.1:80", ":80", False),  # may be another machine
+        ("db.example:80", ":80", False),  # would take a look-up
+        ("unix:/run/x:80", ":80", False),
+    ],
+)
+def test_a_target_cannot_be_a_listener_of_the_same_agent(target, listener, is_own):
+    text = (
+        f"forward:\n  endpoints: [{{key: a, target: '{target}'}}]\n"
+        f"  listeners: [{{key: b, address: '{listener}'}}]\n"
+    )
+    if is_own:
+        (found,) = problems(text)
+        assert "f.yaml:2: forward.endpoints[0].target: found" in found
+        assert "forward.listeners[0].address on line 3 has" in found
+        assert "circle" in found
+    else:
+        assert parse(text).forward.endpoints[0].key == "a"
 
 
 def test_listeners_acceptor_and_http_share_the_ports_of_the_machine():

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.dashboard.app import PAGE_FILES, DashboardApp
-from mesh.dashboard.status import DashboardSnapshot, StatusUnavailable
+from mesh.dashboard.status import DashboardSnapshot, NoAnswer, StatusUnavailable
 from mesh.pairings import UnmatchedListener
 
 MakeApp = Callable[..., DashboardApp]
@@ -32,7 +33,10 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     branch, relay, hq = "01" * 16, "02" * 16, "03" * 16
-    assert answer.json == {
+    age_s, as_of = answer.json["age_s"], datetime.fromisoformat(answer.json["as_of"])
+    assert age_s == 0.0
+    assert as_of.tzinfo is not None
+    assert {field: value for field, value in answer.json.items() if field not in ("age_s", "as_of")} == {
         "agent": {
             "id": branch,
             "short_id": "01010101",
@@ -60,6 +64,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "rtt_ms": 0.512,
                 "is_dialer": True,
                 "address": "192.0.2.7:4433",
+                "problem": None,
             },
             {
                 "id": None,
@@ -69,6 +74,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "rtt_ms": None,
                 "is_dialer": True,
                 "address": "lost.example:4433",
+                "problem": None,
             },
         ],
         "forward_routes": [
@@ -139,7 +145,7 @@ def test_health_asks_nobody(client: testing.TestClient, source: Any, path: str):
 
 def test_ready_when_the_actors_answer_without_problems(client: testing.TestClient):
     answer = client.simulate_get("/ready")
-    assert (answer.status_code, answer.json) == (200, {"status": "ready"})
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "age_s": 0.0})
 
 
 def test_not_ready_says_why(client: testing.TestClient, source: Any, snapshot: DashboardSnapshot):
@@ -147,7 +153,7 @@ def test_not_ready_says_why(client: testing.TestClient, source: Any, snapshot: D
     source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
     answer = client.simulate_get("/ready")
     assert answer.status_code == 503
-    assert answer.json == {"status": "not ready", "error": "; ".join(problems)}
+    assert answer.json == {"status": "not ready", "error": "; ".join(problems), "age_s": 0.0}
     document = client.simulate_get("/api/dashboard")
     assert (document.status_code, document.json["ready"]) == (200, False)
     assert document.json["problems"] == list(problems)
@@ -167,6 +173,75 @@ def test_an_own_listener_without_a_port_is_shown_among_the_unmatched(
         "listener_address": "127.0.0.1:80",
         "reason": "port taken",
     }
+
+
+def busy() -> DashboardSnapshot:
+    raise NoAnswer("the agent's actors did not answer in time")
+
+
+ASKING = ["/api/dashboard", "/ready", "/metrics"]
+
+
+@pytest.mark.parametrize("path", ASKING)
+@pytest.mark.parametrize("how", ["late", "hangs"])
+def test_an_agent_that_is_busy_is_shown_as_it_was_last(make_app: MakeApp, source: Any, path: str, how: str):
+    client = client_of(make_app(deadline_s=0.01 if how == "hangs" else 60.0))
+    first = until_ok(client, path)
+    if how == "hangs":
+        source.block()
+    else:
+        source.answer = busy
+    for _ in range(5):
+        again = client.simulate_get(path)
+        assert again.status_code == 200
+        if path == "/api/dashboard":
+            assert again.json["age_s"] >= 0
+            assert {**again.json, "age_s": 0} == {**first.json, "age_s": 0}
+        elif path == "/ready":
+            assert again.json["status"] == "ready"
+    source.go_on.set()
+
+
+def until_ok(client: testing.TestClient, path: str) -> testing.Result:
+    """An answer that is fresh: with a tiny deadline one may come too late."""
+    for _ in range(10_000):
+        answer = client.simulate_get(path)
+        if answer.status_code == 200:
+            return answer
+    raise AssertionError(f"never an answer at {path}")
+
+
+@pytest.mark.parametrize("path", ASKING)
+def test_an_agent_that_has_never_answered_has_nothing_to_show(
+    client: testing.TestClient, source: Any, path: str
+):
+    source.answer = busy
+    assert client.simulate_get(path).status_code == 503
+
+
+@pytest.mark.parametrize("path", ASKING)
+def test_an_agent_that_has_not_answered_for_too_long_is_a_503(make_app: MakeApp, source: Any, path: str):
+    client = client_of(make_app(keep_s=0.0))
+    assert client.simulate_get(path).status_code == 200
+    source.answer = busy
+    answer = client.simulate_get(path)
+    assert answer.status_code == 503
+    assert "has not answered for" in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ASKING)
+def test_a_real_failure_is_told_at_once_and_not_hidden_by_an_earlier_answer(
+    client: testing.TestClient, source: Any, path: str
+):
+    assert client.simulate_get(path).status_code == 200
+
+    def dead() -> DashboardSnapshot:
+        raise StatusUnavailable("the agent's actors are being started anew")
+
+    source.answer = dead
+    assert client.simulate_get(path).status_code == 503
+    source.answer = busy
+    assert client.simulate_get(path).status_code == 503
 
 
 @pytest.mark.parametrize("path", ["/api/dashboard", "/ready", "/metrics"])

@@ -29,5 +29,6 @@ def test_a_text_is_a_sentence_that_says_more_than_the_name(name: str):
 
 
 def test_the_text_stands_above_its_figure():
-    exposition = MetricsRenderer().render({"records_early_total": 3}).decode()
+    exposition = MetricsRenderer().render({"records_early_total": 3}, 1.5).decode()
     assert f"# HELP mesh_records_early_total {HELP['records_early_total']}\n" in exposition
+    assert "\nmesh_snapshot_age_seconds 1.5\n" in exposition

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mesh.dashboard.single_flight import SingleFlight
-from mesh.dashboard.status import StatusUnavailable
+from mesh.dashboard.single_flight import Answer, SingleFlight
+from mesh.dashboard.status import NoAnswer, StatusUnavailable
 
 PATIENT_S = 60.0
 
@@ -177,3 +177,55 @@ def test_a_flight_that_nobody_uses_has_no_thread(fetch: Fetch):
     flight = SingleFlight("flight", fetch)
     assert threading.active_count() == before
     flight.close()
+
+
+def late(call: int) -> str:
+    raise NoAnswer("busy")
+
+
+def test_the_last_answer_stands_in_for_one_that_is_late_until_it_is_too_old(fetch: Fetch):
+    clock = Clock()
+    flight = SingleFlight(
+        "flight", fetch, deadline_s=PATIENT_S, keep_s=10.0, clock=clock, unix_clock=lambda: 1e9 + clock.now
+    )
+    assert flight.latest() == Answer("answer 1", 0.0, 1e9 + 100.0)
+    fetch.behaviour = late
+    for age_s in (0.0, 0.5, 3.0, 10.0):
+        clock.now = 100.0 + age_s
+        assert flight.latest() == Answer("answer 1", age_s, 1e9 + 100.0)
+    clock.now += 1.0
+    with pytest.raises(NoAnswer, match="the agent has not answered for 11 s"):
+        flight.latest()
+    fetch.behaviour = lambda call: "fresh"
+    clock.now += 1.0
+    assert flight.latest() == Answer("fresh", 0.0, 1e9 + clock.now)
+    flight.close()
+
+
+def test_without_an_answer_before_a_late_one_is_none(fetch: Fetch):
+    fetch.behaviour = late
+    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S)
+    with pytest.raises(NoAnswer, match="busy"):
+        flight.latest()
+    flight.close()
+
+
+@pytest.mark.parametrize("failure", [StatusUnavailable("gone"), ZeroDivisionError("a bug")])
+def test_a_failure_other_than_lateness_ends_what_an_answer_stands_for(fetch: Fetch, failure: Exception):
+    clock = Clock()
+    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, hold_off_s=0.5, clock=clock)
+    flight.latest()
+
+    def fail(call: int) -> str:
+        raise failure
+
+    fetch.behaviour = fail
+    with pytest.raises(StatusUnavailable):
+        flight.latest()
+    fetch.behaviour = late
+    clock.now += 0.5
+    with pytest.raises(NoAnswer):
+        flight.latest()
+    flight.close()
+    with pytest.raises(StatusUnavailable, match="shutting down"):
+        flight.latest()

@@ -1,0 +1,57 @@
+"""What a link says of its end in the log, and how often."""
+
+import logging
+
+from actors.runtime.seam import StreamSocket
+from mesh.black_hole import Evidence, evidence
+from mesh.escaping import escaped
+from mesh.sampling import sampled
+
+log = logging.getLogger("mesh.links")
+
+
+class LinkReports:
+    """The log lines of one link; a peer or a stranger can cause each of them at will.
+
+    Args:
+        socket: the link's, for the peer's address and what the kernel knows of the path.
+        timeout_s: silence after which a peer is dead.
+        is_dialer: whether this end has dialed.
+    """
+
+    __slots__ = ("_is_dialer", "_socket", "_timeout_s", "evidence", "peer_name")
+
+    def __init__(self, socket: StreamSocket, *, timeout_s: float, is_dialer: bool) -> None:
+        self._socket = socket
+        self._timeout_s = timeout_s
+        self._is_dialer = is_dialer
+        self.evidence = Evidence.NONE
+        """What the end of the link says of its path."""
+        self.peer_name = ""
+        """As its certificate says, once that is known."""
+
+    def refused(self, why: str) -> None:
+        """The handshake of a link that was accepted has failed."""
+        address = self._socket.peer_name
+        place = f"{address.rpartition(':')[0]} {why}"
+        log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
+
+    def broken(self, why: str) -> None:
+        """The peer has broken the protocol."""
+        self._say(logging.WARNING, "link broken: %s (peer %s at %s)", escaped(why))
+
+    def lost(self, why: str) -> None:
+        """The link is ending for another reason, its socket is not closed yet."""
+        self.evidence = evidence(self._socket.path_figures(), self._timeout_s)
+        self._say(logging.INFO, "link lost: %s (peer %s at %s)", why)
+        if self.evidence is Evidence.STRONG and not self._is_dialer:  # a dialer says it, and helps itself
+            line = "%s on the way to %s at %s: check the MTU of the path"
+            self._say(logging.WARNING, line, "packets of full size seem to get lost")
+
+    def met_itself(self) -> None:
+        """The other end is this very agent; the dialer says so where people look."""
+        log.debug("met itself (%s)", self._socket.peer_name)
+
+    def _say(self, level: int, line: str, why: str) -> None:
+        name = escaped(self.peer_name)
+        log.log(level, line, why, name, self._socket.peer_name, extra=sampled(f"{name} {why}"))

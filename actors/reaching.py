@@ -1,0 +1,185 @@
+"""Look a name up and connect to it, for an actor: the one way to reach out, and the one way to give that up.
+
+:class:`mesh.reaching.Reaching` decides; this carries out what it decides and keeps what is under way.
+"""
+
+from collections.abc import Collection
+from math import inf
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+
+from actors.runtime.seam import (
+    Attempt,
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    SocketOptions,
+    StreamSocket,
+    Timer,
+)
+from mesh import reaching
+from mesh.addresses import SocketAddress, UnixAddress
+
+
+class ReachDue(msgspec.Struct, frozen=True):
+    """Timer: see what is due of what is being reached."""
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """What was reached; the caller owns ``socket`` now."""
+
+    socket: StreamSocket
+    address: SocketAddress
+    """The one of its addresses that accepted."""
+
+
+Report: TypeAlias = NamesResolved | Connected | ConnectFailed | ReachDue
+"""What the actor hears of it, and hands to :meth:`Reach.take` unread."""
+
+Outcome: TypeAlias = Contact | reaching.Failure
+
+
+class Reach:
+    """What one actor tries to reach: one address at a time, again and again.
+
+    Args:
+        dispatcher: the actor's.
+        ref: the actor, which hears the reports.
+        options: of the sockets.
+        timed: whether to send :class:`ReachDue` by itself; else the actor looks at :attr:`due_at`.
+    """
+
+    __slots__ = (
+        "_dispatcher",
+        "_machine",
+        "_pending",
+        "_ref",
+        "_timed",
+        "_timer",
+        "_timer_at",
+        "_token",
+        "options",
+    )
+
+    def __init__(
+        self, dispatcher: Dispatcher, ref: Ref[Any], options: SocketOptions, *, timed: bool = True
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._ref = ref
+        self.options = options
+        """For what is begun from now on."""
+        self._timed = timed
+        self._machine: reaching.Reaching | None = None
+        self._token = 0
+        """Counts on for ever, so that what is late from an earlier address is known for it."""
+        self._pending: dict[int, tuple[int, Attempt]] = {}
+        """The machine's number (0 for the look-up) and what is under way, by token."""
+        self._timer: Timer | None = None
+        self._timer_at = inf
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being reached."""
+        return self._machine is not None
+
+    @property
+    def due_at(self) -> float:
+        """When :class:`ReachDue` is to be taken; infinite where nothing is under way."""
+        return inf if self._machine is None else self._machine.due_at
+
+    def begin(
+        self,
+        address: SocketAddress,
+        within_s: float,
+        last: Collection[SocketAddress] = (),
+        without: Collection[SocketAddress] = (),
+    ) -> None:
+        """Reach ``address`` instead of what was being reached; see :class:`mesh.reaching.Reaching`."""
+        self.cancel()
+        now = self._dispatcher.now()
+        self._machine = reaching.Reaching(address, now, within_s, last, without)
+        if not isinstance(address, UnixAddress):
+            self._token += 1
+            lookup = self._dispatcher.resolve(self._ref, address.host, address.port, self._token)
+            self._pending[self._token] = (0, lookup)
+        self._carry_out(self._machine.start(now))
+        self._arm()
+
+    def take(self, report: Report) -> Outcome | None:
+        """Go on; the outcome, once there is one. What is late is let go."""
+        machine, now = self._machine, self._dispatcher.now()
+        if isinstance(report, ReachDue):
+            self._timer, self._timer_at = None, inf
+            effects = () if machine is None else machine.timeout(now)
+            return self._go_on(effects)
+        number, _ = self._pending.pop(report.token, (-1, None))
+        if machine is None or number < 0:
+            if isinstance(report, Connected):
+                report.let_go()
+            return None
+        match report:
+            case NamesResolved(addresses=addresses, reason=reason):
+                return self._go_on(machine.resolved(addresses, reason, now))
+            case ConnectFailed(error_number=error_number, reason=reason):
+                return self._go_on(machine.failed(number, error_number, reason, now))
+            case Connected(socket=socket):
+                return self._go_on(machine.connected(number), socket)
+            case _:
+                assert_never(report)
+
+    def cancel(self) -> None:
+        """Give up what is under way; nothing happens where nothing is."""
+        self._machine = None
+        pending, self._pending = self._pending, {}
+        for _, attempt in pending.values():
+            attempt.cancel()
+        self._arm()
+
+    def _go_on(
+        self, effects: tuple[reaching.Effect, ...], socket: StreamSocket | None = None
+    ) -> Outcome | None:
+        outcome = self._carry_out(effects, socket)
+        if socket is not None and not isinstance(outcome, Contact):
+            socket.close()
+        if outcome is not None:
+            self.cancel()
+        else:
+            self._arm()
+        return outcome
+
+    def _carry_out(
+        self, effects: tuple[reaching.Effect, ...], socket: StreamSocket | None = None
+    ) -> Outcome | None:
+        for effect in effects:
+            match effect:
+                case reaching.Connect(number=number, address=address):
+                    self._token += 1
+                    attempt = self._dispatcher.connect(self._ref, address, self._token, self.options)
+                    self._pending[self._token] = (number, attempt)
+                case reaching.Reached(address=address):
+                    if socket is None:
+                        raise AssertionError("who is reached has a socket")
+                    return Contact(socket, address)
+                case reaching.Unreachable(failure=failure):
+                    return failure
+                case _:
+                    assert_never(effect)
+        return None
+
+    def _arm(self) -> None:
+        """One timer for the earliest deadline; an early wake-up just re-checks."""
+        if not self._timed:
+            return
+        due_at = self.due_at
+        if self._timer_at <= due_at < inf:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, inf
+        if due_at < inf:
+            delay_s = max(0.0, due_at - self._dispatcher.now())
+            self._timer = self._dispatcher.schedule(self._ref, delay_s, ReachDue())
+            self._timer_at = due_at

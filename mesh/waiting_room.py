@@ -1,0 +1,81 @@
+"""Who waits for a place that is about to become free: ``max_connections`` counts whoever is still closing.
+
+A client that closes its connection and opens the next at once is often faster than the end of the first one
+is through the mesh. So a newcomer that finds no place waits while others are closing: as many as these are,
+for a bounded time. Who is one too many, and would wait for nobody in particular, is refused.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import Final, Generic, NamedTuple, TypeVar
+
+PLACE_PATIENCE_S: Final = 2.0
+"""How long a newcomer waits for those that are closing: a target that takes longer may take for ever."""
+
+CLOSING_NOTICE_S: Final = 0.05
+"""How long an endpoint gives the news that one of its connections is closing: it and the OPEN of the next are
+under way at the same time, and it may wait behind data."""
+
+G = TypeVar("G")
+
+
+class _Guest(NamedTuple, Generic[G]):
+    who: G
+    came_at: float
+
+
+class WaitingRoom(Generic[G]):
+    """Newcomers in the order in which they came; ``now`` is monotonic seconds."""
+
+    __slots__ = ("_guests", "_notice_s")
+
+    def __init__(self, notice_s: float = 0.0) -> None:
+        self._guests: deque[_Guest[G]] = deque()
+        self._notice_s = notice_s
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def enter(self, who: G, now: float, seats: int) -> bool:
+        """Let a newcomer wait, if not as many as ``seats`` do already; whether it does."""
+        if len(self._guests) >= seats:
+            return False
+        self._guests.append(_Guest(who, now))
+        return True
+
+    def take(self) -> G | None:
+        """Who has waited longest, for a place that has become free; ``None`` where nobody waits."""
+        return self._guests.popleft().who if self._guests else None
+
+    def leave(self, is_gone: Callable[[G], bool]) -> None:
+        """Those of whom ``is_gone`` is true wait no more."""
+        self._guests = deque(guest for guest in self._guests if not is_gone(guest.who))
+
+    def overdue(self, now: float, closing: float = inf) -> list[G]:
+        """Who is to be refused now, and waits no more.
+
+        Args:
+            now: monotonic seconds.
+            closing: how many connections are known to be closing: so many of the first may go on waiting.
+        """
+        staying: deque[_Guest[G]] = deque()
+        refused = []
+        for guest in self._guests:
+            limit_s = PLACE_PATIENCE_S if len(staying) < closing else self._notice_s
+            if now >= guest.came_at + limit_s:
+                refused.append(guest.who)
+            else:
+                staying.append(guest)
+        self._guests = staying
+        return refused
+
+    def deadline(self, closing: float = inf) -> float:
+        """When to ask :meth:`overdue` again; infinity where nobody waits."""
+        return min(
+            (
+                guest.came_at + (PLACE_PATIENCE_S if position < closing else self._notice_s)
+                for position, guest in enumerate(self._guests)
+            ),
+            default=inf,
+        )

@@ -1,0 +1,27 @@
+"""Which event loop runs an agent."""
+
+import pytest
+
+from mesh.agent import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
+from tests.system.processes import ROOT, Process, python
+
+
+@pytest.mark.parametrize("event_loop", EVENT_LOOPS)
+def test_the_environment_chooses_it_and_the_log_says_which(mesh, event_loop):
+    agent = mesh.agent("alone")
+    agent.event_loop = event_loop
+    agent.start()
+    assert len(agent.lines_with(f" runs on {event_loop}, ")) == 1
+    assert agent.stop() == EXIT_OK
+
+
+def test_another_is_an_error_that_names_the_place_and_what_was_expected(mesh):
+    agent = mesh.agent("alone").start()
+    agent.stop()
+    command = python("-m", "mesh.agent", agent.config_file)
+    failed = Process(
+        command, mesh.folder / "failed.log", cwd=ROOT, environment={EVENT_LOOP_VARIABLE: "gevent"}
+    )
+    assert failed.wait() not in (EXIT_OK, None)
+    assert "MESH_EVENT_LOOP: expected uvloop or asyncio, found 'gevent'" in failed.output
+    assert "Traceback" not in failed.output
