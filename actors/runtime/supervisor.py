@@ -350,7 +350,8 @@ class Supervisor(Actor[messages.Inbound]):
                 self._force(child)
             case _:
                 logger.error("%s does not stop; going on without it", child.spec.name)
-                self._given_up.append(child.spec.name)
+                if self._state in ENDING:
+                    self._given_up.append(child.spec.name)
                 self._gone(child)
 
     def _gone(self, child: Child) -> None:

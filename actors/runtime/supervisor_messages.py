@@ -10,7 +10,7 @@ class ChildrenStopped(msgspec.Struct, frozen=True, gc=False):
     """Fact, sent to who asked for the shutdown: every child has ended or was given up."""
 
     given_up: tuple[str, ...]
-    """Names of children that did not end in their time."""
+    """Names of children that did not end in their time, once the shutdown had begun."""
 
 
 class ChildSettled(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +18,11 @@ class ChildSettled(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     problem: str | None
-    """``None`` if it was carried out. A new child that cannot start yet is no problem: it is tried again."""
+    """``None`` if it was carried out.
+
+    A new child that cannot start yet is no problem: it is tried again. Nor is an old one that did not end in
+    its time: it was given up. The log tells of both.
+    """
 
 
 class AddChild(msgspec.Struct, frozen=True):

@@ -184,6 +184,7 @@ def test_a_child_that_does_not_stop_is_replaced_all_the_same_and_its_end_touches
     assert house.log[-1] == "end stuck"
     assert house.living() == ["a.2"]
     assert [label for label, _ in house.starts] == ["a.2"]
+    assert house.shut_down(supervisor) == messages.ChildrenStopped(())
 
 
 # Removed
@@ -216,6 +217,7 @@ def test_a_child_that_waits_for_its_restart_is_removed_at_once(house):
     house.broken.add("a.1")
     supervisor = house.supervise(house.version("a", 1))
     assert problem(house.change(supervisor, messages.RemoveChild("a"))) is None
+    assert house.world.clock.next_time() is None, "a timer of a child that is no more"
     house.broken.clear()
     house.world.run(100.0)
     assert house.log == []
