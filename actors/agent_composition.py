@@ -13,14 +13,12 @@ import msgspec
 from actors.acceptor import Acceptor
 from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
 from actors.client_count import ClientCount
-from actors.connection_numbers import ConnectionNumbers
 from actors.connection_settings import ConnectionSettings
 from actors.connection_table import ConnectionTable
 from actors.dialer import Dialer
 from actors.endpoint import Endpoint
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
-from actors.key_stock import KeyStock
 from actors.link_settings import LinkRefs, LinkSettings
 from actors.listener import Listener
 from actors.loopback import Loopback
@@ -43,8 +41,10 @@ from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.candidates import Offer
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.frames import Frame
 from mesh.identity import INSTANCE_OCTETS, Instance
+from mesh.key_stock import KeyStock
 from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.origination import OwnAgent
 from mesh.records import Record

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.connection_numbers import ConnectionNumbers
-from actors.key_stock import KeyStock
 from actors.runtime.seam import KeepAlive, Ref, SocketOptions
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.identity import AgentId, Instance
+from mesh.key_stock import KeyStock
 from mesh.loops import LoopWatch
 from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session import Party

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from actors.connection_numbers import ConnectionNumbers
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
@@ -19,6 +18,7 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref
+from mesh.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.errors import RemoteProtocolError
 from mesh.escaping import named
 from mesh.frames import Frame, FrameType
@@ -203,7 +203,7 @@ class ConnectionTable(Actor[messages.Inbound]):
             self._meters.opens_ignored += 1
             return
         window = self._window(source, ingress_instance)
-        if not window.fresh(number):
+        if number < FIRST_NUMBER or not window.fresh(number):
             self._meters.opens_ignored += 1
             return
         share = max(1, self._max_pending_opens // SHARE_OF_ONE_INGRESS)

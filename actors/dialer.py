@@ -157,6 +157,10 @@ class Dialer(Actor[messages.Inbound]):
                 self._link_urn = self._start_link(socket, self.ref).actor_urn
             case Failure(kind=Kind.EXCLUDED):
                 self._rest_as_itself()
+            case Failure(kind=Kind.REFUSED | Kind.UNREACHABLE) if self._own:
+                # Most likely this host too, by an address family that nobody accepts on. Another agent behind
+                # the same name, down now, has this one among its peers too, and dials when it is back.
+                self._rest_as_itself()
             case Failure(reason=reason):
                 self._failed(reason)
             case _:

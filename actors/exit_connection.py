@@ -10,7 +10,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from actors.connection_end import ConnectionEnd, repeat_delay_s
+from actors.connection_end import ConnectionEnd
 from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -32,8 +32,15 @@ from mesh.frames import Frame, FrameType
 from mesh.loops import socket_tag
 from mesh.reaching import Failure, Kind
 from mesh.records import Record
+from mesh.repeating import repeat_delay_s
 from mesh.sampling import sampled
-from mesh.session import MAX_REASON_CHARACTERS, OpenReply, Party, SessionResponder
+from mesh.session import (
+    MAX_REASON_CHARACTERS,
+    MalformedRequestError,
+    OpenReply,
+    Party,
+    SessionResponder,
+)
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode
 
 log = logging.getLogger("mesh.connections")
@@ -115,13 +122,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         )
         try:
             request = self._responder.read_open(self._open_frame)
+        except MalformedRequestError as error:
+            self._authenticated()
+            self._reject("malformed", str(error))
+            return
         except (AuthenticationError, RemoteProtocolError) as error:
             self._meters.frames_forged += 1
             log.debug("OPEN from %s dropped: %s", self._name(), error)
             self.stop_now()
             return
-        party = self._party
-        self.tell(self._table, table_messages.OpenAuthenticated(party.id, party.instance, self._number))
+        self._authenticated()
         self._key, self._credit = request.routing_key, request.credit
         endpoint = self._endpoints.get(self._key)
         if not self._record.certificate.allows_use(self._key):
@@ -135,6 +145,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 self._plan_opening()
             else:
                 self._endpoint_gone()
+
+    def _authenticated(self) -> None:
+        """Count the number as used."""
+        party = self._party
+        self.tell(self._table, table_messages.OpenAuthenticated(party.id, party.instance, self._number))
 
     def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
@@ -248,9 +263,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             return
         self._leave_endpoint()  # at once: what lingers takes no place at the target
         self._end_reaching()
+        what = escaped(self._key) or "an OPEN"  # whose key could not be read
         log.info(
             "rejected %s for %s: %s: %s",
-            escaped(self._key),
+            what,
             self._name(),
             code,
             escaped(reason),

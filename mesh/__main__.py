@@ -1,6 +1,15 @@
-"""``python -m mesh``: the same as the console script ``mesh``."""
+"""``python -m mesh``, and the console script ``mesh``."""
 
-from mesh.cli import main
+from mesh.agent_platform import require_linux
+
+
+def main() -> None:
+    """Run the command line, on a system that has what the commands need."""
+    require_linux()
+    from mesh.cli import main as command  # noqa: PLC0415 -- parts of it exist on Linux only
+
+    command(prog_name="mesh")
+
 
 if __name__ == "__main__":
-    main(prog_name="mesh")
+    main()

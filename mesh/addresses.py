@@ -1,8 +1,22 @@
-"""Addresses as people write them: ``host:port``, ``:port``, ``[::1]:port`` and ``unix:/path``."""
+"""Addresses as people write them: ``host:port``, ``:port``, ``[::1]:port`` and ``unix:/path``.
 
+One rule says where a local port is opened, whoever opens it (listeners, acceptors, HTTP):
+
+    :5432, *:5432       every interface, IPv4 and IPv6
+    localhost:5432      127.0.0.1 and ::1, as ssh does
+    0.0.0.0:5432        every interface, IPv4 only
+    [::]:5432           every interface, IPv6 only
+    another literal     that address alone
+"""
+
+import enum
+import ipaddress
+import re
 from typing import Final, TypeAlias
 
 import msgspec
+
+from mesh.address_mistakes import mistake
 
 MAX_PORT: Final = 65_535
 MAX_UNIX_PATH_OCTETS: Final = 107
@@ -31,6 +45,128 @@ class UnixAddress(msgspec.Struct, frozen=True, order=True, tag=True):
 SocketAddress: TypeAlias = TcpAddress | UnixAddress
 
 
+class Family(enum.Enum):
+    """A version of IP."""
+
+    IPV4 = 4
+    IPV6 = 6
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """Where one socket is bound: a literal of this machine, or all of a family (``0.0.0.0``, ``::``)."""
+
+    family: Family
+    host: str
+
+    def meets(self, other: "Place") -> bool:
+        """Whether two sockets with one port cannot be bound at both."""
+        if self.family is not other.family:
+            return False
+        return self.host == other.host or bool({self.host, other.host} & _UNSPECIFIED)
+
+
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+_EVERYWHERE: Final = (Place(Family.IPV4, "0.0.0.0"), Place(Family.IPV6, "::"))  # noqa: S104 - asked for
+_LOOPBACK: Final = (Place(Family.IPV4, "127.0.0.1"), Place(Family.IPV6, "::1"))
+
+_HOST_AND_PORT: Final = re.compile(
+    r"""(?:\[(?P<ipv6>[^\[\]\s/@"']*:[^\[\]\s/@"']*)\]|(?P<host>(?![0-9]+:)[^\[\]:\s/@"'`,;${}]*)):(?P<port>[0-9]{1,9})"""
+)
+
+_IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_localhost(host: str) -> bool:
+    """Whether ``host`` is ``localhost`` or a name below it, which need no look-up: RFC 6761, section 6.3."""
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def listening_places(address: TcpAddress) -> tuple[Place, ...]:
+    """Where a local port at ``address`` is opened; the rule is that of this module.
+
+    Raises:
+        ValueError: nothing can listen there; the message says what was expected.
+    """
+    if not address.host:
+        return _EVERYWHERE
+    if is_localhost(address.host):
+        return _LOOPBACK
+    literal = _literal(address.host)
+    if literal is None and address.host.rpartition(".")[2].isdigit():
+        raise ValueError(f"expected an IPv4 address of four numbers up to 255, not {address.host!r}")
+    if literal is None:
+        raise ValueError(
+            f"expected an IP address of this machine, localhost, or no host for every interface, "
+            f"before the port; the name {address.host!r} is not looked up"
+        )
+    _check_can_listen(literal, address.port)
+    return (_place(literal),)
+
+
+def cannot_both_listen(one: TcpAddress, other: TcpAddress) -> bool:
+    """Whether two local ports cannot be open together. Both addresses can be listened on by themselves."""
+    if one.port != other.port or one.port == 0:  # for 0 the system finds each a port of its own
+        return False
+    return any(place.meets(another) for place in listening_places(one) for another in listening_places(other))
+
+
+def surely_reaches(target: TcpAddress, listening: TcpAddress) -> bool:
+    """Whether a connection to ``target`` from this machine ends at the local port ``listening``.
+
+    Judged by what is written, without a look-up and without knowing the machine's addresses: a name, or a
+    literal that may be another machine's, reaches only what listens on that very literal.
+    """
+    if target.port != listening.port:
+        return False
+    if is_localhost(target.host):
+        places: tuple[Place, ...] = _LOOPBACK
+    else:
+        literal = _literal(target.host)
+        if literal is None:
+            return False
+        mapped = literal.ipv4_mapped if isinstance(literal, ipaddress.IPv6Address) else None
+        place = _place(mapped or literal)
+        if place.host in _UNSPECIFIED:  # Linux takes a connection to these for one to loopback
+            place = next(own for own in _LOOPBACK if own.family is place.family)
+        places = (place,)
+    return any(
+        place == own or (own.host in _UNSPECIFIED and place.meets(own) and _is_loopback(place))
+        for place in places
+        for own in listening_places(listening)
+    )
+
+
+def _literal(host: str) -> _IpAddress | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _place(literal: _IpAddress) -> Place:
+    return Place(Family(literal.version), str(literal))
+
+
+def _is_loopback(place: Place) -> bool:
+    return ipaddress.ip_address(place.host).is_loopback
+
+
+def _check_can_listen(literal: _IpAddress, port: int) -> None:
+    if literal.is_multicast or str(literal) == "255.255.255.255":
+        raise ValueError(f"expected an address of this machine before the port; {literal} is one of many")
+    if isinstance(literal, ipaddress.IPv6Address):
+        if literal.ipv4_mapped is not None:
+            raise ValueError(
+                f"expected the IPv4 address as such, {TcpAddress(str(literal.ipv4_mapped), port)}; "
+                "an IPv6 socket cannot listen on it"
+            )
+        if literal.is_link_local and not literal.scope_id:
+            raise ValueError(
+                f"expected a link-local address with its interface, such as [{literal}%eth0]:{port}"
+            )
+
+
 def parse_target(text: str) -> SocketAddress:
     """The address of a service: ``host:port``, ``[v6]:port`` or ``unix:/path``.
 
@@ -39,48 +175,36 @@ def parse_target(text: str) -> SocketAddress:
     """
     if text.startswith("unix:"):
         return _parse_unix(text)
-    host, port = _split(text, lowest_port=1)
-    if not host:
-        raise ValueError("expected host:port, [ipv6]:port or unix:/path; the host is missing")
+    host, port = _split(text, is_local=False)
     return TcpAddress(host, port)
 
 
 def parse_listen(text: str) -> TcpAddress:
-    """The address of a local port: ``host:port``, ``:port`` (all interfaces) or ``[v6]:port``.
+    """The address of a local port: ``host:port``, ``:port`` or ``*:port`` (every interface), ``[v6]:port``.
 
     Port 0 lets the kernel choose.
 
     Raises:
         ValueError: the text is none of these; the message says what was expected.
     """
-    host, port = _split(text, lowest_port=0)
-    return TcpAddress(host, port)
+    host, port = _split(text, is_local=True)
+    return TcpAddress("" if host == "*" else host, port)
 
 
 def _parse_unix(text: str) -> UnixAddress:
     path = text.removeprefix("unix:")
     if not path.startswith("/"):
-        raise ValueError("expected unix:/path with an absolute path")
+        raise ValueError("expected unix:/path with an absolute path, which begins with /")
     if len(path.encode()) > MAX_UNIX_PATH_OCTETS or "\0" in path:
         raise ValueError(f"expected a unix socket path of at most {MAX_UNIX_PATH_OCTETS} octets")
     return UnixAddress(path)
 
 
-def _split(text: str, *, lowest_port: int) -> tuple[str, int]:
-    if "://" in text:
-        raise ValueError("expected host:port, found a URL; leave out the scheme and the path")
-    host, separator, port_text = text.rpartition(":")
-    if not separator:
-        raise ValueError("expected host:port; the port is missing")
-    if host.startswith("["):
-        if not host.endswith("]") or ":" not in host:
-            raise ValueError("expected [ipv6]:port; the bracket is not closed")
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError("expected an IPv6 address in brackets: [::1]:port")
-    if any(character.isspace() or character in "/@" for character in host):
-        raise ValueError(f"expected a host name or address before the port, found {host!r}")
-    is_number = port_text.isascii() and port_text.isdigit()
-    if not is_number or not lowest_port <= int(port_text) <= MAX_PORT:
-        raise ValueError(f"expected a port from {lowest_port} to {MAX_PORT}, found {port_text!r}")
-    return host, int(port_text)
+def _split(text: str, *, is_local: bool) -> tuple[str, int]:
+    match = _HOST_AND_PORT.fullmatch(text)
+    lowest_port = 0 if is_local else 1  # 0 lets the system choose
+    if match is not None and (match["host"] or match["ipv6"] or is_local):
+        port = int(match["port"])
+        if lowest_port <= port <= MAX_PORT:
+            return match["ipv6"] or match["host"] or "", port
+    raise ValueError(f"expected {mistake(text, is_local=is_local, lowest_port=lowest_port)}")

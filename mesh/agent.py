@@ -4,16 +4,18 @@
 Waitress's threads, and the main thread waits for signals.
 """
 
+if __name__ == "__main__":  # before the imports below, some of which fail elsewhere than on Linux
+    from mesh.agent_platform import require_linux
+
+    require_linux()
+
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Final
 
@@ -26,16 +28,16 @@ from actors.meters import Meters
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
-from mesh.agent_credentials import Credentials, notices, open_credentials
+from mesh.agent_credentials import Credentials, notices
 from mesh.agent_dump import dump
 from mesh.agent_events import Events
 from mesh.agent_files import AgentFileError
+from mesh.agent_http import open_http, serve_http
 from mesh.agent_logs import logger
 from mesh.agent_memory import keep_freed_memory
 from mesh.agent_status import ActorStatus
+from mesh.agent_waiting import StoppedWaiting, wait_for_credentials
 from mesh.config.schema import Config, EndpointSection
-from mesh.dashboard.app import DashboardApp
-from mesh.dashboard.server import HttpServer, is_loopback, listen
 from mesh.health import HealthCheckSettings
 from mesh.identity import display_id
 from mesh.relay_budget import RelayBudget
@@ -43,8 +45,6 @@ from mesh.route_table import RoutingSettings
 from mesh.stream import StreamBudget
 
 log: Final = logger("agent")
-
-DISTRIBUTION: Final = "mesh-agent"
 
 STOP_TIMEOUT_S: Final = 5.0
 """For the dispatcher to end what is left after the leave-taking."""
@@ -70,20 +70,29 @@ def run(config: Config) -> int:
             line for people.
     """
     event_loop = _event_loop()
-    credentials = open_credentials(config, now_unix_s=time.time(), random_octets=os.urandom)
+    events = Events()
+    with events.signals():
+        try:
+            credentials = wait_for_credentials(config, events)
+        except StoppedWaiting as stopped:
+            log.info("%s: the agent ends without having started", stopped.signal.name)
+            return EXIT_OK
+        return _run(config, credentials, events, event_loop)
+
+
+def _run(config: Config, credentials: Credentials, events: Events, event_loop: str) -> int:
     for notice in notices(config, credentials.certificate, time.time()):
         log.warning("%s", notice)
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
-    events = Events()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
     relay_budget = RelayBudget(config.limits.relay_buffer_octets)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
     root: pykka.ActorRef[Agent] | None = None
-    with events.signals(), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
-        listening = _http_socket(config, stack)
+        listening = open_http(config, stack)
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -102,7 +111,7 @@ def run(config: Config) -> int:
             budget=budget,
             relay_budget=relay_budget,
         )
-        _serve_http(config, listening, status, stack)
+        serve_http(config, listening, status, stack)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -204,31 +213,6 @@ def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
             healthy_after=check.healthy_after,
         ),
     )
-
-
-def _http_socket(config: Config, stack: contextlib.ExitStack) -> socket.socket | None:
-    if config.http is None:
-        return None
-    try:
-        listening = listen(config.http.address)
-    except OSError as error:
-        hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
-        raise AgentFileError(f"http.address: {error.strerror or error}{hint}") from None
-    stack.callback(listening.close)
-    return listening
-
-
-def _serve_http(
-    config: Config, listening: socket.socket | None, status: ActorStatus, stack: contextlib.ExitStack
-) -> None:
-    if config.http is None or listening is None:
-        return
-    app = DashboardApp(status, version=version(DISTRIBUTION), guard_hosts=is_loopback(config.http.address))
-    server = HttpServer(app, listening)
-    address = server.start()
-    stack.callback(app.close)
-    stack.callback(server.stop)
-    log.info("dashboard at http://%s/", address)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import msgspec
 from mesh.agent_files import (
     IDENTITY_FILE,
     AgentFileError,
+    KeyMode,
     KeyUse,
     is_there,
     make_directory,
@@ -18,10 +19,17 @@ from mesh.agent_files import (
     read_key,
     write_key,
 )
-from mesh.config.schema import Config
-from mesh.errors import TrustError
+from mesh.config.schema import AgentSection, Config
+from mesh.errors import NotYetValidError, TrustError
 from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
-from mesh.trust import Certificate, TrustStore, issue_certificate, read_certificate
+from mesh.trust import (
+    MAX_UNIX_S,
+    NOT_BEFORE_TOLERANCE_S,
+    Certificate,
+    TrustStore,
+    issue_certificate,
+    read_certificate,
+)
 
 Result = TypeVar("Result")
 
@@ -32,8 +40,10 @@ _CERTIFICATE_PLACE: Final = "trust.certificate"
 _KEY_PLACE: Final = "agent.data_dir"
 """Where the configuration names these files: every complaint about one starts with it."""
 
-_THROW_AWAY_VALIDITY_S: Final = 10 * 365 * 86400
-"""Of the certificate an agent without a mesh gives itself: longer than any process runs."""
+_GROUP_REMEDY: Final = (
+    "; or, if its group is to read it (as with Kubernetes' fsGroup), "
+    "mode 0440 or 0640 and agent.key_mode: group"
+)
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -45,6 +55,10 @@ class Credentials(msgspec.Struct, frozen=True):
     certificate: Certificate
     """The same, read."""
     trust: TrustStore
+
+
+class CertificateEarlyError(AgentFileError):
+    """The certificate's validity has not begun by this machine's clock; nothing else is wrong with it."""
 
 
 class FileCheck(msgspec.Struct, frozen=True):
@@ -68,21 +82,24 @@ def open_credentials(
         random_octets: fit for keys.
 
     Raises:
+        CertificateEarlyError: the certificate does not admit this agent yet.
         AgentFileError: a file is missing or unfit, or the certificate does not admit this agent.
     """
     trust = config.trust
     if trust is None:
         directory = config.agent.data_dir
         identity = (
-            Identity(random_octets(SEED_OCTETS)) if directory is None else _identity(directory, random_octets)
+            Identity(random_octets(SEED_OCTETS))
+            if directory is None
+            else _identity(config.agent, directory, random_octets)
         )
-        return _alone(config, identity, Identity(random_octets(SEED_OCTETS)), now_unix_s)
+        return _alone(config, identity, Identity(random_octets(SEED_OCTETS)))
     directory, path = _data_dir(config), _plain(trust.certificate)
     if not is_there(path):
-        identity = _identity(directory, random_octets)
+        identity = _identity(config.agent, directory, random_octets)
         raise AgentFileError(_missing_certificate(config, path, identity))
     wire = _certificate_octets(path)
-    identity = _matching_identity(directory, wire, path)
+    identity = _matching_identity(config.agent, directory, wire, path)
     store = TrustStore(trust.authorities)
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
 
@@ -98,13 +115,16 @@ def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
         wire = _collect(problems, lambda: _certificate_octets(path))
         if wire is not None:
             store = TrustStore(trust.authorities)
-            certificate = _collect(problems, lambda: _admitted(store, wire, path, now_unix_s))
-            _collect(problems, lambda: _matching_identity(_data_dir(config), wire, path))
+            certificate = _collect(problems, lambda: _admitted_or_early(store, wire, path, now_unix_s))
+            _collect(problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path))
             key_file = None
     if key_file is not None and is_there(key_file):
-        _collect(problems, lambda: _own_key(key_file))
-    warnings = () if certificate is None else notices(config, certificate, now_unix_s)
-    return FileCheck(tuple(problems), warnings)
+        _collect(problems, lambda: _own_key(config.agent, key_file))
+    if certificate is None:
+        return FileCheck(tuple(problems), ())
+    early = _early(certificate, now_unix_s)
+    wait = () if early is None else (f"{early}; an agent that is started now waits until it is right",)
+    return FileCheck(tuple(problems), (*wait, *notices(config, certificate, now_unix_s)))
 
 
 def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tuple[str, ...]:
@@ -131,15 +151,31 @@ def _time_left(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} minutes"
 
 
-def expired(certificate: Certificate, now_unix_s: float) -> str | None:
-    """What is wrong where this agent's own certificate has come to its end while it ran."""
+def invalid(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong if this agent's own certificate has expired, or the clock was set to before its start."""
     if now_unix_s < certificate.not_after:
-        return None
+        return _early(certificate, now_unix_s)
     end = datetime.fromtimestamp(certificate.not_after, UTC)
     return f"the certificate of this agent expired on {end:%Y-%m-%d %H:%M UTC}: nobody links with it"
 
 
-def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
+def _early(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong if the certificate's validity has not begun."""
+    if now_unix_s >= certificate.not_before - NOT_BEFORE_TOLERANCE_S:
+        return None
+    return f"the certificate of this agent is not valid yet: {_two_times(certificate, now_unix_s)}"
+
+
+def _two_times(certificate: Certificate, now_unix_s: float) -> str:
+    """Both, for people to see which one is wrong."""
+    start, clock = (
+        f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%d %H:%M:%S UTC}"
+        for at in (certificate.not_before, now_unix_s)
+    )
+    return f"it begins at {start}, and this machine's clock shows {clock}"
+
+
+def _identity(agent: AgentSection, directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
     path = directory / IDENTITY_FILE
     if not is_there(path):
         with _named_in(_KEY_PLACE):
@@ -150,12 +186,13 @@ def _identity(directory: Path, random_octets: Callable[[int], bytes]) -> Identit
                 # Another process of this agent may have been first; its key is as good.
                 if not is_there(path):
                     raise
-    return _own_key(path)
+    return _own_key(agent, path)
 
 
-def _own_key(path: Path) -> Identity:
+def _own_key(agent: AgentSection, path: Path) -> Identity:
+    mode = KeyMode(agent.key_mode)
     with _named_in(_KEY_PLACE):
-        return read_key(path, KeyUse.IDENTITY)
+        return read_key(path, KeyUse.IDENTITY, mode, remedy=_GROUP_REMEDY if mode is KeyMode.OWNER else "")
 
 
 def _certificate_octets(path: Path) -> bytes:
@@ -163,20 +200,20 @@ def _certificate_octets(path: Path) -> bytes:
         return read_certificate_file(path)
 
 
-def _alone(config: Config, identity: Identity, authority: Identity, now_unix_s: float) -> Credentials:
+def _alone(config: Config, identity: Identity, authority: Identity) -> Credentials:
     wire = issue_certificate(
         authority,
         subject=identity.public_key,
         name=config.agent.name,
-        not_before=int(now_unix_s),
-        not_after=int(now_unix_s) + _THROW_AWAY_VALIDITY_S,
+        not_before=0,  # for ever: the clock may be wrong now, and be put right by decades
+        not_after=MAX_UNIX_S,
         may_register=("*",),
         may_use=("*",),
     )
     return Credentials(identity, wire, read_certificate(wire), TrustStore([authority.public_key]))
 
 
-def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> Identity:
+def _matching_identity(agent: AgentSection, directory: Path, wire: bytes, certificate_path: Path) -> Identity:
     """The agent's key, if it is the one the certificate is for."""
     path = directory / IDENTITY_FILE
     certificate = read_certificate(wire)
@@ -186,7 +223,7 @@ def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> 
             f"{_KEY_PLACE}: {path}: is missing; "
             f"{certificate_path} is for agent {owner}, whose key belongs there"
         )
-    identity = _own_key(path)
+    identity = _own_key(agent, path)
     if identity.public_key != certificate.subject:
         raise AgentFileError(
             f"{_CERTIFICATE_PLACE}: {certificate_path}: is for agent {owner}, "
@@ -198,8 +235,19 @@ def _matching_identity(directory: Path, wire: bytes, certificate_path: Path) -> 
 def _admitted(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> Certificate:
     try:
         return store.admit(wire, now_unix_s)
+    except NotYetValidError:
+        times = _two_times(read_certificate(wire), now_unix_s)
+        raise CertificateEarlyError(f"{_CERTIFICATE_PLACE}: {path}: is not valid yet: {times}") from None
     except TrustError as error:
         raise AgentFileError(f"{_CERTIFICATE_PLACE}: {path}: {error}") from None
+
+
+def _admitted_or_early(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> Certificate:
+    """As :func:`_admitted`, but an agent would wait for a certificate that is early: that is no problem."""
+    try:
+        return _admitted(store, wire, path, now_unix_s)
+    except CertificateEarlyError:
+        return read_certificate(wire)
 
 
 def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:

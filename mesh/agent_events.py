@@ -1,9 +1,12 @@
 """What the main thread waits for: signals, and what other threads have to say."""
 
 import contextlib
+import math
 import os
 import queue
+import select
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final, TypeAlias
@@ -33,12 +36,24 @@ class Events:
         with contextlib.suppress(BlockingIOError):  # full: it will wake up
             os.write(self._write, b"\0")
 
-    def get(self) -> Event:
-        """The next event, as soon as there is one; for the main thread."""
+    def get(self, timeout_s: float | None = None) -> Event:
+        """The next event, as soon as there is one; for the main thread.
+
+        Raises:
+            TimeoutError: there was none for ``timeout_s`` seconds.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._queue.get_nowait()
+            if deadline is not None and not self._woken_within(deadline - time.monotonic()):
+                raise TimeoutError
             os.read(self._wake_up, _READ_OCTETS)
+
+    def _woken_within(self, left_s: float) -> bool:
+        waiting = select.poll()
+        waiting.register(self._wake_up, select.POLLIN)
+        return bool(waiting.poll(math.ceil(max(0.0, left_s) * 1000)))
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:

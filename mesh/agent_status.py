@@ -14,7 +14,7 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from mesh.addresses import TcpAddress
-from mesh.agent_credentials import Credentials, expired
+from mesh.agent_credentials import Credentials, invalid
 from mesh.config.schema import Config
 from mesh.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.identity import AgentId
@@ -111,11 +111,14 @@ class ActorStatus:
                 for key, address, trouble in closed
                 if key is not None
             ),
-            problems=(*self._expiry(), *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed)),
+            problems=(
+                *self._validity(),
+                *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
+            ),
         )
 
-    def _expiry(self) -> tuple[str, ...]:
-        problem = expired(self._credentials.certificate, time.time())
+    def _validity(self) -> tuple[str, ...]:
+        problem = invalid(self._credentials.certificate, time.time())
         return () if problem is None else (problem,)
 
     def _closed(self, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:

@@ -19,3 +19,7 @@ class AuthenticationError(RemoteProtocolError):
 
 class TrustError(RemoteProtocolError):
     """A certificate that admits nobody; the text says which certificate and why."""
+
+
+class NotYetValidError(TrustError):
+    """A certificate whose validity has not begun, by the clock of whoever judges it."""

@@ -28,6 +28,7 @@ from mesh.noise.primitives import KeyPair, SharedSecrets
 from mesh.session_sealing import Session
 
 __all__ = [
+    "MalformedRequestError",
     "OpenReply",
     "OpenRequest",
     "Party",
@@ -88,6 +89,10 @@ def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
     if len(body) < _INSTANCES_OCTETS:
         raise RemoteProtocolError(f"OPEN with a body of {len(body)} octets")
     return Instance(body[:INSTANCE_OCTETS]), Instance(body[INSTANCE_OCTETS:_INSTANCES_OCTETS])
+
+
+class MalformedRequestError(RemoteProtocolError):
+    """An authentic OPEN whose request cannot be read: it cannot be served, but it can be rejected."""
 
 
 class _Handshaker:
@@ -207,7 +212,7 @@ class SessionResponder(_Handshaker):
 
         Raises:
             AuthenticationError: it is not the OPEN of ``remote``; the genuine one can still be read.
-            RemoteProtocolError: the ingress asked what makes no sense.
+            MalformedRequestError: the ingress asked what makes no sense; :meth:`reply` can say so.
             LocalProtocolError: an OPEN has been read before.
         """
         if frame.type != FrameType.OPEN:
@@ -219,9 +224,11 @@ class SessionResponder(_Handshaker):
         payload = attempt.read_message(frame.body[_INSTANCES_OCTETS:])
         if attempt.remote_static != self._remote.session_key:
             raise AuthenticationError("an OPEN with another session key than that of the agent's record")
-        request = _decode(payload, _REQUEST)
         self._handshake = attempt
-        return request
+        try:
+            return _decode(payload, _REQUEST)
+        except RemoteProtocolError as error:
+            raise MalformedRequestError(str(error)) from error
 
     def reply(self, reply: OpenReply) -> tuple[Frame, Session | None]:
         """The ACCEPT or REJECT, and the session where it accepts. A repeated OPEN gets the same frame again.

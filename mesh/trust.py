@@ -11,6 +11,7 @@ No certificate means no link, and no route to its owner's endpoints.
 import base64
 import binascii
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mesh.errors import AuthenticationError, TrustError
+from mesh.errors import AuthenticationError, NotYetValidError, TrustError
 from mesh.identity import (
     CERTIFICATE_CONTEXT,
     PUBLIC_KEY_OCTETS,
@@ -48,7 +49,8 @@ MAX_REMEMBERED: Final = 4096
 """Certificates whose signature a store remembers to have checked: several times a large mesh. Only what an
 authority signed gets in; a usual one takes 1 KiB here, the longest possible 5 KiB."""
 
-_BEGIN: Final = "-----BEGIN MESH CERTIFICATE-----"
+BEGIN_CERTIFICATE: Final = "-----BEGIN MESH CERTIFICATE-----"
+"""The line before a certificate in a file."""
 _END: Final = "-----END MESH CERTIFICATE-----"
 _LINE_CHARACTERS: Final = 64
 """As RFC 7468 has it."""
@@ -124,6 +126,7 @@ class TrustStore:
         """The certificate in ``wire``, if an authority signed it and it is valid at ``now_unix_s``.
 
         Raises:
+            NotYetValidError: its validity has not begun; nothing else is wrong with it.
             TrustError: it is not; the text names the certificate and the reason.
         """
         wire = bytes(wire)
@@ -194,6 +197,8 @@ def issue_certificate(
         body = msgspec.msgpack.encode(certificate)
     except OverflowError:
         raise ValueError(f"cannot issue: times go from 0 to {MAX_UNIX_S}") from None
+    except UnicodeEncodeError as error:  # what arrived as bytes that are no text, in a locale without UTF-8
+        raise ValueError(f"cannot issue: {error.object!r} is not text in UTF-8") from None
     wire = authority.sign(CERTIFICATE_CONTEXT, body) + body
     try:
         read_certificate(wire)
@@ -230,7 +235,7 @@ def read_certificate(wire: bytes) -> Certificate:
 def certificate_to_text(wire: bytes) -> str:
     """A certificate's wire octets as text for a file: base64 between two marker lines, as in RFC 7468."""
     lines = textwrap.wrap(base64.b64encode(wire).decode(), _LINE_CHARACTERS)
-    return "\n".join((_BEGIN, *lines, _END, ""))
+    return "\n".join((BEGIN_CERTIFICATE, *lines, _END, ""))
 
 
 def certificate_from_text(text: str) -> bytes:
@@ -242,11 +247,11 @@ def certificate_from_text(text: str) -> bytes:
         ValueError: there is no certificate, or more than one, or it is damaged.
     """
     lines = [line.strip() for line in text.splitlines()]
-    if _BEGIN not in lines:
-        raise ValueError(f"expected a certificate that starts with the line {_BEGIN!r}")
-    if lines.count(_BEGIN) > 1:
+    if BEGIN_CERTIFICATE not in lines:
+        raise ValueError(f"expected a certificate that starts with the line {BEGIN_CERTIFICATE!r}")
+    if lines.count(BEGIN_CERTIFICATE) > 1:
         raise ValueError("expected one certificate, found several")
-    start = lines.index(_BEGIN) + 1
+    start = lines.index(BEGIN_CERTIFICATE) + 1
     if _END not in lines[start:]:
         raise ValueError(f"the certificate is cut off: expected a line {_END!r}")
     content = "".join(lines[start : lines.index(_END, start)])
@@ -264,6 +269,8 @@ def certificate_from_text(text: str) -> bytes:
 
 
 def _matches(key: str, pattern: str) -> bool:
+    if not (key.isascii() and pattern.isascii()):  # what looks the same is the same: mesh.routing_keys
+        key, pattern = (unicodedata.normalize("NFC", text) for text in (key, pattern))
     # Of what fnmatch knows, a bracket is no wildcard here. Its translation does not backtrack exponentially.
     return fnmatchcase(key, pattern.replace("[", "[[]"))
 
@@ -272,7 +279,7 @@ def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
         raise TrustError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
-        raise TrustError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
+        raise NotYetValidError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
 
 
 def _describe(certificate: Certificate) -> str:

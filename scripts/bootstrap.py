@@ -1,43 +1,71 @@
 """Set up the project's virtual environment with nothing but the standard library, and continue in it.
 
 The environment lives in ``.venv`` beside ``pyproject.toml``. It is made once, and brought up to date when
-``pyproject.toml`` has changed since.
+``pyproject.toml`` has changed since. Other Pythons have environments of their own, such as ``.venv-3.12``.
 """
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
-STAMP = ENVIRONMENT / "installed.sha256"
+STAMP = "installed.sha256"
 MINIMUM = (3, 11)
+
+HAS_VENV = "import ensurepip, venv"
+"""Fails where Debian's package python3-venv is missing: an environment made without it has no pip."""
+
+
+class EnvironmentFailedError(Exception):
+    """No environment; the text is for people."""
 
 
 def continue_in_environment(extra: str) -> None:
     """Return inside the project's environment with ``extra`` installed, by running the script again in it.
 
-    Exits where this Python is too old or an installation fails.
+    Exits where this is not Linux, this Python is too old or an installation fails.
     """
+    if sys.platform != "linux":
+        sys.exit(f"mesh-agent needs Linux for now; this is {sys.platform}")
     if sys.version_info < MINIMUM:
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"Python {MINIMUM[0]}.{MINIMUM[1]} or later is needed; this is {found} ({sys.executable})")
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        print("Making the virtual environment .venv ...", flush=True)
-        venv.create(ENVIRONMENT, with_pip=True)
+    try:
+        python = prepare(ENVIRONMENT, sys.executable, extra)
+    except EnvironmentFailedError as error:
+        sys.exit(str(error))
+    if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 -- the very same script, in its environment
+
+
+def prepare(environment: Path, interpreter: str, extra: str) -> Path:
+    """The Python of ``environment``, made with ``interpreter`` and with ``extra`` installed in it.
+
+    Raises:
+        EnvironmentFailedError: it cannot be made, or the installation fails.
+    """
+    python = environment / "bin" / "python"
+    if not python.exists():  # also where the interpreter that it was made with is gone
+        if subprocess.run([interpreter, "-c", HAS_VENV], stderr=subprocess.DEVNULL, check=False).returncode:
+            raise EnvironmentFailedError(
+                f"{interpreter} cannot make virtual environments: on Debian and Ubuntu, install python3-venv"
+            )
+        print(f"Making the virtual environment {environment.name} ...", flush=True)
+        if subprocess.run([interpreter, "-m", "venv", "--clear", environment], check=False).returncode:
+            shutil.rmtree(environment, ignore_errors=True)  # it may have a Python, but no pip
+            raise EnvironmentFailedError(f"{environment.name} could not be made")
+    stamp = environment / STAMP
     wanted = f"{hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()} "
-    installed = STAMP.read_text().split("\n") if STAMP.exists() else []
+    installed = stamp.read_text().split("\n") if stamp.exists() else []
     if wanted + extra not in installed and wanted + "dev" not in installed:
         print("Installing the project and what it needs ...", flush=True)
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e"]
-        done = subprocess.run([*command, f"{ROOT}[{extra}]"], check=False)
-        if done.returncode:
-            sys.exit(done.returncode)
+        if subprocess.run([*command, f"{ROOT}[{extra}]"], check=False).returncode:
+            raise EnvironmentFailedError(f"the installation into {environment.name} failed")
         current = [line for line in installed if line.startswith(wanted)]
-        STAMP.write_text("\n".join([*current, wanted + extra]))
-    if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
-        os.execv(python, [str(python), *sys.argv])  # noqa: S606 -- the very same script, in its environment
+        stamp.write_text("\n".join([*current, wanted + extra]))
+    return python

@@ -1,14 +1,35 @@
-"""The worked example of ``docs/PROTOCOL.md``: every octet of a link and a session made from fixed keys."""
+"""The worked example of ``docs/PROTOCOL.md``: every octet of a link and a session made from fixed keys.
 
-from mesh.frames import VERSION, Frame, FrameType, FrameWriter, associated_data, link_frame
-from mesh.identity import Identity, Instance
-from mesh.link_bodies import encode_ping
+``python -m tests.protocol_vectors`` writes it into the document anew.
+"""
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from mesh.frames import VERSION, Frame, FrameType, FrameWriter, _encode_header, associated_data, link_frame
+from mesh.identity import Identity, Instance, agent_id_of
+from mesh.link_bodies import (
+    Digest,
+    DigestEntry,
+    Records,
+    encode_digest,
+    encode_ping,
+    encode_records,
+)
 from mesh.link_handshake import LinkHandshake
 from mesh.loops import socket_tag
 from mesh.noise import key_pair
 from mesh.records import EndpointEntry, Neighbour, RecordBody, sign_record
 from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
-from mesh.stream.control import encode_acknowledgement
+from mesh.stream.control import (
+    Fin,
+    Reset,
+    ResetCode,
+    encode_acknowledgement,
+    encode_fin,
+    encode_reset,
+)
 from mesh.trust import TrustStore, issue_certificate
 
 NOT_BEFORE, NOT_AFTER = 1_700_000_000, 1_800_000_000
@@ -44,23 +65,40 @@ def vectors():
     }
     writer = _add_link(found, (first, second), certificates, TrustStore([authority.public_key]))
     _add_session(found, (first, second), writer)
-    body = RecordBody(
+    body = _record_body(first, second, certificates[0])
+    record = sign_record(first, body)
+    found["record signed"] = record.signed
+    found["record signature"] = record.signature
+    _add_flooding(found, body, record, writer)
+    return found
+
+
+def _record_body(first, second, certificate):
+    """What A says of itself."""
+    return RecordBody(
         public_key=first.public_key,
         epoch=1_750_000_000_000,
         sequence=0,
         instance=Instance(bytes([8]) * 16),
         session_key=_pair(10).public,
-        certificate=certificates[0],
+        certificate=certificate,
         relays=True,
         draining=False,
         withdrawn=False,
         neighbours=(Neighbour(second.id, 3),),
         endpoints=(EndpointEntry("my-api", "localhost:3000"),),
     )
-    record = sign_record(first, body)
-    found["record signed"] = record.signed
-    found["record signature"] = record.signature
-    return found
+
+
+def _add_flooding(found, body, record, writer):
+    """Add what A tells B of its record."""
+    entry = DigestEntry(agent_id_of(body.public_key), body.epoch, body.sequence, body.instance)
+    digest = encode_digest(Digest((entry,)))
+    found["DIGEST payload"] = digest
+    found["DIGEST frame"] = b"".join(writer.seal(link_frame(FrameType.DIGEST, digest)))
+    records = encode_records(Records((replace(record, age_ms=7),)))
+    found["RECORDS payload"] = records
+    found["RECORDS frame"] = b"".join(writer.seal(link_frame(FrameType.RECORDS, records)))
 
 
 def _add_link(found, agents, certificates, trust):
@@ -105,17 +143,23 @@ def _add_session(found, agents, writer):
     ingress = SessionInitiator(
         local=parties[0], remote=parties[1], connection=1, static=_pair(10), ephemeral=_pair(12)
     )
-    exit_ = SessionResponder(
-        local=parties[1], remote=parties[0], connection=1, static=_pair(11), ephemeral=_pair(13)
+    exit_, other_exit = (
+        SessionResponder(
+            local=parties[1], remote=parties[0], connection=1, static=_pair(11), ephemeral=_pair(13)
+        )
+        for _ in range(2)
     )
     opening = ingress.open_frame(OpenRequest(routing_key="my-api", credit=65_536))
     exit_.read_open(opening)
     tag = socket_tag(parties[0].instance, "127.0.0.1:40000", "127.0.0.1:3000")
-    answer, _ = exit_.reply(OpenReply(accepted=True, credit=65_536, socket_tag=tag))
+    answer, at_exit = exit_.reply(OpenReply(accepted=True, credit=65_536, socket_tag=tag))
     _, session = ingress.read_reply(answer)
+    other_exit.read_open(opening)
+    rejection, _ = other_exit.reply(OpenReply(accepted=False, code="at-capacity", reason="it is full"))
     found["OPEN body"] = opening.body
     found["socket tag"] = tag
     found["ACCEPT body"] = answer.body
+    found["REJECT body"] = rejection.body
     found["session key A to B"], found["session key B to A"] = ingress._handshake.split()
     payload = encode_acknowledgement(
         next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0
@@ -128,3 +172,42 @@ def _add_session(found, agents, writer):
     )
     found["DATA body"] = data.body
     found["DATA frame"] = b"".join(writer.seal(data))
+    passed_on = data.after_a_hop(max_hops=16).with_mark()
+    found["DATA header"] = _encode_header(data, len(data.body))
+    found["DATA header after a hop"] = _encode_header(passed_on, len(data.body))
+    found["DATA frame after a hop"] = b"".join(writer.seal(passed_on))
+    found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0))
+    found["FIN body"] = session.seal_segment(FrameType.FIN, 3, found["FIN payload"]).body
+    found["ACK payload"] = encode_acknowledgement(
+        next_number=1, credit=131_072, missing_until=3, marked=1, echo=1, delay_s=0.0015
+    )
+    found["ACK body"] = at_exit.seal_control(FrameType.ACK, found["ACK payload"]).body
+    reset = Reset(ResetCode.CANCELLED, is_answer=False, final_number=4)
+    found["RESET payload"] = encode_reset(reset)
+    found["RESET body"] = session.seal_control(FrameType.RESET, found["RESET payload"]).body
+    answer_to_it = Reset(ResetCode.CANCELLED, is_answer=True, final_number=0)
+    found["RESET answer payload"] = encode_reset(answer_to_it)
+    found["RESET answer body"] = at_exit.seal_control(FrameType.RESET, found["RESET answer payload"]).body
+
+
+def block():
+    """The example as the document prints it, between its fences."""
+    lines = []
+    for name, octets in vectors().items():
+        text = octets.hex()
+        lines.append(name)
+        lines += [f"    {text[start : start + 92]}" for start in range(0, len(text), 92)]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    """Write the example into the document."""
+    path = Path(__file__).resolve().parent.parent / "docs" / "PROTOCOL.md"
+    text = path.read_text(encoding="utf-8")
+    start = text.index("```\n", text.index("## 15. Worked example")) + 4
+    end = text.index("```", start)
+    path.write_text(text[:start] + block() + text[end:], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ MAX_LINES = 500
 COMPOSITION = ("mesh/agent", "mesh/cli", "mesh/dashboard/", "mesh/__main__.py")
 """Parts of ``mesh/`` that put the rest together and may import everything."""
 
-PURE_PACKAGES = {"nacl", "cryptography", "msgspec", "yaml", "mesh"}
+PURE_PACKAGES = {"nacl", "cryptography", "idna", "msgspec", "yaml", "mesh"}
 IMPURE_MODULES = {
     "asyncio",
     "multiprocessing",

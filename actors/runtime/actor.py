@@ -5,7 +5,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Lock
 from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast
 
 import pykka
@@ -27,6 +27,9 @@ S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 _PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
 _FOR_PYKKA: Final = frozenset({Envelope, *_PYKKA_MESSAGES})
 """What Pykka's own loop handles; everything else was told, and goes to ``on_receive`` without a detour."""
+
+_EVENTS_LOCK: Final = Lock()
+"""Two threads that begin to wait for one actor share its event."""
 
 _numbers = itertools.count(1)
 
@@ -67,14 +70,15 @@ class FatalError(Exception):
 class StopFlag:
     """Stands where Pykka has a ``threading.Event`` for each actor, at a fraction of its cost.
 
-    Pykka sets it and looks at it, and nothing waits for it.
+    The event behind :meth:`wait` is made when somebody waits; almost nobody does.
     """
 
-    __slots__ = ("raised",)
+    __slots__ = ("_event", "raised")
 
     def __init__(self) -> None:
         self.raised = False
         """What :meth:`is_set` says, without a call."""
+        self._event: Event | None = None
 
     def is_set(self) -> bool:
         """Whether the actor has stopped."""
@@ -83,6 +87,21 @@ class StopFlag:
     def set(self) -> None:
         """Mark the actor stopped, for good."""
         self.raised = True
+        event = self._event  # after the line above: who made it since has seen that line, or is woken
+        if event is not None:
+            event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the actor has stopped, at most ``timeout`` seconds; return whether it has.
+
+        Not on the dispatcher's thread, which the actor needs to stop.
+        """
+        if self.raised:
+            return True
+        with _EVENTS_LOCK:
+            if self._event is None:
+                self._event = Event()
+        return self.raised or self._event.wait(timeout)
 
 
 class ActorRef(pykka.ActorRef[A], Generic[A, M]):
@@ -140,7 +159,11 @@ class Actor(pykka.Actor, Generic[M]):
 
     Subclasses implement :meth:`on_receive` and, for what they must tidy up, :meth:`release`. Handlers, socket
     readiness and hooks run on the dispatcher's thread, one at a time. What Pykka says of ``on_start``,
-    ``on_stop`` and ``on_failure`` holds; an error in socket readiness counts as one under ``tell``.
+    ``on_stop`` and ``on_failure`` holds, after an ``Exception``; an error in socket readiness counts as one
+    under ``tell``. Other than in Pykka, an ``actor_urn`` counts up and is no UUID, and what is no
+    ``Exception`` (``SystemExit``, for one) ends its actor without ``on_stop``, reaches ``on_failure`` under
+    ``tell`` like an error, and makes the whole process shut down in order; Pykka's ``on_stop`` runs then, on
+    every actor.
     """
 
     _ends_turns: ClassVar[bool] = False

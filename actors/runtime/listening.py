@@ -16,8 +16,8 @@ from typing import Final
 
 from actors.runtime.descriptors import reset
 from actors.runtime.seam import (
-    PLAIN_OPTIONS,
     ClientTurnedAwayError,
+    ListeningSocket,
     SocketOptions,
     SocketOwner,
     StreamSocket,
@@ -28,11 +28,9 @@ from actors.runtime.sockets import (
     Reactor,
     Readiness,
     Sockaddr,
-    native_address,
     set_options,
     socket_name,
 )
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 
 BACKLOG: Final = 1024
 """Clients that may wait for ``accept``; the kernel's ``net.core.somaxconn`` caps it."""
@@ -49,10 +47,11 @@ class LoopListeningSocket:
         "_reactor",
         "_readiness",
         "_reading",
+        "_shown",
         "_socket",
     )
 
-    def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions = PLAIN_OPTIONS) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions) -> None:
         self._reactor = reactor
         self._options = options
         if sock.family != socket.AF_UNIX:
@@ -61,6 +60,8 @@ class LoopListeningSocket:
         self._readiness = Readiness(reactor, sock.fileno())
         self._listening = False
         self._reading = False
+        self._shown: ListeningSocket | None = None
+        """What the owner hears of in this socket's place."""
         name = sock.getsockname()
         self._name = socket_name(name)
         self._port = int(name[1]) if isinstance(name, tuple) else 0
@@ -77,6 +78,10 @@ class LoopListeningSocket:
     def port(self) -> int:
         """The bound port."""
         return self._port
+
+    def stand_for(self, whole: ListeningSocket) -> None:
+        """Report clients as those of ``whole``, which this socket is a part of."""
+        self._shown = whole
 
     def attach(self, owner: SocketOwner) -> None:
         """Report clients to ``owner``, an actor of this dispatcher."""
@@ -136,7 +141,9 @@ class LoopListeningSocket:
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
-        return LoopStreamSocket(self._reactor, client, self._options, peer)
+        # A client's own end is this address, unless that means all: it need not be asked for.
+        local_name = "" if self._name.startswith(("0.0.0.0:", "[::]:")) else self._name
+        return LoopStreamSocket(self._reactor, client, self._options, peer, local_name)
 
     def watch_read(self, enabled: bool) -> None:
         """Report waiting clients from now on, or pause; it takes effect while listening."""
@@ -147,10 +154,11 @@ class LoopListeningSocket:
         """Give up the port; idempotent."""
         self._readiness.stop()
         self._listening = self._reading = False
+        self._shown = None
         self._socket.close()
 
     def _watch(self) -> None:
-        self._readiness.watch_read(self._reading and self._listening, self)
+        self._readiness.watch_read(self._reading and self._listening, self._shown or self)
 
     def _start_listening(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -187,38 +195,11 @@ class LoopUnixListeningSocket(LoopListeningSocket):
     def _stop_listening(self) -> None:
         self._socket.close()
         Path(self._path).unlink()
-        self._socket = _bound_unix(self._path)
+        self._socket = bound_unix(self._path)
         self._readiness = self._readiness.moved_to(self._socket.fileno())
 
 
-def bind(
-    reactor: Reactor, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS
-) -> LoopListeningSocket:
-    """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4; ``localhost`` means 127.0.0.1.
-
-    Raises:
-        OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
-    """
-    if isinstance(address, UnixAddress):
-        return LoopUnixListeningSocket(reactor, _bound_unix(address.path), address.path, options)
-    if not address.host:
-        return LoopListeningSocket(reactor, _bound_everywhere(address.port), options)
-    if address.host.lower() == "localhost":  # RFC 6761, section 6.3: no look-up
-        address = TcpAddress("127.0.0.1", address.port)
-    family, sockaddr = native_address(address)
-    return LoopListeningSocket(reactor, _bound_for_good(family, sockaddr, ipv6_only=True), options)
-
-
-def _bound_everywhere(port: int) -> socket.socket:
-    try:
-        return _bound_for_good(socket.AF_INET6, ("::", port), ipv6_only=False)
-    except OSError as error:
-        if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-            raise
-        return _bound_for_good(socket.AF_INET, ("0.0.0.0", port), ipv6_only=True)  # noqa: S104 - asked for
-
-
-def _bound_for_good(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket:
+def bound_for_good(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket:
     """A bound socket that keeps its port while parked: one that is bound by number."""
     if sockaddr[1] != 0:
         return _bound(family, sockaddr, ipv6_only=ipv6_only)
@@ -244,7 +225,12 @@ def _bound(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket
     return sock
 
 
-def _bound_unix(path: str) -> socket.socket:
+def bound_unix(path: str) -> socket.socket:
+    """A bound unix socket; the file of a process that has gone is replaced.
+
+    Raises:
+        OSError: something else has that path, or it cannot be made.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         try:

@@ -14,9 +14,9 @@ from typing import Any, Final
 from pykka import ActorDeadError
 
 from actors.runtime.actor import Actor
+from actors.runtime.binding import Binder
 from actors.runtime.connecting import ConnectAttempt
 from actors.runtime.descriptors import Descriptors
-from actors.runtime.listening import LoopListeningSocket, bind
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.resolver import (
     RESOLVER_THREADS,
@@ -30,6 +30,7 @@ from actors.runtime.seam import (
     PLAIN_OPTIONS,
     READ_BUFFER_OCTETS,
     Attempt,
+    ListeningSocket,
     NamesResolved,
     Ref,
     SocketOptions,
@@ -110,6 +111,7 @@ class LoopDispatcher:
         self._resolver = Resolver(resolver_threads)
         self.descriptors = Descriptors()
         """The process's last ones."""
+        self._binder = Binder(self)
         self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
@@ -184,13 +186,13 @@ class LoopDispatcher:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
-    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> LoopListeningSocket:
-        """Bind a socket, parked. No host means all interfaces, IPv6 and IPv4.
+    def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
+        """Bind a socket, parked; where is the rule of :mod:`mesh.addresses`.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
-        return bind(self, address, options)
+        return self._binder.bind(address, options)
 
     def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""

@@ -199,6 +199,8 @@ class Resolver:
 
 
 def _lookup(host: str, port: int, flags: int) -> Addresses:
+    if not host.isascii():  # Python would look up IDNA 2003's form of it, which may be another's name
+        raise ValueError("expected a host name in ASCII (xn--...)")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return tuple(dict.fromkeys(TcpAddress(_host(sockaddr), port) for *_, sockaddr in found))
 

@@ -308,7 +308,9 @@ class Dispatcher(Protocol):
         ...
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
-        """Bind a socket, parked, whose clients are set up as ``options`` say before they can be heard of.
+        """Bind a socket, parked; where a TCP address is opened is the rule of :mod:`mesh.addresses`.
+
+        Its clients are set up as ``options`` say before they can be heard of.
 
         Raises:
             OSError: the address is taken or not ours.

@@ -260,6 +260,7 @@ class LoopStreamSocket:
         sock: socket.socket,
         options: SocketOptions,
         peer: Sockaddr | None = None,
+        local_name: str = "",
     ) -> None:
         self._resets = options.reset_if_abandoned
         self._socket = sock
@@ -267,7 +268,7 @@ class LoopStreamSocket:
         """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
         self._readiness.watch_end()
-        self._local_name = ""
+        self._local_name = local_name
         self._peer = peer
         self._peer_name = ""
 

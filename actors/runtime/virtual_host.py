@@ -9,13 +9,14 @@ from actors.runtime.descriptors import spare_descriptors
 from actors.runtime.seam import PLAIN_OPTIONS, ClientTurnedAwayError, SocketOptions, SocketOwner
 from actors.runtime.virtual_clock import Trace, VirtualClock
 from actors.runtime.virtual_sockets import VirtualListeningSocket, VirtualStreamSocket, Watched, os_error
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+from mesh.addresses import Family, Place, SocketAddress, TcpAddress, UnixAddress, listening_places
 
 EPHEMERAL_PORTS: Final = range(32_768, 61_000)
 """Linux's ``ip_local_port_range``."""
 
-ANY: Final = ""
 LOOPBACK: Final = "127.0.0.1"
+_EVERY: Final = {place.family: place for place in listening_places(TcpAddress("", 0))}
+"""All of a family's addresses."""
 
 
 class Turns(Protocol):
@@ -38,7 +39,8 @@ class VirtualHost:
         self.descriptor_limit: int | None = None
         """How many sockets the host's process may hold; ``None`` is no limit."""
         self.turns: Turns | None = None
-        self.listeners: dict[tuple[str, int], VirtualListeningSocket] = {}
+        self.listeners: dict[tuple[Place | str, int], VirtualListeningSocket] = {}
+        """By place and port, or by a unix socket's path and 0; one that has several places stands at each."""
         self.streams: dict[VirtualStreamSocket, None] = {}
         """Ends of connections that are open here, accepted or not, in the order in which they were made."""
         self._open_sockets = 0
@@ -112,56 +114,61 @@ class VirtualHost:
                 return port
         raise os_error(errno.EADDRINUSE)
 
-    def owns(self, address: str) -> bool:
-        """Whether ``address``, a name or a literal, is this host's own seen from itself."""
-        return is_loopback(address) or address in {self.name, self.literal}
-
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> VirtualListeningSocket:
         """Bind a socket, parked.
 
         Raises:
             OSError: ``EADDRINUSE``, ``EADDRNOTAVAIL`` or ``EMFILE``.
         """
-        match address:
-            case UnixAddress(path=path):
-                key, name = (f"unix:{path}", 0), str(address)
-                conflict = key in self.listeners
-            case TcpAddress(host=host, port=port):
-                scope = self._scope(host)
-                port = port or self.ephemeral_port()
-                key, name = (scope, port), str(TcpAddress(host or "0.0.0.0", port))  # noqa: S104
-                conflict = any(
-                    port == taken and (scope == held or ANY in {scope, held})
-                    for held, taken in self.listeners
-                )
+        if isinstance(address, UnixAddress):
+            keys: list[tuple[Place | str, int]] = [(address.path, 0)]
+            name, port = str(address), 0
+            conflict = keys[0] in self.listeners
+        else:
+            places = self._places(address)
+            port = address.port or self.ephemeral_port()
+            keys = [(place, port) for place in places]
+            name = str(TcpAddress(address.host or "0.0.0.0", port))  # noqa: S104
+            conflict = any(
+                isinstance(held, Place) and port == taken and place.meets(held)
+                for held, taken in self.listeners
+                for place in places
+            )
         if conflict:
             raise os_error(errno.EADDRINUSE)
-        socket = self.listeners[key] = VirtualListeningSocket(self, name, key[1], options)
+        socket = VirtualListeningSocket(self, name, port, options)
+        self.listeners |= dict.fromkeys(keys, socket)
         return socket
 
     def listener_for(self, address: SocketAddress, *, local: bool) -> VirtualListeningSocket | None:
         """Who takes a connection to ``address`` of this host; ``None`` where all refuse."""
         match address:
             case UnixAddress(path=path):
-                found = self.listeners.get((f"unix:{path}", 0))
+                found = self.listeners.get((path, 0))
             case TcpAddress(host=host, port=port):
-                scope = LOOPBACK if local and is_loopback(host) else self.literal
-                found = self.listeners.get((scope, port)) or self.listeners.get((ANY, port))
+                place = _loopback_place(host) if local and is_loopback(host) else self._own_place
+                found = self.listeners.get((place, port)) or self.listeners.get((_EVERY[place.family], port))
         return found if found is not None and found.is_listening else None
 
     def refusal(self, address: SocketAddress) -> int:
         """The ``errno`` that a connect to ``address`` fails with where nobody listens there."""
-        absent = isinstance(address, UnixAddress) and (f"unix:{address.path}", 0) not in self.listeners
+        absent = isinstance(address, UnixAddress) and (address.path, 0) not in self.listeners
         return errno.ENOENT if absent else errno.ECONNREFUSED
 
-    def _scope(self, host: str) -> str:
-        if host in {"", "0.0.0.0", "::"}:  # noqa: S104
-            return ANY
-        if is_loopback(host):
-            return LOOPBACK
-        if self.owns(host):
-            return self.literal
-        raise os_error(errno.EADDRNOTAVAIL)
+    @property
+    def _own_place(self) -> Place:
+        return Place(Family.IPV4, self.literal)
+
+    def _places(self, address: TcpAddress) -> tuple[Place, ...]:
+        if address.host == self.name:
+            return (self._own_place,)
+        try:
+            places = listening_places(address)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from error
+        if not all(is_loopback(place.host) or place == self._own_place for place in places):
+            raise os_error(errno.EADDRNOTAVAIL)
+        return places
 
 
 def is_loopback(address: str) -> bool:
@@ -170,6 +177,13 @@ def is_loopback(address: str) -> bool:
     On Linux, connecting to 0.0.0.0 does, too.
     """
     return address in {"localhost", "::1", "", "0.0.0.0", "::"} or address.startswith("127.")  # noqa: S104
+
+
+def _loopback_place(host: str) -> Place:
+    """Where a connection to ``host``, which means the host itself, arrives."""
+    if host.startswith("127."):
+        return Place(Family.IPV4, host)
+    return Place(Family.IPV6, "::1") if ":" in host else Place(Family.IPV4, LOOPBACK)
 
 
 def is_literal(text: str) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from mesh.agent_credentials import check_files
 from mesh.agent_logs import logging_to
 from mesh.cli.failure import Failure, told_plainly
-from mesh.cli.standard_streams import complete_standard_streams
+from mesh.cli.standard_streams import complete_standard_streams, say
 from mesh.config import Config, load_config
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
 
@@ -70,4 +70,4 @@ def _report_check(path: Path, config: Config) -> None:
         (len(config.peers), "peer"),
     )
     parts = ", ".join(f"{count} {noun if count == 1 else noun + 's'}" for count, noun in counts)
-    click.echo(f"{path}: ok: agent {config.agent.name} with {parts}")
+    say(f"{path}: ok: agent {config.agent.name} with {parts}")

@@ -1,6 +1,7 @@
 """``mesh certificate``: signing one, and showing what one says."""
 
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +11,19 @@ import click
 
 from mesh.agent_files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
 from mesh.cli.failure import Failure, told_plainly
+from mesh.cli.standard_streams import say
 from mesh.config.kinds import Context, Duration, Scalar
 from mesh.errors import TrustError
 from mesh.identity import Identity, decode_public_key, display_id, encode_public_key
+from mesh.routing_keys import normal_key
 from mesh.trust import Certificate, TrustStore, certificate_to_text, issue_certificate, read_certificate
 
 DEFAULT_VALIDITY: Final = "825d"
 """Two years and a quarter, the longest that Apple's systems accept. A lost key should not be good for ever,
 and a mesh should not fall apart because a yearly chore was missed."""
+
+EXIT_NOT_VALID: Final = 1
+"""Of ``show``, for scripts that ask before a certificate is put in its place."""
 
 _FILE = click.Path(path_type=Path)
 
@@ -53,6 +59,19 @@ class PublicKeyText(click.ParamType[bytes]):
             self.fail(str(error), param, ctx)
 
 
+class KeyPattern(click.ParamType[str]):
+    """A routing key, which may have wildcards; in the form in which keys are compared."""
+
+    name = "pattern"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The pattern."""
+        try:
+            return normal_key(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}", param, ctx)
+
+
 @click.group()
 def certificate() -> None:
     """What an authority says of an agent; without one, an agent gets no link."""
@@ -69,6 +88,7 @@ def certificate() -> None:
 )
 @click.option(
     "--register",
+    type=KeyPattern(),
     multiple=True,
     default=("*",),
     show_default=True,
@@ -77,6 +97,7 @@ def certificate() -> None:
 )
 @click.option(
     "--use",
+    type=KeyPattern(),
     multiple=True,
     default=("*",),
     show_default=True,
@@ -115,9 +136,7 @@ def sign(
         may_relay=relay,
         may_manage=manage,
     )
-    click.echo(
-        f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}"
-    )
+    say(f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}")
 
 
 @certificate.command("show")
@@ -128,20 +147,26 @@ def sign(
 def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
     """Show what the certificate in FILE says, and whether it is valid now.
 
-    Without --authority it is judged by the authority that it names itself.
+    Without --authority it is judged by the authority that it names itself. The exit status is 0 if it is
+    valid, 1 if it is not, and 2 if FILE has no certificate.
     """
     wire = read_certificate_file(file)
     shown = read_certificate(wire)
     now = time.time()
-    verdict = "valid"
+    verdict, status = "valid", 0
     try:
         TrustStore(authorities or (shown.authority,)).admit(wire, now)
     except TrustError as error:
-        verdict = f"not valid: {error}"
+        verdict, status = f"not valid: {error}", EXIT_NOT_VALID
     if as_json:
-        click.echo(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
-        return
-    left_days = max(0.0, (shown.not_after - now) / 86400)
+        say(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
+    else:
+        say(_rows(shown, verdict, now))
+    sys.exit(status)
+
+
+def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
+    left_days = max(0.0, (shown.not_after - now_unix_s) / 86400)
     rows = {
         "name": shown.name,
         "agent ID": display_id(shown.agent_id),
@@ -155,8 +180,7 @@ def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
         "authority": encode_public_key(shown.authority),
         "verdict": verdict,
     }
-    for label, text in rows.items():
-        click.echo(f"{label + ':':<14}{text}")
+    return "\n".join(f"{label + ':':<14}{text}" for label, text in rows.items())
 
 
 def write_certificate(
@@ -201,8 +225,8 @@ def _facts(shown: Certificate) -> dict[str, object]:
         "name": shown.name,
         "agent_id": display_id(shown.agent_id),
         "public_key": encode_public_key(shown.subject),
-        "not_before": _time(shown.not_before),
-        "not_after": _time(shown.not_after),
+        "not_before": _rfc3339(shown.not_before),
+        "not_after": _rfc3339(shown.not_after),
         "may_register": shown.may_register,
         "may_use": shown.may_use,
         "may_relay": shown.may_relay,
@@ -213,3 +237,8 @@ def _facts(shown: Certificate) -> dict[str, object]:
 
 def _time(unix_s: int) -> str:
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S UTC}"
+
+
+def _rfc3339(unix_s: int) -> str:
+    """For programs; ``datetime.fromisoformat`` and JSON Schema's ``date-time`` take it."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,6 +1,7 @@
 """``mesh init``: keys, certificates and configurations for a whole mesh, all but what only its user knows."""
 
 import re
+import shlex
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is
 from mesh.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.cli.failure import Failure, told_plainly
 from mesh.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
+from mesh.cli.standard_streams import say
 from mesh.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
 from mesh.config.kinds import Context, Dial, Scalar
 from mesh.identity import encode_public_key
@@ -64,6 +66,8 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
     \b
     mesh init my-mesh --agents branch,relay,hq --relay relay=relay.example.com:4433
 
+    With --local all agents run on this machine, and nothing needs to be copied.
+
     Nothing that exists is overwritten.
     """  # noqa: D301 - click wants the backspace itself
     names = _agent_names(agents)
@@ -80,7 +84,7 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
     except BaseException:
         _remove(directory, names, keep_directory=existed)
         raise
-    click.echo(_next_steps(directory, plans, until), nl=False)
+    say(_next_steps(directory, plans, until, local=local))
 
 
 def _agent_names(text: str) -> tuple[str, ...]:
@@ -166,7 +170,8 @@ def _remove(directory: Path, names: tuple[str, ...], *, keep_directory: bool) ->
     for name in names:
         shutil.rmtree(directory / name, ignore_errors=True)
     for file in _AUTHORITY_FILES:
-        (directory / file).unlink(missing_ok=True)
+        with suppress(OSError):
+            (directory / file).unlink()
     if not keep_directory:
         with suppress(OSError):
             directory.rmdir()
@@ -183,7 +188,7 @@ def _to_fill_in(directory: Path, plan: AgentPlan) -> list[str]:
     ]
 
 
-def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int) -> str:
+def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, local: bool) -> str:
     width = max(len(AUTHORITY_FILE), *(len(plan.name) + 1 for plan in plans))
     lines = [f"Made a mesh of {len(plans)} agent{'s' if len(plans) > 1 else ''} in {directory}:", ""]
     lines.append(f"  {AUTHORITY_FILE:<{width}}  signs certificates; keep it secret and offline")
@@ -201,9 +206,24 @@ def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int) -> st
     steps.append(
         "Under forward:, name services near an agent (endpoints) and local ports you want (listeners)."
     )
-    first = directory / plans[0].name / CONFIG_FILE
-    steps.append(f"Check each file, for example: mesh check {first}")
-    steps.append(f"Copy each agent's directory to its machine and start it there: mesh agent {CONFIG_FILE}")
+    files = [shlex.quote(str(directory / plan.name / CONFIG_FILE)) for plan in plans]
+    steps.append(f"Check each file, for example: mesh check {files[0]}")
+    steps += _start_here(plans, files) if local else _start_elsewhere(plans)
     lines += ["", "Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
-    lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}.", ""]
+    lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}."]
     return "\n".join(lines)
+
+
+def _start_here(plans: tuple[AgentPlan, ...], files: list[str]) -> list[str]:
+    starts = "".join(f"\n       mesh agent {file}" for file in files)
+    pages = "".join(f"\n       {plan.name}: http://{plan.http}/" for plan in plans)
+    return [f"Start each agent in a terminal of its own:{starts}", f"See what is connected to what:{pages}"]
+
+
+def _start_elsewhere(plans: tuple[AgentPlan, ...]) -> list[str]:
+    ports = [f"{plan.accept.rpartition(':')[2]} of {plan.name}" for plan in plans if plan.accept]
+    opened = (
+        f"Let the other machines reach TCP port {', '.join(ports)}: in its firewall, or its security group"
+    )
+    start = f"Copy each agent's directory to its machine and start it there: mesh agent {CONFIG_FILE}"
+    return [opened, start] if ports else [start]

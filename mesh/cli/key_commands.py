@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
-from mesh.agent_files import PUBLIC_MODE, KeyUse, create_file, is_there, read_key, write_key
+from mesh.agent_files import PUBLIC_MODE, KeyMode, KeyUse, create_file, is_there, read_key, write_key
 from mesh.cli.failure import Failure, told_plainly
+from mesh.cli.standard_streams import say
 from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
 
 PUBLIC_SUFFIX: Final = ".pub"
@@ -25,13 +26,15 @@ def authority() -> None:
 @told_plainly
 def new_authority(file: Path) -> None:
     """Make an authority's key in FILE, and its public key beside it with the suffix .pub."""
-    public_file = file.with_suffix(PUBLIC_SUFFIX)
+    public_file = _public_file(file)
     if is_there(public_file):
         raise Failure(f"{public_file}: exists already and is not overwritten")
     made = make_authority(file)
-    click.echo(f"{file}: the authority's key; keep it secret and offline")
-    click.echo(f"{public_file}: its public key, for trust.authorities:")
-    click.echo(encode_public_key(made.public_key))
+    say(
+        f"{file}: the authority's key; keep it secret and offline\n"
+        f"{public_file}: its public key, for trust.authorities:\n"
+        f"{encode_public_key(made.public_key)}"
+    )
 
 
 @authority.command("show")
@@ -39,7 +42,7 @@ def new_authority(file: Path) -> None:
 @told_plainly
 def show_authority(file: Path) -> None:
     """Print the public key of the authority's key in FILE, for trust.authorities."""
-    click.echo(encode_public_key(read_key(file, KeyUse.AUTHORITY).public_key))
+    say(encode_public_key(read_key(file, KeyUse.AUTHORITY).public_key))
 
 
 @click.group()
@@ -60,20 +63,33 @@ def new_identity(file: Path) -> None:
 
 @identity.command("show")
 @click.argument("file", type=_FILE)
+@click.option(
+    "--key-mode",
+    type=click.Choice([mode.value for mode in KeyMode]),
+    default=KeyMode.OWNER.value,
+    show_default=True,
+    help="Who may read the file: agent.key_mode of its agent.",
+)
 @told_plainly
-def show_identity(file: Path) -> None:
+def show_identity(file: Path, key_mode: str) -> None:
     """Print the public key and the ID of the agent's key in FILE."""
-    _show(read_key(file, KeyUse.IDENTITY))
+    _show(read_key(file, KeyUse.IDENTITY, KeyMode(key_mode)))
 
 
 def make_authority(file: Path) -> Identity:
     """Write a new authority's key to ``file`` and its public key beside it.
 
     Raises:
-        AgentFileError: one of the files exists already, or cannot be written.
+        AgentFileError: one of the files exists already, or cannot be written; then there is neither.
+        Failure: the file has a name that its public key gets.
     """
+    public_file = _public_file(file)
     made = make_key(file, KeyUse.AUTHORITY)
-    create_file(file.with_suffix(PUBLIC_SUFFIX), f"{encode_public_key(made.public_key)}\n", PUBLIC_MODE)
+    try:
+        create_file(public_file, f"{encode_public_key(made.public_key)}\n", PUBLIC_MODE)
+    except BaseException:
+        file.unlink()  # made a moment ago; with one of the two, a second attempt would be refused
+        raise
     return made
 
 
@@ -88,6 +104,11 @@ def make_key(file: Path, use: KeyUse) -> Identity:
     return Identity(seed)
 
 
+def _public_file(file: Path) -> Path:
+    if not file.name or file.suffix == PUBLIC_SUFFIX:
+        raise Failure(f"{file}: expected the name of a file that does not end in {PUBLIC_SUFFIX}")
+    return file.with_suffix(PUBLIC_SUFFIX)
+
+
 def _show(shown: Identity) -> None:
-    click.echo(f"public key: {encode_public_key(shown.public_key)}")
-    click.echo(f"agent ID:   {display_id(shown.id)}")
+    say(f"public key: {encode_public_key(shown.public_key)}\nagent ID:   {display_id(shown.id)}")

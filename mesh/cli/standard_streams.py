@@ -1,10 +1,42 @@
-"""Standard input, output and error, where whoever started the process left one of them out."""
+"""Standard input, output and error, where one of them is missing, full or read by nobody."""
 
 import os
+import signal
 import sys
 from typing import Final
 
+import click
+
+from mesh.cli.failure import Failure
+
 STANDARD_DESCRIPTORS: Final = range(3)
+
+EXIT_UNREAD: Final = 128 + signal.SIGPIPE
+"""As of programs that SIGPIPE ends: 1 and 2 would say that something is wrong with what was asked for."""
+
+
+def say(text: str) -> None:
+    """Print what a command was asked for, all at once.
+
+    Raises:
+        Failure: it cannot be written, for example because the disk is full.
+        click.exceptions.Exit: whoever read it has gone, as ``head`` does when it has seen enough.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _drop_output()
+        raise click.exceptions.Exit(EXIT_UNREAD) from None
+    except OSError as error:
+        _drop_output()
+        raise Failure(f"standard output: {(error.strerror or str(error)).lower()}") from None
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere: the interpreter would try again, and complain, at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, STANDARD_DESCRIPTORS[1])
+    os.close(null)
 
 
 def complete_standard_streams() -> None:

@@ -4,7 +4,6 @@ Only the plain part of YAML is taken: one document, no aliases, no explicit tags
 Nothing is constructed, so no YAML can make objects; without aliases a small file stays small.
 """
 
-import re
 from typing import Final, NoReturn
 
 import yaml
@@ -16,31 +15,13 @@ from yaml.resolver import Resolver
 from yaml.scanner import Scanner
 
 from mesh.config.problems import ConfigError, Problem, quoted
+from mesh.config.yaml_hints import yaml_hint
 
 MAX_FILE_OCTETS: Final = 1024 * 1024
 """Some ten thousand listeners; more is not a configuration of one agent, and reading it takes seconds."""
 
 MAX_DEPTH: Final = 16
 """Twice and more what the schema needs; a bound so that no file can exhaust Python's stack."""
-
-_QUOTES_HINT: Final = "a value that has or begins with one of : # * & ! % @ [ { needs quotes"
-_INDENT_HINT: Final = "the entries of a mapping or list begin in the same column"
-_INDENT_PROBLEMS: Final = (
-    "mapping values are not allowed",
-    "expected <block end>, but found '<block",
-    "expected <block end>, but found '-'",
-    "expected <block end>, but found '?'",
-)
-"""How PyYAML's complaints about a wrong indentation begin."""
-_NEEDS_QUOTES: Final = re.compile(
-    r"""\s*(?:-\s+)*        # the marks of list items
-    (?:
-        [\w.-]+\s*:\s+(?:[:#*&!%@`\[\]{}]|[^\s"'].*:(?:\s|$))   # a key, then a value with what is special
-        | [:*&!%@`\[\]{}]  # or such a value alone
-    )""",
-    re.VERBOSE,
-)
-_TAB_HINT: Final = "YAML is indented with spaces, never with tabs"
 
 
 class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
@@ -59,6 +40,8 @@ class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, "an alias (*name)", "the value written out; aliases are not used here")
+        if isinstance(event, yaml.ScalarEvent) and event.style in {'"', "'"}:
+            self._check_is_one_line(event)
         if getattr(event, "tag", None) not in {None, "!"}:
             self._refuse(event, f"the YAML tag {quoted(event.tag)}", "a plain value; tags are not used here")
         if self._depth >= MAX_DEPTH:
@@ -67,6 +50,17 @@ class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def _check_is_one_line(self, event: yaml.ScalarEvent) -> None:
+        # No value has several lines: the second mark is another text's, and its error would be told instead.
+        if event.end_mark is not None and event.start_mark is not None:
+            end = event.end_mark.line
+            if end != event.start_mark.line:
+                self._refuse(
+                    event,
+                    f"a quotation mark whose second one is on line {end + 1}",
+                    "both on one line",
+                )
 
     def _refuse(self, event: yaml.Event, found: str, expected: str) -> NoReturn:
         line = event.start_mark.line + 1 if event.start_mark else 0
@@ -85,12 +79,14 @@ def parse_document(octets: bytes, file: str) -> MappingNode:
     """
     expected = "a mapping with sections such as forward:"
     if len(octets) > MAX_FILE_OCTETS:
-        _fail(file, 0, f"more than {MAX_FILE_OCTETS} octets", "a configuration file")
+        _fail(file, 0, f"more than {MAX_FILE_OCTETS} bytes", "a configuration file")
     try:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
+            _fail(file, 0, "a file in UTF-16", "text in UTF-8", "save it with the encoding UTF-8")
         line = octets.count(b"\n", 0, error.start) + 1
-        _fail(file, line, f"the octet 0x{octets[error.start]:02x}, which is not UTF-8", "text in UTF-8")
+        _fail(file, line, f"the byte 0x{octets[error.start]:02x}, which is not UTF-8", "text in UTF-8")
     try:
         node = _PlainLoader(text, file).get_single_node()
     except ReaderError as error:
@@ -101,7 +97,8 @@ def parse_document(octets: bytes, file: str) -> MappingNode:
     if node is None:
         _fail(file, 0, "an empty file", expected)
     if not isinstance(node, MappingNode):
-        _fail(file, node.start_mark.line + 1, describe(node), expected)
+        hint = "write name: value" if isinstance(node, ScalarNode) and "=" in node.value else ""
+        _fail(file, node.start_mark.line + 1, describe(node), expected, hint)
     return node
 
 
@@ -123,18 +120,17 @@ def _fail_marked(file: str, text: str, error: yaml.MarkedYAMLError) -> NoReturn:
     line = mark.line + 1 if mark else 0
     if "single document" in (error.context or ""):
         _fail(file, line, "a second YAML document (after ---)", "one")
-    lines = text.splitlines()
-    source = lines[line - 1] if 0 < line <= len(lines) else ""
     problem = error.problem or error.context or ""
     if error.context_mark and "quoted scalar" in (error.context or "") and "end of stream" in problem:
         _fail(file, error.context_mark.line + 1, "a quotation mark without a second one", "both")
-    if "\t" in source:
-        hint = _TAB_HINT
-    elif _NEEDS_QUOTES.match(source):
-        hint = _QUOTES_HINT
-    else:
-        hint = _INDENT_HINT if problem.startswith(_INDENT_PROBLEMS) else ""
+    column = mark.column if mark else 0
+    opened = error.context_mark.line + 1 if error.context_mark else 0
+    hint = yaml_hint(text.splitlines(), line, column, problem, opened if _in_flow(error) else 0)
     _fail(file, line, f"invalid YAML: {problem}", "valid YAML", hint)
+
+
+def _in_flow(error: yaml.MarkedYAMLError) -> bool:
+    return "while parsing a flow" in (error.context or "")
 
 
 def _fail(file: str, line: int, found: str, expected: str, hint: str = "") -> NoReturn:

@@ -4,7 +4,6 @@ A kind annotates a field of the schema. Its ``expected`` completes the sentence 
 ``parse`` raises ``ValueError`` where the text is something else, with a better completion where it knows one.
 """
 
-import ipaddress
 import math
 import re
 from pathlib import Path
@@ -12,18 +11,25 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, parse_listen, parse_target
+from mesh.addresses import (
+    SocketAddress,
+    TcpAddress,
+    UnixAddress,
+    listening_places,
+    parse_listen,
+    parse_target,
+)
+from mesh.config.host_names import ascii_host
+from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.identity import decode_public_key
+from mesh.routing_keys import MAX_KEY_OCTETS, normal_key
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
 MAX_NAME_CHARACTERS: Final = 64
 """As in a certificate."""
-MAX_KEY_OCTETS: Final = 255
-MAX_HOST_CHARACTERS: Final = 253
-"""RFC 1035, section 2.3.4, without the final dot."""
 
 _DURATION_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
@@ -31,10 +37,25 @@ _DURATION_PART: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE_UNITS: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]{1,15}) ?(|B|KiB|MiB|GiB)")
+_BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)(?=/|$)")
 _INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
+_SYNONYMS: Final = {
+    "trace": "debug",
+    "verbose": "debug",
+    "notice": "info",
+    "warn": "warning",
+    "critical": "error",
+    "fatal": "error",
+    "off": "error",
+    "no": "error",
+    "none": "error",
+    "quiet": "error",
+    "silent": "error",
+    "plain": "text",
+    "console": "text",
+    "human": "text",
+}
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-"""RFC 1123, section 2.1, and the underscore that container networks use."""
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -43,6 +64,8 @@ class Scalar(msgspec.Struct, frozen=True):
     text: str
     tag: str
     """What YAML takes it for: ``str``, ``int``, ``float``, ``bool``, ``null`` and so on."""
+    written: str = ""
+    """What stands in the file, if the environment has filled something in."""
 
     def __str__(self) -> str:
         if self.tag == "null":
@@ -99,14 +122,14 @@ class Duration(msgspec.Struct, frozen=True):
             parts = _DURATION_PART.findall(text)
             seconds = math.fsum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
         else:
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(duration_meant(text))}")
         if not self.minimum_s <= seconds <= self.maximum_s:
             raise ValueError(self.expected)
         return seconds
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Octets, from ``64MiB``, ``512KiB``, ``1GiB`` or a plain number of octets."""
+    """Bytes, from ``64MiB``, ``512KiB``, ``1GiB`` or a plain number of bytes."""
 
     minimum: int
     maximum: int = 1024**4
@@ -116,7 +139,7 @@ class Size(msgspec.Struct, frozen=True):
         """What belongs here, for people."""
         return (
             f"a size from {size_text(self.minimum)} to {size_text(self.maximum)}, "
-            'such as "64MiB", "512KiB" or a number of octets'
+            'such as "64MiB", "512KiB" or a number of bytes'
         )
 
     def parse(self, scalar: Scalar, context: Context) -> int:
@@ -124,7 +147,7 @@ class Size(msgspec.Struct, frozen=True):
         del context
         match = _SIZE.fullmatch(scalar.text)
         if match is None:
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(size_meant(scalar.text))}")
         octets = int(match[1]) * _SIZE_UNITS[match[2]]
         if not self.minimum <= octets <= self.maximum:
             raise ValueError(self.expected)
@@ -148,7 +171,7 @@ class Integer(msgspec.Struct, frozen=True):
         del context
         # The tag tells 5 from "5"; the pattern refuses YAML 1.1's octal 010, 1_000 and 1:30.
         if scalar.tag != "int" or not _INTEGER.fullmatch(scalar.text):
-            raise ValueError(self.expected)
+            raise ValueError(f"{self.expected}{_written(number_meant(scalar.text))}")
         number = int(scalar.text)
         if not self.minimum <= number <= self.maximum:
             raise ValueError(self.expected)
@@ -164,7 +187,8 @@ class Boolean(msgspec.Struct, frozen=True):
         """The truth value; YAML 1.1's other spellings (yes, no, on, off) are taken too."""
         del context
         if scalar.tag != "bool":
-            raise ValueError(self.expected)
+            plain = scalar.text.lower() if scalar.text.lower() in _BOOLEANS else None
+            raise ValueError(f"{self.expected}{_written(plain)}")
         return _BOOLEANS[scalar.text.lower()]
 
 
@@ -183,7 +207,8 @@ class Choice(msgspec.Struct, frozen=True):
         del context
         word = scalar.text.lower()
         if word not in self.words:
-            hint = did_you_mean(word, self.words)
+            meant = _SYNONYMS.get(word)
+            hint = f"did you mean {meant}?" if meant in self.words else did_you_mean(word, self.words)
             raise ValueError(f"{self.expected}; {hint}" if hint else self.expected)
         return word
 
@@ -207,16 +232,12 @@ class Name(msgspec.Struct, frozen=True):
 class RoutingKey(msgspec.Struct, frozen=True):
     """The name of a service in the mesh."""
 
-    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} octets, printable and without spaces"
+    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} bytes, printable and without spaces"
 
     def parse(self, scalar: Scalar, context: Context) -> str:
-        """The key."""
+        """The key, in the one form in which keys are compared."""
         del context
-        text = scalar.text
-        printable = text.isprintable() and not any(character.isspace() for character in text)
-        if not 0 < len(text.encode()) <= MAX_KEY_OCTETS or not printable:
-            raise ValueError(self.expected)
-        return text
+        return normal_key(scalar.text)
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -227,7 +248,14 @@ class PublicKey(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> bytes:
         """The key."""
         del context
-        return decode_public_key(scalar.text)
+        try:
+            return decode_public_key(scalar.text)
+        except ValueError as error:
+            if "PRIVATE KEY" in scalar.text or "MESH" in scalar.text:
+                raise ValueError(f"{self.expected}; never a private key") from None
+            if scalar.text.endswith((".pub", ".key", ".pem", ".cert")) or scalar.text.startswith(("/", "./")):
+                raise ValueError(f"{self.expected}; write the text in the file, not its path") from None
+            raise ValueError(str(error)) from None
 
 
 class FilePath(msgspec.Struct, frozen=True):
@@ -240,6 +268,11 @@ class FilePath(msgspec.Struct, frozen=True):
         text = scalar.text
         if not text or "\0" in text:
             raise ValueError(self.expected)
+        variable = _BARE_VARIABLE.match(text)
+        if variable is not None:
+            raise ValueError(f"a path; the variable is ${{{variable[1]}}}, the name ./{variable[0]}")
+        if text.startswith("~") and text != "~" and not text.startswith("~/"):
+            raise ValueError("a path; ~/ is the home directory of this user, others' are written out")
         if text == "~" or text.startswith("~/"):
             if not context.home:
                 raise ValueError("a path; ~ needs the environment variable HOME")
@@ -255,7 +288,10 @@ class Target(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> SocketAddress:
         """The address."""
         del context
-        return _host_checked(parse_target(scalar.text))
+        address = parse_target(scalar.text)
+        if isinstance(address, TcpAddress):
+            return TcpAddress(ascii_host(address.host), address.port)
+        return address
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -266,32 +302,33 @@ class Dial(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
         """The address."""
         del context
-        address = _host_checked(parse_target(scalar.text))
+        address = parse_target(scalar.text)
         if isinstance(address, UnixAddress):
-            raise ValueError(self.expected)  # noqa: TRY004 - a wrong value, not a wrong type
-        return address
+            raise ValueError(f"{self.expected}; links run over TCP")  # noqa: TRY004 - a wrong value, not a wrong type
+        return TcpAddress(ascii_host(address.host), address.port)
 
 
 class Listen(msgspec.Struct, frozen=True):
-    """A local port; without a host it is ``default_host``."""
+    """A local port; where it is opened is the rule of :mod:`mesh.addresses`."""
 
     default_host: str = ""
-    takes_names: bool = False
-    """Whether a host name is looked up; else it is an address or ``localhost``."""
+    """What no host means; ``*`` means every interface whatever stands here."""
     expected: str = "host:port, :port or [ipv6]:port"
 
     def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
         """The address."""
         del context
         address = parse_listen(scalar.text)
-        if not address.host:
+        if scalar.text.startswith(":"):
+            if scalar.written and not scalar.written.startswith(":"):
+                raise ValueError(f"a host before the port; {quoted(scalar.written)} leaves it empty")
             return TcpAddress(self.default_host, address.port)
-        _check_host(address.host)
-        if not self.takes_names and not _needs_no_look_up(address.host):
-            raise ValueError(
-                f"localhost or an IP address of this machine before the port, not {quoted(address.host)}"
-            )
+        listening_places(address)
         return address
+
+
+def _written(meant: str | None) -> str:
+    return f"; write {meant}" if meant is not None else ""
 
 
 def duration_text(seconds: float) -> str:
@@ -310,42 +347,3 @@ def size_text(octets: int) -> str:
         if octets and octets % _SIZE_UNITS[unit] == 0:
             return f"{octets // _SIZE_UNITS[unit]}{unit}"
     return str(octets)
-
-
-def _host_checked(address: SocketAddress) -> SocketAddress:
-    if isinstance(address, TcpAddress):
-        _check_host(address.host)
-    return address
-
-
-def _needs_no_look_up(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return True
-
-
-def _check_host(host: str) -> None:
-    """Refuse what no resolver can find, so that a slip of the pen is told at start and not for ever after."""
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            raise ValueError(f"an IPv6 address in the brackets, not {quoted(host)}") from None
-        return
-    name = host.removesuffix(".")
-    try:
-        # Names in other scripts are looked up in their ASCII form; labels of it are held to the same rules.
-        ascii_name = name if name.isascii() else name.encode("idna").decode()
-    except UnicodeError:
-        raise ValueError(f"a host name or address before the port, not {quoted(host)}") from None
-    labels = ascii_name.split(".")
-    if len(ascii_name) > MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"a host name or address before the port, not {quoted(host)}")
-    # A name whose last label is a number is an IPv4 address or a mistake: WHATWG URL, "ends in a number".
-    if labels[-1].isdigit():
-        try:
-            ipaddress.IPv4Address(host)
-        except ValueError:
-            raise ValueError(f"an IPv4 address of four numbers up to 255, not {quoted(host)}") from None

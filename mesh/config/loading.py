@@ -1,7 +1,6 @@
 """From a file to a validated configuration, or to all of its problems at once."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
@@ -57,7 +56,7 @@ def parse_config(
         file=file,
         context=Context(directory.absolute(), environment.get("HOME")),
         environment=environment,
-        elsewhere=_unique_keys(),
+        schema=schema_keys(),
     )
     config = walk.document(document, Config)
     check_rules(walk)
@@ -80,23 +79,6 @@ def _completed(config: Config, directory: Path, host_name: str) -> Config:
         data_dir = directory / "data" / (_UNFIT_FOR_FILES.sub("_", name).strip(".") or _LAST_RESORT_NAME)
     agent = msgspec.structs.replace(config.agent, name=name, data_dir=data_dir)
     return msgspec.structs.replace(config, agent=agent)
-
-
-def _unique_keys() -> dict[str, str]:
-    """Keys with the one place of the schema that is meant by them: for hints about misplaced ones.
-
-    Of several places that is the one closest to the top; where two are as close, there is no hint.
-    """
-    places: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
-    for path in sorted(schema_keys(), key=lambda path: -path.count(".")):
-        if "." in path:
-            places[_last(path), path.count(".")].append(path)
-    nearest = {name: paths for (name, _), paths in places.items()}
-    return {name: paths[0].removesuffix("[]") for name, paths in nearest.items() if len(paths) == 1}
-
-
-def _last(path: str) -> str:
-    return path.rpartition(".")[2].removesuffix("[]")
 
 
 def _keys_of(struct: type[msgspec.Struct], prefix: str) -> Iterator[str]:

@@ -1,21 +1,15 @@
 """Rules over several fields at once: what is fine by itself and wrong together."""
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
-from types import MappingProxyType
 from typing import Final
 
-from mesh.addresses import SocketAddress, TcpAddress
+from mesh.addresses import SocketAddress, TcpAddress, cannot_both_listen, surely_reaches
 from mesh.config.kinds import duration_text
-from mesh.config.schema import RoutingSection
+from mesh.config.schema import DEFAULT_HTTP_ADDRESS, RoutingSection
 from mesh.config.walk import Found, Walk
 
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
-_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
-_CONNECTS_TO: Final = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - compared with
-"""On Linux a connection to the address that means all goes to this machine itself."""
 
 
 def check_rules(walk: Walk) -> None:
@@ -47,21 +41,31 @@ def _check_trust(walk: Walk) -> None:
 def _check_local_ports(walk: Walk) -> None:
     """Two sockets of one agent cannot have the same port on the same address."""
     by_port: defaultdict[int, list[tuple[str, Found]]] = defaultdict(list)
+    for path, found in _local_ports(walk):
+        address: TcpAddress = found.value
+        taken = by_port[address.port]
+        clash = next((other for other in taken if cannot_both_listen(address, other[1].value)), None)
+        if clash is not None:
+            other_path, other = clash
+            is_default = path not in walk.values
+            walk.report(
+                found.line,
+                path,
+                f'"{address}"{", the default" if is_default else ""}',
+                "a port of its own",
+                f'{other_path} on line {other.line} has "{other.value}"',
+            )
+        taken.append((path, found))
+
+
+def _local_ports(walk: Walk) -> Iterator[tuple[str, Found]]:
     for section in _LOCAL_PORTS:
-        for path, found in _under(walk, section, ".address"):
-            address: TcpAddress = found.value
-            taken = by_port[address.port]
-            clash = next((other for other in taken if _overlap(address, other[1].value)), None)
-            if clash is not None:
-                other_path, other = clash
-                walk.report(
-                    found.line,
-                    path,
-                    f'"{address}"',
-                    "a port of its own",
-                    f'{other_path} on line {other.line} has "{other.value}"',
-                )
-            taken.append((path, found))
+        yield from _under(walk, section, ".address")
+    # A section that leaves its address out takes a port as well.
+    if "http" in walk.lines and not any(
+        place == "http.address" for place in (*walk.values, *(problem.path for problem in walk.problems))
+    ):
+        yield "http.address", Found(DEFAULT_HTTP_ADDRESS, walk.lines["http"])
 
 
 def _check_targets(walk: Walk) -> None:
@@ -72,7 +76,7 @@ def _check_targets(walk: Walk) -> None:
         if not isinstance(target, TcpAddress):
             continue  # listeners have TCP ports only
         for listener_path, listener in listeners:
-            if _leads_to(target, listener.value):
+            if surely_reaches(target, listener.value):
                 walk.report(
                     found.line,
                     path,
@@ -83,35 +87,10 @@ def _check_targets(walk: Walk) -> None:
                 break
 
 
-def _leads_to(target: TcpAddress, listener: TcpAddress) -> bool:
-    """Whether a connection to ``target`` certainly arrives at ``listener``; judged without a look-up."""
-    if target.port != listener.port:
-        return False
-    hosts = _meant_by(target.host)
-    takes = _normal(listener.host)
-    if takes not in _EVERYWHERE:
-        return not hosts.isdisjoint({"127.0.0.1"} if takes == "localhost" else {takes})
-    # Which other addresses are this machine's own is not known here.
-    own = {host for host in hosts if ipaddress.ip_address(host).is_loopback}
-    return any(_families_meet(takes, host) for host in own)
-
-
-def _meant_by(host: str) -> frozenset[str]:
-    """The IP addresses that a connection to ``host`` goes to, as far as that needs no look-up."""
-    name = _normal(host)
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
-        return _LOOPBACK
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return frozenset()
-    return frozenset({_CONNECTS_TO.get(name, name)})
-
-
 def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:
     first: dict[object, Found] = {}
     for path, found in _under(walk, section, suffix):
-        earlier = first.setdefault(found.value, found)
+        earlier = first.setdefault(_compared(found.value), found)
         if earlier is not found:
             walk.report(found.line, path, f"the same as on line {earlier.line}", expected)
 
@@ -142,35 +121,8 @@ def _under(walk: Walk, section: str, suffix: str) -> Iterator[tuple[str, Found]]
             yield path, found
 
 
-def _overlap(one: TcpAddress, other: TcpAddress) -> bool:
-    """Whether two addresses with the same port cannot both be bound."""
-    if one.port == 0:  # each gets a port of its own
-        return False
-    hosts = {_normal(one.host), _normal(other.host)}
-    if len(hosts) == 1:
-        return True
-    if hosts & _EVERYWHERE:
-        return _families_meet(*hosts)
-    return "localhost" in hosts and bool(hosts & _LOOPBACK)
-
-
-def _normal(host: str) -> str:
-    """One spelling of a host; an IPv4 address that is written as an IPv6 one is the IPv4 address."""
-    try:
-        address = ipaddress.ip_address(host)
-        return str(getattr(address, "ipv4_mapped", None) or address)
-    except ValueError:
-        return host.lower().removesuffix(".")
-
-
-def _families_meet(one: str, other: str) -> bool:
-    """Whether two hosts can name the same IP version; an empty host and a name may mean either."""
-
-    def version(host: str) -> int:
-        try:
-            return ipaddress.ip_address(host).version
-        except ValueError:
-            return 0
-
-    versions = {version(one), version(other)}
-    return 0 in versions or len(versions) == 1
+def _compared(value: object) -> object:
+    """Host names are the same in capitals: RFC 4343."""
+    if isinstance(value, TcpAddress):
+        return TcpAddress(value.host.lower().removesuffix("."), value.port)
+    return value

@@ -14,6 +14,7 @@ from mesh.config import kinds
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+KEY_MODES: Final = ("owner", "group")
 DEFAULT_HTTP_ADDRESS: Final = TcpAddress("127.0.0.1", 8080)
 
 _LogLevel: TypeAlias = Annotated[str, kinds.Choice(LOG_LEVELS)]
@@ -28,6 +29,8 @@ class AgentSection(msgspec.Struct, frozen=True, kw_only=True):
     """Display name; the host name where absent."""
     data_dir: Annotated[Path, kinds.FilePath()] | None = None
     """Where the identity key lives. Absent: ``data/<name>`` with ``trust``, a new key each start without."""
+    key_mode: Annotated[str, kinds.Choice(KEY_MODES)] = "owner"
+    """Who may read the identity key."""
     drain_timeout_s: Annotated[float, kinds.Duration(0.0, 3600.0)] = msgspec.field(
         default=10.0, name="drain_timeout"
     )
@@ -100,7 +103,7 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
-    address: Annotated[TcpAddress, kinds.Listen(default_host="127.0.0.1", takes_names=True)] = (
+    address: Annotated[TcpAddress, kinds.Listen(default_host=DEFAULT_HTTP_ADDRESS.host)] = (
         DEFAULT_HTTP_ADDRESS
     )
 

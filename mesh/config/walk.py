@@ -4,7 +4,7 @@ What is well is kept by path even where something else is wrong, so that rules o
 judged in the same run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
@@ -16,7 +16,8 @@ from mesh.config.document import describe, plain_tag, short_tag
 from mesh.config.environment import substitute
 from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
 from mesh.config.problems import Problem, quoted
-from mesh.config.suggestions import did_you_mean
+from mesh.config.suggestions import hint_for_key
+from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_value
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -44,7 +45,7 @@ class Walk:
         file: name of the file, for problems.
         context: what paths are relative to.
         environment: for ``${NAME}``.
-        elsewhere: every key of the schema that has one place only, with its full path.
+        schema: every key of the schema by its path, lists marked by ``[]``.
 
     Attributes:
         problems: what was wrong.
@@ -53,7 +54,7 @@ class Walk:
     """
 
     def __init__(
-        self, *, file: str, context: Context, environment: Mapping[str, str], elsewhere: Mapping[str, str]
+        self, *, file: str, context: Context, environment: Mapping[str, str], schema: Sequence[str]
     ) -> None:
         self.problems: list[Problem] = []
         self.values: dict[str, Found] = {}
@@ -61,7 +62,7 @@ class Walk:
         self._file = file
         self._context = context
         self._environment = environment
-        self._elsewhere = elsewhere
+        self._schema = schema
 
     def document(self, node: MappingNode, struct: type[S]) -> S | None:
         """The whole file as a ``struct``, or nothing where there are problems."""
@@ -78,8 +79,9 @@ class Walk:
         elif isinstance(node, MappingNode):
             entries = self._entries(node, path)
         else:
-            keys = ", ".join(struct.__struct_encode_fields__)
-            self.report(_line(node), path, _shown(node), f"a mapping with {keys}")
+            keys = struct.__struct_encode_fields__
+            hint = hint_for_section(node, keys, path)
+            self.report(_line(node), path, _shown(node), f"a mapping with {', '.join(keys)}", hint)
             return _INVALID
         self.lines[path] = line
         fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
@@ -87,7 +89,9 @@ class Walk:
         for key, (key_node, value_node) in entries.items():
             field = fields.get(key)
             if field is None:
-                hint = did_you_mean(key, fields, self._elsewhere)
+                hint = hint_for_key(key, tuple(fields), path, self._schema)
+                if not hint and "key" in fields and isinstance(value_node, MappingNode):
+                    hint = f"write key: {key} beside the others"
                 expected = f"one of {', '.join(fields)}"
                 self.report(_line(key_node), _join(path, key), "an unknown key", expected, hint)
                 continue
@@ -133,8 +137,8 @@ class Walk:
             self.lines[path] = line
             return ()
         if not isinstance(node, SequenceNode):
-            hint = "begin each entry with a dash" if isinstance(node, MappingNode) else ""
-            self.report(_line(node), path, _shown(node), "a list", hint)
+            keys = getattr(annotation, "__struct_encode_fields__", ())
+            self.report(_line(node), path, _shown(node), "a list", hint_for_list(node, keys))
             return _INVALID
         self.lines[path] = line
         items = [
@@ -146,8 +150,7 @@ class Walk:
     def _scalar(self, node: Node, kind: Kind, path: str) -> object:
         line = _line(node)
         if not isinstance(node, ScalarNode):
-            hint = "a value that begins with [ or { needs quotes" if _is_flow(node) else ""
-            self.report(line, path, _shown(node), kind.expected, hint)
+            self.report(line, path, _shown(node), kind.expected, hint_for_value(node))
             return _INVALID
         try:
             text = substitute(node.value, self._environment)
@@ -155,7 +158,9 @@ class Walk:
             self.report(line, path, quoted(node.value), str(error))
             return _INVALID
         substituted = text != node.value
-        scalar = Scalar(text, plain_tag(text) if substituted else short_tag(node.tag))
+        scalar = (
+            Scalar(text, plain_tag(text), node.value) if substituted else Scalar(text, short_tag(node.tag))
+        )
         origin = f" (from {quoted(node.value)})" if substituted else ""
         if scalar.tag == _NULL_TAG or len(text) > MAX_TEXT_CHARACTERS:
             self.report(line, path, f"{scalar}{origin}", kind.expected)
@@ -171,10 +176,6 @@ class Walk:
 
 def _line(node: Node) -> int:
     return node.start_mark.line + 1
-
-
-def _is_flow(node: Node) -> bool:
-    return isinstance(node, MappingNode | SequenceNode) and bool(node.flow_style)
 
 
 def _join(path: str, key: str) -> str:

@@ -37,6 +37,10 @@ HUGE_CHANCE: Final = 0.1
 PROBES: Final = 20
 """Most listeners that are tried at the end of a run."""
 
+LAST_WORDS_NUMBER: Final = 2_000_000
+LAST_WORDS_OCTETS: Final = 30_000
+"""What a socket that resets at once has sent by then: its buffer takes as much."""
+
 PROBE_NUMBER: Final = 1_000_000
 """Conversations from this number on are probes."""
 
@@ -223,6 +227,19 @@ def draw_probes(script: Script) -> list[Planned]:
         Planned(0.0, name, key, Terms(PROBE_NUMBER + n, 100, 1000), Pace())
         for n, (key, name) in enumerate(chosen)
     ]
+
+
+def draw_last_words(script: Script) -> list[Planned]:
+    """Like the probes, of services and clients that speak and reset at once."""
+    planned = []
+    for n, probe in enumerate(draw_probes(script)):
+        draw = random.Random(f"{script.seed} last words {n}")  # noqa: S311
+        size, number = draw.randint(1, LAST_WORDS_OCTETS), LAST_WORDS_NUMBER + 2 * n
+        service = Terms(number, down=size, manner=Manner.LAST_WORDS)
+        client = Terms(number + 1, up=size, down=1)
+        planned.append(Planned(0.0, probe.agent, probe.key, service, Pace()))
+        planned.append(Planned(0.0, probe.agent, probe.key, client, Pace(last_words=True, finishes=False)))
+    return planned
 
 
 def perform(action: Action, stage: Stage) -> None:

@@ -1,5 +1,7 @@
 """What must be so in every mesh, whatever has befallen it."""
 
+import contextlib
+import errno
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -143,7 +145,7 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
     """What an agent holds for connections."""
     counts = mesh.ask(name, "connection_table", table_messages.GetConnectionCounts())
     links = mesh.actors_on(name, PeerLink)
-    listening = mesh.network.host(name).listeners
+    listening = set(mesh.network.host(name).listeners.values())  # one may have several places
     dialing = [dialer for dialer in mesh.actors_on(name, Dialer) if dialer._reach.under_way]
     return {
         "connection actors": [str(end) for end in mesh.actors_on(name, ConnectionEnd) if not stands_by(end)],
@@ -322,6 +324,27 @@ def _links(snapshot: RouteSnapshot) -> dict[str, dict[str, int]]:
 def _step(round_trip: int) -> int:
     """The step of a whole path: 0 up to half a millisecond, one more for each doubling."""
     return math.ceil(math.log2(max(1, round_trip)))
+
+
+def last_words_arrive(mesh: MeshWorld, talks: Collection[Conversation], limit_s: float) -> None:
+    """What a service or a client said before it reset has arrived at the other side, and then the reset."""
+
+    def listener(talk: Conversation) -> tuple[Heard | None, int]:
+        """Who heard, and how much it should have heard."""
+        if talk.pace.last_words:
+            return mesh.records.get(talk.terms.number), len(talk.terms.request)
+        return talk.heard, talk.terms.down
+
+    def is_over(talk: Conversation) -> bool:
+        heard, _ = listener(talk)
+        return heard is not None and heard.is_over
+
+    with contextlib.suppress(TimeoutError):
+        mesh.run_until(lambda: all(map(is_over, talks)), limit_s)
+    for talk in talks:
+        heard, octets = listener(talk)
+        if heard is None or heard.octets != octets or heard.error != errno.ECONNRESET or heard.wrong:
+            raise InvariantError("last words arrive", f"{talk.terms}, {talk.pace}: {heard}")
 
 
 def probes_complete(mesh: MeshWorld, probes: Collection[Conversation], limit_s: float) -> None:

@@ -37,6 +37,8 @@ class Manner(enum.IntEnum):
     """It answers and finishes, and listens on."""
     SILENT = 4
     """It listens until the client has finished and says nothing before."""
+    LAST_WORDS = 5
+    """It answers and resets at once."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -226,8 +228,10 @@ class ServiceTalk(Talk):
             self.terms = Terms(number, up, down, Manner(manner), turning)
             self.expected = self.terms.request
             self.on_terms(self.terms, self.heard)
-            if self.terms.manner in (Manner.AT_ONCE, Manner.FINISH_FIRST):
+            if self.terms.manner in (Manner.AT_ONCE, Manner.FINISH_FIRST, Manner.LAST_WORDS):
                 self._answer()
+            if self.terms.manner is Manner.LAST_WORDS:
+                self.leave()
         super().take(octets)
         if self.terms.manner is Manner.RESET and self.heard.octets >= self.terms.turning:
             self.leave()
@@ -341,6 +345,8 @@ class Pace(msgspec.Struct, frozen=True):
     """Seconds after the start at which it resets; negative: never."""
     resets_after: int = -1
     """Octets heard after which it resets; negative: never."""
+    last_words: bool = False
+    """Send nothing but the header until the service has answered; then all the rest, and reset at once."""
     finishes: bool = True
     """Half-close behind the last octet; else once the service has finished."""
     options: SocketOptions = SocketOptions()
@@ -406,7 +412,9 @@ class Client(Actor[Any]):
         if self.pace.resets_after >= 0:
             talk.aborts_at = self.pace.resets_after
         talk.send(self.terms.request)
-        if self.pace.octets:
+        if self.pace.last_words:
+            talk.may_send = _HEADER.size
+        elif self.pace.octets:
             talk.may_send = min(self.pace.octets, len(talk.outgoing))
             if talk.may_send < len(talk.outgoing):
                 self.schedule(self.pace.pause_s, Cue.MORE)
@@ -421,7 +429,11 @@ class Client(Actor[Any]):
         talk = self.talk
         if talk is not None:
             talk.read()
-            if self.heard.ended and not talk.finishing:
+            if self.pace.last_words and self.heard.octets == self.terms.down:
+                talk.may_send = len(talk.outgoing)
+                talk.pump()
+                talk.leave()
+            elif self.heard.ended and not talk.finishing:
                 talk.finishing = True
                 talk.pump()
             self._stop_if_over()

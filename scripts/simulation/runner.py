@@ -15,7 +15,7 @@ import msgspec
 
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
-from scripts.simulation.faults import Script, draw_probes, draw_script, mend
+from scripts.simulation.faults import Script, draw_last_words, draw_probes, draw_script, mend
 from scripts.simulation.plot import Recorder
 from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
@@ -212,6 +212,9 @@ class _Run:
     def _probe(self, stage: SimulatedStage) -> None:
         probes = [stage.converse(planned) for planned in draw_probes(self.script)]
         invariants.probes_complete(self.mesh, probes, END_LIMIT_S)
+        # One after the other: an endpoint may have places for few.
+        for planned in draw_last_words(self.script):
+            invariants.last_words_arrive(self.mesh, [stage.converse(planned)], END_LIMIT_S)
 
 
 @contextlib.contextmanager

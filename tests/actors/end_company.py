@@ -6,11 +6,9 @@ from typing import Any
 import msgspec
 
 from actors.client_count import ClientCount
-from actors.connection_numbers import ConnectionNumbers
 from actors.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.exit_connection import ExitConnection
 from actors.ingress_connection import IngressConnection
-from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -21,8 +19,10 @@ from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual_world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.candidates import Offer
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.frames import Frame, FrameType
 from mesh.identity import Identity, Instance
+from mesh.key_stock import KeyStock
 from mesh.noise.primitives import SharedSecrets, key_pair
 from mesh.session import OpenReply, OpenRequest, Party, Session, SessionInitiator, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, StreamBudget
@@ -379,12 +379,17 @@ class Asker:
     """An ingress as the exit meets it."""
 
     def __init__(self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32) -> None:
+        self._number, self._seed = number, seed
+        self.initiator = self.unasked()
+        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_OCTETS))
+
+    def unasked(self) -> SessionInitiator:
+        """Its side of the handshake, before it has said anything."""
         settings = settings_of(INGRESS)
-        self.initiator = SessionInitiator(
+        return SessionInitiator(
             local=settings.party,
             remote=settings_of(EXIT).party,
-            connection=number,
+            connection=self._number,
             static=settings.static,
-            ephemeral=key_pair(seed),
+            ephemeral=key_pair(self._seed),
         )
-        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_OCTETS))

@@ -8,10 +8,10 @@ import pytest
 
 from actors.agent_setup import EndpointSetup
 from actors.connection_end import ConnectionEnd
-from actors.ingress_connection import HEDGE_AFTER_S
 from mesh.addresses import TcpAddress
 from mesh.candidates import MAX_SET_ASIDE_S
 from mesh.health import HealthCheckSettings
+from mesh.patience import HEDGE_AFTER_S
 from scripts.simulation.programs import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 

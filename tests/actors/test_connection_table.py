@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.connection_numbers import ConnectionNumbers
 from actors.connection_table import UNKNOWN_BURST, ConnectionTable
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
@@ -14,6 +13,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual_world import VirtualWorld
+from mesh.connection_numbers import ConnectionNumbers
 from mesh.frames import Frame, FrameType
 from mesh.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
@@ -252,6 +252,14 @@ def test_a_number_that_has_been_used_opens_nothing(house):
     assert house.meters.opens_ignored == 1
     house.arrive(open_frame(8))
     assert len(house.exits) == 2
+
+
+def test_connections_are_numbered_from_1(house):
+    house.arrive(open_frame(number=0))
+    assert house.exits == []
+    assert house.meters.opens_ignored == 1
+    house.arrive(open_frame(number=1))
+    assert len(house.exits) == 1
 
 
 def test_a_number_that_was_only_claimed_stays_free(house):

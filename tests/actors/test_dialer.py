@@ -251,14 +251,39 @@ def test_an_agent_at_its_own_literal_address_is_not_looked_up_again(house):
 def test_a_name_that_stands_for_this_agent_and_others_leads_to_the_others(house):
     several(house, "own", "relay")
     start(house.world, Acceptor, host="own")
+    relay = start(house.world, Acceptor, host="relay")
     dialer = house.dial("several")
     house.world.run(0.1)
     meet_itself(house, dialer)
-    house.world.run(FIRST_DELAY_S + 1.0)
-    assert len(house.links) == 1, "the other does not answer yet, and the own one is left alone"
-    relay = start(house.world, Acceptor, host="relay")
-    house.world.run(MAX_DELAY_S)
+    house.world.run(FIRST_DELAY_S + 0.1)
     assert len(relay.clients) == len(house.links) - 1 == 1
+
+
+def test_an_own_name_with_an_address_that_refuses_is_the_own_one_still(house, caplog):
+    several(house, "own", "own-by-ipv6")
+    start(house.world, Acceptor, host="own")
+    dialer = house.dial("several")
+    house.world.run(0.1)
+    meet_itself(house, dialer)
+    house.world.run(OWN_ADDRESS_S - 1.0)
+    assert house.states()[-1] == "this agent itself"
+    assert house.states().count("dialing") == 2
+    assert len(house.links) == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_another_agent_behind_the_own_name_that_is_silent_is_dialed_on_as_any(house, caplog):
+    several(house, "own", "relay", cut=("relay",))
+    start(house.world, Acceptor, host="own")
+    relay = start(house.world, Acceptor, host="relay")
+    dialer = house.dial("several")
+    house.world.run(0.1)
+    meet_itself(house, dialer)
+    house.world.run(DIAL_TIMEOUT_S + 1.0)
+    assert "cannot reach peer several:4433: no answer within 10 s" in caplog.text
+    house.world.network.heal("here", "relay")
+    house.world.run(MAX_DELAY_S + DIAL_TIMEOUT_S)
+    assert len(relay.clients) == 1
 
 
 def test_redials_when_its_link_has_ended(house):

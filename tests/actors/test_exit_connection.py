@@ -6,16 +6,16 @@ import msgspec
 import pytest
 
 from actors.exit_connection import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
-from actors.key_stock import KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.frames import FrameType
+from mesh.key_stock import KeyStock
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from mesh.records import trusted_record
-from mesh.stream.control import Reset, ResetCode, encode_reset
+from mesh.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
 from mesh.trust import issue_certificate, read_certificate
 from tests.actors.company import AUTHORITY, start
 from tests.actors.end_company import EXIT, INGRESS, TARGET, Asker, Table, Wire, World, settings_of
@@ -189,6 +189,32 @@ def test_a_forged_frame_confirms_nothing(scene):
     assert scene.is_over
 
 
+@pytest.mark.parametrize("kind", [FrameType.ACK, FrameType.PROBE])
+def test_any_acknowledgement_confirms(scene, kind):
+    scene.ask()
+    scene.read_answer()
+    payload = encode_acknowledgement(
+        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0
+    )
+    scene.tell(scene.session.seal_control(kind, payload))
+    assert len(scene.table.of(PendingOpenSettled)) == 1
+    scene.run(10.5)
+    assert len(scene.answers) == 1
+    assert scene.exit.ref.is_alive()
+
+
+@pytest.mark.parametrize("final_number", [0, 1])
+def test_a_reset_confirms_nothing(scene, final_number):
+    scene.ask()
+    scene.read_answer()
+    reset = encode_reset(Reset(ResetCode.RESET, is_answer=False, final_number=final_number))
+    scene.tell(scene.session.seal_control(FrameType.RESET, reset))
+    assert scene.table.of(PendingOpenSettled) == []
+    assert len(scene.wire.of(FrameType.RESET)) == 1
+    scene.run(2.0)
+    assert scene.is_over
+
+
 def test_an_exit_that_was_not_chosen_resets_its_target(scene):
     scene.ask()
     target = scene.take_target()
@@ -329,6 +355,24 @@ def test_an_open_that_does_not_authenticate_gets_no_answer(scene):
     assert scene.wire.frames == []
     assert scene.exit_meters.frames_forged == 1
     assert scene.table.of(OpenAuthenticated) == []
+    assert scene.is_over
+
+
+@pytest.mark.parametrize("request_", [[], ["key", -1], [7, 7], ["", 7], "key"])
+def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
+    asker = Asker()
+    handshake = asker.unasked()._handshake
+    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    opening = msgspec.structs.replace(asker.open, body=asker.open.body[:32] + message)
+    scene.start_exit(opening, link=scene.wire.ref, table=scene.table, settings=scene.settings)
+    scene.run(0.1)
+    (answer,) = scene.answers
+    assert answer.type == FrameType.REJECT
+    assert msgspec.msgpack.decode(handshake.read_message(answer.body))[:3] == [False, 0, "malformed"]
+    authenticated = OpenAuthenticated(INGRESS.id, settings_of(INGRESS).instance, 7)
+    assert scene.table.of(OpenAuthenticated) == [authenticated]
+    assert (scene.exit_meters.opens_rejected, scene.exit_meters.frames_forged) == (1, 0)
+    scene.run(REJECT_LINGER_S)
     assert scene.is_over
 
 

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from actors.connection_end import HANG_UP_POLL_S
-from actors.ingress_connection import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.frames import FrameType
 from mesh.identity import Instance
+from mesh.patience import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from tests.actors.end_company import EXIT, OTHER_EXIT, Candidate, Opening
 
 RESET = "Connection reset by peer"

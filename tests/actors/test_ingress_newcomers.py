@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from actors.connection_end import HANG_UP_POLL_S
-from actors.ingress_connection import HEDGE_AFTER_S
 from actors.messages import connection as messages
 from mesh.frames import FrameType
 from mesh.identity import Instance
+from mesh.patience import HEDGE_AFTER_S
 from tests.actors.company import IDENTITIES
 from tests.actors.end_company import EXIT, OTHER_EXIT, Opening
 

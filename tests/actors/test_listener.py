@@ -238,7 +238,7 @@ def test_without_memory_accepting_pauses_and_goes_on(world_of, caplog, monkeypat
     listener = house.open()
     house.offer(record_of(NEAR, "postgres-main"))
 
-    def fail(_: object) -> None:
+    def fail() -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     with monkeypatch.context() as patch:

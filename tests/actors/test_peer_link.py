@@ -10,9 +10,9 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.peer_directory import ChallengeArrived, LinkTurnedAway
-from actors.peer_link import LEAVE_TIMEOUT_S
 from mesh import link_bodies
 from mesh.frames import Frame, FrameType, link_frame
+from mesh.link_machine import LEAVE_TIMEOUT_S
 from mesh.trust import TrustStore
 from tests.actors.link_company import (
     ADMIT,
@@ -101,7 +101,7 @@ def test_a_link_that_waits_for_admission_leaves_its_peers_octets_in_the_kernel(s
     peer = scene.accepted()
     peer.send_frames(*[data(number, 60_000) for number in range(100)])
     scene.run(2.0)
-    assert scene.link._reader.buffered_octets == 0
+    assert scene.link._link._reader.buffered_octets == 0
     assert peer.unsent_octets > 4_000_000
     assert scene.table.heard == []
     scene.tell(ADMIT)

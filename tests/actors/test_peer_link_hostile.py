@@ -149,7 +149,7 @@ def test_a_stranger_is_read_a_little_at_a_time(scene):
     scene.link._socket.recv_into = lambda buffer: reads.append(len(buffer)) or receive(buffer)
     scene.run(1.0)
     assert max(reads) <= HANDSHAKE_READ_OCTETS
-    assert scene.link._handshake.buffered_octets <= MAX_MESSAGE_OCTETS + 2
+    assert scene.link._link._handshake.buffered_octets <= MAX_MESSAGE_OCTETS + 2
 
 
 def conversation(scene):
@@ -346,7 +346,7 @@ def test_a_frame_that_never_ends_is_cut_off_as_silence_is_not(scene):
         peer.send(bytes((octet,)))
         scene.run(0.01)
     assert scene.is_alive
-    assert scene.link._reader.buffered_octets < len(octets)
+    assert scene.link._link._reader.buffered_octets < len(octets)
     assert scene.table.heard == []
 
 

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from actors.connection_end import HANG_UP_POLL_S
-from actors.key_stock import EPHEMERAL_AGE_S, KeyStock
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
-from actors.open_attempt import STANDBY_NUMBERS
 from mesh.frames import FrameType
+from mesh.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.noise.primitives import key_pair
+from mesh.open_attempt import STANDBY_NUMBERS
 from tests.actors.end_company import EXIT, OTHER_EXIT, Opening
 
 RESET = "Connection reset by peer"
@@ -229,9 +229,9 @@ def test_frames_that_nobody_asked_for_change_nothing(scenes):
 
 def prepare_in_vain(scene):
     """Let its candidate turn out to have a key of no use; nobody else is told who that is."""
-    offer, number = scene.ingress._registering
+    ((offer, number),) = scene.ingress._opening._registering
     useless = msgspec.structs.replace(offer.party, session_key=bytes(32))
-    scene.ingress._registering = offer._replace(party=useless), number
+    scene.ingress._opening._registering = [(offer._replace(party=useless), number)]
     scene.ingress.ref.tell(messages.IngressRegistered(EXIT.id, 1, scene.exits[0].wire.ref))
 
 

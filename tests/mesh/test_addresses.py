@@ -33,10 +33,36 @@ def test_targets(text, address):
         ("localhost:\u0663", "from 1 to 65535"),
         ("::1:80", "in brackets"),
         ("[::1:80", "not closed"),
-        ("[localhost]:80", "not closed"),
-        ("http://x:80", "found a URL"),
-        ("user@host:22", "'user@host'"),
-        ("a b:22", "'a b'"),
+        ("[localhost]:80", "brackets around an IPv6 address only: localhost:80"),
+        ("[127.0.0.1]:80", r"brackets around an IPv6 address only: 127\.0\.0\.1:80"),
+        ("[::1]", "with a colon and the port behind the bracket"),
+        ("[::1]80", r"behind the bracket: \[::1\]:80"),
+        ("fe80::1:80", r"in brackets: \[fe80::1\]:80"),
+        ("fe80:zz:80", "one host and one port"),
+        ("http://x:80", "without a scheme, user and path: x:80"),
+        ("https://x/api", "without a scheme, user and path: x:443"),
+        ("postgres://me:secret@db/main", "without a scheme, user and path: db:5432$"),
+        ("udp://x:53", "of a TCP service; only TCP is carried, not udp"),
+        ("x:53/udp", "without /udp; only TCP is carried"),
+        ("tcp:x:80", "without tcp: x:80"),
+        ("8080:80", "with one port"),
+        ("8080:localhost:80", "one host and one port"),
+        ("80-90", "the port is missing"),
+        ("x:80-90", "with one port"),
+        ("x:http", "after the colon, in digits, not 'http'"),
+        ("x:", "the port is missing"),
+        ("3000", "host:port: localhost:3000"),
+        ("70000", "with a port from 1 to 65535"),
+        ("user@host:22", "without a user: host:22"),
+        ("a b:22", "with a colon between the two and no space"),
+        (" a:22", "without spaces around it: a:22"),
+        ('"a:22"', "without quotation marks in the value itself"),
+        ("\u201ca:22\u201d", "without quotation marks in the value itself"),
+        ("$HOST:80", r"as \$\{NAME\}: \$\{HOST\}:80"),
+        ("{{ host }}:80", r"as \$\{NAME\}$"),
+        ("a:1,b:2", "one address only"),
+        ("a:80/path", "without a path"),
+        ("/run/x.sock", "or unix:/path for a unix socket"),
         ("unix:relative", "absolute path"),
         ("unix:/" + "x" * 107, "at most 107 octets"),
         ("", "the port is missing"),
@@ -53,6 +79,19 @@ def test_listen_addresses():
     assert parse_listen("[::]:80") == TcpAddress("::", 80)
     with pytest.raises(ValueError, match="expected"):
         parse_listen("unix:/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("unix:/run/x", "a unix socket can be the target of an endpoint only"),
+        ("5432", "localhost:5432, or :5432 for every interface"),
+        ("localhost:70000", "a port from 0 to 65535, not 70000"),
+    ],
+)
+def test_bad_local_ports_say_what_was_expected(text, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        parse_listen(text)
 
 
 @given(st.text(max_size=40))

@@ -5,9 +5,24 @@ import itertools
 import msgspec
 import pytest
 
-from mesh.agent_credentials import FileCheck, check_files, expired, notices, open_credentials
-from mesh.agent_files import IDENTITY_FILE, PUBLIC_MODE, AgentFileError, KeyUse, create_file, write_key
-from mesh.config.schema import AgentSection, Config, TrustSection
+from mesh.agent_credentials import (
+    CertificateEarlyError,
+    FileCheck,
+    check_files,
+    invalid,
+    notices,
+    open_credentials,
+)
+from mesh.agent_files import (
+    IDENTITY_FILE,
+    PUBLIC_MODE,
+    AgentFileError,
+    KeyMode,
+    KeyUse,
+    create_file,
+    write_key,
+)
+from mesh.config.schema import KEY_MODES, AgentSection, Config, TrustSection
 from mesh.identity import Identity, display_id, encode_public_key
 from mesh.trust import certificate_to_text, issue_certificate
 
@@ -124,7 +139,33 @@ def test_an_expired_certificate_is_refused(config):
     text = refusal(config, now=NOW + 100 * DAY)
     assert text.startswith(f"trust.certificate: {config.trust.certificate}: ")
     assert "expired since" in text
-    assert "is not valid until" in refusal(config, now=NOW - DAY)
+
+
+def test_a_certificate_that_is_early_is_told_apart_with_both_times(config):
+    certify(config, make_identity(config).public_key)
+    with pytest.raises(CertificateEarlyError) as caught:
+        start(config, now=NOW - 301)
+    times = "it begins at 2027-01-15 08:00:00 UTC, and this machine's clock shows 2027-01-15 07:54:59 UTC"
+    assert str(caught.value) == f"trust.certificate: {config.trust.certificate}: is not valid yet: {times}"
+    check = check_files(config, now_unix_s=NOW - 301)
+    assert check.problems == ()  # an agent would start and wait, so what is started after a check is, too
+    (notice,) = check.notices
+    assert notice.startswith(f"the certificate of this agent is not valid yet: {times}")
+    assert start(config, now=NOW - 300).certificate.name == "branch"
+    assert check_files(config, now_unix_s=NOW - 300) == FileCheck((), ())
+
+
+@pytest.mark.parametrize("spoil", ["authority", "key", "mode"])
+def test_nothing_is_waited_for_that_time_does_not_mend(config, spoil):
+    identity = make_identity(config)
+    authority = Identity(b"f" * 32) if spoil == "authority" else AUTHORITY
+    certify(config, AUTHORITY.public_key if spoil == "key" else identity.public_key, authority=authority)
+    if spoil == "mode":
+        (config.agent.data_dir / IDENTITY_FILE).chmod(0o644)
+    with pytest.raises(AgentFileError) as caught:
+        start(config, now=0)
+    assert not isinstance(caught.value, CertificateEarlyError)
+    assert len(check_files(config, now_unix_s=0).problems) == 1
 
 
 def test_a_check_tells_all_problems(config):
@@ -151,8 +192,15 @@ def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
 def test_a_certificate_that_has_come_to_its_end_is_a_problem(config):
     certify(config, make_identity(config).public_key, days=29)
     certificate = start(config).certificate
-    assert expired(certificate, certificate.not_after - 1) is None
-    assert "expired on" in expired(certificate, certificate.not_after)
+    assert invalid(certificate, certificate.not_after - 1) is None
+    assert "expired on" in invalid(certificate, certificate.not_after)
+
+
+def test_a_clock_that_is_set_to_before_the_certificate_is_a_problem(config):
+    certify(config, make_identity(config).public_key)
+    certificate = start(config).certificate
+    assert invalid(certificate, NOW - 300) is None
+    assert "this machine's clock shows 1970-01-01 00:00:07 UTC" in invalid(certificate, 7.9)
 
 
 def test_an_agent_without_trust_lives_by_itself():
@@ -161,7 +209,9 @@ def test_an_agent_without_trust_lives_by_itself():
     assert credentials.certificate.name == "alone"
     assert credentials.certificate.allows_register("any")
     assert credentials.certificate.allows_use("any")
-    assert credentials.trust.admit(credentials.wire, NOW + 365 * DAY) == credentials.certificate
+    for now in (0, NOW, NOW + 100 * 365 * DAY):  # a clock that starts in 1970 is put right by decades
+        assert credentials.trust.admit(credentials.wire, now) == credentials.certificate
+        assert invalid(credentials.certificate, now) is None
     assert credentials.certificate.authority != credentials.identity.public_key
     assert check_files(alone, now_unix_s=NOW).problems == ()
 
@@ -173,6 +223,32 @@ def test_an_agent_without_trust_keeps_its_key_where_it_is_told(config):
     key_file.chmod(0o640)
     (problem,) = check_files(alone, now_unix_s=NOW).problems
     assert problem.startswith(f"agent.data_dir: {key_file}: others can read")
+
+
+@pytest.mark.parametrize("has_trust", [True, False])
+def test_a_key_that_its_group_may_read_needs_leave_and_is_told_how(config, has_trust):
+    certify(config, make_identity(config).public_key)
+    if not has_trust:
+        config = msgspec.structs.replace(config, trust=None)
+    key_file = config.agent.data_dir / IDENTITY_FILE
+    for mode in (0o440, 0o640):
+        key_file.chmod(mode)
+        text = refusal(config)
+        assert f"{key_file}: others can read or change this key file (mode {mode:04o})" in text
+        assert "agent.key_mode: group" in text
+        assert check_files(config, now_unix_s=NOW).problems == (text,)
+        agent = msgspec.structs.replace(config.agent, key_mode="group")
+        allowed = msgspec.structs.replace(config, agent=agent)
+        assert start(allowed).identity.public_key == Identity(b"i" * 32).public_key
+        assert check_files(allowed, now_unix_s=NOW).problems == ()
+    key_file.chmod(0o644)
+    text = refusal(allowed)
+    assert "expected mode 0640" in text
+    assert "key_mode" not in text
+
+
+def test_the_modes_of_the_configuration_are_those_of_the_files():
+    assert tuple(mode.value for mode in KeyMode) == KEY_MODES
 
 
 def test_two_first_starts_at_once_agree_on_one_key(config, monkeypatch):

@@ -73,6 +73,18 @@ def test_more_than_a_pipe_holds_is_no_trouble(events):
     assert next_event(events, lambda: events.put(None)) is None
 
 
+@pytest.mark.parametrize("timeout_s", [0.0, 0.001, -1.0])
+def test_who_waits_for_a_time_only_hears_that_it_is_over(events, timeout_s):
+    with pytest.raises(TimeoutError):
+        events.get(timeout_s)
+    events.put(None)
+    assert events.get(timeout_s) is None
+    signal.raise_signal(signal.SIGTERM)
+    assert events.get(LIMIT_S) is signal.SIGTERM
+    with pytest.raises(TimeoutError):  # what is left in the pipe is no event
+        events.get(timeout_s)
+
+
 def test_under_nohup_sighup_means_nothing():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     events = Events()

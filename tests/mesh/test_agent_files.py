@@ -1,5 +1,6 @@
 """Key and certificate files: written once, private, and refused when anything about them is wrong."""
 
+import codecs
 import os
 import stat
 
@@ -9,6 +10,7 @@ from mesh.agent_files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
     AgentFileError,
+    KeyMode,
     KeyUse,
     create_file,
     make_directory,
@@ -16,7 +18,7 @@ from mesh.agent_files import (
     read_key,
     write_key,
 )
-from mesh.identity import Identity
+from mesh.identity import Identity, encode_public_key
 from mesh.trust import certificate_to_text, issue_certificate
 
 SEED = bytes(range(32))
@@ -28,6 +30,9 @@ def mode(path):
 
 def names(directory):
     return sorted(path.name for path in directory.iterdir())
+
+
+PUBLIC_KEY = encode_public_key(Identity(SEED).public_key)
 
 
 def refusal(call, *args):
@@ -65,6 +70,25 @@ def test_a_key_that_others_can_reach_is_refused(tmp_path, wrong):
     assert f"chmod 600 {path}" in text
 
 
+@pytest.mark.parametrize("mode", [0o440, 0o640, 0o660, 0o400, 0o600])
+def test_a_key_may_be_its_groups_too(tmp_path, mode):
+    """As Kubernetes' fsGroup has it: 0440 in a volume that is read only, 0660 in another."""
+    path = tmp_path / "a.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    path.chmod(mode)
+    found = read_key(path, KeyUse.IDENTITY, KeyMode.GROUP, remedy="never said")
+    assert found.public_key == Identity(SEED).public_key
+
+
+@pytest.mark.parametrize("wrong", [0o444, 0o644, 0o604, 0o641, 0o642, 0o650, 0o777])
+def test_a_key_of_a_group_is_still_not_everybodys(tmp_path, wrong):
+    path = tmp_path / "a b.key"
+    write_key(path, KeyUse.IDENTITY, SEED)
+    path.chmod(wrong)
+    text = refusal(read_key, path, KeyUse.IDENTITY, KeyMode.GROUP)
+    assert f"(mode {wrong:04o}); expected mode 0640: chmod 640 '{path}'" in text
+
+
 def test_a_key_behind_a_link_is_judged_by_its_file(tmp_path):
     path, link = tmp_path / "a.key", tmp_path / "link.key"
     write_key(path, KeyUse.IDENTITY, SEED)
@@ -83,12 +107,16 @@ def test_an_authority_is_not_taken_for_an_identity(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is not a key file"),
-        (b"text", "is not a key file"),
+        (b"", "found an empty file; expected a mesh identity key"),
+        (b"text", "found other text; expected a mesh identity key"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "found a key of another program"),
+        (f"{PUBLIC_KEY}\n".encode(), "found a public key; expected a mesh identity key"),
+        (b"-----BEGIN MESH CERTIFICATE-----\n", "found a mesh certificate; expected a mesh identity key"),
         (b"-----BEGIN MESH IDENTITY KEY-----\nAAAA\n-----END MESH IDENTITY KEY-----\n", "the key is damaged"),
         (b"-----BEGIN MESH IDENTITY KEY-----\n!\n-----END MESH IDENTITY KEY-----\n", "the key is damaged"),
-        (b"-----BEGIN MESH IDENTITY KEY-----\n", "is not a key file"),
+        (b"-----BEGIN MESH IDENTITY KEY-----\n", "the key is cut off"),
         (b"\xff", "is not text"),
+        ("-----BEGIN MESH IDENTITY KEY-----".encode("utf-16"), "is text in UTF-16"),
         (b"x" * 20_000, "is longer than"),
     ],
 )
@@ -148,8 +176,43 @@ def test_a_certificate_reads_back(tmp_path):
     create_file(path, certificate_to_text(wire), PUBLIC_MODE)
     assert read_certificate_file(path) == wire
     path.write_text("nothing")
-    assert refusal(read_certificate_file, path).startswith(f"{path}: expected a certificate")
+    assert refusal(read_certificate_file, path) == f"{path}: found other text; expected a mesh certificate"
+    path.write_text(PUBLIC_KEY)
+    assert "found a public key; expected a mesh certificate" in refusal(read_certificate_file, path)
+    assert "is a directory" in refusal(read_certificate_file, tmp_path)
     assert "cannot be read: no such file" in refusal(read_certificate_file, tmp_path / "b.cert")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    authority = Identity(bytes(32))
+    wire = issue_certificate(
+        authority, subject=Identity(SEED).public_key, name="a", not_before=1, not_after=2
+    )
+    path = tmp_path / "a.cert"
+    path.write_bytes(codecs.BOM_UTF8 + certificate_to_text(wire).replace("\n", "\r\n").encode())
+    assert read_certificate_file(path) == wire
+    write_key(tmp_path / "a.key", KeyUse.IDENTITY, SEED)
+    marked = tmp_path / "b.key"
+    marked.write_bytes(codecs.BOM_UTF8 + (tmp_path / "a.key").read_bytes())
+    marked.chmod(0o600)
+    assert read_key(marked, KeyUse.IDENTITY).public_key == Identity(SEED).public_key
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (f"{PUBLIC_KEY}\n", "a public key"),
+        ("-----BEGIN MESH CERTIFICATE-----\n", "a mesh certificate"),
+        ("-----BEGIN MESH IDENTITY KEY-----\n", "a mesh identity key"),
+    ],
+)
+def test_what_is_no_private_key_is_not_told_to_be_hidden(tmp_path, content, found):
+    path = tmp_path / "authority.pub"
+    path.write_text(content)
+    path.chmod(0o644)
+    assert (
+        refusal(read_key, path, KeyUse.AUTHORITY) == f"{path}: found {found}; expected a mesh authority key"
+    )
 
 
 def _file(path):

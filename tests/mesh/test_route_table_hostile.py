@@ -1,9 +1,10 @@
 import msgspec
 
+from mesh.candidates import offers_of
 from mesh.flooding import FLOOD_PACE_S
 from mesh.identity import Identity
 from mesh.link_state import ARRIVAL_BURST, ARRIVAL_HOLD_S
-from mesh.records import RecordReader
+from mesh.records import EndpointEntry, Neighbour, RecordReader
 from mesh.route_table import ANSWER_BURST, ANSWER_RATE, STEP_VERIFIED, Effects
 from tests.mesh.route_table_company import (
     ALICE,
@@ -84,3 +85,18 @@ def test_what_was_held_back_is_judged_in_steps():
     state.tick(now, UNIX)
     digest = {entry.agent_id: entry.sequence for entry in state._link_state.digest()}
     assert {digest[identity.id] for identity in strangers} == {last}
+
+
+def test_keys_that_nobody_can_write_any_more_are_kept_as_what_they_are():
+    """Of an older or a hostile agent: other spellings, quotes, control characters. They meet no listener."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    keys = (decomposed, '"quoted"', " a ", "a\x1b[2J", "\u200b")
+    endpoints = tuple(EndpointEntry(key, None) for key in keys)
+    state = linked(ALICE)
+    record = wire_of(IDENTITIES[1], neighbours=(Neighbour(IDENTITIES[0].id, 3),), endpoints=endpoints)
+    hear(state, ALICE, [record], 0.0, UNIX)
+    state.tick(1.0, UNIX)
+    snapshot = state.snapshot
+    assert set(snapshot.candidates) == set(keys)
+    assert offers_of(snapshot, decomposed)
+    assert offers_of(snapshot, composed) == ()

@@ -10,6 +10,7 @@ from mesh.identity import AgentId, Instance
 from mesh.noise.handshake import Handshake
 from mesh.noise.primitives import KeyPair, key_pair
 from mesh.session import (
+    MalformedRequestError,
     OpenReply,
     OpenRequest,
     Party,
@@ -366,7 +367,8 @@ def test_the_reply_to_another_connection_fails():
         ingress.read_reply(altered(accept, connection=CONNECTION))
 
 
-def test_a_genuine_request_that_makes_no_sense_is_the_peers_fault():
+@pytest.mark.parametrize("request_", [["", 1], ["my-api"], ["my-api", -1], [b"my-api", 1], {}, 7])
+def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
     prologue = b"mesh session\x01" + INGRESS.id + EXIT.id + INGRESS.instance + EXIT.instance
     handshake = Handshake(
         "IK",
@@ -376,10 +378,25 @@ def test_a_genuine_request_that_makes_no_sense_is_the_peers_fault():
         ephemeral=INGRESS_EPHEMERAL,
         remote_static=EXIT.session_key,
     )
-    message = handshake.write_message(msgspec.msgpack.encode(["", 1]))
-    with pytest.raises(RemoteProtocolError, match="cannot be read") as caught:
-        responder().read_open(altered(OPEN, body=OPEN.body[:32] + message))
-    assert not isinstance(caught.value, AuthenticationError)
+    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    exit_ = responder()
+    with pytest.raises(MalformedRequestError, match="cannot be read"):
+        exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
+    frame, session_ = exit_.reply(REJECTED)
+    assert (frame.type, session_) == (FrameType.REJECT, None)
+    assert msgspec.msgpack.decode(handshake.read_message(frame.body)) == [
+        False,
+        0,
+        REJECTED.code,
+        REJECTED.reason,
+        b"",
+    ]
+
+
+def test_elements_that_a_request_has_beyond_are_ignored():
+    ingress = initiator()
+    message = ingress._handshake.write_message(msgspec.msgpack.encode(["my-api", 65_536, "new"]))
+    assert responder().read_open(altered(OPEN, body=OPEN.body[:32] + message)) == REQUEST
 
 
 def test_an_exit_key_of_small_order_is_refused():

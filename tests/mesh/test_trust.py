@@ -350,6 +350,12 @@ def test_only_star_and_question_mark_are_wild(pattern: str, key: str):
     assert certificate.allows_use(key) == bool(re.fullmatch(expression, key, re.DOTALL))
 
 
+@pytest.mark.parametrize("pattern", ["caf\u00e9*", "cafe\u0301*", "caf?*"])
+@pytest.mark.parametrize("key", ["caf\u00e9-1", "cafe\u0301-1"])
+def test_both_spellings_of_a_letter_are_one(pattern: str, key: str):
+    assert read_certificate(issue(may_use=(pattern,))).allows_use(key)
+
+
 def test_a_pattern_made_to_backtrack_is_judged_all_the_same():
     certificate = read_certificate(issue(may_use=["*a" * 100 + "b"]))
     assert not certificate.allows_use("a" * 255)

@@ -68,7 +68,9 @@ class Agent:
     def log(self):
         return self.folder / "agent.log"
 
-    def certify(self, authority=None, *, not_before=-DAY_S, not_after=90 * DAY_S, **grants):
+    def certify(
+        self, authority=None, *, not_before=-DAY_S, not_after=90 * DAY_S, file="agent.cert", **grants
+    ):
         """Write its certificate; times are seconds from now."""
         now = int(time.time())
         granted = {"may_register": ("*",), "may_use": ("*",), "may_relay": True, **grants}
@@ -80,7 +82,7 @@ class Agent:
             not_after=now + not_after,
             **granted,
         )
-        (self.folder / "agent.cert").write_text(certificate_to_text(wire))
+        (self.folder / file).write_text(certificate_to_text(wire))
 
     def accept(self):
         """Accept links on a port of its own."""

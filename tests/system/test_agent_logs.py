@@ -1,10 +1,12 @@
 """What agents write: lines that programs can read, no secrets, and a dump when asked for one."""
 
 import base64
+import contextlib
 import json
 import re
 import signal
 import socket
+import struct
 
 from mesh.agent_files import IDENTITY_FILE
 from tests.system.meshes import connect
@@ -92,3 +94,33 @@ def test_a_dump_names_actors_and_threads_and_the_agent_goes_on(chain):
             assert text in dump
     assert "PeerLink(branch" in chain.relay.process.output
     assert chain.relay.stats()["peer_count"] == 2
+
+
+def test_clients_that_reset_fill_no_log_and_each_is_counted(mesh):
+    branch, hq = mesh.agent("branch"), mesh.agent("hq")
+    branch.dial(hq)
+    clients = 200
+
+    def echo_until_reset(client):
+        with contextlib.suppress(ConnectionResetError):
+            echo(client)
+
+    with Service(echo_until_reset) as service:
+        hq.offer("a", service.port)
+        port = branch.listen("a")
+        mesh.start()
+        branch.wait_for_route("a")
+        before = branch.stats()["connections_reset_total"]
+        for _ in range(clients):
+            with connect(port) as client:
+                client.sendall(b"x")
+                assert read_exactly(client, 1) == b"x"
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: branch.stats()["connections_reset_total"] == before + clients, "each is counted")
+        for agent in (branch, hq):
+            assert agent.stop() == 0
+    assert len(branch.lines_with("reset")) < 10
+    lines = hq.lines_with("reset: ")
+    assert 0 < len(lines) < 10, "a few in a minute, and one that sums up"
+    told = sum(int(count) for line in lines for count in re.findall(r"\((\d+) more like this", line))
+    assert told + len(lines) == clients

@@ -14,7 +14,7 @@ from tests.system.postgresql import PROGRAM_TIMEOUT_S, find
 from tests.system.processes import LOOPBACK, Process, is_listening, wait_until
 from tests.system.traffic import TIMEOUT_S, Service, read_exactly, reset
 
-CONNECTIONS = 500
+CONNECTIONS = 250
 AT_ONCE = 8
 ANSWER = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n" + bytes(3_000)
 SMALL_OCTETS = 100

@@ -85,14 +85,14 @@ def test_the_last_descriptors_are_not_for_those_that_leave_them(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ):
     options = SocketOptions(leaves_spare=True)
-    listener = driver.bind(TcpAddress(LOCAL, 0))
+    listener = driver.bind(TcpAddress(LOCAL, 0), options=options)
     monkeypatch.setattr(driver.dispatcher.descriptors, "_mark", 3)  # every number is one of the last
     assert driver.connect(TcpAddress(LOCAL, listener.port), options).error_number == errno.EMFILE
     with socket.create_connection((LOCAL, listener.port), LIMIT_S) as client:
         driver.do(lambda _: listener.watch_read(True))
         assert driver.heard.get(timeout=LIMIT_S) == ("readable", listener)
         with pytest.raises(ClientTurnedAwayError):
-            driver.do(lambda _: listener.accept(options))
+            driver.do(lambda _: listener.accept())
         with pytest.raises(ConnectionResetError):
             client.recv(1)
     monkeypatch.undo()

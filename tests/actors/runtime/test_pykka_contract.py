@@ -404,3 +404,51 @@ def test_str_names_the_class_and_the_urn(flavour: Flavour):
     ref = flavour.start()
     assert str(ref) == f"{flavour.probe_class.__name__} ({ref.actor_urn})"
     assert ref.actor_urn.startswith("urn:")
+
+
+def test_a_thread_may_wait_until_an_actor_has_stopped(flavour: Flavour):
+    ref = flavour.start()
+    assert not ref.actor_stopped.wait(0)
+    assert not ref.actor_stopped.wait(timeout=0)
+    entered, seen = [threading.Event(), threading.Event()], queue.SimpleQueue[bool]()
+
+    def wait(entered: threading.Event) -> None:
+        entered.set()
+        seen.put(ref.actor_stopped.wait(LIMIT_S))
+
+    waiters = [threading.Thread(target=wait, args=(event,)) for event in entered]
+    for waiter, event in zip(waiters, entered, strict=True):
+        waiter.start()
+        assert event.wait(LIMIT_S)
+    ref.tell(lambda probe: probe.stop())
+    assert [seen.get(timeout=LIMIT_S) for _ in waiters] == [True, True]
+    assert ref.actor_stopped.wait()
+    for waiter in waiters:
+        waiter.join(LIMIT_S)
+
+
+def test_where_this_actor_differs_from_pykka_s_on_purpose(caplog: pytest.LogCaptureFixture):
+    reported: list[BaseException] = []
+    dispatcher = LoopDispatcher(on_fatal=reported.append)
+    dispatcher.start()
+    try:
+        log: list[Any] = []
+        other_log: list[Any] = []
+        ref = DispatchedProbe.start(dispatcher, log=log)
+        other = DispatchedProbe.start(dispatcher, log=other_log)
+        number, next_number = (int(each.actor_urn.removeprefix("urn:actor:")) for each in (ref, other))
+        assert next_number == number + 1
+
+        def leave(_: Any) -> None:
+            raise SystemExit("asked to")
+
+        with caplog.at_level("DEBUG"):
+            ref.tell(leave)
+            assert ref.actor_stopped.wait(LIMIT_S)
+            assert other.ask("still here", timeout=LIMIT_S) == "still here"
+        assert log == ["on_start", "on_failure"]
+        assert [type(error) for error in reported] == [SystemExit]
+        assert "asking for a shutdown" in caplog.text
+        assert "Stopping all actors" not in caplog.text
+    finally:
+        assert dispatcher.stop(LIMIT_S)

@@ -52,6 +52,16 @@ def test_the_systems_order_is_kept_and_duplicates_go(resolver: Resolver, monkeyp
     assert answer_of(resolver, "db.example") == (expected, "")
 
 
+def test_a_name_that_is_not_in_ascii_is_not_looked_up_as_another(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+):
+    """The system's own conversion is IDNA 2003, which makes fass.example of it."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found("192.0.2.9"))
+    addresses, reason = answer_of(resolver, "fa\u00df.example")
+    assert addresses == ()
+    assert "expected a host name in ASCII" in reason
+
+
 def test_a_failed_look_up_says_why(resolver: Resolver, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, SocketOptions
-from mesh.addresses import TcpAddress, UnixAddress
+from mesh.addresses import TcpAddress, UnixAddress, cannot_both_listen
 from tests.actors.runtime.socket_contract import PLACES, Pair, Program, Side, make_pair
 
 
@@ -104,6 +104,76 @@ def test_a_port_in_use_cannot_be_bound_again(far: Side, held: str, wanted: str, 
     with pytest.raises(OSError) as caught:
         far.bind(TcpAddress(wanted, listener.port))
     assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize(
+    ("host", "reached_at", "refused_at"),
+    [
+        ("localhost", ["127.0.0.1", "::1"], ["127.0.0.2"]),
+        ("LOCALHOST.", ["127.0.0.1", "::1"], []),
+        ("127.0.0.1", ["127.0.0.1"], ["::1", "127.0.0.2"]),
+        ("127.0.0.2", ["127.0.0.2"], ["127.0.0.1"]),
+        ("::1", ["::1"], ["127.0.0.1"]),
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.2"], ["::1"]),
+        ("::", ["::1"], ["127.0.0.1"]),
+        ("", ["127.0.0.1", "127.0.0.2", "::1"], []),
+    ],
+)
+def test_a_port_is_open_where_the_rule_says_and_nowhere_else(
+    near: Side, host: str, reached_at: list[str], refused_at: list[str]
+):
+    listener = near.bind(TcpAddress(host, 0))
+    assert listener.port > 0
+    for place in reached_at:
+        client = near.connect(TcpAddress(place, listener.port)).socket
+        server = near.accept(listener)
+        names = near.do(lambda _, pair=(server, client): (pair[0].peer_name, pair[1].local_name))
+        assert names[0].rpartition(":")[2] == names[1].rpartition(":")[2]
+    for place in refused_at:
+        assert near.connect(TcpAddress(place, listener.port)).error_number == errno.ECONNREFUSED
+    near.do(lambda _: listener.park())
+    for place in reached_at:
+        assert near.connect(TcpAddress(place, listener.port)).error_number == errno.ECONNREFUSED
+    near.do(lambda _: listener.close())
+    assert near.bind(TcpAddress(host, listener.port)).port == listener.port
+
+
+def test_localhost_has_its_name_and_one_port(near: Side):
+    listener = near.bind(TcpAddress("localhost", 0))
+    assert listener.local_name == f"localhost:{listener.port}"
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "in_use"),
+    [
+        ("127.0.0.1", "localhost", True),
+        ("::1", "localhost", True),
+        ("localhost", "::1", True),
+        ("localhost", "0.0.0.0", True),
+        ("localhost", "::", True),
+        ("127.0.0.1", "::1", False),
+        ("0.0.0.0", "::", False),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("::", "127.0.0.1", False),
+    ],
+)
+def test_two_ports_meet_where_the_rule_says(near: Side, held: str, wanted: str, in_use: bool):
+    listener = near.bind(TcpAddress(held, 0))
+    address = TcpAddress(wanted, listener.port)
+    assert cannot_both_listen(TcpAddress(held, listener.port), address) is in_use
+    if not in_use:
+        assert near.bind(address).port == listener.port
+        return
+    with pytest.raises(OSError) as caught:
+        near.bind(address)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize("host", ["db.example", "::ffff:127.0.0.1", "fe80::1", "224.0.0.1"])
+def test_what_cannot_be_listened_on_is_an_error(near: Side, host: str):
+    with pytest.raises(OSError, match="expected") as caught:
+        near.bind(TcpAddress(host, 0))
+    assert caught.value.errno == errno.EINVAL
 
 
 def test_an_address_of_nobody_here_cannot_be_bound(far: Side):

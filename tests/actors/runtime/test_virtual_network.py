@@ -87,7 +87,8 @@ def test_hosts_are_reached_by_name_and_by_address(world: VirtualWorld, address: 
     [
         ("", "localhost", True),
         ("", "b", True),
-        ("127.0.0.1", "::1", True),
+        ("127.0.0.1", "::1", False),
+        ("localhost", "::1", True),
         ("127.0.0.1", "b", False),
         ("b", "b", True),
         ("10.0.0.1", "b", True),

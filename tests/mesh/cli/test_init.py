@@ -1,6 +1,7 @@
 """``mesh init``: a whole mesh that works as it stands."""
 
 import re
+import shlex
 import stat
 
 import pytest
@@ -104,6 +105,27 @@ def test_the_next_steps_are_told(tmp_path):
     assert [str(entry.address) for entry in load(tmp_path / "n", "b").accept] == ["0.0.0.0:7000"]
 
 
+def test_the_relays_port_is_to_be_opened(tmp_path):
+    result = run(
+        "init", tmp_path / "m", "--agents", "a,b,c", "--relay", "b=b.example.com:7000", "--relay", "c"
+    )
+    (line,) = [line for line in result.output.splitlines() if "firewall" in line]
+    assert "TCP port 7000 of b, 4433 of c: in its firewall, or its security group" in line
+    assert "firewall" not in run("init", tmp_path / "n", "--agents", "only").output
+
+
+def test_a_local_mesh_is_started_where_it_was_made(tmp_path):
+    directory = tmp_path / "my mesh"
+    result = run("init", directory, "--agents", "branch,relay,hq", "--local")
+    assert not re.search("copy|machine and start|firewall", result.output, re.IGNORECASE)
+    commands = [line.strip() for line in result.output.splitlines() if line.startswith("       mesh agent ")]
+    paths = [shlex.split(command)[2] for command in commands]
+    assert paths == [str(directory / name / "config.yaml") for name in NAMES]
+    for name, path in zip(NAMES, paths, strict=True):
+        assert f"       {name}: http://{load(directory, name).http.address}/\n" in result.output
+        assert run("check", path).exit_code == 0
+
+
 def test_without_a_usual_name_the_first_is_the_relay(tmp_path):
     assert run("init", tmp_path / "m", "--agents", "a, b").exit_code == 0
     assert load(tmp_path / "m", "a").accept
@@ -161,6 +183,17 @@ def test_a_failure_takes_back_what_was_made(tmp_path, monkeypatch):
     (tmp_path / "n" / "mine").write_text("")
     assert run("init", tmp_path / "n", "--agents", "a,b").exit_code != 0
     assert files(tmp_path / "n") == ["mine"]
+
+
+def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path):
+    """Taking back what was made must not fail where nothing could be made."""
+    (tmp_path / "file").write_text("mine")
+    result = run("init", tmp_path / "file", "--agents", "a,b")
+    assert result.exit_code == 2
+    assert result.stderr == f"{tmp_path / 'file'}: cannot be made a directory: file exists\n"
+    assert (tmp_path / "file").read_text() == "mine"
+    result = run("init", tmp_path / "file" / "x", "--agents", "a,b")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize(

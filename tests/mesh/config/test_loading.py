@@ -9,6 +9,7 @@ from mesh.config import ConfigError, load_config, parse_config
 from mesh.config.problems import quoted
 from mesh.config.schema import HealthCheckSection
 from mesh.identity import Identity, encode_public_key
+from tests.mesh.test_listening_places import CLASHES
 
 KEY = encode_public_key(Identity(bytes(32)).public_key)
 TRUST = f'trust: {{authorities: ["{KEY}"], certificate: c.cert}}\n'
@@ -244,25 +245,7 @@ def test_trust_needs_an_authority_and_a_certificate():
     assert "each authority once" in problems(TRUST.replace(f'["{KEY}"]', f'["{KEY}", "{KEY}"]'))[0]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "clash"),
-    [
-        ("127.0.0.1:80", "127.0.0.1:80", True),
-        ("127.0.0.1:80", "127.0.0.1:81", False),
-        ("127.0.0.1:80", "127.0.0.2:80", False),
-        ("127.0.0.1:0", "127.0.0.1:0", False),
-        (":80", "127.0.0.1:80", True),
-        (":80", "[::1]:80", True),
-        ("0.0.0.0:80", "127.0.0.1:80", True),
-        ("0.0.0.0:80", "[::1]:80", False),
-        ("[::]:80", "[::1]:80", True),
-        ("0.0.0.0:80", "localhost:80", True),
-        ("localhost:80", "127.0.0.1:80", True),
-        ("LOCALHOST:80", "[::1]:80", True),
-        ("localhost:80", "10.0.0.1:80", False),
-        ("[::1]:80", "[0:0::1]:80", True),
-    ],
-)
+@pytest.mark.parametrize(("one", "other", "clash"), CLASHES)
 def test_two_listeners_cannot_have_one_port(one, other, clash):
     text = f"forward: {{listeners: [{{key: a, address: '{one}'}}, {{key: b, address: '{other}'}}]}}"
     if clash:
@@ -290,7 +273,7 @@ def test_two_listeners_cannot_have_one_port(one, other, clash):
         ("db.localhost:80", "127.0.0.1:80", True),
         ("localhost:80", "[::1]:80", True),
         ("localhost:80", ":80", True),
-        ("[::1]:80", "localhost:80", False),  # binds 127.0.0.1
+        ("[::1]:80", "localhost:80", True),
         ("[::1]:80", "[0:0::1]:80", True),
         ("[::1]:80", "[::]:80", True),
         ("[::1]:80", "0.0.0.0:80", False),
@@ -322,6 +305,18 @@ def test_listeners_acceptor_and_http_share_the_ports_of_the_machine():
     text = TRUST + "accept: [{address: ':80'}]\nforward: {listeners: [{key: a, address: ':81'}]}\n"
     assert "accept[0].address on line 2" in problems(text + "http: {address: ':80'}\n")[0]
     assert "forward.listeners[0].address on line 3" in problems(text + "http: {address: ':81'}\n")[0]
+
+
+def test_the_default_address_of_http_is_taken_too():
+    text = "forward: {listeners: [{key: a, address: '127.0.0.1:8080'}]}\n"
+    for http in ("http: {}\n", "http:\n"):
+        (found,) = problems(text + http)
+        assert found == (
+            'f.yaml:2: http.address: found "127.0.0.1:8080", the default; expected a port of its own '
+            '(forward.listeners[0].address on line 1 has "127.0.0.1:8080")'
+        )
+    assert parse(text).http is None
+    assert "expected host:port" in problems(text + "http: {address: no-port}")[0]
 
 
 def test_one_peer_twice_is_a_mistake():

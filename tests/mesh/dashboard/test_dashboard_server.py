@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import re
 import resource
 import socket
 import threading
@@ -77,14 +78,30 @@ def test_the_server_does_not_say_what_it_is(app: DashboardApp, serve: Serve):
     connection.close()
 
 
-@pytest.mark.parametrize("host", ["::1", "localhost", ""])
-def test_other_ways_to_name_an_address(app: DashboardApp, serve: Serve, host: str):
-    if host == "::1" and not has_ipv6():
+@pytest.mark.parametrize(
+    ("host", "reached_at", "not_at"),
+    [
+        ("::1", ["::1"], ["127.0.0.1"]),
+        ("::", ["::1"], ["127.0.0.1"]),
+        ("127.0.0.1", ["127.0.0.1"], ["::1"]),
+        ("0.0.0.0", ["127.0.0.1"], ["::1"]),
+        ("localhost", ["127.0.0.1", "::1"], []),
+        ("", ["127.0.0.1", "::1"], []),
+    ],
+)
+def test_an_address_is_served_where_the_rule_says(
+    app: DashboardApp, serve: Serve, host: str, reached_at: list[str], not_at: list[str]
+):
+    if not has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
     bound = serve(app, TcpAddress(host, 0))
     assert bound.port > 0
-    reached_at = TcpAddress("::1" if host == "::1" else "127.0.0.1", bound.port)
-    assert get(reached_at, "/health")[0] == 200
+    for place in reached_at:
+        assert get(TcpAddress(place, bound.port), "/health")[0] == 200
+    for place in not_at:
+        with pytest.raises(ConnectionRefusedError):
+            get(TcpAddress(place, bound.port), "/health")
+    assert bound.host == (host or "::")
 
 
 def has_ipv6() -> bool:
@@ -109,13 +126,31 @@ def test_an_address_that_is_not_ours_is_an_error_that_names_it():
     assert raised.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_a_name_that_does_not_resolve_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch):
-    def unknown(*args: object, **options: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(OSError, match=r"cannot listen on nowhere\.invalid:1: Name or service not known"):
+def test_a_name_is_not_looked_up():
+    with pytest.raises(OSError, match=r"cannot listen on nowhere\.invalid:1: .* is not looked up"):
         listen(TcpAddress("nowhere.invalid", 1))
+
+
+@pytest.mark.parametrize("taken_at", ["127.0.0.1", "::1"])
+def test_localhost_is_taken_where_one_of_its_addresses_is(taken_at: str):
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    family = socket.AF_INET6 if ":" in taken_at else socket.AF_INET
+    with socket.create_server((taken_at, 0), family=family) as taken:
+        port = taken.getsockname()[1]
+        at = re.escape(str(TcpAddress(taken_at, port)))
+        with pytest.raises(OSError, match=rf"cannot listen on localhost:{port}: .* in use at {at}"):
+            listen(TcpAddress("localhost", port))
+
+
+def test_localhost_frees_both_its_addresses(app: DashboardApp):
+    server = HttpServer(app, listen(TcpAddress("localhost", 0)))
+    bound = server.start()
+    assert get(bound, "/health")[0] == 200
+    server.stop()
+    app.close()
+    for part in listen(bound):
+        part.close()
 
 
 def test_stop_frees_the_port_and_ends_every_thread(app: DashboardApp):
@@ -136,7 +171,7 @@ def test_stop_frees_the_port_and_ends_every_thread(app: DashboardApp):
 
 def test_who_comes_before_the_start_is_served_after_it(app: DashboardApp):
     listening = listen(ANY_PORT)
-    with socket.create_connection(listening.getsockname(), timeout=10) as early:
+    with socket.create_connection(listening[0].getsockname(), timeout=10) as early:
         server = HttpServer(app, listening)
         server.start()
         early.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -156,7 +191,7 @@ def test_stop_closes_idle_connections(app: DashboardApp):
 def test_stop_without_start_frees_the_port(app: DashboardApp):
     listening = listen(ANY_PORT)
     HttpServer(app, listening).stop()
-    assert listening.fileno() == -1
+    assert [bound.fileno() for bound in listening] == [-1]
 
 
 def test_a_crowd_in_front_of_a_hanging_agent_hears_503_within_a_second(

@@ -324,6 +324,27 @@ def test_an_acknowledgement_tells_how_long_it_was_held_back():
     assert receiving.acknowledger.due == inf
 
 
+def test_there_is_no_delay_before_the_first_segment_in_order():
+    receiving = Receiving()
+    assert receiving.acknowledgement(NOW + 1.0).delay_s == 0.0
+    receiving.arrive(receiving.peer.seal_segment(DATA, 1, b"x"))
+    told = receiving.acknowledgement(NOW + 1.0)
+    assert (told.next_number, told.delay_s) == (0, 0.0)
+
+
+def test_only_the_first_copy_of_a_segment_counts_as_marked_or_moves_the_delay():
+    receiving = Receiving()
+    frame = receiving.peer.seal_segment(DATA, 0, b"x")
+    receiving.arrive(frame)
+    receiving.arrive(frame.with_mark(), NOW + 1.0)
+    told = receiving.acknowledgement(NOW + 2.0)
+    assert (told.marked, told.delay_s) == (0, pytest.approx(2.0, abs=2e-6))
+    marked = receiving.peer.seal_segment(DATA, 1, b"x").with_mark()
+    receiving.arrive(marked)
+    receiving.arrive(marked)
+    assert receiving.acknowledgement().marked == 1
+
+
 def test_a_marked_segment_is_acknowledged_soon():
     receiving = Receiving()
     receiving.arrive(receiving.peer.seal_segment(DATA, 0, b"x").with_mark())

@@ -73,6 +73,7 @@ VIOLATIONS = {
     "ACK of another length": lambda peer: [peer.seal_control(ACK, b"?")],
     "PROBE of another length": lambda peer: [peer.seal_control(PROBE, b"")],
     "RESET of another length": lambda peer: [peer.seal_control(RESET, b"?")],
+    "RESET with another flag": lambda peer: [peer.seal_control(RESET, b"\x01\x02" + bytes(8))],
 }
 
 

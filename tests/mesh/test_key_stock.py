@@ -2,7 +2,7 @@
 
 import itertools
 
-from actors.key_stock import EPHEMERAL_AGE_S, KeyStock
+from mesh.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.noise.primitives import key_pair
 
 

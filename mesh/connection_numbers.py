@@ -1,5 +1,10 @@
 """The numbers of the connections that begin at this agent."""
 
+from typing import Final
+
+FIRST_NUMBER: Final = 1
+"""No connection has a lower number: 0 stands in headers where no connection is meant."""
+
 
 class ConnectionNumbers:
     """Numbers each connection that begins at this instance once, from 1 upwards.
@@ -11,7 +16,7 @@ class ConnectionNumbers:
     __slots__ = ("_reserved", "last")
 
     def __init__(self) -> None:
-        self.last = 0
+        self.last = FIRST_NUMBER - 1
         """The newest number that was given."""
         self._reserved: set[int] = set()
 

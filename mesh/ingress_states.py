@@ -1,0 +1,61 @@
+"""The life of an opening at its ingress, as a table."""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from mesh.errors import LocalProtocolError
+
+
+class IngressState(enum.Enum):
+    """Where an opening stands."""
+
+    STANDING_BY = "standing by"
+    """No client has come yet."""
+    OPENING = "opening"
+    """A client waits while candidates are tried."""
+    OPEN = "open"
+    """An exit was chosen; whoever else accepts is declined."""
+    ABANDONED = "abandoned by its client"
+    """Answers are still awaited, to decline what they opened."""
+    ENDED = "ended"
+
+
+class IngressEvent(enum.Enum):
+    """What moves an opening on."""
+
+    CLIENT_CAME = "a client has come"
+    EXIT_CHOSEN = "an exit has accepted"
+    CLIENT_LEFT = "the client has left"
+    NOTHING_LEFT = "nobody is left to be tried or to answer"
+    TIME_IS_UP = "the time for opening is over"
+    DISCARDED = "it is not needed any more"
+
+
+TRANSITIONS: Final[Mapping[tuple[IngressState, IngressEvent], IngressState]] = MappingProxyType(
+    {
+        (IngressState.STANDING_BY, IngressEvent.CLIENT_CAME): IngressState.OPENING,
+        (IngressState.STANDING_BY, IngressEvent.DISCARDED): IngressState.ENDED,
+        (IngressState.OPENING, IngressEvent.EXIT_CHOSEN): IngressState.OPEN,
+        (IngressState.OPENING, IngressEvent.CLIENT_LEFT): IngressState.ABANDONED,
+        (IngressState.OPENING, IngressEvent.NOTHING_LEFT): IngressState.ENDED,
+        (IngressState.OPENING, IngressEvent.TIME_IS_UP): IngressState.ENDED,
+        (IngressState.OPEN, IngressEvent.TIME_IS_UP): IngressState.OPEN,
+        (IngressState.ABANDONED, IngressEvent.NOTHING_LEFT): IngressState.ENDED,
+        (IngressState.ABANDONED, IngressEvent.TIME_IS_UP): IngressState.ENDED,
+    }
+)
+"""An absent pair is a bug of this agent's own."""
+
+
+def advance(state: IngressState, event: IngressEvent) -> IngressState:
+    """The state after ``event``.
+
+    Raises:
+        LocalProtocolError: the event cannot happen in this state.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise LocalProtocolError(f"an opening that is {state.value}, yet {event.value}") from None

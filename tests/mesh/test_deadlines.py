@@ -1,0 +1,51 @@
+"""A table of named deadlines."""
+
+import enum
+from math import inf
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.deadlines import Deadlines
+
+
+class Due(enum.IntEnum):
+    FIRST = 0
+    SECOND = 1
+    THIRD = 2
+
+
+def test_nothing_is_waited_for_at_first():
+    deadlines = Deadlines(Due)
+    assert deadlines.earliest() == inf
+    assert not any(deadlines.take(due, 1e9) for due in Due)
+
+
+def test_what_is_due_is_taken_once():
+    deadlines = Deadlines(Due)
+    deadlines[Due.SECOND] = 2.0
+    assert deadlines.is_set(Due.SECOND)
+    assert not deadlines.take(Due.SECOND, 1.99)
+    assert deadlines.take(Due.SECOND, 2.0)
+    assert not deadlines.take(Due.SECOND, 2.0)
+    assert not deadlines.is_set(Due.SECOND)
+
+
+def test_each_is_cleared_by_itself_or_all_together():
+    deadlines = Deadlines(Due)
+    for due in Due:
+        deadlines[due] = float(due)
+    deadlines.clear(Due.FIRST)
+    assert deadlines.earliest() == 1.0
+    deadlines.clear_all()
+    assert deadlines.earliest() == inf
+
+
+@given(st.lists(st.tuples(st.sampled_from(Due), st.floats(0, 100))))
+def test_the_earliest_is_that_of_the_last_word_on_each(changes):
+    deadlines = Deadlines(Due)
+    expected = {}
+    for due, at in changes:
+        deadlines[due] = expected[due] = at
+    assert deadlines.earliest() == min(expected.values(), default=inf)
+    assert all(deadlines[due] == expected.get(due, inf) for due in Due)

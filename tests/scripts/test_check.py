@@ -1,0 +1,193 @@
+"""The check: the Pythons that it finds, the environments it makes, and what comes of the steps."""
+
+import importlib
+import platform
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.system.processes import ROOT
+
+OWN = ".".join(platform.python_version_tuple()[:2])
+OTHERS = [version for version in ("3.11", "3.12", "3.13") if version != OWN]
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """The scripts, as they see each other."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    names = ("bootstrap", "pythons", "checks")
+    return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+
+
+def program(path, body):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+# -- finding -------------------------------------------------------------------------------------------------
+
+
+def test_the_pythons_of_the_check_are_those_of_the_package(scripts):
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        classifiers = tomllib.load(file)["project"]["classifiers"]
+    versions = [text.rpartition(" ")[2] for text in classifiers if ":: Python :: 3." in text]
+    assert tuple(versions) == scripts.pythons.SUPPORTED
+    assert ".".join(map(str, scripts.bootstrap.MINIMUM)) == versions[0]
+
+
+def test_a_program_that_does_not_run_is_passed_over(scripts, tmp_path):
+    """As pyenv's shims, which come first on PATH and refuse."""
+    program(tmp_path / "shims" / "python3.11", "exit 127")
+    program(tmp_path / "shims" / "python3.12", "echo 3.11")
+    program(tmp_path / "shims" / "python3.13", "echo 3.13")
+    (tmp_path / "shims" / "python3.13").chmod(0o644)
+    good = {
+        "3.11": program(tmp_path / "usr" / "python3.11", "echo 3.11"),
+        "3.12": program(tmp_path / ".pyenv" / "versions" / "3.12.1" / "bin" / "python3.12", "echo 3.12"),
+        "3.13": program(tmp_path / ".pyenv" / "versions" / "3.13.0" / "bin" / "python3.13", "echo 3.13"),
+    }
+    environment = {"PATH": f"{tmp_path}/shims::/nowhere:{tmp_path}/usr", "HOME": str(tmp_path)}
+    assert scripts.pythons.find_pythons(environment) == good
+
+
+def test_a_machine_without_others_has_none(scripts, tmp_path):
+    program(tmp_path / "python3.10", "echo 3.10")
+    program(tmp_path / "python3.14", "echo 3.14")
+    assert scripts.pythons.find_pythons({"PATH": str(tmp_path), "HOME": str(tmp_path)}) == {}
+    assert scripts.pythons.find_pythons({}) == {}
+
+
+def test_this_python_is_judged_by_what_it_says(scripts):
+    assert scripts.pythons._works(sys.executable, OWN)
+    assert not scripts.pythons._works(sys.executable, "3.10")
+
+
+# -- environments --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ran(scripts, monkeypatch):
+    """Commands that were run instead of pip and venv; ``failing`` names words of those that fail."""
+    seen = SimpleNamespace(commands=[], failing=set())
+
+    def run(command, **options):
+        command = [str(part) for part in command]
+        seen.commands.append(command)
+        if "venv" in command and "-m" in command:
+            folder = Path(command[-1])
+            shutil.rmtree(folder, ignore_errors=True)  # as --clear has it
+            program(folder / "bin" / "python", "exit 0")
+        return subprocess.CompletedProcess(command, int(bool(seen.failing & set(command))))
+
+    monkeypatch.setattr(scripts.bootstrap.subprocess, "run", run)
+    return seen
+
+
+def test_an_environment_is_made_once(scripts, ran, tmp_path):
+    environment = tmp_path / ".venv-3.12"
+    for _ in range(2):
+        python = scripts.bootstrap.prepare(environment, "/x/python3.12", "dev")
+    assert python == environment / "bin" / "python"
+    assert [command[0] for command in ran.commands] == ["/x/python3.12", "/x/python3.12", str(python)]
+    assert ran.commands[1][1:] == ["-m", "venv", "--clear", str(environment)]
+    assert ran.commands[2][-1] == f"{ROOT}[dev]"
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(scripts, ran, tmp_path):
+    scripts.bootstrap.prepare(tmp_path / "v", "python3.11", "fast")
+    python = tmp_path / "v" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3.11")
+    ran.commands.clear()
+    scripts.bootstrap.prepare(tmp_path / "v", "python3.12", "fast")
+    assert [command[0] for command in ran.commands] == ["python3.12", "python3.12", str(python)]
+
+
+def test_a_python_without_venv_is_told_and_leaves_nothing_half_made(scripts, ran, tmp_path):
+    ran.failing = {scripts.bootstrap.HAS_VENV}
+    with pytest.raises(scripts.bootstrap.EnvironmentFailedError, match="python3-venv"):
+        scripts.bootstrap.prepare(tmp_path / "v", "python3", "fast")
+    assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize("failing", ["venv", "pip"])
+def test_an_environment_that_fails_is_tried_again(scripts, ran, tmp_path, failing):
+    ran.failing = {failing}
+    with pytest.raises(scripts.bootstrap.EnvironmentFailedError, match="v"):
+        scripts.bootstrap.prepare(tmp_path / "v", "python3", "fast")
+    ran.failing = set()
+    ran.commands.clear()
+    scripts.bootstrap.prepare(tmp_path / "v", "python3", "fast")
+    steps = [command[2] for command in ran.commands if command[1] == "-m"]
+    assert steps == (["venv", "pip"] if failing == "venv" else ["pip"])
+
+
+# -- steps ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check(scripts, monkeypatch, capsys):
+    """Run the check with steps that only say whether they pass; status, steps, and the last line."""
+
+    def prepare(environment, interpreter, extra):
+        if "broken" in interpreter:
+            raise scripts.bootstrap.EnvironmentFailedError("no environment")
+        return environment / "bin" / "python"
+
+    def run(failing, arguments=(), pythons=None):
+        steps = []
+
+        def run_step(command, **options):
+            steps.append(" ".join(command))
+            return SimpleNamespace(returncode=int(any(word in steps[-1] for word in failing)))
+
+        monkeypatch.setattr(scripts.checks.subprocess, "run", run_step)
+        status = scripts.checks.main(arguments, pythons)
+        return status, steps, capsys.readouterr().out.splitlines()[-1]
+
+    monkeypatch.setattr(scripts.bootstrap, "prepare", prepare)
+    return run
+
+
+def test_all_steps_run_on_this_python(check):
+    status, steps, last = check((), ["-k", "x"])
+    assert (status, last) == (0, "All checks passed.")
+    assert [step.split()[2] for step in steps] == ["ruff", "ruff", "mypy", "pytest"]
+    assert steps[-1].endswith(" -k x")
+    assert all(step.startswith(sys.executable) for step in steps)
+
+
+def test_a_failing_step_does_not_hide_the_others(check):
+    status, steps, last = check(("format", "mypy"))
+    assert (status, len(steps), last) == (1, 4, "FAILED: ruff format, mypy")
+
+
+def test_every_other_python_runs_the_unit_tests_in_an_environment_of_its_own(check):
+    status, steps, last = check((), ["-k", "x"], dict.fromkeys((OWN, *OTHERS), "python"))
+    assert (status, last) == (0, "All checks passed.")
+    for step, version in zip(steps, OTHERS, strict=False):
+        assert step.startswith(f"{ROOT}/.venv-{version}/bin/python -m pytest")
+        assert step.endswith("-m not system tests/mesh tests/actors")
+    assert len(steps) == len(OTHERS) + 4
+
+
+@pytest.mark.parametrize("version", OTHERS)
+def test_a_failure_on_another_python_is_the_checks(check, version):
+    pythons = dict.fromkeys(OTHERS, "python")
+    status, steps, last = check((f".venv-{version}/",), pythons=pythons)
+    assert (status, last) == (1, f"FAILED: unit tests (Python {version})")
+    status, fewer, last = check((), pythons=pythons | {version: "broken"})
+    assert (status, last) == (1, f"FAILED: unit tests (Python {version})")
+    assert len(fewer) == len(steps) - 1
+
+
+def test_a_python_that_is_not_there_is_left_out(check):
+    assert check((), pythons={})[::2] == (0, "All checks passed.")

@@ -1,0 +1,51 @@
+"""An agent on a machine whose clock is behind its certificate, as on boards before NTP has told the time."""
+
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from tests.system.meshes import DAY_S
+from tests.system.processes import wait_until
+
+STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+
+@pytest.fixture
+def early(mesh):
+    """An agent that is waiting for its certificate."""
+    agent = mesh.agent("early").accept()
+    agent.certify(not_before=DAY_S)
+    agent.start(wait=False)
+    wait_until(lambda: agent.lines_with("waiting: trust.certificate"), "it waits")
+    return agent
+
+
+def test_it_waits_and_says_why(early):
+    (told,) = early.lines_with("waiting: trust.certificate")
+    assert "warning" in told
+    assert re.search(f"it begins at {STAMP}, and this machine's clock shows {STAMP}", told)
+    status, body = wait_until(lambda: early.get("/ready"), "it answers")
+    assert status == 503
+    assert "is not valid yet" in json.loads(body)["error"]
+    assert early.get("/health")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_when_told_to(early, number):
+    began = time.monotonic()
+    early.process.signal(number)
+    assert early.process.wait() == 0
+    assert time.monotonic() - began < 2
+
+
+def test_it_starts_once_its_certificate_is_valid(early, mesh):
+    """What the clock does cannot be done here; another certificate has the same effect."""
+    other = mesh.agent("other").dial(early).start()
+    early.certify(file="valid.cert")
+    (early.folder / "valid.cert").rename(early.folder / "agent.cert")  # whole at any time
+    wait_until(lambda: early.get("/ready")[0] == 200, "it has started")
+    other.wait_for_peers(early)
+    assert early.lines_with("the certificate is valid now")
