@@ -8,8 +8,8 @@ from actors.accepting import AcceptingActor
 from actors.agent import GRACE_S
 from actors.connection_end import ConnectionEnd
 from actors.messages import peer_directory as directory_messages
-from actors.peer_link import LEAVE_TIMEOUT_S
 from actors.runtime.seam import ConnectFailed
+from mesh.link_machine import LEAVE_TIMEOUT_S
 from tests.actors.root_mesh import ANY_PORT, CORE, KEY, ON_PURPOSE, PORT, RESET, running_mesh
 
 

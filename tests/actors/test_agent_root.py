@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actors.messages import agent as messages
-from actors.peer_link import LEAVE_TIMEOUT_S
 from actors.runtime import supervisor_messages
 from actors.runtime.seam import ConnectFailed
 from mesh.addresses import TcpAddress
+from mesh.link_machine import LEAVE_TIMEOUT_S
 from tests.actors.root_mesh import CORE, KEY, ON_PURPOSE, PEER_PORT, PORT, RESET, running_mesh
 
 
