@@ -4,11 +4,11 @@ The stream is pure and says what to do; this actor does it. Reading stops when t
 writing when the socket has no room, and nothing is held in between but what the credit covers.
 """
 
+import enum
 import errno
 import logging
 from collections import deque
 from collections.abc import Sequence
-from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
 from actors.connection_settings import NOT_SENT_OCTETS, RESET_MEANINGS, ConnectionSettings
@@ -18,7 +18,9 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket, Timer
+from actors.runtime.alarm import Alarm
+from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket
+from mesh.deadlines import Deadlines
 from mesh.frames import Frame
 from mesh.identity import AgentId
 from mesh.sampling import sampled
@@ -44,6 +46,21 @@ DRAIN_BEFORE_RESET_S: Final = 10.0
 
 
 M = TypeVar("M")
+
+
+class Due(enum.IntEnum):
+    """What an end waits for, beside its stream."""
+
+    OPENING = 0
+    """What the opening waits for; the subclasses keep it."""
+    HANG_UP_POLL = 1
+    """To look whether the local socket, unread, has hung up."""
+    PATH = 2
+    """There has been no path for too long."""
+    DRAINED = 3
+    """What preceded the other end's reset has waited long enough for the local socket."""
+    READ_OUT = 4
+    """What preceded the local socket's reset has waited long enough for credit."""
 
 
 class ConnectionEnd(Actor[M], Generic[M]):
@@ -76,19 +93,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._peer_finished = False
         self._peer_reset: ResetCode | None = None
         self._done = False
-        self._timer: Timer | None = None
-        """The only one, for the earliest deadline: each timer costs 5 us and 700 octets."""
-        self._timer_at = inf
-        self._opening_due = inf
-        """Earliest deadline of the opening; the subclasses keep it."""
-        self._poll_at = inf
-        """When to look whether the local socket, unread, has hung up."""
-        self._path_by = inf
-        """When there has been no path for too long."""
-        self._drain_by = inf
-        """When what preceded the other end's reset has waited long enough for the local socket."""
-        self._unread_by = inf
-        """When what preceded the local socket's reset has waited long enough for credit."""
+        self._deadlines = Deadlines(Due)
+        # Every subclass takes this message, which a type variable cannot say.
+        self._alarm = Alarm(self.schedule, cast("M", messages.DeadlineReached()))
 
     # -- the stream ------------------------------------------------------------------------------------------
 
@@ -141,7 +148,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._peer_finished = self._peer_finished or effects.peer_finished
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset
-            self._drain_by = self.now() + DRAIN_AFTER_RESET_S
+            self._deadlines[Due.DRAINED] = self.now() + DRAIN_AFTER_RESET_S
             if self._socket is not None:
                 self._other_end_reset(effects.peer_reset)
         self._done = self._done or effects.done
@@ -190,31 +197,24 @@ class ConnectionEnd(Actor[M], Generic[M]):
     # -- time ------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        """Keep a timer no later than the earliest deadline; one that is early looks again."""
-        stream_due = inf if self._stream is None else self._stream.deadline()
-        local_due = min(self._poll_at, self._drain_by, self._unread_by)
-        deadline = min(self._opening_due, self._path_by, local_due, stream_due)
-        if deadline >= self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = deadline
-        # Every subclass takes this message, which a type variable cannot say.
-        message = cast("M", messages.DeadlineReached())
-        self._timer = self.schedule(max(0.0, deadline - self.now()), message)
+        """Be woken at the earliest deadline, or before."""
+        deadline = self._deadlines.earliest()
+        if self._stream is not None:
+            deadline = min(deadline, self._stream.deadline())
+        self._alarm.arm(deadline, self.now())
 
     def _deadline_reached(self) -> None:
-        self._timer, self._timer_at = None, inf
-        now = self.now()
-        if now >= self._opening_due:
+        self._alarm.rang()
+        now, deadlines = self.now(), self._deadlines
+        if now >= deadlines[Due.OPENING]:
             self._opening_deadline_reached(now)
-        if now >= self._poll_at:
+        if deadlines.take(Due.HANG_UP_POLL, now):
             self._poll_hang_up(now)
-        if now >= self._path_by:
+        if deadlines.take(Due.PATH, now):
             self._lose("no path to the other end")
-        elif now >= self._drain_by:
+        elif deadlines.take(Due.DRAINED, now):
             self._lose("the local socket does not take what preceded the other end's reset")
-        elif now >= self._unread_by:
+        elif deadlines.take(Due.READ_OUT, now):
             self._local_reset([])
         stream, session = self._stream, self._session
         if stream is not None and now >= stream.deadline():
@@ -225,14 +225,14 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._arm()
 
     def _opening_deadline_reached(self, now: float) -> None:
-        """Do what is due of the opening, and set ``_opening_due`` anew."""
+        """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
 
     def _path_changed(self, link: Ref[Any] | None) -> None:
         self._link = link
-        self._path_by = inf
+        self._deadlines.clear(Due.PATH)
         if link is None:
-            self._path_by = self.now() + self._settings.reroute_timeout_s
+            self._deadlines[Due.PATH] = self.now() + self._settings.reroute_timeout_s
             self._arm()
         elif self._stream is not None:
             self._apply(self._stream.path_changed(self.now()))
@@ -330,11 +330,11 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
         self._is_broken, self._hides_reset = True, hides_reset
         self._watch_write(False)
-        self._poll_at = inf
+        self._deadlines.clear(Due.HANG_UP_POLL)
         if self._at_end or self._stream is None:
             self._local_reset([])
         else:
-            self._unread_by = self.now() + DRAIN_BEFORE_RESET_S
+            self._deadlines[Due.READ_OUT] = self.now() + DRAIN_BEFORE_RESET_S
             self._watch_read(self._stream.writable_octets > 0)
 
     def _local_reset(self, frames: list[Frame]) -> None:
@@ -361,7 +361,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._writing:
             self._count_unsent(False)
         self._reading = self._writing = False
-        self._poll_at = self._unread_by = inf
+        self._deadlines.clear(Due.HANG_UP_POLL)
+        self._deadlines.clear(Due.READ_OUT)
         self._socket_gone(socket)
 
     def _socket_gone(self, socket: StreamSocket) -> None:
@@ -374,9 +375,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._reading = enabled
             self._socket.watch_read(enabled)
         if enabled:
-            self._poll_at = inf
-        elif self._poll_at == inf and not self._is_broken:
-            self._poll_at = self.now() + HANG_UP_POLL_S
+            self._deadlines.clear(Due.HANG_UP_POLL)
+        elif not self._deadlines.is_set(Due.HANG_UP_POLL) and not self._is_broken:
+            self._deadlines[Due.HANG_UP_POLL] = self.now() + HANG_UP_POLL_S
 
     def _watch_write(self, enabled: bool) -> None:
         if self._socket is not None and enabled != self._writing:
@@ -393,14 +394,13 @@ class ConnectionEnd(Actor[M], Generic[M]):
             budget.release(NOT_SENT_OCTETS)
 
     def _poll_hang_up(self, now: float) -> None:
-        self._poll_at = inf
         if self._socket is None or self._reading:
             return
         if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
             self._broke(hides_reset=False)
             self._apply(_NOTHING)
         else:
-            self._poll_at = now + HANG_UP_POLL_S
+            self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S
 
     def _forget(self, remote: AgentId, connection: int, *, is_exit: bool) -> None:
         """Tell the connection table that this connection no longer ends here."""

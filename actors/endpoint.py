@@ -28,6 +28,7 @@ from mesh.addresses import SocketAddress
 from mesh.health import Health, HealthCheckSettings, HealthMonitor
 from mesh.reaching import Failure, Kind
 from mesh.records import EndpointEntry
+from mesh.reject_codes import RejectCode
 from mesh.sampling import sampled
 from mesh.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 
@@ -152,10 +153,10 @@ class Endpoint(Actor[messages.Inbound]):
     def _objection(self) -> connection_messages.TargetDenied | None:
         """Why no connection can be let in now, even if there is a place."""
         if not self._offering:
-            return connection_messages.TargetDenied("unavailable", "the endpoint is being withdrawn")
+            return connection_messages.TargetDenied(RejectCode.UNAVAILABLE, "the endpoint is being withdrawn")
         if self._health_check is not None and self._monitor.state is not Health.UP:
             return connection_messages.TargetDenied(
-                "unavailable", "the target has not passed its health check"
+                RejectCode.UNAVAILABLE, "the target has not passed its health check"
             )
         return None
 
@@ -217,7 +218,7 @@ class Endpoint(Actor[messages.Inbound]):
             )
         self.tell(
             connection,
-            connection_messages.TargetDenied("at-capacity", "the endpoint is at max_connections"),
+            connection_messages.TargetDenied(RejectCode.AT_CAPACITY, "the endpoint is at max_connections"),
         )
 
     # -- the target's health ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 from actors.client_count import ClientCount
-from actors.connection_end import ConnectionEnd
+from actors.connection_end import ConnectionEnd, Due
 from actors.connection_settings import ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -17,7 +17,7 @@ from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
-from mesh.candidates import LOOP, Offer
+from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.identity import AgentId
 from mesh.ingress_effects import (
@@ -36,6 +36,7 @@ from mesh.ingress_effects import (
 )
 from mesh.ingress_opening import IngressOpening
 from mesh.loops import socket_tag
+from mesh.reject_codes import IngressVerdict
 from mesh.sampling import sampled
 from mesh.session import Party, SessionInitiator
 from mesh.stream import ResetCode, Stream
@@ -164,7 +165,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Do what the opening asks for, and keep its time."""
         for effect in effects:
             self._do_one(effect)
-        self._opening_due = self._opening.deadline()
+        self._deadlines[Due.OPENING] = self._opening.deadline()
         if not self.actor_stopped.is_set():
             self._arm()
 
@@ -256,7 +257,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             return
         log.info("%s reset: its client is a connection of that exit back to this agent", self)
         self._meters.loops_cut += 1
-        self.tell(self._listener, listener_messages.CandidateFailed(exit_id, LOOP))
+        self.tell(self._listener, listener_messages.CandidateFailed(exit_id, IngressVerdict.LOOP))
         self._drop_socket(reset=True)
         self._local_reset([])
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from mesh.backoff import retry_delay_s
 from mesh.identity import AgentId
 from mesh.origination import RTT_UNIT_S
+from mesh.reject_codes import IngressVerdict, RejectCode
 from mesh.routes import RouteSnapshot
 from mesh.session import Party
 
@@ -25,12 +26,9 @@ TRIAL_S: Final = 2.0
 """One connection tries a candidate that was set aside; others do so again after this time, if they have heard
 nothing of it. A silent candidate has been reported by then, unless the path to it takes a second."""
 
-PERMANENT_CODES: Final = frozenset({"not-permitted", "unusable-key"})
+PERMANENT_CODES: Final = frozenset({RejectCode.NOT_PERMITTED, IngressVerdict.UNUSABLE_KEY})
 """Failures that another try soon would only repeat."""
 
-
-LOOP: Final = "loop"
-"""The ingress's own code for an exit whose target is a listener of the ingress's agent."""
 
 LOOP_ASIDE_S: Final = 5.0
 """How long such an exit is not tried at all: the next client is on its way when the first is found out."""
@@ -188,7 +186,7 @@ class CandidatePool:
             For how many seconds; ``None`` where it is aside already, for connections that were under way
             together tell of one failure.
         """
-        if code == LOOP:
+        if code == IngressVerdict.LOOP:
             is_known = now < self._looping.get(agent_id, 0.0)
             self._looping[agent_id] = now + LOOP_ASIDE_S
             return None if is_known else LOOP_ASIDE_S

@@ -25,21 +25,10 @@ from mesh.identity import AgentId
 from mesh.ingress_states import IngressEvent, IngressState, advance
 from mesh.open_attempt import OpenAttempt
 from mesh.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
+from mesh.reject_codes import IngressVerdict, RejectCode
 from mesh.repeating import repeat_delay_s
 from mesh.session import OpenRequest, Party, SessionInitiator
 from mesh.stream import INITIAL_WINDOW_OCTETS
-
-RESTARTING: Final = "restarting"
-"""Code of the REJECT of an exit whose endpoint has crashed and is being started again."""
-
-RESTARTED: Final = "restarted"
-"""The ingress's own code for an exit whose agent runs as a new instance since it was chosen."""
-
-SILENT: Final = "silent"
-"""The ingress's own code for an exit that has not answered yet."""
-
-UNUSABLE_KEY: Final = "unusable-key"
-"""The ingress's own code for an exit whose session key is of no use."""
 
 _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
@@ -251,7 +240,7 @@ class IngressOpening:
                 if self.stands_by:
                     self._drop(attempt)
                 else:
-                    self._refused(attempt, RESTARTED, "the exit's agent has restarted", now)
+                    self._refused(attempt, IngressVerdict.RESTARTED, "the exit's agent has restarted", now)
         return self._done()
 
     def client_left(self) -> effects.IngressEffects:
@@ -346,7 +335,7 @@ class IngressOpening:
         try:
             return (attempt.initiator.open_frame(request),)
         except AuthenticationError as error:
-            self._refused(attempt, UNUSABLE_KEY, str(error), now)
+            self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
             return ()
 
     def _refused(self, attempt: OpenAttempt, code: str, why: str, now: float) -> None:
@@ -356,7 +345,7 @@ class IngressOpening:
         match self.state:
             case IngressState.STANDING_BY:
                 return  # its client may be on the way, and has others tried
-            case IngressState.OPENING if code in (RESTARTING, RESTARTED):
+            case IngressState.OPENING if code in (RejectCode.RESTARTING, IngressVerdict.RESTARTED):
                 self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
                 self._deadlines[_Due.RETRY] = min(self._deadlines[_Due.RETRY], now + RETRY_AFTER_S)
             case _:
@@ -382,7 +371,9 @@ class IngressOpening:
             if attempt.number in self._attempts:
                 if attempt.has_path:
                     why = f"no answer from {named(attempt.name, attempt.party.id)} yet"
-                    self._effects.append(effects.CandidateFailed(attempt.party.id, SILENT, why))
+                    self._effects.append(
+                        effects.CandidateFailed(attempt.party.id, IngressVerdict.SILENT, why)
+                    )
                 self._try_next(now)
 
     def _time_is_up(self) -> None:

@@ -230,15 +230,25 @@ class SessionResponder(_Handshaker):
         except RemoteProtocolError as error:
             raise MalformedRequestError(str(error)) from error
 
-    def reply(self, reply: OpenReply) -> tuple[Frame, Session | None]:
-        """The ACCEPT or REJECT, and the session where it accepts. A repeated OPEN gets the same frame again.
+    def accept(self, credit: int, socket_tag: bytes) -> tuple[Frame, Session]:
+        """The ACCEPT and the session. A repeated OPEN gets the same frame again.
 
         Raises:
             LocalProtocolError: no OPEN has been read, it has been answered, or a field is out of range.
         """
-        message = self._handshake.write_message(_encode(reply, _REPLY))
-        frame = self._frame(FrameType.ACCEPT if reply.accepted else FrameType.REJECT, message)
-        return frame, self._session(is_exit=True) if reply.accepted else None
+        reply = OpenReply(accepted=True, credit=credit, socket_tag=socket_tag)
+        return self._answer(FrameType.ACCEPT, reply), self._session(is_exit=True)
+
+    def reject(self, code: str, reason: str) -> Frame:
+        """The REJECT. A repeated OPEN gets the same frame again.
+
+        Raises:
+            LocalProtocolError: no OPEN has been read, it has been answered, or a field is out of range.
+        """
+        return self._answer(FrameType.REJECT, OpenReply(accepted=False, code=code, reason=reason))
+
+    def _answer(self, frame_type: FrameType, reply: OpenReply) -> Frame:
+        return self._frame(frame_type, self._handshake.write_message(_encode(reply, _REPLY)))
 
 
 _REQUEST: Final = msgspec.msgpack.Decoder(OpenRequest)

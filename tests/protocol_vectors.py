@@ -31,6 +31,7 @@ from mesh.stream.control import (
     encode_reset,
 )
 from mesh.trust import TrustStore, issue_certificate
+from tests.mesh.replies import reply_with
 
 NOT_BEFORE, NOT_AFTER = 1_700_000_000, 1_800_000_000
 NOW = 1_750_000_000.0
@@ -152,10 +153,10 @@ def _add_session(found, agents, writer):
     opening = ingress.open_frame(OpenRequest(routing_key="my-api", credit=65_536))
     exit_.read_open(opening)
     tag = socket_tag(parties[0].instance, "127.0.0.1:40000", "127.0.0.1:3000")
-    answer, at_exit = exit_.reply(OpenReply(accepted=True, credit=65_536, socket_tag=tag))
+    answer, at_exit = reply_with(exit_, OpenReply(accepted=True, credit=65_536, socket_tag=tag))
     _, session = ingress.read_reply(answer)
     other_exit.read_open(opening)
-    rejection, _ = other_exit.reply(OpenReply(accepted=False, code="at-capacity", reason="it is full"))
+    rejection, _ = reply_with(other_exit, OpenReply(accepted=False, code="at-capacity", reason="it is full"))
     found["OPEN body"] = opening.body
     found["socket tag"] = tag
     found["ACCEPT body"] = answer.body

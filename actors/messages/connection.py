@@ -10,6 +10,7 @@ from mesh.addresses import SocketAddress
 from mesh.candidates import Offer
 from mesh.frames import Frame
 from mesh.identity import AgentId
+from mesh.reject_codes import RejectCode
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +79,7 @@ class TargetGranted(msgspec.Struct, frozen=True):
 class TargetDenied(msgspec.Struct, frozen=True):
     """Fact: the endpoint does not let this connection in."""
 
-    code: str
+    code: RejectCode
     reason: str
 
 

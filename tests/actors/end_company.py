@@ -28,6 +28,7 @@ from mesh.session import OpenReply, OpenRequest, Party, Session, SessionInitiato
 from mesh.stream import INITIAL_WINDOW_OCTETS, StreamBudget
 from tests.actors.company import IDENTITIES, Ear, record_of, start
 from tests.actors.link_company import RawPeer, socket_pair
+from tests.mesh.replies import reply_with
 
 INGRESS, EXIT, OTHER_EXIT = IDENTITIES[:3]
 KEY = "my-api"
@@ -308,9 +309,9 @@ class Candidate:
         request = responder.read_open(frame)
         assert request == OpenRequest(KEY, INITIAL_WINDOW_OCTETS)
         if code:
-            return responder.reply(OpenReply(accepted=False, code=code, reason="because"))
+            return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
         accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=socket_tag)
-        return responder.reply(accepting)
+        return reply_with(responder, accepting)
 
     def send(self, *frames: Frame) -> None:
         self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.exit_connection import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
+from mesh.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.frames import FrameType
 from mesh.key_stock import KeyStock
 from mesh.reaching import NEXT_ADDRESS_AFTER_S

@@ -4,8 +4,8 @@ import pytest
 
 from actors.messages import connection as messages
 from actors.messages.listener import CandidateFailed
-from mesh.candidates import LOOP
 from mesh.loops import LoopWatch
+from mesh.reject_codes import IngressVerdict
 from tests.actors.company import start
 from tests.actors.end_company import EXIT, OTHER_EXIT, Opening
 
@@ -35,7 +35,7 @@ def test_a_client_that_is_the_chosen_exits_own_socket_is_reset(opening_of):
     candidate.answer(socket_tag=opening.ingress._client_tag)
     opening.run(0.1)
     assert opening.client.end == RESET
-    assert loops_found(opening) == (1, [CandidateFailed(EXIT.id, LOOP)])
+    assert loops_found(opening) == (1, [CandidateFailed(EXIT.id, IngressVerdict.LOOP)])
     opening.run(60.0)
     assert not opening.ingress.ref.is_alive()
     assert opening.settings.loops._clients == opening.settings.loops._said == {}
@@ -47,7 +47,7 @@ def test_a_client_that_comes_after_the_exit_has_said_so_is_reset(opening_of, mon
     opening.serve(*opening.parties)
     opening.run(0.1)
     assert opening.client.end == RESET
-    assert loops_found(opening) == (1, [CandidateFailed(EXIT.id, LOOP)])
+    assert loops_found(opening) == (1, [CandidateFailed(EXIT.id, IngressVerdict.LOOP)])
 
 
 def test_an_exit_cannot_have_clients_reset_that_are_led_to_others(opening_of):

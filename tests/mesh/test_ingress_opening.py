@@ -23,6 +23,7 @@ from mesh.ingress_opening import IngressOpening
 from mesh.ingress_states import IngressState
 from mesh.noise.primitives import key_pair
 from mesh.session import OpenReply, Party, SessionInitiator, SessionResponder
+from tests.mesh.replies import reply_with
 
 OPEN_TIMEOUT_S = 10.0
 CODES = ("refused", "restarting", "at-capacity")
@@ -96,7 +97,7 @@ class Ingress:
                 ephemeral=key_pair(b"e" * 32),
             )
             responder.read_open(frame)
-            self.answers[number], _ = responder.reply(OpenReply(accepted=not code, code=code))
+            self.answers[number], _ = reply_with(responder, OpenReply(accepted=not code, code=code))
         self.do(self.opening.answered(self.answers[number], self.now))
 
     def step(self, data) -> None:

@@ -18,6 +18,7 @@ from mesh.session import (
     SessionResponder,
     read_open_instances,
 )
+from tests.mesh.replies import reply_with
 
 CONNECTION = 0x0102030405060708
 INGRESS_STATIC = key_pair(bytes([1]) * 32)
@@ -67,7 +68,7 @@ def open_pair(connection: int = CONNECTION) -> tuple[session.Session, session.Se
     """The session at the ingress and at the exit."""
     ingress, exit_ = initiator(connection=connection), responder(connection=connection)
     exit_.read_open(ingress.open_frame(REQUEST))
-    accept, at_exit = exit_.reply(ACCEPTED)
+    accept, at_exit = reply_with(exit_, ACCEPTED)
     _, at_ingress = ingress.read_reply(accept)
     assert at_ingress is not None
     assert at_exit is not None
@@ -100,7 +101,7 @@ def test_a_session_is_opened_and_carries_both_ways():
 def test_the_handshake_tells_request_and_reply():
     ingress, exit_ = initiator(), responder()
     assert exit_.read_open(ingress.open_frame(REQUEST)) == REQUEST
-    accept, _ = exit_.reply(ACCEPTED)
+    accept, _ = reply_with(exit_, ACCEPTED)
     assert accept.type is FrameType.ACCEPT
     assert ingress.read_reply(accept)[0] == ACCEPTED
 
@@ -108,7 +109,7 @@ def test_the_handshake_tells_request_and_reply():
 def test_a_rejection_tells_why_and_opens_nothing():
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    reject, at_exit = exit_.reply(REJECTED)
+    reject, at_exit = reply_with(exit_, REJECTED)
     assert reject.type is FrameType.REJECT
     assert at_exit is None
     assert ingress.read_reply(reject) == (REJECTED, None)
@@ -125,7 +126,7 @@ def test_frames_start_with_the_hops_they_may_take():
     ingress, exit_ = initiator(max_hops=5), responder(max_hops=6)
     opening = ingress.open_frame(REQUEST)
     exit_.read_open(opening)
-    accept, at_exit = exit_.reply(ACCEPTED)
+    accept, at_exit = reply_with(exit_, ACCEPTED)
     _, at_ingress = ingress.read_reply(accept)
     assert [opening.hop_limit, at_ingress.seal_control(FrameType.ACK, b"").hop_limit] == [5, 5]
     assert [accept.hop_limit, at_exit.seal_segment(FrameType.DATA, 0, b"").hop_limit] == [6, 6]
@@ -146,10 +147,10 @@ def test_constants_are_those_of_the_protocol():
 def test_wire_octets_are_pinned():
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    accept, _ = exit_.reply(ACCEPTED)
+    accept, _ = reply_with(exit_, ACCEPTED)
     rejecting = responder()
     rejecting.read_open(OPEN)
-    reject, _ = rejecting.reply(REJECTED)
+    reject, _ = reply_with(rejecting, REJECTED)
     found = {"OPEN": OPEN.body, "ACCEPT": accept.body, "REJECT": reject.body}
     assert {name: body.hex() for name, body in found.items()} == PINNED
 
@@ -190,8 +191,8 @@ def test_a_reply_out_of_range_is_our_bug_and_another_can_be_given(reply):
     exit_ = responder()
     exit_.read_open(OPEN)
     with pytest.raises(LocalProtocolError):
-        exit_.reply(reply)
-    assert exit_.reply(REJECTED)[0].type is FrameType.REJECT
+        reply_with(exit_, reply)
+    assert reply_with(exit_, REJECTED)[0].type is FrameType.REJECT
 
 
 def test_the_longest_request_fits():
@@ -201,14 +202,14 @@ def test_the_longest_request_fits():
 
 def test_steps_out_of_order_are_our_bug():
     with pytest.raises(LocalProtocolError):
-        responder().reply(ACCEPTED)
+        reply_with(responder(), ACCEPTED)
     exit_ = responder()
     exit_.read_open(OPEN)
     with pytest.raises(LocalProtocolError):
         exit_.read_open(OPEN)
-    accept, _ = exit_.reply(ACCEPTED)
+    accept, _ = reply_with(exit_, ACCEPTED)
     with pytest.raises(LocalProtocolError):
-        exit_.reply(ACCEPTED)
+        reply_with(exit_, ACCEPTED)
     with pytest.raises(LocalProtocolError):
         initiator().read_reply(accept)
     ingress = initiator()
@@ -268,7 +269,7 @@ def test_an_open_with_an_altered_header_fails_and_the_genuine_one_still_passes(c
 def test_an_accept_with_an_altered_header_fails_and_the_genuine_one_still_passes(change):
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    accept, _ = exit_.reply(ACCEPTED)
+    accept, _ = reply_with(exit_, ACCEPTED)
     with pytest.raises(AuthenticationError):
         ingress.read_reply(with_change(accept, change))
     assert ingress.read_reply(accept)[0] == ACCEPTED
@@ -277,7 +278,7 @@ def test_an_accept_with_an_altered_header_fails_and_the_genuine_one_still_passes
 def test_a_reject_cannot_be_turned_into_an_accept():
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    reject, _ = exit_.reply(REJECTED)
+    reject, _ = reply_with(exit_, REJECTED)
     with pytest.raises(AuthenticationError):
         ingress.read_reply(altered(reject, type=FrameType.ACCEPT))
 
@@ -294,7 +295,7 @@ def test_a_flipped_bit_in_an_open_fails_and_the_genuine_one_still_passes(bit):
 def test_a_flipped_bit_in_a_reply_fails_and_the_genuine_one_still_passes(data):
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    accept, at_exit = exit_.reply(ACCEPTED)
+    accept, at_exit = reply_with(exit_, ACCEPTED)
     bit = data.draw(st.integers(0, len(accept.body) * 8 - 1))
     with pytest.raises(AuthenticationError):
         ingress.read_reply(altered(accept, body=flipped(accept.body, bit)))
@@ -312,7 +313,7 @@ def test_a_truncated_open_fails(length):
 def test_a_truncated_reply_fails(length):
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
-    accept, _ = exit_.reply(ACCEPTED)
+    accept, _ = reply_with(exit_, ACCEPTED)
     assert len(accept.body) == 59
     with pytest.raises(AuthenticationError):
         ingress.read_reply(altered(accept, body=accept.body[:length]))
@@ -360,7 +361,7 @@ def test_an_open_read_as_the_reply_to_itself_fails():
 def test_the_reply_to_another_connection_fails():
     other_ingress, other_exit = initiator(connection=5), responder(connection=5)
     other_exit.read_open(other_ingress.open_frame(REQUEST))
-    accept, _ = other_exit.reply(ACCEPTED)
+    accept, _ = reply_with(other_exit, ACCEPTED)
     ingress = initiator()
     ingress.open_frame(REQUEST)
     with pytest.raises(AuthenticationError):
@@ -382,7 +383,7 @@ def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
     exit_ = responder()
     with pytest.raises(MalformedRequestError, match="cannot be read"):
         exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
-    frame, session_ = exit_.reply(REJECTED)
+    frame, session_ = reply_with(exit_, REJECTED)
     assert (frame.type, session_) == (FrameType.REJECT, None)
     assert msgspec.msgpack.decode(handshake.read_message(frame.body)) == [
         False,

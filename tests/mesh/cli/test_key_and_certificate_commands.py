@@ -106,7 +106,7 @@ def test_a_public_key_that_cannot_be_written_leaves_no_authority(tmp_path, monke
 
 def test_a_name_that_is_no_text_is_told(keys):
     """As it comes from a terminal whose locale has another encoding."""
-    result = sign(keys, "--identity", keys / "identity.key", "--use", "z\udcfc")
+    result = sign(keys, "--identity", keys / "identity.key", "--name", "z\udcfc")
     assert result.exit_code == 2
     assert result.stderr == "cannot issue: 'z\\udcfc' is not text in UTF-8\n"
 

@@ -12,6 +12,7 @@ from mesh.frames import FrameType
 from mesh.noise.primitives import key_pair
 from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
 from mesh.stream import INITIAL_WINDOW_OCTETS, ResetCode, StreamBudget
+from tests.mesh.replies import reply_with
 from tests.mesh.stream.harness import EXIT, INGRESS, MIB, World, make_stream, pattern, sessions
 
 
@@ -189,7 +190,7 @@ def test_a_stream_runs_on_a_session_that_was_opened_by_its_handshake():
     )
     request = OpenRequest(routing_key="my-api", credit=INITIAL_WINDOW_OCTETS)
     assert responder.read_open(initiator.open_frame(request)) == request
-    answer, exit_session = responder.reply(OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
+    answer, exit_session = reply_with(responder, OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
     reply, ingress_session = initiator.read_reply(answer)
     pair = (
         make_stream(ingress_session, send_credit=reply.credit),

@@ -1,0 +1,32 @@
+"""Why an exit does not serve, as REJECT says it, and what an ingress itself finds of an exit."""
+
+from enum import StrEnum
+
+
+class RejectCode(StrEnum):
+    """Code of a REJECT. A later exit may send one that is not known here: on the wire it is text."""
+
+    MALFORMED = "malformed"
+    NOT_PERMITTED = "not-permitted"
+    UNKNOWN_KEY = "unknown-key"
+    RESTARTING = "restarting"
+    """The endpoint has crashed and is being started again."""
+    UNAVAILABLE = "unavailable"
+    AT_CAPACITY = "at-capacity"
+    UNRESOLVED = "unresolved"
+    REFUSED = "refused"
+    TIMED_OUT = "timed-out"
+    UNREACHABLE = "unreachable"
+
+
+class IngressVerdict(StrEnum):
+    """The ingress's own codes, which no wire carries."""
+
+    RESTARTED = "restarted"
+    """The exit's agent runs as a new instance since it was chosen."""
+    SILENT = "silent"
+    """It has not answered yet."""
+    UNUSABLE_KEY = "unusable-key"
+    """Its session key is of no use."""
+    LOOP = "loop"
+    """Its target is a listener of the ingress's agent."""
