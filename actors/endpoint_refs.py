@@ -2,27 +2,29 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
+from actors.messages.endpoint import Inbound
 from actors.runtime.seam import Ref
 
 
 class EndpointRefs:
     """Changes as endpoints start. Those that look one up hold a copy, which is made only then."""
 
-    __slots__ = ("_frozen", "_refs")
+    __slots__ = ("_frozen", "_is_stale", "_refs")
 
     def __init__(self) -> None:
-        self._refs: dict[str, Ref[Any]] = {}
-        self._frozen: Mapping[str, Ref[Any]] | None = None
+        self._refs: dict[str, Ref[Inbound]] = {}
+        self._frozen: Mapping[str, Ref[Inbound]] = MappingProxyType({})
+        self._is_stale = False
 
-    def put(self, key: str, ref: Ref[Any]) -> None:
+    def put(self, key: str, ref: Ref[Inbound]) -> None:
         """``ref`` is the endpoint of ``key`` from now on."""
         self._refs[key] = ref
-        self._frozen = None
+        self._is_stale = True
 
-    def frozen(self) -> Mapping[str, Ref[Any]]:
+    def frozen(self) -> Mapping[str, Ref[Inbound]]:
         """All of them; does not change."""
-        if self._frozen is None:
+        if self._is_stale:
+            self._is_stale = False
             self._frozen = MappingProxyType(dict(self._refs))
         return self._frozen

@@ -1,9 +1,12 @@
 """What the agent's root actor receives."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
 from actors.runtime.seam import Ref
 from actors.runtime.supervisor_messages import ChildrenStopped
 
@@ -26,9 +29,9 @@ class GetRefs(msgspec.Struct, frozen=True):
 class AgentRefs(msgspec.Struct, frozen=True):
     """The actors that others ask."""
 
-    route_table: Ref[Any]
-    connection_table: Ref[Any]
-    directory: Ref[Any]
+    route_table: Ref[route_messages.Inbound]
+    connection_table: Ref[table_messages.Inbound]
+    directory: Ref[directory_messages.Inbound]
 
 
 class PortReported(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import actors.agent
+import actors.agent_composition
 from actors.peer_link import PeerLink
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
@@ -52,7 +52,10 @@ class MeshWorld(world.MeshWorld):
 def mesh_world(seed: int, link_classes: dict[str, type[PeerLink]] | None = None) -> Iterator[MeshWorld]:
     """A mesh to be filled; in the end all its actors are ended."""
     router = _LinkRouter(link_classes or {})
-    with mock.patch.object(actors.agent, "PeerLink", router), simulated_mesh(MeshWorld(seed)) as mesh:
+    with (
+        mock.patch.object(actors.agent_composition, "PeerLink", router),
+        simulated_mesh(MeshWorld(seed)) as mesh,
+    ):
         yield mesh
 
 

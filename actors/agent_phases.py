@@ -1,0 +1,72 @@
+"""How an agent's root actor lives and leaves, as a table.
+
+What everybody needs is built, and built anew when a part of it dies. Leaving, the agent says "not through
+me" and lets nobody in any more. Then two things must come true, in either order: the mesh has had the time to
+route around it, and its connections have finished, or have been reset when their time is over. Then it
+withdraws, closes its links, and stops its services.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+
+class Phase(enum.Enum):
+    """Where the agent stands."""
+
+    WAITING = "nothing is built; the next build is due"
+    RUNNING = "running"
+    DRAINING = "leaving: connections finish, and the mesh routes around"
+    ROUTED_AROUND = "leaving: the mesh had its time, connections finish"
+    EMPTY = "leaving: no connection is left, the mesh routes around"
+    RESETTING = "leaving: the connections that were left have been reset"
+    WITHDRAWING = "leaving: the links are given the withdrawal to send"
+    CLOSING = "leaving: links are being closed"
+    STOPPING = "leaving: services are being stopped"
+    LEFT = "left"
+
+
+class Event(enum.Enum):
+    """What moves the agent on."""
+
+    BUILT = "everything has been started"
+    CORE_ENDED = "an actor that all others need has ended"
+    LEAVE = "the agent shall leave"
+    GRACE_OVER = "the mesh has had its time to route around"
+    CONNECTIONS_GONE = "no connection ends here any more"
+    DRAIN_TIMED_OUT = "connections have had their time to finish"
+    RESET_TIMED_OUT = "connections have had their time to say that they are reset"
+    WITHDRAWN = "the links have the withdrawal to send"
+    LINKS_CLOSED = "every link has been closed in order"
+    CLOSING_TIMED_OUT = "links have had their time to close"
+    SERVICES_STOPPED = "every service has stopped"
+
+
+TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = MappingProxyType(
+    {
+        (Phase.WAITING, Event.BUILT): Phase.RUNNING,
+        (Phase.RUNNING, Event.CORE_ENDED): Phase.WAITING,
+        (Phase.WAITING, Event.LEAVE): Phase.LEFT,
+        (Phase.RUNNING, Event.LEAVE): Phase.DRAINING,
+        (Phase.DRAINING, Event.GRACE_OVER): Phase.ROUTED_AROUND,
+        (Phase.DRAINING, Event.CONNECTIONS_GONE): Phase.EMPTY,
+        (Phase.DRAINING, Event.DRAIN_TIMED_OUT): Phase.RESETTING,
+        (Phase.ROUTED_AROUND, Event.CONNECTIONS_GONE): Phase.WITHDRAWING,
+        (Phase.ROUTED_AROUND, Event.DRAIN_TIMED_OUT): Phase.RESETTING,
+        (Phase.EMPTY, Event.GRACE_OVER): Phase.WITHDRAWING,
+        (Phase.RESETTING, Event.CONNECTIONS_GONE): Phase.WITHDRAWING,
+        (Phase.RESETTING, Event.RESET_TIMED_OUT): Phase.WITHDRAWING,
+        (Phase.WITHDRAWING, Event.WITHDRAWN): Phase.CLOSING,
+        (Phase.WITHDRAWING, Event.CLOSING_TIMED_OUT): Phase.STOPPING,
+        (Phase.CLOSING, Event.LINKS_CLOSED): Phase.STOPPING,
+        (Phase.CLOSING, Event.CLOSING_TIMED_OUT): Phase.STOPPING,
+        (Phase.STOPPING, Event.SERVICES_STOPPED): Phase.LEFT,
+        # Nobody may be left to say that all services have stopped.
+        (Phase.STOPPING, Event.CORE_ENDED): Phase.LEFT,
+    }
+)
+"""An absent pair changes nothing: what it tells of comes too late, or a second time.
+
+So an actor that dies while the agent leaves is missed by nobody: a time limit takes the place of its answer.
+"""
