@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
+from actors.messages.reaching import ReachDue
 from actors.runtime.seam import (
     Attempt,
     Connected,
@@ -22,10 +23,6 @@ from actors.runtime.seam import (
 )
 from mesh import reaching
 from mesh.addresses import SocketAddress, UnixAddress
-
-
-class ReachDue(msgspec.Struct, frozen=True):
-    """Timer: see what is due of what is being reached."""
 
 
 class Contact(msgspec.Struct, frozen=True):

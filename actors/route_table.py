@@ -15,16 +15,16 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
-from mesh.identity import AgentId, Identity
-from mesh.link_bodies import WireRecord
-from mesh.origination import OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry, RecordReader
-from mesh.route_effects import Effects
-from mesh.route_table import STEP_VERIFIED, RouteTableState, RoutingSettings
+from mesh.link.bodies import WireRecord
+from mesh.routing.effects import Effects
+from mesh.routing.origination import OwnAgent
+from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
+from mesh.routing.router import STEP_VERIFIED, RouteTableState, RoutingSettings
 from mesh.sampling import sampled
-from mesh.trust import Certificate, TrustStore
+from mesh.trust.certificates import Certificate, TrustStore
+from mesh.trust.identity import AgentId, Identity
 
-log = logging.getLogger("mesh.routes")
+log = logging.getLogger("mesh.routing.routes")
 
 MAX_WAITING_OCTETS: Final = 1024 * 1024
 """Of memory for what links have said and was not taken yet, about a thousand records. What is beyond that is

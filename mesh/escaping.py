@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from mesh.identity import AgentId, short_id
-
 MAX_MESSAGE_CHARACTERS: Final = 4096
 """Of one message: what a peer supplied cannot fill the disk with one line."""
 
@@ -18,8 +16,3 @@ def escaped(text: str) -> str:
         )
     left_out = len(text) - MAX_MESSAGE_CHARACTERS
     return shown if left_out <= 0 else f"{shown}... ({left_out} characters more)"
-
-
-def named(name: str, agent_id: AgentId) -> str:
-    """An agent as logs show it: its display name and short ID, or the latter where no name is known."""
-    return f"{escaped(name)} {short_id(agent_id)}" if name else short_id(agent_id)

@@ -188,9 +188,8 @@ if __name__ == "__main__":
     bootstrap.continue_in_environment("dev")
     sys.path.insert(0, str(bootstrap.ROOT))
 
-    from mesh.agent import GC_THRESHOLDS
-    from mesh.identity import NO_AGENT, AgentId, Identity, Instance
-    from mesh.link_bodies import (
+    from mesh.agent.process import GC_THRESHOLDS
+    from mesh.link.bodies import (
         Records,
         WireRecord,
         batch_digest,
@@ -199,10 +198,11 @@ if __name__ == "__main__":
         encode_digest,
         encode_records,
     )
-    from mesh.link_state import LinkState
-    from mesh.records import EndpointEntry, Neighbour, Record, RecordBody, RecordReader, sign_record
-    from mesh.routes import computing_routes
-    from mesh.trust import TrustStore, issue_certificate
+    from mesh.routing.database import LinkState
+    from mesh.routing.records import EndpointEntry, Neighbour, Record, RecordBody, RecordReader, sign_record
+    from mesh.routing.routes import computing_routes
+    from mesh.trust.certificates import TrustStore, issue_certificate
+    from mesh.trust.identity import NO_AGENT, AgentId, Identity, Instance
 
     AUTHORITY = Identity(bytes(32))
     main(arguments)

@@ -156,8 +156,8 @@ if __name__ == "__main__":
 
     from actors.messages.route_table import GetCounts
     from actors.runtime.registry import install_ordered_registry
-    from actors.runtime.virtual_sockets import VirtualStreamSocket
-    from mesh.frames import Octets
+    from actors.runtime.virtual.sockets import VirtualStreamSocket
+    from mesh.link.frames import Octets
     from scripts.simulation.world import MeshWorld, simulated_mesh
 
     main(arguments)

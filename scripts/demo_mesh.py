@@ -97,7 +97,15 @@ def _free_ports(count: int) -> list[int]:
 
 def _make_mesh(folder: Path, ports: Ports) -> None:
     """Let ``mesh init`` make the keys, and write the three configurations that a user would."""
-    command = [sys.executable, "-m", "mesh", "init", str(folder / "mesh"), "--agents", "branch,relay,hq"]
+    command = [
+        sys.executable,
+        "-m",
+        "mesh.agent.entry",
+        "init",
+        str(folder / "mesh"),
+        "--agents",
+        "branch,relay,hq",
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     authority = (folder / "mesh" / "authority.pub").read_text().strip()
     sections = {

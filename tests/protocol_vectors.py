@@ -8,9 +8,23 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mesh.frames import VERSION, Frame, FrameType, FrameWriter, _encode_header, associated_data, link_frame
-from mesh.identity import Identity, Instance, agent_id_of
-from mesh.link_bodies import (
+from mesh.connection.loops import socket_tag
+from mesh.connection.session_handshake import (
+    OpenReply,
+    OpenRequest,
+    Party,
+    SessionInitiator,
+    SessionResponder,
+)
+from mesh.connection.stream.control import (
+    Fin,
+    Reset,
+    ResetCode,
+    encode_acknowledgement,
+    encode_fin,
+    encode_reset,
+)
+from mesh.link.bodies import (
     Digest,
     DigestEntry,
     Records,
@@ -22,10 +36,17 @@ from mesh.link_bodies import (
     encode_records,
     encode_want_pages,
 )
-from mesh.link_handshake import LinkHandshake
-from mesh.loops import socket_tag
-from mesh.noise import key_pair
-from mesh.records import (
+from mesh.link.frames import (
+    VERSION,
+    Frame,
+    FrameType,
+    FrameWriter,
+    _encode_header,
+    associated_data,
+    link_frame,
+)
+from mesh.link.handshake import LinkHandshake
+from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
     Neighbour,
@@ -35,17 +56,10 @@ from mesh.records import (
     page_digest,
     sign_record,
 )
-from mesh.session import OpenReply, OpenRequest, Party, SessionInitiator, SessionResponder
-from mesh.stream.control import (
-    Fin,
-    Reset,
-    ResetCode,
-    encode_acknowledgement,
-    encode_fin,
-    encode_reset,
-)
-from mesh.trust import TrustStore, issue_certificate
-from tests.mesh.replies import reply_with
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import Identity, Instance, agent_id_of
+from mesh.trust.noise import key_pair
+from tests.mesh.connection.replies import reply_with
 
 NOT_BEFORE, NOT_AFTER = 1_700_000_000, 1_800_000_000
 NOW = 1_750_000_000.0

@@ -16,19 +16,27 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from nacl.signing import VerifyKey
 from noise.connection import Keypair, NoiseConnection
 
-from actors.dialer import State as DialerState
-from mesh import frames, identity
+from actors.links.dialer import State as DialerState
 from mesh.config.schema import Config
-from mesh.frames import Frame, FrameType
-from mesh.link_handshake import PREAMBLE
-from mesh.link_handshake import State as HandshakeState
-from mesh.link_states import LinkState
-from mesh.records import RecordBody
-from mesh.reject_codes import RejectCode
-from mesh.session_sealing import CONTROL_TYPES, SEGMENT_TYPES
-from mesh.stream import states
-from mesh.stream.control import Fin, Reset, ResetCode, encode_acknowledgement, encode_fin, encode_reset
-from mesh.trust import Certificate
+from mesh.connection.reject_codes import RejectCode
+from mesh.connection.session import CONTROL_TYPES, SEGMENT_TYPES
+from mesh.connection.stream import states
+from mesh.connection.stream.control import (
+    Fin,
+    Reset,
+    ResetCode,
+    encode_acknowledgement,
+    encode_fin,
+    encode_reset,
+)
+from mesh.link import frames
+from mesh.link.frames import Frame, FrameType
+from mesh.link.handshake import PREAMBLE
+from mesh.link.handshake import State as HandshakeState
+from mesh.link.states import LinkState
+from mesh.routing.records import RecordBody
+from mesh.trust import identity
+from mesh.trust.certificates import Certificate
 from tests.protocol_vectors import vectors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,60 +54,68 @@ UNITS = {
 }
 LIMIT_MODULES = (
     "actors.accepting",
-    "actors.acceptor",
-    "actors.agent",
-    "actors.client_count",
-    "actors.connection_end",
-    "actors.connection_table",
-    "actors.dialer",
-    "actors.exit_connection",
-    "actors.ingress_connection",
-    "mesh.key_stock",
-    "actors.link_output",
-    "actors.peer_directory",
-    "actors.peer_link",
+    "actors.links.acceptor",
+    "actors.root.agent",
+    "actors.messages.client_count",
+    "actors.connections.connection_end",
+    "actors.connections.connection_table",
+    "actors.links.dialer",
+    "actors.connections.exit_connection",
+    "actors.connections.ingress_connection",
+    "mesh.connection.key_stock",
+    "actors.links.output",
+    "actors.links.peer_directory",
+    "actors.links.peer_link",
     "actors.route_table",
     "actors.runtime.descriptors",
     "mesh.backoff",
-    "mesh.candidates",
-    "mesh.flooding",
-    "mesh.link_bodies",
-    "mesh.link_handshake",
-    "mesh.link_state",
-    "mesh.loops",
-    "mesh.origination",
-    "mesh.page_table",
-    "mesh.records",
-    "mesh.replay_window",
-    "mesh.route_table",
-    "mesh.routes",
-    "mesh.send_queue",
-    "mesh.service_layout",
-    "mesh.session",
-    "mesh.trust",
-    "mesh.waiting_room",
-    "mesh.stream.acknowledging",
-    "mesh.stream.budget",
-    "mesh.stream.congestion",
-    "mesh.stream.liveness",
-    "mesh.stream.receive_half",
-    "mesh.stream.rtt",
-    "mesh.stream.send_half",
-    "mesh.stream.stream",
-    "mesh.stream.window",
+    "mesh.connection.candidates",
+    "mesh.connection.exit_opening",
+    "mesh.connection.ingress_opening",
+    "mesh.connection.open_attempt",
+    "mesh.connection.patience",
+    "mesh.connection.repeating",
+    "mesh.routing.flooding",
+    "mesh.link.bodies",
+    "mesh.link.handshake",
+    "mesh.link.link",
+    "mesh.rtt_steps",
+    "mesh.reaching",
+    "mesh.routing.database",
+    "mesh.connection.loops",
+    "mesh.routing.origination",
+    "mesh.routing.page_table",
+    "mesh.routing.records",
+    "mesh.connection.replay_window",
+    "mesh.routing.router",
+    "mesh.routing.routes",
+    "mesh.link.send_queue",
+    "mesh.routing.service_layout",
+    "mesh.connection.session_handshake",
+    "mesh.trust.certificates",
+    "mesh.connection.waiting_room",
+    "mesh.connection.stream.acknowledging",
+    "mesh.connection.stream.budget",
+    "mesh.connection.stream.congestion",
+    "mesh.connection.stream.liveness",
+    "mesh.connection.stream.receive_half",
+    "mesh.connection.stream.rtt",
+    "mesh.connection.stream.send_half",
+    "mesh.connection.stream.stream",
+    "mesh.connection.stream.window",
 )
 """Modules of which every public number stands in the document."""
 
 NOT_OF_THE_PROTOCOL = {
     "actors.accepting.ACCEPTS_PER_TURN",
-    "actors.connection_end.READS_PER_TURN",
-    "actors.peer_directory.CHALLENGE_OCTETS",
-    "mesh.link_bodies.MAX_BODY_PLAINTEXT_OCTETS",
-    "mesh.link_handshake.LINK_VERSION",
-    "mesh.records.SESSION_KEY_OCTETS",
-    "mesh.replay_window.DEFAULT_SIZE",
-    "mesh.service_layout.SHOWN_KEYS",
-    "mesh.stream.acknowledging.NO_PROBE",
+    "actors.connections.connection_end.READS_PER_TURN",
+    "actors.links.peer_directory.CHALLENGE_OCTETS",
+    "mesh.link.bodies.MAX_BODY_PLAINTEXT_OCTETS",
+    "mesh.link.handshake.LINK_VERSION",
+    "mesh.routing.records.SESSION_KEY_OCTETS",
+    "mesh.connection.replay_window.DEFAULT_SIZE",
+    "mesh.routing.service_layout.SHOWN_KEYS",
+    "mesh.connection.stream.acknowledging.NO_PROBE",
 }
 """Numbers that no peer can observe, that the layouts show, or that an agent does not use."""
 

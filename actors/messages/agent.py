@@ -38,7 +38,7 @@ class PortReported(msgspec.Struct, frozen=True):
     """Fact: whether a listener or an acceptor has its port; the last one holds."""
 
     name: str
-    """What the agent calls it, and nothing else: see :mod:`actors.agent_setup`."""
+    """What the agent calls it, and nothing else: see :mod:`actors.root.setup`."""
     trouble: str | None
     """Why it has none; ``None`` where it has."""
 

@@ -4,13 +4,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actors.client_count import ClientCount
+from actors.messages.client_count import ClientCount
 from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref
 from mesh.addresses import SocketAddress
-from mesh.candidates import Offer
-from mesh.frames import Frame
-from mesh.identity import AgentId
-from mesh.reject_codes import RejectCode
+from mesh.connection.candidates import Offer
+from mesh.connection.reject_codes import RejectCode
+from mesh.link.frames import Frame
+from mesh.trust.identity import AgentId
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):

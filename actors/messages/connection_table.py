@@ -7,8 +7,8 @@ import msgspec
 from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
-from mesh.frames import Frame
-from mesh.identity import AgentId, Instance
+from mesh.link.frames import Frame
+from mesh.trust.identity import AgentId, Instance
 
 
 class FramesArrived(msgspec.Struct, frozen=True, gc=False):

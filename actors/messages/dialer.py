@@ -4,10 +4,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from actors.reaching import ReachDue
+from actors.messages.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved
 from mesh.black_hole import Evidence
-from mesh.identity import AgentId
+from mesh.trust.identity import AgentId
 
 
 class DialDue(msgspec.Struct, frozen=True):

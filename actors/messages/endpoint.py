@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actors.reaching import ReachDue
+from actors.messages.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 
 

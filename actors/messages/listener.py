@@ -6,8 +6,8 @@ import msgspec
 
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
-from mesh.identity import AgentId
-from mesh.session import Party
+from mesh.connection.session_handshake import Party
+from mesh.trust.identity import AgentId
 
 
 class CandidateFailed(msgspec.Struct, frozen=True):

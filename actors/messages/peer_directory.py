@@ -6,7 +6,7 @@ import msgspec
 
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
-from mesh.identity import AgentId, Instance
+from mesh.trust.identity import AgentId, Instance
 
 
 class LinkEstablished(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from typing import TypeAlias
 import msgspec
 
 from actors.runtime.seam import Ref
-from mesh.frames import Frame, FrameType
-from mesh.identity import AgentId
+from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import AgentId
 
 
 class SendFrames(msgspec.Struct, frozen=True, gc=False):

@@ -5,10 +5,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actors.runtime.seam import Ref
-from mesh.identity import AgentId, Instance
-from mesh.link_bodies import Digest, WantedPages, WirePage, WireRecord
-from mesh.records import EndpointEntry, ListenerEntry
-from mesh.routes import RouteSnapshot
+from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
+from mesh.routing.records import EndpointEntry, ListenerEntry
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.identity import AgentId, Instance
 
 
 class LinkUp(msgspec.Struct, frozen=True):
@@ -103,11 +103,11 @@ class Subscribe(msgspec.Struct, frozen=True):
 
 
 class GetSnapshot(msgspec.Struct, frozen=True):
-    """Question from outside: the answer is a :class:`~mesh.routes.RouteSnapshot`."""
+    """Question from outside: the answer is a :class:`~mesh.routing.routes.RouteSnapshot`."""
 
 
 class GetCounts(msgspec.Struct, frozen=True):
-    """Question from outside: the answer is a :class:`~mesh.route_table.RouteCounts`."""
+    """Question from outside: the answer is a :class:`~mesh.routing.router.RouteCounts`."""
 
 
 class GetProblems(msgspec.Struct, frozen=True):

@@ -23,8 +23,8 @@ from mesh.config.host_names import ascii_host
 from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
-from mesh.identity import decode_public_key
 from mesh.routing_keys import MAX_KEY_OCTETS, normal_key
+from mesh.trust.identity import decode_public_key
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""

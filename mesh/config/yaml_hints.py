@@ -39,6 +39,7 @@ def yaml_hint(lines: Sequence[str], line: int, column: int, problem: str, opened
         problem: PyYAML's text.
         opened: the line on which a [ or { begins that the problem is in; 0 if it is in none.
     """
+    opened = min(opened, len(lines))  # at the end of a file PyYAML counts a line that is not there
     source = lines[line - 1] if 0 < line <= len(lines) else ""
     before = next((text for text in reversed(lines[: max(0, line - 1)]) if text.strip()), "")
     indentation = source[: len(source) - len(source.lstrip())]

@@ -37,7 +37,7 @@ class Members:
         self.names = [f"agent{number + 1}" for number in range(len(places))]
         self._environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         command(
-            [sys.executable, "-m", "mesh", "init", str(folder), "--agents", ",".join(self.names)],
+            [sys.executable, "-m", "mesh.agent.entry", "init", str(folder), "--agents", ",".join(self.names)],
             self._environment,
         )
         self._authority = (folder / "authority.pub").read_text().strip()

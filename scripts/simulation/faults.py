@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mesh.health import HealthCheckSettings
+from mesh.connection.target_health import HealthCheckSettings
 from scripts.simulation.programs import Manner, Pace, Terms
 from scripts.simulation.scenario import (
     AGENT_FAULTS,

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 
-from actors.connection_end import ConnectionEnd
-from actors.dialer import Dialer
-from actors.endpoint import Endpoint
-from actors.ingress_connection import IngressConnection
-from actors.listener import Listener
+from actors.connections.connection_end import ConnectionEnd
+from actors.connections.endpoint import Endpoint
+from actors.connections.ingress_connection import IngressConnection
+from actors.connections.listener import Listener
+from actors.links.dialer import Dialer
+from actors.links.peer_link import PeerLink
 from actors.messages import connection_table as table_messages
-from actors.peer_link import PeerLink
 from actors.runtime.actor import Actor
-from mesh.routes import RouteSnapshot
+from mesh.routing.routes import RouteSnapshot
 from scripts.simulation.programs import Conversation, Heard, Terms
 from scripts.simulation.scenario import Expectation
 from scripts.simulation.topology import Map, distances

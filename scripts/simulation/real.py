@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from scripts.simulation import invariants
@@ -88,7 +88,7 @@ class RealStage:
     def _make_agents(self, scenario: Scenario) -> None:
         names = self.script.map.names
         mesh = self._folder / "mesh"
-        command = [sys.executable, "-m", "mesh", "init", str(mesh), "--agents", ",".join(names)]
+        command = [sys.executable, "-m", "mesh.agent.entry", "init", str(mesh), "--agents", ",".join(names)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         authority = (mesh / "authority.pub").read_text().strip()
         for name in names:

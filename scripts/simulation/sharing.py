@@ -3,10 +3,10 @@
 from typing import Final
 
 from mesh.errors import AuthenticationError
-from mesh.identity import verify_signature
-from mesh.link_bodies import WireRecord
-from mesh.records import Record, RecordBody, RecordReader
-from mesh.trust import TrustStore
+from mesh.link.bodies import WireRecord
+from mesh.routing.records import Record, RecordBody, RecordReader
+from mesh.trust.certificates import TrustStore
+from mesh.trust.identity import verify_signature
 
 MAX_REMEMBERED: Final = 50_000
 

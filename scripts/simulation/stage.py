@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from actors.agent_setup import EndpointSetup
+from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
 from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
 from scripts.simulation.programs import Conversation

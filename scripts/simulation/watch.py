@@ -2,9 +2,9 @@
 
 from typing import Final, Protocol
 
-from actors.peer_link import PeerLink
+from actors.links.peer_link import PeerLink
 from actors.route_table import RouteTable
-from mesh.route_table import RouteTableState
+from mesh.routing.router import RouteTableState
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.programs import Service
 from scripts.simulation.scenario import Scenario

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from actors.agent import Agent
-from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.messages import agent as agent_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
+from actors.root.agent import Agent
+from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.route_table import RouteTable
 from actors.runtime.seam import SocketOptions
-from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
+from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
-from mesh.identity import AgentId, Identity
-from mesh.relay_budget import RelayBudget
-from mesh.routes import RouteSnapshot
-from mesh.stream import StreamBudget
-from mesh.trust import TrustStore, issue_certificate
+from mesh.connection.stream import StreamBudget
+from mesh.link.relay_budget import RelayBudget
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import AgentId, Identity
 from scripts.simulation.programs import Client, Conversation, Heard, Pace, Service, Terms
 from scripts.simulation.sharing import SharedReader, remembered_check
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Connected, SocketOptions
-from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
+from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
-from mesh.identity import Identity, Instance
-from mesh.records import EndpointEntry, Record, RecordBody, trusted_record
-from mesh.routes import Candidate, RouteSnapshot
-from mesh.trust import issue_certificate, read_certificate
+from mesh.routing.records import EndpointEntry, Record, RecordBody, trusted_record
+from mesh.routing.routes import Candidate, RouteSnapshot
+from mesh.trust.certificates import issue_certificate, read_certificate
+from mesh.trust.identity import Identity, Instance
 
 AUTHORITY = Identity(bytes(32))
 IDENTITIES = sorted((Identity(bytes((number,)) * 32) for number in range(1, 6)), key=lambda each: each.id)

@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.gather import drop_sent
+from actors.runtime.gather import drop_sent
 
 
 @given(st.lists(st.binary(min_size=1, max_size=8), max_size=8), st.data())

@@ -9,16 +9,16 @@ from actors.messages import route_table as messages
 from actors.messages.route_table import RoutesChanged
 from actors.route_table import RouteTable
 from actors.runtime.actor import Actor
-from actors.runtime.virtual_world import UNIX_START_S, VirtualWorld
-from mesh.frames import FrameType
-from mesh.identity import AgentId, Identity, Instance
-from mesh.link_bodies import Digest, WireRecord, decode_digest, decode_records
-from mesh.origination import FIRST_RECORD_S, OwnAgent
-from mesh.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
-from mesh.route_table import RouteCounts, RoutingSettings
-from mesh.routes import RouteSnapshot
-from mesh.trust import TrustStore, issue_certificate, read_certificate
-from tests.mesh import route_table_company
+from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
+from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
+from mesh.link.frames import FrameType
+from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
+from mesh.routing.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
+from mesh.routing.router import RouteCounts, RoutingSettings
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
+from mesh.trust.identity import AgentId, Identity, Instance
+from tests.mesh.routing import route_table_company
 
 AUTHORITY = Identity(bytes(32))
 IDENTITIES = [Identity(bytes((number,)) * 32) for number in range(1, 6)]
@@ -224,7 +224,7 @@ def test_a_burst_of_changes_is_told_at_once_and_once_more(world):
 
 def test_what_cannot_be_told_is_logged_and_a_problem_until_it_is_gone(world, caplog):
     table = start_table(world)
-    with caplog.at_level(logging.WARNING, logger="mesh.routes"):
+    with caplog.at_level(logging.WARNING, logger="mesh.routing.routes"):
         table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("k" * 256, None)))
         world.run(1.0)
     [problem] = ask(world, table, messages.GetProblems())
@@ -237,7 +237,7 @@ def test_what_cannot_be_told_is_logged_and_a_problem_until_it_is_gone(world, cap
 
 def test_what_is_refused_is_logged(world, caplog):
     table = start_table(world)
-    with caplog.at_level(logging.WARNING, logger="mesh.routes"):
+    with caplog.at_level(logging.WARNING, logger="mesh.routing.routes"):
         table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("other", None)))
         world.run(1.0)
     [line] = caplog.messages

@@ -8,13 +8,13 @@ import pytest
 from actors.messages import route_table as messages
 from actors.route_table import MAX_WAITING_OCTETS, RouteTable
 from actors.runtime.actor import Actor
-from actors.runtime.virtual_world import VirtualWorld
-from mesh.identity import Identity, Instance
-from mesh.link_bodies import Digest, DigestEntry, WireRecord
-from mesh.origination import OwnAgent
-from mesh.records import RecordReader
-from mesh.route_table import STEP_RECORDS, STEP_VERIFIED
-from mesh.trust import TrustStore, read_certificate
+from actors.runtime.virtual.world import VirtualWorld
+from mesh.link.bodies import Digest, DigestEntry, WireRecord
+from mesh.routing.origination import OwnAgent
+from mesh.routing.records import RecordReader
+from mesh.routing.router import STEP_RECORDS, STEP_VERIFIED
+from mesh.trust.certificates import TrustStore, read_certificate
+from mesh.trust.identity import Identity, Instance
 from tests.actors.company import Ear, start
 from tests.actors.test_route_table_actor import (
     ALICE,

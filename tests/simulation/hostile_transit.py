@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from actors.peer_link import PeerLink
-from mesh.frames import MAX_BODY_OCTETS, Frame, FrameType
-from mesh.identity import AgentId
+from actors.links.peer_link import PeerLink
+from mesh.link.frames import MAX_BODY_OCTETS, Frame, FrameType
+from mesh.trust.identity import AgentId
 
 HELD_FRAMES = 400
 """Frames that a hostile transit agent remembers, to replay or to exchange them."""

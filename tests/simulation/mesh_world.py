@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import actors.agent_composition
-from actors.peer_link import PeerLink
+import actors.root.composition
+from actors.links.peer_link import PeerLink
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from scripts.simulation import invariants, world
@@ -53,7 +53,7 @@ def mesh_world(seed: int, link_classes: dict[str, type[PeerLink]] | None = None)
     """A mesh to be filled; in the end all its actors are ended."""
     router = _LinkRouter(link_classes or {})
     with (
-        mock.patch.object(actors.agent_composition, "PeerLink", router),
+        mock.patch.object(actors.root.composition, "PeerLink", router),
         simulated_mesh(MeshWorld(seed)) as mesh,
     ):
         yield mesh

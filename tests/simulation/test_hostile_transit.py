@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from actors.peer_link import PeerLink
-from mesh.frames import FrameType
+from actors.links.peer_link import PeerLink
+from mesh.link.frames import FrameType
 from scripts.simulation.programs import Manner, Pace, Terms
 from tests.simulation.hostile_transit import MISCHIEF, HostileLink, RecordingLink
 from tests.simulation.mesh_world import KEY, mesh_world, three_agents

@@ -2,14 +2,14 @@
 
 import pytest
 
-from actors.connection_end import ConnectionEnd
-from actors.connection_table import ConnectionTable
-from actors.exit_connection import ExitConnection
-from actors.ingress_connection import IngressConnection
-from actors.link_output import LinkOutput
+from actors.connections.connection_end import ConnectionEnd
+from actors.connections.connection_table import ConnectionTable
+from actors.connections.exit_connection import ExitConnection
+from actors.connections.ingress_connection import IngressConnection
+from actors.links.output import LinkOutput
 from actors.runtime.actor import Actor
-from mesh.send_queue import SendQueue
-from mesh.stream import StreamBudget
+from mesh.connection.stream import StreamBudget
+from mesh.link.send_queue import SendQueue
 from scripts.simulation.invariants import InvariantError, held
 from scripts.simulation.programs import ServiceTalk, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents

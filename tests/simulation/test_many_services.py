@@ -1,7 +1,7 @@
 """An agent with thousands of endpoints, another with hundreds of listeners: real actors, in virtual time."""
 
 from mesh.addresses import TcpAddress
-from mesh.pairings import find_pairings
+from mesh.routing.pairings import find_pairings
 from scripts.simulation.programs import Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 

@@ -6,12 +6,12 @@ import random
 import msgspec
 import pytest
 
-from actors.agent_setup import EndpointSetup
-from actors.connection_end import ConnectionEnd
-from actors.endpoint import Endpoint
-from actors.listener import Listener
+from actors.connections.connection_end import ConnectionEnd
+from actors.connections.endpoint import Endpoint
+from actors.connections.listener import Listener
+from actors.links.peer_link import PeerLink
 from actors.messages import agent as agent_messages
-from actors.peer_link import PeerLink
+from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
 from scripts.simulation.invariants import stands_by
 from scripts.simulation.programs import Manner, Pace, Terms
@@ -330,7 +330,7 @@ def test_a_duplicate_identity_is_refused_and_reported_by_both():
         mesh.start("impostor")
         mesh.run(30.0)
         own = mesh.actors_on("relay", PeerLink)
-        assert len([link for link in own if link._peer is not None]) == 2
+        assert len([link for link in own if link._link.name]) == 2
         (told,) = mesh.log.of("relay", "duplicate identity")  # once, however often the copy dials
         assert "branch" in told
         (told,) = mesh.log.of("branch", "duplicate identity")

@@ -2,7 +2,7 @@
 
 import logging
 
-from actors.dialer import OWN_ADDRESS_S
+from actors.links.dialer import OWN_ADDRESS_S
 from mesh.addresses import TcpAddress
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
-from mesh.identity import Identity, Instance
-from mesh.link_bodies import WireRecord
-from mesh.records import RecordBody, RecordReader, sign_record
-from mesh.trust import TrustStore, issue_certificate
+from mesh.link.bodies import WireRecord
+from mesh.routing.records import RecordBody, RecordReader, sign_record
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import Identity, Instance
 from scripts.simulation.sharing import SharedReader
 
 UNIX = 1_700_000_000

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from actors.endpoint import Endpoint
+from actors.connections.endpoint import Endpoint
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
-from actors.runtime import virtual_world
-from mesh.candidates import CandidatePool
-from mesh.health import Health, HealthMonitor
-from mesh.origination import Originator
-from mesh.records import Record
-from mesh.send_queue import SendQueue
-from mesh.stream import StreamBudget
+from actors.runtime.virtual import world as virtual_world
+from mesh.connection.candidates import CandidatePool
+from mesh.connection.stream import StreamBudget
+from mesh.connection.target_health import Health, HealthMonitor
+from mesh.link.send_queue import SendQueue
+from mesh.routing.origination import Originator
+from mesh.routing.records import Record
 from scripts.simulation import command, stage
 from scripts.simulation.programs import Talk
 from scripts.simulation.runner import Order, Outcome, outcome_of, run_many

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.ingress_connection import IngressConnection
+from actors.connections.ingress_connection import IngressConnection
 from mesh.addresses import TcpAddress
 from scripts.simulation.programs import Conversation, Terms
 from tests.simulation import echoes

@@ -4,12 +4,12 @@ import errno
 
 import pytest
 
-from actors.connection_table import ConnectionTable
-from actors.ingress_connection import IngressConnection
-from actors.listener import Listener
+from actors.connections.connection_table import ConnectionTable
+from actors.connections.ingress_connection import IngressConnection
+from actors.connections.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.messages.listener import StopListening
-from mesh.key_stock import EPHEMERAL_AGE_S
+from mesh.connection.key_stock import EPHEMERAL_AGE_S
 from scripts.simulation.invariants import stands_by
 from scripts.simulation.programs import Pace, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents

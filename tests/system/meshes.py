@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from mesh.agent import EVENT_LOOP_VARIABLE, EVENT_LOOPS
-from mesh.agent_files import IDENTITY_FILE, KeyUse, write_key
-from mesh.identity import SEED_OCTETS, Identity, display_id, encode_public_key
-from mesh.trust import certificate_to_text, issue_certificate
+from mesh.agent.files import IDENTITY_FILE, KeyUse, write_key
+from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
+from mesh.trust.certificates import certificate_to_text, issue_certificate
+from mesh.trust.identity import SEED_OCTETS, Identity, display_id, encode_public_key
 from tests.system.processes import LOOPBACK, ROOT, Ports, Process, python, wait_until
 
 DAY_S = 86_400

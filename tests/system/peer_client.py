@@ -4,11 +4,11 @@ import os
 import socket
 import time
 
-from mesh.frames import FrameReader, FrameType, FrameWriter, link_frame, nonce
-from mesh.identity import INSTANCE_OCTETS, SEED_OCTETS, Identity
-from mesh.link_handshake import LinkHandshake
-from mesh.noise.primitives import key_pair
-from mesh.trust import TrustStore, issue_certificate
+from mesh.link.frames import FrameReader, FrameType, FrameWriter, link_frame, nonce
+from mesh.link.handshake import LinkHandshake
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import INSTANCE_OCTETS, SEED_OCTETS, Identity
+from mesh.trust.noise.primitives import key_pair
 from tests.system.meshes import DAY_S
 from tests.system.processes import LOOPBACK, PATIENCE_S
 

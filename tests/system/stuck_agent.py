@@ -10,7 +10,7 @@ from pathlib import Path
 
 from actors.messages.route_table import GetCounts, GetProblems, GetSnapshot
 from actors.route_table import RouteTable
-from mesh.cli.agent_command import agent
+from mesh.agent.cli.agent_command import agent
 
 DIE = "die"
 QUESTIONS = (GetCounts, GetProblems, GetSnapshot)

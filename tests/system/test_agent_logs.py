@@ -8,7 +8,7 @@ import signal
 import socket
 import struct
 
-from mesh.agent_files import IDENTITY_FILE
+from mesh.agent.files import IDENTITY_FILE
 from tests.system.meshes import connect
 from tests.system.processes import LOOPBACK, wait_until
 from tests.system.traffic import Service, echo, read_exactly

@@ -10,12 +10,19 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mesh import link_bodies
-from mesh.frames import MAX_BODY_OCTETS, SEALED_HEADER_OCTETS, VERSION, Frame, FrameType, link_frame
-from mesh.identity import RECORD_CONTEXT, AgentId
-from mesh.link_bodies import Records, WireRecord
-from mesh.link_state import ANSWER_AFTER_S
-from mesh.records import MAX_NEIGHBOURS, EndpointEntry, Neighbour, RecordBody, decode_body, sign_record
+from mesh.link import bodies as link_bodies
+from mesh.link.bodies import Records, WireRecord
+from mesh.link.frames import MAX_BODY_OCTETS, SEALED_HEADER_OCTETS, VERSION, Frame, FrameType, link_frame
+from mesh.routing.database import ANSWER_AFTER_S
+from mesh.routing.records import (
+    MAX_NEIGHBOURS,
+    EndpointEntry,
+    Neighbour,
+    RecordBody,
+    decode_body,
+    sign_record,
+)
+from mesh.trust.identity import RECORD_CONTEXT, AgentId
 from tests.system.meshes import connect
 from tests.system.peer_client import PeerClient
 from tests.system.processes import wait_until

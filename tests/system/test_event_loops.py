@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.agent import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
+from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
 from tests.system.processes import ROOT, Process, python
 
 

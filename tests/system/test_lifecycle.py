@@ -11,9 +11,9 @@ from http import HTTPStatus
 import pytest
 import yaml
 
-from mesh.agent_files import IDENTITY_FILE
-from mesh.identity import Identity, encode_public_key, short_id
-from mesh.pairings import NO_OFFER
+from mesh.agent.files import IDENTITY_FILE
+from mesh.routing.pairings import NO_OFFER
+from mesh.trust.identity import Identity, encode_public_key, short_id
 from tests.system.meshes import DAY_S, connect, refuses
 from tests.system.peer_client import PeerClient
 from tests.system.processes import LOOPBACK, ROOT, python, wait_until

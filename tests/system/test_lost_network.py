@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import HangUp, KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
 from tests.actors.runtime.socket_contract import Do, Program

@@ -4,15 +4,11 @@ import socket
 
 import pytest
 
+from mesh.agent.process import EVENT_LOOPS
 from tests.system.meshes import connect
 from tests.system.traffic import Service, echo_until_reset, read_all, read_exactly, reset
 
 COUNT = 200
-WITHOUT_UVLOOP = (
-    "-c",
-    "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module('mesh.agent', run_name='__main__')",
-)
-"""An agent on asyncio's own loop."""
 
 
 def say_and_close(client):
@@ -40,9 +36,9 @@ def say_nothing(client):
 MANNERS = (say_and_close, finish_and_read, say_and_reset, say_nothing)
 
 
-@pytest.mark.parametrize("program", [("-m", "mesh.agent"), WITHOUT_UVLOOP], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("event_loop", EVENT_LOOPS)
 @pytest.mark.parametrize("limited", ["listener", "endpoint"])
-def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited, program):
+def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited, event_loop):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     with Service(echo_until_reset) as service:
         hq.offer("a", service.port)
@@ -50,7 +46,8 @@ def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited, program
         if limited == "endpoint":
             hq.config["forward"]["endpoints"][0]["max_connections"] = 1
         for agent in (branch, relay, hq):
-            agent.start(program=program)
+            agent.event_loop = event_loop
+            agent.start()
         branch.wait_for_route("a")
         for manner in MANNERS:
             for _ in range(COUNT // len(MANNERS)):

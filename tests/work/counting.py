@@ -11,11 +11,11 @@ from unittest import mock
 
 import nacl.bindings
 
-import mesh.frames
-import mesh.noise.symmetric
-import mesh.session_sealing
-from actors.runtime.virtual_dispatcher import VirtualDispatcher
-from actors.runtime.virtual_sockets import VirtualListeningSocket, VirtualStreamSocket
+import mesh.connection.session
+import mesh.link.frames
+import mesh.trust.noise.symmetric
+from actors.runtime.virtual.dispatcher import VirtualDispatcher
+from actors.runtime.virtual.sockets import VirtualListeningSocket, VirtualStreamSocket
 
 Counts = dict[tuple[str, str], float]
 """``(agent, what)`` to how often; what concerns no agent in particular is counted for ``all``."""
@@ -147,7 +147,7 @@ def counting_ciphers(counter: Counter) -> Iterator[None]:
         return multiply
 
     with contextlib.ExitStack() as stack:
-        for module in (mesh.frames, mesh.session_sealing, mesh.noise.symmetric):
+        for module in (mesh.link.frames, mesh.connection.session, mesh.trust.noise.symmetric):
             cipher = counting(module.ChaCha20Poly1305)
             stack.enter_context(mock.patch.object(module, "ChaCha20Poly1305", cipher))
         for name in ("crypto_scalarmult", "crypto_scalarmult_base"):

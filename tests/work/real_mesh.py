@@ -14,15 +14,15 @@ import time
 from collections.abc import Iterator
 from unittest import mock
 
-from actors.agent import Agent
-from actors.agent_setup import AgentSetup, EndpointSetup, ListenerSetup
 from actors.meters import Meters
-from actors.runtime.loop import LoopDispatcher
+from actors.root.agent import Agent
+from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.runtime.real.loop import LoopDispatcher
 from mesh.addresses import TcpAddress
-from mesh.identity import SEED_OCTETS, Identity
-from mesh.relay_budget import RelayBudget
-from mesh.stream import StreamBudget
-from mesh.trust import TrustStore, issue_certificate
+from mesh.connection.stream import StreamBudget
+from mesh.link.relay_budget import RelayBudget
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import SEED_OCTETS, Identity
 from tests.system.processes import LOOPBACK, PATIENCE_S, POLL_S, Ports
 
 AGENTS = ("branch", "relay", "hq")

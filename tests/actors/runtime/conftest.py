@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pykka
 import pytest
 
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 
 LIMIT_S = 10.0

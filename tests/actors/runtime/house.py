@@ -6,7 +6,7 @@ from actors.runtime import supervisor_messages as messages
 from actors.runtime.actor import Actor
 from actors.runtime.children import Backoff, ChildSpec
 from actors.runtime.supervisor import Supervisor
-from actors.runtime.virtual_world import VirtualWorld
+from actors.runtime.virtual.world import VirtualWorld
 
 BACKOFF = Backoff(first_s=1.0, cap_s=8.0, stable_s=60.0)
 

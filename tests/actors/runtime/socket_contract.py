@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors.runtime.actor import Actor
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import Connected, HangUp, SocketOptions
-from actors.runtime.virtual_world import VirtualWorld
+from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
 
 LIMIT_S: Final = 10.0

@@ -14,7 +14,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.runtime.actor import Actor, FatalError
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import Connected
 
 LIMIT_S = 10.0

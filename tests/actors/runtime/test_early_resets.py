@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from actors.runtime import connecting
+from actors.runtime.real import connecting
+from actors.runtime.real.sockets import ResetStreamSocket
 from actors.runtime.seam import Connected, ConnectFailed, HangUp
-from actors.runtime.sockets import ResetStreamSocket
 from mesh.addresses import TcpAddress
 from tests.actors.runtime.socket_contract import Program, Side, on_asyncio, on_uvloop
 

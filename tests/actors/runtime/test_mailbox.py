@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pykka._envelope import Envelope
 
 from actors.runtime.actor import Actor
-from actors.runtime.loop import LoopDispatcher
 from actors.runtime.mailbox import Mailbox, TurnOver
+from actors.runtime.real.loop import LoopDispatcher
 
 LIMIT_S = 10.0
 

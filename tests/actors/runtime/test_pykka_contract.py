@@ -10,7 +10,7 @@ import pykka
 import pytest
 
 from actors.runtime.actor import Actor
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 
 LIMIT_S = 10.0

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.runtime.loop import LoopDispatcher
+from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
+from tests.actors.runtime.real.test_loop_sockets import LIMIT_S, LOCAL, Driver
 from tests.actors.runtime.socket_contract import Side, on_asyncio, on_uvloop
-from tests.actors.runtime.test_loop_sockets import LIMIT_S, LOCAL, Driver
 
 
 @pytest.fixture

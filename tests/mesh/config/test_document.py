@@ -1,7 +1,7 @@
 """Hostile and broken files: each ends in one clear line, none costs much."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.config.document import MAX_DEPTH, MAX_FILE_OCTETS, parse_document
@@ -88,6 +88,8 @@ def test_the_deepest_nesting_that_is_allowed():
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="a:-[]{}&*!|>'\"#%@` \n\t", max_size=60).map(str.encode))
+@example(octets=b"{\n")
+@example(octets=b"[\n\n")
 def test_no_file_does_worse_than_a_config_error(octets):
     error = None
     try:

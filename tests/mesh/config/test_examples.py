@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mesh.config import ConfigError, load_config
-from mesh.identity import Identity, encode_public_key
+from mesh.trust.identity import Identity, encode_public_key
 
 EXAMPLES = Path(__file__).parents[3] / "config"
 NAMES = ("branch", "relay", "hq")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config import kinds
 from mesh.config.document import plain_tag
-from mesh.identity import Identity, encode_public_key
+from mesh.trust.identity import Identity, encode_public_key
 
 CONTEXT = kinds.Context(Path("/etc/mesh"), "/home/ann")
 KEY = Identity(bytes(32)).public_key

@@ -8,7 +8,7 @@ from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config import ConfigError, load_config, parse_config
 from mesh.config.problems import quoted
 from mesh.config.schema import HealthCheckSection
-from mesh.identity import Identity, encode_public_key
+from mesh.trust.identity import Identity, encode_public_key
 from tests.mesh.test_listening_places import CLASHES
 
 KEY = encode_public_key(Identity(bytes(32)).public_key)

@@ -1,0 +1,1 @@
+"""Tunneled connections: listeners, endpoints, both ends, and the table of all of them."""

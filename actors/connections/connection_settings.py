@@ -1,0 +1,67 @@
+"""What all tunneled connections of an agent share, and how their local sockets are set up."""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from actors.runtime.seam import KeepAlive, Ref, SocketOptions
+from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.key_stock import KeyStock
+from mesh.connection.loops import LoopWatch
+from mesh.connection.session_handshake import Party
+from mesh.connection.stream import ResetCode, StreamBudget
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.noise.primitives import KeyPair, SharedSecrets
+
+KEEP_ALIVE: Final = KeepAlive(idle_s=15, interval_s=15, probes=3)
+"""A client or target that has lost its network is noticed after a minute; one that lives answers a probe of
+some 60 octets every 15 s, and is never cut."""
+
+NOT_SENT_OCTETS: Final = 256 * 1024
+"""What may wait unsent in the kernel for one client or target. Without it a client that does not read held
+4.2 MB there, out of sight of every limit."""
+
+CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(
+    not_sent_low_water_octets=NOT_SENT_OCTETS,
+    reset_if_abandoned=True,
+    urgent_in_line=True,
+    keep_alive=KEEP_ALIVE,
+    leaves_spare=True,
+)
+"""Of the sockets of clients and targets."""
+
+RESET_MEANINGS: Final = MappingProxyType(
+    {
+        ResetCode.RESET: "the socket at the other end was reset",
+        ResetCode.CANCELLED: "the other end has given it up, or its agent is leaving",
+        ResetCode.TIMED_OUT: "the ends have not heard from each other for too long",
+        ResetCode.GONE: "the other end's agent does not know it",
+        ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
+    }
+)
+"""For logs. The other end's code and the stream's own verdict on it are not told apart."""
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True):
+    """What all connections of an agent share."""
+
+    own_id: AgentId
+    instance: Instance
+    static: KeyPair
+    """The Noise static key of this instance's sessions."""
+    shared: SharedSecrets
+    """Its secrets."""
+    budget: StreamBudget
+    numbers: ConnectionNumbers
+    ephemerals: KeyStock
+    loops: LoopWatch[Ref[Any]] = msgspec.field(default_factory=LoopWatch)
+    open_timeout_s: float = 10.0
+    reroute_timeout_s: float = 30.0
+    idle_probe_s: float = 60.0
+    max_hops: int = 16
+
+    @property
+    def party(self) -> Party:
+        """This agent as one end of a session."""
+        return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)

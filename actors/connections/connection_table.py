@@ -1,0 +1,305 @@
+"""The connection table: which connections end at this agent, and the link each of them sends by.
+
+Frames for this agent come here from its links and go on to the connection they belong to. An OPEN from an
+ingress becomes an exit connection here, once it has passed every check that needs no Diffie-Hellman.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, assert_never
+
+from actors.messages import agent as agent_messages
+from actors.messages import connection as connection_messages
+from actors.messages import connection_table as messages
+from actors.messages import peer_link as link_messages
+from actors.messages import route_table as route_table_messages
+from actors.meters import Meters
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, Ref
+from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
+from mesh.connection.replay_window import ReplayWindow
+from mesh.connection.session_handshake import Party, read_open_instances
+from mesh.errors import RemoteProtocolError
+from mesh.link.frames import Frame, FrameType
+from mesh.routing.records import Record
+from mesh.routing.routes import RouteSnapshot
+from mesh.sampling import sampled
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.naming import named
+
+log = logging.getLogger("mesh.connections")
+
+ConnectionId = tuple[AgentId, int, bool]
+"""The other end's agent, the connection's number, and whether this agent is its exit."""
+
+UNKNOWN_RATE: Final = 100.0
+"""UNKNOWN answers a second: enough to end stale connections, too few to be of use as an amplifier."""
+
+UNKNOWN_BURST: Final = 200.0
+
+SHARE_OF_ONE_INGRESS: Final = 2
+"""One ingress may hold half of the places for connections being opened: the others stay free."""
+
+REPLAY_WINDOW: Final = 65_536
+"""Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
+an OPEN that was ignored for lack of room, and is repeated, is not taken for a replay."""
+
+MAX_WINDOWS: Final = 4_096
+"""Replay windows kept for agents that are gone: one that comes back is not replayed against."""
+
+StartExit = Callable[[Frame, Party, Record, Ref[Any]], Ref[Any]]
+"""Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
+
+
+class ConnectionTable(Actor[messages.Inbound]):
+    """Delivers frames to the connections that end here; admits new ones."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        own_id: AgentId,
+        instance: Instance,
+        numbers: ConnectionNumbers,
+        start_exit: StartExit,
+        max_pending_opens: int,
+        meters: Meters,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._own_id = own_id
+        self._instance = instance
+        self._numbers = numbers
+        self._start_exit = start_exit
+        self._max_pending_opens = max_pending_opens
+        self._meters = meters
+        self._connections: dict[ConnectionId, Ref[Any]] = {}
+        self._by_remote: dict[AgentId, dict[ConnectionId, tuple[Ref[Any], Instance]]] = {}
+        """By the other end's agent: its connections, each with the instance that it was opened with."""
+        self._pending: set[tuple[AgentId, int]] = set()
+        self._pending_by_ingress: Counter[AgentId] = Counter()
+        self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
+        self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
+        self._records: Mapping[AgentId, Record] = MappingProxyType({})
+        self._report_to: Ref[Any] | None = None
+        self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
+
+    def on_receive(self, message: messages.Inbound) -> Any:
+        """Handle one message."""
+        match message:
+            case messages.FramesArrived(frames=frames):
+                self._deliver(frames)
+            case messages.RegisterIngress():
+                self._register_ingress(message)
+            case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
+                self._ended((remote, number, is_exit))
+            case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
+                self._mark(remote, instance, number)
+            case messages.PendingOpenSettled(remote=remote, connection=number):
+                self._settled(remote, number)
+            case link_messages.ForwardingChanged(links=links):
+                self._forwarding_changed(links)
+            case route_table_messages.RoutesChanged(snapshot=snapshot):
+                self._routes_changed(snapshot)
+            case messages.GetConnectionCounts():
+                return self._counts()
+            case messages.ReportEmpty(reply_to=reply_to):
+                self._report_to = reply_to
+                self._report_if_empty()
+            case messages.CloseConnections(reason=reason):
+                self._close_connections(reason)
+            case _:
+                assert_never(message)
+        return None
+
+    def release(self) -> None:
+        """Without the table no frame reaches a connection any more."""
+        self._close_connections("the connection table has ended")
+
+    def _counts(self) -> messages.ConnectionCounts:
+        exits = sum(is_exit for _, _, is_exit in self._connections)
+        standing_by = sum(
+            self._numbers.is_reserved(number) for _, number, is_exit in self._connections if not is_exit
+        )
+        return messages.ConnectionCounts(
+            ingress=len(self._connections) - exits - standing_by,
+            exit=exits,
+            pending_opens=len(self._pending),
+        )
+
+    def _close_connections(self, reason: str) -> None:
+        for connection in self._connections.values():
+            self.tell(connection, connection_messages.CloseConnection(reason))
+
+    # -- frames ----------------------------------------------------------------------------------------------
+
+    def _deliver(self, frames: tuple[Frame, ...]) -> None:
+        """Hand each connection one message with all its frames, in order."""
+        if len(frames) == 1:
+            self._deliver_to((frames[0].source, frames[0].connection, not frames[0].from_exit), frames)
+            return
+        sorted_frames: dict[ConnectionId, list[Frame]] = {}
+        for frame in frames:
+            key = (frame.source, frame.connection, not frame.from_exit)
+            if key in sorted_frames:
+                sorted_frames[key].append(frame)
+            else:
+                sorted_frames[key] = [frame]
+        for key, batch in sorted_frames.items():
+            self._deliver_to(key, tuple(batch))
+
+    def _deliver_to(self, key: ConnectionId, frames: tuple[Frame, ...]) -> None:
+        connection = self._connections.get(key)
+        if connection is not None:
+            if self.tell(connection, connection_messages.SegmentsArrived(frames)):
+                return
+            self._ended(key)
+        elif key[2] and frames[0].type == FrameType.OPEN:
+            self._open(key, frames[0])
+            if len(frames) > 1 and key in self._connections:
+                self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[1:]))
+            return
+        self._answer_unknown(frames)
+
+    def _answer_unknown(self, frames: tuple[Frame, ...]) -> None:
+        self._meters.frames_unknown += len(frames)
+        first = frames[0]
+        link = self._links.get(first.source)
+        if first.type in (FrameType.UNKNOWN, FrameType.OPEN, FrameType.REJECT) or link is None:
+            return
+        if self._unknowns.take(self.now()):
+            self.tell(link, link_messages.SendFrames((_unknown(first),)))
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def _register_ingress(self, wish: messages.RegisterIngress) -> None:
+        key = (wish.exit_id, wish.number, False)
+        self._add(key, wish.connection, wish.exit_instance)
+        registered = connection_messages.IngressRegistered(
+            wish.exit_id, wish.number, self._links.get(wish.exit_id)
+        )
+        if not self.tell(wish.connection, registered):
+            self._ended(key)
+            return
+        record = self._records.get(wish.exit_id)
+        if record is not None and record.instance != wish.exit_instance:
+            self.tell(wish.connection, connection_messages.PeerRestarted(wish.exit_id))
+
+    def _open(self, key: ConnectionId, frame: Frame) -> None:
+        """Start an exit connection, or drop the OPEN: the ingress repeats it and then looks elsewhere."""
+        source, number, _ = key
+        record, link = self._records.get(source), self._links.get(source)
+        if record is None or link is None:
+            self._meters.opens_ignored += 1
+            return
+        try:
+            ingress_instance, exit_instance = read_open_instances(frame.body)
+        except RemoteProtocolError:
+            self._meters.frames_forged += 1
+            return
+        if ingress_instance != record.instance or exit_instance != self._instance:
+            self._meters.opens_ignored += 1
+            return
+        window = self._window(source, ingress_instance)
+        if number < FIRST_NUMBER or not window.fresh(number):
+            self._meters.opens_ignored += 1
+            return
+        share = max(1, self._max_pending_opens // SHARE_OF_ONE_INGRESS)
+        if len(self._pending) >= self._max_pending_opens or self._pending_by_ingress[source] >= share:
+            self._meters.opens_ignored += 1
+            who = named(record.name, source)
+            log.warning(
+                "too many connections are being opened; ignoring one from %s", who, extra=sampled(who)
+            )
+            return
+        party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
+        self._pending.add((source, number))
+        self._pending_by_ingress[source] += 1
+        self._add(key, self._start_exit(frame, party, record, link), ingress_instance)
+
+    def _settled(self, source: AgentId, number: int) -> None:
+        if (source, number) in self._pending:
+            self._pending.remove((source, number))
+            self._pending_by_ingress[source] -= 1
+            if not self._pending_by_ingress[source]:
+                del self._pending_by_ingress[source]
+
+    def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
+        known = self._windows.get(source)
+        if known is None or known[0] != instance:
+            known = (instance, ReplayWindow(REPLAY_WINDOW))
+            self._windows[source] = known
+        return known[1]
+
+    def _mark(self, source: AgentId, instance: Instance, number: int) -> None:
+        known = self._windows.get(source)
+        if known is not None and known[0] == instance:
+            known[1].mark(number)
+
+    # -- bookkeeping -----------------------------------------------------------------------------------------
+
+    def _add(self, key: ConnectionId, connection: Ref[Any], instance: Instance) -> None:
+        self._connections[key] = connection
+        self._by_remote.setdefault(key[0], {})[key] = (connection, instance)
+
+    def _ended(self, key: ConnectionId) -> None:
+        if self._connections.pop(key, None) is None:
+            return
+        remote, number, is_exit = key
+        of_remote = self._by_remote[remote]
+        del of_remote[key]
+        if not of_remote:
+            del self._by_remote[remote]
+        if is_exit:
+            self._settled(remote, number)
+        else:
+            self._numbers.use(number)
+        self._report_if_empty()
+
+    def _report_if_empty(self) -> None:
+        if self._report_to is not None and not self._connections:
+            self.tell(self._report_to, agent_messages.ConnectionsGone())
+            self._report_to = None
+
+    def _forwarding_changed(self, links: Mapping[AgentId, Ref[Any]]) -> None:
+        before, self._links = self._links, links
+        for remote, connections in self._by_remote.items():
+            link = links.get(remote)
+            if link is not before.get(remote):
+                changed = connection_messages.PathChanged(remote, link)
+                for connection, _ in connections.values():
+                    self.tell(connection, changed)
+
+    def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        self._records = snapshot.records
+        for remote, connections in self._by_remote.items():
+            record = self._records.get(remote)
+            if record is not None:
+                self._tell_restarted(remote, record.instance, connections)
+        if len(self._windows) > MAX_WINDOWS:
+            self._windows = {key: window for key, window in self._windows.items() if key in self._records}
+
+    def _tell_restarted(
+        self,
+        remote: AgentId,
+        instance: Instance,
+        connections: Mapping[ConnectionId, tuple[Ref[Any], Instance]],
+    ) -> None:
+        for connection, opened_with in connections.values():
+            if opened_with != instance:
+                self.tell(connection, connection_messages.PeerRestarted(remote))
+
+
+def _unknown(frame: Frame) -> Frame:
+    """Tell the sender of ``frame`` that its connection is not known here; unauthenticated, so only a hint."""
+    return Frame(
+        type=FrameType.UNKNOWN,
+        from_exit=not frame.from_exit,
+        source=frame.destination,
+        destination=frame.source,
+        connection=frame.connection,
+        number=0,
+        body=b"",
+    )

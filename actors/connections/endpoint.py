@@ -1,0 +1,270 @@
+"""An endpoint: a service near this agent, offered to the mesh under a routing key.
+
+``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
+check the key is offered only while the target accepts connections: those that a connection would try, in the
+same way.
+"""
+
+import logging
+from math import inf
+from typing import Any, assert_never
+
+from actors.messages import connection as connection_messages
+from actors.messages import endpoint as messages
+from actors.messages import route_table as route_table_messages
+from actors.messages.reaching import ReachDue
+from actors.meters import Meters
+from actors.reaching import Contact, Outcome, Reach
+from actors.runtime.actor import Actor
+from actors.runtime.seam import (
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    SocketOptions,
+    Timer,
+)
+from mesh.addresses import SocketAddress
+from mesh.connection.reject_codes import RejectCode
+from mesh.connection.target_health import Health, HealthCheckSettings, HealthMonitor
+from mesh.connection.waiting_room import CLOSING_NOTICE_S, WaitingRoom
+from mesh.reaching import Failure, Kind
+from mesh.routing.records import EndpointEntry
+from mesh.sampling import sampled
+
+log = logging.getLogger("mesh.forward")
+
+
+class Endpoint(Actor[messages.Inbound]):
+    """Offers one key, and lets its connections in.
+
+    Args:
+        dispatcher: where it runs.
+        key: the routing key.
+        target: the service.
+        route_table: hears whether the key is offered.
+        meters: what the agent counts.
+        admitted: connections that were let in and have not left, by name. It outlives the endpoint: one that
+            crashes and is started again goes on counting where it stood, for its connections stay.
+        max_connections: at one time; 0 is unlimited.
+        health_check: how the target is checked; ``None`` offers the key unseen.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        key: str,
+        target: SocketAddress,
+        route_table: Ref[Any],
+        meters: Meters,
+        admitted: dict[str, Ref[Any]],
+        max_connections: int = 0,
+        health_check: HealthCheckSettings | None = None,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._key = key
+        self._target = target
+        self._route_table = route_table
+        self._meters = meters
+        self._max_connections = max_connections
+        self._admitted = admitted
+        self._full_reported = False
+        self._closing: set[str] = set()
+        """Of those that were let in, who is about to leave."""
+        self._waiting: WaitingRoom[Ref[Any]] = WaitingRoom(CLOSING_NOTICE_S)
+        """Connections for which there is no place yet."""
+        self._wait_timer: Timer | None = None
+        self._offering = True
+        self._health_check = health_check
+        self._monitor = HealthMonitor(health_check or HealthCheckSettings())
+        self._check_began_at = 0.0
+        self._reach = Reach(dispatcher, self.ref, SocketOptions())
+        """The current check."""
+
+    def on_start(self) -> None:
+        """Offer the key, or see first whether the target is there."""
+        for urn, connection in self._admitted.items():
+            self.watch(connection, messages.ConnectionLeft(urn))  # it knows only the endpoint that crashed
+        log.info("endpoint %s is %s", self._key, self._target)
+        if self._health_check is None:
+            self._offer()
+        else:
+            self._begin_check()
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.AdmitConnection(connection=connection):
+                self._admit(connection)
+            case messages.ConnectionLeft(connection_urn=urn):
+                self._left(urn)
+            case messages.ConnectionClosing(connection_urn=urn):
+                if urn in self._admitted:
+                    self._closing.add(urn)
+                    self._plan_wait()
+            case messages.WaitOver():
+                self._wait_over()
+            case messages.StopOffering():
+                self._offering = False
+                self._seat()
+                self._reach.cancel()
+                self._advertise(None)
+            case messages.CheckDue():
+                if self._offering:
+                    self._begin_check()
+            case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
+                self._go_on(self._reach.take(message))
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Withdraw the key."""
+        self._reach.cancel()
+        self._advertise(None)
+        super().release()
+
+    # -- the key ---------------------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        self._advertise(EndpointEntry(key=self._key, target=str(self._target)))
+
+    def _advertise(self, entry: EndpointEntry | None) -> None:
+        self.tell(self._route_table, route_table_messages.AdvertiseEndpoint(self.actor_urn, entry))
+
+    # -- connections -----------------------------------------------------------------------------------------
+
+    def _admit(self, connection: Ref[Any]) -> None:
+        if self._is_full and self._objection() is None:
+            self._let_wait(connection)
+        else:
+            self._answer(connection)
+
+    def _answer(self, connection: Ref[Any]) -> None:
+        """Let a connection in, for which there is a place, or say why it cannot be."""
+        denied = self._objection()
+        if denied is not None:
+            self.tell(connection, denied)
+            return
+        granted = connection_messages.TargetGranted(self._target, is_counted=bool(self._max_connections))
+        if self.tell(connection, granted):
+            self._admitted[connection.actor_urn] = connection
+
+    def _objection(self) -> connection_messages.TargetDenied | None:
+        """Why no connection can be let in now, even if there is a place."""
+        if not self._offering:
+            return connection_messages.TargetDenied(RejectCode.UNAVAILABLE, "the endpoint is being withdrawn")
+        if self._health_check is not None and self._monitor.state is not Health.UP:
+            return connection_messages.TargetDenied(
+                RejectCode.UNAVAILABLE, "the target has not passed its health check"
+            )
+        return None
+
+    # -- max_connections -------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._max_connections) and len(self._admitted) >= self._max_connections
+
+    def _let_wait(self, connection: Ref[Any]) -> None:
+        """Let it wait for one that is closing; whether there is such a one may not have been heard yet."""
+        if self._waiting.enter(connection, self.now(), len(self._admitted)):
+            self._plan_wait()
+        else:
+            self._refuse(connection)
+
+    def _left(self, urn: str) -> None:
+        connection = self._admitted.pop(urn, None)
+        self._closing.discard(urn)
+        self._full_reported = self._full_reported and bool(self._admitted)
+        if not self._waiting:
+            return
+        if connection is None:
+            self._waiting.leave(lambda ref: ref.actor_urn == urn)
+        self._seat()
+
+    def _seat(self) -> None:
+        """Answer those that wait, as far as there is room or a reason not to let them in at all."""
+        while self._waiting and (not self._is_full or self._objection() is not None):
+            connection = self._waiting.take()
+            if connection is not None:
+                self._answer(connection)
+
+    def _wait_over(self) -> None:
+        self._wait_timer = None
+        self._seat()
+        for connection in self._waiting.overdue(self.now(), len(self._closing)):
+            self._refuse(connection)
+        self._plan_wait()
+
+    def _plan_wait(self) -> None:
+        """Keep a timer for the first that may have waited long enough."""
+        if self._wait_timer is not None:
+            self._wait_timer.cancel()
+            self._wait_timer = None
+        deadline = self._waiting.deadline(len(self._closing))
+        if deadline != inf:
+            self._wait_timer = self.schedule(max(0.0, deadline - self.now()), messages.WaitOver())
+
+    def _refuse(self, connection: Ref[Any]) -> None:
+        self._meters.opens_denied += 1
+        if not self._full_reported:
+            self._full_reported = True
+            log.warning(
+                "endpoint %s is at max_connections (%d); rejecting others until there is room",
+                self._key,
+                self._max_connections,
+                extra=sampled(self._key),
+            )
+        self.tell(
+            connection,
+            connection_messages.TargetDenied(RejectCode.AT_CAPACITY, "the endpoint is at max_connections"),
+        )
+
+    # -- the target's health ---------------------------------------------------------------------------------
+
+    def _begin_check(self) -> None:
+        if self._health_check is None:
+            return
+        self._check_began_at = self.now()
+        self._reach.begin(self._target, self._health_check.timeout_s)
+
+    def _go_on(self, outcome: Outcome | None) -> None:
+        match outcome:
+            case None:
+                pass
+            case Contact(socket=socket):
+                socket.close()
+                self._end_check(passed=True, why="")
+            case Failure(kind=Kind.OWN_LIMIT):  # that says nothing of the target
+                self._next_check()
+            case Failure(reason=reason):
+                self._failed(reason)
+            case _:
+                assert_never(outcome)
+
+    def _failed(self, why: str) -> None:
+        self._meters.health_checks_failed += 1
+        self._end_check(passed=False, why=why)
+
+    def _end_check(self, *, passed: bool, why: str) -> None:
+        self._next_check()
+        if not self._monitor.observe(passed=passed):
+            return
+        if passed:
+            log.info("endpoint %s is offered: %s accepts connections", self._key, self._target)
+            self._offer()
+        else:
+            self._meters.endpoints_withdrawn += 1
+            log.warning("endpoint %s is not offered: %s is down: %s", self._key, self._target, why)
+            self._advertise(None)
+
+    def _next_check(self) -> None:
+        if self._health_check is not None:
+            due_at = self._check_began_at + self._health_check.interval_s
+            self.schedule(max(0.0, due_at - self.now()), messages.CheckDue())
+
+    def __str__(self) -> str:
+        """Name key and target, for logs and dumps."""
+        return f"Endpoint({self._key}, {self._target}, {len(self._admitted)} connections)"

@@ -1,0 +1,261 @@
+"""The exit end of a connection: the ingress that asked on one side, the target on the other.
+
+:class:`~mesh.connection.exit_opening.ExitOpening` decides how the OPEN is answered; this actor does what it
+says.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from actors.connections.connection_end import ConnectionEnd, Due
+from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
+from actors.messages import connection as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import endpoint as endpoint_messages
+from actors.messages.reaching import ReachDue
+from actors.meters import Meters
+from actors.reaching import Contact, Reach, Report
+from actors.runtime.seam import (
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    StreamSocket,
+)
+from mesh.addresses import SocketAddress
+from mesh.connection import exit_effects as effects
+from mesh.connection.exit_opening import ExitOpening
+from mesh.connection.exit_states import ExitState
+from mesh.connection.loops import socket_tag
+from mesh.connection.reject_codes import RejectCode
+from mesh.connection.session_handshake import Party, SessionResponder
+from mesh.connection.stream import ResetCode
+from mesh.escaping import escaped
+from mesh.link.frames import Frame, FrameType
+from mesh.reaching import Failure
+from mesh.routing.records import Record
+from mesh.sampling import sampled
+from mesh.trust.naming import named
+
+log = logging.getLogger("mesh.connections")
+
+
+class ExitConnection(ConnectionEnd[messages.ExitInbound]):
+    """Serves one OPEN."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        open_frame: Frame,
+        party: Party,
+        record: Record,
+        link: Ref[Any],
+        endpoints: Mapping[str, Ref[Any]],
+        table: Ref[Any],
+        settings: ConnectionSettings,
+        meters: Meters,
+    ) -> None:
+        super().__init__(dispatcher, table=table, settings=settings, meters=meters)
+        self._party = party
+        self._record = record
+        self._remote = party.id
+        self._link = link
+        self._endpoints = endpoints
+        self._number = open_frame.connection
+        self._endpoint: Ref[Any] | None = None
+        """Where this connection has a place, or waits for one."""
+        self._tells_of_closing = False
+        """Whether the endpoint waits to hear that an end has finished: others may want this place."""
+        self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS, timed=False)
+        responder = SessionResponder(
+            local=settings.party,
+            remote=party,
+            connection=self._number,
+            static=settings.static,
+            ephemeral=settings.ephemerals.take(),
+            max_hops=settings.max_hops,
+            shared=settings.shared,
+        )
+        self._opening = ExitOpening(
+            open_frame=open_frame,
+            responder=responder,
+            offered=endpoints,
+            may_use=record.certificate.allows_use,
+            open_timeout_s=settings.open_timeout_s,
+        )
+
+    def on_start(self) -> None:
+        """Judge the OPEN."""
+        self._do(self._opening.start(self.now()))
+
+    def on_receive(self, message: messages.ExitInbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.SegmentsArrived(frames=frames):
+                self._segments_arrived(frames)
+            case messages.TargetGranted(target=target, is_counted=is_counted):
+                self._tells_of_closing = is_counted
+                self._granted(target)
+            case messages.TargetDenied(code=code, reason=reason):
+                self._endpoint = None
+                self._do(self._opening.denied(code, reason, self.now()))
+            case NamesResolved() | Connected() | ConnectFailed():
+                self._go_on(message)
+            case messages.CloseConnection(reason=reason):
+                self._do(self._opening.denied(RejectCode.UNAVAILABLE, reason, self.now()))
+                self._lose(reason)
+            case messages.PathChanged() | messages.PeerRestarted() | messages.DeadlineReached():
+                self._common(message)
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Free the number, and the endpoint's place."""
+        self._reach.cancel()
+        self._leave_endpoint()
+        self._forget(self._party.id, self._number, is_exit=True)
+        super().release()
+
+    def _settle(self) -> None:
+        super()._settle()
+        is_closing = self._at_end or self._peer_finished or self._peer_reset is not None
+        if self._tells_of_closing and is_closing and self._endpoint is not None:
+            self._tells_of_closing = False
+            self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
+
+    def _socket_gone(self, socket: StreamSocket) -> None:
+        self._settings.loops.exit_closed(socket.local_name, socket.peer_name)
+        self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
+
+    def _leave_endpoint(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self.tell(endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def _do(self, wanted: effects.ExitEffects) -> None:
+        """Do what the opening asks for, and keep its time."""
+        for effect in wanted:
+            self._do_one(effect)
+        self._deadlines[Due.OPENING] = min(self._opening.deadline(), self._reach.due_at)
+        if not self.actor_stopped.is_set():
+            self._arm()
+
+    def _do_one(self, effect: effects.ExitEffect) -> None:
+        match effect:
+            case effects.OpenForged(why=why):
+                self._meters.frames_forged += 1
+                log.debug("OPEN from %s dropped: %s", self._name(), why)
+                self.stop_now()
+            case effects.OpenAuthenticated():
+                party = self._party
+                used = table_messages.OpenAuthenticated(party.id, party.instance, self._number)
+                self.tell(self._table, used)
+            case effects.AskEndpoint(key=key):
+                self._key = key
+                self._endpoint = self._endpoints[key]
+                if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
+                    self._do(self._opening.endpoint_gone(self.now()))
+            case effects.LookAtEndpoint():
+                if self._endpoint is None or not self._endpoint.is_alive():
+                    self._do(self._opening.endpoint_gone(self.now()))
+            case effects.ReachTarget():
+                pass  # by who knows the target
+            case effects.Accept(answer=answer, session=session, credit=credit):
+                self._meters.opens_answered += 1
+                self._send((answer,))
+                self._start_stream(session, self._party.id, self._link, credit)
+            case effects.Reject(answer=answer, code=code, reason=reason):
+                self._reject(answer, code, reason)
+            case effects.RepeatAnswer(answer=answer):
+                self._send((answer,))
+            case effects.OpenConfirmed():
+                self._opening_settled()
+                self._settings.ephemerals.refill()  # the target is about to answer what came with this
+            case effects.NotConfirmed():
+                self._lose("the ingress did not confirm the connection")
+            case effects.OpeningOver():
+                self.stop_now()
+            case _:
+                assert_never(effect)
+
+    def _granted(self, target: SocketAddress) -> None:
+        wanted = self._opening.granted(self.now())
+        for effect in wanted:
+            if isinstance(effect, effects.ReachTarget):
+                self._reach.begin(target, effect.within_s)
+        self._do(wanted)
+
+    def _go_on(self, report: Report) -> None:
+        """Go on reaching the target; what comes too late is let go."""
+        match self._reach.take(report):
+            case None:
+                self._do(())
+            case Contact(socket=socket):
+                self._connected(socket)
+            case Failure() as failure:
+                self._do(self._opening.unreachable(failure, self.now()))
+
+    def _connected(self, socket: StreamSocket) -> None:
+        self.own(socket)
+        self._socket = socket
+        tag = b""
+        if not socket.peer_name.startswith("unix:"):  # a listener has a TCP port
+            self._settings.loops.exit_opened(socket.local_name, socket.peer_name)
+            tag = socket_tag(self._party.instance, socket.local_name, socket.peer_name)
+        self._do(self._opening.reached(tag, self.now()))
+
+    def _reject(self, answer: Frame, code: RejectCode, reason: str) -> None:
+        """Answer no, and stay for a moment to answer it again."""
+        self._leave_endpoint()  # at once: what lingers takes no place at the target
+        self._reach.cancel()
+        what = escaped(self._opening.key) or "an OPEN"  # whose key could not be read
+        log.info(
+            "rejected %s for %s: %s: %s",
+            what,
+            self._name(),
+            code,
+            escaped(reason),
+            extra=sampled(self._name()),
+        )
+        self._meters.opens_rejected += 1
+        self._send((answer,))
+        self._opening_settled()
+
+    def _opening_settled(self) -> None:
+        self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
+
+    def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
+        if frames[0].type == FrameType.OPEN:
+            self._do(self._opening.asked_again(frames[0]))
+            frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
+        if self._stream is None or not frames:
+            return
+        self._receive(frames)
+        if self._opening.state is ExitState.ACCEPTED and self._stream.heard:
+            self._do(self._opening.confirmed())
+
+    def _other_end_reset(self, code: ResetCode) -> None:
+        if self._opening.state is ExitState.ACCEPTED and code is ResetCode.CANCELLED:
+            log.debug("%s: the ingress has chosen another exit", self)
+        else:
+            super()._other_end_reset(code)
+
+    def _opening_deadline_reached(self, now: float) -> None:
+        if now >= self._reach.due_at:
+            self._go_on(ReachDue())
+        if now >= self._opening.deadline():
+            self._do(self._opening.timeout(now))
+        else:
+            self._do(())
+
+    def _name(self) -> str:
+        return named(self._record.name, self._party.id)
+
+    def __str__(self) -> str:
+        """Name the key and the ingress, for logs and dumps."""
+        return f"ExitConnection({self._key}, {self._name()}#{self._number})"

@@ -1,0 +1,273 @@
+"""The ingress end of a connection: a client on one side, the exit it chose on the other.
+
+:class:`~mesh.connection.ingress_opening.IngressOpening` decides how it opens; this actor does what it says.
+One may be started before its client comes. It stands by, without a timer, until it is handed a client.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from actors.connections.connection_end import ConnectionEnd, Due
+from actors.connections.connection_settings import ConnectionSettings
+from actors.messages import connection as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import listener as listener_messages
+from actors.messages import peer_link as link_messages
+from actors.messages.client_count import ClientCount
+from actors.meters import Meters
+from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.connection.candidates import Offer
+from mesh.connection.ingress_effects import (
+    AnswerForged,
+    CandidateFailed,
+    CandidateServed,
+    ExitChosen,
+    ExitDeclined,
+    FindCandidates,
+    ForgetExit,
+    IngressEffect,
+    OpeningEnded,
+    OpeningFailed,
+    RegisterExit,
+    SendOpen,
+)
+from mesh.connection.ingress_opening import IngressOpening
+from mesh.connection.loops import socket_tag
+from mesh.connection.reject_codes import IngressVerdict
+from mesh.connection.session_handshake import Party, SessionInitiator
+from mesh.connection.stream import ResetCode, Stream
+from mesh.link.frames import Frame
+from mesh.sampling import sampled
+from mesh.trust.identity import AgentId
+
+log = logging.getLogger("mesh.connections")
+
+
+class IngressConnection(ConnectionEnd[messages.IngressInbound]):
+    """Serves one client of a listener, who comes with ``ServeClient``.
+
+    ``prepare_for`` is whom that client is to try first, if the listener knows it beforehand.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        key: str,
+        prepare_for: Offer | None,
+        listener: Ref[Any],
+        table: Ref[Any],
+        settings: ConnectionSettings,
+        meters: Meters,
+    ) -> None:
+        super().__init__(dispatcher, table=table, settings=settings, meters=meters)
+        self._key = key
+        self._prepare_for = prepare_for
+        self._listener = listener
+        self._clients: ClientCount | None = None
+        """Where the client counts, as soon as there is one."""
+        self._links: dict[AgentId, Ref[Any] | None] = {}
+        """The links towards the exits that are being tried."""
+        self._number = 0
+        """Of the connection to the exit that was chosen."""
+        self._client_tag = self._exit_tag = b""
+        """Of the client's socket, and what the chosen exit said of its own."""
+        self._opening = IngressOpening(
+            key=key,
+            numbers=settings.numbers,
+            initiate=self._initiate,
+            open_timeout_s=settings.open_timeout_s,
+        )
+
+    def on_start(self) -> None:
+        """Prepare what can be prepared without a client."""
+        offer, self._prepare_for = self._prepare_for, None
+        if offer is not None:
+            self._do(self._opening.prepare(offer))
+
+    def on_receive(self, message: messages.IngressInbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.SegmentsArrived(frames=frames):
+                self._segments_arrived(frames)
+            case messages.ServeClient(socket=socket, clients=clients, candidates=candidates):
+                self._serve(socket, clients, candidates)
+            case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
+                self._links[exit_id] = link
+                has_path = link is not None
+                self._do(self._opening.registered(exit_id, connection, self.now(), has_path=has_path))
+            case messages.PathChanged(remote=remote, link=link):
+                self._path_to_exit_changed(remote, link)
+            case messages.PeerRestarted(remote=remote):
+                if self._stream is not None and remote == self._remote:
+                    self._lose("the exit's agent has restarted")
+                else:
+                    self._do(self._opening.exit_restarted(remote, self.now()))
+            case messages.CandidatesFound(offers=offers):
+                self._do(self._opening.candidates_found(offers, self.now()))
+            case messages.CameBack(exit_id=exit_id):
+                self._came_back(exit_id)
+            case messages.CloseConnection() if self.stands_by:
+                self._do(self._opening.discard())
+            case messages.DeadlineReached() | messages.CloseConnection():
+                self._common(message)
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Free the numbers, and the client's place."""
+        for exit_id, number in self._opening.numbers_in_use():
+            self._forget(exit_id, number, is_exit=False)
+        if self._stream is not None and self._remote is not None:
+            self._forget(self._remote, self._number, is_exit=False)
+            if self._exit_tag:
+                self._settings.loops.connection_ended(self._exit_tag, self._remote, self._number)
+        super().release()
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether its client has yet to come."""
+        return self._opening.stands_by
+
+    def _socket_gone(self, socket: StreamSocket) -> None:
+        if self._clients is not None:
+            self._clients.leave(socket)
+            self._settings.loops.client_left(self._client_tag, self.ref)
+            if self._clients.awaited_by is not None:
+                self.tell(self._clients.awaited_by, listener_messages.PlaceFree())
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def _initiate(self, exit_: Party, number: int, ahead: bool) -> SessionInitiator:
+        settings, ephemerals = self._settings, self._settings.ephemerals
+        return SessionInitiator(
+            local=settings.party,
+            remote=exit_,
+            connection=number,
+            static=settings.static,
+            ephemeral=ephemerals.make() if ahead else ephemerals.take(),
+            max_hops=settings.max_hops,
+            shared=settings.shared,
+        )
+
+    def _serve(self, socket: StreamSocket, clients: ClientCount, candidates: tuple[Offer, ...]) -> None:
+        self._clients = clients
+        self._socket = self.own(socket)
+        self._client_tag = socket_tag(self._settings.instance, socket.peer_name, socket.local_name)
+        said_by = self._settings.loops.client_came(self._client_tag, self.ref)
+        self._watch_read(False)  # unread until the connection is open, but a reset is noticed
+        self._do(self._opening.client_came(candidates, self.now()))
+        if said_by is not None:
+            self._came_back(said_by)
+
+    def _do(self, effects: Sequence[IngressEffect]) -> None:
+        """Do what the opening asks for, and keep its time."""
+        for effect in effects:
+            self._do_one(effect)
+        self._deadlines[Due.OPENING] = self._opening.deadline()
+        if not self.actor_stopped.is_set():
+            self._arm()
+
+    def _do_one(self, effect: IngressEffect) -> None:
+        match effect:
+            case RegisterExit(party=party, number=number):
+                command = table_messages.RegisterIngress(self.ref, party.id, party.instance, number)
+                self.tell(self._table, command)
+            case ForgetExit(exit_id=exit_id, number=number):
+                self._forget(exit_id, number, is_exit=False)
+            case SendOpen(frame=frame):
+                self._send_to(frame.destination, (frame,))
+            case FindCandidates(tried=tried):
+                if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
+                    self._do(self._opening.candidates_found((), self.now()))
+            case CandidateFailed(exit_id=exit_id, code=code, why=why):
+                log.debug("%s: %s", self, why)
+                self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
+            case CandidateServed(exit_id=exit_id):
+                self.tell(self._listener, listener_messages.CandidateServed(exit_id))
+            case AnswerForged():
+                self._meters.frames_forged += 1
+            case ExitChosen():
+                self._chosen(effect)
+            case ExitDeclined(session=session, remote=remote, credit=credit):
+                stream = Stream(session=session, send_credit=credit, budget=self._settings.budget)
+                reset = stream.reset(ResetCode.CANCELLED, self.now())
+                stream.release()
+                self._send_to(remote, reset.frames)
+            case OpeningFailed(why=why):
+                self._failed(why)
+            case OpeningEnded():
+                self.stop_now()
+            case _:
+                assert_never(effect)
+
+    def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
+        link = self._links[exit_id]
+        if link is not None:
+            self.tell(link, link_messages.SendFrames(tuple(frames)))
+
+    def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
+        """Frames of one connection: answers are the opening's, the rest is the stream's."""
+        number = frames[0].connection
+        for position, frame in enumerate(frames):
+            if number == self._number:
+                self._receive(frames[position:])
+                return
+            self._do(self._opening.answered(frame, self.now()))
+
+    def _chosen(self, choice: ExitChosen) -> None:
+        self._number = choice.number
+        self._exit_tag = choice.socket_tag
+        client = self._settings.loops.exit_said(choice.socket_tag, choice.remote, choice.number)
+        if client is not None:
+            self.tell(client, messages.CameBack(choice.remote))
+        self._start_stream(choice.session, choice.remote, self._links[choice.remote], choice.credit)
+        if self._stream is None or self._socket is None:
+            return
+        # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
+        # what they said serves; asking for an answer would cost two frames more.
+        self.on_readable(self._socket)
+        if self._stream.sent_octets == 0:
+            self._send(self._stream.confirm(self.now()).frames)
+            self._settle()
+
+    def _failed(self, why: str) -> None:
+        if self._socket is not None:
+            log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
+            self._meters.connections_reset += 1
+            self._drop_socket(reset=True)
+        self.stop_now()
+
+    def _opening_deadline_reached(self, now: float) -> None:
+        self._do(self._opening.timeout(now))
+
+    def _local_reset(self, frames: list[Frame]) -> None:
+        if self._stream is not None:
+            super()._local_reset(frames)
+            return
+        # The client left before the open completed.
+        self._drop_socket(reset=False)
+        self._do(self._opening.client_left())
+
+    def _came_back(self, exit_id: AgentId) -> None:
+        """The client is a socket of this exit's: reset it if it is to go there once more."""
+        is_chosen = self._stream is not None and exit_id == self._remote
+        if self._socket is None or not (is_chosen or self._opening.asks(exit_id)):
+            return
+        log.info("%s reset: its client is a connection of that exit back to this agent", self)
+        self._meters.loops_cut += 1
+        self.tell(self._listener, listener_messages.CandidateFailed(exit_id, IngressVerdict.LOOP))
+        self._drop_socket(reset=True)
+        self._local_reset([])
+
+    def _path_to_exit_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
+        self._links[remote] = link
+        if self._stream is not None and remote == self._remote:
+            self._path_changed(link)
+        self._do(self._opening.path_changed(remote, self.now(), has_path=link is not None))
+
+    def __str__(self) -> str:
+        """Name the key and the exit, for logs and dumps."""
+        who = self._opening.chosen or self._opening.state.value
+        return f"IngressConnection({self._key}, {who})"

@@ -1,0 +1,311 @@
+"""A listener: a local port for a routing key.
+
+While nobody offers the key it is parked: clients are refused, and the port stays ours. Clients are counted
+against ``max_connections`` one by one; one too many is reset at once, unless another one is closing: then it
+waits for that one's place, but not for long.
+
+Where one client has been served another is to come: an ingress connection is started ahead for it, and
+stands by with an OPEN for the candidate whose turn it is. A client for whom another one is to be tried by
+then, or who comes together with others, gets a connection that is started for it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple, assert_never
+
+from actors.accepting import AcceptingActor
+from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
+from actors.connections.offers import offers_of
+from actors.messages import connection as connection_messages
+from actors.messages import listener as messages
+from actors.messages import route_table as route_table_messages
+from actors.messages.client_count import ClientCount
+from actors.meters import Meters
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.addresses import TcpAddress
+from mesh.connection.candidates import CandidatePool, Offer
+from mesh.connection.loops import LoopWatch
+from mesh.connection.session_handshake import Party
+from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
+from mesh.escaping import escaped
+from mesh.routing.records import ListenerEntry
+from mesh.routing.routes import RouteSnapshot
+from mesh.sampling import sampled
+from mesh.trust.identity import AgentId
+from mesh.trust.naming import named
+
+log = logging.getLogger("mesh.forward")
+
+StartIngress = Callable[[Offer | None, Ref[Any]], Ref[Any]]
+"""Starts an ingress connection: the candidate that it is to prepare for, if any, and the listener."""
+
+
+class _Standby(NamedTuple):
+    """An ingress connection that waits for its client."""
+
+    connection: Ref[Any]
+    party: Party
+    """The candidate that it has prepared for."""
+
+
+class Listener(AcceptingActor[messages.Inbound]):
+    """Lets clients in for one key on one address."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        name: str,
+        key: str,
+        address: TcpAddress,
+        max_connections: int,
+        may_use: bool,
+        route_table: Ref[Any],
+        start_ingress: StartIngress,
+        clients: ClientCount,
+        loops: LoopWatch[Ref[Any]],
+        meters: Meters,
+        root: Ref[Any],
+    ) -> None:
+        super().__init__(
+            dispatcher,
+            name=name,
+            address=address,
+            what=f"listener {key}",
+            options=CONNECTION_SOCKET_OPTIONS,
+            log=log,
+            meters=meters,
+            root=root,
+        )
+        self._key = key
+        self._max_connections = max_connections
+        self._may_use = may_use
+        self._route_table = route_table
+        self._start_ingress = start_ingress
+        self._candidates = CandidatePool()
+        self._clients = clients
+        self._loops = loops
+        self._full_reported = False
+        self._waiting: WaitingRoom[StreamSocket] = WaitingRoom()
+        """Clients for whom there is no place yet."""
+        self._standby: _Standby | None = None
+
+    def on_start(self) -> None:
+        """Take the port and ask to be told of routes."""
+        if not self._may_use:
+            log.error(
+                "listener %s refuses: this agent's certificate does not permit the use of it", self._key
+            )
+        self._bind()
+        self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case route_table_messages.RoutesChanged(snapshot=snapshot):
+                self._routes_changed(snapshot)
+            case messages.CandidateFailed(exit_id=exit_id, code=code):
+                self._candidate_failed(exit_id, code)
+            case messages.CandidateServed(exit_id=exit_id):
+                if self._candidates.served(exit_id):
+                    mark = sampled(self._key)
+                    log.info("listener %s: %s serves again", self._key, self._named(exit_id), extra=mark)
+                self._prepare()
+            case messages.FindCandidates(reply_to=reply_to, tried=tried):
+                offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
+                self.tell(reply_to, connection_messages.CandidatesFound(offers))
+            case messages.PlaceFree():
+                self._seat()
+            case messages.WaitOver():
+                self._wait_over()
+            case messages.BindDue():
+                self._bind()
+            case messages.AcceptAgain():
+                self._resume()
+            case messages.StopListening():
+                self._close_port()
+                self._turn_out()
+                self._discard_standby("the listener has closed its port")
+                self._advertise(None)
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Withdraw the port from the mesh's sight, and let nobody wait for its clients."""
+        self._turn_out()
+        self._discard_standby("the listener has ended")
+        self._advertise(None)
+        super().release()
+
+    def _advertise(self, entry: ListenerEntry | None) -> None:
+        self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
+
+    def _bound(self, socket: ListeningSocket) -> None:
+        log.info("listener %s at %s", self._key, socket.local_name)
+        self._advertise(ListenerEntry(key=self._key, address=socket.local_name))
+        self._park_or_listen()
+
+    def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        before = self._candidates.offers
+        offers = offers_of(snapshot, self._key) if self._may_use else ()
+        self._candidates.update(offers, self.now())
+        if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
+            self._discard_standby("its candidate offers the key no more")
+        if bool(before) != bool(offers):
+            self._report()
+            self._park_or_listen()
+
+    def _report(self) -> None:
+        if self._listening is None:
+            return  # its port is taken, or the agent is leaving: that has been said
+        mark = sampled(self._key)
+        if self._candidates.offers:
+            nearest = self._candidates.offers[0].party
+            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
+        else:
+            log.info("listener %s refuses: nobody within reach offers the key", self._key, extra=mark)
+
+    def _named(self, exit_id: AgentId) -> str:
+        return named(self._candidates.name_of(exit_id), exit_id)
+
+    def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
+        aside_s = self._candidates.failed(exit_id, code, self.now(), self.dispatcher.uniform())
+        if aside_s is not None:
+            self._meters.candidates_set_aside += 1
+            log.info(
+                "listener %s sets %s aside: %s",
+                self._key,
+                self._named(exit_id),
+                escaped(code),
+                extra=sampled(self._key),
+            )
+
+    def _park_or_listen(self) -> None:
+        if self._listening is None:
+            return
+        try:
+            if self._candidates.offers:
+                self._listening.listen()
+                if not self._paused:
+                    self._listening.watch_read(True)
+            else:
+                self._listening.park()
+        except OSError as error:
+            self._advertise(None)
+            self._lost_port(error)
+
+    def _accepted(self, socket: StreamSocket) -> None:
+        if not self._candidates.offers:
+            socket.abort()
+            return
+        if self._loops.has_exits and self._loops.is_own_exit(socket.peer_name, socket.local_name):
+            self._cut_loop(socket, "it is an exit of this agent; the target is this listener")
+            return
+        self._full_reported = self._full_reported and self._clients.connected > 0
+        if self._waiting:
+            self._seat()  # they came before
+        if self._is_full:
+            self._let_wait(socket)
+        else:
+            self._serve(socket)
+
+    def _cut_loop(self, socket: StreamSocket, why: str) -> None:
+        self._meters.loops_cut += 1
+        log.warning("listener %s resets a client: %s", self._key, why)  # equal lines are held back
+        socket.abort()
+
+    # -- max_connections -------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._max_connections) and self._clients.connected >= self._max_connections
+
+    def _let_wait(self, socket: StreamSocket) -> None:
+        """Let the client wait for one that is closing, or reset it."""
+        if not self._waiting.enter(socket, self.now(), self._clients.closing):
+            self._refuse(socket)
+            return
+        self.own(socket)
+        if self._clients.awaited_by is not self.ref:
+            self._clients.awaited_by = self.ref
+            self.schedule(PLACE_PATIENCE_S, messages.WaitOver())
+
+    def _refuse(self, socket: StreamSocket) -> None:
+        self._meters.clients_refused += 1
+        if not self._full_reported:
+            self._full_reported = True
+            log.warning(
+                "listener %s is at max_connections (%d); resetting %s and others until there is room",
+                self._key,
+                self._max_connections,
+                escaped(socket.peer_name),
+                extra=sampled(self._key),
+            )
+        socket.abort()
+
+    def _seat(self) -> None:
+        """Let in those that wait, as far as there is room."""
+        while self._waiting and not self._is_full:
+            socket = self._waiting.take()
+            if socket is None:
+                return
+            self.disown(socket)
+            if self._candidates.offers:
+                self._serve(socket)
+            else:
+                socket.abort()
+
+    def _wait_over(self) -> None:
+        self._seat()
+        for socket in self._waiting.overdue(self.now()):
+            self.disown(socket)
+            self._refuse(socket)
+        if self._waiting:
+            self.schedule(self._waiting.deadline() - self.now(), messages.WaitOver())
+        else:
+            self._clients.awaited_by = None
+
+    def _turn_out(self) -> None:
+        while (socket := self._waiting.take()) is not None:
+            self.disown(socket)
+            socket.abort()
+
+    # -- handing over ----------------------------------------------------------------------------------------
+
+    def _serve(self, socket: StreamSocket) -> None:
+        """Hand the client to the connection that stands by, or to a new one."""
+        standby = self._standby
+        prepared = standby.party if standby is not None else None
+        candidates = self._candidates.order(self.now(), self.dispatcher.uniform(), prepared=prepared)
+        if not candidates:
+            self._cut_loop(socket, "who offers the key leads back to this agent")
+            return
+        self._meters.clients_accepted += 1
+        self._clients.enter(socket)
+        command = connection_messages.ServeClient(socket, self._clients, candidates)
+        if standby is not None and candidates[0].party == standby.party:
+            self._standby = None
+            if self.tell(standby.connection, command):
+                return
+        self._discard_standby("another candidate is tried first by now")
+        self.tell(self._start_ingress(None, self.ref), command)
+
+    def _prepare(self) -> None:
+        """Let a connection stand by for the next client, unless one does.
+
+        Not before a first client has been served: a listener that nobody uses costs nothing.
+        """
+        if self._listening is None or (self._standby is not None and self._standby.connection.is_alive()):
+            return
+        offer = self._candidates.next(self.now(), self.dispatcher.uniform())
+        if offer is not None:
+            self._standby = _Standby(self._start_ingress(offer, self.ref), offer.party)
+
+    def _discard_standby(self, reason: str) -> None:
+        standby, self._standby = self._standby, None
+        if standby is not None:
+            self.tell(standby.connection, connection_messages.CloseConnection(reason))
+
+    def __str__(self) -> str:
+        """Name key and address, for logs and dumps."""
+        return f"Listener({self._key}, {self._address}, {self._clients.connected} clients)"

@@ -1,0 +1,238 @@
+"""The dialer of one configured peer: dials it, and redials it for ever.
+
+It rests only while the peer is linked anyway, by the link it made or by one that the peer made.
+"""
+
+import enum
+import logging
+from collections.abc import Callable
+from typing import Any, Final, assert_never
+
+from msgspec import structs
+
+from actors.links.settings import LINK_SOCKET_OPTIONS
+from actors.messages import dialer as messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages.reaching import ReachDue
+from actors.reaching import Contact, Outcome, Reach
+from actors.runtime.actor import Actor
+from actors.runtime.seam import (
+    Connected,
+    ConnectFailed,
+    Dispatcher,
+    NamesResolved,
+    Ref,
+    StreamSocket,
+)
+from mesh.addresses import SocketAddress, TcpAddress
+from mesh.backoff import retry_delay_s
+from mesh.black_hole import Evidence, SegmentLimit
+from mesh.escaping import escaped
+from mesh.reaching import Failure, Kind
+from mesh.sampling import sampled
+from mesh.trust.identity import short_id
+
+log = logging.getLogger("mesh.links")
+
+DIAL_TIMEOUT_S: Final = 10.0
+"""For a peer with all its addresses, the look-up of its name included: what a handshake may take as well."""
+
+STABLE_S: Final = 10.0
+"""A link that lived this long starts the backoff anew."""
+
+QUICK_REDIALS: Final = 24
+"""Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy
+machine, a peer is dialed often enough to be linked as soon as it is back."""
+
+OWN_ADDRESS_S: Final = 60.0
+"""How long an address that led to this agent itself is not dialed: an address may move to another agent (a
+failover, a changed port mapping), and nothing says so."""
+
+MAX_USELESS: Final = 16
+"""Addresses of a peer that are remembered as useless: more than a name has that people manage."""
+
+StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
+"""Starts a link on a connected socket, on behalf of a dialer."""
+
+
+class State(enum.Enum):
+    """What the dialer is about."""
+
+    PAUSING = "waiting"
+    DIALING = "dialing"
+    LINKED = "linked"
+    RESTING = "resting"
+    ITSELF = "this agent itself"
+
+
+class Dialer(Actor[messages.Inbound]):
+    """Keeps a link to one configured address."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, address: TcpAddress, directory: Ref[Any], start_link: StartLink
+    ) -> None:
+        super().__init__(dispatcher)
+        self._address = address
+        self._directory = directory
+        self._start_link = start_link
+        self._state = State.PAUSING
+        self._failures = 0
+        self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS)
+        self._segments = SegmentLimit()
+        self._problem = ""
+        self._reached: SocketAddress | None = None
+        """The address of the latest link."""
+        self._useless: dict[SocketAddress, None] = {}
+        """Addresses that accepted and were not linked, the latest last: another one may be the peer's."""
+        self._own: dict[SocketAddress, float] = {}
+        """Addresses that lead to this agent itself, and when they did last."""
+        self._told_of_itself = False
+        self._link_urn = ""
+        self._linked_at: float | None = None
+        self._reported = ""
+
+    def on_start(self) -> None:
+        """Dial at once."""
+        self._dial()
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.DialDue():
+                if self._state in (State.PAUSING, State.ITSELF):
+                    self._dial()
+            case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
+                self._go_on(self._reach.take(message))
+            case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
+                self._linked_at = self.now()
+                self._reported = ""
+                self._useless.clear()
+                self._told_of_itself = False
+                log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
+            case messages.PeerAlreadyLinked():
+                self._reach.cancel()
+                self._become(State.RESTING)
+                self._failures = 0
+            case messages.PeerLost():
+                if self._state is State.RESTING:
+                    self._pause()
+            case messages.DialRefused():
+                self._refused(message)
+            case messages.MetItself():
+                self._met_itself()
+            case messages.DialedLinkEnded(link_urn=urn, evidence=evidence):
+                if urn == self._link_urn:
+                    self._judge_path(evidence)
+                    if self._state is State.LINKED:
+                        self._link_ended()
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Give up what is under way."""
+        self._reach.cancel()
+        self._report_problem("")
+
+    def _become(self, state: State) -> None:
+        self._state = state
+        shown = None if state in (State.LINKED, State.RESTING) else state.value
+        self.tell(self._directory, directory_messages.DialerReported(str(self._address), shown))
+
+    def _dial(self) -> None:
+        self._become(State.DIALING)
+        segment_bytes = self._segments.max_segment_bytes(self.now())
+        if segment_bytes is None:
+            self._report_problem("")
+        self._reach.options = structs.replace(LINK_SOCKET_OPTIONS, max_segment_bytes=segment_bytes)
+        self._own = {own: at for own, at in self._own.items() if self.now() < at + OWN_ADDRESS_S}
+        self._reach.begin(self._address, DIAL_TIMEOUT_S, tuple(self._useless), tuple(self._own))
+
+    def _go_on(self, outcome: Outcome | None) -> None:
+        match outcome:
+            case None:
+                pass
+            case Contact(socket=socket, address=address):
+                self._become(State.LINKED)
+                self._linked_at = None
+                self._reached = address
+                self._link_urn = self._start_link(socket, self.ref).actor_urn
+            case Failure(kind=Kind.EXCLUDED):
+                self._rest_as_itself()
+            case Failure(kind=Kind.REFUSED | Kind.UNREACHABLE) if self._own:
+                # Most likely this host too, by an address family that nobody accepts on. Another agent behind
+                # the same name, down now, has this one among its peers too, and dials when it is back.
+                self._rest_as_itself()
+            case Failure(reason=reason):
+                self._failed(reason)
+            case _:
+                assert_never(outcome)
+
+    def _met_itself(self) -> None:
+        """The peer, or one address of its name, is this agent: look for others now, for a change later."""
+        if self._state is not State.LINKED or self._reached is None:
+            return
+        self._own[self._reached] = self.now()
+        if not self._told_of_itself:
+            self._told_of_itself = True
+            log.info("peer %s is this agent itself at %s; it is not dialed", self._address, self._reached)
+        if isinstance(self._reached, TcpAddress) and self._reached.host == self._address.host:
+            self._rest_as_itself()
+        else:
+            self._pause()
+
+    def _rest_as_itself(self) -> None:
+        self._become(State.ITSELF)
+        self._failures = 0
+        self.schedule(OWN_ADDRESS_S, messages.DialDue())
+
+    def _link_ended(self) -> None:
+        stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S
+        self._failures = 0 if stable else self._failures
+        if self._linked_at is None and self._reached is not None:
+            self._useless.pop(self._reached, None)
+            self._useless[self._reached] = None
+            if len(self._useless) > MAX_USELESS:
+                del self._useless[next(iter(self._useless))]
+        self._pause()
+
+    def _judge_path(self, evidence: Evidence) -> None:
+        """Where packets of full size seem to get lost, the next link has smaller ones."""
+        if self._segments.link_ended(evidence, self.now()):
+            segment_bytes = self._segments.max_segment_bytes(self.now())
+            problem = (
+                f"packets of full size seem to get lost between here and {self._address}: check the MTU; "
+                f"until then TCP segments are held to {segment_bytes} bytes"
+            )
+            log.warning("%s", problem, extra=sampled(str(self._address)))
+            self._report_problem(problem)
+
+    def _report_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self.tell(self._directory, directory_messages.PathJudged(self.actor_urn, problem))
+
+    def _failed(self, why: str) -> None:
+        level = self._level_of(why)
+        mark = sampled(str(self._address))
+        log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why), extra=mark)
+        self._pause()
+
+    def _refused(self, refusal: messages.DialRefused) -> None:
+        level, why = self._level_of(refusal.why), escaped(refusal.why)
+        mark = sampled(str(self._address))
+        if refusal.peer_name is None:
+            log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
+        else:
+            who = escaped(refusal.peer_name)
+            log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
+
+    def _level_of(self, why: str) -> int:
+        """Of a failure: the same one again, for ever, is one warning."""
+        again, self._reported = why == self._reported, why
+        return logging.DEBUG if again else logging.WARNING
+
+    def _pause(self) -> None:
+        self._become(State.PAUSING)
+        delay_s = retry_delay_s(max(0, self._failures - QUICK_REDIALS), self.dispatcher.uniform())
+        self._failures += 1
+        self.schedule(delay_s, messages.DialDue())

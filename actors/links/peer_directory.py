@@ -1,0 +1,350 @@
+"""The peer directory: exactly one link to each peer, and where frames for each destination go.
+
+Links report themselves here after their handshake. The directory admits one link for each peer, settles what
+happens when there are two, tells the route table which links are up, and publishes the forwarding table
+(destination to link) that follows from the routes.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, assert_never
+
+from actors.messages import agent as agent_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import peer_directory as messages
+from actors.messages import peer_link as link_messages
+from actors.messages import route_table as route_table_messages
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, Ref, Timer
+from mesh.escaping import escaped
+from mesh.routing.routes import RouteSnapshot
+from mesh.sampling import sampled
+from mesh.trust.identity import AgentId, Instance, short_id
+
+log = logging.getLogger("mesh.links")
+
+CHALLENGE_TIMEOUT_S: Final = 1.0
+"""Silence after which a challenged link is taken for dead: an answer takes one round trip."""
+
+RETIRE_AFTER_S: Final = 1.0
+"""How long a link stays after another took its place: both ends have replaced it by then."""
+
+CHALLENGE_OCTETS: Final = 16
+
+MAX_REPORTED: Final = 1024
+"""Duplicate instances that are remembered as reported: each dials again for ever, and is told of once."""
+
+_REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
+
+
+@dataclass(slots=True)
+class _Challenge:
+    """A link of another instance that wants the place of the present one."""
+
+    newcomer: messages.LinkEstablished
+    timer: Timer
+
+
+@dataclass(slots=True)
+class _Peer:
+    """The admitted link of one peer, who waits for it to end, and who contests it."""
+
+    link: messages.LinkEstablished
+    rtt_s: float
+    waiting_dialers: list[Ref[Any]] = field(default_factory=list)
+    challenge: _Challenge | None = None
+    is_contested: bool = False
+    """Whether it has been reported that the peer knows another instance of this agent."""
+
+
+class PeerDirectory(Actor[messages.Inbound]):
+    """Keeps one link for each peer and the forwarding table."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        own_id: AgentId,
+        relays: bool,
+        route_table: Ref[Any],
+        connection_table: Ref[Any],
+        loopback: Ref[Any],
+    ) -> None:
+        super().__init__(dispatcher)
+        self._own_id = own_id
+        self._relays = relays
+        self._route_table = route_table
+        self._connection_table = connection_table
+        self._loopback = loopback
+        self._peers: dict[AgentId, _Peer] = {}
+        self._routes: RouteSnapshot | None = None
+        self._duplicates: dict[Instance, None] = {}
+        """Those that have been reported, the oldest first."""
+        self._dialers: dict[str, str | None] = {}
+        self._problems: dict[str, str] = {}
+        """Of the paths of dialers' links, by the dialer."""
+        self._closing: str | None = None
+        self._report_to: Ref[Any] | None = None
+
+    def on_start(self) -> None:
+        """Ask to be told of routes."""
+        self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
+
+    def on_receive(self, message: messages.Inbound) -> Any:
+        """Handle one message."""
+        match message:
+            case messages.LinkEstablished():
+                self._established(message)
+            case messages.LinkEnded(link_urn=urn, peer_id=peer_id):
+                self._ended(urn, peer_id)
+            case messages.LinkTurnedAway():
+                self._turned_away(message)
+            case messages.LinkMeasured(link_urn=urn, peer_id=peer_id, rtt_s=rtt_s):
+                self._measured(urn, peer_id, rtt_s)
+            case messages.PeerAnswered(link_urn=urn, peer_id=peer_id):
+                self._answered(urn, peer_id)
+            case messages.ChallengeArrived(peer_id=peer_id):
+                self._contested(peer_id)
+            case messages.RetireDue(link=link):
+                self.tell(link, _REPLACED)
+            case messages.ChallengeExpired(peer_id=peer_id, newcomer_urn=urn):
+                self._challenge_expired(peer_id, urn)
+            case route_table_messages.RoutesChanged(snapshot=snapshot):
+                self._routes = snapshot
+                self._publish()
+            case messages.GetPeers():
+                return self._statuses()
+            case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
+                self._close_all(reason, reply_to)
+            case messages.DialerReported(address=address, state=state):
+                self._dialers[address] = state
+            case messages.PathJudged(dialer_urn=urn, problem=problem):
+                self._problems.pop(urn, None)
+                if problem:
+                    self._problems[urn] = problem
+            case _:
+                assert_never(message)
+        return None
+
+    # -- one link for each peer ------------------------------------------------------------------------------
+
+    def _established(self, link: messages.LinkEstablished) -> None:
+        if self._closing is not None:
+            self.tell(link.link, link_messages.CloseLink(self._closing))
+            return
+        peer = self._peers.get(link.peer_id)
+        if peer is None:
+            self._admit(link)
+        elif link.peer_instance != peer.link.peer_instance:
+            self._challenge(peer, link)
+        elif self._replaces(link, peer.link):
+            # Both ends dialed: each keeps the link that the lower ID dialed, so both keep the same one.
+            # Where one end dialed twice it had lost the first, whatever this end still believes.
+            self._replace(peer, link)
+        else:
+            self._turn_away(peer, link, "another link to this peer is up")
+
+    def _replaces(self, newcomer: messages.LinkEstablished, present: messages.LinkEstablished) -> bool:
+        if newcomer.is_dialer == present.is_dialer:
+            return True
+        own_is_lower = self._own_id < newcomer.peer_id
+        return newcomer.is_dialer == own_is_lower
+
+    def _admit(self, link: messages.LinkEstablished) -> None:
+        self._peers[link.peer_id] = _Peer(link=link, rtt_s=link.rtt_s)
+        log.info(
+            "link up: %s %s at %s (%s)",
+            escaped(link.peer_name),
+            short_id(link.peer_id),
+            link.address,
+            "dialed" if link.is_dialer else "accepted",
+            extra=sampled(short_id(link.peer_id)),
+        )
+        self.tell(link.link, link_messages.AdmitLink())
+        if link.dialer is not None:
+            self.tell(link.dialer, dialer_messages.LinkAdmitted(link.peer_id, link.peer_name))
+        link_up = route_table_messages.LinkUp(link.peer_id, link.peer_instance, link.link, link.rtt_s)
+        self.tell(self._route_table, link_up)
+        self._publish()
+
+    def _replace(self, peer: _Peer, link: messages.LinkEstablished) -> None:
+        """Put ``link`` in the place of the present one; for the mesh the peer was never gone."""
+        old = peer.link
+        waiting = peer.waiting_dialers
+        challenge = peer.challenge
+        if old.dialer is not None and old.dialer is not link.dialer:
+            # The dialer of the losing link has nothing to do until the winner ends.
+            self.tell(old.dialer, dialer_messages.PeerAlreadyLinked(old.peer_id))
+            waiting.append(old.dialer)
+        if old.peer_instance == link.peer_instance:
+            # The other end may not have admitted the newer one yet: without either it would lose its routes.
+            self.schedule(RETIRE_AFTER_S, messages.RetireDue(old.link))
+        else:
+            self.tell(old.link, _REPLACED)
+        self._admit(link)
+        self._peers[link.peer_id].waiting_dialers = waiting
+        if challenge is not None:
+            challenge.timer.cancel()
+            self._established(challenge.newcomer)
+
+    def _turn_away(
+        self, peer: _Peer, link: messages.LinkEstablished, reason: str, *, is_offence: bool = False
+    ) -> None:
+        if link.dialer is not None:
+            self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
+            peer.waiting_dialers.append(link.dialer)
+        closing = link_messages.CloseLink(reason, is_offence=is_offence, is_logged=is_offence)
+        self.tell(link.link, closing)
+
+    def _turned_away(self, link: messages.LinkTurnedAway) -> None:
+        """The peer may have another link to here: then there is nothing to dial for. Else say so."""
+        peer = self._peers.get(link.peer_id)
+        if peer is None:
+            refused = dialer_messages.DialRefused(link.peer_name, link.address, link.reason)
+            self.tell(link.dialer, refused)
+        else:
+            self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
+            peer.waiting_dialers.append(link.dialer)
+
+    def _ended(self, urn: str, peer_id: AgentId) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is None:
+            return
+        if peer.challenge is not None and peer.challenge.newcomer.link.actor_urn == urn:
+            peer.challenge.timer.cancel()
+            peer.challenge = None
+        if peer.link.link.actor_urn != urn:
+            return
+        waiting, challenge = peer.waiting_dialers, peer.challenge
+        who = short_id(peer_id)
+        log.info("link down: %s %s", escaped(peer.link.peer_name), who, extra=sampled(who))
+        del self._peers[peer_id]
+        self.tell(self._route_table, route_table_messages.LinkDown(peer_id, urn))
+        if challenge is not None:
+            challenge.timer.cancel()
+            self._established(challenge.newcomer)
+        if peer_id in self._peers:
+            self._peers[peer_id].waiting_dialers = waiting
+            return
+        self._publish()
+        self._report_if_closed()
+        for dialer in waiting:
+            self.tell(dialer, dialer_messages.PeerLost(peer_id))
+
+    # -- two instances of one identity -----------------------------------------------------------------------
+
+    def _challenge(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+        if peer.challenge is not None:
+            self._turn_away(peer, newcomer, "another instance of this identity is being examined")
+            return
+        timer = self.schedule(
+            CHALLENGE_TIMEOUT_S, messages.ChallengeExpired(newcomer.peer_id, newcomer.link.actor_urn)
+        )
+        peer.challenge = _Challenge(newcomer, timer)
+        nonce = self.dispatcher.random_octets(CHALLENGE_OCTETS)
+        self.tell(peer.link.link, link_messages.ChallengePeer(nonce))
+
+    def _answered(self, urn: str, peer_id: AgentId) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is None or peer.challenge is None or peer.link.link.actor_urn != urn:
+            return
+        newcomer = peer.challenge.newcomer
+        peer.challenge.timer.cancel()
+        peer.challenge = None
+        self._report_duplicate(peer, newcomer)
+        reason = "duplicate identity: another running agent has this identity key"
+        self._turn_away(peer, newcomer, reason, is_offence=True)
+
+    def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+        if newcomer.peer_instance in self._duplicates:
+            return
+        if len(self._duplicates) >= MAX_REPORTED:
+            del self._duplicates[next(iter(self._duplicates))]
+        self._duplicates[newcomer.peer_instance] = None
+        log.error(
+            "duplicate identity: %s %s runs at %s and at %s; the second is refused",
+            escaped(newcomer.peer_name),
+            short_id(newcomer.peer_id),
+            peer.link.address,
+            newcomer.address,
+        )
+
+    def _contested(self, peer_id: AgentId) -> None:
+        """Say, once for each link, that a peer has met another instance of this agent."""
+        peer = self._peers.get(peer_id)
+        if peer is not None and not peer.is_contested:
+            peer.is_contested = True
+            log.error(
+                "duplicate identity: another running agent has this agent's identity key; %s %s has met it",
+                escaped(peer.link.peer_name),
+                short_id(peer_id),
+            )
+
+    def _challenge_expired(self, peer_id: AgentId, newcomer_urn: str) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is None or peer.challenge is None:
+            return
+        newcomer = peer.challenge.newcomer
+        if newcomer.link.actor_urn == newcomer_urn:
+            peer.challenge = None
+            self._replace(peer, newcomer)
+
+    # -- what others are told --------------------------------------------------------------------------------
+
+    def _measured(self, urn: str, peer_id: AgentId, rtt_s: float) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is not None and peer.link.link.actor_urn == urn:
+            peer.rtt_s = rtt_s
+            self.tell(self._route_table, route_table_messages.LinkMeasured(peer_id, rtt_s))
+
+    def _publish(self) -> None:
+        """Tell the connection table and every link where frames go from now on."""
+        links: dict[AgentId, Ref[Any]] = {self._own_id: self._loopback}
+        if self._routes is not None:
+            for destination, neighbour in self._routes.next_hops.items():
+                peer = self._peers.get(neighbour)
+                if peer is not None:
+                    links[destination] = peer.link.link
+        forwarding = link_messages.ForwardingChanged(MappingProxyType(links))
+        self.tell(self._connection_table, forwarding)
+        if self._relays:
+            for peer in self._peers.values():
+                self.tell(peer.link.link, forwarding)
+
+    def _statuses(self) -> tuple[messages.PeerStatus, ...]:
+        connected = [
+            messages.PeerStatus(
+                peer_id=peer_id,
+                name=peer.link.peer_name,
+                state="connected",
+                address=peer.link.address,
+                is_dialer=peer.link.is_dialer,
+                rtt_s=peer.rtt_s,
+                problem=self._problem_of(peer.link.dialer),
+            )
+            for peer_id, peer in self._peers.items()
+        ]
+        dialed = [
+            messages.PeerStatus(
+                peer_id=None, name="", state=state, address=address, is_dialer=True, rtt_s=None
+            )
+            for address, state in self._dialers.items()
+            if state is not None
+        ]
+        return (*connected, *dialed)
+
+    def _problem_of(self, dialer: Ref[Any] | None) -> str | None:
+        return None if dialer is None else self._problems.get(dialer.actor_urn)
+
+    def _close_all(self, reason: str, reply_to: Ref[Any] | None) -> None:
+        self._closing = reason
+        self._report_to = reply_to
+        for peer in self._peers.values():
+            self.tell(peer.link.link, link_messages.CloseLink(reason))
+        self._report_if_closed()
+
+    def _report_if_closed(self) -> None:
+        if self._report_to is not None and not self._peers:
+            self.tell(self._report_to, agent_messages.LinksClosed())
+            self._report_to = None

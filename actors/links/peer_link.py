@@ -1,0 +1,328 @@
+"""A link to one peer: handshake, frames in and out, pings.
+
+Each link is an actor that owns one socket. :class:`mesh.link.link.Link` decides what the link does; this
+actor reads, writes and tells. Frames for this agent go to the connection table, frames for others straight to
+the link that leads there.
+"""
+
+import contextlib
+import logging
+from typing import Any, Final, assert_never
+
+from actors.links.forwarding import LinkForwarding
+from actors.links.output import LinkOutput
+from actors.links.reports import LinkReports
+from actors.links.settings import LinkRefs, LinkSettings
+from actors.messages import acceptor as acceptor_messages
+from actors.messages import connection_table as connection_table_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as messages
+from actors.messages import route_table as route_table_messages
+from actors.meters import Meters
+from actors.runtime.actor import Actor
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.escaping import escaped
+from mesh.link import effects
+from mesh.link.frames import Frame, FrameType, link_frame
+from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.link import Link
+from mesh.link.states import LinkState
+from mesh.trust.identity import AgentId, short_id
+from mesh.trust.noise.primitives import key_pair
+
+log = logging.getLogger("mesh.links")
+
+HANDSHAKE_READ_OCTETS: Final = 16 * 1024
+"""What an unauthenticated peer may make this agent look at in one read."""
+
+MAX_CONTROL_OCTETS: Final = 32 * 1024 * 1024
+"""Memory that the control lane may hold: all records of the largest mesh, and then some."""
+
+
+class PeerLink(Actor[messages.Inbound]):
+    """One link; the actor ends with it."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        socket: StreamSocket,
+        is_dialer: bool,
+        settings: LinkSettings,
+        refs: LinkRefs,
+        meters: Meters,
+        dialer: Ref[Any] | None = None,
+        acceptor: Ref[Any] | None = None,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._socket = socket
+        self._is_dialer = is_dialer
+        self._settings = settings
+        self._refs = refs
+        self._meters = meters
+        self._dialer = dialer
+        self._acceptor = acceptor
+        handshake = LinkHandshake(
+            initiator=is_dialer,
+            identity=settings.identity,
+            certificate=settings.certificate,
+            instance=settings.instance,
+            static=settings.static,
+            ephemeral=key_pair(dispatcher.random_octets(32)),
+            trust=settings.trust,
+        )
+        self._link = Link(
+            is_dialer=is_dialer,
+            handshake=handshake,
+            own_id=settings.identity.id,
+            timeout_s=settings.timeout_s,
+            now=self.now(),
+        )
+        self._reports = LinkReports(socket, timeout_s=settings.timeout_s, is_dialer=is_dialer)
+        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
+        self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
+        self._is_reported = False
+        """Whether the directory knows of this link."""
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Begin the handshake."""
+        self.own(self._socket)
+        orphaned = messages.CloseLink("the agent starts anew")
+        self.watch(self._refs.directory, orphaned)
+        self.watch(self._refs.connection_table, orphaned)
+        self.schedule(self._settings.handshake_timeout_s, messages.HandshakeTimedOut())
+        self._socket.watch_read(True)
+        self._do(self._link.start())
+        self._flush()
+
+    def on_receive(self, message: messages.Inbound) -> None:
+        """Handle one message."""
+        match message:
+            case messages.SendFrames(frames=frames):
+                for frame in frames:
+                    self._output.push(frame)
+            case messages.SendControl(frame_type=frame_type, body=body):
+                self._send_own(frame_type, body)
+            case messages.ForwardingChanged(links=links):
+                self._forwarding.links = links
+            case messages.AdmitLink():
+                self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
+            case messages.PingDue():
+                now, output = self.now(), self._output
+                took_at = output.took_at if output.is_blocked else now
+                self._do(self._link.ping(now, self.dispatcher.unix_time(), took_at=took_at))
+            case messages.ChallengePeer(nonce=nonce):
+                self._do(self._link.challenge(nonce))
+            case messages.CloseLink(reason=reason, is_offence=is_offence, is_logged=is_logged):
+                if is_offence and is_logged:
+                    self._meters.links_broken += 1
+                elif is_offence:
+                    self._note_offence(reason)
+                self._do(self._link.close(reason))
+            case messages.LeaveTimedOut():
+                self._do(self._link.leave_timed_out())
+            case messages.HandshakeTimedOut():
+                self._do(self._link.handshake_timed_out(self._settings.handshake_timeout_s))
+            case _:
+                assert_never(message)
+
+    def release(self) -> None:
+        """Tell everybody who counts on this link that it is gone."""
+        self._output.release()
+        self._handshake_over()
+        if self._is_reported:
+            self._meters.links_lost += 1
+            ended = directory_messages.LinkEnded(self.actor_urn, self._link.peer.peer_id)
+            self.tell(self._refs.directory, ended)
+        if self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn, self._reports.evidence))
+
+    # -- what the link asks for ------------------------------------------------------------------------------
+
+    def _do(self, wanted: effects.LinkEffects) -> None:
+        for effect in wanted:
+            self._do_one(effect)
+
+    def _do_one(self, effect: effects.LinkEffect) -> None:
+        match effect:
+            case effects.Deliver(frames=frames):
+                arrived = connection_table_messages.FramesArrived(frames)
+                self.tell(self._refs.connection_table, arrived)
+            case effects.PassOn(destination=destination, frames=passing):
+                self._pass_on(destination, passing)
+            case effects.SendOwn(frame_type=frame_type, body=body):
+                self._send_own(frame_type, body)
+            case effects.SendHandshake(data=data):
+                self._output.say(data)
+            case effects.StartSealing(key=key):
+                self._reports.peer_name = self._link.name
+                self._output.seal_with(key)
+            case effects.AskForAdmission(peer=peer, rtt_s=rtt_s):
+                self._ask_for_admission(peer, rtt_s)
+            case effects.ReadOn():
+                self._socket.watch_read(True)
+            case effects.RecordsCame(records=records):
+                came = route_table_messages.RecordsArrived(self._link.peer.peer_id, records)
+                self.tell(self._refs.route_table, came)
+            case effects.DigestCame(digest=digest):
+                digest_came = route_table_messages.DigestArrived(self._link.peer.peer_id, digest)
+                self.tell(self._refs.route_table, digest_came)
+            case effects.PagesWanted(wanted=pages):
+                asked = route_table_messages.PagesWanted(self._link.peer.peer_id, pages)
+                self.tell(self._refs.route_table, asked)
+            case effects.PagesCame(pages=given):
+                pages_came = route_table_messages.PagesArrived(self._link.peer.peer_id, given)
+                self.tell(self._refs.route_table, pages_came)
+            case effects.RoundTripMeasured(rtt_s=rtt_s):
+                self._output.follow_round_trip(rtt_s)
+                self._tell_directory(
+                    directory_messages.LinkMeasured(self.actor_urn, self._link.peer.peer_id, rtt_s)
+                )
+            case effects.PeerChallenged():
+                self._tell_directory(directory_messages.ChallengeArrived(self._link.peer.peer_id))
+            case effects.PeerAnswered():
+                self._tell_directory(directory_messages.PeerAnswered(self.actor_urn, self._link.peer.peer_id))
+            case effects.PingLater(delay_s=delay_s):
+                self.schedule(delay_s, messages.PingDue())
+            case effects.LeaveInTime(delay_s=delay_s):
+                self.schedule(delay_s, messages.LeaveTimedOut())
+            case effects.FinishSending():
+                self._socket.shutdown_write()
+                self._socket.watch_read(True)
+            case effects.CertificateExpired():
+                log.warning("the certificate of %s has expired", escaped(self._link.name))
+            case _:
+                self._end(effect)
+
+    def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
+        onward = self._forwarding.onward(destination, frames)
+        if onward is not None:
+            self.tell(*onward)
+
+    def _tell_directory(self, fact: directory_messages.Inbound) -> None:
+        self.tell(self._refs.directory, fact)
+
+    def _handshake_over(self) -> None:
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            self.tell(acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
+
+    def _ask_for_admission(self, peer: EstablishedLink, rtt_s: float) -> None:
+        self._is_reported = True
+        self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
+        self._handshake_over()
+        self._tell_directory(
+            directory_messages.LinkEstablished(
+                link=self.ref,
+                peer_id=peer.peer_id,
+                peer_instance=peer.peer_instance,
+                peer_name=peer.peer.name,
+                address=self._socket.peer_name,
+                is_dialer=self._is_dialer,
+                rtt_s=rtt_s,
+                dialer=self._dialer,
+            )
+        )
+
+    def _end(self, verdict: effects.LinkVerdict) -> None:
+        """Close the socket, and say why where somebody should know."""
+        meters = self._meters
+        match verdict:
+            case effects.LinkRefused(why=why):
+                meters.links_refused += 1
+                if self._dialer is None:
+                    self._reports.refused(why)
+                else:  # who redials for ever knows what it has said already
+                    refused = dialer_messages.DialRefused(None, self._socket.peer_name, why)
+                    self.tell(self._dialer, refused)
+            case effects.LinkUnwanted():
+                meters.links_refused += 1
+            case effects.LinkTurnedAway(peer=peer, reason=reason):
+                meters.links_refused += 1
+                if self._dialer is not None:
+                    self._tell_directory(
+                        directory_messages.LinkTurnedAway(
+                            peer.peer_id, peer.peer.name, self._socket.peer_name, reason, self._dialer
+                        )
+                    )
+            case effects.LinkBroken(why=why):
+                self._note_offence(why)
+            case effects.LinkLost(why=why):
+                self._reports.lost(why)
+            case effects.LinkOver():
+                pass
+            case effects.LinkMetItself():
+                self._reports.met_itself()
+                if self._dialer is not None:
+                    self.tell(self._dialer, dialer_messages.MetItself())
+                    with contextlib.suppress(OSError):
+                        self._output.flush(self.now())  # so that the accepting side recognises itself too
+            case _:
+                assert_never(verdict)
+        self._socket.close()
+        self.stop_now()
+
+    def _note_offence(self, why: str) -> None:
+        self._meters.links_broken += 1
+        self._reports.broken(why)
+
+    # -- the socket ------------------------------------------------------------------------------------------
+
+    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Take what has arrived."""
+        buffer = self._dispatcher.read_buffer
+        if self._link.state is LinkState.HANDSHAKE:
+            buffer = buffer[:HANDSHAKE_READ_OCTETS]
+        try:
+            count = self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._do(self._link.disconnected(error.strerror or str(error)))
+            return
+        if count == 0:
+            self._do(self._link.disconnected("the peer closed the connection"))
+            return
+        self._do(self._link.received(buffer[:count], self.now(), self.dispatcher.unix_time()))
+
+    def _send_own(self, frame_type: FrameType, body: bytes) -> None:
+        self._output.push(link_frame(frame_type, body))
+        if self._output.control_octets > MAX_CONTROL_OCTETS:
+            self._do(self._link.break_off("the peer asks for more than it reads"))
+
+    def on_turn_over(self) -> None:
+        """Send what this turn has queued: one gathered write for all its messages."""
+        output = self._output
+        if output.is_blocked:
+            return
+        if output.unsent_octets or output.queue.frames or self._link.state is LinkState.LEAVING:
+            self._flush()
+
+    def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Go on sending."""
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._link.state in _SILENT:
+            return  # what comes now comes too late
+        try:
+            while self._output.flush(self.now()):
+                more = self._link.sent()
+                if not more:
+                    return
+                self._do(more)
+        except OSError as error:
+            self._do(self._link.disconnected(error.strerror or str(error)))
+
+    def __str__(self) -> str:
+        """Name the peer, for logs and dumps."""
+        link = self._link
+        peer = f"{link.name} {short_id(link.peer.peer_id)}" if link.name else "unauthenticated"
+        return f"PeerLink({peer}, {link.state.value})"
+
+
+_SILENT: Final = (LinkState.FAREWELL, LinkState.CLOSED)
+"""States in which a link sends nothing new."""

@@ -1,0 +1,42 @@
+"""What all links of an agent share."""
+
+from typing import Any, Final
+
+import msgspec
+
+from actors.runtime.seam import Ref, SocketOptions
+from mesh.link.relay_budget import RelayBudget
+from mesh.trust.certificates import TrustStore
+from mesh.trust.identity import Identity, Instance
+from mesh.trust.noise.primitives import KeyPair
+
+LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_octets=128 * 1024)
+"""Queues form in the send queue, where they are seen and marked, not in the kernel."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    """What every link of an agent shares."""
+
+    identity: Identity
+    certificate: bytes
+    """This agent's certificate, wire octets."""
+    instance: Instance
+    static: KeyPair
+    """The Noise static key of this instance's links."""
+    trust: TrustStore
+    relay_budget: RelayBudget
+    """Of all links, for data that waits."""
+    timeout_s: float = 3.0
+    """Silence after which a peer is dead."""
+    handshake_timeout_s: float = 10.0
+    max_hops: int = 16
+    mark_octets: int = 256 * 1024
+    """Queue depth above which data frames are marked."""
+
+
+class LinkRefs(msgspec.Struct, frozen=True):
+    """Whom a link talks to."""
+
+    directory: Ref[Any]
+    route_table: Ref[Any]
+    connection_table: Ref[Any]

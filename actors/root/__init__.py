@@ -1,0 +1,1 @@
+"""The root actor: what an agent is made of, and how it starts and leaves."""

@@ -1,0 +1,199 @@
+"""The root actor of an agent: starts all others, starts them anew when a vital one dies, and leaves in order.
+
+Endpoints, listeners, acceptors and dialers are restarted one by one by a supervisor. The route table, the
+connection table and the peer directory know things that nothing else knows: when one of them dies everything
+starts again, as a new instance, as if the process had been restarted.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, assert_never
+
+from actors.messages import agent as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from actors.root.composition import Composition, Core, Surroundings
+from actors.root.phases import TRANSITIONS, Event, Phase
+from actors.root.setup import AgentSetup
+from actors.runtime import supervisor_messages
+from actors.runtime.actor import Actor, ActorRef
+from actors.runtime.seam import Dispatcher, Ref
+from actors.runtime.supervisor import Supervisor
+from mesh.backoff import retry_delay_s
+from mesh.connection.stream import StreamBudget
+from mesh.link.relay_budget import RelayBudget
+
+log = logging.getLogger("mesh.agent")
+
+GRACE_S: Final = 0.3
+"""From "not through me" to the end of a relay that carries nothing of its own: the mesh routes around it."""
+
+CLOSING_TIMEOUT_S: Final = 2.0
+"""For all links to send what they hold; each has its own, shorter, limit."""
+
+RESET_TIMEOUT_S: Final = 0.5
+"""For connections that are reset at the end of the drain to hand their links what they have to say."""
+
+STABLE_S: Final = 60.0
+"""A build that lived this long starts the backoff anew."""
+
+
+class Agent(Actor[messages.Inbound]):
+    """The root. It ends when the agent has left; watch it, or its ``on_left``, to know."""
+
+    _core: Core
+    _services: ActorRef[Supervisor, supervisor_messages.Inbound]
+    """Of the newest build; there is one in every phase but the first ``WAITING``."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        setup: AgentSetup,
+        meters: Meters,
+        budget: StreamBudget,
+        relay_budget: RelayBudget,
+        on_left: Callable[[], None],
+    ) -> None:
+        super().__init__(dispatcher)
+        self._surroundings = Surroundings(dispatcher, setup, meters, budget, relay_budget, self.ref)
+        self._on_left = on_left
+        self._phase = Phase.WAITING
+        self._generation = 0
+        self._built_at_s = 0.0
+        self._failures = 0
+        self._ports: dict[str, messages.PortReported] = {}
+
+    def on_start(self) -> None:
+        """Start all actors."""
+        self._build()
+
+    def on_receive(
+        self, message: messages.Inbound
+    ) -> messages.AgentRefs | tuple[messages.PortReported, ...] | None:
+        """Handle one message."""
+        match message:
+            case messages.CoreEnded(name=name, generation=generation):
+                if generation == self._generation:
+                    self._core_ended(name)
+            case messages.RebuildDue():
+                if self._phase is Phase.WAITING:
+                    self._build()
+            case messages.GetRefs():
+                return self._refs()
+            case messages.PortReported(name=name):
+                self._ports[name] = message
+            case messages.GetPorts():
+                return tuple(self._ports.values())
+            case messages.Leave(drain_timeout_s=drain_timeout_s):
+                self._leave(drain_timeout_s)
+            case messages.GraceOver():
+                self._advance(Event.GRACE_OVER)
+            case messages.ConnectionsGone():
+                self._advance(Event.CONNECTIONS_GONE)
+            case messages.DrainTimedOut():
+                self._advance(Event.DRAIN_TIMED_OUT)
+            case messages.ResetTimedOut():
+                self._advance(Event.RESET_TIMED_OUT)
+            case messages.Withdrawn():
+                self._advance(Event.WITHDRAWN)
+            case messages.LinksClosed():
+                self._advance(Event.LINKS_CLOSED)
+            case messages.ClosingTimedOut():
+                self._advance(Event.CLOSING_TIMED_OUT)
+            case supervisor_messages.ChildrenStopped():
+                self._advance(Event.SERVICES_STOPPED)
+            case _:
+                assert_never(message)
+        return None
+
+    def release(self) -> None:
+        """Stop what still runs, and say that it is over, however it ended."""
+        if self._phase is not Phase.WAITING:
+            self._tear_down()
+        self._on_left()
+
+    def _advance(self, event: Event) -> bool:
+        """Move on and do what the new phase begins with; whether there is a new one."""
+        before, self._phase = self._phase, TRANSITIONS.get((self._phase, event), self._phase)
+        if self._phase is before:
+            return False
+        match self._phase:
+            case Phase.WAITING:
+                self._tear_down()
+            case Phase.RUNNING | Phase.DRAINING | Phase.ROUTED_AROUND | Phase.EMPTY:
+                pass
+            case Phase.RESETTING:
+                log.warning("connections are left after the drain timeout; resetting them")
+                reset = table_messages.CloseConnections("the agent is leaving")
+                self.tell(self._core.connection_table, reset)
+                self.schedule(RESET_TIMEOUT_S, messages.ResetTimedOut())
+            case Phase.WITHDRAWING:
+                self.schedule(CLOSING_TIMEOUT_S, messages.ClosingTimedOut())
+                self.tell(self._core.route_table, route_messages.Withdraw(self.ref))
+            case Phase.CLOSING:
+                closing = directory_messages.CloseAllLinks("the agent has left", self.ref)
+                self.tell(self._core.directory, closing)
+            case Phase.STOPPING:
+                if not self.tell(self._services, supervisor_messages.ShutDown(self.ref)):
+                    self._advance(Event.SERVICES_STOPPED)
+            case Phase.LEFT:
+                self.stop_now()
+            case _:
+                assert_never(self._phase)
+        return True
+
+    def _refs(self) -> messages.AgentRefs | None:
+        if self._phase in (Phase.WAITING, Phase.LEFT):
+            return None
+        return messages.AgentRefs(self._core.route_table, self._core.connection_table, self._core.directory)
+
+    # -- building --------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._generation += 1
+        self._built_at_s = self.now()
+        composition = Composition(self._surroundings)
+        self._core = core = composition.core
+        self._watch_vital("route table", core.route_table)
+        self._watch_vital("connection table", core.connection_table)
+        self._watch_vital("loopback", core.loopback)
+        self._watch_vital("peer directory", core.directory)
+        self._services = Supervisor.start(self.dispatcher, tuple(composition.services()))
+        self._watch_vital("supervisor", self._services)
+        self._advance(Event.BUILT)
+
+    def _watch_vital(self, name: str, ref: Ref[Any]) -> None:
+        self.watch(ref, messages.CoreEnded(name, self._generation))
+
+    def _core_ended(self, name: str) -> None:
+        if self._advance(Event.CORE_ENDED) and self._phase is Phase.WAITING:
+            self._failures = 0 if self.now() - self._built_at_s >= STABLE_S else self._failures
+            delay_s = retry_delay_s(self._failures, self.dispatcher.uniform())
+            self._failures += 1
+            log.error("the %s has died; starting everything anew in %.2f s", name, delay_s)
+            self.schedule(delay_s, messages.RebuildDue())
+
+    def _tear_down(self) -> None:
+        """Stop what the newest build started; connections and links follow, which nobody else stops."""
+        self._services.stop(block=False)
+        why = "the agent starts anew"
+        self.tell(self._core.connection_table, table_messages.CloseConnections(why))
+        self.tell(self._core.directory, directory_messages.CloseAllLinks(why, None))
+        self._core.directory.stop(block=False)
+        self._core.connection_table.stop(block=False)
+        self._core.route_table.stop(block=False)
+        self._core.loopback.stop(block=False)
+
+    # -- leaving ---------------------------------------------------------------------------------------------
+
+    def _leave(self, drain_timeout_s: float) -> None:
+        if self._advance(Event.LEAVE) and self._phase is Phase.DRAINING:
+            log.info("leaving: connections have %g s to finish", drain_timeout_s)
+            self.tell(self._core.route_table, route_messages.StartDraining())
+            self.tell(self._services, supervisor_messages.RetireChildren())
+            self.tell(self._core.connection_table, table_messages.ReportEmpty(self.ref))
+            self.schedule(min(GRACE_S, drain_timeout_s), messages.GraceOver())
+            self.schedule(drain_timeout_s, messages.DrainTimedOut())

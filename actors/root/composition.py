@@ -1,0 +1,293 @@
+"""What an agent is made of: which actors there are, and who knows whom.
+
+The route table, the connection table, the loopback and the peer directory are the core: all others hold their
+references. Endpoints, listeners, acceptors and dialers are services: children of a supervisor, each with a
+name that survives its restarts.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from actors.connections.connection_settings import ConnectionSettings
+from actors.connections.connection_table import ConnectionTable
+from actors.connections.endpoint import Endpoint
+from actors.connections.endpoint_refs import EndpointRefs
+from actors.connections.exit_connection import ExitConnection
+from actors.connections.ingress_connection import IngressConnection
+from actors.connections.listener import Listener
+from actors.links.acceptor import Acceptor
+from actors.links.dialer import Dialer
+from actors.links.loopback import Loopback
+from actors.links.peer_directory import PeerDirectory
+from actors.links.peer_link import PeerLink
+from actors.links.settings import LinkRefs, LinkSettings
+from actors.messages import acceptor as acceptor_messages
+from actors.messages import agent as agent_messages
+from actors.messages import connection as connection_messages
+from actors.messages import connection_table as table_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import endpoint as endpoint_messages
+from actors.messages import listener as listener_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as link_messages
+from actors.messages import route_table as route_messages
+from actors.messages.client_count import ClientCount
+from actors.meters import Meters
+from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
+from actors.route_table import RouteTable
+from actors.runtime.actor import ActorRef
+from actors.runtime.children import AnyChildSpec, ChildSpec
+from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.addresses import TcpAddress
+from mesh.connection.candidates import Offer
+from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.key_stock import KeyStock
+from mesh.connection.session_handshake import Party
+from mesh.connection.stream import StreamBudget
+from mesh.link.frames import Frame
+from mesh.link.relay_budget import RelayBudget
+from mesh.routing.origination import OwnAgent
+from mesh.routing.records import Record
+from mesh.trust.identity import INSTANCE_OCTETS, Instance
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What every build of an agent finds, and what outlives it."""
+
+    dispatcher: Dispatcher
+    setup: AgentSetup
+    meters: Meters
+    budget: StreamBudget
+    relay_budget: RelayBudget
+    root: Ref[agent_messages.Inbound]
+
+
+class Core(msgspec.Struct, frozen=True):
+    """The actors that all others need."""
+
+    route_table: ActorRef[RouteTable, route_messages.Inbound]
+    connection_table: ActorRef[ConnectionTable, table_messages.Inbound]
+    loopback: ActorRef[Loopback, link_messages.SendFrames]
+    directory: ActorRef[PeerDirectory, directory_messages.Inbound]
+
+
+class Composition:
+    """One build of an agent. Making it starts the core; its specs say how the services start.
+
+    It is one instance in the mesh, with keys of its own.
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        dispatcher, setup = surroundings.dispatcher, surroundings.setup
+        self._instance = Instance(dispatcher.random_octets(INSTANCE_OCTETS))
+        static = key_pair(dispatcher.random_octets(32))
+        self._connections = ConnectionSettings(
+            own_id=setup.identity.id,
+            instance=self._instance,
+            static=static,
+            shared=SharedSecrets(static),
+            budget=surroundings.budget,
+            numbers=ConnectionNumbers(),
+            ephemerals=KeyStock(dispatcher.random_octets, dispatcher.now),
+            open_timeout_s=setup.open_timeout_s,
+            reroute_timeout_s=setup.reroute_timeout_s,
+            idle_probe_s=setup.idle_probe_s,
+            max_hops=setup.routing.max_hops,
+        )
+        self._endpoints = EndpointRefs()
+        self.core = self._start_core()
+        self._links = LinkSettings(
+            identity=setup.identity,
+            certificate=setup.certificate_wire,
+            instance=self._instance,
+            static=key_pair(dispatcher.random_octets(32)),
+            trust=setup.trust,
+            timeout_s=setup.timeout_s,
+            relay_budget=surroundings.relay_budget,
+            max_hops=setup.routing.max_hops,
+        )
+        self._link_refs = LinkRefs(self.core.directory, self.core.route_table, self.core.connection_table)
+
+    def services(self) -> Iterator[AnyChildSpec]:
+        """All that the setup asks for, in the order of their start."""
+        setup = self._around.setup
+        for endpoint in setup.endpoints:
+            yield self.endpoint(endpoint)
+        for number, listener in enumerate(setup.listeners, 1):
+            yield self.listener(listener_name(listener.key, listener.address, number), listener)
+        for number, address in enumerate(setup.accept, 1):
+            yield self.acceptor(acceptor_name(address, number), address)
+        for address in setup.peers:
+            yield self.dialer(address)
+
+    def endpoint(self, setup: EndpointSetup) -> ChildSpec[endpoint_messages.Inbound]:
+        """One that offers its key."""
+        admitted: dict[
+            str, Ref[connection_messages.ExitInbound]
+        ] = {}  # of each that is started for this setup
+
+        def start() -> ActorRef[Endpoint, endpoint_messages.Inbound]:
+            ref = Endpoint.start(
+                self._around.dispatcher,
+                key=setup.key,
+                target=setup.target,
+                route_table=self.core.route_table,
+                meters=self._around.meters,
+                admitted=admitted,
+                max_connections=setup.max_connections,
+                health_check=setup.health_check,
+            )
+            self._endpoints.put(setup.key, ref)
+            return ref
+
+        return ChildSpec(f"endpoint {setup.key}", start, retire=endpoint_messages.StopOffering())
+
+    def listener(self, name: str, setup: ListenerSetup) -> ChildSpec[listener_messages.Inbound]:
+        """One local port."""
+        around = self._around
+        clients = ClientCount()  # for each listener that is started under this name
+
+        def start_ingress(
+            prepare_for: Offer | None, listener: Ref[listener_messages.Inbound]
+        ) -> Ref[connection_messages.IngressInbound]:
+            return IngressConnection.start(
+                around.dispatcher,
+                key=setup.key,
+                prepare_for=prepare_for,
+                listener=listener,
+                table=self.core.connection_table,
+                settings=self._connections,
+                meters=around.meters,
+            )
+
+        def start() -> ActorRef[Listener, listener_messages.Inbound]:
+            return Listener.start(
+                around.dispatcher,
+                name=name,
+                key=setup.key,
+                address=setup.address,
+                max_connections=setup.max_connections,
+                may_use=around.setup.certificate.allows_use(setup.key),
+                route_table=self.core.route_table,
+                start_ingress=start_ingress,
+                clients=clients,
+                loops=self._connections.loops,
+                meters=around.meters,
+                root=around.root,
+            )
+
+        return ChildSpec(name, start, retire=listener_messages.StopListening())
+
+    def acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
+        """One port for peers."""
+        around = self._around
+
+        def start_link(
+            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound]
+        ) -> Ref[link_messages.Inbound]:
+            return self._start_link(socket, acceptor=acceptor)
+
+        def start() -> ActorRef[Acceptor, acceptor_messages.Inbound]:
+            return Acceptor.start(
+                around.dispatcher,
+                name=name,
+                address=address,
+                start_link=start_link,
+                max_unauthenticated=around.setup.unauthenticated_links,
+                meters=around.meters,
+                root=around.root,
+            )
+
+        return ChildSpec(name, start, retire=listener_messages.StopListening())
+
+    def dialer(self, address: TcpAddress) -> ChildSpec[dialer_messages.Inbound]:
+        """One that keeps a link to the peer at ``address``."""
+
+        def start_link(
+            socket: StreamSocket, dialer: Ref[dialer_messages.Inbound]
+        ) -> Ref[link_messages.Inbound]:
+            return self._start_link(socket, dialer=dialer)
+
+        def start() -> ActorRef[Dialer, dialer_messages.Inbound]:
+            return Dialer.start(
+                self._around.dispatcher,
+                address=address,
+                directory=self.core.directory,
+                start_link=start_link,
+            )
+
+        return ChildSpec(f"dialer {address}", start)
+
+    def _start_link(
+        self,
+        socket: StreamSocket,
+        *,
+        dialer: Ref[dialer_messages.Inbound] | None = None,
+        acceptor: Ref[acceptor_messages.Inbound] | None = None,
+    ) -> Ref[link_messages.Inbound]:
+        return PeerLink.start(
+            self._around.dispatcher,
+            socket=socket,
+            is_dialer=dialer is not None,
+            settings=self._links,
+            refs=self._link_refs,
+            meters=self._around.meters,
+            dialer=dialer,
+            acceptor=acceptor,
+        )
+
+    def _start_core(self) -> Core:
+        around, setup = self._around, self._around.setup
+        route_table = RouteTable.start(
+            around.dispatcher,
+            identity=setup.identity,
+            fixed=OwnAgent(
+                certificate=setup.certificate_wire,
+                session_key=self._connections.static.public,
+                instance=self._instance,
+                relays=setup.relays,
+            ),
+            certificate=setup.certificate,
+            trust=setup.trust,
+            reader=setup.reader,
+            settings=setup.routing,
+        )
+
+        def start_exit(
+            frame: Frame, party: Party, record: Record, link: Ref[link_messages.Inbound]
+        ) -> Ref[connection_messages.ExitInbound]:
+            return ExitConnection.start(
+                around.dispatcher,
+                open_frame=frame,
+                party=party,
+                record=record,
+                link=link,
+                endpoints=self._endpoints.frozen(),
+                table=connection_table,
+                settings=self._connections,
+                meters=around.meters,
+            )
+
+        connection_table = ConnectionTable.start(
+            around.dispatcher,
+            own_id=setup.identity.id,
+            instance=self._instance,
+            numbers=self._connections.numbers,
+            start_exit=start_exit,
+            max_pending_opens=setup.pending_opens,
+            meters=around.meters,
+        )
+        loopback = Loopback.start(around.dispatcher, connection_table=connection_table)
+        directory = PeerDirectory.start(
+            around.dispatcher,
+            own_id=setup.identity.id,
+            relays=setup.relays,
+            route_table=route_table,
+            connection_table=connection_table,
+            loopback=loopback,
+        )
+        route_table.tell(route_messages.Subscribe(connection_table))
+        return Core(route_table, connection_table, loopback, directory)

@@ -1,0 +1,1 @@
+"""The seam over an asyncio event loop and the kernel's sockets."""

@@ -1,0 +1,173 @@
+"""Non-blocking connects: one attempt after another's wish, reported to the actor that asked."""
+
+import errno
+import os
+import socket
+from typing import Any, Final
+
+from pykka import ActorDeadError
+
+from actors.runtime.real.sockets import (
+    LoopStreamSocket,
+    Reactor,
+    ResetStreamSocket,
+    Sockaddr,
+    native_address,
+    set_options,
+)
+from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
+from mesh.addresses import SocketAddress
+
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
+
+_BROKEN_LATER: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
+"""Errors of a connection that came about and was then reset, behind the other end's FIN for the latter: what
+resets an attempt is ECONNREFUSED. Source: Linux, ``tcp_reset``."""
+
+BUSY_RETRY_S: Final = 0.02
+"""Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it."""
+
+
+class ConnectAttempt:
+    """A connect under way: an :class:`~actors.runtime.seam.Attempt`.
+
+    It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
+    """
+
+    __slots__ = (
+        "_address",
+        "_options",
+        "_pending",
+        "_reactor",
+        "_ref",
+        "_retry",
+        "_sockaddr",
+        "_socket",
+        "_token",
+    )
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        ref: Ref[Any],
+        address: SocketAddress,
+        token: int,
+        pending: "set[ConnectAttempt]",
+    ) -> None:
+        self._reactor = reactor
+        self._ref = ref
+        self._address = address
+        self._token = token
+        self._pending = pending
+        self._socket: socket.socket | None = None
+        self._retry: Timer | None = None
+        self._options = SocketOptions()
+        self._sockaddr: Sockaddr = None
+        """The kernel's form of the address."""
+
+    def begin(self, options: SocketOptions) -> None:
+        """Send the first packet; an error at once is reported like a later one."""
+        self._options = options
+        try:
+            family, self._sockaddr = native_address(self._address)
+            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            if options.leaves_spare:
+                self._reactor.descriptors.require_room(self._socket)
+            set_options(self._socket, options)
+        except OSError as error:
+            self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
+            return
+        self._try(self._socket)
+
+    def _try(self, sock: socket.socket) -> None:
+        self._pending.discard(self)
+        try:
+            number = sock.connect_ex(self._sockaddr)
+            if number == errno.EINPROGRESS and sock.family != socket.AF_UNIX:
+                # Over loopback it is done by now: no round of the loop is needed. Connecting again would say
+                # so too, but throw away what has arrived if the target has reset the connection by now.
+                number = _outcome(sock)
+        except OSError as error:
+            self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
+            return
+        if number in _UNDER_WAY:
+            self._pending.add(self)
+            self._reactor.add_writer(sock.fileno(), self._settled)
+        elif number == errno.EAGAIN and sock.family == socket.AF_UNIX:
+            self._pending.add(self)
+            self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
+        else:
+            self._finish(number)
+
+    def cancel(self) -> None:
+        """Give it up and close the socket; nothing happens where it has ended already."""
+        if self in self._pending:
+            self._stop_waiting()
+            self._close()
+
+    def _settled(self) -> None:
+        if self._socket is not None:
+            self._stop_waiting()
+            self._finish(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _stop_waiting(self) -> None:
+        self._pending.discard(self)
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._socket is not None:
+            self._reactor.remove_writer(self._socket.fileno())
+
+    def _finish(self, number: int) -> None:
+        sock = self._socket
+        if number in _BROKEN_LATER and sock is not None and sock.family != socket.AF_UNIX:
+            self._socket = None
+            self._hand_over(ResetStreamSocket(self._reactor, sock, self._options, self._sockaddr, number))
+            return
+        if number == 0 and sock is not None and _met_itself(sock, self._sockaddr):
+            number = errno.ECONNREFUSED
+        if number != 0 or sock is None:
+            self._fail(number, os.strerror(number))
+            return
+        self._socket = None
+        self._hand_over(LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr))
+
+    def _hand_over(self, stream: LoopStreamSocket) -> None:
+        try:
+            self._ref.tell(Connected(self._token, stream))
+        except ActorDeadError:
+            stream.close()
+
+    def _fail(self, number: int, reason: str) -> None:
+        self._close()
+        try:
+            self._ref.tell(ConnectFailed(self._token, number, reason))
+        except ActorDeadError:
+            return
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _outcome(sock: socket.socket) -> int:
+    """How a connect stands that was begun: 0, the error that has ended it, or ``EINPROGRESS``."""
+    try:
+        sock.getpeername()
+    except OSError:  # it has none yet, or no more
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EINPROGRESS
+    return 0
+
+
+def _met_itself(sock: socket.socket, wanted: Sockaddr) -> bool:
+    """Whether TCP's simultaneous open joined the socket to itself instead of to another at ``wanted``.
+
+    It happens when nobody listens on a local port and the kernel draws that very port for this end.
+    """
+    if sock.family == socket.AF_UNIX:
+        return False
+    try:
+        name = sock.getsockname()
+        return bool(name[1] == wanted[1] and name == sock.getpeername())
+    except OSError:  # already reset: reading will say so
+        return False

@@ -1,0 +1,1 @@
+"""The seam over a virtual clock and an in-memory network."""

@@ -1,0 +1,32 @@
+"""The command line: ``mesh init``, ``mesh agent``, ``mesh check`` and the single steps behind ``init``."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from mesh.agent.cli.agent_command import agent, check
+from mesh.agent.cli.certificate_command import certificate
+from mesh.agent.cli.init_command import init
+from mesh.agent.cli.key_commands import authority, identity
+
+
+def _version() -> str:
+    try:
+        return version("mesh-agent")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(_version(), prog_name="mesh")
+def main() -> None:
+    """Reach any TCP service by its key, through any number of agents, encrypted end to end.
+
+    Start with "mesh init": it makes keys, certificates and configurations for a whole mesh.
+    """
+
+
+for command in (init, agent, check, authority, identity, certificate):
+    main.add_command(command)
+
+__all__ = ["main"]

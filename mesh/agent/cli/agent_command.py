@@ -1,0 +1,75 @@
+"""``mesh agent`` and ``mesh check``; ``python -m mesh.agent`` is the first of them."""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.standard_streams import complete_standard_streams, say
+from mesh.agent.credentials import check_files
+from mesh.agent.logs import logging_to
+from mesh.agent.offers import offer_problems
+from mesh.config import Config, load_config
+from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
+
+_CONFIG = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("config", type=_CONFIG)
+@click.option("--check", "check_only", is_flag=True, help="Only validate the configuration and its files.")
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Overrides logging.format.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Overrides logging.level.")
+@told_plainly
+def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: str | None) -> None:
+    """Run the agent that the file CONFIG describes, until SIGTERM, SIGINT or SIGHUP.
+
+    The exit status is 0 after a clean shutdown, and 2 where the configuration or one of its files is wrong.
+    """
+    complete_standard_streams()
+    loaded = _load(config)
+    if check_only:
+        _report_check(config, loaded)
+        return
+    overrides = {"format": log_format, "level": log_level}
+    chosen = {key: value for key, value in overrides.items() if value is not None}
+    loaded = msgspec.structs.replace(loaded, logging=msgspec.structs.replace(loaded.logging, **chosen))
+    # Not above: checking a configuration needs neither event loops nor the HTTP server.
+    from mesh.agent.process import run  # noqa: PLC0415
+
+    with logging_to(loaded.logging):
+        status = run(loaded)
+    sys.exit(status)
+
+
+@click.command()
+@click.argument("config", type=_CONFIG)
+@told_plainly
+def check(config: Path) -> None:
+    """Validate the file CONFIG, and the key and certificate it names, without starting anything."""
+    _report_check(config, _load(config))
+
+
+def _load(path: Path) -> Config:
+    return load_config(path, environment=os.environ, host_name=socket.gethostname())
+
+
+def _report_check(path: Path, config: Config) -> None:
+    result = check_files(config, now_unix_s=time.time())
+    for notice in result.notices:
+        click.echo(f"{path}: warning: {notice}", err=True)
+    problems = (*result.problems, *(f"{path}: {problem}" for problem in offer_problems(config)))
+    if problems:
+        raise Failure("\n".join(problems))
+    counts = (
+        (len(config.forward.endpoints), "endpoint"),
+        (len(config.forward.listeners), "listener"),
+        (len(config.peers), "peer"),
+    )
+    parts = ", ".join(f"{count} {noun if count == 1 else noun + 's'}" for count, noun in counts)
+    say(f"{path}: ok: agent {config.agent.name} with {parts}")

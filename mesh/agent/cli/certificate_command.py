@@ -1,0 +1,250 @@
+"""``mesh certificate``: signing one, and showing what one says."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.standard_streams import say
+from mesh.agent.files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
+from mesh.config.kinds import Context, Duration, Scalar
+from mesh.errors import TrustError
+from mesh.routing_keys import normal_key
+from mesh.trust.certificates import (
+    Certificate,
+    TrustStore,
+    certificate_to_text,
+    issue_certificate,
+    read_certificate,
+)
+from mesh.trust.identity import Identity, decode_public_key, display_id, encode_public_key
+
+DEFAULT_VALIDITY: Final = "825d"
+"""Two years and a quarter, the longest that Apple's systems accept. A lost key should not be good for ever,
+and a mesh should not fall apart because a yearly chore was missed."""
+
+EXIT_NOT_VALID: Final = 1
+"""Of ``show``, for scripts that ask before a certificate is put in its place."""
+
+_FILE = click.Path(path_type=Path)
+
+
+class Validity(click.ParamType[int]):
+    """A duration in whole seconds, written as in the configuration: ``90d``, ``36h``."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds."""
+        if isinstance(value, int):
+            return value
+        kind = Duration(60.0, 36_500 * 86400.0)
+        try:
+            return int(kind.parse(Scalar(str(value), "str"), Context(Path())))
+        except ValueError as error:
+            self.fail(f"expected {error}", param, ctx)
+
+
+class PublicKeyText(click.ParamType[bytes]):
+    """A public key in base64."""
+
+    name = "public key"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The 32 octets."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            return decode_public_key(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class KeyPattern(click.ParamType[str]):
+    """A routing key, which may have wildcards; in the form in which keys are compared."""
+
+    name = "pattern"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The pattern."""
+        try:
+            return normal_key(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}", param, ctx)
+
+
+@click.group()
+def certificate() -> None:
+    """What an authority says of an agent; without one, an agent gets no link."""
+
+
+@certificate.command("sign")
+@click.option("--authority", "authority_file", type=_FILE, required=True, help="The authority's key file.")
+@click.option("--name", required=True, help="Display name of the agent, 1 to 64 characters.")
+@click.option("--public-key", type=PublicKeyText(), help="The agent's public key.")
+@click.option("--identity", "identity_file", type=_FILE, help="Or the agent's key file, where it is at hand.")
+@click.option("--out", type=_FILE, required=True, help="Where to write the certificate.")
+@click.option(
+    "--valid-for", type=Validity(), default=DEFAULT_VALIDITY, show_default=True, help="From now on."
+)
+@click.option(
+    "--register",
+    type=KeyPattern(),
+    multiple=True,
+    default=("*",),
+    show_default=True,
+    metavar="PATTERN",
+    help="Keys it may offer endpoints for; * and ? are wildcards. Repeatable.",
+)
+@click.option(
+    "--use",
+    type=KeyPattern(),
+    multiple=True,
+    default=("*",),
+    show_default=True,
+    metavar="PATTERN",
+    help="Keys it may open connections to. Repeatable.",
+)
+@click.option("--relay/--no-relay", default=True, show_default=True, help="Whether others' traffic may pass.")
+@click.option("--manage/--no-manage", default=False, show_default=True, help="Whether it may manage others.")
+@told_plainly
+def sign(
+    *,
+    authority_file: Path,
+    name: str,
+    public_key: bytes | None,
+    identity_file: Path | None,
+    out: Path,
+    valid_for: int,
+    register: tuple[str, ...],
+    use: tuple[str, ...],
+    relay: bool,
+    manage: bool,
+) -> None:
+    """Sign a certificate for an agent."""
+    if (public_key is None) == (identity_file is None):
+        raise click.UsageError("expected either --public-key or --identity")
+    if identity_file is not None:
+        public_key = read_key(identity_file, KeyUse.IDENTITY).public_key
+    signed = write_certificate(
+        out,
+        read_key(authority_file, KeyUse.AUTHORITY),
+        public_key or b"",
+        name=name,
+        valid_for_s=valid_for,
+        may_register=register,
+        may_use=use,
+        may_relay=relay,
+        may_manage=manage,
+    )
+    say(f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}")
+
+
+@certificate.command("show")
+@click.argument("file", type=_FILE)
+@click.option("--authority", "authorities", type=PublicKeyText(), multiple=True, help="Judge by this key.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@told_plainly
+def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
+    """Show what the certificate in FILE says, and whether it is valid now.
+
+    Without --authority it is judged by the authority that it names itself. The exit status is 0 if it is
+    valid, 1 if it is not, and 2 if FILE has no certificate.
+    """
+    wire = read_certificate_file(file)
+    shown = read_certificate(wire)
+    now = time.time()
+    verdict, status = "valid", 0
+    try:
+        TrustStore(authorities or (shown.authority,)).admit(wire, now)
+    except TrustError as error:
+        verdict, status = f"not valid: {error}", EXIT_NOT_VALID
+    if as_json:
+        say(json.dumps(_facts(shown) | {"verdict": verdict}, indent=2))
+    else:
+        say(_rows(shown, verdict, now))
+    sys.exit(status)
+
+
+def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
+    left_days = max(0.0, (shown.not_after - now_unix_s) / 86400)
+    rows = {
+        "name": shown.name,
+        "agent ID": display_id(shown.agent_id),
+        "public key": encode_public_key(shown.subject),
+        "valid from": _time(shown.not_before),
+        "valid until": f"{_time(shown.not_after)} ({left_days:.1f} days left)",
+        "may register": ", ".join(shown.may_register) or "nothing",
+        "may use": ", ".join(shown.may_use) or "nothing",
+        "may relay": "yes" if shown.may_relay else "no",
+        "may manage": "yes" if shown.may_manage else "no",
+        "authority": encode_public_key(shown.authority),
+        "verdict": verdict,
+    }
+    return "\n".join(f"{label + ':':<14}{text}" for label, text in rows.items())
+
+
+def write_certificate(
+    out: Path,
+    authority: Identity,
+    subject: bytes,
+    *,
+    name: str,
+    valid_for_s: int,
+    may_register: tuple[str, ...] = ("*",),
+    may_use: tuple[str, ...] = ("*",),
+    may_relay: bool = True,
+    may_manage: bool = False,
+) -> Certificate:
+    """Sign a certificate that is valid from now on, and write it to ``out``.
+
+    Raises:
+        AgentFileError: the file exists already or cannot be written.
+        Failure: the certificate cannot be issued; the text says why.
+    """
+    now = int(time.time())
+    try:
+        wire = issue_certificate(
+            authority,
+            subject=subject,
+            name=name,
+            not_before=now,
+            not_after=now + valid_for_s,
+            may_register=may_register,
+            may_use=may_use,
+            may_relay=may_relay,
+            may_manage=may_manage,
+        )
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    create_file(out, certificate_to_text(wire), PUBLIC_MODE)
+    return read_certificate(wire)
+
+
+def _facts(shown: Certificate) -> dict[str, object]:
+    return {
+        "name": shown.name,
+        "agent_id": display_id(shown.agent_id),
+        "public_key": encode_public_key(shown.subject),
+        "not_before": _rfc3339(shown.not_before),
+        "not_after": _rfc3339(shown.not_after),
+        "may_register": shown.may_register,
+        "may_use": shown.may_use,
+        "may_relay": shown.may_relay,
+        "may_manage": shown.may_manage,
+        "authority": encode_public_key(shown.authority),
+    }
+
+
+def _time(unix_s: int) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S UTC}"
+
+
+def _rfc3339(unix_s: int) -> str:
+    """For programs; ``datetime.fromisoformat`` and JSON Schema's ``date-time`` take it."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

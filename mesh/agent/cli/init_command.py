@@ -1,0 +1,229 @@
+"""``mesh init``: keys, certificates and configurations for a whole mesh, all but what only its user knows."""
+
+import re
+import shlex
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from mesh.agent.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
+from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
+from mesh.agent.cli.standard_streams import say
+from mesh.agent.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
+from mesh.agent.files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is_there, make_directory
+from mesh.config.kinds import Context, Dial, Scalar
+from mesh.trust.identity import encode_public_key
+
+AUTHORITY_FILE: Final = "authority.key"
+_AUTHORITY_FILES: Final = (AUTHORITY_FILE, f"authority{PUBLIC_SUFFIX}")
+PEER_PORT: Final = 4433
+HTTP_PORT: Final = 8080
+
+_USUAL_RELAYS: Final = ("relay", "hub")
+"""Agents with these names are taken for relays where --relay does not say."""
+
+_AGENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""Fit for a directory and for a host name."""
+
+
+class Relay(msgspec.Struct, frozen=True):
+    """An agent that the others dial."""
+
+    name: str
+    address: str
+    """Where they dial it."""
+    is_guess: bool
+    """Whether the user must put the real address there."""
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--agents", required=True, metavar="NAME,NAME,...", help="Names of the agents.")
+@click.option(
+    "--relay",
+    "relays",
+    multiple=True,
+    metavar="NAME[=HOST:PORT]",
+    help="An agent that the others dial, and where they reach it. Repeatable. "
+    f"Default: the agent named {' or '.join(_USUAL_RELAYS)}, else the first.",
+)
+@click.option(
+    "--valid-for", type=Validity(), default=DEFAULT_VALIDITY, show_default=True, help="Of the certificates."
+)
+@click.option(
+    "--local", is_flag=True, help="To try it on one machine: loopback addresses, a port for each agent."
+)
+@told_plainly
+def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, *, local: bool) -> None:
+    """Make a whole mesh in DIRECTORY: an authority, and for each agent a directory to copy to its machine.
+
+    \b
+    mesh init my-mesh --agents branch,relay,hq --relay relay=relay.example.com:4433
+
+    With --local all agents run on this machine, and nothing needs to be copied.
+
+    Nothing that exists is overwritten.
+    """  # noqa: D301 - click wants the backspace itself
+    names = _agent_names(agents)
+    plans = _plans(names, _relays(names, relays, local=local), local=local)
+    for path in (directory / name for name in (*_AUTHORITY_FILES, *names)):
+        if is_there(path):
+            raise Failure(
+                f"{path}: exists already and is not overwritten; to add an agent to a mesh, "
+                "see: mesh identity new --help, mesh certificate sign --help"
+            )
+    existed = is_there(directory)
+    try:
+        until = _write(directory, plans, valid_for)
+    except BaseException:
+        _remove(directory, names, keep_directory=existed)
+        raise
+    say(_next_steps(directory, plans, until, local=local))
+
+
+def _agent_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        if not _AGENT_NAME.fullmatch(name) or name.lower() in _AUTHORITY_FILES:
+            raise click.BadParameter(
+                f"expected names of 1 to 63 letters, digits, dots, dashes or underscores, found {name!r}",
+                param_hint="--agents",
+            )
+    if len({name.lower() for name in names}) < len(names):
+        raise click.BadParameter("expected each name once", param_hint="--agents")
+    return names
+
+
+def _relays(names: tuple[str, ...], texts: tuple[str, ...], *, local: bool) -> tuple[Relay, ...]:
+    if not texts:
+        usual = [name for name in names if name.lower() in _USUAL_RELAYS]
+        texts = (usual[0] if usual else names[0],) if len(names) > 1 else ()
+    relays: dict[str, Relay] = {}
+    for index, text in enumerate(texts):
+        name, given, address = text.partition("=")
+        if name not in names or name in relays:
+            expected = f"expected one of {', '.join(names)}, once, found {name!r}"
+            raise click.BadParameter(expected, param_hint="--relay")
+        if given:
+            try:
+                address = str(Dial().parse(Scalar(address, "str"), Context(Path())))
+            except ValueError as error:
+                raise click.BadParameter(f"{text}: {error}", param_hint="--relay") from None
+            relays[name] = Relay(name, address, is_guess=False)
+        elif local:
+            relays[name] = Relay(name, f"127.0.0.1:{PEER_PORT + index}", is_guess=False)
+        else:
+            # The bare name is right where names are resolved, as among containers; elsewhere it is a hint.
+            relays[name] = Relay(name, f"{name}:{PEER_PORT}", is_guess=True)
+    return tuple(relays.values())
+
+
+def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) -> tuple[AgentPlan, ...]:
+    by_name = {relay.name: relay for relay in relays}
+    order = [relay.name for relay in relays]
+    plans = []
+    for index, name in enumerate(names):
+        # A relay dials those before it: one link between any two.
+        dialed = relays[: order.index(name)] if name in by_name else relays
+        accept = None
+        if name in by_name:
+            address = by_name[name].address
+            accept = address if local else f"0.0.0.0:{address.rpartition(':')[2]}"
+        plans.append(
+            AgentPlan(
+                name=name,
+                accept=accept,
+                peers=tuple(relay.address for relay in dialed),
+                guessed_peers=tuple(relay.address for relay in dialed if relay.is_guess),
+                http=f"127.0.0.1:{HTTP_PORT + index if local else HTTP_PORT}",
+            )
+        )
+    return tuple(plans)
+
+
+def _write(directory: Path, plans: tuple[AgentPlan, ...], valid_for_s: int) -> int:
+    """Write everything; the Unix second at which the certificates expire."""
+    make_directory(directory)
+    authority = make_authority(directory / AUTHORITY_FILE)
+    until = 0
+    for plan in plans:
+        home = directory / plan.name
+        make_directory(home)
+        identity = make_key(home / IDENTITY_FILE, KeyUse.IDENTITY)
+        certificate = write_certificate(
+            home / CERTIFICATE_FILE, authority, identity.public_key, name=plan.name, valid_for_s=valid_for_s
+        )
+        until = certificate.not_after
+        text = starter_config(plan, encode_public_key(authority.public_key), until)
+        create_file(home / CONFIG_FILE, text, PUBLIC_MODE)
+    return until
+
+
+def _remove(directory: Path, names: tuple[str, ...], *, keep_directory: bool) -> None:
+    """Take back a half-made mesh; that none of this was there before has been checked."""
+    for name in names:
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for file in _AUTHORITY_FILES:
+        with suppress(OSError):
+            (directory / file).unlink()
+    if not keep_directory:
+        with suppress(OSError):
+            directory.rmdir()
+
+
+def _to_fill_in(directory: Path, plan: AgentPlan) -> list[str]:
+    """The lines that wait for the user, each with its file and number."""
+    path = directory / plan.name / CONFIG_FILE
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        f"{path}:{number}: {line.partition('#')[0].strip(' -')}"
+        for number, line in enumerate(lines, 1)
+        if FILL_IN in line
+    ]
+
+
+def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, local: bool) -> str:
+    width = max(len(AUTHORITY_FILE), *(len(plan.name) + 1 for plan in plans))
+    lines = [f"Made a mesh of {len(plans)} agent{'s' if len(plans) > 1 else ''} in {directory}:", ""]
+    lines.append(f"  {AUTHORITY_FILE:<{width}}  signs certificates; keep it secret and offline")
+    for plan in plans:
+        roles = [f"accepts links on {plan.accept}"] if plan.accept else []
+        roles += [f"dials {', '.join(plan.peers)}"] if plan.peers else []
+        lines.append(f"  {plan.name + '/':<{width}}  {' and '.join(roles) or 'by itself'}")
+    unfinished = [place for plan in plans if plan.guessed_peers for place in _to_fill_in(directory, plan)]
+    steps = []
+    if unfinished:
+        steps.append(
+            f"Where it says {FILL_IN}, put the address at which the relay can be reached:"
+            + "".join(f"\n       {place}" for place in unfinished)
+        )
+    steps.append(
+        "Under forward:, name services near an agent (endpoints) and local ports you want (listeners)."
+    )
+    files = [shlex.quote(str(directory / plan.name / CONFIG_FILE)) for plan in plans]
+    steps.append(f"Check each file, for example: mesh check {files[0]}")
+    steps += _start_here(plans, files) if local else _start_elsewhere(plans)
+    lines += ["", "Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+    lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}."]
+    return "\n".join(lines)
+
+
+def _start_here(plans: tuple[AgentPlan, ...], files: list[str]) -> list[str]:
+    starts = "".join(f"\n       mesh agent {file}" for file in files)
+    pages = "".join(f"\n       {plan.name}: http://{plan.http}/" for plan in plans)
+    return [f"Start each agent in a terminal of its own:{starts}", f"See what is connected to what:{pages}"]
+
+
+def _start_elsewhere(plans: tuple[AgentPlan, ...]) -> list[str]:
+    ports = [f"{plan.accept.rpartition(':')[2]} of {plan.name}" for plan in plans if plan.accept]
+    opened = (
+        f"Let the other machines reach TCP port {', '.join(ports)}: in its firewall, or its security group"
+    )
+    start = f"Copy each agent's directory to its machine and start it there: mesh agent {CONFIG_FILE}"
+    return [opened, start] if ports else [start]

@@ -1,0 +1,294 @@
+"""What an agent shows others and what it judges them by, out of its configuration and files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from mesh.agent.files import (
+    IDENTITY_FILE,
+    AgentFileError,
+    KeyMode,
+    KeyUse,
+    is_there,
+    make_directory,
+    read_certificate_file,
+    read_key,
+    write_key,
+)
+from mesh.config.schema import AgentSection, Config
+from mesh.errors import NotYetValidError, TrustError
+from mesh.trust.certificates import (
+    MAX_UNIX_S,
+    NOT_BEFORE_TOLERANCE_S,
+    Certificate,
+    TrustStore,
+    issue_certificate,
+    read_certificate,
+)
+from mesh.trust.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+
+Result = TypeVar("Result")
+
+EXPIRY_NOTICE_S: Final = 30 * 86400
+"""A month to renew a certificate before its agent loses its links."""
+
+_CERTIFICATE_PLACE: Final = "trust.certificate"
+_KEY_PLACE: Final = "agent.data_dir"
+"""Where the configuration names these files: every complaint about one starts with it."""
+
+_GROUP_REMEDY: Final = (
+    "; or, if its group is to read it (as with Kubernetes' fsGroup), "
+    "mode 0440 or 0640 and agent.key_mode: group"
+)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What an agent shows others, and what it judges them by."""
+
+    identity: Identity
+    wire: bytes
+    """Its certificate, as it goes to peers."""
+    certificate: Certificate
+    """The same, read."""
+    trust: TrustStore
+
+
+class CertificateEarlyError(AgentFileError):
+    """The certificate's validity has not begun by this machine's clock; nothing else is wrong with it."""
+
+
+class FileCheck(msgspec.Struct, frozen=True):
+    """What was found in the files of a configuration; each entry is a line."""
+
+    problems: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def open_credentials(
+    config: Config, *, now_unix_s: float, random_octets: Callable[[int], bytes]
+) -> Credentials:
+    """All that ``config`` needs of keys and certificates; makes the identity key on first start.
+
+    An agent without ``trust`` has no mesh. It gets a certificate from an authority that exists in its own
+    process only, so that one rule holds for all agents. Without a ``data_dir`` its key is not kept either.
+
+    Args:
+        config: validated.
+        now_unix_s: for the validity of the certificate.
+        random_octets: fit for keys.
+
+    Raises:
+        CertificateEarlyError: the certificate does not admit this agent yet.
+        AgentFileError: a file is missing or unfit, or the certificate does not admit this agent.
+    """
+    trust = config.trust
+    if trust is None:
+        directory = config.agent.data_dir
+        identity = (
+            Identity(random_octets(SEED_OCTETS))
+            if directory is None
+            else _identity(config.agent, directory, random_octets)
+        )
+        return _alone(config, identity, Identity(random_octets(SEED_OCTETS)))
+    directory, path = _data_dir(config), _plain(trust.certificate)
+    if not is_there(path):
+        identity = _identity(config.agent, directory, random_octets)
+        raise AgentFileError(_missing_certificate(config, path, identity))
+    wire = _certificate_octets(path)
+    identity = _matching_identity(config.agent, directory, wire, path)
+    store = TrustStore(trust.authorities)
+    return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
+
+
+def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
+    """What :func:`open_credentials` would refuse, all at once, and what it would warn of; writes nothing."""
+    problems: list[str] = []
+    trust, data_dir = config.trust, config.agent.data_dir
+    key_file = _plain(data_dir) / IDENTITY_FILE if data_dir is not None else None
+    certificate = None
+    if trust is not None:
+        path = _plain(trust.certificate)
+        wire = _collect(problems, lambda: _certificate_octets(path))
+        if wire is not None:
+            store = TrustStore(trust.authorities)
+            certificate = _collect(problems, lambda: _admitted_or_early(store, wire, path, now_unix_s))
+            _collect(problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path))
+            key_file = None
+    if key_file is not None and is_there(key_file):
+        _collect(problems, lambda: _own_key(config.agent, key_file))
+    if certificate is None:
+        return FileCheck(tuple(problems), ())
+    early = _early(certificate, now_unix_s)
+    wait = () if early is None else (f"{early}; an agent that is started now waits until it is right",)
+    return FileCheck(tuple(problems), (*wait, *notices(config, certificate, now_unix_s)))
+
+
+def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tuple[str, ...]:
+    """What deserves a warning at start though nothing is wrong yet."""
+    found = []
+    left_s = certificate.not_after - now_unix_s
+    if left_s < EXPIRY_NOTICE_S:
+        end = datetime.fromtimestamp(certificate.not_after, UTC)
+        found.append(
+            f"the certificate of this agent expires on {end:%Y-%m-%d %H:%M UTC}, "
+            f"in {_time_left(left_s)}; its links close then"
+        )
+    if certificate.name != config.agent.name:
+        found.append(
+            f"agent.name is {config.agent.name!r}, "
+            f"but the mesh shows the certificate's name, {certificate.name!r}"
+        )
+    return tuple(found)
+
+
+def _time_left(seconds: float) -> str:
+    if seconds >= 2 * 86400:
+        return f"{seconds / 86400:.1f} days"
+    return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} minutes"
+
+
+def invalid(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong if this agent's own certificate has expired, or the clock was set to before its start."""
+    if now_unix_s < certificate.not_after:
+        return _early(certificate, now_unix_s)
+    end = datetime.fromtimestamp(certificate.not_after, UTC)
+    return f"the certificate of this agent expired on {end:%Y-%m-%d %H:%M UTC}: nobody links with it"
+
+
+def _early(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong if the certificate's validity has not begun."""
+    if now_unix_s >= certificate.not_before - NOT_BEFORE_TOLERANCE_S:
+        return None
+    return f"the certificate of this agent is not valid yet: {_two_times(certificate, now_unix_s)}"
+
+
+def _two_times(certificate: Certificate, now_unix_s: float) -> str:
+    """Both, for people to see which one is wrong."""
+    start, clock = (
+        f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%d %H:%M:%S UTC}"
+        for at in (certificate.not_before, now_unix_s)
+    )
+    return f"it begins at {start}, and this machine's clock shows {clock}"
+
+
+def _identity(agent: AgentSection, directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
+    path = directory / IDENTITY_FILE
+    if not is_there(path):
+        with _named_in(_KEY_PLACE):
+            make_directory(directory)
+            try:
+                write_key(path, KeyUse.IDENTITY, random_octets(SEED_OCTETS))
+            except AgentFileError:
+                # Another process of this agent may have been first; its key is as good.
+                if not is_there(path):
+                    raise
+    return _own_key(agent, path)
+
+
+def _own_key(agent: AgentSection, path: Path) -> Identity:
+    mode = KeyMode(agent.key_mode)
+    with _named_in(_KEY_PLACE):
+        return read_key(path, KeyUse.IDENTITY, mode, remedy=_GROUP_REMEDY if mode is KeyMode.OWNER else "")
+
+
+def _certificate_octets(path: Path) -> bytes:
+    with _named_in(_CERTIFICATE_PLACE):
+        return read_certificate_file(path)
+
+
+def _alone(config: Config, identity: Identity, authority: Identity) -> Credentials:
+    wire = issue_certificate(
+        authority,
+        subject=identity.public_key,
+        name=config.agent.name,
+        not_before=0,  # for ever: the clock may be wrong now, and be put right by decades
+        not_after=MAX_UNIX_S,
+        may_register=("*",),
+        may_use=("*",),
+    )
+    return Credentials(identity, wire, read_certificate(wire), TrustStore([authority.public_key]))
+
+
+def _matching_identity(agent: AgentSection, directory: Path, wire: bytes, certificate_path: Path) -> Identity:
+    """The agent's key, if it is the one the certificate is for."""
+    path = directory / IDENTITY_FILE
+    certificate = read_certificate(wire)
+    owner = display_id(certificate.agent_id)
+    if not is_there(path):
+        raise AgentFileError(
+            f"{_KEY_PLACE}: {path}: is missing; "
+            f"{certificate_path} is for agent {owner}, whose key belongs there"
+        )
+    identity = _own_key(agent, path)
+    if identity.public_key != certificate.subject:
+        raise AgentFileError(
+            f"{_CERTIFICATE_PLACE}: {certificate_path}: is for agent {owner}, "
+            f"but {path} is the key of {display_id(identity.id)}"
+        )
+    return identity
+
+
+def _admitted(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> Certificate:
+    try:
+        return store.admit(wire, now_unix_s)
+    except NotYetValidError:
+        times = _two_times(read_certificate(wire), now_unix_s)
+        raise CertificateEarlyError(f"{_CERTIFICATE_PLACE}: {path}: is not valid yet: {times}") from None
+    except TrustError as error:
+        raise AgentFileError(f"{_CERTIFICATE_PLACE}: {path}: {error}") from None
+
+
+def _admitted_or_early(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> Certificate:
+    """As :func:`_admitted`, but an agent would wait for a certificate that is early: that is no problem."""
+    try:
+        return _admitted(store, wire, path, now_unix_s)
+    except CertificateEarlyError:
+        return read_certificate(wire)
+
+
+def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:
+    public_key = encode_public_key(identity.public_key)
+    return (
+        f"{_CERTIFICATE_PLACE}: {path}: is missing; whoever has the authority's key makes it with: "
+        f"mesh certificate sign --authority authority.key --name {config.agent.name!r} "
+        f"--public-key {public_key} --out {path.name}"
+    )
+
+
+def _data_dir(config: Config) -> Path:
+    if config.agent.data_dir is None:
+        raise AgentFileError(
+            f"{_KEY_PLACE}: is missing; an agent with a certificate needs a place for its key"
+        )
+    return _plain(config.agent.data_dir)
+
+
+def _plain(path: Path) -> Path:
+    """The same place without ``..``, as far as links allow to say it so."""
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle: using the path will say so
+        return path
+
+
+@contextmanager
+def _named_in(place: str) -> Iterator[None]:
+    """Begin what is said of a file with the place of the configuration that names it."""
+    try:
+        yield
+    except AgentFileError as error:
+        raise AgentFileError(f"{place}: {error}") from None
+
+
+def _collect(problems: list[str], step: Callable[[], Result]) -> Result | None:
+    try:
+        return step()
+    except AgentFileError as problem:
+        problems.append(str(problem))
+        return None

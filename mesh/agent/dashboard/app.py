@@ -1,0 +1,149 @@
+# ruff: noqa: ARG001 - Falcon passes everything to everybody
+"""The WSGI application: routes, errors as JSON, and the page."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any, Final
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import falcon
+import msgspec
+
+from mesh.agent.dashboard.document import PairingCache, dashboard_document, stats_of
+from mesh.agent.dashboard.guard import HostGuard, ReadOnly
+from mesh.agent.dashboard.health import HealthResource, ReadyResource
+from mesh.agent.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
+from mesh.agent.dashboard.single_flight import DEADLINE_S, KEEP_S, SingleFlight
+from mesh.agent.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
+
+ASK_TIMEOUT_S: Final = 0.5
+"""How long the actors may take; the rest of the deadline is for pairing and encoding."""
+
+PAGE_FILES: Final = (
+    ("/", "index.html", "text/html; charset=utf-8"),
+    ("/dashboard.js", "dashboard.js", "text/javascript; charset=utf-8"),
+    ("/dashboard.css", "dashboard.css", "text/css; charset=utf-8"),
+    ("/icon.svg", "icon.svg", "image/svg+xml"),
+)
+
+_log = logging.getLogger("mesh.http")
+
+
+class DashboardApp:
+    """The dashboard as a WSGI callable.
+
+    Args:
+        source: asks the actors; at most two of its calls run at a time, whatever the clients do.
+        version: of this program, shown to clients.
+        guard_hosts: refuse ``Host`` names that could be rebound; for an app that is bound to loopback.
+        allowed_hosts: names that ``guard_hosts`` lets pass besides addresses and ``localhost``.
+        deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
+        keep_s: how old that may be; after it a client gets 503.
+    """
+
+    def __init__(
+        self,
+        source: StatusSource,
+        *,
+        version: str,
+        guard_hosts: bool = True,
+        allowed_hosts: Sequence[str] = (),
+        deadline_s: float = DEADLINE_S,
+        keep_s: float = KEEP_S,
+    ) -> None:
+        ask_timeout_s = min(ASK_TIMEOUT_S, deadline_s)
+        pairings = PairingCache()
+
+        def ask() -> DashboardSnapshot:
+            return source.dashboard_snapshot(ask_timeout_s)
+
+        def ask_and_pair() -> dict[str, msgspec.Raw]:
+            snapshot = ask()
+            document = dashboard_document(snapshot, pairings.of(snapshot.routes), version)
+            return {field: msgspec.Raw(msgspec.json.encode(value)) for field, value in document.items()}
+
+        self._document = SingleFlight(
+            "dashboard-document", ask_and_pair, deadline_s=deadline_s, keep_s=keep_s
+        )
+        self._status = SingleFlight("dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s)
+        self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
+            middleware=[ReadOnly(), *([HostGuard(allowed_hosts)] if guard_hosts else ())]
+        )
+        self._wsgi.set_error_serializer(_serialize_error)
+        self._wsgi.add_error_handler(Exception, _unexpected)
+        self._wsgi.add_error_handler(StatusUnavailable, _unavailable)
+        health = HealthResource()
+        self._wsgi.add_route("/health", health)
+        self._wsgi.add_route("/healthz", health)
+        self._wsgi.add_route("/ready", ReadyResource(self._status))
+        self._wsgi.add_route("/metrics", _MetricsResource(self._status))
+        self._wsgi.add_route("/api/dashboard", _DocumentResource(self._document))
+        static = resources.files("mesh.agent.dashboard") / "static"
+        for path, name, content_type in PAGE_FILES:
+            self._wsgi.add_route(path, _FileResource((static / name).read_bytes(), content_type))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request; see PEP 3333."""
+        return self._wsgi(environ, start_response)
+
+    def close(self) -> None:
+        """Let go of the source: requests that follow get 503."""
+        self._document.close()
+        self._status.close()
+
+
+class _DocumentResource:
+    def __init__(self, document: SingleFlight[dict[str, msgspec.Raw]]) -> None:
+        self._document = document
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer = self._document.latest()
+        as_of = datetime.fromtimestamp(answer.unix_s, UTC)
+        resp.data = msgspec.json.encode({**answer.value, "as_of": as_of, "age_s": round(answer.age_s, 3)})
+
+    on_head = on_get
+
+
+class _MetricsResource:
+    def __init__(self, status: SingleFlight[DashboardSnapshot]) -> None:
+        self._status = status
+        self._renderer = MetricsRenderer()
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer = self._status.latest()
+        resp.content_type = CONTENT_TYPE
+        resp.data = self._renderer.render(stats_of(answer.value), answer.age_s)
+
+    on_head = on_get
+
+
+class _FileResource:
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self._content = content
+        self._content_type = content_type
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = self._content_type
+        resp.data = self._content
+
+    on_head = on_get
+
+
+def _serialize_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    """JSON whatever the client accepts: an error that cannot be read helps nobody."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = msgspec.json.encode({"error": error.description or error.title or str(error.status)})
+
+
+def _unavailable(
+    req: falcon.Request, resp: falcon.Response, error: StatusUnavailable, params: dict[str, Any]
+) -> None:
+    raise falcon.HTTPServiceUnavailable(description=f"status unavailable: {error}", retry_after=1)
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    """The log gets the details; the client gets none."""
+    _log.error("%s %s failed", req.method, req.path, exc_info=error)
+    raise falcon.HTTPInternalServerError(description="internal error; the log has the details")

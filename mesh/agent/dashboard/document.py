@@ -1,0 +1,107 @@
+"""The JSON document of ``GET /api/dashboard``, made from a snapshot."""
+
+from typing import Any
+
+from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
+from mesh.routing.pairings import Pairing, Pairings, find_pairings, listener_order
+from mesh.trust.identity import display_id, short_id
+
+
+class PairingCache:
+    """Remembers the pairings of the newest route snapshot: routes change far less often than they are read.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._routes: RouteView | None = None
+        self._pairings = Pairings((), (), ())
+
+    def of(self, routes: RouteView) -> Pairings:
+        """The pairings in ``routes``."""
+        if routes is not self._routes:
+            self._pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
+            self._routes = routes
+        return self._pairings
+
+
+def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
+    """Every figure by its name, as JSON and metrics show them.
+
+    ``route_count`` counts (key, exit agent) pairs that this agent can use.
+    """
+    return {
+        **snapshot.stats.counters,
+        "peer_count": sum(peer.state == CONNECTED for peer in snapshot.peers),
+        "stream_count": snapshot.stats.stream_count,
+        "route_count": sum(len(candidates) for candidates in snapshot.routes.candidates.values()),
+        "open_connections": snapshot.stats.open_connections,
+        "actors": snapshot.stats.actors,
+        "unacknowledged_segments": snapshot.stats.unacknowledged_segments,
+    }
+
+
+def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version: str) -> dict[str, Any]:
+    """The document, ready for a JSON encoder. IDs are lower-case hexadecimal."""
+    return {
+        "agent": {
+            "id": display_id(snapshot.agent_id),
+            "short_id": short_id(snapshot.agent_id),
+            "display_name": snapshot.name,
+            "instance": snapshot.instance.hex(),
+            "version": version,
+        },
+        "ready": not snapshot.problems,
+        "problems": list(snapshot.problems),
+        "stats": stats_of(snapshot),
+        "peers": [_peer(peer) for peer in snapshot.peers],
+        "forward_routes": [_pairing(pairing) for pairing in pairings.matched],
+        "unmatched_listeners": [
+            {
+                "key": listener.key,
+                "agent": listener.agent_name,
+                "agent_id": display_id(listener.agent_id),
+                "listener_address": listener.address,
+                "reason": listener.reason,
+            }
+            for listener in sorted((*pairings.unmatched_listeners, *snapshot.portless), key=listener_order)
+        ],
+        "unmatched_endpoints": [
+            {
+                "key": endpoint.key,
+                "agent": endpoint.agent_name,
+                "agent_id": display_id(endpoint.agent_id),
+                "target": endpoint.target,
+                "reason": endpoint.reason,
+            }
+            for endpoint in pairings.unmatched_endpoints
+        ],
+    }
+
+
+def _peer(peer: PeerStatus) -> dict[str, Any]:
+    return {
+        "id": None if peer.agent_id is None else display_id(peer.agent_id),
+        "short_id": None if peer.agent_id is None else short_id(peer.agent_id),
+        "display_name": peer.name,
+        "state": peer.state,
+        "rtt_ms": None if peer.rtt_ms is None else round(peer.rtt_ms, 3),
+        "is_dialer": peer.is_dialer,
+        "address": peer.address,
+        "problem": peer.problem,
+    }
+
+
+def _pairing(pairing: Pairing) -> dict[str, Any]:
+    return {
+        "key": pairing.key,
+        "ingress_agent": pairing.ingress_name,
+        "ingress_agent_id": display_id(pairing.ingress_id),
+        "listener_address": pairing.listener_address,
+        "exit_agent": pairing.exit_name,
+        "exit_agent_id": display_id(pairing.exit_id),
+        "target": pairing.target,
+        "hop_count": pairing.hop_count,
+        "path_display": list(pairing.path_names),
+        "path_ids": [display_id(step) for step in pairing.path_ids],
+    }

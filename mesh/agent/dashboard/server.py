@@ -1,0 +1,163 @@
+"""Serves a WSGI application with Waitress on threads of its own."""
+
+import errno
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
+
+from waitress import wasyncore  # type: ignore[import-untyped]
+from waitress.server import (  # type: ignore[import-untyped]
+    BaseWSGIServer,
+    MultiSocketServer,
+    create_server,
+)
+
+from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
+from actors.runtime.real.sockets import native_address
+from mesh.addresses import Place, TcpAddress, is_localhost, listening_places
+
+THREADS: Final = 8
+"""Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
+
+MAX_CONNECTIONS: Final = 100
+MAX_HEADER_OCTETS: Final = 16 * 1024
+MAX_BODY_OCTETS: Final = 1024
+"""Nothing here takes a body; a little is read so that a polite 405 can be sent."""
+
+IDLE_TIMEOUT_S: Final = 60
+LOOP_TIMEOUT_S: Final = 30
+"""How often Waitress's loop looks for idle connections; shorter would only wake an idle agent."""
+
+STOP_TIMEOUT_S: Final = 2.0
+
+_log = logging.getLogger("mesh.http")
+
+
+class HttpServer:
+    """One HTTP server; started and stopped once each, from any thread.
+
+    Args:
+        app: the WSGI callable.
+        listening: of :func:`listen`; the server's from now on. Clients wait in them until the start.
+    """
+
+    def __init__(self, app: WSGIApplication, listening: Sequence[socket.socket]) -> None:
+        self._app = app
+        self._listening = listening
+        self._server: BaseWSGIServer | MultiSocketServer | None = None
+        self._sockets: dict[int, Any] = {}
+        self._trigger: Any = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> TcpAddress:
+        """Serve; returns the bound address, with the chosen port."""
+        host, port = self._listening[0].getsockname()[:2]
+        if len(self._listening) > 1:
+            host = "localhost"  # nothing else has several sockets
+        # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._server = create_server(
+            self._app,
+            map=self._sockets,
+            sockets=list(self._listening),
+            threads=THREADS,
+            connection_limit=MAX_CONNECTIONS,
+            max_request_header_size=MAX_HEADER_OCTETS,
+            max_request_body_size=MAX_BODY_OCTETS,
+            channel_timeout=IDLE_TIMEOUT_S,
+            cleanup_interval=LOOP_TIMEOUT_S,
+            asyncore_loop_timeout=LOOP_TIMEOUT_S,
+            asyncore_use_poll=True,  # select() fails at descriptor 1024, which a busy agent passes
+            log_socket_errors=False,  # a client that left early is no news
+            ident=None,
+        )
+        servers = (part for part in self._sockets.values() if isinstance(part, BaseWSGIServer))
+        self._trigger = next(servers).trigger  # one wakes the loop, which all have in common
+        self._thread = threading.Thread(target=self._server.run, name="http-loop", daemon=True)
+        self._thread.start()
+        return TcpAddress(host, port)
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Finish requests under way, close every connection and end the threads; idempotent.
+
+        Waits up to ``timeout_s`` seconds for the requests and as long for the loop; what hangs is left behind
+        on daemon threads.
+        """
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            for bound in self._listening:
+                bound.close()
+            return
+        server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
+        # Waitress's sockets belong to its loop: they are closed there, which also ends it.
+        self._trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.warning("the HTTP loop did not end within %.1f s", timeout_s)
+
+
+def is_loopback(address: TcpAddress) -> bool:
+    """Whether only programs on this host can reach ``address``; judged without a look-up."""
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return is_localhost(address.host)
+
+
+def listen(address: TcpAddress) -> tuple[socket.socket, ...]:
+    """Listening sockets: only listening shows whether the port is free (SO_REUSEADDR lets two bind it).
+
+    Args:
+        address: where; the rule of :mod:`mesh.addresses` says which sockets that makes. Port 0 lets the
+            kernel choose, the same for all.
+
+    Raises:
+        OSError: the address cannot be bound; the text says which and why, the ``errno`` is the kernel's.
+    """
+    try:
+        places = listening_places(address)
+    except ValueError as error:
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {address}: {error}") from error
+    try:
+        if not address.host:
+            return (_listening_everywhere(address.port, places),)
+        return _listening_at(places, address.port)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
+
+
+def _listening_everywhere(port: int, places: Sequence[Place]) -> socket.socket:
+    ipv4, ipv6 = places
+    if socket.has_dualstack_ipv6():
+        try:
+            return _bound(ipv6, port, ipv6_only=False)
+        except OSError as error:
+            if error.errno not in NO_SUCH_FAMILY:
+                raise
+    return _bound(ipv4, port)
+
+
+def _listening_at(places: Sequence[Place], port: int) -> tuple[socket.socket, ...]:
+    bound, missing = bound_at(places, port, _bound)
+    for place, error in missing.items():
+        _log.info("this machine has no %s (%s): http.address is there without it", place.host, error.strerror)
+    return tuple(bound)
+
+
+def _bound(place: Place, port: int, *, ipv6_only: bool = True) -> socket.socket:
+    family, where = native_address(TcpAddress(place.host, port))
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv6_only))
+        bound.bind(where)
+        bound.listen()
+    except BaseException:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,101 @@
+"""What the dashboard shows, as values, and where it gets them: the only door between HTTP and the actors."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from mesh.routing.pairings import AgentView, Paths, UnmatchedListener
+from mesh.trust.identity import AgentId
+
+CONNECTED: Final = "connected"
+"""State of a peer with a live link; any other text says what is being done about it."""
+
+
+class StatusUnavailable(Exception):  # noqa: N818 - it names a condition of the agent, told to the client as such
+    """The actors did not answer in time, or are gone; the text is shown to the client."""
+
+
+class NoAnswer(StatusUnavailable):
+    """The actors have not answered yet: they may be busy, and what they said last may still do."""
+
+
+class PeerStatus(msgspec.Struct, frozen=True):
+    """One peer: linked, or being dialed."""
+
+    agent_id: AgentId | None
+    """``None`` while it is not known who answers at ``address``."""
+    name: str
+    state: str
+    """``connected``, or what else is going on (``dialing``, ``waiting``, ...)."""
+    rtt_ms: float | None
+    """Last measured round-trip time; ``None`` before the first."""
+    is_dialer: bool
+    """Whether this agent dialed the peer (and not the other way round)."""
+    address: str
+    problem: str | None = None
+    """What is wrong with the path to it, and what to do."""
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What this agent holds now. All of it is zero again, but the actors, when nobody is connected."""
+
+    stream_count: int
+    """Streams held by this agent, as ingress or as exit, those still opening included."""
+    open_connections: int
+    """Connections that are established."""
+    actors: int
+    unacknowledged_segments: int
+    counters: Mapping[str, int] = {}
+    """More figures by name; a name that ends in ``_total`` only ever rises."""
+
+
+class RouteView(Protocol):
+    """What the dashboard reads of a route snapshot; see :class:`mesh.routing.routes.RouteSnapshot`."""
+
+    @property
+    def own_id(self) -> AgentId:
+        """The agent whose view this is."""
+        ...
+
+    @property
+    def candidates(self) -> Mapping[str, Collection[object]]:
+        """Exit agents that this agent can use, for each routing key."""
+        ...
+
+    @property
+    def records(self) -> Mapping[AgentId, AgentView]:
+        """The newest record of every agent, the own one included."""
+        ...
+
+    def paths_from(self, source: AgentId) -> Paths:
+        """Each agent that ``source`` reaches to the path there, both ends included."""
+        ...
+
+
+class DashboardSnapshot(msgspec.Struct, frozen=True):
+    """One consistent answer of the actors."""
+
+    agent_id: AgentId
+    name: str
+    instance: bytes
+    peers: tuple[PeerStatus, ...]
+    stats: Stats
+    routes: RouteView
+    portless: tuple[UnmatchedListener, ...] = ()
+    """This agent's listeners that have no port, and so are in no record."""
+    problems: tuple[str, ...] = ()
+    """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
+
+
+class StatusSource(Protocol):
+    """Asks the actors."""
+
+    def dashboard_snapshot(self, timeout_s: float) -> DashboardSnapshot:
+        """The state of now; called on a thread of the dashboard's own, one call at a time.
+
+        Raises:
+            NoAnswer: none within ``timeout_s`` seconds.
+            StatusUnavailable: the actors are gone, or being started anew.
+        """
+        ...

@@ -1,0 +1,235 @@
+"""The files an agent lives by: private keys and certificates, written once and read with suspicion.
+
+A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
+never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
+group may is the caller's to say. No file is ever overwritten.
+"""
+
+import base64
+import binascii
+import codecs
+import enum
+import os
+import secrets
+import shlex
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from mesh.errors import MeshError
+from mesh.trust.certificates import BEGIN_CERTIFICATE, certificate_from_text
+from mesh.trust.identity import SEED_OCTETS, Identity, decode_public_key
+
+IDENTITY_FILE: Final = "identity.key"
+"""In ``agent.data_dir``."""
+
+PRIVATE_MODE: Final = 0o600
+PUBLIC_MODE: Final = 0o644
+DIRECTORY_MODE: Final = 0o700
+
+_MAX_FILE_OCTETS: Final = 16 * 1024
+"""Several times the longest certificate in text; a key takes 150 octets."""
+
+
+class KeyUse(enum.Enum):
+    """What a private key is for; the value stands in the markers of its file."""
+
+    IDENTITY = "MESH IDENTITY KEY"
+    AUTHORITY = "MESH AUTHORITY KEY"
+
+
+class KeyMode(enum.Enum):
+    """Who may read a key file; the value is that of ``agent.key_mode``."""
+
+    OWNER = "owner"
+    GROUP = "group"
+    """The file's group too. It may write as well: Kubernetes' ``fsGroup`` makes files 0440 in a volume that
+    is read only, and 0660 in any other; and anyone who can read a private key can be that agent already."""
+
+
+_FORBIDDEN: Final = {KeyMode.OWNER: 0o077, KeyMode.GROUP: 0o017}
+"""Bits of a key file's mode that are refused."""
+
+
+class AgentFileError(MeshError):
+    """A file that is missing, unreadable, unfit or in the way; one line that says its path."""
+
+
+def create_file(path: Path, text: str, mode: int) -> None:
+    """Write a new file that appears with its whole content or not at all, and survives a power cut.
+
+    Raises:
+        AgentFileError: something is there already, or the file cannot be written.
+    """
+    if not path.name:
+        raise AgentFileError(f"{path}: is a directory; expected the name of a file")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            # Unlike a rename, a link never replaces what is there.
+            os.link(temporary, path)
+        finally:
+            temporary.unlink()
+        _sync_directory(path.parent)
+    except FileExistsError:
+        raise AgentFileError(f"{path}: exists already and is not overwritten") from None
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def write_key(path: Path, use: KeyUse, seed: bytes) -> None:
+    """Write a private key with mode 0600.
+
+    Args:
+        path: where; nothing may be there yet.
+        use: what the key is for.
+        seed: the 32 bytes of the Ed25519 private key.
+
+    Raises:
+        AgentFileError: see :func:`create_file`.
+    """
+    content = base64.b64encode(seed).decode()
+    create_file(path, f"-----BEGIN {use.value}-----\n{content}\n-----END {use.value}-----\n", PRIVATE_MODE)
+
+
+def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: str = "") -> Identity:
+    """The key pair of a file that :func:`write_key` wrote.
+
+    Args:
+        path: of the file.
+        use: what the key is to be for.
+        mode: who may read the file.
+        remedy: what else to say where others can read the file.
+
+    Raises:
+        AgentFileError: the file cannot be read, others can read it, or it has no key for ``use``.
+    """
+    text, bits = _read(path)
+    if bits & _FORBIDDEN[mode]:
+        # What is no private key at all would not become one by chmod.
+        if ("BEGIN MESH" in text and use.value not in text) or _is_public_key(text):
+            raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
+        expected = "600" if mode is KeyMode.OWNER else "640"
+        raise AgentFileError(
+            f"{path}: others can read or change this key file (mode {bits:04o}); "
+            f"expected mode 0{expected}: chmod {expected} {shlex.quote(str(path))}{remedy}"
+        )
+    content = " ".join(text.split())
+    begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
+    if not content.startswith(begin):
+        raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
+    if not content.endswith(end):
+        raise AgentFileError(f"{path}: the key is cut off, or more than it; expected {end} at the end")
+    body = content.removeprefix(begin).removesuffix(end).strip()
+    try:
+        return Identity(binascii.a2b_base64(body, strict_mode=True))
+    except ValueError:
+        raise AgentFileError(f"{path}: the key is damaged; expected {SEED_OCTETS} bytes in base64") from None
+
+
+def read_certificate_file(path: Path) -> bytes:
+    """The wire octets of the certificate in a file: well-formed, but not judged.
+
+    Raises:
+        AgentFileError: the file cannot be read or has no certificate.
+    """
+    text, _ = _read(path)
+    if not any(line.strip() == BEGIN_CERTIFICATE for line in text.splitlines()):
+        raise AgentFileError(f"{path}: found {_described(text)}; expected a mesh certificate")
+    try:
+        return certificate_from_text(text)
+    except ValueError as error:
+        raise AgentFileError(f"{path}: {error}") from None
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, where they are not there yet; for this user only.
+
+    Raises:
+        AgentFileError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be made a directory: {_reason(error)}") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, even a link to nothing."""
+    return os.path.lexists(path)
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """A small text file and its mode, both by its descriptor: it cannot be swapped between look and read."""
+    try:
+        # A FIFO in place of a key would otherwise hold up the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise AgentFileError(f"{path}: is {kind}; expected a key or a certificate")
+            octets = file.read(_MAX_FILE_OCTETS + 1)
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
+    return _text(path, octets), stat.S_IMODE(status.st_mode)
+
+
+def _text(path: Path, octets: bytes) -> str:
+    if len(octets) > _MAX_FILE_OCTETS:
+        raise AgentFileError(
+            f"{path}: is longer than {_MAX_FILE_OCTETS} bytes; expected a key or a certificate"
+        )
+    if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise AgentFileError(f"{path}: is text in UTF-16; save it with the encoding UTF-8 or ASCII")
+    try:
+        # Editors on Windows begin a file with a mark of its encoding, which says nothing here.
+        return octets.removeprefix(codecs.BOM_UTF8).decode("ascii")
+    except UnicodeDecodeError:
+        raise AgentFileError(f"{path}: is not text; expected a key or a certificate") from None
+
+
+def _described(text: str) -> str:
+    """What a file holds that was to hold something else; never any of it."""
+    for use in KeyUse:
+        if f"BEGIN {use.value}" in text:
+            return f"a {use.value.lower()}"
+    if BEGIN_CERTIFICATE in text:
+        return "a mesh certificate"
+    if not text.strip():
+        return "an empty file"
+    if _is_public_key(text):
+        return "a public key"
+    if "PRIVATE KEY" in text or text.startswith("ssh-"):
+        return (
+            "a key of another program (the mesh's own are made by mesh authority new and mesh identity new)"
+        )
+    return "other text"
+
+
+def _is_public_key(text: str) -> bool:
+    try:
+        decode_public_key(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Some file systems cannot sync directories; the file itself is safe there.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,210 @@
+"""The agent's process: puts everything together, runs it, and ends it as signals say.
+
+``python -m mesh.agent config.yaml`` runs it. The actors live on one dispatcher's thread, the HTTP side on
+Waitress's threads, and the main thread waits for signals.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from importlib.util import find_spec
+from typing import Final
+
+import pykka
+
+from actors.messages import agent as agent_messages
+from actors.meters import Meters
+from actors.root.agent import Agent
+from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.runtime.descriptors import raise_descriptor_limit
+from actors.runtime.real.loop import LoopDispatcher
+from actors.runtime.registry import install_ordered_registry
+from mesh.agent.credentials import Credentials, notices
+from mesh.agent.dump import dump
+from mesh.agent.events import Events
+from mesh.agent.files import AgentFileError
+from mesh.agent.http import open_http, serve_http
+from mesh.agent.logs import logger
+from mesh.agent.memory import keep_freed_memory
+from mesh.agent.status import ActorStatus
+from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
+from mesh.config.schema import Config, EndpointSection
+from mesh.connection.stream import StreamBudget
+from mesh.connection.target_health import HealthCheckSettings
+from mesh.link.relay_budget import RelayBudget
+from mesh.routing.router import RoutingSettings
+from mesh.trust.identity import display_id
+
+log: Final = logger("agent")
+
+STOP_TIMEOUT_S: Final = 5.0
+"""For the dispatcher to end what is left after the leave-taking."""
+
+GC_THRESHOLDS: Final = (10_000, 20, 50)
+"""Almost nothing here is part of a cycle. With Python's 700 objects a collection, looking for cycles took 3 %
+of an agent's time under many new connections."""
+
+EVENT_LOOP_VARIABLE: Final = "MESH_EVENT_LOOP"
+"""Of the environment: ``uvloop`` or ``asyncio``. Without it uvloop runs the agent where it is installed."""
+
+EVENT_LOOPS: Final = ("uvloop", "asyncio")
+
+EXIT_OK: Final = 0
+EXIT_CRASHED: Final = 1
+
+
+def run(config: Config) -> int:
+    """Run the agent until it is told to stop; the process's exit status.
+
+    Raises:
+        AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
+            line for people.
+    """
+    event_loop = _event_loop()
+    events = Events()
+    with events.signals():
+        try:
+            credentials = wait_for_credentials(config, events)
+        except StoppedWaiting as stopped:
+            log.info("%s: the agent ends without having started", stopped.signal.name)
+            return EXIT_OK
+        return _run(config, credentials, events, event_loop)
+
+
+def _run(config: Config, credentials: Credentials, events: Events, event_loop: str) -> int:
+    for notice in notices(config, credentials.certificate, time.time()):
+        log.warning("%s", notice)
+    limit = raise_descriptor_limit()
+    install_ordered_registry()
+    keep_freed_memory()
+    meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
+    relay_budget = RelayBudget(config.limits.relay_buffer_octets)
+    dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
+    root: pykka.ActorRef[Agent] | None = None
+    with contextlib.ExitStack() as stack:
+        # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
+        listening = open_http(config, stack)
+        stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
+        dispatcher.start()
+        root = Agent.start(
+            dispatcher,
+            setup=_setup(config, credentials),
+            meters=meters,
+            budget=budget,
+            relay_budget=relay_budget,
+            on_left=lambda: events.put(None),
+        )
+        status = ActorStatus(
+            root,
+            config=config,
+            credentials=credentials,
+            meters=meters,
+            budget=budget,
+            relay_budget=relay_budget,
+        )
+        serve_http(config, listening, status, stack)
+        # Objects made so far live as long as the process: no collection need look at them again.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        log.info(
+            "agent %s %s runs on %s, descriptor limit %d",
+            config.agent.name,
+            display_id(status.own_id),
+            dispatcher.event_loop,
+            limit,
+        )
+        return _wait(config, root, events)
+
+
+def _event_loop() -> str:
+    """Which event loop the environment asks for, or the better one that there is."""
+    wanted = os.environ.get(EVENT_LOOP_VARIABLE, "")
+    has_uvloop = find_spec("uvloop") is not None
+    if not wanted:
+        return "uvloop" if has_uvloop else "asyncio"
+    if wanted not in EVENT_LOOPS:
+        expected = " or ".join(EVENT_LOOPS)
+        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: expected {expected}, found {wanted!r}")
+    if wanted == "uvloop" and not has_uvloop:
+        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: uvloop is not installed; install it, or use asyncio")
+    return wanted
+
+
+def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events) -> int:
+    """Wait for the end; the exit status."""
+    leaving = False
+    while True:
+        event = events.get()
+        if event is signal.SIGUSR1:
+            dump(sys.stderr)
+        elif event is signal.SIGHUP and leaving:
+            pass  # a terminal that closes says so twice: by its shell and by the kernel
+        elif isinstance(event, signal.Signals):
+            if leaving:
+                log.warning("%s again: exiting at once", event.name)
+                logging.shutdown()
+                os._exit(128 + event)
+            log.info("%s: shutting down", event.name)
+            leaving = True
+            with contextlib.suppress(pykka.ActorDeadError):
+                root.tell(agent_messages.Leave(config.agent.drain_timeout_s))
+        elif event is None:
+            if leaving:
+                log.info("left")
+                return EXIT_OK
+            log.critical("the root actor has died")
+            return EXIT_CRASHED
+        else:
+            log.critical("fatal error: %r", event)
+            return EXIT_CRASHED
+
+
+def _setup(config: Config, credentials: Credentials) -> AgentSetup:
+    return AgentSetup(
+        identity=credentials.identity,
+        certificate=credentials.certificate,
+        certificate_wire=credentials.wire,
+        trust=credentials.trust,
+        relays=config.agent.relay and credentials.certificate.may_relay,
+        accept=tuple(entry.address for entry in config.accept),
+        peers=tuple(entry.address for entry in config.peers),
+        endpoints=tuple(map(_endpoint_setup, config.forward.endpoints)),
+        listeners=tuple(
+            ListenerSetup(entry.key, entry.address, entry.max_connections)
+            for entry in config.forward.listeners
+        ),
+        routing=RoutingSettings(
+            advertise_interval_s=config.routing.advertise_interval_s,
+            ttl_s=config.routing.route_ttl_s,
+            max_hops=config.routing.max_hops,
+        ),
+        timeout_s=config.connections.timeout_s,
+        open_timeout_s=config.connections.open_timeout_s,
+        reroute_timeout_s=config.connections.reroute_timeout_s,
+        idle_probe_s=config.connections.idle_probe_s,
+        stream_buffer_octets=config.limits.stream_buffer_octets,
+        relay_buffer_octets=config.limits.relay_buffer_octets,
+        pending_opens=config.limits.pending_opens,
+        unauthenticated_links=config.limits.unauthenticated_links,
+    )
+
+
+def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
+    check = section.health_check
+    return EndpointSetup(
+        section.key,
+        section.target,
+        section.max_connections,
+        None
+        if check is None
+        else HealthCheckSettings(
+            interval_s=check.interval_s,
+            timeout_s=check.timeout_s,
+            unhealthy_after=check.unhealthy_after,
+            healthy_after=check.healthy_after,
+        ),
+    )

@@ -1,0 +1,155 @@
+"""The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pykka
+
+from actors.messages import agent as agent_messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from actors.root.setup import acceptor_name, listener_name
+from mesh.addresses import TcpAddress
+from mesh.agent.credentials import Credentials, invalid
+from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
+from mesh.config.schema import Config
+from mesh.connection.stream import StreamBudget
+from mesh.link.relay_budget import RelayBudget
+from mesh.routing.pairings import UnmatchedListener
+from mesh.trust.identity import AgentId
+
+NOT_YET: Final = "not open yet"
+
+
+class ActorStatus:
+    """Implements :class:`~mesh.agent.dashboard.status.StatusSource` over the actors of this process."""
+
+    def __init__(
+        self,
+        root: pykka.ActorRef[Any],
+        *,
+        config: Config,
+        credentials: Credentials,
+        meters: Meters,
+        budget: StreamBudget,
+        relay_budget: RelayBudget,
+    ) -> None:
+        self._root = root
+        self._config = config
+        self._credentials = credentials
+        self._meters = meters
+        self._budget = budget
+        self._relay_budget = relay_budget
+
+    @property
+    def own_id(self) -> AgentId:
+        """This agent."""
+        return self._credentials.identity.id
+
+    def dashboard_snapshot(self, timeout_s: float) -> DashboardSnapshot:
+        """The state of now.
+
+        Raises:
+            NoAnswer: none within ``timeout_s`` seconds.
+            StatusUnavailable: the actors are gone, or being started anew.
+        """
+        deadline = time.monotonic() + timeout_s
+        refs = _answer(self._root.ask(agent_messages.GetRefs(), block=False), deadline)
+        if refs is None:
+            raise StatusUnavailable("the agent's actors are being started anew")
+        futures = [
+            refs.route_table.ask(route_messages.GetSnapshot(), block=False),
+            refs.route_table.ask(route_messages.GetCounts(), block=False),
+            refs.directory.ask(directory_messages.GetPeers(), block=False),
+            refs.connection_table.ask(table_messages.GetConnectionCounts(), block=False),
+            self._root.ask(agent_messages.GetPorts(), block=False),
+            refs.route_table.ask(route_messages.GetProblems(), block=False),
+        ]
+        routes, route_counts, peers, connections, ports, untold = (
+            _answer(future, deadline) for future in futures
+        )
+        counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
+        counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
+        counters["pending_opens"] = connections.pending_opens
+        counters["stream_buffer_octets"] = self._budget.reserved_octets
+        counters["relay_buffer_octets"] = self._relay_budget.held_octets
+        counters["queue_drops_total"] = self._relay_budget.dropped_frames
+        closed = self._closed({port.name: port.trouble for port in ports})
+        return DashboardSnapshot(
+            agent_id=self.own_id,
+            name=self._credentials.certificate.name,
+            instance=routes.records[self.own_id].instance,
+            peers=tuple(
+                PeerStatus(
+                    agent_id=peer.peer_id,
+                    name=peer.name,
+                    state=peer.state,
+                    rtt_ms=None if peer.rtt_s is None else round(peer.rtt_s * 1000, 3),
+                    is_dialer=peer.is_dialer,
+                    address=peer.address,
+                    problem=peer.problem,
+                )
+                for peer in peers
+            ),
+            stats=Stats(
+                stream_count=connections.ingress + connections.exit,
+                open_connections=connections.ingress + connections.exit - connections.pending_opens,
+                actors=len(pykka.ActorRegistry.get_all()),
+                unacknowledged_segments=self._budget.unacknowledged_segments,
+                counters=counters,
+            ),
+            routes=routes,
+            portless=tuple(
+                UnmatchedListener(
+                    key=key,
+                    agent_id=self.own_id,
+                    agent_name=self._credentials.certificate.name,
+                    address=address,
+                    reason=trouble,
+                )
+                for key, address, trouble in closed
+                if key is not None
+            ),
+            problems=(
+                *self._validity(),
+                *untold,
+                *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
+            ),
+        )
+
+    def _validity(self) -> tuple[str, ...]:
+        problem = invalid(self._credentials.certificate, time.time())
+        return () if problem is None else (problem,)
+
+    def _closed(self, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
+        """Key (none for an acceptor), address and reason of each configured port that is not open."""
+        wanted: list[tuple[str | None, TcpAddress, str]] = [
+            *(
+                (None, entry.address, acceptor_name(entry.address, number))
+                for number, entry in enumerate(self._config.accept, 1)
+            ),
+            *(
+                (entry.key, entry.address, listener_name(entry.key, entry.address, number))
+                for number, entry in enumerate(self._config.forward.listeners, 1)
+            ),
+        ]
+        states = ((key, str(address), troubles.get(name, NOT_YET)) for key, address, name in wanted)
+        return [(key, address, trouble) for key, address, trouble in states if trouble is not None]
+
+
+def _place(key: str | None) -> str:
+    """What people call an acceptor, or the listener of a key."""
+    return "acceptor" if key is None else f"listener {key}"
+
+
+def _answer(future: pykka.Future[Any], deadline: float) -> Any:
+    try:
+        return future.get(timeout=max(0.0, deadline - time.monotonic()))
+    except pykka.Timeout:
+        raise NoAnswer("the agent's actors did not answer in time") from None
+    except pykka.ActorDeadError:
+        raise StatusUnavailable("an actor that knows the answer is gone") from None

@@ -1,0 +1,97 @@
+"""Before the start: until the certificate is valid, where a machine's clock is wrong at first.
+
+A board without a clock of its own starts in 1970, and the agent's process starts before the time has come
+over the network. Ending would not help: whatever restarts the agent would give up sooner or later.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import Final
+
+from mesh.agent.credentials import CertificateEarlyError, Credentials, open_credentials
+from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
+from mesh.agent.dump import dump
+from mesh.agent.events import Events
+from mesh.agent.http import open_http, serve_http
+from mesh.agent.logs import logger
+from mesh.config.schema import Config
+
+LOOK_S: Final = 1.0
+"""How often the clock is read: it may jump, so no single timer would do."""
+
+REMIND_S: Final = 600.0
+"""How often the log says again what is being waited for."""
+
+log: Final = logger("agent")
+
+
+class StoppedWaiting(Exception):  # noqa: N818 - the wish of whoever sent the signal, not an error
+    """A signal ended the process before its start."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.signal = number
+
+
+class WaitingStatus:
+    """Implements :class:`~mesh.agent.dashboard.status.StatusSource` while there is nothing to show yet.
+
+    ``/health`` is fine, so that nobody restarts the process; ``/ready`` says what is being waited for.
+    """
+
+    def __init__(self) -> None:
+        self.reason = "the agent is starting"
+
+    def dashboard_snapshot(self, timeout_s: float) -> DashboardSnapshot:
+        """None yet.
+
+        Raises:
+            StatusUnavailable: with the reason.
+        """
+        raise StatusUnavailable(self.reason)
+
+
+def wait_for_credentials(config: Config, events: Events) -> Credentials:
+    """As :func:`~mesh.agent.credentials.open_credentials`, as soon as this machine's clock allows it.
+
+    Files are read anew each time: a certificate that is replaced meanwhile is taken.
+
+    Raises:
+        AgentFileError: something else is wrong with a key, a certificate or the HTTP port.
+        StoppedWaiting: a signal came first.
+    """
+    status = WaitingStatus()
+    told_at = None
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                credentials = open_credentials(config, now_unix_s=time.time(), random_octets=os.urandom)
+            except CertificateEarlyError as early:
+                status.reason = f"waiting: {early}"
+            else:
+                if told_at is not None:
+                    log.info("the certificate is valid now: starting")
+                return credentials
+            if told_at is None:
+                serve_http(config, open_http(config, stack), status, stack)
+            if told_at is None or time.monotonic() - told_at >= REMIND_S:
+                told_at = time.monotonic()
+                log.warning("%s", status.reason)
+            _look_for_signals(events)
+
+
+def _look_for_signals(events: Events) -> None:
+    """Let a moment pass.
+
+    Raises:
+        StoppedWaiting: the process is to end.
+    """
+    with contextlib.suppress(TimeoutError):
+        event = events.get(LOOK_S)
+        if event is signal.SIGUSR1:
+            dump(sys.stderr)
+        elif isinstance(event, signal.Signals):
+            raise StoppedWaiting(event)

@@ -1,0 +1,202 @@
+"""Opening a connection at its exit, as a pure state machine: who asks, for what, and what is answered.
+
+The OPEN is judged, the endpoint asked, the target reached, and only then is the answer yes. Until the ingress
+shows that it has chosen this exit the connection is provisional: one that was not chosen, or whose OPEN was
+replayed, goes away by itself.
+"""
+
+import enum
+from collections.abc import Callable, Container
+from math import inf
+from types import MappingProxyType
+from typing import Final
+
+from mesh.connection import exit_effects as effects
+from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
+from mesh.connection.reject_codes import RejectCode
+from mesh.connection.repeating import repeat_delay_s
+from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
+from mesh.connection.stream import INITIAL_WINDOW_OCTETS
+from mesh.deadlines import Deadlines
+from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.link.frames import Frame
+from mesh.reaching import Failure, Kind
+
+ENDPOINT_TIMEOUT_S: Final = 0.25
+"""Silence of the endpoint after which it is looked at, and again: one that has crashed over the question
+answers no more, one that has much to do is only late."""
+
+REJECT_LINGER_S: Final = 1.0
+"""How long a rejection is kept to be repeated: the ingress repeats its OPEN within this time."""
+
+_REFUSAL_CODES: Final = MappingProxyType(
+    {
+        Kind.OWN_LIMIT: RejectCode.AT_CAPACITY,
+        Kind.REFUSED: RejectCode.REFUSED,
+        Kind.SILENT: RejectCode.TIMED_OUT,
+        Kind.UNREACHABLE: RejectCode.UNREACHABLE,
+        Kind.EXCLUDED: RejectCode.UNREACHABLE,
+        Kind.UNRESOLVED: RejectCode.UNRESOLVED,
+    }
+)
+
+
+class _Due(enum.IntEnum):
+    """What an opening waits for."""
+
+    END = 0
+    """When the target must have been reached, and then the ingress have confirmed."""
+    ENDPOINT = 1
+    """When to look whether the endpoint, which has yet to answer, still lives."""
+    REPEAT = 2
+    """When to repeat the answer."""
+    LINGER = 3
+    """When a rejection need not be repeated any more."""
+
+
+class ExitOpening:
+    """Answers one OPEN; every call returns what is to be done, in this order.
+
+    Args:
+        open_frame: the OPEN.
+        responder: reads it, and answers.
+        offered: the keys of this agent's endpoints.
+        may_use: whether the ingress's certificate permits the use of a key.
+        open_timeout_s: for reaching the target, and then for the ingress to confirm.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_credit",
+        "_deadlines",
+        "_may_use",
+        "_offered",
+        "_open_frame",
+        "_open_timeout_s",
+        "_repeats",
+        "_responder",
+        "key",
+        "state",
+    )
+
+    _answer: Frame
+    """Set as soon as there is one; it is repeated as it is."""
+
+    def __init__(
+        self,
+        *,
+        open_frame: Frame,
+        responder: SessionResponder,
+        offered: Container[str],
+        may_use: Callable[[str], bool],
+        open_timeout_s: float,
+    ) -> None:
+        self.state = ExitState.JUDGING
+        self.key = ""
+        """The routing key, once the OPEN has been read."""
+        self._open_frame = open_frame
+        self._responder = responder
+        self._offered = offered
+        self._may_use = may_use
+        self._open_timeout_s = open_timeout_s
+        self._credit = 0
+        self._repeats = 0
+        self._deadlines = Deadlines(_Due)
+
+    def deadline(self) -> float:
+        """When to call :meth:`timeout`, in monotonic seconds."""
+        return inf if self.state is ExitState.OPEN else self._deadlines.earliest()
+
+    def start(self, now: float) -> effects.ExitEffects:
+        """Judge the OPEN."""
+        self._deadlines[_Due.END] = now + self._open_timeout_s
+        try:
+            request = self._responder.read_open(self._open_frame)
+        except MalformedRequestError as error:
+            return effects.OpenAuthenticated(), self._reject(RejectCode.MALFORMED, str(error), now)
+        except (AuthenticationError, RemoteProtocolError) as error:
+            self.state = advance(self.state, ExitEvent.FORGED)
+            return (effects.OpenForged(str(error)),)
+        self.key, self._credit = request.routing_key, request.credit
+        if not self._may_use(self.key):
+            why = "the ingress's certificate does not permit the use of this key"
+            return effects.OpenAuthenticated(), self._reject(RejectCode.NOT_PERMITTED, why, now)
+        if self.key not in self._offered:
+            why = "no endpoint has this key here"
+            return effects.OpenAuthenticated(), self._reject(RejectCode.UNKNOWN_KEY, why, now)
+        self.state = advance(self.state, ExitEvent.ASKED)
+        self._deadlines[_Due.ENDPOINT] = now + ENDPOINT_TIMEOUT_S
+        return effects.OpenAuthenticated(), effects.AskEndpoint(self.key)
+
+    def granted(self, now: float) -> effects.ExitEffects:
+        """The endpoint lets the connection in."""
+        if self.state is not ExitState.ADMITTING:
+            return ()
+        self.state = advance(self.state, ExitEvent.GRANTED)
+        self._deadlines.clear(_Due.ENDPOINT)
+        return (effects.ReachTarget(self._deadlines[_Due.END] - now),)
+
+    def denied(self, code: RejectCode, reason: str, now: float) -> effects.ExitEffects:
+        """The endpoint does not let it in, or this agent is about to leave."""
+        return (self._reject(code, reason, now),) if self.state in UNANSWERED else ()
+
+    def endpoint_gone(self, now: float) -> effects.ExitEffects:
+        """The endpoint has crashed, perhaps over the question."""
+        return self.denied(RejectCode.RESTARTING, "the endpoint is being started again", now)
+
+    def reached(self, socket_tag: bytes, now: float) -> effects.ExitEffects:
+        """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty."""
+        self.state = advance(self.state, ExitEvent.REACHED)
+        self._answer, session = self._responder.accept(INITIAL_WINDOW_OCTETS, socket_tag)
+        self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
+        self._deadlines[_Due.END] = now + self._open_timeout_s
+        return (effects.Accept(self._answer, session, self._credit),)
+
+    def unreachable(self, failure: Failure, now: float) -> effects.ExitEffects:
+        """The target could not be reached."""
+        return self.denied(_REFUSAL_CODES[failure.kind], failure.reason, now)
+
+    def asked_again(self, frame: Frame) -> effects.ExitEffects:
+        """An OPEN with this number has arrived: the same one gets the same answer, if there is one yet."""
+        if self.state in (ExitState.ACCEPTED, ExitState.REJECTED) and frame.body == self._open_frame.body:
+            return (effects.RepeatAnswer(self._answer),)
+        return ()
+
+    def confirmed(self) -> effects.ExitEffects:
+        """The ingress has chosen this exit, and has its answer: that need not be repeated any more."""
+        if self.state is not ExitState.ACCEPTED:
+            return ()
+        self.state = advance(self.state, ExitEvent.CONFIRMED)
+        return (effects.OpenConfirmed(),)
+
+    def timeout(self, now: float) -> effects.ExitEffects:
+        """Do what is due."""
+        if self._deadlines.take(_Due.LINGER, now):
+            self.state = advance(self.state, ExitEvent.TIME_IS_UP)
+            return (effects.OpeningOver(),)
+        if self._deadlines.take(_Due.END, now):
+            return self._time_is_up(now)
+        wanted: list[effects.ExitEffect] = []
+        if self._deadlines.take(_Due.ENDPOINT, now):
+            self._deadlines[_Due.ENDPOINT] = now + ENDPOINT_TIMEOUT_S
+            wanted.append(effects.LookAtEndpoint())
+        if self._deadlines.take(_Due.REPEAT, now):
+            self._repeats += 1
+            self._deadlines[_Due.REPEAT] = now + repeat_delay_s(self._repeats)
+            wanted.append(effects.RepeatAnswer(self._answer))
+        return wanted
+
+    def _time_is_up(self, now: float) -> effects.ExitEffects:
+        if self.state is ExitState.ACCEPTED:
+            self.state = advance(self.state, ExitEvent.TIME_IS_UP)
+            return (effects.NotConfirmed(),)
+        return self.denied(
+            RejectCode.TIMED_OUT, f"no answer from the endpoint in {self._open_timeout_s:g} s", now
+        )
+
+    def _reject(self, code: RejectCode, reason: str, now: float) -> effects.Reject:
+        self.state = advance(self.state, ExitEvent.REFUSED)
+        self._answer = self._responder.reject(code, reason[:MAX_REASON_CHARACTERS])
+        self._deadlines.clear_all()
+        self._deadlines[_Due.LINGER] = now + REJECT_LINGER_S
+        return effects.Reject(self._answer, code, reason)

@@ -1,0 +1,102 @@
+"""What an opening at its ingress asks of its owner."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from mesh.connection.session import Session
+from mesh.connection.session_handshake import Party
+from mesh.link.frames import Frame
+from mesh.trust.identity import AgentId
+
+
+class RegisterExit(msgspec.Struct, frozen=True, gc=False):
+    """Have frames of connection ``number`` from ``party`` delivered here; report with ``registered``."""
+
+    party: Party
+    number: int
+
+
+class ForgetExit(msgspec.Struct, frozen=True, gc=False):
+    """Undo :class:`RegisterExit`."""
+
+    exit_id: AgentId
+    number: int
+
+
+class SendOpen(msgspec.Struct, frozen=True, gc=False):
+    """Send this OPEN on the path of its connection."""
+
+    frame: Frame
+
+
+class FindCandidates(msgspec.Struct, frozen=True, gc=False):
+    """Ask who offers the key now, beside those ``tried``; report with ``candidates_found``."""
+
+    tried: frozenset[Party]
+
+
+class CandidateFailed(msgspec.Struct, frozen=True, gc=False):
+    """Tell the listener that this exit did not open a connection."""
+
+    exit_id: AgentId
+    code: str
+    why: str
+
+
+class CandidateServed(msgspec.Struct, frozen=True, gc=False):
+    """Tell the listener that this exit accepted."""
+
+    exit_id: AgentId
+
+
+class AnswerForged(msgspec.Struct, frozen=True, gc=False):
+    """Count an answer that does not authenticate."""
+
+
+class ExitChosen(msgspec.Struct, frozen=True, gc=False):
+    """Carry the client's bytes in this session from now on; ``credit`` is what the exit takes at first."""
+
+    session: Session
+    remote: AgentId
+    number: int
+    credit: int
+    socket_tag: bytes
+    """What the exit said of its socket: see :mod:`mesh.connection.loops`."""
+
+
+class ExitDeclined(msgspec.Struct, frozen=True, gc=False):
+    """Reset what an exit opened too late, or for a client that has left."""
+
+    session: Session
+    remote: AgentId
+    credit: int
+
+
+class OpeningFailed(msgspec.Struct, frozen=True, gc=False):
+    """Reset the client, if it is still there, and end; ``why`` is what the last candidate said."""
+
+    why: str
+
+
+class OpeningEnded(msgspec.Struct, frozen=True, gc=False):
+    """Nothing is left to do: end."""
+
+
+IngressEffect: TypeAlias = (
+    RegisterExit
+    | ForgetExit
+    | SendOpen
+    | FindCandidates
+    | CandidateFailed
+    | CandidateServed
+    | AnswerForged
+    | ExitChosen
+    | ExitDeclined
+    | OpeningFailed
+    | OpeningEnded
+)
+
+IngressEffects: TypeAlias = Sequence[IngressEffect]
+"""To be done in this order."""

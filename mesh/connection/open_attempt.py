@@ -1,0 +1,42 @@
+"""One OPEN to one candidate, and how long one that was made ahead is of use."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from mesh.connection.key_stock import EPHEMERAL_AGE_S
+from mesh.connection.session_handshake import Party, SessionInitiator
+
+STANDBY_NUMBERS: Final = 16_384
+"""How many connections of this agent may have been numbered since an OPEN was made for a client to come: a
+quarter of the window in which an exit takes a number that is not the newest."""
+
+
+@dataclass(slots=True)
+class OpenAttempt:
+    """What is known of one candidate that is tried."""
+
+    party: Party
+    name: str
+    """Its agent's display name, for logs."""
+    number: int
+    initiator: SessionInitiator
+    has_path: bool
+    made_at: float
+    """When its ephemeral key pair was made, if it was made ahead."""
+    repeat_at: float = inf
+    """When to repeat the OPEN, unanswered."""
+    hedge_at: float = inf
+    """When to try another candidate beside this one."""
+    repeats: int = 0
+    is_asked: bool = False
+    """Whether an OPEN has been sent."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has had its time, or cannot be reached now."""
+        return not self.has_path or self.hedge_at == inf
+
+    def is_stale(self, now: float, last_number: int) -> bool:
+        """Whether it has waited too long for its client; ``last_number`` is that of the agent's latest."""
+        return now - self.made_at > EPHEMERAL_AGE_S or last_number - self.number > STANDBY_NUMBERS

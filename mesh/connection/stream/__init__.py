@@ -1,0 +1,18 @@
+"""The reliable, sealed, credit-controlled byte stream between the two ends of a connection."""
+
+from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.control import ResetCode
+from mesh.connection.stream.effects import Effects
+from mesh.connection.stream.sealing import SegmentSealer
+from mesh.connection.stream.stream import Stream
+from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
+
+__all__ = [
+    "INITIAL_WINDOW_OCTETS",
+    "Effects",
+    "ResetCode",
+    "SegmentSealer",
+    "Stream",
+    "StreamBudget",
+    "WindowLimits",
+]

@@ -1,0 +1,21 @@
+"""What a call to a stream asks of its owner."""
+
+import msgspec
+
+from mesh.connection.stream.control import ResetCode
+from mesh.link.frames import Frame
+
+
+class Effects(msgspec.Struct):
+    """To be done in this order: send, write to the local socket, then what the flags say."""
+
+    frames: list[Frame] = msgspec.field(default_factory=list)
+    """To send, in this order."""
+    delivered: list[bytes] = msgspec.field(default_factory=list)
+    """Octets for the local socket, in this order; report what it took with ``Stream.delivered``."""
+    peer_finished: bool = False
+    """The other end's stream has ended: after the octets handed out so far comes the end of stream."""
+    peer_reset: ResetCode | None = None
+    """The connection is broken: once the octets handed out so far are written, reset the local socket."""
+    done: bool = False
+    """The stream needs nothing more and can be let go, once the local socket has what was handed out."""

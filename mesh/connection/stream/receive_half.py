@@ -1,0 +1,186 @@
+"""The receiving half of a stream: segments in any order in, octets in order out, credit for more."""
+
+from math import inf
+from typing import Final
+
+from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.control import Fin, decode_fin
+from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.sealing import SegmentSealer
+from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, ReceiveWindow, WindowLimits
+from mesh.errors import RemoteProtocolError
+from mesh.link.frames import Frame, FrameType
+
+MAX_SEGMENTS_AHEAD: Final = 1024
+"""Segments that may be sent beyond the first unacknowledged one: bounds what tiny ones cost at both ends."""
+
+_MIN_REORDERING_S: Final = 0.01
+_MAX_REORDERING_S: Final = 0.1
+
+_FIN: Final = FrameType.FIN
+
+
+class ReceiveHalf:
+    """Puts segments in order, and grants credit as the local socket takes their octets."""
+
+    __slots__ = (
+        "_budget",
+        "_early_octets",
+        "_final_number",
+        "_rtt",
+        "_session",
+        "_unused_octets",
+        "_window",
+        "arrived_at",
+        "credit",
+        "early",
+        "fin",
+        "finished",
+        "marked",
+        "next_number",
+        "pending_octets",
+        "received_octets",
+        "taken_octets",
+    )
+
+    def __init__(
+        self, session: SegmentSealer, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits
+    ) -> None:
+        self._session = session
+        self._budget = budget
+        self._rtt = rtt
+        self._window = ReceiveWindow(limits)
+        self.credit = INITIAL_WINDOW_OCTETS
+        """Octets since the start that the other end has been told it may send."""
+        budget.reserve(self.credit)
+        self.next_number = 0
+        """Every segment below has arrived."""
+        self.received_octets = self.taken_octets = 0
+        """Octets handed out in order; and of these, those the local socket has taken."""
+        self.pending_octets = 0
+        """Octets handed out since the last acknowledgement."""
+        self.arrived_at = -inf
+        self.marked = 0
+        """Segments that arrived with a congestion mark."""
+        self._unused_octets = 0
+        """Credit that the other end has left over at its end, and that is reserved no more."""
+        self.finished = False
+        """The FIN and everything before it have arrived."""
+        self.fin = Fin(0, 0.0)
+        """What the FIN says, once it has arrived."""
+        self.early: dict[int, tuple[bool, bytes]] = {}
+        """Segments after a gap, by number: whether it is the FIN, octets. Without a gap it is empty."""
+        self._early_octets = 0
+        self._final_number: int | None = None
+        """Number of the FIN, once it is known."""
+
+    @property
+    def missing_until(self) -> int:
+        """The first early segment's number."""
+        return min(self.early)
+
+    @property
+    def reordering_delay_s(self) -> float:
+        """How long a gap may be mere reordering: a quarter of the round-trip time, RFC 8985 section 6.2."""
+        return min(max(self._rtt.minimum_s / 4, _MIN_REORDERING_S), _MAX_REORDERING_S)
+
+    @property
+    def acknowledgement_due(self) -> bool:
+        """So much has arrived that the other end should hear of it."""
+        return self.pending_octets >= self._window.ack_octets
+
+    def arrived(self, frame: Frame, now: float, delivered: list[bytes]) -> bool:
+        """Take a DATA or FIN frame and append what is in order now to ``delivered``.
+
+        Returns:
+            Whether it is new; False for a duplicate.
+
+        Raises:
+            AuthenticationError: it is not authentic; nothing has changed.
+            RemoteProtocolError: the other end breaks the protocol.
+        """
+        plaintext = self._session.open_segment(frame)
+        number, is_fin = frame.number, frame.type == _FIN
+        if number < self.next_number or number in self.early:
+            return False
+        if is_fin:
+            fin, plaintext = decode_fin(plaintext), b""
+            self._judge(number, 0, is_fin=True)
+            self.fin = fin
+        else:
+            self._judge(number, len(plaintext), is_fin=False)
+        self.arrived_at = now
+        if frame.marked:
+            self.marked += 1
+        if number > self.next_number:
+            self.early[number] = is_fin, plaintext
+            self._early_octets += len(plaintext)
+            return True
+        self._take(plaintext, delivered, is_fin=is_fin)
+        while self.early and (early := self.early.pop(self.next_number, None)) is not None:
+            self._early_octets -= len(early[1])
+            self._take(early[1], delivered, is_fin=early[0])
+        return True
+
+    def _judge(self, number: int, size: int, *, is_fin: bool) -> None:
+        if self.received_octets + self._early_octets + size > self.credit:
+            raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} octets")
+        if number >= self.next_number + MAX_SEGMENTS_AHEAD:
+            raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
+        if not size and not is_fin:
+            raise RemoteProtocolError(f"segment {number} is DATA without octets")
+        if self._final_number is not None and number > self._final_number:
+            raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
+        if is_fin:
+            if self.early and max(self.early) > number:
+                raise RemoteProtocolError(f"the FIN, {number}, comes before other segments")
+            self._final_number = number
+
+    def _take(self, plaintext: bytes, delivered: list[bytes], *, is_fin: bool) -> None:
+        self.next_number += 1
+        if is_fin:
+            self.finished = True
+            self._unused_octets = self.credit - self.received_octets
+            self._budget.release(self._unused_octets)
+        else:
+            size = len(plaintext)
+            self.received_octets += size
+            self.pending_octets += size
+            delivered.append(plaintext)
+
+    def taken(self, octets: int, now: float) -> bool:
+        """The local socket has taken ``octets``; return whether there is credit worth telling now."""
+        self.taken_octets += octets
+        budget = self._budget
+        budget.reserved_octets -= octets
+        window = self._window
+        window.update(
+            self.received_octets,
+            now,
+            self._rtt.minimum_s,
+            budget.share_octets,
+            in_company=budget.in_company(self, now),
+        )
+        new_credit = self.taken_octets + window.size_octets - self.credit
+        return new_credit >= window.ack_octets and not self.finished
+
+    def grant(self) -> int:
+        """Move credit on where it is worth a frame, and return it; it never moves back.
+
+        A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
+        a quarter of the window, so a sender has credit whenever the local socket has taken everything.
+        """
+        new_credit = self.taken_octets + self._window.size_octets - self.credit
+        if new_credit >= self._window.ack_octets and not self.finished:
+            self._budget.reserve(new_credit)
+            self.credit += new_credit
+        return self.credit
+
+    def release(self) -> None:
+        """Forget what is early, and give the window back."""
+        self.early.clear()
+        self._early_octets = 0
+        self._budget.forget(self)
+        self._budget.release(self.credit - self._unused_octets - self.taken_octets)
+        self._unused_octets = 0
+        self.credit = self.taken_octets

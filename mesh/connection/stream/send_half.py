@@ -1,0 +1,340 @@
+"""The sending half of a stream: what was sent and is not acknowledged yet, and when to send it again."""
+
+from collections import deque
+from math import inf
+from typing import Final
+
+from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.congestion import CongestionWindow
+from mesh.connection.stream.control import Acknowledgement, Fin, encode_fin
+from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
+from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.sealing import SegmentSealer
+from mesh.connection.stream.window import WindowLimits
+from mesh.errors import LocalProtocolError, RemoteProtocolError
+from mesh.link.frames import MAX_SEGMENT_OCTETS, Frame, FrameType, Octets
+
+SEGMENT_OVERHEAD_OCTETS: Final = 256
+"""What a kept segment takes beside its plaintext: tag, frame, entry."""
+
+SMALLEST_SEGMENT_OCTETS: Final = 4 * 1024
+"""With less room and an acknowledgement to come, wait: RFC 9293 section 3.8.6.2.1 (silly windows)."""
+
+SMALLEST_CUT_OCTETS: Final = 8 * 1024
+"""Octets are not cut into smaller segments than this, however small the congestion window."""
+
+_DATA: Final = FrameType.DATA
+
+MAX_PATIENCE: Final = 8
+"""Doublings; the longest timeout is reached before."""
+
+
+class SendHalf:
+    """Keeps segments until they are acknowledged.
+
+    Recovery is a range of numbers to repeat, first to last, as far as the congestion window goes; new octets
+    wait until it is through.
+    """
+
+    __slots__ = (
+        "_ambiguous_below",
+        "_budget",
+        "_congestion",
+        "_floor",
+        "_halved_below",
+        "_in_flight",
+        "_kept",
+        "_patience",
+        "_repaired_at",
+        "_repaired_below",
+        "_repeat_end",
+        "_repeat_next",
+        "_rtt",
+        "_session",
+        "_tail_probed",
+        "acknowledged_number",
+        "acknowledged_octets",
+        "credit",
+        "due",
+        "fin_sent",
+        "fin_told",
+        "next_number",
+        "repeated_segments",
+        "sent_octets",
+        "timeouts",
+    )
+
+    def __init__(
+        self, session: SegmentSealer, credit: int, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits
+    ) -> None:
+        self._session = session
+        self._budget = budget
+        self._rtt = rtt
+        self._floor = limits.floor
+        self._congestion = CongestionWindow(limits.cap)
+        self.credit = credit
+        """Octets since the start that the other end takes."""
+        self.sent_octets = self.acknowledged_octets = 0
+        self.next_number = 0
+        """Number of the next new segment."""
+        self.acknowledged_number = 0
+        """Every segment below is acknowledged."""
+        self._kept: deque[tuple[Frame, int, float]] = deque()
+        """Frame, octets and time of sending of each segment from the acknowledged number on."""
+        self.fin_sent = False
+        self.fin_told = 0
+        """What the FIN says: segments below had arrived from the other end."""
+        self.due = inf
+        """When to repeat something, unless an acknowledgement comes."""
+        self.timeouts = 0
+        """Retransmission timeouts since the last acknowledgement that helped."""
+        self._tail_probed = False
+        self._patience = 0
+        """Repetitions since the last round-trip time was measured. Each doubles the time to the next, as in
+        RFC 6298 section 5.7: else a path that became slow would have every segment sent twice for ever."""
+        self._repeat_next = self._repeat_end = 0
+        self._in_flight = 0
+        self._ambiguous_below = 0
+        """Segments below may have been sent twice: they give no round-trip time (Karn's algorithm)."""
+        self._repaired_below = 0
+        self._repaired_at = -inf
+        self._halved_below = 0
+        self.repeated_segments = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Segments sent and not acknowledged."""
+        return len(self._kept)
+
+    @property
+    def starved(self) -> bool:
+        """Without credit, and with nothing on the way that an acknowledgement would bring some for."""
+        return not self._kept and self.credit <= self.sent_octets and not self.fin_sent
+
+    @property
+    def finished(self) -> bool:
+        """FIN is acknowledged."""
+        return self.fin_sent and not self._kept
+
+    @property
+    def only_fin_outstanding(self) -> bool:
+        """Everything but the FIN is acknowledged."""
+        return self.fin_sent and len(self._kept) == 1
+
+    @property
+    def room_octets(self) -> int:
+        """Plaintext octets that may be sent now."""
+        if self.fin_sent or self._repeat_next < self._repeat_end:
+            return 0
+        kept, sent = len(self._kept), self.sent_octets
+        held = sent - self.acknowledged_octets + kept * SEGMENT_OVERHEAD_OCTETS
+        room = min(
+            self.credit - sent,
+            self._congestion.window_octets - self._in_flight,
+            max(self._budget.share_octets, self._floor) - held,
+            (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_OCTETS,  # one place is the FIN's
+        )
+        if room < SMALLEST_SEGMENT_OCTETS and (kept or room < 0):
+            return 0
+        return room
+
+    def send(self, data: Octets, now: float, frames: list[Frame]) -> None:
+        """Seal ``data``, which has been cut to ``room_octets``, as segments.
+
+        Raises:
+            LocalProtocolError: the other end has not given so much credit.
+        """
+        size = len(data)
+        if size > self.credit - self.sent_octets:
+            raise LocalProtocolError(f"{size} octets to send, beyond the credit of {self.credit}")
+        # Where queues are long, several short segments share them with others better than one long one.
+        largest = min(max(self._congestion.window_octets >> 2, SMALLEST_CUT_OCTETS), MAX_SEGMENT_OCTETS)
+        if size <= largest:
+            self._send_segment(_DATA, data, size, now, frames)
+        else:
+            view = memoryview(data)
+            for start in range(0, size, largest):
+                piece = view[start : start + largest]
+                self._send_segment(_DATA, piece, len(piece), now, frames)
+        if self.due == inf:
+            self._arm(now)
+
+    def finish(self, fin: Fin, now: float, frames: list[Frame]) -> None:
+        """Seal the FIN; it needs no credit."""
+        self.fin_sent = True
+        self.fin_told = fin.next_number
+        self._send_segment(FrameType.FIN, encode_fin(fin), 0, now, frames)
+        if self.due == inf:
+            self._arm(now)
+
+    def _send_segment(
+        self, kind: FrameType, data: Octets, size: int, now: float, frames: list[Frame]
+    ) -> None:
+        number = self.next_number
+        frame = self._session.seal_segment(kind, number, data)
+        self.next_number = number + 1
+        self._kept.append((frame, size, now))
+        self.sent_octets += size
+        self._in_flight += size
+        self._budget.reserved_octets += size + SEGMENT_OVERHEAD_OCTETS
+        self._budget.unacknowledged_segments += 1
+        frames.append(frame)
+
+    def acknowledged(self, ack: Acknowledgement, now: float, frames: list[Frame]) -> None:
+        """Drop what has arrived, take the new credit, repeat what is missing.
+
+        Raises:
+            RemoteProtocolError: it acknowledges what was never sent.
+        """
+        first = self.acknowledged_number
+        self._judge(max(ack.next_number, ack.missing_until))
+        self.credit = max(self.credit, ack.credit)
+        in_flight = self._in_flight
+        octets = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
+        self._congestion.acknowledged(
+            octets=octets,
+            segments=self.acknowledged_number - first,
+            marked=ack.marked,
+            next_acknowledged=self.acknowledged_number,
+            next_to_send=self.next_number,
+            in_flight=in_flight,
+        )
+        if ack.missing_until > self.acknowledged_number:
+            self._repair(ack.missing_until, now)
+        if self._repeat_next < self._repeat_end:
+            self._repeat(frames)
+
+    def acknowledged_by_fin(self, fin: Fin, now: float, frames: list[Frame]) -> None:
+        """Drop what had arrived at the other end when it sent its FIN; that may have been long ago.
+
+        Raises:
+            RemoteProtocolError: it acknowledges what was never sent.
+        """
+        self._judge(fin.next_number)
+        if fin.next_number > self.acknowledged_number:
+            self._drop_below(fin.next_number, now, fin.delay_s)
+        if self._repeat_next < self._repeat_end:
+            self._repeat(frames)
+
+    def _judge(self, number: int) -> None:
+        if number > self.next_number:
+            raise RemoteProtocolError(f"segment {number} acknowledged; {self.next_number} is next to send")
+
+    def _drop_below(self, number: int, now: float, delay_s: float) -> int:
+        """Forget the segments below ``number``; return their octets."""
+        kept = self._kept
+        octets, count, sent_at = 0, number - self.acknowledged_number, now
+        for _ in range(count):
+            _, size, sent_at = kept.popleft()
+            octets += size
+        # Some may have counted as lost: of a range being repeated only what has been repeated is on the way.
+        self._in_flight = max(0, self._in_flight - octets) if kept else 0
+        self.acknowledged_number = number
+        self.acknowledged_octets += octets
+        self._budget.reserved_octets -= octets + count * SEGMENT_OVERHEAD_OCTETS
+        self._budget.unacknowledged_segments -= count
+        self._repeat_next = max(self._repeat_next, number)
+        if number > self._ambiguous_below:
+            self._rtt.sample(now - sent_at - delay_s, now)
+            self._patience = 0
+        self.timeouts = 0
+        self._tail_probed = False
+        self._arm(now)
+        return octets
+
+    def _repair(self, end: int, now: float) -> None:
+        """Repeat up to ``end`` what the other end misses, but each segment once in a round trip."""
+        first = self.acknowledged_number
+        if now < self._repaired_at + self._rtt.timeout_s:
+            first = max(first, self._repaired_below)
+        if first >= end or self._repeat_next < self._repeat_end:
+            return
+        if first >= self._halved_below:
+            # Once for all gaps in what was on the way: they have one cause.
+            self._congestion.lost(self._in_flight)
+            self._halved_below = self.next_number
+        self._repaired_at, self._repaired_below = now, end
+        self._repeat_from(first, end)
+        self._arm(now)
+
+    def _repeat_from(self, first: int, end: int) -> None:
+        self._repeat_next, self._repeat_end = first, end
+        self._in_flight = 0
+
+    def _repeat(self, frames: list[Frame]) -> None:
+        """Send of the range being repeated what the congestion window lets through."""
+        first, window = self.acknowledged_number, self._congestion.window_octets
+        self._ambiguous_below = self.next_number
+        while self._repeat_next < self._repeat_end:
+            frame, size, _ = self._kept[self._repeat_next - first]
+            if self._in_flight and self._in_flight + size > window:
+                return
+            frames.append(frame)
+            self.repeated_segments += 1
+            self._in_flight += size
+            self._repeat_next += 1
+
+    def _arm(self, now: float) -> None:
+        rtt = self._rtt
+        if not self._kept:
+            self.due = inf
+        elif self._probes_tail:
+            self.due = now + min(rtt.tail_probe_s * (1 << self._patience), rtt.backed_off_s(self._patience))
+        else:
+            self.due = now + rtt.backed_off_s(max(self._patience - 1, 0))
+
+    @property
+    def _probes_tail(self) -> bool:
+        """Whether the next repetition is of the last segment only."""
+        return not (self.timeouts or self._tail_probed or self._repeat_next < self._repeat_end)
+
+    def timeout(self, now: float, frames: list[Frame]) -> None:
+        """``due`` has passed: repeat the last segment, then go back to the first unacknowledged one."""
+        self._patience = min(self._patience + 1, MAX_PATIENCE)
+        if self._probes_tail:
+            self._tail_probed = True
+            self._repeat_tail(frames)
+        else:
+            if not self.timeouts:
+                self._congestion.timed_out(self._in_flight)
+            self.timeouts += 1
+            self._tail_probed = False
+            self._repeat_from(self.acknowledged_number, self.next_number)
+            self._repeat(frames)
+        self._arm(now)
+
+    def probe_path(self, now: float, frames: list[Frame]) -> None:
+        """A new path, or one that works again: repeat both ends of what is outstanding at once.
+
+        The answer tells what is missing in between; it may be nothing, where the old path still worked.
+        """
+        if not self._kept:
+            return
+        self.timeouts = 0
+        self._patience = 1
+        self._tail_probed = True
+        frames.append(self._kept[0][0])
+        self.repeated_segments += 1
+        if len(self._kept) > 1:
+            self._repeat_tail(frames)
+        self._ambiguous_below = self.next_number
+        self._repeat_next = self._repeat_end = self.next_number
+        self._repaired_at = -inf
+        self._arm(now)
+
+    def _repeat_tail(self, frames: list[Frame]) -> None:
+        self._ambiguous_below = self.next_number
+        self.repeated_segments += 1
+        frames.append(self._kept[-1][0])
+
+    def release(self) -> None:
+        """Forget everything kept."""
+        octets = self.sent_octets - self.acknowledged_octets
+        self._budget.release(octets + len(self._kept) * SEGMENT_OVERHEAD_OCTETS)
+        self._budget.unacknowledged_segments -= len(self._kept)
+        self.acknowledged_octets = self.sent_octets
+        self.acknowledged_number = self.next_number
+        self._repeat_next = self._repeat_end = self.next_number
+        self._kept.clear()
+        self._in_flight = 0
+        self.due = inf

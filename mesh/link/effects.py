@@ -1,0 +1,180 @@
+"""What a link asks of its owner."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
+from mesh.link.frames import Frame, FrameType
+from mesh.link.handshake import EstablishedLink
+from mesh.trust.identity import AgentId
+
+
+class SendHandshake(msgspec.Struct, frozen=True, gc=False):
+    """Send these bytes as they are, now."""
+
+    data: bytes
+
+
+class StartSealing(msgspec.Struct, frozen=True, gc=False):
+    """Seal every frame from now on with this key."""
+
+    key: bytes
+
+
+class SendOwn(msgspec.Struct, frozen=True, gc=False):
+    """Send one of the link's own frames."""
+
+    frame_type: FrameType
+    body: bytes
+
+
+class AskForAdmission(msgspec.Struct, frozen=True, gc=False):
+    """The peer is proven: read nothing more until it is known whether the link is kept."""
+
+    peer: EstablishedLink
+    rtt_s: float
+
+
+class ReadOn(msgspec.Struct, frozen=True, gc=False):
+    """Read the socket again."""
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """Frames of connections that end at this agent."""
+
+    frames: tuple[Frame, ...]
+
+
+class PassOn(msgspec.Struct, frozen=True, gc=False):
+    """Frames of connections that end elsewhere."""
+
+    destination: AgentId
+    frames: list[Frame]
+
+
+class RecordsCame(msgspec.Struct, frozen=True, gc=False):
+    """Records for the route table."""
+
+    records: tuple[WireRecord, ...]
+
+
+class DigestCame(msgspec.Struct, frozen=True, gc=False):
+    """What the peer holds, for the route table."""
+
+    digest: Digest
+
+
+class PagesWanted(msgspec.Struct, frozen=True, gc=False):
+    """The peer asks for pages, of the route table."""
+
+    wanted: tuple[WantedPages, ...]
+
+
+class PagesCame(msgspec.Struct, frozen=True, gc=False):
+    """Pages for the route table; nothing of them has been judged."""
+
+    pages: tuple[WirePage, ...]
+
+
+class RoundTripMeasured(msgspec.Struct, frozen=True, gc=False):
+    """A ping came back."""
+
+    rtt_s: float
+
+
+class PeerChallenged(msgspec.Struct, frozen=True, gc=False):
+    """The peer asked whether this agent is alive."""
+
+
+class PeerAnswered(msgspec.Struct, frozen=True, gc=False):
+    """The peer answered a challenge: it is alive."""
+
+
+class PingLater(msgspec.Struct, frozen=True, gc=False):
+    """Call :meth:`mesh.link.link.Link.ping` in so many seconds."""
+
+    delay_s: float
+
+
+class LeaveInTime(msgspec.Struct, frozen=True, gc=False):
+    """End the link in so many seconds, whatever has been sent by then."""
+
+    delay_s: float
+
+
+class FinishSending(msgspec.Struct, frozen=True, gc=False):
+    """Send the end of the stream, and read until the peer's."""
+
+
+class LinkRefused(msgspec.Struct, frozen=True, gc=False):
+    """It never became a link; close it."""
+
+    why: str
+
+
+class LinkUnwanted(msgspec.Struct, frozen=True, gc=False):
+    """It never became a link, for this agent does not want it any more; close it."""
+
+
+class LinkTurnedAway(msgspec.Struct, frozen=True, gc=False):
+    """The peer closed it before it was anyone's: it may have another. Close it."""
+
+    peer: EstablishedLink
+    reason: str
+
+
+class LinkMetItself(msgspec.Struct, frozen=True, gc=False):
+    """The other end is this very process; close it once what is queued has been sent."""
+
+
+class LinkBroken(msgspec.Struct, frozen=True, gc=False):
+    """The peer broke the protocol; close it."""
+
+    why: str
+
+
+class LinkLost(msgspec.Struct, frozen=True, gc=False):
+    """It has ended; close it."""
+
+    why: str
+
+
+class LinkOver(msgspec.Struct, frozen=True, gc=False):
+    """There is nothing left to say; close it."""
+
+
+class CertificateExpired(msgspec.Struct, frozen=True, gc=False):
+    """The peer's certificate has come to its end; the link is being closed."""
+
+
+LinkVerdict: TypeAlias = (
+    LinkRefused | LinkUnwanted | LinkTurnedAway | LinkMetItself | LinkBroken | LinkLost | LinkOver
+)
+"""How a link has ended: close its socket."""
+
+LinkEffect: TypeAlias = (
+    SendHandshake
+    | StartSealing
+    | SendOwn
+    | AskForAdmission
+    | ReadOn
+    | Deliver
+    | PassOn
+    | RecordsCame
+    | DigestCame
+    | PagesWanted
+    | PagesCame
+    | RoundTripMeasured
+    | PeerChallenged
+    | PeerAnswered
+    | PingLater
+    | LeaveInTime
+    | FinishSending
+    | CertificateExpired
+    | LinkVerdict
+)
+
+LinkEffects: TypeAlias = Sequence[LinkEffect]
+"""To be done in this order."""

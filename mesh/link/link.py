@@ -1,0 +1,387 @@
+"""A link to one peer, as a pure state machine: bytes and commands in, effects out.
+
+It opens with a handshake, is proven, confirmed and admitted, carries frames, judges the peer's silence, and
+closes in order or not. Until the peer has proven its identity it holds at most what the handshake needs.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from mesh.errors import RemoteProtocolError, TrustError
+from mesh.escaping import escaped
+from mesh.link import bodies as link_bodies
+from mesh.link import effects
+from mesh.link.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType
+from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.silence import next_ping_s, ping_period_s
+from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId
+
+DIGEST_RATE: Final = 1.0
+DIGEST_BURST: Final = 64.0
+"""Digests a second, and at once. A link starts with those of all records, 20 frames of them at the most; each
+is answered with every record that it lacks."""
+
+LEAVE_TIMEOUT_S: Final = 1.0
+"""How long a link that is closed in order may take to send what is queued."""
+
+
+class Link:
+    """One side of one link; ``now`` is monotonic seconds everywhere.
+
+    Args:
+        is_dialer: whether this agent dialed.
+        handshake: not started yet.
+        own_id: this agent.
+        timeout_s: silence after which the peer is dead.
+        now: when the link began.
+    """
+
+    __slots__ = (
+        "_asked_at",
+        "_challenge",
+        "_digests",
+        "_early",
+        "_effects",
+        "_farewell",
+        "_handshake",
+        "_heard_at",
+        "_is_dialer",
+        "_own_id",
+        "_peer",
+        "_ping_due_at",
+        "_ping_sent_at",
+        "_ping_token",
+        "_pong_token",
+        "_reader",
+        "_records",
+        "_rtt_s",
+        "_timeout_s",
+        "name",
+        "state",
+    )
+
+    _peer: EstablishedLink
+    """Set as soon as the peer is proven, as is the reader of its frames."""
+    _reader: FrameReader
+
+    def __init__(
+        self, *, is_dialer: bool, handshake: LinkHandshake, own_id: AgentId, timeout_s: float, now: float
+    ) -> None:
+        self.state = LinkState.HANDSHAKE
+        self.name = ""
+        """The peer's display name, once it is proven."""
+        self._is_dialer = is_dialer
+        self._handshake = handshake
+        self._own_id = own_id
+        self._timeout_s = timeout_s
+        self._heard_at = self._asked_at = now
+        self._rtt_s = 0.0
+        self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
+        self._records: list[link_bodies.WireRecord] = []
+        """Those of the read at hand."""
+        self._early: Sequence[Frame] = ()
+        """Frames that came with the peer's judgement, before the admission."""
+        self._challenge = b""
+        """The nonce that the peer has to answer; empty for none."""
+        self._farewell = b""
+        """Body of the CLOSE, once there is to be one."""
+        self._ping_due_at = now
+        self._ping_token = 0
+        self._ping_sent_at = now
+        """When the ping ``_ping_token`` was sent."""
+        self._pong_token = 0
+        """That of the last ping that was answered."""
+        self._effects: list[effects.LinkEffect] = []
+
+    @property
+    def peer(self) -> EstablishedLink:
+        """Who the peer has proven to be; to be asked in no earlier state."""
+        return self._peer
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether others than the link itself know of its peer."""
+        return self.state not in UNADMITTED
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    def start(self) -> effects.LinkEffects:
+        """Begin the handshake."""
+        opening = self._handshake.start()
+        if opening:
+            self._effects.append(effects.SendHandshake(opening))
+        return self._done()
+
+    def admit(self, now: float, unix_now: float) -> effects.LinkEffects:
+        """This link is the one to its peer: carry frames."""
+        if self.state is not LinkState.WAITING:
+            return ()
+        self.state = advance(self.state, LinkEvent.ADMITTED)
+        self._heard_at = self._ping_due_at = now
+        self._ping(now, unix_now, now)
+        self._effects.append(effects.ReadOn())
+        early, self._early = self._early, ()
+        self._dispatch(early, now)
+        if self._peer.surplus and not self._is_dialer:
+            self._dispatch(self._read(memoryview(self._peer.surplus), now), now)
+        return self._done()
+
+    def challenge(self, nonce: bytes) -> effects.LinkEffects:
+        """Find out at once whether the peer is still there."""
+        self._challenge = nonce
+        return (effects.SendOwn(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce)),)
+
+    def close(self, reason: str) -> effects.LinkEffects:
+        """Close in order: what is queued goes out first, then the reason."""
+        self._close(reason)
+        return self._done()
+
+    def _close(self, reason: str) -> None:
+        match self.state:
+            case LinkState.HANDSHAKE | LinkState.CONFIRMING:
+                self._end(effects.LinkUnwanted())
+            case LinkState.WAITING | LinkState.UP:
+                self.state = advance(self.state, LinkEvent.LEFT)
+                self._farewell = link_bodies.encode_close(reason)
+                self._effects.append(effects.LeaveInTime(LEAVE_TIMEOUT_S))
+            case LinkState.LEAVING | LinkState.PARTING | LinkState.FAREWELL | LinkState.CLOSED:
+                pass
+
+    def break_off(self, why: str) -> effects.LinkEffects:
+        """The peer's demands are beyond what a link serves."""
+        if self.state is LinkState.UP:
+            self._end(effects.LinkBroken(why))
+        return self._done()
+
+    # -- what happens ----------------------------------------------------------------------------------------
+
+    def received(self, data: memoryview, now: float, unix_now: float) -> effects.LinkEffects:
+        """Bytes have arrived."""
+        match self.state:
+            case LinkState.UP | LinkState.LEAVING | LinkState.PARTING | LinkState.WAITING:
+                self._dispatch(self._read(data, now), now)
+            case LinkState.HANDSHAKE:
+                self._shake(bytes(data), now, unix_now)
+            case LinkState.CONFIRMING:
+                self._confirm(data, now)
+            case LinkState.FAREWELL | LinkState.CLOSED:
+                pass  # to close with bytes unread would reset the connection, and the farewell with it
+        return self._done()
+
+    def disconnected(self, why: str) -> effects.LinkEffects:
+        """The socket has come to its end, or is broken."""
+        match self.state:
+            case LinkState.HANDSHAKE:
+                try:
+                    self._handshake.end_of_stream()
+                except RemoteProtocolError as error:
+                    self._end(effects.LinkRefused(str(error)))
+            case LinkState.CONFIRMING:
+                hint = "it may not trust this agent's certificate"
+                self._end(effects.LinkRefused(f"{why} right after the handshake; {hint}"))
+            case LinkState.FAREWELL | LinkState.CLOSED:
+                self._end(effects.LinkOver())
+            case LinkState.WAITING | LinkState.UP | LinkState.LEAVING | LinkState.PARTING:
+                self._end(effects.LinkLost(why))
+        return self._done()
+
+    def sent(self) -> effects.LinkEffects:
+        """Everything that was to be sent has been sent."""
+        match self.state:
+            case LinkState.LEAVING:
+                self.state = advance(self.state, LinkEvent.SENT)
+                self._effects.append(effects.SendOwn(FrameType.CLOSE, self._farewell))
+            case LinkState.PARTING:
+                self.state = advance(self.state, LinkEvent.SENT)
+                self._effects.append(effects.FinishSending())
+            case _:
+                return ()
+        return self._done()
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def handshake_timed_out(self, timeout_s: float) -> effects.LinkEffects:
+        """An unauthenticated connection has lived long enough."""
+        if self.state in UNADMITTED:
+            self._end(effects.LinkRefused(f"no handshake within {timeout_s:g} s"))
+        return self._done()
+
+    def leave_timed_out(self) -> effects.LinkEffects:
+        """Sending what was queued at the close has taken long enough."""
+        self._end(effects.LinkOver())
+        return self._done()
+
+    def ping(self, now: float, unix_now: float, *, took_at: float) -> effects.LinkEffects:
+        """Measure the round trip, and judge the peer's silence and its certificate.
+
+        Args:
+            now: monotonic seconds.
+            unix_now: for the peer's certificate.
+            took_at: when the socket last took anything, if it has no room now; else ``now``.
+        """
+        self._ping(now, unix_now, took_at)
+        return self._done()
+
+    def _ping(self, now: float, unix_now: float, took_at: float) -> None:
+        if self.state is not LinkState.UP:
+            return
+        late = now - self._ping_due_at > ping_period_s(self._timeout_s)
+        # If this timer itself is late, this process stood still, and what the peer sent waits unread.
+        if not late and self._is_dead(now, unix_now, took_at):
+            return
+        wait_s = next_ping_s(self._timeout_s, now - min(self._heard_at, took_at))
+        self._ping_due_at = now + wait_s
+        self._ping_token += 1
+        self._ping_sent_at = now
+        ping = link_bodies.encode_ping(self._ping_token)
+        self._effects.append(effects.SendOwn(FrameType.PING, ping))
+        self._effects.append(effects.PingLater(wait_s))
+
+    def _is_dead(self, now: float, unix_now: float, took_at: float) -> bool:
+        if now - self._heard_at >= self._timeout_s:
+            self._end(effects.LinkLost(f"silent for {now - self._heard_at:.1f} s"))
+        elif now - took_at >= self._timeout_s:
+            self._end(effects.LinkLost(f"the peer has taken nothing for {now - took_at:.1f} s"))
+        elif unix_now >= self._peer.peer.not_after:
+            self._effects.append(effects.CertificateExpired())
+            self._close("certificate expired")
+        return self.state is not LinkState.UP
+
+    # -- the handshake ---------------------------------------------------------------------------------------
+
+    def _shake(self, data: bytes, now: float, unix_now: float) -> None:
+        try:
+            progress = self._handshake.receive(data, unix_now)
+        except TrustError as error:
+            self._end(effects.LinkRefused(f"peer not trusted: {error}"))
+            return
+        except RemoteProtocolError as error:
+            self._end(effects.LinkRefused(str(error)))
+            return
+        if progress.to_send:
+            self._effects.append(effects.SendHandshake(progress.to_send))
+            self._rtt_s, self._asked_at = now - self._asked_at, now
+        if progress.met_itself:
+            self._end(effects.LinkMetItself())
+        elif progress.established is not None:
+            self._prove(progress.established, now)
+
+    def _prove(self, peer: EstablishedLink, now: float) -> None:
+        self._peer = peer
+        self._reader = FrameReader(peer.receive_key)
+        self.name = peer.peer.name
+        self._heard_at = now
+        self._effects.append(effects.StartSealing(peer.send_key))
+        if self._is_dialer:
+            self.state = advance(self.state, LinkEvent.PROVEN_TO_DIALER)
+            if peer.surplus:
+                self._confirm(memoryview(peer.surplus), now)
+        else:
+            self._rtt_s = now - self._asked_at
+            self.state = advance(self.state, LinkEvent.PROVEN_TO_ACCEPTOR)
+            self._effects.append(effects.AskForAdmission(peer, self._rtt_s))
+
+    def _confirm(self, data: memoryview, now: float) -> None:
+        """The peer's first frames: it has judged this agent."""
+        frames = self._read(data, now)
+        if not frames:
+            return
+        if frames[0].type == FrameType.CLOSE:
+            try:
+                reason = link_bodies.decode_close(frames[0].body)
+            except RemoteProtocolError as error:
+                self._end(effects.LinkRefused(str(error)))
+            else:
+                self._end(effects.LinkTurnedAway(self._peer, reason))
+            return
+        self._early = frames
+        self.state = advance(self.state, LinkEvent.CONFIRMED)
+        self._effects.append(effects.AskForAdmission(self._peer, self._rtt_s))
+
+    # -- frames ----------------------------------------------------------------------------------------------
+
+    def _read(self, data: memoryview, now: float) -> list[Frame]:
+        self._heard_at = now
+        try:
+            return self._reader.feed(data)
+        except RemoteProtocolError as error:
+            self._end(effects.LinkBroken(str(error)))
+            return []
+
+    def _dispatch(self, frames: Sequence[Frame], now: float) -> None:
+        """Hand each receiver all its frames of this read together, in order."""
+        local: list[Frame] = []
+        transit: dict[AgentId, list[Frame]] = {}
+        for frame in frames:
+            if frame.type < FIRST_CONNECTION_TYPE:
+                try:
+                    self._handle_own(frame, now)
+                except RemoteProtocolError as error:
+                    self._end(effects.LinkBroken(str(error)))
+                    return
+            elif frame.destination == self._own_id:
+                local.append(frame)
+            elif frame.destination in transit:
+                transit[frame.destination].append(frame)
+            else:
+                transit[frame.destination] = [frame]
+        if local:
+            self._effects.append(effects.Deliver(tuple(local)))
+        for destination, passing in transit.items():
+            self._effects.append(effects.PassOn(destination, passing))
+        self._hand_over_records()
+
+    def _hand_over_records(self) -> None:
+        if self._records:
+            self._effects.append(effects.RecordsCame(tuple(self._records)))
+            self._records = []
+
+    def _handle_own(self, frame: Frame, now: float) -> None:
+        if self.state is LinkState.CLOSED:
+            return
+        match frame.type:
+            case FrameType.PING:
+                pong = link_bodies.encode_pong(link_bodies.decode_ping(frame.body))
+                self._effects.append(effects.SendOwn(FrameType.PONG, pong))
+            case FrameType.PONG:
+                if link_bodies.decode_pong(frame.body) == self._ping_token != self._pong_token:
+                    self._pong_token = self._ping_token
+                    self._effects.append(effects.RoundTripMeasured(now - self._ping_sent_at))
+            case FrameType.RECORDS:
+                self._records += link_bodies.decode_records(frame.body)
+            case FrameType.DIGEST:
+                if not self._digests.take(now):
+                    raise RemoteProtocolError("more digests than a link ever needs")
+                digest = link_bodies.decode_digest(frame.body)
+                self._hand_over_records()
+                self._effects.append(effects.DigestCame(digest))
+            case FrameType.WANT_PAGES:
+                self._hand_over_records()
+                wanted = link_bodies.decode_want_pages(frame.body)
+                self._effects.append(effects.PagesWanted(wanted))
+            case FrameType.PAGES:
+                self._hand_over_records()
+                self._effects.append(effects.PagesCame(link_bodies.decode_pages(frame.body)))
+            case FrameType.CHALLENGE:
+                nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
+                self._effects.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))
+                self._effects.append(effects.PeerChallenged())
+            case FrameType.CHALLENGE_ANSWER:
+                if link_bodies.decode_challenge(frame.body) == self._challenge:
+                    self._challenge = b""
+                    self._effects.append(effects.PeerAnswered())
+            case FrameType.CLOSE:
+                reason = escaped(link_bodies.decode_close(frame.body))
+                self._end(effects.LinkLost(f"the peer closed it: {reason}"))
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _end(self, verdict: effects.LinkVerdict) -> None:
+        self.state = advance(self.state, LinkEvent.ENDED)
+        self._effects.append(verdict)
+
+    def _done(self) -> effects.LinkEffects:
+        done, self._effects = self._effects, []
+        return done

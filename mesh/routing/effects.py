@@ -1,0 +1,61 @@
+"""What the route table tells others to do, and its figures."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from mesh.link.frames import FrameType
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.identity import AgentId
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send one of a link's own frames to these peers."""
+
+    peers: tuple[AgentId, ...]
+    frame_type: FrameType
+    body: bytes
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Close the link to a peer that broke the protocol."""
+
+    peer_id: AgentId
+    reason: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What to do, in this order: send, close, publish, log."""
+
+    sends: list[Send] = field(default_factory=list)
+    closes: list[Close] = field(default_factory=list)
+    snapshot: RouteSnapshot | None = None
+    """New routes, where there are any."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for people, each said once."""
+    verified: int = 0
+    """Records whose signatures were looked at."""
+    rest: int = 0
+    """How many records are still to be taken, before anything else that their peer says: the last ones."""
+
+
+class RouteCounts(msgspec.Struct, frozen=True):
+    """Figures for metrics; names that end in ``_total`` only rise."""
+
+    agents: int
+    links: int
+    records_originated_total: int
+    records_stored_total: int
+    records_duplicate_total: int
+    records_older_total: int
+    records_aged_total: int
+    records_early_total: int
+    records_refused_offence_total: int
+    records_refused_certificate_total: int
+    records_refused_full_total: int
+    records_expired_total: int
+    pages_missing: int
+    pages_taken_total: int
+    pages_unnamed_total: int
+    routes_computed_total: int

@@ -1,0 +1,301 @@
+"""What this agent says of itself, and when: the first change at once, a flood of changes at a bounded rate.
+
+Time pays for changes, and unpaid ones make the next wait longer: those that a few restarting peers cause
+follow each other quickly, a link that flaps for ever costs one record a second. A refresh comes each
+``advertise_interval_s``. An agent that finds a newer record of its own in the mesh jumps past it.
+"""
+
+import math
+from typing import Final
+
+import msgspec
+
+from mesh.link.bodies import WireRecord
+from mesh.routing.records import (
+    MAX_COUNTER,
+    EndpointEntry,
+    Freshness,
+    ListenerEntry,
+    Neighbour,
+    RecordBody,
+    sign_record,
+)
+from mesh.routing.service_layout import Layout, fit_body, lay_out
+from mesh.rtt_steps import RTT_UNIT_S, rtt_step
+from mesh.trust.identity import AgentId, Identity, Instance
+
+DEFAULT_ADVERTISE_INTERVAL_S: Final = 120.0
+
+FIRST_RECORD_S: Final = 0.05
+"""How long the first record waits for a link: endpoints and listeners say meanwhile what they are."""
+
+FIRST_HOLD_S: Final = 0.005
+"""After a change the next one waits so long, and twice as long for each that is not paid for yet: a relay
+that starts has told of its second link before anybody counts on it."""
+
+MAX_HOLD_S: Final = 1.0
+"""Time that pays for a change, and the longest wait: a link that flaps for ever costs one record a second."""
+
+QUIET_S: Final = 3.0
+"""After so long without a change nobody else speaks in this agent's name any more."""
+
+OVERTAKEN_FREELY: Final = 3
+"""A restart with a clock set back is overtaken once or twice, by what its last run left in the mesh."""
+
+MAX_OVERTAKEN_HOLD_S: Final = 30.0
+"""Two agents with one key overtake each other for ever; this is the rate at which they do."""
+
+RTT_HYSTERESIS: Final = 0.25
+"""How far, as a fraction, a round trip must leave its step to change it."""
+
+RTT_DWELL_S: Final = 10.0
+"""How long a step stays at least: a queue that comes and goes must not move routes with it."""
+
+RTT_WEIGHT: Final = 1 / 8
+"""Of a new sample in the smoothed round trip, as in RFC 6298."""
+
+
+class DampedRtt:
+    """The step of one link's round trip, which leaves its value late and rarely.
+
+    Args:
+        rtt_s: the first measurement, in seconds.
+        now: monotonic seconds.
+    """
+
+    __slots__ = ("_changed_at", "_smoothed_s", "step")
+
+    def __init__(self, rtt_s: float, now: float) -> None:
+        self._smoothed_s = rtt_s
+        self._changed_at = now
+        self.step = rtt_step(rtt_s)
+
+    def observe(self, rtt_s: float, now: float) -> bool:
+        """Take a measurement; whether the step changed."""
+        self._smoothed_s += (rtt_s - self._smoothed_s) * RTT_WEIGHT
+        if now - self._changed_at < RTT_DWELL_S:
+            return False
+        upper_s = RTT_UNIT_S * 2.0**self.step
+        lower_s = upper_s / 2 if self.step else 0.0
+        if lower_s * (1 - RTT_HYSTERESIS) <= self._smoothed_s <= upper_s * (1 + RTT_HYSTERESIS):
+            return False
+        step = rtt_step(self._smoothed_s)
+        if step == self.step:
+            return False
+        self.step = step
+        self._changed_at = now
+        return True
+
+
+class OwnAgent(msgspec.Struct, frozen=True):
+    """What stays as it is while an agent's process runs."""
+
+    certificate: bytes
+    """Wire octets."""
+    session_key: bytes
+    """X25519 public key, 32 octets."""
+    instance: Instance
+    relays: bool
+
+
+class Originator:
+    """Decides when to sign a new record, and signs it; ``now`` is monotonic seconds.
+
+    Args:
+        identity: whose record it is.
+        fixed: what does not change.
+        epoch: Unix milliseconds at the start: this run's records are newer than those of the run before.
+        advertise_interval_s: seconds between records when nothing changes.
+        began_at: the first record waits ``FIRST_RECORD_S`` from here on for endpoints and listeners to say
+            what they are, or until there is a link.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        fixed: OwnAgent,
+        *,
+        epoch: int,
+        advertise_interval_s: float = DEFAULT_ADVERTISE_INTERVAL_S,
+        began_at: float = -math.inf,
+    ) -> None:
+        self._identity = identity
+        self._advertise_interval_s = advertise_interval_s
+        self._links: dict[AgentId, DampedRtt] = {}
+        self._body = RecordBody(
+            public_key=identity.public_key,
+            epoch=epoch,
+            sequence=0,
+            instance=fixed.instance,
+            session_key=fixed.session_key,
+            certificate=fixed.certificate,
+            relays=fixed.relays,
+            draining=False,
+            withdrawn=False,
+        )
+        self._next = (epoch, 0)
+        """Epoch and sequence of the next record."""
+        self._issued: RecordBody | None = None
+        self._issued_at = -math.inf
+        self._changed_at = -math.inf
+        self._hold_s = 0.0
+        self._paid_until = -math.inf
+        """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
+        self._must_jump = False
+        self._urgent = False
+        self._first_at = began_at + FIRST_RECORD_S
+        self._overtaken = 0
+        self._layout: tuple[tuple[EndpointEntry, ...], tuple[ListenerEntry, ...], Layout] = ((), (), Layout())
+        """What was laid out last, and how."""
+
+    @property
+    def body(self) -> RecordBody:
+        """What holds now, issued or not yet; of any length."""
+        return self._body
+
+    @property
+    def layout(self) -> Layout:
+        """How the present endpoints and listeners are laid out."""
+        endpoints, listeners, layout = self._layout
+        if endpoints is not self._body.endpoints or listeners is not self._body.listeners:
+            endpoints, listeners = self._body.endpoints, self._body.listeners
+            layout = lay_out(self._identity.id, endpoints, listeners)
+            self._layout = endpoints, listeners, layout
+        return layout
+
+    @property
+    def fitted_body(self) -> RecordBody:
+        """:attr:`body` as others accept it, with its endpoints and listeners as in :attr:`layout`."""
+        return fit_body(self._body, self.layout)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the last record has been decided on."""
+        return self._body.withdrawn
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this agent drains or has withdrawn: its links end soon."""
+        return self._body.draining
+
+    # -- what changes; each says whether the content did -----------------------------------------------------
+
+    def link_up(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:
+        """A link to ``peer_id`` is up."""
+        self._links[peer_id] = DampedRtt(rtt_s, now)
+        return self._refresh_neighbours()
+
+    def somebody_listens(self) -> None:
+        """There is a link: the first record need not wait."""
+        self._first_at = -math.inf
+
+    def link_down(self, peer_id: AgentId) -> bool:
+        """The link to ``peer_id`` is gone."""
+        self._links.pop(peer_id, None)
+        return self._refresh_neighbours()
+
+    def link_measured(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:
+        """A round trip to ``peer_id`` took ``rtt_s`` seconds."""
+        link = self._links.get(peer_id)
+        return link is not None and link.observe(rtt_s, now) and self._refresh_neighbours()
+
+    def set_endpoints(self, endpoints: tuple[EndpointEntry, ...]) -> bool:
+        """These are the endpoints from now on."""
+        return self._become(msgspec.structs.replace(self._body, endpoints=endpoints))
+
+    def set_listeners(self, listeners: tuple[ListenerEntry, ...]) -> bool:
+        """These are the listeners from now on."""
+        return self._become(msgspec.structs.replace(self._body, listeners=listeners))
+
+    def start_draining(self) -> bool:
+        """Not through me; said at once."""
+        self._urgent = True
+        return self._become(msgspec.structs.replace(self._body, draining=True))
+
+    def withdraw(self) -> bool:
+        """This agent leaves; said at once, and nothing after it."""
+        if self.is_withdrawn:
+            return False
+        self._urgent = True
+        self._body = msgspec.structs.replace(
+            self._body, draining=True, withdrawn=True, neighbours=(), endpoints=(), listeners=()
+        )
+        return True
+
+    def _refresh_neighbours(self) -> bool:
+        neighbours = tuple(Neighbour(peer_id, self._links[peer_id].step) for peer_id in sorted(self._links))
+        return self._become(msgspec.structs.replace(self._body, neighbours=neighbours))
+
+    def _become(self, body: RecordBody) -> bool:
+        if self.is_withdrawn or body == self._body:
+            return False
+        self._body = body
+        return True
+
+    @property
+    def _must_issue(self) -> bool:
+        # A change that is taken back before it was issued need not be issued.
+        return self._must_jump or self._body != self._issued
+
+    # -- when and what to issue ------------------------------------------------------------------------------
+
+    def overtaken_by(self, freshness: Freshness, now: float) -> bool:
+        """A verified own record of ``freshness`` is in the mesh; jump past it.
+
+        Returns:
+            Whether this happens so often that another agent must be running with the same key.
+        """
+        theirs = freshness[:2]
+        if self.is_withdrawn or theirs < self._body.freshness[:2]:
+            return False
+        self._must_jump = True
+        if theirs < self._next:
+            return False  # a copy over another link of what the next record is newer than already
+        self._next = _after(theirs)
+        self._overtaken += 1
+        if self._overtaken <= OVERTAKEN_FREELY:
+            return False
+        doublings = min(self._overtaken - OVERTAKEN_FREELY, 16)
+        self._hold_s = min(MAX_HOLD_S * 2.0**doublings, MAX_OVERTAKEN_HOLD_S)
+        self._changed_at = now
+        return True
+
+    def deadline(self) -> float:
+        """When :meth:`issue` is due; infinite after the withdrawal."""
+        if not self._must_issue:
+            return math.inf if self.is_withdrawn else self._issued_at + self._advertise_interval_s
+        if self._urgent:
+            return -math.inf
+        if self._issued is None:
+            return self._first_at
+        return self._changed_at + self._hold_s
+
+    def issue(self, now: float) -> WireRecord | None:
+        """The next record, where one is due at ``now``."""
+        if now < self.deadline():
+            return None
+        if self._must_issue:
+            self._note_change(now)
+        epoch, sequence = self._next
+        self._body = msgspec.structs.replace(self._body, epoch=epoch, sequence=sequence)
+        wire = sign_record(self._identity, self.fitted_body)
+        self._next = _after(self._next)
+        self._issued = self._body
+        self._issued_at = now
+        self._must_jump = False
+        self._urgent = False
+        return wire
+
+    def _note_change(self, now: float) -> None:
+        if now - self._changed_at > max(QUIET_S, self._hold_s * 2):
+            self._overtaken = 0
+        self._paid_until = max(self._paid_until, now) + MAX_HOLD_S
+        unpaid = (self._paid_until - now) / MAX_HOLD_S
+        pace_s = min(FIRST_HOLD_S * 2.0 ** min(unpaid - 1, 16.0), MAX_HOLD_S)
+        self._hold_s = pace_s if self._overtaken <= OVERTAKEN_FREELY else max(pace_s, self._hold_s)
+        self._changed_at = now
+
+
+def _after(numbers: tuple[int, int]) -> tuple[int, int]:
+    epoch, sequence = numbers
+    return (epoch, sequence + 1) if sequence < MAX_COUNTER else (min(epoch + 1, MAX_COUNTER), 0)

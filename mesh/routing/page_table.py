@@ -1,0 +1,273 @@
+"""The pages of agents with many endpoints: which are here, which are missing, and whom to ask for those.
+
+A page is asked for, never sent unasked, and only what the current record of its agent names is kept: a peer
+that sends anything else has spent a frame. Anyone who is asked for a page that is missing there as well sends
+it once it has come. What does not come is asked for again, of another peer, less and less often. All of this
+is counted for each agent by itself, so that one whose pages nobody has holds up no other.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from mesh.errors import RemoteProtocolError
+from mesh.link.bodies import MAX_WANTED_AGENTS, MAX_WANTED_PAGES, WantedPages, WirePage
+from mesh.routing.records import Page, PageName, Record, page_digest, read_page, with_pages
+from mesh.routing.service_layout import LaidPage
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId, short_id
+
+PAGES_UNDER_WAY: Final = 4
+"""Pages of one agent that are asked for at a time: a link need not queue megabytes, and pings behind them."""
+assert PAGES_UNDER_WAY <= MAX_WANTED_PAGES  # noqa: S101
+
+ASK_AGAIN_S: Final = 2.0
+"""After so long without it another peer is asked for a page; twice as long for each time before."""
+
+MAX_ASK_AGAIN_S: Final = 30.0
+"""A page that nobody has costs a question in this time."""
+
+PAGE_RATE: Final = 16.0
+PAGE_BURST: Final = 256.0
+"""Pages of one agent a second, and at once, that are asked for. An agent with 10,000 endpoints has about 50
+and changes a few of them; one that changes all of them all the time cannot make the mesh carry them."""
+
+PAGE_WAIT_S: Final = 0.25
+"""Until an agent whose pages were asked for too fast has some again."""
+
+GIVEN_RATE: Final = 128.0
+GIVEN_BURST: Final = 256.0
+"""Pages that one peer is given a second, and at once: at most 4 MiB a second, if it asks without end."""
+
+
+class Taken(NamedTuple):
+    """A page that is kept."""
+
+    record: Record
+    """That names it."""
+    page: Page
+    wished_by: tuple[AgentId, ...]
+    """Peers to send it to: they asked for it when it was not here."""
+
+
+@dataclass(slots=True)
+class _Missing:
+    name: PageName
+    asked: int = 0
+    """How often."""
+    asked_of: AgentId | None = None
+    under_way_until: float = -math.inf
+    ask_at: float = -math.inf
+    wishes: dict[AgentId, None] = field(default_factory=dict)
+    """Peers that asked for it meanwhile."""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """The pages of one agent, in the order of its record."""
+
+    record: Record
+    """Without its pages."""
+    source: AgentId | None
+    """The peer that passed on the record: the first to be asked."""
+    held: dict[bytes, Page] = field(default_factory=dict)
+    missing: dict[bytes, _Missing] = field(default_factory=dict)
+    rate: TokenBucket = field(default_factory=lambda: TokenBucket(PAGE_RATE, PAGE_BURST))
+    whole: Record | None = None
+    """The record with the pages that are here; made when it is asked for."""
+
+    def complete(self) -> Record:
+        if self.whole is None:
+            pages = (self.held.get(name.digest) for name in self.record.body.pages)
+            self.whole = with_pages(self.record, (page for page in pages if page is not None))
+        return self.whole
+
+
+class PageTable:
+    """All pages that this agent holds or lacks; ``now`` is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[AgentId, _Shelf] = {}
+        self._peers: dict[AgentId, TokenBucket] = {}
+        """Linked peers, and how many more pages they are given now."""
+        self._ask_at = math.inf
+        self.taken = 0
+        self.unnamed = 0
+        """Pages that came although no record names them, or that are here already."""
+
+    @property
+    def missing(self) -> int:
+        """Pages that records name and that are not here."""
+        return sum(len(shelf.missing) for shelf in self._shelves.values())
+
+    # -- records ---------------------------------------------------------------------------------------------
+
+    def name(self, record: Record, source: AgentId | None) -> None:
+        """``record`` is its agent's newest, of ``source``: keep what it names, want what is missing."""
+        names = record.body.pages
+        before = self._shelves.get(record.agent_id)
+        if before is None and not names:
+            return
+        shelf = _Shelf(record, source)
+        if before is not None:
+            shelf.rate = before.rate
+            certified = before.record.certificate == record.certificate
+            for name in names:
+                page = before.held.get(name.digest)
+                if page is not None:
+                    shelf.held[name.digest] = (
+                        page if certified else read_page(page.octets, record.certificate)
+                    )
+        for name in names:
+            if name.digest not in shelf.held:
+                known = None if before is None else before.missing.get(name.digest)
+                shelf.missing[name.digest] = known or _Missing(name)
+        self._shelves[record.agent_id] = shelf
+        if shelf.missing:
+            self._ask_at = -math.inf
+
+    def put_own(self, record: Record, pages: Sequence[LaidPage]) -> Record:
+        """``record`` is this agent's own, and these are its pages; the record with them."""
+        if not pages:
+            self._shelves.pop(record.agent_id, None)
+            return record
+        before = self._shelves.get(record.agent_id)
+        shelf = _Shelf(record, None)
+        for page in pages:
+            held = None if before is None else before.held.get(page.name.digest)
+            shelf.held[page.name.digest] = held or read_page(page.octets, record.certificate)
+        self._shelves[record.agent_id] = shelf
+        return shelf.complete()
+
+    def forget(self, agent_id: AgentId) -> None:
+        """The record of ``agent_id`` has expired."""
+        self._shelves.pop(agent_id, None)
+
+    def complete(self, records: dict[AgentId, Record]) -> None:
+        """Put the pages that are here into ``records``, which are the newest of their agents."""
+        for agent_id, shelf in self._shelves.items():
+            if agent_id in records:
+                records[agent_id] = shelf.complete()
+
+    # -- peers -----------------------------------------------------------------------------------------------
+
+    def peer_up(self, peer_id: AgentId) -> None:
+        """There is a link to ``peer_id``: ask it for what others did not give."""
+        self._peers.setdefault(peer_id, TokenBucket(GIVEN_RATE, GIVEN_BURST))
+        for shelf in self._shelves.values():
+            for missing in shelf.missing.values():
+                shelf.source = peer_id
+                missing.asked, missing.ask_at = 0, missing.under_way_until
+                self._ask_at = -math.inf
+
+    def peer_down(self, peer_id: AgentId) -> None:
+        """The link to ``peer_id`` is gone: ask others for what it was asked for."""
+        self._peers.pop(peer_id, None)
+        for shelf in self._shelves.values():
+            for missing in shelf.missing.values():
+                missing.wishes.pop(peer_id, None)
+                if missing.asked_of == peer_id:
+                    missing.ask_at = missing.under_way_until = -math.inf
+                    self._ask_at = -math.inf
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float:
+        """When to call :meth:`ask`; infinite while nothing is missing, or nobody could be asked."""
+        return self._ask_at if self._peers else math.inf
+
+    def ask(self, now: float) -> list[tuple[AgentId, tuple[WantedPages, ...]]]:
+        """Whom to ask for what now, in bodies of WANT_PAGES."""
+        if now < self.deadline():
+            return []
+        self._ask_at = math.inf
+        wanted: dict[AgentId, list[WantedPages]] = {}
+        for agent_id, shelf in self._shelves.items():
+            for peer_id, digests in self._ask_for(shelf, now).items():
+                wanted.setdefault(peer_id, []).append(WantedPages(agent_id, tuple(digests)))
+        return [
+            (peer_id, tuple(wants[start : start + MAX_WANTED_AGENTS]))
+            for peer_id, wants in wanted.items()
+            for start in range(0, len(wants), MAX_WANTED_AGENTS)
+        ]
+
+    def _ask_for(self, shelf: _Shelf, now: float) -> dict[AgentId, list[bytes]]:
+        wanted: dict[AgentId, list[bytes]] = {}
+        under_way = 0
+        for digest, missing in shelf.missing.items():
+            if under_way >= PAGES_UNDER_WAY:
+                break
+            if now >= missing.under_way_until and now >= missing.ask_at:
+                if not shelf.rate.take(now):
+                    self._ask_at = min(self._ask_at, now + PAGE_WAIT_S)
+                    break
+                missing.asked_of = self._whom_to_ask(shelf, missing.asked)
+                missing.under_way_until = now + ASK_AGAIN_S
+                missing.ask_at = now + min(ASK_AGAIN_S * 2.0 ** min(missing.asked, 16), MAX_ASK_AGAIN_S)
+                missing.asked += 1
+                wanted.setdefault(missing.asked_of, []).append(digest)
+            is_under_way = now < missing.under_way_until
+            under_way += is_under_way
+            # Once it is late the next in line takes its place, even where it is asked for again much later.
+            self._ask_at = min(self._ask_at, missing.under_way_until if is_under_way else missing.ask_at)
+        return wanted
+
+    def _whom_to_ask(self, shelf: _Shelf, asked: int) -> AgentId:
+        peers = list(self._peers)
+        if shelf.source in self._peers:
+            peers.sort(key=lambda peer_id: peer_id != shelf.source)
+        return peers[asked % len(peers)]
+
+    # -- answering -------------------------------------------------------------------------------------------
+
+    def give(self, peer_id: AgentId, wanted: Sequence[WantedPages], now: float) -> list[WirePage]:
+        """What to send to ``peer_id``, who wants these; it gets what is missing here once it comes."""
+        given: dict[tuple[AgentId, bytes], WirePage] = {}
+        if peer_id not in self._peers:
+            return []
+        for wants in wanted:
+            shelf = self._shelves.get(wants.agent_id)
+            if shelf is None:
+                continue
+            for digest in wants.digests:
+                page, missing = shelf.held.get(digest), shelf.missing.get(digest)
+                if page is not None and (wants.agent_id, digest) not in given:
+                    if not self._may_have(peer_id, now):
+                        return list(given.values())
+                    given[wants.agent_id, digest] = WirePage(wants.agent_id, page.octets)
+                elif missing is not None:
+                    missing.wishes[peer_id] = None
+        return list(given.values())
+
+    def take(self, wire: WirePage, now: float) -> Taken | None:
+        """Keep a page that a record names.
+
+        Raises:
+            RemoteProtocolError: a record names it, yet it is no page, or not of the size that the record
+                says. Nobody who keeps to the protocol passes on such a page.
+        """
+        shelf = self._shelves.get(wire.agent_id)
+        digest = b"" if shelf is None or not shelf.missing else page_digest(wire.agent_id, wire.octets)
+        if shelf is None or digest not in shelf.missing:
+            self.unnamed += 1
+            return None
+        page = read_page(wire.octets, shelf.record.certificate)
+        missing = shelf.missing[digest]
+        entries = len(page.body.endpoints) + len(page.body.listeners)
+        if (len(page.octets), entries) != (missing.name.octets, missing.name.entries):
+            raise RemoteProtocolError(
+                f"a page of {short_id(wire.agent_id)} of {len(page.octets)} octets with {entries} entries; "
+                f"its record says {missing.name.octets} and {missing.name.entries}"
+            )
+        del shelf.missing[digest]
+        shelf.held[digest] = page
+        shelf.whole = None
+        self.taken += 1
+        self._ask_at = -math.inf
+        wished_by = tuple(peer_id for peer_id in missing.wishes if self._may_have(peer_id, now))
+        return Taken(shelf.record, page, wished_by)
+
+    def _may_have(self, peer_id: AgentId, now: float) -> bool:
+        bucket = self._peers.get(peer_id)
+        return bucket is not None and bucket.take(now)

@@ -1,0 +1,391 @@
+"""Records: what an agent says of itself to the whole mesh, signed by it.
+
+A record travels as a :class:`~mesh.link.bodies.WireRecord`: the signed octets, an Ed25519 signature over them
+with ``RECORD_CONTEXT``, and an age that is not signed. The signed octets are the MessagePack array of the
+fields of :class:`RecordBody`, in their order. Elements beyond those known here are ignored, and whoever
+forwards a record passes its octets on untouched, so a later agent may add some.
+
+Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
+judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
+
+An agent with many endpoints and listeners has them in *pages* beside its record, which names each by digest
+and size. So a page needs no signature, lives exactly as long as a record names it, and is not sent again
+while it stays as it is. ``service_layout.py`` cuts them, ``page_table.py`` gathers those of others.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from itertools import chain
+from types import MappingProxyType
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from mesh.errors import LocalProtocolError, RemoteProtocolError
+from mesh.link.bodies import MAX_BODY_PLAINTEXT_OCTETS, WireRecord
+from mesh.rtt_steps import MAX_RTT_STEP
+from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, Certificate, TrustStore
+from mesh.trust.identity import (
+    AGENT_ID_OCTETS,
+    INSTANCE_OCTETS,
+    PUBLIC_KEY_OCTETS,
+    RECORD_CONTEXT,
+    AgentId,
+    Identity,
+    Instance,
+    SignatureCheck,
+    agent_id_of,
+    short_id,
+    verify_signature,
+)
+
+MAX_SIGNED_OCTETS: Final = 60_000
+"""A record and its envelope fit into one frame of a link."""
+assert MAX_SIGNED_OCTETS + 256 <= MAX_BODY_PLAINTEXT_OCTETS  # noqa: S101
+
+MAX_NEIGHBOURS: Final = 1_024
+"""A relay in the middle of a large star, at 20 octets each."""
+
+MAX_ENDPOINTS: Final = 10_000
+MAX_LISTENERS: Final = 10_000
+"""What an agent may offer, and listen for; ``mesh check`` and ``/ready`` name what is beyond."""
+
+MAX_SERVICE_OCTETS: Final = 4 * 1024 * 1024
+"""All pages of one agent together: what it can make every other agent hold, whatever it sends."""
+
+MAX_INLINE_ENTRIES: Final = 512
+"""Endpoints, and listeners, in the record itself."""
+
+MAX_PAGES: Final = 1_100
+"""More than ``MAX_SERVICE_OCTETS`` make, as no page but the last is shorter than ``MIN_PAGE_OCTETS``."""
+
+MAX_PAGE_OCTETS: Final = 32_000
+"""A page fits into a frame, and a ping behind it does not wait for long."""
+
+MAX_PAGE_ENTRIES: Final = 1_024
+"""What is read in one turn: some 2 ms."""
+
+PAGE_DIGEST_OCTETS: Final = 16
+"""Against a second page with the digest of the first; two pages of its own that are alike confuse only those
+who look for their maker's keys."""
+
+MAX_KEY_CHARACTERS: Final = 255
+MAX_ADDRESS_CHARACTERS: Final = 512
+"""A host name has at most 253 characters; a unix socket's path at most 107."""
+
+MAX_COUNTER: Final = 2**62
+"""Epochs are milliseconds since 1970, so this is out of reach."""
+
+SESSION_KEY_OCTETS: Final = 32
+
+Freshness: TypeAlias = tuple[int, int, Instance]
+"""(epoch, sequence, instance); the greater one is the newer record.
+
+The instance decides between two runs that came to the same numbers, as happens when an agent's clock was set
+back. It makes the whole mesh keep the same one of the two; if that is the old run's, the new one sees it."""
+
+_AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)]
+_Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)]
+_PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_OCTETS, max_length=PUBLIC_KEY_OCTETS)]
+_SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_OCTETS, max_length=SESSION_KEY_OCTETS)]
+_Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
+_PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_OCTETS, max_length=PAGE_DIGEST_OCTETS)]
+_Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
+
+
+class Neighbour(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A peer, and what the link to it costs."""
+
+    id: _AgentId
+    rtt_step: Annotated[int, msgspec.Meta(ge=0, le=MAX_RTT_STEP)]
+    """Quantised round trip: see :func:`mesh.routing.origination.rtt_step`."""
+
+
+class EndpointEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A service near the agent."""
+
+    key: _Key
+    target: _Address | None
+    """For people; ``None`` where the agent hides it."""
+
+
+class ListenerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A local port for a service elsewhere."""
+
+    key: _Key
+    address: _Address
+    """For people."""
+
+
+class PageName(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A page of the agent's endpoints and listeners, as its record names it.
+
+    The sizes are in the record, so what an agent makes others hold is judged before any page is asked for.
+    """
+
+    digest: _PageDigest
+    """See :func:`page_digest`."""
+    octets: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_OCTETS)]
+    entries: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_ENTRIES)]
+
+
+class PageBody(msgspec.Struct, frozen=True, array_like=True):
+    """What a page says."""
+
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page that its agent's record names; made by :func:`read_page`."""
+
+    octets: bytes
+    body: PageBody
+    offered_keys: tuple[str, ...]
+    """As in :class:`Record`."""
+    denied_keys: tuple[str, ...]
+
+
+class RecordBody(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent signs."""
+
+    public_key: _PublicKey
+    """The agent's Ed25519 key; its ID follows from it."""
+    epoch: _Counter
+    """Unix milliseconds at the start of the agent's process, or later."""
+    sequence: _Counter
+    """Counts up within the epoch."""
+    instance: _Instance
+    session_key: _SessionKey
+    """X25519 public key for connections that end at this agent."""
+    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_OCTETS)]
+    relays: bool
+    """Others' connections may pass through."""
+    draining: bool
+    """Not through me: the agent is about to leave."""
+    withdrawn: bool
+    """The agent has left; the record only says so."""
+    neighbours: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=MAX_NEIGHBOURS)] = ()
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_INLINE_ENTRIES)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_INLINE_ENTRIES)] = ()
+    pages: Annotated[tuple[PageName, ...], msgspec.Meta(max_length=MAX_PAGES)] = ()
+    """More endpoints and listeners."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """(epoch, sequence, instance)."""
+        return self.epoch, self.sequence, self.instance
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What an agent says of itself, verified; made by :func:`verify_record` or :func:`trusted_record`."""
+
+    agent_id: AgentId
+    body: RecordBody
+    certificate: Certificate
+    round_trips: Mapping[AgentId, int]
+    """Peer to ``rtt_step``."""
+    offered_keys: tuple[str, ...]
+    """Keys of its endpoints that its certificate lets it register, each once."""
+    denied_keys: tuple[str, ...]
+    """Keys of its endpoints that its certificate does not let it register: nobody connects there."""
+    pages: tuple[Page, ...] = ()
+    """Those that its body names and that are here; see :func:`with_pages`."""
+
+    @property
+    def name(self) -> str:
+        """The display name, as its authority certified it."""
+        return self.certificate.name
+
+    @property
+    def freshness(self) -> Freshness:
+        """(epoch, sequence)."""
+        return self.body.freshness
+
+    @property
+    def instance(self) -> Instance:
+        """Which run of the agent's process speaks."""
+        return self.body.instance
+
+    @property
+    def session_key(self) -> bytes:
+        """X25519 public key, 32 octets."""
+        return self.body.session_key
+
+    @property
+    def endpoints(self) -> tuple[EndpointEntry, ...]:
+        """All that it offers, rightly or not, as far as its pages are here."""
+        return (*self.body.endpoints, *chain.from_iterable(page.body.endpoints for page in self.pages))
+
+    @property
+    def listeners(self) -> tuple[ListenerEntry, ...]:
+        """All that it listens for, as far as its pages are here."""
+        return (*self.body.listeners, *chain.from_iterable(page.body.listeners for page in self.pages))
+
+    @property
+    def carries_transit(self) -> bool:
+        """Whether others' connections may pass through this agent now."""
+        return self.body.relays and not self.body.draining and self.certificate.may_relay
+
+    def says_the_same_as(self, other: "Record") -> bool:
+        """Whether the two differ in freshness at most: a refresh changes no route."""
+        ours, theirs = self.body, other.body
+        return ours == msgspec.structs.replace(theirs, epoch=ours.epoch, sequence=ours.sequence)
+
+
+def sign_record(identity: Identity, body: RecordBody) -> WireRecord:
+    """``body`` signed, of age 0.
+
+    Raises:
+        LocalProtocolError: it is more than others accept (see :func:`.service_layout.fit_body`), or not
+            ``identity``'s own.
+    """
+    if body.public_key != identity.public_key:
+        raise LocalProtocolError("a record is signed by the agent that it describes")
+    signed = _ENCODER.encode(body)
+    try:
+        # Others would take an unreadable record for an offence of whoever delivers it.
+        decode_body(signed)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(f"others would refuse this: {error}") from error
+    return WireRecord(signed, identity.sign(RECORD_CONTEXT, signed), 0)
+
+
+def decode_body(signed: bytes) -> RecordBody:
+    """What the signed octets of a record say; nothing is verified yet.
+
+    Raises:
+        RemoteProtocolError: they are too many, or no record.
+    """
+    if len(signed) > MAX_SIGNED_OCTETS:
+        raise RemoteProtocolError(
+            f"a record of {len(signed)} octets; at most {MAX_SIGNED_OCTETS} are allowed"
+        )
+    try:
+        body = _DECODER.decode(signed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a record that cannot be read: {error}") from error
+    if body.pages:
+        _judge_pages(body.pages)
+    return body
+
+
+def _judge_pages(pages: tuple[PageName, ...]) -> None:
+    octets = sum(page.octets for page in pages)
+    entries = sum(page.entries for page in pages)
+    if octets > MAX_SERVICE_OCTETS or entries > MAX_ENDPOINTS + MAX_LISTENERS:
+        raise RemoteProtocolError(
+            f"a record that names pages of {octets} octets with {entries} entries; at most "
+            f"{MAX_SERVICE_OCTETS} octets and {MAX_ENDPOINTS + MAX_LISTENERS} entries are allowed"
+        )
+    if len({page.digest for page in pages}) != len(pages):
+        raise RemoteProtocolError("a record that names a page twice")
+
+
+def page_digest(agent_id: AgentId, octets: bytes) -> bytes:
+    """BLAKE2b (RFC 7693) of a page, 16 octets, personalised with its agent's ID: nobody else has it."""
+    return blake2b(octets, digest_size=PAGE_DIGEST_OCTETS, person=agent_id).digest()
+
+
+def read_page(octets: bytes, certificate: Certificate) -> Page:
+    """The page in ``octets``, whose agent has ``certificate``.
+
+    Raises:
+        RemoteProtocolError: it is no page.
+    """
+    try:
+        body = _PAGE_DECODER.decode(octets)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a page that cannot be read: {error}") from error
+    return Page(octets, body, *_judge_keys(body.endpoints, certificate))
+
+
+def with_pages(record: Record, pages: Iterable[Page]) -> Record:
+    """``record`` with these of its pages, whose keys have been judged by its certificate."""
+    pages = tuple(pages)
+    if not pages:
+        return record
+    offered = dict.fromkeys(chain(record.offered_keys, *(page.offered_keys for page in pages)))
+    denied = dict.fromkeys(chain(record.denied_keys, *(page.denied_keys for page in pages)))
+    return msgspec.structs.replace(
+        record, pages=pages, offered_keys=tuple(offered), denied_keys=tuple(denied)
+    )
+
+
+def _judge_keys(
+    endpoints: Iterable[EndpointEntry], certificate: Certificate
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that may be registered, and those that may not, each once."""
+    keys = dict.fromkeys(entry.key for entry in endpoints)
+    allowed = {key: certificate.allows_register(key) for key in keys}
+    return tuple(key for key in keys if allowed[key]), tuple(key for key in keys if not allowed[key])
+
+
+def verify_record(
+    wire: WireRecord, body: RecordBody, trust: TrustStore, check: SignatureCheck, unix_now: float
+) -> Record:
+    """The record in ``wire``, whose body is ``body``, once certificate and signature have been judged.
+
+    Args:
+        wire: as it arrived.
+        body: what :func:`decode_body` made of it.
+        trust: who may take part.
+        check: :func:`mesh.trust.identity.verify_signature`, or one that remembers.
+        unix_now: Unix seconds.
+
+    Raises:
+        TrustError: the certificate admits nobody.
+        RemoteProtocolError: the certificate is somebody else's.
+        AuthenticationError: the signature is not the agent's.
+    """
+    certificate = trust.admit(body.certificate, unix_now)
+    if certificate.subject != body.public_key:
+        raise RemoteProtocolError(
+            f"a record of {short_id(agent_id_of(body.public_key))} carries the certificate of "
+            f"{certificate.name!r} ({short_id(certificate.agent_id)})"
+        )
+    check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
+    return trusted_record(body, certificate)
+
+
+class RecordReader:
+    """Reads and verifies records; a simulation may pass one whose agents share what came of it.
+
+    Args:
+        check: verifies a signature.
+    """
+
+    def __init__(self, check: SignatureCheck = verify_signature) -> None:
+        self.check = check
+
+    def read(self, signed: bytes) -> RecordBody:
+        """:func:`decode_body`."""
+        return decode_body(signed)
+
+    def verify(
+        self, wire: WireRecord, body: RecordBody, trust: TrustStore, unix_now: float
+    ) -> tuple[Record, WireRecord]:
+        """:func:`verify_record`, and the octets to keep, whose age says nothing."""
+        return verify_record(wire, body, trust, self.check, unix_now), wire
+
+
+def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
+    """The record of a body that is known to be true: verified, or the agent's own."""
+    agent_id = agent_id_of(body.public_key)
+    offered_keys, denied_keys = _judge_keys(body.endpoints, certificate)
+    return Record(
+        agent_id=agent_id,
+        body=body,
+        certificate=certificate,
+        round_trips=MappingProxyType(
+            {neighbour.id: neighbour.rtt_step for neighbour in body.neighbours if neighbour.id != agent_id}
+        ),
+        offered_keys=offered_keys,
+        denied_keys=denied_keys,
+    )
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(RecordBody)
+_PAGE_DECODER: Final = msgspec.msgpack.Decoder(PageBody)

@@ -1,0 +1,279 @@
+"""Routes: what follows from all records together.
+
+A link counts only when both ends report it, at the worse of the two round trips. A path may pass through
+agents that relay, are permitted to, and are not about to leave; it may start and end anywhere. The best path
+has the fewest links, then the shortest round trip, then the smallest IDs from its start on. Every tail of a
+best path is itself the best path from where it starts, so agents that hold the same records forward along one
+and the same path although each looks only at its own next hop.
+
+What takes long in a large mesh is a generator, one step at a time (``Steps``): whoever has other work
+does it in between. ``finish`` takes all steps at once.
+"""
+
+from collections.abc import Generator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from itertools import islice
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from mesh.routing.records import Record
+from mesh.trust.identity import AgentId
+
+DEFAULT_MAX_HOPS: Final = 16
+
+STEP_AGENTS: Final = 256
+"""Agents looked at in one step of a computation: some 0.4 ms, so that data need not wait."""
+
+STEP_OFFERS: Final = 2_048
+"""Offers of a key looked at in one step: as long."""
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]
+"""A computation that stops after each step; it returns its result."""
+
+
+def finish(steps: Steps[T]) -> T:
+    """The result, after all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+class Reach(NamedTuple):
+    """How one agent is reached from the source of a search."""
+
+    hop_count: int
+    rtt_steps: int
+    """Round trip of the whole path, in steps of half a millisecond, as quantised link by link."""
+    first_hop: AgentId
+    """The first agent after the source; the source itself where that is the destination."""
+    previous: AgentId
+    """The last agent before the destination; the source itself where that is the destination."""
+
+
+class Candidate(NamedTuple):
+    """An agent that offers a key."""
+
+    agent_id: AgentId
+    hop_count: int
+    rtt_steps: int
+    """As in :class:`Reach`."""
+
+
+class Graph:
+    """The links that both ends report, and who passes things on; immutable.
+
+    Args:
+        links: of each agent: to whom, and the round trip in steps.
+        transits: who passes things on.
+    """
+
+    __slots__ = ("_links", "_transits")
+
+    def __init__(
+        self, links: Mapping[AgentId, tuple[tuple[AgentId, int], ...]], transits: AbstractSet[AgentId]
+    ) -> None:
+        self._links = links
+        self._transits = transits
+
+    @classmethod
+    def building(cls, records: Mapping[AgentId, Record]) -> "Steps[Graph]":
+        """The graph that the newest record of each agent makes; nobody changes ``records`` meanwhile."""
+        links_of: dict[AgentId, tuple[tuple[AgentId, int], ...]] = {}
+        transits = set()
+        for number, (agent_id, record) in enumerate(records.items(), 1):
+            links = []
+            for peer_id, step in record.round_trips.items():
+                peer = records.get(peer_id)
+                if peer is not None and agent_id in peer.round_trips:
+                    links.append((peer_id, 1 << max(step, peer.round_trips[agent_id])))
+            links_of[agent_id] = tuple(links)
+            if record.carries_transit:
+                transits.add(agent_id)
+            if not number % STEP_AGENTS:
+                yield
+        return cls(links_of, transits)
+
+    @classmethod
+    def of(cls, records: Mapping[AgentId, Record]) -> "Graph":
+        """The graph that the newest record of each agent makes."""
+        return finish(cls.building(records))
+
+    def search(self, source: AgentId, max_hops: int) -> dict[AgentId, Reach]:
+        """The best path from ``source`` to each agent that at most ``max_hops`` links lead to, nearest first.
+
+        ``source`` itself is the first entry; without a record of it there is none.
+        """
+        return finish(self.searching(source, max_hops))
+
+    def searching(self, source: AgentId, max_hops: int) -> Steps[dict[AgentId, Reach]]:
+        """:meth:`search`, step by step."""
+        if source not in self._links:
+            return {}
+        reached = {source: Reach(0, 0, source, source)}
+        layer = [source]  # in the order of their paths, compared ID by ID
+        for hop_count in range(1, max_hops + 1):
+            best: dict[AgentId, tuple[int, int]] = {}  # round trip, rank of the agent before
+            for rank, agent_id in enumerate(layer):
+                if rank % STEP_AGENTS == STEP_AGENTS - 1:
+                    yield
+                if agent_id != source and agent_id not in self._transits:
+                    continue
+                rtt_steps = reached[agent_id].rtt_steps
+                for peer_id, link_steps in self._links[agent_id]:
+                    if peer_id in reached:
+                        continue
+                    offer = (rtt_steps + link_steps, rank)
+                    if peer_id not in best or offer < best[peer_id]:
+                        best[peer_id] = offer
+            if not best:
+                break
+            following = sorted((rank, peer_id, rtt_steps) for peer_id, (rtt_steps, rank) in best.items())
+            if len(following) > STEP_AGENTS:
+                yield
+            for number, (rank, peer_id, rtt_steps) in enumerate(following, 1):
+                if not number % STEP_AGENTS:
+                    yield
+                previous = layer[rank]
+                first_hop = peer_id if previous == source else reached[previous].first_hop
+                reached[peer_id] = Reach(hop_count, rtt_steps, first_hop, previous)
+            layer = [peer_id for _, peer_id, _ in following]
+        return reached
+
+    def paths_from(
+        self, source: AgentId, max_hops: int = DEFAULT_MAX_HOPS
+    ) -> dict[AgentId, tuple[AgentId, ...]]:
+        """Each agent that ``source`` reaches (itself included) to the path there, both ends included."""
+        paths: dict[AgentId, tuple[AgentId, ...]] = {}
+        for agent_id, reach in self.search(source, max_hops).items():
+            # Nearest first, so the path to the agent before is known.
+            paths[agent_id] = (*paths[reach.previous], agent_id) if paths else (agent_id,)
+        return paths
+
+
+def paths_from(
+    records: Mapping[AgentId, Record], source: AgentId, max_hops: int = DEFAULT_MAX_HOPS
+) -> dict[AgentId, tuple[AgentId, ...]]:
+    """Each agent that ``source`` reaches (itself included) to the path there, both ends included.
+
+    Whoever asks for many sources does better with one :class:`Graph`, or :meth:`RouteSnapshot.paths_from`.
+    """
+    return Graph.of(records).paths_from(source, max_hops)
+
+
+class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
+    """All routes of one agent at one time; immutable, shared between actors and threads.
+
+    Each question on the data path is one look into a mapping.
+    """
+
+    own_id: AgentId
+    version: int
+    """Rises with each snapshot of one route table."""
+    next_hops: Mapping[AgentId, AgentId]
+    """Reachable agent to the peer that leads there; without the agent itself."""
+    hop_counts: Mapping[AgentId, int]
+    """Reachable agent to the links between; the agent itself is at 0."""
+    candidates: Mapping[str, tuple[Candidate, ...]]
+    """Routing key to the reachable agents that offer it, best first: the nearest, at equal hop count the one
+    with the shortest round trip, then by ID; but those about to leave come last."""
+    records: Mapping[AgentId, Record]
+    """Every agent that is known, has not left and has a valid certificate, whether reachable or not."""
+    max_hops: int = DEFAULT_MAX_HOPS
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The links between all agents; made when first asked for."""
+        return Graph.of(self.records)
+
+    def paths_from(self, source: AgentId) -> dict[AgentId, tuple[AgentId, ...]]:
+        """Each agent that ``source`` reaches (itself included) to the path there, both ends included."""
+        return self.graph.paths_from(source, self.max_hops)
+
+
+def compute_routes(
+    own_id: AgentId, records: dict[AgentId, Record], *, max_hops: int, version: int
+) -> RouteSnapshot:
+    """The routes of ``own_id``: :func:`computing_routes`, at once."""
+    return finish(computing_routes(own_id, records, max_hops=max_hops, version=version))
+
+
+def computing_routes(
+    own_id: AgentId, records: dict[AgentId, Record], *, max_hops: int, version: int
+) -> Steps[RouteSnapshot]:
+    """The routes of ``own_id``, step by step.
+
+    Args:
+        own_id: for whom; it is among the records.
+        records: the newest record of each agent that takes part now. The snapshot keeps the mapping, so
+            nobody changes it from here on.
+        max_hops: links on a path, at most.
+        version: of the snapshot.
+    """
+    graph = yield from Graph.building(records)
+    reached = yield from graph.searching(own_id, max_hops)
+    candidates = yield from _ranking(reached, records)
+    next_hops: dict[AgentId, AgentId] = {}
+    hop_counts: dict[AgentId, int] = {}
+    for number, (agent_id, reach) in enumerate(reached.items(), 1):
+        if not number % STEP_AGENTS:
+            yield
+        next_hops[agent_id] = reach.first_hop
+        hop_counts[agent_id] = reach.hop_count
+    next_hops.pop(own_id, None)
+    return RouteSnapshot(
+        own_id=own_id,
+        version=version,
+        max_hops=max_hops,
+        next_hops=MappingProxyType(next_hops),
+        hop_counts=MappingProxyType(hop_counts),
+        candidates=MappingProxyType(candidates),
+        records=MappingProxyType(records),
+    )
+
+
+def _ranking(
+    reached: Mapping[AgentId, Reach], records: Mapping[AgentId, Record]
+) -> Steps[dict[str, tuple[Candidate, ...]]]:
+    """Who offers each key, best first."""
+    offering: dict[tuple[bool, int], list[tuple[int, AgentId]]] = {}
+    for number, (agent_id, reach) in enumerate(reached.items(), 1):
+        if not number % STEP_AGENTS:
+            yield
+        record = records[agent_id]
+        if record.offered_keys:
+            equals = offering.setdefault((record.body.draining, reach.hop_count), [])
+            equals.append((reach.rtt_steps, agent_id))
+    # Sorted once for all keys: each then meets its candidates in order.
+    ranked: dict[str, list[Candidate]] = {}
+    looked_at = 0
+    for (_, hop_count), equals in sorted(offering.items()):
+        equals.sort()
+        if len(equals) > STEP_AGENTS:
+            yield
+        for rtt_steps, agent_id in equals:
+            candidate = Candidate(agent_id, hop_count, rtt_steps)
+            offered_keys = records[agent_id].offered_keys
+            for key in offered_keys:
+                others = ranked.get(key)
+                if others is None:
+                    ranked[key] = [candidate]
+                else:
+                    others.append(candidate)
+            looked_at += len(offered_keys)
+            if looked_at >= STEP_OFFERS:
+                looked_at = 0
+                yield
+    candidates: dict[str, tuple[Candidate, ...]] = {}
+    entries = iter(ranked.items())
+    while len(candidates) < len(ranked):
+        candidates.update((key, tuple(found)) for key, found in islice(entries, STEP_OFFERS))
+        if len(candidates) < len(ranked):
+            yield
+    return candidates

@@ -1,0 +1,185 @@
+"""How an agent's endpoints and listeners are laid out: in its record where they are few, else in pages.
+
+Pages are cut by content: entries are sorted, and a page ends behind a key whose checksum says so, or when it
+is full. So one more endpoint changes one page, or two beside each other; the others stay as they are and are
+not sent again.
+
+Source: content-defined chunking, Muthitacharoen et al., "A Low-bandwidth Network File System", SOSP 2001.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from mesh.routing.records import (
+    MAX_ADDRESS_CHARACTERS,
+    MAX_ENDPOINTS,
+    MAX_INLINE_ENTRIES,
+    MAX_KEY_CHARACTERS,
+    MAX_LISTENERS,
+    MAX_NEIGHBOURS,
+    MAX_PAGE_ENTRIES,
+    MAX_PAGE_OCTETS,
+    MAX_PAGES,
+    MAX_SERVICE_OCTETS,
+    EndpointEntry,
+    ListenerEntry,
+    PageBody,
+    PageName,
+    RecordBody,
+    page_digest,
+)
+from mesh.trust.identity import AgentId
+
+INLINE_OCTETS: Final = 8_000
+"""Endpoints and listeners up to this are in the record itself, some 200 of them: one frame, no question."""
+
+MIN_PAGE_OCTETS: Final = 4_000
+"""No page but the last is shorter: what names it in the record takes 22 octets."""
+
+CUT_EVERY: Final = 128
+"""A page that is long enough ends behind one key of so many, by their CRC-32."""
+
+_PAGE_HEAD_OCTETS: Final = 7
+"""More than msgpack spends around a page's entries: an array of two arrays."""
+
+_ROOM_OCTETS: Final = MAX_SERVICE_OCTETS - MAX_PAGES * _PAGE_HEAD_OCTETS
+"""For the entries of all pages."""
+
+assert MAX_SERVICE_OCTETS // MIN_PAGE_OCTETS + 1 < MAX_PAGES  # noqa: S101
+
+SHOWN_KEYS: Final = 3
+"""Keys that a line for people names before it only counts."""
+
+TOO_LONG: Final = f"keys have 1 to {MAX_KEY_CHARACTERS} characters"
+TOO_LARGE: Final = f"all together take at most {MAX_SERVICE_OCTETS:,} bytes"
+
+
+class Omission(msgspec.Struct, frozen=True):
+    """What cannot be offered, and why."""
+
+    what: str
+    """``endpoints`` or ``listeners``."""
+    keys: tuple[str, ...]
+    """In the order of the configuration."""
+    limit: str
+    """The limit that they are beyond."""
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(repr, self.keys[:SHOWN_KEYS]))
+        more = f" and {len(self.keys) - SHOWN_KEYS:,} more" if len(self.keys) > SHOWN_KEYS else ""
+        what = self.what if len(self.keys) != 1 else self.what.removesuffix("s")
+        return f"{len(self.keys):,} {what} not told to the mesh ({self.limit}): {shown}{more}"
+
+
+class LaidPage(msgspec.Struct, frozen=True):
+    """A page of this agent."""
+
+    name: PageName
+    octets: bytes
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where endpoints and listeners stand."""
+
+    endpoints: tuple[EndpointEntry, ...] = ()
+    """In the record itself."""
+    listeners: tuple[ListenerEntry, ...] = ()
+    pages: tuple[LaidPage, ...] = ()
+    omissions: tuple[Omission, ...] = ()
+
+
+def lay_out(
+    agent_id: AgentId, endpoints: Iterable[EndpointEntry], listeners: Iterable[ListenerEntry]
+) -> Layout:
+    """Lay out what the agent ``agent_id`` offers and listens for; earlier entries go before later ones."""
+    chooser = _Chooser()
+    endpoints = chooser.choose("endpoints", map(_fit_endpoint, endpoints), MAX_ENDPOINTS)
+    listeners = chooser.choose("listeners", map(_fit_listener, listeners), MAX_LISTENERS)
+    omissions = tuple(chooser.omissions)
+    if (
+        _ROOM_OCTETS - chooser.room <= INLINE_OCTETS
+        and max(len(endpoints), len(listeners)) <= MAX_INLINE_ENTRIES
+    ):
+        return Layout(tuple(endpoints), tuple(listeners), (), omissions)
+    pages = []
+    for body in _cut(endpoints, listeners):
+        octets = _ENCODER.encode(body)
+        entries = len(body.endpoints) + len(body.listeners)
+        pages.append(LaidPage(PageName(page_digest(agent_id, octets), len(octets), entries), octets))
+    return Layout((), (), tuple(pages), omissions)
+
+
+def fit_body(body: RecordBody, layout: Layout) -> RecordBody:
+    """``body`` as others accept it, with its endpoints and listeners as ``layout`` has them."""
+    return msgspec.structs.replace(
+        body,
+        neighbours=body.neighbours[:MAX_NEIGHBOURS],
+        endpoints=layout.endpoints,
+        listeners=layout.listeners,
+        pages=tuple(page.name for page in layout.pages),
+    )
+
+
+_Entry = TypeVar("_Entry", EndpointEntry, ListenerEntry)
+
+
+class _Chooser:
+    """Takes entries as long as there is room, and notes what there is none for."""
+
+    def __init__(self) -> None:
+        self.room = _ROOM_OCTETS
+        self.omissions: list[Omission] = []
+
+    def choose(self, what: str, entries: Iterable[_Entry], limit: int) -> dict[_Entry, int]:
+        """Each entry that can be offered, once, with its octets."""
+        chosen: dict[_Entry, int] = {}
+        left_out: dict[str, list[str]] = {}
+        for entry in entries:
+            octets = len(_ENCODER.encode(entry))
+            if not 0 < len(entry.key) <= MAX_KEY_CHARACTERS:
+                left_out.setdefault(TOO_LONG, []).append(entry.key[: MAX_KEY_CHARACTERS + 1])
+            elif entry in chosen:
+                continue
+            elif len(chosen) >= limit:
+                left_out.setdefault(f"an agent has at most {limit:,}", []).append(entry.key)
+            elif octets > self.room:
+                left_out.setdefault(TOO_LARGE, []).append(entry.key)
+            else:
+                chosen[entry] = octets
+                self.room -= octets
+        self.omissions += [Omission(what, tuple(keys), why) for why, keys in left_out.items()]
+        return chosen
+
+
+def _cut(endpoints: dict[EndpointEntry, int], listeners: dict[ListenerEntry, int]) -> Iterator[PageBody]:
+    by_endpoint = sorted(endpoints, key=lambda entry: (entry.key, entry.target or ""))
+    by_listener = sorted(listeners, key=lambda entry: (entry.key, entry.address))
+    sizes = [endpoints[entry] for entry in by_endpoint] + [listeners[entry] for entry in by_listener]
+    keys = [entry.key for entry in by_endpoint] + [entry.key for entry in by_listener]
+    first_endpoints, first_listeners = iter(by_endpoint), iter(by_listener)
+    start, octets = 0, _PAGE_HEAD_OCTETS
+    for number, (key, size) in enumerate(zip(keys, sizes, strict=True)):
+        octets += size
+        following = sizes[number + 1] if number + 1 < len(sizes) else MAX_PAGE_OCTETS
+        is_full = octets + following > MAX_PAGE_OCTETS or number + 1 - start >= MAX_PAGE_ENTRIES
+        if is_full or (octets >= MIN_PAGE_OCTETS and not crc32(key.encode()) % CUT_EVERY):
+            taken = tuple(islice(first_endpoints, number + 1 - start))
+            yield PageBody(taken, tuple(islice(first_listeners, number + 1 - start - len(taken))))
+            start, octets = number + 1, _PAGE_HEAD_OCTETS
+
+
+def _fit_endpoint(entry: EndpointEntry) -> EndpointEntry:
+    if entry.target is None or len(entry.target) <= MAX_ADDRESS_CHARACTERS:
+        return entry
+    return EndpointEntry(entry.key, None)
+
+
+def _fit_listener(entry: ListenerEntry) -> ListenerEntry:
+    return ListenerEntry(entry.key, entry.address[:MAX_ADDRESS_CHARACTERS])
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()

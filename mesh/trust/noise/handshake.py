@@ -1,0 +1,278 @@
+"""A Noise handshake, XX or IK, as a pure state machine: messages in, messages out, two keys at the end.
+
+    XX:                             IK:
+      -> e                            <- s (known beforehand)
+      <- e, ee, s, es                 -> e, es, s, ss
+      -> s, se                        <- e, ee, se
+
+Source: Noise revision 34, sections 5.3, 7.4 and 7.5.
+"""
+
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, Self, TypeAlias
+
+from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.trust.noise.primitives import KEY_OCTETS, TAG_OCTETS, KeyPair, SharedSecrets, dh
+from mesh.trust.noise.symmetric import HASHES, HashName, SymmetricState
+
+PatternName: TypeAlias = Literal["XX", "IK"]
+_Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss"]
+
+MAX_MESSAGE_OCTETS: Final = 65_535
+"""Of any Noise message: section 3."""
+
+
+class _Pattern(NamedTuple):
+    responder_known: bool
+    """The initiator knows the responder's static key beforehand."""
+    messages: tuple[tuple[_Token, ...], ...]
+    """Tokens of each message; the initiator sends the first, then they take turns."""
+
+
+_PATTERNS: Final = MappingProxyType[PatternName, _Pattern](
+    {
+        "XX": _Pattern(
+            responder_known=False,
+            messages=(("e",), ("e", "ee", "s", "es"), ("s", "se")),
+        ),
+        "IK": _Pattern(
+            responder_known=True,
+            messages=(("e", "es", "s", "ss"), ("e", "ee", "se")),
+        ),
+    }
+)
+
+
+class Handshake:
+    """One side of a Noise handshake.
+
+    A failure of any kind ends it: nothing that follows can be read or written, and its secrets are dropped.
+    They are dropped at its end too, so that a finished handshake holds no key that could open what it sealed.
+
+    Args:
+        pattern: XX, or IK.
+        initiator: whether this side writes the first message.
+        prologue: octets that both sides must agree on, of any length.
+        static: this side's long-lived key pair.
+        ephemeral: a key pair of fresh random octets, used for this handshake only.
+        remote_static: the responder's static public key, for the initiator of IK only.
+        hash_name: as in the Noise protocol name.
+        shared: remembers what ``static`` shares with other static keys, where it meets them again and again.
+
+    Raises:
+        LocalProtocolError: ``remote_static`` is missing, or given where the pattern has none; or the pattern
+            or hash is unknown.
+    """
+
+    __slots__ = (
+        "_failed",
+        "_initiator",
+        "_keys",
+        "_messages",
+        "_own",
+        "_position",
+        "_remote",
+        "_shared",
+        "_symmetric",
+    )
+
+    def __init__(
+        self,
+        pattern: PatternName,
+        *,
+        initiator: bool,
+        prologue: bytes,
+        static: KeyPair,
+        ephemeral: KeyPair,
+        remote_static: bytes | None = None,
+        hash_name: HashName = "SHA256",
+        shared: SharedSecrets | None = None,
+    ) -> None:
+        if pattern not in _PATTERNS or hash_name not in HASHES:
+            raise LocalProtocolError(f"no Noise pattern {pattern} with hash {hash_name}")
+        responder_known, self._messages = _PATTERNS[pattern]
+        if (remote_static is not None) != (initiator and responder_known):
+            raise LocalProtocolError("the initiator of IK needs the remote static key, and nobody else")
+        if remote_static is not None and len(remote_static) != KEY_OCTETS:
+            raise LocalProtocolError(
+                f"expected a static key of {KEY_OCTETS} octets, found {len(remote_static)}"
+            )
+        self._initiator = initiator
+        self._own: dict[str, KeyPair] = {"s": static, "e": ephemeral}
+        self._remote: dict[str, bytes] = {} if remote_static is None else {"s": remote_static}
+        self._position = 0
+        self._failed = False
+        self._keys: tuple[bytes, bytes] | None = None
+        self._shared = shared
+        protocol_name = f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
+        self._symmetric = SymmetricState(protocol_name, hash_name)
+        self._symmetric.mix_hash(prologue)
+        if responder_known:
+            self._symmetric.mix_hash(static.public if remote_static is None else remote_static)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all messages have been written and read, and the keys are there."""
+        return self._keys is not None
+
+    @property
+    def remote_static(self) -> bytes:
+        """The other side's static public key, 32 octets.
+
+        A side proves to hold its key by the first message it seals after the pattern has mixed that key:
+        in XX the responder by the second message and the initiator by the third, in IK the initiator by the
+        first (which may be a replay) and the responder by the second.
+
+        Raises:
+            LocalProtocolError: it is not known yet, or the handshake has failed.
+        """
+        if "s" not in self._remote:
+            raise LocalProtocolError("the remote static key is not known")
+        return self._remote["s"]
+
+    @property
+    def handshake_hash(self) -> bytes:
+        """What names this handshake uniquely (channel binding, section 11.2); not secret.
+
+        Raises:
+            LocalProtocolError: the handshake is not finished.
+        """
+        if self._keys is None:
+            raise LocalProtocolError("the handshake is not finished")
+        return self._symmetric.handshake_hash
+
+    def copy(self) -> Self:
+        """A handshake at the same point, so that reading a doubtful message need not end this one.
+
+        Of a handshake and its copies only one may ever write the same message, else nonces repeat.
+        """
+        twin = object.__new__(type(self))
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._symmetric = self._symmetric.copy()
+        twin._remote = dict(self._remote)
+        return twin
+
+    def write_message(self, payload: bytes) -> bytes:
+        """The next message, with ``payload`` inside: sealed as soon as the pattern has a key.
+
+        Raises:
+            LocalProtocolError: it is not this side's turn, or the message would be longer than 65,535 octets.
+            AuthenticationError: the other side's public key is of small order.
+        """
+        tokens = self._next_tokens(writing=True)
+        try:
+            message = self._write(tokens, payload)
+        except Exception:
+            self._fail()
+            raise
+        self._advance()
+        return message
+
+    def read_message(self, message: bytes) -> bytes:
+        """The payload of the other side's next message.
+
+        Raises:
+            LocalProtocolError: it is not the other side's turn.
+            AuthenticationError: the message does not authenticate, has an impossible length, or brings a key
+                of small order; the handshake has ended.
+        """
+        tokens = self._next_tokens(writing=False)
+        try:
+            payload = self._read(tokens, bytes(message))
+        except Exception:
+            self._fail()
+            raise
+        self._advance()
+        return payload
+
+    def split(self) -> tuple[bytes, bytes]:
+        """The two 32-octet keys: initiator to responder, responder to initiator.
+
+        Raises:
+            LocalProtocolError: the handshake is not finished.
+        """
+        if self._keys is None:
+            raise LocalProtocolError("the handshake is not finished")
+        return self._keys
+
+    def _next_tokens(self, *, writing: bool) -> tuple[_Token, ...]:
+        if self._failed:
+            raise LocalProtocolError("this handshake has failed")
+        if self._keys is not None:
+            raise LocalProtocolError("this handshake is finished")
+        if writing != (self._initiator == (self._position % 2 == 0)):
+            raise LocalProtocolError("it is the other side's turn to " + ("write" if writing else "read"))
+        return self._messages[self._position]
+
+    def _write(self, tokens: tuple[_Token, ...], payload: bytes) -> bytes:
+        message = b"".join([self._write_token(token) for token in tokens])
+        message += self._symmetric.encrypt_and_hash(payload)
+        if len(message) > MAX_MESSAGE_OCTETS:
+            raise LocalProtocolError(f"a handshake message of {len(message)} octets is too long")
+        return message
+
+    def _read(self, tokens: tuple[_Token, ...], message: bytes) -> bytes:
+        if len(message) > MAX_MESSAGE_OCTETS:
+            raise AuthenticationError(f"a handshake message of {len(message)} octets is too long")
+        for token in tokens:
+            message = self._read_token(token, message)
+        return self._symmetric.decrypt_and_hash(message)
+
+    def _write_token(self, token: _Token) -> bytes:
+        match token:
+            case "e":
+                public = self._own["e"].public
+                self._symmetric.mix_hash(public)
+                return public
+            case "s":
+                return self._symmetric.encrypt_and_hash(self._own["s"].public)
+            case _:
+                self._mix_dh(token)
+                return b""
+
+    def _read_token(self, token: _Token, rest: bytes) -> bytes:
+        """Read ``token`` off the front of ``rest`` and return what follows."""
+        match token:
+            case "e":
+                public, rest = _cut(rest, KEY_OCTETS)
+                self._symmetric.mix_hash(public)
+                self._remote["e"] = public
+            case "s":
+                # In both patterns a key has been mixed by now, so a static key always comes sealed.
+                sealed, rest = _cut(rest, KEY_OCTETS + TAG_OCTETS)
+                self._remote["s"] = self._symmetric.decrypt_and_hash(sealed)
+            case _:
+                self._mix_dh(token)
+        return rest
+
+    def _mix_dh(self, token: _Token) -> None:
+        """Mix in what the initiator's key (first letter) and the responder's (second) have in common."""
+        own, remote = (token[0], token[1]) if self._initiator else (token[1], token[0])
+        if self._shared is not None and own == remote == "s":
+            secret = self._shared.with_owner_of(self._remote["s"])
+        else:
+            secret = dh(self._own[own], self._remote[remote])
+        self._symmetric.mix_key(secret)
+
+    def _advance(self) -> None:
+        self._position += 1
+        if self._position == len(self._messages):
+            self._keys = self._symmetric.split()
+            self._forget()
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._remote = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._own = {}
+        self._symmetric.forget()
+
+
+def _cut(message: bytes, octets: int) -> tuple[bytes, bytes]:
+    """The first ``octets`` of ``message``, and the rest."""
+    if len(message) < octets:
+        raise AuthenticationError("the handshake message is too short")
+    return message[:octets], message[octets:]

@@ -1,0 +1,107 @@
+"""A listener hears how candidates do, and hands them over in the order that follows from it."""
+
+from typing import Any
+
+import pytest
+
+from actors.connections.listener import Listener
+from actors.messages import listener as messages
+from actors.messages.client_count import ClientCount
+from actors.messages.connection import CandidatesFound, ServeClient
+from actors.messages.route_table import RoutesChanged
+from actors.meters import Meters
+from actors.runtime.virtual.world import VirtualWorld
+from mesh.addresses import TcpAddress
+from mesh.connection.candidates import MAX_SET_ASIDE_S
+from mesh.connection.loops import LoopWatch
+from mesh.trust.identity import short_id
+from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
+
+OWN, NEAR, FAR = IDENTITIES[:3]
+ADDRESS = TcpAddress("127.0.0.1", 5432)
+
+
+class House:
+    def __init__(self) -> None:
+        self.world = VirtualWorld(1)
+        self.meters = Meters()
+        self.ingresses: list[Ear] = []
+        self.listener = start(
+            self.world,
+            Listener,
+            name="the listener",
+            key="my-api",
+            address=ADDRESS,
+            max_connections=0,
+            may_use=True,
+            route_table=start(self.world).ref,
+            start_ingress=self._start_ingress,
+            clients=ClientCount(),
+            loops=LoopWatch(),
+            meters=self.meters,
+            root=start(self.world).ref,
+        )
+        self.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
+
+    def _start_ingress(self, prepare_for: Any, listener: Any) -> Any:
+        ref = Ear.start(self.world.dispatcher("here"))
+        self.ingresses.append(self.world.dispatcher("here").actors[-1])
+        return ref
+
+    def tell(self, *told: Any) -> None:
+        for message in told:
+            self.listener.ref.tell(message)
+        self.world.run(0.0)
+
+    def order(self) -> list[Any]:
+        start(self.world, Client, ADDRESS)
+        self.world.run(0.01)
+        served = [command for ingress in self.ingresses for command in ingress.of(ServeClient)]
+        for command in served:
+            command.socket.close()
+        return [offer.party.id for offer in served[-1].candidates]
+
+
+@pytest.fixture
+def house(caplog):
+    caplog.set_level("INFO", logger="mesh.forward")
+    house = House()
+    yield house
+    house.world.stop()
+
+
+@pytest.mark.parametrize(
+    "code", ["refused", "timed-out", "at-capacity", "silent", "restarted", "not-permitted"]
+)
+def test_who_failed_is_tried_last_for_a_while(house, code):
+    assert house.order() == [NEAR.id, FAR.id]
+    house.tell(messages.CandidateFailed(NEAR.id, code))
+    assert house.order() == [FAR.id, NEAR.id]
+    house.world.run(MAX_SET_ASIDE_S)
+    assert house.order() == [NEAR.id, FAR.id]
+
+
+def test_a_connection_that_waits_hears_of_those_it_has_not_tried(house):
+    asker = start(house.world)
+    near, far = (offer.party for offer in house.listener._candidates.offers)
+    for tried in ({near}, {near, far}):
+        house.tell(messages.FindCandidates(asker.ref, frozenset(tried)))
+    found = [[offer.party for offer in told.offers] for told in asker.of(CandidatesFound)]
+    assert found == [[far], []]
+
+
+def test_who_serves_again_is_where_it_was(house, caplog):
+    house.tell(messages.CandidateFailed(NEAR.id, "refused"), messages.CandidateServed(NEAR.id))
+    assert house.order() == [NEAR.id, FAR.id]
+    house.tell(messages.CandidateServed(NEAR.id), messages.CandidateServed(FAR.id))
+    (line,) = [record.message for record in caplog.records if "serves again" in record.message]
+    assert f"agent {short_id(NEAR.id)} serves again" in line
+
+
+def test_each_setting_aside_is_told_and_counted_once(house, caplog):
+    house.tell(*[messages.CandidateFailed(NEAR.id, "bad\ncode")] * 20)
+    assert house.meters.candidates_set_aside == 1
+    (line,) = [record.message for record in caplog.records if "aside" in record.message]
+    assert "\n" not in line
+    assert f"sets agent {short_id(NEAR.id)} aside" in line
+    assert house.ingresses == []

@@ -1,0 +1,431 @@
+"""Octets between a client and a target, through both ends of a connection and a wire between them."""
+
+import logging
+
+import pytest
+
+from actors.connections.connection_end import (
+    DRAIN_AFTER_RESET_S,
+    DRAIN_BEFORE_RESET_S,
+    HANG_UP_POLL_S,
+    MAX_WAITING_PIECES,
+)
+from actors.connections.connection_settings import RESET_MEANINGS
+from actors.messages import connection as messages
+from actors.runtime.seam import SocketOptions
+from mesh.connection.stream import ResetCode
+from mesh.link.frames import FrameType
+from mesh.trust.identity import short_id
+from tests.actors.company import start
+from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, Ends
+
+RESET = "Connection reset by peer"
+MIB = 1024 * 1024
+SMALL = SocketOptions(send_buffer_octets=8192, receive_buffer_octets=8192, reset_if_abandoned=True)
+
+
+def pattern(octets: int) -> bytes:
+    return bytes(range(251)) * (octets // 251) + bytes(range(octets % 251))
+
+
+@pytest.fixture(autouse=True)
+def no_crashes(caplog):
+    yield
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+
+
+@pytest.fixture
+def ends():
+    ends = Ends().open()
+    ends.client.closes_at_end = ends.target.closes_at_end = False
+    yield ends
+    ends.world.stop()
+
+
+SIDES = ["client", "target"]
+
+
+def resets(ends):
+    """Connections that each end has counted as reset."""
+    return ends.ingress_meters.connections_reset, ends.exit_meters.connections_reset
+
+
+def both(ends, side):
+    """The program on that side and the one at the other end."""
+    return (ends.client, ends.target) if side == "client" else (ends.target, ends.client)
+
+
+# In order
+
+
+@pytest.mark.parametrize("octets", [1, 65_536, 65_537, 3 * MIB])
+@pytest.mark.parametrize("side", SIDES)
+def test_octets_arrive_as_they_were_sent(ends, side, octets):
+    one, other = both(ends, side)
+    one.send(pattern(octets))
+    ends.run(5.0)
+    assert bytes(other.octets) == pattern(octets)
+    assert (one.end, other.end) == ("", "")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_end_of_stream_is_half_a_close(ends, side):
+    one, other = both(ends, side)
+    one.send(b"question")
+    one.socket.shutdown_write()
+    ends.run(1.0)
+    assert (bytes(other.octets), other.end) == (b"question", "EOF")
+    assert one.end == ""
+    ends.run(300.0)
+    other.send(pattern(200_000))
+    ends.run(1.0)
+    assert bytes(one.octets) == pattern(200_000)
+    other.socket.close()
+    ends.run(4.0)  # the end that was written to after its end of stream stays for 3 s, to repeat its last ACK
+    assert one.end == "EOF"
+    assert ends.is_over
+    assert resets(ends) == (0, 0)
+
+
+def test_both_ends_of_stream_at_once_are_a_close(ends):
+    for program in (ends.client, ends.target):
+        program.send(pattern(1000))
+        program.socket.shutdown_write()
+    ends.run(5.0)
+    assert (ends.client.end, ends.target.end) == ("EOF", "EOF")
+    assert ends.is_over
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_close_with_nothing_unread_is_an_end_of_stream_at_the_other_side(ends, side):
+    one, other = both(ends, side)
+    one.send(b"all")
+    one.socket.close()
+    ends.run(1.0)
+    assert (bytes(other.octets), other.end) == (b"all", "EOF")
+
+
+def test_an_end_of_stream_before_the_open_completes_arrives():
+    ends = Ends()
+    ends.client.closes_at_end = False
+    ends.client.send(b"early")
+    ends.client.socket.shutdown_write()
+    ends.open()
+    assert (bytes(ends.target.octets), ends.target.end) == (b"early", "EOF")
+    assert ends.client.end == "EOF"  # the target's program closes at the end of what it is sent
+    ends.run(3.0)
+    assert ends.is_over
+    ends.world.stop()
+
+
+def test_what_is_sent_and_received_is_counted(ends):
+    ends.client.send(bytes(1000))
+    ends.target.send(bytes(300_000))
+    ends.run(2.0)
+    for meters, sent, received in (
+        (ends.ingress_meters, 1000, 300_000),
+        (ends.exit_meters, 300_000, 1000),
+    ):
+        assert (meters.octets_sent, meters.octets_received) == (sent, received)
+
+
+# Slow sockets
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_socket_that_is_not_read_stalls_its_own_direction_only(ends, side):
+    one, other = both(ends, side)
+    other.read(False)
+    one.send(bytes(40 * MIB))
+    ends.run(10.0)
+    assert one.unsent_octets > 20 * MIB
+    other.send(pattern(5 * MIB))
+    ends.run(10.0)
+    assert bytes(one.octets) == pattern(5 * MIB)
+    held = ends.ingress_settings.budget.reserved_octets + ends.exit_settings.budget.reserved_octets
+    assert held < 24 * MIB
+    other.read(True)
+    ends.run(60.0)
+    assert len(other.octets) == 40 * MIB
+
+
+def test_small_socket_buffers_and_a_slow_reader_lose_nothing():
+    ends = Ends(options=SMALL).open()
+    ends.target.send(pattern(300_000))
+    for turn in range(60):
+        ends.client.read(turn % 2 == 0)
+        ends.run(0.05)
+    ends.client.read(True)
+    ends.run(20.0)
+    assert bytes(ends.client.octets) == pattern(300_000)
+    ends.world.stop()
+
+
+def test_many_small_pieces_for_a_slow_socket_are_joined():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(30_000))
+    ends.run(1.0)
+    pieces = 0
+    for number in range(3_000):
+        ends.target.send(pattern(30_002 + number)[-2:])
+        ends.run(0.002)
+        pieces = max(pieces, len(ends.ingress._waiting))
+    assert pieces == MAX_WAITING_PIECES
+    ends.client.read(True)
+    ends.run(5.0)
+    assert len(ends.client.octets) == 36_000
+    ends.world.stop()
+
+
+# Resets
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_reset_is_a_reset_at_the_other_side(ends, side):
+    one, other = both(ends, side)
+    one.send(b"some")
+    ends.run(0.1)
+    one.socket.abort()
+    ends.run(1.0)
+    assert (bytes(other.octets), other.end) == (b"some", RESET)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+def test_both_sides_reset_at_once_are_counted_once_each(ends):
+    ends.client.socket.abort()
+    ends.target.socket.abort()
+    ends.run(3.0)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+def test_every_reason_for_a_reset_has_its_words():
+    assert set(RESET_MEANINGS) == set(ResetCode)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_was_sent_before_a_reset_arrives_before_it(ends, side):
+    one, other = both(ends, side)
+    one.send(pattern(100_000))
+    ends.run(0.004)
+    assert len(other.octets) < 100_000
+    one.socket.abort()
+    ends.run(3.0)
+    assert bytes(other.octets) == pattern(100_000)
+    assert other.end == RESET
+
+
+def test_what_arrived_before_a_reset_waits_for_a_slow_socket():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(100_000))
+    ends.run(0.5)
+    ends.target.socket.abort()
+    ends.run(5.0)
+    assert ends.ingress.ref.is_alive()
+    ends.client.read(True)
+    ends.run(3.0)
+    assert ends.client.end == RESET
+    assert bytes(ends.client.octets) == pattern(len(ends.client.octets))
+    assert len(ends.client.octets) >= 65_536
+    assert ends.is_over
+    ends.world.stop()
+
+
+def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(100_000))
+    ends.run(0.5)
+    ends.target.socket.abort()
+    ends.run(DRAIN_BEFORE_RESET_S + DRAIN_AFTER_RESET_S - 1.0)  # first for credit, then for the client
+    assert ends.ingress.ref.is_alive()
+    ends.run(3.5)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+    ends.world.stop()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_half_closed_connection_can_be_reset_from_either_side(ends, side):
+    one, other = both(ends, side)
+    ends.client.socket.shutdown_write()
+    ends.run(0.5)
+    one.socket.abort()
+    ends.run(3.0)
+    assert other.end == ("EOF" if side == "client" else RESET)
+    assert ends.is_over
+
+
+# A hang-up is noticed though the socket is not read
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_reset_of_a_stalled_socket_is_noticed(ends, side):
+    one, other = both(ends, side)
+    other.read(False)
+    one.send(bytes(40 * MIB))
+    ends.run(5.0)
+    one.socket.abort()
+    ends.run(HANG_UP_POLL_S + DRAIN_BEFORE_RESET_S + 0.2)
+    end = ends.ingress if side == "client" else ends.exit
+    assert end._socket is None
+    other.read(True)
+    ends.run(5.0)
+    assert other.end == RESET
+    assert ends.is_over
+
+
+def test_a_client_that_has_finished_and_gone_is_noticed_when_the_target_writes(ends):
+    ends.client.send(b"GET")
+    ends.client.socket.close()
+    ends.run(2.0)
+    ends.target.send(pattern(300_000))
+    ends.run(HANG_UP_POLL_S + 1.0)
+    assert ends.is_over
+
+
+def test_a_client_that_has_finished_and_reads_slowly_is_not_taken_for_gone():
+    ends = Ends(options=SMALL).open()
+    ends.client.closes_at_end = ends.target.closes_at_end = False
+    ends.client.socket.shutdown_write()
+    ends.client.read(False)
+    ends.run(1.0)
+    ends.target.send(pattern(300_000))
+    ends.target.socket.shutdown_write()
+    ends.run(30.0)
+    ends.client.read(True)
+    ends.run(30.0)
+    assert bytes(ends.client.octets) == pattern(300_000)
+    assert ends.client.end == "EOF"
+    assert ends.is_over
+    ends.world.stop()
+
+
+# The end of an end
+
+
+def die(ends, end, how):
+    if how == "stop":
+        end.ref.stop(block=False)
+    elif how == "close":
+        end.ref.tell(messages.CloseConnection("the agent is leaving"))
+    else:
+        end.ref.tell("no message")
+    ends.run(1.0)
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+@pytest.mark.parametrize("end", ["ingress", "exit"])
+def test_an_end_that_stops_resets_both_sides(ends, end, how):
+    die(ends, getattr(ends, end), how)
+    wire = ends.to_exit if end == "ingress" else ends.to_ingress
+    assert len(wire.of(FrameType.RESET)) >= 1
+    assert (ends.client.end, ends.target.end) == (RESET, RESET)
+    assert ends.is_over
+
+
+@pytest.mark.parametrize("end", ["ingress", "exit"])
+def test_a_connection_that_its_agent_leaves_is_told_in_both_logs(ends, end, caplog):
+    with caplog.at_level(logging.INFO, logger="mesh.connections"):
+        die(ends, getattr(ends, end), "close")
+    near, far = (ends.ingress, ends.exit) if end == "ingress" else (ends.exit, ends.ingress)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{near} reset: the agent is leaving",
+        f"{far} reset: the other end has given it up, or its agent is leaving",
+    ]
+    assert str(ends.ingress) == f"IngressConnection({KEY}, {EXIT_NAME} {short_id(EXIT.id)}#1)"
+    assert str(ends.exit) == f"ExitConnection({KEY}, agent {short_id(INGRESS.id)}#1)"
+    assert resets(ends) == (1, 1)
+
+
+def test_an_end_that_crashes_resets_both_sides(ends, caplog):
+    die(ends, ends.ingress, "crash")
+    assert (ends.client.end, ends.target.end) == (RESET, RESET)
+    assert ends.is_over
+    assert caplog.records.pop().exc_info
+    caplog.clear()
+
+
+@pytest.mark.parametrize("end", ["ingress", "exit"])
+def test_a_connection_of_an_agent_that_has_restarted_is_reset(ends, end):
+    far = EXIT if end == "ingress" else INGRESS
+    getattr(ends, end).ref.tell(messages.PeerRestarted(far.id))
+    ends.run(1.0)
+    assert (ends.client.end, ends.target.end) == (RESET, RESET)
+    assert ends.is_over
+
+
+def test_an_other_end_that_vanishes_is_given_up(ends):
+    ends.cut(True)
+    ends.exit.ref.stop(block=False)
+    ends.run(1.0)
+    ends.client.send(b"anybody?")
+    ends.run(28.0)
+    assert ends.client.end == ""
+    ends.run(10.0)
+    assert ends.client.end == RESET
+    assert not ends.ingress.ref.is_alive()
+
+
+# Paths
+
+
+@pytest.mark.parametrize("gone_s", [0.1, 5.0, 29.0])
+def test_a_path_that_comes_back_in_time_loses_nothing(ends, gone_s):
+    ends.client.send(pattern(2 * MIB))
+    ends.target.send(pattern(2 * MIB))
+    ends.run(0.02)
+    ends.path(exists=False)
+    ends.run(gone_s)
+    ends.path(exists=True)
+    ends.run(3.0)
+    assert bytes(ends.target.octets) == bytes(ends.client.octets) == pattern(2 * MIB)
+
+
+def test_another_path_repeats_at_once_what_was_lost_on_the_old_one(ends):
+    other_wire = start(ends.world, type(ends.to_exit), ends._reach_exit, host="branch")
+    ends.to_exit.is_cut = True
+    ends.client.send(b"lost")
+    ends.run(0.001)
+    ends.ingress.ref.tell(messages.PathChanged(EXIT.id, other_wire.ref))
+    ends.run(0.05)
+    assert bytes(ends.target.octets) == b"lost"
+    assert other_wire.of(FrameType.DATA)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_path_that_stays_away_resets_both_sides_after_the_reroute_timeout(busy):
+    ends = Ends(reroute_timeout_s=12.0).open()
+    if busy:
+        ends.client.send(pattern(2 * MIB))
+    ends.path(exists=False)
+    ends.run(11.9)
+    assert (ends.client.end, ends.target.end) == ("", "")
+    ends.run(0.3)
+    assert (ends.client.end, ends.target.end) == (RESET, RESET)
+    assert ends.is_over
+    ends.world.stop()
+
+
+def test_each_loss_of_the_path_has_its_own_time(ends):
+    for _ in range(3):
+        ends.path(exists=False)
+        ends.run(20.0)
+        ends.path(exists=True)
+        ends.run(5.0)
+    ends.path(exists=False)
+    ends.run(29.0)
+    ends.path(exists=True)
+    ends.client.send(b"still here")
+    ends.run(1.0)
+    assert bytes(ends.target.octets) == b"still here"
+
+
+def test_an_idle_connection_lasts(ends):
+    ends.run(3 * 3600.0)
+    ends.client.send(b"good morning")
+    ends.run(1.0)
+    assert bytes(ends.target.octets) == b"good morning"

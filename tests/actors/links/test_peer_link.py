@@ -1,0 +1,469 @@
+"""The life of one link: handshake, judgement, admission, silence, farewell. All around it only listen."""
+
+import itertools
+
+import pytest
+
+from actors.messages import acceptor as acceptor_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as messages
+from actors.messages.connection_table import FramesArrived
+from actors.messages.peer_directory import ChallengeArrived, LinkTurnedAway
+from mesh.link import bodies as link_bodies
+from mesh.link.frames import Frame, FrameType, link_frame
+from mesh.link.link import LEAVE_TIMEOUT_S
+from mesh.trust.certificates import TrustStore
+from tests.actors.links.link_company import (
+    ADMIT,
+    FOREIGN_AUTHORITY,
+    OWN,
+    PEER,
+    LinkScene,
+    certificate_of,
+)
+
+PING = link_frame(FrameType.PING, link_bodies.encode_ping(77))
+
+
+def data(number: int, octets: int = 100, *, to_peer: bool = False) -> Frame:
+    source, destination = (OWN.id, PEER.id) if to_peer else (PEER.id, OWN.id)
+    return Frame(FrameType.DATA, False, source, destination, 1, number, bytes(octets))
+
+
+@pytest.fixture
+def scene(caplog):
+    scene = LinkScene()
+    yield scene
+    scene.world.stop()
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+
+
+# The handshake
+
+
+def test_an_accepted_peer_that_proves_itself_waits_for_admission(scene):
+    peer = scene.accepted()
+    [established] = scene.established
+    assert (established.peer_id, established.peer_name) == (PEER.id, "peer")
+    assert established.peer_instance == b"p" * 16
+    assert not established.is_dialer
+    assert established.dialer is None
+    assert established.rtt_s == pytest.approx(0.002)
+    assert scene.caller.heard == [acceptor_messages.HandshakeEnded(scene.link.actor_urn)]
+    assert peer.peer.peer_id == OWN.id
+    assert peer.frames == []
+
+
+def test_a_dialed_peer_is_reported_once_it_has_judged_this_agent(scene):
+    peer = scene.dial(scene.handshake(initiator=False))
+    scene.run(5.0)
+    assert peer.peer.peer_id == OWN.id
+    assert scene.established == []
+    assert "judgement" in str(scene.link)
+    peer.send_frames(PING)
+    scene.run(0.1)
+    [established] = scene.established
+    assert established.is_dialer
+    assert established.dialer is scene.caller.ref
+    assert established.rtt_s == pytest.approx(0.002)
+
+
+def test_what_came_with_the_judgement_is_handled_at_the_admission(scene):
+    peer = scene.dial(scene.handshake(initiator=False))
+    scene.run(0.1)
+    peer.send_frames(PING, data(0), data(1))
+    scene.run(0.1)
+    assert scene.table.heard == []
+    scene.tell(ADMIT)
+    scene.run(0.1)
+    assert scene.table.heard == [FramesArrived((data(0), data(1)))]
+    assert link_bodies.decode_pong(peer.of(FrameType.PONG)[0].body) == 77
+
+
+def test_frames_that_came_with_the_last_message_of_the_handshake_are_not_lost(scene):
+    peer = scene.accept()
+    shaking = scene.handshake(initiator=True)
+    peer.send(shaking.start())
+    scene.run(0.1)
+    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
+    peer.established(progress.established)
+    peer.send(progress.to_send + peer.seal(PING, data(0))[:100])
+    scene.run(0.1)
+    assert scene.table.heard == []
+    scene.tell(ADMIT)
+    peer.send(peer.sealed[100:])
+    scene.run(0.1)
+    assert scene.table.heard == [FramesArrived((data(0),))]
+
+
+def test_a_link_that_waits_for_admission_leaves_its_peers_octets_in_the_kernel(scene):
+    peer = scene.accepted()
+    peer.send_frames(*[data(number, 60_000) for number in range(100)])
+    scene.run(2.0)
+    assert scene.link._link._reader.buffered_octets == 0
+    assert peer.unsent_octets > 4_000_000
+    assert scene.table.heard == []
+    scene.tell(ADMIT)
+    scene.run(1.0)
+    arrived = [frame for message in scene.table.of(FramesArrived) for frame in message.frames]
+    assert [frame.number for frame in arrived] == list(range(100))
+
+
+def refused(scene, caplog, peer, text):
+    scene.run(0.1)
+    assert scene.counts == (1, 0, 0)
+    assert scene.established == []
+    assert not scene.is_alive
+    assert peer.end
+    [line] = scene.complaints(caplog)
+    assert text in line
+
+
+BAD_CERTIFICATES = {
+    "foreign": ({"authority": FOREIGN_AUTHORITY}, "signed by an authority that this agent does not trust"),
+    "expired": ({"valid_s": -10}, "expired"),
+}
+
+
+@pytest.mark.parametrize("side", ["accept", "dial"])
+@pytest.mark.parametrize("fault", BAD_CERTIFICATES)
+def test_a_peer_with_a_bad_certificate_is_refused_with_the_reason(scene, caplog, side, fault):
+    changes, reason = BAD_CERTIFICATES[fault]
+    certificate = certificate_of(PEER, "mallory", **changes)
+    handshake = scene.handshake(initiator=side == "accept", certificate=certificate)
+    peer = getattr(scene, side)(handshake)
+    refused(scene, caplog, peer, reason)
+    assert "'mallory'" in scene.complaints(caplog)[0]
+    kind = dialer_messages.DialedLinkEnded if side == "dial" else acceptor_messages.HandshakeEnded
+    assert scene.caller.of(kind) == scene.caller.heard[-1:] == [kind(scene.link.actor_urn)]
+
+
+@pytest.mark.parametrize("fault", BAD_CERTIFICATES)
+def test_an_agent_whose_certificate_the_dialed_peer_refuses_is_told_so(fault, caplog):
+    changes, reason = BAD_CERTIFICATES[fault]
+    scene = LinkScene(certificate=certificate_of(OWN, "own", **changes))
+    peer = scene.dial(scene.handshake(initiator=False))
+    scene.run(0.1)
+    assert reason in peer.refusal
+    peer.socket.close()
+    refused(scene, caplog, peer.closed(), "it may not trust this agent's certificate")
+    scene.world.stop()
+
+
+@pytest.mark.parametrize("fault", BAD_CERTIFICATES)
+def test_an_agent_whose_certificate_the_accepted_peer_refuses_is_told_so(fault, caplog):
+    changes, reason = BAD_CERTIFICATES[fault]
+    scene = LinkScene(certificate=certificate_of(OWN, "own", **changes))
+    peer = scene.accept(scene.handshake(initiator=True))
+    scene.run(0.1)
+    assert reason in peer.refusal
+    peer.socket.close()
+    refused(scene, caplog, peer.closed(), "its log says why if it refused us")
+    scene.world.stop()
+
+
+def test_an_agent_is_no_peer_of_itself(scene, caplog):
+    peer = scene.accept(scene.handshake(initiator=True, identity=OWN, trust=TrustStore([])))
+    scene.run(0.1)
+    assert peer.refusal
+    other = scene.dial(scene.handshake(initiator=False, identity=OWN))
+    refused(scene, caplog, other, "own identity")
+
+
+def test_the_reason_of_a_peer_that_closes_instead_of_admitting_is_reported(scene, caplog):
+    peer = scene.dial(scene.handshake(initiator=False))
+    scene.run(0.1)
+    reason = "duplicate identity\n: another one"
+    peer.send_frames(link_frame(FrameType.CLOSE, link_bodies.encode_close(reason)))
+    scene.run(0.1)
+    assert scene.counts == (1, 0, 0)
+    assert not scene.is_alive
+    [away] = scene.directory.of(LinkTurnedAway)
+    assert away.reason == reason
+    assert caplog.records == [], "the directory knows whether that is news"
+
+
+def test_a_dialed_port_that_closes_at_once_is_refused(scene, caplog):
+    peer = scene.dial()
+    peer.socket.close()
+    refused(scene, caplog, peer.closed(), "without a word: is it a mesh agent?")
+
+
+def test_a_reset_behind_message_2_ends_the_dialed_link_as_refused(scene, caplog):
+    peer = scene.dial()
+    scene.run(0.1)
+    shaking = scene.handshake(initiator=False)
+    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
+    scene.world.pause("here")
+    peer.send(progress.to_send)
+    scene.run(0.1)
+    peer.socket.abort()
+    scene.run(0.1)
+    scene.world.resume("here")
+    refused(scene, caplog, peer.closed(), "")
+
+
+@pytest.mark.parametrize("state", ["handshake", "judgement", "admission"])
+def test_every_state_before_the_admission_times_out(scene, state, caplog):
+    if state == "handshake":
+        peer = scene.accept()
+    elif state == "judgement":
+        peer = scene.dial(scene.handshake(initiator=False))
+    else:
+        peer = scene.accept(scene.handshake(initiator=True))
+    scene.run(9.9)
+    assert state in str(scene.link)
+    assert scene.is_alive
+    scene.run(0.2)
+    assert not scene.is_alive
+    assert peer.end
+    assert scene.counts[:2] == (1, 0)
+    assert "no handshake within 10 s" in scene.complaints(caplog)[0]
+
+
+def test_the_admission_ends_the_time_limit_of_the_handshake(scene):
+    scene.admitted()
+    scene.run(60.0)
+    assert scene.is_alive
+    assert scene.counts == (0, 0, 0)
+
+
+def test_a_link_that_is_not_wanted_is_closed_while_it_shakes_hands(scene):
+    peer = scene.accept()
+    scene.tell(messages.CloseLink("too many unauthenticated connections"))
+    scene.run(0.1)
+    assert scene.link_ended
+    assert peer.end == "EOF"
+    assert scene.counts == (1, 0, 0)
+
+
+@pytest.mark.parametrize("core", ["directory", "table"])
+def test_a_link_ends_with_the_directory_and_with_the_connection_table(scene, core):
+    peer = scene.admitted()
+    getattr(scene, core).ref.stop(block=False)
+    scene.run(1.0)
+    assert peer.reasons == ["the agent starts anew"]
+    assert not scene.is_alive
+
+
+# Silence
+
+
+def test_the_round_trip_is_measured_three_times_within_the_timeout(scene):
+    scene.admitted()
+    scene.world.network.shape("here", "there", latency_s=0.05)
+    scene.directory.heard.clear()
+    scene.run(3.05)
+    measured = scene.directory.of(directory_messages.LinkMeasured)
+    assert len(measured) in (3, 4)
+    assert {message.link_urn for message in measured} == {scene.link.actor_urn}
+    assert [message.rtt_s for message in measured] == pytest.approx([0.1] * len(measured))
+
+
+def test_an_answer_to_an_earlier_ping_or_a_second_one_is_no_measurement(scene):
+    peer = scene.admitted(answers=False)
+    token = link_bodies.decode_ping(peer.of(FrameType.PING)[0].body)
+    for wrong in (token - 1, token + 1):
+        peer.send_frames(link_frame(FrameType.PONG, link_bodies.encode_pong(wrong)))
+    scene.run(0.1)
+    assert scene.directory.of(directory_messages.LinkMeasured) == []
+    for _ in range(3):
+        peer.send_frames(link_frame(FrameType.PONG, link_bodies.encode_pong(token)))
+        scene.run(0.1)
+    assert len(scene.directory.of(directory_messages.LinkMeasured)) == 1
+
+
+def test_a_silent_peer_is_dead_after_the_timeout_and_not_before(scene, caplog):
+    caplog.set_level("INFO")
+    peer = scene.admitted(answers=False)
+    scene.run(2.8)
+    assert scene.is_alive
+    scene.run(1.1)
+    assert scene.link_ended
+    assert peer.end
+    assert scene.counts == (0, 0, 1)
+    assert "silent for 3" in caplog.text
+
+
+def test_a_peer_is_dead_at_the_timeout_wherever_between_two_pings_it_fell_silent(scene):
+    peer = scene.admitted(answers=False)
+    scene.run(2.4)
+    peer.send_frames(data(0))
+    scene.run(2.98)
+    assert scene.is_alive
+    scene.run(0.05)
+    assert scene.link_ended
+
+
+def test_any_frame_of_the_peer_breaks_its_silence(scene):
+    peer = scene.admitted(answers=False)
+    for number in range(10):
+        scene.run(2.0)
+        peer.send_frames(data(number))
+    assert scene.is_alive
+
+
+def test_an_agent_that_stood_still_gives_its_peer_one_more_period(scene):
+    peer = scene.admitted()
+    scene.world.pause("here")
+    scene.run(30.0)
+    scene.world.resume("here")
+    scene.run(5.0)
+    assert scene.is_alive
+    peer.stop_answering()
+    scene.world.pause("here")
+    scene.run(30.0)
+    scene.world.resume("here")
+    scene.run(0.5)
+    assert scene.is_alive
+    scene.run(2.0)
+    assert not scene.is_alive
+
+
+def test_a_peer_that_takes_nothing_is_dead_though_it_speaks(scene, caplog):
+    caplog.set_level("INFO")
+    peer = scene.admitted(answers=False)
+    peer.read(False)
+    scene.tell(messages.SendFrames(tuple(data(n, 60_000, to_peer=True) for n in range(40))))
+    for number in range(12):
+        peer.send_frames(data(number))
+        scene.run(0.4)
+    assert scene.link_ended
+    assert "has taken nothing for 3" in caplog.text
+
+
+def test_a_link_ends_with_its_peers_certificate(scene, caplog):
+    peer = scene.accept(scene.handshake(initiator=True, certificate=certificate_of(PEER, valid_s=100)))
+    scene.run(0.1)
+    scene.tell(ADMIT)
+    scene.run(98.0)
+    assert scene.is_alive
+    scene.run(5.0)
+    assert scene.link_ended
+    assert peer.reasons == ["certificate expired"]
+    assert "the certificate of peer has expired" in caplog.text
+
+
+# Challenges
+
+
+def test_only_the_answer_to_the_challenge_that_was_asked_counts(scene):
+    peer = scene.admitted()
+    asked, guessed = b"n" * 16, b"g" * 16
+    unasked = link_frame(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(guessed))
+    peer.send_frames(unasked)
+    scene.run(0.1)
+    scene.tell(messages.ChallengePeer(asked))
+    peer.send_frames(unasked)
+    scene.run(0.1)
+    assert peer.of(FrameType.CHALLENGE)[0].body == link_bodies.encode_challenge(asked)
+    assert scene.directory.of(directory_messages.PeerAnswered) == []
+    answer = link_frame(FrameType.CHALLENGE_ANSWER, link_bodies.encode_challenge(asked))
+    peer.send_frames(answer, answer)
+    scene.run(0.1)
+    answered = directory_messages.PeerAnswered(scene.link.actor_urn, PEER.id)
+    assert scene.directory.of(directory_messages.PeerAnswered) == [answered]
+
+
+def test_a_challenge_is_answered(scene):
+    peer = scene.admitted()
+    peer.send_frames(link_frame(FrameType.CHALLENGE, link_bodies.encode_challenge(b"n" * 16)))
+    scene.run(0.1)
+    assert peer.of(FrameType.CHALLENGE_ANSWER)[0].body == link_bodies.encode_challenge(b"n" * 16)
+    assert scene.directory.of(ChallengeArrived) == [ChallengeArrived(PEER.id)]
+
+
+# Farewell
+
+
+def numbers(peer):
+    return [frame.number for frame in peer.of(FrameType.DATA)]
+
+
+def test_what_is_queued_and_the_reason_arrive_though_the_peers_octets_are_unread(scene):
+    scene.world.network.shape("here", "there", octets_per_s=2e6)
+    peer = scene.admitted()
+    queued = tuple(data(number, 60_000, to_peer=True) for number in range(10))
+    scene.tell(messages.SendFrames(queued))
+    for number in range(20):
+        scene.world.at(scene.world.now() + 0.02 * number, lambda: peer.send_frames(data(0, 60_000)))
+    scene.tell(messages.CloseLink("the agent has left"))
+    scene.run(2.0)
+    assert numbers(peer) == list(range(10))
+    assert peer.reasons == ["the agent has left"]
+    assert scene.link_ended
+
+
+def test_frames_that_come_too_late_do_not_spoil_the_farewell(scene):
+    scene.world.network.shape("here", "there", octets_per_s=1e6)
+    peer = scene.admitted()
+    queued = tuple(data(number, 20_000, to_peer=True) for number in range(5))
+    scene.tell(messages.SendFrames(queued), messages.CloseLink("bye"))
+    peer.send_frames(*[data(number, 20_000) for number in range(5)])
+    scene.run(0.02)
+    assert "waiting for the peer to close" in str(scene.link)
+    scene.link.ref.tell(messages.SendFrames(queued[:1]))
+    scene.link.ref.tell(messages.SendControl(FrameType.PING, PING.body))
+    scene.run(2.0)
+    assert numbers(peer) == list(range(5))
+    assert peer.reasons == ["bye"]
+
+
+def test_a_link_that_waits_for_admission_says_why_it_is_turned_away(scene):
+    peer = scene.accepted()
+    peer.send_frames(*[data(number, 60_000) for number in range(30)])
+    scene.run(0.5)
+    scene.tell(messages.CloseLink("another link to this peer is up"))
+    scene.run(LEAVE_TIMEOUT_S + 0.5)
+    assert peer.reasons == ["another link to this peer is up"]
+    assert scene.link_ended
+    assert scene.table.heard == []
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_farewell_takes_a_second_at_the_most(scene, reads):
+    peer = scene.admitted()
+    peer.read(reads)
+    scene.tell(messages.SendFrames(tuple(data(n, 60_000, to_peer=True) for n in range(100))))
+    peer.closes_at_end = False
+    scene.tell(messages.CloseLink("bye"), messages.CloseLink("bye again"))
+    scene.run(LEAVE_TIMEOUT_S - 0.1)
+    assert scene.is_alive
+    scene.run(0.2)
+    assert scene.link_ended
+    assert peer.reasons == (["bye"] if reads else [])
+
+
+def test_the_peers_farewell_ends_the_link_after_what_came_before_it(scene, caplog):
+    caplog.set_level("INFO")
+    peer = scene.admitted()
+    farewell = link_frame(FrameType.CLOSE, link_bodies.encode_close("maintenance\x1b[2J"))
+    peer.send_frames(data(0), farewell)
+    scene.run(0.1)
+    assert scene.table.heard == [FramesArrived((data(0),))]
+    assert scene.link_ended
+    assert "maintenance\\x1b[2J" in caplog.text
+    assert scene.counts == (0, 0, 1)
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_a_connection_that_breaks_ends_the_link(scene, how):
+    peer = scene.admitted()
+    getattr(peer.socket, how)()
+    scene.run(0.1)
+    assert scene.link_ended
+    assert scene.directory.heard[-1] == directory_messages.LinkEnded(scene.link.actor_urn, PEER.id)
+    assert scene.counts == (0, 0, 1)
+
+
+def test_a_link_writes_once_for_all_messages_of_a_turn(scene):
+    peer = scene.admitted()
+    sent = itertools.count()
+    before = scene.link._socket.send
+    scene.link._socket.send = lambda buffers: (next(sent), before(buffers))[1]
+    for number in range(20):
+        scene.link.ref.tell(messages.SendFrames((data(number, to_peer=True),)))
+    scene.run(0.1)
+    assert next(sent) == 1
+    assert numbers(peer) == list(range(20))

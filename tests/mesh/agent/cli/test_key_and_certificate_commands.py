@@ -1,0 +1,249 @@
+"""The single steps behind ``mesh init``."""
+
+import json
+import re
+import stat
+import time
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from mesh.agent.cli import key_commands, main
+from mesh.agent.files import AgentFileError, KeyUse, read_certificate_file, read_key
+from mesh.trust.certificates import TrustStore, certificate_to_text, issue_certificate, read_certificate
+from mesh.trust.identity import Identity, display_id, encode_public_key
+
+DAY_S = 86_400
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def keys(tmp_path):
+    assert run("authority", "new", tmp_path / "authority.key").exit_code == 0
+    assert run("identity", "new", tmp_path / "identity.key").exit_code == 0
+    return tmp_path
+
+
+def sign(keys, *more, out="agent.cert"):
+    given = ("--authority", keys / "authority.key", "--name", "branch", "--out", keys / out)
+    return run("certificate", "sign", *given, *more)
+
+
+def read(keys, out="agent.cert"):
+    return read_certificate(read_certificate_file(keys / out))
+
+
+def test_a_new_authority_shows_its_public_key(tmp_path):
+    result = run("authority", "new", tmp_path / "a.key")
+    public_key = encode_public_key(read_key(tmp_path / "a.key", KeyUse.AUTHORITY).public_key)
+    assert result.stdout.splitlines()[-1] == public_key
+    assert (tmp_path / "a.pub").read_text() == f"{public_key}\n"
+    assert run("authority", "show", tmp_path / "a.key").stdout == f"{public_key}\n"
+    assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
+
+
+def test_a_new_identity_shows_its_public_key_and_id(tmp_path):
+    result = run("identity", "new", tmp_path / "a.key")
+    identity = read_key(tmp_path / "a.key", KeyUse.IDENTITY)
+    assert encode_public_key(identity.public_key) in result.stdout
+    assert display_id(identity.id) in result.stdout
+    assert run("identity", "show", tmp_path / "a.key").stdout == result.stdout
+
+
+def test_an_identity_that_its_group_may_read_is_shown_where_that_is_wanted(keys):
+    (keys / "identity.key").chmod(0o440)
+    assert run("identity", "show", keys / "identity.key").exit_code == 2
+    shown = run("identity", "show", keys / "identity.key", "--key-mode", "group")
+    assert (shown.exit_code, shown.stdout[:12]) == (0, "public key: ")
+
+
+@pytest.mark.parametrize("kind", ["authority", "identity"])
+def test_a_key_is_never_overwritten(tmp_path, kind):
+    run(kind, "new", tmp_path / "a.key")
+    before = (tmp_path / "a.key").read_text()
+    result = run(kind, "new", tmp_path / "a.key")
+    assert result.exit_code == 2
+    assert "exists already" in result.stderr
+    assert (tmp_path / "a.key").read_text() == before
+
+
+def test_a_public_key_file_in_the_way_leaves_no_authority(tmp_path):
+    (tmp_path / "a.pub").write_text("mine")
+    assert run("authority", "new", tmp_path / "a.key").exit_code == 2
+    assert not (tmp_path / "a.key").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a.pub"])
+def test_what_is_no_name_for_a_key_is_told(keys, monkeypatch, name):
+    monkeypatch.chdir(keys)
+    before = sorted(keys.iterdir())
+    for command in (("authority", "new"), ("identity", "new")):
+        if (name, command[0]) == ("a.pub", "identity"):
+            continue
+        result = run(*command, name)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert "expected the name of a file" in result.stderr
+    if name != "a.pub":
+        result = sign(keys, "--identity", "identity.key", "--out", name)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert sorted(keys.iterdir()) == before
+
+
+def test_a_public_key_that_cannot_be_written_leaves_no_authority(tmp_path, monkeypatch):
+    def create_file(path, text, mode):
+        raise AgentFileError(f"{path}: cannot be written: no space left on device")
+
+    monkeypatch.setattr(key_commands, "create_file", create_file)
+    result = run("authority", "new", tmp_path / "a.key")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text_is_told(keys):
+    """As it comes from a terminal whose locale has another encoding."""
+    result = sign(keys, "--identity", keys / "identity.key", "--name", "z\udcfc")
+    assert result.exit_code == 2
+    assert result.stderr == "cannot issue: 'z\\udcfc' is not text in UTF-8\n"
+
+
+def test_no_command_prints_a_private_key(keys):
+    secrets = [
+        line for name in ("authority", "identity") for line in (keys / f"{name}.key").read_text().split("\n")
+    ]
+    secrets = [line for line in secrets if len(line) == 44]
+    assert len(secrets) == 2
+    shown = (
+        run("identity", "show", keys / "identity.key").output
+        + run("authority", "show", keys / "authority.key").output
+    )
+    assert not any(secret in shown for secret in secrets)
+
+
+def test_a_certificate_from_an_identity_file(keys):
+    result = sign(keys, "--identity", keys / "identity.key")
+    assert result.exit_code == 0, result.output
+    signed = read(keys)
+    identity = read_key(keys / "identity.key", KeyUse.IDENTITY)
+    assert (signed.subject, signed.name) == (identity.public_key, "branch")
+    assert (signed.may_register, signed.may_use) == (("*",), ("*",))
+    assert (signed.may_relay, signed.may_manage) == (True, False)
+    assert signed.not_after - signed.not_before == 825 * 86400
+    authority = read_key(keys / "authority.key", KeyUse.AUTHORITY)
+    wire = read_certificate_file(keys / "agent.cert")
+    assert TrustStore([authority.public_key]).admit(wire, signed.not_before) == signed
+
+
+def test_a_certificate_from_a_public_key_with_fewer_rights(keys):
+    public_key = encode_public_key(read_key(keys / "identity.key", KeyUse.IDENTITY).public_key)
+    result = sign(
+        keys, "--public-key", public_key, "--valid-for", "36h", "--register", "web-*", "--register", "db",
+        "--use", "x", "--no-relay", "--manage",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    signed = read(keys)
+    assert (signed.may_register, signed.may_use) == (("web-*", "db"), ("x",))
+    assert (signed.may_relay, signed.may_manage) == (False, True)
+    assert signed.not_after - signed.not_before == 36 * 3600
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ((), "either --public-key or --identity"),
+        (("--public-key", "short"), "44 characters of base64"),
+        (("--public-key", encode_public_key(bytes(32)), "--valid-for", "1 year"), "a duration"),
+        (("--public-key", encode_public_key(bytes(32)), "--name", ""), "cannot issue"),
+        (("--public-key", encode_public_key(bytes(32)), "--use", "x" * 256), "1 to 255 bytes"),
+        (("--public-key", encode_public_key(bytes(32)), "--use", '"web-*"'), "without quotation marks"),
+    ],
+)
+def test_a_certificate_that_cannot_be_signed(keys, more, reason):
+    result = sign(keys, *more)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert not (keys / "agent.cert").exists()
+
+
+def test_an_identity_cannot_sign(keys):
+    result = run(
+        "certificate", "sign", "--authority", keys / "identity.key", "--name", "x",
+        "--identity", keys / "identity.key", "--out", keys / "x.cert",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "expected a mesh authority key" in result.stderr
+
+
+def test_a_certificate_is_never_overwritten(keys):
+    sign(keys, "--identity", keys / "identity.key")
+    assert sign(keys, "--identity", keys / "identity.key").exit_code == 2
+
+
+def test_showing_a_certificate(keys):
+    sign(keys, "--identity", keys / "identity.key")
+    signed = read(keys)
+    rows = dict(
+        line.split(":", 1) for line in run("certificate", "show", keys / "agent.cert").stdout.splitlines()
+    )
+    assert rows["name"].strip() == "branch"
+    assert rows["agent ID"].strip() == display_id(signed.agent_id)
+    assert rows["may register"].strip() == "*"
+    assert rows["valid until"].endswith("days left)")
+    assert rows["verdict"].strip() == "valid"
+    content = json.loads(run("certificate", "show", keys / "agent.cert", "--json").stdout)
+    assert content["agent_id"] == display_id(signed.agent_id)
+    assert content["public_key"] == encode_public_key(signed.subject)
+    assert content["verdict"] == "valid"
+    times = [datetime.fromisoformat(content[name]) for name in ("not_before", "not_after")]
+    assert times == [datetime.fromtimestamp(at, UTC) for at in (signed.not_before, signed.not_after)]
+    assert all(RFC_3339.fullmatch(content[name]) for name in ("not_before", "not_after"))
+
+
+def test_a_certificate_is_judged_by_a_given_authority(keys):
+    sign(keys, "--identity", keys / "identity.key")
+    run("authority", "new", keys / "other.key")
+    own, other = ((keys / f"{name}.pub").read_text().strip() for name in ("authority", "other"))
+    shown = run("certificate", "show", keys / "agent.cert", "--authority", other)
+    assert "not valid: the certificate of 'branch'" in shown.stdout
+    assert "does not trust" in shown.stdout
+    assert (shown.exit_code, shown.stderr) == (1, "")
+    shown = run("certificate", "show", keys / "agent.cert", "--authority", other, "--authority", own)
+    assert shown.stdout.endswith(" valid\n")
+    assert shown.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("not_before", "not_after", "verdict"),
+    [(-2 * DAY_S, -DAY_S, "has been expired since"), (DAY_S, 2 * DAY_S, "is not valid until")],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_scripts_hear_that_a_certificate_is_not_valid(tmp_path, not_before, not_after, verdict, options):
+    now = int(time.time())
+    wire = issue_certificate(
+        Identity(bytes(32)),
+        subject=bytes(32),
+        name="a",
+        not_before=now + not_before,
+        not_after=now + not_after,
+    )
+    (tmp_path / "a.cert").write_text(certificate_to_text(wire))
+    shown = run("certificate", "show", tmp_path / "a.cert", *options)
+    assert (shown.exit_code, shown.stderr) == (1, "")
+    text = json.loads(shown.stdout)["verdict"] if options else shown.stdout
+    assert "not valid: " in text
+    assert verdict in text
+
+
+def test_what_is_no_certificate_is_neither_valid_nor_not(tmp_path):
+    (tmp_path / "a.cert").write_text("nothing")
+    assert run("certificate", "show", tmp_path / "a.cert").exit_code == 2
+
+
+def test_showing_what_is_no_certificate(keys):
+    result = run("certificate", "show", keys / "identity.key")
+    assert result.exit_code == 2
+    assert "identity.key: found a mesh identity key; expected a mesh certificate" in result.stderr

@@ -1,0 +1,34 @@
+"""Every figure says what it counts."""
+
+import dataclasses
+
+import pytest
+
+from actors.meters import Meters
+from mesh.agent.dashboard.document import stats_of
+from mesh.agent.dashboard.metric_help import HELP
+from mesh.agent.dashboard.metrics import MetricsRenderer
+from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.routing.router import RouteCounts
+
+OF_BUFFERS = {"pending_opens", "stream_buffer_octets", "relay_buffer_octets", "queue_drops_total"}
+
+
+def test_every_figure_has_its_text_and_no_other_has(snapshot: DashboardSnapshot):
+    meters = {f"{field.name}_total" for field in dataclasses.fields(Meters)}
+    of_the_document = stats_of(snapshot).keys() - snapshot.stats.counters.keys()
+    assert HELP.keys() == meters | set(RouteCounts.__struct_fields__) | OF_BUFFERS | of_the_document
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_a_text_is_a_sentence_that_says_more_than_the_name(name: str):
+    text = HELP[name]
+    assert text[0].isupper()
+    assert text.endswith(".")
+    assert len(text.split()) > len(name.removesuffix("_total").split("_"))
+
+
+def test_the_text_stands_above_its_figure():
+    exposition = MetricsRenderer().render({"records_early_total": 3}, 1.5).decode()
+    assert f"# HELP mesh_records_early_total {HELP['records_early_total']}\n" in exposition
+    assert "\nmesh_snapshot_age_seconds 1.5\n" in exposition

@@ -1,0 +1,418 @@
+"""The sending half, the receiving half and what acknowledges, each by itself."""
+
+from math import inf
+
+import pytest
+
+from mesh.connection.stream.acknowledging import PROBE_EVERY_S, SOON_S, Acknowledger
+from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.control import Acknowledgement, Fin, decode_acknowledgement, encode_fin
+from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
+from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.send_half import (
+    SEGMENT_OVERHEAD_OCTETS,
+    SMALLEST_CUT_OCTETS,
+    SMALLEST_SEGMENT_OCTETS,
+    SendHalf,
+)
+from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
+from mesh.errors import LocalProtocolError, RemoteProtocolError
+from mesh.link.frames import FrameType
+from tests.mesh.connection.stream.harness import MIB, sessions
+
+NOW = 100.0
+DATA, FIN = FrameType.DATA, FrameType.FIN
+
+
+def ack(next_number, *, credit=100 * MIB, missing_until=0, marked=0, delay_s=0.0):
+    return Acknowledgement(next_number, credit, missing_until, marked, 0, delay_s)
+
+
+class Sending:
+    """A sending half with plenty of credit and a measured round trip of 20 ms."""
+
+    def __init__(self, credit=100 * MIB, budget=None):
+        self.budget = StreamBudget(1 << 40) if budget is None else budget
+        self.rtt = RoundTrip()
+        self.half = SendHalf(sessions()[0], credit, self.budget, self.rtt, WindowLimits())
+        for _ in range(50):
+            self.rtt.sample(0.02, NOW)
+
+    def send(self, count, size=1000, now=NOW):
+        frames = []
+        for _ in range(count):
+            self.half.send(bytes(size), now, frames)
+        return frames
+
+    def acknowledged(self, acknowledgement, now):
+        frames = []
+        self.half.acknowledged(acknowledgement, now, frames)
+        return [frame.number for frame in frames]
+
+    def timeout(self, now=None):
+        frames = []
+        self.half.timeout(self.half.due if now is None else now, frames)
+        return [frame.number for frame in frames]
+
+
+# -- sending -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_is_kept_until_it_is_acknowledged_and_counts_against_the_budget():
+    sending = Sending()
+    sending.send(3)
+    assert sending.budget.reserved_octets == 3 * (1000 + SEGMENT_OVERHEAD_OCTETS)
+    assert sending.half.outstanding == 3
+    sending.acknowledged(ack(2), NOW + 0.02)
+    assert sending.budget.reserved_octets == 1000 + SEGMENT_OVERHEAD_OCTETS
+    sending.acknowledged(ack(3), NOW + 0.02)
+    assert (sending.budget.reserved_octets, sending.half.due) == (0, inf)
+
+
+def test_a_large_piece_is_cut_into_full_segments():
+    sending = Sending()
+    frames = sending.send(1, 150_000)
+    assert [len(frame.body) - 16 for frame in frames] == [65_536, 65_536, 18_928]
+
+
+def test_under_congestion_segments_are_shorter():
+    sending = Sending()
+    sending.send(1, 128 * 1024)
+    sending.acknowledged(ack(2, marked=2), NOW + 0.02)
+    (first, *_) = sending.send(1, 60_000)
+    assert len(first.body) - 16 == 64 * 1024 // 4
+
+
+def test_a_repeated_segment_gives_no_round_trip_time():
+    sending = Sending()
+    sending.send(1)
+    assert sending.timeout() == [0]
+    sending.acknowledged(ack(1), NOW + 3.0)
+    assert sending.rtt.smoothed_s == pytest.approx(0.02)
+    sending.send(1, now=NOW + 3.0)
+    sending.acknowledged(ack(2, delay_s=0.01), NOW + 3.05)
+    assert sending.rtt.smoothed_s == pytest.approx(0.02 + (0.04 - 0.02) / 8)
+
+
+def test_timeouts_go_back_to_the_first_segment():
+    sending = Sending()
+    sending.send(5)
+    assert sending.timeout() == [4]  # the tail
+    assert sending.timeout() == [0, 1, 2, 3, 4]
+    assert sending.half.room_octets > 0
+    assert sending.acknowledged(ack(4), NOW + 1) == []
+
+
+def test_going_back_keeps_to_the_congestion_window():
+    sending = Sending()
+    sending.send(20, 20_000)
+    sending.timeout()
+    assert sending.timeout() == [0, 1, 2]  # 64 KiB
+    assert sending.half.room_octets == 0
+    assert sending.acknowledged(ack(2), NOW + 1) == [3, 4, 5, 6]  # 40,000 octets more, and grown by as much
+    assert sending.acknowledged(ack(4), NOW + 1.1) == [7, 8, 9, 10]
+
+
+def test_what_the_other_end_had_all_along_is_not_repeated():
+    sending = Sending()
+    sending.send(20, 20_000)
+    sending.timeout()
+    sending.timeout()
+    assert sending.acknowledged(ack(19), NOW + 1) == [19]
+    assert sending.half.room_octets > 0
+
+
+def test_a_gap_is_repeated_once_in_a_while():
+    sending = Sending()
+    sending.send(10)
+    assert sending.acknowledged(ack(2, missing_until=5), NOW + 0.02) == [2, 3, 4]
+    assert sending.acknowledged(ack(2, missing_until=5), NOW + 0.03) == []
+    assert sending.acknowledged(ack(3, missing_until=7), NOW + 0.04) == [5, 6]  # the rest is new
+    assert sending.acknowledged(ack(3, missing_until=5), NOW + 0.04 + sending.rtt.timeout_s) == [3, 4]
+
+
+def test_an_acknowledgement_that_helps_ends_the_timeouts():
+    sending = Sending()
+    sending.send(2)
+    for _ in range(4):
+        sending.timeout()
+    assert sending.half.timeouts == 3
+    sending.acknowledged(ack(1), NOW + 5)
+    assert sending.half.timeouts == 0
+
+
+def test_patience_grows_until_a_round_trip_has_been_measured():
+    sending = Sending()
+    waits = []
+    now = NOW
+    for number in range(4):  # the path has become slow: every segment is repeated before its ACK comes
+        sending.send(1, now=now)
+        waits.append(sending.half.due - now)
+        sending.timeout()
+        now += 0.5
+        sending.acknowledged(ack(number + 1), now)
+    assert waits == pytest.approx([0.075, 0.15, 0.3, 0.6], rel=0.02)
+    sending.send(1, now=now)
+    sending.acknowledged(ack(5), now + 0.02)
+    sending.send(1, now=now)
+    assert sending.half.due - now == pytest.approx(0.075, rel=0.02)
+
+
+def test_what_the_other_end_says_in_its_fin_counts_as_acknowledged():
+    sending = Sending()
+    sending.send(3)
+    sending.half.acknowledged_by_fin(Fin(2, 0.01), NOW + 0.05, [])
+    assert sending.half.outstanding == 1
+    assert sending.rtt.smoothed_s == pytest.approx(0.02 + (0.04 - 0.02) / 8)
+    sending.half.acknowledged_by_fin(Fin(1, 0.01), NOW + 0.06, [])  # older than what is known by now
+    assert sending.half.acknowledged_number == 2
+    with pytest.raises(RemoteProtocolError, match="segment 4 acknowledged"):
+        sending.half.acknowledged_by_fin(Fin(4, 0.0), NOW + 0.06, [])
+
+
+def test_a_silly_piece_waits_for_an_acknowledgement():
+    sending = Sending(credit=10_000)
+    sending.send(1, 9_000)
+    assert sending.half.room_octets == 0
+    assert not sending.half.starved
+    sending.acknowledged(ack(1, credit=10_000), NOW + 0.02)
+    assert sending.half.room_octets == 1_000
+    sending.send(1, 1_000)
+    assert not sending.half.starved
+    sending.acknowledged(ack(2, credit=10_000), NOW + 0.04)
+    assert sending.half.starved
+
+
+def test_there_is_never_room_for_more_segments_than_the_other_end_keeps():
+    sending = Sending()
+    sending.send(MAX_SEGMENTS_AHEAD - 3, 1)
+    room = sending.half.room_octets
+    assert room == 2 * SMALLEST_CUT_OCTETS
+    sending.send(1, room)
+    sending.half.finish(Fin(0, 0.0), NOW, [])
+    assert sending.half.outstanding <= MAX_SEGMENTS_AHEAD
+
+
+def test_a_busy_budget_leaves_a_send_buffer_its_floor():
+    budget = StreamBudget(0)
+    sending = Sending(budget=budget)
+    assert sending.half.room_octets == 16 * 1024
+    sending.send(1, 16 * 1024)
+    assert sending.half.room_octets == 0
+
+
+def test_with_a_busy_budget_many_small_segments_count_with_all_that_they_hold():
+    budget = StreamBudget(0)
+    sending = Sending(budget=budget)
+    while sending.half.room_octets:
+        sending.send(1, 1)
+    assert 40 < sending.half.outstanding < 64
+    assert budget.reserved_octets <= 16 * 1024
+    # What is acknowledged gives room again, and the last leaves all of it.
+    sending.acknowledged(ack(10), NOW + 0.02)
+    assert sending.half.room_octets >= SMALLEST_SEGMENT_OCTETS
+    sending.acknowledged(ack(sending.half.next_number), NOW + 0.02)
+    assert sending.half.room_octets == 16 * 1024
+
+
+def test_credit_is_never_exceeded():
+    sending = Sending(credit=1000)
+    with pytest.raises(LocalProtocolError, match="beyond the credit"):
+        sending.send(1, 1001)
+
+
+def test_what_was_never_sent_cannot_be_acknowledged():
+    sending = Sending()
+    sending.send(1)
+    with pytest.raises(RemoteProtocolError, match="segment 2 acknowledged"):
+        sending.acknowledged(ack(2), NOW)
+    with pytest.raises(RemoteProtocolError):
+        sending.acknowledged(ack(0, missing_until=2), NOW)
+
+
+def test_a_new_path_is_tried_with_the_first_and_the_last_segment():
+    sending = Sending()
+    sending.send(5)
+    frames = []
+    sending.half.probe_path(NOW + 1, frames)
+    assert [frame.number for frame in frames] == [0, 4]
+    assert sending.acknowledged(ack(1, missing_until=4), NOW + 1.02) == [1, 2, 3]
+    empty = []
+    Sending().half.probe_path(NOW, empty)
+    assert empty == []
+
+
+# -- receiving and acknowledging -----------------------------------------------------------------------------
+
+
+class Receiving:
+    """A receiving half, what acknowledges for it, and the session of the other end."""
+
+    def __init__(self, budget=None):
+        session, self.peer = sessions()[1], sessions()[0]
+        self.budget = StreamBudget(1 << 40) if budget is None else budget
+        self.rtt = RoundTrip()
+        self.half = ReceiveHalf(session, self.budget, self.rtt, WindowLimits())
+        self.acknowledger = Acknowledger(session, self.half, self.rtt)
+        self.delivered = []
+
+    def arrive(self, frame, now=NOW, **marks):
+        new = self.half.arrived(frame, now, self.delivered)
+        if new:
+            self.acknowledger.segment_arrived(now, marked=frame.marked)
+        return new
+
+    def acknowledgement(self, now=NOW, kind=FrameType.ACK):
+        frame = self.acknowledger.frame(kind, now)
+        opener = sessions()[0]
+        return decode_acknowledgement(opener.open_control(frame))
+
+
+def test_early_segments_wait_for_their_turn():
+    receiving = Receiving()
+    frames = [receiving.peer.seal_segment(DATA, n, bytes([n])) for n in range(4)]
+    fin = receiving.peer.seal_segment(FIN, 4, encode_fin(Fin(9, 0.5)))
+    for frame in (frames[3], fin, frames[1]):
+        assert receiving.arrive(frame)
+    assert receiving.delivered == []
+    assert receiving.half.missing_until == 1
+    receiving.arrive(frames[0])
+    assert receiving.delivered == [b"\x00", b"\x01"]
+    assert receiving.half.missing_until == 3
+    assert not receiving.arrive(frames[3])
+    assert not receiving.half.finished
+    receiving.arrive(frames[2])
+    assert b"".join(receiving.delivered) == bytes(range(4))
+    assert receiving.half.finished
+    assert receiving.half.fin == Fin(9, 0.5)
+    assert not receiving.half.early
+
+
+def test_credit_follows_what_the_local_socket_takes():
+    receiving = Receiving()
+    budget = receiving.budget
+    assert budget.reserved_octets == INITIAL_WINDOW_OCTETS
+    receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(40_000)))
+    assert not receiving.half.taken(1_000, NOW)
+    assert receiving.acknowledgement().credit == INITIAL_WINDOW_OCTETS  # not worth a frame
+    assert receiving.half.taken(39_000, NOW)
+    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS + 40_000
+    assert budget.reserved_octets == INITIAL_WINDOW_OCTETS
+    receiving.half.release()
+    assert budget.reserved_octets == 0
+
+
+def test_after_the_end_no_more_credit_is_given():
+    receiving = Receiving()
+    receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(40_000)))
+    receiving.arrive(receiving.peer.seal_segment(FIN, 1, encode_fin(Fin(0, 0.0))))
+    assert receiving.budget.reserved_octets == 40_000  # what was left of the credit is free
+    assert not receiving.half.taken(40_000, NOW)
+    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS  # it never falls
+    receiving.half.release()
+    receiving.half.release()
+    assert receiving.budget.reserved_octets == 0
+
+
+def test_an_acknowledgement_tells_how_long_it_was_held_back():
+    receiving = Receiving()
+    receiving.arrive(receiving.peer.seal_segment(DATA, 0, b"x"))
+    assert receiving.acknowledger.due == NOW + 0.025
+    told = receiving.acknowledgement(NOW + 0.02)
+    assert told.next_number == 1
+    assert told.delay_s == pytest.approx(0.02, abs=2e-6)
+    assert receiving.acknowledger.due == inf
+
+
+def test_there_is_no_delay_before_the_first_segment_in_order():
+    receiving = Receiving()
+    assert receiving.acknowledgement(NOW + 1.0).delay_s == 0.0
+    receiving.arrive(receiving.peer.seal_segment(DATA, 1, b"x"))
+    told = receiving.acknowledgement(NOW + 1.0)
+    assert (told.next_number, told.delay_s) == (0, 0.0)
+
+
+def test_only_the_first_copy_of_a_segment_counts_as_marked_or_moves_the_delay():
+    receiving = Receiving()
+    frame = receiving.peer.seal_segment(DATA, 0, b"x")
+    receiving.arrive(frame)
+    receiving.arrive(frame.with_mark(), NOW + 1.0)
+    told = receiving.acknowledgement(NOW + 2.0)
+    assert (told.marked, told.delay_s) == (0, pytest.approx(2.0, abs=2e-6))
+    marked = receiving.peer.seal_segment(DATA, 1, b"x").with_mark()
+    receiving.arrive(marked)
+    receiving.arrive(marked)
+    assert receiving.acknowledgement().marked == 1
+
+
+def test_a_marked_segment_is_acknowledged_soon():
+    receiving = Receiving()
+    receiving.arrive(receiving.peer.seal_segment(DATA, 0, b"x").with_mark())
+    assert receiving.acknowledger.due == NOW + SOON_S
+    assert receiving.acknowledgement().marked == 1
+
+
+def test_segments_in_quick_succession_do_not_put_an_acknowledgement_off():
+    receiving = Receiving()
+    for number in range(20):
+        frame = receiving.peer.seal_segment(DATA, number, b"x").with_mark()
+        receiving.arrive(frame, NOW + number * SOON_S / 4)
+    assert receiving.acknowledger.due == NOW + SOON_S
+
+
+def test_a_gap_is_reported_when_it_lasts():
+    receiving = Receiving()
+    receiving.arrive(receiving.peer.seal_segment(DATA, 2, b"x"))
+    acknowledger = receiving.acknowledger
+    assert acknowledger.gap_due == NOW + 0.01
+    assert receiving.acknowledgement().missing_until == 0
+    assert not acknowledger.timeout(NOW + 0.005)
+    assert acknowledger.timeout(NOW + 0.01)
+    acknowledger.stop()
+    other = Receiving()
+    other.arrive(other.peer.seal_segment(DATA, 2, b"x"))
+    other.acknowledger.timeout(NOW + 0.01)
+    assert other.acknowledgement().missing_until == 2
+
+
+@pytest.mark.parametrize(("rtt_s", "delay_s"), [(0.001, 0.01), (0.08, 0.02), (3.0, 0.1)])
+def test_reordering_has_a_quarter_of_a_round_trip(rtt_s, delay_s):
+    receiving = Receiving()
+    receiving.rtt.sample(rtt_s, NOW)
+    assert receiving.half.reordering_delay_s == pytest.approx(delay_s)
+
+
+def test_an_echo_gives_a_round_trip_time_once():
+    receiving = Receiving()
+    acknowledger = receiving.acknowledger
+    number = acknowledger.frame(FrameType.PROBE, NOW).number
+    acknowledger.echo_arrived(number, NOW + 0.01)  # of an earlier one
+    acknowledger.echo_arrived(0, NOW + 0.01)
+    assert receiving.rtt.smoothed_s is None
+    acknowledger.echo_arrived(number + 1, NOW + 0.05)
+    acknowledger.echo_arrived(number + 1, NOW + 9.0)
+    assert receiving.rtt.smoothed_s == pytest.approx(0.05)
+
+
+def test_a_bulk_receiver_asks_for_the_round_trip_time_now_and_then():
+    receiving = Receiving()
+    acknowledger = receiving.acknowledger
+    assert acknowledger.bulk_kind(NOW) is FrameType.ACK  # nothing has arrived
+    number = 0
+
+    def bulk(now):
+        nonlocal number
+        receiving.arrive(receiving.peer.seal_segment(DATA, number, bytes(20_000)), now)
+        number += 1
+        receiving.half.taken(20_000, now)
+        kind = acknowledger.bulk_kind(now)
+        frame = acknowledger.frame(kind, now)
+        return kind, frame.number
+
+    kind, probe = bulk(NOW)
+    assert kind is FrameType.PROBE
+    assert bulk(NOW + 0.1)[0] is FrameType.ACK  # one is under way
+    assert bulk(NOW + 1.1)[0] is FrameType.PROBE  # and was lost
+    acknowledger.echo_arrived(probe + 3, NOW + 1.2)
+    assert bulk(NOW + 1.1 + PROBE_EVERY_S)[0] is FrameType.ACK
+    assert bulk(NOW + 1.3 + PROBE_EVERY_S)[0] is FrameType.PROBE  # paths change

@@ -1,0 +1,157 @@
+"""Whatever happens while a connection opens: one exit at the most is chosen, and nothing is left behind."""
+
+from math import inf
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.connection.candidates import Offer
+from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.ingress_effects import (
+    CandidateServed,
+    ExitChosen,
+    ExitDeclined,
+    FindCandidates,
+    ForgetExit,
+    OpeningEnded,
+    OpeningFailed,
+    RegisterExit,
+    SendOpen,
+)
+from mesh.connection.ingress_opening import IngressOpening
+from mesh.connection.ingress_states import IngressState
+from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator, SessionResponder
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.noise.primitives import key_pair
+from tests.mesh.connection.replies import reply_with
+
+OPEN_TIMEOUT_S = 10.0
+CODES = ("refused", "restarting", "at-capacity")
+
+
+def party_of(number: int) -> tuple[Party, object]:
+    static = key_pair(bytes((number,)) * 32)
+    return Party(AgentId(bytes((number,)) * 16), Instance(bytes((number,)) * 16), static.public), static
+
+
+INGRESS, INGRESS_STATIC = party_of(1)
+EXITS = [party_of(number) for number in (2, 3, 4)]
+OFFERS = [Offer(party, is_leaving=False, hop_count=1, rtt_step=0, name="hq") for party, _ in EXITS]
+
+
+class Ingress:
+    """An opening, and everyone it talks to: they do what the test draws, in any order."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ephemerals = 0
+        self.opening = IngressOpening(
+            key="my-api",
+            numbers=ConnectionNumbers(),
+            initiate=self.initiate,
+            open_timeout_s=OPEN_TIMEOUT_S,
+        )
+        self.registering = []
+        self.registered = set()
+        self.asked = {}
+        self.answers = {}
+        self.looks = 0
+        self.done = []
+
+    def initiate(self, exit_, number, ahead):
+        self.ephemerals += 1
+        ephemeral = key_pair(self.ephemerals.to_bytes(32, "big"))
+        return SessionInitiator(
+            local=INGRESS, remote=exit_, connection=number, static=INGRESS_STATIC, ephemeral=ephemeral
+        )
+
+    def do(self, effects):
+        for effect in effects:
+            self.done.append(effect)
+            match effect:
+                case RegisterExit(party=party, number=number):
+                    assert (party.id, number) not in self.registered
+                    self.registered.add((party.id, number))
+                    self.registering.append((party.id, number))
+                case ForgetExit(exit_id=exit_id, number=number):
+                    self.registered.remove((exit_id, number))
+                case SendOpen(frame=frame):
+                    assert (frame.destination, frame.connection) in self.registered
+                    assert self.asked.setdefault(frame.connection, frame) == frame
+                case FindCandidates():
+                    self.looks += 1
+
+    def count(self, kind) -> int:
+        return sum(isinstance(effect, kind) for effect in self.done)
+
+    def answer(self, number, code):
+        """What the exit says to its OPEN: the same each time."""
+        if number not in self.answers:
+            frame = self.asked[number]
+            party, static = next(each for each in EXITS if each[0].id == frame.destination)
+            responder = SessionResponder(
+                local=party,
+                remote=INGRESS,
+                connection=number,
+                static=static,
+                ephemeral=key_pair(b"e" * 32),
+            )
+            responder.read_open(frame)
+            self.answers[number], _ = reply_with(responder, OpenReply(accepted=not code, code=code))
+        self.do(self.opening.answered(self.answers[number], self.now))
+
+    def step(self, data) -> None:
+        opening = self.opening
+        match data.draw(st.integers(0, 8)):
+            case 0 if opening.stands_by:
+                self.do(opening.client_came(data.draw(st.permutations(OFFERS)), self.now))
+            case 1 if self.registering:
+                exit_id, number = self.registering.pop()
+                self.do(opening.registered(exit_id, number, self.now, has_path=data.draw(st.booleans())))
+            case 2 | 3 if self.asked:
+                number = data.draw(st.sampled_from(sorted(self.asked)))
+                self.answer(number, data.draw(st.sampled_from(("", *CODES))))
+            case 4 if self.looks:
+                self.looks -= 1
+                self.do(opening.candidates_found(data.draw(st.sets(st.sampled_from(OFFERS))), self.now))
+            case 5:
+                exit_id = data.draw(st.sampled_from(OFFERS)).party.id
+                self.do(opening.path_changed(exit_id, self.now, has_path=data.draw(st.booleans())))
+            case 6 if self.count(ExitChosen) == 0:
+                self.do(opening.exit_restarted(data.draw(st.sampled_from(OFFERS)).party.id, self.now))
+            case 7 if opening.state is IngressState.OPENING and data.draw(st.booleans()):
+                self.do(opening.client_left())
+            case _ if opening.deadline() < inf:
+                self.now = max(self.now, opening.deadline())
+                self.do(opening.timeout(self.now))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), ahead=st.booleans(), steps=st.integers(5, 60))
+def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, steps):
+    ingress = Ingress()
+    opening = ingress.opening
+    if ahead:
+        ingress.do(opening.prepare(OFFERS[0]))
+    for _ in range(steps):
+        ingress.step(data)
+        if opening.state is IngressState.ENDED:
+            break
+    if opening.stands_by:
+        ingress.do(opening.discard())
+    for _ in range(1_000):
+        if opening.deadline() == inf:
+            break
+        ingress.now = opening.deadline()
+        ingress.do(opening.timeout(ingress.now))
+    assert opening.deadline() == inf
+    assert ingress.now <= OPEN_TIMEOUT_S or opening.state is not IngressState.OPENING
+    chosen = [effect for effect in ingress.done if isinstance(effect, ExitChosen)]
+    kept = {(choice.remote, choice.number) for choice in chosen}
+    assert len(chosen) <= 1
+    assert ingress.registered == kept | set(opening.numbers_in_use())
+    ends = ingress.count(OpeningEnded) + ingress.count(OpeningFailed)
+    assert ends == (opening.state is IngressState.ENDED)
+    assert bool(chosen) == (opening.state is IngressState.OPEN)
+    assert ingress.count(CandidateServed) == len(chosen) + ingress.count(ExitDeclined)
+    ingress.registering.clear()

@@ -1,0 +1,77 @@
+"""Which clients are exits' sockets, as far as their addresses tell."""
+
+import pytest
+
+from mesh.connection.loops import TAG_OCTETS, LoopWatch, plain, socket_tag
+from mesh.trust.identity import AgentId, Instance
+
+HERE, THERE = Instance(b"h" * 16), Instance(b"t" * 16)
+ONE, TWO = AgentId(b"1" * 16), AgentId(b"2" * 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "spelling"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+        ("[::ffff:1]:80", "[::ffff:1]:80"),
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("[::ffff:0.0.0.0]:80", "127.0.0.1:80"),
+        ("[::]:80", "[::1]:80"),
+        ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+        ("[fe80::1%eth0]:80", "[fe80::1]:80"),
+        ("closed", "closed"),
+    ],
+)
+def test_an_address_has_one_spelling(name, spelling):
+    assert plain(name) == spelling
+
+
+def test_both_ends_of_a_socket_make_one_tag_and_others_do_not():
+    tag = socket_tag(HERE, "127.0.0.1:40000", "0.0.0.0:80")
+    assert tag == socket_tag(HERE, "[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80")
+    assert len(tag) == TAG_OCTETS
+    others = {
+        socket_tag(THERE, "127.0.0.1:40000", "127.0.0.1:80"),
+        socket_tag(HERE, "127.0.0.1:40001", "127.0.0.1:80"),
+        socket_tag(HERE, "127.0.0.1:40000", "127.0.0.1:81"),
+        socket_tag(HERE, "127.0.0.1:80", "127.0.0.1:40000"),
+    }
+    assert len(others | {tag}) == 5
+
+
+def test_an_exit_of_ones_own_is_known_by_both_addresses_while_it_is_open():
+    watch: LoopWatch[str] = LoopWatch()
+    assert not watch.has_exits
+    watch.exit_opened("127.0.0.1:40000", "0.0.0.0:80")
+    assert watch.has_exits
+    assert watch.is_own_exit("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80")
+    assert not watch.is_own_exit("127.0.0.1:40000", "127.0.0.1:81")  # the kernel gives a port twice
+    watch.exit_closed("127.0.0.1:40000", "0.0.0.0:80")
+    assert not watch.has_exits
+
+
+def test_client_and_exit_meet_whichever_comes_first():
+    watch: LoopWatch[str] = LoopWatch()
+    assert watch.client_came(b"first", "client 1") is None
+    assert watch.exit_said(b"first", ONE, 7) == "client 1"
+    assert watch.exit_said(b"later", ONE, 8) is None
+    assert watch.client_came(b"later", "client 2") == ONE
+    assert watch.exit_said(b"", ONE, 9) is None
+    assert watch.client_came(b"", "client 3") is None
+
+
+def test_nothing_is_left_of_those_that_are_gone():
+    watch: LoopWatch[str] = LoopWatch()
+    client, other = "client", "other"
+    watch.client_came(b"tag", client)
+    watch.client_left(b"tag", other)
+    assert watch.exit_said(b"tag", ONE, 7) is client
+    watch.client_left(b"tag", client)
+    watch.connection_ended(b"tag", ONE, 8)
+    watch.connection_ended(b"tag", TWO, 7)
+    assert watch.client_came(b"tag", client) == ONE
+    watch.connection_ended(b"tag", ONE, 7)
+    watch.client_left(b"tag", client)
+    watch.client_left(b"tag", client)
+    assert (watch._clients, watch._said) == ({}, {})

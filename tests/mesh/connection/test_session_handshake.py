@@ -1,0 +1,424 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.connection import session_handshake as session
+from mesh.connection.session_handshake import (
+    MalformedRequestError,
+    OpenReply,
+    OpenRequest,
+    Party,
+    SessionInitiator,
+    SessionResponder,
+    read_open_instances,
+)
+from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.noise.handshake import Handshake
+from mesh.trust.noise.primitives import KeyPair, key_pair
+from tests.mesh.connection.replies import reply_with
+
+CONNECTION = 0x0102030405060708
+INGRESS_STATIC = key_pair(bytes([1]) * 32)
+EXIT_STATIC = key_pair(bytes([2]) * 32)
+INGRESS_EPHEMERAL = key_pair(bytes([3]) * 32)
+EXIT_EPHEMERAL = key_pair(bytes([4]) * 32)
+INGRESS = Party(AgentId(b"i" * 16), Instance(b"I" * 16), INGRESS_STATIC.public)
+EXIT = Party(AgentId(b"e" * 16), Instance(b"E" * 16), EXIT_STATIC.public)
+REQUEST = OpenRequest("my-api", 65_536)
+ACCEPTED = OpenReply(accepted=True, credit=65_536)
+REJECTED = OpenReply(accepted=False, code="refused", reason="the target refused")
+
+
+def initiator(**changes) -> SessionInitiator:
+    fields = {
+        "local": INGRESS,
+        "remote": EXIT,
+        "connection": CONNECTION,
+        "static": INGRESS_STATIC,
+        "ephemeral": INGRESS_EPHEMERAL,
+    }
+    return SessionInitiator(**(fields | changes))
+
+
+def responder(**changes) -> SessionResponder:
+    fields = {
+        "local": EXIT,
+        "remote": INGRESS,
+        "connection": CONNECTION,
+        "static": EXIT_STATIC,
+        "ephemeral": EXIT_EPHEMERAL,
+    }
+    return SessionResponder(**(fields | changes))
+
+
+def altered(frame: Frame, **changes) -> Frame:
+    return msgspec.structs.replace(frame, **changes)
+
+
+def flipped(octets: bytes, bit: int) -> bytes:
+    changed = bytearray(octets)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def open_pair(connection: int = CONNECTION) -> tuple[session.Session, session.Session]:
+    """The session at the ingress and at the exit."""
+    ingress, exit_ = initiator(connection=connection), responder(connection=connection)
+    exit_.read_open(ingress.open_frame(REQUEST))
+    accept, at_exit = reply_with(exit_, ACCEPTED)
+    _, at_ingress = ingress.read_reply(accept)
+    assert at_ingress is not None
+    assert at_exit is not None
+    return at_ingress, at_exit
+
+
+OPEN = initiator().open_frame(REQUEST)
+
+
+# -- opening ----------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_opened_and_carries_both_ways():
+    at_ingress, at_exit = open_pair()
+    data = at_ingress.seal_segment(FrameType.DATA, 0, b"hello")
+    assert (data.source, data.destination, data.from_exit) == (INGRESS.id, EXIT.id, False)
+    assert (data.type, data.connection, data.number, data.hop_limit, data.marked) == (
+        FrameType.DATA,
+        CONNECTION,
+        0,
+        16,
+        False,
+    )
+    assert at_exit.open_segment(data) == b"hello"
+    fin = at_exit.seal_segment(FrameType.FIN, 0, b"")
+    assert (fin.source, fin.destination, fin.from_exit) == (EXIT.id, INGRESS.id, True)
+    assert at_ingress.open_segment(fin) == b""
+
+
+def test_the_handshake_tells_request_and_reply():
+    ingress, exit_ = initiator(), responder()
+    assert exit_.read_open(ingress.open_frame(REQUEST)) == REQUEST
+    accept, _ = reply_with(exit_, ACCEPTED)
+    assert accept.type is FrameType.ACCEPT
+    assert ingress.read_reply(accept)[0] == ACCEPTED
+
+
+def test_a_rejection_tells_why_and_opens_nothing():
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    reject, at_exit = reply_with(exit_, REJECTED)
+    assert reject.type is FrameType.REJECT
+    assert at_exit is None
+    assert ingress.read_reply(reject) == (REJECTED, None)
+
+
+def test_open_gives_the_same_octets_each_time():
+    ingress = initiator()
+    assert ingress.open_frame(REQUEST) is ingress.open_frame(OpenRequest("my-api", 65_536))
+    with pytest.raises(LocalProtocolError, match="one request"):
+        ingress.open_frame(OpenRequest("other", 65_536))
+
+
+def test_frames_start_with_the_hops_they_may_take():
+    ingress, exit_ = initiator(max_hops=5), responder(max_hops=6)
+    opening = ingress.open_frame(REQUEST)
+    exit_.read_open(opening)
+    accept, at_exit = reply_with(exit_, ACCEPTED)
+    _, at_ingress = ingress.read_reply(accept)
+    assert [opening.hop_limit, at_ingress.seal_control(FrameType.ACK, b"").hop_limit] == [5, 5]
+    assert [accept.hop_limit, at_exit.seal_segment(FrameType.DATA, 0, b"").hop_limit] == [6, 6]
+
+
+def test_open_names_the_instances_in_the_clear():
+    assert read_open_instances(OPEN.body) == (INGRESS.instance, EXIT.instance)
+    with pytest.raises(RemoteProtocolError):
+        read_open_instances(OPEN.body[:31])
+
+
+def test_constants_are_those_of_the_protocol():
+    assert session.MAX_ROUTING_KEY_CHARACTERS == 255
+    assert session.MAX_CODE_CHARACTERS == 32
+    assert session.MAX_REASON_CHARACTERS == 1024
+
+
+def test_wire_octets_are_pinned():
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    accept, _ = reply_with(exit_, ACCEPTED)
+    rejecting = responder()
+    rejecting.read_open(OPEN)
+    reject, _ = reply_with(rejecting, REJECTED)
+    found = {"OPEN": OPEN.body, "ACCEPT": accept.body, "REJECT": reject.body}
+    assert {name: body.hex() for name, body in found.items()} == PINNED
+
+
+def test_the_handshake_is_noise_ik_with_the_documented_prologue():
+    prologue = b"mesh session" + b"\x01" + INGRESS.id + EXIT.id + INGRESS.instance + EXIT.instance
+    reference = Handshake(
+        "IK",
+        initiator=False,
+        prologue=prologue + CONNECTION.to_bytes(8, "big"),
+        static=EXIT_STATIC,
+        ephemeral=EXIT_EPHEMERAL,
+    )
+    payload = reference.read_message(OPEN.body[32:])
+    assert msgspec.msgpack.decode(payload) == ["my-api", 65_536]
+    assert reference.remote_static == INGRESS.session_key
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [OpenRequest("", 1), OpenRequest("k" * 256, 1), OpenRequest("k", -1)],
+)
+def test_a_request_out_of_range_is_our_bug(request_):
+    with pytest.raises(LocalProtocolError):
+        initiator().open_frame(request_)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        OpenReply(accepted=False, reason="r" * 1025),
+        OpenReply(accepted=False, code="c" * 33),
+        OpenReply(accepted=True, socket_tag=b"t" * 9),
+        OpenReply(accepted=True, credit=-1),
+    ],
+)
+def test_a_reply_out_of_range_is_our_bug_and_another_can_be_given(reply):
+    exit_ = responder()
+    exit_.read_open(OPEN)
+    with pytest.raises(LocalProtocolError):
+        reply_with(exit_, reply)
+    assert reply_with(exit_, REJECTED)[0].type is FrameType.REJECT
+
+
+def test_the_longest_request_fits():
+    request = OpenRequest("\N{GRINNING FACE}" * 255, 2**64 - 1)
+    assert responder().read_open(initiator().open_frame(request)) == request
+
+
+def test_steps_out_of_order_are_our_bug():
+    with pytest.raises(LocalProtocolError):
+        reply_with(responder(), ACCEPTED)
+    exit_ = responder()
+    exit_.read_open(OPEN)
+    with pytest.raises(LocalProtocolError):
+        exit_.read_open(OPEN)
+    accept, _ = reply_with(exit_, ACCEPTED)
+    with pytest.raises(LocalProtocolError):
+        reply_with(exit_, ACCEPTED)
+    with pytest.raises(LocalProtocolError):
+        initiator().read_reply(accept)
+    ingress = initiator()
+    ingress.open_frame(REQUEST)
+    ingress.read_reply(accept)
+    with pytest.raises(LocalProtocolError):
+        ingress.read_reply(accept)
+
+
+@pytest.mark.parametrize(
+    "party",
+    [
+        Party(AgentId(bytes(15)), EXIT.instance, EXIT.session_key),
+        Party(EXIT.id, Instance(bytes(17)), EXIT.session_key),
+        Party(EXIT.id, EXIT.instance, bytes(31)),
+    ],
+)
+def test_a_party_of_wrong_lengths_is_our_bug(party):
+    with pytest.raises(LocalProtocolError):
+        initiator(remote=party)
+
+
+def test_keys_stay_out_of_reprs():
+    at_ingress, _ = open_pair()
+    shown = repr(at_ingress) + repr(initiator()) + repr(responder())
+    assert INGRESS_STATIC.private.hex() not in shown
+    assert repr(INGRESS_STATIC.private) not in shown
+
+
+# -- hostile handshakes -----------------------------------------------------------------------------------
+
+HEADER_CHANGES = [
+    {"type": FrameType.DATA},
+    {"from_exit": None},
+    {"source": AgentId(b"x" * 16)},
+    {"destination": AgentId(b"x" * 16)},
+    {"connection": CONNECTION + 1},
+    {"number": 1},
+]
+
+
+def with_change(frame: Frame, change: dict) -> Frame:
+    if "from_exit" in change:
+        change = {"from_exit": not frame.from_exit}
+    return altered(frame, **change)
+
+
+@pytest.mark.parametrize("change", HEADER_CHANGES)
+def test_an_open_with_an_altered_header_fails_and_the_genuine_one_still_passes(change):
+    exit_ = responder()
+    with pytest.raises(AuthenticationError):
+        exit_.read_open(with_change(OPEN, change))
+    assert exit_.read_open(OPEN) == REQUEST
+
+
+@pytest.mark.parametrize("change", [*HEADER_CHANGES, {"type": FrameType.REJECT}])
+def test_an_accept_with_an_altered_header_fails_and_the_genuine_one_still_passes(change):
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    accept, _ = reply_with(exit_, ACCEPTED)
+    with pytest.raises(AuthenticationError):
+        ingress.read_reply(with_change(accept, change))
+    assert ingress.read_reply(accept)[0] == ACCEPTED
+
+
+def test_a_reject_cannot_be_turned_into_an_accept():
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    reject, _ = reply_with(exit_, REJECTED)
+    with pytest.raises(AuthenticationError):
+        ingress.read_reply(altered(reject, type=FrameType.ACCEPT))
+
+
+@given(bit=st.integers(0, len(OPEN.body) * 8 - 1))
+def test_a_flipped_bit_in_an_open_fails_and_the_genuine_one_still_passes(bit):
+    exit_ = responder()
+    with pytest.raises(AuthenticationError):
+        exit_.read_open(altered(OPEN, body=flipped(OPEN.body, bit)))
+    assert exit_.read_open(OPEN) == REQUEST
+
+
+@given(data=st.data())
+def test_a_flipped_bit_in_a_reply_fails_and_the_genuine_one_still_passes(data):
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    accept, at_exit = reply_with(exit_, ACCEPTED)
+    bit = data.draw(st.integers(0, len(accept.body) * 8 - 1))
+    with pytest.raises(AuthenticationError):
+        ingress.read_reply(altered(accept, body=flipped(accept.body, bit)))
+    _, at_ingress = ingress.read_reply(accept)
+    assert at_ingress.open_segment(at_exit.seal_segment(FrameType.DATA, 0, b"on")) == b"on"
+
+
+@given(length=st.integers(0, len(OPEN.body) - 1))
+def test_a_truncated_open_fails(length):
+    with pytest.raises(RemoteProtocolError):
+        responder().read_open(altered(OPEN, body=OPEN.body[:length]))
+
+
+@given(length=st.integers(0, 58))
+def test_a_truncated_reply_fails(length):
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    accept, _ = reply_with(exit_, ACCEPTED)
+    assert len(accept.body) == 59
+    with pytest.raises(AuthenticationError):
+        ingress.read_reply(altered(accept, body=accept.body[:length]))
+
+
+@pytest.mark.parametrize(
+    "party",
+    [
+        Party(INGRESS.id, Instance(b"J" * 16), INGRESS.session_key),
+        Party(INGRESS.id, INGRESS.instance, EXIT.session_key),
+    ],
+    ids=["another instance", "another session key"],
+)
+def test_an_open_that_the_record_does_not_vouch_for_fails(party):
+    with pytest.raises(AuthenticationError):
+        responder(remote=party).read_open(OPEN)
+
+
+def impostor_open(local: Party, static: KeyPair) -> Frame:
+    return initiator(local=local, static=static).open_frame(REQUEST)
+
+
+def test_an_open_sealed_with_a_key_that_is_not_in_the_record_fails():
+    with pytest.raises(AuthenticationError, match="another session key"):
+        responder().read_open(impostor_open(INGRESS, key_pair(bytes([9]) * 32)))
+
+
+def test_an_open_for_another_exit_fails():
+    elsewhere = key_pair(bytes([8]) * 32)
+    with pytest.raises(AuthenticationError):
+        responder(local=Party(EXIT.id, EXIT.instance, elsewhere.public), static=elsewhere).read_open(OPEN)
+
+
+def test_an_open_read_as_the_reply_to_itself_fails():
+    ingress = initiator()
+    own = ingress.open_frame(REQUEST)
+    for frame_type in (FrameType.OPEN, FrameType.ACCEPT):
+        reflected = altered(
+            own, type=frame_type, source=own.destination, destination=own.source, from_exit=True
+        )
+        with pytest.raises(AuthenticationError):
+            ingress.read_reply(reflected)
+
+
+def test_the_reply_to_another_connection_fails():
+    other_ingress, other_exit = initiator(connection=5), responder(connection=5)
+    other_exit.read_open(other_ingress.open_frame(REQUEST))
+    accept, _ = reply_with(other_exit, ACCEPTED)
+    ingress = initiator()
+    ingress.open_frame(REQUEST)
+    with pytest.raises(AuthenticationError):
+        ingress.read_reply(altered(accept, connection=CONNECTION))
+
+
+@pytest.mark.parametrize("request_", [["", 1], ["my-api"], ["my-api", -1], [b"my-api", 1], {}, 7])
+def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
+    prologue = b"mesh session\x01" + INGRESS.id + EXIT.id + INGRESS.instance + EXIT.instance
+    handshake = Handshake(
+        "IK",
+        initiator=True,
+        prologue=prologue + CONNECTION.to_bytes(8, "big"),
+        static=INGRESS_STATIC,
+        ephemeral=INGRESS_EPHEMERAL,
+        remote_static=EXIT.session_key,
+    )
+    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    exit_ = responder()
+    with pytest.raises(MalformedRequestError, match="cannot be read"):
+        exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
+    frame, session_ = reply_with(exit_, REJECTED)
+    assert (frame.type, session_) == (FrameType.REJECT, None)
+    assert msgspec.msgpack.decode(handshake.read_message(frame.body)) == [
+        False,
+        0,
+        REJECTED.code,
+        REJECTED.reason,
+        b"",
+    ]
+
+
+def test_elements_that_a_request_has_beyond_are_ignored():
+    ingress = initiator()
+    message = ingress._handshake.write_message(msgspec.msgpack.encode(["my-api", 65_536, "new"]))
+    assert responder().read_open(altered(OPEN, body=OPEN.body[:32] + message)) == REQUEST
+
+
+def test_an_exit_key_of_small_order_is_refused():
+    weak = Party(EXIT.id, EXIT.instance, bytes(32))
+    with pytest.raises(AuthenticationError):
+        initiator(remote=weak).open_frame(REQUEST)
+
+
+PINNED = {
+    "OPEN": (
+        "49494949494949494949494949494949454545454545454545454545454545455dfedd3b6bd47f6f"
+        "a28ee15d969d5bb0ea53774d488bdaf9df1c6e0124b3ef22d5ea48b87c259312e4124f5b8ab09dba"
+        "bfeeac5b1a722c5a59f272aaf504600662fd022c31a1e999cec8907dbef34448e1d0542872726edc"
+        "17c7c3951a01a1d7e0d411d590518216ad2c12f9b5"
+    ),
+    "ACCEPT": (
+        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcbac3df4d598f4cd"
+        "a033a67d170234d750d26dd56975c818d5ce98"
+    ),
+    "REJECT": (
+        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10bcbadf353a6fd9218"
+        "7392c25a888473d76641f88f6771fd2be837224d0b0490fe550803a383324973dfce2f9ed8201197"
+    ),
+}

@@ -1,0 +1,357 @@
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.link import frames
+from mesh.link.frames import (
+    FROM_EXIT,
+    VERSION,
+    Frame,
+    FrameReader,
+    FrameType,
+    FrameWriter,
+    associated_data,
+    link_frame,
+)
+from mesh.trust.identity import NO_AGENT, AgentId
+
+KEY = bytes(range(32))
+SOURCE = AgentId(bytes.fromhex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
+DESTINATION = AgentId(bytes.fromhex("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"))
+LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
+OF_CONNECTIONS = [frame_type for frame_type in FrameType if frame_type >= 0x10]
+
+
+def frame(frame_type: int = FrameType.DATA, body: bytes = b"sealed", **changes) -> Frame:
+    fields = {
+        "from_exit": False,
+        "source": SOURCE,
+        "destination": DESTINATION,
+        "connection": 0x0102030405060708,
+        "number": 0x1112131415161718,
+        "hop_limit": 16,
+        "marked": False,
+    }
+    return Frame(type=frame_type, body=body, **(fields | changes))
+
+
+def wire(*sent: Frame) -> bytes:
+    writer = FrameWriter(KEY)
+    return b"".join(b"".join(writer.seal(each)) for each in sent)
+
+
+def read(octets: bytes) -> list[Frame]:
+    return FrameReader(KEY).feed(memoryview(octets))
+
+
+def clear_header(octets: bytes) -> bytes:
+    """Of the first frame, opened without the code under test."""
+    return ChaCha20Poly1305(KEY).decrypt(bytes(12), octets[:72], None)
+
+
+def sealed_header(header: bytes) -> memoryview:
+    """What a peer that holds the key but breaks the protocol would send first."""
+    return memoryview(ChaCha20Poly1305(KEY).encrypt(bytes(12), header, None))
+
+
+def test_constants_are_those_of_the_protocol():
+    assert {known.name: known.value for known in FrameType} == {
+        "PING": 1,
+        "PONG": 2,
+        "RECORDS": 3,
+        "DIGEST": 4,
+        "CLOSE": 5,
+        "CHALLENGE": 6,
+        "CHALLENGE_ANSWER": 7,
+        "WANT_PAGES": 8,
+        "PAGES": 9,
+        "OPEN": 16,
+        "ACCEPT": 17,
+        "REJECT": 18,
+        "DATA": 19,
+        "FIN": 20,
+        "ACK": 21,
+        "RESET": 22,
+        "PROBE": 23,
+        "UNKNOWN": 24,
+    }
+    assert frames.VERSION == 1
+    assert frames.HEADER_OCTETS == 56
+    assert frames.SEALED_HEADER_OCTETS == 72
+    assert frames.MAX_SEGMENT_OCTETS == 65_536
+    assert frames.MAX_BODY_OCTETS == 65_552
+    assert frames.MAX_CONTROL_BODY_OCTETS == 65_552
+    assert frames.DEFAULT_MAX_HOPS == 16
+    assert frames.FIRST_CONNECTION_TYPE == 0x10
+    assert frames.TAG_OCTETS == 16
+
+
+@pytest.mark.parametrize("frame_type", LINK_OWN)
+def test_header_of_a_frame_of_the_links_own(frame_type):
+    expected = f"01{frame_type:02x}0000" + "00" * 48 + "00000016"  # 6 octets and a tag
+    assert clear_header(wire(link_frame(frame_type, b"opened"))).hex() == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (frame(FrameType.OPEN, number=0), "01101000 S D 0102030405060708 0000000000000000 00000006"),
+        (
+            frame(FrameType.ACCEPT, number=0, from_exit=True),
+            "01911000 S D 0102030405060708 0000000000000000 00000006",
+        ),
+        (
+            frame(FrameType.REJECT, number=0, from_exit=True),
+            "01921000 S D 0102030405060708 0000000000000000 00000006",
+        ),
+        (frame(FrameType.DATA, marked=True), "01131001 S D 0102030405060708 1112131415161718 00000006"),
+        (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 00000006"),
+        (
+            frame(FrameType.ACK, from_exit=True),
+            "01951000 S D 0102030405060708 1112131415161718 00000006",
+        ),
+        (frame(FrameType.RESET, number=2), "01161000 S D 0102030405060708 0000000000000002 00000006"),
+        (frame(FrameType.PROBE, body=b""), "01171000 S D 0102030405060708 1112131415161718 00000000"),
+        (
+            frame(FrameType.UNKNOWN, number=0, body=b""),
+            "01181000 S D 0102030405060708 0000000000000000 00000000",
+        ),
+    ],
+)
+def test_header_of_a_frame_of_a_connection(sent, expected):
+    expected = expected.replace("S", SOURCE.hex()).replace("D", DESTINATION.hex()).replace(" ", "")
+    octets = wire(sent)
+    assert clear_header(octets).hex() == expected
+    assert octets[72:] == sent.body
+
+
+def test_wire_octets_are_pinned():
+    expected_ping = (
+        "19b94231ade6a6d113615c61af434e27f8b1f3f5e1ad5b5cecf8fc122a35755c7208086dd1ee3c5d"
+        "9d815824640e003c9ba0f65ede5d59dc82639d3548f0ee4772c5d5dc591c39e4f85baf7a0d0671ea"
+        "f01b0f89d12c6f5d59d6"
+    )
+    expected_data = (
+        "4cd9a0f7aadcc5f7699b1e6a6559e3b38b5eb461a1355b5e308a6784cdd9066554d7802ce5c5a47b"
+        "bcd8b9e48c6f9c6d8d8f55ea76e80b6cede2a913355648f57f9f44877cabb5027365616c6564"
+    )
+    writer = FrameWriter(KEY)
+    assert b"".join(writer.seal(link_frame(FrameType.PING, b"\x91\x07"))).hex() == expected_ping
+    assert b"".join(writer.seal(frame())).hex() == expected_data
+
+
+def test_associated_data_is_the_header_without_what_transit_changes():
+    covered = associated_data(VERSION, FrameType.DATA | FROM_EXIT, SOURCE, DESTINATION, 1, 2, 3)
+    addresses = SOURCE.hex() + DESTINATION.hex()
+    assert covered.hex() == f"0193{addresses}0000000000000001000000000000000200000003"
+
+
+def test_nonce_is_class_and_number():
+    assert frames.nonce(1, 0x0203).hex() == "000000010000000000000203"
+
+
+def test_after_a_hop_only_the_hop_limit_differs():
+    assert frame().after_a_hop(16) == frame(hop_limit=15)
+    sent = frame(from_exit=True, marked=True)
+    assert sent.after_a_hop(9) == msgspec.structs.replace(sent, hop_limit=8)
+
+
+def test_a_mark_is_the_only_change():
+    assert frame().with_mark() == frame(marked=True)
+
+
+ids = st.binary(min_size=16, max_size=16).map(AgentId)
+u64 = st.integers(0, 2**64 - 1)
+any_frame = st.builds(link_frame, st.sampled_from(LINK_OWN), st.binary(max_size=300)) | st.builds(
+    Frame,
+    type=st.sampled_from(OF_CONNECTIONS),
+    from_exit=st.booleans(),
+    source=ids,
+    destination=ids,
+    connection=u64,
+    number=u64,
+    body=st.binary(max_size=300),
+    hop_limit=st.integers(0, 255),
+    marked=st.booleans(),
+)
+
+
+@given(sent=st.lists(any_frame, max_size=6), data=st.data())
+def test_any_chunking_gives_the_same_frames(sent, data):
+    octets = wire(*sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=20)))
+    reader = FrameReader(KEY)
+    shared = bytearray(len(octets))  # overwritten by each read, like a dispatcher's buffer
+    got: list[Frame] = []
+    for start, end in zip([0, *cuts], [*cuts, len(octets)], strict=True):
+        chunk = memoryview(shared)[: end - start]
+        chunk[:] = octets[start:end]
+        got += reader.feed(chunk)
+    shared[:] = bytes(len(shared))
+    assert got == sent
+    assert reader.buffered_octets == 0
+
+
+@given(sent=st.lists(any_frame, min_size=1, max_size=3))
+def test_octet_by_octet_a_frame_comes_with_its_last_octet(sent):
+    reader = FrameReader(KEY)
+    writer = FrameWriter(KEY)
+    for each in sent:
+        octets = b"".join(writer.seal(each))
+        for position in range(len(octets) - 1):
+            assert reader.feed(memoryview(octets)[position : position + 1]) == []
+        assert reader.feed(memoryview(octets)[-1:]) == [each]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [frame(body=b"x" * 65_552), link_frame(FrameType.RECORDS, b"x" * 65_536)],
+    ids=["connection", "link's own"],
+)
+@pytest.mark.parametrize("read_octets", [1000, 65_535, 262_144])
+def test_the_largest_bodies_pass(sent, read_octets):
+    octets = wire(sent, sent, sent)
+    reader = FrameReader(KEY)
+    got = []
+    for start in range(0, len(octets), read_octets):
+        got += reader.feed(memoryview(octets)[start : start + read_octets])
+        assert reader.buffered_octets < 72 + 65_552
+    assert got == [sent] * 3
+
+
+def test_large_bodies_are_not_copied_and_small_ones_are_joined():
+    large, small = frame(body=b"x" * 65_552), frame(body=b"x" * 100)
+    writer = FrameWriter(KEY)
+    header, body = writer.seal(large)
+    assert len(header) == 72
+    assert body is large.body
+    assert [len(buffer) for buffer in writer.seal(small)] == [172]
+
+
+def test_a_frame_read_tells_its_type_by_name():
+    (got,) = read(wire(frame(FrameType.FIN)))
+    assert got.type is FrameType.FIN
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(body=b"x" * 65_553),
+        link_frame(FrameType.RECORDS, b"x" * 65_537),
+        frame(0x0F),
+        frame(0x19),
+        frame(source=b"short"),
+        frame(destination=bytes(17)),
+        frame(connection=2**64),
+        frame(number=-1),
+        frame(hop_limit=256),
+        frame(FrameType.PING),
+        frame(FrameType.PING, source=NO_AGENT, destination=NO_AGENT, connection=0, number=0, hop_limit=1),
+        link_frame(FrameType.PING, b"").with_mark(),
+        Frame(FrameType.PING, True, NO_AGENT, NO_AGENT, 0, 0, b"", 0),
+    ],
+)
+def test_what_cannot_be_encoded_leaves_the_writer_as_it_was(sent):
+    writer = FrameWriter(KEY)
+    with pytest.raises(LocalProtocolError):
+        writer.seal(sent)
+    assert read(b"".join(writer.seal(frame()))) == [frame()]
+
+
+def header(**changes) -> bytes:
+    """A good DATA header, or one with some of its octets overwritten (``at_1=b"..."``)."""
+    octets = bytearray(clear_header(wire(frame(body=b""))))
+    for name, value in changes.items():
+        start = int(name.removeprefix("at_"))
+        octets[start : start + len(value)] = value
+    return bytes(octets)
+
+
+def link_header(**changes) -> bytes:
+    octets = bytearray(clear_header(wire(link_frame(FrameType.PING, b""))))
+    for name, value in changes.items():
+        start = int(name.removeprefix("at_"))
+        octets[start : start + len(value)] = value
+    return bytes(octets)
+
+
+def test_the_hostile_headers_start_from_good_ones():
+    assert FrameReader(KEY).feed(sealed_header(header())) == [frame(body=b"")]
+    assert FrameReader(KEY).feed(sealed_header(link_header())) == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        (header(at_0=b"\x02"), "version 2"),
+        (header(at_1=b"\x00"), "unknown type 0x00"),
+        (header(at_1=b"\x0a"), "unknown type 0x0a"),
+        (header(at_1=b"\x19"), "unknown type 0x19"),
+        (header(at_1=b"\xff"), "unknown type 0x7f"),
+        (header(at_3=b"\x02"), "reserved flags"),
+        (header(at_3=b"\x81"), "reserved flags"),
+        (header(at_52=(65_553).to_bytes(4, "big")), "DATA announces a body of 65553"),
+        (header(at_52=b"\xff\xff\xff\xff"), "DATA announces a body of 4294967295"),
+        (link_header(at_52=(65_553).to_bytes(4, "big")), "PING announces a body of 65553"),
+        (link_header(at_52=(15).to_bytes(4, "big")), "PING announces a body of 15"),
+        (link_header(at_1=b"\x81"), "link's own"),
+        (link_header(at_2=b"\x01"), "link's own"),
+        (link_header(at_3=b"\x01"), "link's own"),
+        (link_header(at_4=b"\x01"), "link's own"),
+        (link_header(at_35=b"\x01"), "link's own"),
+        (link_header(at_43=b"\x01"), "link's own"),
+        (link_header(at_51=b"\x01"), "link's own"),
+    ],
+)
+def test_an_authentic_header_that_breaks_the_protocol_costs_the_link(octets, text):
+    reader = FrameReader(KEY)
+    with pytest.raises(RemoteProtocolError, match=text) as caught:
+        reader.feed(sealed_header(octets))
+    assert not isinstance(caught.value, AuthenticationError)
+
+
+@given(sent=any_frame, data=st.data())
+def test_a_flipped_bit_in_what_the_link_seals_is_noticed(sent, data):
+    octets = bytearray(wire(sent))
+    sealed = len(octets) if sent.type < 0x10 else 72
+    bit = data.draw(st.integers(0, sealed * 8 - 1))
+    octets[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(AuthenticationError):
+        read(bytes(octets))
+
+
+def test_a_repeated_a_missing_and_a_swapped_frame_are_noticed():
+    one, two = frame(number=1), frame(number=2)
+    writer = FrameWriter(KEY)
+    first, second = (b"".join(writer.seal(each)) for each in (one, two))
+    for octets in (first + first, second, second + first):
+        with pytest.raises(AuthenticationError):
+            read(octets)
+    assert read(first + second) == [one, two]
+
+
+def test_the_other_directions_key_opens_nothing():
+    with pytest.raises(AuthenticationError):
+        FrameReader(bytes(32)).feed(memoryview(wire(frame())))
+
+
+def test_a_reader_that_failed_reads_no_more():
+    reader = FrameReader(KEY)
+    with pytest.raises(AuthenticationError):
+        reader.feed(memoryview(bytes(72)))
+    with pytest.raises(LocalProtocolError):
+        reader.feed(memoryview(wire(frame())))
+
+
+@given(garbage=st.binary(max_size=500))
+def test_garbage_is_refused_at_the_end_of_the_first_header(garbage):
+    reader = FrameReader(KEY)
+    if len(garbage) < 72:
+        assert reader.feed(memoryview(garbage)) == []
+        assert reader.buffered_octets == len(garbage)
+    else:
+        with pytest.raises(AuthenticationError):
+            reader.feed(memoryview(garbage))

@@ -1,0 +1,466 @@
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
+from mesh.link.handshake import (
+    MAX_MESSAGE_OCTETS,
+    PREAMBLE,
+    EstablishedLink,
+    HandshakeProgress,
+    LinkHandshake,
+    State,
+)
+from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, TrustStore, issue_certificate
+from mesh.trust.identity import LINK_PROOF_CONTEXT, Identity, Instance, short_id
+from mesh.trust.noise import Handshake, key_pair
+
+AUTHORITY = Identity(bytes([1]) * 32)
+NOW = 1_700_000_000
+TRUST = TrustStore([AUTHORITY.public_key])
+
+
+class Party:
+    """What one agent opens links with."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.identity = Identity(bytes([number]) * 32)
+        self.instance = Instance(bytes([number]) * 16)
+        self.static = key_pair(bytes([number + 1]) * 32)
+        self.ephemeral = key_pair(bytes([number + 2]) * 32)
+        self.certificate = certificate(self.identity, name)
+
+
+def certificate(subject: Identity, name: str, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {"not_before": NOW - 1000, "not_after": NOW + 1000, "may_use": ("*",)} | changes
+    return issue_certificate(AUTHORITY, subject=subject.public_key, name=name, **fields)
+
+
+ALICE, BOB, MALLORY = Party(10, "alice"), Party(20, "bob"), Party(30, "mallory")
+
+
+def side(party: Party, *, initiator: bool, **changes: Any) -> LinkHandshake:
+    arguments = {
+        "identity": party.identity,
+        "certificate": party.certificate,
+        "instance": party.instance,
+        "static": party.static,
+        "ephemeral": party.ephemeral,
+        "trust": TRUST,
+    }
+    return LinkHandshake(initiator=initiator, **(arguments | changes))
+
+
+def alice(**changes: Any) -> LinkHandshake:
+    return side(ALICE, initiator=True, **changes)
+
+
+def bob(**changes: Any) -> LinkHandshake:
+    return side(BOB, initiator=False, **changes)
+
+
+def opening() -> tuple[bytes, bytes, bytes]:
+    """What crosses the wire when Alice dials Bob: her first octets, his, and her last."""
+    initiator, responder = alice(), bob()
+    first = initiator.start()
+    second = responder.receive(first, NOW).to_send
+    return first, second, initiator.receive(second, NOW).to_send
+
+
+FIRST, SECOND, THIRD = opening()
+
+
+def started() -> LinkHandshake:
+    initiator = alice()
+    assert initiator.start() == FIRST
+    return initiator
+
+
+def halfway() -> LinkHandshake:
+    responder = bob()
+    assert responder.receive(FIRST, NOW).to_send == SECOND
+    return responder
+
+
+def feed(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[bytes, EstablishedLink | None, bytes]:
+    """What is sent, the link, and the octets that arrive once it stands (with its surplus)."""
+    sent, link, behind = b"", None, b""
+    for chunk in chunks:
+        if link is not None:
+            behind += chunk
+            continue
+        progress = handshake.receive(chunk, NOW)
+        sent += progress.to_send
+        link = progress.established
+        behind = b"" if link is None else link.surplus
+        assert handshake.buffered_octets <= MAX_MESSAGE_OCTETS + 2
+    return sent, link, behind
+
+
+def cut(octets: bytes, points: Iterable[int]) -> list[bytes]:
+    bounds = [0, *sorted({point % (len(octets) + 1) for point in points}), len(octets)]
+    return [octets[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def established(progress: HandshakeProgress) -> EstablishedLink:
+    assert progress.established is not None
+    return progress.established
+
+
+def assert_over(handshake: LinkHandshake) -> None:
+    assert handshake.state is State.FAILED
+    assert handshake.buffered_octets == 0
+    with pytest.raises(LocalProtocolError, match="failed takes no octets"):
+        handshake.receive(b"", NOW)
+    with pytest.raises(LocalProtocolError, match="failed waits for nothing"):
+        handshake.end_of_stream()
+
+
+def test_two_agents_meet():
+    initiator, responder = alice(), bob()
+    assert responder.start() == b""
+    assert (initiator.state, responder.state) == (State.NEW, State.PREAMBLE)
+    answer = responder.receive(initiator.start(), NOW)
+    assert answer.established is None
+    last = initiator.receive(answer.to_send, NOW)
+    ours = established(last)
+    progress = responder.receive(last.to_send, NOW)
+    theirs = established(progress)
+    assert progress.to_send == b""
+    assert (initiator.state, responder.state) == (State.ESTABLISHED, State.ESTABLISHED)
+
+    assert (ours.peer_id, ours.peer.name, ours.peer_instance) == (BOB.identity.id, "bob", BOB.instance)
+    assert (theirs.peer_id, theirs.peer.name, theirs.peer_instance) == (
+        ALICE.identity.id,
+        "alice",
+        ALICE.instance,
+    )
+    assert ours.send_key == theirs.receive_key
+    assert ours.receive_key == theirs.send_key
+    assert ours.send_key != ours.receive_key
+    assert len(ours.send_key) == len(ours.receive_key) == 32
+    assert ours.handshake_hash == theirs.handshake_hash
+    assert ours.surplus == theirs.surplus == b""
+
+
+def test_the_wire_form():
+    assert PREAMBLE == b"MESH\x01"
+    assert PREAMBLE + b"\x00\x20" + ALICE.ephemeral.public == FIRST
+    assert SECOND.startswith(PREAMBLE)
+    assert int.from_bytes(SECOND[5:7], "big") == len(SECOND) - 7
+    assert SECOND[7:39] == BOB.ephemeral.public
+    assert int.from_bytes(THIRD[:2], "big") == len(THIRD) - 2
+
+
+def test_the_proofs_read_as_documented():
+    noise = Handshake("XX", initiator=True, prologue=PREAMBLE, static=ALICE.static, ephemeral=ALICE.ephemeral)
+    assert noise.write_message(b"") == FIRST[7:]
+    signature = BOB.identity.sign(LINK_PROOF_CONTEXT, BOB.static.public)
+    assert msgspec.msgpack.decode(noise.read_message(SECOND[7:])) == [
+        BOB.certificate,
+        BOB.instance,
+        signature,
+    ]
+
+
+def test_no_identity_crosses_in_the_clear():
+    for octets in (FIRST, SECOND, THIRD):
+        for secret in (ALICE.identity.public_key, BOB.identity.public_key, b"alice", b"bob", ALICE.instance):
+            assert secret not in octets
+    assert ALICE.static.public not in THIRD
+    assert BOB.static.public not in SECOND
+
+
+@given(points=st.lists(st.integers(min_value=0), max_size=12), surplus=st.binary(max_size=300))
+def test_chunks_make_no_difference_to_the_responder(points: list[int], surplus: bytes):
+    sent, link, behind = feed(bob(), cut(FIRST + THIRD + surplus, points))
+    assert sent == SECOND
+    assert link is not None
+    assert (link.peer_id, behind) == (ALICE.identity.id, surplus)
+
+
+@given(points=st.lists(st.integers(min_value=0), max_size=12), surplus=st.binary(max_size=300))
+def test_chunks_make_no_difference_to_the_initiator(points: list[int], surplus: bytes):
+    sent, link, behind = feed(started(), cut(SECOND + surplus, points))
+    assert sent == THIRD
+    assert link is not None
+    assert (link.peer_id, behind) == (BOB.identity.id, surplus)
+
+
+def test_octet_by_octet():
+    assert feed(bob(), [bytes([octet]) for octet in FIRST + THIRD])[0] == SECOND
+    assert feed(started(), [bytes([octet]) for octet in SECOND])[0] == THIRD
+
+
+def test_any_octets_object_will_do():
+    responder = bob()
+    assert responder.receive(memoryview(bytearray(FIRST)), NOW).to_send == SECOND
+    assert established(responder.receive(bytearray(THIRD), NOW)).peer_id == ALICE.identity.id
+
+
+def test_the_surplus_does_not_pin_the_callers_buffer():
+    buffer = bytearray(SECOND + b"frames")
+    link = established(started().receive(memoryview(buffer), NOW))
+    buffer[:] = bytes(len(buffer))
+    assert link.surplus == b"frames"
+
+
+def outcome(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[type[Exception], str] | bool:
+    try:
+        return feed(handshake, chunks)[1] is not None
+    except RemoteProtocolError as error:
+        assert_over(handshake)
+        return type(error), str(error)
+
+
+@given(
+    garbage=st.binary(max_size=300),
+    kept=st.integers(min_value=0, max_value=7),
+    points=st.lists(st.integers(min_value=0), max_size=8),
+    initiator=st.booleans(),
+)
+def test_chunks_make_no_difference_to_garbage(garbage: bytes, kept: int, points: list[int], initiator: bool):
+    octets = (SECOND if initiator else FIRST)[:kept] + garbage
+    make = started if initiator else bob
+    whole = outcome(make(), [octets])
+    assert whole is not True
+    assert outcome(make(), cut(octets, points)) == whole
+
+
+@given(bit=st.integers(min_value=0))
+def test_a_flipped_bit_in_message_1_never_opens_a_link(bit: int):
+    responder = bob()
+    try:
+        answer = responder.receive(flip(FIRST, bit), NOW).to_send
+    except RemoteProtocolError:
+        assert_over(responder)
+        return
+    initiator = started()
+    with pytest.raises(AuthenticationError):
+        initiator.receive(answer, NOW)
+    assert_over(initiator)
+    with pytest.raises(AuthenticationError):
+        responder.receive(THIRD, NOW)
+    assert_over(responder)
+
+
+@given(bit=st.integers(min_value=0), initiator=st.booleans())
+def test_a_flipped_bit_in_a_proof_never_opens_a_link(bit: int, initiator: bool):
+    handshake, octets = (started(), SECOND) if initiator else (halfway(), THIRD)
+    try:
+        progress = handshake.receive(flip(octets, bit), NOW)
+    except RemoteProtocolError:
+        assert_over(handshake)
+        return
+    # A longer length leaves it waiting for what never comes; anything else has been found.
+    assert (progress.established, progress.to_send) == (None, b"")
+    with pytest.raises(RemoteProtocolError, match="middle of the handshake"):
+        handshake.end_of_stream()
+
+
+def flip(octets: bytes, bit: int) -> bytes:
+    damaged = bytearray(octets)
+    bit %= len(octets) * 8
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize(
+    ("octets", "says"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n", "an HTTP client"),
+        (b"POST /api HTTP/1.1\r\n", "an HTTP client"),
+        (b"OPTIONS * HTTP/1.1\r\n", "an HTTP client"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "an HTTP client"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            "the other side speaks HTTP: is it the address of an agent's acceptor?",
+        ),
+        (b"<!DOCTYPE HTML>\n<html lang='en'>", "the other side speaks HTTP"),
+        (b"<html><head>", "the other side speaks HTTP"),
+        (bytes.fromhex("16030100f8010000f40303"), "speaks TLS"),
+        (bytes.fromhex("15030300020228"), "speaks TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
+        (b"MESH\x02\x00\x20", "speaks link protocol version 2, this agent version 1"),
+        (b"MESH\x00\x00\x20", "speaks link protocol version 0"),
+        (b"mesh\x01\x00\x20", r"no mesh agent: it starts with b'mesh\\x01'"),
+        (bytes(100), "no mesh agent"),
+        (b"\x1b[2J\x07\x00\x00", r"starts with b'\\x1b\[2J\\x07'"),
+    ],
+)
+@pytest.mark.parametrize("initiator", [True, False])
+def test_other_protocols_are_named(octets: bytes, says: str, initiator: bool):
+    handshake = started() if initiator else bob()
+    with pytest.raises(RemoteProtocolError, match=says):
+        handshake.receive(octets, NOW)
+    assert_over(handshake)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, MAX_MESSAGE_OCTETS, 0xFFFF])
+def test_message_1_has_one_length_and_is_judged_before_it_arrives(length: int):
+    responder = bob()
+    with pytest.raises(RemoteProtocolError, match=f"message 1 announces {length} octets, expected 32"):
+        responder.receive(PREAMBLE + length.to_bytes(2, "big"), NOW)
+    assert_over(responder)
+
+
+@pytest.mark.parametrize("length", [MAX_MESSAGE_OCTETS + 1, 0xFFFF])
+@pytest.mark.parametrize("initiator", [True, False])
+def test_an_absurd_length_is_judged_before_the_message_arrives(length: int, initiator: bool):
+    handshake = started() if initiator else halfway()
+    prefix = PREAMBLE if initiator else b""
+    with pytest.raises(RemoteProtocolError, match=f"announces {length} octets, at most 4096"):
+        handshake.receive(prefix + length.to_bytes(2, "big"), NOW)
+    assert_over(handshake)
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 95, 200, MAX_MESSAGE_OCTETS])
+@pytest.mark.parametrize("initiator", [True, False])
+def test_a_message_of_zeros_is_refused(length: int, initiator: bool):
+    handshake = started() if initiator else halfway()
+    prefix = PREAMBLE if initiator else b""
+    with pytest.raises(AuthenticationError):
+        handshake.receive(prefix + length.to_bytes(2, "big") + bytes(length), NOW)
+    assert_over(handshake)
+
+
+def test_the_longest_certificate_fits():
+    long_certificate = certificate(
+        BOB.identity, "bob", may_register=["x" * 255] * 6 + ["x" * 100], may_use=["x" * 100]
+    )
+    assert MAX_CERTIFICATE_OCTETS - 200 < len(long_certificate) <= MAX_CERTIFICATE_OCTETS
+    responder = bob(certificate=long_certificate)
+    answer = responder.receive(FIRST, NOW).to_send
+    assert established(started().receive(answer, NOW)).peer_id == BOB.identity.id
+
+
+def test_a_cut_answer_is_waited_for_and_said_at_the_end():
+    for octets in range(len(SECOND)):
+        initiator = started()
+        progress = initiator.receive(SECOND[:octets], NOW)
+        assert (progress.to_send, progress.established) == (b"", None)
+        with pytest.raises(RemoteProtocolError, match="closed the connection"):
+            initiator.end_of_stream()
+        assert_over(initiator)
+
+
+def test_the_end_of_the_stream_is_explained():
+    with pytest.raises(RemoteProtocolError, match="without a word: is it a mesh agent"):
+        started().end_of_stream()
+    with pytest.raises(RemoteProtocolError, match="its log says why if it refused us"):
+        halfway().end_of_stream()
+    responder = bob()
+    responder.receive(FIRST[:3], NOW)
+    with pytest.raises(RemoteProtocolError, match="in the middle"):
+        responder.end_of_stream()
+
+
+def in_state(state: State) -> LinkHandshake:
+    match state:
+        case State.NEW:
+            return alice()
+        case State.PREAMBLE:
+            return bob()
+        case State.FIRST_MESSAGE:
+            handshake = bob()
+            handshake.receive(PREAMBLE, NOW)
+        case State.PROOF:
+            handshake = halfway()
+        case State.ESTABLISHED:
+            handshake = halfway()
+            handshake.receive(THIRD, NOW)
+        case State.ITSELF:
+            handshake = alice()
+            assert meeting_of(handshake, twin_of_alice()) == (True, True)
+        case State.FAILED:
+            handshake = bob()
+            with pytest.raises(RemoteProtocolError):
+                handshake.receive(bytes(5), NOW)
+    return handshake
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_knows_what_it_takes(state: State):
+    assert in_state(state).state is state
+    if state in (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED):
+        with pytest.raises(LocalProtocolError, match=f"{state.value} takes no octets"):
+            in_state(state).receive(b"octets", NOW)
+        with pytest.raises(LocalProtocolError, match=f"{state.value} waits for nothing"):
+            in_state(state).end_of_stream()
+    else:
+        progress = in_state(state).receive(b"", NOW)
+        assert (progress.to_send, progress.established) == (b"", None)
+        with pytest.raises(RemoteProtocolError, match="closed the connection"):
+            in_state(state).end_of_stream()
+
+
+def test_an_initiator_starts_once():
+    with pytest.raises(LocalProtocolError, match="started already"):
+        started().start()
+
+
+def meet(initiator: LinkHandshake, responder: LinkHandshake, now: float = NOW) -> EstablishedLink:
+    """Let both run; the responder's link, if nobody objects."""
+    answer = responder.receive(initiator.start(), now)
+    return established(responder.receive(initiator.receive(answer.to_send, now).to_send, now))
+
+
+SAME = "that is this agent's own identity"
+
+
+def twin_of_alice(**changes) -> LinkHandshake:
+    return side(ALICE, initiator=False, ephemeral=BOB.ephemeral, **changes)
+
+
+def meeting_of(initiator: LinkHandshake, responder: LinkHandshake) -> tuple[bool, bool]:
+    """Whether each side has recognised itself."""
+    third = initiator.receive(responder.receive(initiator.start(), NOW).to_send, NOW)
+    last = responder.receive(third.to_send, NOW)
+    assert third.established is None
+    assert last.established is None
+    return third.met_itself, last.met_itself
+
+
+def test_an_agent_that_dials_itself_recognises_itself_at_both_ends():
+    assert meeting_of(alice(), twin_of_alice()) == (True, True)
+
+
+def test_an_agent_that_meets_another_instance_of_itself_is_told():
+    with pytest.raises(
+        RemoteProtocolError, match=rf"{SAME} \({short_id(ALICE.identity.id)}\).* copy of its key"
+    ):
+        meet(alice(), twin_of_alice(instance=BOB.instance))
+
+
+def test_the_clock_is_the_callers():
+    assert meet(alice(), bob(), NOW + 999).peer_id == ALICE.identity.id
+    with pytest.raises(TrustError, match="expired"):
+        meet(alice(), bob(), NOW + 1000)
+
+
+def test_a_reflected_opening_is_refused():
+    # The echo reads as an answer that stops after the ephemeral key.
+    initiator = started()
+    with pytest.raises(AuthenticationError):
+        initiator.receive(FIRST, NOW)
+
+
+def test_a_replayed_opening_ends_at_message_3():
+    responder = bob(ephemeral=MALLORY.ephemeral)
+    assert responder.receive(FIRST, NOW).to_send != SECOND
+    with pytest.raises(AuthenticationError):
+        responder.receive(THIRD, NOW)
+
+
+def test_a_repr_shows_no_key():
+    progress = halfway().receive(THIRD, NOW)
+    link = established(progress)
+    for key in (link.send_key, link.receive_key, ALICE.static.private, ALICE.ephemeral.private):
+        for shown in (repr(link), repr(progress), str(link), repr(alice()), repr(bob())):
+            assert repr(key)[2:-1] not in shown
+    assert "send_key" not in repr(link)

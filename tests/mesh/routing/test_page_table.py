@@ -1,0 +1,277 @@
+"""The pages of others: who is asked for them, who is given them, and what is kept."""
+
+import math
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from mesh.errors import RemoteProtocolError
+from mesh.link.bodies import WantedPages, WirePage
+from mesh.routing.page_table import (
+    ASK_AGAIN_S,
+    GIVEN_BURST,
+    MAX_ASK_AGAIN_S,
+    PAGE_BURST,
+    PAGE_RATE,
+    PAGES_UNDER_WAY,
+    PageTable,
+)
+from mesh.routing.records import (
+    EndpointEntry,
+    ListenerEntry,
+    PageName,
+    Record,
+    page_digest,
+    trusted_record,
+)
+from mesh.routing.service_layout import LaidPage, fit_body, lay_out
+from mesh.trust.certificates import read_certificate
+from mesh.trust.identity import AgentId, Identity
+from tests.mesh.routing.route_table_company import IDENTITIES, certificate_of, decode_body, wire_of
+
+ALICE, BOB = IDENTITIES[1], IDENTITIES[2]
+NEAR, FAR = AgentId(b"near".ljust(16)), AgentId(b"far".ljust(16))
+GARBAGE = b"\x93garbage"
+
+
+def record_of(identity: Identity, names: tuple[PageName, ...], **grants) -> Record:
+    certificate = certificate_of(identity, **grants)
+    wire = wire_of(identity, certificate=certificate, pages=names)
+    return trusted_record(decode_body(wire.signed), read_certificate(certificate))
+
+
+def pages_of(identity: Identity, keys: int, prefix: str = "key") -> tuple[LaidPage, ...]:
+    entries = (EndpointEntry(f"{prefix}-{number:05}", "localhost:3000") for number in range(keys))
+    return lay_out(identity.id, entries, (ListenerEntry(prefix, ":1"),)).pages
+
+
+def names_of(pages: tuple[LaidPage, ...]) -> tuple[PageName, ...]:
+    return tuple(page.name for page in pages)
+
+
+def wire(identity: Identity, page: LaidPage) -> WirePage:
+    return WirePage(identity.id, page.octets)
+
+
+def asked(table: PageTable, now: float) -> list[tuple[AgentId, bytes]]:
+    return [
+        (peer_id, digest)
+        for peer_id, wanted in table.ask(now)
+        for wants in wanted
+        for digest in wants.digests
+    ]
+
+
+def wants(identity: Identity, *pages: LaidPage) -> tuple[WantedPages, ...]:
+    return (WantedPages(identity.id, tuple(page.name.digest for page in pages)),)
+
+
+@pytest.fixture
+def table() -> PageTable:
+    table = PageTable()
+    table.peer_up(NEAR)
+    table.peer_up(FAR)
+    return table
+
+
+PAGES = pages_of(ALICE, 5_000)
+RECORD = record_of(ALICE, names_of(PAGES))
+
+
+def test_pages_are_asked_for_a_few_at_a_time_of_who_passed_on_the_record(table):
+    assert table.deadline() == math.inf
+    table.name(RECORD, FAR)
+    assert table.missing == len(PAGES)
+    assert table.deadline() <= 0.0
+    assert asked(table, 0.0) == [(FAR, page.name.digest) for page in PAGES[:PAGES_UNDER_WAY]]
+    assert asked(table, 0.0) == []
+    assert table.deadline() == ASK_AGAIN_S
+    taken = table.take(wire(ALICE, PAGES[1]), 0.1)
+    assert (taken.record, taken.wished_by) == (RECORD, ())
+    assert asked(table, 0.1) == [(FAR, PAGES[PAGES_UNDER_WAY].name.digest)]
+
+
+def test_the_record_fills_up_as_pages_come(table):
+    table.name(RECORD, NEAR)
+    for count, page in enumerate(PAGES, 1):
+        table.take(wire(ALICE, page), 0.0)
+        records = {ALICE.id: RECORD}
+        table.complete(records)
+        assert len(records[ALICE.id].pages) == count
+    whole = records[ALICE.id]
+    assert whole.offered_keys == tuple(f"key-{number:05}" for number in range(5_000))
+    assert {entry.key for entry in whole.endpoints} == set(whole.offered_keys)
+    assert whole.listeners == (ListenerEntry("key", ":1"),)
+    assert table.missing == 0
+    assert table.deadline() <= 0.0
+    assert asked(table, 1.0) == []
+    assert table.deadline() == math.inf
+
+
+def test_a_page_that_nobody_has_named_is_not_kept(table):
+    assert table.take(wire(ALICE, PAGES[0]), 0.0) is None
+    table.name(RECORD, NEAR)
+    assert table.take(WirePage(ALICE.id, GARBAGE), 0.0) is None
+    assert table.take(wire(BOB, PAGES[0]), 0.0) is None
+    assert table.take(WirePage(BOB.id, PAGES[0].octets), 0.0) is None
+    assert table.take(wire(ALICE, PAGES[0]), 0.0) is not None
+    assert table.take(wire(ALICE, PAGES[0]), 0.0) is None, "once is enough"
+    assert (table.taken, table.unnamed) == (1, 5)
+    assert table.give(NEAR, wants(BOB, PAGES[0]), 0.0) == []
+
+
+def test_pages_live_as_long_as_the_record_names_them(table):
+    table.name(RECORD, NEAR)
+    for page in PAGES:
+        table.take(wire(ALICE, page), 0.0)
+    changed = pages_of(ALICE, 4_999)
+    table.name(record_of(ALICE, names_of(changed)), NEAR)
+    new = [page for page in changed if page not in PAGES]
+    assert 1 <= len(new) == table.missing <= 2
+    gone = [page for page in PAGES if page not in changed]
+    assert table.give(NEAR, wants(ALICE, *gone), 0.0) == []
+    assert table.take(wire(ALICE, gone[0]), 0.0) is None
+    table.forget(ALICE.id)
+    assert table.missing == 0
+    assert table.give(NEAR, wants(ALICE, PAGES[0]), 0.0) == []
+
+
+def test_a_refresh_asks_for_nothing_and_keeps_what_is_under_way(table):
+    table.name(RECORD, NEAR)
+    table.take(wire(ALICE, PAGES[0]), 0.0)
+    assert len(asked(table, 0.0)) == PAGES_UNDER_WAY
+    table.name(RECORD, FAR)
+    assert table.missing == len(PAGES) - 1
+    assert asked(table, 0.1) == []
+
+
+def test_what_does_not_come_is_asked_of_others_less_and_less_often(table):
+    page = PAGES[0]
+    table.name(record_of(ALICE, (page.name,)), FAR)
+    times, now = [], 0.0
+    while now < 300.0:
+        times += [(now, peer_id) for peer_id, _ in asked(table, now)]
+        now = max(now, table.deadline())
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(times)]
+    assert gaps[:5] == [2.0, 4.0, 8.0, 16.0, MAX_ASK_AGAIN_S]
+    assert set(gaps[4:]) == {MAX_ASK_AGAIN_S}
+    assert [peer_id for _, peer_id in times[:4]] == [FAR, NEAR, FAR, NEAR]
+
+
+def test_pages_that_nobody_has_hold_up_no_other(table):
+    mute = tuple(PageName(number.to_bytes(16, "big"), 9, 1) for number in range(1_000))
+    table.name(record_of(BOB, mute), NEAR)
+    table.name(RECORD, NEAR)
+    # Neither those of another agent ...
+    assert PAGES[0].name.digest in dict(map(reversed, asked(table, 0.0)))
+    for number, page in enumerate(PAGES):
+        table.take(wire(ALICE, page), number / 100)
+        asked(table, number / 100)
+    # ... nor, for long, those of the same.
+    table.name(record_of(BOB, (*mute[:PAGES_UNDER_WAY], pages_of(BOB, 500)[0].name)), NEAR)
+    found, now = [], 1.0
+    while now < 3 * ASK_AGAIN_S:
+        found += asked(table, now)
+        now = max(now + 0.001, table.deadline())
+    assert pages_of(BOB, 500)[0].name.digest in {digest for _, digest in found}
+
+
+def test_one_agent_cannot_make_others_carry_pages_without_end(table):
+    asked_for, now = 0, 0.0
+    for version in range(600):
+        pages = pages_of(ALICE, 500, f"v{version}")
+        table.name(record_of(ALICE, names_of(pages)), NEAR)
+        for _ in pages:
+            for _, digest in asked(table, now):
+                asked_for += 1
+                [page] = [page for page in pages if page.name.digest == digest]
+                table.take(wire(ALICE, page), now)
+        now += 0.05
+    assert asked_for <= PAGE_BURST + PAGE_RATE * now + 1
+    assert asked_for >= PAGE_BURST + PAGE_RATE * (now - 20), "but it is heard"
+
+
+def test_a_peer_is_given_what_is_here_and_what_is_not_when_it_comes(table):
+    table.name(RECORD, NEAR)
+    table.take(wire(ALICE, PAGES[0]), 0.0)
+    assert table.give(FAR, wants(ALICE, *PAGES[:3], PAGES[0]), 0.0) == [wire(ALICE, PAGES[0])]
+    assert table.take(wire(ALICE, PAGES[1]), 0.0).wished_by == (FAR,)
+    table.peer_down(FAR)
+    assert table.take(wire(ALICE, PAGES[2]), 0.0).wished_by == ()
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == []
+
+
+def test_a_peer_that_asks_without_end_is_given_so_much_a_second(table):
+    table.name(RECORD, NEAR)
+    table.take(wire(ALICE, PAGES[0]), 0.0)
+    given = sum(len(table.give(FAR, wants(ALICE, PAGES[0]), 0.0)) for _ in range(10_000))
+    assert given == GIVEN_BURST
+    assert table.give(NEAR, wants(ALICE, PAGES[0]), 0.0) != [], "which costs no other peer anything"
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 1.0) != []
+
+
+def test_a_lost_link_and_a_new_one_are_reasons_to_ask_at_once(table):
+    table.name(RECORD, FAR)
+    first = asked(table, 0.0)
+    table.peer_down(FAR)
+    assert asked(table, 0.1) == [(NEAR, digest) for _, digest in first]
+    table.peer_down(NEAR)
+    assert table.deadline() == math.inf
+    assert asked(table, 100.0) == []
+    table.peer_up(FAR)
+    assert asked(table, 100.0) == [(FAR, digest) for _, digest in first]
+
+
+def test_what_a_peer_did_not_give_is_asked_of_a_new_one_at_once():
+    table = PageTable()
+    table.peer_up(NEAR)
+    table.name(RECORD, NEAR)
+    now = 0.0
+    while now < 60.0:
+        asked(table, now)
+        now = table.deadline()
+    table.peer_up(FAR)
+    first = asked(table, now)
+    assert len(first) == PAGES_UNDER_WAY
+    assert {peer_id for peer_id, _ in first} == {FAR}
+
+
+@pytest.mark.parametrize(
+    ("octets", "changes"),
+    [
+        (GARBAGE, {"entries": 1}),
+        (PAGES[0].octets, {"octets": 1}),
+        (PAGES[0].octets, {"entries": 1}),
+        (msgspec.msgpack.encode(([("k" * 256, None)], [])), {}),
+    ],
+    ids=["garbage", "octets", "entries", "key"],
+)
+def test_a_page_that_is_not_what_its_record_says_is_an_offence(table, octets, changes):
+    honest = PageName(page_digest(ALICE.id, octets), len(octets), max(PAGES[0].name.entries, 1))
+    table.name(record_of(ALICE, (msgspec.structs.replace(honest, **changes),)), NEAR)
+    with pytest.raises(RemoteProtocolError, match="page"):
+        table.take(WirePage(ALICE.id, octets), 0.0)
+    assert table.taken == 0
+
+
+def test_a_new_certificate_judges_pages_anew(table):
+    table.name(RECORD, NEAR)
+    for page in PAGES:
+        table.take(wire(ALICE, page), 0.0)
+    narrow = record_of(ALICE, names_of(PAGES), may_register=["key-00*"])
+    table.name(narrow, NEAR)
+    records = {ALICE.id: narrow}
+    table.complete(records)
+    assert len(records[ALICE.id].offered_keys) == 1_000
+    assert len(records[ALICE.id].denied_keys) == 4_000
+
+
+def test_own_pages_are_given_and_follow_the_own_layout(table):
+    layout = lay_out(ALICE.id, (EndpointEntry(f"k-{n}", None) for n in range(2_000)), ())
+    body = fit_body(decode_body(wire_of(ALICE).signed), layout)
+    own = trusted_record(body, RECORD.certificate)
+    assert len(table.put_own(own, layout.pages).offered_keys) == 2_000
+    assert table.give(NEAR, wants(ALICE, layout.pages[0]), 0.0) == [wire(ALICE, layout.pages[0])]
+    assert table.put_own(RECORD, ()) is RECORD
+    assert table.give(NEAR, wants(ALICE, layout.pages[0]), 0.0) == []

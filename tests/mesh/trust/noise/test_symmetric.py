@@ -1,0 +1,117 @@
+import hashlib
+import hmac
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.trust.noise import HashName
+from mesh.trust.noise.symmetric import HASHES, MAX_NONCE, CipherState, SymmetricState
+
+KEY = bytes(range(32))
+
+
+def test_the_nonce_is_four_zeros_and_a_little_endian_count():
+    cipher = CipherState(KEY)
+    for count in range(3):
+        nonce = bytes(4) + bytes((count,)) + bytes(7)
+        assert cipher.encrypt_with_ad(b"ad", b"text") == ChaCha20Poly1305(KEY).encrypt(nonce, b"text", b"ad")
+
+
+def test_a_failure_does_not_move_the_nonce():
+    sender, receiver = CipherState(KEY), CipherState(KEY)
+    sealed = sender.encrypt_with_ad(b"ad", b"text")
+    for associated_data, ciphertext in (
+        (b"other", sealed),
+        (b"ad", sealed[:-1]),
+        (b"ad", b""),
+        (b"ad", bytes(16)),
+    ):
+        with pytest.raises(AuthenticationError, match="does not authenticate"):
+            receiver.decrypt_with_ad(associated_data, ciphertext)
+    assert receiver.decrypt_with_ad(b"ad", sealed) == b"text"
+    with pytest.raises(AuthenticationError):
+        receiver.decrypt_with_ad(b"ad", sealed)
+
+
+def test_the_last_nonce_is_never_used():
+    cipher = CipherState(KEY)
+    cipher._nonce = MAX_NONCE - 1
+    sealed = cipher.encrypt_with_ad(b"", b"last")
+    with pytest.raises(LocalProtocolError, match="used up"):
+        cipher.encrypt_with_ad(b"", b"one too many")
+    with pytest.raises(LocalProtocolError, match="used up"):
+        cipher.decrypt_with_ad(b"", sealed)
+
+
+def test_a_copied_cipher_goes_on_from_the_same_nonce():
+    cipher = CipherState(KEY)
+    cipher.encrypt_with_ad(b"", b"")
+    twin = cipher.copy()
+    assert twin.encrypt_with_ad(b"", b"x") == cipher.encrypt_with_ad(b"", b"x")
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_a_name_is_padded_to_the_hash_or_hashed(name: HashName):
+    octets = HASHES[name].octets
+    assert SymmetricState(b"a" * (octets - 1), name).handshake_hash == b"a" * (octets - 1) + b"\0"
+    assert SymmetricState(b"a" * octets, name).handshake_hash == b"a" * octets
+    long_name = b"a" * (octets + 1)
+    assert SymmetricState(long_name, name).handshake_hash == hashlib.new(name.lower(), long_name).digest()
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_keys_come_of_the_specifications_hkdf(name: HashName):
+    digest_name = name.lower()
+    octets = HASHES[name].octets
+    chaining_key = b"name".ljust(octets, b"\0")
+    temporary = hmac.new(chaining_key, b"secret", digest_name).digest()
+    first = hmac.new(temporary, b"\x01", digest_name).digest()
+    second = hmac.new(temporary, first + b"\x02", digest_name).digest()
+    state = SymmetricState(b"name", name)
+    state.mix_key(b"secret")
+    assert state.encrypt_and_hash(b"text") == ChaCha20Poly1305(second[:32]).encrypt(
+        bytes(12), b"text", chaining_key
+    )
+    temporary = hmac.new(first, b"", digest_name).digest()
+    third = hmac.new(temporary, b"\x01", digest_name).digest()
+    fourth = hmac.new(temporary, third + b"\x02", digest_name).digest()
+    assert state.split() == (third[:32], fourth[:32])
+
+
+def test_without_a_key_octets_pass_as_they_are_but_are_hashed():
+    state = SymmetricState(b"name", "SHA256")
+    before = state.handshake_hash
+    assert state.encrypt_and_hash(b"text") == b"text"
+    assert state.handshake_hash == hashlib.sha256(before + b"text").digest()
+
+
+def test_a_failed_decryption_does_not_move_the_hash():
+    state = SymmetricState(b"name", "SHA256")
+    state.mix_key(b"secret")
+    before = state.handshake_hash
+    with pytest.raises(AuthenticationError):
+        state.decrypt_and_hash(bytes(20))
+    assert state.handshake_hash == before
+
+
+def test_a_copied_state_goes_its_own_way():
+    state = SymmetricState(b"name", "SHA256")
+    early = state.copy()
+    state.mix_key(b"secret")
+    twin = state.copy()
+    sealed = twin.encrypt_and_hash(b"text")
+    assert state.handshake_hash == early.handshake_hash != twin.handshake_hash
+    assert state.decrypt_and_hash(sealed) == b"text"
+    assert state.handshake_hash == twin.handshake_hash
+    assert early.encrypt_and_hash(b"text") == b"text"
+
+
+def test_what_is_forgotten_is_gone():
+    state = SymmetricState(b"name", "SHA256")
+    state.mix_key(b"secret")
+    keys, handshake_hash = state.split(), state.handshake_hash
+    state.forget()
+    assert state.handshake_hash == handshake_hash
+    assert state.split() != keys
+    assert state.encrypt_and_hash(b"text") == b"text"
