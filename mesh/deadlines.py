@@ -18,10 +18,9 @@ class Deadlines(Generic[Name]):
         names: the enumeration.
     """
 
-    __slots__ = ("_at", "_names")
+    __slots__ = ("_at",)
 
     def __init__(self, names: type[Name]) -> None:
-        self._names = names
         self._at = [inf] * len(names)
 
     def __getitem__(self, name: Name) -> float:

@@ -95,7 +95,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._done = False
         self._deadlines = Deadlines(Due)
         # Every subclass takes this message, which a type variable cannot say.
-        self._alarm = Alarm(self.schedule, cast("M", messages.DeadlineReached()))
+        self._alarm = Alarm(self, cast("M", _LOOK))
 
     # -- the stream ------------------------------------------------------------------------------------------
 
@@ -408,3 +408,4 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
 
 _NOTHING: Final = Effects()
+_LOOK: Final = messages.DeadlineReached()

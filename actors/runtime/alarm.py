@@ -1,12 +1,20 @@
 """One timer for an actor that waits for several things: it rings at the earliest."""
 
-from collections.abc import Callable
 from math import inf
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from actors.runtime.seam import Timer
 
 M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Scheduler(Protocol[M_contra]):
+    """An actor, as far as alarms go."""
+
+    def schedule(self, delay_s: float, message: M_contra) -> Timer:
+        """Have ``message`` sent to the actor in ``delay_s`` seconds."""
+        ...
 
 
 class Alarm(Generic[M]):
@@ -16,14 +24,14 @@ class Alarm(Generic[M]):
     That is cheaper than a timer for each deadline (5 us and 700 bytes each).
 
     Args:
-        schedule: the actor's own ``schedule``.
-        message: what the actor is sent.
+        owner: the actor.
+        message: what it is sent.
     """
 
-    __slots__ = ("_at", "_message", "_schedule", "_timer")
+    __slots__ = ("_at", "_message", "_owner", "_timer")
 
-    def __init__(self, schedule: Callable[[float, M], Timer], message: M) -> None:
-        self._schedule = schedule
+    def __init__(self, owner: Scheduler[M], message: M) -> None:
+        self._owner = owner
         self._message = message
         self._timer: Timer | None = None
         self._at = inf
@@ -35,7 +43,7 @@ class Alarm(Generic[M]):
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        self._timer = self._schedule(max(0.0, at - now), self._message)
+        self._timer = self._owner.schedule(max(0.0, at - now), self._message)
 
     def rang(self) -> None:
         """The message has arrived; whatever the alarm was armed for since is looked at now, too."""

@@ -80,7 +80,7 @@ class ExitOpening:
     )
 
     _answer: Frame
-    """Set as soon as there is one; it is repeated as it is."""
+    """Set as soon as there is one, and until it is confirmed; it is repeated as it is."""
 
     def __init__(
         self,
@@ -167,6 +167,12 @@ class ExitOpening:
         if self.state is not ExitState.ACCEPTED:
             return ()
         self.state = advance(self.state, ExitEvent.CONFIRMED)
+        del (
+            self._open_frame,
+            self._responder,
+            self._may_use,
+            self._answer,
+        )  # an open connection may last for years
         return (effects.OpenConfirmed(),)
 
     def timeout(self, now: float) -> effects.ExitEffects:

@@ -86,7 +86,7 @@ class IngressOpening:
         self._open_timeout_s = open_timeout_s
         self._candidates: list[Offer] = []
         """Untried candidates, the one to try next last."""
-        self._registering: list[tuple[Offer, int]] = []
+        self._registering: tuple[tuple[Offer, int], ...] = ()
         """Who is to be tried as soon as its number is registered; one at the most."""
         self._attempts: dict[int, OpenAttempt] = {}
         """Who is being tried, by number; without the one that was chosen."""
@@ -155,7 +155,7 @@ class IngressOpening:
         self, exit_id: AgentId, number: int, now: float, *, has_path: bool
     ) -> effects.IngressEffects:
         """Frames of this connection are delivered here from now on."""
-        registering, self._registering = self._registering, []
+        registering, self._registering = self._registering, ()
         is_wanted = self.state in (IngressState.STANDING_BY, IngressState.OPENING)
         if not is_wanted or not registering or registering[0][1] != number:
             self._effects.append(effects.ForgetExit(exit_id, number))
@@ -192,6 +192,7 @@ class IngressOpening:
         if self.state is IngressState.OPENING:
             self.state = advance(self.state, IngressEvent.EXIT_CHOSEN)
             del self._attempts[attempt.number]
+            self._forget_what_was_needed()
             self.chosen = f"{named(attempt.name, attempt.party.id)}#{attempt.number}"
             exit_id, number = attempt.party.id, attempt.number
             chosen = effects.ExitChosen(session, exit_id, number, reply.credit, reply.socket_tag)
@@ -288,7 +289,7 @@ class IngressOpening:
             self._look_for_more(now)
 
     def _register(self, offer: Offer, number: int) -> None:
-        self._registering = [(offer, number)]
+        self._registering = ((offer, number),)
         self._effects.append(effects.RegisterExit(offer.party, number))
 
     @property
@@ -387,6 +388,13 @@ class IngressOpening:
             self._fail(IngressEvent.TIME_IS_UP)
 
     # -- the end ---------------------------------------------------------------------------------------------
+
+    def _forget_what_was_needed(self) -> None:
+        """An open connection may last for years: hold no memory of how it was opened."""
+        self._candidates.clear()
+        self._starting.clear()
+        if not self._attempts:
+            self._attempts.clear()  # a dictionary keeps the room of what was deleted
 
     def _end_if_settled(self) -> None:
         """Nobody needs an opening whose client has left, once all have answered."""

@@ -231,7 +231,7 @@ def prepare_in_vain(scene):
     """Let its candidate turn out to have a key of no use; nobody else is told who that is."""
     ((offer, number),) = scene.ingress._opening._registering
     useless = msgspec.structs.replace(offer.party, session_key=bytes(32))
-    scene.ingress._opening._registering = [(offer._replace(party=useless), number)]
+    scene.ingress._opening._registering = ((offer._replace(party=useless), number),)
     scene.ingress.ref.tell(messages.IngressRegistered(EXIT.id, 1, scene.exits[0].wire.ref))
 
 
