@@ -17,7 +17,7 @@ class Meters:
     links_lost: int = 0
     """Established links that ended for any reason."""
     frames_forwarded: int = 0
-    octets_forwarded: int = 0
+    bytes_forwarded: int = 0
     """Bodies passed on for others."""
     frames_expired: int = 0
     """Frames dropped because their hop limit was used up."""
@@ -49,7 +49,7 @@ class Meters:
     """Times that an endpoint's key was withdrawn because its target was found down."""
     connections_reset: int = 0
     """Connections that ended here in another way than in order, whoever broke them off; each counts once."""
-    octets_sent: int = 0
-    """Plaintext octets taken from local sockets."""
-    octets_received: int = 0
-    """Plaintext octets handed to local sockets."""
+    bytes_sent: int = 0
+    """Plaintext bytes taken from local sockets."""
+    bytes_received: int = 0
+    """Plaintext bytes handed to local sockets."""

@@ -26,12 +26,12 @@ from mesh.trust.identity import AgentId, Identity
 
 log = logging.getLogger("mesh.routing.routes")
 
-MAX_WAITING_OCTETS: Final = 1024 * 1024
+MAX_WAITING_BYTES: Final = 1024 * 1024
 """Of memory for what links have said and was not taken yet, about a thousand records. What is beyond that is
 taken at once: a peer that says more than is verified in time makes this agent slow, but not big."""
 
-_MESSAGE_OCTETS: Final = 256
-"""About what a message, a record or the entry of a digest takes beside its octets."""
+_MESSAGE_BYTES: Final = 256
+"""About what a message, a record or the entry of a digest takes beside its bytes."""
 
 
 class RouteTable(Actor[messages.Inbound]):
@@ -79,7 +79,7 @@ class RouteTable(Actor[messages.Inbound]):
         self._generation = 0
         self._waiting: deque[tuple[messages.FromLinks, int]] = deque()
         """What links have said, and how many of its records have been taken."""
-        self._waiting_octets = 0
+        self._waiting_bytes = 0
         self._spent = 0
         """What this turn has verified, or an equal amount of other work."""
         self._advertises = False
@@ -165,16 +165,16 @@ class RouteTable(Actor[messages.Inbound]):
                     break
                 behind += 1
         self._waiting.insert(len(self._waiting) - behind, (message, 0))
-        self._waiting_octets += _octets(message)
+        self._waiting_bytes += _bytes(message)
 
     def _take_waiting(self) -> None:
         """Take as much as a turn may last, and what there is no room for; the rest after others' turns."""
-        while self._waiting and (self._spent < STEP_VERIFIED or self._waiting_octets > MAX_WAITING_OCTETS):
+        while self._waiting and (self._spent < STEP_VERIFIED or self._waiting_bytes > MAX_WAITING_BYTES):
             message, first = self._waiting.popleft()
             if isinstance(message, messages.RecordsArrived):
                 self._take_records(message, first)
             else:
-                self._waiting_octets -= _octets(message)
+                self._waiting_bytes -= _bytes(message)
                 self._take(message)
         if (self._waiting or self._spent) and not self._goes_on:
             self._goes_on = True
@@ -195,12 +195,12 @@ class RouteTable(Actor[messages.Inbound]):
         )
         self._spent += effects.verified
         rest = len(records) - effects.rest
-        self._waiting_octets -= _octets_of_records(records[first:rest])
+        self._waiting_bytes -= _bytes_of_records(records[first:rest])
         if effects.rest:
             self._spent = STEP_VERIFIED
             self._waiting.appendleft((message, rest))
         else:
-            self._waiting_octets -= _MESSAGE_OCTETS
+            self._waiting_bytes -= _MESSAGE_BYTES
         self._apply(effects)
 
     def _take(
@@ -275,25 +275,25 @@ class RouteTable(Actor[messages.Inbound]):
         self._timer = self.schedule(delay_s, messages.RouteTimerFired(self._generation))
 
 
-def _octets(message: messages.FromLinks) -> int:
+def _bytes(message: messages.FromLinks) -> int:
     """About what a message that waits holds of memory."""
     match message:
         case messages.RecordsArrived(records=records):
-            return _MESSAGE_OCTETS + _octets_of_records(records)
+            return _MESSAGE_BYTES + _bytes_of_records(records)
         case messages.DigestArrived(digest=digest):
-            return _MESSAGE_OCTETS * (1 + len(digest.entries))
+            return _MESSAGE_BYTES * (1 + len(digest.entries))
         case messages.PagesWanted(wanted=wanted):
-            return _MESSAGE_OCTETS * (1 + sum(1 + len(wants.digests) for wants in wanted))
+            return _MESSAGE_BYTES * (1 + sum(1 + len(wants.digests) for wants in wanted))
         case messages.PagesArrived(pages=pages):
-            return _MESSAGE_OCTETS + sum(_MESSAGE_OCTETS + len(page.octets) for page in pages)
+            return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + len(page.data) for page in pages)
         case messages.LinkUp() | messages.LinkDown():
-            return _MESSAGE_OCTETS
+            return _MESSAGE_BYTES
         case _:
             assert_never(message)
 
 
-def _octets_of_records(records: Sequence[WireRecord]) -> int:
-    return sum(_MESSAGE_OCTETS + len(wire.signed) for wire in records)
+def _bytes_of_records(records: Sequence[WireRecord]) -> int:
+    return sum(_MESSAGE_BYTES + len(wire.signed) for wire in records)
 
 
 _Entry = TypeVar("_Entry")

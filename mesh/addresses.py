@@ -19,8 +19,8 @@ import msgspec
 from mesh.address_mistakes import mistake
 
 MAX_PORT: Final = 65_535
-MAX_UNIX_PATH_OCTETS: Final = 107
-"""``sun_path`` is 108 octets with its terminating zero: unix(7)."""
+MAX_UNIX_PATH_BYTES: Final = 107
+"""``sun_path`` is 108 bytes with its terminating zero: unix(7)."""
 
 
 class TcpAddress(msgspec.Struct, frozen=True, order=True):
@@ -195,8 +195,8 @@ def _parse_unix(text: str) -> UnixAddress:
     path = text.removeprefix("unix:")
     if not path.startswith("/"):
         raise ValueError("expected unix:/path with an absolute path, which begins with /")
-    if len(path.encode()) > MAX_UNIX_PATH_OCTETS or "\0" in path:
-        raise ValueError(f"expected a unix socket path of at most {MAX_UNIX_PATH_OCTETS} octets")
+    if len(path.encode()) > MAX_UNIX_PATH_BYTES or "\0" in path:
+        raise ValueError(f"expected a unix socket path of at most {MAX_UNIX_PATH_BYTES} bytes")
     return UnixAddress(path)
 
 

@@ -14,7 +14,7 @@ class RemoteProtocolError(MeshError):
 
 
 class AuthenticationError(RemoteProtocolError):
-    """Octets that do not authenticate: forged, damaged, replayed, or sealed with another key."""
+    """Bytes that do not authenticate: forged, damaged, replayed, or sealed with another key."""
 
 
 class TrustError(RemoteProtocolError):

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Final
 
-MAX_KEY_OCTETS: Final = 255
+MAX_KEY_BYTES: Final = 255
 
 _QUOTES: Final = frozenset(
     "\"'`\u00b4\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\uff02\uff07"
@@ -24,7 +24,7 @@ def normal_key(text: str) -> str:
     """
     key = unicodedata.normalize("NFC", text)
     if not key:
-        raise ValueError(f"a routing key of 1 to {MAX_KEY_OCTETS} bytes")
+        raise ValueError(f"a routing key of 1 to {MAX_KEY_BYTES} bytes")
     if key != key.strip():
         raise ValueError("a routing key without a space at either end")
     for character in key:
@@ -46,7 +46,7 @@ def normal_key(text: str) -> str:
         name = unfilled["name"]
         expected = f"${{{name}}} for the environment variable {name}" if name else "a variable's value"
         raise ValueError(f"{expected}; {unfilled[0]} stands for itself")
-    octets = len(key.encode(errors="surrogatepass"))
-    if octets > MAX_KEY_OCTETS:
-        raise ValueError(f"a routing key of 1 to {MAX_KEY_OCTETS} bytes, not of {octets}")
+    byte_count = len(key.encode(errors="surrogatepass"))
+    if byte_count > MAX_KEY_BYTES:
+        raise ValueError(f"a routing key of 1 to {MAX_KEY_BYTES} bytes, not of {byte_count}")
     return key

@@ -18,7 +18,7 @@ UNIX = 1_700_000_000
 COLUMNS = (
     ("agents", 7, 0),
     ("keys", 7, 0),
-    ("octets", 7, 0),
+    ("byte_count", 7, 0),
     ("held [KiB]", 11, 1),
     ("digest [KiB]", 13, 1),
     ("made [ms]", 10, 1),
@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
 def main(options: argparse.Namespace) -> None:
     """Print a line for each size.
 
-    Of one record on average: its signed octets, and the memory it holds. The digest of all: its size, the
+    Of one record on average: its signed bytes, and the memory it holds. The digest of all: its size, the
     time to make it, and to compare it with an equal one. Of one record again: the time to take it in, and to
     know a copy. Medians over the rounds: the computation of routes, and its longest step.
     """
@@ -67,7 +67,7 @@ def records_figures(wires: "list[WireRecord]") -> tuple[float, ...]:
     state = empty_state()
     taken_s = offer_s(state, wires)
     copy_s = offer_s(state, copies(wires))
-    octets = sum(len(wire.signed) for wire in wires)
+    byte_count = sum(len(wire.signed) for wire in wires)
     began_at = time.thread_time()
     digests = [encode_digest(part) for part in batch_digest(state.digest())]
     made_at = time.thread_time()
@@ -81,7 +81,7 @@ def records_figures(wires: "list[WireRecord]") -> tuple[float, ...]:
     tracemalloc.stop()
     count = len(wires)
     return (
-        octets / count,
+        byte_count / count,
         held / count / 1024,
         sum(map(len, digests)) / 1024,
         (made_at - began_at) * 1e3,

@@ -63,7 +63,7 @@ def measure(agents: int, seed: int, rest_s: float) -> None:
     def hold_the_graph() -> bool:
         return all(holds(mesh, name, peers_of) for name in names)
 
-    with counted_octets() as sent, simulated_mesh(mesh):
+    with counted_bytes() as sent, simulated_mesh(mesh):
         watch = Watch(mesh, names, sent)
         mesh.start()
         watch.run_until(hold_the_graph)
@@ -132,12 +132,12 @@ class Watch:
 
 
 @contextmanager
-def counted_octets() -> "Iterator[Counter[str]]":
-    """Octets that each host's sockets take, by host."""
+def counted_bytes() -> "Iterator[Counter[str]]":
+    """Bytes that each host's sockets take, by host."""
     sent: Counter[str] = Counter()
     inner = VirtualStreamSocket.send
 
-    def send(socket: "VirtualStreamSocket", buffers: "Sequence[Octets]") -> int:
+    def send(socket: "VirtualStreamSocket", buffers: "Sequence[bytes]") -> int:
         taken = inner(socket, buffers)
         sent[socket._host.name] += taken
         return taken
@@ -157,7 +157,6 @@ if __name__ == "__main__":
     from actors.messages.route_table import GetCounts
     from actors.runtime.registry import install_ordered_registry
     from actors.runtime.virtual.sockets import VirtualStreamSocket
-    from mesh.link.frames import Octets
     from scripts.simulation.world import MeshWorld, simulated_mesh
 
     main(arguments)

@@ -1,4 +1,4 @@
-"""The worked example of ``docs/PROTOCOL.md``: every octet of a link and a session made from fixed keys.
+"""The worked example of ``docs/PROTOCOL.md``: every byte of a link and a session made from fixed keys.
 
 ``python -m tests.protocol_vectors`` writes it into the document anew.
 """
@@ -65,13 +65,13 @@ NOT_BEFORE, NOT_AFTER = 1_700_000_000, 1_800_000_000
 NOW = 1_750_000_000.0
 
 
-def _pair(octet):
-    return key_pair(bytes([octet]) * 32)
+def _pair(byte):
+    return key_pair(bytes([byte]) * 32)
 
 
 def vectors():
-    """Name to octets, in the order of the document."""
-    first, second, authority = (Identity(bytes([octet]) * 32) for octet in (1, 2, 3))
+    """Name to bytes, in the order of the document."""
+    first, second, authority = (Identity(bytes([byte]) * 32) for byte in (1, 2, 3))
     certificates = [
         issue_certificate(
             authority,
@@ -155,10 +155,10 @@ def _add_link(found, agents, certificates, trust):
         )
         for position in (0, 1)
     )
-    found["link octets 1"] = initiator.start()
-    found["link octets 2"] = responder.receive(found["link octets 1"], NOW).to_send
-    progress = initiator.receive(found["link octets 2"], NOW)
-    found["link octets 3"] = progress.to_send
+    found["link bytes 1"] = initiator.start()
+    found["link bytes 2"] = responder.receive(found["link bytes 1"], NOW).to_send
+    progress = initiator.receive(found["link bytes 2"], NOW)
+    found["link bytes 3"] = progress.to_send
     link = progress.established
     assert link is not None
     assert responder.receive(progress.to_send, NOW).established.receive_key == link.send_key
@@ -233,8 +233,8 @@ def _add_session(found, agents, writer):
 def block():
     """The example as the document prints it, between its fences."""
     lines = []
-    for name, octets in vectors().items():
-        text = octets.hex()
+    for name, data in vectors().items():
+        text = data.hex()
         lines.append(name)
         lines += [f"    {text[start : start + 92]}" for start in range(0, len(text), 92)]
     return "\n".join(lines) + "\n"

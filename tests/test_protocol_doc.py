@@ -109,10 +109,10 @@ LIMIT_MODULES = (
 NOT_OF_THE_PROTOCOL = {
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.READS_PER_TURN",
-    "actors.links.peer_directory.CHALLENGE_OCTETS",
-    "mesh.link.bodies.MAX_BODY_PLAINTEXT_OCTETS",
+    "actors.links.peer_directory.CHALLENGE_BYTES",
+    "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
     "mesh.link.handshake.LINK_VERSION",
-    "mesh.routing.records.SESSION_KEY_OCTETS",
+    "mesh.routing.records.SESSION_KEY_BYTES",
     "mesh.connection.replay_window.DEFAULT_SIZE",
     "mesh.routing.service_layout.SHOWN_KEYS",
     "mesh.connection.stream.acknowledging.NO_PROBE",
@@ -224,22 +224,22 @@ def test_the_frame_types_are_those_of_the_code():
     }
 
 
-def fields(rows, octets):
+def fields(rows, data):
     """The fields of a fixed layout as numbers, once it has been seen to be without gaps."""
     found, position = {}, 0
     for offset, size, name, *_ in rows:
         assert int(offset) == position, name
-        found[name] = int.from_bytes(octets[position : position + int(size)], "big")
+        found[name] = int.from_bytes(data[position : position + int(size)], "big")
         position += int(size)
-    assert position == len(octets)
+    assert position == len(data)
     return found
 
 
 def test_the_header_is_laid_out_as_drawn():
     source, destination = identity.AgentId(b"s" * 16), identity.AgentId(b"d" * 16)
     frame = Frame(FrameType.DATA, True, source, destination, 0x0102, 0x0304, b"body", 5, marked=True)
-    octets = frames._encode_header(frame, len(frame.body))
-    assert fields(table("offset", "octets", "field"), octets) == {
+    byte_count = frames._encode_header(frame, len(frame.body))
+    assert fields(table("offset", "octets", "field"), byte_count) == {
         "version": frames.VERSION,
         "type": FrameType.DATA | 0x80,
         "hop limit": 5,
@@ -253,8 +253,8 @@ def test_the_header_is_laid_out_as_drawn():
 
 
 def test_the_control_payloads_are_laid_out_as_drawn():
-    octets = encode_acknowledgement(next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6)
-    assert fields(table("offset", "octets", "field", after="ACK and PROBE, 44 octets"), octets) == {
+    data = encode_acknowledgement(next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6)
+    assert fields(table("offset", "octets", "field", after="ACK and PROBE, 44 octets"), data) == {
         "next number": 1,
         "credit": 2,
         "missing until": 3,
@@ -262,13 +262,13 @@ def test_the_control_payloads_are_laid_out_as_drawn():
         "echo": 5,
         "delay": 6,
     }
-    octets = encode_fin(Fin(next_number=1, delay_s=6e-6))
-    assert fields(table("offset", "octets", "field", after="FIN, 12 octets"), octets) == {
+    data = encode_fin(Fin(next_number=1, delay_s=6e-6))
+    assert fields(table("offset", "octets", "field", after="FIN, 12 octets"), data) == {
         "next number": 1,
         "delay": 6,
     }
-    octets = encode_reset(Reset(ResetCode.GONE, is_answer=True, final_number=7))
-    assert fields(table("offset", "octets", "field", after="RESET, 10 octets"), octets) == {
+    data = encode_reset(Reset(ResetCode.GONE, is_answer=True, final_number=7))
+    assert fields(table("offset", "octets", "field", after="RESET, 10 octets"), data) == {
         "code": ResetCode.GONE,
         "flags": 1,
         "final number": 7,
@@ -326,7 +326,7 @@ def example():
     """Name to octets, as the document prints them."""
     block = TEXT[TEXT.index("## 15.") :].split("```")[1]
     found = re.findall(r"^(\S.*)\n((?:    [0-9a-f]+\n)+)", block, flags=re.MULTILINE)
-    return {name: bytes.fromhex(octets.replace(" ", "").replace("\n", "")) for name, octets in found}
+    return {name: bytes.fromhex(byte_count.replace(" ", "").replace("\n", "")) for name, byte_count in found}
 
 
 def test_the_worked_example_is_what_the_code_makes():

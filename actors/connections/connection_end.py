@@ -1,4 +1,4 @@
-"""What both ends of a tunneled connection share: octets between a local socket and a sealed stream.
+"""What both ends of a tunneled connection share: bytes between a local socket and a sealed stream.
 
 The stream is pure and says what to do; this actor does it. Reading stops when the stream has no credit,
 writing when the socket has no room, and nothing is held in between but what the credit covers.
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
-from actors.connections.connection_settings import NOT_SENT_OCTETS, RESET_MEANINGS, ConnectionSettings
+from actors.connections.connection_settings import NOT_SENT_BYTES, RESET_MEANINGS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
@@ -33,16 +33,16 @@ READS_PER_TURN: Final = 3
 """Reads before other actors have their turn: three quarters of a megabyte of a bulk transfer at the most."""
 
 MAX_WAITING_PIECES: Final = 1_024
-"""As many as one gathered write takes. More are joined: a piece of 2 octets takes 45, credit counts 2."""
+"""As many as one gathered write takes. More are joined: a piece of 2 bytes takes 45, credit counts 2."""
 
 HANG_UP_POLL_S: Final = 1.0
 """How often an unread socket is looked at: its reset or close would otherwise go unseen."""
 
 DRAIN_AFTER_RESET_S: Final = 10.0
-"""How long octets that preceded the other end's reset may wait for a slow local socket."""
+"""How long bytes that preceded the other end's reset may wait for a slow local socket."""
 
 DRAIN_BEFORE_RESET_S: Final = 10.0
-"""How long octets that preceded the local socket's own reset may wait for the stream's credit."""
+"""How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
 
 
 M = TypeVar("M")
@@ -81,7 +81,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._remote: AgentId | None = None
         self._link: Ref[Any] | None = None
         self._waiting: deque[bytes | memoryview] | None = None
-        """Octets from the stream for the local socket; none is None, for an empty deque takes 760 octets."""
+        """Bytes from the stream for the local socket; none is None, for an empty deque takes 760 bytes."""
         self._reading = False
         self._writing = False
         self._at_end = False
@@ -100,7 +100,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
     # -- the stream ------------------------------------------------------------------------------------------
 
     def _start_stream(self, session: Session, remote: AgentId, link: Ref[Any] | None, credit: int) -> None:
-        """Begin to carry octets; ``credit`` is what the other end takes at first."""
+        """Begin to carry bytes; ``credit`` is what the other end takes at first."""
         self._remote = remote
         self._link = link
         self._session = session
@@ -185,7 +185,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._socket is not None:
             ended = self._at_end or self._peer_reset is not None
             if ended or not self._reading:  # who is being read is looked at when it has been read
-                self._watch_read(not ended and stream.writable_octets > 0)
+                self._watch_read(not ended and stream.writable_bytes > 0)
         if self._done and self._socket is None:
             self.stop_now()
         elif self._done and not self._waiting:
@@ -256,7 +256,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
     # -- the local socket ------------------------------------------------------------------------------------
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Take octets from the local socket into the stream, as far as its credit goes."""
+        """Take bytes from the local socket into the stream, as far as its credit goes."""
         stream, local = self._stream, self._socket
         if stream is None or local is None:
             return
@@ -265,7 +265,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         frames: list[Frame] = []
         reads = 0
         while True:
-            room = min(stream.writable_octets, len(buffer))
+            room = min(stream.writable_bytes, len(buffer))
             if room <= 0:
                 self._watch_read(False)
                 break
@@ -287,7 +287,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
                     self._local_reset(frames)
                     return
                 break
-            self._meters.octets_sent += count
+            self._meters.bytes_sent += count
             frames.extend(stream.send(buffer[:count], now).frames)
             if count < room:
                 break
@@ -299,7 +299,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._apply(_NOTHING)
 
     def _write(self) -> int:
-        """Write what waits, as far as the socket takes it; the octets that are out of the way."""
+        """Write what waits, as far as the socket takes it; the bytes that are out of the way."""
         waiting = self._waiting
         if self._socket is None or self._is_broken:
             # Nobody is left to take them; they count as delivered, so that the stream can end.
@@ -312,7 +312,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
             except BlockingIOError:
                 break
             except OSError as error:
-                self._meters.octets_received += taken
+                self._meters.bytes_received += taken
                 self._broke(hides_reset=error.errno == errno.ECONNRESET)
                 return taken + self._write()
             taken += sent
@@ -321,7 +321,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._waiting = None
             if self._peer_finished:
                 self._socket.shutdown_write()
-        self._meters.octets_received += taken
+        self._meters.bytes_received += taken
         if waiting or self._writing:
             self._watch_write(bool(waiting))
         return taken
@@ -335,7 +335,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._local_reset([])
         else:
             self._deadlines[Due.READ_OUT] = self.now() + DRAIN_BEFORE_RESET_S
-            self._watch_read(self._stream.writable_octets > 0)
+            self._watch_read(self._stream.writable_bytes > 0)
 
     def _local_reset(self, frames: list[Frame]) -> None:
         """The local socket was reset: so is the stream."""
@@ -389,9 +389,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """A socket that takes no more holds as much as may wait unsent in the kernel: that is memory, too."""
         budget = self._settings.budget
         if waits:
-            budget.reserve(NOT_SENT_OCTETS)
+            budget.reserve(NOT_SENT_BYTES)
         else:
-            budget.release(NOT_SENT_OCTETS)
+            budget.release(NOT_SENT_BYTES)
 
     def _poll_hang_up(self, now: float) -> None:
         if self._socket is None or self._reading:

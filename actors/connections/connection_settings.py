@@ -16,14 +16,14 @@ from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
 KEEP_ALIVE: Final = KeepAlive(idle_s=15, interval_s=15, probes=3)
 """A client or target that has lost its network is noticed after a minute; one that lives answers a probe of
-some 60 octets every 15 s, and is never cut."""
+some 60 bytes every 15 s, and is never cut."""
 
-NOT_SENT_OCTETS: Final = 256 * 1024
+NOT_SENT_BYTES: Final = 256 * 1024
 """What may wait unsent in the kernel for one client or target. Without it a client that does not read held
 4.2 MB there, out of sight of every limit."""
 
 CONNECTION_SOCKET_OPTIONS: Final = SocketOptions(
-    not_sent_low_water_octets=NOT_SENT_OCTETS,
+    not_sent_low_water_bytes=NOT_SENT_BYTES,
     reset_if_abandoned=True,
     urgent_in_line=True,
     keep_alive=KEEP_ALIVE,

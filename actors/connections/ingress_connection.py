@@ -228,7 +228,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
         # what they said serves; asking for an answer would cost two frames more.
         self.on_readable(self._socket)
-        if self._stream.sent_octets == 0:
+        if self._stream.sent_bytes == 0:
             self._send(self._stream.confirm(self.now()).frames)
             self._settle()
 

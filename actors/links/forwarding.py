@@ -41,13 +41,13 @@ class LinkForwarding:
             return None
         max_hops = self._max_hops
         passed = []
-        octets = 0
+        byte_count = 0
         for frame in frames:
             if frame.hop_limit > 1:
                 passed.append(frame.after_a_hop(max_hops))
-                octets += len(frame.body)
+                byte_count += len(frame.body)
             else:
                 meters.frames_expired += 1
         meters.frames_forwarded += len(passed)
-        meters.octets_forwarded += octets
+        meters.bytes_forwarded += byte_count
         return link, SendFrames(tuple(passed))

@@ -12,7 +12,7 @@ from mesh.link.send_queue import SendQueue
 
 MARK_DELAY_S: Final = 0.02
 MARK_ROUND_TRIPS: Final = 2.0
-MAX_MARK_OCTETS: Final = 4 * 1024 * 1024
+MAX_MARK_BYTES: Final = 4 * 1024 * 1024
 """Data is marked when more waits than the link takes in the longer of the former two, or than the latter.
 
 A fixed depth of 256 KiB held a fast link (loopback, three agents) to 165 MB/s at 6.9 CPU s/GiB; with 2 MiB it
@@ -22,54 +22,54 @@ carried 9 to 10 MB/s.
 """
 
 LONG_LINK_RATE: Final = 12_500_000
-"""Octets a second, 100 Mbit/s: what a link may carry that has not shown its pace yet. What it would take in a
+"""Bytes a second, 100 Mbit/s: what a link may carry that has not shown its pace yet. What it would take in a
 round trip may wait without a mark, so that streams do not stop growing before the link's TCP has begun to."""
 
 MEASURE_S: Final = 0.05
 """Over which a link's pace is measured."""
 
-WRITE_BATCH_OCTETS: Final = 256 * 1024
-"""Octets taken from the send queue for one gathered write."""
+WRITE_BATCH_BYTES: Final = 256 * 1024
+"""Bytes taken from the send queue for one gathered write."""
 
-AT_ONCE_OCTETS: Final = 16 * 1024
+AT_ONCE_BYTES: Final = 16 * 1024
 """Of one turn, sealed where nothing waits: no more than this goes before what deserves to go first."""
 
 
 class LinkOutput:
-    """Sends handshake octets as they are, then frames: sealed in the order in which they leave.
+    """Sends handshake bytes as they are, then frames: sealed in the order in which they leave.
 
     Args:
         socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
         budget: of all links, for waiting data.
-        mark_octets: above this, and what a fast or long link takes in a while, data is marked as it leaves.
+        mark_bytes: above this, and what a fast or long link takes in a while, data is marked as it leaves.
     """
 
-    def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_octets: int) -> None:
+    def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_bytes: int) -> None:
         self._socket = socket
-        self.queue = SendQueue(budget=budget, mark_octets=mark_octets)
+        self.queue = SendQueue(budget=budget, mark_bytes=mark_bytes)
         """Frames that are not sealed yet."""
-        self._least_mark_octets = mark_octets
-        self._measured_octets = 0
+        self._least_mark_bytes = mark_bytes
+        self._measured_bytes = 0
         self._measured_since = 0.0
         self._round_trip_s = inf
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
-        self.unsent_octets = 0
-        """Handshake octets and sealed frames that have not been sent."""
+        self.unsent_bytes = 0
+        """Handshake bytes and sealed frames that have not been sent."""
         self.is_blocked = False
         """Whether the socket had no room; it says when it has."""
         self.took_at = 0.0
         """When the socket last took anything, monotonic seconds."""
 
     @property
-    def control_octets(self) -> int:
+    def control_bytes(self) -> int:
         """Memory held by the control lane."""
-        return self.queue.control_octets
+        return self.queue.control_bytes
 
-    def say(self, octets: bytes) -> None:
-        """Let handshake octets wait to be sent."""
-        self._unsent.append(octets)
-        self.unsent_octets += len(octets)
+    def say(self, data: bytes) -> None:
+        """Let handshake bytes wait to be sent."""
+        self._unsent.append(data)
+        self.unsent_bytes += len(data)
 
     def seal_with(self, key: bytes) -> None:
         """From now on frames may leave, sealed with the link's key."""
@@ -77,14 +77,14 @@ class LinkOutput:
 
     def push(self, frame: Frame) -> None:
         """Let a frame wait for its turn; where nothing waits, it need not."""
-        octets = self.unsent_octets + len(frame.body)
+        byte_count = self.unsent_bytes + len(frame.body)
         writer = self._writer
-        if octets > AT_ONCE_OCTETS or self.is_blocked or writer is None or self.queue.frames:
+        if byte_count > AT_ONCE_BYTES or self.is_blocked or writer is None or self.queue.frames:
             self.queue.push(frame)
         else:
             for piece in writer.seal(frame):
                 self._unsent.append(piece)
-                self.unsent_octets += len(piece)
+                self.unsent_bytes += len(piece)
 
     def flush(self, now: float) -> bool:
         """Send until the socket is full or nothing is left; whether nothing is left.
@@ -94,11 +94,11 @@ class LinkOutput:
         """
         unsent, queue = self._unsent, self.queue
         while True:
-            if self.unsent_octets < AT_ONCE_OCTETS and self._writer is not None and queue.frames:
-                for frame in queue.pop_batch(WRITE_BATCH_OCTETS):
+            if self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None and queue.frames:
+                for frame in queue.pop_batch(WRITE_BATCH_BYTES):
                     for piece in self._writer.seal(frame):
                         unsent.append(piece)
-                        self.unsent_octets += len(piece)
+                        self.unsent_bytes += len(piece)
             if not unsent:
                 if self.is_blocked:
                     self._wait_for_room(False)
@@ -109,15 +109,15 @@ class LinkOutput:
                 self._wait_for_room(True)
                 return False
             self.took_at = now
-            self._measured_octets += sent
+            self._measured_bytes += sent
             if now - self._measured_since >= MEASURE_S:
                 self._follow_pace(now)
-            if sent == self.unsent_octets:
+            if sent == self.unsent_bytes:
                 unsent.clear()
-                self.unsent_octets = 0
+                self.unsent_bytes = 0
             else:
                 drop_sent(unsent, sent)
-                self.unsent_octets -= sent
+                self.unsent_bytes -= sent
 
     def release(self) -> None:
         """Give back to the budget what waits: the link has ended."""
@@ -130,10 +130,10 @@ class LinkOutput:
     def _follow_pace(self, now: float) -> None:
         round_trip_s = 0.0 if self._round_trip_s == inf else self._round_trip_s
         delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
-        depth = int(self._measured_octets / (now - self._measured_since) * delay_s)
-        least = self._least_mark_octets + int(LONG_LINK_RATE * round_trip_s)
-        self.queue.mark_octets = min(max(depth, least), MAX_MARK_OCTETS)
-        self._measured_octets, self._measured_since = 0, now
+        depth = int(self._measured_bytes / (now - self._measured_since) * delay_s)
+        least = self._least_mark_bytes + int(LONG_LINK_RATE * round_trip_s)
+        self.queue.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
+        self._measured_bytes, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:
         if enabled != self.is_blocked:

@@ -30,7 +30,7 @@ CHALLENGE_TIMEOUT_S: Final = 1.0
 RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
 
-CHALLENGE_OCTETS: Final = 16
+CHALLENGE_BYTES: Final = 16
 
 MAX_REPORTED: Final = 1024
 """Duplicate instances that are remembered as reported: each dials again for ever, and is told of once."""
@@ -242,7 +242,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             CHALLENGE_TIMEOUT_S, messages.ChallengeExpired(newcomer.peer_id, newcomer.link.actor_urn)
         )
         peer.challenge = _Challenge(newcomer, timer)
-        nonce = self.dispatcher.random_octets(CHALLENGE_OCTETS)
+        nonce = self.dispatcher.random_bytes(CHALLENGE_BYTES)
         self.tell(peer.link.link, link_messages.ChallengePeer(nonce))
 
     def _answered(self, urn: str, peer_id: AgentId) -> None:

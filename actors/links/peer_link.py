@@ -33,10 +33,10 @@ from mesh.trust.noise.primitives import key_pair
 
 log = logging.getLogger("mesh.links")
 
-HANDSHAKE_READ_OCTETS: Final = 16 * 1024
+HANDSHAKE_READ_BYTES: Final = 16 * 1024
 """What an unauthenticated peer may make this agent look at in one read."""
 
-MAX_CONTROL_OCTETS: Final = 32 * 1024 * 1024
+MAX_CONTROL_BYTES: Final = 32 * 1024 * 1024
 """Memory that the control lane may hold: all records of the largest mesh, and then some."""
 
 
@@ -69,7 +69,7 @@ class PeerLink(Actor[messages.Inbound]):
             certificate=settings.certificate,
             instance=settings.instance,
             static=settings.static,
-            ephemeral=key_pair(dispatcher.random_octets(32)),
+            ephemeral=key_pair(dispatcher.random_bytes(32)),
             trust=settings.trust,
         )
         self._link = Link(
@@ -80,7 +80,7 @@ class PeerLink(Actor[messages.Inbound]):
             now=self.now(),
         )
         self._reports = LinkReports(socket, timeout_s=settings.timeout_s, is_dialer=is_dialer)
-        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_octets=settings.mark_octets)
+        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_bytes=settings.mark_bytes)
         self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
         self._is_reported = False
         """Whether the directory knows of this link."""
@@ -275,7 +275,7 @@ class PeerLink(Actor[messages.Inbound]):
         """Take what has arrived."""
         buffer = self._dispatcher.read_buffer
         if self._link.state is LinkState.HANDSHAKE:
-            buffer = buffer[:HANDSHAKE_READ_OCTETS]
+            buffer = buffer[:HANDSHAKE_READ_BYTES]
         try:
             count = self._socket.recv_into(buffer)
         except BlockingIOError:
@@ -290,7 +290,7 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._output.push(link_frame(frame_type, body))
-        if self._output.control_octets > MAX_CONTROL_OCTETS:
+        if self._output.control_bytes > MAX_CONTROL_BYTES:
             self._do(self._link.break_off("the peer asks for more than it reads"))
 
     def on_turn_over(self) -> None:
@@ -298,7 +298,7 @@ class PeerLink(Actor[messages.Inbound]):
         output = self._output
         if output.is_blocked:
             return
-        if output.unsent_octets or output.queue.frames or self._link.state is LinkState.LEAVING:
+        if output.unsent_bytes or output.queue.frames or self._link.state is LinkState.LEAVING:
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:

@@ -10,7 +10,7 @@ from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import KeyPair
 
-LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_octets=128 * 1024)
+LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_bytes=128 * 1024)
 """Queues form in the send queue, where they are seen and marked, not in the kernel."""
 
 
@@ -19,7 +19,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
 
     identity: Identity
     certificate: bytes
-    """This agent's certificate, wire octets."""
+    """This agent's certificate, wire bytes."""
     instance: Instance
     static: KeyPair
     """The Noise static key of this instance's links."""
@@ -30,7 +30,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     """Silence after which a peer is dead."""
     handshake_timeout_s: float = 10.0
     max_hops: int = 16
-    mark_octets: int = 256 * 1024
+    mark_bytes: int = 256 * 1024
     """Queue depth above which data frames are marked."""
 
 

@@ -49,7 +49,7 @@ from mesh.link.frames import Frame
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
-from mesh.trust.identity import INSTANCE_OCTETS, Instance
+from mesh.trust.identity import INSTANCE_BYTES, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 
@@ -82,8 +82,8 @@ class Composition:
     def __init__(self, surroundings: Surroundings) -> None:
         self._around = surroundings
         dispatcher, setup = surroundings.dispatcher, surroundings.setup
-        self._instance = Instance(dispatcher.random_octets(INSTANCE_OCTETS))
-        static = key_pair(dispatcher.random_octets(32))
+        self._instance = Instance(dispatcher.random_bytes(INSTANCE_BYTES))
+        static = key_pair(dispatcher.random_bytes(32))
         self._connections = ConnectionSettings(
             own_id=setup.identity.id,
             instance=self._instance,
@@ -91,7 +91,7 @@ class Composition:
             shared=SharedSecrets(static),
             budget=surroundings.budget,
             numbers=ConnectionNumbers(),
-            ephemerals=KeyStock(dispatcher.random_octets, dispatcher.now),
+            ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
             open_timeout_s=setup.open_timeout_s,
             reroute_timeout_s=setup.reroute_timeout_s,
             idle_probe_s=setup.idle_probe_s,
@@ -103,7 +103,7 @@ class Composition:
             identity=setup.identity,
             certificate=setup.certificate_wire,
             instance=self._instance,
-            static=key_pair(dispatcher.random_octets(32)),
+            static=key_pair(dispatcher.random_bytes(32)),
             trust=setup.trust,
             timeout_s=setup.timeout_s,
             relay_budget=surroundings.relay_budget,

@@ -4,7 +4,7 @@ from collections import deque
 
 
 def drop_sent(buffers: deque[bytes | memoryview], sent: int) -> None:
-    """Remove the first ``sent`` octets from ``buffers``; a part of a buffer stays as a view of it."""
+    """Remove the first ``sent`` bytes from ``buffers``; a part of a buffer stays as a view of it."""
     while sent:
         first = buffers[0]
         size = len(first)

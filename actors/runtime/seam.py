@@ -14,10 +14,10 @@ import msgspec
 from mesh.addresses import SocketAddress
 from mesh.black_hole import PathFigures
 
-READ_BUFFER_OCTETS: Final = 256 * 1024
+READ_BUFFER_BYTES: Final = 256 * 1024
 """Size of a dispatcher's shared read buffer: four full segments a read."""
 
-Octets: TypeAlias = bytes | bytearray | memoryview
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 M_contra = TypeVar("M_contra", contravariant=True)
 
@@ -80,10 +80,10 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """How a stream socket is set up; ``None`` leaves the kernel's own choice."""
 
     no_delay: bool = True
-    not_sent_low_water_octets: int | None = None
+    not_sent_low_water_bytes: int | None = None
     """TCP_NOTSENT_LOWAT: not writable while more than this waits unsent in the kernel."""
-    send_buffer_octets: int | None = None
-    receive_buffer_octets: int | None = None
+    send_buffer_bytes: int | None = None
+    receive_buffer_bytes: int | None = None
     max_segment_bytes: int | None = None
     """TCP_MAXSEG: the largest segment in either direction; before the connection stands."""
     reset_if_abandoned: bool = False
@@ -110,7 +110,7 @@ class SocketOwner(Protocol):
     """
 
     def on_readable(self, socket: "StreamSocket | ListeningSocket") -> None:
-        """Octets, an end of stream, an error, or (listening) a client can be taken without waiting."""
+        """Bytes, an end of stream, an error, or (listening) a client can be taken without waiting."""
         ...
 
     def on_writable(self, socket: "StreamSocket | ListeningSocket") -> None:
@@ -136,7 +136,7 @@ class StreamSocket(Protocol):
         ...
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Take up to ``len(buffer)`` octets; 0 is the end of the stream.
+        """Take up to ``len(buffer)`` bytes; 0 is the end of the stream.
 
         Raises:
             BlockingIOError: nothing has arrived yet.
@@ -144,8 +144,8 @@ class StreamSocket(Protocol):
         """
         ...
 
-    def send(self, buffers: Sequence[Octets]) -> int:
-        """Send from ``buffers`` in order, gathered; return the octets taken, at least 1.
+    def send(self, buffers: Sequence[BytesLike]) -> int:
+        """Send from ``buffers`` in order, gathered; return the bytes taken, at least 1.
 
         Raises:
             BlockingIOError: no room.
@@ -295,8 +295,8 @@ class Dispatcher(Protocol):
         """Wall-clock seconds since 1970, for certificates, records and logs only."""
         ...
 
-    def random_octets(self, count: int) -> bytes:
-        """Fresh octets fit for keys."""
+    def random_bytes(self, count: int) -> bytes:
+        """Fresh bytes fit for keys."""
         ...
 
     def uniform(self) -> float:

@@ -29,7 +29,7 @@ from mesh.trust.certificates import (
     issue_certificate,
     read_certificate,
 )
-from mesh.trust.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ class FileCheck(msgspec.Struct, frozen=True):
 
 
 def open_credentials(
-    config: Config, *, now_unix_s: float, random_octets: Callable[[int], bytes]
+    config: Config, *, now_unix_s: float, random_bytes: Callable[[int], bytes]
 ) -> Credentials:
     """All that ``config`` needs of keys and certificates; makes the identity key on first start.
 
@@ -79,7 +79,7 @@ def open_credentials(
     Args:
         config: validated.
         now_unix_s: for the validity of the certificate.
-        random_octets: fit for keys.
+        random_bytes: fit for keys.
 
     Raises:
         CertificateEarlyError: the certificate does not admit this agent yet.
@@ -89,16 +89,16 @@ def open_credentials(
     if trust is None:
         directory = config.agent.data_dir
         identity = (
-            Identity(random_octets(SEED_OCTETS))
+            Identity(random_bytes(SEED_BYTES))
             if directory is None
-            else _identity(config.agent, directory, random_octets)
+            else _identity(config.agent, directory, random_bytes)
         )
-        return _alone(config, identity, Identity(random_octets(SEED_OCTETS)))
+        return _alone(config, identity, Identity(random_bytes(SEED_BYTES)))
     directory, path = _data_dir(config), _plain(trust.certificate)
     if not is_there(path):
-        identity = _identity(config.agent, directory, random_octets)
+        identity = _identity(config.agent, directory, random_bytes)
         raise AgentFileError(_missing_certificate(config, path, identity))
-    wire = _certificate_octets(path)
+    wire = _certificate_bytes(path)
     identity = _matching_identity(config.agent, directory, wire, path)
     store = TrustStore(trust.authorities)
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
@@ -112,7 +112,7 @@ def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
     certificate = None
     if trust is not None:
         path = _plain(trust.certificate)
-        wire = _collect(problems, lambda: _certificate_octets(path))
+        wire = _collect(problems, lambda: _certificate_bytes(path))
         if wire is not None:
             store = TrustStore(trust.authorities)
             certificate = _collect(problems, lambda: _admitted_or_early(store, wire, path, now_unix_s))
@@ -175,13 +175,13 @@ def _two_times(certificate: Certificate, now_unix_s: float) -> str:
     return f"it begins at {start}, and this machine's clock shows {clock}"
 
 
-def _identity(agent: AgentSection, directory: Path, random_octets: Callable[[int], bytes]) -> Identity:
+def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int], bytes]) -> Identity:
     path = directory / IDENTITY_FILE
     if not is_there(path):
         with _named_in(_KEY_PLACE):
             make_directory(directory)
             try:
-                write_key(path, KeyUse.IDENTITY, random_octets(SEED_OCTETS))
+                write_key(path, KeyUse.IDENTITY, random_bytes(SEED_BYTES))
             except AgentFileError:
                 # Another process of this agent may have been first; its key is as good.
                 if not is_there(path):
@@ -195,7 +195,7 @@ def _own_key(agent: AgentSection, path: Path) -> Identity:
         return read_key(path, KeyUse.IDENTITY, mode, remedy=_GROUP_REMEDY if mode is KeyMode.OWNER else "")
 
 
-def _certificate_octets(path: Path) -> bytes:
+def _certificate_bytes(path: Path) -> bytes:
     with _named_in(_CERTIFICATE_PLACE):
         return read_certificate_file(path)
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 Event: TypeAlias = signal.Signals | BaseException | None
 """A signal, a fatal error, or ``None`` when the agent has left."""
 
-_READ_OCTETS: Final = 4096
+_READ_BYTES: Final = 4096
 
 
 class Events:
@@ -48,7 +48,7 @@ class Events:
                 return self._queue.get_nowait()
             if deadline is not None and not self._woken_within(deadline - time.monotonic()):
                 raise TimeoutError
-            os.read(self._wake_up, _READ_OCTETS)
+            os.read(self._wake_up, _READ_BYTES)
 
     def _woken_within(self, left_s: float) -> bool:
         waiting = select.poll()

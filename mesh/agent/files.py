@@ -19,7 +19,7 @@ from typing import Final
 
 from mesh.errors import MeshError
 from mesh.trust.certificates import BEGIN_CERTIFICATE, certificate_from_text
-from mesh.trust.identity import SEED_OCTETS, Identity, decode_public_key
+from mesh.trust.identity import SEED_BYTES, Identity, decode_public_key
 
 IDENTITY_FILE: Final = "identity.key"
 """In ``agent.data_dir``."""
@@ -28,8 +28,8 @@ PRIVATE_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 DIRECTORY_MODE: Final = 0o700
 
-_MAX_FILE_OCTETS: Final = 16 * 1024
-"""Several times the longest certificate in text; a key takes 150 octets."""
+_MAX_FILE_BYTES: Final = 16 * 1024
+"""Several times the longest certificate in text; a key takes 150 bytes."""
 
 
 class KeyUse(enum.Enum):
@@ -130,11 +130,11 @@ def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: 
     try:
         return Identity(binascii.a2b_base64(body, strict_mode=True))
     except ValueError:
-        raise AgentFileError(f"{path}: the key is damaged; expected {SEED_OCTETS} bytes in base64") from None
+        raise AgentFileError(f"{path}: the key is damaged; expected {SEED_BYTES} bytes in base64") from None
 
 
 def read_certificate_file(path: Path) -> bytes:
-    """The wire octets of the certificate in a file: well-formed, but not judged.
+    """The wire bytes of the certificate in a file: well-formed, but not judged.
 
     Raises:
         AgentFileError: the file cannot be read or has no certificate.
@@ -175,22 +175,22 @@ def _read(path: Path) -> tuple[str, int]:
             if not stat.S_ISREG(status.st_mode):
                 kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
                 raise AgentFileError(f"{path}: is {kind}; expected a key or a certificate")
-            octets = file.read(_MAX_FILE_OCTETS + 1)
+            data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
-    return _text(path, octets), stat.S_IMODE(status.st_mode)
+    return _text(path, data), stat.S_IMODE(status.st_mode)
 
 
-def _text(path: Path, octets: bytes) -> str:
-    if len(octets) > _MAX_FILE_OCTETS:
+def _text(path: Path, data: bytes) -> str:
+    if len(data) > _MAX_FILE_BYTES:
         raise AgentFileError(
-            f"{path}: is longer than {_MAX_FILE_OCTETS} bytes; expected a key or a certificate"
+            f"{path}: is longer than {_MAX_FILE_BYTES} bytes; expected a key or a certificate"
         )
-    if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise AgentFileError(f"{path}: is text in UTF-16; save it with the encoding UTF-8 or ASCII")
     try:
         # Editors on Windows begin a file with a mark of its encoding, which says nothing here.
-        return octets.removeprefix(codecs.BOM_UTF8).decode("ascii")
+        return data.removeprefix(codecs.BOM_UTF8).decode("ascii")
     except UnicodeDecodeError:
         raise AgentFileError(f"{path}: is not text; expected a key or a certificate") from None
 

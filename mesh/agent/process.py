@@ -81,8 +81,8 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
-    meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_octets)
-    relay_budget = RelayBudget(config.limits.relay_buffer_octets)
+    meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_bytes)
+    relay_budget = RelayBudget(config.limits.relay_buffer_bytes)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
     root: pykka.ActorRef[Agent] | None = None
     with contextlib.ExitStack() as stack:
@@ -186,8 +186,8 @@ def _setup(config: Config, credentials: Credentials) -> AgentSetup:
         open_timeout_s=config.connections.open_timeout_s,
         reroute_timeout_s=config.connections.reroute_timeout_s,
         idle_probe_s=config.connections.idle_probe_s,
-        stream_buffer_octets=config.limits.stream_buffer_octets,
-        relay_buffer_octets=config.limits.relay_buffer_octets,
+        stream_buffer_bytes=config.limits.stream_buffer_bytes,
+        relay_buffer_bytes=config.limits.relay_buffer_bytes,
         pending_opens=config.limits.pending_opens,
         unauthenticated_links=config.limits.unauthenticated_links,
     )

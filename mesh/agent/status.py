@@ -75,8 +75,8 @@ class ActorStatus:
         counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
-        counters["stream_buffer_octets"] = self._budget.reserved_octets
-        counters["relay_buffer_octets"] = self._relay_budget.held_octets
+        counters["stream_buffer_bytes"] = self._budget.reserved_bytes
+        counters["relay_buffer_bytes"] = self._relay_budget.held_bytes
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
         closed = self._closed({port.name: port.trouble for port in ports})
         return DashboardSnapshot(

@@ -68,7 +68,7 @@ def wait_for_credentials(config: Config, events: Events) -> Credentials:
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                credentials = open_credentials(config, now_unix_s=time.time(), random_octets=os.urandom)
+                credentials = open_credentials(config, now_unix_s=time.time(), random_bytes=os.urandom)
             except CertificateEarlyError as early:
                 status.reason = f"waiting: {early}"
             else:

@@ -1,4 +1,4 @@
-"""From the octets of a file to a small tree of YAML nodes that know their lines.
+"""From the bytes of a file to a small tree of YAML nodes that know their lines.
 
 Only the plain part of YAML is taken: one document, no aliases, no explicit tags, bounded size and depth.
 Nothing is constructed, so no YAML can make objects; without aliases a small file stays small.
@@ -17,7 +17,7 @@ from yaml.scanner import Scanner
 from mesh.config.problems import ConfigError, Problem, quoted
 from mesh.config.yaml_hints import yaml_hint
 
-MAX_FILE_OCTETS: Final = 4 * 1024 * 1024
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """As many endpoints and listeners as an agent may have. More is not a configuration of one agent, and reading
 it takes long."""
 
@@ -68,26 +68,26 @@ class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
         _fail(self._file, line, found, expected)
 
 
-def parse_document(octets: bytes, file: str) -> MappingNode:
+def parse_document(data: bytes, file: str) -> MappingNode:
     """The top-level mapping of a configuration file.
 
     Args:
-        octets: the whole file, or its first ``MAX_FILE_OCTETS + 1`` octets.
+        data: the whole file, or its first ``MAX_FILE_BYTES + 1`` bytes.
         file: its name, for errors.
 
     Raises:
         ConfigError: it is too large, not UTF-8, not YAML, not one mapping, or uses what this module refuses.
     """
     expected = "a mapping with sections such as forward:"
-    if len(octets) > MAX_FILE_OCTETS:
-        _fail(file, 0, f"more than {MAX_FILE_OCTETS} bytes", "a configuration file")
+    if len(data) > MAX_FILE_BYTES:
+        _fail(file, 0, f"more than {MAX_FILE_BYTES} bytes", "a configuration file")
     try:
-        text = octets.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             _fail(file, 0, "a file in UTF-16", "text in UTF-8", "save it with the encoding UTF-8")
-        line = octets.count(b"\n", 0, error.start) + 1
-        _fail(file, line, f"the byte 0x{octets[error.start]:02x}, which is not UTF-8", "text in UTF-8")
+        line = data.count(b"\n", 0, error.start) + 1
+        _fail(file, line, f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "text in UTF-8")
     try:
         node = _PlainLoader(text, file).get_single_node()
     except ReaderError as error:

@@ -23,7 +23,7 @@ from mesh.config.host_names import ascii_host
 from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
-from mesh.routing_keys import MAX_KEY_OCTETS, normal_key
+from mesh.routing_keys import MAX_KEY_BYTES, normal_key
 from mesh.trust.identity import decode_public_key
 
 MAX_TEXT_CHARACTERS: Final = 4096
@@ -143,15 +143,15 @@ class Size(msgspec.Struct, frozen=True):
         )
 
     def parse(self, scalar: Scalar, context: Context) -> int:
-        """The size in octets."""
+        """The size in bytes."""
         del context
         match = _SIZE.fullmatch(scalar.text)
         if match is None:
             raise ValueError(f"{self.expected}{_written(size_meant(scalar.text))}")
-        octets = int(match[1]) * _SIZE_UNITS[match[2]]
-        if not self.minimum <= octets <= self.maximum:
+        byte_count = int(match[1]) * _SIZE_UNITS[match[2]]
+        if not self.minimum <= byte_count <= self.maximum:
             raise ValueError(self.expected)
-        return octets
+        return byte_count
 
 
 class Integer(msgspec.Struct, frozen=True):
@@ -232,7 +232,7 @@ class Name(msgspec.Struct, frozen=True):
 class RoutingKey(msgspec.Struct, frozen=True):
     """The name of a service in the mesh."""
 
-    expected: str = f"a routing key of 1 to {MAX_KEY_OCTETS} bytes, printable and without spaces"
+    expected: str = f"a routing key of 1 to {MAX_KEY_BYTES} bytes, printable and without spaces"
 
     def parse(self, scalar: Scalar, context: Context) -> str:
         """The key, in the one form in which keys are compared."""
@@ -241,7 +241,7 @@ class RoutingKey(msgspec.Struct, frozen=True):
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """The 32 octets of an Ed25519 public key."""
+    """The 32 bytes of an Ed25519 public key."""
 
     expected: str = "a public key: 44 characters of base64 that end in '='"
 
@@ -341,9 +341,9 @@ def duration_text(seconds: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".") + unit
 
 
-def size_text(octets: int) -> str:
+def size_text(byte_count: int) -> str:
     """A size as people write it: ``64MiB``, ``512KiB``, ``1000``."""
     for unit in ("GiB", "MiB", "KiB"):
-        if octets and octets % _SIZE_UNITS[unit] == 0:
-            return f"{octets // _SIZE_UNITS[unit]}{unit}"
-    return str(octets)
+        if byte_count and byte_count % _SIZE_UNITS[unit] == 0:
+            return f"{byte_count // _SIZE_UNITS[unit]}{unit}"
+    return str(byte_count)

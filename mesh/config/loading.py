@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 
-from mesh.config.document import MAX_FILE_OCTETS, parse_document
+from mesh.config.document import MAX_FILE_BYTES, parse_document
 from mesh.config.kinds import MAX_NAME_CHARACTERS, Context
 from mesh.config.problems import ConfigError, Problem
 from mesh.config.rules import check_rules
@@ -32,26 +32,26 @@ def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -
     """
     try:
         with path.open("rb") as file:
-            octets = file.read(MAX_FILE_OCTETS + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except IsADirectoryError:
         raise ConfigError([Problem(str(path), 0, "", "a directory", "a configuration file")]) from None
     except OSError as error:
         found = (error.strerror or str(error)).lower()
         raise ConfigError([Problem(str(path), 0, "", found, "a configuration file")]) from None
     return parse_config(
-        octets, file=str(path), directory=path.parent, environment=environment, host_name=host_name
+        data, file=str(path), directory=path.parent, environment=environment, host_name=host_name
     )
 
 
 def parse_config(
-    octets: bytes, *, file: str, directory: Path, environment: Mapping[str, str], host_name: str
+    data: bytes, *, file: str, directory: Path, environment: Mapping[str, str], host_name: str
 ) -> Config:
     """Validate a configuration file that has been read; the arguments are those of :func:`load_config`.
 
     Raises:
         ConfigError: there is something wrong in it; has all problems.
     """
-    document = parse_document(octets, file)
+    document = parse_document(data, file)
     walk = Walk(
         file=file,
         context=Context(directory.absolute(), environment.get("HOME")),

@@ -145,11 +145,11 @@ class RoutingSection(msgspec.Struct, frozen=True, kw_only=True):
 class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     """``limits``: what this agent spends on others."""
 
-    stream_buffer_octets: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
+    stream_buffer_bytes: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
         default=256 * _MIB, name="stream_buffer"
     )
     """Memory for windows and send buffers of all connections that begin or end here."""
-    relay_buffer_octets: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
+    relay_buffer_bytes: Annotated[int, kinds.Size(_MIB, _TIB)] = msgspec.field(
         default=64 * _MIB, name="relay_buffer"
     )
     """Memory for data that waits to be sent, on all links together."""
@@ -191,7 +191,7 @@ class LoggingSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole configuration: paths are absolute, durations are seconds, sizes are octets."""
+    """A whole configuration: paths are absolute, durations are seconds, sizes are bytes."""
 
     agent: AgentSection = AgentSection()
     trust: TrustSection | None = None

@@ -16,7 +16,7 @@ from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advanc
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import repeat_delay_s
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS
+from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.link.frames import Frame
@@ -147,7 +147,7 @@ class ExitOpening:
     def reached(self, socket_tag: bytes, now: float) -> effects.ExitEffects:
         """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty."""
         self.state = advance(self.state, ExitEvent.REACHED)
-        self._answer, session = self._responder.accept(INITIAL_WINDOW_OCTETS, socket_tag)
+        self._answer, session = self._responder.accept(INITIAL_WINDOW_BYTES, socket_tag)
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s
         return (effects.Accept(self._answer, session, self._credit),)

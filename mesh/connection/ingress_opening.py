@@ -23,7 +23,7 @@ from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.repeating import repeat_delay_s
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS
+from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.escaping import escaped
@@ -333,7 +333,7 @@ class IngressOpening:
 
     def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
         """The OPEN, the same each time; nothing if the exit's key is of no use."""
-        request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_OCTETS)
+        request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_BYTES)
         try:
             return (attempt.initiator.open_frame(request),)
         except AuthenticationError as error:

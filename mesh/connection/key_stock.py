@@ -16,10 +16,10 @@ class KeyStock:
     Making one takes 17 us, which nobody waits for while a connection opens.
     """
 
-    __slots__ = ("_made_at", "_now", "_pair", "_random_octets")
+    __slots__ = ("_made_at", "_now", "_pair", "_random_bytes")
 
-    def __init__(self, random_octets: Callable[[int], bytes], now: Callable[[], float]) -> None:
-        self._random_octets = random_octets
+    def __init__(self, random_bytes: Callable[[int], bytes], now: Callable[[], float]) -> None:
+        self._random_bytes = random_bytes
         self._now = now
         self._pair: KeyPair | None = None
         self._made_at = 0.0
@@ -33,7 +33,7 @@ class KeyStock:
 
     def make(self) -> KeyPair:
         """A new one, whatever is in stock: for who has time, and keeps it for later."""
-        return key_pair(self._random_octets(32))
+        return key_pair(self._random_bytes(32))
 
     def refill(self) -> None:
         """Have one in stock again: to be called when nobody waits."""

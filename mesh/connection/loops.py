@@ -16,7 +16,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from mesh.trust.identity import AgentId, Instance
 
-TAG_OCTETS: Final = 8
+TAG_BYTES: Final = 8
 """Enough that two of a million sockets have one tag once in 37 million times."""
 
 R = TypeVar("R")
@@ -46,7 +46,7 @@ def socket_tag(instance: Instance, near: str, far: str) -> bytes:
     Of a client ``near`` is the client's address and ``far`` the listener's.
     """
     addresses = f"{plain(near)} {plain(far)}".encode()
-    return blake2b(addresses, digest_size=TAG_OCTETS, key=instance, person=b"mesh socket").digest()
+    return blake2b(addresses, digest_size=TAG_BYTES, key=instance, person=b"mesh socket").digest()
 
 
 class LoopWatch(Generic[R]):

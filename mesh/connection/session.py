@@ -17,12 +17,12 @@ from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.link.frames import (
     DEFAULT_MAX_HOPS,
     FROM_EXIT,
-    MAX_SEGMENT_OCTETS,
-    TAG_OCTETS,
+    MAX_SEGMENT_BYTES,
+    TAG_BYTES,
     VERSION,
+    BytesLike,
     Frame,
     FrameType,
-    Octets,
     associated_data,
     nonce,
 )
@@ -42,8 +42,8 @@ class Session:
         remote: agent at the other end.
         is_exit: whether this end is the exit's.
         connection: number of the connection.
-        send_key: 32 octets, for this direction.
-        receive_key: 32 octets, for the other.
+        send_key: 32 bytes, for this direction.
+        receive_key: 32 bytes, for the other.
         max_hops: links that a frame from here may cross.
     """
 
@@ -91,14 +91,14 @@ class Session:
         """
         self._sealer = self._opener = None
 
-    def seal_segment(self, frame_type: int, number: int, plaintext: Octets) -> Frame:
+    def seal_segment(self, frame_type: int, number: int, plaintext: BytesLike) -> Frame:
         """The DATA or FIN frame ``number``; to retransmit, send the same frame again.
 
         Raises:
             LocalProtocolError: the number is used up (a nonce seals once), or this is no segment.
         """
-        if frame_type not in SEGMENT_TYPES or len(plaintext) > MAX_SEGMENT_OCTETS:
-            raise LocalProtocolError(f"{len(plaintext)} octets of type {frame_type} are not a segment")
+        if frame_type not in SEGMENT_TYPES or len(plaintext) > MAX_SEGMENT_BYTES:
+            raise LocalProtocolError(f"{len(plaintext)} bytes of type {frame_type} are not a segment")
         if number < self._next_segment:
             raise LocalProtocolError(f"segment {number} has been sealed; {self._next_segment} is next")
         self._next_segment = number + 1
@@ -118,8 +118,8 @@ class Session:
         Raises:
             LocalProtocolError: it is too long or of another type.
         """
-        if frame_type not in CONTROL_TYPES or len(payload) > MAX_SEGMENT_OCTETS:
-            raise LocalProtocolError(f"{len(payload)} octets of type {frame_type} are no control frame")
+        if frame_type not in CONTROL_TYPES or len(payload) > MAX_SEGMENT_BYTES:
+            raise LocalProtocolError(f"{len(payload)} bytes of type {frame_type} are no control frame")
         number = self._next_control
         self._next_control += 1
         return self._seal(frame_type, CONTROL_CLASS, number, payload)
@@ -136,11 +136,11 @@ class Session:
         self._last_control = frame.number
         return payload
 
-    def _seal(self, frame_type: int, nonce_class: int, number: int, plaintext: Octets) -> Frame:
-        type_octet = frame_type | FROM_EXIT if self._is_exit else frame_type
-        body_octets = len(plaintext) + TAG_OCTETS
+    def _seal(self, frame_type: int, nonce_class: int, number: int, plaintext: BytesLike) -> Frame:
+        type_byte = frame_type | FROM_EXIT if self._is_exit else frame_type
+        body_bytes = len(plaintext) + TAG_BYTES
         covered = associated_data(
-            VERSION, type_octet, self._local, self._remote, self._connection, number, body_octets
+            VERSION, type_byte, self._local, self._remote, self._connection, number, body_bytes
         )
         sealer = self._sealer
         if sealer is None:
@@ -157,9 +157,9 @@ class Session:
         )
 
     def _open(self, nonce_class: int, types: frozenset[FrameType], frame: Frame) -> bytes:
-        type_octet = frame.type if self._is_exit else frame.type | FROM_EXIT
+        type_byte = frame.type if self._is_exit else frame.type | FROM_EXIT
         covered = associated_data(
-            VERSION, type_octet, self._remote, self._local, self._connection, frame.number, len(frame.body)
+            VERSION, type_byte, self._remote, self._local, self._connection, frame.number, len(frame.body)
         )
         opener = self._opener
         if opener is None:

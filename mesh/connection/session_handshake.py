@@ -19,11 +19,11 @@ from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from mesh.connection.loops import TAG_OCTETS
+from mesh.connection.loops import TAG_BYTES
 from mesh.connection.session import Session
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.link.frames import DEFAULT_MAX_HOPS, VERSION, Frame, FrameType
-from mesh.trust.identity import AGENT_ID_OCTETS, INSTANCE_OCTETS, AgentId, Instance
+from mesh.trust.identity import AGENT_ID_BYTES, INSTANCE_BYTES, AgentId, Instance
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
@@ -45,7 +45,7 @@ MAX_REASON_CHARACTERS: Final = 1024
 """One log line, with the longest host name in it."""
 
 _PROLOGUE: Final = struct.Struct(">12sB16s16s16s16sQ")
-_INSTANCES_OCTETS: Final = 2 * INSTANCE_OCTETS
+_INSTANCES_BYTES: Final = 2 * INSTANCE_BYTES
 
 Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A u64; msgpack has no larger integer."""
@@ -65,7 +65,7 @@ class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
 
     routing_key: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROUTING_KEY_CHARACTERS)]
     credit: Unsigned
-    """Octets that the ingress will take before it says more."""
+    """Bytes that the ingress will take before it says more."""
 
 
 class OpenReply(msgspec.Struct, frozen=True, array_like=True):
@@ -73,10 +73,10 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
 
     accepted: bool
     credit: Unsigned = 0
-    """Octets that the exit will take before it says more."""
+    """Bytes that the exit will take before it says more."""
     code: Annotated[str, msgspec.Meta(max_length=MAX_CODE_CHARACTERS)] = ""
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARACTERS)] = ""
-    socket_tag: Annotated[bytes, msgspec.Meta(max_length=TAG_OCTETS)] = b""
+    socket_tag: Annotated[bytes, msgspec.Meta(max_length=TAG_BYTES)] = b""
     """Of the exit's socket towards the target; empty where it has no addresses."""
 
 
@@ -86,9 +86,9 @@ def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
     Raises:
         RemoteProtocolError: the body is too short.
     """
-    if len(body) < _INSTANCES_OCTETS:
-        raise RemoteProtocolError(f"OPEN with a body of {len(body)} octets")
-    return Instance(body[:INSTANCE_OCTETS]), Instance(body[INSTANCE_OCTETS:_INSTANCES_OCTETS])
+    if len(body) < _INSTANCES_BYTES:
+        raise RemoteProtocolError(f"OPEN with a body of {len(body)} bytes")
+    return Instance(body[:INSTANCE_BYTES]), Instance(body[INSTANCE_BYTES:_INSTANCES_BYTES])
 
 
 class MalformedRequestError(RemoteProtocolError):
@@ -103,7 +103,7 @@ class _Handshaker:
         remote: the other end, by its record.
         connection: its number: one that the ingress's instance has not used before.
         static: session key pair of this instance.
-        ephemeral: a key pair of fresh random octets.
+        ephemeral: a key pair of fresh random bytes.
         max_hops: links that a frame from here may cross.
         shared: the secrets of ``static``, where sessions follow one another.
     """
@@ -168,7 +168,7 @@ class SessionInitiator(_Handshaker):
     _opened: tuple[OpenRequest, Frame] | None = None
 
     def open_frame(self, request: OpenRequest) -> Frame:
-        """The OPEN; every call gives the same octets, so that it can be repeated until answered.
+        """The OPEN; every call gives the same bytes, so that it can be repeated until answered.
 
         Raises:
             LocalProtocolError: the request differs from that of an earlier call, or a field is out of range.
@@ -221,7 +221,7 @@ class SessionResponder(_Handshaker):
         if read_open_instances(frame.body) != (self._remote.instance, self._local.instance):
             raise AuthenticationError("an OPEN from or to another instance")
         attempt = self._handshake.copy()
-        payload = attempt.read_message(frame.body[_INSTANCES_OCTETS:])
+        payload = attempt.read_message(frame.body[_INSTANCES_BYTES:])
         if attempt.remote_static != self._remote.session_key:
             raise AuthenticationError("an OPEN with another session key than that of the agent's record")
         self._handshake = attempt
@@ -259,7 +259,7 @@ _Payload = TypeVar("_Payload", OpenRequest, OpenReply)
 
 def _prologue(ingress: Party, exit_: Party, connection: int) -> bytes:
     for party in (ingress, exit_):
-        if len(party.id) != AGENT_ID_OCTETS or len(party.instance) != INSTANCE_OCTETS:
+        if len(party.id) != AGENT_ID_BYTES or len(party.instance) != INSTANCE_BYTES:
             raise LocalProtocolError("an agent ID or instance has the wrong length")
     return _PROLOGUE.pack(
         b"mesh session", VERSION, ingress.id, exit_.id, ingress.instance, exit_.instance, connection
@@ -267,16 +267,16 @@ def _prologue(ingress: Party, exit_: Party, connection: int) -> bytes:
 
 
 def _encode(payload: _Payload, decoder: msgspec.msgpack.Decoder[_Payload]) -> bytes:
-    octets = msgspec.msgpack.encode(payload)
+    data = msgspec.msgpack.encode(payload)
     try:
-        decoder.decode(octets)  # encoding judges nothing
+        decoder.decode(data)  # encoding judges nothing
     except msgspec.ValidationError as error:
         raise LocalProtocolError(f"{type(payload).__name__} out of range: {error}") from error
-    return octets
+    return data
 
 
-def _decode(octets: bytes, decoder: msgspec.msgpack.Decoder[_Payload]) -> _Payload:
+def _decode(data: bytes, decoder: msgspec.msgpack.Decoder[_Payload]) -> _Payload:
     try:
-        return decoder.decode(octets)
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"the session's handshake cannot be read: {error}") from error

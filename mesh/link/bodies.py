@@ -23,41 +23,39 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 import msgspec
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
-from mesh.link.frames import MAX_CONTROL_BODY_OCTETS, TAG_OCTETS
+from mesh.link.frames import MAX_CONTROL_BODY_BYTES, TAG_BYTES
 from mesh.trust.identity import (
-    AGENT_ID_OCTETS,
-    INSTANCE_OCTETS,
+    AGENT_ID_BYTES,
+    INSTANCE_BYTES,
     NO_AGENT,
-    SIGNATURE_OCTETS,
+    SIGNATURE_BYTES,
     AgentId,
     Instance,
 )
 
-MAX_BODY_PLAINTEXT_OCTETS: Final = MAX_CONTROL_BODY_OCTETS - TAG_OCTETS
+MAX_BODY_PLAINTEXT_BYTES: Final = MAX_CONTROL_BODY_BYTES - TAG_BYTES
 MAX_REASON_CHARACTERS: Final = 256
 """A CLOSE reason is one log line."""
-CHALLENGE_OCTETS: Final = 16
-"""Random octets in a challenge: beyond guessing."""
+CHALLENGE_BYTES: Final = 16
+"""Random bytes in a challenge: beyond guessing."""
 MAX_WANTED_AGENTS: Final = 64
 MAX_WANTED_PAGES: Final = 16
 """Agents in one WANT_PAGES, and pages of each: what one answer is asked for is looked up in a turn."""
-HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_OCTETS)
+HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_BYTES)
 
-_ENVELOPE_OCTETS: Final = 64
+_ENVELOPE_BYTES: Final = 64
 """More than msgpack spends around the entries of a RECORDS or DIGEST: array heads and the two bounds."""
 
 Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A u64; msgpack has no larger integer."""
 WireAgentId: TypeAlias = Annotated[
-    AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)
+    AgentId, msgspec.Meta(min_length=AGENT_ID_BYTES, max_length=AGENT_ID_BYTES)
 ]
 WireInstance: TypeAlias = Annotated[
-    Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)
+    Instance, msgspec.Meta(min_length=INSTANCE_BYTES, max_length=INSTANCE_BYTES)
 ]
-Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=CHALLENGE_OCTETS, max_length=CHALLENGE_OCTETS)]
-Signature: TypeAlias = Annotated[
-    bytes, msgspec.Meta(min_length=SIGNATURE_OCTETS, max_length=SIGNATURE_OCTETS)
-]
+Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
+Signature: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 PageDigest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
 
@@ -112,7 +110,7 @@ class WirePage(msgspec.Struct, frozen=True, array_like=True):
     """A page as it travels; what makes it the agent's is that its record names it."""
 
     agent_id: WireAgentId
-    octets: bytes
+    data: bytes
 
 
 def encode_ping(token: int) -> bytes:
@@ -190,9 +188,9 @@ def decode_close(body: bytes) -> str:
 
 
 def encode_challenge(nonce: bytes) -> bytes:
-    """The body of a CHALLENGE, and of the CHALLENGE_ANSWER to it, with a nonce of 16 octets."""
-    if len(nonce) != CHALLENGE_OCTETS:
-        raise LocalProtocolError(f"expected a challenge of {CHALLENGE_OCTETS} octets, found {len(nonce)}")
+    """The body of a CHALLENGE, and of the CHALLENGE_ANSWER to it, with a nonce of 16 bytes."""
+    if len(nonce) != CHALLENGE_BYTES:
+        raise LocalProtocolError(f"expected a challenge of {CHALLENGE_BYTES} bytes, found {len(nonce)}")
     return _encode((nonce,))
 
 
@@ -218,10 +216,10 @@ _Body = TypeVar("_Body")
 
 
 def _encode(body: object) -> bytes:
-    octets = _ENCODER.encode(body)
-    if len(octets) > MAX_BODY_PLAINTEXT_OCTETS:
-        raise LocalProtocolError(f"a body of {len(octets)} octets does not fit into a frame")
-    return octets
+    data = _ENCODER.encode(body)
+    if len(data) > MAX_BODY_PLAINTEXT_BYTES:
+        raise LocalProtocolError(f"a body of {len(data)} bytes does not fit into a frame")
+    return data
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[_Body], body: bytes, name: str) -> _Body:
@@ -266,19 +264,19 @@ _Entry = TypeVar("_Entry", WireRecord, DigestEntry, WirePage)
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, ...]]:
     batch: list[_Entry] = []
-    room = MAX_BODY_PLAINTEXT_OCTETS - _ENVELOPE_OCTETS
+    room = MAX_BODY_PLAINTEXT_BYTES - _ENVELOPE_BYTES
     for entry in entries:
-        octets = len(_ENCODER.encode(entry))
-        if octets > MAX_BODY_PLAINTEXT_OCTETS - _ENVELOPE_OCTETS:
-            raise LocalProtocolError(f"an entry of {octets} octets does not fit into a frame")
-        if octets > room:
+        byte_count = len(_ENCODER.encode(entry))
+        if byte_count > MAX_BODY_PLAINTEXT_BYTES - _ENVELOPE_BYTES:
+            raise LocalProtocolError(f"an entry of {byte_count} bytes does not fit into a frame")
+        if byte_count > room:
             yield tuple(batch)
-            batch, room = [], MAX_BODY_PLAINTEXT_OCTETS - _ENVELOPE_OCTETS
+            batch, room = [], MAX_BODY_PLAINTEXT_BYTES - _ENVELOPE_BYTES
         batch.append(entry)
-        room -= octets
+        room -= byte_count
     if batch:
         yield tuple(batch)
 
 
 def _id_before(agent_id: AgentId) -> AgentId:
-    return AgentId((int.from_bytes(agent_id, "big") - 1).to_bytes(AGENT_ID_OCTETS, "big"))
+    return AgentId((int.from_bytes(agent_id, "big") - 1).to_bytes(AGENT_ID_BYTES, "big"))

@@ -1,6 +1,6 @@
 """Frames: the unit on a link. A header that the link seals, then a body.
 
-Header, 56 octets, big-endian, on the wire as 72 (sealed, with a 16-octet tag)::
+Header, 56 bytes, big-endian, on the wire as 72 (sealed, with a 16-byte tag)::
 
      0  version      u8     VERSION
      1  type         u8     FrameType; bit 7 set: sent by the exit's end of the connection
@@ -10,10 +10,10 @@ Header, 56 octets, big-endian, on the wire as 72 (sealed, with a 16-octet tag)::
     20  destination  16     agent ID
     36  connection   u64    chosen by the ingress
     44  number       u64    segment or control number
-    52  length       u32    octets of the body as it stands on the wire
+    52  length       u32    bytes of the body as it stands on the wire
 
 Each direction of a link has one key and one nonce, which counts up: one for every header and one for every
-body of the link's own, whose 16 octets of tag are part of its length. Counting ties them to their place, so
+body of the link's own, whose 16 bytes of tag are part of its length. Counting ties them to their place, so
 neither needs associated data. A connection's body is sealed end to end (``mesh/connection/session.py``) and
 passes untouched. In a frame of the link's own every header field but version, type and length is 0.
 """
@@ -30,20 +30,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.trust.identity import AGENT_ID_OCTETS, NO_AGENT, AgentId
+from mesh.trust.identity import AGENT_ID_BYTES, NO_AGENT, AgentId
 
-Octets: TypeAlias = bytes | bytearray | memoryview
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 VERSION: Final = 1
-TAG_OCTETS: Final = 16
+TAG_BYTES: Final = 16
 """Poly1305's tag: RFC 8439 section 2.8."""
-HEADER_OCTETS: Final = 56
-SEALED_HEADER_OCTETS: Final = HEADER_OCTETS + TAG_OCTETS
-MAX_SEGMENT_OCTETS: Final = 65_536
-"""Plaintext of one segment: large enough to make the cost of a frame small beside that of its octets."""
-MAX_BODY_OCTETS: Final = MAX_SEGMENT_OCTETS + TAG_OCTETS
+HEADER_BYTES: Final = 56
+SEALED_HEADER_BYTES: Final = HEADER_BYTES + TAG_BYTES
+MAX_SEGMENT_BYTES: Final = 65_536
+"""Plaintext of one segment: large enough to make the cost of a frame small beside that of its bytes."""
+MAX_BODY_BYTES: Final = MAX_SEGMENT_BYTES + TAG_BYTES
 """Body of a connection's frame, as it stands on the wire."""
-MAX_CONTROL_BODY_OCTETS: Final = 65_536 + TAG_OCTETS
+MAX_CONTROL_BODY_BYTES: Final = 65_536 + TAG_BYTES
 """Body of a frame of the link's own, as it stands on the wire."""
 DEFAULT_MAX_HOPS: Final = 16
 """Links that a frame may cross (``routing.max_hops``): what a routing loop can cost."""
@@ -51,10 +51,10 @@ DEFAULT_MAX_HOPS: Final = 16
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
 _LINK_OWN_ZEROS: Final = slice(2, 52)
 """Hop limit to number: 0 in the header of a frame of the link's own."""
-_JOINED_OCTETS: Final = 4096
+_JOINED_BYTES: Final = 4096
 """Copying a body up to this size costs less than one more buffer in a gathered send (Linux takes 1,024)."""
 FROM_EXIT: Final = 0x80
-"""Bit of the type's octet: sent by the exit's end of the connection."""
+"""Bit of the type's byte: sent by the exit's end of the connection."""
 _MARK: Final = 0x01
 
 
@@ -129,13 +129,13 @@ def link_frame(frame_type: FrameType, body: bytes) -> Frame:
 
 
 nonce: Final = struct.Struct(">IQ").pack
-"""The 12-octet AEAD nonce: class (u32) and number (u64).
+"""The 12-byte AEAD nonce: class (u32) and number (u64).
 
 Links use class 0 and count; sessions tell segments from control by the class.
 """
 
 associated_data: Final = struct.Struct(">BB16s16sQQI").pack
-"""What the end-to-end tag of a connection's body covers beside the body: 54 octets.
+"""What the end-to-end tag of a connection's body covers beside the body: 54 bytes.
 
 Version, type (with the direction bit), source, destination, connection, number and the body's length on the
 wire, laid out as in the header; never hop limit or mark, which transit changes.
@@ -158,26 +158,26 @@ class FrameWriter:
             LocalProtocolError: the frame cannot be encoded; the writer is as it was.
         """
         body = frame.body
-        octets = len(body)
+        byte_count = len(body)
         number = self._sealed
         if frame.type < FIRST_CONNECTION_TYPE:
-            header = _encode_header(frame, octets + TAG_OCTETS)
+            header = _encode_header(frame, byte_count + TAG_BYTES)
             body = self._cipher.encrypt(nonce(0, number + 1), body, None)
             self._sealed = number + 2
         else:
-            header = _encode_header(frame, octets)
+            header = _encode_header(frame, byte_count)
             self._sealed = number + 1
         sealed = self._cipher.encrypt(nonce(0, number), header, None)
-        return (sealed + body,) if octets <= _JOINED_OCTETS else (sealed, body)
+        return (sealed + body,) if byte_count <= _JOINED_BYTES else (sealed, body)
 
 
-def _encode_header(frame: Frame, body_octets: int) -> bytes:
+def _encode_header(frame: Frame, body_bytes: int) -> bytes:
     frame_type = frame.type
     # "16s" pads and cuts in silence, so the lengths of the IDs are judged here.
-    if frame_type not in _TYPES or not len(frame.source) == len(frame.destination) == AGENT_ID_OCTETS:
+    if frame_type not in _TYPES or not len(frame.source) == len(frame.destination) == AGENT_ID_BYTES:
         raise LocalProtocolError(f"frame type {frame_type} is unknown, or an agent ID has the wrong length")
-    if body_octets > (MAX_CONTROL_BODY_OCTETS if frame_type < FIRST_CONNECTION_TYPE else MAX_BODY_OCTETS):
-        raise LocalProtocolError(f"frame type {frame_type} with a body of {body_octets} octets")
+    if body_bytes > (MAX_CONTROL_BODY_BYTES if frame_type < FIRST_CONNECTION_TYPE else MAX_BODY_BYTES):
+        raise LocalProtocolError(f"frame type {frame_type} with a body of {body_bytes} bytes")
     try:
         header = _HEADER.pack(
             VERSION,
@@ -188,7 +188,7 @@ def _encode_header(frame: Frame, body_octets: int) -> bytes:
             frame.destination,
             frame.connection,
             frame.number,
-            body_octets,
+            body_bytes,
         )
     except struct.error as error:
         raise LocalProtocolError(f"frame type {frame_type} has a field out of range: {error}") from error
@@ -198,7 +198,7 @@ def _encode_header(frame: Frame, body_octets: int) -> bytes:
 
 
 class FrameReader:
-    """Opens the frames of one direction of a link, from any chunking of its octets.
+    """Opens the frames of one direction of a link, from any chunking of its bytes.
 
     It holds one unfinished header or body at most, and no more room than its judged length needs.
     """
@@ -207,14 +207,14 @@ class FrameReader:
         self._cipher = ChaCha20Poly1305(key)
         self._opened = 0
         self._header: _Header | None = None  # opened and judged; its body is still arriving
-        self._wanted = SEALED_HEADER_OCTETS
+        self._wanted = SEALED_HEADER_BYTES
         self._held = bytearray()
         self._usable = True
 
     @property
-    def buffered_octets(self) -> int:
-        """Octets held of a frame that is not complete yet."""
-        return len(self._held) + (HEADER_OCTETS if self._header else 0)
+    def buffered_bytes(self) -> int:
+        """Bytes held of a frame that is not complete yet."""
+        return len(self._held) + (HEADER_BYTES if self._header else 0)
 
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that ``data`` completes, in order; ``data`` may be reused afterwards.
@@ -233,7 +233,7 @@ class FrameReader:
         cipher, opened = self._cipher, self._opened
         frames: list[Frame] = []
         position, end, wanted = 0, len(data), self._wanted
-        piece: Octets | None = None
+        piece: BytesLike | None = None
         if self._held:
             position = wanted - len(self._held)
             if end >= position:
@@ -263,7 +263,7 @@ class FrameReader:
                         )
                     )
                     self._header = None
-                    wanted = SEALED_HEADER_OCTETS
+                    wanted = SEALED_HEADER_BYTES
                 piece = None
         except InvalidTag:
             raise AuthenticationError("a frame on this link does not authenticate") from None
@@ -275,26 +275,26 @@ class FrameReader:
 
 
 _Header: TypeAlias = tuple[FrameType, bool, int, bool, AgentId, AgentId, int, int, int]
-"""Type, from exit, hop limit, marked, source, destination, connection, number, octets of the body."""
+"""Type, from exit, hop limit, marked, source, destination, connection, number, bytes of the body."""
 
 
-def _decode_header(octets: bytes) -> _Header:
-    version, type_octet, hop_limit, flags, source, destination, connection, number, length = _HEADER.unpack(
-        octets
+def _decode_header(data: bytes) -> _Header:
+    version, type_byte, hop_limit, flags, source, destination, connection, number, length = _HEADER.unpack(
+        data
     )
     if version != VERSION:
         raise RemoteProtocolError(f"frame of protocol version {version}; this agent speaks {VERSION}")
-    kind = _TYPES.get(type_octet & ~FROM_EXIT)
+    kind = _TYPES.get(type_byte & ~FROM_EXIT)
     if kind is None:
-        raise RemoteProtocolError(f"frame of unknown type {type_octet & ~FROM_EXIT:#04x}")
+        raise RemoteProtocolError(f"frame of unknown type {type_byte & ~FROM_EXIT:#04x}")
     if flags & ~_MARK:
         raise RemoteProtocolError(f"frame with reserved flags set: {flags:#04x}")
     if kind < FIRST_CONNECTION_TYPE:
-        if type_octet & FROM_EXIT or any(octets[_LINK_OWN_ZEROS]):
+        if type_byte & FROM_EXIT or any(data[_LINK_OWN_ZEROS]):
             raise RemoteProtocolError(f"{kind.name} is the link's own, yet is addressed to an agent")
-        if not TAG_OCTETS <= length <= MAX_CONTROL_BODY_OCTETS:
-            raise RemoteProtocolError(f"{kind.name} announces a body of {length} octets")
-    elif length > MAX_BODY_OCTETS:
-        raise RemoteProtocolError(f"{kind.name} announces a body of {length} octets")
-    from_exit = type_octet >= FROM_EXIT
+        if not TAG_BYTES <= length <= MAX_CONTROL_BODY_BYTES:
+            raise RemoteProtocolError(f"{kind.name} announces a body of {length} bytes")
+    elif length > MAX_BODY_BYTES:
+        raise RemoteProtocolError(f"{kind.name} announces a body of {length} bytes")
+    from_exit = type_byte >= FROM_EXIT
     return kind, from_exit, hop_limit, flags == _MARK, source, destination, connection, number, length

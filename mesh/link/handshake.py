@@ -1,4 +1,4 @@
-"""How a link opens, as a pure state machine: octets in, octets out, an authenticated peer at the end.
+"""How a link opens, as a pure state machine: bytes in, bytes out, an authenticated peer at the end.
 
     initiator                                     responder
       preamble, message 1 (e)              -->
@@ -6,11 +6,11 @@
       message 3 (s, se; proof)             -->
       frames                               <->    frames
 
-    preamble    5 octets    "MESH", version
-    message     2 octets    length n, big-endian
-                n octets    a message of Noise_XX_25519_ChaChaPoly_SHA256 whose prologue is the preamble
-    proof                   MessagePack array: certificate (wire octets), instance (16 octets),
-                            signature (64 octets) by the certificate's subject over the Noise static key
+    preamble    5 bytes    "MESH", version
+    message     2 bytes    length n, big-endian
+                n bytes    a message of Noise_XX_25519_ChaChaPoly_SHA256 whose prologue is the preamble
+    proof                   MessagePack array: certificate (wire bytes), instance (16 bytes),
+                            signature (64 bytes) by the certificate's subject over the Noise static key
 
 The signature ties the static key to the agent, as in libp2p-noise: whoever finishes the handshake holds the
 static key, and whoever signed the static key holds the identity. The certificate says that an authority
@@ -24,28 +24,28 @@ from typing import Annotated, Final, NoReturn
 import msgspec
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, Certificate, TrustStore
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
 from mesh.trust.identity import (
-    INSTANCE_OCTETS,
+    INSTANCE_BYTES,
     LINK_PROOF_CONTEXT,
-    SIGNATURE_OCTETS,
+    SIGNATURE_BYTES,
     AgentId,
     Identity,
     Instance,
     short_id,
     verify_signature,
 )
-from mesh.trust.noise import KEY_OCTETS, Handshake, KeyPair
+from mesh.trust.noise import KEY_BYTES, Handshake, KeyPair
 
 LINK_VERSION: Final = 1
 MAGIC: Final = b"MESH"
 PREAMBLE: Final = MAGIC + bytes((LINK_VERSION,))
 
-MAX_MESSAGE_OCTETS: Final = 4096
+MAX_MESSAGE_BYTES: Final = 4096
 """The longest certificate takes half of it; what a stranger can make this agent hold stays small."""
 
-_LENGTH_OCTETS: Final = 2
-_FIRST_MESSAGE_OCTETS: Final = KEY_OCTETS
+_LENGTH_BYTES: Final = 2
+_FIRST_MESSAGE_BYTES: Final = KEY_BYTES
 """Message 1 is an ephemeral key and nothing else."""
 
 _HTTP_REQUESTS: Final = (
@@ -60,9 +60,9 @@ _HTTP_REQUESTS: Final = (
     b"TRACE",
     b"PRI *",
 )
-"""What a request's first five octets start with, of HTTP/1.1 (RFC 9110) and HTTP/2 (RFC 9113)."""
+"""What a request's first five bytes start with, of HTTP/1.1 (RFC 9110) and HTTP/2 (RFC 9113)."""
 _HTTP_ANSWERS: Final = (b"http/", b"<!doc", b"<html")
-"""What an answer's first five octets are in lower case; some servers send a preamble of ours a bare page, as
+"""What an answer's first five bytes are in lower case; some servers send a preamble of ours a bare page, as
 HTTP/0.9 had it."""
 _TLS_CONTENT_TYPES: Final = (0x15, 0x16)
 """Alert and handshake: RFC 8446, section 5.1."""
@@ -86,9 +86,9 @@ class State(enum.Enum):
 
 
 class _Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_OCTETS)]
-    instance: Annotated[bytes, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)]
-    signature: Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_OCTETS, max_length=SIGNATURE_OCTETS)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_BYTES)]
+    instance: Annotated[bytes, msgspec.Meta(min_length=INSTANCE_BYTES, max_length=INSTANCE_BYTES)]
+    signature: Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,18 +99,18 @@ class EstablishedLink:
     peer_id: AgentId
     peer_instance: Instance
     send_key: bytes = field(repr=False)
-    """32 octets: seals what this side sends."""
+    """32 bytes: seals what this side sends."""
     receive_key: bytes = field(repr=False)
-    """32 octets: opens what the peer sends."""
+    """32 bytes: opens what the peer sends."""
     surplus: bytes = field(repr=False)
-    """Octets that came behind the handshake: the start of the peer's frames."""
+    """Bytes that came behind the handshake: the start of the peer's frames."""
     handshake_hash: bytes
-    """32 octets that name this link on both sides; not secret."""
+    """32 bytes that name this link on both sides; not secret."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandshakeProgress:
-    """What to do once octets were received: send ``to_send``, then use the link where it is established."""
+    """What to do once bytes were received: send ``to_send``, then use the link where it is established."""
 
     to_send: bytes = field(repr=False)
     established: EstablishedLink | None
@@ -119,15 +119,15 @@ class HandshakeProgress:
 
 
 class LinkHandshake:
-    """One side of the opening of a link. How the octets are cut on their way makes no difference.
+    """One side of the opening of a link. How the bytes are cut on their way makes no difference.
 
     Args:
         initiator: whether this side dialed.
         identity: this agent.
-        certificate: this agent's certificate as wire octets.
+        certificate: this agent's certificate as wire bytes.
         instance: this run of the agent.
         static: key pair of this instance's links, in no other use.
-        ephemeral: key pair of fresh random octets, for this link only.
+        ephemeral: key pair of fresh random bytes, for this link only.
         trust: judges the peer's certificate.
     """
 
@@ -172,12 +172,12 @@ class LinkHandshake:
         return self._state
 
     @property
-    def buffered_octets(self) -> int:
-        """Octets held of a message that is not complete: never more than one message and its length."""
+    def buffered_bytes(self) -> int:
+        """Bytes held of a message that is not complete: never more than one message and its length."""
         return len(self._buffer)
 
     def start(self) -> bytes:
-        """The octets to send before anything has arrived; none for the responder.
+        """The bytes to send before anything has arrived; none for the responder.
 
         Raises:
             LocalProtocolError: the initiator has started already.
@@ -190,7 +190,7 @@ class LinkHandshake:
         return PREAMBLE + _with_length(self._handshake.write_message(b""))
 
     def receive(self, data: bytes | bytearray | memoryview, now_unix_s: float) -> HandshakeProgress:
-        """Take the next octets of the peer.
+        """Take the next bytes of the peer.
 
         Args:
             data: as many as have arrived; what comes behind the handshake is handed back as surplus.
@@ -198,12 +198,12 @@ class LinkHandshake:
 
         Raises:
             RemoteProtocolError: the other side is no agent, or not one for this link; the text says why. Of
-                its subclasses, ``AuthenticationError`` for octets that do not authenticate and ``TrustError``
+                its subclasses, ``AuthenticationError`` for bytes that do not authenticate and ``TrustError``
                 for a certificate that does not admit. The handshake is over, the link to be closed.
             LocalProtocolError: the handshake has not been started, or is over.
         """
         if self._state in _SILENT:
-            raise LocalProtocolError(f"a handshake that is {self._state.value} takes no octets")
+            raise LocalProtocolError(f"a handshake that is {self._state.value} takes no bytes")
         self._buffer += data
         try:
             return self._advance(now_unix_s)
@@ -259,24 +259,24 @@ class LinkHandshake:
 
     def _next_message(self) -> bytes | None:
         """The next Noise message, once all of it is there; its length is judged as soon as it is known."""
-        if len(self._buffer) < _LENGTH_OCTETS:
+        if len(self._buffer) < _LENGTH_BYTES:
             return None
-        length = int.from_bytes(self._buffer[:_LENGTH_OCTETS], "big")
-        if self._state is State.FIRST_MESSAGE and length != _FIRST_MESSAGE_OCTETS:
+        length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
+        if self._state is State.FIRST_MESSAGE and length != _FIRST_MESSAGE_BYTES:
             raise RemoteProtocolError(
-                f"handshake message 1 announces {length} octets, expected {_FIRST_MESSAGE_OCTETS}"
+                f"handshake message 1 announces {length} bytes, expected {_FIRST_MESSAGE_BYTES}"
             )
-        if length > MAX_MESSAGE_OCTETS:
+        if length > MAX_MESSAGE_BYTES:
             raise RemoteProtocolError(
-                f"a handshake message announces {length} octets, at most {MAX_MESSAGE_OCTETS} are allowed"
+                f"a handshake message announces {length} bytes, at most {MAX_MESSAGE_BYTES} are allowed"
             )
-        if len(self._buffer) < _LENGTH_OCTETS + length:
+        if len(self._buffer) < _LENGTH_BYTES + length:
             return None
-        return self._take(_LENGTH_OCTETS + length)[_LENGTH_OCTETS:]
+        return self._take(_LENGTH_BYTES + length)[_LENGTH_BYTES:]
 
-    def _take(self, octets: int) -> bytes:
-        taken = bytes(self._buffer[:octets])
-        del self._buffer[:octets]
+    def _take(self, byte_count: int) -> bytes:
+        taken = bytes(self._buffer[:byte_count])
+        del self._buffer[:byte_count]
         return taken
 
     def _message_with_proof(self) -> bytes:
@@ -340,7 +340,7 @@ def _judge_preamble(preamble: bytes) -> None:
 
 
 def _with_length(message: bytes) -> bytes:
-    return len(message).to_bytes(_LENGTH_OCTETS, "big") + message
+    return len(message).to_bytes(_LENGTH_BYTES, "big") + message
 
 
 _SILENT: Final = (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED)

@@ -15,23 +15,23 @@ class RelayBudget:
     """Counts the memory that data holds in the send queues of all links (``limits.relay_buffer``).
 
     Args:
-        limit_octets: for all links together.
+        limit_bytes: for all links together.
     """
 
-    __slots__ = ("dropped_frames", "free_octets", "limit_octets")
+    __slots__ = ("dropped_frames", "free_bytes", "limit_bytes")
 
-    def __init__(self, limit_octets: int) -> None:
-        self.limit_octets = limit_octets
-        self.free_octets = limit_octets
-        """Octets that no queue holds. Queues count them themselves, without a call for each frame."""
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.free_bytes = limit_bytes
+        """Bytes that no queue holds. Queues count them themselves, without a call for each frame."""
         self.dropped_frames = 0
         """Frames that queues have dropped or not taken for lack of room, since the start."""
 
     @property
-    def held_octets(self) -> int:
+    def held_bytes(self) -> int:
         """By data of all queues."""
-        return self.limit_octets - self.free_octets
+        return self.limit_bytes - self.free_bytes
 
-    def share_octets(self, own_octets: int) -> int:
-        """What a queue that holds ``own_octets`` may hold: with that it has twice what it leaves free."""
-        return (self.free_octets + own_octets) * GREED // (1 + GREED)
+    def share_bytes(self, own_bytes: int) -> int:
+        """What a queue that holds ``own_bytes`` may hold: with that it has twice what it leaves free."""
+        return (self.free_bytes + own_bytes) * GREED // (1 + GREED)

@@ -29,8 +29,8 @@ DEFAULT_TTL_S: Final = 300.0
 MAX_RECORDS: Final = 20_000
 """Agents known, those that left within the day included: well beyond the hundreds this is made for."""
 
-MAX_OCTETS: Final = 128 * 1024 * 1024
-"""Memory that all records together may hold, as estimated by :func:`_memory_octets`."""
+MAX_BYTES: Final = 128 * 1024 * 1024
+"""Memory that all records together may hold, as estimated by :func:`_memory_bytes`."""
 
 REMEMBER_S: Final = 86_400.0
 """How long a record that has expired is remembered: a laptop that was closed overnight finds itself again."""
@@ -135,7 +135,7 @@ class RecordCounts:
 class _Entry:
     record: Record
     wire: WireRecord
-    """Its octets; the age in it is not looked at again."""
+    """Its bytes; the age in it is not looked at again."""
     born_s: float
     """Local monotonic time at which the record was signed, as far as its age tells."""
     seen_s: float
@@ -157,7 +157,7 @@ class LinkState:
         reader: reads and verifies records.
         ttl_s: the age at which a record expires.
         max_records: agents known, at most.
-        max_octets: memory held, at most.
+        max_bytes: memory held, at most.
     """
 
     def __init__(
@@ -168,19 +168,19 @@ class LinkState:
         *,
         ttl_s: float = DEFAULT_TTL_S,
         max_records: int = MAX_RECORDS,
-        max_octets: int = MAX_OCTETS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._own_id = own_id
         self._trust = trust
         self._reader = reader
         self._ttl_s = ttl_s
         self._max_records = max_records
-        self._max_octets = max_octets
+        self._max_bytes = max_bytes
         self._live: dict[AgentId, _Entry] = {}
         self._past: dict[AgentId, _Entry] = {}  # in the order of their expiry
-        self._by_octets: dict[bytes, AgentId] = {}
-        """Signed octets of the live records: of what arrives in a flood most has come before."""
-        self._octets = 0
+        self._by_bytes: dict[bytes, AgentId] = {}
+        """Signed bytes of the live records: of what arrives in a flood most has come before."""
+        self._bytes = 0
         self._next_expiry = math.inf
         self.counts = RecordCounts()
 
@@ -200,7 +200,7 @@ class LinkState:
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
-        same_as = self._by_octets.get(wire.signed)
+        same_as = self._by_bytes.get(wire.signed)
         if same_as is not None:
             return self._offer_again(self._live[same_as], wire, self._born(wire, now), now)
         try:
@@ -366,31 +366,31 @@ class LinkState:
         self._forget((agent_id,))
         replaced = self._live.get(agent_id)
         if replaced is not None:
-            self._octets -= _memory_octets(replaced)
-            del self._by_octets[replaced.wire.signed]
+            self._bytes -= _memory_bytes(replaced)
+            del self._by_bytes[replaced.wire.signed]
         self._live[agent_id] = entry
-        self._by_octets[entry.wire.signed] = agent_id
-        self._octets += _memory_octets(entry)
+        self._by_bytes[entry.wire.signed] = agent_id
+        self._bytes += _memory_bytes(entry)
         if agent_id != self._own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
 
     def _bury(self, agent_id: AgentId) -> None:
         entry = self._past[agent_id] = self._live.pop(agent_id)
-        del self._by_octets[entry.wire.signed]
+        del self._by_bytes[entry.wire.signed]
 
     def _forget(self, agent_ids: Iterable[AgentId]) -> None:
         for agent_id in agent_ids:
             entry = self._past.pop(agent_id, None)
             if entry is not None:
-                self._octets -= _memory_octets(entry)
+                self._bytes -= _memory_bytes(entry)
 
     def _make_room(self, entry: _Entry, known: _Entry | None) -> bool:
         """Forget what expired longest ago until ``entry`` fits in place of ``known``, if it can."""
-        known_octets = _memory_octets(known) if known is not None else 0
-        more_octets = _memory_octets(entry) - known_octets
+        known_bytes = _memory_bytes(known) if known is not None else 0
+        more_bytes = _memory_bytes(entry) - known_bytes
         more_records = 0 if known is not None else 1
         while (
-            self._octets + more_octets > self._max_octets
+            self._bytes + more_bytes > self._max_bytes
             or len(self._live) + len(self._past) + more_records > self._max_records
         ):
             oldest = next((each for each in self._past if each != entry.record.agent_id), None)
@@ -405,9 +405,9 @@ def _aged(entry: _Entry, now: float) -> WireRecord:
     return WireRecord(entry.wire.signed, entry.wire.signature, age_ms)
 
 
-def _memory_octets(entry: _Entry) -> int:
-    """About what a record and its pages hold: octets twice (as they are and decoded), and the objects."""
+def _memory_bytes(entry: _Entry) -> int:
+    """About what a record and its pages hold: bytes twice (as they are and decoded), and the objects."""
     body = entry.record.body
     entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
     entries += sum(page.entries for page in body.pages)
-    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.octets for page in body.pages)) + 250 * entries
+    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries

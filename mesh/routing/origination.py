@@ -91,9 +91,9 @@ class OwnAgent(msgspec.Struct, frozen=True):
     """What stays as it is while an agent's process runs."""
 
     certificate: bytes
-    """Wire octets."""
+    """Wire bytes."""
     session_key: bytes
-    """X25519 public key, 32 octets."""
+    """X25519 public key, 32 bytes."""
     instance: Instance
     relays: bool
 

@@ -116,9 +116,7 @@ class PageTable:
             for name in names:
                 page = before.held.get(name.digest)
                 if page is not None:
-                    shelf.held[name.digest] = (
-                        page if certified else read_page(page.octets, record.certificate)
-                    )
+                    shelf.held[name.digest] = page if certified else read_page(page.data, record.certificate)
         for name in names:
             if name.digest not in shelf.held:
                 known = None if before is None else before.missing.get(name.digest)
@@ -136,7 +134,7 @@ class PageTable:
         shelf = _Shelf(record, None)
         for page in pages:
             held = None if before is None else before.held.get(page.name.digest)
-            shelf.held[page.name.digest] = held or read_page(page.octets, record.certificate)
+            shelf.held[page.name.digest] = held or read_page(page.data, record.certificate)
         self._shelves[record.agent_id] = shelf
         return shelf.complete()
 
@@ -235,7 +233,7 @@ class PageTable:
                 if page is not None and (wants.agent_id, digest) not in given:
                     if not self._may_have(peer_id, now):
                         return list(given.values())
-                    given[wants.agent_id, digest] = WirePage(wants.agent_id, page.octets)
+                    given[wants.agent_id, digest] = WirePage(wants.agent_id, page.data)
                 elif missing is not None:
                     missing.wishes[peer_id] = None
         return list(given.values())
@@ -248,17 +246,17 @@ class PageTable:
                 says. Nobody who keeps to the protocol passes on such a page.
         """
         shelf = self._shelves.get(wire.agent_id)
-        digest = b"" if shelf is None or not shelf.missing else page_digest(wire.agent_id, wire.octets)
+        digest = b"" if shelf is None or not shelf.missing else page_digest(wire.agent_id, wire.data)
         if shelf is None or digest not in shelf.missing:
             self.unnamed += 1
             return None
-        page = read_page(wire.octets, shelf.record.certificate)
+        page = read_page(wire.data, shelf.record.certificate)
         missing = shelf.missing[digest]
         entries = len(page.body.endpoints) + len(page.body.listeners)
-        if (len(page.octets), entries) != (missing.name.octets, missing.name.entries):
+        if (len(page.data), entries) != (missing.name.byte_count, missing.name.entries):
             raise RemoteProtocolError(
-                f"a page of {short_id(wire.agent_id)} of {len(page.octets)} octets with {entries} entries; "
-                f"its record says {missing.name.octets} and {missing.name.entries}"
+                f"a page of {short_id(wire.agent_id)} of {len(page.data)} bytes with {entries} entries; "
+                f"its record says {missing.name.byte_count} and {missing.name.entries}"
             )
         del shelf.missing[digest]
         shelf.held[digest] = page

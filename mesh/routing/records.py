@@ -1,9 +1,9 @@
 """Records: what an agent says of itself to the whole mesh, signed by it.
 
-A record travels as a :class:`~mesh.link.bodies.WireRecord`: the signed octets, an Ed25519 signature over them
-with ``RECORD_CONTEXT``, and an age that is not signed. The signed octets are the MessagePack array of the
+A record travels as a :class:`~mesh.link.bodies.WireRecord`: the signed bytes, an Ed25519 signature over them
+with ``RECORD_CONTEXT``, and an age that is not signed. The signed bytes are the MessagePack array of the
 fields of :class:`RecordBody`, in their order. Elements beyond those known here are ignored, and whoever
-forwards a record passes its octets on untouched, so a later agent may add some.
+forwards a record passes its bytes on untouched, so a later agent may add some.
 
 Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
 judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
@@ -22,13 +22,13 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
-from mesh.link.bodies import MAX_BODY_PLAINTEXT_OCTETS, WireRecord
+from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
 from mesh.rtt_steps import MAX_RTT_STEP
-from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, Certificate, TrustStore
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
 from mesh.trust.identity import (
-    AGENT_ID_OCTETS,
-    INSTANCE_OCTETS,
-    PUBLIC_KEY_OCTETS,
+    AGENT_ID_BYTES,
+    INSTANCE_BYTES,
+    PUBLIC_KEY_BYTES,
     RECORD_CONTEXT,
     AgentId,
     Identity,
@@ -39,33 +39,33 @@ from mesh.trust.identity import (
     verify_signature,
 )
 
-MAX_SIGNED_OCTETS: Final = 60_000
+MAX_SIGNED_BYTES: Final = 60_000
 """A record and its envelope fit into one frame of a link."""
-assert MAX_SIGNED_OCTETS + 256 <= MAX_BODY_PLAINTEXT_OCTETS  # noqa: S101
+assert MAX_SIGNED_BYTES + 256 <= MAX_BODY_PLAINTEXT_BYTES  # noqa: S101
 
 MAX_NEIGHBOURS: Final = 1_024
-"""A relay in the middle of a large star, at 20 octets each."""
+"""A relay in the middle of a large star, at 20 bytes each."""
 
 MAX_ENDPOINTS: Final = 10_000
 MAX_LISTENERS: Final = 10_000
 """What an agent may offer, and listen for; ``mesh check`` and ``/ready`` name what is beyond."""
 
-MAX_SERVICE_OCTETS: Final = 4 * 1024 * 1024
+MAX_SERVICE_BYTES: Final = 4 * 1024 * 1024
 """All pages of one agent together: what it can make every other agent hold, whatever it sends."""
 
 MAX_INLINE_ENTRIES: Final = 512
 """Endpoints, and listeners, in the record itself."""
 
 MAX_PAGES: Final = 1_100
-"""More than ``MAX_SERVICE_OCTETS`` make, as no page but the last is shorter than ``MIN_PAGE_OCTETS``."""
+"""More than ``MAX_SERVICE_BYTES`` make, as no page but the last is shorter than ``MIN_PAGE_BYTES``."""
 
-MAX_PAGE_OCTETS: Final = 32_000
+MAX_PAGE_BYTES: Final = 32_000
 """A page fits into a frame, and a ping behind it does not wait for long."""
 
 MAX_PAGE_ENTRIES: Final = 1_024
 """What is read in one turn: some 2 ms."""
 
-PAGE_DIGEST_OCTETS: Final = 16
+PAGE_DIGEST_BYTES: Final = 16
 """Against a second page with the digest of the first; two pages of its own that are alike confuse only those
 who look for their maker's keys."""
 
@@ -76,7 +76,7 @@ MAX_ADDRESS_CHARACTERS: Final = 512
 MAX_COUNTER: Final = 2**62
 """Epochs are milliseconds since 1970, so this is out of reach."""
 
-SESSION_KEY_OCTETS: Final = 32
+SESSION_KEY_BYTES: Final = 32
 
 Freshness: TypeAlias = tuple[int, int, Instance]
 """(epoch, sequence, instance); the greater one is the newer record.
@@ -84,13 +84,13 @@ Freshness: TypeAlias = tuple[int, int, Instance]
 The instance decides between two runs that came to the same numbers, as happens when an agent's clock was set
 back. It makes the whole mesh keep the same one of the two; if that is the old run's, the new one sees it."""
 
-_AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_OCTETS, max_length=AGENT_ID_OCTETS)]
-_Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_OCTETS, max_length=INSTANCE_OCTETS)]
-_PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_OCTETS, max_length=PUBLIC_KEY_OCTETS)]
-_SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_OCTETS, max_length=SESSION_KEY_OCTETS)]
+_AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_BYTES, max_length=AGENT_ID_BYTES)]
+_Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_BYTES, max_length=INSTANCE_BYTES)]
+_PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+_SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_BYTES, max_length=SESSION_KEY_BYTES)]
 _Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
-_PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_OCTETS, max_length=PAGE_DIGEST_OCTETS)]
+_PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_BYTES, max_length=PAGE_DIGEST_BYTES)]
 _Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
 
 
@@ -126,7 +126,7 @@ class PageName(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     digest: _PageDigest
     """See :func:`page_digest`."""
-    octets: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_OCTETS)]
+    byte_count: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_BYTES)]
     entries: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_ENTRIES)]
 
 
@@ -140,7 +140,7 @@ class PageBody(msgspec.Struct, frozen=True, array_like=True):
 class Page(msgspec.Struct, frozen=True):
     """A page that its agent's record names; made by :func:`read_page`."""
 
-    octets: bytes
+    data: bytes
     body: PageBody
     offered_keys: tuple[str, ...]
     """As in :class:`Record`."""
@@ -159,7 +159,7 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     instance: _Instance
     session_key: _SessionKey
     """X25519 public key for connections that end at this agent."""
-    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_OCTETS)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=MAX_CERTIFICATE_BYTES)]
     relays: bool
     """Others' connections may pass through."""
     draining: bool
@@ -210,7 +210,7 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def session_key(self) -> bytes:
-        """X25519 public key, 32 octets."""
+        """X25519 public key, 32 bytes."""
         return self.body.session_key
 
     @property
@@ -253,15 +253,13 @@ def sign_record(identity: Identity, body: RecordBody) -> WireRecord:
 
 
 def decode_body(signed: bytes) -> RecordBody:
-    """What the signed octets of a record say; nothing is verified yet.
+    """What the signed bytes of a record say; nothing is verified yet.
 
     Raises:
         RemoteProtocolError: they are too many, or no record.
     """
-    if len(signed) > MAX_SIGNED_OCTETS:
-        raise RemoteProtocolError(
-            f"a record of {len(signed)} octets; at most {MAX_SIGNED_OCTETS} are allowed"
-        )
+    if len(signed) > MAX_SIGNED_BYTES:
+        raise RemoteProtocolError(f"a record of {len(signed)} bytes; at most {MAX_SIGNED_BYTES} are allowed")
     try:
         body = _DECODER.decode(signed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -272,33 +270,33 @@ def decode_body(signed: bytes) -> RecordBody:
 
 
 def _judge_pages(pages: tuple[PageName, ...]) -> None:
-    octets = sum(page.octets for page in pages)
+    byte_count = sum(page.byte_count for page in pages)
     entries = sum(page.entries for page in pages)
-    if octets > MAX_SERVICE_OCTETS or entries > MAX_ENDPOINTS + MAX_LISTENERS:
+    if byte_count > MAX_SERVICE_BYTES or entries > MAX_ENDPOINTS + MAX_LISTENERS:
         raise RemoteProtocolError(
-            f"a record that names pages of {octets} octets with {entries} entries; at most "
-            f"{MAX_SERVICE_OCTETS} octets and {MAX_ENDPOINTS + MAX_LISTENERS} entries are allowed"
+            f"a record that names pages of {byte_count} bytes with {entries} entries; at most "
+            f"{MAX_SERVICE_BYTES} bytes and {MAX_ENDPOINTS + MAX_LISTENERS} entries are allowed"
         )
     if len({page.digest for page in pages}) != len(pages):
         raise RemoteProtocolError("a record that names a page twice")
 
 
-def page_digest(agent_id: AgentId, octets: bytes) -> bytes:
-    """BLAKE2b (RFC 7693) of a page, 16 octets, personalised with its agent's ID: nobody else has it."""
-    return blake2b(octets, digest_size=PAGE_DIGEST_OCTETS, person=agent_id).digest()
+def page_digest(agent_id: AgentId, data: bytes) -> bytes:
+    """BLAKE2b (RFC 7693) of a page, 16 bytes, personalised with its agent's ID: nobody else has it."""
+    return blake2b(data, digest_size=PAGE_DIGEST_BYTES, person=agent_id).digest()
 
 
-def read_page(octets: bytes, certificate: Certificate) -> Page:
-    """The page in ``octets``, whose agent has ``certificate``.
+def read_page(data: bytes, certificate: Certificate) -> Page:
+    """The page in ``data``, whose agent has ``certificate``.
 
     Raises:
         RemoteProtocolError: it is no page.
     """
     try:
-        body = _PAGE_DECODER.decode(octets)
+        body = _PAGE_DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"a page that cannot be read: {error}") from error
-    return Page(octets, body, *_judge_keys(body.endpoints, certificate))
+    return Page(data, body, *_judge_keys(body.endpoints, certificate))
 
 
 def with_pages(record: Record, pages: Iterable[Page]) -> Record:
@@ -366,7 +364,7 @@ class RecordReader:
     def verify(
         self, wire: WireRecord, body: RecordBody, trust: TrustStore, unix_now: float
     ) -> tuple[Record, WireRecord]:
-        """:func:`verify_record`, and the octets to keep, whose age says nothing."""
+        """:func:`verify_record`, and the bytes to keep, whose age says nothing."""
         return verify_record(wire, body, trust, self.check, unix_now), wire
 
 

@@ -65,7 +65,7 @@ CERTIFICATE_POLL_S: Final = 60.0
 ANSWER_RATE: Final = 10.0
 ANSWER_BURST: Final = 100.0
 """Older records of one peer that are answered with newer ones: a second, and at once. One of a hundred
-octets, which nobody need have signed, may ask for 60,000. What is not answered now is when it comes again,
+bytes, which nobody need have signed, may ask for 60,000. What is not answered now is when it comes again,
 and digests tell two new peers of everything."""
 
 STEP_VERIFIED: Final = 8

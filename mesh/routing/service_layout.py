@@ -21,10 +21,10 @@ from mesh.routing.records import (
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
     MAX_NEIGHBOURS,
+    MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
-    MAX_PAGE_OCTETS,
     MAX_PAGES,
-    MAX_SERVICE_OCTETS,
+    MAX_SERVICE_BYTES,
     EndpointEntry,
     ListenerEntry,
     PageBody,
@@ -34,28 +34,28 @@ from mesh.routing.records import (
 )
 from mesh.trust.identity import AgentId
 
-INLINE_OCTETS: Final = 8_000
+INLINE_BYTES: Final = 8_000
 """Endpoints and listeners up to this are in the record itself, some 200 of them: one frame, no question."""
 
-MIN_PAGE_OCTETS: Final = 4_000
-"""No page but the last is shorter: what names it in the record takes 22 octets."""
+MIN_PAGE_BYTES: Final = 4_000
+"""No page but the last is shorter: what names it in the record takes 22 bytes."""
 
 CUT_EVERY: Final = 128
 """A page that is long enough ends behind one key of so many, by their CRC-32."""
 
-_PAGE_HEAD_OCTETS: Final = 7
+_PAGE_HEAD_BYTES: Final = 7
 """More than msgpack spends around a page's entries: an array of two arrays."""
 
-_ROOM_OCTETS: Final = MAX_SERVICE_OCTETS - MAX_PAGES * _PAGE_HEAD_OCTETS
+_ROOM_BYTES: Final = MAX_SERVICE_BYTES - MAX_PAGES * _PAGE_HEAD_BYTES
 """For the entries of all pages."""
 
-assert MAX_SERVICE_OCTETS // MIN_PAGE_OCTETS + 1 < MAX_PAGES  # noqa: S101
+assert MAX_SERVICE_BYTES // MIN_PAGE_BYTES + 1 < MAX_PAGES  # noqa: S101
 
 SHOWN_KEYS: Final = 3
 """Keys that a line for people names before it only counts."""
 
 TOO_LONG: Final = f"keys have 1 to {MAX_KEY_CHARACTERS} characters"
-TOO_LARGE: Final = f"all together take at most {MAX_SERVICE_OCTETS:,} bytes"
+TOO_LARGE: Final = f"all together take at most {MAX_SERVICE_BYTES:,} bytes"
 
 
 class Omission(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class LaidPage(msgspec.Struct, frozen=True):
     """A page of this agent."""
 
     name: PageName
-    octets: bytes
+    data: bytes
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -101,15 +101,15 @@ def lay_out(
     listeners = chooser.choose("listeners", map(_fit_listener, listeners), MAX_LISTENERS)
     omissions = tuple(chooser.omissions)
     if (
-        _ROOM_OCTETS - chooser.room <= INLINE_OCTETS
+        _ROOM_BYTES - chooser.room <= INLINE_BYTES
         and max(len(endpoints), len(listeners)) <= MAX_INLINE_ENTRIES
     ):
         return Layout(tuple(endpoints), tuple(listeners), (), omissions)
     pages = []
     for body in _cut(endpoints, listeners):
-        octets = _ENCODER.encode(body)
+        data = _ENCODER.encode(body)
         entries = len(body.endpoints) + len(body.listeners)
-        pages.append(LaidPage(PageName(page_digest(agent_id, octets), len(octets), entries), octets))
+        pages.append(LaidPage(PageName(page_digest(agent_id, data), len(data), entries), data))
     return Layout((), (), tuple(pages), omissions)
 
 
@@ -131,26 +131,26 @@ class _Chooser:
     """Takes entries as long as there is room, and notes what there is none for."""
 
     def __init__(self) -> None:
-        self.room = _ROOM_OCTETS
+        self.room = _ROOM_BYTES
         self.omissions: list[Omission] = []
 
     def choose(self, what: str, entries: Iterable[_Entry], limit: int) -> dict[_Entry, int]:
-        """Each entry that can be offered, once, with its octets."""
+        """Each entry that can be offered, once, with its bytes."""
         chosen: dict[_Entry, int] = {}
         left_out: dict[str, list[str]] = {}
         for entry in entries:
-            octets = len(_ENCODER.encode(entry))
+            byte_count = len(_ENCODER.encode(entry))
             if not 0 < len(entry.key) <= MAX_KEY_CHARACTERS:
                 left_out.setdefault(TOO_LONG, []).append(entry.key[: MAX_KEY_CHARACTERS + 1])
             elif entry in chosen:
                 continue
             elif len(chosen) >= limit:
                 left_out.setdefault(f"an agent has at most {limit:,}", []).append(entry.key)
-            elif octets > self.room:
+            elif byte_count > self.room:
                 left_out.setdefault(TOO_LARGE, []).append(entry.key)
             else:
-                chosen[entry] = octets
-                self.room -= octets
+                chosen[entry] = byte_count
+                self.room -= byte_count
         self.omissions += [Omission(what, tuple(keys), why) for why, keys in left_out.items()]
         return chosen
 
@@ -161,15 +161,15 @@ def _cut(endpoints: dict[EndpointEntry, int], listeners: dict[ListenerEntry, int
     sizes = [endpoints[entry] for entry in by_endpoint] + [listeners[entry] for entry in by_listener]
     keys = [entry.key for entry in by_endpoint] + [entry.key for entry in by_listener]
     first_endpoints, first_listeners = iter(by_endpoint), iter(by_listener)
-    start, octets = 0, _PAGE_HEAD_OCTETS
+    start, byte_count = 0, _PAGE_HEAD_BYTES
     for number, (key, size) in enumerate(zip(keys, sizes, strict=True)):
-        octets += size
-        following = sizes[number + 1] if number + 1 < len(sizes) else MAX_PAGE_OCTETS
-        is_full = octets + following > MAX_PAGE_OCTETS or number + 1 - start >= MAX_PAGE_ENTRIES
-        if is_full or (octets >= MIN_PAGE_OCTETS and not crc32(key.encode()) % CUT_EVERY):
+        byte_count += size
+        following = sizes[number + 1] if number + 1 < len(sizes) else MAX_PAGE_BYTES
+        is_full = byte_count + following > MAX_PAGE_BYTES or number + 1 - start >= MAX_PAGE_ENTRIES
+        if is_full or (byte_count >= MIN_PAGE_BYTES and not crc32(key.encode()) % CUT_EVERY):
             taken = tuple(islice(first_endpoints, number + 1 - start))
             yield PageBody(taken, tuple(islice(first_listeners, number + 1 - start - len(taken))))
-            start, octets = number + 1, _PAGE_HEAD_OCTETS
+            start, byte_count = number + 1, _PAGE_HEAD_BYTES
 
 
 def _fit_endpoint(entry: EndpointEntry) -> EndpointEntry:

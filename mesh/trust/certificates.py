@@ -1,8 +1,8 @@
 """Who may take part: certificates that an authority signs, and the store that judges them.
 
-Wire form of a certificate, at most 2048 octets:
+Wire form of a certificate, at most 2048 bytes:
 
-    signature   64 octets   Ed25519, by the authority, over the body with CERTIFICATE_CONTEXT
+    signature   64 bytes   Ed25519, by the authority, over the body with CERTIFICATE_CONTEXT
     body        the rest    MessagePack array of the fields of :class:`Certificate`, in their order
 
 No certificate means no link, and no route to its owner's endpoints.
@@ -22,8 +22,8 @@ import msgspec
 from mesh.errors import AuthenticationError, NotYetValidError, TrustError
 from mesh.trust.identity import (
     CERTIFICATE_CONTEXT,
-    PUBLIC_KEY_OCTETS,
-    SIGNATURE_OCTETS,
+    PUBLIC_KEY_BYTES,
+    SIGNATURE_BYTES,
     AgentId,
     Identity,
     SignatureCheck,
@@ -32,7 +32,7 @@ from mesh.trust.identity import (
     verify_signature,
 )
 
-MAX_CERTIFICATE_OCTETS: Final = 2048
+MAX_CERTIFICATE_BYTES: Final = 2048
 """Every record and every link opening carries one, and a mesh of hundreds holds hundreds."""
 
 MAX_NAME_CHARACTERS: Final = 64
@@ -56,7 +56,7 @@ _LINE_CHARACTERS: Final = 64
 """As RFC 7468 has it."""
 
 _PublicKey = Annotated[
-    bytes, msgspec.Meta(min_length=PUBLIC_KEY_OCTETS, max_length=PUBLIC_KEY_OCTETS, description="Ed25519")
+    bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES, description="Ed25519")
 ]
 _UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_UNIX_S)]
 _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATTERN_CHARACTERS)]
@@ -105,19 +105,17 @@ class TrustStore:
     A signature is checked once and remembered for as long as there is room; validity is judged every time.
 
     Args:
-        authorities: Ed25519 public keys of 32 octets; with none, nobody is admitted.
+        authorities: Ed25519 public keys of 32 bytes; with none, nobody is admitted.
         verify: checks one signature; a simulation may pass a check that remembers.
 
     Raises:
-        ValueError: an authority is not 32 octets.
+        ValueError: an authority is not 32 bytes.
     """
 
     def __init__(self, authorities: Sequence[bytes], *, verify: SignatureCheck = verify_signature) -> None:
         for authority in authorities:
-            if len(authority) != PUBLIC_KEY_OCTETS:
-                raise ValueError(
-                    f"expected an authority of {PUBLIC_KEY_OCTETS} octets, found {len(authority)}"
-                )
+            if len(authority) != PUBLIC_KEY_BYTES:
+                raise ValueError(f"expected an authority of {PUBLIC_KEY_BYTES} bytes, found {len(authority)}")
         self._authorities = frozenset(authorities)
         self._verify = verify
         self._remembered: dict[bytes, Certificate] = {}
@@ -147,7 +145,7 @@ class TrustStore:
             )
         try:
             self._verify(
-                certificate.authority, CERTIFICATE_CONTEXT, wire[SIGNATURE_OCTETS:], wire[:SIGNATURE_OCTETS]
+                certificate.authority, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES]
             )
         except AuthenticationError:
             raise TrustError(f"{_describe(certificate)} has a bad signature") from None
@@ -166,11 +164,11 @@ def issue_certificate(
     may_relay: bool = False,
     may_manage: bool = False,
 ) -> bytes:
-    """A certificate's signed wire octets; what is not granted is denied.
+    """A certificate's signed wire bytes; what is not granted is denied.
 
     Args:
         authority: who signs.
-        subject: the agent's Ed25519 public key, 32 octets.
+        subject: the agent's Ed25519 public key, 32 bytes.
         name: the agent's display name: 1 to 64 printable characters.
         not_before: Unix seconds.
         not_after: Unix seconds, later than ``not_before``.
@@ -180,7 +178,7 @@ def issue_certificate(
         may_manage: whether it may manage other agents.
 
     Raises:
-        ValueError: a field is out of its range, or the certificate would exceed 2048 octets.
+        ValueError: a field is out of its range, or the certificate would exceed 2048 bytes.
     """
     certificate = Certificate(
         subject=subject,
@@ -213,14 +211,14 @@ def read_certificate(wire: bytes) -> Certificate:
     Raises:
         TrustError: ``wire`` is not a well-formed certificate.
     """
-    if len(wire) > MAX_CERTIFICATE_OCTETS:
+    if len(wire) > MAX_CERTIFICATE_BYTES:
         raise TrustError(
-            f"malformed certificate: {len(wire)} octets, at most {MAX_CERTIFICATE_OCTETS} are allowed"
+            f"malformed certificate: {len(wire)} bytes, at most {MAX_CERTIFICATE_BYTES} are allowed"
         )
-    if len(wire) <= SIGNATURE_OCTETS:
-        raise TrustError(f"malformed certificate: {len(wire)} octets are too few")
+    if len(wire) <= SIGNATURE_BYTES:
+        raise TrustError(f"malformed certificate: {len(wire)} bytes are too few")
     try:
-        certificate = _DECODER.decode(wire[SIGNATURE_OCTETS:])
+        certificate = _DECODER.decode(wire[SIGNATURE_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TrustError(f"malformed certificate: {error}") from None
     texts = (certificate.name, *certificate.may_register, *certificate.may_use)
@@ -233,13 +231,13 @@ def read_certificate(wire: bytes) -> Certificate:
 
 
 def certificate_to_text(wire: bytes) -> str:
-    """A certificate's wire octets as text for a file: base64 between two marker lines, as in RFC 7468."""
+    """A certificate's wire bytes as text for a file: base64 between two marker lines, as in RFC 7468."""
     lines = textwrap.wrap(base64.b64encode(wire).decode(), _LINE_CHARACTERS)
     return "\n".join((BEGIN_CERTIFICATE, *lines, _END, ""))
 
 
 def certificate_from_text(text: str) -> bytes:
-    """The wire octets of the one certificate in ``text``; what stands around it is ignored.
+    """The wire bytes of the one certificate in ``text``; what stands around it is ignored.
 
     The certificate is well-formed, but nothing is said about its signature or validity.
 

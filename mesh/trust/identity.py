@@ -18,25 +18,25 @@ import nacl.exceptions
 from mesh.errors import AuthenticationError
 
 AgentId = NewType("AgentId", bytes)
-"""16 octets: the start of SHA-256 over a prefix and the agent's Ed25519 public key."""
+"""16 bytes: the start of SHA-256 over a prefix and the agent's Ed25519 public key."""
 
 Instance = NewType("Instance", bytes)
-"""16 random octets for each start of an agent's process."""
+"""16 random bytes for each start of an agent's process."""
 
 SignatureCheck: TypeAlias = Callable[[bytes, bytes, bytes, bytes], None]
 """Shape of :func:`verify_signature`, for whoever wants it injected."""
 
-AGENT_ID_OCTETS: Final = 16
+AGENT_ID_BYTES: Final = 16
 """128 bits: a second key with the same ID costs 2**128 attempts, and two of them are named in every frame."""
 
-INSTANCE_OCTETS: Final = 16
-PUBLIC_KEY_OCTETS: Final = 32
-SEED_OCTETS: Final = 32
-SIGNATURE_OCTETS: Final = 64
+INSTANCE_BYTES: Final = 16
+PUBLIC_KEY_BYTES: Final = 32
+SEED_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
 PUBLIC_KEY_CHARACTERS: Final = 44
-"""32 octets in base64 with padding."""
+"""32 bytes in base64 with padding."""
 
-NO_AGENT: Final = AgentId(bytes(AGENT_ID_OCTETS))
+NO_AGENT: Final = AgentId(bytes(AGENT_ID_BYTES))
 """In place of an ID where no agent is meant: a link's own frames."""
 
 CERTIFICATE_CONTEXT: Final = b"mesh certificate v1"
@@ -47,17 +47,17 @@ LINK_PROOF_CONTEXT: Final = b"mesh link proof v1"
 """What an agent signs: the Noise static key of its links."""
 
 _ID_PREFIX: Final = b"mesh agent id v1\0"
-_MAX_CONTEXT_OCTETS: Final = 255
+_MAX_CONTEXT_BYTES: Final = 255
 
 
 class Identity:
     """An Ed25519 key pair and the ID that follows from it; the repr shows the ID only.
 
     Args:
-        seed: the 32 octets of the RFC 8032 private key.
+        seed: the 32 bytes of the RFC 8032 private key.
 
     Raises:
-        ValueError: the seed is not 32 octets.
+        ValueError: the seed is not 32 bytes.
     """
 
     __slots__ = ("_secret", "id", "public_key")
@@ -66,8 +66,8 @@ class Identity:
     public_key: Final[bytes]
 
     def __init__(self, seed: bytes) -> None:
-        if len(seed) != SEED_OCTETS:
-            raise ValueError(f"expected a seed of {SEED_OCTETS} octets, found {len(seed)}")
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"expected a seed of {SEED_BYTES} bytes, found {len(seed)}")
         self.public_key, self._secret = nacl.bindings.crypto_sign_seed_keypair(bytes(seed))
         self.id = agent_id_of(self.public_key)
 
@@ -75,24 +75,24 @@ class Identity:
         return f"Identity({display_id(self.id)})"
 
     def sign(self, context: bytes, message: bytes) -> bytes:
-        """The 64 octets of this identity's signature over ``message`` for ``context``.
+        """The 64 bytes of this identity's signature over ``message`` for ``context``.
 
         Raises:
-            ValueError: the context is empty or longer than 255 octets.
+            ValueError: the context is empty or longer than 255 bytes.
         """
         signed = nacl.bindings.crypto_sign(_signature_input(context, message), self._secret)
-        return signed[:SIGNATURE_OCTETS]
+        return signed[:SIGNATURE_BYTES]
 
 
 def agent_id_of(public_key: bytes) -> AgentId:
-    """The ID of the agent that owns a 32-octet Ed25519 public key.
+    """The ID of the agent that owns a 32-byte Ed25519 public key.
 
     Raises:
-        ValueError: the key is not 32 octets.
+        ValueError: the key is not 32 bytes.
     """
-    if len(public_key) != PUBLIC_KEY_OCTETS:
-        raise ValueError(f"expected a public key of {PUBLIC_KEY_OCTETS} octets, found {len(public_key)}")
-    return AgentId(hashlib.sha256(_ID_PREFIX + public_key).digest()[:AGENT_ID_OCTETS])
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise ValueError(f"expected a public key of {PUBLIC_KEY_BYTES} bytes, found {len(public_key)}")
+    return AgentId(hashlib.sha256(_ID_PREFIX + public_key).digest()[:AGENT_ID_BYTES])
 
 
 def display_id(agent_id: AgentId) -> str:
@@ -113,11 +113,11 @@ def verify_signature(public_key: bytes, context: bytes, message: bytes, signatur
 
     Raises:
         AuthenticationError: it did not, or key or signature have a wrong length.
-        ValueError: the context is empty or longer than 255 octets.
+        ValueError: the context is empty or longer than 255 bytes.
     """
     signed = signature + _signature_input(context, message)
-    # The binding reads 32 octets whatever it is given, so lengths are judged here.
-    if len(public_key) != PUBLIC_KEY_OCTETS or len(signature) != SIGNATURE_OCTETS:
+    # The binding reads 32 bytes whatever it is given, so lengths are judged here.
+    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         raise AuthenticationError("the signature or its public key has a wrong length")
     try:
         nacl.bindings.crypto_sign_open(signed, public_key)
@@ -126,18 +126,18 @@ def verify_signature(public_key: bytes, context: bytes, message: bytes, signatur
 
 
 def encode_public_key(public_key: bytes) -> str:
-    """A 32-octet key as people write it: standard base64, 44 characters.
+    """A 32-byte key as people write it: standard base64, 44 characters.
 
     Raises:
-        ValueError: the key is not 32 octets.
+        ValueError: the key is not 32 bytes.
     """
-    if len(public_key) != PUBLIC_KEY_OCTETS:
-        raise ValueError(f"expected a public key of {PUBLIC_KEY_OCTETS} octets, found {len(public_key)}")
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise ValueError(f"expected a public key of {PUBLIC_KEY_BYTES} bytes, found {len(public_key)}")
     return base64.b64encode(public_key).decode()
 
 
 def decode_public_key(text: str) -> bytes:
-    """The 32 octets of a key that :func:`encode_public_key` wrote.
+    """The 32 bytes of a key that :func:`encode_public_key` wrote.
 
     Raises:
         ValueError: the text is anything else; a second spelling of the same key is refused too.
@@ -149,13 +149,13 @@ def decode_public_key(text: str) -> bytes:
         public_key = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:  # binascii.Error, and text that is not ASCII
         raise ValueError(expected) from None
-    if len(public_key) != PUBLIC_KEY_OCTETS or encode_public_key(public_key) != text:
+    if len(public_key) != PUBLIC_KEY_BYTES or encode_public_key(public_key) != text:
         raise ValueError(expected)
     return public_key
 
 
 def _signature_input(context: bytes, message: bytes) -> bytes:
-    """Context length (1 octet), context, message: no context can be taken for the start of another."""
-    if not 0 < len(context) <= _MAX_CONTEXT_OCTETS:
-        raise ValueError(f"expected a context of 1 to {_MAX_CONTEXT_OCTETS} octets, found {len(context)}")
+    """Context length (1 byte), context, message: no context can be taken for the start of another."""
+    if not 0 < len(context) <= _MAX_CONTEXT_BYTES:
+        raise ValueError(f"expected a context of 1 to {_MAX_CONTEXT_BYTES} bytes, found {len(context)}")
     return bytes((len(context),)) + context + message

@@ -21,7 +21,7 @@ class Network(msgspec.Struct, frozen=True):
     round_trip_s: float
     loss: float
     """Share of the packets that is lost, in each direction."""
-    octets: int
+    byte_count: int
     """Of a bulk transfer."""
 
 
@@ -48,8 +48,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "bulk_down_16": Metric("bulk down, 16 connections", "MB/s", 0),
     "cpu_up": Metric("CPU, bulk up", "s/GiB", 2),
     "cpu_down": Metric("CPU, bulk down", "s/GiB", 2),
-    "ping_p50": Metric("64-octet ping-pong, p50", "us", 0),
-    "ping_p99": Metric("64-octet ping-pong, p99", "us", 0),
+    "ping_p50": Metric("64-byte ping-pong, p50", "us", 0),
+    "ping_p99": Metric("64-byte ping-pong, p99", "us", 0),
     "busy_p50": Metric("ping-pong under bulk, p50", "us", 0),
     "busy_p99": Metric("ping-pong under bulk, p99", "us", 0),
     "busy_bulk": Metric("bulk meanwhile", "MB/s", 0),
@@ -80,7 +80,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         )
     },
 }
-"""In the order of the table. Megabytes are 10**6 octets; GiB and KiB are 2**30 and 2**10."""
+"""In the order of the table. Megabytes are 10**6 bytes; GiB and KiB are 2**30 and 2**10."""
 
 COMPARED: Final = (
     ("mesh-2", "ssh-L"),

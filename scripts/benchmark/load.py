@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--ports", "--port", type=int, nargs="+", default=[0])
     arguments.add_argument("--up", action="store_true")
     arguments.add_argument("--connections", type=int, default=1)
-    arguments.add_argument("--octets", type=int, default=0)
+    arguments.add_argument("--bytes", dest="byte_count", type=int, default=0)
     arguments.add_argument("--rate", type=float, default=0.0)
     arguments.add_argument("--rounds", type=int, default=1000)
     arguments.add_argument("--seconds", type=float, default=clients.TIMEOUT_S)
@@ -57,7 +57,7 @@ def run(given: argparse.Namespace) -> dict[str, float] | None:
                 port,
                 up=given.up,
                 connections=given.connections,
-                octets=given.octets,
+                byte_count=given.byte_count,
                 seconds=given.seconds,
             )
 

@@ -1,4 +1,4 @@
-"""The clients of the load. Each moves octets with as few system calls and as little Python as it can.
+"""The clients of the load. Each moves bytes with as few system calls and as little Python as it can.
 
 A client returns what it measured, or talks to its parent on standard input and output while it runs.
 """
@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from scripts.benchmark.load_servers import CHUNK_OCTETS, COUNT, HEADER
+from scripts.benchmark.load_servers import CHUNK_BYTES, COUNT, HEADER
 
-PING_OCTETS: Final = 64
+PING_BYTES: Final = 64
 HOLD_BATCH: Final = 64
 """Connections opened together where only their number matters: no more are ever half-open."""
 
@@ -33,27 +33,27 @@ POLL_S: Final = 0.002
 """Between two looks at a way that does not serve yet: the error of a measured start."""
 
 TIMEOUT_S: Final = 120.0
-"""No client runs longer: a way that lost its octets must not stop the benchmark."""
+"""No client runs longer: a way that lost its bytes must not stop the benchmark."""
 
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
 
 class Stalled(Exception):  # noqa: N818 - it names what happened to the load, not a fault of the program
-    """Nothing moved until the time was up, or the connection ended before all octets had come."""
+    """Nothing moved until the time was up, or the connection ended before all bytes had come."""
 
 
 class _BulkClient:
-    """One transfer of ``octets`` in one direction."""
+    """One transfer of ``byte_count`` in one direction."""
 
-    _buffer = memoryview(bytearray(CHUNK_OCTETS))
-    _data = memoryview(os.urandom(CHUNK_OCTETS))
+    _buffer = memoryview(bytearray(CHUNK_BYTES))
+    _data = memoryview(os.urandom(CHUNK_BYTES))
 
-    def __init__(self, port: int, octets: int, *, up: bool) -> None:
+    def __init__(self, port: int, byte_count: int, *, up: bool) -> None:
         self.socket = _connected(port)
         self._up = up
-        self._left = octets
-        self._total = octets
+        self._left = byte_count
+        self._total = byte_count
         self._answer = b""
 
     def begin(self) -> int:
@@ -64,10 +64,10 @@ class _BulkClient:
 
     @property
     def moved(self) -> int:
-        """Octets sent or received so far."""
+        """Bytes sent or received so far."""
         return self._total - self._left
 
-    def turn(self, epoll: select.epoll, at_most: int = CHUNK_OCTETS) -> bool:
+    def turn(self, epoll: select.epoll, at_most: int = CHUNK_BYTES) -> bool:
         """Go on; whether all has gone, or come, and been confirmed."""
         if not at_most:
             return False
@@ -75,27 +75,27 @@ class _BulkClient:
             count = self.socket.recv_into(self._buffer[:at_most])
             self._left -= count
             if count == 0:
-                raise Stalled(f"the connection ended {self._left} octets early")
+                raise Stalled(f"the connection ended {self._left} bytes early")
             return self._left == 0
         if self._left:
             self._left -= self.socket.send(self._data[: min(self._left, at_most)])
             if not self._left:
                 epoll.modify(self.socket.fileno(), _IN)
             return False
-        octets = self.socket.recv(COUNT.size - len(self._answer))
-        self._answer += octets
-        if not octets:
+        data = self.socket.recv(COUNT.size - len(self._answer))
+        self._answer += data
+        if not data:
             raise Stalled("the connection ended before the other end confirmed the count")
         if len(self._answer) < COUNT.size:
             return False
         if COUNT.unpack(self._answer)[0] != self._total:
-            raise Stalled("the other end counted another number of octets")
+            raise Stalled("the other end counted another number of bytes")
         return True
 
 
-def bulk(port: int, *, up: bool, connections: int, octets: int, seconds: float) -> dict[str, float]:
-    """Move ``octets`` in all over so many connections, or give up after ``seconds``; how long it took."""
-    clients = [_BulkClient(port, octets // connections, up=up) for _ in range(connections)]
+def bulk(port: int, *, up: bool, connections: int, byte_count: int, seconds: float) -> dict[str, float]:
+    """Move ``byte_count`` in all over so many connections, or give up after ``seconds``; how long it took."""
+    clients = [_BulkClient(port, byte_count // connections, up=up) for _ in range(connections)]
     by_descriptor = {client.socket.fileno(): client for client in clients}
     epoll = select.epoll()
     began = time.perf_counter()
@@ -113,12 +113,12 @@ def bulk(port: int, *, up: bool, connections: int, octets: int, seconds: float) 
             if done:
                 epoll.unregister(descriptor)
                 del by_descriptor[descriptor]
-    return {"seconds": time.perf_counter() - began, "octets": octets // connections * connections}
+    return {"seconds": time.perf_counter() - began, "byte_count": byte_count // connections * connections}
 
 
 def ping(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
-    """Send 64 octets and wait for them, over and over: percentiles in microseconds."""
-    message = os.urandom(PING_OCTETS)
+    """Send 64 bytes and wait for them, over and over: percentiles in microseconds."""
+    message = os.urandom(PING_BYTES)
     with _connected(port) as client:
         for _ in range(20):
             _ping_once(client, message)
@@ -131,8 +131,8 @@ def ping(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
 
 
 def connect_in_turn(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
-    """Connect, send 64 octets, wait for them, close, over and over: percentiles in microseconds."""
-    message = os.urandom(PING_OCTETS)
+    """Connect, send 64 bytes, wait for them, close, over and over: percentiles in microseconds."""
+    message = os.urandom(PING_BYTES)
     until = time.perf_counter() + seconds
     taken = []
     while len(taken) < rounds and (began := time.perf_counter()) < until:
@@ -144,7 +144,7 @@ def connect_in_turn(port: int, *, rounds: int, seconds: float) -> dict[str, floa
 
 def connect_at_once(port: int, *, rounds: int, width: int, seconds: float) -> dict[str, float]:
     """The same with ``width`` connections under way at any time: connections each second."""
-    message = os.urandom(PING_OCTETS)
+    message = os.urandom(PING_BYTES)
     epoll = select.epoll()
     under_way: dict[int, socket.socket] = {}
     begun = finished = 0
@@ -167,9 +167,9 @@ def connect_at_once(port: int, *, rounds: int, width: int, seconds: float) -> di
                 client.send(message)
                 epoll.modify(descriptor, _IN)
                 continue
-            octets = client.recv(PING_OCTETS)
-            if len(octets) != PING_OCTETS:
-                raise Stalled(f"an answer of {len(octets)} octets")
+            data = client.recv(PING_BYTES)
+            if len(data) != PING_BYTES:
+                raise Stalled(f"an answer of {len(data)} bytes")
             client.close()
             del under_way[descriptor]
             finished += 1
@@ -181,7 +181,7 @@ def hold(ports: Sequence[int], count: int) -> None:
 
     They are spread over ``ports`` and over as many source addresses as it takes to have ports for all.
     """
-    message = os.urandom(PING_OCTETS)
+    message = os.urandom(PING_BYTES)
     held: list[socket.socket] = []
     while len(held) < count:
         batch = []
@@ -198,9 +198,9 @@ def hold(ports: Sequence[int], count: int) -> None:
 
 
 def flood(port: int, *, up: bool, rate: float) -> None:
-    """Move octets until standard input ends; for each octet that comes there, say how many have been moved.
+    """Move bytes until standard input ends; for each byte that comes there, say how many have been moved.
 
-    It moves ``rate`` octets a second; where that is 0, as many as go.
+    It moves ``rate`` bytes a second; where that is 0, as many as go.
     """
     client = _BulkClient(port, ENDLESS, up=up)
     epoll = select.epoll()
@@ -217,7 +217,7 @@ def flood(port: int, *, up: bool, rate: float) -> None:
             elif not os.read(descriptor, 1):
                 return
             else:
-                print(json.dumps({"octets": client.moved, "at_s": time.perf_counter()}), flush=True)
+                print(json.dumps({"byte_count": client.moved, "at_s": time.perf_counter()}), flush=True)
         if rate:
             allowed = int((time.perf_counter() - began) * rate)
             with contextlib.suppress(BlockingIOError):
@@ -225,8 +225,8 @@ def flood(port: int, *, up: bool, rate: float) -> None:
 
 
 def wait(port: int, *, seconds: float) -> dict[str, float]:
-    """Try until 64 octets come back through ``port``; how long that took from now."""
-    message = os.urandom(PING_OCTETS)
+    """Try until 64 bytes come back through ``port``; how long that took from now."""
+    message = os.urandom(PING_BYTES)
     began = time.perf_counter()
     while (taken := time.perf_counter() - began) < seconds:
         with contextlib.suppress(OSError, Stalled), _connected(port, timeout_s=seconds - taken) as client:
@@ -268,12 +268,12 @@ def _ping_once(client: socket.socket, message: bytes) -> None:
 
 
 def _receive_ping(client: socket.socket) -> None:
-    left = PING_OCTETS
+    left = PING_BYTES
     while left:
-        octets = client.recv(left)
-        if not octets:
+        data = client.recv(left)
+        if not data:
             raise Stalled("the connection ended before the answer")
-        left -= len(octets)
+        left -= len(data)
 
 
 def _percentiles(taken: list[float]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The servers of the load: one epoll loop each, so that what is measured is the way to them.
 
-Bulk protocol: the client sends one octet ``U`` or ``D`` and a 64-bit count. ``U``: it then sends so many
-octets, and the server answers with the 64-bit count of what came. ``D``: the server sends so many octets and
+Bulk protocol: the client sends one byte ``U`` or ``D`` and a 64-bit count. ``U``: it then sends so many
+bytes, and the server answers with the 64-bit count of what came. ``D``: the server sends so many bytes and
 closes. Echo protocol: whatever comes goes back.
 """
 
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-CHUNK_OCTETS: Final = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """For one system call: fits the second-level cache, so the copy is as cheap as it gets."""
 
 HEADER: Final = struct.Struct(">cQ")
@@ -82,7 +82,7 @@ def _accept(
 class _EchoServer:
     """Sends back what comes; expects less at a time than a socket buffer holds."""
 
-    _buffer = memoryview(bytearray(CHUNK_OCTETS))
+    _buffer = memoryview(bytearray(CHUNK_BYTES))
 
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
@@ -97,8 +97,8 @@ class _EchoServer:
 class _BulkServer:
     """One bulk transfer."""
 
-    _buffer = memoryview(bytearray(CHUNK_OCTETS))
-    _data = memoryview(os.urandom(CHUNK_OCTETS))
+    _buffer = memoryview(bytearray(CHUNK_BYTES))
+    _data = memoryview(os.urandom(CHUNK_BYTES))
 
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
@@ -111,15 +111,15 @@ class _BulkServer:
         if self._sending:
             return self._send()
         if len(self._header) < HEADER.size:
-            octets = self.socket.recv(HEADER.size - len(self._header))
-            self._header += octets
+            data = self.socket.recv(HEADER.size - len(self._header))
+            self._header += data
             if len(self._header) == HEADER.size:
                 direction, self._left = HEADER.unpack(self._header)
                 self._total = self._left
                 self._sending = direction == b"D"
                 if self._sending:
                     epoll.modify(self.socket.fileno(), _OUT)
-            return not octets
+            return not data
         count = self.socket.recv_into(self._buffer)
         self._left -= count
         if self._left == 0 and count:
@@ -129,5 +129,5 @@ class _BulkServer:
     def _send(self) -> bool:
         if self._left == 0:
             return True
-        self._left -= self.socket.send(self._data[: min(self._left, CHUNK_OCTETS)])
+        self._left -= self.socket.send(self._data[: min(self._left, CHUNK_BYTES)])
         return self._left == 0

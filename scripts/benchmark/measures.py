@@ -22,7 +22,7 @@ HEAD_START_S: Final = 0.2
 """For a transfer in the background to reach its pace before something is measured beside it."""
 
 SLOW_RATE: Final = 1_000_000
-"""Octets a second that a slow receiver takes."""
+"""Bytes a second that a slow receiver takes."""
 
 SLOW_HEAD_START_S: Final = 1.0
 """For what is sent to a slow receiver to fill all buffers on the way."""
@@ -34,7 +34,7 @@ class Effort(msgspec.Struct, frozen=True):
     rounds: int
     bulk_s: float
     """A bulk transfer is as large as it takes to last about this long."""
-    warm_up_octets: int
+    warm_up_bytes: int
     """What is moved to learn how much that is."""
     ping_s: float
     connections: int
@@ -51,7 +51,7 @@ class Effort(msgspec.Struct, frozen=True):
 FULL: Final = Effort(
     rounds=7,
     bulk_s=1.5,
-    warm_up_octets=64 * MIB,
+    warm_up_bytes=64 * MIB,
     ping_s=1.0,
     connections=1000,
     idle_connections=1000,
@@ -63,7 +63,7 @@ FULL: Final = Effort(
 QUICK: Final = Effort(
     rounds=3,
     bulk_s=0.15,
-    warm_up_octets=32 * MIB,
+    warm_up_bytes=32 * MIB,
     ping_s=0.1,
     connections=150,
     idle_connections=500,
@@ -106,7 +106,7 @@ class Rounds:
         self._ways = ways
         self._effort = effort
         self._samples = samples
-        self._octets: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
         self.steps: Mapping[str, tuple[tuple[str, Callable[[str, Way], None]], ...]] = {
             "bulk": (
                 ("bulk up", lambda name, way: self._bulk(name, way, up=True, connections=1)),
@@ -125,14 +125,14 @@ class Rounds:
         """By the name of the measure."""
 
     def warm_up(self) -> None:
-        """Touch every path once, and learn how many octets make a transfer of the wished length."""
+        """Touch every path once, and learn how many bytes make a transfer of the wished length."""
         for name, way in self._ways.items():
-            octets = self._octets[name] = self._effort.warm_up_octets
+            byte_count = self._bytes[name] = self._effort.warm_up_bytes
             with self._samples.guard(name, "warm-up"):
-                client(way, "bulk", "--octets", str(octets // 4))
-                done = client(way, "bulk", "--octets", str(octets))
-                wished = int(done["octets"] / done["seconds"] * self._effort.bulk_s)
-                self._octets[name] = min(max(wished // MIB, 16), 8192) * MIB
+                client(way, "bulk", "--bytes", str(byte_count // 4))
+                done = client(way, "bulk", "--bytes", str(byte_count))
+                wished = int(done["byte_count"] / done["seconds"] * self._effort.bulk_s)
+                self._bytes[name] = min(max(wished // MIB, 16), 8192) * MIB
                 client(way, "connect", "--rounds", "50")
 
     def round(self, number: int, measures: list[str]) -> None:
@@ -152,11 +152,11 @@ class Rounds:
         with self._samples.of(name, metric, *([f"cpu_{direction}"] if has_cpu else [])) as keep:
             before = usage(way.pids.values()).cpu_s
             options = [*(["--up"] if up else []), "--connections", str(connections)]
-            done = client(way, "bulk", *options, "--octets", str(self._octets[name]))
+            done = client(way, "bulk", *options, "--bytes", str(self._bytes[name]))
             spent = usage(way.pids.values()).cpu_s - before
-            keep[metric] = done["octets"] / done["seconds"] / 1e6
+            keep[metric] = done["byte_count"] / done["seconds"] / 1e6
             if has_cpu:
-                keep[f"cpu_{direction}"] = spent / (done["octets"] / GIB)
+                keep[f"cpu_{direction}"] = spent / (done["byte_count"] / GIB)
 
     def _ping(self, name: str, way: Way) -> None:
         with self._samples.of(name, "ping_p50", "ping_p99") as keep:
@@ -179,16 +179,16 @@ class Rounds:
 
     def _beside_slow(self, name: str, way: Way) -> None:
         with self._samples.of(name, "slow_beside", "slow_share") as keep:
-            octets = str(self._octets[name])
-            without = client(way, "bulk", "--octets", octets)
+            byte_count = str(self._bytes[name])
+            without = client(way, "bulk", "--bytes", byte_count)
             with beside(way, "--rate", str(SLOW_RATE), head_start_s=SLOW_HEAD_START_S) as slow:
                 before = slow.moved()
-                done = client(way, "bulk", "--octets", octets)
+                done = client(way, "bulk", "--bytes", byte_count)
                 after = slow.moved()
             taken = (after[0] - before[0]) / (after[1] - before[1])
             if not 0.5 * SLOW_RATE <= taken <= 1.5 * SLOW_RATE:
                 self._samples.results.note(f"{name}: the slow receiver took {taken / 1e6:.2f} MB/s")
-            keep["slow_beside"] = done["octets"] / done["seconds"] / 1e6
+            keep["slow_beside"] = done["byte_count"] / done["seconds"] / 1e6
             keep["slow_share"] = without["seconds"] / done["seconds"]
 
     def _connect(self, name: str, way: Way) -> None:

@@ -66,7 +66,8 @@ class Once:
                 try:
                     time.sleep(SETTLE_S)
                     by_role = {
-                        role: (octets - before[role]) / count / 1024 for role, octets in _memory(way).items()
+                        role: (byte_count - before[role]) / count / 1024
+                        for role, byte_count in _memory(way).items()
                     }
                 finally:
                     holder.stop()
@@ -164,7 +165,7 @@ def _until_served(port: int, members: Members, forwards: Forwards, dials: Sequen
 
 
 def _memory(way: Way) -> dict[str, int]:
-    return {role: usage([pid], memory=True).memory_octets for role, pid in way.pids.items()}
+    return {role: usage([pid], memory=True).memory_bytes for role, pid in way.pids.items()}
 
 
 def most_connections(way: Way, limit: int) -> int:

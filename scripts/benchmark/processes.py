@@ -51,7 +51,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     cpu_s: float
     """User and system time so far, children that have ended included."""
-    memory_octets: int
+    memory_bytes: int
     """Proportional set size now: shared pages count once over all processes."""
 
 
@@ -163,7 +163,7 @@ class Background:
         self._child = _start(place, ["flood", *arguments])
 
     def moved(self) -> tuple[int, float]:
-        """Octets it has moved so far, and when that was, in seconds of the monotonic clock.
+        """Bytes it has moved so far, and when that was, in seconds of the monotonic clock.
 
         Raises:
             BenchmarkError: it has ended, or does not answer.
@@ -175,7 +175,7 @@ class Background:
         except OSError:
             pass  # its last line says why
         said = _one_line(self._child, READY_TIMEOUT_S)
-        return said["octets"], said["at_s"]
+        return said["byte_count"], said["at_s"]
 
     def stop(self) -> None:
         """End it, wherever it is.
@@ -266,7 +266,7 @@ def descendants(pid: int) -> list[int]:
 
 def usage(roots: Iterable[int], *, memory: bool = False) -> Usage:
     """What the processes ``roots`` and all below them have used; memory only where it is asked for."""
-    cpu_s, octets = 0.0, 0
+    cpu_s, byte_count = 0.0, 0
     for root in roots:
         for pid in (root, *descendants(root)):
             with contextlib.suppress(OSError):
@@ -274,11 +274,11 @@ def usage(roots: Iterable[int], *, memory: bool = False) -> Usage:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 cpu_s += (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
                 if memory:
-                    octets += memory_octets(pid)
-    return Usage(cpu_s=cpu_s, memory_octets=octets)
+                    byte_count += memory_bytes(pid)
+    return Usage(cpu_s=cpu_s, memory_bytes=byte_count)
 
 
-def memory_octets(pid: int) -> int:
+def memory_bytes(pid: int) -> int:
     """Proportional set size of one process."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
@@ -304,7 +304,7 @@ def wait_for_listener(address: str, port: int, processes: Sequence[Process], pla
 
 
 def wait_for_echo(port: int, processes: Sequence[Process], place: Place = HERE) -> None:
-    """Wait until octets sent to ``port`` come back.
+    """Wait until bytes sent to ``port`` come back.
 
     Raises:
         BenchmarkError: a process ended, or the time is up.

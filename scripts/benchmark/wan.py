@@ -148,14 +148,14 @@ def _through(
 
 
 def _sample(name: str, way: Way, short: str, samples: Samples) -> None:
-    octets = str(NETWORKS[short].octets)
+    byte_count = str(NETWORKS[short].byte_count)
     with samples.of(name, f"{short}_ping") as keep:
         keep[f"{short}_ping"] = client(way, "ping", "--rounds", str(PING_ROUNDS))["p50_us"] / 1000
     for direction in ("up", "down"):
         with samples.of(name, f"{short}_{direction}") as keep:
             options = ["--up"] if direction == "up" else []
-            done = client(way, "bulk", *options, "--octets", octets)
-            keep[f"{short}_{direction}"] = done["octets"] / done["seconds"] / 1e6
+            done = client(way, "bulk", *options, "--bytes", byte_count)
+            keep[f"{short}_{direction}"] = done["byte_count"] / done["seconds"] / 1e6
 
 
 def _namespace(name: str) -> str:

@@ -13,12 +13,12 @@ from scripts.benchmark.processes import HERE, Place, Process, Server, free_ports
 CROWD_ADDRESSES: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
 """Where the crowd's service listens: each address has ports of its own for the agent that connects to it."""
 
-SOCAT_OCTETS: Final = 256 * 1024
+SOCAT_BYTES: Final = 256 * 1024
 """For one system call, as in the agents."""
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A way that is up: where to connect, and which processes carry the octets."""
+    """A way that is up: where to connect, and which processes carry the bytes."""
 
     bulk_port: int
     echo_port: int
@@ -87,7 +87,7 @@ def socat(services: Servers, folder: Path, *, places: Sequence[Place]) -> Iterat
                 listens = (
                     f"TCP-LISTEN:{ports[number]},bind={place.address},reuseaddr,fork,backlog=4096,nodelay"
                 )
-                start = [*place.prefix, "socat", "-b", str(SOCAT_OCTETS), listens, f"TCP:{to},nodelay"]
+                start = [*place.prefix, "socat", "-b", str(SOCAT_BYTES), listens, f"TCP:{to},nodelay"]
                 process = Process(start, folder / f"{name}{number}.log")
                 stack.callback(process.stop)
                 processes.append(process)

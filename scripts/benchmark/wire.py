@@ -26,12 +26,12 @@ IFF_VNET_HDR: Final = 0x4000
 TUN_F_CSUM_AND_TSO4: Final = 0x01 | 0x02
 """All of linux/if_tun.h."""
 
-VNET_HEADER_OCTETS: Final = 10
-PACKET_OCTETS: Final = 65_536 + VNET_HEADER_OCTETS
+VNET_HEADER_BYTES: Final = 10
+PACKET_BYTES: Final = 65_536 + VNET_HEADER_BYTES
 BATCH: Final = 64
 """Packets taken from one side before the other has its turn."""
 
-MIN_QUEUE_OCTETS: Final = 256 * 1024
+MIN_QUEUE_BYTES: Final = 256 * 1024
 SEED: Final = 1
 """Of what is lost: two ways that send the same lose about the same."""
 
@@ -47,21 +47,21 @@ class Direction:
 
     def __init__(self, *, delay_s: float, bits_per_s: float, loss: float, draws: random.Random) -> None:
         self._delay_s = delay_s
-        self._octet_s = 8 / bits_per_s
+        self._byte_s = 8 / bits_per_s
         self._loss = loss
         self._draws = draws
-        self._longest_s = max(MIN_QUEUE_OCTETS * self._octet_s, 2 * delay_s)
+        self._longest_s = max(MIN_QUEUE_BYTES * self._byte_s, 2 * delay_s)
         self._free_at = 0.0
         self._travelling: deque[tuple[float, bytes]] = deque()
         self.lost = 0
 
-    def put(self, packet: bytes, octets: int, now: float) -> None:
-        """Take a packet that is ``octets`` long on the cable; it may be lost, or find the queue full."""
+    def put(self, packet: bytes, byte_count: int, now: float) -> None:
+        """Take a packet that is ``byte_count`` long on the cable; it may be lost, or find the queue full."""
         begins = max(now, self._free_at)
         if begins - now > self._longest_s or (self._loss and self._draws.random() < self._loss):
             self.lost += 1
             return
-        self._free_at = begins + octets * self._octet_s
+        self._free_at = begins + byte_count * self._byte_s
         self._travelling.append((self._free_at + self._delay_s, packet))
 
     def due_s(self, now: float) -> float | None:
@@ -89,7 +89,7 @@ def open_tun(name: str, *, offload: bool) -> int:
     return descriptor
 
 
-def carry(ends: tuple[int, int], ways: tuple[Direction, Direction], *, header_octets: int) -> None:
+def carry(ends: tuple[int, int], ways: tuple[Direction, Direction], *, header_bytes: int) -> None:
     """Carry packets between the descriptors ``ends`` until standard input ends."""
     control = sys.stdin.fileno()
     while True:
@@ -100,7 +100,7 @@ def carry(ends: tuple[int, int], ways: tuple[Direction, Direction], *, header_oc
             return
         for number in (0, 1):
             if ends[number] in readable:
-                _take(ends[number], ways[number], header_octets)
+                _take(ends[number], ways[number], header_bytes)
         now = time.perf_counter()
         for number in (0, 1):
             for packet in ways[number].arrived(now):
@@ -110,13 +110,13 @@ def carry(ends: tuple[int, int], ways: tuple[Direction, Direction], *, header_oc
                     ways[number].lost += 1
 
 
-def _take(end: int, way: Direction, header_octets: int) -> None:
+def _take(end: int, way: Direction, header_bytes: int) -> None:
     for _ in range(BATCH):
         try:
-            packet = os.read(end, PACKET_OCTETS)
+            packet = os.read(end, PACKET_BYTES)
         except BlockingIOError:
             return
-        way.put(packet, len(packet) - header_octets, time.perf_counter())
+        way.put(packet, len(packet) - header_bytes, time.perf_counter())
 
 
 def main() -> int:
@@ -135,7 +135,7 @@ def main() -> int:
         for _ in range(2)
     )
     print(json.dumps({"interfaces": given.names}), flush=True)
-    carry((first, second), (one, other), header_octets=VNET_HEADER_OCTETS if offload else 0)
+    carry((first, second), (one, other), header_bytes=VNET_HEADER_BYTES if offload else 0)
     return 0
 
 

@@ -38,7 +38,7 @@ PROBES: Final = 20
 """Most listeners that are tried at the end of a run."""
 
 LAST_WORDS_NUMBER: Final = 2_000_000
-LAST_WORDS_OCTETS: Final = 30_000
+LAST_WORDS_BYTES: Final = 30_000
 """What a socket that resets at once has sent by then: its buffer takes as much."""
 
 PROBE_NUMBER: Final = 1_000_000
@@ -53,7 +53,7 @@ class LinkShape(msgspec.Struct, frozen=True):
     """What lies between two agents."""
 
     latency_s: float
-    octets_per_s: float
+    bytes_per_s: float
 
 
 class EndpointShape(msgspec.Struct, frozen=True):
@@ -234,7 +234,7 @@ def draw_last_words(script: Script) -> list[Planned]:
     planned = []
     for n, probe in enumerate(draw_probes(script)):
         draw = random.Random(f"{script.seed} last words {n}")  # noqa: S311
-        size, number = draw.randint(1, LAST_WORDS_OCTETS), LAST_WORDS_NUMBER + 2 * n
+        size, number = draw.randint(1, LAST_WORDS_BYTES), LAST_WORDS_NUMBER + 2 * n
         service = Terms(number, down=size, manner=Manner.LAST_WORDS)
         client = Terms(number + 1, up=size, down=1)
         planned.append(Planned(0.0, probe.agent, probe.key, service, Pace()))
@@ -359,12 +359,12 @@ def _draw_traffic(traffic: Traffic, mesh: Map, draw: random.Random) -> list[Plan
         size = functools.partial(_size, traffic.kib, draw)
         manner = draw.choice([Manner.AT_ONCE, Manner.AT_ONCE, Manner.AFTER_END, Manner.FINISH_FIRST])
         terms = Terms(number, size(), size(), manner)
-        octets, pause_s = 0, 0.0
+        byte_count, pause_s = 0, 0.0
         if draw.random() < traffic.paced:
             pieces = draw.randint(2, 40)
-            octets, pause_s = max(100, terms.up // pieces), draw.uniform(0.02, 0.5)
+            byte_count, pause_s = max(100, terms.up // pieces), draw.uniform(0.02, 0.5)
         leaves_at = draw.uniform(0.0, 5.0) if draw.random() < traffic.impatient else -1.0
-        pace = Pace(octets=octets, pause_s=pause_s, leaves_at=leaves_at)
+        pace = Pace(byte_count=byte_count, pause_s=pause_s, leaves_at=leaves_at)
         planned.append(Planned(draw.uniform(*traffic.during_s), name, key, terms, pace))
     return planned
 

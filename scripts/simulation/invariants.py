@@ -55,7 +55,7 @@ class Talks(Protocol):
 
 
 def streams_are_whole(mesh: Talks) -> None:
-    """No octet that was not sent, no end of stream before all of it, and no actor that crashed."""
+    """No byte that was not sent, no end of stream before all of it, and no actor that crashed."""
     _no_actor_crashed(mesh)
     for conversation in mesh.conversations:
         _judge(conversation.terms, conversation.heard, "client")
@@ -69,7 +69,7 @@ def streams_are_whole(mesh: Talks) -> None:
 
 def _judge(terms: Terms, heard: Heard, side: str) -> None:
     if heard.wrong:
-        raise InvariantError("streams are whole", f"wrong octets at the {side}: {terms}: {heard}")
+        raise InvariantError("streams are whole", f"wrong bytes at the {side}: {terms}: {heard}")
     if heard.cut_short:
         raise InvariantError("streams are whole", f"ended early at the {side}: {terms}: {heard}")
 
@@ -121,7 +121,7 @@ def is_complete(mesh: Talks, conversation: Conversation) -> None:
     """A conversation has ended in order at both sides."""
     terms, heard = conversation.terms, conversation.heard
     other = mesh.records.get(terms.number)
-    if not (heard.is_complete and heard.octets == terms.down and other is not None and other.is_complete):
+    if not (heard.is_complete and heard.byte_count == terms.down and other is not None and other.is_complete):
         raise InvariantError("conversations complete", f"{terms}: client {heard}; service {other}")
 
 
@@ -152,8 +152,8 @@ def held(mesh: MeshWorld, name: str) -> dict[str, Any]:
         "connections": (counts.ingress, counts.exit, counts.pending_opens),
         "sockets": mesh.world.open_sockets(name) - len(links) - len(listening) - len(dialing),
         "queued frames": sum(link._output.queue.frames for link in links),
-        "waiting octets": mesh.plans[name].relay_budget.held_octets,
-        "reserved octets": mesh.plans[name].budget.reserved_octets,
+        "waiting bytes": mesh.plans[name].relay_budget.held_bytes,
+        "reserved bytes": mesh.plans[name].budget.reserved_bytes,
         "clients of listeners": sum(each._clients.connected for each in mesh.actors_on(name, Listener)),
         "connections of endpoints": sum(map(admitted, mesh.actors_on(name, Endpoint))),
     }
@@ -342,8 +342,8 @@ def last_words_arrive(mesh: MeshWorld, talks: Collection[Conversation], limit_s:
     with contextlib.suppress(TimeoutError):
         mesh.run_until(lambda: all(map(is_over, talks)), limit_s)
     for talk in talks:
-        heard, octets = listener(talk)
-        if heard is None or heard.octets != octets or heard.error != errno.ECONNRESET or heard.wrong:
+        heard, byte_count = listener(talk)
+        if heard is None or heard.byte_count != byte_count or heard.error != errno.ECONNRESET or heard.wrong:
             raise InvariantError("last words arrive", f"{talk.terms}, {talk.pace}: {heard}")
 
 

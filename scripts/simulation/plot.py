@@ -43,7 +43,7 @@ class Recorder:
         self.times: list[float] = []
         self.converged: list[float] = []
         """Share of running agents whose hop counts are those of the graph as it is at that time."""
-        self.octets: list[list[int]] = []
+        self.byte_count: list[list[int]] = []
         """What each conversation has delivered, at both ends, at each time."""
 
     def watch(self, mesh: MeshWorld, script: Script, story: Story) -> None:
@@ -55,10 +55,10 @@ class Recorder:
         mesh = self._mesh
         self.times.append(mesh.world.now())
         self.converged.append(self._share_converged())
-        self.octets.append(
+        self.byte_count.append(
             [
-                c.heard.octets
-                + (mesh.records[c.terms.number].octets if c.terms.number in mesh.records else 0)
+                c.heard.byte_count
+                + (mesh.records[c.terms.number].byte_count if c.terms.number in mesh.records else 0)
                 for c in mesh.conversations
             ]
         )
@@ -95,9 +95,9 @@ class Recorder:
         return _Drawing(self, self._story, self._script, title).text()
 
     def rates(self, number: int) -> list[float]:
-        """Octets a second of one conversation, between one look and the next."""
-        octets = [look[number] if number < len(look) else 0 for look in self.octets]
-        return [max(0, later - earlier) / SAMPLE_S for earlier, later in itertools.pairwise(octets)]
+        """Bytes a second of one conversation, between one look and the next."""
+        byte_count = [look[number] if number < len(look) else 0 for look in self.byte_count]
+        return [max(0, later - earlier) / SAMPLE_S for earlier, later in itertools.pairwise(byte_count)]
 
 
 class _Drawing:
@@ -172,7 +172,7 @@ class _Drawing:
         conversations = self.recorder._mesh.conversations
         if not conversations:
             return
-        self._section("connections: octets a second delivered, both directions together")
+        self._section("connections: bytes a second delivered, both directions together")
         times = self.recorder.times[1:]
         for number, conversation in enumerate(conversations[:MAX_LANES]):
             rates = self.recorder.rates(number)
@@ -207,8 +207,8 @@ class _Drawing:
             self.parts.append(svg.text(x, self.y, f"{n * step:g} s", anchor="middle"))
 
 
-def _si(octets_per_s: float) -> str:
+def _si(bytes_per_s: float) -> str:
     for factor, unit in ((2**20, "MiB/s"), (2**10, "KiB/s")):
-        if octets_per_s >= factor:
-            return f"{octets_per_s / factor:.1f} {unit}"
-    return f"{octets_per_s:.0f} B/s"
+        if bytes_per_s >= factor:
+            return f"{bytes_per_s / factor:.1f} {unit}"
+    return f"{bytes_per_s:.0f} B/s"

@@ -1,6 +1,6 @@
-"""The users of a simulated mesh: a service that answers, clients that ask; both check every octet they hear.
+"""The users of a simulated mesh: a service that answers, clients that ask; both check every byte they hear.
 
-A conversation starts with a header from the client, then each side sends as many octets as agreed. What they
+A conversation starts with a header from the client, then each side sends as many bytes as agreed. What they
 are follows from the conversation's number, so either side knows what it must hear, and that nothing less than
 all of it may come before an end of stream.
 """
@@ -21,7 +21,7 @@ from mesh.addresses import SocketAddress
 
 _HEADER: Final = struct.Struct(">QIIBI")
 
-READ_OCTETS: Final = 64 * 1024
+READ_BYTES: Final = 64 * 1024
 
 
 class Manner(enum.IntEnum):
@@ -32,7 +32,7 @@ class Manner(enum.IntEnum):
     AFTER_END = 1
     """It answers once the client has finished."""
     RESET = 2
-    """It resets once it has heard ``turning`` octets."""
+    """It resets once it has heard ``turning`` bytes."""
     FINISH_FIRST = 3
     """It answers and finishes, and listens on."""
     SILENT = 4
@@ -46,9 +46,9 @@ class Terms(msgspec.Struct, frozen=True):
 
     number: int
     up: int = 0
-    """Octets from the client, after the header."""
+    """Bytes from the client, after the header."""
     down: int = 0
-    """Octets from the service."""
+    """Bytes from the service."""
     manner: Manner = Manner.AT_ONCE
     turning: int = 0
 
@@ -66,7 +66,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 @functools.lru_cache(maxsize=64)
 def pattern(number: int, direction: str, size: int) -> bytes:
-    """Octets that no other conversation has."""
+    """Bytes that no other conversation has."""
     return random.Random(f"{number} {direction}").randbytes(size)  # noqa: S311 -- to be repeated, not secret
 
 
@@ -74,9 +74,9 @@ def pattern(number: int, direction: str, size: int) -> bytes:
 class Heard:
     """What one side of a conversation has met; ``wrong`` and ``cut_short`` must never be."""
 
-    octets: int = 0
+    byte_count: int = 0
     wrong: bool = False
-    """An octet that the other side did not send, or not there."""
+    """A byte that the other side did not send, or not there."""
     ended: bool = False
     """The end of the stream."""
     cut_short: bool = False
@@ -86,7 +86,7 @@ class Heard:
     refused: int = 0
     """``errno`` of a connect that failed."""
     sent: int = 0
-    """Octets that the socket took."""
+    """Bytes that the socket took."""
     finished_at: float = -1.0
     """When both directions had ended, or the stream was found broken."""
     left: bool = False
@@ -117,13 +117,13 @@ class Talk:
         self.half_closed = False
         self.aborts_at: int | None = None
 
-    def send(self, octets: bytes) -> None:
-        """Send all of ``octets``, as there is room."""
-        self.outgoing = memoryview(octets)
-        self.may_send = len(octets)
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``, as there is room."""
+        self.outgoing = memoryview(data)
+        self.may_send = len(data)
 
     def pump(self) -> None:
-        """Go on sending; half-close behind the last octet where that is wanted."""
+        """Go on sending; half-close behind the last byte where that is wanted."""
         heard = self.heard
         while heard.sent < self.may_send and not heard.is_over:
             try:
@@ -146,7 +146,7 @@ class Talk:
         """Take what has arrived and compare it."""
         heard, buffer = self.heard, self.actor.dispatcher.read_buffer
         try:
-            count = self.socket.recv_into(buffer[:READ_OCTETS])
+            count = self.socket.recv_into(buffer[:READ_BYTES])
         except BlockingIOError:
             return
         except OSError as error:
@@ -154,21 +154,21 @@ class Talk:
             return
         if count == 0:
             heard.ended = True
-            heard.cut_short = self.expected is None or heard.octets != len(self.expected)
+            heard.cut_short = self.expected is None or heard.byte_count != len(self.expected)
             self.socket.watch_read(False)
             self.over_if_ended()
             return
         taken = bytes(buffer[:count])
         self.take(taken)
-        if self.aborts_at is not None and heard.octets >= self.aborts_at:
+        if self.aborts_at is not None and heard.byte_count >= self.aborts_at:
             self.leave()
 
-    def take(self, octets: bytes) -> None:
-        """Compare octets."""
+    def take(self, data: bytes) -> None:
+        """Compare bytes."""
         heard = self.heard
-        if self.expected is None or self.expected[heard.octets : heard.octets + len(octets)] != octets:
+        if self.expected is None or self.expected[heard.byte_count : heard.byte_count + len(data)] != data:
             heard.wrong = True
-        heard.octets += len(octets)
+        heard.byte_count += len(data)
 
     def leave(self) -> None:
         """Reset."""
@@ -213,10 +213,10 @@ class ServiceTalk(Talk):
         hung_up = self.socket.hung_up()
         return hung_up is HangUp.NO or (hung_up is HangUp.HALF_CLOSED and not self.half_closed)
 
-    def take(self, octets: bytes) -> None:
-        """Compare octets; the first ones say what to compare them with."""
+    def take(self, data: bytes) -> None:
+        """Compare bytes; the first ones say what to compare them with."""
         if self.terms is None:
-            self.head += octets
+            self.head += data
             if len(self.head) < _HEADER.size:
                 return
             number, up, down, manner, turning = _HEADER.unpack(self.head[: _HEADER.size])
@@ -224,7 +224,7 @@ class ServiceTalk(Talk):
                 self.heard.wrong = True
                 self.leave()
                 return
-            octets, self.head = self.head, b""
+            data, self.head = self.head, b""
             self.terms = Terms(number, up, down, Manner(manner), turning)
             self.expected = self.terms.request
             self.on_terms(self.terms, self.heard)
@@ -232,8 +232,8 @@ class ServiceTalk(Talk):
                 self._answer()
             if self.terms.manner is Manner.LAST_WORDS:
                 self.leave()
-        super().take(octets)
-        if self.terms.manner is Manner.RESET and self.heard.octets >= self.terms.turning:
+        super().take(data)
+        if self.terms.manner is Manner.RESET and self.heard.byte_count >= self.terms.turning:
             self.leave()
 
     def read(self) -> None:
@@ -301,7 +301,7 @@ class Service(Actor[Any]):
                 socket.watch_read(message)
 
     def on_readable(self, socket: Any) -> None:
-        """A client has come, or octets of one."""
+        """A client has come, or bytes of one."""
         if socket is self.listener:
             client = self.own(socket.accept())
             heard = Heard()
@@ -335,7 +335,7 @@ class Service(Actor[Any]):
 class Pace(msgspec.Struct, frozen=True):
     """How a client goes about its conversation."""
 
-    octets: int = 0
+    byte_count: int = 0
     """Send so many at a time; 0 sends all at once."""
     pause_s: float = 0.0
     """Wait so long between two."""
@@ -344,11 +344,11 @@ class Pace(msgspec.Struct, frozen=True):
     leaves_at: float = -1.0
     """Seconds after the start at which it resets; negative: never."""
     resets_after: int = -1
-    """Octets heard after which it resets; negative: never."""
+    """Bytes heard after which it resets; negative: never."""
     last_words: bool = False
     """Send nothing but the header until the service has answered; then all the rest, and reset at once."""
     finishes: bool = True
-    """Half-close behind the last octet; else once the service has finished."""
+    """Half-close behind the last byte; else once the service has finished."""
     options: SocketOptions = SocketOptions()
 
 
@@ -390,7 +390,7 @@ class Client(Actor[Any]):
                 self.heard.finished_at = self.now()
                 self.stop_now()
             case Cue.MORE if talk is not None and not talk.heard.is_over:
-                talk.may_send = min(talk.may_send + self.pace.octets, len(talk.outgoing))
+                talk.may_send = min(talk.may_send + self.pace.byte_count, len(talk.outgoing))
                 talk.pump()
                 if talk.may_send < len(talk.outgoing):
                     self.schedule(self.pace.pause_s, Cue.MORE)
@@ -414,8 +414,8 @@ class Client(Actor[Any]):
         talk.send(self.terms.request)
         if self.pace.last_words:
             talk.may_send = _HEADER.size
-        elif self.pace.octets:
-            talk.may_send = min(self.pace.octets, len(talk.outgoing))
+        elif self.pace.byte_count:
+            talk.may_send = min(self.pace.byte_count, len(talk.outgoing))
             if talk.may_send < len(talk.outgoing):
                 self.schedule(self.pace.pause_s, Cue.MORE)
         if self.pace.reads_at > 0:
@@ -425,11 +425,11 @@ class Client(Actor[Any]):
         talk.pump()
 
     def on_readable(self, socket: Any) -> None:
-        """Octets have come."""
+        """Bytes have come."""
         talk = self.talk
         if talk is not None:
             talk.read()
-            if self.pace.last_words and self.heard.octets == self.terms.down:
+            if self.pace.last_words and self.heard.byte_count == self.terms.down:
                 talk.may_send = len(talk.outgoing)
                 talk.pump()
                 talk.leave()

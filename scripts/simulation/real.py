@@ -146,7 +146,7 @@ class RealStage:
                     self._dispatcher,
                     port=self._port("link", one, other),
                     target=self._port("accept", other),
-                    shape=Shape(shape.latency_s, shape.octets_per_s),
+                    shape=Shape(shape.latency_s, shape.bytes_per_s),
                 )
             for name in self.script.map.names:
                 self.start_target(name)
@@ -284,7 +284,7 @@ class RealStage:
     def _reshape(self, one: str, other: str, share: float) -> None:
         shapes = self.script.shapes
         shape: LinkShape = shapes.get((one, other)) or shapes[other, one]
-        self._link(one, other).tell(Shape(shape.latency_s, shape.octets_per_s * share))
+        self._link(one, other).tell(Shape(shape.latency_s, shape.bytes_per_s * share))
 
     def _link(self, one: str, other: str) -> Any:
         return self._links.get((one, other)) or self._links[other, one]

@@ -37,7 +37,7 @@ class RealAgent:
         self.http_port = http_port
         self.log = folder / LOG_FILE
         self.is_paused = False
-        self._octets_read = 0
+        self._bytes_read = 0
         self._file = folder / "config.yaml"
         self._file.write_text(yaml.safe_dump(config, sort_keys=False))
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,10 +57,10 @@ class RealAgent:
         if not self.log.exists():
             return []
         with self.log.open("rb") as log:
-            log.seek(self._octets_read)
-            octets, end, _ = log.read().rpartition(b"\n")
-        self._octets_read += len(octets) + len(end)
-        return octets.decode(errors="replace").splitlines()
+            log.seek(self._bytes_read)
+            data, end, _ = log.read().rpartition(b"\n")
+        self._bytes_read += len(data) + len(end)
+        return data.decode(errors="replace").splitlines()
 
     def start(self) -> None:
         """Start its process; a former one that still lives is killed first."""

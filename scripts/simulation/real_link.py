@@ -9,8 +9,8 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, SocketOptions
 from mesh.addresses import TcpAddress
 
-CHUNK_OCTETS: Final = 65_536
-HELD_OCTETS: Final = 512 * 1024
+CHUNK_BYTES: Final = 65_536
+HELD_BYTES: Final = 512 * 1024
 """Under way at most in one direction of a connection: what the kernels' buffers of a real path may hold."""
 
 OPTIONS: Final = SocketOptions(reset_if_abandoned=True)
@@ -20,7 +20,7 @@ class Shape(msgspec.Struct, frozen=True):
     """Command: latency one way, and bandwidth, from now on."""
 
     latency_s: float
-    octets_per_s: float
+    bytes_per_s: float
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -52,9 +52,9 @@ class _Way:
         self.cut = False
         self.free_at = 0.0
 
-    def arrival(self, now: float, octets: int) -> float:
-        """When so many octets that are sent now arrive."""
-        self.free_at = max(now, self.free_at) + octets / self.shape.octets_per_s
+    def arrival(self, now: float, byte_count: int) -> float:
+        """When so many bytes that are sent now arrive."""
+        self.free_at = max(now, self.free_at) + byte_count / self.shape.bytes_per_s
         return self.free_at + self.shape.latency_s
 
 
@@ -65,7 +65,7 @@ class _Flow:
         self.link, self.source, self.sink, self.way = link, source, sink, way
         self.held: deque[tuple[float, memoryview]] = deque()
         """What is under way; the end of the stream is empty."""
-        self.octets = 0
+        self.byte_count = 0
         self.broken = False
         """The source was reset; so will the sink be, behind what is under way."""
         self.over = False
@@ -75,7 +75,7 @@ class _Flow:
 
     def read(self) -> None:
         """Take from the source what has come."""
-        buffer = self.link.dispatcher.read_buffer[:CHUNK_OCTETS]
+        buffer = self.link.dispatcher.read_buffer[:CHUNK_BYTES]
         try:
             count = self.source.recv_into(buffer)
         except BlockingIOError:
@@ -83,9 +83,9 @@ class _Flow:
         except OSError:
             self.broken = True
             count = 0
-        if not count or self.octets + count >= HELD_OCTETS:
+        if not count or self.byte_count + count >= HELD_BYTES:
             self.source.watch_read(False)
-        self.octets += count
+        self.byte_count += count
         now = self.link.now()
         self.held.append((self.way.arrival(now, count), memoryview(bytes(buffer[:count]))))
         self._arm()
@@ -98,28 +98,28 @@ class _Flow:
     def pump(self) -> None:
         """Give the sink what has arrived."""
         while self.held and not self.way.cut and not self.over:
-            due, octets = self.held[0]
+            due, data = self.held[0]
             if due > self.link.now():
                 self._arm()
                 return
-            if not octets:
+            if not data:
                 self.held.clear()
                 self._end()
                 return
             try:
-                count = self.sink.send([octets])
+                count = self.sink.send([data])
             except BlockingIOError:
                 self.sink.watch_write(True)
                 return
             except OSError:
                 self._sink_is_gone()
                 return
-            self.octets -= count
-            self.held[0] = (due, octets[count:])
-            if count == len(octets):
+            self.byte_count -= count
+            self.held[0] = (due, data[count:])
+            if count == len(data):
                 self.held.popleft()
             if not self.broken:
-                self.source.watch_read(self.octets < HELD_OCTETS and not self._has_ended())
+                self.source.watch_read(self.byte_count < HELD_BYTES and not self._has_ended())
         self.sink.watch_write(False)
 
     def _has_ended(self) -> bool:
@@ -205,7 +205,7 @@ class RealLink(Actor[Any]):
         server.watch_read(True)
 
     def on_readable(self, socket: Any) -> None:
-        """A client has come, or octets have."""
+        """A client has come, or bytes have."""
         if socket is not self._listener:
             flow = self._flows.get(socket)
             if flow is not None:

@@ -45,7 +45,7 @@ class Fates(msgspec.Struct, frozen=True):
     refused: int = 0
     left: int = 0
     """Clients that reset of their own accord."""
-    octets: int = 0
+    byte_count: int = 0
     """In both directions."""
 
 
@@ -152,7 +152,7 @@ def count_fates(conversations: Sequence[Conversation]) -> Fates:
         reset=sum(bool(each.error) for each in heard),
         refused=sum(bool(each.refused) for each in heard),
         left=sum(each.left for each in heard),
-        octets=sum(each.octets + each.sent for each in heard),
+        byte_count=sum(each.byte_count + each.sent for each in heard),
     )
 
 

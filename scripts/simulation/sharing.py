@@ -1,4 +1,4 @@
-"""What the agents of one simulated process do once for all of them: read and verify the same octets."""
+"""What the agents of one simulated process do once for all of them: read and verify the same bytes."""
 
 from typing import Final
 

@@ -38,7 +38,7 @@ class SimulatedStage:
     def _build(self, settings: Settings) -> None:
         layout, mesh = self.script.map, self.mesh
         for (one, other), shape in self.script.shapes.items():
-            mesh.network.shape(one, other, latency_s=shape.latency_s, octets_per_s=shape.octets_per_s)
+            mesh.network.shape(one, other, latency_s=shape.latency_s, bytes_per_s=shape.bytes_per_s)
         for name in layout.names:
             offered = [key for key, names in layout.endpoints.items() if name in names]
             used = [key for key, names in layout.listeners.items() if name in names]
@@ -51,8 +51,8 @@ class SimulatedStage:
                 timeout_s=settings.timeout_s,
                 open_timeout_s=settings.open_timeout_s,
                 reroute_timeout_s=settings.reroute_timeout_s,
-                relay_buffer_octets=int(settings.relay_mib * MIB),
-                stream_buffer_octets=int(settings.stream_mib * MIB),
+                relay_buffer_bytes=int(settings.relay_mib * MIB),
+                stream_buffer_bytes=int(settings.stream_mib * MIB),
             )
             for key in offered:
                 mesh.serve(service_host(key, name))
@@ -175,7 +175,7 @@ class SimulatedStage:
     def _shape(self, one: str, other: str, share: float) -> None:
         shapes = self.script.shapes
         shape = shapes.get((one, other)) or shapes[other, one]
-        self.mesh.network.shape(one, other, octets_per_s=shape.octets_per_s * share)
+        self.mesh.network.shape(one, other, bytes_per_s=shape.bytes_per_s * share)
 
     # -- services --------------------------------------------------------------------------------------------
 

@@ -120,9 +120,9 @@ class RelayWatch:
         for name in self._mesh.running:
             budget = self._mesh.plans[name].relay_budget
             queues = [link._output.queue for link in self._mesh.actors_on(name, PeerLink)]
-            held = sum(queue.octets - queue.control_octets for queue in queues)
-            if not held == budget.held_octets <= budget.limit_octets:
-                text = f"{name} holds {held} octets, counts {budget.held_octets}, of {budget.limit_octets}"
+            held = sum(queue.byte_count - queue.control_bytes for queue in queues)
+            if not held == budget.held_bytes <= budget.limit_bytes:
+                text = f"{name} holds {held} bytes, counts {budget.held_bytes}, of {budget.limit_bytes}"
                 raise InvariantError("transit memory is bounded", text)
 
 

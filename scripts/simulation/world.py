@@ -178,8 +178,8 @@ class MeshWorld:
         for name in names or tuple(self.plans):
             plan = self.plans[name]
             plan.meters = Meters()
-            plan.budget = StreamBudget(plan.setup.stream_buffer_octets)
-            plan.relay_budget = RelayBudget(plan.setup.relay_buffer_octets)
+            plan.budget = StreamBudget(plan.setup.stream_buffer_bytes)
+            plan.relay_budget = RelayBudget(plan.setup.relay_buffer_bytes)
             plan.root = Agent.start(
                 self.world.dispatcher(name, self.clock_skews.get(name, 0.0)),
                 setup=plan.setup,

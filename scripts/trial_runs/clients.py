@@ -1,4 +1,4 @@
-"""Clients that notice everything: each octet, each wait, each reset."""
+"""Clients that notice everything: each byte, each wait, each reset."""
 
 import hashlib
 import itertools
@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
 
-from scripts.trial_runs.services import CHUNK_OCTETS, HEADER, digest_of_stream, octet_stream, page
+from scripts.trial_runs.services import CHUNK_BYTES, HEADER, digest_of_stream, octet_stream, page
 from tests.system.meshes import connect
 from tests.system.processes import LOOPBACK
 from tests.system.traffic import read_all, read_exactly
@@ -23,7 +23,7 @@ REQUEST: Final = b"GET / HTTP/1.1\r\nHost: service\r\n\r\n"
 PACE_S: Final = 0.005
 """From one request to the next, where they come at a pace of their own."""
 
-ECHO_OCTETS: Final = 2000
+ECHO_BYTES: Final = 2000
 ECHO_PAUSE_S: Final = 0.01
 """Between two rounds of a connection that is open for long."""
 
@@ -40,8 +40,8 @@ class Transfer:
     """In one call of ``recv`` or ``send``: what a user sees as a stall."""
 
 
-def transfer(port: int, octets: int, *, up: bool, moments: Sequence[Moment] = ()) -> Transfer:
-    """Move so many octets, check each, and act at ``moments``, which do not count as waiting.
+def transfer(port: int, byte_count: int, *, up: bool, moments: Sequence[Moment] = ()) -> Transfer:
+    """Move so many bytes, check each, and act at ``moments``, which do not count as waiting.
 
     Raises:
         OSError: it broke.
@@ -50,30 +50,30 @@ def transfer(port: int, octets: int, *, up: bool, moments: Sequence[Moment] = ()
     seen, due = Transfer(), list(moments)
     with connect(port, timeout_s=PATIENCE_S) as client:
         began_at = time.monotonic()
-        client.sendall(HEADER.pack(b"U" if up else b"D", octets))
-        digest = _send(client, octets, seen, due) if up else _receive(client, octets, seen, due)
+        client.sendall(HEADER.pack(b"U" if up else b"D", byte_count))
+        digest = _send(client, byte_count, seen, due) if up else _receive(client, byte_count, seen, due)
         seen.seconds = time.monotonic() - began_at
-    assert digest == digest_of_stream(octets), "the octets that arrived are not those that were sent"  # noqa: S101
+    assert digest == digest_of_stream(byte_count), "the bytes that arrived are not those that were sent"  # noqa: S101
     return seen
 
 
-def _send(client: socket.socket, octets: int, seen: Transfer, due: list[Moment]) -> bytes:
+def _send(client: socket.socket, byte_count: int, seen: Transfer, due: list[Moment]) -> bytes:
     sent = 0
-    for piece in octet_stream(octets):
+    for piece in octet_stream(byte_count):
         began_at = time.monotonic()
         client.sendall(piece)
         seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)
         sent += len(piece)
-        _act(due, sent / octets)
+        _act(due, sent / byte_count)
     began_at = time.monotonic()
     digest: bytes = read_exactly(client, hashlib.sha256().digest_size)
     seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)
     return digest
 
 
-def _receive(client: socket.socket, octets: int, seen: Transfer, due: list[Moment]) -> bytes:
+def _receive(client: socket.socket, byte_count: int, seen: Transfer, due: list[Moment]) -> bytes:
     digest, count = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(CHUNK_OCTETS))
+    buffer = memoryview(bytearray(CHUNK_BYTES))
     while True:
         began_at = time.monotonic()
         received = client.recv_into(buffer)
@@ -82,7 +82,7 @@ def _receive(client: socket.socket, octets: int, seen: Transfer, due: list[Momen
             return digest.digest()
         digest.update(buffer[:received])
         count += received
-        _act(due, count / octets)
+        _act(due, count / byte_count)
 
 
 def _act(due: list[Moment], share: float) -> None:
@@ -111,7 +111,7 @@ def request(port: int, names: Sequence[str]) -> Request:
         failure = f"{type(error).__name__}: {error}"
     else:
         if answer not in {page(name) for name in names}:
-            failure = f"{len(answer)} octets that are no whole page"
+            failure = f"{len(answer)} bytes that are no whole page"
     return Request(began_at, time.monotonic(), failure)
 
 
@@ -177,10 +177,10 @@ def conversation(port: int, waits_s: list[float]) -> Callable[[], Iterator[None]
     """Work for a load: one connection, open all the time, and what is said on it comes back."""
 
     def work() -> Iterator[None]:
-        draw = random.Random(1)  # noqa: S311 - octets to recognise
+        draw = random.Random(1)  # noqa: S311 - bytes to recognise
         with connect(port, timeout_s=PATIENCE_S) as client:
             for number in itertools.count():
-                said = b"%d:%b" % (number, draw.randbytes(ECHO_OCTETS))
+                said = b"%d:%b" % (number, draw.randbytes(ECHO_BYTES))
                 began_at = time.monotonic()
                 client.sendall(said)
                 assert read_exactly(client, len(said)) == said, "something else came back"  # noqa: S101
@@ -191,12 +191,12 @@ def conversation(port: int, waits_s: list[float]) -> Callable[[], Iterator[None]
     return work
 
 
-def transfers(port: int, octets: int, waits_s: list[float]) -> Callable[[], Iterator[None]]:
+def transfers(port: int, byte_count: int, waits_s: list[float]) -> Callable[[], Iterator[None]]:
     """Work for a load: transfers one after another, in turn up and down."""
 
     def work() -> Iterator[None]:
         for up in itertools.cycle((False, True)):
-            waits_s.append(transfer(port, octets, up=up).longest_wait_s)
+            waits_s.append(transfer(port, byte_count, up=up).longest_wait_s)
             yield
 
     return work

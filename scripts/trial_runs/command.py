@@ -99,7 +99,7 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line says; the exit status is 1 where something failed that should not have."""
     options = _parse(arguments)
-    effort = Effort(octets=options.mib * MIB)
+    effort = Effort(byte_count=options.mib * MIB)
     console = rich.console.Console(
         highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH
     )

@@ -42,8 +42,8 @@ class Diamond:
         self.branch.wait_for_route("service", self.hq)
 
     def relay_in_use(self) -> Any:
-        """The relay that has passed on most octets."""
-        carried = {relay.name: relay.stats()["octets_forwarded_total"] for relay in self.relays}
+        """The relay that has passed on most bytes."""
+        carried = {relay.name: relay.stats()["bytes_forwarded_total"] for relay in self.relays}
         assert max(carried.values()), "no relay carries anything"  # noqa: S101
         return max(self.relays, key=lambda relay: int(carried[relay.name]))
 
@@ -64,7 +64,7 @@ def stop(relay: Any) -> None:
 
 
 def transfer_trial(fail: Callable[[Any], None], *, leaves: bool = False) -> Callable[[Stage], None]:
-    """The relay in use fails during a transfer; the seed says when, and in which direction octets go."""
+    """The relay in use fails during a transfer; the seed says when, and in which direction bytes go."""
 
     def run(stage: Stage) -> None:
         _, target_port = stage.serve("bulk")
@@ -82,7 +82,7 @@ def transfer_trial(fail: Callable[[Any], None], *, leaves: bool = False) -> Call
         seen = Transfer()
         try:
             seen = transfer(
-                diamond.port, stage.effort.octets, up=up, moments=[(LOOK_AT, look), (share, break_it)]
+                diamond.port, stage.effort.byte_count, up=up, moments=[(LOOK_AT, look), (share, break_it)]
             )
         except (OSError, EOFError) as error:
             stage.fault(f"the transfer ({'up' if up else 'down'}) broke: {type(error).__name__}: {error}")

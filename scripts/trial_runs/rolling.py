@@ -8,7 +8,7 @@ from scripts.trial_runs.trial import MIB, Stage
 
 AGENTS: Final = ("branch", "east-1", "east-2", "hq", "west-2", "west-1")
 CONVERSATIONS: Final = 4
-TRANSFER_OCTETS: Final = 16 * MIB
+TRANSFER_BYTES: Final = 16 * MIB
 
 RESTART: Final = "restart of a relay, until it is linked [s]"
 LEAVING: Final = "leave-taking of a relay [s]"
@@ -41,7 +41,7 @@ def run(stage: Stage) -> None:
     load, done, echo_s, stalls_s = Load(), list[Request](), list[float](), list[float]()
     load.start(requests(ports["web"], ["hq"], done), stage.effort.clients)
     load.start(conversation(ports["echo"], echo_s), CONVERSATIONS)
-    load.start(transfers(ports["bulk"], min(stage.effort.octets, TRANSFER_OCTETS), stalls_s))
+    load.start(transfers(ports["bulk"], min(stage.effort.byte_count, TRANSFER_BYTES), stalls_s))
     try:
         time.sleep(stage.effort.load_s)
         relays = [agent for agent in ring if agent not in (branch, hq)]

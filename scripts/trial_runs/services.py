@@ -1,7 +1,7 @@
 """Services that trials reach through the mesh: ``python -m scripts.trial_runs.services KIND PORT [NAME]``.
 
-``bulk``: the client sends one octet, ``U`` or ``D``, and a 64-bit count. ``D``: the service sends so many
-octets of :func:`octet_stream` and ends. ``U``: it takes so many and answers with their SHA-256. ``echo``:
+``bulk``: the client sends one byte, ``U`` or ``D``, and a 64-bit count. ``D``: the service sends so many
+bytes of :func:`octet_stream` and ends. ``U``: it takes so many and answers with their SHA-256. ``echo``:
 whatever comes goes back. ``web``: answers an HTTP request with a page that says NAME, and ends.
 """
 
@@ -16,56 +16,56 @@ from functools import cache
 from typing import Final
 
 HEADER: Final = struct.Struct(">cQ")
-CHUNK_OCTETS: Final = 256 * 1024
-PAGE_OCTETS: Final = 2048
+CHUNK_BYTES: Final = 256 * 1024
+PAGE_BYTES: Final = 2048
 BACKLOG: Final = 1024
 _COUNTER: Final = struct.Struct(">Q")
 
 
 @cache
 def _block() -> bytes:
-    return random.Random(1).randbytes(CHUNK_OCTETS - _COUNTER.size)  # noqa: S311 - octets to recognise
+    return random.Random(1).randbytes(CHUNK_BYTES - _COUNTER.size)  # noqa: S311 - bytes to recognise
 
 
-def octet_stream(octets: int) -> Iterator[bytes]:
-    """So many octets in pieces, always the same; pieces differ, so that none can stand for another."""
-    for number in range(-(-octets // CHUNK_OCTETS)):
+def octet_stream(byte_count: int) -> Iterator[bytes]:
+    """So many bytes in pieces, always the same; pieces differ, so that none can stand for another."""
+    for number in range(-(-byte_count // CHUNK_BYTES)):
         piece = _COUNTER.pack(number) + _block()
-        yield piece[: octets - number * CHUNK_OCTETS]
+        yield piece[: byte_count - number * CHUNK_BYTES]
 
 
 @cache
-def digest_of_stream(octets: int) -> bytes:
+def digest_of_stream(byte_count: int) -> bytes:
     """SHA-256 of :func:`octet_stream`."""
     digest = hashlib.sha256()
-    for piece in octet_stream(octets):
+    for piece in octet_stream(byte_count):
         digest.update(piece)
     return digest.digest()
 
 
 def page(name: str) -> bytes:
     """What ``web`` answers, head and body."""
-    body = f"{name}\n".encode().ljust(PAGE_OCTETS, b".")
+    body = f"{name}\n".encode().ljust(PAGE_BYTES, b".")
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
 
 
 class _Bulk(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        way, octets = HEADER.unpack(self.rfile.read(HEADER.size))
+        way, data = HEADER.unpack(self.rfile.read(HEADER.size))
         if way == b"D":
-            for piece in octet_stream(octets):
+            for piece in octet_stream(data):
                 self.request.sendall(piece)
             return
         digest = hashlib.sha256()
-        while octets and (piece := self.rfile.read1(min(octets, CHUNK_OCTETS))):
+        while data and (piece := self.rfile.read1(min(data, CHUNK_BYTES))):
             digest.update(piece)
-            octets -= len(piece)
+            data -= len(piece)
         self.wfile.write(digest.digest())
 
 
 class _Echo(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        while data := self.request.recv(CHUNK_OCTETS):
+        while data := self.request.recv(CHUNK_BYTES):
             self.request.sendall(data)
 
 

@@ -18,7 +18,7 @@ MIB: Final = 1 << 20
 class Effort:
     """How much a trial moves, and for how long."""
 
-    octets: int = 1024 * MIB
+    byte_count: int = 1024 * MIB
     """In one transfer."""
     clients: int = 8
     """At once, where requests are made."""

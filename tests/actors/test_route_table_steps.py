@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.messages import route_table as messages
-from actors.route_table import MAX_WAITING_OCTETS, RouteTable
+from actors.route_table import MAX_WAITING_BYTES, RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
@@ -69,7 +69,7 @@ class Other(Actor[Any]):
         scene, reader = self._scene, self._scene.reader
         scene.verified.append(reader.verified)
         scene.read.append(reader.read_now)
-        scene.held.append(scene.table._waiting_octets)
+        scene.held.append(scene.table._waiting_bytes)
         scene.links.append(len(scene.table._links))
         reader.verified = reader.read_now = 0
         if scene.table._waiting or scene.table.actor_inbox.queue:
@@ -216,11 +216,11 @@ def test_records_that_wait_are_copied_once(scene):
 
 def test_what_waits_is_bounded_and_nothing_is_lost(scene):
     count = 0
-    while count * len(wires()[0].signed) < 4 * MAX_WAITING_OCTETS:
+    while count * len(wires()[0].signed) < 4 * MAX_WAITING_BYTES:
         scene.tell(messages.RecordsArrived(ALICE, wires()), messages.RecordsArrived(BOB, wires(2)[MANY:]))
         count += 2 * MANY
     scene.run()
-    assert 0 < max(scene.held) <= MAX_WAITING_OCTETS
+    assert 0 < max(scene.held) <= MAX_WAITING_BYTES
     assert scene.held[-1] == 0
     assert scene.reader.order == [wire.signed for wire in wires(2)]
     counts = ask(scene.world, scene.table.ref, messages.GetCounts())
@@ -233,4 +233,4 @@ def test_a_peer_that_breaks_the_protocol_in_the_middle_is_not_heard_further(scen
     scene.run()
     assert len(scene.reader.order) == 20
     assert ask(scene.world, scene.table.ref, messages.GetCounts()).links == 1
-    assert scene.table._waiting_octets == 0
+    assert scene.table._waiting_bytes == 0

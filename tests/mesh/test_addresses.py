@@ -64,7 +64,7 @@ def test_targets(text, address):
         ("a:80/path", "without a path"),
         ("/run/x.sock", "or unix:/path for a unix socket"),
         ("unix:relative", "absolute path"),
-        ("unix:/" + "x" * 107, "at most 107 octets"),
+        ("unix:/" + "x" * 107, "at most 107 bytes"),
         ("", "the port is missing"),
     ],
 )

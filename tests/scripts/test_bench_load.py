@@ -14,7 +14,7 @@ pytestmark = pytest.mark.system
 TINY = Effort(
     rounds=1,
     bulk_s=0.01,
-    warm_up_octets=1 << 20,
+    warm_up_bytes=1 << 20,
     ping_s=0.01,
     connections=5,
     idle_connections=20,
@@ -37,10 +37,10 @@ def port(number):
 
 @pytest.mark.parametrize("direction", [[], ["--up"]])
 @pytest.mark.parametrize("connections", [1, 3])
-def test_bulk_moves_every_octet(services, direction, connections):
-    wished = ["--octets", "3000000", "--connections", str(connections)]
+def test_bulk_moves_every_byte(services, direction, connections):
+    wished = ["--bytes", "3000000", "--connections", str(connections)]
     done = processes.measure("bulk", *direction, *wished, port(services.bulk_port), seconds=30.0)
-    assert done["octets"] == 3_000_000
+    assert done["byte_count"] == 3_000_000
     assert done["seconds"] > 0
 
 
@@ -55,10 +55,10 @@ def test_pings_and_connections_are_counted(services):
     assert wide["per_second"] > 0
 
 
-def test_a_way_that_loses_octets_is_an_error_and_not_a_figure(services):
+def test_a_way_that_loses_bytes_is_an_error_and_not_a_figure(services):
     # The echo service does not speak the bulk protocol: its answer is no transfer.
     with pytest.raises(processes.BenchmarkError, match="bulk: not done within"):
-        processes.measure("bulk", "--octets", "1000", port(services.echo_port), seconds=0.3)
+        processes.measure("bulk", "--bytes", "1000", port(services.echo_port), seconds=0.3)
 
 
 def test_a_load_that_ended_early_is_not_taken_for_one_that_ran(services):
@@ -124,8 +124,8 @@ def test_cpu_time_is_that_of_a_process_and_of_children_that_have_ended(tmp_path)
         assert processes.descendants(process.pid) == []
         used = processes.usage([process.pid])
         assert used.cpu_s >= 0.29  # children's time is counted in hundredths
-        assert used.memory_octets == 0
-        assert processes.usage([process.pid], memory=True).memory_octets > 1 << 18
+        assert used.memory_bytes == 0
+        assert processes.usage([process.pid], memory=True).memory_bytes > 1 << 18
     finally:
         process.stop()
 

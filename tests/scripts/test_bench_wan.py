@@ -6,10 +6,10 @@ import pytest
 
 from scripts.benchmark import processes, wan, ways
 from scripts.benchmark.figures import NETWORKS, Network
-from scripts.benchmark.wire import MIN_QUEUE_OCTETS, Direction
+from scripts.benchmark.wire import MIN_QUEUE_BYTES, Direction
 
 SLOW = 8000.0
-"""Bits a second: 1000 octets a second."""
+"""Bits a second: 1000 bytes a second."""
 
 
 def direction(*, delay_s=1.0, bits_per_s=SLOW, loss=0.0, seed=1):
@@ -38,7 +38,7 @@ def test_packets_queue_for_the_rate_and_travel_together():
 
 def test_a_full_queue_loses_what_comes_last():
     way = direction(delay_s=0.0)
-    way.put(b"much", MIN_QUEUE_OCTETS, 0.0)
+    way.put(b"much", MIN_QUEUE_BYTES, 0.0)
     way.put(b"fits", 1, 0.0)
     way.put(b"too much", 1, 0.0)
     assert way.arrived(1e9) == [b"much", b"fits"]
@@ -83,7 +83,7 @@ def test_a_way_through_an_emulated_network_takes_its_round_trips(tmp_path, loss)
     ):
         port = ["--port", str(way.echo_port)]
         pinged = processes.measure("ping", "--rounds", "5", *port, seconds=30.0, place=way.place)
-        bulk = ["--octets", "1000000", "--port", str(way.bulk_port)]
+        bulk = ["--bytes", "1000000", "--port", str(way.bulk_port)]
         moved = processes.measure("bulk", *bulk, seconds=30.0, place=way.place)
     assert pinged["p50_us"] >= 20_000  # two links
-    assert moved["octets"] == 1_000_000
+    assert moved["byte_count"] == 1_000_000

@@ -41,7 +41,7 @@ def test_ssh_is_a_way_and_leaves_nothing_running(tmp_path, cipher):
         used = processes.usage(way.pids.values(), memory=True)
     assert done["count"] == 5
     assert used.cpu_s > 0
-    assert used.memory_octets > 1 << 20
+    assert used.memory_bytes > 1 << 20
     assert not [pid for pid in family if runs(pid)]
 
 
@@ -50,8 +50,8 @@ def test_ssh_is_a_way_and_leaves_nothing_running(tmp_path, cipher):
 def test_socat_is_a_way(tmp_path):
     places = chain.chain_of(2)
     with ways.servers() as services, ways.socat(services, tmp_path / "socat", places=places) as way:
-        done = processes.measure("bulk", "--octets", "100000", "--port", str(way.bulk_port), seconds=30.0)
-    assert done["octets"] == 100_000
+        done = processes.measure("bulk", "--bytes", "100000", "--port", str(way.bulk_port), seconds=30.0)
+    assert done["byte_count"] == 100_000
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from actors.links.peer_link import PeerLink
-from mesh.link.frames import MAX_BODY_OCTETS, Frame, FrameType
+from mesh.link.frames import MAX_BODY_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId
 
 HELD_FRAMES = 400
@@ -94,7 +94,7 @@ class HostileLink(PeerLink):
         return [replace(frame, body=frame.body[: self.draw.randrange(len(frame.body) + 1)])]
 
     def _lengthen(self, frame: Frame) -> list[Frame]:
-        room = MAX_BODY_OCTETS - len(frame.body)
+        room = MAX_BODY_BYTES - len(frame.body)
         return [replace(frame, body=frame.body + self.draw.randbytes(min(room, 1 + self.draw.randrange(40))))]
 
     def _renumber(self, frame: Frame) -> list[Frame]:

@@ -28,7 +28,7 @@ class MeshWorld(world.MeshWorld):
         invariants.agents_agree(self, limit_s)
 
     def assert_nothing_wrong(self) -> None:
-        """No octet that was not sent, no end of stream before all of it: whatever else has happened."""
+        """No byte that was not sent, no end of stream before all of it: whatever else has happened."""
         invariants.streams_are_whole(self)
 
     def assert_all_complete(self) -> None:

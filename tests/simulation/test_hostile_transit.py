@@ -44,7 +44,7 @@ def hostile(seed: int, kinds: tuple[str, ...], chance: float, *, until_s: float 
             terms = Terms(
                 number, draw.randrange(150_000), draw.randrange(150_000), Manner(draw.choice([0, 1, 3]))
             )
-            pace = Pace(octets=draw.choice([0, 3000]), pause_s=0.01)
+            pace = Pace(byte_count=draw.choice([0, 3000]), pause_s=0.01)
             mesh.converse(terms, pace, start_s=draw.random())
         mesh.run(until_s)
         mesh.assert_nothing_wrong()
@@ -67,5 +67,5 @@ def test_one_kind_of_mischief_is_survived(seed, kind):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_all_mischief_together_never_forges_an_octet_or_an_end(seed):
+def test_all_mischief_together_never_forges_an_byte_or_an_end(seed):
     hostile(seed, MISCHIEF, (0.02, 0.2, 0.6)[seed % 3])

@@ -21,7 +21,7 @@ def test_what_precedes_a_reset_crosses_a_mesh(terms, pace):
         invariants.last_words_arrive(mesh, [talk], 5.0)
         heard = mesh.records[2] if pace.last_words else talk.heard
         assert heard.error == errno.ECONNRESET
-        heard.octets -= 1
+        heard.byte_count -= 1
         with pytest.raises(invariants.InvariantError, match="last words arrive"):
             invariants.last_words_arrive(mesh, [talk], 1.0)
 

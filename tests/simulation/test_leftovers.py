@@ -50,13 +50,13 @@ def keep_frames(monkeypatch):
     monkeypatch.setattr(LinkOutput, "push", lambda self, frame: self.queue.push(frame))
 
 
-def keep_waiting_octets(monkeypatch):
+def keep_waiting_bytes(monkeypatch):
     pop_batch = SendQueue.pop_batch
 
-    def keep_one(self, max_octets):
-        before = self._data_octets
-        batch = pop_batch(self, max_octets)
-        self._budget.free_octets -= before > self._data_octets
+    def keep_one(self, max_bytes):
+        before = self._data_bytes
+        batch = pop_batch(self, max_bytes)
+        self._budget.free_bytes -= before > self._data_bytes
         return batch
 
     monkeypatch.setattr(SendQueue, "pop_batch", keep_one)
@@ -87,8 +87,8 @@ PLANTED = {
     "connections": keep_connections,
     "sockets": keep_sockets,
     "queued frames": keep_frames,
-    "waiting octets": keep_waiting_octets,
-    "reserved octets": keep_reservations,
+    "waiting bytes": keep_waiting_bytes,
+    "reserved bytes": keep_reservations,
     "clients of listeners": keep_clients,
     "connections of endpoints": keep_places,
     "sockets of the service": keep_sockets_of_the_service,

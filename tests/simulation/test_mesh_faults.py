@@ -1,4 +1,4 @@
-"""Links, hosts and actors that fail under open connections: octets go on or the connection is reset."""
+"""Links, hosts and actors that fail under open connections: bytes go on or the connection is reset."""
 
 import errno
 import random
@@ -27,7 +27,7 @@ def diamond(mesh: MeshWorld, **settings) -> None:
     mesh.plan("right", **settings)
     mesh.plan("hq", peers=["left", "right"], endpoints={KEY: TcpAddress("service", SERVICE_PORT)}, **settings)
     for one, other in (("branch", "left"), ("branch", "right"), ("left", "hq"), ("right", "hq")):
-        mesh.network.shape(one, other, octets_per_s=4e6, latency_s=0.005)
+        mesh.network.shape(one, other, bytes_per_s=4e6, latency_s=0.005)
     mesh.serve("service")
     mesh.start()
     mesh.converge()
@@ -42,7 +42,7 @@ def transit_of(mesh: MeshWorld) -> str:
 def talks(mesh: MeshWorld, draw: random.Random, count: int = 6, size: int = 2 * MIB) -> None:
     for number in range(count):
         terms = Terms(number, draw.randrange(size), draw.randrange(size), Manner(draw.randrange(2)))
-        pace = Pace(octets=draw.choice([0, 5000]), pause_s=0.02)
+        pace = Pace(byte_count=draw.choice([0, 5000]), pause_s=0.02)
         mesh.converse(terms, pace, start_s=draw.random())
 
 
@@ -82,7 +82,7 @@ def test_connections_outlive_the_transit_agent_that_carries_them(seed, fault):
 def test_a_link_that_comes_back_in_time_costs_nothing(seed, away_s, reset):
     draw = random.Random(f"{seed} {away_s} {reset}")
     with mesh_world(seed) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=3e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=3e6)
         three_agents(mesh)
         talks(mesh, draw)
         mesh.run(0.2 + draw.random())
@@ -108,10 +108,10 @@ def opened(mesh, talk) -> bool:
 def test_a_link_that_stays_away_resets_its_connections_at_both_ends(seed):
     draw = random.Random(seed)
     with mesh_world(seed) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=1e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=1e6)
         three_agents(mesh)
         talks(mesh, draw)
-        idle = mesh.converse(Terms(99, 2000, 1000), Pace(octets=1500, pause_s=200.0))
+        idle = mesh.converse(Terms(99, 2000, 1000), Pace(byte_count=1500, pause_s=200.0))
         mesh.run(1.2)
         mesh.network.cut("relay", "hq")
         mesh.run_until_said(60.0)
@@ -131,7 +131,7 @@ def test_a_link_that_stays_away_resets_its_connections_at_both_ends(seed):
 def test_whoever_dies_only_takes_its_own_connections_along(seed, who, back_after_s):
     draw = random.Random(f"{seed} {who} {back_after_s}")
     with mesh_world(seed) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=3e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=3e6)
         three_agents(mesh)
         talks(mesh, draw)
         mesh.run(0.2 + draw.random())
@@ -169,7 +169,7 @@ def test_whoever_dies_only_takes_its_own_connections_along(seed, who, back_after
 @pytest.mark.parametrize("who", ["branch", "relay", "hq"])
 def test_a_core_actor_that_crashes_starts_the_agent_anew(core, who):
     with mesh_world(1) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=3e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=3e6)
         three_agents(mesh)
         talks(mesh, random.Random(1))
         mesh.run(0.5)
@@ -193,7 +193,7 @@ def test_a_core_actor_that_crashes_starts_the_agent_anew(core, who):
 )
 def test_an_actor_that_crashes_is_replaced_and_disturbs_no_other(victim):
     with mesh_world(1) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=3e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=3e6)
         three_agents(mesh)
         talks(mesh, random.Random(1))
         mesh.run(1.0)
@@ -223,9 +223,9 @@ def test_a_listener_that_crashes_keeps_count_of_its_clients():
         mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT}, max_connections=5)
         mesh.restart("branch")
         mesh.converge()
-        patient = Pace(octets=30, pause_s=20.0)  # two pieces: it stays for 20 s
+        patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
         stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(3)]
-        leaves = mesh.converse(Terms(3, 20, 20), Pace(octets=30, pause_s=2.0))
+        leaves = mesh.converse(Terms(3, 20, 20), Pace(byte_count=30, pause_s=2.0))
         mesh.run(1.0)
         for _ in range(2):  # the second one counts on what the first left
             (listener,) = mesh.actors_on("branch", Listener)
@@ -254,9 +254,9 @@ def test_an_endpoint_that_crashes_keeps_count_of_its_connections():
         plan.setup = msgspec.structs.replace(plan.setup, endpoints=(endpoint,))
         mesh.restart("hq")
         mesh.converge()
-        patient = Pace(octets=30, pause_s=20.0)  # two pieces: it stays for 20 s
+        patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
         stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(2)]
-        leaves = mesh.converse(Terms(2, 20, 20), Pace(octets=30, pause_s=2.0))
+        leaves = mesh.converse(Terms(2, 20, 20), Pace(byte_count=30, pause_s=2.0))
         mesh.run(1.0)
         for _ in range(2):  # the second one counts on what the first left
             (crashing,) = mesh.actors_on("hq", Endpoint)
@@ -326,7 +326,7 @@ def test_a_duplicate_identity_is_refused_and_reported_by_both():
     with mesh_world(1) as mesh:
         three_agents(mesh)
         mesh.plan("impostor", peers=["relay"], identity_of="branch", accepts=False)
-        mesh.converse(Terms(1, 2_000_000, 20_000), Pace(octets=10_000, pause_s=0.1))
+        mesh.converse(Terms(1, 2_000_000, 20_000), Pace(byte_count=10_000, pause_s=0.1))
         mesh.start("impostor")
         mesh.run(30.0)
         own = mesh.actors_on("relay", PeerLink)
@@ -364,7 +364,7 @@ def test_copies_of_an_identity_at_two_relays_find_out_about_each_other():
 @pytest.mark.parametrize("who", ["branch", "relay", "hq"])
 def test_leaving_lets_connections_finish_and_takes_the_agent_off_the_map(who):
     with mesh_world(1) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=1e6)
+        mesh.network.shape("relay", "hq", bytes_per_s=1e6)
         three_agents(mesh)
         mesh.converse(Terms(1, 1_500_000, 1_500_000))
         mesh.run(0.5)
@@ -392,7 +392,7 @@ def test_leaving_lets_connections_finish_and_takes_the_agent_off_the_map(who):
 def test_leaving_with_a_connection_that_does_not_finish_resets_it_after_the_drain_timeout():
     with mesh_world(1) as mesh:
         three_agents(mesh)
-        idle = mesh.converse(Terms(1, 2000, 1000), Pace(octets=1500, pause_s=500.0))
+        idle = mesh.converse(Terms(1, 2000, 1000), Pace(byte_count=1500, pause_s=500.0))
         mesh.run(1.0)
         mesh.leave("hq", 5.0)
         mesh.run_until_said(8.0)
@@ -421,7 +421,7 @@ def test_a_relay_that_leaves_costs_no_connection_where_there_is_another_way(seed
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_octets_survive_any_sequence_of_faults_or_the_connection_is_reset(seed):
+def test_bytes_survive_any_sequence_of_faults_or_the_connection_is_reset(seed):
     draw = random.Random(f"chaos {seed}")
     with mesh_world(seed) as mesh:
         diamond(mesh, reroute_timeout_s=8.0)
@@ -432,7 +432,7 @@ def test_octets_survive_any_sequence_of_faults_or_the_connection_is_reset(seed):
             for _ in range(draw.randrange(4)):
                 terms = Terms(number, draw.randrange(MIB), draw.randrange(MIB), Manner(draw.randrange(2)))
                 mesh.converse(
-                    terms, Pace(octets=draw.choice([0, 20_000]), pause_s=0.05), start_s=draw.random()
+                    terms, Pace(byte_count=draw.choice([0, 20_000]), pause_s=0.05), start_s=draw.random()
                 )
                 number += 1
             mesh.run(draw.random() * 2)

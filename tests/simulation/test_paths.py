@@ -43,32 +43,32 @@ def test_of_two_exits_as_many_hops_away_the_one_with_the_shorter_round_trip_serv
 
 
 def longest_gap_s(mesh, heard, limit_s):
-    """Let time pass until all is heard; the longest that ``heard`` had to wait for an octet meanwhile."""
-    last, octets, longest_s = mesh.world.now(), heard.octets, 0.0
+    """Let time pass until all is heard; the longest that ``heard`` had to wait for a byte meanwhile."""
+    last, byte_count, longest_s = mesh.world.now(), heard.byte_count, 0.0
 
     def is_over():
-        nonlocal last, octets, longest_s
-        if heard.octets != octets:
+        nonlocal last, byte_count, longest_s
+        if heard.byte_count != byte_count:
             now = mesh.world.now()
             longest_s = max(longest_s, now - last)
-            last, octets = now, heard.octets
+            last, byte_count = now, heard.byte_count
         return heard.is_over
 
     mesh.run_until(is_over, limit_s)
     return longest_s
 
 
-@pytest.mark.parametrize("octets_per_s", [2e6, 2e7])
+@pytest.mark.parametrize("bytes_per_s", [2e6, 2e7])
 @pytest.mark.parametrize(
     ("up", "down", "pace"),
     [
         (16 * MIB, 100, Pace()),
         (100, 16 * MIB, Pace()),
-        (100_000, 100, Pace(octets=500, pause_s=0.02)),
+        (100_000, 100, Pace(byte_count=500, pause_s=0.02)),
     ],
     ids=["bulk up", "bulk down", "paced"],
 )
-def test_a_better_path_is_taken_without_a_hiccup(octets_per_s, up, down, pace):
+def test_a_better_path_is_taken_without_a_hiccup(bytes_per_s, up, down, pace):
     """Three hops at 20 ms each carry a connection; then two at 2 ms appear."""
     with mesh_world(1) as mesh:
         mesh.plan("branch", peers=["slow-1"], listeners={KEY: LISTEN_PORT})
@@ -76,10 +76,10 @@ def test_a_better_path_is_taken_without_a_hiccup(octets_per_s, up, down, pace):
         mesh.plan("slow-2", peers=["hq"])
         mesh.plan("hq", endpoints={KEY: TcpAddress("service", SERVICE_PORT)})
         for one, other in (("branch", "slow-1"), ("slow-1", "slow-2"), ("slow-2", "hq")):
-            mesh.network.shape(one, other, latency_s=0.02, octets_per_s=octets_per_s)
+            mesh.network.shape(one, other, latency_s=0.02, bytes_per_s=bytes_per_s)
         mesh.plan("fast", peers=["branch", "hq"])
         for other in ("branch", "hq"):
-            mesh.network.shape("fast", other, latency_s=0.002, octets_per_s=octets_per_s)
+            mesh.network.shape("fast", other, latency_s=0.002, bytes_per_s=bytes_per_s)
         mesh.serve("service")
         mesh.start("branch", "slow-1", "slow-2", "hq")
         mesh.converge()
@@ -87,7 +87,7 @@ def test_a_better_path_is_taken_without_a_hiccup(octets_per_s, up, down, pace):
         talk = mesh.converse(Terms(1, up, down), pace)
         mesh.run(0.7)
         heard = mesh.records[1] if up > down else talk.heard
-        assert 0 < heard.octets < max(up, down)
+        assert 0 < heard.byte_count < max(up, down)
         mesh.start("fast")
         gap_s = longest_gap_s(mesh, heard, 60.0)
         assert mesh.snapshot("branch").hop_counts[mesh.id_of("hq")] == 2

@@ -38,7 +38,7 @@ def copy_of(wire: WireRecord) -> WireRecord:
     return WireRecord(bytes(bytearray(wire.signed)), bytes(bytearray(wire.signature)), wire.age_ms + 7)
 
 
-def test_equal_octets_are_one_record(wire):
+def test_equal_bytes_are_one_record(wire):
     reader, other = SharedReader(), copy_of(wire)
     body = reader.read(wire.signed)
     assert body == RecordReader().read(wire.signed)

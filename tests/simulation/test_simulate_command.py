@@ -46,10 +46,10 @@ def keep_reservations(monkeypatch):
 def deliver_twice(monkeypatch):
     take = Talk.take
 
-    def twice(self, octets):
-        take(self, octets)
-        if self.heard.octets > 1000:
-            take(self, octets[-1:])
+    def twice(self, data):
+        take(self, data)
+        if self.heard.byte_count > 1000:
+            take(self, data[-1:])
 
     monkeypatch.setattr(Talk, "take", twice)
 

@@ -103,7 +103,7 @@ def test_when_it_crashes_the_next_client_gets_another(mesh):
 
 @pytest.mark.parametrize("message", ["no such message", StopListening()])
 def test_a_listener_that_ends_leaves_nobody_waiting(mesh, message):
-    lasting = mesh.converse(Terms(0, 20, 20), Pace(octets=30, pause_s=20.0))
+    lasting = mesh.converse(Terms(0, 20, 20), Pace(byte_count=30, pause_s=20.0))
     mesh.run(1.0)
     assert standby(mesh) is not None
     (listener,) = mesh.actors_on("branch", Listener)

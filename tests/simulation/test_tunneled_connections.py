@@ -11,7 +11,7 @@ from actors.runtime.seam import SocketOptions
 from scripts.simulation.programs import Manner, Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
-SMALL = SocketOptions(send_buffer_octets=8192, receive_buffer_octets=8192)
+SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192)
 MIB = 1024 * 1024
 
 
@@ -21,7 +21,7 @@ def one_connection(seed: int) -> str:
     with mesh_world(seed) as mesh:
         for one, other in (("branch", "relay"), ("relay", "hq"), ("client", "branch"), ("hq", "service")):
             rate = draw.choice([None, 100_000.0, 1e6, 1e8])
-            mesh.network.shape(one, other, latency_s=draw.choice([0.0001, 0.01, 0.1]), octets_per_s=rate)
+            mesh.network.shape(one, other, latency_s=draw.choice([0.0001, 0.01, 0.1]), bytes_per_s=rate)
         three_agents(mesh, service_options=small)
         terms = Terms(
             number=seed,
@@ -49,7 +49,7 @@ def test_equal_seeds_give_equal_histories():
 
 conversations = st.lists(
     st.builds(
-        lambda up, down, manner, start, octets: (up, down, manner, start, octets),
+        lambda up, down, manner, start, byte_count: (up, down, manner, start, byte_count),
         st.one_of(st.integers(0, 5000), st.integers(0, 400_000)),
         st.one_of(st.integers(0, 5000), st.integers(0, 400_000)),
         st.sampled_from([Manner.AT_ONCE, Manner.AFTER_END, Manner.FINISH_FIRST]),
@@ -65,10 +65,10 @@ conversations = st.lists(
 @given(seed=st.integers(0, 2**32), talks=conversations)
 def test_many_connections_at_once_mix_nothing_up(seed, talks):
     with mesh_world(seed) as mesh:
-        mesh.network.shape("branch", "relay", octets_per_s=5e6)
+        mesh.network.shape("branch", "relay", bytes_per_s=5e6)
         three_agents(mesh)
-        for number, (up, down, manner, start, octets) in enumerate(talks):
-            pace = Pace(octets=octets, pause_s=0.01 if octets else 0.0)
+        for number, (up, down, manner, start, byte_count) in enumerate(talks):
+            pace = Pace(byte_count=byte_count, pause_s=0.01 if byte_count else 0.0)
             mesh.converse(Terms(number, up, down, manner), pace, start_s=start)
         mesh.run_until_said(120.0)
         mesh.run(2.0)
@@ -78,7 +78,7 @@ def test_many_connections_at_once_mix_nothing_up(seed, talks):
 
 def test_a_bulk_transfer_both_ways_over_a_thin_link_drops_nothing_at_the_relay():
     with mesh_world(1) as mesh:
-        mesh.network.shape("relay", "hq", octets_per_s=2e6, latency_s=0.02)
+        mesh.network.shape("relay", "hq", bytes_per_s=2e6, latency_s=0.02)
         three_agents(mesh)
         mesh.converse(Terms(1, 8 * MIB, 8 * MIB))
         mesh.run_until_said(60.0)
@@ -96,7 +96,7 @@ def test_a_reader_that_stops_stalls_nobody_else():
         quick = mesh.converse(Terms(2, 100_000, 2 * MIB))
         mesh.run_until(lambda: quick.heard.is_over, 5.0)
         assert not slow.heard.is_over
-        held = mesh.plans["branch"].budget.reserved_octets + mesh.plans["hq"].budget.reserved_octets
+        held = mesh.plans["branch"].budget.reserved_bytes + mesh.plans["hq"].budget.reserved_bytes
         assert held < 12 * MIB
         mesh.run_until_said(60.0)
         mesh.run(2.0)
@@ -107,10 +107,10 @@ def test_a_reader_that_stops_stalls_nobody_else():
 def test_an_idle_connection_is_never_cut():
     with mesh_world(1) as mesh:
         three_agents(mesh)
-        talk = mesh.converse(Terms(1, 20_000, 1000, Manner.AT_ONCE), Pace(octets=10_100, pause_s=4000.0))
+        talk = mesh.converse(Terms(1, 20_000, 1000, Manner.AT_ONCE), Pace(byte_count=10_100, pause_s=4000.0))
         mesh.run(3990.0)
         assert not talk.heard.is_over
-        assert talk.heard.octets == 1000
+        assert talk.heard.byte_count == 1000
         mesh.run_until_said(60.0)
         mesh.run(2.0)
         mesh.assert_all_complete()
@@ -195,7 +195,7 @@ def test_max_connections_is_exact_and_the_places_come_back():
         mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT}, max_connections=5)
         mesh.restart("branch")
         mesh.converge()
-        talks = [mesh.converse(Terms(n, 20, 20), Pace(octets=30, pause_s=3.0)) for n in range(12)]
+        talks = [mesh.converse(Terms(n, 20, 20), Pace(byte_count=30, pause_s=3.0)) for n in range(12)]
         mesh.run(1.0)
         assert sum(talk.heard.error == errno.ECONNRESET for talk in talks) == 7
         assert sum(not talk.heard.is_over for talk in talks) == 5

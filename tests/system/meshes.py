@@ -15,7 +15,7 @@ import yaml
 from mesh.agent.files import IDENTITY_FILE, KeyUse, write_key
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from mesh.trust.certificates import certificate_to_text, issue_certificate
-from mesh.trust.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
 from tests.system.processes import LOOPBACK, ROOT, Ports, Process, python, wait_until
 
 DAY_S = 86_400
@@ -39,7 +39,7 @@ class Agent:
         self.folder = mesh.folder / name
         self.folder.mkdir()
         self.config_file = self.folder / "config.yaml"
-        seed = os.urandom(SEED_OCTETS)
+        seed = os.urandom(SEED_BYTES)
         self.identity = Identity(seed)
         write_key(self.folder / IDENTITY_FILE, KeyUse.IDENTITY, seed)
         self.http_port = mesh.ports.reserve()
@@ -272,7 +272,7 @@ class Mesh:
     def __init__(self, folder):
         self.folder = folder
         self.ports = Ports()
-        self.authority = Identity(os.urandom(SEED_OCTETS))
+        self.authority = Identity(os.urandom(SEED_BYTES))
         self.agents = []
 
     def agent(self, name):

@@ -71,11 +71,11 @@ class Line:
         for name in self.names.values():
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
-    def lose_larger_than(self, octets, *towards):
+    def lose_larger_than(self, byte_count, *towards):
         """Drop larger packets on the way to these hosts, without a word."""
         for host in towards:
             route = (f"{PREFIX[host]}.0/24", "dev", f"to-{host}")
-            ip("-n", self.names["router"], "route", "replace", *route, "mtu", "lock", str(octets))
+            ip("-n", self.names["router"], "route", "replace", *route, "mtu", "lock", str(byte_count))
 
     def command(self, host):
         """What to put before a command so that it runs on a host."""

@@ -7,19 +7,19 @@ import time
 from mesh.link.frames import FrameReader, FrameType, FrameWriter, link_frame, nonce
 from mesh.link.handshake import LinkHandshake
 from mesh.trust.certificates import TrustStore, issue_certificate
-from mesh.trust.identity import INSTANCE_OCTETS, SEED_OCTETS, Identity
+from mesh.trust.identity import INSTANCE_BYTES, SEED_BYTES, Identity
 from mesh.trust.noise.primitives import key_pair
 from tests.system.meshes import DAY_S
 from tests.system.processes import LOOPBACK, PATIENCE_S
 
-READ_OCTETS = 64 * 1024
+READ_BYTES = 64 * 1024
 
 
 class _Sealer(FrameWriter):
     """Seals anything, and counts it as the protocol does."""
 
-    def octets(self, octets):
-        sealed = self._cipher.encrypt(nonce(0, self._sealed), octets, None)
+    def byte_count(self, byte_count):
+        sealed = self._cipher.encrypt(nonce(0, self._sealed), byte_count, None)
         self._sealed += 1
         return sealed
 
@@ -43,7 +43,7 @@ class PeerClient:
     ):
         mesh = agent.mesh
         now = int(time.time())
-        self.identity = identity or Identity(os.urandom(SEED_OCTETS))
+        self.identity = identity or Identity(os.urandom(SEED_BYTES))
         self.certificate = issue_certificate(
             authority or mesh.authority,
             subject=self.identity.public_key,
@@ -54,7 +54,7 @@ class PeerClient:
             may_use=("*",),
             may_relay=True,
         )
-        self.instance = instance or os.urandom(INSTANCE_OCTETS)
+        self.instance = instance or os.urandom(INSTANCE_BYTES)
         self._handshake = LinkHandshake(
             initiator=True,
             identity=self.identity,
@@ -81,15 +81,15 @@ class PeerClient:
         """Do the handshake as an agent does; the peer may still refuse afterwards.
 
         Args:
-            flip: the place of an octet, of all that this end sends, to change a bit of.
-            until: how many octets to send; what follows is kept back, and so is what depends on it.
+            flip: the place of a byte, of all that this end sends, to change a bit of.
+            until: how many bytes to send; what follows is kept back, and so is what depends on it.
         """
         self._send(self._handshake.start(), flip, until)
         established = None
         while established is None:
             if until is not None and len(self.sent) >= until:
                 return self
-            data = self.socket.recv(READ_OCTETS)
+            data = self.socket.recv(READ_BYTES)
             if not data:
                 raise EOFError("refused during the handshake")
             progress = self._handshake.receive(data, time.time())
@@ -100,16 +100,16 @@ class PeerClient:
         self._frames = self._reader.feed(memoryview(established.surplus))
         return self
 
-    def _send(self, octets, flip, until):
-        whole = bytearray(self.sent + octets)
+    def _send(self, data, flip, until):
+        whole = bytearray(self.sent + data)
         if flip is not None and len(self.sent) <= flip < len(whole):
             whole[flip] ^= 1
-        octets = bytes(whole[len(self.sent) : until])
-        self.sent += octets
-        self.socket.sendall(octets)
+        data = bytes(whole[len(self.sent) : until])
+        self.sent += data
+        self.socket.sendall(data)
 
     def opening(self):
-        """The first octets of the handshake."""
+        """The first bytes of the handshake."""
         return self._handshake.start()
 
     def join(self):
@@ -121,8 +121,8 @@ class PeerClient:
     # -- frames ----------------------------------------------------------------------------------------------
 
     def send_sealed(self, *pieces):
-        """Send octets of any kind, each piece sealed as the next; what is well sealed need not make sense."""
-        self.socket.sendall(b"".join(self._sealer.octets(piece) for piece in pieces))
+        """Send bytes of any kind, each piece sealed as the next; what is well sealed need not make sense."""
+        self.socket.sendall(b"".join(self._sealer.byte_count(piece) for piece in pieces))
 
     def sealed(self, frame):
         """A frame as it goes over the wire next."""
@@ -138,7 +138,7 @@ class PeerClient:
     def next_frame(self):
         """The next frame that the agent sends; EOFError where it has closed."""
         while not self._frames:
-            data = self.socket.recv(READ_OCTETS)
+            data = self.socket.recv(READ_BYTES)
             if not data:
                 raise EOFError("the agent has closed the link")
             self._frames = self._reader.feed(memoryview(data))
@@ -161,7 +161,7 @@ class PeerClient:
         """Whether the agent ends the connection in time, whatever it sends before."""
         self.socket.settimeout(timeout_s)
         try:
-            while self.socket.recv(READ_OCTETS):
+            while self.socket.recv(READ_BYTES):
                 pass
         except ConnectionResetError:
             pass

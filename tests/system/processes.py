@@ -16,7 +16,7 @@ PATIENCE_S = 20.0
 """How long anything may take that should take milliseconds: only a broken program waits this long."""
 POLL_S = 0.02
 STOP_TIMEOUT_S = 15.0
-LAST_OCTETS = 20_000
+LAST_BYTES = 20_000
 """Of a log that is shown with a failure."""
 
 
@@ -143,11 +143,11 @@ class Process:
         return found
 
     def memory(self):
-        """Octets resident now."""
+        """Bytes resident now."""
         return self._status_kib("VmRSS") * 1024
 
     def peak_memory(self):
-        """The most octets that were ever resident."""
+        """The most bytes that were ever resident."""
         return self._status_kib("VmHWM") * 1024
 
     def _status_kib(self, field):
@@ -174,5 +174,5 @@ def tail(log):
     """The end of a log, for people."""
     with Path(log).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - LAST_OCTETS))
+        file.seek(max(0, size - LAST_BYTES))
         return file.read().decode(errors="replace")

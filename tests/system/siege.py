@@ -11,7 +11,7 @@ from tests.system.processes import wait_until
 from tests.system.traffic import Service, Task, echo, read_exactly
 
 MIB = 1024 * 1024
-GROWTH_OCTETS = 100 * MIB
+GROWTH_BYTES = 100 * MIB
 """What an attack may add to the relay's resident memory: 64 MiB may wait for one peer to read, and freed
 memory does not all go back."""
 
@@ -20,9 +20,9 @@ TOLD_S = 5.0
 
 
 class Carrying:
-    """A connection through the relay that carries checked octets all the while."""
+    """A connection through the relay that carries checked bytes all the while."""
 
-    PIECE_OCTETS = 32 * 1024
+    PIECE_BYTES = 32 * 1024
 
     def __init__(self, chain):
         self.pieces = 0
@@ -33,7 +33,7 @@ class Carrying:
     def _carry(self, port):
         with connect(port) as client:
             while not self._stop.is_set():
-                data = os.urandom(self.PIECE_OCTETS)
+                data = os.urandom(self.PIECE_BYTES)
                 client.sendall(data)
                 assert read_exactly(client, len(data)) == data
                 self.pieces += 1
@@ -52,7 +52,7 @@ class Carrying:
         self._service.close()
 
 
-def resident_octets(agent):
+def resident_bytes(agent):
     status = Path(f"/proc/{agent.process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
@@ -65,11 +65,11 @@ def besieged(chain):
     instances = {agent.name: agent.dashboard()["agent"]["instance"] for agent in chain.agents}
     carrying = Carrying(chain)
     carrying.goes_on()
-    memory = resident_octets(relay)
+    memory = resident_bytes(relay)
     lost = [agent.stats()["links_lost_total"] for agent in (chain.branch, chain.hq)]
     yield relay
     carrying.finish()
-    assert resident_octets(relay) - memory < GROWTH_OCTETS
+    assert resident_bytes(relay) - memory < GROWTH_BYTES
     assert [agent.stats()["links_lost_total"] for agent in (chain.branch, chain.hq)] == lost
     for agent in chain.agents:
         document = wait_until(agent.dashboard, f"{agent.name} answers", TOLD_S)

@@ -1,4 +1,4 @@
-"""A thin line between two agents: a TCP proxy that passes on so many octets a second, each way."""
+"""A thin line between two agents: a TCP proxy that passes on so many bytes a second, each way."""
 
 import contextlib
 import socket
@@ -7,17 +7,17 @@ import time
 
 from tests.system.processes import LOOPBACK
 
-BUFFER_OCTETS = 64 * 1024
+BUFFER_BYTES = 64 * 1024
 """Of its sockets: a line holds little, so what is too much for it waits in the agent."""
-PIECE_OCTETS = 16 * 1024
+PIECE_BYTES = 16 * 1024
 
 
 class SlowLink:
-    """Passes connections to its port on to ``target_port`` of loopback, each at ``octets_per_s`` each way."""
+    """Passes connections to its port on to ``target_port`` of loopback, each at ``bytes_per_s`` each way."""
 
-    def __init__(self, target_port, octets_per_s):
+    def __init__(self, target_port, bytes_per_s):
         self._target_port = target_port
-        self._octets_per_s = octets_per_s
+        self._bytes_per_s = bytes_per_s
         self._closed = threading.Event()
         self._sockets = []
         self._listening = self._with_small_buffers()
@@ -29,7 +29,7 @@ class SlowLink:
     def _with_small_buffers(self):
         made = socket.socket()
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            made.setsockopt(socket.SOL_SOCKET, option, BUFFER_OCTETS // 2)  # the kernel doubles it
+            made.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES // 2)  # the kernel doubles it
         self._sockets.append(made)
         return made
 
@@ -52,8 +52,8 @@ class SlowLink:
         """Each piece takes its time on the line, and nothing passes it there."""
         free_at = time.monotonic()
         with contextlib.suppress(OSError):
-            while piece := source.recv(PIECE_OCTETS):
-                free_at = max(free_at, time.monotonic()) + len(piece) / self._octets_per_s
+            while piece := source.recv(PIECE_BYTES):
+                free_at = max(free_at, time.monotonic()) + len(piece) / self._bytes_per_s
                 if self._closed.wait(max(free_at - time.monotonic(), 0.0)):
                     return
                 sink.sendall(piece)

@@ -44,11 +44,11 @@ def test_logs_are_one_json_object_a_line(mesh):
 
 
 KEY_LIKE = re.compile(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=|[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
-"""32 octets in hexadecimal or base64."""
+"""32 bytes in hexadecimal or base64."""
 
 
 def forms(secret):
-    """How octets may find their way into a log."""
+    """How bytes may find their way into a log."""
     return (secret.hex(), base64.b64encode(secret).decode(), repr(secret)[2:-1], repr(list(secret))[1:-1])
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mesh.link import bodies as link_bodies
 from mesh.link.bodies import Records, WireRecord
-from mesh.link.frames import MAX_BODY_OCTETS, SEALED_HEADER_OCTETS, VERSION, Frame, FrameType, link_frame
+from mesh.link.frames import MAX_BODY_BYTES, SEALED_HEADER_BYTES, VERSION, Frame, FrameType, link_frame
 from mesh.routing.database import ANSWER_AFTER_S
 from mesh.routing.records import (
     MAX_NEIGHBOURS,
@@ -26,7 +26,7 @@ from mesh.trust.identity import RECORD_CONTEXT, AgentId
 from tests.system.meshes import connect
 from tests.system.peer_client import PeerClient
 from tests.system.processes import wait_until
-from tests.system.siege import MIB, TOLD_S, resident_octets
+from tests.system.siege import MIB, TOLD_S, resident_bytes
 from tests.system.traffic import Service, Task, echo, read_exactly
 
 STORM_RECORDS = 10_000
@@ -55,9 +55,9 @@ NONSENSE = {
     "type zero": (lambda client: client.send_sealed(header(0, 16)), "unknown type 0x00"),
     "version": (lambda client: client.send_sealed(header(1, 16, version=2)), "protocol version 2"),
     "flags": (lambda client: client.send_sealed(header(DATA, 16, flags=0x80)), "reserved flags"),
-    "own length": (lambda client: client.send_sealed(header(1, 2**32 - 1)), "a body of 4294967295 octets"),
-    "own short": (lambda client: client.send_sealed(header(1, 3)), "a body of 3 octets"),
-    "data length": (lambda client: client.send_sealed(header(DATA, MAX_BODY_OCTETS + 1)), "a body of 65553"),
+    "own length": (lambda client: client.send_sealed(header(1, 2**32 - 1)), "a body of 4294967295 bytes"),
+    "own short": (lambda client: client.send_sealed(header(1, 3)), "a body of 3 bytes"),
+    "data length": (lambda client: client.send_sealed(header(DATA, MAX_BODY_BYTES + 1)), "a body of 65553"),
     "addressed": (lambda client: client.send_sealed(header(1, 16, source=b"x" * 16)), "the link's own"),
     "ping body": (lambda client: client.send_own(FrameType.PING, b"\xc1"), "PING that cannot be read"),
     "ping empty": (lambda client: client.send_own(FrameType.PING, b""), "PING that cannot be read"),
@@ -83,8 +83,8 @@ def test_nonsense_of_a_peer_costs_it_its_link(relay, client, kind):
 
 
 def test_frames_cut_off_by_the_end_of_the_stream_end_the_link(relay, client):
-    octets = client.sealed(link_frame(FrameType.PING, link_bodies.encode_ping(1)))
-    client.socket.sendall(octets[: SEALED_HEADER_OCTETS + 3])
+    data = client.sealed(link_frame(FrameType.PING, link_bodies.encode_ping(1)))
+    client.socket.sendall(data[: SEALED_HEADER_BYTES + 3])
     client.socket.shutdown(socket.SHUT_WR)
     assert client.ends()
 
@@ -260,14 +260,14 @@ def test_a_peer_that_asks_without_reading_loses_its_link(relay, client, kind):
         "digests": (FrameType.DIGEST, link_bodies.encode_digest(link_bodies.batch_digest([])[0])),
     }
     question = link_frame(*bodies[kind])
-    memory = resident_octets(relay)
+    memory = resident_bytes(relay)
     highest = memory
     client.socket.settimeout(10)
     deadline = time.monotonic() + 20
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         while time.monotonic() < deadline:
             client.send(*[question] * 500)
-            highest = max(highest, resident_octets(relay))
+            highest = max(highest, resident_bytes(relay))
         raise AssertionError("the relay still takes questions from a peer that takes no answers")
     assert highest - memory < 150 * MIB
     wait_until(relay.dashboard, "the relay is itself again", TOLD_S)

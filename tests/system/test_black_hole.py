@@ -10,7 +10,7 @@ from tests.system.namespaces import Line, needs_namespaces
 from tests.system.processes import LOOPBACK, Process, python, wait_until
 from tests.system.traffic import Service, digest_until_end, read_all, send_random
 
-OCTETS = 2_000_000
+BYTES = 2_000_000
 PATIENCE_S = 25.0
 """Less than ``connections.reroute_timeout``, after which a connection is given up."""
 MTU_BYTES = 1300
@@ -24,7 +24,7 @@ def upload(client):
 
 
 def download(client):
-    client.sendall(send_random(client, OCTETS).encode())
+    client.sendall(send_random(client, BYTES).encode())
     client.shutdown(socket.SHUT_WR)
 
 
@@ -33,10 +33,10 @@ def transfer(direction):
     with socket.create_connection((LOOPBACK, CLIENT_PORT), timeout=PATIENCE_S) as client:
         client.settimeout(PATIENCE_S)
         if direction == "upload":
-            digest = send_random(client, OCTETS)
+            digest = send_random(client, BYTES)
             client.shutdown(socket.SHUT_WR)
             return read_all(client).decode() == digest
-        return len(read_all(client)) == OCTETS + 64
+        return len(read_all(client)) == BYTES + 64
 
 
 @needs_namespaces

@@ -1,4 +1,4 @@
-"""Octets through three agents: bulk, many connections at once, and nothing left of them."""
+"""Bytes through three agents: bulk, many connections at once, and nothing left of them."""
 
 import hashlib
 import os
@@ -15,10 +15,10 @@ from tests.system.processes import LOOPBACK, wait_until
 from tests.system.traffic import Service, Task, digest_until_end, echo, read_all, send_random
 
 MIB = 1024 * 1024
-BULK_OCTETS = int(os.environ.get("MESH_SYSTEM_OCTETS", str(64 * MIB)))
+BULK_BYTES = int(os.environ.get("MESH_SYSTEM_BYTES", str(64 * MIB)))
 """Each way; set it to 1073741824 for the full gibibyte."""
 
-BULK_TIMEOUT_S = 60 + BULK_OCTETS / MIB
+BULK_TIMEOUT_S = 60 + BULK_BYTES / MIB
 CONNECTIONS = 200
 OPEN_CONNECTIONS = 2_000
 
@@ -31,38 +31,38 @@ def test_bulk_each_way_one_after_the_other_with_half_close(chain):
     def serve(client):
         client.settimeout(BULK_TIMEOUT_S)
         served.append(digest_until_end(client))
-        served.append(send_random(client, BULK_OCTETS))
+        served.append(send_random(client, BULK_BYTES))
         client.shutdown(socket.SHUT_WR)
 
     with Service(serve, port=chain.target_port), connect(chain.port, timeout_s=BULK_TIMEOUT_S) as client:
-        sent = send_random(client, BULK_OCTETS)
+        sent = send_random(client, BULK_BYTES)
         client.shutdown(socket.SHUT_WR)
         received = digest_until_end(client)
-    assert served[0] == (BULK_OCTETS, sent)
-    assert received == (BULK_OCTETS, served[1])
+    assert served[0] == (BULK_BYTES, sent)
+    assert received == (BULK_BYTES, served[1])
 
 
 @pytest.mark.timeout(int(BULK_TIMEOUT_S) + 60)
 def test_bulk_both_ways_at_once(chain):
-    octets = BULK_OCTETS // 2
+    byte_count = BULK_BYTES // 2
     served = []
 
     def serve(client):
         client.settimeout(BULK_TIMEOUT_S)
-        sending = Task(send_and_finish, client, octets)
+        sending = Task(send_and_finish, client, byte_count)
         served.append(digest_until_end(client))
         served.append(sending.result(BULK_TIMEOUT_S))
 
     with Service(serve, port=chain.target_port), connect(chain.port, timeout_s=BULK_TIMEOUT_S) as client:
-        sending = Task(send_and_finish, client, octets)
+        sending = Task(send_and_finish, client, byte_count)
         received = digest_until_end(client)
         sent = sending.result(BULK_TIMEOUT_S)
-    assert served[0] == (octets, sent)
-    assert received == (octets, served[1])
+    assert served[0] == (byte_count, sent)
+    assert received == (byte_count, served[1])
 
 
-def send_and_finish(sock, octets):
-    digest = send_random(sock, octets)
+def send_and_finish(sock, byte_count):
+    digest = send_random(sock, byte_count)
     sock.shutdown(socket.SHUT_WR)
     return digest
 
@@ -83,15 +83,15 @@ def test_many_connections_of_random_size_and_timing(chain):
             assert sent == received
 
 
-def exchange(port, start, octets, delay_s, pieces):
-    """Send random octets in pieces of random size after a random delay; digests of both directions."""
+def exchange(port, start, byte_count, delay_s, pieces):
+    """Send random bytes in pieces of random size after a random delay; digests of both directions."""
     start.wait()
     time.sleep(delay_s)  # the load's own shape: nothing waits for anything to have happened by then
-    data = os.urandom(octets)
+    data = os.urandom(byte_count)
     with connect(port) as client:
         reading = Task(read_all, client)
-        for position in range(0, octets, max(1, octets // pieces)):
-            client.sendall(data[position : position + max(1, octets // pieces)])
+        for position in range(0, byte_count, max(1, byte_count // pieces)):
+            client.sendall(data[position : position + max(1, byte_count // pieces)])
         client.shutdown(socket.SHUT_WR)
         received = reading.result()
     return hashlib.sha256(data).hexdigest(), hashlib.sha256(received).hexdigest()

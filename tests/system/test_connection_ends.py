@@ -26,10 +26,10 @@ AT_ONCE_S = 1.0
 LOOK_PERIODS_S = 2.5
 """Two looks at a socket that is not being read."""
 
-PIECE_OCTETS = 64 * 1024
+PIECE_BYTES = 64 * 1024
 """Fits into the buffers of a socket."""
 
-STALL_OCTETS = 64 * 1024 * 1024
+STALL_BYTES = 64 * 1024 * 1024
 """More than all buffers and windows of one connection hold."""
 
 
@@ -88,7 +88,7 @@ def test_the_targets_reset_arrives_as_reset(pair):
 
 
 def test_what_precedes_a_reset_is_delivered(pair):
-    """The octets were read by the agent before the reset came, as they would be by a peer."""
+    """The bytes were read by the agent before the reset came, as they would be by a peer."""
     client, target = pair
     target.sendall(b"before")
     assert read_exactly(client, 6) == b"before"
@@ -115,7 +115,7 @@ def test_a_client_that_closes_is_an_error_to_a_target_that_goes_on_sending(pair)
 
 def send_for_ever(sock):
     piece = bytes(64 * 1024)
-    for _ in range(STALL_OCTETS // len(piece)):
+    for _ in range(STALL_BYTES // len(piece)):
         sock.sendall(piece)
 
 
@@ -179,11 +179,11 @@ def test_a_slow_reader_stalls_itself_only(chain, service):
         assert time.monotonic() - began < 10
         assert not sending.is_done
         reset(slow)
-        assert sending.result() < STALL_OCTETS
+        assert sending.result() < STALL_BYTES
 
 
 def test_what_a_target_sent_before_it_closed_waits_for_a_slow_reader(pair, chain):
-    """Both ways have ended, and octets still lie in the exit's socket because the reader gives no credit."""
+    """Both ways have ended, and bytes still lie in the exit's socket because the reader gives no credit."""
     client, target = pair
     client.shutdown(socket.SHUT_WR)
     assert target.recv(1) == b""
@@ -195,25 +195,25 @@ def test_what_a_target_sent_before_it_closed_waits_for_a_slow_reader(pair, chain
 
 
 def send_until_untaken(sock, agent):
-    """Send until an agent leaves a piece in its socket for a while; the octets sent, all in all."""
-    before, sent = agent.stats()["octets_sent_total"], 0
+    """Send until an agent leaves a piece in its socket for a while; the bytes sent, all in all."""
+    before, sent = agent.stats()["bytes_sent_total"], 0
     while True:
-        sock.sendall(bytes(PIECE_OCTETS))
-        sent += PIECE_OCTETS
+        sock.sendall(bytes(PIECE_BYTES))
+        sent += PIECE_BYTES
         try:
             wait_until(partial(has_taken, agent, before + sent), "it is taken", 0.5)
         except AssertionError:
             return sent
 
 
-def has_taken(agent, octets):
-    return agent.stats()["octets_sent_total"] == octets
+def has_taken(agent, byte_count):
+    return agent.stats()["bytes_sent_total"] == byte_count
 
 
 def send_until_reset(sock):
-    """Octets sent until a reset comes."""
+    """Bytes sent until a reset comes."""
     sent, piece = 0, bytes(64 * 1024)
-    while sent < STALL_OCTETS:
+    while sent < STALL_BYTES:
         try:
             sent += sock.send(piece)
         except (ConnectionResetError, BrokenPipeError):
@@ -222,15 +222,15 @@ def send_until_reset(sock):
 
 
 def wait_until_stalled(agent):
-    """Wait until an agent has taken no octet of its local sockets between two looks, and some before."""
+    """Wait until an agent has taken no byte of its local sockets between two looks, and some before."""
     before = [-1]
 
     def stalled():
-        taken = agent.stats()["octets_sent_total"]
+        taken = agent.stats()["bytes_sent_total"]
         standing, before[0] = taken == before[0] and taken > 0, taken
         return standing
 
-    wait_until(stalled, f"{agent.name} takes no more octets")
+    wait_until(stalled, f"{agent.name} takes no more bytes")
 
 
 def test_an_idle_connection_stays(pair, chain):

@@ -17,9 +17,9 @@ from tests.system.traffic import TIMEOUT_S, Service, read_exactly, reset
 CONNECTIONS = 250
 AT_ONCE = 8
 ANSWER = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n" + bytes(3_000)
-SMALL_OCTETS = 100
+SMALL_BYTES = 100
 POSTS = 65
-BODY_OCTETS = 60_000
+BODY_BYTES = 60_000
 
 
 def program(name):
@@ -41,13 +41,13 @@ def begin(port):
 
 
 def all_that_comes(client):
-    """Octets up to whatever ends the stream, and whether that was a reset."""
-    octets = b""
+    """Bytes up to whatever ends the stream, and whether that was a reset."""
+    byte_count = b""
     with contextlib.suppress(ConnectionResetError):
         while data := client.recv(65_536):
-            octets += data
-        return octets, False
-    return octets, True
+            byte_count += data
+        return byte_count, False
+    return byte_count, True
 
 
 def many_at_once(converse):
@@ -88,19 +88,19 @@ def answer_after_a_look(client):
 
 
 @pytest.mark.parametrize("serve", [answer_unread, answer_after_a_look])
-@pytest.mark.parametrize("request_octets", [SMALL_OCTETS, 200_000])
-def test_the_answer_of_a_server_that_resets_arrives_every_time(chain, serve, request_octets):
+@pytest.mark.parametrize("request_bytes", [SMALL_BYTES, 200_000])
+def test_the_answer_of_a_server_that_resets_arrives_every_time(chain, serve, request_bytes):
     def converse():
         with begin(chain.port) as client:
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                client.sendall(bytes(request_octets))
+                client.sendall(bytes(request_bytes))
             return all_that_comes(client)
 
     with Service(serve, port=chain.target_port):
         results = many_at_once(converse)
     # A send that met the reset has taken it away: reading ends like a stream then, as without a mesh.
-    assert [octets for octets, _ in results if octets != ANSWER] == []
-    if request_octets == SMALL_OCTETS:
+    assert [byte_count for byte_count, _ in results if byte_count != ANSWER] == []
+    if request_bytes == SMALL_BYTES:
         assert all(was_reset for _, was_reset in results)
 
 
@@ -122,7 +122,7 @@ def test_the_last_words_of_a_client_that_resets_arrive_every_time(chain):
     with Service(serve, port=chain.target_port):
         many_at_once(converse)
         wait_until(lambda: len(heard) == CONNECTIONS, "every target has heard its client's end")
-    assert [octets for octets, _ in heard if octets != ANSWER] == []
+    assert [byte_count for byte_count, _ in heard if byte_count != ANSWER] == []
 
 
 # -- HAProxy -------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_a_proxy_that_denies_what_it_has_not_read_leaves_no_connection_behind(ch
     config = tmp_path / "haproxy.cfg"
     config.write_text(HAPROXY.format(address=f"{LOOPBACK}:{chain.target_port}"))
     body = tmp_path / "body"
-    body.write_bytes(bytes(BODY_OCTETS))
+    body.write_bytes(bytes(BODY_BYTES))
     server = Process([haproxy, "-db", "-f", config], tmp_path / "haproxy.log")
     try:
         wait_until(lambda: is_listening(chain.target_port), "HAProxy listens")
@@ -176,9 +176,9 @@ def test_an_error_that_precedes_a_reset_is_read(chain, tmp_path):
         for _ in range(20):
             with connect(chain.port) as client:
                 with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                    client.sendall(b"*1\r\n$not-a-length\r\n" + bytes(BODY_OCTETS))
-                octets, _ = all_that_comes(client)
-                assert octets.startswith(b"-ERR Protocol error")
+                    client.sendall(b"*1\r\n$not-a-length\r\n" + bytes(BODY_BYTES))
+                data, _ = all_that_comes(client)
+                assert data.startswith(b"-ERR Protocol error")
     finally:
         server.kill()
         Path(tmp_path / "dump.rdb").unlink(missing_ok=True)

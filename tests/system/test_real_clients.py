@@ -14,8 +14,8 @@ from tests.system.postgresql import PROGRAM_TIMEOUT_S, PostgreSql, find, missing
 from tests.system.processes import LOOPBACK, Process, is_listening, python, wait_until
 
 MIB = 1024 * 1024
-FILE_OCTETS = 20 * MIB
-COPY_OCTETS = 5 * MIB
+FILE_BYTES = 20 * MIB
+COPY_BYTES = 5 * MIB
 
 
 def program(name):
@@ -30,8 +30,8 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def random_file(path, octets):
-    path.write_bytes(os.urandom(octets))
+def random_file(path, byte_count):
+    path.write_bytes(os.urandom(byte_count))
     return path
 
 
@@ -72,7 +72,7 @@ def web(chain, serve, tmp_path):
 def test_curl_fetches_a_large_file(web, tmp_path):
     curl = program("curl")
     folder, site = web
-    source = random_file(folder / "large", FILE_OCTETS)
+    source = random_file(folder / "large", FILE_BYTES)
     fetched = tmp_path / "fetched"
     run(curl, "-sS", "--fail", "-o", fetched, f"{site}/large")
     assert digest(fetched) == digest(source)
@@ -183,16 +183,16 @@ def ssh_options(chain, serve, tmp_path):
     return ["-F", "none", *options]
 
 
-def test_ssh_runs_commands_and_carries_octets_both_ways(ssh_options):
+def test_ssh_runs_commands_and_carries_bytes_both_ways(ssh_options):
     ssh = (program("ssh"), *ssh_options, f"{getpass.getuser()}@{LOOPBACK}")
     assert run(*ssh, "echo through; exit 0") == b"through\n"
-    octets = os.urandom(COPY_OCTETS)
-    assert run(*ssh, "cat", input=octets) == octets
+    data = os.urandom(COPY_BYTES)
+    assert run(*ssh, "cat", input=data) == data
 
 
 def test_scp_copies_there_and_back(ssh_options, tmp_path):
     scp = (program("scp"), "-q", *ssh_options)
-    source = random_file(tmp_path / "source", COPY_OCTETS)
+    source = random_file(tmp_path / "source", COPY_BYTES)
     remote = f"{getpass.getuser()}@{LOOPBACK}:{tmp_path}"
     run(*scp, source, f"{remote}/there")
     assert digest(tmp_path / "there") == digest(source)

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 MIB = 1024 * 1024
 CONNECTIONS = int(os.environ.get("MESH_SYSTEM_SLOW_CONNECTIONS", "60"))
 """Set it to 500 for the full load, which takes more than a minute. ``--log-cli-level=info`` shows figures."""
-OCTETS_PER_S = 1_000_000
-OCTETS = 120_000
+BYTES_PER_S = 1_000_000
+BYTES = 120_000
 """In each transfer."""
 RELAY_BUFFER_MIB = 64
-TIMEOUT_S = 60 + 3 * CONNECTIONS * OCTETS / OCTETS_PER_S
+TIMEOUT_S = 60 + 3 * CONNECTIONS * BYTES / BYTES_PER_S
 KEYSTROKE = b"k" * 40
 THINK_S = 0.02
 SLOWEST_ANSWER_S = 5.0
@@ -40,7 +40,7 @@ def answer_with_digest(client):
 def transfer(port):
     """Send; whether what arrived is what was sent."""
     with connect(port, timeout_s=TIMEOUT_S) as client:
-        digest = send_random(client, OCTETS)
+        digest = send_random(client, BYTES)
         client.shutdown(socket.SHUT_WR)
         return read_all(client).decode() == digest
 
@@ -64,7 +64,7 @@ def test_bulk_on_a_slow_link_neither_fills_the_relay_nor_silences_others(mesh):
     relay.config["limits"] = {"relay_buffer": f"{RELAY_BUFFER_MIB}MiB"}
     is_over = threading.Event()
     with (
-        SlowLink(relay.accept_port, OCTETS_PER_S) as line,
+        SlowLink(relay.accept_port, BYTES_PER_S) as line,
         Service(answer_with_digest) as sink,
         Service(echo) as shell,
     ):
@@ -88,7 +88,7 @@ def test_bulk_on_a_slow_link_neither_fills_the_relay_nor_silences_others(mesh):
         answers = sorted(typing.result())
         stats = relay.stats()
     peak = relay.process.peak_memory() - baseline
-    log.info("%d x %d octets in %.1f s", CONNECTIONS, OCTETS, took_s)
+    log.info("%d x %d bytes in %.1f s", CONNECTIONS, BYTES, took_s)
     log.info("relay: %.1f MiB, and %.1f more at the peak", baseline / MIB, peak / MIB)
     log.info("%d frames dropped", stats["queue_drops_total"])
     ranks = [answers[math.ceil(len(answers) * share) - 1] for share in (0.5, 0.99, 1.0)]

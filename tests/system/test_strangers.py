@@ -43,13 +43,13 @@ TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
 PREAMBLE = b"MESH\x01"
 
 GARBAGE = {
-    "octets": (b"\x00\xff\xfe garbage \x1b[31m\r\n" * 50, "is no mesh agent"),
+    "bytes": (b"\x00\xff\xfe garbage \x1b[31m\r\n" * 50, "is no mesh agent"),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "an HTTP client"),
     "TLS": (TLS_HELLO, "speaks TLS"),
     "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
     "version": (b"MESH\x09", "protocol version 9"),
-    "length": (PREAMBLE + b"\xff\xff" + bytes(100), "announces 65535 octets"),
-    "short": (PREAMBLE + b"\x00\x00", "announces 0 octets"),
+    "length": (PREAMBLE + b"\xff\xff" + bytes(100), "announces 65535 bytes"),
+    "short": (PREAMBLE + b"\x00\x00", "announces 0 bytes"),
     "zero key": (PREAMBLE + b"\x00\x20" + bytes(32), ""),
     "much": (os.urandom(MIB), "is no mesh agent"),
 }
@@ -57,12 +57,12 @@ GARBAGE = {
 
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_garbage_is_refused_told_once_and_counted(relay, kind):
-    octets, says = GARBAGE[kind]
+    byte_count, says = GARBAGE[kind]
     before = refused(relay)
     with dial(relay) as stranger:
         address = address_of(stranger)
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            stranger.sendall(octets)
+            stranger.sendall(byte_count)
         assert is_closed(stranger)
     wait_until(lambda: refused(relay) == before + 1, "it is counted")
     (told,) = wait_until(lambda: relay.lines_with(address), "it is told")
@@ -72,7 +72,7 @@ def test_garbage_is_refused_told_once_and_counted(relay, kind):
 
 
 def test_a_handshake_cut_off_anywhere_is_refused(relay):
-    """Whole up to some octet of message 1 or 3, then the end of the stream."""
+    """Whole up to some byte of message 1 or 3, then the end of the stream."""
     before = refused(relay)
     with PeerClient(relay) as model:
         model.shake()
@@ -107,22 +107,22 @@ def test_a_handshake_with_one_bit_wrong_anywhere_is_refused(relay):
     wait_until(lambda: refused(relay) == before + len(places), "each is counted")
 
 
-def test_replayed_octets_of_a_genuine_handshake_are_refused(relay):
+def test_replayed_bytes_of_a_genuine_handshake_are_refused(relay):
     with PeerClient(relay, name="genuine") as genuine:
         genuine.join()
-        octets = genuine.sent
+        byte_count = genuine.sent
     before = refused(relay)
     # From an address of its own: of those above some have been refused for the same reason.
     with socket.create_connection((LOOPBACK, relay.accept_port), 20, ("127.0.0.9", 0)) as replayer:
         address = address_of(replayer)
-        replayer.sendall(octets)
+        replayer.sendall(byte_count)
         assert is_closed(replayer)
     wait_until(lambda: refused(relay) == before + 1, "it is counted")
     (told,) = wait_until(lambda: relay.lines_with(address), "it is told")
     assert "link refused" in told
 
 
-def test_the_relays_own_octets_sent_back_are_refused(relay):
+def test_the_relays_own_bytes_sent_back_are_refused(relay):
     """A mirror proves nothing."""
     before = refused(relay)
     with PeerClient(relay) as mirror:
@@ -134,9 +134,9 @@ def test_the_relays_own_octets_sent_back_are_refused(relay):
 
 
 def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
-    """Half-open ones say nothing; slow ones send an octet whenever they are looked at."""
+    """Half-open ones say nothing; slow ones send a byte whenever they are looked at."""
     before = refused(relay)
-    octets = PREAMBLE + b"\x00\x20" + bytes(32)
+    data = PREAMBLE + b"\x00\x20" + bytes(32)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         silent = [stack.enter_context(dial(relay)) for _ in range(5)]
@@ -146,12 +146,12 @@ def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
             client.setblocking(False)
 
         def trickle():
-            """Another octet each half second, and whether all have been closed by now."""
+            """Another byte each half second, and whether all have been closed by now."""
             nonlocal sent
-            if sent < (time.monotonic() - began) / 0.5 and sent < len(octets) - 1:
+            if sent < (time.monotonic() - began) / 0.5 and sent < len(data) - 1:
                 for client in slow:
                     with contextlib.suppress(OSError):
-                        client.send(octets[sent : sent + 1])
+                        client.send(data[sent : sent + 1])
                 sent += 1
             return all(map(has_ended, (*silent, *slow)))
 
@@ -175,7 +175,7 @@ def has_ended(sock):
 
 def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_gets_in(relay):
     """They come and stay; the oldest make room. The log has a line for many, not one for each."""
-    log_octets = len(relay.process.output)
+    log_bytes = len(relay.process.output)
     descriptors = len(relay.process.descriptors())
     clients = deque()
     try:
@@ -196,6 +196,6 @@ def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_g
     finally:
         for client in clients:
             client.close()
-    assert len(relay.process.output) - log_octets < 100_000
+    assert len(relay.process.output) - log_bytes < 100_000
     assert relay.lines_with("too many unauthenticated connections")
     wait_until(lambda: len(relay.process.descriptors()) <= descriptors + 10, "descriptors are back")

@@ -8,7 +8,7 @@ from scripts.trial_runs import command
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series
 from tests.system import postgresql
 
-LITTLE = Effort(octets=64 * MIB, clients=4, load_s=0.3, database_s=4.0)
+LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0)
 
 
 @pytest.mark.parametrize("name", command.TRIALS)

@@ -1,4 +1,4 @@
-"""Services that targets are, and clients: raw TCP, with every octet accounted for."""
+"""Services that targets are, and clients: raw TCP, with every byte accounted for."""
 
 import contextlib
 import hashlib
@@ -10,7 +10,7 @@ import threading
 from tests.system.meshes import connect
 from tests.system.processes import LOOPBACK, wait_until
 
-CHUNK_OCTETS = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 TIMEOUT_S = 60.0
 
 
@@ -91,7 +91,7 @@ class Service:
 
 def echo(client):
     """Send back what comes, then the end of stream."""
-    while data := client.recv(CHUNK_OCTETS):
+    while data := client.recv(CHUNK_BYTES):
         client.sendall(data)
     client.shutdown(socket.SHUT_WR)
 
@@ -111,7 +111,7 @@ def announce(name):
 def read_all(sock):
     """Everything up to the end of stream."""
     pieces = []
-    while data := sock.recv(CHUNK_OCTETS):
+    while data := sock.recv(CHUNK_BYTES):
         pieces.append(data)
     return b"".join(pieces)
 
@@ -119,29 +119,29 @@ def read_all(sock):
 def read_exactly(sock, count):
     pieces = []
     while count:
-        data = sock.recv(min(count, CHUNK_OCTETS))
+        data = sock.recv(min(count, CHUNK_BYTES))
         if not data:
-            raise EOFError(f"{count} octets are missing")
+            raise EOFError(f"{count} bytes are missing")
         pieces.append(data)
         count -= len(data)
     return b"".join(pieces)
 
 
-def send_random(sock, octets):
-    """Send so many random octets; their SHA-256."""
+def send_random(sock, byte_count):
+    """Send so many random bytes; their SHA-256."""
     digest = hashlib.sha256()
-    while octets:
-        piece = os.urandom(min(octets, CHUNK_OCTETS))
+    while byte_count:
+        piece = os.urandom(min(byte_count, CHUNK_BYTES))
         digest.update(piece)
         sock.sendall(piece)
-        octets -= len(piece)
+        byte_count -= len(piece)
     return digest.hexdigest()
 
 
 def digest_until_end(sock):
     """Count and SHA-256 of everything up to the end of stream."""
     digest, count = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(CHUNK_OCTETS))
+    buffer = memoryview(bytearray(CHUNK_BYTES))
     while received := sock.recv_into(buffer):
         digest.update(buffer[:received])
         count += received

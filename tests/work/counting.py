@@ -1,4 +1,4 @@
-"""What work a mesh does, counted: turns, messages, calls on sockets, sealed octets. No clock is read."""
+"""What work a mesh does, counted: turns, messages, calls on sockets, sealed bytes. No clock is read."""
 
 import collections
 import contextlib
@@ -72,7 +72,7 @@ def counting_seam(counter: Counter) -> Iterator[None]:
             stack,
             VirtualStreamSocket,
             "send",
-            after=lambda taken, socket: counter.add(socket._host.name, "octets sent", taken),
+            after=lambda taken, socket: counter.add(socket._host.name, "bytes sent", taken),
         )
         for name in WATCH_CALLS:
             _wrap(
@@ -127,15 +127,15 @@ def counting_ciphers(counter: Counter) -> Iterator[None]:
             def __init__(self, key: bytes) -> None:
                 self._inner = real(key)
 
-            def encrypt(self, nonce, octets, covered):
+            def encrypt(self, nonce, data, covered):
                 counter.add(ALL, "seals and openings")
-                counter.add(ALL, "octets sealed and opened", len(octets))
-                return self._inner.encrypt(nonce, octets, covered)
+                counter.add(ALL, "bytes sealed and opened", len(data))
+                return self._inner.encrypt(nonce, data, covered)
 
-            def decrypt(self, nonce, octets, covered):
+            def decrypt(self, nonce, data, covered):
                 counter.add(ALL, "seals and openings")
-                counter.add(ALL, "octets sealed and opened", len(octets))
-                return self._inner.decrypt(nonce, octets, covered)
+                counter.add(ALL, "bytes sealed and opened", len(data))
+                return self._inner.decrypt(nonce, data, covered)
 
         return Cipher
 
@@ -158,8 +158,8 @@ def counting_ciphers(counter: Counter) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_by_the_product() -> Iterator[dict[str, int]]:
-    """Filled at its end: ``octets`` and ``blocks`` that the product has allocated in it, and still holds."""
-    found = {"octets": 0, "blocks": 0}
+    """Filled at its end: what the product has allocated in it and still holds, in bytes and blocks."""
+    found = {"bytes": 0, "blocks": 0}
     gc.collect()
     tracemalloc.start()
     try:
@@ -172,5 +172,5 @@ def held_by_the_product() -> Iterator[dict[str, int]]:
         path = Path(statistic.traceback[0].filename)
         ours = path.is_relative_to(ROOT / "mesh") or path.is_relative_to(ROOT / "actors")
         if ours and path.parent.name != "virtual":  # that is the simulated world's share
-            found["octets"] += statistic.size
+            found["bytes"] += statistic.size
             found["blocks"] += statistic.count

@@ -22,7 +22,7 @@ from mesh.addresses import TcpAddress
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate
-from mesh.trust.identity import SEED_OCTETS, Identity
+from mesh.trust.identity import SEED_BYTES, Identity
 from tests.system.processes import LOOPBACK, PATIENCE_S, POLL_S, Ports
 
 AGENTS = ("branch", "relay", "hq")
@@ -85,8 +85,8 @@ class Echo:
             except OSError:
                 return
             with client, contextlib.suppress(OSError):
-                while octets := client.recv(65_536):
-                    client.sendall(octets)
+                while byte_count := client.recv(65_536):
+                    client.sendall(byte_count)
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
@@ -97,7 +97,7 @@ class Echo:
 @contextlib.contextmanager
 def real_mesh() -> Iterator[int]:
     """Branch - relay - hq and a service behind hq; the port of branch's listener, once it serves."""
-    authority = Identity(os.urandom(SEED_OCTETS))
+    authority = Identity(os.urandom(SEED_BYTES))
     ports = Ports()
     with contextlib.ExitStack() as stack:
         stack.callback(ports.close)
@@ -116,13 +116,13 @@ def real_mesh() -> Iterator[int]:
                 endpoints=(EndpointSetup(KEY, TcpAddress(LOOPBACK, echo.port)),) if name == "hq" else (),
                 listeners=(ListenerSetup(KEY, TcpAddress(LOOPBACK, port), 0),) if name == "branch" else (),
             )
-            budget = StreamBudget(setup.stream_buffer_octets)
+            budget = StreamBudget(setup.stream_buffer_bytes)
             Agent.start(
                 dispatcher,
                 setup=setup,
                 meters=Meters(),
                 budget=budget,
-                relay_budget=RelayBudget(setup.relay_buffer_octets),
+                relay_budget=RelayBudget(setup.relay_buffer_bytes),
                 on_left=lambda: None,
             )
         deadline = time.monotonic() + PATIENCE_S
@@ -133,7 +133,7 @@ def real_mesh() -> Iterator[int]:
 
 
 def _setup(name: str, authority: Identity, **settings) -> AgentSetup:
-    identity = Identity(os.urandom(SEED_OCTETS))
+    identity = Identity(os.urandom(SEED_BYTES))
     now = int(time.time())
     wire = issue_certificate(
         authority,
@@ -165,16 +165,16 @@ def _serves(port: int) -> bool:
 
 
 def converse(port: int) -> None:
-    """One connection: 64 octets there and back, and its end."""
+    """One connection: 64 bytes there and back, and its end."""
     message = os.urandom(64)
     with socket.create_connection((LOOPBACK, port), PATIENCE_S) as client:
         client.sendall(message)
         answer = b""
         while len(answer) < len(message):
-            octets = client.recv(len(message))
-            if not octets:
+            data = client.recv(len(message))
+            if not data:
                 raise ConnectionResetError
-            answer += octets
+            answer += data
         assert answer == message
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1) == b""

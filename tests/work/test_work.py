@@ -1,4 +1,4 @@
-"""No connection and no octet may cause much more work than it does at present: counted, not timed."""
+"""No connection and no byte may cause much more work than it does at present: counted, not timed."""
 
 import collections
 import contextlib
@@ -58,9 +58,9 @@ def test_a_mebibyte(direction):
             mesh.converse(Terms(number=10, **{direction: count * MIB}))
             mesh.run_until_said(60.0)
         mesh.assert_all_complete()
-    found[ALL, "octets sealed and opened"] /= MIB  # for each octet carried
+    found[ALL, "bytes sealed and opened"] /= MIB  # for each byte carried
     for agent in AGENTS:
-        found[agent, "octets sent"] /= MIB
+        found[agent, "bytes sent"] /= MIB
     check(f"a MiB {direction}", found)
 
 

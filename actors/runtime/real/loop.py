@@ -29,7 +29,7 @@ from actors.runtime.real.resolver import (
 from actors.runtime.real.stream_ends import StreamEnds
 from actors.runtime.seam import (
     PLAIN_OPTIONS,
-    READ_BUFFER_OCTETS,
+    READ_BUFFER_BYTES,
     Attempt,
     ListeningSocket,
     NamesResolved,
@@ -112,7 +112,7 @@ class LoopDispatcher:
         self.descriptors = Descriptors()
         """The process's last ones."""
         self._binder = Binder(self)
-        self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
+        self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
         self._ready: deque[Mailbox] = deque()
         self._awake = False
@@ -174,8 +174,8 @@ class LoopDispatcher:
         """Wall-clock seconds since 1970."""
         return time.time()
 
-    def random_octets(self, count: int) -> bytes:
-        """Octets of the system's generator."""
+    def random_bytes(self, count: int) -> bytes:
+        """Bytes of the system's generator."""
         return os.urandom(count)
 
     def uniform(self) -> float:

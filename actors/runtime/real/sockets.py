@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 from actors.runtime.descriptors import Descriptors
 from actors.runtime.real.resolver import is_ipv4
-from actors.runtime.seam import HangUp, Octets, SocketOptions, SocketOwner, Timer
+from actors.runtime.seam import BytesLike, HangUp, SocketOptions, SocketOwner, Timer
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 from mesh.black_hole import PathFigures
 
@@ -113,10 +113,10 @@ def native_address(address: SocketAddress) -> tuple[socket.AddressFamily, Sockad
 
 def set_options(sock: socket.socket, options: SocketOptions) -> None:
     """Apply what the kernel knows of ``options``; the TCP ones do not concern unix sockets."""
-    if options.send_buffer_octets is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_octets)
-    if options.receive_buffer_octets is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_octets)
+    if options.send_buffer_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_bytes)
+    if options.receive_buffer_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
     if options.urgent_in_line:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     if sock.family != socket.AF_UNIX:
@@ -124,8 +124,8 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         if options.no_delay:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if options.not_sent_low_water_octets is not None:
-            low_water = options.not_sent_low_water_octets
+        if options.not_sent_low_water_bytes is not None:
+            low_water = options.not_sent_low_water_bytes
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, low_water)
         if options.keep_alive is not None:
             keep_alive = options.keep_alive
@@ -295,8 +295,8 @@ class LoopStreamSocket:
         """Report readiness to ``owner``, an actor of this dispatcher."""
         self._readiness.attach(owner)
 
-    def send(self, buffers: Sequence[Octets]) -> int:
-        """Send from ``buffers`` in order, gathered; return the octets taken.
+    def send(self, buffers: Sequence[BytesLike]) -> int:
+        """Send from ``buffers`` in order, gathered; return the bytes taken.
 
         Raises:
             BlockingIOError: no room.
@@ -403,7 +403,7 @@ class ResetStreamSocket(LoopStreamSocket):
             self._raise_once()
         return count
 
-    def send(self, buffers: Sequence[Octets]) -> int:
+    def send(self, buffers: Sequence[BytesLike]) -> int:
         """Send nothing any more.
 
         Raises:

@@ -138,8 +138,8 @@ class VirtualDispatcher:
         """The host's wall clock, in seconds since 1970."""
         return self._world.unix_start_s + self._world.clock.now + self.clock_skew_s
 
-    def random_octets(self, count: int) -> bytes:
-        """The next octets of this process's seeded stream."""
+    def random_bytes(self, count: int) -> bytes:
+        """The next bytes of this process's seeded stream."""
         return self._key_stream.randbytes(count)
 
     def uniform(self) -> float:

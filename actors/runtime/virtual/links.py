@@ -9,13 +9,13 @@ from typing import Final, Protocol
 
 from actors.runtime.virtual.clock import Trace, VirtualClock, VirtualEvent
 
-BURST_OCTETS: Final = 65_536
+BURST_BYTES: Final = 65_536
 """Most that a stream puts on a link in one go: what Linux hands to a network card at once (GSO)."""
 
 SLOW_BURST_S: Final = 0.001
 """On a slow link a burst takes no longer than this (but is a packet at least), so that streams interleave."""
 
-PACKET_OCTETS: Final = 1448
+PACKET_BYTES: Final = 1448
 """Payload of a full Ethernet frame with TCP timestamps."""
 
 RETRANSMISSION_S: Final = 0.2
@@ -28,8 +28,8 @@ class Traffic(Protocol):
     queued: bool
     """Whether the link has it among those that take turns; the link's to set."""
 
-    def take_burst(self, limit_octets: int) -> bytes | None:
-        """Octets to send now; empty is the end of the stream, ``None`` is nothing for the time being."""
+    def take_burst(self, limit_bytes: int) -> bytes | None:
+        """Bytes to send now; empty is the end of the stream, ``None`` is nothing for the time being."""
         ...
 
     def arrival(self, burst: bytes) -> Callable[[], None]:
@@ -46,14 +46,14 @@ class Link:
 
     Args:
         latency_s: One way, seconds.
-        octets_per_s: Bandwidth; ``None`` is unlimited.
+        bytes_per_s: Bandwidth; ``None`` is unlimited.
     """
 
     def __init__(
-        self, clock: VirtualClock, trace: Trace, name: str, latency_s: float, octets_per_s: float | None
+        self, clock: VirtualClock, trace: Trace, name: str, latency_s: float, bytes_per_s: float | None
     ) -> None:
         self.latency_s = latency_s
-        self.octets_per_s = octets_per_s
+        self.bytes_per_s = bytes_per_s
         self.refusing = False
         """Cut with resets: connect attempts over this link are refused."""
         self._clock = clock
@@ -113,20 +113,20 @@ class Link:
                 self._wake = clock.at(self._free_at, self._pump)
                 return
             traffic = self._waiting.popleft()
-            burst = traffic.take_burst(self._burst_octets())
+            burst = traffic.take_burst(self._burst_bytes())
             if burst is None:
                 traffic.queued = False
                 continue
             self._waiting.append(traffic)  # at the end: turns go round
-            if self.octets_per_s is not None:
-                self._free_at = clock.now + len(burst) / self.octets_per_s
+            if self.bytes_per_s is not None:
+                self._free_at = clock.now + len(burst) / self.bytes_per_s
             self._depart(max(clock.now, self._free_at), traffic.arrival(burst))
             traffic.departed()
 
-    def _burst_octets(self) -> int:
-        if self.octets_per_s is None:
-            return BURST_OCTETS
-        return min(BURST_OCTETS, max(PACKET_OCTETS, int(self.octets_per_s * SLOW_BURST_S)))
+    def _burst_bytes(self) -> int:
+        if self.bytes_per_s is None:
+            return BURST_BYTES
+        return min(BURST_BYTES, max(PACKET_BYTES, int(self.bytes_per_s * SLOW_BURST_S)))
 
     def _depart(self, time: float, action: Callable[[], None]) -> None:
         # Never before what was sent earlier, also where the latency has been lowered meanwhile.

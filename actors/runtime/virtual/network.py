@@ -20,7 +20,7 @@ DEFAULT_LATENCY_S: Final = 0.001
 LOCAL_LATENCY_S: Final = 20e-6
 """One way within a host: a loopback round trip takes some 40 us."""
 
-BUFFER_OCTETS: Final = 512 * 1024
+BUFFER_BYTES: Final = 512 * 1024
 """Send and receive buffers that nobody has set: between where Linux starts and where its autotuning ends."""
 
 
@@ -36,7 +36,7 @@ class VirtualNetwork:
         self._links: dict[tuple[str, str], Link] = {}
         self.default_latency_s = DEFAULT_LATENCY_S
         """Latency one way between hosts of which nothing else has been said."""
-        self.default_octets_per_s: float | None = None
+        self.default_bytes_per_s: float | None = None
         """Bandwidth between such hosts; ``None`` is unlimited."""
         self.attempts: dict[ConnectAttempt, None] = {}
         """Connects under way."""
@@ -98,19 +98,19 @@ class VirtualNetwork:
                 self._trace,
                 f"{source.name}>{target.name}",
                 LOCAL_LATENCY_S if local else self.default_latency_s,
-                None if local else self.default_octets_per_s,
+                None if local else self.default_bytes_per_s,
             )
         return link
 
     def shape(
-        self, one: str, other: str, *, latency_s: float | None = None, octets_per_s: float | None = None
+        self, one: str, other: str, *, latency_s: float | None = None, bytes_per_s: float | None = None
     ) -> None:
         """Set latency (one way) and bandwidth between two hosts, both ways; ``None`` leaves it as it is."""
         for link in self._both_ways(one, other):
             if latency_s is not None:
                 link.latency_s = latency_s
-            if octets_per_s is not None:
-                link.octets_per_s = octets_per_s
+            if bytes_per_s is not None:
+                link.bytes_per_s = bytes_per_s
 
     def cut(self, one: str, other: str, *, reset: bool = False, one_way: bool = False) -> None:
         """Cut two hosts off from each other until :meth:`heal`.
@@ -170,9 +170,9 @@ class VirtualNetwork:
             back=back,
             sender=client,
             receiver=server,
-            send_octets=options.send_buffer_octets or BUFFER_OCTETS,
-            receive_octets=BUFFER_OCTETS,
-            low_water_octets=options.not_sent_low_water_octets,
+            send_bytes=options.send_buffer_bytes or BUFFER_BYTES,
+            receive_bytes=BUFFER_BYTES,
+            low_water_bytes=options.not_sent_low_water_bytes,
         )
         to_client = Pipe(
             self._clock,
@@ -182,9 +182,9 @@ class VirtualNetwork:
             back=there,
             sender=server,
             receiver=client,
-            send_octets=BUFFER_OCTETS,
-            receive_octets=options.receive_buffer_octets or BUFFER_OCTETS,
-            low_water_octets=None,
+            send_bytes=BUFFER_BYTES,
+            receive_bytes=options.receive_buffer_bytes or BUFFER_BYTES,
+            low_water_bytes=None,
         )
         client.join(server, target.name, incoming=to_client, outgoing=to_server, path=there)
         server.join(client, source.name, incoming=to_server, outgoing=to_client, path=back)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from actors.runtime.seam import Octets
+from actors.runtime.seam import BytesLike
 from actors.runtime.virtual.clock import Trace, VirtualClock
 from actors.runtime.virtual.links import Link
 
@@ -21,12 +21,12 @@ class SendingEnd(Protocol):
 class ReceivingEnd(Protocol):
     """What a pipe tells the socket that receives from it."""
 
-    def octets_arrived(self) -> None:
-        """Octets or the end of the stream can be read."""
+    def bytes_arrived(self) -> None:
+        """Bytes or the end of the stream can be read."""
         ...
 
-    def octets_refused(self) -> None:
-        """Octets arrived after this end was closed: TCP answers with a reset (RFC 1122, 4.2.2.13)."""
+    def bytes_refused(self) -> None:
+        """Bytes arrived after this end was closed: TCP answers with a reset (RFC 1122, 4.2.2.13)."""
         ...
 
 
@@ -34,11 +34,11 @@ class Pipe:
     """One direction of a stream: send buffer, window, receive buffer and end.
 
     Args:
-        path: The link that octets take.
+        path: The link that bytes take.
         back: The link that acknowledgements take.
-        send_octets: Size of the send buffer; octets stay in it until they are acknowledged.
-        receive_octets: Size of the receive buffer, which is also the window.
-        low_water_octets: TCP_NOTSENT_LOWAT; ``None`` for none.
+        send_bytes: Size of the send buffer; bytes stay in it until they are acknowledged.
+        receive_bytes: Size of the receive buffer, which is also the window.
+        low_water_bytes: TCP_NOTSENT_LOWAT; ``None`` for none.
     """
 
     __slots__ = (
@@ -53,16 +53,16 @@ class Pipe:
         "_fin_queued",
         "_fin_sent",
         "_head_offset",
-        "_low_water_octets",
+        "_low_water_bytes",
         "_name",
         "_path",
         "_promised",
         "_queue",
         "_read",
-        "_receive_octets",
+        "_receive_bytes",
         "_receiver",
         "_receiver_closed",
-        "_send_octets",
+        "_send_bytes",
         "_sender",
         "_sent",
         "_trace",
@@ -82,27 +82,27 @@ class Pipe:
         back: Link,
         sender: SendingEnd,
         receiver: ReceivingEnd,
-        send_octets: int,
-        receive_octets: int,
-        low_water_octets: int | None,
+        send_bytes: int,
+        receive_bytes: int,
+        low_water_bytes: int | None,
     ) -> None:
         self.queued = False
         """Whether the link has this pipe among those that take turns."""
         self.finished = False
-        """Whether the end of the stream has arrived; octets may still wait before it."""
+        """Whether the end of the stream has arrived; bytes may still wait before it."""
         self._clock, self._trace, self._name = clock, trace, name
         self._path, self._back = path, back
         self._sender, self._receiver = sender, receiver
-        self._send_octets, self._receive_octets = send_octets, receive_octets
-        self._low_water_octets = low_water_octets
+        self._send_bytes, self._receive_bytes = send_bytes, receive_bytes
+        self._low_water_bytes = low_water_bytes
         self._dead = False
-        # The sender's side; all positions count octets since the start of the stream.
+        # The sender's side; all positions count bytes since the start of the stream.
         self._queue: deque[bytes] = deque()
         self._head_offset = 0
         self._unsent = 0
         self._sent = 0
         self._acknowledged = 0
-        self._edge = receive_octets
+        self._edge = receive_bytes
         self._acks: deque[tuple[float, int, int]] = deque()
         self._waiting_for_ack = False
         self._fin_queued = False
@@ -111,29 +111,29 @@ class Pipe:
         self._arriving: deque[bytes] = deque()
         self._arrived = 0
         self._read = 0
-        self._promised = receive_octets
+        self._promised = receive_bytes
         self._receiver_closed = False
 
     @property
-    def buffered_octets(self) -> int:
+    def buffered_bytes(self) -> int:
         """What has arrived and waits to be read."""
         return self._arrived - self._read
 
-    def configure_sending(self, *, buffer_octets: int | None, low_water_octets: int | None) -> None:
+    def configure_sending(self, *, buffer_bytes: int | None, low_water_bytes: int | None) -> None:
         """Set what is not ``None``, as ``setsockopt`` may on a connected socket."""
-        self._send_octets = buffer_octets or self._send_octets
-        self._low_water_octets = low_water_octets or self._low_water_octets
+        self._send_bytes = buffer_bytes or self._send_bytes
+        self._low_water_bytes = low_water_bytes or self._low_water_bytes
 
-    def configure_receiving(self, *, buffer_octets: int | None) -> None:
+    def configure_receiving(self, *, buffer_bytes: int | None) -> None:
         """Set the receive buffer; a window that has been promised already is not taken back."""
-        self._receive_octets = buffer_octets or self._receive_octets
+        self._receive_bytes = buffer_bytes or self._receive_bytes
 
-    def room_octets(self) -> int:
+    def room_bytes(self) -> int:
         """What the sender may add now."""
         self._settle_acks()
-        room = self._send_octets - self._held()
-        if self._low_water_octets is not None:
-            room = min(room, self._low_water_octets - self._unsent)
+        room = self._send_bytes - self._held()
+        if self._low_water_bytes is not None:
+            room = min(room, self._low_water_bytes - self._unsent)
         return max(room, 0)
 
     def is_writable(self) -> bool:
@@ -142,24 +142,24 @@ class Pipe:
         Source: Linux, ``sk_stream_is_writable`` and ``tcp_stream_memory_free``.
         """
         self._settle_acks()
-        if self._low_water_octets is not None and self._unsent * 2 >= self._low_water_octets:
+        if self._low_water_bytes is not None and self._unsent * 2 >= self._low_water_bytes:
             return False
-        return self._held() * 3 <= self._send_octets * 2
+        return self._held() * 3 <= self._send_bytes * 2
 
-    def offer(self, buffers: Sequence[Octets]) -> int:
-        """Take from ``buffers`` what there is room for; the number of octets, 0 where there is none."""
-        left = room = self.room_octets()
-        parts: list[Octets] = []
+    def offer(self, buffers: Sequence[BytesLike]) -> int:
+        """Take from ``buffers`` what there is room for; the number of bytes, 0 where there is none."""
+        left = room = self.room_bytes()
+        parts: list[BytesLike] = []
         for buffer in buffers:
             if left <= 0:
                 break
             part = buffer if len(buffer) <= left else memoryview(buffer)[:left]
             parts.append(part)
             left -= len(part)
-        octets = b"".join(parts)
-        if octets:
-            self._queue.append(octets)
-            self._unsent += len(octets)
+        data = b"".join(parts)
+        if data:
+            self._queue.append(data)
+            self._unsent += len(data)
             self._path.request(self)
         return room - left
 
@@ -183,8 +183,8 @@ class Pipe:
             if self._acks:
                 self._clock.at(self._acks[0][0], self._ack_due)
 
-    def take_burst(self, limit_octets: int) -> bytes | None:
-        """Take up to ``limit_octets`` off the send buffer for the link; empty is the end, ``None`` none."""
+    def take_burst(self, limit_bytes: int) -> bytes | None:
+        """Take up to ``limit_bytes`` off the send buffer for the link; empty is the end, ``None`` none."""
         self._settle_acks()
         if self._dead:
             return None
@@ -193,7 +193,7 @@ class Pipe:
                 self._fin_sent = True
                 return b""
             return None
-        size = min(limit_octets, self._edge - self._sent, self._unsent)
+        size = min(limit_bytes, self._edge - self._sent, self._unsent)
         if size <= 0:
             self.await_room()
             return None
@@ -208,11 +208,11 @@ class Pipe:
 
     def departed(self) -> None:
         """A burst has left: less waits unsent now."""
-        if self._low_water_octets is not None:
+        if self._low_water_bytes is not None:
             self._sender.room_changed()
 
     def read_into(self, buffer: memoryview) -> int:
-        """Move what has arrived into ``buffer``; the number of octets."""
+        """Move what has arrived into ``buffer``; the number of bytes."""
         taken = 0
         while self._arriving and taken < len(buffer):
             head = self._arriving.popleft()
@@ -224,7 +224,7 @@ class Pipe:
             taken += len(head)
         self._read += taken
         # Half the window at once, as a kernel does against the silly window syndrome (RFC 9293, 3.8.6.2.2).
-        if self._read + self._receive_octets - self._promised >= self._receive_octets / 2:
+        if self._read + self._receive_bytes - self._promised >= self._receive_bytes / 2:
             self._acknowledge()
         return taken
 
@@ -237,7 +237,7 @@ class Pipe:
         return self._unsent + self._sent - self._acknowledged
 
     def _dequeue(self, size: int) -> bytes:
-        parts: list[Octets] = []
+        parts: list[BytesLike] = []
         while size:
             head = self._queue[0]
             available = len(head) - self._head_offset
@@ -259,15 +259,15 @@ class Pipe:
             self.finished = True
         elif self._receiver_closed:
             self._read = self._arrived
-            self._receiver.octets_refused()
+            self._receiver.bytes_refused()
             return
         else:
             self._arriving.append(burst)
             self._acknowledge()
-        self._receiver.octets_arrived()
+        self._receiver.bytes_arrived()
 
     def _acknowledge(self) -> None:
-        self._promised = max(self._promised, self._read + self._receive_octets)
+        self._promised = max(self._promised, self._read + self._receive_bytes)
         time = self._back.carry_signal(self._acknowledge)
         if time is None or self._dead:
             return

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from actors.runtime.seam import PLAIN_OPTIONS, HangUp, Octets, SocketOptions, SocketOwner
+from actors.runtime.seam import PLAIN_OPTIONS, BytesLike, HangUp, SocketOptions, SocketOwner
 from actors.runtime.virtual.clock import Trace, VirtualClock
 from actors.runtime.virtual.links import Link
 from actors.runtime.virtual.pipe import Pipe
@@ -171,7 +171,7 @@ class VirtualStreamSocket:
         self._write_watch.attach(owner)
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Take up to ``len(buffer)`` octets; 0 is the end of the stream.
+        """Take up to ``len(buffer)`` bytes; 0 is the end of the stream.
 
         As on Linux, what arrived before a reset is still read; then the reset is reported once.
 
@@ -180,7 +180,7 @@ class VirtualStreamSocket:
             OSError: the stream is broken.
         """
         pipe = self._incoming()
-        if pipe.buffered_octets:
+        if pipe.buffered_bytes:
             return pipe.read_into(buffer)
         if pipe.finished:
             return 0
@@ -189,8 +189,8 @@ class VirtualStreamSocket:
             return 0
         raise os_error(errno.EAGAIN)
 
-    def send(self, buffers: Sequence[Octets]) -> int:
-        """Send from ``buffers`` in order; return the octets taken, at least 1.
+    def send(self, buffers: Sequence[BytesLike]) -> int:
+        """Send from ``buffers`` in order; return the bytes taken, at least 1.
 
         Raises:
             BlockingIOError: no room.
@@ -238,7 +238,7 @@ class VirtualStreamSocket:
         """Close in order, or with a reset where something arrived unread (RFC 2525, 2.17); idempotent."""
         if self._closed:
             return
-        if self._in is None or self._in.buffered_octets:
+        if self._in is None or self._in.buffered_bytes:
             self.abort()
         else:
             self.shutdown_write()
@@ -262,9 +262,9 @@ class VirtualStreamSocket:
     def configure(self, options: SocketOptions) -> None:
         """Apply ``options`` to a connected socket; there is no Nagle algorithm here to turn off."""
         self._outgoing().configure_sending(
-            buffer_octets=options.send_buffer_octets, low_water_octets=options.not_sent_low_water_octets
+            buffer_bytes=options.send_buffer_bytes, low_water_bytes=options.not_sent_low_water_bytes
         )
-        self._incoming().configure_receiving(buffer_octets=options.receive_buffer_octets)
+        self._incoming().configure_receiving(buffer_bytes=options.receive_buffer_bytes)
 
     def open_descriptor(self) -> None:
         """Count as an open socket of the host.
@@ -294,17 +294,17 @@ class VirtualStreamSocket:
         if self._write_watch.enabled:
             self._write_watch.check()
 
-    def octets_arrived(self) -> None:
+    def bytes_arrived(self) -> None:
         """The incoming pipe has something to read."""
         self._read_watch.check()
 
-    def octets_refused(self) -> None:
-        """Octets arrived though this end is closed."""
+    def bytes_refused(self) -> None:
+        """Bytes arrived though this end is closed."""
         self._send_reset()
 
     def _is_readable(self) -> bool:
         pipe = self._in
-        return pipe is not None and (pipe.buffered_octets > 0 or pipe.finished or self._broken)
+        return pipe is not None and (pipe.buffered_bytes > 0 or pipe.finished or self._broken)
 
     def _is_writable(self) -> bool:
         if self._broken or self._write_shut:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import pykka
 
-from actors.runtime.seam import READ_BUFFER_OCTETS
+from actors.runtime.seam import READ_BUFFER_BYTES
 from actors.runtime.virtual.clock import Trace, VirtualClock, VirtualEvent
 from actors.runtime.virtual.dispatcher import VirtualDispatcher
 from actors.runtime.virtual.network import VirtualNetwork
@@ -39,7 +39,7 @@ class VirtualWorld:
         self.clock = VirtualClock()
         self.trace = Trace(self.clock, seed)
         self.network = VirtualNetwork(self.clock, self.trace)
-        self.read_buffer = memoryview(bytearray(READ_BUFFER_OCTETS))
+        self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         self.host_at_work = ""
         """Whose turn it is, or was last."""
         self._dispatchers: dict[str, VirtualDispatcher] = {}
@@ -126,7 +126,7 @@ class VirtualWorld:
         return future.get(timeout=0)
 
     def pause(self, host: str) -> None:
-        """Stop the process on ``host`` for a while (SIGSTOP); its kernel still takes octets and clients.
+        """Stop the process on ``host`` for a while (SIGSTOP); its kernel still takes bytes and clients.
 
         Raises:
             LookupError: no process runs there.

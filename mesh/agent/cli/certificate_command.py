@@ -56,7 +56,7 @@ class PublicKeyText(click.ParamType[bytes]):
     name = "public key"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """The 32 octets."""
+        """The 32 bytes."""
         if isinstance(value, bytes):
             return value
         try:

@@ -9,7 +9,7 @@ import click
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.files import PUBLIC_MODE, KeyMode, KeyUse, create_file, is_there, read_key, write_key
-from mesh.trust.identity import SEED_OCTETS, Identity, display_id, encode_public_key
+from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
 
 PUBLIC_SUFFIX: Final = ".pub"
 
@@ -99,7 +99,7 @@ def make_key(file: Path, use: KeyUse) -> Identity:
     Raises:
         AgentFileError: the file exists already, or cannot be written.
     """
-    seed = secrets.token_bytes(SEED_OCTETS)
+    seed = secrets.token_bytes(SEED_BYTES)
     write_key(file, use, seed)
     return Identity(seed)
 

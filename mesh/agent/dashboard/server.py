@@ -24,8 +24,8 @@ THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
 
 MAX_CONNECTIONS: Final = 100
-MAX_HEADER_OCTETS: Final = 16 * 1024
-MAX_BODY_OCTETS: Final = 1024
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_BODY_BYTES: Final = 1024
 """Nothing here takes a body; a little is read so that a polite 405 can be sent."""
 
 IDLE_TIMEOUT_S: Final = 60
@@ -66,8 +66,8 @@ class HttpServer:
             sockets=list(self._listening),
             threads=THREADS,
             connection_limit=MAX_CONNECTIONS,
-            max_request_header_size=MAX_HEADER_OCTETS,
-            max_request_body_size=MAX_BODY_OCTETS,
+            max_request_header_size=MAX_HEADER_BYTES,
+            max_request_body_size=MAX_BODY_BYTES,
             channel_timeout=IDLE_TIMEOUT_S,
             cleanup_interval=LOOP_TIMEOUT_S,
             asyncore_loop_timeout=LOOP_TIMEOUT_S,

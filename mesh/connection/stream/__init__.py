@@ -5,10 +5,10 @@ from mesh.connection.stream.control import ResetCode
 from mesh.connection.stream.effects import Effects
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.stream import Stream
-from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
+from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, WindowLimits
 
 __all__ = [
-    "INITIAL_WINDOW_OCTETS",
+    "INITIAL_WINDOW_BYTES",
     "Effects",
     "ResetCode",
     "SegmentSealer",

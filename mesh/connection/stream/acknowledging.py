@@ -1,7 +1,7 @@
 """When to acknowledge, what the acknowledgement says, and the round-trip time a PROBE measures.
 
 An acknowledgement waits up to 25 ms, so that one serves many small segments; a bulk transfer gets several in
-each round, sent when the local socket takes octets, so that they carry the new credit. A gap is reported when
+each round, sent when the local socket takes bytes, so that they carry the new credit. A gap is reported when
 it has lasted longer than reordering does. A FIN says what a delayed acknowledgement would, and spares it.
 """
 
@@ -120,7 +120,7 @@ class Acknowledger:
         """An ACK or PROBE that says all there is to say."""
         receiver = self._receiver
         self.due = inf
-        receiver.pending_octets = 0
+        receiver.pending_bytes = 0
         payload = encode_acknowledgement(
             next_number=receiver.next_number,
             credit=receiver.grant(),

@@ -20,30 +20,30 @@ and its exit: used both ways it is in company even when alone. To tell them apar
 
 
 class StreamBudget:
-    """Counts octets that windows and send buffers have reserved (``limits.stream_buffer``).
+    """Counts bytes that windows and send buffers have reserved (``limits.stream_buffer``).
 
     So do local sockets that take no more, for what waits unsent behind them.
 
     What has been promised to the other end cannot be taken back, and the smallest window is always given: a
-    stream without one would stand still. So reservations may exceed the limit by as much; ``share_octets`` is
+    stream without one would stand still. So reservations may exceed the limit by as much; ``share_bytes`` is
     then 0, and streams shrink to their floor as they progress.
 
     Args:
-        limit_octets: for all streams together.
+        limit_bytes: for all streams together.
     """
 
     __slots__ = (
         "_latest",
         "_latest_at",
         "_others_at",
-        "limit_octets",
-        "reserved_octets",
+        "limit_bytes",
+        "reserved_bytes",
         "unacknowledged_segments",
     )
 
-    def __init__(self, limit_octets: int) -> None:
-        self.limit_octets = limit_octets
-        self.reserved_octets = 0
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.reserved_bytes = 0
         self.unacknowledged_segments = 0
         """Segments that all streams together have sent and wait to hear of."""
         self._latest: object = None
@@ -52,14 +52,14 @@ class StreamBudget:
         """When it did; and when one of the others did last."""
 
     @property
-    def free_octets(self) -> int:
-        """Octets not reserved; never below 0."""
-        return max(0, self.limit_octets - self.reserved_octets)
+    def free_bytes(self) -> int:
+        """Bytes not reserved; never below 0."""
+        return max(0, self.limit_bytes - self.reserved_bytes)
 
     @property
-    def share_octets(self) -> int:
+    def share_bytes(self) -> int:
         """What one window or send buffer may take altogether at present."""
-        free = self.limit_octets - self.reserved_octets
+        free = self.limit_bytes - self.reserved_bytes
         return free >> SHARE_SHIFT if free > 0 else 0
 
     def in_company(self, stream: object, now: float) -> bool:
@@ -77,10 +77,10 @@ class StreamBudget:
         if stream is self._latest:
             self._latest = None
 
-    def reserve(self, octets: int) -> None:
-        """Count ``octets`` as taken."""
-        self.reserved_octets += octets
+    def reserve(self, byte_count: int) -> None:
+        """Count ``byte_count`` as taken."""
+        self.reserved_bytes += byte_count
 
-    def release(self, octets: int) -> None:
-        """Count ``octets`` as given back."""
-        self.reserved_octets -= octets
+    def release(self, byte_count: int) -> None:
+        """Count ``byte_count`` as given back."""
+        self.reserved_bytes -= byte_count

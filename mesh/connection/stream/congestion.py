@@ -8,14 +8,14 @@ Source: DCTCP, RFC 8257; growth as in RFC 5681.
 
 from typing import Final
 
-MIN_CONGESTION_OCTETS: Final = 16 * 1024
+MIN_CONGESTION_BYTES: Final = 16 * 1024
 """As small as the smallest window: less would be all headers."""
 
-RESTART_OCTETS: Final = 64 * 1024
+RESTART_BYTES: Final = 64 * 1024
 """Window after a timeout: one full segment, as at the start."""
 
-MIN_GROWTH_OCTETS: Final = 4 * 1024
-MAX_GROWTH_OCTETS: Final = 64 * 1024
+MIN_GROWTH_BYTES: Final = 4 * 1024
+MAX_GROWTH_BYTES: Final = 64 * 1024
 """Growth for each round without marks: an eighth of the window, within these."""
 
 _GAIN: Final = 1 / 16
@@ -23,10 +23,10 @@ _GAIN: Final = 1 / 16
 
 
 class CongestionWindow:
-    """Octets that may be on the way.
+    """Bytes that may be on the way.
 
     Args:
-        cap_octets: never more.
+        cap_bytes: never more.
     """
 
     __slots__ = (
@@ -38,13 +38,13 @@ class CongestionWindow:
         "_round_marked",
         "_round_segments",
         "_threshold",
-        "window_octets",
+        "window_bytes",
     )
 
-    def __init__(self, cap_octets: int) -> None:
-        self._cap = cap_octets
-        self.window_octets = cap_octets
-        self._threshold = cap_octets
+    def __init__(self, cap_bytes: int) -> None:
+        self._cap = cap_bytes
+        self.window_bytes = cap_bytes
+        self._threshold = cap_bytes
         self._alpha = 1.0
         self._marked_before = 0
         self._round_ends = 0
@@ -54,7 +54,7 @@ class CongestionWindow:
     def acknowledged(
         self,
         *,
-        octets: int,
+        byte_count: int,
         segments: int,
         marked: int,
         next_acknowledged: int,
@@ -64,12 +64,12 @@ class CongestionWindow:
         """Learn from an acknowledgement.
 
         Args:
-            octets: newly acknowledged.
+            byte_count: newly acknowledged.
             segments: newly acknowledged.
             marked: segments that have arrived with a mark since the stream's start.
             next_acknowledged: number below which everything is acknowledged.
             next_to_send: number of the next new segment.
-            in_flight: octets on the way before this acknowledgement.
+            in_flight: bytes on the way before this acknowledgement.
         """
         newly_marked = max(0, marked - self._marked_before)
         self._marked_before = marked
@@ -78,16 +78,16 @@ class CongestionWindow:
         if newly_marked > 0:
             if not self._cut_this_round:
                 self._cut_this_round = True
-                window = min(self.window_octets, max(in_flight, octets))
-                self.window_octets = max(int(window * (1 - self._alpha / 2)), MIN_CONGESTION_OCTETS)
-                self._threshold = self.window_octets
-        elif self.window_octets < self._cap and octets:
-            if self.window_octets < self._threshold:
-                grown = self.window_octets + octets
+                window = min(self.window_bytes, max(in_flight, byte_count))
+                self.window_bytes = max(int(window * (1 - self._alpha / 2)), MIN_CONGESTION_BYTES)
+                self._threshold = self.window_bytes
+        elif self.window_bytes < self._cap and byte_count:
+            if self.window_bytes < self._threshold:
+                grown = self.window_bytes + byte_count
             else:
-                growth = min(max(self.window_octets // 8, MIN_GROWTH_OCTETS), MAX_GROWTH_OCTETS)
-                grown = self.window_octets + max(1, growth * octets // self.window_octets)
-            self.window_octets = min(grown, self._cap)
+                growth = min(max(self.window_bytes // 8, MIN_GROWTH_BYTES), MAX_GROWTH_BYTES)
+                grown = self.window_bytes + max(1, growth * byte_count // self.window_bytes)
+            self.window_bytes = min(grown, self._cap)
         if next_acknowledged >= self._round_ends and self._round_segments:
             fraction = min(1.0, self._round_marked / self._round_segments)
             self._alpha += _GAIN * (fraction - self._alpha)
@@ -97,10 +97,10 @@ class CongestionWindow:
 
     def lost(self, in_flight: int) -> None:
         """Segments are missing: halve."""
-        window = min(self.window_octets, max(in_flight, RESTART_OCTETS))
-        self.window_octets = self._threshold = max(window // 2, MIN_CONGESTION_OCTETS)
+        window = min(self.window_bytes, max(in_flight, RESTART_BYTES))
+        self.window_bytes = self._threshold = max(window // 2, MIN_CONGESTION_BYTES)
 
     def timed_out(self, in_flight: int) -> None:
         """All that was on the way may be lost: start again, fast up to half of that."""
-        self._threshold = max(min(self.window_octets, in_flight) // 2, RESTART_OCTETS)
-        self.window_octets = min(self.window_octets, RESTART_OCTETS)
+        self._threshold = max(min(self.window_bytes, in_flight) // 2, RESTART_BYTES)
+        self.window_bytes = min(self.window_bytes, RESTART_BYTES)

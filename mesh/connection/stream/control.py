@@ -1,21 +1,21 @@
 """Payloads of a connection's control frames and of FIN, before they are sealed; big-endian.
 
-ACK and PROBE have the same layout, 44 octets. PROBE asks for an ACK at once::
+ACK and PROBE have the same layout, 44 bytes. PROBE asks for an ACK at once::
 
      0  next number      u64  every segment below has arrived
-     8  credit           u64  octets of the stream, counted from its start, that the receiver takes
+     8  credit           u64  bytes of the stream, counted from its start, that the receiver takes
     16  missing until    u64  segments from the next number up to here are missing; 0 where no gap is reported
     24  marked           u64  segments that have arrived with a congestion mark so far
     32  echo             u64  number of the newest PROBE that arrived, plus 1; 0 where none has
     40  delay            u32  microseconds since the newest segment arrived, at most 2**32 - 1
 
-RESET, 10 octets::
+RESET, 10 bytes::
 
      0  code             u8   ResetCode
      1  flags            u8   bit 0: answers a RESET; the others are 0
      2  final number     u64  segments its sender has sent altogether
 
-FIN, 12 octets: what an ACK would have said when it was sent first, for whoever finishes second owes one::
+FIN, 12 bytes: what an ACK would have said when it was sent first, for whoever finishes second owes one::
 
      0  next number      u64  as in an ACK
      8  delay            u32  as in an ACK
@@ -98,7 +98,7 @@ def decode_acknowledgement(payload: bytes) -> Acknowledgement:
     try:
         next_number, credit, missing_until, marked, echo, delay_us = _ACKNOWLEDGEMENT.unpack(payload)
     except struct.error:
-        raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} octets") from None
+        raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} bytes") from None
     return Acknowledgement(next_number, credit, missing_until, marked, echo, delay_us / 1e6)
 
 
@@ -116,7 +116,7 @@ def decode_fin(payload: bytes) -> Fin:
     try:
         next_number, delay_us = _FIN.unpack(payload)
     except struct.error:
-        raise RemoteProtocolError(f"a FIN with a payload of {len(payload)} octets") from None
+        raise RemoteProtocolError(f"a FIN with a payload of {len(payload)} bytes") from None
     return Fin(next_number, delay_us / 1e6)
 
 
@@ -138,7 +138,7 @@ def decode_reset(payload: bytes) -> Reset:
     try:
         code, flags, final_number = _RESET.unpack(payload)
     except struct.error:
-        raise RemoteProtocolError(f"a RESET with a payload of {len(payload)} octets") from None
+        raise RemoteProtocolError(f"a RESET with a payload of {len(payload)} bytes") from None
     if flags & ~_ANSWER:
         raise RemoteProtocolError(f"a RESET with reserved flags set: {flags:#04x}")
     known = ResetCode(code) if code in ResetCode.__members__.values() else ResetCode.RESET

@@ -12,10 +12,10 @@ class Effects(msgspec.Struct):
     frames: list[Frame] = msgspec.field(default_factory=list)
     """To send, in this order."""
     delivered: list[bytes] = msgspec.field(default_factory=list)
-    """Octets for the local socket, in this order; report what it took with ``Stream.delivered``."""
+    """Bytes for the local socket, in this order; report what it took with ``Stream.delivered``."""
     peer_finished: bool = False
-    """The other end's stream has ended: after the octets handed out so far comes the end of stream."""
+    """The other end's stream has ended: after the bytes handed out so far comes the end of stream."""
     peer_reset: ResetCode | None = None
-    """The connection is broken: once the octets handed out so far are written, reset the local socket."""
+    """The connection is broken: once the bytes handed out so far are written, reset the local socket."""
     done: bool = False
     """The stream needs nothing more and can be let go, once the local socket has what was handed out."""

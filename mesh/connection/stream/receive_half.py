@@ -1,4 +1,4 @@
-"""The receiving half of a stream: segments in any order in, octets in order out, credit for more."""
+"""The receiving half of a stream: segments in any order in, bytes in order out, credit for more."""
 
 from math import inf
 from typing import Final
@@ -7,7 +7,7 @@ from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import Fin, decode_fin
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
-from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, ReceiveWindow, WindowLimits
+from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, ReceiveWindow, WindowLimits
 from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 
@@ -21,15 +21,15 @@ _FIN: Final = FrameType.FIN
 
 
 class ReceiveHalf:
-    """Puts segments in order, and grants credit as the local socket takes their octets."""
+    """Puts segments in order, and grants credit as the local socket takes their bytes."""
 
     __slots__ = (
         "_budget",
-        "_early_octets",
+        "_early_bytes",
         "_final_number",
         "_rtt",
         "_session",
-        "_unused_octets",
+        "_unused_bytes",
         "_window",
         "arrived_at",
         "credit",
@@ -38,9 +38,9 @@ class ReceiveHalf:
         "finished",
         "marked",
         "next_number",
-        "pending_octets",
-        "received_octets",
-        "taken_octets",
+        "pending_bytes",
+        "received_bytes",
+        "taken_bytes",
     )
 
     def __init__(
@@ -50,27 +50,27 @@ class ReceiveHalf:
         self._budget = budget
         self._rtt = rtt
         self._window = ReceiveWindow(limits)
-        self.credit = INITIAL_WINDOW_OCTETS
-        """Octets since the start that the other end has been told it may send."""
+        self.credit = INITIAL_WINDOW_BYTES
+        """Bytes since the start that the other end has been told it may send."""
         budget.reserve(self.credit)
         self.next_number = 0
         """Every segment below has arrived."""
-        self.received_octets = self.taken_octets = 0
-        """Octets handed out in order; and of these, those the local socket has taken."""
-        self.pending_octets = 0
-        """Octets handed out since the last acknowledgement."""
+        self.received_bytes = self.taken_bytes = 0
+        """Bytes handed out in order; and of these, those the local socket has taken."""
+        self.pending_bytes = 0
+        """Bytes handed out since the last acknowledgement."""
         self.arrived_at = -inf
         self.marked = 0
         """Segments that arrived with a congestion mark."""
-        self._unused_octets = 0
+        self._unused_bytes = 0
         """Credit that the other end has left over at its end, and that is reserved no more."""
         self.finished = False
         """The FIN and everything before it have arrived."""
         self.fin = Fin(0, 0.0)
         """What the FIN says, once it has arrived."""
         self.early: dict[int, tuple[bool, bytes]] = {}
-        """Segments after a gap, by number: whether it is the FIN, octets. Without a gap it is empty."""
-        self._early_octets = 0
+        """Segments after a gap, by number: whether it is the FIN, bytes. Without a gap it is empty."""
+        self._early_bytes = 0
         self._final_number: int | None = None
         """Number of the FIN, once it is known."""
 
@@ -87,7 +87,7 @@ class ReceiveHalf:
     @property
     def acknowledgement_due(self) -> bool:
         """So much has arrived that the other end should hear of it."""
-        return self.pending_octets >= self._window.ack_octets
+        return self.pending_bytes >= self._window.ack_bytes
 
     def arrived(self, frame: Frame, now: float, delivered: list[bytes]) -> bool:
         """Take a DATA or FIN frame and append what is in order now to ``delivered``.
@@ -114,21 +114,21 @@ class ReceiveHalf:
             self.marked += 1
         if number > self.next_number:
             self.early[number] = is_fin, plaintext
-            self._early_octets += len(plaintext)
+            self._early_bytes += len(plaintext)
             return True
         self._take(plaintext, delivered, is_fin=is_fin)
         while self.early and (early := self.early.pop(self.next_number, None)) is not None:
-            self._early_octets -= len(early[1])
+            self._early_bytes -= len(early[1])
             self._take(early[1], delivered, is_fin=early[0])
         return True
 
     def _judge(self, number: int, size: int, *, is_fin: bool) -> None:
-        if self.received_octets + self._early_octets + size > self.credit:
-            raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} octets")
+        if self.received_bytes + self._early_bytes + size > self.credit:
+            raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} bytes")
         if number >= self.next_number + MAX_SEGMENTS_AHEAD:
             raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
         if not size and not is_fin:
-            raise RemoteProtocolError(f"segment {number} is DATA without octets")
+            raise RemoteProtocolError(f"segment {number} is DATA without bytes")
         if self._final_number is not None and number > self._final_number:
             raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
         if is_fin:
@@ -140,29 +140,29 @@ class ReceiveHalf:
         self.next_number += 1
         if is_fin:
             self.finished = True
-            self._unused_octets = self.credit - self.received_octets
-            self._budget.release(self._unused_octets)
+            self._unused_bytes = self.credit - self.received_bytes
+            self._budget.release(self._unused_bytes)
         else:
             size = len(plaintext)
-            self.received_octets += size
-            self.pending_octets += size
+            self.received_bytes += size
+            self.pending_bytes += size
             delivered.append(plaintext)
 
-    def taken(self, octets: int, now: float) -> bool:
-        """The local socket has taken ``octets``; return whether there is credit worth telling now."""
-        self.taken_octets += octets
+    def taken(self, byte_count: int, now: float) -> bool:
+        """The local socket has taken ``byte_count``; return whether there is credit worth telling now."""
+        self.taken_bytes += byte_count
         budget = self._budget
-        budget.reserved_octets -= octets
+        budget.reserved_bytes -= byte_count
         window = self._window
         window.update(
-            self.received_octets,
+            self.received_bytes,
             now,
             self._rtt.minimum_s,
-            budget.share_octets,
+            budget.share_bytes,
             in_company=budget.in_company(self, now),
         )
-        new_credit = self.taken_octets + window.size_octets - self.credit
-        return new_credit >= window.ack_octets and not self.finished
+        new_credit = self.taken_bytes + window.size_bytes - self.credit
+        return new_credit >= window.ack_bytes and not self.finished
 
     def grant(self) -> int:
         """Move credit on where it is worth a frame, and return it; it never moves back.
@@ -170,8 +170,8 @@ class ReceiveHalf:
         A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
         a quarter of the window, so a sender has credit whenever the local socket has taken everything.
         """
-        new_credit = self.taken_octets + self._window.size_octets - self.credit
-        if new_credit >= self._window.ack_octets and not self.finished:
+        new_credit = self.taken_bytes + self._window.size_bytes - self.credit
+        if new_credit >= self._window.ack_bytes and not self.finished:
             self._budget.reserve(new_credit)
             self.credit += new_credit
         return self.credit
@@ -179,8 +179,8 @@ class ReceiveHalf:
     def release(self) -> None:
         """Forget what is early, and give the window back."""
         self.early.clear()
-        self._early_octets = 0
+        self._early_bytes = 0
         self._budget.forget(self)
-        self._budget.release(self.credit - self._unused_octets - self.taken_octets)
-        self._unused_octets = 0
-        self.credit = self.taken_octets
+        self._budget.release(self.credit - self._unused_bytes - self.taken_bytes)
+        self._unused_bytes = 0
+        self.credit = self.taken_bytes

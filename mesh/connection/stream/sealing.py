@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from mesh.link.frames import Frame, Octets
+from mesh.link.frames import BytesLike, Frame
 
 
 class SegmentSealer(Protocol):
     """Seals and opens the frames of one connection; ``mesh.connection.session_handshake.Session`` is one."""
 
-    def seal_segment(self, frame_type: int, number: int, plaintext: Octets) -> Frame:
+    def seal_segment(self, frame_type: int, number: int, plaintext: BytesLike) -> Frame:
         """The DATA or FIN frame ``number``."""
         ...
 

@@ -12,16 +12,16 @@ from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.window import WindowLimits
 from mesh.errors import LocalProtocolError, RemoteProtocolError
-from mesh.link.frames import MAX_SEGMENT_OCTETS, Frame, FrameType, Octets
+from mesh.link.frames import MAX_SEGMENT_BYTES, BytesLike, Frame, FrameType
 
-SEGMENT_OVERHEAD_OCTETS: Final = 256
+SEGMENT_OVERHEAD_BYTES: Final = 256
 """What a kept segment takes beside its plaintext: tag, frame, entry."""
 
-SMALLEST_SEGMENT_OCTETS: Final = 4 * 1024
+SMALLEST_SEGMENT_BYTES: Final = 4 * 1024
 """With less room and an acknowledgement to come, wait: RFC 9293 section 3.8.6.2.1 (silly windows)."""
 
-SMALLEST_CUT_OCTETS: Final = 8 * 1024
-"""Octets are not cut into smaller segments than this, however small the congestion window."""
+SMALLEST_CUT_BYTES: Final = 8 * 1024
+"""Bytes are not cut into smaller segments than this, however small the congestion window."""
 
 _DATA: Final = FrameType.DATA
 
@@ -32,7 +32,7 @@ MAX_PATIENCE: Final = 8
 class SendHalf:
     """Keeps segments until they are acknowledged.
 
-    Recovery is a range of numbers to repeat, first to last, as far as the congestion window goes; new octets
+    Recovery is a range of numbers to repeat, first to last, as far as the congestion window goes; new bytes
     wait until it is through.
     """
 
@@ -52,15 +52,15 @@ class SendHalf:
         "_rtt",
         "_session",
         "_tail_probed",
+        "acknowledged_bytes",
         "acknowledged_number",
-        "acknowledged_octets",
         "credit",
         "due",
         "fin_sent",
         "fin_told",
         "next_number",
         "repeated_segments",
-        "sent_octets",
+        "sent_bytes",
         "timeouts",
     )
 
@@ -73,14 +73,14 @@ class SendHalf:
         self._floor = limits.floor
         self._congestion = CongestionWindow(limits.cap)
         self.credit = credit
-        """Octets since the start that the other end takes."""
-        self.sent_octets = self.acknowledged_octets = 0
+        """Bytes since the start that the other end takes."""
+        self.sent_bytes = self.acknowledged_bytes = 0
         self.next_number = 0
         """Number of the next new segment."""
         self.acknowledged_number = 0
         """Every segment below is acknowledged."""
         self._kept: deque[tuple[Frame, int, float]] = deque()
-        """Frame, octets and time of sending of each segment from the acknowledged number on."""
+        """Frame, bytes and time of sending of each segment from the acknowledged number on."""
         self.fin_sent = False
         self.fin_told = 0
         """What the FIN says: segments below had arrived from the other end."""
@@ -109,7 +109,7 @@ class SendHalf:
     @property
     def starved(self) -> bool:
         """Without credit, and with nothing on the way that an acknowledgement would bring some for."""
-        return not self._kept and self.credit <= self.sent_octets and not self.fin_sent
+        return not self._kept and self.credit <= self.sent_bytes and not self.fin_sent
 
     @property
     def finished(self) -> bool:
@@ -122,33 +122,33 @@ class SendHalf:
         return self.fin_sent and len(self._kept) == 1
 
     @property
-    def room_octets(self) -> int:
-        """Plaintext octets that may be sent now."""
+    def room_bytes(self) -> int:
+        """Plaintext bytes that may be sent now."""
         if self.fin_sent or self._repeat_next < self._repeat_end:
             return 0
-        kept, sent = len(self._kept), self.sent_octets
-        held = sent - self.acknowledged_octets + kept * SEGMENT_OVERHEAD_OCTETS
+        kept, sent = len(self._kept), self.sent_bytes
+        held = sent - self.acknowledged_bytes + kept * SEGMENT_OVERHEAD_BYTES
         room = min(
             self.credit - sent,
-            self._congestion.window_octets - self._in_flight,
-            max(self._budget.share_octets, self._floor) - held,
-            (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_OCTETS,  # one place is the FIN's
+            self._congestion.window_bytes - self._in_flight,
+            max(self._budget.share_bytes, self._floor) - held,
+            (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_BYTES,  # one place is the FIN's
         )
-        if room < SMALLEST_SEGMENT_OCTETS and (kept or room < 0):
+        if room < SMALLEST_SEGMENT_BYTES and (kept or room < 0):
             return 0
         return room
 
-    def send(self, data: Octets, now: float, frames: list[Frame]) -> None:
-        """Seal ``data``, which has been cut to ``room_octets``, as segments.
+    def send(self, data: BytesLike, now: float, frames: list[Frame]) -> None:
+        """Seal ``data``, which has been cut to ``room_bytes``, as segments.
 
         Raises:
             LocalProtocolError: the other end has not given so much credit.
         """
         size = len(data)
-        if size > self.credit - self.sent_octets:
-            raise LocalProtocolError(f"{size} octets to send, beyond the credit of {self.credit}")
+        if size > self.credit - self.sent_bytes:
+            raise LocalProtocolError(f"{size} bytes to send, beyond the credit of {self.credit}")
         # Where queues are long, several short segments share them with others better than one long one.
-        largest = min(max(self._congestion.window_octets >> 2, SMALLEST_CUT_OCTETS), MAX_SEGMENT_OCTETS)
+        largest = min(max(self._congestion.window_bytes >> 2, SMALLEST_CUT_BYTES), MAX_SEGMENT_BYTES)
         if size <= largest:
             self._send_segment(_DATA, data, size, now, frames)
         else:
@@ -168,15 +168,15 @@ class SendHalf:
             self._arm(now)
 
     def _send_segment(
-        self, kind: FrameType, data: Octets, size: int, now: float, frames: list[Frame]
+        self, kind: FrameType, data: BytesLike, size: int, now: float, frames: list[Frame]
     ) -> None:
         number = self.next_number
         frame = self._session.seal_segment(kind, number, data)
         self.next_number = number + 1
         self._kept.append((frame, size, now))
-        self.sent_octets += size
+        self.sent_bytes += size
         self._in_flight += size
-        self._budget.reserved_octets += size + SEGMENT_OVERHEAD_OCTETS
+        self._budget.reserved_bytes += size + SEGMENT_OVERHEAD_BYTES
         self._budget.unacknowledged_segments += 1
         frames.append(frame)
 
@@ -190,9 +190,9 @@ class SendHalf:
         self._judge(max(ack.next_number, ack.missing_until))
         self.credit = max(self.credit, ack.credit)
         in_flight = self._in_flight
-        octets = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
+        byte_count = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
         self._congestion.acknowledged(
-            octets=octets,
+            byte_count=byte_count,
             segments=self.acknowledged_number - first,
             marked=ack.marked,
             next_acknowledged=self.acknowledged_number,
@@ -221,17 +221,17 @@ class SendHalf:
             raise RemoteProtocolError(f"segment {number} acknowledged; {self.next_number} is next to send")
 
     def _drop_below(self, number: int, now: float, delay_s: float) -> int:
-        """Forget the segments below ``number``; return their octets."""
+        """Forget the segments below ``number``; return their bytes."""
         kept = self._kept
-        octets, count, sent_at = 0, number - self.acknowledged_number, now
+        byte_count, count, sent_at = 0, number - self.acknowledged_number, now
         for _ in range(count):
             _, size, sent_at = kept.popleft()
-            octets += size
+            byte_count += size
         # Some may have counted as lost: of a range being repeated only what has been repeated is on the way.
-        self._in_flight = max(0, self._in_flight - octets) if kept else 0
+        self._in_flight = max(0, self._in_flight - byte_count) if kept else 0
         self.acknowledged_number = number
-        self.acknowledged_octets += octets
-        self._budget.reserved_octets -= octets + count * SEGMENT_OVERHEAD_OCTETS
+        self.acknowledged_bytes += byte_count
+        self._budget.reserved_bytes -= byte_count + count * SEGMENT_OVERHEAD_BYTES
         self._budget.unacknowledged_segments -= count
         self._repeat_next = max(self._repeat_next, number)
         if number > self._ambiguous_below:
@@ -240,7 +240,7 @@ class SendHalf:
         self.timeouts = 0
         self._tail_probed = False
         self._arm(now)
-        return octets
+        return byte_count
 
     def _repair(self, end: int, now: float) -> None:
         """Repeat up to ``end`` what the other end misses, but each segment once in a round trip."""
@@ -263,7 +263,7 @@ class SendHalf:
 
     def _repeat(self, frames: list[Frame]) -> None:
         """Send of the range being repeated what the congestion window lets through."""
-        first, window = self.acknowledged_number, self._congestion.window_octets
+        first, window = self.acknowledged_number, self._congestion.window_bytes
         self._ambiguous_below = self.next_number
         while self._repeat_next < self._repeat_end:
             frame, size, _ = self._kept[self._repeat_next - first]
@@ -329,10 +329,10 @@ class SendHalf:
 
     def release(self) -> None:
         """Forget everything kept."""
-        octets = self.sent_octets - self.acknowledged_octets
-        self._budget.release(octets + len(self._kept) * SEGMENT_OVERHEAD_OCTETS)
+        byte_count = self.sent_bytes - self.acknowledged_bytes
+        self._budget.release(byte_count + len(self._kept) * SEGMENT_OVERHEAD_BYTES)
         self._budget.unacknowledged_segments -= len(self._kept)
-        self.acknowledged_octets = self.sent_octets
+        self.acknowledged_bytes = self.sent_bytes
         self.acknowledged_number = self.next_number
         self._repeat_next = self._repeat_end = self.next_number
         self._kept.clear()

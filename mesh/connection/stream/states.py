@@ -7,16 +7,16 @@ An end is done once both FINs have arrived and its own is acknowledged. By then 
 other's FIN, with its own or at once. If the other end misses that, it is CLOSING, and repeats what it has
 kept:
 
-- Only its FIN: the octets of both directions have arrived. So nobody stays to answer it. It is told UNKNOWN,
+- Only its FIN: the bytes of both directions have arrived. So nobody stays to answer it. It is told UNKNOWN,
   asks, and soon ends quietly, as TCP does in LAST-ACK. A forged UNKNOWN makes it leave early at the worst;
   should its FIN be lost as well, the end that waits for that is told UNKNOWN in turn, and resets its local
   socket.
-- Octets, too: it cannot tell whether they have arrived, so it must neither be silent nor end in order.
+- Bytes, too: it cannot tell whether they have arrived, so it must neither be silent nor end in order.
   UNKNOWN makes it ask as often as anybody, and then reset its local socket. Lest the loss of one ACK lead
-  there, the end that is done stays a while to repeat it, unless its own FIN told of these octets already.
+  there, the end that is done stays a while to repeat it, unless its own FIN told of these bytes already.
 
 So a local socket sees an end of stream only once the other's FIN and all before it are here, and an end has
-ended in order only if all its own octets have arrived.
+ended in order only if all its own bytes have arrived.
 """
 
 import enum
@@ -92,7 +92,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
 
 # Tuples: looking an enum member up in a set calls its hash, which is Python code.
 SENDING: Final = (State.OPEN, State.PEER_FINISHED)
-"""States in which octets of the local socket can be sent."""
+"""States in which bytes of the local socket can be sent."""
 
 ACTIVE: Final = (State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_FINISHED, State.CLOSING)
 """States in which something is still needed from the other end."""

@@ -25,9 +25,9 @@ from mesh.connection.stream.rtt import MAX_ACK_DELAY_S, RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.send_half import SendHalf
 from mesh.connection.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State, advance
-from mesh.connection.stream.window import DEFAULT_LIMITS, SMALLEST_ACK_OCTETS, WindowLimits
+from mesh.connection.stream.window import DEFAULT_LIMITS, SMALLEST_ACK_BYTES, WindowLimits
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.link.frames import Frame, FrameType, Octets
+from mesh.link.frames import BytesLike, Frame, FrameType
 
 MIN_LINGER_S: Final = 3.0
 LINGER_TIMEOUTS: Final = 3
@@ -49,7 +49,7 @@ class Stream:
     Args:
         session: seals and opens.
         send_credit: what the other end takes at first, from its OPEN or ACCEPT. It must have been given
-            ``INITIAL_WINDOW_OCTETS``.
+            ``INITIAL_WINDOW_BYTES``.
         budget: of all streams.
         limits: of the receive window.
         reroute_timeout_s: unanswered for so long, the connection is given up.
@@ -113,15 +113,15 @@ class Stream:
         return self._state
 
     @property
-    def writable_octets(self) -> int:
-        """Octets that may be taken from the local socket now; with 0 it should not be read."""
-        return self._sender.room_octets if self._state in SENDING else 0
+    def writable_bytes(self) -> int:
+        """Bytes that may be taken from the local socket now; with 0 it should not be read."""
+        return self._sender.room_bytes if self._state in SENDING else 0
 
     @property
     def finished(self) -> bool:
         """Both directions ended in order: both FINs arrived, and the local socket has taken everything."""
         receiver = self._receiver
-        taken = receiver.taken_octets == receiver.received_octets
+        taken = receiver.taken_bytes == receiver.received_bytes
         return self._state is State.DONE and taken and not self._aborted
 
     @property
@@ -135,14 +135,14 @@ class Stream:
         return self._sender.repeated_segments
 
     @property
-    def sent_octets(self) -> int:
-        """Plaintext octets sent so far."""
-        return self._sender.sent_octets
+    def sent_bytes(self) -> int:
+        """Plaintext bytes sent so far."""
+        return self._sender.sent_bytes
 
     @property
-    def received_octets(self) -> int:
-        """Plaintext octets handed out so far."""
-        return self._receiver.received_octets
+    def received_bytes(self) -> int:
+        """Plaintext bytes handed out so far."""
+        return self._receiver.received_bytes
 
     @property
     def round_trip_s(self) -> float | None:
@@ -175,14 +175,14 @@ class Stream:
             self._ask(now, effects.frames)
         return effects
 
-    def send(self, data: Octets, now: float) -> Effects:
-        """Send ``data``, at most ``writable_octets``; it may be reused afterwards.
+    def send(self, data: BytesLike, now: float) -> Effects:
+        """Send ``data``, at most ``writable_bytes``; it may be reused afterwards.
 
         Raises:
             LocalProtocolError: there is no room for so much, or the stream cannot be sent on.
         """
         if self._state not in SENDING or not data:
-            raise LocalProtocolError(f"{len(data)} octets to send on a stream that is {self._state.value}")
+            raise LocalProtocolError(f"{len(data)} bytes to send on a stream that is {self._state.value}")
         effects = Effects()
         self._sender.send(data, now, effects.frames)
         self._liveness.owed(now)
@@ -203,26 +203,26 @@ class Stream:
             return self._concluded(effects)
         self._advance(Event.FINISH, now)
         sender = self._sender
-        # The FIN goes behind the octets on the way, where an ACK would overtake them.
-        is_prompt = sender.sent_octets - sender.acknowledged_octets <= SMALLEST_ACK_OCTETS
+        # The FIN goes behind the bytes on the way, where an ACK would overtake them.
+        is_prompt = sender.sent_bytes - sender.acknowledged_bytes <= SMALLEST_ACK_BYTES
         sender.finish(self._acknowledger.fin(now, is_prompt=is_prompt), now, effects.frames)
         self._liveness.owed(now)
         return effects
 
-    def delivered(self, octets: int, now: float) -> Effects:
-        """The local socket has taken ``octets`` more of what was handed out.
+    def delivered(self, byte_count: int, now: float) -> Effects:
+        """The local socket has taken ``byte_count`` more of what was handed out.
 
         Raises:
             LocalProtocolError: so much was not handed out.
         """
         effects = Effects()
         receiver = self._receiver
-        if octets > receiver.received_octets - receiver.taken_octets:
-            raise LocalProtocolError(f"{octets} octets taken, which is more than was handed out")
+        if byte_count > receiver.received_bytes - receiver.taken_bytes:
+            raise LocalProtocolError(f"{byte_count} bytes taken, which is more than was handed out")
         if self._released:
             return effects
         acknowledger = self._acknowledger
-        credit_moves = receiver.taken(octets, now)
+        credit_moves = receiver.taken(byte_count, now)
         if self._state in ACTIVE and (credit_moves or acknowledger.is_due(now)):
             effects.frames.append(self._acknowledgement(acknowledger.bulk_kind(now), now))
         return self._concluded(effects) if self._state is State.DONE else effects
@@ -464,7 +464,7 @@ class Stream:
 
     @property
     def _needs_only_fin_acknowledged(self) -> bool:
-        """All octets of both directions have arrived, and both FINs but perhaps the own."""
+        """All bytes of both directions have arrived, and both FINs but perhaps the own."""
         return self._state is State.CLOSING and self._sender.only_fin_outstanding
 
     def _advance(self, event: Event, now: float) -> None:
@@ -473,7 +473,7 @@ class Stream:
         if self._state is State.DONE:
             self._stop_timers()
             if self._sender.fin_told < self._receiver.next_number - 1:
-                # Octets came after it: the other end hears of them by ACKs, and these may be lost.
+                # Bytes came after it: the other end hears of them by ACKs, and these may be lost.
                 self._wait_until = now + max(MIN_LINGER_S, LINGER_TIMEOUTS * self._rtt.timeout_s)
 
     def _move(self, event: Event) -> None:

@@ -4,23 +4,23 @@ from typing import Final
 
 import msgspec
 
-from mesh.link.frames import MAX_SEGMENT_OCTETS
+from mesh.link.frames import MAX_SEGMENT_BYTES
 
-INITIAL_WINDOW_OCTETS: Final = 64 * 1024
+INITIAL_WINDOW_BYTES: Final = 64 * 1024
 """Credit that OPEN and ACCEPT give."""
 
-SMALLEST_ACK_OCTETS: Final = 8 * 1024
-LARGEST_ACK_OCTETS: Final = 512 * 1024
-"""Octets after which to acknowledge: a quarter of a round's, within these: half of the smallest congestion
+SMALLEST_ACK_BYTES: Final = 8 * 1024
+LARGEST_ACK_BYTES: Final = 512 * 1024
+"""Bytes after which to acknowledge: a quarter of a round's, within these: half of the smallest congestion
 window, and eight full segments."""
 
 ROUND_FLOOR_S: Final = 0.002
 """A round is at least as long: event loops on the way work in batches, which less would starve."""
 
 CROWDED_ROUND_FLOOR_S: Final = 0.0003
-CROWDED_QUEUE_OCTETS: Final = 320 * 1024
+CROWDED_QUEUE_BYTES: Final = 320 * 1024
 """Where a path is shorter than that and others use it, the queue that a stream keeps on it is what they wait
-for: a round is what it takes, at least the former, and the window one round's octets and the latter, not two
+for: a round is what it takes, at least the former, and the window one round's bytes and the latter, not two
 rounds'. After TCP Vegas, Brakmo and Peterson, IEEE JSAC 13(8), 1995, which keeps so many segments queued.
 
 A ping beside a bulk transfer through three agents on two cores: p99 11.5 ms before, 4.5 ms so; the transfer
@@ -31,7 +31,7 @@ _CROWDED_DECAY: Final = 8
 
 
 class WindowLimits(msgspec.Struct, frozen=True):
-    """Sizes of a receive window, in octets."""
+    """Sizes of a receive window, in bytes."""
 
     floor: int = 16 * 1024
     """Given even where the budget is used up."""
@@ -55,52 +55,52 @@ class ReceiveWindow:
     __slots__ = (
         "_cap",
         "_floor",
-        "_round_octets",
+        "_round_bytes",
         "_round_started_at",
         "_wanted",
-        "ack_octets",
-        "size_octets",
+        "ack_bytes",
+        "size_bytes",
     )
 
     def __init__(self, limits: WindowLimits) -> None:
         self._floor, self._cap = limits.floor, limits.cap
-        self._wanted = self.size_octets = INITIAL_WINDOW_OCTETS
-        self.ack_octets = SMALLEST_ACK_OCTETS
-        """Octets after which an acknowledgement is due."""
+        self._wanted = self.size_bytes = INITIAL_WINDOW_BYTES
+        self.ack_bytes = SMALLEST_ACK_BYTES
+        """Bytes after which an acknowledgement is due."""
         self._round_started_at: float | None = None
-        self._round_octets = 0
+        self._round_bytes = 0
 
     def update(
-        self, received_octets: int, now: float, minimum_rtt_s: float, share_octets: int, *, in_company: bool
+        self, received_bytes: int, now: float, minimum_rtt_s: float, share_bytes: int, *, in_company: bool
     ) -> None:
         """Follow the stream.
 
         Args:
-            received_octets: since the stream's start.
+            received_bytes: since the stream's start.
             now: seconds.
             minimum_rtt_s: 0 where unknown.
-            share_octets: what the budget lets one window have.
+            share_bytes: what the budget lets one window have.
             in_company: other streams of the agent are in use.
         """
         if self._round_started_at is None:
-            self._round_octets, self._round_started_at = received_octets, now
+            self._round_bytes, self._round_started_at = received_bytes, now
         elapsed = now - self._round_started_at
         crowded = in_company and 0.0 < minimum_rtt_s < ROUND_FLOOR_S
         round_s = max(minimum_rtt_s, CROWDED_ROUND_FLOOR_S if crowded else ROUND_FLOOR_S)
-        in_a_round = received_octets - self._round_octets  # at the least, while the round lasts
+        in_a_round = received_bytes - self._round_bytes  # at the least, while the round lasts
         is_over = elapsed >= round_s
         if is_over:
             in_a_round = int(in_a_round * round_s / elapsed)
-            self._round_octets, self._round_started_at = received_octets, now
-        if is_over or in_a_round > 4 * self.ack_octets:
-            self.ack_octets = min(max(in_a_round // 4, SMALLEST_ACK_OCTETS), LARGEST_ACK_OCTETS)
+            self._round_bytes, self._round_started_at = received_bytes, now
+        if is_over or in_a_round > 4 * self.ack_bytes:
+            self.ack_bytes = min(max(in_a_round // 4, SMALLEST_ACK_BYTES), LARGEST_ACK_BYTES)
         if crowded:
-            wanted = in_a_round + min(2 * in_a_round, CROWDED_QUEUE_OCTETS)
+            wanted = in_a_round + min(2 * in_a_round, CROWDED_QUEUE_BYTES)
             if is_over and wanted < self._wanted:
-                excess = self._wanted - max(wanted, INITIAL_WINDOW_OCTETS)
+                excess = self._wanted - max(wanted, INITIAL_WINDOW_BYTES)
                 self._wanted -= excess // _CROWDED_DECAY
         else:
-            wanted = 2 * in_a_round + min(2 * in_a_round, MAX_SEGMENT_OCTETS)
+            wanted = 2 * in_a_round + min(2 * in_a_round, MAX_SEGMENT_BYTES)
         self._wanted = min(max(self._wanted, wanted), self._cap)
-        self.size_octets = max(min(self._wanted, share_octets), self._floor)
-        self.ack_octets = min(self.ack_octets, self.size_octets // 4)
+        self.size_bytes = max(min(self._wanted, share_bytes), self._floor)
+        self.ack_bytes = min(self.ack_bytes, self.size_bytes // 4)

@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
 from mesh.errors import AuthenticationError, LocalProtocolError
-from mesh.trust.noise.primitives import KEY_OCTETS, TAG_OCTETS, KeyPair, SharedSecrets, dh
+from mesh.trust.noise.primitives import KEY_BYTES, TAG_BYTES, KeyPair, SharedSecrets, dh
 from mesh.trust.noise.symmetric import HASHES, HashName, SymmetricState
 
 PatternName: TypeAlias = Literal["XX", "IK"]
 _Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss"]
 
-MAX_MESSAGE_OCTETS: Final = 65_535
+MAX_MESSAGE_BYTES: Final = 65_535
 """Of any Noise message: section 3."""
 
 
@@ -52,9 +52,9 @@ class Handshake:
     Args:
         pattern: XX, or IK.
         initiator: whether this side writes the first message.
-        prologue: octets that both sides must agree on, of any length.
+        prologue: bytes that both sides must agree on, of any length.
         static: this side's long-lived key pair.
-        ephemeral: a key pair of fresh random octets, used for this handshake only.
+        ephemeral: a key pair of fresh random bytes, used for this handshake only.
         remote_static: the responder's static public key, for the initiator of IK only.
         hash_name: as in the Noise protocol name.
         shared: remembers what ``static`` shares with other static keys, where it meets them again and again.
@@ -93,9 +93,9 @@ class Handshake:
         responder_known, self._messages = _PATTERNS[pattern]
         if (remote_static is not None) != (initiator and responder_known):
             raise LocalProtocolError("the initiator of IK needs the remote static key, and nobody else")
-        if remote_static is not None and len(remote_static) != KEY_OCTETS:
+        if remote_static is not None and len(remote_static) != KEY_BYTES:
             raise LocalProtocolError(
-                f"expected a static key of {KEY_OCTETS} octets, found {len(remote_static)}"
+                f"expected a static key of {KEY_BYTES} bytes, found {len(remote_static)}"
             )
         self._initiator = initiator
         self._own: dict[str, KeyPair] = {"s": static, "e": ephemeral}
@@ -117,7 +117,7 @@ class Handshake:
 
     @property
     def remote_static(self) -> bytes:
-        """The other side's static public key, 32 octets.
+        """The other side's static public key, 32 bytes.
 
         A side proves to hold its key by the first message it seals after the pattern has mixed that key:
         in XX the responder by the second message and the initiator by the third, in IK the initiator by the
@@ -157,7 +157,7 @@ class Handshake:
         """The next message, with ``payload`` inside: sealed as soon as the pattern has a key.
 
         Raises:
-            LocalProtocolError: it is not this side's turn, or the message would be longer than 65,535 octets.
+            LocalProtocolError: it is not this side's turn, or the message would be longer than 65,535 bytes.
             AuthenticationError: the other side's public key is of small order.
         """
         tokens = self._next_tokens(writing=True)
@@ -187,7 +187,7 @@ class Handshake:
         return payload
 
     def split(self) -> tuple[bytes, bytes]:
-        """The two 32-octet keys: initiator to responder, responder to initiator.
+        """The two 32-byte keys: initiator to responder, responder to initiator.
 
         Raises:
             LocalProtocolError: the handshake is not finished.
@@ -208,13 +208,13 @@ class Handshake:
     def _write(self, tokens: tuple[_Token, ...], payload: bytes) -> bytes:
         message = b"".join([self._write_token(token) for token in tokens])
         message += self._symmetric.encrypt_and_hash(payload)
-        if len(message) > MAX_MESSAGE_OCTETS:
-            raise LocalProtocolError(f"a handshake message of {len(message)} octets is too long")
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise LocalProtocolError(f"a handshake message of {len(message)} bytes is too long")
         return message
 
     def _read(self, tokens: tuple[_Token, ...], message: bytes) -> bytes:
-        if len(message) > MAX_MESSAGE_OCTETS:
-            raise AuthenticationError(f"a handshake message of {len(message)} octets is too long")
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise AuthenticationError(f"a handshake message of {len(message)} bytes is too long")
         for token in tokens:
             message = self._read_token(token, message)
         return self._symmetric.decrypt_and_hash(message)
@@ -235,12 +235,12 @@ class Handshake:
         """Read ``token`` off the front of ``rest`` and return what follows."""
         match token:
             case "e":
-                public, rest = _cut(rest, KEY_OCTETS)
+                public, rest = _cut(rest, KEY_BYTES)
                 self._symmetric.mix_hash(public)
                 self._remote["e"] = public
             case "s":
                 # In both patterns a key has been mixed by now, so a static key always comes sealed.
-                sealed, rest = _cut(rest, KEY_OCTETS + TAG_OCTETS)
+                sealed, rest = _cut(rest, KEY_BYTES + TAG_BYTES)
                 self._remote["s"] = self._symmetric.decrypt_and_hash(sealed)
             case _:
                 self._mix_dh(token)
@@ -271,8 +271,8 @@ class Handshake:
         self._symmetric.forget()
 
 
-def _cut(message: bytes, octets: int) -> tuple[bytes, bytes]:
-    """The first ``octets`` of ``message``, and the rest."""
-    if len(message) < octets:
+def _cut(message: bytes, byte_count: int) -> tuple[bytes, bytes]:
+    """The first ``byte_count`` of ``message``, and the rest."""
+    if len(message) < byte_count:
         raise AuthenticationError("the handshake message is too short")
-    return message[:octets], message[octets:]
+    return message[:byte_count], message[byte_count:]

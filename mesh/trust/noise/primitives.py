@@ -11,43 +11,43 @@ import nacl.exceptions
 
 from mesh.errors import AuthenticationError
 
-KEY_OCTETS: Final = 32
+KEY_BYTES: Final = 32
 """Length of X25519 public, private and shared keys, and of ChaCha20-Poly1305 keys."""
-TAG_OCTETS: Final = 16
+TAG_BYTES: Final = 16
 """Length of a Poly1305 tag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyPair:
-    """An X25519 key pair, 32 octets each; the repr hides the private half. Make it with :func:`key_pair`."""
+    """An X25519 key pair, 32 bytes each; the repr hides the private half. Make it with :func:`key_pair`."""
 
     private: bytes = field(repr=False)
     public: bytes
 
 
 def key_pair(private: bytes) -> KeyPair:
-    """The key pair of 32 random octets.
+    """The key pair of 32 random bytes.
 
     Raises:
-        ValueError: the private key is not 32 octets.
+        ValueError: the private key is not 32 bytes.
     """
-    if len(private) != KEY_OCTETS:
-        raise ValueError(f"expected a private key of {KEY_OCTETS} octets, found {len(private)}")
+    if len(private) != KEY_BYTES:
+        raise ValueError(f"expected a private key of {KEY_BYTES} bytes, found {len(private)}")
     return KeyPair(private=private, public=nacl.bindings.crypto_scalarmult_base(private))
 
 
 def dh(own: KeyPair, public: bytes) -> bytes:
-    """The 32-octet secret that ``own`` shares with the owner of ``public``.
+    """The 32-byte secret that ``own`` shares with the owner of ``public``.
 
     Noise leaves it open whether an all-zero result is an error. Here it is: it comes of a public key of small
     order, which contributes nothing secret, and no honest agent has one (RFC 7748, section 6.1).
 
     Raises:
-        AuthenticationError: ``public`` is not 32 octets, or of small order.
+        AuthenticationError: ``public`` is not 32 bytes, or of small order.
     """
-    # The binding reads 32 octets whatever it is given, so the length is judged here.
-    if len(public) != KEY_OCTETS:
-        raise AuthenticationError(f"expected a public key of {KEY_OCTETS} octets, found {len(public)}")
+    # The binding reads 32 bytes whatever it is given, so the length is judged here.
+    if len(public) != KEY_BYTES:
+        raise AuthenticationError(f"expected a public key of {KEY_BYTES} bytes, found {len(public)}")
     try:
         return nacl.bindings.crypto_scalarmult(own.private, public)
     except nacl.exceptions.RuntimeError:  # libsodium's answer to an all-zero result
@@ -74,10 +74,10 @@ class SharedSecrets:
         self._secrets: dict[bytes, bytes] = {}
 
     def with_owner_of(self, public: bytes) -> bytes:
-        """The 32-octet secret shared with the owner of the static key ``public``.
+        """The 32-byte secret shared with the owner of the static key ``public``.
 
         Raises:
-            AuthenticationError: ``public`` is not 32 octets, or of small order.
+            AuthenticationError: ``public`` is not 32 bytes, or of small order.
         """
         secret = self._secrets.get(public)
         if secret is None:

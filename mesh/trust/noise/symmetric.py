@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from mesh.errors import AuthenticationError, LocalProtocolError
-from mesh.trust.noise.primitives import KEY_OCTETS
+from mesh.trust.noise.primitives import KEY_BYTES
 
 HashName: TypeAlias = Literal["SHA256", "SHA512", "BLAKE2s", "BLAKE2b"]
 
@@ -20,8 +20,8 @@ MAX_NONCE: Final = 2**64 - 1
 """Reserved by the specification, so never used to encrypt."""
 
 _NONCE_PREFIX: Final = bytes(4)
-_INNER_PAD: Final = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER_PAD: Final = bytes(octet ^ 0x5C for octet in range(256))
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Hash(NamedTuple):
@@ -29,18 +29,18 @@ class Hash(NamedTuple):
 
     name: HashName
     new: Callable[[bytes], Any]
-    octets: int
-    block_octets: int
+    byte_count: int
+    block_bytes: int
 
     def hkdf(self, salt: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
         """RFC 5869 with no info and two outputs; ``salt`` fits in a block.
 
         HMAC (RFC 2104) is written out: a third of what three calls of :func:`hmac.digest` take.
         """
-        new, block_octets = self.new, self.block_octets
-        key = salt.ljust(block_octets, b"\0")
+        new, block_bytes = self.new, self.block_bytes
+        key = salt.ljust(block_bytes, b"\0")
         inner = new(key.translate(_INNER_PAD) + input_key_material).digest()
-        key = new(key.translate(_OUTER_PAD) + inner).digest().ljust(block_octets, b"\0")
+        key = new(key.translate(_OUTER_PAD) + inner).digest().ljust(block_bytes, b"\0")
         inner_block, outer_block = key.translate(_INNER_PAD), key.translate(_OUTER_PAD)
         first: bytes = new(outer_block + new(inner_block + b"\x01").digest()).digest()
         second: bytes = new(outer_block + new(inner_block + first + b"\x02").digest()).digest()
@@ -61,7 +61,7 @@ HASHES: Final = MappingProxyType(
 
 
 class CipherState:
-    """A ChaCha20-Poly1305 key of 32 octets and its counting nonce."""
+    """A ChaCha20-Poly1305 key of 32 bytes and its counting nonce."""
 
     __slots__ = ("_aead", "_key", "_nonce")
 
@@ -78,12 +78,12 @@ class CipherState:
         return twin
 
     def encrypt_with_ad(self, associated_data: bytes, plaintext: bytes) -> bytes:
-        """Seal ``plaintext``: 16 octets longer.
+        """Seal ``plaintext``: 16 bytes longer.
 
         Raises:
             LocalProtocolError: the nonces are used up.
         """
-        sealed = self._cipher().encrypt(self._nonce_octets(), plaintext, associated_data)
+        sealed = self._cipher().encrypt(self._nonce_bytes(), plaintext, associated_data)
         self._nonce += 1
         return sealed
 
@@ -95,7 +95,7 @@ class CipherState:
             LocalProtocolError: the nonces are used up.
         """
         try:
-            plaintext = self._cipher().decrypt(self._nonce_octets(), ciphertext, associated_data)
+            plaintext = self._cipher().decrypt(self._nonce_bytes(), ciphertext, associated_data)
         except InvalidTag:
             raise AuthenticationError("the handshake message does not authenticate") from None
         self._nonce += 1
@@ -107,7 +107,7 @@ class CipherState:
             self._aead = ChaCha20Poly1305(self._key)
         return self._aead
 
-    def _nonce_octets(self) -> bytes:
+    def _nonce_bytes(self) -> bytes:
         """32 zero bits and the little-endian count: section 12.3."""
         if self._nonce >= MAX_NONCE:
             raise LocalProtocolError("the nonces of this key are used up")
@@ -124,12 +124,12 @@ class SymmetricState:
 
     def __init__(self, protocol_name: bytes, hash_name: HashName) -> None:
         self._hash = HASHES[hash_name]
-        if len(protocol_name) <= self._hash.octets:
-            self.handshake_hash = protocol_name.ljust(self._hash.octets, b"\0")
+        if len(protocol_name) <= self._hash.byte_count:
+            self.handshake_hash = protocol_name.ljust(self._hash.byte_count, b"\0")
         else:
             self.handshake_hash = self._hash.new(protocol_name).digest()
         self._chaining_key = self.handshake_hash
-        self._cipher: CipherState | None = None  # until a key is mixed, octets pass as they are
+        self._cipher: CipherState | None = None  # until a key is mixed, bytes pass as they are
 
     def copy(self) -> Self:
         """A second state that goes its own way from here."""
@@ -143,10 +143,10 @@ class SymmetricState:
     def mix_key(self, input_key_material: bytes) -> None:
         """Mix a secret into the chaining key, and take a new key from it."""
         self._chaining_key, key = self._hash.hkdf(self._chaining_key, input_key_material)
-        self._cipher = CipherState(key[:KEY_OCTETS])
+        self._cipher = CipherState(key[:KEY_BYTES])
 
     def mix_hash(self, data: bytes) -> None:
-        """Mix octets that both sides know into the handshake hash."""
+        """Mix bytes that both sides know into the handshake hash."""
         self.handshake_hash = self._hash.new(self.handshake_hash + data).digest()
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
@@ -168,9 +168,9 @@ class SymmetricState:
         return plaintext
 
     def split(self) -> tuple[bytes, bytes]:
-        """The two 32-octet transport keys: initiator to responder, responder to initiator."""
+        """The two 32-byte transport keys: initiator to responder, responder to initiator."""
         first, second = self._hash.hkdf(self._chaining_key, b"")
-        return first[:KEY_OCTETS], second[:KEY_OCTETS]
+        return first[:KEY_BYTES], second[:KEY_BYTES]
 
     def forget(self) -> None:
         """Drop the secrets; the handshake hash stays."""

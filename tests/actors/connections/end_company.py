@@ -29,7 +29,7 @@ from mesh.connection.session_handshake import (
     SessionInitiator,
     SessionResponder,
 )
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS, StreamBudget
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, StreamBudget
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
@@ -40,7 +40,7 @@ from tests.mesh.connection.replies import reply_with
 INGRESS, EXIT, OTHER_EXIT = IDENTITIES[:3]
 KEY = "my-api"
 TARGET = TcpAddress("target", 80)
-BUDGET_OCTETS = 1 << 28
+BUDGET_BYTES = 1 << 28
 WIRE_LATENCY_S = 0.005
 
 
@@ -51,7 +51,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         instance=Instance(identity.public_key[:16]),
         static=static,
         shared=SharedSecrets(static),
-        budget=StreamBudget(BUDGET_OCTETS),
+        budget=StreamBudget(BUDGET_BYTES),
         numbers=ConnectionNumbers(),
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
     )
@@ -277,8 +277,8 @@ class Ends(World):
             not self.ingress.ref.is_alive()
             and not self.exit.ref.is_alive()
             and self.world.open_sockets("branch") == self.world.open_sockets("hq") == 0
-            and self.ingress_settings.budget.reserved_octets == 0
-            and self.exit_settings.budget.reserved_octets == 0
+            and self.ingress_settings.budget.reserved_bytes == 0
+            and self.exit_settings.budget.reserved_bytes == 0
             and self.ingress_table.ended == [(1, False)]
             and self.exit_table.ended == [(1, True)]
             and self.clients_left == self.left_endpoint == 1
@@ -314,10 +314,10 @@ class Candidate:
             ephemeral=key_pair(self.settings.static.public),
         )
         request = responder.read_open(frame)
-        assert request == OpenRequest(KEY, INITIAL_WINDOW_OCTETS)
+        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES)
         if code:
             return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
-        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS, socket_tag=socket_tag)
+        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_BYTES, socket_tag=socket_tag)
         return reply_with(responder, accepting)
 
     def send(self, *frames: Frame) -> None:
@@ -379,7 +379,7 @@ class Opening(World):
             and given_back == list(range(1, self.table.numbers + 1))
             and self.clients_left == 1
             and self.world.open_sockets("branch") == 0
-            and self.settings.budget.reserved_octets == 0
+            and self.settings.budget.reserved_bytes == 0
         )
 
 
@@ -389,7 +389,7 @@ class Asker:
     def __init__(self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32) -> None:
         self._number, self._seed = number, seed
         self.initiator = self.unasked()
-        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_OCTETS))
+        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_BYTES))
 
     def unasked(self) -> SessionInitiator:
         """Its side of the handshake, before it has said anything."""

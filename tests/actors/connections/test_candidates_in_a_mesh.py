@@ -66,7 +66,7 @@ class Talks:
         return talk.heard.error or talk.heard.refused
 
 
-LASTING = Pace(octets=1, pause_s=1.0)
+LASTING = Pace(byte_count=1, pause_s=1.0)
 """A client that takes two minutes over its request."""
 
 

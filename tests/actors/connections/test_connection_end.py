@@ -1,4 +1,4 @@
-"""Octets between a client and a target, through both ends of a connection and a wire between them."""
+"""Bytes between a client and a target, through both ends of a connection and a wire between them."""
 
 import logging
 
@@ -21,11 +21,11 @@ from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, 
 
 RESET = "Connection reset by peer"
 MIB = 1024 * 1024
-SMALL = SocketOptions(send_buffer_octets=8192, receive_buffer_octets=8192, reset_if_abandoned=True)
+SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192, reset_if_abandoned=True)
 
 
-def pattern(octets: int) -> bytes:
-    return bytes(range(251)) * (octets // 251) + bytes(range(octets % 251))
+def pattern(byte_count: int) -> bytes:
+    return bytes(range(251)) * (byte_count // 251) + bytes(range(byte_count % 251))
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +58,13 @@ def both(ends, side):
 # In order
 
 
-@pytest.mark.parametrize("octets", [1, 65_536, 65_537, 3 * MIB])
+@pytest.mark.parametrize("byte_count", [1, 65_536, 65_537, 3 * MIB])
 @pytest.mark.parametrize("side", SIDES)
-def test_octets_arrive_as_they_were_sent(ends, side, octets):
+def test_bytes_arrive_as_they_were_sent(ends, side, byte_count):
     one, other = both(ends, side)
-    one.send(pattern(octets))
+    one.send(pattern(byte_count))
     ends.run(5.0)
-    assert bytes(other.octets) == pattern(octets)
+    assert bytes(other.received) == pattern(byte_count)
     assert (one.end, other.end) == ("", "")
 
 
@@ -74,12 +74,12 @@ def test_an_end_of_stream_is_half_a_close(ends, side):
     one.send(b"question")
     one.socket.shutdown_write()
     ends.run(1.0)
-    assert (bytes(other.octets), other.end) == (b"question", "EOF")
+    assert (bytes(other.received), other.end) == (b"question", "EOF")
     assert one.end == ""
     ends.run(300.0)
     other.send(pattern(200_000))
     ends.run(1.0)
-    assert bytes(one.octets) == pattern(200_000)
+    assert bytes(one.received) == pattern(200_000)
     other.socket.close()
     ends.run(4.0)  # the end that was written to after its end of stream stays for 3 s, to repeat its last ACK
     assert one.end == "EOF"
@@ -102,7 +102,7 @@ def test_a_close_with_nothing_unread_is_an_end_of_stream_at_the_other_side(ends,
     one.send(b"all")
     one.socket.close()
     ends.run(1.0)
-    assert (bytes(other.octets), other.end) == (b"all", "EOF")
+    assert (bytes(other.received), other.end) == (b"all", "EOF")
 
 
 def test_an_end_of_stream_before_the_open_completes_arrives():
@@ -111,7 +111,7 @@ def test_an_end_of_stream_before_the_open_completes_arrives():
     ends.client.send(b"early")
     ends.client.socket.shutdown_write()
     ends.open()
-    assert (bytes(ends.target.octets), ends.target.end) == (b"early", "EOF")
+    assert (bytes(ends.target.received), ends.target.end) == (b"early", "EOF")
     assert ends.client.end == "EOF"  # the target's program closes at the end of what it is sent
     ends.run(3.0)
     assert ends.is_over
@@ -126,7 +126,7 @@ def test_what_is_sent_and_received_is_counted(ends):
         (ends.ingress_meters, 1000, 300_000),
         (ends.exit_meters, 300_000, 1000),
     ):
-        assert (meters.octets_sent, meters.octets_received) == (sent, received)
+        assert (meters.bytes_sent, meters.bytes_received) == (sent, received)
 
 
 # Slow sockets
@@ -138,15 +138,15 @@ def test_a_socket_that_is_not_read_stalls_its_own_direction_only(ends, side):
     other.read(False)
     one.send(bytes(40 * MIB))
     ends.run(10.0)
-    assert one.unsent_octets > 20 * MIB
+    assert one.unsent_bytes > 20 * MIB
     other.send(pattern(5 * MIB))
     ends.run(10.0)
-    assert bytes(one.octets) == pattern(5 * MIB)
-    held = ends.ingress_settings.budget.reserved_octets + ends.exit_settings.budget.reserved_octets
+    assert bytes(one.received) == pattern(5 * MIB)
+    held = ends.ingress_settings.budget.reserved_bytes + ends.exit_settings.budget.reserved_bytes
     assert held < 24 * MIB
     other.read(True)
     ends.run(60.0)
-    assert len(other.octets) == 40 * MIB
+    assert len(other.received) == 40 * MIB
 
 
 def test_small_socket_buffers_and_a_slow_reader_lose_nothing():
@@ -157,7 +157,7 @@ def test_small_socket_buffers_and_a_slow_reader_lose_nothing():
         ends.run(0.05)
     ends.client.read(True)
     ends.run(20.0)
-    assert bytes(ends.client.octets) == pattern(300_000)
+    assert bytes(ends.client.received) == pattern(300_000)
     ends.world.stop()
 
 
@@ -174,7 +174,7 @@ def test_many_small_pieces_for_a_slow_socket_are_joined():
     assert pieces == MAX_WAITING_PIECES
     ends.client.read(True)
     ends.run(5.0)
-    assert len(ends.client.octets) == 36_000
+    assert len(ends.client.received) == 36_000
     ends.world.stop()
 
 
@@ -188,7 +188,7 @@ def test_a_reset_is_a_reset_at_the_other_side(ends, side):
     ends.run(0.1)
     one.socket.abort()
     ends.run(1.0)
-    assert (bytes(other.octets), other.end) == (b"some", RESET)
+    assert (bytes(other.received), other.end) == (b"some", RESET)
     assert ends.is_over
     assert resets(ends) == (1, 1)
 
@@ -210,10 +210,10 @@ def test_what_was_sent_before_a_reset_arrives_before_it(ends, side):
     one, other = both(ends, side)
     one.send(pattern(100_000))
     ends.run(0.004)
-    assert len(other.octets) < 100_000
+    assert len(other.received) < 100_000
     one.socket.abort()
     ends.run(3.0)
-    assert bytes(other.octets) == pattern(100_000)
+    assert bytes(other.received) == pattern(100_000)
     assert other.end == RESET
 
 
@@ -228,8 +228,8 @@ def test_what_arrived_before_a_reset_waits_for_a_slow_socket():
     ends.client.read(True)
     ends.run(3.0)
     assert ends.client.end == RESET
-    assert bytes(ends.client.octets) == pattern(len(ends.client.octets))
-    assert len(ends.client.octets) >= 65_536
+    assert bytes(ends.client.received) == pattern(len(ends.client.received))
+    assert len(ends.client.received) >= 65_536
     assert ends.is_over
     ends.world.stop()
 
@@ -298,7 +298,7 @@ def test_a_client_that_has_finished_and_reads_slowly_is_not_taken_for_gone():
     ends.run(30.0)
     ends.client.read(True)
     ends.run(30.0)
-    assert bytes(ends.client.octets) == pattern(300_000)
+    assert bytes(ends.client.received) == pattern(300_000)
     assert ends.client.end == "EOF"
     assert ends.is_over
     ends.world.stop()
@@ -382,7 +382,7 @@ def test_a_path_that_comes_back_in_time_loses_nothing(ends, gone_s):
     ends.run(gone_s)
     ends.path(exists=True)
     ends.run(3.0)
-    assert bytes(ends.target.octets) == bytes(ends.client.octets) == pattern(2 * MIB)
+    assert bytes(ends.target.received) == bytes(ends.client.received) == pattern(2 * MIB)
 
 
 def test_another_path_repeats_at_once_what_was_lost_on_the_old_one(ends):
@@ -392,7 +392,7 @@ def test_another_path_repeats_at_once_what_was_lost_on_the_old_one(ends):
     ends.run(0.001)
     ends.ingress.ref.tell(messages.PathChanged(EXIT.id, other_wire.ref))
     ends.run(0.05)
-    assert bytes(ends.target.octets) == b"lost"
+    assert bytes(ends.target.received) == b"lost"
     assert other_wire.of(FrameType.DATA)
 
 
@@ -421,11 +421,11 @@ def test_each_loss_of_the_path_has_its_own_time(ends):
     ends.path(exists=True)
     ends.client.send(b"still here")
     ends.run(1.0)
-    assert bytes(ends.target.octets) == b"still here"
+    assert bytes(ends.target.received) == b"still here"
 
 
 def test_an_idle_connection_lasts(ends):
     ends.run(3 * 3600.0)
     ends.client.send(b"good morning")
     ends.run(1.0)
-    assert bytes(ends.target.octets) == b"good morning"
+    assert bytes(ends.target.received) == b"good morning"

@@ -66,7 +66,7 @@ class Answering(World):
             not self.exit.ref.is_alive()
             and self.table.ended == [(7, True)]
             and self.world.open_sockets("hq") == 0
-            and self.settings.budget.reserved_octets == 0
+            and self.settings.budget.reserved_bytes == 0
         )
 
 
@@ -100,7 +100,7 @@ def test_the_target_is_connected_before_the_open_is_accepted(scene):
     assert scene.table.of(PendingOpenSettled) == []
 
 
-def test_an_open_that_is_repeated_gets_the_same_octets_again(scene):
+def test_an_open_that_is_repeated_gets_the_same_bytes_again(scene):
     scene.ask()
     scene.tell(scene.asker.open)
     scene.tell(scene.asker.open)
@@ -135,7 +135,7 @@ def test_a_key_pair_is_made_ahead_for_the_next_open_once_the_ingress_has_confirm
 
 def test_another_open_with_the_same_number_gets_no_answer(scene):
     scene.ask()
-    scene.tell(Asker(seed=b"another ephemeral key and octets").open)
+    scene.tell(Asker(seed=b"another ephemeral key of 32 byte").open)
     assert len(scene.answers) == 1
 
 
@@ -157,7 +157,7 @@ def test_data_in_one_message_with_a_repeated_open_is_delivered(scene):
     scene.read_answer()
     scene.tell(scene.asker.open, scene.session.seal_segment(FrameType.DATA, 0, b"hello"))
     scene.run(0.1)
-    assert bytes(target.octets) == b"hello"
+    assert bytes(target.received) == b"hello"
 
 
 def test_what_the_target_says_first_does_not_wait_for_the_ingress(scene):
@@ -396,7 +396,7 @@ def test_behind_an_address_that_does_not_answer_the_next_is_tried(scene):
     scene.tell(scene.session.seal_segment(FrameType.DATA, 0, b"hello"))
     target = scene.take_target()
     scene.run(20.0)
-    assert bytes(target.octets) == b"hello"
+    assert bytes(target.received) == b"hello"
     assert scene.world.open_sockets("hq") == 1
 
 
@@ -444,7 +444,7 @@ def test_a_unix_socket_is_a_target(scene):
     target = scene.take_target("hq", door)
     scene.tell(scene.session.seal_segment(FrameType.DATA, 0, b"hello"))
     scene.run(0.1)
-    assert bytes(target.octets) == b"hello"
+    assert bytes(target.received) == b"hello"
 
 
 # Its own end

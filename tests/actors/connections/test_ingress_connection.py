@@ -38,7 +38,7 @@ def two():
 # Asking
 
 
-def test_the_open_is_repeated_octet_for_octet_ever_more_slowly(one):
+def test_the_open_is_repeated_byte_for_byte_ever_more_slowly(one):
     [candidate] = one.exits
     counts = []
     for _ in range(9):
@@ -51,8 +51,8 @@ def test_the_open_is_repeated_octet_for_octet_ever_more_slowly(one):
 def test_the_client_is_not_read_before_the_connection_is_open(one):
     one.client.send(bytes(4_000_000))
     one.run(5.0)
-    assert one.client.unsent_octets > 2_000_000
-    assert one.ingress_meters.octets_sent == 0
+    assert one.client.unsent_bytes > 2_000_000
+    assert one.ingress_meters.bytes_sent == 0
 
 
 def test_what_the_client_has_said_already_tells_the_exit_that_it_was_chosen(one):
@@ -78,7 +78,7 @@ def test_data_in_one_message_with_the_accept_is_delivered(one):
     frame, session = candidate.reply()
     candidate.send(frame, session.seal_segment(FrameType.DATA, 0, b"banner"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"banner"
+    assert bytes(one.client.received) == b"banner"
     assert one.listener.of(CandidateServed) == [CandidateServed(EXIT.id)]
 
 
@@ -88,7 +88,7 @@ def test_an_answer_that_is_repeated_changes_nothing(one):
     candidate.send(frame)
     candidate.send(frame, frame, session.seal_segment(FrameType.DATA, 0, b"once"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"once"
+    assert bytes(one.client.received) == b"once"
     assert one.ingress.ref.is_alive()
 
 
@@ -118,7 +118,7 @@ def test_frames_of_a_connection_that_is_not_open_yet_are_dropped(one):
     _, session = candidate.reply()
     candidate.send(session.seal_segment(FrameType.DATA, 0, b"too early"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b""
+    assert bytes(one.client.received) == b""
     assert one.ingress.ref.is_alive()
 
 
@@ -135,7 +135,7 @@ def test_a_candidate_that_rejects_is_followed_by_the_next_at_once(two):
     session = second.answer()
     second.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
     two.run(0.1)
-    assert bytes(two.client.octets) == b"welcome"
+    assert bytes(two.client.received) == b"welcome"
 
 
 def test_a_client_that_all_candidates_reject_is_reset_at_once(two, caplog):
@@ -161,7 +161,7 @@ def test_an_exit_whose_endpoint_is_being_started_again_is_asked_again(one):
     session = exit_.answer()
     exit_.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"welcome"
+    assert bytes(one.client.received) == b"welcome"
     assert one.table.ended == [(1, False), (2, False), (3, False)]
 
 
@@ -216,7 +216,7 @@ def test_an_exit_that_was_restarted_is_asked_again_as_what_it_is_now(one):
     session = exit_.answer()
     exit_.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"welcome"
+    assert bytes(one.client.received) == b"welcome"
     assert one.table.of(RegisterIngress)[-1].exit_instance == present.instance
 
 
@@ -276,7 +276,7 @@ def test_of_two_that_accept_the_first_wins_and_the_other_is_reset(two, winner):
     assert two.table.ended == [(2 - winner, False)]
     chosen.send(session.seal_segment(FrameType.DATA, 0, b"winner"))
     two.run(0.1)
-    assert bytes(two.client.octets) == b"winner"
+    assert bytes(two.client.received) == b"winner"
 
 
 def test_a_late_rejection_does_no_harm(two):

@@ -71,7 +71,7 @@ def test_beside_a_candidate_in_vain_one_that_comes_later_is_tried(later, has_pat
     second.send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
     looks = later.looks
     later.run(5.0)
-    assert bytes(later.client.octets) == b"welcome"
+    assert bytes(later.client.received) == b"welcome"
     assert later.looks == looks <= 3.0 / HEDGE_AFTER_S + 2
 
 

@@ -34,13 +34,13 @@ def meet_while_writing(ends: Ends, side: str, last_words: bytes, *, finishes: bo
     agent.resume()
 
 
-@pytest.mark.parametrize("octets", [1, 50_000])
+@pytest.mark.parametrize("byte_count", [1, 50_000])
 @pytest.mark.parametrize("side", SIDES)
-def test_a_reset_that_is_met_while_writing_is_preceded_by_what_was_unread(ends, side, octets):
+def test_a_reset_that_is_met_while_writing_is_preceded_by_what_was_unread(ends, side, byte_count):
     _, other = both(ends, side)
-    meet_while_writing(ends, side, pattern(octets))
+    meet_while_writing(ends, side, pattern(byte_count))
     ends.run(1.0)
-    assert (bytes(other.octets), other.end) == (pattern(octets), RESET)
+    assert (bytes(other.received), other.end) == (pattern(byte_count), RESET)
     ends.run(3.0)
     assert ends.is_over
     assert resets(ends) == (1, 1)
@@ -51,7 +51,7 @@ def test_an_end_of_stream_before_a_reset_that_is_met_while_writing_is_one_at_the
     _, other = both(ends, side)
     meet_while_writing(ends, side, b"HTTP/1.0 413", finishes=True)
     ends.run(1.0)
-    assert (bytes(other.octets), other.end) == (b"HTTP/1.0 413", "EOF")
+    assert (bytes(other.received), other.end) == (b"HTTP/1.0 413", "EOF")
     ends.run(3.0)
     assert ends.is_over
 
@@ -63,8 +63,8 @@ def test_a_reset_while_reading_is_preceded_by_all_that_more_than_one_turn_takes(
     other.send(pattern(4 * MIB))  # its window grows
     one.send(pattern(4 * MIB))
     ends.run(10.0)
-    assert len(other.octets) == 4 * MIB
-    other.octets.clear()
+    assert len(other.received) == 4 * MIB
+    other.received.clear()
     agent = ends.world.dispatcher(HOSTS[side])
     agent.pause()
     one.send(pattern(200_000))
@@ -73,7 +73,7 @@ def test_a_reset_while_reading_is_preceded_by_all_that_more_than_one_turn_takes(
     ends.run(0.1)
     agent.resume()
     ends.run(3.0)
-    assert (bytes(other.octets), other.end) == (pattern(200_000), RESET)
+    assert (bytes(other.received), other.end) == (pattern(200_000), RESET)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -83,15 +83,15 @@ def test_what_precedes_a_reset_waits_for_credit_and_then_the_reset_comes(side):
     other.read(False)
     one.send(pattern(300_000))
     ends.run(2.0)
-    sent = 300_000 - one.unsent_octets
+    sent = 300_000 - one.unsent_bytes
     one.socket.abort()
     ends.run(HANG_UP_POLL_S + 1.0)  # noticed, though there is no credit to read it
     assert not other.end
     other.read(True)
     ends.run(3.0)
     assert other.end == RESET
-    assert bytes(other.octets) == pattern(300_000)[: len(other.octets)]
-    assert len(other.octets) >= min(sent, 65_536)
+    assert bytes(other.received) == pattern(300_000)[: len(other.received)]
+    assert len(other.received) >= min(sent, 65_536)
     assert ends.is_over
     ends.world.stop()
 
@@ -116,5 +116,5 @@ def test_who_has_finished_and_is_reset_has_nothing_left_to_say(ends):
     ends.run(1.0)
     ends.client.socket.abort()
     ends.run(HANG_UP_POLL_S + 1.0)
-    assert (bytes(ends.target.octets), ends.target.end) == (b"all", "EOF")
+    assert (bytes(ends.target.received), ends.target.end) == (b"all", "EOF")
     assert ends.is_over

@@ -62,7 +62,7 @@ def test_it_serves_its_client_as_any_other_does(scenes):
     assert len(one.exits[0].wire.of(FrameType.DATA)) == 1
     one.exits[0].send(session.seal_segment(FrameType.DATA, 0, b"welcome"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"welcome"
+    assert bytes(one.client.received) == b"welcome"
     assert one.listener.of(CandidateServed) == [CandidateServed(EXIT.id)]
 
 
@@ -214,7 +214,7 @@ def test_a_client_that_finishes_before_the_connection_is_open_is_still_served(sc
     assert [f.type for f in one.exits[0].wire.frames[-2:]] == [FrameType.DATA, FrameType.FIN]
     one.exits[0].send(session.seal_segment(FrameType.DATA, 0, b"answer"))
     one.run(0.1)
-    assert bytes(one.client.octets) == b"answer"
+    assert bytes(one.client.received) == b"answer"
 
 
 def test_frames_that_nobody_asked_for_change_nothing(scenes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, NOT_SENT_OCTETS
+from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, NOT_SENT_BYTES
 from tests.actors.connections.end_company import Ends
 from tests.actors.connections.test_connection_end import MIB, SIDES, both, pattern
 
@@ -25,15 +25,15 @@ def test_what_waits_for_a_socket_that_takes_no_more_is_counted_until_it_does(sid
     ends.run(10.0)
     assert end._writing
     pipe = end._socket._outgoing()
-    assert pipe._unsent <= NOT_SENT_OCTETS
-    blocked = budget.reserved_octets
+    assert pipe._unsent <= NOT_SENT_BYTES
+    blocked = budget.reserved_bytes
     end._watch_write(False)
-    assert blocked - budget.reserved_octets == NOT_SENT_OCTETS
+    assert blocked - budget.reserved_bytes == NOT_SENT_BYTES
     end._watch_write(True)
-    assert budget.reserved_octets == blocked
+    assert budget.reserved_bytes == blocked
     one.read(True)
     ends.run(10.0)
-    assert len(one.octets) == 16 * MIB
+    assert len(one.received) == 16 * MIB
     assert not end._writing
     for program in (one, other):
         program.socket.close()

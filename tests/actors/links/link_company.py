@@ -67,7 +67,7 @@ class RawPeer(Actor[Any]):
     def __init__(self, dispatcher: Any, socket: Any, handshake: LinkHandshake | None, answers: bool) -> None:
         super().__init__(dispatcher)
         self.socket = socket
-        self.octets = bytearray()
+        self.received = bytearray()
         self.sealed = b""
         """All that has arrived."""
         self.frames: list[Frame] = []
@@ -104,7 +104,7 @@ class RawPeer(Actor[Any]):
             self._ended("EOF")
             return
         data = bytes(self.dispatcher.read_buffer[:count])
-        self.octets += data
+        self.received += data
         if self.peer is not None:
             self._take(data)
         elif self._handshake is not None and not self.refusal:
@@ -140,9 +140,9 @@ class RawPeer(Actor[Any]):
             if frame.type == FrameType.PING and self._answers:
                 self.send_frames(link_frame(FrameType.PONG, frame.body))
 
-    def send(self, octets: bytes) -> None:
-        if octets:
-            self._unsent.append(octets)
+    def send(self, data: bytes) -> None:
+        if data:
+            self._unsent.append(data)
         self.on_writable(self.socket)
 
     def seal(self, *frames: Frame) -> bytes:
@@ -150,7 +150,7 @@ class RawPeer(Actor[Any]):
         return self.sealed
 
     @property
-    def unsent_octets(self) -> int:
+    def unsent_bytes(self) -> int:
         """What the link's kernel has not taken."""
         return sum(len(piece) for piece in self._unsent)
 
@@ -211,7 +211,7 @@ class LinkScene:
             "certificate": certificate_of(identity),
             "instance": Instance(b"p" * 16),
             "static": key_pair(b"S" * 32),
-            "ephemeral": key_pair(self.world.dispatcher("there").random_octets(32)),
+            "ephemeral": key_pair(self.world.dispatcher("there").random_bytes(32)),
             "trust": TRUST,
         }
         return LinkHandshake(initiator=initiator, identity=identity, **(fields | changes))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.links.output import LONG_LINK_RATE, MARK_DELAY_S, MARK_ROUND_TRIPS, MAX_MARK_OCTETS, LinkOutput
+from actors.links.output import LONG_LINK_RATE, MARK_DELAY_S, MARK_ROUND_TRIPS, MAX_MARK_BYTES, LinkOutput
 from mesh.link.frames import Frame, FrameType, FrameWriter
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
@@ -18,19 +18,19 @@ class Socket:
         return sum(map(len, buffers))
 
 
-def output_at(octets_per_s, *round_trips_s):
-    output = LinkOutput(Socket(), budget=RelayBudget(1 << 30), mark_octets=LEAST)
+def output_at(bytes_per_s, *round_trips_s):
+    output = LinkOutput(Socket(), budget=RelayBudget(1 << 30), mark_bytes=LEAST)
     output._writer = FrameWriter(bytes(32))
     for rtt_s in round_trips_s:
         output.follow_round_trip(rtt_s)
     for number in range(200):
         output.push(Frame(FrameType.DATA, False, AgentId(bytes(16)), AgentId(bytes(16)), 1, number, BODY))
-        output.flush(100.0 + number * len(BODY) / octets_per_s)
+        output.flush(100.0 + number * len(BODY) / bytes_per_s)
     return output
 
 
 @pytest.mark.parametrize(
-    ("octets_per_s", "round_trips_s", "depth"),
+    ("bytes_per_s", "round_trips_s", "depth"),
     [
         (1e6, (), LEAST),
         (1e6, (0.0002,), LEAST + 0.0002 * LONG_LINK_RATE),
@@ -38,10 +38,10 @@ def output_at(octets_per_s, *round_trips_s):
         (5e6, (0.04,), LEAST + 0.04 * LONG_LINK_RATE),
         (20e6, (0.04,), 20e6 * MARK_ROUND_TRIPS * 0.04),
         (20e6, (0.04, 3.0, 0.05), 20e6 * MARK_ROUND_TRIPS * 0.04),
-        (200e6, (0.04,), MAX_MARK_OCTETS),
+        (200e6, (0.04,), MAX_MARK_BYTES),
     ],
     ids=["slow", "slow and near", "fast and near", "long", "long and fast", "behind a queue", "at most"],
 )
-def test_the_depth_of_marks_follows_pace_and_round_trip(octets_per_s, round_trips_s, depth):
-    output = output_at(octets_per_s, *round_trips_s)
-    assert output.queue.mark_octets == pytest.approx(depth, rel=0.1)
+def test_the_depth_of_marks_follows_pace_and_round_trip(bytes_per_s, round_trips_s, depth):
+    output = output_at(bytes_per_s, *round_trips_s)
+    assert output.queue.mark_bytes == pytest.approx(depth, rel=0.1)

@@ -38,8 +38,8 @@ class Side:
         self.settings = LinkSettings(
             identity=identity,
             certificate=certificate_of(identity, host),
-            instance=Instance(self.dispatcher.random_octets(16)),
-            static=key_pair(self.dispatcher.random_octets(32)),
+            instance=Instance(self.dispatcher.random_bytes(16)),
+            static=key_pair(self.dispatcher.random_bytes(32)),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
         )
@@ -48,7 +48,7 @@ class Side:
 
     def begin(self) -> None:
         """Start the core of the agent; again, as another instance."""
-        instance = Instance(self.dispatcher.random_octets(16))
+        instance = Instance(self.dispatcher.random_bytes(16))
         self.settings = msgspec.structs.replace(self.settings, instance=instance)
         self.route_table, self.connection_table, loopback = (
             start(self.world, host=self.host) for _ in range(3)

@@ -15,7 +15,7 @@ from mesh.trust.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, routes_of, start
 
 LOW, OWN, HIGH, FAR = IDENTITIES[:4]
-FIRST, SECOND, THIRD = (Instance(octet * 16) for octet in (b"1", b"2", b"3"))
+FIRST, SECOND, THIRD = (Instance(byte * 16) for byte in (b"1", b"2", b"3"))
 NO_WAIT = 0.0
 
 

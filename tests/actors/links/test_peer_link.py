@@ -26,9 +26,9 @@ from tests.actors.links.link_company import (
 PING = link_frame(FrameType.PING, link_bodies.encode_ping(77))
 
 
-def data(number: int, octets: int = 100, *, to_peer: bool = False) -> Frame:
+def data(number: int, byte_count: int = 100, *, to_peer: bool = False) -> Frame:
     source, destination = (OWN.id, PEER.id) if to_peer else (PEER.id, OWN.id)
-    return Frame(FrameType.DATA, False, source, destination, 1, number, bytes(octets))
+    return Frame(FrameType.DATA, False, source, destination, 1, number, bytes(byte_count))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_frames_that_came_with_the_last_message_of_the_handshake_are_not_lost(sc
     shaking = scene.handshake(initiator=True)
     peer.send(shaking.start())
     scene.run(0.1)
-    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
+    progress = shaking.receive(bytes(peer.received), scene.world.dispatcher("there").unix_time())
     peer.established(progress.established)
     peer.send(progress.to_send + peer.seal(PING, data(0))[:100])
     scene.run(0.1)
@@ -97,12 +97,12 @@ def test_frames_that_came_with_the_last_message_of_the_handshake_are_not_lost(sc
     assert scene.table.heard == [FramesArrived((data(0),))]
 
 
-def test_a_link_that_waits_for_admission_leaves_its_peers_octets_in_the_kernel(scene):
+def test_a_link_that_waits_for_admission_leaves_its_peers_bytes_in_the_kernel(scene):
     peer = scene.accepted()
     peer.send_frames(*[data(number, 60_000) for number in range(100)])
     scene.run(2.0)
-    assert scene.link._link._reader.buffered_octets == 0
-    assert peer.unsent_octets > 4_000_000
+    assert scene.link._link._reader.buffered_bytes == 0
+    assert peer.unsent_bytes > 4_000_000
     assert scene.table.heard == []
     scene.tell(ADMIT)
     scene.run(1.0)
@@ -194,7 +194,7 @@ def test_a_reset_behind_message_2_ends_the_dialed_link_as_refused(scene, caplog)
     peer = scene.dial()
     scene.run(0.1)
     shaking = scene.handshake(initiator=False)
-    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
+    progress = shaking.receive(bytes(peer.received), scene.world.dispatcher("there").unix_time())
     scene.world.pause("here")
     peer.send(progress.to_send)
     scene.run(0.1)
@@ -381,8 +381,8 @@ def numbers(peer):
     return [frame.number for frame in peer.of(FrameType.DATA)]
 
 
-def test_what_is_queued_and_the_reason_arrive_though_the_peers_octets_are_unread(scene):
-    scene.world.network.shape("here", "there", octets_per_s=2e6)
+def test_what_is_queued_and_the_reason_arrive_though_the_peers_bytes_are_unread(scene):
+    scene.world.network.shape("here", "there", bytes_per_s=2e6)
     peer = scene.admitted()
     queued = tuple(data(number, 60_000, to_peer=True) for number in range(10))
     scene.tell(messages.SendFrames(queued))
@@ -396,7 +396,7 @@ def test_what_is_queued_and_the_reason_arrive_though_the_peers_octets_are_unread
 
 
 def test_frames_that_come_too_late_do_not_spoil_the_farewell(scene):
-    scene.world.network.shape("here", "there", octets_per_s=1e6)
+    scene.world.network.shape("here", "there", bytes_per_s=1e6)
     peer = scene.admitted()
     queued = tuple(data(number, 20_000, to_peer=True) for number in range(5))
     scene.tell(messages.SendFrames(queued), messages.CloseLink("bye"))

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.links.output import AT_ONCE_OCTETS
-from actors.links.peer_link import MAX_CONTROL_OCTETS
+from actors.links.output import AT_ONCE_BYTES
+from actors.links.peer_link import MAX_CONTROL_BYTES
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.route_table import DigestArrived, RecordsArrived
@@ -59,7 +59,7 @@ def test_frames_of_one_read_are_grouped_by_destination_in_their_order(roads):
         tuple(frame(ALICE, number=number, hop_limit=15) for number in (0, 3, 5))
     )
     assert to_bob == messages.SendFrames((frame(BOB, number=2, hop_limit=15),))
-    assert (scene.meters.frames_forwarded, scene.meters.octets_forwarded) == (4, 4 * len(b"sealed"))
+    assert (scene.meters.frames_forwarded, scene.meters.bytes_forwarded) == (4, 4 * len(b"sealed"))
 
 
 def test_each_link_takes_a_hop_and_no_sender_gets_more_than_the_maximum():
@@ -161,7 +161,7 @@ def test_the_records_of_one_read_go_together_and_where_there_are_none_nothing_go
 def test_what_the_agent_has_to_say_goes_before_data_that_waits(scene):
     peer = scene.admitted()
     peer.frames.clear()
-    body = bytes(AT_ONCE_OCTETS + 1)
+    body = bytes(AT_ONCE_BYTES + 1)
     data = tuple(frame(PEER, number=number, source=OWN.id, body=body) for number in range(3))
     digest = link_bodies.encode_digest(Digest(()))
     scene.link.ref.tell(messages.SendFrames(data))
@@ -179,17 +179,17 @@ def test_data_beyond_the_relay_buffer_is_dropped_and_counted():
     peer.read(False)
     sent = tuple(frame(PEER, number=n, source=OWN.id, body=bytes(60_000)) for n in range(100))
     scene.tell(messages.SendFrames(sent))
-    assert 1_000_000 < scene.link._output.queue.octets <= 2_000_000
+    assert 1_000_000 < scene.link._output.queue.byte_count <= 2_000_000
     scene.run(10.0)
     assert not scene.is_alive
     budget = scene.settings.relay_budget
     assert budget.dropped_frames > 50
-    assert budget.held_octets == 0
+    assert budget.held_bytes == 0
     scene.world.stop()
 
 
 def test_data_that_queues_is_marked(scene):
-    scene.world.network.shape("here", "there", octets_per_s=1e6)
+    scene.world.network.shape("here", "there", bytes_per_s=1e6)
     peer = scene.admitted()
     scene.tell(
         messages.SendFrames(
@@ -208,11 +208,11 @@ def flood(scene, peer, seconds, tokens=10_000):
     peer.read(False)
     most, token = 0, 0
     for _ in range(int(seconds * 100)):
-        if peer.unsent_octets == 0 and not peer.end:
+        if peer.unsent_bytes == 0 and not peer.end:
             peer.send_frames(*[ping(token + n) for n in range(tokens)])
             token += tokens
         scene.run(0.01)
-        most = max(most, scene.link._output.queue.octets)
+        most = max(most, scene.link._output.queue.byte_count)
         if not scene.is_alive:
             break
     return most
@@ -222,12 +222,12 @@ def test_a_peer_that_pings_and_does_not_read_is_dropped_in_time(scene):
     peer = scene.admitted(answers=False)
     most = flood(scene, peer, 5.0, tokens=100)
     assert scene.link_ended
-    assert most < MAX_CONTROL_OCTETS
+    assert most < MAX_CONTROL_BYTES
     assert scene.meters.links_lost == 1
 
 
 def test_a_peer_that_pings_faster_than_it_reads_is_dropped_before_it_takes_the_memory(monkeypatch):
-    monkeypatch.setattr("actors.links.peer_link.MAX_CONTROL_OCTETS", 1_000_000)
+    monkeypatch.setattr("actors.links.peer_link.MAX_CONTROL_BYTES", 1_000_000)
     scene = LinkScene(timeout_s=1000.0)
     peer = scene.admitted(answers=False)
     most = flood(scene, peer, 30.0)

@@ -1,4 +1,4 @@
-"""Octets that no agent sends: each ends that link only, is counted once, and crashes nothing."""
+"""Bytes that no agent sends: each ends that link only, is counted once, and crashes nothing."""
 
 import random
 import struct
@@ -7,19 +7,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.links.peer_link import HANDSHAKE_READ_OCTETS
+from actors.links.peer_link import HANDSHAKE_READ_BYTES
 from actors.messages import peer_link as messages
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import (
-    MAX_BODY_OCTETS,
-    MAX_CONTROL_BODY_OCTETS,
-    SEALED_HEADER_OCTETS,
+    MAX_BODY_BYTES,
+    MAX_CONTROL_BODY_BYTES,
+    SEALED_HEADER_BYTES,
     Frame,
     FrameType,
     link_frame,
     nonce,
 )
-from mesh.link.handshake import MAX_MESSAGE_OCTETS, PREAMBLE
+from mesh.link.handshake import MAX_MESSAGE_BYTES, PREAMBLE
 from mesh.trust.identity import NO_AGENT
 from tests.actors.links.link_company import ADMIT, OWN, PEER, LinkScene
 
@@ -46,26 +46,26 @@ OPENINGS = {
     "TLS": (bytes.fromhex("16030100c8010000c40303") + bytes(200), "TLS"),
     "SSH": (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),
     "another version": (b"MESH\x02" + bytes(40), "version 2"),
-    "empty message": (PREAMBLE + b"\0\0", "announces 0 octets"),
-    "absurd message": (PREAMBLE + b"\xff\xff", "announces 65535 octets"),
-    "message 3 at once": (PREAMBLE + struct.pack(">H", 300) + bytes(300), "announces 300 octets"),
+    "empty message": (PREAMBLE + b"\0\0", "announces 0 bytes"),
+    "absurd message": (PREAMBLE + b"\xff\xff", "announces 65535 bytes"),
+    "message 3 at once": (PREAMBLE + struct.pack(">H", 300) + bytes(300), "announces 300 bytes"),
     "key of small order": (PREAMBLE + struct.pack(">H", 32) + bytes(32), ""),
-    "absurd message 3": (MESSAGE_1 + struct.pack(">H", MAX_MESSAGE_OCTETS + 1), "announces 4097 octets"),
+    "absurd message 3": (MESSAGE_1 + struct.pack(">H", MAX_MESSAGE_BYTES + 1), "announces 4097 bytes"),
     "garbage message 3": (MESSAGE_1 + struct.pack(">H", 300) + bytes(300), ""),
     "empty message 3": (MESSAGE_1 + b"\0\0", ""),
-    "a million octets": (MESSAGE_1 + b"\x0f\xff" + bytes(1_000_000), ""),
+    "a million bytes": (MESSAGE_1 + b"\x0f\xff" + bytes(1_000_000), ""),
 }
 
 
-@pytest.mark.parametrize("piece", [1, 7, 10_000_000], ids=["octets", "pieces", "whole"])
+@pytest.mark.parametrize("piece", [1, 7, 10_000_000], ids=["bytes", "pieces", "whole"])
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_an_opening_that_is_none_is_refused_once(scene, caplog, opening, piece):
-    octets, reason = OPENINGS[opening]
+    data, reason = OPENINGS[opening]
     peer = scene.accept()
-    for start in range(0, min(len(octets), 6000 if piece < 100 else len(octets)), piece):
+    for start in range(0, min(len(data), 6000 if piece < 100 else len(data)), piece):
         if peer.end:
             break
-        peer.send(octets[start : start + piece])
+        peer.send(data[start : start + piece])
         scene.run(0.0005)
     scene.run(0.1)
     assert scene.link_ended
@@ -77,11 +77,11 @@ def test_an_opening_that_is_none_is_refused_once(scene, caplog, opening, piece):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(octets=st.binary(min_size=1, max_size=400), opens=st.sampled_from([b"", PREAMBLE, MESSAGE_1]))
-def test_whatever_a_stranger_says_ends_in_one_refusal_in_time(octets, opens):
+@given(data=st.binary(min_size=1, max_size=400), opens=st.sampled_from([b"", PREAMBLE, MESSAGE_1]))
+def test_whatever_a_stranger_says_ends_in_one_refusal_in_time(data, opens):
     scene = LinkScene()
     peer = scene.accept()
-    peer.send(opens + octets)
+    peer.send(opens + data)
     scene.run(10.1)
     assert scene.link_ended
     assert scene.counts == (1, 0, 0)
@@ -112,31 +112,31 @@ def test_a_connection_that_is_half_opened_and_closed_is_refused(scene, cut, how)
     assert scene.counts == (1, 0, 0)
 
 
-def test_a_handshake_octet_by_octet_does_not_outlast_its_time(scene):
+def test_a_handshake_byte_by_byte_does_not_outlast_its_time(scene):
     """A stranger gains no time by never falling silent."""
     peer = scene.accept()
     shaking = scene.handshake(initiator=True)
-    octets = shaking.start() + b"\x0f\xff" + bytes(4000)
+    data = shaking.start() + b"\x0f\xff" + bytes(4000)
     for position in range(98):
-        peer.send(octets[position : position + 1])
+        peer.send(data[position : position + 1])
         scene.run(0.1)
     assert scene.is_alive
     for position in range(98, 101):
-        peer.send(octets[position : position + 1])
+        peer.send(data[position : position + 1])
         scene.run(0.1)
     assert scene.link_ended
     assert scene.counts == (1, 0, 0)
 
 
-def test_a_genuine_handshake_octet_by_octet_succeeds_in_time(scene):
+def test_a_genuine_handshake_byte_by_byte_succeeds_in_time(scene):
     peer = scene.accept()
     shaking = scene.handshake(initiator=True)
-    for octet in shaking.start():
-        peer.send(bytes((octet,)))
+    for byte in shaking.start():
+        peer.send(bytes((byte,)))
         scene.run(0.01)
-    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
-    for octet in progress.to_send:
-        peer.send(bytes((octet,)))
+    progress = shaking.receive(bytes(peer.received), scene.world.dispatcher("there").unix_time())
+    for byte in progress.to_send:
+        peer.send(bytes((byte,)))
         scene.run(0.01)
     assert len(scene.established) == 1
 
@@ -148,18 +148,18 @@ def test_a_stranger_is_read_a_little_at_a_time(scene):
     receive = scene.link._socket.recv_into
     scene.link._socket.recv_into = lambda buffer: reads.append(len(buffer)) or receive(buffer)
     scene.run(1.0)
-    assert max(reads) <= HANDSHAKE_READ_OCTETS
-    assert scene.link._link._handshake.buffered_octets <= MAX_MESSAGE_OCTETS + 2
+    assert max(reads) <= HANDSHAKE_READ_BYTES
+    assert scene.link._link._handshake.buffered_bytes <= MAX_MESSAGE_BYTES + 2
 
 
 def conversation(scene):
-    """The initiator's octets of a handshake that succeeds: messages 1 and 3."""
+    """The initiator's bytes of a handshake that succeeds: messages 1 and 3."""
     peer = scene.accept()
     shaking = scene.handshake(initiator=True)
     first = shaking.start()
     peer.send(first)
     scene.run(0.1)
-    progress = shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time())
+    progress = shaking.receive(bytes(peer.received), scene.world.dispatcher("there").unix_time())
     peer.send(progress.to_send)
     scene.run(0.1)
     assert len(scene.established) == 1
@@ -183,21 +183,21 @@ def test_a_handshake_message_with_a_flipped_bit_is_refused(scene, side):
     shaking = scene.handshake(initiator=side == "accept")
     peer.send(shaking.start())
     scene.run(0.1)
-    octets = bytearray(
-        shaking.receive(bytes(peer.octets), scene.world.dispatcher("there").unix_time()).to_send
+    data = bytearray(
+        shaking.receive(bytes(peer.received), scene.world.dispatcher("there").unix_time()).to_send
     )
-    octets[len(octets) // 2] ^= 1
-    peer.send(bytes(octets))
+    data[len(data) // 2] ^= 1
+    peer.send(bytes(data))
     scene.run(0.1)
     assert scene.link_ended
     assert scene.established == []
     assert scene.counts == (1, 0, 0)
 
 
-def test_the_links_own_octets_sent_back_are_refused(scene):
+def test_the_links_own_bytes_sent_back_are_refused(scene):
     peer = scene.dial()
     scene.run(0.1)
-    peer.send(bytes(peer.octets))
+    peer.send(bytes(peer.received))
     scene.run(0.1)
     assert scene.link_ended
     assert scene.counts == (1, 0, 0)
@@ -206,9 +206,9 @@ def test_the_links_own_octets_sent_back_are_refused(scene):
 # After the handshake
 
 
-def sealed_header(peer, octets):
+def sealed_header(peer, byte_count):
     writer = peer.writer
-    sealed = writer._cipher.encrypt(nonce(0, writer._sealed), octets, None)
+    sealed = writer._cipher.encrypt(nonce(0, writer._sealed), byte_count, None)
     writer._sealed += 1
     return sealed
 
@@ -222,10 +222,10 @@ HEADERS = {
     "unknown type": (header(0x7F), "unknown type 0x7f"),
     "type 0": (header(0), "unknown type 0x00"),
     "reserved flags": (header(FrameType.DATA, flags=0x80), "reserved flags"),
-    "absurd body": (header(FrameType.DATA, length=2**32 - 1), "4294967295 octets"),
-    "body too long": (header(FrameType.DATA, length=MAX_BODY_OCTETS + 1), "octets"),
-    "own body too long": (header(FrameType.RECORDS, length=MAX_CONTROL_BODY_OCTETS + 1), "octets"),
-    "own body without tag": (header(FrameType.PING, length=15), "15 octets"),
+    "absurd body": (header(FrameType.DATA, length=2**32 - 1), "4294967295 bytes"),
+    "body too long": (header(FrameType.DATA, length=MAX_BODY_BYTES + 1), "bytes"),
+    "own body too long": (header(FrameType.RECORDS, length=MAX_CONTROL_BODY_BYTES + 1), "bytes"),
+    "own body without tag": (header(FrameType.PING, length=15), "15 bytes"),
     "own frame with an address": (header(FrameType.PING, destination=OWN.id), "addressed to an agent"),
     "own frame from the exit": (header(FrameType.PING | 0x80), "addressed to an agent"),
 }
@@ -241,9 +241,9 @@ def broken(scene, caplog, text):
 
 @pytest.mark.parametrize("case", HEADERS)
 def test_an_authentic_header_that_makes_no_sense_breaks_the_link(scene, caplog, case):
-    octets, text = HEADERS[case]
+    byte_count, text = HEADERS[case]
     peer = scene.admitted()
-    peer.send(sealed_header(peer, octets))
+    peer.send(sealed_header(peer, byte_count))
     broken(scene, caplog, text)
 
 
@@ -288,15 +288,15 @@ def test_a_judgement_that_cannot_be_read_ends_the_link_and_is_counted_once(scene
     assert len(scene.complaints(caplog)) == 1
 
 
-def test_octets_behind_message_2_are_no_frames_and_are_counted_once(scene, caplog):
+def test_bytes_behind_message_2_are_no_frames_and_are_counted_once(scene, caplog):
     peer = scene.dial()
     scene.run(0.1)
     shaking, unix_time = scene.handshake(initiator=False), scene.world.dispatcher("there").unix_time()
-    first = bytes(peer.octets)
+    first = bytes(peer.received)
     peer.send(shaking.receive(first, unix_time).to_send + bytes(100))
     scene.run(0.1)
     if scene.is_alive:
-        peer.established(shaking.receive(bytes(peer.octets)[len(first) :], unix_time).established)
+        peer.established(shaking.receive(bytes(peer.received)[len(first) :], unix_time).established)
         peer.send_frames(link_frame(FrameType.PING, b"junk"))
         scene.run(0.1)
         scene.tell(ADMIT)
@@ -306,47 +306,47 @@ def test_octets_behind_message_2_are_no_frames_and_are_counted_once(scene, caplo
     assert len(scene.complaints(caplog)) == 1
 
 
-@pytest.mark.parametrize("position", [0, SEALED_HEADER_OCTETS - 1, SEALED_HEADER_OCTETS, -1])
+@pytest.mark.parametrize("position", [0, SEALED_HEADER_BYTES - 1, SEALED_HEADER_BYTES, -1])
 def test_a_flipped_bit_anywhere_in_an_own_frame_breaks_the_link(scene, caplog, position):
     peer = scene.admitted()
-    octets = bytearray(peer.seal(link_frame(FrameType.PING, link_bodies.encode_ping(1))))
-    octets[position] ^= 0x10
-    peer.send(bytes(octets))
+    data = bytearray(peer.seal(link_frame(FrameType.PING, link_bodies.encode_ping(1))))
+    data[position] ^= 0x10
+    peer.send(bytes(data))
     broken(scene, caplog, "does not authenticate")
 
 
 def test_a_replayed_frame_breaks_the_link(scene, caplog):
     peer = scene.admitted()
-    octets = peer.seal(link_frame(FrameType.PING, link_bodies.encode_ping(1)))
-    peer.send(octets + octets)
+    byte_count = peer.seal(link_frame(FrameType.PING, link_bodies.encode_ping(1)))
+    peer.send(byte_count + byte_count)
     broken(scene, caplog, "does not authenticate")
 
 
 def test_the_links_own_frames_sent_back_break_it(scene, caplog):
     peer = scene.admitted()
-    before = len(peer.octets)
+    before = len(peer.received)
     scene.tell(messages.SendControl(FrameType.PING, link_bodies.encode_ping(1)))
     scene.run(0.1)
-    peer.send(bytes(peer.octets[before:]))
+    peer.send(bytes(peer.received[before:]))
     broken(scene, caplog, "does not authenticate")
 
 
-@pytest.mark.parametrize("octets", [b"GET / HTTP/1.1\r\n" * 10, bytes(200), MESSAGE_1 * 3])
-def test_octets_that_are_not_sealed_break_the_link(scene, caplog, octets):
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n" * 10, bytes(200), MESSAGE_1 * 3])
+def test_bytes_that_are_not_sealed_break_the_link(scene, caplog, data):
     peer = scene.admitted()
-    peer.send(octets)
+    peer.send(data)
     broken(scene, caplog, "does not authenticate")
 
 
 def test_a_frame_that_never_ends_is_cut_off_as_silence_is_not(scene):
-    """Octets count as life, yet what a link holds of one frame is bounded by its judged length."""
+    """Bytes count as life, yet what a link holds of one frame is bounded by its judged length."""
     peer = scene.admitted(answers=False)
-    octets = peer.seal(Frame(FrameType.DATA, False, PEER.id, OWN.id, 1, 0, bytes(1000)))
-    for octet in octets[:-1]:
-        peer.send(bytes((octet,)))
+    data = peer.seal(Frame(FrameType.DATA, False, PEER.id, OWN.id, 1, 0, bytes(1000)))
+    for byte in data[:-1]:
+        peer.send(bytes((byte,)))
         scene.run(0.01)
     assert scene.is_alive
-    assert scene.link._link._reader.buffered_octets < len(octets)
+    assert scene.link._link._reader.buffered_bytes < len(data)
     assert scene.table.heard == []
 
 

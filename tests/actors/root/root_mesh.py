@@ -135,7 +135,7 @@ class Mesh:
         self.run(0.5)
         service = start(self.world, RawPeer, self.door.accept(), None, False, host="service")
         self.run(0.1)
-        assert bytes(service.octets) == b"hello"
+        assert bytes(service.received) == b"hello"
         return client, service
 
     def leave(self, name: str, drain_timeout_s: float) -> float:
@@ -153,7 +153,7 @@ class Mesh:
         assert [who for who, _ in self.left] == [name]
         assert self.kinds(name) == Counter()
         assert self.world.open_sockets(name) == 0
-        assert self.budgets[name].reserved_octets == 0
+        assert self.budgets[name].reserved_bytes == 0
         return dict(self.left)[name] - since
 
 

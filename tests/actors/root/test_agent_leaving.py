@@ -51,7 +51,7 @@ def test_an_agent_waits_for_its_connections_to_finish(mesh):
     client.socket.shutdown_write()
     took = mesh.gone_after("hq", since)
     assert 20.0 < took < 26.0
-    assert bytes(client.octets) == b"bye" * 100_000
+    assert bytes(client.received) == b"bye" * 100_000
     assert (client.end, service.end) == ("EOF", "EOF")
 
 
@@ -63,7 +63,7 @@ def test_while_an_agent_drains_nobody_new_is_let_in(mesh, name):
     assert isinstance(mesh.connect(), ConnectFailed)
     client.send(b" again")
     mesh.run(0.5)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     assert mesh.left == []
 
 

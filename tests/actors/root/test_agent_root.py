@@ -38,7 +38,7 @@ def test_when_a_vital_actor_dies_everything_starts_anew(mesh, caplog, name, part
     assert mesh.record(name, "relay").instance != instance
     for agent in ("branch", "hq"):
         assert mesh.counts(agent) == (0, 0, 0)
-        assert mesh.budgets[agent].reserved_octets == 0
+        assert mesh.budgets[agent].reserved_bytes == 0
     mesh.converse()
     assert mesh.left == []
 
@@ -49,7 +49,7 @@ def test_a_relay_whose_vital_actor_dies_keeps_its_neighbours_connections(mesh, p
     mesh.kill("relay", CORE[part])
     client.send(b" again")
     mesh.run(15.0)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     assert (client.end, service.end) == ("", "")
 
 
@@ -124,7 +124,7 @@ def test_what_belongs_to_another_phase_does_not_touch_an_agent_that_runs(mesh, m
     mesh.roots["hq"].ref.tell(message)
     client.send(b" again")
     mesh.run(5.0)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     assert (client.end, service.end, mesh.left) == ("", "", [])
     assert mesh.kinds("hq") == before + Counter(ExitConnection=1)
     assert mesh.record("hq", "relay").instance == instance
@@ -142,7 +142,7 @@ def test_an_endpoint_that_restarts_is_offered_again_and_its_connections_stay(mes
     assert mesh.record("hq", "branch").offered_keys == (KEY,)
     client.send(b" again")
     mesh.run(0.5)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     mesh.converse()
 
 
@@ -154,7 +154,7 @@ def test_a_listener_that_restarts_takes_its_port_again_and_its_connections_stay(
     assert entry.key == KEY
     client.send(b" again")
     mesh.run(0.5)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     mesh.converse()
 
 
@@ -181,7 +181,7 @@ def test_a_dialer_or_acceptor_that_restarts_leaves_links_and_connections_alone(m
     mesh.run(20.0)
     client.send(b" again")
     mesh.run(0.5)
-    assert bytes(service.octets) == b"hello again"
+    assert bytes(service.received) == b"hello again"
     assert (client.end, service.end) == ("", "")
     assert mesh.kinds(name)[kind] == 1
     assert mesh.kinds(name)["PeerLink"] == len(links)

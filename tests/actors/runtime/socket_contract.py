@@ -15,7 +15,7 @@ from mesh.addresses import SocketAddress, TcpAddress
 
 LIMIT_S: Final = 10.0
 PLAIN: Final = SocketOptions()
-SMALL_BUFFERS: Final = SocketOptions(send_buffer_octets=262_144, receive_buffer_octets=65_536)
+SMALL_BUFFERS: Final = SocketOptions(send_buffer_bytes=262_144, receive_buffer_bytes=65_536)
 
 
 class Do(msgspec.Struct, frozen=True):
@@ -163,12 +163,12 @@ class Side:
         return self.do(action)
 
     def receive_exactly(self, socket: Any, count: int) -> bytes:
-        octets = b""
-        while len(octets) < count:
+        data = b""
+        while len(data) < count:
             more = self.receive(socket)
-            assert more, f"the stream ended after {len(octets)} octets"
-            octets += more
-        return octets
+            assert more, f"the stream ended after {len(data)} bytes"
+            data += more
+        return data
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what no readiness shows."""

@@ -235,7 +235,7 @@ def test_a_literal_resolves_to_itself(near: Side, literal: str):
 # Unix sockets
 
 
-def test_unix_sockets_carry_octets_too(near: Side, tmp_path: Path):
+def test_unix_sockets_carry_bytes_too(near: Side, tmp_path: Path):
     address = UnixAddress(str(tmp_path / "s"))
     listener = near.bind(address)
     assert (listener.port, listener.local_name) == (0, str(address))

@@ -35,9 +35,9 @@ def target() -> Iterator[socket.socket]:
 def test_options_reach_the_kernel_on_both_sides(driver: Driver):
     options = SocketOptions(
         no_delay=True,
-        not_sent_low_water_octets=131_072,
-        send_buffer_octets=50_000,
-        receive_buffer_octets=60_000,
+        not_sent_low_water_bytes=131_072,
+        send_buffer_bytes=50_000,
+        receive_buffer_bytes=60_000,
         reset_if_abandoned=True,
         urgent_in_line=True,
         keep_alive=KeepAlive(idle_s=11, interval_s=7, probes=5),

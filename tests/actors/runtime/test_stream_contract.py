@@ -33,10 +33,10 @@ def pair(place: Any, near: Side, far: Side) -> Pair:
     return make_pair(place, near, far)
 
 
-# Octets
+# Bytes
 
 
-def test_octets_arrive_in_order_both_ways_however_they_were_gathered(pair: Pair):
+def test_bytes_arrive_in_order_both_ways_however_they_were_gathered(pair: Pair):
     assert pair.near.send(pair.client, b"one ", b"", bytearray(b"two "), memoryview(b"three")) == 13
     assert pair.far.receive_exactly(pair.server, 13) == b"one two three"
     assert pair.far.send(pair.server, b"four") == 4
@@ -100,7 +100,7 @@ def test_a_socket_may_change_its_owner_and_only_the_new_one_hears(place: Any, pa
 def test_low_water_of_an_accepted_socket_bounds_what_is_taken_until_it_is_read(
     place: Any, near: Side, far: Side
 ):
-    options = SocketOptions(not_sent_low_water_octets=32_768)
+    options = SocketOptions(not_sent_low_water_bytes=32_768)
     listener = far.bind(TcpAddress(place.bound_host, 0), options=options)
     client = near.connect(TcpAddress(place.far_host, listener.port), SMALL_BUFFERS).socket
     server = far.accept(listener)
@@ -263,7 +263,7 @@ def test_a_failing_readiness_handler_ends_its_actor_and_closes_its_sockets(place
     pair.near.do(lambda program: setattr(program, "on_readable", explode))
     pair.near.do(lambda _: pair.client.watch_read(True))
     pair.far.send(pair.server, b"!")
-    with pytest.raises((ConnectionResetError, AssertionError)):  # unread octets: a reset
+    with pytest.raises((ConnectionResetError, AssertionError)):  # unread bytes: a reset
         pair.far.receive_exactly(pair.server, 1)
     assert not pair.near.ref.is_alive()
 
@@ -286,7 +286,7 @@ def test_hang_up_shows_each_end_as_what_it_was(pair: Pair):
     assert pair.near.hung_up(pair.client) is HangUp.HALF_CLOSED
 
 
-def test_an_end_with_unread_octets_is_not_gone_though_both_have_finished(pair: Pair):
+def test_an_end_with_unread_bytes_is_not_gone_though_both_have_finished(pair: Pair):
     pair.near.send(pair.client, b"unread")
     pair.near.do(lambda _: pair.client.shutdown_write())
     pair.far.do(lambda _: pair.server.shutdown_write())
@@ -312,12 +312,12 @@ def test_a_reset_shows_as_gone_even_before_what_is_unread(pair: Pair):
         pair.far.do(lambda program: pair.server.recv_into(program.dispatcher.read_buffer))
 
 
-# Octets and a reset that arrive together
+# Bytes and a reset that arrive together
 
 
-def octets_then_a_reset(pair: Pair, octets: bytes) -> None:
+def bytes_then_a_reset(pair: Pair, data: bytes) -> None:
     """The far end has both, and has looked at neither."""
-    pair.near.send(pair.client, octets)
+    pair.near.send(pair.client, data)
     pair.near.do(lambda _: pair.client.abort())
     pair.far.until(lambda: pair.server.hung_up() is HangUp.GONE)
 
@@ -338,9 +338,9 @@ def read_a_little(log: list[Any], size: int = 2) -> Any:
     return on_readable
 
 
-def test_a_turn_that_leaves_octets_and_a_reset_unread_is_followed_by_others(pair: Pair):
+def test_a_turn_that_leaves_bytes_and_a_reset_unread_is_followed_by_others(pair: Pair):
     log: list[Any] = []
-    octets_then_a_reset(pair, b"abcdef")
+    bytes_then_a_reset(pair, b"abcdef")
     pair.far.do(lambda program: setattr(program, "on_readable", read_a_little(log)))
     pair.far.do(lambda _: pair.server.watch_read(True))
     pair.far.until(lambda: len(log) >= 4)
@@ -361,7 +361,7 @@ def test_a_reset_that_comes_between_two_turns_does_not_end_the_reports(pair: Pai
 
 
 def test_watching_that_pauses_behind_a_reset_goes_on_where_it_was(pair: Pair):
-    octets_then_a_reset(pair, b"unread")
+    bytes_then_a_reset(pair, b"unread")
     pair.far.do(lambda program: setattr(program, "reports_left", 2))
     pair.far.do(lambda _: pair.server.watch_read(True))
     assert [pair.far.hear() for _ in range(2)] == [("readable", pair.server)] * 2
@@ -373,7 +373,7 @@ def test_watching_that_pauses_behind_a_reset_goes_on_where_it_was(pair: Pair):
 
 
 def test_a_broken_stream_is_reported_until_nobody_watches_it(pair: Pair):
-    octets_then_a_reset(pair, b"unread")
+    bytes_then_a_reset(pair, b"unread")
     pair.far.do(lambda program: setattr(program, "reports_left", 4))
     pair.far.do(lambda _: (pair.server.watch_read(True), pair.server.watch_write(True)))
     heard = [pair.far.hear() for _ in range(4)]
@@ -404,14 +404,14 @@ def test_writing_may_be_watched_in_the_turn_that_meets_a_reset_and_in_later_ones
 
     pair.far.do(take_over)
     pair.far.do(lambda _: pair.server.watch_read(True))
-    octets_then_a_reset(pair, b"unread")
+    bytes_then_a_reset(pair, b"unread")
     pair.far.until(lambda: "writable" in log)
     assert pair.far.ref.is_alive()
 
 
 def test_a_broken_stream_changes_its_owner_like_any_other(place: Any, pair: Pair):
     heir = Side(place, place.far)
-    octets_then_a_reset(pair, b"to the heir")
+    bytes_then_a_reset(pair, b"to the heir")
     pair.far.await_readable(pair.server)
     pair.far.do(lambda program: program.disown(pair.server))
     heir.do(lambda program: program.own(pair.server))
@@ -421,7 +421,7 @@ def test_a_broken_stream_changes_its_owner_like_any_other(place: Any, pair: Pair
 
 
 def test_a_socket_that_gets_the_descriptor_of_a_broken_one_is_not_taken_for_it(pair: Pair):
-    octets_then_a_reset(pair, b"unread")
+    bytes_then_a_reset(pair, b"unread")
     pair.far.await_readable(pair.server)
     pair.far.do(lambda _: pair.server.close())
     client = pair.near.connect(pair.address).socket

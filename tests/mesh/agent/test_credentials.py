@@ -31,7 +31,7 @@ NOW = 1_800_000_000
 DAY = 86400
 
 
-def octets():
+def byte_count():
     counter = itertools.count(1)
     return lambda count: bytes([next(counter)]) * count
 
@@ -45,7 +45,7 @@ def config(tmp_path):
 
 
 def start(config, now=NOW):
-    return open_credentials(config, now_unix_s=now, random_octets=octets())
+    return open_credentials(config, now_unix_s=now, random_bytes=byte_count())
 
 
 def refusal(config, now=NOW):
@@ -260,7 +260,7 @@ def test_two_first_starts_at_once_agree_on_one_key(config, monkeypatch):
             write_key(config.agent.data_dir / IDENTITY_FILE, KeyUse.IDENTITY, b"o" * 32)
         return b"m" * count
 
-    credentials = open_credentials(alone, now_unix_s=NOW, random_octets=late)
+    credentials = open_credentials(alone, now_unix_s=NOW, random_bytes=late)
     assert credentials.identity.id == Identity(b"o" * 32).id
 
 

@@ -31,7 +31,7 @@ def test_the_documented_defaults_are_those_of_the_schema():
             default = getattr(value, field.name)
             if field.name.endswith("_s"):
                 default = duration_text(default)
-            elif field.name.endswith("_octets"):
+            elif field.name.endswith("_bytes"):
                 default = size_text(default)
             elif isinstance(default, bool):
                 default = str(default).lower()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mesh.config.document import MAX_DEPTH, MAX_FILE_OCTETS, parse_document
+from mesh.config.document import MAX_DEPTH, MAX_FILE_BYTES, parse_document
 from mesh.config.problems import ConfigError
 
 BILLION_LAUGHS = b"a: &a [x, x]\n" + b"".join(
@@ -53,14 +53,14 @@ CASES = [
     (b"!x {a: 1}\n", 1, "the YAML tag"),
     (b"a: " + b"[" * 100_000, 1, "deeper nesting"),
     (b"a: " + b"{a: " * 100_000, 1, "deeper nesting"),
-    (b"#" * (MAX_FILE_OCTETS + 1), 0, "more than 4194304 bytes"),
+    (b"#" * (MAX_FILE_BYTES + 1), 0, "more than 4194304 bytes"),
 ]
 
 
-@pytest.mark.parametrize(("octets", "line", "text"), CASES, ids=[text for _, _, text in CASES])
-def test_a_broken_file_is_one_problem_with_its_line(octets, line, text):
+@pytest.mark.parametrize(("data", "line", "text"), CASES, ids=[text for _, _, text in CASES])
+def test_a_broken_file_is_one_problem_with_its_line(data, line, text):
     with pytest.raises(ConfigError) as caught:
-        parse_document(octets, "file.yaml")
+        parse_document(data, "file.yaml")
     (problem,) = caught.value.problems
     assert problem.line == line
     assert text in str(problem)
@@ -81,19 +81,19 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine():
 
 
 def test_the_deepest_nesting_that_is_allowed():
-    octets = b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
-    assert parse_document(octets, "file.yaml").value
+    data = b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
+    assert parse_document(data, "file.yaml").value
     with pytest.raises(ConfigError, match="deeper nesting"):
         parse_document(b"a: " + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "file.yaml")
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="a:-[]{}&*!|>'\"#%@` \n\t", max_size=60).map(str.encode))
-@example(octets=b"{\n")
-@example(octets=b"[\n\n")
-def test_no_file_does_worse_than_a_config_error(octets):
+@example(data=b"{\n")
+@example(data=b"[\n\n")
+def test_no_file_does_worse_than_a_config_error(data):
     error = None
     try:
-        parse_document(octets, "file.yaml")
+        parse_document(data, "file.yaml")
     except ConfigError as caught:
         error = caught
     if error is not None:

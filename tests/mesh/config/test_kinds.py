@@ -173,8 +173,8 @@ def test_a_shown_duration_reads_back(seconds):
 
 
 @given(st.integers(0, 1024**4))
-def test_a_shown_size_reads_back(octets):
-    assert parse(kinds.Size(0), kinds.size_text(octets)) == octets
+def test_a_shown_size_reads_back(byte_count):
+    assert parse(kinds.Size(0), kinds.size_text(byte_count)) == byte_count
 
 
 @given(st.text(max_size=80))

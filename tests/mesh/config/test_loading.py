@@ -84,7 +84,7 @@ def test_every_key_arrives():
     assert (connections.timeout_s, connections.open_timeout_s) == (1.0, 2.0)
     assert (connections.reroute_timeout_s, connections.idle_probe_s) == (3.0, 4.0)
     assert (routing.advertise_interval_s, routing.route_ttl_s, routing.max_hops) == (1.0, 2.0, 3)
-    assert (limits.stream_buffer_octets, limits.relay_buffer_octets) == (1024**2, 2 * 1024**2)
+    assert (limits.stream_buffer_bytes, limits.relay_buffer_bytes) == (1024**2, 2 * 1024**2)
     assert (limits.pending_opens, limits.unauthenticated_links) == (5, 6)
     assert (config.logging.level, config.logging.format) == ("error", "json")
     assert (config.logging.levels.links, config.logging.levels.routes) == ("debug", None)

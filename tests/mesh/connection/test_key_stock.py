@@ -14,7 +14,7 @@ class Clock:
 
 
 def stock_of(clock):
-    """Its pairs are made of the octets 1, 2, 3 and so on."""
+    """Its pairs are made of the bytes 1, 2, 3 and so on."""
     numbers = itertools.count(1)
     return KeyStock(lambda count: bytes((next(numbers),)) * count, clock.now)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.connection.loops import TAG_OCTETS, LoopWatch, plain, socket_tag
+from mesh.connection.loops import TAG_BYTES, LoopWatch, plain, socket_tag
 from mesh.trust.identity import AgentId, Instance
 
 HERE, THERE = Instance(b"h" * 16), Instance(b"t" * 16)
@@ -30,7 +30,7 @@ def test_an_address_has_one_spelling(name, spelling):
 def test_both_ends_of_a_socket_make_one_tag_and_others_do_not():
     tag = socket_tag(HERE, "127.0.0.1:40000", "0.0.0.0:80")
     assert tag == socket_tag(HERE, "[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80")
-    assert len(tag) == TAG_OCTETS
+    assert len(tag) == TAG_BYTES
     others = {
         socket_tag(THERE, "127.0.0.1:40000", "127.0.0.1:80"),
         socket_tag(HERE, "127.0.0.1:40001", "127.0.0.1:80"),

@@ -42,8 +42,8 @@ def altered(frame: Frame, **changes) -> Frame:
     return msgspec.structs.replace(frame, **changes)
 
 
-def flipped(octets: bytes, bit: int) -> bytes:
-    changed = bytearray(octets)
+def flipped(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
 
@@ -55,17 +55,17 @@ SEGMENT = AT_INGRESS.seal_segment(FrameType.DATA, 3, b"keystroke")
 CONTROL = AT_INGRESS.seal_control(FrameType.ACK, b"credit")
 
 
-@pytest.mark.parametrize("octets", [0, 1, 65_535, 65_536])
-def test_segments_of_any_size_from_any_buffer(octets):
+@pytest.mark.parametrize("byte_count", [0, 1, 65_535, 65_536])
+def test_segments_of_any_size_from_any_buffer(byte_count):
     at_ingress, at_exit = open_pair()
-    plaintext = bytes(octets)
+    plaintext = bytes(byte_count)
     shared = bytearray(plaintext)
     sealed = [
         at_ingress.seal_segment(FrameType.DATA, 0, plaintext),
         at_ingress.seal_segment(FrameType.DATA, 1, shared),
         at_ingress.seal_segment(FrameType.DATA, 2, memoryview(shared)),
     ]
-    shared[:] = b"\xff" * octets
+    shared[:] = b"\xff" * byte_count
     assert [at_exit.open_segment(frame) for frame in sealed] == [plaintext] * 3
 
 
@@ -201,7 +201,7 @@ def test_an_altered_address_fails_even_where_the_tag_does_not_cover_it():
             at_exit.open_segment(altered(SEGMENT, **change))
 
 
-def test_wire_octets_are_pinned():
+def test_wire_bytes_are_pinned():
     at_ingress, at_exit = open_pair()
     found = {
         "DATA": at_ingress.seal_segment(FrameType.DATA, 7, b"hello").body,

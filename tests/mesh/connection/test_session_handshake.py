@@ -58,8 +58,8 @@ def altered(frame: Frame, **changes) -> Frame:
     return msgspec.structs.replace(frame, **changes)
 
 
-def flipped(octets: bytes, bit: int) -> bytes:
-    changed = bytearray(octets)
+def flipped(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
 
@@ -115,7 +115,7 @@ def test_a_rejection_tells_why_and_opens_nothing():
     assert ingress.read_reply(reject) == (REJECTED, None)
 
 
-def test_open_gives_the_same_octets_each_time():
+def test_open_gives_the_same_bytes_each_time():
     ingress = initiator()
     assert ingress.open_frame(REQUEST) is ingress.open_frame(OpenRequest("my-api", 65_536))
     with pytest.raises(LocalProtocolError, match="one request"):
@@ -144,7 +144,7 @@ def test_constants_are_those_of_the_protocol():
     assert session.MAX_REASON_CHARACTERS == 1024
 
 
-def test_wire_octets_are_pinned():
+def test_wire_bytes_are_pinned():
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
     accept, _ = reply_with(exit_, ACCEPTED)

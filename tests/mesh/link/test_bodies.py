@@ -35,7 +35,7 @@ from mesh.link.bodies import (
     encode_records,
     encode_want_pages,
 )
-from mesh.routing.records import MAX_PAGE_OCTETS
+from mesh.routing.records import MAX_PAGE_BYTES
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 
 ID = AgentId(bytes(range(16)))
@@ -60,9 +60,9 @@ entries = st.builds(DigestEntry, ids, u64, u64, instances)
 
 
 def test_constants_are_those_of_the_protocol():
-    assert link_bodies.MAX_BODY_PLAINTEXT_OCTETS == 65_536
+    assert link_bodies.MAX_BODY_PLAINTEXT_BYTES == 65_536
     assert link_bodies.MAX_REASON_CHARACTERS == 256
-    assert link_bodies.CHALLENGE_OCTETS == 16
+    assert link_bodies.CHALLENGE_BYTES == 16
     assert link_bodies.HIGHEST_AGENT_ID == HIGHEST
 
 
@@ -95,7 +95,7 @@ def test_constants_are_those_of_the_protocol():
         "CHALLENGE and CHALLENGE_ANSWER",
     ],
 )
-def test_wire_octets_are_pinned(body, expected):
+def test_wire_bytes_are_pinned(body, expected):
     assert body.hex() == expected
 
 
@@ -148,7 +148,7 @@ def test_who_wants_too_much_at_once_breaks_the_protocol(body):
 
 
 def test_two_of_the_largest_pages_go_into_one_frame():
-    pages = tuple(WirePage(ID, bytes(MAX_PAGE_OCTETS)) for _ in range(3))
+    pages = tuple(WirePage(ID, bytes(MAX_PAGE_BYTES)) for _ in range(3))
     assert [len(batch) for batch in batch_pages(pages)] == [2, 1]
 
 
@@ -207,17 +207,17 @@ def test_what_is_out_of_range_is_the_peers_fault(decode, content):
 
 
 @pytest.mark.parametrize("decode", DECODERS)
-@pytest.mark.parametrize("octets", [b"", b"\xc1", b"\x91", b"\x91\xa1\xff", b"\x91\x01\x00"])
-def test_what_is_not_msgpack_is_the_peers_fault(decode, octets):
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x91", b"\x91\xa1\xff", b"\x91\x01\x00"])
+def test_what_is_not_msgpack_is_the_peers_fault(decode, data):
     with pytest.raises(RemoteProtocolError):
-        decode(octets)
+        decode(data)
 
 
-@given(octets=st.binary(max_size=100))
+@given(data=st.binary(max_size=100))
 @pytest.mark.parametrize("decode", DECODERS)
-def test_garbage_never_raises_anything_else(decode, octets):
+def test_garbage_never_raises_anything_else(decode, data):
     with contextlib.suppress(RemoteProtocolError):
-        decode(octets)
+        decode(data)
 
 
 def test_what_a_later_agent_adds_to_records_and_digests_is_ignored():

@@ -43,13 +43,13 @@ def wire(*sent: Frame) -> bytes:
     return b"".join(b"".join(writer.seal(each)) for each in sent)
 
 
-def read(octets: bytes) -> list[Frame]:
-    return FrameReader(KEY).feed(memoryview(octets))
+def read(data: bytes) -> list[Frame]:
+    return FrameReader(KEY).feed(memoryview(data))
 
 
-def clear_header(octets: bytes) -> bytes:
+def clear_header(data: bytes) -> bytes:
     """Of the first frame, opened without the code under test."""
-    return ChaCha20Poly1305(KEY).decrypt(bytes(12), octets[:72], None)
+    return ChaCha20Poly1305(KEY).decrypt(bytes(12), data[:72], None)
 
 
 def sealed_header(header: bytes) -> memoryview:
@@ -79,19 +79,19 @@ def test_constants_are_those_of_the_protocol():
         "UNKNOWN": 24,
     }
     assert frames.VERSION == 1
-    assert frames.HEADER_OCTETS == 56
-    assert frames.SEALED_HEADER_OCTETS == 72
-    assert frames.MAX_SEGMENT_OCTETS == 65_536
-    assert frames.MAX_BODY_OCTETS == 65_552
-    assert frames.MAX_CONTROL_BODY_OCTETS == 65_552
+    assert frames.HEADER_BYTES == 56
+    assert frames.SEALED_HEADER_BYTES == 72
+    assert frames.MAX_SEGMENT_BYTES == 65_536
+    assert frames.MAX_BODY_BYTES == 65_552
+    assert frames.MAX_CONTROL_BODY_BYTES == 65_552
     assert frames.DEFAULT_MAX_HOPS == 16
     assert frames.FIRST_CONNECTION_TYPE == 0x10
-    assert frames.TAG_OCTETS == 16
+    assert frames.TAG_BYTES == 16
 
 
 @pytest.mark.parametrize("frame_type", LINK_OWN)
 def test_header_of_a_frame_of_the_links_own(frame_type):
-    expected = f"01{frame_type:02x}0000" + "00" * 48 + "00000016"  # 6 octets and a tag
+    expected = f"01{frame_type:02x}0000" + "00" * 48 + "00000016"  # 6 bytes and a tag
     assert clear_header(wire(link_frame(frame_type, b"opened"))).hex() == expected
 
 
@@ -123,12 +123,12 @@ def test_header_of_a_frame_of_the_links_own(frame_type):
 )
 def test_header_of_a_frame_of_a_connection(sent, expected):
     expected = expected.replace("S", SOURCE.hex()).replace("D", DESTINATION.hex()).replace(" ", "")
-    octets = wire(sent)
-    assert clear_header(octets).hex() == expected
-    assert octets[72:] == sent.body
+    data = wire(sent)
+    assert clear_header(data).hex() == expected
+    assert data[72:] == sent.body
 
 
-def test_wire_octets_are_pinned():
+def test_wire_bytes_are_pinned():
     expected_ping = (
         "19b94231ade6a6d113615c61af434e27f8b1f3f5e1ad5b5cecf8fc122a35755c7208086dd1ee3c5d"
         "9d815824640e003c9ba0f65ede5d59dc82639d3548f0ee4772c5d5dc591c39e4f85baf7a0d0671ea"
@@ -181,29 +181,29 @@ any_frame = st.builds(link_frame, st.sampled_from(LINK_OWN), st.binary(max_size=
 
 @given(sent=st.lists(any_frame, max_size=6), data=st.data())
 def test_any_chunking_gives_the_same_frames(sent, data):
-    octets = wire(*sent)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=20)))
+    whole = wire(*sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
     reader = FrameReader(KEY)
-    shared = bytearray(len(octets))  # overwritten by each read, like a dispatcher's buffer
+    shared = bytearray(len(whole))  # overwritten by each read, like a dispatcher's buffer
     got: list[Frame] = []
-    for start, end in zip([0, *cuts], [*cuts, len(octets)], strict=True):
+    for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
         chunk = memoryview(shared)[: end - start]
-        chunk[:] = octets[start:end]
+        chunk[:] = data[start:end]
         got += reader.feed(chunk)
     shared[:] = bytes(len(shared))
     assert got == sent
-    assert reader.buffered_octets == 0
+    assert reader.buffered_bytes == 0
 
 
 @given(sent=st.lists(any_frame, min_size=1, max_size=3))
-def test_octet_by_octet_a_frame_comes_with_its_last_octet(sent):
+def test_byte_by_byte_a_frame_comes_with_its_last_byte(sent):
     reader = FrameReader(KEY)
     writer = FrameWriter(KEY)
     for each in sent:
-        octets = b"".join(writer.seal(each))
-        for position in range(len(octets) - 1):
-            assert reader.feed(memoryview(octets)[position : position + 1]) == []
-        assert reader.feed(memoryview(octets)[-1:]) == [each]
+        data = b"".join(writer.seal(each))
+        for position in range(len(data) - 1):
+            assert reader.feed(memoryview(data)[position : position + 1]) == []
+        assert reader.feed(memoryview(data)[-1:]) == [each]
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_octet_by_octet_a_frame_comes_with_its_last_octet(sent):
     [frame(body=b"x" * 65_552), link_frame(FrameType.RECORDS, b"x" * 65_536)],
     ids=["connection", "link's own"],
 )
-@pytest.mark.parametrize("read_octets", [1000, 65_535, 262_144])
-def test_the_largest_bodies_pass(sent, read_octets):
-    octets = wire(sent, sent, sent)
+@pytest.mark.parametrize("read_bytes", [1000, 65_535, 262_144])
+def test_the_largest_bodies_pass(sent, read_bytes):
+    data = wire(sent, sent, sent)
     reader = FrameReader(KEY)
     got = []
-    for start in range(0, len(octets), read_octets):
-        got += reader.feed(memoryview(octets)[start : start + read_octets])
-        assert reader.buffered_octets < 72 + 65_552
+    for start in range(0, len(data), read_bytes):
+        got += reader.feed(memoryview(data)[start : start + read_bytes])
+        assert reader.buffered_bytes < 72 + 65_552
     assert got == [sent] * 3
 
 
@@ -262,20 +262,20 @@ def test_what_cannot_be_encoded_leaves_the_writer_as_it_was(sent):
 
 
 def header(**changes) -> bytes:
-    """A good DATA header, or one with some of its octets overwritten (``at_1=b"..."``)."""
-    octets = bytearray(clear_header(wire(frame(body=b""))))
+    """A good DATA header, or one with some of its bytes overwritten (``at_1=b"..."``)."""
+    data = bytearray(clear_header(wire(frame(body=b""))))
     for name, value in changes.items():
         start = int(name.removeprefix("at_"))
-        octets[start : start + len(value)] = value
-    return bytes(octets)
+        data[start : start + len(value)] = value
+    return bytes(data)
 
 
 def link_header(**changes) -> bytes:
-    octets = bytearray(clear_header(wire(link_frame(FrameType.PING, b""))))
+    data = bytearray(clear_header(wire(link_frame(FrameType.PING, b""))))
     for name, value in changes.items():
         start = int(name.removeprefix("at_"))
-        octets[start : start + len(value)] = value
-    return bytes(octets)
+        data[start : start + len(value)] = value
+    return bytes(data)
 
 
 def test_the_hostile_headers_start_from_good_ones():
@@ -284,7 +284,7 @@ def test_the_hostile_headers_start_from_good_ones():
 
 
 @pytest.mark.parametrize(
-    ("octets", "text"),
+    ("data", "text"),
     [
         (header(at_0=b"\x02"), "version 2"),
         (header(at_1=b"\x00"), "unknown type 0x00"),
@@ -306,30 +306,30 @@ def test_the_hostile_headers_start_from_good_ones():
         (link_header(at_51=b"\x01"), "link's own"),
     ],
 )
-def test_an_authentic_header_that_breaks_the_protocol_costs_the_link(octets, text):
+def test_an_authentic_header_that_breaks_the_protocol_costs_the_link(data, text):
     reader = FrameReader(KEY)
     with pytest.raises(RemoteProtocolError, match=text) as caught:
-        reader.feed(sealed_header(octets))
+        reader.feed(sealed_header(data))
     assert not isinstance(caught.value, AuthenticationError)
 
 
 @given(sent=any_frame, data=st.data())
 def test_a_flipped_bit_in_what_the_link_seals_is_noticed(sent, data):
-    octets = bytearray(wire(sent))
-    sealed = len(octets) if sent.type < 0x10 else 72
+    forged = bytearray(wire(sent))
+    sealed = len(forged) if sent.type < 0x10 else 72
     bit = data.draw(st.integers(0, sealed * 8 - 1))
-    octets[bit // 8] ^= 1 << bit % 8
+    forged[bit // 8] ^= 1 << bit % 8
     with pytest.raises(AuthenticationError):
-        read(bytes(octets))
+        read(bytes(forged))
 
 
 def test_a_repeated_a_missing_and_a_swapped_frame_are_noticed():
     one, two = frame(number=1), frame(number=2)
     writer = FrameWriter(KEY)
     first, second = (b"".join(writer.seal(each)) for each in (one, two))
-    for octets in (first + first, second, second + first):
+    for byte_count in (first + first, second, second + first):
         with pytest.raises(AuthenticationError):
-            read(octets)
+            read(byte_count)
     assert read(first + second) == [one, two]
 
 
@@ -351,7 +351,7 @@ def test_garbage_is_refused_at_the_end_of_the_first_header(garbage):
     reader = FrameReader(KEY)
     if len(garbage) < 72:
         assert reader.feed(memoryview(garbage)) == []
-        assert reader.buffered_octets == len(garbage)
+        assert reader.buffered_bytes == len(garbage)
     else:
         with pytest.raises(AuthenticationError):
             reader.feed(memoryview(garbage))

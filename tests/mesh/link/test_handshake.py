@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.link.handshake import (
-    MAX_MESSAGE_OCTETS,
+    MAX_MESSAGE_BYTES,
     PREAMBLE,
     EstablishedLink,
     HandshakeProgress,
     LinkHandshake,
     State,
 )
-from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, TrustStore, issue_certificate
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, TrustStore, issue_certificate
 from mesh.trust.identity import LINK_PROOF_CONTEXT, Identity, Instance, short_id
 from mesh.trust.noise import Handshake, key_pair
 
@@ -65,7 +65,7 @@ def bob(**changes: Any) -> LinkHandshake:
 
 
 def opening() -> tuple[bytes, bytes, bytes]:
-    """What crosses the wire when Alice dials Bob: her first octets, his, and her last."""
+    """What crosses the wire when Alice dials Bob: her first bytes, his, and her last."""
     initiator, responder = alice(), bob()
     first = initiator.start()
     second = responder.receive(first, NOW).to_send
@@ -88,7 +88,7 @@ def halfway() -> LinkHandshake:
 
 
 def feed(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[bytes, EstablishedLink | None, bytes]:
-    """What is sent, the link, and the octets that arrive once it stands (with its surplus)."""
+    """What is sent, the link, and the bytes that arrive once it stands (with its surplus)."""
     sent, link, behind = b"", None, b""
     for chunk in chunks:
         if link is not None:
@@ -98,13 +98,13 @@ def feed(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[bytes, Esta
         sent += progress.to_send
         link = progress.established
         behind = b"" if link is None else link.surplus
-        assert handshake.buffered_octets <= MAX_MESSAGE_OCTETS + 2
+        assert handshake.buffered_bytes <= MAX_MESSAGE_BYTES + 2
     return sent, link, behind
 
 
-def cut(octets: bytes, points: Iterable[int]) -> list[bytes]:
-    bounds = [0, *sorted({point % (len(octets) + 1) for point in points}), len(octets)]
-    return [octets[start:end] for start, end in itertools.pairwise(bounds)]
+def cut(data: bytes, points: Iterable[int]) -> list[bytes]:
+    bounds = [0, *sorted({point % (len(data) + 1) for point in points}), len(data)]
+    return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def established(progress: HandshakeProgress) -> EstablishedLink:
@@ -114,8 +114,8 @@ def established(progress: HandshakeProgress) -> EstablishedLink:
 
 def assert_over(handshake: LinkHandshake) -> None:
     assert handshake.state is State.FAILED
-    assert handshake.buffered_octets == 0
-    with pytest.raises(LocalProtocolError, match="failed takes no octets"):
+    assert handshake.buffered_bytes == 0
+    with pytest.raises(LocalProtocolError, match="failed takes no bytes"):
         handshake.receive(b"", NOW)
     with pytest.raises(LocalProtocolError, match="failed waits for nothing"):
         handshake.end_of_stream()
@@ -169,9 +169,9 @@ def test_the_proofs_read_as_documented():
 
 
 def test_no_identity_crosses_in_the_clear():
-    for octets in (FIRST, SECOND, THIRD):
+    for byte_count in (FIRST, SECOND, THIRD):
         for secret in (ALICE.identity.public_key, BOB.identity.public_key, b"alice", b"bob", ALICE.instance):
-            assert secret not in octets
+            assert secret not in byte_count
     assert ALICE.static.public not in THIRD
     assert BOB.static.public not in SECOND
 
@@ -192,12 +192,12 @@ def test_chunks_make_no_difference_to_the_initiator(points: list[int], surplus: 
     assert (link.peer_id, behind) == (BOB.identity.id, surplus)
 
 
-def test_octet_by_octet():
-    assert feed(bob(), [bytes([octet]) for octet in FIRST + THIRD])[0] == SECOND
-    assert feed(started(), [bytes([octet]) for octet in SECOND])[0] == THIRD
+def test_byte_by_byte():
+    assert feed(bob(), [bytes([byte]) for byte in FIRST + THIRD])[0] == SECOND
+    assert feed(started(), [bytes([byte]) for byte in SECOND])[0] == THIRD
 
 
-def test_any_octets_object_will_do():
+def test_any_bytes_object_will_do():
     responder = bob()
     assert responder.receive(memoryview(bytearray(FIRST)), NOW).to_send == SECOND
     assert established(responder.receive(bytearray(THIRD), NOW)).peer_id == ALICE.identity.id
@@ -225,11 +225,11 @@ def outcome(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[type[Exc
     initiator=st.booleans(),
 )
 def test_chunks_make_no_difference_to_garbage(garbage: bytes, kept: int, points: list[int], initiator: bool):
-    octets = (SECOND if initiator else FIRST)[:kept] + garbage
+    byte_count = (SECOND if initiator else FIRST)[:kept] + garbage
     make = started if initiator else bob
-    whole = outcome(make(), [octets])
+    whole = outcome(make(), [byte_count])
     assert whole is not True
-    assert outcome(make(), cut(octets, points)) == whole
+    assert outcome(make(), cut(byte_count, points)) == whole
 
 
 @given(bit=st.integers(min_value=0))
@@ -251,9 +251,9 @@ def test_a_flipped_bit_in_message_1_never_opens_a_link(bit: int):
 
 @given(bit=st.integers(min_value=0), initiator=st.booleans())
 def test_a_flipped_bit_in_a_proof_never_opens_a_link(bit: int, initiator: bool):
-    handshake, octets = (started(), SECOND) if initiator else (halfway(), THIRD)
+    handshake, byte_count = (started(), SECOND) if initiator else (halfway(), THIRD)
     try:
-        progress = handshake.receive(flip(octets, bit), NOW)
+        progress = handshake.receive(flip(byte_count, bit), NOW)
     except RemoteProtocolError:
         assert_over(handshake)
         return
@@ -263,15 +263,15 @@ def test_a_flipped_bit_in_a_proof_never_opens_a_link(bit: int, initiator: bool):
         handshake.end_of_stream()
 
 
-def flip(octets: bytes, bit: int) -> bytes:
-    damaged = bytearray(octets)
-    bit %= len(octets) * 8
+def flip(data: bytes, bit: int) -> bytes:
+    damaged = bytearray(data)
+    bit %= len(data) * 8
     damaged[bit // 8] ^= 1 << bit % 8
     return bytes(damaged)
 
 
 @pytest.mark.parametrize(
-    ("octets", "says"),
+    ("data", "says"),
     [
         (b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n", "an HTTP client"),
         (b"POST /api HTTP/1.1\r\n", "an HTTP client"),
@@ -294,32 +294,32 @@ def flip(octets: bytes, bit: int) -> bytes:
     ],
 )
 @pytest.mark.parametrize("initiator", [True, False])
-def test_other_protocols_are_named(octets: bytes, says: str, initiator: bool):
+def test_other_protocols_are_named(data: bytes, says: str, initiator: bool):
     handshake = started() if initiator else bob()
     with pytest.raises(RemoteProtocolError, match=says):
-        handshake.receive(octets, NOW)
+        handshake.receive(data, NOW)
     assert_over(handshake)
 
 
-@pytest.mark.parametrize("length", [0, 31, 33, MAX_MESSAGE_OCTETS, 0xFFFF])
+@pytest.mark.parametrize("length", [0, 31, 33, MAX_MESSAGE_BYTES, 0xFFFF])
 def test_message_1_has_one_length_and_is_judged_before_it_arrives(length: int):
     responder = bob()
-    with pytest.raises(RemoteProtocolError, match=f"message 1 announces {length} octets, expected 32"):
+    with pytest.raises(RemoteProtocolError, match=f"message 1 announces {length} bytes, expected 32"):
         responder.receive(PREAMBLE + length.to_bytes(2, "big"), NOW)
     assert_over(responder)
 
 
-@pytest.mark.parametrize("length", [MAX_MESSAGE_OCTETS + 1, 0xFFFF])
+@pytest.mark.parametrize("length", [MAX_MESSAGE_BYTES + 1, 0xFFFF])
 @pytest.mark.parametrize("initiator", [True, False])
 def test_an_absurd_length_is_judged_before_the_message_arrives(length: int, initiator: bool):
     handshake = started() if initiator else halfway()
     prefix = PREAMBLE if initiator else b""
-    with pytest.raises(RemoteProtocolError, match=f"announces {length} octets, at most 4096"):
+    with pytest.raises(RemoteProtocolError, match=f"announces {length} bytes, at most 4096"):
         handshake.receive(prefix + length.to_bytes(2, "big"), NOW)
     assert_over(handshake)
 
 
-@pytest.mark.parametrize("length", [0, 1, 63, 95, 200, MAX_MESSAGE_OCTETS])
+@pytest.mark.parametrize("length", [0, 1, 63, 95, 200, MAX_MESSAGE_BYTES])
 @pytest.mark.parametrize("initiator", [True, False])
 def test_a_message_of_zeros_is_refused(length: int, initiator: bool):
     handshake = started() if initiator else halfway()
@@ -333,16 +333,16 @@ def test_the_longest_certificate_fits():
     long_certificate = certificate(
         BOB.identity, "bob", may_register=["x" * 255] * 6 + ["x" * 100], may_use=["x" * 100]
     )
-    assert MAX_CERTIFICATE_OCTETS - 200 < len(long_certificate) <= MAX_CERTIFICATE_OCTETS
+    assert MAX_CERTIFICATE_BYTES - 200 < len(long_certificate) <= MAX_CERTIFICATE_BYTES
     responder = bob(certificate=long_certificate)
     answer = responder.receive(FIRST, NOW).to_send
     assert established(started().receive(answer, NOW)).peer_id == BOB.identity.id
 
 
 def test_a_cut_answer_is_waited_for_and_said_at_the_end():
-    for octets in range(len(SECOND)):
+    for byte_count in range(len(SECOND)):
         initiator = started()
-        progress = initiator.receive(SECOND[:octets], NOW)
+        progress = initiator.receive(SECOND[:byte_count], NOW)
         assert (progress.to_send, progress.established) == (b"", None)
         with pytest.raises(RemoteProtocolError, match="closed the connection"):
             initiator.end_of_stream()
@@ -388,8 +388,8 @@ def in_state(state: State) -> LinkHandshake:
 def test_every_state_knows_what_it_takes(state: State):
     assert in_state(state).state is state
     if state in (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED):
-        with pytest.raises(LocalProtocolError, match=f"{state.value} takes no octets"):
-            in_state(state).receive(b"octets", NOW)
+        with pytest.raises(LocalProtocolError, match=f"{state.value} takes no bytes"):
+            in_state(state).receive(b"bytes", NOW)
         with pytest.raises(LocalProtocolError, match=f"{state.value} waits for nothing"):
             in_state(state).end_of_stream()
     else:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.link.handshake import PREAMBLE, EstablishedLink, HandshakeProgress, LinkHandshake, State
-from mesh.trust.certificates import MAX_CERTIFICATE_OCTETS, TrustStore, issue_certificate
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, TrustStore, issue_certificate
 from mesh.trust.identity import LINK_PROOF_CONTEXT, RECORD_CONTEXT, Identity, Instance, short_id
 from mesh.trust.noise import Handshake, KeyPair, key_pair
 
@@ -64,8 +64,8 @@ def established(progress: HandshakeProgress) -> EstablishedLink:
 
 def assert_over(handshake: LinkHandshake) -> None:
     assert handshake.state is State.FAILED
-    assert handshake.buffered_octets == 0
-    with pytest.raises(LocalProtocolError, match="failed takes no octets"):
+    assert handshake.buffered_bytes == 0
+    with pytest.raises(LocalProtocolError, match="failed takes no bytes"):
         handshake.receive(b"", NOW)
     with pytest.raises(LocalProtocolError, match="failed waits for nothing"):
         handshake.end_of_stream()
@@ -149,7 +149,7 @@ def test_another_prologue_does_not_authenticate():
 
 def test_message_1_carries_nothing():
     responder = bob()
-    with pytest.raises(RemoteProtocolError, match="announces 33 octets, expected 32"):
+    with pytest.raises(RemoteProtocolError, match="announces 33 bytes, expected 32"):
         responder.receive(NoisePeer(MALLORY, MALLORY.certificate, first_payload=b"x").first, NOW)
 
 
@@ -191,7 +191,7 @@ GOOD_SIGNATURE = MALLORY.identity.sign(LINK_PROOF_CONTEXT, MALLORY.static.public
         msgspec.msgpack.encode([MALLORY.certificate, bytes(17), GOOD_SIGNATURE]),
         msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, GOOD_SIGNATURE[:63]]),
         msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, 7]),
-        msgspec.msgpack.encode([bytes(MAX_CERTIFICATE_OCTETS + 1), MALLORY.instance, GOOD_SIGNATURE]),
+        msgspec.msgpack.encode([bytes(MAX_CERTIFICATE_BYTES + 1), MALLORY.instance, GOOD_SIGNATURE]),
         b"\x91" * 3000,
     ],
     ids=range(15),

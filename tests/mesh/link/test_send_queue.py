@@ -11,10 +11,10 @@ from mesh.link import send_queue
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.relay_budget import GREED, RelayBudget
 from mesh.link.send_queue import (
-    FLOW_OVERHEAD_OCTETS,
-    FRAME_OVERHEAD_OCTETS,
-    QUANTUM_OCTETS,
-    SHORT_BODY_OCTETS,
+    FLOW_OVERHEAD_BYTES,
+    FRAME_OVERHEAD_BYTES,
+    QUANTUM_BYTES,
+    SHORT_BODY_BYTES,
     SendQueue,
 )
 from mesh.trust.identity import AgentId
@@ -38,17 +38,17 @@ LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
 def frame(
     connection: int = 1,
     number: int = 0,
-    octets: int = 0,
+    byte_count: int = 0,
     frame_type: int = FrameType.DATA,
     **changes,
 ) -> Frame:
     fields = {"from_exit": False, "source": A, "destination": B} | changes
-    return Frame(type=frame_type, connection=connection, number=number, body=bytes(octets), **fields)
+    return Frame(type=frame_type, connection=connection, number=number, body=bytes(byte_count), **fields)
 
 
-def queue(limit_octets: int = PLENTY, mark_octets: int = PLENTY, **limits) -> SendQueue:
+def queue(limit_bytes: int = PLENTY, mark_bytes: int = PLENTY, **limits) -> SendQueue:
     """A queue alone with a budget of which it may take so much."""
-    return SendQueue(budget=RelayBudget(limit_octets * 3 // 2), mark_octets=mark_octets, **limits)
+    return SendQueue(budget=RelayBudget(limit_bytes * 3 // 2), mark_bytes=mark_bytes, **limits)
 
 
 def filled(*frames: Frame, **limits) -> SendQueue:
@@ -71,24 +71,24 @@ def pop_names(waiting: SendQueue) -> list[tuple[int, int]]:
 
 
 def test_constants():
-    assert FRAME_OVERHEAD_OCTETS == 200
-    assert FLOW_OVERHEAD_OCTETS == 1200
-    assert QUANTUM_OCTETS == 65_752
-    assert SHORT_BODY_OCTETS == 4000
-    assert send_queue.DEFAULT_CONTROL_LIMIT_OCTETS == 4 * 1024 * 1024
+    assert FRAME_OVERHEAD_BYTES == 200
+    assert FLOW_OVERHEAD_BYTES == 1200
+    assert QUANTUM_BYTES == 65_752
+    assert SHORT_BODY_BYTES == 4000
+    assert send_queue.DEFAULT_CONTROL_LIMIT_BYTES == 4 * 1024 * 1024
 
 
 def test_the_overheads_are_about_what_python_holds():
     empty = frame()
     held = sys.getsizeof(empty) + sys.getsizeof(empty.body) + sys.getsizeof(2**63) * 2
-    assert held * 0.8 < FRAME_OVERHEAD_OCTETS < held * 1.5
-    assert sys.getsizeof(deque()) < FLOW_OVERHEAD_OCTETS < sys.getsizeof(deque()) * 2
+    assert held * 0.8 < FRAME_OVERHEAD_BYTES < held * 1.5
+    assert sys.getsizeof(deque()) < FLOW_OVERHEAD_BYTES < sys.getsizeof(deque()) * 2
 
 
 def test_an_empty_queue_gives_nothing():
     waiting = queue()
     assert waiting.pop_batch(1000) == []
-    assert (waiting.octets, waiting.frames, waiting.dropped) == (0, 0, 0)
+    assert (waiting.byte_count, waiting.frames, waiting.dropped) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("frame_type", [*CONTROL_TYPES, *LINK_OWN])
@@ -157,8 +157,8 @@ def test_interactive_flows_take_turns_among_themselves():
 
 def test_a_long_frame_waits_for_its_turn_and_the_short_ones_behind_it_too():
     waiting = filled(*(frame(connection, 0, SEGMENT) for connection in range(3)))
-    for number, octets in enumerate([100, SHORT_BODY_OCTETS + 1, 100]):
-        waiting.push(frame(9, number, octets))
+    for number, byte_count in enumerate([100, SHORT_BODY_BYTES + 1, 100]):
+        waiting.push(frame(9, number, byte_count))
     assert pop_names(waiting) == [(9, 0), (0, 0), (1, 0), (2, 0), (9, 1), (9, 2)]
 
 
@@ -176,7 +176,7 @@ def test_flows_of_short_frames_get_no_more_than_their_turn_early():
 def test_a_row_of_short_frames_goes_early_for_one_turn_only():
     waiting = filled(frame(1, 0, SEGMENT), *(frame(2, number, 1000) for number in range(100)))
     order = [connection for connection, _ in pop_names(waiting)]
-    assert order.index(1) == QUANTUM_OCTETS // (1000 + FRAME_OVERHEAD_OCTETS) + 1
+    assert order.index(1) == QUANTUM_BYTES // (1000 + FRAME_OVERHEAD_BYTES) + 1
 
 
 # Repetitions
@@ -184,10 +184,10 @@ def test_a_row_of_short_frames_goes_early_for_one_turn_only():
 
 def test_a_repetition_of_what_waits_is_not_taken():
     waiting = filled(*(frame(connection, number, 100) for connection in (1, 2) for number in range(5)))
-    octets = waiting.octets
+    byte_count = waiting.byte_count
     for number in range(5):
         waiting.push(frame(2, number, 100))
-    assert (waiting.frames, waiting.octets, waiting.dropped) == (10, octets, 0)
+    assert (waiting.frames, waiting.byte_count, waiting.dropped) == (10, byte_count, 0)
 
 
 def test_a_repetition_of_what_has_left_or_was_dropped_is_taken():
@@ -225,18 +225,18 @@ def test_a_batch_ends_once_it_is_large_enough():
     assert waiting.frames == 3
 
 
-def test_octets_count_memory_held():
+def test_bytes_count_memory_held():
     waiting = filled(frame(1, 0, 100), frame(1, 1, 50), frame(2), link_frame(FrameType.PING, b"12"))
-    assert waiting.octets == 100 + 50 + 2 + 4 * FRAME_OVERHEAD_OCTETS + 2 * FLOW_OVERHEAD_OCTETS
+    assert waiting.byte_count == 100 + 50 + 2 + 4 * FRAME_OVERHEAD_BYTES + 2 * FLOW_OVERHEAD_BYTES
     assert waiting.frames == 4
 
 
 def test_data_is_marked_where_too_much_waits_as_it_leaves():
-    held = 1000 + FRAME_OVERHEAD_OCTETS
+    held = 1000 + FRAME_OVERHEAD_BYTES
     waiting = filled(
         *(frame(1, number, 1000) for number in range(4)),
         frame(1, 4, 1000, frame_type=FrameType.FIN),
-        mark_octets=FLOW_OVERHEAD_OCTETS + 3 * held,
+        mark_bytes=FLOW_OVERHEAD_BYTES + 3 * held,
     )
     assert [popped.marked for popped in pop_all(waiting)] == [True, True, False, False, False]
 
@@ -246,7 +246,7 @@ def test_fin_is_marked_too_and_control_never():
         frame(1, frame_type=FrameType.FIN),
         frame(2, frame_type=FrameType.ACK),
         link_frame(FrameType.PING, b""),
-        mark_octets=0,
+        mark_bytes=0,
     )
     assert [(popped.type, popped.marked) for popped in pop_all(waiting)] == [
         (FrameType.ACK, False),
@@ -261,12 +261,12 @@ def test_a_mark_made_before_stays():
 
 
 def test_at_the_limit_the_longest_flow_loses_its_tail():
-    waiting = queue(limit_octets=10 * SEGMENT)
+    waiting = queue(limit_bytes=10 * SEGMENT)
     waiting.push(frame(2, 0, 100))
     for number in range(20):
         waiting.push(frame(1, number, SEGMENT))
     waiting.push(frame(3, 0, 100))
-    assert waiting.octets <= 10 * SEGMENT
+    assert waiting.byte_count <= 10 * SEGMENT
     kept = pop_names(waiting)
     bulk = [number for connection, number in kept if connection == 1]
     assert {(2, 0), (3, 0)} <= set(kept)
@@ -275,7 +275,7 @@ def test_at_the_limit_the_longest_flow_loses_its_tail():
 
 
 def test_at_the_limit_the_longer_flow_pays_until_they_are_equal():
-    waiting = queue(limit_octets=1000 * 1000)
+    waiting = queue(limit_bytes=1000 * 1000)
     for number in range(600):
         waiting.push(frame(1, number, 800))
     for number in range(600):
@@ -288,10 +288,10 @@ def test_at_the_limit_the_longer_flow_pays_until_they_are_equal():
 
 
 def test_many_flows_of_one_frame_stay_within_the_limit():
-    waiting = queue(limit_octets=100_000)
+    waiting = queue(limit_bytes=100_000)
     for connection in range(1000):
         waiting.push(frame(connection))
-    assert waiting.octets <= 100_000
+    assert waiting.byte_count <= 100_000
     left = waiting.frames
     assert left + waiting.dropped == 1000
     assert left > 50
@@ -299,13 +299,13 @@ def test_many_flows_of_one_frame_stay_within_the_limit():
 
 
 def test_a_frame_that_never_fits_is_dropped():
-    waiting = filled(frame(1, 0, SEGMENT), limit_octets=1000)
-    assert (waiting.octets, waiting.frames, waiting.dropped) == (0, 0, 1)
+    waiting = filled(frame(1, 0, SEGMENT), limit_bytes=1000)
+    assert (waiting.byte_count, waiting.frames, waiting.dropped) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("frame_type", CONTROL_TYPES)
 def test_the_control_lane_takes_no_more_from_connections_at_its_limit(frame_type):
-    waiting = queue(control_limit_octets=3 * FRAME_OVERHEAD_OCTETS)
+    waiting = queue(control_limit_bytes=3 * FRAME_OVERHEAD_BYTES)
     for number in range(5):
         waiting.push(frame(1, number, frame_type=frame_type))
     assert waiting.dropped == 2
@@ -313,7 +313,7 @@ def test_the_control_lane_takes_no_more_from_connections_at_its_limit(frame_type
 
 
 def test_the_links_own_frames_are_always_taken():
-    waiting = queue(limit_octets=0, control_limit_octets=0)
+    waiting = queue(limit_bytes=0, control_limit_bytes=0)
     for frame_type in LINK_OWN:
         waiting.push(link_frame(frame_type, b"body"))
     assert [popped.type for popped in pop_all(waiting)] == LINK_OWN
@@ -326,20 +326,20 @@ def test_the_links_own_frames_are_always_taken():
 numbers = itertools.count()
 
 
-def fill(waiting: SendQueue, octets: int, connection: int = 1) -> None:
-    for _ in range(octets // SEGMENT + 1):
+def fill(waiting: SendQueue, byte_count: int, connection: int = 1) -> None:
+    for _ in range(byte_count // SEGMENT + 1):
         waiting.push(frame(connection, next(numbers), SEGMENT))
 
 
-def queues(count: int, limit_octets: int) -> tuple[RelayBudget, list[SendQueue]]:
-    budget = RelayBudget(limit_octets)
-    return budget, [SendQueue(budget=budget, mark_octets=PLENTY) for _ in range(count)]
+def queues(count: int, limit_bytes: int) -> tuple[RelayBudget, list[SendQueue]]:
+    budget = RelayBudget(limit_bytes)
+    return budget, [SendQueue(budget=budget, mark_bytes=PLENTY) for _ in range(count)]
 
 
 def test_a_full_queue_leaves_a_third_free_for_others():
     budget, (slow, other) = queues(2, 30_000_000)
     fill(slow, 60_000_000)
-    assert 19_000_000 < slow.octets <= 20_000_000
+    assert 19_000_000 < slow.byte_count <= 20_000_000
     for number in range(100):
         other.push(frame(2, number, SEGMENT))
     assert other.frames == 100
@@ -348,53 +348,53 @@ def test_a_full_queue_leaves_a_third_free_for_others():
 
 
 def test_queues_that_all_want_more_get_equal_shares_and_leave_as_much_free():
-    limit_octets = 70_000_000
-    budget, all_queues = queues(3, limit_octets)
+    limit_bytes = 70_000_000
+    budget, all_queues = queues(3, limit_bytes)
     for _ in range(10):
         for each in all_queues:
             fill(each, 10_000_000)
-            assert budget.held_octets <= limit_octets
-    share = limit_octets * GREED // (1 + 3 * GREED)
+            assert budget.held_bytes <= limit_bytes
+    share = limit_bytes * GREED // (1 + 3 * GREED)
     for each in all_queues:
-        assert share * 0.9 < each.octets <= share * 1.05
-    assert budget.held_octets == sum(each.octets for each in all_queues)
+        assert share * 0.9 < each.byte_count <= share * 1.05
+    assert budget.held_bytes == sum(each.byte_count for each in all_queues)
 
 
 def test_one_that_came_first_gives_way_when_it_takes_more():
     _, (first, second) = queues(2, 30_000_000)
     fill(first, 60_000_000)
     fill(second, 60_000_000)
-    before = first.octets
+    before = first.byte_count
     fill(first, 1_000_000)
-    assert first.octets < before
+    assert first.byte_count < before
 
 
 @given(moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, SEGMENT), st.booleans()), max_size=300))
 def test_all_queues_together_never_hold_more_than_the_budget(moves):
     budget, all_queues = queues(4, 500_000)
-    for number, (chosen, octets, pops) in enumerate(moves):
+    for number, (chosen, byte_count, pops) in enumerate(moves):
         waiting = all_queues[chosen]
         if pops:
-            waiting.pop_batch(octets)
+            waiting.pop_batch(byte_count)
         else:
             for copy in range(3):
-                waiting.push(frame(number % 5, 3 * number + copy, octets))
-        assert budget.held_octets == sum(each._data_octets for each in all_queues) <= budget.limit_octets
+                waiting.push(frame(number % 5, 3 * number + copy, byte_count))
+        assert budget.held_bytes == sum(each._data_bytes for each in all_queues) <= budget.limit_bytes
     for each in all_queues:
         each.clear()
-    assert budget.held_octets == 0
+    assert budget.held_bytes == 0
 
 
 def test_the_control_lane_takes_nothing_of_the_budget_and_passes_when_it_is_used_up():
     budget, (full, other) = queues(2, 1_000_000)
     fill(full, 2_000_000)
     fill(other, 2_000_000)
-    held = budget.held_octets
+    held = budget.held_bytes
     opening = frame(9, 0, 200, frame_type=FrameType.OPEN)
     for waiting in (full, other):
         waiting.push(opening)
         assert waiting.pop_batch(1) == [opening]
-    assert budget.held_octets == held
+    assert budget.held_bytes == held
 
 
 @given(
@@ -403,38 +403,38 @@ def test_the_control_lane_takes_nothing_of_the_budget_and_passes_when_it_is_used
 def test_while_two_flows_wait_neither_gets_two_quanta_more_than_the_other(flows):
     waiting = queue()
     for connection, sizes in enumerate(flows):
-        for number, octets in enumerate(sizes):
-            waiting.push(frame(connection, number, octets))
+        for number, byte_count in enumerate(sizes):
+            waiting.push(frame(connection, number, byte_count))
     left = {connection: len(sizes) for connection, sizes in enumerate(flows)}
     sent = dict.fromkeys(left, 0)
     for popped in pop_all(waiting):
-        sent[popped.connection] += len(popped.body) + FRAME_OVERHEAD_OCTETS
+        sent[popped.connection] += len(popped.body) + FRAME_OVERHEAD_BYTES
         left[popped.connection] -= 1
         busy = [sent[connection] for connection, frames in left.items() if frames]
         if len(busy) > 1:
-            assert max(busy) - min(busy) <= 2 * QUANTUM_OCTETS
+            assert max(busy) - min(busy) <= 2 * QUANTUM_BYTES
 
 
 class QueueMachine(RuleBasedStateMachine):
     """Pushes and pops in any order, against what the accounts and the order within a flow must be."""
 
-    limit_octets = 300_000
+    limit_bytes = 300_000
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = queue(self.limit_octets, 100_000, control_limit_octets=5000)
+        self.queue = queue(self.limit_bytes, 100_000, control_limit_bytes=5000)
         self.numbers: defaultdict[int, int] = defaultdict(int)
         self.last: dict[int, int] = {}
         self.pushed = self.popped = 0
 
     @rule(
         connection=st.integers(0, 6),
-        octets=st.integers(0, 500) | st.integers(0, SEGMENT),
+        byte_count=st.integers(0, 500) | st.integers(0, SEGMENT),
         count=st.integers(1, 10),
     )
-    def push_data(self, connection, octets, count):
+    def push_data(self, connection, byte_count, count):
         for _ in range(count):
-            self.queue.push(frame(connection, self.numbers[connection], octets))
+            self.queue.push(frame(connection, self.numbers[connection], byte_count))
             self.numbers[connection] += 1
         self.pushed += count
 
@@ -444,18 +444,20 @@ class QueueMachine(RuleBasedStateMachine):
         if waiting:
             self.queue.push(waiting[position % len(waiting)])
 
-    @rule(own=st.booleans(), octets=st.integers(0, 500))
-    def push_control(self, own, octets):
-        body = bytes(octets)
+    @rule(own=st.booleans(), byte_count=st.integers(0, 500))
+    def push_control(self, own, byte_count):
+        body = bytes(byte_count)
         self.queue.push(
-            link_frame(FrameType.PING, body) if own else frame(octets=octets, frame_type=FrameType.ACK)
+            link_frame(FrameType.PING, body)
+            if own
+            else frame(byte_count=byte_count, frame_type=FrameType.ACK)
         )
         self.pushed += 1
 
-    @rule(octets=st.integers(1, 400_000))
-    def pop(self, octets):
+    @rule(byte_count=st.integers(1, 400_000))
+    def pop(self, byte_count):
         waited = self.queue.frames
-        batch = self.queue.pop_batch(octets)
+        batch = self.queue.pop_batch(byte_count)
         assert bool(batch) == bool(waited)
         self.popped += len(batch)
         for popped in batch:
@@ -466,23 +468,23 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def accounts_balance(self):
         assert self.pushed == self.popped + self.queue.dropped + self.queue.frames
-        assert self.queue._data_octets <= self.limit_octets
+        assert self.queue._data_bytes <= self.limit_bytes
         flows = self.queue._flows
-        assert self.queue._data_octets == sum(flow.octets for flow in flows.values())
+        assert self.queue._data_bytes == sum(flow.byte_count for flow in flows.values())
         assert self.queue._data_frames == sum(len(flow.frames) for flow in flows.values())
         assert sorted(map(id, flows.values())) == sorted(map(id, self.queue._turns))
         assert {id(flow) for flow in flows.values() if flow.is_early} == set(map(id, self.queue._early))
         assert all(flow.frames for flow in self.queue._early)
-        assert self.queue._budget.held_octets == self.queue._data_octets
+        assert self.queue._budget.held_bytes == self.queue._data_bytes
         assert self.queue._budget.dropped_frames == self.queue.dropped
         if not self.queue.frames:
-            assert self.queue.octets == 0
+            assert self.queue.byte_count == 0
 
     @rule()
     def clear(self):
         self.popped += self.queue.frames
         self.queue.clear()
-        assert self.queue.octets == self.queue.frames == 0
+        assert self.queue.byte_count == self.queue.frames == 0
 
 
 TestQueueMachine = QueueMachine.TestCase

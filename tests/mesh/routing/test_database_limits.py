@@ -29,7 +29,7 @@ def test_what_expired_gives_way():
 
 def test_memory_is_bounded_and_given_back():
     large = tuple(EndpointEntry(f"key-{index}", None) for index in range(100))
-    state = graph(max_octets=40_000)
+    state = graph(max_bytes=40_000)
     assert isinstance(state.offer(wire_of(ALICE, endpoints=large), 0.0, UNIX), Stored)
     outcome = state.offer(wire_of(BOB, endpoints=large), 0.0, UNIX)
     assert isinstance(outcome, Refused)
@@ -49,7 +49,7 @@ def test_memory_is_bounded_and_given_back():
 
 def test_long_texts_count_as_memory():
     long = tuple(EndpointEntry(f"{index}" * 100, "t" * 500) for index in range(40))
-    state = graph(max_octets=40_000)
+    state = graph(max_bytes=40_000)
     outcome = state.offer(wire_of(ALICE, endpoints=long), 0.0, UNIX)
     assert isinstance(outcome, Refused)
     assert outcome.refusal is Refusal.FULL
@@ -58,8 +58,8 @@ def test_long_texts_count_as_memory():
 def test_pages_count_as_memory_before_they_come():
     named = tuple(PageName(bytes([number]) * 16, 10_000, 100) for number in range(4))
     needed = 2_500 + 2 * 4 * 10_000 + 250 * 4 * 100
-    assert isinstance(graph(max_octets=2 * needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX), Stored)
-    outcome = graph(max_octets=needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX)
+    assert isinstance(graph(max_bytes=2 * needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX), Stored)
+    outcome = graph(max_bytes=needed).offer(wire_of(ALICE, pages=named), 0.0, UNIX)
     assert isinstance(outcome, Refused)
     assert outcome.refusal is Refusal.FULL
 

@@ -259,7 +259,7 @@ def test_keys_on_pages_need_a_certificate_too():
     wire = wire_of(IDENTITIES[1], certificate=certificate, neighbours=back, pages=names)
     effects = hear(state, ALICE, (wire,), 0.0, UNIX)
     assert FrameType.WANT_PAGES in {send.frame_type for send in effects.sends}
-    pages = tuple(WirePage(ALICE, page.octets) for page in layout.pages)
+    pages = tuple(WirePage(ALICE, page.data) for page in layout.pages)
     notices = state.pages_arrived(ALICE, pages, 1.0, UNIX).notices
     assert 0 < len(notices) < 100
     state.tick(2.0, UNIX)
@@ -270,9 +270,9 @@ def test_a_page_that_is_not_what_its_record_says_costs_the_link_that_brought_it(
     state = linked(ALICE)
     layout = lay_out_of(2_000)
     names = tuple(page.name for page in layout.pages)
-    lying = (type(names[0])(names[0].digest, names[0].octets, names[0].entries + 1), *names[1:])
+    lying = (type(names[0])(names[0].digest, names[0].byte_count, names[0].entries + 1), *names[1:])
     hear(state, ALICE, (wire_of(IDENTITIES[1], pages=lying),), 0.0, UNIX)
-    effects = state.pages_arrived(ALICE, (WirePage(ALICE, layout.pages[0].octets),), 0.1, UNIX)
+    effects = state.pages_arrived(ALICE, (WirePage(ALICE, layout.pages[0].data),), 0.1, UNIX)
     assert [close.peer_id for close in effects.closes] == [ALICE]
 
 
@@ -281,7 +281,7 @@ def test_pages_of_a_peer_whose_link_is_gone_are_not_looked_at():
     layout = lay_out_of(2_000)
     hear(state, ALICE, (wire_of(IDENTITIES[1], pages=tuple(p.name for p in layout.pages)),), 0.0, UNIX)
     state.link_down(ALICE, 0.1, UNIX)
-    state.pages_arrived(ALICE, (WirePage(ALICE, layout.pages[0].octets),), 0.2, UNIX)
+    state.pages_arrived(ALICE, (WirePage(ALICE, layout.pages[0].data),), 0.2, UNIX)
     assert state.counts().pages_taken_total == 0
 
 

@@ -51,7 +51,7 @@ def names_of(pages: tuple[LaidPage, ...]) -> tuple[PageName, ...]:
 
 
 def wire(identity: Identity, page: LaidPage) -> WirePage:
-    return WirePage(identity.id, page.octets)
+    return WirePage(identity.id, page.data)
 
 
 def asked(table: PageTable, now: float) -> list[tuple[AgentId, bytes]]:
@@ -114,7 +114,7 @@ def test_a_page_that_nobody_has_named_is_not_kept(table):
     table.name(RECORD, NEAR)
     assert table.take(WirePage(ALICE.id, GARBAGE), 0.0) is None
     assert table.take(wire(BOB, PAGES[0]), 0.0) is None
-    assert table.take(WirePage(BOB.id, PAGES[0].octets), 0.0) is None
+    assert table.take(WirePage(BOB.id, PAGES[0].data), 0.0) is None
     assert table.take(wire(ALICE, PAGES[0]), 0.0) is not None
     assert table.take(wire(ALICE, PAGES[0]), 0.0) is None, "once is enough"
     assert (table.taken, table.unnamed) == (1, 5)
@@ -238,20 +238,20 @@ def test_what_a_peer_did_not_give_is_asked_of_a_new_one_at_once():
 
 
 @pytest.mark.parametrize(
-    ("octets", "changes"),
+    ("data", "changes"),
     [
         (GARBAGE, {"entries": 1}),
-        (PAGES[0].octets, {"octets": 1}),
-        (PAGES[0].octets, {"entries": 1}),
+        (PAGES[0].data, {"byte_count": 1}),
+        (PAGES[0].data, {"entries": 1}),
         (msgspec.msgpack.encode(([("k" * 256, None)], [])), {}),
     ],
-    ids=["garbage", "octets", "entries", "key"],
+    ids=["garbage", "size", "entries", "key"],
 )
-def test_a_page_that_is_not_what_its_record_says_is_an_offence(table, octets, changes):
-    honest = PageName(page_digest(ALICE.id, octets), len(octets), max(PAGES[0].name.entries, 1))
+def test_a_page_that_is_not_what_its_record_says_is_an_offence(table, data, changes):
+    honest = PageName(page_digest(ALICE.id, data), len(data), max(PAGES[0].name.entries, 1))
     table.name(record_of(ALICE, (msgspec.structs.replace(honest, **changes),)), NEAR)
     with pytest.raises(RemoteProtocolError, match="page"):
-        table.take(WirePage(ALICE.id, octets), 0.0)
+        table.take(WirePage(ALICE.id, data), 0.0)
     assert table.taken == 0
 
 

@@ -13,12 +13,12 @@ from mesh.routing.records import (
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
     MAX_NEIGHBOURS,
+    MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
-    MAX_PAGE_OCTETS,
     MAX_PAGES,
     MAX_RTT_STEP,
-    MAX_SERVICE_OCTETS,
-    MAX_SIGNED_OCTETS,
+    MAX_SERVICE_BYTES,
+    MAX_SIGNED_BYTES,
     EndpointEntry,
     ListenerEntry,
     Neighbour,
@@ -120,10 +120,10 @@ def test_fields_of_a_later_agent_are_ignored_but_signed():
 @given(st.data())
 def test_no_flipped_bit_is_believed(data):
     wire = sign_record(ALICE, body_of())
-    octets = bytearray(wire.signed + wire.signature)
-    bit = data.draw(st.integers(0, len(octets) * 8 - 1))
-    octets[bit // 8] ^= 1 << bit % 8
-    forged = WireRecord(bytes(octets[: len(wire.signed)]), bytes(octets[len(wire.signed) :]), 0)
+    both = bytearray(wire.signed + wire.signature)
+    bit = data.draw(st.integers(0, len(both) * 8 - 1))
+    both[bit // 8] ^= 1 << bit % 8
+    forged = WireRecord(bytes(both[: len(wire.signed)]), bytes(both[len(wire.signed) :]), 0)
     with pytest.raises(RemoteProtocolError):
         verified(forged)
 
@@ -169,8 +169,8 @@ ENDPOINT = EndpointEntry("k", None)
 LISTENER = ListenerEntry("k", "")
 
 
-def page_names(count: int, octets: int = 1, entries: int = 1) -> tuple[PageName, ...]:
-    return tuple(PageName(number.to_bytes(16, "big"), octets, entries) for number in range(count))
+def page_names(count: int, byte_count: int = 1, entries: int = 1) -> tuple[PageName, ...]:
+    return tuple(PageName(number.to_bytes(16, "big"), byte_count, entries) for number in range(count))
 
 
 AT_ITS_LIMIT = {
@@ -212,11 +212,11 @@ def test_every_limit_itself_is_accepted():
         {"endpoints": tuple(EndpointEntry("k", "t" * 500) for _ in range(200))},
         {"pages": page_names(MAX_PAGES + 1)},
         {"pages": page_names(1) * 2},
-        {"pages": page_names(1, octets=MAX_PAGE_OCTETS + 1)},
-        {"pages": page_names(1, octets=0)},
+        {"pages": page_names(1, byte_count=MAX_PAGE_BYTES + 1)},
+        {"pages": page_names(1, byte_count=0)},
         {"pages": page_names(1, entries=MAX_PAGE_ENTRIES + 1)},
         {"pages": page_names(1, entries=0)},
-        {"pages": page_names(MAX_SERVICE_OCTETS // 16_000 + 1, octets=16_000)},
+        {"pages": page_names(MAX_SERVICE_BYTES // 16_000 + 1, byte_count=16_000)},
         {"pages": page_names((MAX_ENDPOINTS + MAX_LISTENERS) // 1_000 + 1, entries=1_000)},
         {"pages": (PageName(b"d" * 15, 1, 1),)},
     ],
@@ -234,11 +234,11 @@ def test_a_length_that_lies_is_judged_before_anything_is_allocated():
     with pytest.raises(RemoteProtocolError):
         decode_body(b"\xdd\xff\xff\xff\xff")
     with pytest.raises(RemoteProtocolError, match="at most 60000"):
-        decode_body(bytes(MAX_SIGNED_OCTETS + 1))
+        decode_body(bytes(MAX_SIGNED_BYTES + 1))
 
 
 def test_the_largest_record_fits_into_a_frame():
-    wire = WireRecord(bytes(MAX_SIGNED_OCTETS), bytes(64), 2**32)
+    wire = WireRecord(bytes(MAX_SIGNED_BYTES), bytes(64), 2**32)
     [batch] = batch_records([wire])
     assert decode_records(encode_records(batch)) == (wire,)
 

@@ -12,11 +12,11 @@ from mesh.routing.records import (
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
     MAX_NEIGHBOURS,
+    MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
-    MAX_PAGE_OCTETS,
     MAX_PAGES,
-    MAX_SERVICE_OCTETS,
-    MAX_SIGNED_OCTETS,
+    MAX_SERVICE_BYTES,
+    MAX_SIGNED_BYTES,
     EndpointEntry,
     ListenerEntry,
     Neighbour,
@@ -26,7 +26,7 @@ from mesh.routing.records import (
     page_digest,
     sign_record,
 )
-from mesh.routing.service_layout import INLINE_OCTETS, MIN_PAGE_OCTETS, Layout, fit_body, lay_out
+from mesh.routing.service_layout import INLINE_BYTES, MIN_PAGE_BYTES, Layout, fit_body, lay_out
 from mesh.trust.identity import AgentId, Identity, Instance
 
 ALICE = Identity(b"\x01" * 32)
@@ -43,7 +43,7 @@ def listeners(count: int) -> tuple[ListenerEntry, ...]:
 
 def said(layout: Layout) -> tuple[set[EndpointEntry], set[ListenerEntry]]:
     """All that the layout tells, read as others read it."""
-    bodies = [msgspec.msgpack.decode(page.octets, type=PageBody) for page in layout.pages]
+    bodies = [msgspec.msgpack.decode(page.data, type=PageBody) for page in layout.pages]
     told = [*layout.endpoints, *(entry for body in bodies for entry in body.endpoints)]
     heard = [*layout.listeners, *(entry for body in bodies for entry in body.listeners)]
     assert len(set(told)) == len(told)
@@ -54,9 +54,9 @@ def said(layout: Layout) -> tuple[set[EndpointEntry], set[ListenerEntry]]:
 def check(layout: Layout) -> None:
     """The layout keeps to every limit that others enforce, in a record with as much else as there may be."""
     for page in layout.pages:
-        assert page.name.digest == page_digest(ALICE.id, page.octets)
-        assert page.name.octets == len(page.octets) <= MAX_PAGE_OCTETS
-    assert all(page.name.octets >= MIN_PAGE_OCTETS for page in layout.pages[:-1])
+        assert page.name.digest == page_digest(ALICE.id, page.data)
+        assert page.name.byte_count == len(page.data) <= MAX_PAGE_BYTES
+    assert all(page.name.byte_count >= MIN_PAGE_BYTES for page in layout.pages[:-1])
     body = RecordBody(
         public_key=ALICE.public_key,
         epoch=2**62,
@@ -102,7 +102,7 @@ def test_the_order_in_which_they_are_given_changes_no_page():
 
 def test_pages_of_another_agent_have_other_digests():
     one, other = lay_out(ALICE.id, endpoints(2_000), ()), lay_out(AgentId(b"o" * 16), endpoints(2_000), ())
-    assert [page.octets for page in one.pages] == [page.octets for page in other.pages]
+    assert [page.data for page in one.pages] == [page.data for page in other.pages]
     assert not {page.name.digest for page in one.pages} & {page.name.digest for page in other.pages}
 
 
@@ -139,8 +139,8 @@ def test_what_is_beyond_the_bytes_is_named_and_endpoints_go_first():
     }
     assert all("all together take at most 4,194,304 bytes" in str(omission) for omission in layout.omissions)
     assert said(layout)[1] == set(listeners(1)), "a smaller one that fits is told all the same"
-    total = sum(page.name.octets for page in layout.pages)
-    assert MAX_SERVICE_OCTETS - 16_000 < total <= MAX_SERVICE_OCTETS
+    total = sum(page.name.byte_count for page in layout.pages)
+    assert MAX_SERVICE_BYTES - 16_000 < total <= MAX_SERVICE_BYTES
     check(layout)
 
 
@@ -179,5 +179,5 @@ def test_whatever_there_is_others_accept_what_is_said(some_endpoints, some_liste
 
 def test_a_record_without_pages_has_room_for_its_services():
     neighbours_and_pages = MAX_NEIGHBOURS * 20 + MAX_PAGES * 26
-    assert neighbours_and_pages + INLINE_OCTETS + 2048 + 256 < MAX_SIGNED_OCTETS
-    assert MAX_PAGE_ENTRIES * 4 >= MIN_PAGE_OCTETS, "a page full of the smallest entries is long enough"
+    assert neighbours_and_pages + INLINE_BYTES + 2048 + 256 < MAX_SIGNED_BYTES
+    assert MAX_PAGE_ENTRIES * 4 >= MIN_PAGE_BYTES, "a page full of the smallest entries is long enough"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesh.errors import AuthenticationError, TrustError
 from mesh.trust import certificates as trust
 from mesh.trust.certificates import (
-    MAX_CERTIFICATE_OCTETS,
+    MAX_CERTIFICATE_BYTES,
     MAX_UNIX_S,
     NOT_BEFORE_TOLERANCE_S,
     Certificate,
@@ -212,9 +212,9 @@ def test_any_flipped_bit_is_refused(bit: int):
 
 
 def test_every_truncation_is_refused(store: TrustStore):
-    for octets in range(len(WIRE)):
+    for byte_count in range(len(WIRE)):
         with pytest.raises(TrustError, match="malformed certificate"):
-            store.admit(WIRE[:octets], NOON)
+            store.admit(WIRE[:byte_count], NOON)
 
 
 @given(garbage=st.binary(max_size=3000))
@@ -273,15 +273,15 @@ def test_a_field_out_of_range_is_malformed_though_signed(store: TrustStore, chan
         store.admit(altered(**changes), NOON)
 
 
-def test_the_longest_certificate_and_one_octet_more(store: TrustStore):
+def test_the_longest_certificate_and_one_byte_more(store: TrustStore):
     patterns = ["x" * 255] * 6 + ["x" * 100]
-    room = MAX_CERTIFICATE_OCTETS - len(issue(may_use=[*patterns, "x" * 40])) + 40
+    room = MAX_CERTIFICATE_BYTES - len(issue(may_use=[*patterns, "x" * 40])) + 40
     longest = issue(may_use=[*patterns, "x" * room])
-    assert len(longest) == MAX_CERTIFICATE_OCTETS
+    assert len(longest) == MAX_CERTIFICATE_BYTES
     assert store.admit(longest, NOON).may_use[-1] == "x" * room
-    with pytest.raises(ValueError, match="2049 octets, at most 2048"):
+    with pytest.raises(ValueError, match="2049 bytes, at most 2048"):
         issue(may_use=[*patterns, "x" * (room + 1)])
-    with pytest.raises(TrustError, match="2049 octets, at most 2048"):
+    with pytest.raises(TrustError, match="2049 bytes, at most 2048"):
         store.admit(altered(may_use=[*patterns, "x" * (room + 1)]), NOON)
 
 
@@ -305,10 +305,10 @@ def test_what_would_be_refused_is_not_issued(changes: dict[str, Any]):
         issue(**changes)
 
 
-@pytest.mark.parametrize("octets", [0, 31, 33])
-def test_an_authority_has_32_octets(octets: int):
-    with pytest.raises(ValueError, match=f"authority of 32 octets, found {octets}"):
-        TrustStore([AUTHORITY.public_key, bytes(octets)])
+@pytest.mark.parametrize("byte_count", [0, 31, 33])
+def test_an_authority_has_32_bytes(byte_count: int):
+    with pytest.raises(ValueError, match=f"authority of 32 bytes, found {byte_count}"):
+        TrustStore([AUTHORITY.public_key, bytes(byte_count)])
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_the_text_form_is_read_back(text: str):
         (TEXT.replace(BODY_LINES[1], BODY_LINES[1][:-1]), "damaged"),
         (TEXT.replace(BODY_LINES[-1], ""), "malformed certificate"),
         (TEXT.replace("".join(f"{line}\n" for line in BODY_LINES), ""), "malformed certificate"),
-        (certificate_to_text(bytes(3000)), "3000 octets, at most 2048"),
+        (certificate_to_text(bytes(3000)), "3000 bytes, at most 2048"),
     ],
 )
 def test_other_text_says_what_is_wrong(text: str, says: str):

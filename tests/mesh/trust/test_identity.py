@@ -34,8 +34,8 @@ def test_an_id_is_pinned():
     assert display_id(AGENT.id) == RFC_ID
     assert short_id(AGENT.id) == RFC_ID[:8]
     assert agent_id_of(RFC_PUBLIC_KEY) == AGENT.id
-    assert len(AGENT.id) == identity.AGENT_ID_OCTETS
-    assert len(identity.NO_AGENT) == identity.AGENT_ID_OCTETS
+    assert len(AGENT.id) == identity.AGENT_ID_BYTES
+    assert len(identity.NO_AGENT) == identity.AGENT_ID_BYTES
     assert not any(identity.NO_AGENT)
 
 
@@ -43,14 +43,14 @@ def test_two_keys_have_two_ids():
     assert AGENT.id != OTHER.id
 
 
-@pytest.mark.parametrize("octets", [0, 31, 33, 64])
-def test_keys_and_seeds_of_a_wrong_length_are_refused(octets: int):
-    with pytest.raises(ValueError, match=f"expected a seed of 32 octets, found {octets}"):
-        Identity(bytes(octets))
-    with pytest.raises(ValueError, match=f"expected a public key of 32 octets, found {octets}"):
-        agent_id_of(bytes(octets))
-    with pytest.raises(ValueError, match=f"expected a public key of 32 octets, found {octets}"):
-        encode_public_key(bytes(octets))
+@pytest.mark.parametrize("byte_count", [0, 31, 33, 64])
+def test_keys_and_seeds_of_a_wrong_length_are_refused(byte_count: int):
+    with pytest.raises(ValueError, match=f"expected a seed of 32 bytes, found {byte_count}"):
+        Identity(bytes(byte_count))
+    with pytest.raises(ValueError, match=f"expected a public key of 32 bytes, found {byte_count}"):
+        agent_id_of(bytes(byte_count))
+    with pytest.raises(ValueError, match=f"expected a public key of 32 bytes, found {byte_count}"):
+        encode_public_key(bytes(byte_count))
 
 
 def test_a_repr_shows_the_id_and_nothing_secret():
@@ -60,7 +60,7 @@ def test_a_repr_shows_the_id_and_nothing_secret():
 
 def test_the_signature_input_is_context_length_context_message():
     signature = AGENT.sign(b"abc", b"message")
-    assert len(signature) == identity.SIGNATURE_OCTETS
+    assert len(signature) == identity.SIGNATURE_BYTES
     nacl.signing.VerifyKey(RFC_PUBLIC_KEY).verify(b"\x03abcmessage", signature)
 
 
@@ -102,10 +102,10 @@ def test_the_protocols_contexts_differ():
 
 
 @pytest.mark.parametrize("context", [b"", bytes(256)])
-def test_a_context_has_1_to_255_octets(context: bytes):
-    with pytest.raises(ValueError, match="context of 1 to 255 octets"):
+def test_a_context_has_1_to_255_bytes(context: bytes):
+    with pytest.raises(ValueError, match="context of 1 to 255 bytes"):
         AGENT.sign(context, b"")
-    with pytest.raises(ValueError, match="context of 1 to 255 octets"):
+    with pytest.raises(ValueError, match="context of 1 to 255 bytes"):
         verify_signature(AGENT.public_key, context, b"", bytes(64))
 
 
@@ -114,20 +114,20 @@ def test_somebody_elses_signature_is_refused():
         verify_signature(AGENT.public_key, CONTEXT, b"m", OTHER.sign(CONTEXT, b"m"))
 
 
-@pytest.mark.parametrize("octets", [0, 1, 31, 33, 64])
-def test_a_public_key_of_a_wrong_length_does_not_verify(octets: int):
+@pytest.mark.parametrize("byte_count", [0, 1, 31, 33, 64])
+def test_a_public_key_of_a_wrong_length_does_not_verify(byte_count: int):
     with pytest.raises(AuthenticationError, match="wrong length"):
-        verify_signature(bytes(octets), CONTEXT, b"m", AGENT.sign(CONTEXT, b"m"))
+        verify_signature(bytes(byte_count), CONTEXT, b"m", AGENT.sign(CONTEXT, b"m"))
 
 
-@pytest.mark.parametrize("octets", [0, 1, 63, 65])
-def test_a_signature_of_a_wrong_length_does_not_verify(octets: int):
-    signature = (AGENT.sign(CONTEXT, b"m") + b"m")[:octets]
+@pytest.mark.parametrize("byte_count", [0, 1, 63, 65])
+def test_a_signature_of_a_wrong_length_does_not_verify(byte_count: int):
+    signature = (AGENT.sign(CONTEXT, b"m") + b"m")[:byte_count]
     with pytest.raises(AuthenticationError, match="wrong length"):
         verify_signature(AGENT.public_key, CONTEXT, b"m", signature)
 
 
-def test_octets_cannot_move_between_signature_and_message():
+def test_bytes_cannot_move_between_signature_and_message():
     signature = AGENT.sign(CONTEXT, b"m")
     with pytest.raises(AuthenticationError):
         verify_signature(AGENT.public_key, CONTEXT, b"m", signature + b"\x0ctest contextm")

@@ -11,7 +11,7 @@ import pytest
 from actors.runtime.actor import Actor
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
-from actors.runtime.seam import READ_BUFFER_OCTETS, Connected, SocketOptions
+from actors.runtime.seam import READ_BUFFER_BYTES, Connected, SocketOptions
 from mesh.addresses import TcpAddress
 
 LIMIT_S = 10.0
@@ -274,10 +274,10 @@ def test_a_loop_that_breaks_reports_it_and_still_ends_its_actors():
 def test_clocks_draws_and_the_read_buffer(dispatcher: LoopDispatcher):
     assert dispatcher.now() <= time.monotonic() <= dispatcher.now()
     assert dispatcher.unix_time() <= time.time() <= dispatcher.unix_time()
-    assert len(dispatcher.random_octets(16)) == 16
-    assert dispatcher.random_octets(16) != dispatcher.random_octets(16)
+    assert len(dispatcher.random_bytes(16)) == 16
+    assert dispatcher.random_bytes(16) != dispatcher.random_bytes(16)
     assert all(0 <= dispatcher.uniform() < 1 for _ in range(100))
-    assert len(dispatcher.read_buffer) == READ_BUFFER_OCTETS
+    assert len(dispatcher.read_buffer) == READ_BUFFER_BYTES
 
 
 def test_a_timer_for_an_actor_that_has_gone_is_no_error(

@@ -54,7 +54,7 @@ class Client(Actor[Any]):
     def __init__(self, dispatcher: Any) -> None:
         super().__init__(dispatcher)
         self.heard: list[tuple[float, Any]] = []
-        self.octets = b""
+        self.received = b""
         self.sockets: list[Any] = []
         self.released = 0
 
@@ -79,7 +79,7 @@ class Client(Actor[Any]):
             self.heard.append((self.now(), error.errno))
             socket.close()
             return
-        self.octets += bytes(self.dispatcher.read_buffer[:count])
+        self.received += bytes(self.dispatcher.read_buffer[:count])
         self.heard.append((self.now(), count))
         if not count:
             socket.close()

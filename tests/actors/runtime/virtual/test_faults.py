@@ -28,21 +28,21 @@ def test_a_silent_cut_is_a_black_hole_and_healing_brings_all_back(world: Virtual
     assert client.sockets[0].hung_up() is HangUp.NO
     world.network.heal("a", "b")
     healed = world.now()
-    world.run_while(lambda: not client.octets, 10.0)
-    assert client.octets == b"lost?"
+    world.run_while(lambda: not client.received, 10.0)
+    assert client.received == b"lost?"
     assert world.now() - healed >= RETRANSMISSION_S
 
 
-def test_a_one_way_cut_lets_octets_through_the_other_way(world: VirtualWorld):
+def test_a_one_way_cut_lets_bytes_through_the_other_way(world: VirtualWorld):
     client, ref, server = connected(world)
     world.network.cut("b", "a", one_way=True)
     ref.tell(b"hello")
     world.run(1.0)
-    assert client.octets == b""
+    assert client.received == b""
     assert server.accepted[0].hung_up() is HangUp.NO
     world.network.heal("a", "b")
     world.run(1.0)
-    assert client.octets == b"hello"
+    assert client.received == b"hello"
 
 
 def test_a_connect_into_a_black_hole_times_out_as_the_kernels_does(world: VirtualWorld):
@@ -117,12 +117,12 @@ def test_a_paused_process_takes_no_turns_but_its_kernel_goes_on(world: VirtualWo
     world.run(10.0)
     ref.tell(b"two")
     world.run(10.0)
-    assert client.octets == b""
+    assert client.received == b""
     assert len(client.sockets) == 2, "the kernel completes handshakes"
     assert len(server.accepted) == 1
     world.resume("b")
     world.run(1.0)
-    assert client.octets == b"one two"
+    assert client.received == b"one two"
     assert len(server.accepted) == 2
 
 
@@ -170,7 +170,7 @@ def test_a_crashed_host_starts_anew_on_the_same_port_with_other_randomness(world
     start(world, Server, "b")
     world.run(1.0)
     before = world.dispatcher("b")
-    drawn = before.random_octets(16)
+    drawn = before.random_bytes(16)
     world.crash("b")
     assert not before.is_alive
     with pytest.raises(LookupError):
@@ -178,7 +178,7 @@ def test_a_crashed_host_starts_anew_on_the_same_port_with_other_randomness(world
     start(world, Server, "b")
     after = world.dispatcher("b")
     assert after is not before
-    assert after.random_octets(16) != drawn
+    assert after.random_bytes(16) != drawn
     client, ref = start(world, Client, "a")
     ref.tell(TcpAddress("b", PORT))
     world.run(1.0)

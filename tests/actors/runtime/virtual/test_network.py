@@ -30,7 +30,7 @@ def test_connecting_takes_a_round_trip_and_an_echo_another(world: VirtualWorld):
     ref.tell(b"hello")
     world.run(1.0)
     assert [time for time, _ in client.heard] == pytest.approx([0.2, 1.2])
-    assert client.octets == b"hello"
+    assert client.received == b"hello"
 
 
 def test_a_connection_within_a_host_is_quick(world: VirtualWorld):
@@ -42,21 +42,21 @@ def test_a_connection_within_a_host_is_quick(world: VirtualWorld):
 
 
 def test_bandwidth_delays_bulk_both_ways(world: VirtualWorld):
-    world.network.shape("a", "b", latency_s=0.01, octets_per_s=100_000)
+    world.network.shape("a", "b", latency_s=0.01, bytes_per_s=100_000)
     client, ref, _ = connected(world)
     began = world.now()
     assert world.ask(ref, bytes(100_000)) == 100_000
-    world.run_while(lambda: len(client.octets) < 100_000, 10.0)
+    world.run_while(lambda: len(client.received) < 100_000, 10.0)
     assert 1.0 < world.now() - began < 1.2
 
 
 def test_default_latency_and_bandwidth_hold_for_links_made_later(world: VirtualWorld):
     world.network.default_latency_s = 0.5
-    world.network.default_octets_per_s = 1000.0
+    world.network.default_bytes_per_s = 1000.0
     client, ref, _ = connected_later(world)
     ref.tell(bytes(1000))
     began = world.now()
-    world.run_while(lambda: len(client.octets) < 1000, 10.0)
+    world.run_while(lambda: len(client.received) < 1000, 10.0)
     assert world.now() - began == pytest.approx(3.0)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.runtime.virtual.clock import Trace, VirtualClock
-from actors.runtime.virtual.links import BURST_OCTETS, RETRANSMISSION_S, Link
+from actors.runtime.virtual.links import BURST_BYTES, RETRANSMISSION_S, Link
 from actors.runtime.virtual.pipe import Pipe
 
 
@@ -21,25 +21,25 @@ class End:
     def room_changed(self) -> None:
         self.room += 1
 
-    def octets_arrived(self) -> None:
+    def bytes_arrived(self) -> None:
         assert self.clock is not None
         self.arrivals.append(self.clock.now)
 
-    def octets_refused(self) -> None:
+    def bytes_refused(self) -> None:
         self.refusals += 1
 
 
 class Wire:
-    def __init__(self, latency_s: float = 1.0, octets_per_s: float | None = None) -> None:
+    def __init__(self, latency_s: float = 1.0, bytes_per_s: float | None = None) -> None:
         self.clock = VirtualClock()
         self.trace = Trace(self.clock, 1)
-        self.there = Link(self.clock, self.trace, "a>b", latency_s, octets_per_s)
-        self.back = Link(self.clock, self.trace, "b>a", latency_s, octets_per_s)
+        self.there = Link(self.clock, self.trace, "a>b", latency_s, bytes_per_s)
+        self.back = Link(self.clock, self.trace, "b>a", latency_s, bytes_per_s)
 
     def pipe(self, **sizes: Any) -> tuple[Pipe, End, End]:
         sender, receiver = End(), End()
         receiver.clock = self.clock
-        chosen = {"send_octets": 1000, "receive_octets": 1000, "low_water_octets": None} | sizes
+        chosen = {"send_bytes": 1000, "receive_bytes": 1000, "low_water_bytes": None} | sizes
         pipe = Pipe(
             self.clock,
             self.trace,
@@ -67,7 +67,7 @@ def read(pipe: Pipe, limit: int = 1_000_000) -> bytes:
     return bytes(buffer[: pipe.read_into(buffer)])
 
 
-def test_octets_arrive_after_the_latency():
+def test_bytes_arrive_after_the_latency():
     wire = Wire(latency_s=0.25)
     pipe, _, receiver = wire.pipe()
     assert pipe.offer([b"hello"]) == 5
@@ -77,8 +77,8 @@ def test_octets_arrive_after_the_latency():
 
 
 def test_a_slow_link_serialises():
-    wire = Wire(latency_s=0.5, octets_per_s=100_000)
-    pipe, _, receiver = wire.pipe(send_octets=10_000, receive_octets=10_000)
+    wire = Wire(latency_s=0.5, bytes_per_s=100_000)
+    pipe, _, receiver = wire.pipe(send_bytes=10_000, receive_bytes=10_000)
     pipe.offer([bytes(10_000)])
     wire.run()
     assert receiver.arrivals[-1] == pytest.approx(10_000 / 100_000 + 0.5)
@@ -86,8 +86,8 @@ def test_a_slow_link_serialises():
 
 
 def test_streams_share_a_slow_link_by_turns():
-    wire = Wire(latency_s=0.0, octets_per_s=1_000_000)
-    ends = [wire.pipe(send_octets=100_000, receive_octets=100_000) for _ in range(2)]
+    wire = Wire(latency_s=0.0, bytes_per_s=1_000_000)
+    ends = [wire.pipe(send_bytes=100_000, receive_bytes=100_000) for _ in range(2)]
     for pipe, _, _ in ends:
         pipe.offer([bytes(100_000)])
     wire.run()
@@ -97,27 +97,27 @@ def test_streams_share_a_slow_link_by_turns():
 
 def test_the_send_buffer_is_freed_by_acknowledgements_only():
     wire = Wire(latency_s=1.0)
-    pipe, sender, _ = wire.pipe(send_octets=100)
+    pipe, sender, _ = wire.pipe(send_bytes=100)
     assert pipe.offer([bytes(150)]) == 100
-    assert pipe.room_octets() == 0
+    assert pipe.room_bytes() == 0
     assert not pipe.is_writable()
     pipe.await_room()
     wire.run_until(1.9)
-    assert (pipe.room_octets(), sender.room) == (0, 0)
+    assert (pipe.room_bytes(), sender.room) == (0, 0)
     wire.run_until(2.0)
-    assert (pipe.room_octets(), sender.room) == (100, 1)
+    assert (pipe.room_bytes(), sender.room) == (100, 1)
     assert pipe.is_writable()
 
 
 def test_the_window_stops_the_sender_until_the_reader_reads():
     wire = Wire(latency_s=1.0)
-    pipe, _, _ = wire.pipe(send_octets=1000, receive_octets=100)
+    pipe, _, _ = wire.pipe(send_bytes=1000, receive_bytes=100)
     pipe.offer([bytes(250)])
     wire.run()
-    assert pipe.buffered_octets == 100
+    assert pipe.buffered_bytes == 100
     assert len(read(pipe)) == 100
     wire.run()
-    assert pipe.buffered_octets == 100
+    assert pipe.buffered_bytes == 100
     assert len(read(pipe)) == 100
     wire.run()
     assert len(read(pipe)) == 50
@@ -125,7 +125,7 @@ def test_the_window_stops_the_sender_until_the_reader_reads():
 
 def test_a_reader_that_takes_little_by_little_still_opens_the_window():
     wire = Wire()
-    pipe, _, _ = wire.pipe(send_octets=1000, receive_octets=100)
+    pipe, _, _ = wire.pipe(send_bytes=1000, receive_bytes=100)
     pipe.offer([bytes(1000)])
     got = 0
     for _ in range(400):
@@ -135,8 +135,8 @@ def test_a_reader_that_takes_little_by_little_still_opens_the_window():
 
 
 def test_low_water_bounds_what_waits_unsent():
-    wire = Wire(latency_s=0.0, octets_per_s=1000)
-    pipe, sender, _ = wire.pipe(send_octets=100_000, receive_octets=100_000, low_water_octets=10_000)
+    wire = Wire(latency_s=0.0, bytes_per_s=1000)
+    pipe, sender, _ = wire.pipe(send_bytes=100_000, receive_bytes=100_000, low_water_bytes=10_000)
     taken = pipe.offer([bytes(50_000)])
     assert taken == 10_000
     assert pipe.offer([bytes(50_000)]) == 1448  # what has left for the link in the meantime
@@ -146,7 +146,7 @@ def test_low_water_bounds_what_waits_unsent():
     assert sender.room > 0
 
 
-def test_the_end_comes_behind_the_octets():
+def test_the_end_comes_behind_the_bytes():
     wire = Wire()
     pipe, _, receiver = wire.pipe()
     pipe.offer([b"last"])
@@ -165,16 +165,16 @@ def test_what_comes_after_the_receiver_closed_is_refused():
     pipe.offer([b"late"])
     wire.run()
     assert receiver.refusals == 1
-    assert pipe.buffered_octets == 0
+    assert pipe.buffered_bytes == 0
 
 
 def test_dropping_keeps_what_is_on_its_way():
-    wire = Wire(octets_per_s=1448.0)
-    pipe, _, _ = wire.pipe(send_octets=5000, receive_octets=5000)
+    wire = Wire(bytes_per_s=1448.0)
+    pipe, _, _ = wire.pipe(send_bytes=5000, receive_bytes=5000)
     pipe.offer([bytes(5000)])
     pipe.drop()
     wire.run()
-    assert pipe.buffered_octets == 1448
+    assert pipe.buffered_bytes == 1448
 
 
 def test_what_a_cut_loses_arrives_a_retransmission_after_healing_and_in_order():
@@ -195,14 +195,14 @@ def test_what_a_cut_loses_arrives_a_retransmission_after_healing_and_in_order():
 
 def test_lost_acknowledgements_are_made_up_for():
     wire = Wire(latency_s=1.0)
-    pipe, _, _ = wire.pipe(send_octets=10)
+    pipe, _, _ = wire.pipe(send_bytes=10)
     wire.back.cut()
     pipe.offer([bytes(10)])
     wire.run_until(10.0)
-    assert pipe.room_octets() == 0
+    assert pipe.room_bytes() == 0
     wire.back.heal()
     wire.run_until(20.0)
-    assert pipe.room_octets() == 10
+    assert pipe.room_bytes() == 10
 
 
 def test_lowering_the_latency_does_not_reorder():
@@ -217,10 +217,10 @@ def test_lowering_the_latency_does_not_reorder():
 
 def test_a_burst_is_never_larger_than_a_segment_offload():
     wire = Wire()
-    pipe, _, receiver = wire.pipe(send_octets=300_000, receive_octets=300_000)
+    pipe, _, receiver = wire.pipe(send_bytes=300_000, receive_bytes=300_000)
     pipe.offer([bytes(300_000)])
     wire.run()
-    assert len(receiver.arrivals) == -(-300_000 // BURST_OCTETS)
+    assert len(receiver.arrivals) == -(-300_000 // BURST_BYTES)
 
 
 STEPS = st.one_of(
@@ -235,31 +235,31 @@ STEPS = st.one_of(
 @settings(max_examples=300)
 @given(
     steps=st.lists(STEPS, max_size=40),
-    send_octets=st.integers(1, 600),
-    receive_octets=st.integers(1, 600),
-    low_water_octets=st.none() | st.integers(1, 300),
-    octets_per_s=st.none() | st.integers(50, 5000),
+    send_bytes=st.integers(1, 600),
+    receive_bytes=st.integers(1, 600),
+    low_water_bytes=st.none() | st.integers(1, 300),
+    bytes_per_s=st.none() | st.integers(50, 5000),
 )
-def test_every_octet_arrives_once_and_in_order_within_the_buffers(
+def test_every_byte_arrives_once_and_in_order_within_the_buffers(
     steps: list[tuple[str, Any]],
-    send_octets: int,
-    receive_octets: int,
-    low_water_octets: int | None,
-    octets_per_s: int | None,
+    send_bytes: int,
+    receive_bytes: int,
+    low_water_bytes: int | None,
+    bytes_per_s: int | None,
 ):
-    wire = Wire(latency_s=0.5, octets_per_s=octets_per_s)
+    wire = Wire(latency_s=0.5, bytes_per_s=bytes_per_s)
     pipe, _, _ = wire.pipe(
-        send_octets=send_octets, receive_octets=receive_octets, low_water_octets=low_water_octets
+        send_bytes=send_bytes, receive_bytes=receive_bytes, low_water_bytes=low_water_bytes
     )
     sent, received = b"", b""
     for what, argument in steps:
         match what:
             case "send":
-                room = pipe.room_octets()
+                room = pipe.room_bytes()
                 taken = pipe.offer(argument)
-                octets = b"".join(argument)
-                assert taken == min(room, len(octets))
-                sent += octets[:taken]
+                data = b"".join(argument)
+                assert taken == min(room, len(data))
+                sent += data[:taken]
             case "read":
                 received += read(pipe, argument)
             case "pass":
@@ -274,8 +274,8 @@ def test_every_octet_arrives_once_and_in_order_within_the_buffers(
                 wire.back.cut()
             case "heal back":
                 wire.back.heal()
-        assert pipe.buffered_octets <= receive_octets
-        assert len(sent) - len(received) <= send_octets + receive_octets
+        assert pipe.buffered_bytes <= receive_bytes
+        assert len(sent) - len(received) <= send_bytes + receive_bytes
         assert sent.startswith(received)
     wire.there.heal()
     wire.back.heal()

@@ -296,7 +296,7 @@ def test_randomness_is_a_matter_of_seed_host_and_start():
     def drawn(seed: int, host: str) -> tuple[bytes, float]:
         with VirtualWorld(seed) as world:
             dispatcher = world.dispatcher(host)
-            return dispatcher.random_octets(32), dispatcher.uniform()
+            return dispatcher.random_bytes(32), dispatcher.uniform()
 
     assert drawn(1, "a") == drawn(1, "a")
     assert len({drawn(1, "a"), drawn(2, "a"), drawn(1, "b")}) == 3
@@ -305,7 +305,7 @@ def test_randomness_is_a_matter_of_seed_host_and_start():
 def test_keys_do_not_depend_on_how_much_jitter_was_drawn():
     with VirtualWorld(1) as one, VirtualWorld(1) as other:
         other.dispatcher("a").uniform()
-        assert one.dispatcher("a").random_octets(32) == other.dispatcher("a").random_octets(32)
+        assert one.dispatcher("a").random_bytes(32) == other.dispatcher("a").random_bytes(32)
 
 
 class Gossip(Actor[Any]):
@@ -330,7 +330,7 @@ class Gossip(Actor[Any]):
             self.schedule(self.dispatcher.uniform(), "tick")
         elif isinstance(message, Connected):
             socket = self.own(message.socket)
-            socket.send([self.dispatcher.random_octets(1 + int(self.dispatcher.uniform() * 100_000))])
+            socket.send([self.dispatcher.random_bytes(1 + int(self.dispatcher.uniform() * 100_000))])
             socket.watch_read(True)
 
     def on_readable(self, socket: Any) -> None:
@@ -353,7 +353,7 @@ def gossip_digest(seed: int) -> str:
         choose = random.Random(seed)
         for host in hosts:
             Gossip.start(world.dispatcher(host), hosts)
-        world.network.shape(hosts[0], hosts[1], latency_s=0.05, octets_per_s=200_000)
+        world.network.shape(hosts[0], hosts[1], latency_s=0.05, bytes_per_s=200_000)
         for second in range(1, 10):
             one, other = choose.sample(hosts, 2)
             world.at(second, lambda one=one, other=other: world.network.cut(one, other))

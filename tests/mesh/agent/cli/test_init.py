@@ -53,7 +53,7 @@ def test_the_configurations_work_as_they_stand(mesh):
         assert f"ok: agent {name} with 0 endpoints" in result.stdout
         assert authority in (mesh / name / "config.yaml").read_text()
     now = read_certificate(read_certificate_file(mesh / "hq" / "agent.cert")).not_before
-    credentials = [open_credentials(config, now_unix_s=now, random_octets=bytes) for config in configs]
+    credentials = [open_credentials(config, now_unix_s=now, random_bytes=bytes) for config in configs]
     for one in credentials:
         for other in credentials:
             admitted = one.trust.admit(other.wire, other.certificate.not_before)

@@ -11,7 +11,7 @@ from mesh.agent.dashboard.metrics import MetricsRenderer
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.routing.router import RouteCounts
 
-OF_BUFFERS = {"pending_opens", "stream_buffer_octets", "relay_buffer_octets", "queue_drops_total"}
+OF_BUFFERS = {"pending_opens", "stream_buffer_bytes", "relay_buffer_bytes", "queue_drops_total"}
 
 
 def test_every_figure_has_its_text_and_no_other_has(snapshot: DashboardSnapshot):

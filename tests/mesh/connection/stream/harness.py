@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from mesh.connection.session import Session
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS, Stream, StreamBudget
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, Stream, StreamBudget
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
 
@@ -30,7 +30,7 @@ def sessions():
     return ingress, exit_
 
 
-def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_OCTETS, **settings):
+def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_BYTES, **settings):
     budget = StreamBudget(256 * MIB) if budget is None else budget
     return Stream(session=session, send_credit=send_credit, budget=budget, **settings)
 
@@ -41,7 +41,7 @@ def make_pair(**settings):
 
 @functools.cache
 def pattern(size, seed=0):
-    """Octets of which any two stretches differ."""
+    """Bytes of which any two stretches differ."""
     return hashlib.shake_128(str(seed).encode()).digest(size)
 
 
@@ -58,7 +58,7 @@ class End:
     stream: Stream
     outgoing: bytes | memoryview = b""
     chunk: int = MIB
-    """Most octets of one read."""
+    """Most bytes of one read."""
     ends: bool = False
     """Whether the local socket sends its end of stream after ``outgoing``."""
     taking: bool = True
@@ -104,11 +104,11 @@ class World:
 
     def apply(self, end, effects):
         self.transmit(end, effects.frames)
-        for octets in effects.delivered:
-            assert octets, "an empty piece would look like an end of stream"
-            assert not end.finishes, "octets after the end"
-            assert not end.resets, "octets after a reset"
-            end.waiting += octets
+        for byte_count in effects.delivered:
+            assert byte_count, "an empty piece would look like an end of stream"
+            assert not end.finishes, "bytes after the end"
+            assert not end.resets, "bytes after a reset"
+            end.waiting += byte_count
         if effects.peer_finished:
             end.finishes += 1
         if effects.peer_reset is not None:
@@ -139,7 +139,7 @@ class World:
     def pump(self, end):
         """Read the local socket as far as there is room."""
         stream = end.stream
-        while end.outgoing and (room := stream.writable_octets):
+        while end.outgoing and (room := stream.writable_bytes):
             outgoing = memoryview(end.outgoing)  # no copies of the rest
             piece = outgoing[: min(room, end.chunk)]
             end.outgoing = outgoing[len(piece) :]

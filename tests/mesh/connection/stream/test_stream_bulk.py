@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS, StreamBudget, WindowLimits
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, StreamBudget, WindowLimits
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.link.frames import FrameType
 from tests.mesh.connection.stream.harness import MIB, World, make_pair, pattern
@@ -37,7 +37,7 @@ class Bottleneck:
 
 
 def transfer(link, size, **settings):
-    """Seconds for ``size`` octets from the ingress, and the world."""
+    """Seconds for ``size`` bytes from the ingress, and the world."""
     world = World(fate=link, **settings)
     world.apply(world.ingress, world.ingress.stream.confirm(world.now))
     world.run(duration=1.0)
@@ -64,7 +64,7 @@ def test_a_transfer_fills_the_path(rate, latency):
 def test_the_queue_on_a_slow_path_stays_short_without_marks():
     link = Bottleneck(MIB, latency=0.005)
     transfer(link, 4 * MIB)
-    assert link.longest <= 2 * INITIAL_WINDOW_OCTETS
+    assert link.longest <= 2 * INITIAL_WINDOW_BYTES
 
 
 def test_marks_keep_the_queue_short_and_the_link_busy():
@@ -145,7 +145,7 @@ def test_an_exhausted_budget_does_not_stop_a_stream_of_tiny_segments():
 def test_tiny_segments_are_bounded_in_number():
     stream, _ = make_pair()
     count = 0
-    while stream.writable_octets:
+    while stream.writable_bytes:
         stream.send(b"x", 100.0)
         count += 1
     assert count == stream.unacknowledged_segments == MAX_SEGMENTS_AHEAD - 1

@@ -28,20 +28,20 @@ FIN = bytes.fromhex("0000000000000003 000005dc")
 RESET = bytes.fromhex("03 01 000000000000002a")  # TIMED_OUT, an answer, 42 segments
 
 
-def test_an_acknowledgement_by_its_octets():
-    octets = encode_acknowledgement(
+def test_an_acknowledgement_by_its_bytes():
+    data = encode_acknowledgement(
         next_number=3, credit=65_541, missing_until=9, marked=2, echo=7, delay_s=0.0015
     )
-    assert octets == ACKNOWLEDGEMENT
-    assert decode_acknowledgement(octets) == Acknowledgement(3, 65_541, 9, 2, 7, 0.0015)
+    assert data == ACKNOWLEDGEMENT
+    assert decode_acknowledgement(data) == Acknowledgement(3, 65_541, 9, 2, 7, 0.0015)
 
 
-def test_a_fin_by_its_octets():
+def test_a_fin_by_its_bytes():
     assert encode_fin(Fin(3, 0.0015)) == FIN
     assert decode_fin(FIN) == Fin(3, 0.0015)
 
 
-def test_a_reset_by_its_octets():
+def test_a_reset_by_its_bytes():
     reset = Reset(ResetCode.TIMED_OUT, is_answer=True, final_number=42)
     assert encode_reset(reset) == RESET
     assert decode_reset(RESET) == reset
@@ -58,7 +58,7 @@ def test_codes_keep_their_values(code, value):
 @given(st.tuples(u64, u64, u64, u64, u64), st.integers(0, 2**32 - 1))
 def test_any_acknowledgement_survives(numbers, delay_us):
     next_number, credit, missing_until, marked, echo = numbers
-    octets = encode_acknowledgement(
+    data = encode_acknowledgement(
         next_number=next_number,
         credit=credit,
         missing_until=missing_until,
@@ -66,7 +66,7 @@ def test_any_acknowledgement_survives(numbers, delay_us):
         echo=echo,
         delay_s=(delay_us + 0.5) / 1e6,
     )
-    decoded = decode_acknowledgement(octets)
+    decoded = decode_acknowledgement(data)
     assert decoded[:5] == numbers
     assert decoded.delay_s == delay_us / 1e6
 
@@ -79,18 +79,16 @@ def test_any_reset_survives(code, is_answer, final_number):
 
 @pytest.mark.parametrize(("delay_s", "field"), [(-1.0, "00000000"), (1e9, "ffffffff")])
 def test_a_delay_out_of_range_is_cut(delay_s, field):
-    octets = encode_acknowledgement(
-        next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=delay_s
-    )
-    assert octets[40:44].hex() == encode_fin(Fin(0, delay_s))[8:].hex() == field
+    data = encode_acknowledgement(next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=delay_s)
+    assert data[40:44].hex() == encode_fin(Fin(0, delay_s))[8:].hex() == field
 
 
 @given(st.binary(max_size=64))
-def test_other_octets_are_refused_or_read(octets):
+def test_other_bytes_are_refused_or_read(data):
     for decode, size in ((decode_acknowledgement, 44), (decode_fin, 12), (decode_reset, 10)):
-        if len(octets) != size:
-            with pytest.raises(RemoteProtocolError, match=f"{len(octets)} octets"):
-                decode(octets)
+        if len(data) != size:
+            with pytest.raises(RemoteProtocolError, match=f"{len(data)} bytes"):
+                decode(data)
 
 
 @pytest.mark.parametrize("flags", [0x02, 0x80, 0xFF])

@@ -162,7 +162,7 @@ def test_whoever_misses_only_the_last_acknowledgement_ends_in_order_and_soon():
     assert all(end.stream.finished for end in world.ends)
 
 
-def test_an_acknowledgement_of_last_octets_may_be_lost():
+def test_an_acknowledgement_of_last_bytes_may_be_lost():
     world = closing(b"last words")
     lost = []
 
@@ -182,7 +182,7 @@ def test_an_acknowledgement_of_last_octets_may_be_lost():
     assert all(end.stream.finished for end in world.ends)
 
 
-def test_an_end_that_cannot_know_whether_its_last_octets_have_arrived_says_so():
+def test_an_end_that_cannot_know_whether_its_last_bytes_have_arrived_says_so():
     # They have, but nothing that says so gets through while the other end is there.
     world = closing(b"last words")
     world.fate = deaf
@@ -194,7 +194,7 @@ def test_an_end_that_cannot_know_whether_its_last_octets_have_arrived_says_so():
     assert world.exit.count(PROBE) == 3
 
 
-def test_octets_that_were_lost_for_good_are_no_end_in_order():
+def test_bytes_that_were_lost_for_good_are_no_end_in_order():
     world = closing(b"lost words")
     world.fate = nothing
     world.run(until=lambda: world.exit.done_at)
@@ -332,7 +332,7 @@ def test_a_reset_is_answered_and_both_ends_are_done(code):
     assert world.ingress.resets == []
 
 
-def test_octets_that_the_reset_overtook_are_delivered_before_it():
+def test_bytes_that_the_reset_overtook_are_delivered_before_it():
     world = confirmed()
     world.fate = lambda frame, now: [(0.3 if frame.type == DATA else LATENCY_S, frame)]
     world.ingress.outgoing = b"last words"
@@ -343,7 +343,7 @@ def test_octets_that_the_reset_overtook_are_delivered_before_it():
     assert world.exit.resets == [ResetCode.RESET]
 
 
-def test_octets_that_never_arrive_do_not_hold_the_reset_up():
+def test_bytes_that_never_arrive_do_not_hold_the_reset_up():
     world = confirmed()
     world.fate = lambda frame, now: [] if frame.type == DATA else [(LATENCY_S, frame)]
     world.ingress.outgoing = b"lost words"
@@ -440,14 +440,14 @@ def test_a_reset_leaves_nothing_reserved_but_the_window():
     session, _ = sessions()
     stream = make_stream(session, budget=budget)
     stream.send(bytes(60_000), 100.0)
-    assert budget.reserved_octets > 60_000 + 65_536
+    assert budget.reserved_bytes > 60_000 + 65_536
     assert not stream.reset(ResetCode.RESET, 100.0).done
-    assert budget.reserved_octets == 65_536
+    assert budget.reserved_bytes == 65_536
     stream.release()
     stream.release()
-    assert budget.reserved_octets == 0
+    assert budget.reserved_bytes == 0
     assert stream.deadline() == inf
-    assert stream.writable_octets == 0
+    assert stream.writable_bytes == 0
 
 
 def test_calls_after_the_end_do_nothing():
@@ -479,7 +479,7 @@ def test_misuse_is_refused():
     stream, _ = make_pair()
     with pytest.raises(LocalProtocolError, match="beyond the credit"):
         stream.send(bytes(65_537), 100.0)
-    with pytest.raises(LocalProtocolError, match="0 octets to send"):
+    with pytest.raises(LocalProtocolError, match="0 bytes to send"):
         stream.send(b"", 100.0)
     with pytest.raises(LocalProtocolError, match="more than was handed out"):
         stream.delivered(1, 100.0)

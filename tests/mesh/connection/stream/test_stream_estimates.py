@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection.stream.budget import COMPANY_S, StreamBudget
-from mesh.connection.stream.congestion import MIN_CONGESTION_OCTETS, RESTART_OCTETS, CongestionWindow
+from mesh.connection.stream.congestion import MIN_CONGESTION_BYTES, RESTART_BYTES, CongestionWindow
 from mesh.connection.stream.rtt import INITIAL_TIMEOUT_S, MAX_TIMEOUT_S, MIN_TIMEOUT_S, RoundTrip
 from mesh.connection.stream.window import (
-    CROWDED_QUEUE_OCTETS,
-    INITIAL_WINDOW_OCTETS,
-    LARGEST_ACK_OCTETS,
-    SMALLEST_ACK_OCTETS,
+    CROWDED_QUEUE_BYTES,
+    INITIAL_WINDOW_BYTES,
+    LARGEST_ACK_BYTES,
+    SMALLEST_ACK_BYTES,
     ReceiveWindow,
     WindowLimits,
 )
@@ -84,7 +84,7 @@ def test_the_tail_is_probed_after_two_round_trips_and_the_delay_of_an_ack():
 
 
 def feed(window, *, rate, rtt, seconds, start=0.0, received=0, in_company=False):
-    """Octets at ``rate`` for ``seconds``, reported every millisecond."""
+    """Bytes at ``rate`` for ``seconds``, reported every millisecond."""
     for step in range(1, int(seconds * 1000) + 1):
         received += int(rate / 1000)
         window.update(received, start + step / 1000, rtt, PLENTY, in_company=in_company)
@@ -93,51 +93,51 @@ def feed(window, *, rate, rtt, seconds, start=0.0, received=0, in_company=False)
 
 def test_the_window_follows_the_bandwidth_delay_product():
     window = ReceiveWindow(WindowLimits())
-    assert window.size_octets == INITIAL_WINDOW_OCTETS
+    assert window.size_bytes == INITIAL_WINDOW_BYTES
     feed(window, rate=10 * MIB, rtt=0.1, seconds=1)
-    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)  # twice 10 MiB/s * 100 ms
+    assert window.size_bytes == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)  # twice 10 MiB/s * 100 ms
 
 
 def test_the_window_does_not_grow_by_a_longer_queue():
     # 1 MiB/s: however long the queue, the smallest round-trip time is 20 ms.
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=MIB, rtt=0.02, seconds=20)
-    assert window.size_octets <= 4 * MIB * 0.021
+    assert window.size_bytes <= 4 * MIB * 0.021
 
 
 def test_little_traffic_does_not_open_the_window():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=100 * KIB, rtt=0.1, seconds=5)
-    assert window.size_octets == INITIAL_WINDOW_OCTETS
+    assert window.size_bytes == INITIAL_WINDOW_BYTES
 
 
 def test_the_window_has_a_cap():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=1000 * MIB, rtt=0.1, seconds=1)
-    assert window.size_octets == CAP
-    assert window.ack_octets == LARGEST_ACK_OCTETS
+    assert window.size_bytes == CAP
+    assert window.ack_bytes == LARGEST_ACK_BYTES
 
 
 def test_a_short_path_counts_as_two_milliseconds():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=500 * MIB, rtt=0.0, seconds=0.1)
-    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.1)
+    assert window.size_bytes == pytest.approx(2 * MIB + 64 * KIB, rel=0.1)
 
 
 def test_on_a_short_path_in_company_a_round_and_a_short_queue_are_under_way():
     window = ReceiveWindow(WindowLimits())
     received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1)
-    assert window.size_octets > 2 * MIB
+    assert window.size_bytes > 2 * MIB
     feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, start=0.1, received=received, in_company=True)
-    assert window.size_octets == pytest.approx(500 * KIB + CROWDED_QUEUE_OCTETS, rel=0.1)
+    assert window.size_bytes == pytest.approx(500 * KIB + CROWDED_QUEUE_BYTES, rel=0.1)
 
 
 def test_what_company_takes_from_a_window_comes_back():
     window = ReceiveWindow(WindowLimits())
     received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, in_company=True)
-    assert window.size_octets < MIB
+    assert window.size_bytes < MIB
     feed(window, rate=500 * MIB, rtt=0.001, seconds=0.01, start=0.1, received=received)
-    assert window.size_octets > 2 * MIB
+    assert window.size_bytes > 2 * MIB
 
 
 @pytest.mark.parametrize("rtt", [0.0, 0.01, 0.1])
@@ -145,14 +145,14 @@ def test_company_does_not_matter_where_the_path_is_long_or_not_measured(rtt):
     alone, beside = ReceiveWindow(WindowLimits()), ReceiveWindow(WindowLimits())
     feed(alone, rate=20 * MIB, rtt=rtt, seconds=1)
     feed(beside, rate=20 * MIB, rtt=rtt, seconds=1, in_company=True)
-    assert beside.size_octets == alone.size_octets
+    assert beside.size_bytes == alone.size_bytes
 
 
 def test_a_stream_that_rests_in_company_keeps_the_window_it_began_with():
     window = ReceiveWindow(WindowLimits())
     received = feed(window, rate=500 * MIB, rtt=0.001, seconds=0.1, in_company=True)
     feed(window, rate=KIB, rtt=0.001, seconds=1, start=0.1, received=received, in_company=True)
-    assert INITIAL_WINDOW_OCTETS <= window.size_octets < INITIAL_WINDOW_OCTETS + 16
+    assert INITIAL_WINDOW_BYTES <= window.size_bytes < INITIAL_WINDOW_BYTES + 16
 
 
 def test_a_crowded_window_opens_by_three_each_round_until_there_is_a_queue():
@@ -160,9 +160,9 @@ def test_a_crowded_window_opens_by_three_each_round_until_there_is_a_queue():
     received = 0
     sizes = []
     for step in range(1, 5):  # each round all that the window lets through
-        received += window.size_octets
+        received += window.size_bytes
         window.update(received, step * 0.001, 0.001, PLENTY, in_company=True)
-        sizes.append(window.size_octets)
+        sizes.append(window.size_bytes)
     # The first report begins the first round.
     assert sizes == [64 * KIB, 192 * KIB, 512 * KIB, 832 * KIB]
 
@@ -171,31 +171,31 @@ def test_a_used_up_budget_shrinks_the_window_to_its_floor():
     window = ReceiveWindow(WindowLimits())
     received = feed(window, rate=10 * MIB, rtt=0.1, seconds=1)
     window.update(received, 1.1, 0.1, 300 * KIB, in_company=False)
-    assert window.size_octets == 300 * KIB
+    assert window.size_bytes == 300 * KIB
     window.update(received, 1.1, 0.1, 0, in_company=False)
-    assert window.size_octets == FLOOR
-    assert window.ack_octets <= FLOOR // 4
+    assert window.size_bytes == FLOOR
+    assert window.ack_bytes <= FLOOR // 4
     window.update(received, 1.1, 0.1, PLENTY, in_company=False)
-    assert window.size_octets == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)
+    assert window.size_bytes == pytest.approx(2 * MIB + 64 * KIB, rel=0.05)
 
 
 def test_acknowledgements_come_four_times_a_round():
     window = ReceiveWindow(WindowLimits())
     feed(window, rate=10 * MIB, rtt=0.1, seconds=1)
-    assert window.ack_octets == pytest.approx(MIB / 4, rel=0.05)
+    assert window.ack_bytes == pytest.approx(MIB / 4, rel=0.05)
     feed(window, rate=KIB, rtt=0.1, seconds=1, start=1.0, received=10 * MIB)
-    assert window.ack_octets == SMALLEST_ACK_OCTETS
+    assert window.ack_bytes == SMALLEST_ACK_BYTES
 
 
 def test_acknowledgements_come_less_often_before_a_round_that_brings_much_is_over():
     window = ReceiveWindow(WindowLimits())
     received = 0
-    for octets in (0, 4 * SMALLEST_ACK_OCTETS):
-        received += octets
+    for byte_count in (0, 4 * SMALLEST_ACK_BYTES):
+        received += byte_count
         window.update(received, 0.0, 0.1, PLENTY, in_company=False)
-        assert window.ack_octets == SMALLEST_ACK_OCTETS
+        assert window.ack_bytes == SMALLEST_ACK_BYTES
     window.update(256 * KIB, 0.05, 0.1, PLENTY, in_company=False)
-    assert window.ack_octets == 64 * KIB
+    assert window.ack_bytes == 64 * KIB
 
 
 # -- congestion ----------------------------------------------------------------------------------------------
@@ -208,83 +208,85 @@ class Sender:
         self.window = CongestionWindow(CAP)
         self.number = self.marked = 0
 
-    def round(self, *, marked, segments=16, octets=None):
-        octets = self.window.window_octets if octets is None else octets
+    def round(self, *, marked, segments=16, byte_count=None):
+        byte_count = self.window.window_bytes if byte_count is None else byte_count
         self.number += segments
         self.marked += marked
         self.window.acknowledged(
-            octets=octets,
+            byte_count=byte_count,
             segments=segments,
             marked=self.marked,
             next_acknowledged=self.number,
             next_to_send=self.number,
-            in_flight=octets,
+            in_flight=byte_count,
         )
-        return self.window.window_octets
+        return self.window.window_bytes
 
 
 def test_without_marks_congestion_limits_nothing():
     sender = Sender()
     for _ in range(10):
-        assert sender.round(marked=0, octets=MIB) == CAP
+        assert sender.round(marked=0, byte_count=MIB) == CAP
 
 
 def test_the_first_mark_halves_what_is_in_flight():
     sender = Sender()
-    assert sender.round(marked=1, octets=MIB) == MIB // 2
+    assert sender.round(marked=1, byte_count=MIB) == MIB // 2
 
 
 def test_few_marks_shrink_the_window_less_than_many():
     few, many = Sender(), Sender()
     for sender in (few, many):
-        sender.round(marked=0, octets=2 * MIB)
+        sender.round(marked=0, byte_count=2 * MIB)
         for _ in range(60):
             sender.round(marked=0)  # the estimate of congestion decays
-        sender.window.window_octets = 2 * MIB
+        sender.window.window_bytes = 2 * MIB
     for _ in range(5):
         few.round(marked=1)
         many.round(marked=16)
-    assert MIN_CONGESTION_OCTETS < many.window.window_octets < few.window.window_octets < 2 * MIB
+    assert MIN_CONGESTION_BYTES < many.window.window_bytes < few.window.window_bytes < 2 * MIB
 
 
 def test_the_window_is_cut_once_in_a_round():
     window = CongestionWindow(CAP)
-    window.acknowledged(octets=0, segments=0, marked=0, next_acknowledged=0, next_to_send=100, in_flight=MIB)
     window.acknowledged(
-        octets=64 * KIB, segments=1, marked=1, next_acknowledged=1, next_to_send=100, in_flight=MIB
+        byte_count=0, segments=0, marked=0, next_acknowledged=0, next_to_send=100, in_flight=MIB
     )
-    after_first = window.window_octets
+    window.acknowledged(
+        byte_count=64 * KIB, segments=1, marked=1, next_acknowledged=1, next_to_send=100, in_flight=MIB
+    )
+    after_first = window.window_bytes
     for number in range(2, 90):
         window.acknowledged(
-            octets=0, segments=1, marked=number, next_acknowledged=number, next_to_send=100, in_flight=MIB
+            byte_count=0, segments=1, marked=number, next_acknowledged=number, next_to_send=100, in_flight=MIB
         )
-    assert window.window_octets >= after_first * 0.4  # cut twice at the most: the first round was short
+    assert window.window_bytes >= after_first * 0.4  # cut twice at the most: the first round was short
 
 
 def test_the_window_has_a_floor_and_grows_back():
     sender = Sender()
     for _ in range(100):
         sender.round(marked=16)
-    assert sender.window.window_octets == MIN_CONGESTION_OCTETS
-    assert sender.round(marked=0) > MIN_CONGESTION_OCTETS
+    assert sender.window.window_bytes == MIN_CONGESTION_BYTES
+    assert sender.round(marked=0) > MIN_CONGESTION_BYTES
     for _ in range(1000):
         sender.round(marked=0)
-    assert sender.window.window_octets == CAP
+    assert sender.window.window_bytes == CAP
 
 
 def test_losses_halve_and_timeouts_start_again():
     window = CongestionWindow(CAP)
     window.lost(MIB)
-    assert window.window_octets == MIB // 2
+    assert window.window_bytes == MIB // 2
     window.timed_out(MIB // 2)
-    assert window.window_octets == RESTART_OCTETS
+    assert window.window_bytes == RESTART_BYTES
     sender = Sender()
     sender.window = window
     sender.round(marked=0)
-    assert window.window_octets == 2 * RESTART_OCTETS  # fast at first
+    assert window.window_bytes == 2 * RESTART_BYTES  # fast at first
     for _ in range(3):
         sender.round(marked=0)
-    assert 4 * RESTART_OCTETS <= window.window_octets < 6 * RESTART_OCTETS  # and slowly above the threshold
+    assert 4 * RESTART_BYTES <= window.window_bytes < 6 * RESTART_BYTES  # and slowly above the threshold
 
 
 @given(
@@ -301,23 +303,23 @@ def test_losses_halve_and_timeouts_start_again():
 def test_the_congestion_window_stays_within_bounds(events):
     window = CongestionWindow(CAP)
     number = marked = 0
-    for octets, segments, newly_marked, kind in events:
+    for byte_count, segments, newly_marked, kind in events:
         number += segments
         marked += newly_marked
         if kind == "ack":
             window.acknowledged(
-                octets=octets,
+                byte_count=byte_count,
                 segments=segments,
                 marked=marked,
                 next_acknowledged=number,
                 next_to_send=number + 10,
-                in_flight=octets,
+                in_flight=byte_count,
             )
         elif kind == "lost":
-            window.lost(octets)
+            window.lost(byte_count)
         else:
-            window.timed_out(octets)
-        assert MIN_CONGESTION_OCTETS <= window.window_octets <= CAP
+            window.timed_out(byte_count)
+        assert MIN_CONGESTION_BYTES <= window.window_bytes <= CAP
 
 
 # -- the budget ----------------------------------------------------------------------------------------------
@@ -325,13 +327,13 @@ def test_the_congestion_window_stays_within_bounds(events):
 
 def test_a_share_is_an_eighth_of_what_is_free():
     budget = StreamBudget(80)
-    assert (budget.free_octets, budget.share_octets) == (80, 10)
+    assert (budget.free_bytes, budget.share_bytes) == (80, 10)
     budget.reserve(40)
-    assert (budget.free_octets, budget.share_octets) == (40, 5)
+    assert (budget.free_bytes, budget.share_bytes) == (40, 5)
     budget.reserve(60)
-    assert (budget.free_octets, budget.share_octets) == (0, 0)
+    assert (budget.free_bytes, budget.share_bytes) == (0, 0)
     budget.release(100)
-    assert budget.share_octets == 10
+    assert budget.share_bytes == 10
 
 
 def test_a_stream_is_in_company_while_others_receive_too():
@@ -374,9 +376,9 @@ def test_many_windows_share_the_budget_evenly():
     held = [0] * 100
     for _ in range(50):
         for index in range(len(held)):
-            wanted = min(CAP, budget.share_octets)
+            wanted = min(CAP, budget.share_bytes)
             budget.reserve(wanted - held[index])
             held[index] = wanted
     assert min(held) == pytest.approx(256 * MIB / 108, rel=0.1)
     assert max(held) == pytest.approx(min(held), rel=0.2)
-    assert budget.free_octets > 0
+    assert budget.free_bytes > 0

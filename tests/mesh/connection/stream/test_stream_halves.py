@@ -10,12 +10,12 @@ from mesh.connection.stream.control import Acknowledgement, Fin, decode_acknowle
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.send_half import (
-    SEGMENT_OVERHEAD_OCTETS,
-    SMALLEST_CUT_OCTETS,
-    SMALLEST_SEGMENT_OCTETS,
+    SEGMENT_OVERHEAD_BYTES,
+    SMALLEST_CUT_BYTES,
+    SMALLEST_SEGMENT_BYTES,
     SendHalf,
 )
-from mesh.connection.stream.window import INITIAL_WINDOW_OCTETS, WindowLimits
+from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, WindowLimits
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.frames import FrameType
 from tests.mesh.connection.stream.harness import MIB, sessions
@@ -61,12 +61,12 @@ class Sending:
 def test_what_is_sent_is_kept_until_it_is_acknowledged_and_counts_against_the_budget():
     sending = Sending()
     sending.send(3)
-    assert sending.budget.reserved_octets == 3 * (1000 + SEGMENT_OVERHEAD_OCTETS)
+    assert sending.budget.reserved_bytes == 3 * (1000 + SEGMENT_OVERHEAD_BYTES)
     assert sending.half.outstanding == 3
     sending.acknowledged(ack(2), NOW + 0.02)
-    assert sending.budget.reserved_octets == 1000 + SEGMENT_OVERHEAD_OCTETS
+    assert sending.budget.reserved_bytes == 1000 + SEGMENT_OVERHEAD_BYTES
     sending.acknowledged(ack(3), NOW + 0.02)
-    assert (sending.budget.reserved_octets, sending.half.due) == (0, inf)
+    assert (sending.budget.reserved_bytes, sending.half.due) == (0, inf)
 
 
 def test_a_large_piece_is_cut_into_full_segments():
@@ -99,7 +99,7 @@ def test_timeouts_go_back_to_the_first_segment():
     sending.send(5)
     assert sending.timeout() == [4]  # the tail
     assert sending.timeout() == [0, 1, 2, 3, 4]
-    assert sending.half.room_octets > 0
+    assert sending.half.room_bytes > 0
     assert sending.acknowledged(ack(4), NOW + 1) == []
 
 
@@ -108,8 +108,8 @@ def test_going_back_keeps_to_the_congestion_window():
     sending.send(20, 20_000)
     sending.timeout()
     assert sending.timeout() == [0, 1, 2]  # 64 KiB
-    assert sending.half.room_octets == 0
-    assert sending.acknowledged(ack(2), NOW + 1) == [3, 4, 5, 6]  # 40,000 octets more, and grown by as much
+    assert sending.half.room_bytes == 0
+    assert sending.acknowledged(ack(2), NOW + 1) == [3, 4, 5, 6]  # 40,000 bytes more, and grown by as much
     assert sending.acknowledged(ack(4), NOW + 1.1) == [7, 8, 9, 10]
 
 
@@ -119,7 +119,7 @@ def test_what_the_other_end_had_all_along_is_not_repeated():
     sending.timeout()
     sending.timeout()
     assert sending.acknowledged(ack(19), NOW + 1) == [19]
-    assert sending.half.room_octets > 0
+    assert sending.half.room_bytes > 0
 
 
 def test_a_gap_is_repeated_once_in_a_while():
@@ -173,10 +173,10 @@ def test_what_the_other_end_says_in_its_fin_counts_as_acknowledged():
 def test_a_silly_piece_waits_for_an_acknowledgement():
     sending = Sending(credit=10_000)
     sending.send(1, 9_000)
-    assert sending.half.room_octets == 0
+    assert sending.half.room_bytes == 0
     assert not sending.half.starved
     sending.acknowledged(ack(1, credit=10_000), NOW + 0.02)
-    assert sending.half.room_octets == 1_000
+    assert sending.half.room_bytes == 1_000
     sending.send(1, 1_000)
     assert not sending.half.starved
     sending.acknowledged(ack(2, credit=10_000), NOW + 0.04)
@@ -186,8 +186,8 @@ def test_a_silly_piece_waits_for_an_acknowledgement():
 def test_there_is_never_room_for_more_segments_than_the_other_end_keeps():
     sending = Sending()
     sending.send(MAX_SEGMENTS_AHEAD - 3, 1)
-    room = sending.half.room_octets
-    assert room == 2 * SMALLEST_CUT_OCTETS
+    room = sending.half.room_bytes
+    assert room == 2 * SMALLEST_CUT_BYTES
     sending.send(1, room)
     sending.half.finish(Fin(0, 0.0), NOW, [])
     assert sending.half.outstanding <= MAX_SEGMENTS_AHEAD
@@ -196,23 +196,23 @@ def test_there_is_never_room_for_more_segments_than_the_other_end_keeps():
 def test_a_busy_budget_leaves_a_send_buffer_its_floor():
     budget = StreamBudget(0)
     sending = Sending(budget=budget)
-    assert sending.half.room_octets == 16 * 1024
+    assert sending.half.room_bytes == 16 * 1024
     sending.send(1, 16 * 1024)
-    assert sending.half.room_octets == 0
+    assert sending.half.room_bytes == 0
 
 
 def test_with_a_busy_budget_many_small_segments_count_with_all_that_they_hold():
     budget = StreamBudget(0)
     sending = Sending(budget=budget)
-    while sending.half.room_octets:
+    while sending.half.room_bytes:
         sending.send(1, 1)
     assert 40 < sending.half.outstanding < 64
-    assert budget.reserved_octets <= 16 * 1024
+    assert budget.reserved_bytes <= 16 * 1024
     # What is acknowledged gives room again, and the last leaves all of it.
     sending.acknowledged(ack(10), NOW + 0.02)
-    assert sending.half.room_octets >= SMALLEST_SEGMENT_OCTETS
+    assert sending.half.room_bytes >= SMALLEST_SEGMENT_BYTES
     sending.acknowledged(ack(sending.half.next_number), NOW + 0.02)
-    assert sending.half.room_octets == 16 * 1024
+    assert sending.half.room_bytes == 16 * 1024
 
 
 def test_credit_is_never_exceeded():
@@ -291,27 +291,27 @@ def test_early_segments_wait_for_their_turn():
 def test_credit_follows_what_the_local_socket_takes():
     receiving = Receiving()
     budget = receiving.budget
-    assert budget.reserved_octets == INITIAL_WINDOW_OCTETS
+    assert budget.reserved_bytes == INITIAL_WINDOW_BYTES
     receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(40_000)))
     assert not receiving.half.taken(1_000, NOW)
-    assert receiving.acknowledgement().credit == INITIAL_WINDOW_OCTETS  # not worth a frame
+    assert receiving.acknowledgement().credit == INITIAL_WINDOW_BYTES  # not worth a frame
     assert receiving.half.taken(39_000, NOW)
-    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS + 40_000
-    assert budget.reserved_octets == INITIAL_WINDOW_OCTETS
+    assert receiving.half.grant() == INITIAL_WINDOW_BYTES + 40_000
+    assert budget.reserved_bytes == INITIAL_WINDOW_BYTES
     receiving.half.release()
-    assert budget.reserved_octets == 0
+    assert budget.reserved_bytes == 0
 
 
 def test_after_the_end_no_more_credit_is_given():
     receiving = Receiving()
     receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(40_000)))
     receiving.arrive(receiving.peer.seal_segment(FIN, 1, encode_fin(Fin(0, 0.0))))
-    assert receiving.budget.reserved_octets == 40_000  # what was left of the credit is free
+    assert receiving.budget.reserved_bytes == 40_000  # what was left of the credit is free
     assert not receiving.half.taken(40_000, NOW)
-    assert receiving.half.grant() == INITIAL_WINDOW_OCTETS  # it never falls
+    assert receiving.half.grant() == INITIAL_WINDOW_BYTES  # it never falls
     receiving.half.release()
     receiving.half.release()
-    assert receiving.budget.reserved_octets == 0
+    assert receiving.budget.reserved_bytes == 0
 
 
 def test_an_acknowledgement_tells_how_long_it_was_held_back():

@@ -53,7 +53,7 @@ VIOLATIONS = {
         peer.seal_segment(DATA, 7, b"x"),
     ],
     "too far ahead": lambda peer: [peer.seal_segment(DATA, MAX_SEGMENTS_AHEAD, b"x")],
-    "DATA without octets": lambda peer: [peer.seal_segment(DATA, 0, b"")],
+    "DATA without bytes": lambda peer: [peer.seal_segment(DATA, 0, b"")],
     "FIN of another length": lambda peer: [peer.seal_segment(FIN, 0, b"")],
     "FIN that acknowledges what was not sent": lambda peer: [
         peer.seal_segment(FIN, 0, encode_fin(Fin(1, 0.0)))
@@ -102,7 +102,7 @@ def test_credit_never_shrinks():
     stream, peer = victim_and_peer()
     stream.receive([peer.seal_control(ACK, acknowledgement(credit=100_000))], NOW)
     stream.receive([peer.seal_control(ACK, acknowledgement(credit=10))], NOW)
-    assert stream.writable_octets == 100_000
+    assert stream.writable_bytes == 100_000
 
 
 def test_an_answer_to_a_reset_that_was_not_sent_says_nothing():

@@ -15,7 +15,7 @@ from mesh.connection.session_handshake import (
     SessionInitiator,
     SessionResponder,
 )
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS, ResetCode, StreamBudget
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, StreamBudget
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair
 from tests.mesh.connection.replies import reply_with
@@ -78,7 +78,7 @@ chances = st.sampled_from([0.0, 0.0, 0.02, 0.1, 0.3])
     chunks=st.tuples(*[st.sampled_from([700, 5000, MIB])] * 2),
     limit=st.sampled_from([256 * MIB, 0]),
 )
-def test_every_octet_arrives_once_and_in_order_and_both_ends_end(
+def test_every_byte_arrives_once_and_in_order_and_both_ends_end(
     *, seed, loss, duplication, reordering, marks, forgery, sizes, chunks, limit
 ):
     weather = Weather(
@@ -105,13 +105,13 @@ def test_every_octet_arrives_once_and_in_order_and_both_ends_end(
         assert end.finishes == 1
         assert end.stream.deadline() == inf
         if not end.stream.finished:
-            # What acknowledged its last octets was lost again and again, until the other end had left.
+            # What acknowledged its last bytes was lost again and again, until the other end had left.
             assert loss >= 0.1
             assert end.resets in ([ResetCode.GONE], [ResetCode.TIMED_OUT])
             assert other.stream.finished
         else:
             assert not end.resets
-    assert [budget.reserved_octets for budget in budgets] == [0, 0]
+    assert [budget.reserved_bytes for budget in budgets] == [0, 0]
 
 
 @settings(max_examples=80, deadline=None)
@@ -151,7 +151,7 @@ def test_a_reset_reaches_the_other_end_and_leaves_nothing(
         other = world.ends[1 - resetting[0]]
         assert len(other.resets) == 1
         assert other.resets[0] in {ResetCode.RESET, ResetCode.GONE}
-    assert budget.reserved_octets == 0
+    assert budget.reserved_bytes == 0
 
 
 @pytest.mark.parametrize("lost", [FrameType.ACK, FrameType.FIN, FrameType.DATA, FrameType.PROBE])
@@ -182,11 +182,9 @@ def test_any_one_frame_may_be_lost(lost, first):
 
 def test_a_stream_runs_on_a_session_that_was_opened_by_its_handshake():
     parties, keys = [], []
-    for octet in (1, 2):
-        keys.append(key_pair(bytes([octet]) * 32))
-        party = Party(
-            id=(INGRESS, EXIT)[octet - 1], instance=bytes([octet]) * 16, session_key=keys[-1].public
-        )
+    for byte in (1, 2):
+        keys.append(key_pair(bytes([byte]) * 32))
+        party = Party(id=(INGRESS, EXIT)[byte - 1], instance=bytes([byte]) * 16, session_key=keys[-1].public)
         parties.append(party)
     initiator = SessionInitiator(
         local=parties[0], remote=parties[1], connection=9, static=keys[0], ephemeral=key_pair(b"3" * 32)
@@ -194,9 +192,9 @@ def test_a_stream_runs_on_a_session_that_was_opened_by_its_handshake():
     responder = SessionResponder(
         local=parties[1], remote=parties[0], connection=9, static=keys[1], ephemeral=key_pair(b"4" * 32)
     )
-    request = OpenRequest(routing_key="my-api", credit=INITIAL_WINDOW_OCTETS)
+    request = OpenRequest(routing_key="my-api", credit=INITIAL_WINDOW_BYTES)
     assert responder.read_open(initiator.open_frame(request)) == request
-    answer, exit_session = reply_with(responder, OpenReply(accepted=True, credit=INITIAL_WINDOW_OCTETS))
+    answer, exit_session = reply_with(responder, OpenReply(accepted=True, credit=INITIAL_WINDOW_BYTES))
     reply, ingress_session = initiator.read_reply(answer)
     pair = (
         make_stream(ingress_session, send_credit=reply.credit),

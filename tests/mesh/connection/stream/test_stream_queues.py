@@ -14,7 +14,7 @@ def queue_of(seconds):
     return lambda frame, now: [(seconds if frame.type in (DATA, FIN) else LATENCY_S, frame)]
 
 
-def test_an_exit_hears_that_it_was_chosen_before_the_first_octets_arrive():
+def test_an_exit_hears_that_it_was_chosen_before_the_first_bytes_arrive():
     world = World(fate=queue_of(60.0))
     world.ingress.outgoing = pattern(1000)
     start = world.now

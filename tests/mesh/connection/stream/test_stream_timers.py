@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from mesh.connection.stream import INITIAL_WINDOW_OCTETS, ResetCode
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode
 from mesh.connection.stream.states import State
 from mesh.link.frames import FrameType
 from tests.mesh.connection.stream.harness import MIB, World, make_pair, pattern
@@ -40,7 +40,7 @@ def test_a_fresh_stream_waits_for_nothing():
     ingress, exit_ = make_pair()
     assert ingress.deadline() == inf
     assert exit_.deadline() == inf
-    assert ingress.writable_octets == INITIAL_WINDOW_OCTETS
+    assert ingress.writable_bytes == INITIAL_WINDOW_BYTES
     assert ingress.idle
     assert not ingress.heard
 
@@ -86,22 +86,22 @@ def test_over_a_long_path_the_acknowledgement_goes_along_with_the_answer():
 def test_an_acknowledgement_waits_for_what_the_local_socket_takes():
     # A bulk transfer's ACK is made by ``delivered``, not by ``receive``: one frame carries both.
     ingress, exit_ = make_pair()
-    frames = ingress.send(bytes(INITIAL_WINDOW_OCTETS), 100.0).frames
+    frames = ingress.send(bytes(INITIAL_WINDOW_BYTES), 100.0).frames
     arrived = exit_.receive(frames, 100.01)
     assert not arrived.frames
     assert exit_.deadline() == pytest.approx(100.011)
-    assert len(exit_.delivered(INITIAL_WINDOW_OCTETS, 100.01).frames) == 1
+    assert len(exit_.delivered(INITIAL_WINDOW_BYTES, 100.01).frames) == 1
     assert exit_.idle
 
 
 def test_an_acknowledgement_does_not_wait_for_a_stalled_socket():
     ingress, exit_ = make_pair()
-    exit_.receive(ingress.send(bytes(INITIAL_WINDOW_OCTETS), 100.0).frames, 100.01)
+    exit_.receive(ingress.send(bytes(INITIAL_WINDOW_BYTES), 100.0).frames, 100.01)
     deadline = exit_.deadline()
     (ack,) = exit_.timeout(deadline).frames
     ingress.receive([ack], 100.02)
     assert ingress.unacknowledged_segments == 0
-    assert ingress.writable_octets == 0  # no credit yet
+    assert ingress.writable_bytes == 0  # no credit yet
 
 
 def test_a_duplicate_is_acknowledged_at_once():
@@ -235,9 +235,9 @@ def test_a_confirmation_is_repeated_until_something_comes_back():
 def starve(world):
     """Send until the credit is used up, to a local socket that takes nothing."""
     world.exit.taking = False
-    world.ingress.outgoing = pattern(INITIAL_WINDOW_OCTETS + 1000)
+    world.ingress.outgoing = pattern(INITIAL_WINDOW_BYTES + 1000)
     world.run(duration=1)
-    assert world.ingress.stream.writable_octets == 0
+    assert world.ingress.stream.writable_bytes == 0
     assert world.ingress.stream.unacknowledged_segments == 0
 
 
@@ -248,7 +248,7 @@ def test_a_lost_grant_of_credit_is_asked_for():
     start = world.now
     world.exit.taking = True
     world.take(world.exit)
-    world.run(until=lambda: len(world.exit.incoming) == INITIAL_WINDOW_OCTETS + 1000)
+    world.run(until=lambda: len(world.exit.incoming) == INITIAL_WINDOW_BYTES + 1000)
     assert world.now - start < 1.5
 
 
@@ -261,7 +261,7 @@ def test_a_reader_that_stalls_for_an_hour_loses_nothing():
     world.exit.taking = True
     world.take(world.exit)
     world.run(duration=1)
-    assert bytes(world.exit.incoming) == pattern(INITIAL_WINDOW_OCTETS + 1000)
+    assert bytes(world.exit.incoming) == pattern(INITIAL_WINDOW_BYTES + 1000)
 
 
 def test_an_idle_connection_lives_for_a_day():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.trust.noise import Handshake, HashName, KeyPair, PatternName, key_pair, primitives
-from mesh.trust.noise.handshake import MAX_MESSAGE_OCTETS
+from mesh.trust.noise.handshake import MAX_MESSAGE_BYTES
 from mesh.trust.noise.primitives import SharedSecrets
 
 INITIATOR_STATIC, INITIATOR_EPHEMERAL, RESPONDER_STATIC, RESPONDER_EPHEMERAL, STRANGER = (
@@ -127,15 +127,15 @@ def test_every_truncation_fails(pattern: PatternName, count: int):
     writer, reader = run_until(pattern, count)
     message = writer.write_message(PAYLOADS[count])
     shortest_good = 32 if (pattern, count) == ("XX", 0) else len(message)
-    for octets in range(shortest_good):
+    for byte_count in range(shortest_good):
         attempt = reader.copy()
         with pytest.raises(AuthenticationError):
-            attempt.read_message(message[:octets])
+            attempt.read_message(message[:byte_count])
         assert_dead(attempt)
 
 
 @at_every_message
-def test_surplus_octets_fail(pattern: PatternName, count: int):
+def test_surplus_bytes_fail(pattern: PatternName, count: int):
     writer, reader = run_until(pattern, count)
     message = writer.write_message(b"")
     if (pattern, count) == ("XX", 0):
@@ -243,15 +243,15 @@ def test_a_remote_static_key_of_small_order_is_refused():
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_the_longest_message_and_one_octet_more(pattern: PatternName):
+def test_the_longest_message_and_one_byte_more(pattern: PatternName):
     overhead = len(initiator(pattern).write_message(b""))
-    longest = bytes(MAX_MESSAGE_OCTETS - overhead)
+    longest = bytes(MAX_MESSAGE_BYTES - overhead)
     message = initiator(pattern).write_message(longest)
-    assert len(message) == MAX_MESSAGE_OCTETS
+    assert len(message) == MAX_MESSAGE_BYTES
     assert responder(pattern).read_message(message) == longest
-    with pytest.raises(LocalProtocolError, match="65536 octets is too long"):
+    with pytest.raises(LocalProtocolError, match="65536 bytes is too long"):
         initiator(pattern).write_message(longest + b"x")
-    with pytest.raises(AuthenticationError, match="65536 octets is too long"):
+    with pytest.raises(AuthenticationError, match="65536 bytes is too long"):
         responder(pattern).read_message(message + b"x")
 
 
@@ -278,7 +278,7 @@ def test_a_copy_learns_for_itself():
         _ = reader.remote_static
 
 
-def test_a_message_may_be_any_octets_object():
+def test_a_message_may_be_any_bytes_object():
     one, two = initiator("IK"), responder("IK")
     assert two.read_message(memoryview(bytearray(one.write_message(b"payload")))) == b"payload"
 
@@ -317,7 +317,7 @@ def test_unknown_patterns_and_hashes_are_refused(
         )
 
 
-def test_a_remote_static_key_has_32_octets():
+def test_a_remote_static_key_has_32_bytes():
     with pytest.raises(LocalProtocolError, match="found 31"):
         Handshake(
             "IK",
@@ -347,7 +347,7 @@ def test_the_payloads_of_ik_are_not_in_the_clear():
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_remembered_secret_changes_no_octet(pattern: PatternName):
+def test_a_remembered_secret_changes_no_byte(pattern: PatternName):
     shared = SharedSecrets(INITIATOR_STATIC)
     for _ in range(2):
         plain, other = initiator(pattern), responder(pattern)

@@ -14,7 +14,7 @@ with warnings.catch_warnings():
 OUR_STATIC, OUR_EPHEMERAL, THEIR_STATIC, THEIR_EPHEMERAL = (
     key_pair(bytes((number,)) * 32) for number in range(11, 15)
 )
-PROLOGUE = b"any octets that both agree on"
+PROLOGUE = b"any bytes that both agree on"
 MESSAGES = {"XX": 3, "IK": 2}
 
 

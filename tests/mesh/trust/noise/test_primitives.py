@@ -37,12 +37,12 @@ def test_a_zero_result_is_refused(public: bytes):
         dh(ALICE, public)
 
 
-@pytest.mark.parametrize("octets", [0, 1, 31, 33, 64])
-def test_keys_of_a_wrong_length_are_refused(octets: int):
-    with pytest.raises(AuthenticationError, match=f"found {octets}"):
-        dh(ALICE, bytes(range(octets)))
-    with pytest.raises(ValueError, match=f"found {octets}"):
-        key_pair(bytes(octets))
+@pytest.mark.parametrize("byte_count", [0, 1, 31, 33, 64])
+def test_keys_of_a_wrong_length_are_refused(byte_count: int):
+    with pytest.raises(AuthenticationError, match=f"found {byte_count}"):
+        dh(ALICE, bytes(range(byte_count)))
+    with pytest.raises(ValueError, match=f"found {byte_count}"):
+        key_pair(bytes(byte_count))
 
 
 def test_a_repr_hides_the_private_key():
@@ -70,7 +70,7 @@ def test_rfc_8439_appendix_a_5():
     plaintext=st.binary(max_size=500),
     associated_data=st.binary(max_size=100),
 )
-def test_both_libraries_seal_to_the_same_octets(
+def test_both_libraries_seal_to_the_same_bytes(
     key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes
 ):
     ours = ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated_data)
@@ -83,7 +83,7 @@ def test_both_libraries_seal_to_the_same_octets(
     )
 
 
-def test_both_libraries_seal_a_full_segment_to_the_same_octets():
+def test_both_libraries_seal_a_full_segment_to_the_same_bytes():
     segment = bytes(range(256)) * 256
     ours = ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), segment, b"header")
     theirs = nacl.bindings.crypto_aead_chacha20poly1305_ietf_encrypt(segment, b"header", bytes(12), bytes(32))

@@ -53,18 +53,18 @@ def test_a_copied_cipher_goes_on_from_the_same_nonce():
 
 @pytest.mark.parametrize("name", HASHES)
 def test_a_name_is_padded_to_the_hash_or_hashed(name: HashName):
-    octets = HASHES[name].octets
-    assert SymmetricState(b"a" * (octets - 1), name).handshake_hash == b"a" * (octets - 1) + b"\0"
-    assert SymmetricState(b"a" * octets, name).handshake_hash == b"a" * octets
-    long_name = b"a" * (octets + 1)
+    byte_count = HASHES[name].byte_count
+    assert SymmetricState(b"a" * (byte_count - 1), name).handshake_hash == b"a" * (byte_count - 1) + b"\0"
+    assert SymmetricState(b"a" * byte_count, name).handshake_hash == b"a" * byte_count
+    long_name = b"a" * (byte_count + 1)
     assert SymmetricState(long_name, name).handshake_hash == hashlib.new(name.lower(), long_name).digest()
 
 
 @pytest.mark.parametrize("name", HASHES)
 def test_keys_come_of_the_specifications_hkdf(name: HashName):
     digest_name = name.lower()
-    octets = HASHES[name].octets
-    chaining_key = b"name".ljust(octets, b"\0")
+    byte_count = HASHES[name].byte_count
+    chaining_key = b"name".ljust(byte_count, b"\0")
     temporary = hmac.new(chaining_key, b"secret", digest_name).digest()
     first = hmac.new(temporary, b"\x01", digest_name).digest()
     second = hmac.new(temporary, first + b"\x02", digest_name).digest()
@@ -79,7 +79,7 @@ def test_keys_come_of_the_specifications_hkdf(name: HashName):
     assert state.split() == (third[:32], fourth[:32])
 
 
-def test_without_a_key_octets_pass_as_they_are_but_are_hashed():
+def test_without_a_key_bytes_pass_as_they_are_but_are_hashed():
     state = SymmetricState(b"name", "SHA256")
     before = state.handshake_hash
     assert state.encrypt_and_hash(b"text") == b"text"
