@@ -188,7 +188,7 @@ def test_any_chunking_gives_the_same_frames(sent, data):
     got: list[Frame] = []
     for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
         chunk = memoryview(shared)[: end - start]
-        chunk[:] = data[start:end]
+        chunk[:] = whole[start:end]
         got += reader.feed(chunk)
     shared[:] = bytes(len(shared))
     assert got == sent
