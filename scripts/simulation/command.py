@@ -137,7 +137,7 @@ def _report(console: rich.console.Console, outcomes: list[Outcome], options: arg
 def _print_one(console: rich.console.Console, outcome: Outcome) -> None:
     console.print(
         f"{outcome.scenario}, seed {outcome.seed}: {outcome.faults} faults; {_fates(outcome)}, "
-        f"{outcome.fates.bytes:,} bytes; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; "
+        f"{outcome.fates.byte_count:,} bytes; {outcome.virtual_s:.1f} s in {outcome.cpu_s:.2f} s of CPU; "
         f"converged after {outcome.first_converged_s:.2f} s, and {outcome.mended_s:.2f} s after the last "
         f"repair; trace {outcome.digest}",
         markup=False,
@@ -192,7 +192,7 @@ def _sums(outcomes: list[Outcome]) -> list[str]:
         str(sum(bool(outcome.broken) for outcome in outcomes)),
         str(sum(outcome.faults for outcome in outcomes)),
         *(str(sum(getattr(outcome.fates, fate) for outcome in outcomes)) for fate in fates),
-        f"{sum(outcome.fates.bytes for outcome in outcomes) / 2**20:.0f}",
+        f"{sum(outcome.fates.byte_count for outcome in outcomes) / 2**20:.0f}",
         f"{sum(cpu_s) / len(cpu_s):.2f}",
         f"{max(cpu_s):.2f}",
     ]

@@ -17,8 +17,9 @@ HANDSHAKE_LIFE_S = 10.0
 """How long an unauthenticated connection may live."""
 
 
-def dial(relay):
-    return socket.create_connection((LOOPBACK, relay.accept_port), timeout=20)
+def dial(relay, source=LOOPBACK):
+    """A connection to the relay's acceptor; log lines are sampled by the address they are about."""
+    return socket.create_connection((LOOPBACK, relay.accept_port), 20, (source, 0))
 
 
 def address_of(sock):
@@ -113,7 +114,7 @@ def test_replayed_bytes_of_a_genuine_handshake_are_refused(relay):
         byte_count = genuine.sent
     before = refused(relay)
     # From an address of its own: of those above some have been refused for the same reason.
-    with socket.create_connection((LOOPBACK, relay.accept_port), 20, ("127.0.0.9", 0)) as replayer:
+    with dial(relay, "127.0.0.9") as replayer:
         address = address_of(replayer)
         replayer.sendall(byte_count)
         assert is_closed(replayer)
@@ -139,8 +140,8 @@ def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
     data = PREAMBLE + b"\x00\x20" + bytes(32)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
-        silent = [stack.enter_context(dial(relay)) for _ in range(5)]
-        slow = [stack.enter_context(dial(relay)) for _ in range(5)]
+        silent = [stack.enter_context(dial(relay, "127.0.0.10")) for _ in range(5)]
+        slow = [stack.enter_context(dial(relay, "127.0.0.10")) for _ in range(5)]
         sent = 0
         for client in (*silent, *slow):
             client.setblocking(False)
