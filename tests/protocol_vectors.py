@@ -244,7 +244,7 @@ def main():
     """Write the example into the document."""
     path = Path(__file__).resolve().parent.parent / "docs" / "PROTOCOL.md"
     text = path.read_text(encoding="utf-8")
-    start = text.index("```\n", text.index("## 15. Worked example")) + 4
+    start = text.index("```\n", text.index("## 14. Worked example")) + 4
     end = text.index("```", start)
     path.write_text(text[:start] + block() + text[end:], encoding="utf-8")
 

@@ -1,4 +1,7 @@
-"""``docs/PROTOCOL.md`` says what the code does: its tables, its numbers, and every octet of its example."""
+"""``docs/PROTOCOL.md`` and ``docs/IMPLEMENTATION.md`` say what the code does.
+
+Compared are their tables, their numbers, and every octet of the protocol's example.
+"""
 
 import ast
 import enum
@@ -40,10 +43,13 @@ from mesh.trust.certificates import Certificate
 from tests.protocol_vectors import vectors
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+PROTOCOL = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+IMPLEMENTATION = (ROOT / "docs" / "IMPLEMENTATION.md").read_text(encoding="utf-8")
+TEXT = f"{PROTOCOL}\n{IMPLEMENTATION}"
 UNITS = {
     "": 1,
     "octets": 1,
+    "bytes": 1,
     "KiB": 1024,
     "MiB": 1024**2,
     "ms": Fraction(1, 1000),
@@ -207,6 +213,34 @@ def test_every_name_in_the_text_stands_in_a_table():
     assert [name for name in names if name not in known] == []
 
 
+def test_the_protocol_needs_no_number_of_the_other_document():
+    """Nor does a number stand in both."""
+    here, there = (
+        {row[0] for rows in tables(text) if rows[0][:2] == ["name", "value"] for row in rows[1:]}
+        for text in (PROTOCOL, IMPLEMENTATION)
+    )
+    assert here
+    assert there
+    assert len(here) + len(there) == len(LIMITS) == len(here | there)
+    named = set(re.findall(r"`([\w.]+)`", PROTOCOL))
+    last = {name.rpartition(".")[2] for name in here}
+    assert {name.rpartition(".")[2] for name in there if name.rpartition(".")[2] in named} - last == set()
+
+
+def test_links_within_and_between_the_documents_lead_somewhere():
+    def anchors(text):
+        titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles} | set(
+            re.findall(r'<a id="([\w-]+)">', text)
+        )
+
+    texts = {"PROTOCOL.md": PROTOCOL, "IMPLEMENTATION.md": IMPLEMENTATION}
+    for own, text in texts.items():
+        found = re.findall(r"\]\(((?:PROTOCOL|IMPLEMENTATION)\.md)?#([\w-]+)\)", text)
+        assert found
+        assert [(name, to) for name, to in found if to not in anchors(texts[name or own])] == []
+
+
 def test_the_frame_types_are_those_of_the_code():
     rows = {row[0]: row[1:] for row in table("type", "value", "body")}
     assert {name: int(value, 16) for name, (value, *_) in rows.items()} == {
@@ -324,7 +358,7 @@ def test_the_rejection_codes_are_those_of_the_code():
 
 def example():
     """Name to octets, as the document prints them."""
-    block = TEXT[TEXT.index("## 15.") :].split("```")[1]
+    block = TEXT[TEXT.index("## 14.") :].split("```")[1]
     found = re.findall(r"^(\S.*)\n((?:    [0-9a-f]+\n)+)", block, flags=re.MULTILINE)
     return {name: bytes.fromhex(byte_count.replace(" ", "").replace("\n", "")) for name, byte_count in found}
 
