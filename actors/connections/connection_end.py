@@ -9,6 +9,7 @@ import errno
 import logging
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
 from actors.connections.connection_settings import NOT_SENT_BYTES, RESET_MEANINGS, ConnectionSettings
@@ -198,10 +199,11 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _arm(self) -> None:
         """Be woken at the earliest deadline, or before."""
-        deadline = self._deadlines.earliest()
+        deadline = min(self._deadlines)
         if self._stream is not None:
             deadline = min(deadline, self._stream.deadline())
-        self._alarm.arm(deadline, self.now())
+        if deadline < self._alarm.at:
+            self._alarm.arm(deadline, self.now())
 
     def _deadline_reached(self) -> None:
         self._alarm.rang()
@@ -230,7 +232,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _path_changed(self, link: Ref[Any] | None) -> None:
         self._link = link
-        self._deadlines.clear(Due.PATH)
+        self._deadlines[Due.PATH] = inf
         if link is None:
             self._deadlines[Due.PATH] = self.now() + self._settings.reroute_timeout_s
             self._arm()
@@ -330,7 +332,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
         self._is_broken, self._hides_reset = True, hides_reset
         self._watch_write(False)
-        self._deadlines.clear(Due.HANG_UP_POLL)
+        self._deadlines[Due.HANG_UP_POLL] = inf
         if self._at_end or self._stream is None:
             self._local_reset([])
         else:
@@ -361,8 +363,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._writing:
             self._count_unsent(False)
         self._reading = self._writing = False
-        self._deadlines.clear(Due.HANG_UP_POLL)
-        self._deadlines.clear(Due.READ_OUT)
+        self._deadlines[Due.HANG_UP_POLL] = inf
+        self._deadlines[Due.READ_OUT] = inf
         self._socket_gone(socket)
 
     def _socket_gone(self, socket: StreamSocket) -> None:
@@ -375,8 +377,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._reading = enabled
             self._socket.watch_read(enabled)
         if enabled:
-            self._deadlines.clear(Due.HANG_UP_POLL)
-        elif not self._deadlines.is_set(Due.HANG_UP_POLL) and not self._is_broken:
+            self._deadlines[Due.HANG_UP_POLL] = inf
+        elif self._deadlines[Due.HANG_UP_POLL] == inf and not self._is_broken:
             self._deadlines[Due.HANG_UP_POLL] = self.now() + HANG_UP_POLL_S
 
     def _watch_write(self, enabled: bool) -> None:

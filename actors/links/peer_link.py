@@ -144,15 +144,17 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _do(self, wanted: effects.LinkEffects) -> None:
         for effect in wanted:
-            self._do_one(effect)
+            match effect:
+                case effects.Deliver(frames=frames):
+                    arrived = connection_table_messages.FramesArrived(frames)
+                    self.tell(self._refs.connection_table, arrived)
+                case effects.PassOn(destination=destination, frames=passing):
+                    self._pass_on(destination, passing)
+                case _:
+                    self._do_one(effect)
 
-    def _do_one(self, effect: effects.LinkEffect) -> None:
+    def _do_one(self, effect: effects.LinkAffair) -> None:
         match effect:
-            case effects.Deliver(frames=frames):
-                arrived = connection_table_messages.FramesArrived(frames)
-                self.tell(self._refs.connection_table, arrived)
-            case effects.PassOn(destination=destination, frames=passing):
-                self._pass_on(destination, passing)
             case effects.SendOwn(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case effects.SendHandshake(data=data):
@@ -286,7 +288,11 @@ class PeerLink(Actor[messages.Inbound]):
         if count == 0:
             self._do(self._link.disconnected("the peer closed the connection"))
             return
-        self._do(self._link.received(buffer[:count], self.now(), self.dispatcher.unix_time()))
+        if self._link.state is LinkState.HANDSHAKE:
+            unix_now = self.dispatcher.unix_time()
+            self._do(self._link.shaken(bytes(buffer[:count]), self.now(), unix_now))
+        else:
+            self._do(self._link.received(buffer[:count], self.now()))
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._output.push(link_frame(frame_type, body))
@@ -309,11 +315,8 @@ class PeerLink(Actor[messages.Inbound]):
         if self._link.state in _SILENT:
             return  # what comes now comes too late
         try:
-            while self._output.flush(self.now()):
-                more = self._link.sent()
-                if not more:
-                    return
-                self._do(more)
+            while self._output.flush(self.now()) and self._link.state in _PARTING:
+                self._do(self._link.sent())
         except OSError as error:
             self._do(self._link.disconnected(error.strerror or str(error)))
 
@@ -323,6 +326,9 @@ class PeerLink(Actor[messages.Inbound]):
         peer = f"{link.name} {short_id(link.peer.peer_id)}" if link.name else "unauthenticated"
         return f"PeerLink({peer}, {link.state.value})"
 
+
+_PARTING: Final = (LinkState.LEAVING, LinkState.PARTING)
+"""States in which a link that has sent everything goes on to its end."""
 
 _SILENT: Final = (LinkState.FAREWELL, LinkState.CLOSED)
 """States in which a link sends nothing new."""
