@@ -257,7 +257,7 @@ class Composition:
         )
 
         def start_exit(
-            frame: Frame, party: Party, record: Record, link: Ref[link_messages.Inbound]
+            frame: Frame, party: Party, record: Record, link: Ref[link_messages.SendFrames]
         ) -> Ref[connection_messages.ExitInbound]:
             return ExitConnection.start(
                 around.dispatcher,

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pykka import ActorDeadError
 
@@ -31,6 +31,8 @@ from actors.runtime.seam import (
     PLAIN_OPTIONS,
     READ_BUFFER_BYTES,
     Attempt,
+    Connected,
+    ConnectFailed,
     ListeningSocket,
     NamesResolved,
     Ref,
@@ -40,6 +42,8 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 
 logger = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 BATCH_MESSAGES: Final = 64
 """Messages an actor handles in one turn."""
@@ -62,8 +66,8 @@ class _LookUp:
 
     __slots__ = ("_ref", "_token", "question")
 
-    def __init__(self, ref: Ref[Any], token: int) -> None:
-        self._ref: Ref[Any] | None = ref
+    def __init__(self, ref: Ref[NamesResolved], token: int) -> None:
+        self._ref: Ref[NamesResolved] | None = ref
         self._token = token
         self.question: Question | None = None
         """What the resolver was asked, until it has answered."""
@@ -182,7 +186,7 @@ class LoopDispatcher:
         """A draw in [0, 1), not for keys."""
         return random.random()  # noqa: S311 - jitter
 
-    def schedule(self, ref: Ref[Any], delay_s: float, message: object) -> Timer:
+    def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
@@ -194,13 +198,15 @@ class LoopDispatcher:
         """
         return self._binder.bind(address, options)
 
-    def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
+    def connect(
+        self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
+    ) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""
         attempt = ConnectAttempt(self, ref, address, token, self._connects)
         attempt.begin(options)
         return attempt
 
-    def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
+    def resolve(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> Attempt:
         """Look up ``host``, on a resolver thread where need be; ``ref`` hears ``NamesResolved``."""
         look_up = _LookUp(ref, token)
         literal = literal_address(host, port)
@@ -382,6 +388,6 @@ def _new_event_loop(*, prefer_uvloop: bool) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def _tell(ref: Ref[Any], message: object) -> None:
+def _tell(ref: Ref[M], message: M) -> None:
     with contextlib.suppress(ActorDeadError):
         ref.tell(message)
