@@ -44,7 +44,7 @@ class Agent(Actor[messages.Inbound]):
     """The root. It ends when the agent has left; watch it, or its ``on_left``, to know."""
 
     _core: Core
-    _services: ActorRef[Supervisor, supervisor_messages.Inbound]
+    _services: ActorRef[supervisor_messages.Inbound]
     """Of the newest build; there is one in every phase but the first ``WAITING``."""
 
     def __init__(

@@ -19,7 +19,6 @@ from actors.runtime.seam import AnyRef, Dispatcher, ListeningSocket, Ref, Stream
 
 logger = logging.getLogger(__name__)
 
-A = TypeVar("A", bound=pykka.Actor)
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 P = ParamSpec("P")
@@ -106,7 +105,7 @@ class StopFlag:
         return self.raised or self._event.wait(timeout)
 
 
-class ActorRef(pykka.ActorRef[A], Generic[A, M]):
+class ActorRef(pykka.ActorRef[Any], Generic[M]):
     """Pykka's reference, typed by what its actor takes."""
 
     actor_inbox: Mailbox
@@ -197,13 +196,13 @@ class Actor(pykka.Actor, Generic[M]):
         self.actor_inbox = self._mailbox = self._create_actor_inbox()
         self._flag = StopFlag()
         self.actor_stopped = self._flag
-        self._actor_ref: ActorRef[Any, M] = ActorRef(self)
+        self._actor_ref: ActorRef[M] = ActorRef(self)
         self._dispatcher = dispatcher
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
 
     @classmethod
-    def start(cls: "Callable[P, Actor[M]]", *args: P.args, **kwargs: P.kwargs) -> "ActorRef[Any, M]":
+    def start(cls: "Callable[P, Actor[M]]", *args: P.args, **kwargs: P.kwargs) -> "ActorRef[M]":
         """Create the actor at once and run it on its dispatcher; any thread may call it.
 
         Raises:
@@ -368,8 +367,13 @@ class Actor(pykka.Actor, Generic[M]):
     def _create_future() -> pykka.Future[Any]:
         return pykka.ThreadingFuture()
 
+    @property
+    def _own_dispatcher(self) -> ActorDispatcher:
+        """The dispatcher, as the runtime sees it: actors, which pass it on, know it as the seam has it."""
+        return cast("ActorDispatcher", self._dispatcher)
+
     def _start_actor_loop(self) -> None:
-        dispatcher = cast("ActorDispatcher", self._dispatcher)
+        dispatcher = self._own_dispatcher
         try:
             dispatcher.adopt(self)
         except RuntimeError:
@@ -422,7 +426,7 @@ class Actor(pykka.Actor, Generic[M]):
     def _fatal(self, error: BaseException) -> None:
         unregister(self._actor_ref)
         self.actor_stopped.set()
-        cast("ActorDispatcher", self._dispatcher).report_fatal(self, error)
+        self._own_dispatcher.report_fatal(self, error)
 
     def _end_life(self) -> None:
         if self._has_ended:
@@ -440,7 +444,7 @@ class Actor(pykka.Actor, Generic[M]):
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
         self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")
-        cast("ActorDispatcher", self._dispatcher).forget(self)
+        self._own_dispatcher.forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:
         """One part of the end that must not keep the others from happening."""

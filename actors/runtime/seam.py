@@ -6,7 +6,7 @@ in-memory network. Every call is made on the dispatcher's own thread unless it s
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Never, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -120,6 +120,10 @@ class SocketOwner(Protocol):
 
     def on_writable(self, socket: "StreamSocket | ListeningSocket") -> None:
         """There is room to send."""
+        ...
+
+    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Run ``callback``, which calls one of the above, as a turn of its own; never raises."""
         ...
 
 

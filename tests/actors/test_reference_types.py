@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PROGRAM = '''
+PROGRAM = """
 from actors.links.dialer import Dialer
 from actors.links.loopback import Loopback
 from actors.messages import connection, connection_table, dialer, endpoint, listener, peer_link, route_table
@@ -59,7 +59,7 @@ def outside(root: AskRef[route_table.Inbound], message: Connected, socket: Strea
     root.ask(dialer.DialDue(), block=False)  # wrong: a question for somebody else
     message.socket.abort()
     message.socket.listen()  # wrong: a stream does not listen
-'''
+"""
 """Each line with a ``# wrong`` is to be rejected, and no other."""
 
 

@@ -4,7 +4,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 from pykka import ActorDeadError, ActorRegistry
 
@@ -77,7 +77,7 @@ class _SocketTurn:
 
     def run(self) -> None:
         # Owners are actors: their failure ends them and nothing else.
-        cast("Actor[Any]", self._owner).socket_turn(lambda _: self._report(), self._socket)
+        self._owner.socket_turn(lambda _: self._report(), self._socket)
 
 
 class VirtualDispatcher:
