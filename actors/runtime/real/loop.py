@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import enum
 import logging
 import os
 import random
@@ -59,6 +60,12 @@ ALONE_S: Final = 25e-6
 all of them in between. What it made ready then runs at once, not in the loop's next round, which costs 10 us
 more (a round trip through three agents 145 us without the agents' own work, against 110 us). Sockets that
 report one after the other share a pass, so that links send what all of them said in one write."""
+
+
+class _Life(enum.Enum):
+    OPEN = "has not been stopped"
+    STOPPING = "ends the actors that are left"
+    STOPPED = "no actor is left, and none can start"
 
 
 class _LookUp:
@@ -124,8 +131,7 @@ class LoopDispatcher:
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
-        self._stopping = False
-        self._stopped = False
+        self._life = _Life.OPEN
 
     @property
     def event_loop(self) -> str:
@@ -140,7 +146,7 @@ class LoopDispatcher:
         Raises:
             RuntimeError: it was started or stopped before.
         """
-        if self._stopping:
+        if self._life is not _Life.OPEN:
             raise RuntimeError(f"{self._thread.name} has stopped")
         self._resolver.start()
         self.descriptors.open()
@@ -154,7 +160,9 @@ class LoopDispatcher:
                 thread this only asks and never waits.
         """
         with self._lock:
-            first, self._stopping = not self._stopping, True
+            first = self._life is _Life.OPEN
+            if first:
+                self._life = _Life.STOPPING
         if first:
             if self._thread.ident is None:  # never started: nobody else will tidy up
                 self._shut_down()
@@ -167,7 +175,7 @@ class LoopDispatcher:
         """Wait until the thread has ended; return whether it has."""
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        return self._stopped and not self._thread.is_alive()
+        return self._life is _Life.STOPPED and not self._thread.is_alive()
 
     # The seam; on the dispatcher's thread.
 
@@ -249,7 +257,7 @@ class LoopDispatcher:
             RuntimeError: the dispatcher has stopped.
         """
         with self._lock:
-            if self._stopped:
+            if self._life is _Life.STOPPED:
                 raise RuntimeError(f"{self._thread.name} has stopped and takes no {actor}")
             self._actors[actor] = None
 
@@ -365,8 +373,7 @@ class LoopDispatcher:
     def _left_actors(self) -> list[Actor[Any]]:
         """The actors to end; where there is none, none can start any more."""
         with self._lock:
-            self._stopping = True
-            self._stopped = not self._actors
+            self._life = _Life.STOPPING if self._actors else _Life.STOPPED
             return list(self._actors)
 
     def _report(self, error: BaseException) -> None:
