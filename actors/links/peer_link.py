@@ -7,7 +7,7 @@ the link that leads there.
 
 import contextlib
 import logging
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from actors.links.forwarding import LinkForwarding
 from actors.links.output import LinkOutput
@@ -52,8 +52,8 @@ class PeerLink(Actor[messages.Inbound]):
         settings: LinkSettings,
         refs: LinkRefs,
         meters: Meters,
-        dialer: Ref[Any] | None = None,
-        acceptor: Ref[Any] | None = None,
+        dialer: Ref[dialer_messages.Inbound] | None = None,
+        acceptor: Ref[acceptor_messages.Inbound] | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket
@@ -116,11 +116,11 @@ class PeerLink(Actor[messages.Inbound]):
                 self._do(self._link.ping(now, self.dispatcher.unix_time(), took_at=took_at))
             case messages.ChallengePeer(nonce=nonce):
                 self._do(self._link.challenge(nonce))
-            case messages.CloseLink(reason=reason, is_offence=is_offence, is_logged=is_logged):
-                if is_offence and is_logged:
+            case messages.CloseLink(reason=reason, blame=blame):
+                if blame is not messages.Blame.NONE:
                     self._meters.links_broken += 1
-                elif is_offence:
-                    self._note_offence(reason)
+                if blame is messages.Blame.OFFENCE:
+                    self._reports.broken(reason)
                 self._do(self._link.close(reason))
             case messages.LeaveTimedOut():
                 self._do(self._link.leave_timed_out())
@@ -251,7 +251,8 @@ class PeerLink(Actor[messages.Inbound]):
                         )
                     )
             case effects.LinkBroken(why=why):
-                self._note_offence(why)
+                meters.links_broken += 1
+                self._reports.broken(why)
             case effects.LinkLost(why=why):
                 self._reports.lost(why)
             case effects.LinkOver():
@@ -266,10 +267,6 @@ class PeerLink(Actor[messages.Inbound]):
                 assert_never(verdict)
         self._socket.close()
         self.stop_now()
-
-    def _note_offence(self, why: str) -> None:
-        self._meters.links_broken += 1
-        self._reports.broken(why)
 
     # -- the socket ------------------------------------------------------------------------------------------
 
