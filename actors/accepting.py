@@ -7,7 +7,7 @@ that cannot be done accepting pauses, instead of being told again and again that
 import errno
 import logging
 from abc import abstractmethod
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar
 
 from actors.messages import agent as agent_messages
 from actors.messages import listener as messages
@@ -42,7 +42,7 @@ CLOSED: Final = "closed"
 M = TypeVar("M")
 
 
-class AcceptingActor(Actor[M], Generic[M]):
+class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic[M]):
     """Owns a listening socket.
 
     ``name`` is what the agent calls it, ``what`` what logs do.
@@ -58,7 +58,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         options: SocketOptions,
         log: logging.Logger,
         meters: Meters,
-        root: Ref[Any],
+        root: Ref[agent_messages.PortReported],
     ) -> None:
         super().__init__(dispatcher)
         self._name = name
@@ -119,7 +119,7 @@ class AcceptingActor(Actor[M], Generic[M]):
         self._try_binding_in(delay_s)
 
     def _try_binding_in(self, delay_s: float) -> None:
-        self._after(delay_s, messages.BindDue())
+        self.schedule(delay_s, messages.BindDue())
 
     def _lost_port(self, error: OSError) -> None:
         """Another process took the port between parking and listening: begin anew."""
@@ -181,13 +181,9 @@ class AcceptingActor(Actor[M], Generic[M]):
             self._log.error("%s pauses accepting on %s: %s", self._what, self._address, error.strerror)
         self._paused = True
         self._listening.watch_read(False)
-        self._after(PAUSE_S, messages.AcceptAgain())
+        self.schedule(PAUSE_S, messages.AcceptAgain())
 
     def _resume(self) -> None:
         self._paused = False
         if self._listening is not None:
             self._listening.watch_read(True)
-
-    def _after(self, delay_s: float, message: messages.BindDue | messages.AcceptAgain) -> None:
-        # Every subclass takes these messages, which a type variable cannot say.
-        self.schedule(delay_s, cast("M", message))

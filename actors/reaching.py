@@ -5,7 +5,7 @@
 
 from collections.abc import Collection
 from math import inf
-from typing import Any, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 
@@ -33,7 +33,10 @@ class Contact(msgspec.Struct, frozen=True):
     """The one of its addresses that accepted."""
 
 
-Report: TypeAlias = NamesResolved | Connected | ConnectFailed | ReachDue
+Answer: TypeAlias = NamesResolved | Connected | ConnectFailed
+"""What the dispatcher tells the actor."""
+
+Report: TypeAlias = Answer | ReachDue
 """What the actor hears of it, and hands to :meth:`Reach.take` unread."""
 
 Outcome: TypeAlias = Contact | reaching.Failure
@@ -44,9 +47,9 @@ class Reach:
 
     Args:
         dispatcher: the actor's.
-        ref: the actor, which hears the reports.
+        ref: the actor, which hears the dispatcher's answers.
         options: of the sockets.
-        timed: whether to send :class:`ReachDue` by itself; else the actor looks at :attr:`due_at`.
+        timer_ref: the actor, if it is to be sent :class:`ReachDue`; else it looks at :attr:`due_at`.
     """
 
     __slots__ = (
@@ -54,21 +57,26 @@ class Reach:
         "_machine",
         "_pending",
         "_ref",
-        "_timed",
         "_timer",
         "_timer_at",
+        "_timer_ref",
         "_token",
         "options",
     )
 
     def __init__(
-        self, dispatcher: Dispatcher, ref: Ref[Any], options: SocketOptions, *, timed: bool = True
+        self,
+        dispatcher: Dispatcher,
+        ref: Ref[Answer],
+        options: SocketOptions,
+        *,
+        timer_ref: Ref[ReachDue] | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._ref = ref
         self.options = options
         """For what is begun from now on."""
-        self._timed = timed
+        self._timer_ref = timer_ref
         self._machine: reaching.Reaching | None = None
         self._token = 0
         """Counts on for ever, so that what is late from an earlier address is known for it."""
@@ -123,7 +131,7 @@ class Reach:
             case ConnectFailed(error_number=error_number, reason=reason):
                 return self._go_on(machine.failed(number, error_number, reason, now))
             case Connected(socket=socket):
-                return self._go_on(machine.connected(number), socket)
+                return self._connected(socket, machine.connected(number))
             case _:
                 assert_never(report)
 
@@ -135,31 +143,29 @@ class Reach:
             attempt.cancel()
         self._arm()
 
-    def _go_on(
-        self, effects: tuple[reaching.Effect, ...], socket: StreamSocket | None = None
-    ) -> Outcome | None:
-        outcome = self._carry_out(effects, socket)
-        if socket is not None and not isinstance(outcome, Contact):
+    def _connected(self, socket: StreamSocket, address: SocketAddress | None) -> Contact | None:
+        if address is None:
             socket.close()
+            self._arm()
+            return None
+        self.cancel()
+        return Contact(socket, address)
+
+    def _go_on(self, effects: tuple[reaching.Effect, ...]) -> reaching.Failure | None:
+        outcome = self._carry_out(effects)
         if outcome is not None:
             self.cancel()
         else:
             self._arm()
         return outcome
 
-    def _carry_out(
-        self, effects: tuple[reaching.Effect, ...], socket: StreamSocket | None = None
-    ) -> Outcome | None:
+    def _carry_out(self, effects: tuple[reaching.Effect, ...]) -> reaching.Failure | None:
         for effect in effects:
             match effect:
                 case reaching.Connect(number=number, address=address):
                     self._token += 1
                     attempt = self._dispatcher.connect(self._ref, address, self._token, self.options)
                     self._pending[self._token] = (number, attempt)
-                case reaching.Reached(address=address):
-                    if socket is None:
-                        raise AssertionError("who is reached has a socket")
-                    return Contact(socket, address)
                 case reaching.Unreachable(failure=failure):
                     return failure
                 case _:
@@ -168,7 +174,7 @@ class Reach:
 
     def _arm(self) -> None:
         """One timer for the earliest deadline; an early wake-up just re-checks."""
-        if not self._timed:
+        if self._timer_ref is None:
             return
         due_at = self.due_at
         if self._timer_at <= due_at < inf:
@@ -178,5 +184,5 @@ class Reach:
             self._timer, self._timer_at = None, inf
         if due_at < inf:
             delay_s = max(0.0, due_at - self._dispatcher.now())
-            self._timer = self._dispatcher.schedule(self._ref, delay_s, ReachDue())
+            self._timer = self._dispatcher.schedule(self._timer_ref, delay_s, ReachDue())
             self._timer_at = due_at

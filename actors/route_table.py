@@ -8,18 +8,18 @@ import logging
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
-from actors.messages import agent as agent_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, Timer
 from mesh.link.bodies import WireRecord
-from mesh.routing.effects import Effects
+from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.routing.router import STEP_VERIFIED, RouteTableState, RoutingSettings
+from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity
@@ -70,8 +70,8 @@ class RouteTable(Actor[messages.Inbound]):
             reader=reader,
             settings=settings,
         )
-        self._links: dict[AgentId, Ref[Any]] = {}
-        self._subscribers: dict[str, Ref[Any]] = {}
+        self._links: dict[AgentId, Ref[link_messages.Inbound]] = {}
+        self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
         self._endpoints: dict[str, EndpointEntry] = {}
         self._listeners: dict[str, ListenerEntry] = {}
         self._timer: Timer | None = None
@@ -91,7 +91,7 @@ class RouteTable(Actor[messages.Inbound]):
         """Say that this agent is here, as soon as somebody listens."""
         self._apply(self._state.tick(self.now(), self.dispatcher.unix_time()))
 
-    def on_receive(self, message: messages.Inbound) -> Any:
+    def on_receive(self, message: messages.Inbound) -> RouteSnapshot | RouteCounts | tuple[str, ...] | None:
         """Handle one message."""
         state = self._state
         times = self.now(), self.dispatcher.unix_time()
@@ -123,7 +123,7 @@ class RouteTable(Actor[messages.Inbound]):
                 self._apply(state.start_draining(*times))
             case messages.Withdraw(reply_to=reply_to):
                 self._apply(state.withdraw(*times))
-                self.tell(reply_to, agent_messages.Withdrawn())
+                self.tell(reply_to, messages.Withdrawn())
             case messages.Subscribe(subscriber=subscriber):
                 self._subscribe(subscriber)
             case messages.GetSnapshot():
@@ -238,7 +238,7 @@ class RouteTable(Actor[messages.Inbound]):
 
     # -- what follows from it --------------------------------------------------------------------------------
 
-    def _subscribe(self, subscriber: Ref[Any]) -> None:
+    def _subscribe(self, subscriber: Ref[messages.RoutesChanged]) -> None:
         if self.tell(subscriber, messages.RoutesChanged(self._state.snapshot)):
             self._subscribers[subscriber.actor_urn] = subscriber
 
@@ -249,7 +249,9 @@ class RouteTable(Actor[messages.Inbound]):
                 # A link that has just ended reports that itself.
                 self.tell(self._links[peer_id], command)
         for close in effects.closes:
-            self.tell(self._links[close.peer_id], link_messages.CloseLink(close.reason, is_offence=True))
+            self.tell(
+                self._links[close.peer_id], link_messages.CloseLink(close.reason, link_messages.Blame.OFFENCE)
+            )
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:

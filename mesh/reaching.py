@@ -80,19 +80,13 @@ class Connect(msgspec.Struct, frozen=True):
     address: SocketAddress
 
 
-class Reached(msgspec.Struct, frozen=True):
-    """Effect: ``address`` has accepted; what else is under way is to be cancelled."""
-
-    address: SocketAddress
-
-
 class Unreachable(msgspec.Struct, frozen=True):
     """Effect: there is nothing left to try, or no time; what is under way is to be cancelled."""
 
     failure: Failure
 
 
-Effect: TypeAlias = Connect | Reached | Unreachable
+Effect: TypeAlias = Connect | Unreachable
 
 _ENDED: Final = (State.REACHED, State.FAILED)
 
@@ -182,20 +176,23 @@ class Reaching:
         """Take note that the attempt ``number`` failed: what comes next need not wait for its time."""
         if self._under_way.pop(number, None) is None or self.state is not State.CONNECTING:
             return ()
-        self._note(Failure(_KINDS.get(error_number, Kind.UNREACHABLE), reason))
+        failure = self._noted(Failure(_KINDS.get(error_number, Kind.UNREACHABLE), reason))
         if self._remaining:
             return self._try_next(now)
-        if self._under_way or self._failure is None:
+        if self._under_way:
             return ()
-        return self._fail(self._failure)
+        return self._fail(failure)
 
-    def connected(self, number: int) -> tuple[Effect, ...]:
-        """Take note that the attempt ``number`` succeeded; nothing where another was faster."""
+    def connected(self, number: int) -> SocketAddress | None:
+        """Take note that the attempt ``number`` succeeded, and return its address.
+
+        ``None`` if another was faster; else what is still under way is to be cancelled.
+        """
         address = self._under_way.pop(number, None)
         if address is None or self.state is not State.CONNECTING:
-            return ()
+            return None
         self.state = State.REACHED
-        return (Reached(address),)
+        return address
 
     def timeout(self, now: float) -> tuple[Effect, ...]:
         """Do what is due; too early is no harm."""
@@ -208,8 +205,7 @@ class Reaching:
                         Kind.UNRESOLVED, f"no answer to the look-up of its name within {self._within_s:g} s"
                     )
                 )
-            self._note(Failure(Kind.SILENT, f"no answer within {self._within_s:g} s"))
-            return self._fail(self._failure)
+            return self._fail(self._noted(Failure(Kind.SILENT, f"no answer within {self._within_s:g} s")))
         if now >= self._next_at:
             return self._try_next(now)
         return ()
@@ -220,13 +216,14 @@ class Reaching:
         self._next_at = now + self._stagger_s if self._remaining else inf
         return (Connect(self._number, address),)
 
-    def _note(self, failure: Failure) -> None:
-        if self._failure is None or _RANKS[failure.kind] < _RANKS[self._failure.kind]:
-            self._failure = failure
+    def _noted(self, failure: Failure) -> Failure:
+        """Take note of ``failure``; return the most telling one so far."""
+        known = self._failure
+        if known is None or _RANKS[failure.kind] < _RANKS[known.kind]:
+            self._failure = known = failure
+        return known
 
-    def _fail(self, failure: Failure | None) -> tuple[Effect, ...]:
-        if failure is None:
-            raise AssertionError("nothing fails without a reason")
+    def _fail(self, failure: Failure) -> tuple[Effect, ...]:
         self.state = State.FAILED
         return (Unreachable(failure),)
 

@@ -48,6 +48,23 @@ IMPURE_MODULES = {
 }
 ACTOR_PACKAGES = PURE_PACKAGES | {"actors", "pykka", "uvloop"}
 
+ANYS = {
+    "actors/runtime/actor.py": (10, "Pykka's base, reference, future; a dispatcher's actors of all kinds"),
+    "actors/runtime/children.py": (2, "Pykka's reference; a supervisor's children of all kinds"),
+    "actors/runtime/mailbox.py": (6, "Pykka's envelopes; watches of actors of all kinds"),
+    "actors/runtime/registry.py": (9, "Pykka's registry"),
+    "actors/runtime/supervisor.py": (3, "Pykka's reference and future; children of all kinds"),
+    "actors/runtime/real/loop.py": (5, "a dispatcher's actors of all kinds"),
+    "actors/runtime/real/sockets.py": (1, "the addresses of Python's sockets"),
+    "actors/runtime/virtual/dispatcher.py": (5, "a dispatcher's actors of all kinds"),
+    "actors/runtime/virtual/world.py": (3, "Pykka's reference, future and answer"),
+    "mesh/agent/cli/failure.py": (1, "Click's signature"),
+    "mesh/agent/dashboard/app.py": (2, "Falcon's signature"),
+    "mesh/agent/dashboard/server.py": (2, "what Waitress keeps for itself"),
+    "mesh/config/walk.py": (3, "the schema's annotations, and the values that they stand for"),
+}
+"""How often each file says ``Any``, and what for. All else has a type, references above all."""
+
 
 def sources(*folders):
     return sorted(
@@ -65,6 +82,21 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.module or ""
+
+
+def names(tree):
+    """All names in the code of ``tree``, those in annotations that are strings included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            try:
+                annotation = ast.parse(node.value, mode="eval")
+            except (SyntaxError, ValueError):  # a text, then
+                continue
+            yield from (part.id for part in ast.walk(annotation) if isinstance(part, ast.Name))
 
 
 def room_of(name):
@@ -159,6 +191,31 @@ def test_actors_reach_the_world_through_the_seam_only(path):
 def test_no_file_is_too_long(path):
     lines = len((ROOT / path).read_text().splitlines())
     assert lines <= MAX_LINES, f"{path} has {lines} lines"
+
+
+def test_any_stands_only_where_others_demand_it():
+    found = {}
+    for path in sources("mesh", "actors"):
+        count = list(names(ast.parse((ROOT / path).read_text()))).count("Any")
+        if count:
+            found[str(path)] = count
+    assert found == {path: count for path, (count, _) in ANYS.items()}
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("from typing import Any", 0),
+        ("x: Any", 1),
+        ("x: typing.Any", 1),
+        ("def f(a: dict[str, Any], *b: Any) -> Any: ...", 3),
+        ("def f(a: 'Ref[Any]') -> 'Any | None': ...", 2),
+        ("'Any other text.'", 0),
+        ("'Anyone'", 0),
+    ],
+)
+def test_any_is_counted_in_whatever_form(code, count):
+    assert list(names(ast.parse(code))).count("Any") == count
 
 
 def test_no_actor_overrides_a_private_name_of_the_base_by_accident():

@@ -9,7 +9,8 @@ import errno
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from math import inf
+from typing import Final, Generic, TypeVar
 
 from actors.connections.connection_settings import NOT_SENT_BYTES, RESET_MEANINGS, ConnectionSettings
 from actors.messages import connection as messages
@@ -63,11 +64,26 @@ class Due(enum.IntEnum):
     """What preceded the local socket's reset has waited long enough for credit."""
 
 
-class ConnectionEnd(Actor[M], Generic[M]):
+class Break(enum.Enum):
+    """Whether the local socket is broken: it takes nothing more, but may hold what came before its reset."""
+
+    NONE = "none"
+    SHOWN = "shown"
+    """Reading it shows the reset, once all else has been read."""
+    HIDDEN = "hidden"
+    """A send has taken its error away: reading will show an end of stream instead, which is none."""
+
+
+class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
     """One end of a tunneled connection; the subclasses open it, each in its own way."""
 
     def __init__(
-        self, dispatcher: Dispatcher, *, table: Ref[Any], settings: ConnectionSettings, meters: Meters
+        self,
+        dispatcher: Dispatcher,
+        *,
+        table: Ref[table_messages.Inbound],
+        settings: ConnectionSettings,
+        meters: Meters,
     ) -> None:
         super().__init__(dispatcher)
         self._table = table
@@ -79,27 +95,25 @@ class ConnectionEnd(Actor[M], Generic[M]):
         self._session: Session | None = None
         self._stream: Stream | None = None
         self._remote: AgentId | None = None
-        self._link: Ref[Any] | None = None
+        self._link: Ref[link_messages.SendFrames] | None = None
         self._waiting: deque[bytes | memoryview] | None = None
         """Bytes from the stream for the local socket; none is None, for an empty deque takes 760 bytes."""
         self._reading = False
         self._writing = False
         self._at_end = False
         """The local socket has sent its end of stream."""
-        self._is_broken = False
-        """The local socket takes nothing any more, but may still hold what came before its reset."""
-        self._hides_reset = False
-        """A send has taken its error away: reading will show an end of stream instead, which is none."""
+        self._break = Break.NONE
         self._peer_finished = False
         self._peer_reset: ResetCode | None = None
         self._done = False
         self._deadlines = Deadlines(Due)
-        # Every subclass takes this message, which a type variable cannot say.
-        self._alarm = Alarm(self, cast("M", _LOOK))
+        self._alarm = Alarm(self, _LOOK)
 
     # -- the stream ------------------------------------------------------------------------------------------
 
-    def _start_stream(self, session: Session, remote: AgentId, link: Ref[Any] | None, credit: int) -> None:
+    def _start_stream(
+        self, session: Session, remote: AgentId, link: Ref[link_messages.SendFrames] | None, credit: int
+    ) -> None:
         """Begin to carry bytes; ``credit`` is what the other end takes at first."""
         self._remote = remote
         self._link = link
@@ -198,10 +212,11 @@ class ConnectionEnd(Actor[M], Generic[M]):
 
     def _arm(self) -> None:
         """Be woken at the earliest deadline, or before."""
-        deadline = self._deadlines.earliest()
+        deadline = min(self._deadlines)
         if self._stream is not None:
             deadline = min(deadline, self._stream.deadline())
-        self._alarm.arm(deadline, self.now())
+        if deadline < self._alarm.at:
+            self._alarm.arm(deadline, self.now())
 
     def _deadline_reached(self) -> None:
         self._alarm.rang()
@@ -228,9 +243,9 @@ class ConnectionEnd(Actor[M], Generic[M]):
         """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
 
-    def _path_changed(self, link: Ref[Any] | None) -> None:
+    def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:
         self._link = link
-        self._deadlines.clear(Due.PATH)
+        self._deadlines[Due.PATH] = inf
         if link is None:
             self._deadlines[Due.PATH] = self.now() + self._settings.reroute_timeout_s
             self._arm()
@@ -280,10 +295,10 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 self._local_reset(frames)
                 return
             if count == 0:
-                if not self._hides_reset:
+                if self._break is not Break.HIDDEN:
                     self._at_end = True
                     frames.extend(stream.finish(now).frames)
-                if self._is_broken:
+                if self._break is not Break.NONE:
                     self._local_reset(frames)
                     return
                 break
@@ -301,7 +316,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
     def _write(self) -> int:
         """Write what waits, as far as the socket takes it; the bytes that are out of the way."""
         waiting = self._waiting
-        if self._socket is None or self._is_broken:
+        if self._socket is None or self._break is not Break.NONE:
             # Nobody is left to take them; they count as delivered, so that the stream can end.
             self._waiting = None
             return sum(len(piece) for piece in waiting) if waiting else 0
@@ -313,7 +328,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
                 break
             except OSError as error:
                 self._meters.bytes_received += taken
-                self._broke(hides_reset=error.errno == errno.ECONNRESET)
+                self._broke(Break.HIDDEN if error.errno == errno.ECONNRESET else Break.SHOWN)
                 return taken + self._write()
             taken += sent
             drop_sent(waiting, sent)
@@ -326,11 +341,11 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._watch_write(bool(waiting))
         return taken
 
-    def _broke(self, *, hides_reset: bool) -> None:
+    def _broke(self, how: Break) -> None:
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
-        self._is_broken, self._hides_reset = True, hides_reset
+        self._break = how
         self._watch_write(False)
-        self._deadlines.clear(Due.HANG_UP_POLL)
+        self._deadlines[Due.HANG_UP_POLL] = inf
         if self._at_end or self._stream is None:
             self._local_reset([])
         else:
@@ -361,8 +376,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._writing:
             self._count_unsent(False)
         self._reading = self._writing = False
-        self._deadlines.clear(Due.HANG_UP_POLL)
-        self._deadlines.clear(Due.READ_OUT)
+        self._deadlines[Due.HANG_UP_POLL] = inf
+        self._deadlines[Due.READ_OUT] = inf
         self._socket_gone(socket)
 
     def _socket_gone(self, socket: StreamSocket) -> None:
@@ -375,8 +390,8 @@ class ConnectionEnd(Actor[M], Generic[M]):
             self._reading = enabled
             self._socket.watch_read(enabled)
         if enabled:
-            self._deadlines.clear(Due.HANG_UP_POLL)
-        elif not self._deadlines.is_set(Due.HANG_UP_POLL) and not self._is_broken:
+            self._deadlines[Due.HANG_UP_POLL] = inf
+        elif self._deadlines[Due.HANG_UP_POLL] == inf and self._break is Break.NONE:
             self._deadlines[Due.HANG_UP_POLL] = self.now() + HANG_UP_POLL_S
 
     def _watch_write(self, enabled: bool) -> None:
@@ -397,7 +412,7 @@ class ConnectionEnd(Actor[M], Generic[M]):
         if self._socket is None or self._reading:
             return
         if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
-            self._broke(hides_reset=False)
+            self._broke(Break.SHOWN)
             self._apply(_NOTHING)
         else:
             self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S

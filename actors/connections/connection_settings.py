@@ -1,10 +1,11 @@
 """What all tunneled connections of an agent share, and how their local sockets are set up."""
 
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from actors.messages.connection import IngressInbound
 from actors.runtime.seam import KeepAlive, Ref, SocketOptions
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
@@ -55,7 +56,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
-    loops: LoopWatch[Ref[Any]] = msgspec.field(default_factory=LoopWatch)
+    loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
     open_timeout_s: float = 10.0
     reroute_timeout_s: float = 30.0
     idle_probe_s: float = 60.0

@@ -8,9 +8,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
@@ -50,7 +49,9 @@ an OPEN that was ignored for lack of room, and is repeated, is not taken for a r
 MAX_WINDOWS: Final = 4_096
 """Replay windows kept for agents that are gone: one that comes back is not replayed against."""
 
-StartExit = Callable[[Frame, Party, Record, Ref[Any]], Ref[Any]]
+StartExit = Callable[
+    [Frame, Party, Record, Ref[link_messages.SendFrames]], Ref[connection_messages.ExitInbound]
+]
 """Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
 
 
@@ -75,18 +76,20 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._start_exit = start_exit
         self._max_pending_opens = max_pending_opens
         self._meters = meters
-        self._connections: dict[ConnectionId, Ref[Any]] = {}
-        self._by_remote: dict[AgentId, dict[ConnectionId, tuple[Ref[Any], Instance]]] = {}
+        self._connections: dict[ConnectionId, Ref[connection_messages.EndInbound]] = {}
+        self._by_remote: dict[
+            AgentId, dict[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]]
+        ] = {}
         """By the other end's agent: its connections, each with the instance that it was opened with."""
         self._pending: set[tuple[AgentId, int]] = set()
         self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
-        self._links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
+        self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
-        self._report_to: Ref[Any] | None = None
+        self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
 
-    def on_receive(self, message: messages.Inbound) -> Any:
+    def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
         """Handle one message."""
         match message:
             case messages.FramesArrived(frames=frames):
@@ -240,7 +243,9 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     # -- bookkeeping -----------------------------------------------------------------------------------------
 
-    def _add(self, key: ConnectionId, connection: Ref[Any], instance: Instance) -> None:
+    def _add(
+        self, key: ConnectionId, connection: Ref[connection_messages.EndInbound], instance: Instance
+    ) -> None:
         self._connections[key] = connection
         self._by_remote.setdefault(key[0], {})[key] = (connection, instance)
 
@@ -260,10 +265,10 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _report_if_empty(self) -> None:
         if self._report_to is not None and not self._connections:
-            self.tell(self._report_to, agent_messages.ConnectionsGone())
+            self.tell(self._report_to, messages.ConnectionsGone())
             self._report_to = None
 
-    def _forwarding_changed(self, links: Mapping[AgentId, Ref[Any]]) -> None:
+    def _forwarding_changed(self, links: Mapping[AgentId, Ref[link_messages.SendFrames]]) -> None:
         before, self._links = self._links, links
         for remote, connections in self._by_remote.items():
             link = links.get(remote)
@@ -285,7 +290,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self,
         remote: AgentId,
         instance: Instance,
-        connections: Mapping[ConnectionId, tuple[Ref[Any], Instance]],
+        connections: Mapping[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]],
     ) -> None:
         for connection, opened_with in connections.values():
             if opened_with != instance:

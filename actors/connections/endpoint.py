@@ -7,7 +7,7 @@ same way.
 
 import logging
 from math import inf
-from typing import Any, assert_never
+from typing import assert_never
 
 from actors.messages import connection as connection_messages
 from actors.messages import endpoint as messages
@@ -57,9 +57,9 @@ class Endpoint(Actor[messages.Inbound]):
         *,
         key: str,
         target: SocketAddress,
-        route_table: Ref[Any],
+        route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
-        admitted: dict[str, Ref[Any]],
+        admitted: dict[str, Ref[connection_messages.ExitInbound]],
         max_connections: int = 0,
         health_check: HealthCheckSettings | None = None,
     ) -> None:
@@ -73,14 +73,14 @@ class Endpoint(Actor[messages.Inbound]):
         self._full_reported = False
         self._closing: set[str] = set()
         """Of those that were let in, who is about to leave."""
-        self._waiting: WaitingRoom[Ref[Any]] = WaitingRoom(CLOSING_NOTICE_S)
+        self._waiting: WaitingRoom[Ref[connection_messages.ExitInbound]] = WaitingRoom(CLOSING_NOTICE_S)
         """Connections for which there is no place yet."""
         self._wait_timer: Timer | None = None
         self._offering = True
         self._health_check = health_check
         self._monitor = HealthMonitor(health_check or HealthCheckSettings())
         self._check_began_at = 0.0
-        self._reach = Reach(dispatcher, self.ref, SocketOptions())
+        self._reach = Reach(dispatcher, self.ref, SocketOptions(), timer_ref=self.ref)
         """The current check."""
 
     def on_start(self) -> None:
@@ -135,13 +135,13 @@ class Endpoint(Actor[messages.Inbound]):
 
     # -- connections -----------------------------------------------------------------------------------------
 
-    def _admit(self, connection: Ref[Any]) -> None:
+    def _admit(self, connection: Ref[connection_messages.ExitInbound]) -> None:
         if self._is_full and self._objection() is None:
             self._let_wait(connection)
         else:
             self._answer(connection)
 
-    def _answer(self, connection: Ref[Any]) -> None:
+    def _answer(self, connection: Ref[connection_messages.ExitInbound]) -> None:
         """Let a connection in, for which there is a place, or say why it cannot be."""
         denied = self._objection()
         if denied is not None:
@@ -167,7 +167,7 @@ class Endpoint(Actor[messages.Inbound]):
     def _is_full(self) -> bool:
         return bool(self._max_connections) and len(self._admitted) >= self._max_connections
 
-    def _let_wait(self, connection: Ref[Any]) -> None:
+    def _let_wait(self, connection: Ref[connection_messages.ExitInbound]) -> None:
         """Let it wait for one that is closing; whether there is such a one may not have been heard yet."""
         if self._waiting.enter(connection, self.now(), len(self._admitted)):
             self._plan_wait()
@@ -207,7 +207,7 @@ class Endpoint(Actor[messages.Inbound]):
         if deadline != inf:
             self._wait_timer = self.schedule(max(0.0, deadline - self.now()), messages.WaitOver())
 
-    def _refuse(self, connection: Ref[Any]) -> None:
+    def _refuse(self, connection: Ref[connection_messages.ExitInbound]) -> None:
         self._meters.opens_denied += 1
         if not self._full_reported:
             self._full_reported = True

@@ -6,13 +6,14 @@ says.
 
 import logging
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd, Due
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
+from actors.messages import peer_link as link_messages
 from actors.messages.reaching import ReachDue
 from actors.meters import Meters
 from actors.reaching import Contact, Reach, Report
@@ -52,9 +53,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         open_frame: Frame,
         party: Party,
         record: Record,
-        link: Ref[Any],
-        endpoints: Mapping[str, Ref[Any]],
-        table: Ref[Any],
+        link: Ref[link_messages.SendFrames],
+        endpoints: Mapping[str, Ref[endpoint_messages.Inbound]],
+        table: Ref[table_messages.Inbound],
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
@@ -65,11 +66,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._link = link
         self._endpoints = endpoints
         self._number = open_frame.connection
-        self._endpoint: Ref[Any] | None = None
+        self._endpoint: Ref[endpoint_messages.Inbound] | None = None
         """Where this connection has a place, or waits for one."""
         self._tells_of_closing = False
         """Whether the endpoint waits to hear that an end has finished: others may want this place."""
-        self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS, timed=False)
+        self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
         responder = SessionResponder(
             local=settings.party,
             remote=party,

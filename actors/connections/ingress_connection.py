@@ -6,7 +6,7 @@ One may be started before its client comes. It stands by, without a timer, until
 
 import logging
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd, Due
 from actors.connections.connection_settings import ConnectionSettings
@@ -56,8 +56,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         *,
         key: str,
         prepare_for: Offer | None,
-        listener: Ref[Any],
-        table: Ref[Any],
+        listener: Ref[listener_messages.Inbound],
+        table: Ref[table_messages.Inbound],
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
@@ -67,7 +67,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._listener = listener
         self._clients: ClientCount | None = None
         """Where the client counts, as soon as there is one."""
-        self._links: dict[AgentId, Ref[Any] | None] = {}
+        self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
         """The links towards the exits that are being tried."""
         self._number = 0
         """Of the connection to the exit that was chosen."""
@@ -104,7 +104,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._lose("the exit's agent has restarted")
                 else:
                     self._do(self._opening.exit_restarted(remote, self.now()))
-            case messages.CandidatesFound(offers=offers):
+            case listener_messages.CandidatesFound(offers=offers):
                 self._do(self._opening.candidates_found(offers, self.now()))
             case messages.CameBack(exit_id=exit_id):
                 self._came_back(exit_id)
@@ -261,7 +261,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._drop_socket(reset=True)
         self._local_reset([])
 
-    def _path_to_exit_changed(self, remote: AgentId, link: Ref[Any] | None) -> None:
+    def _path_to_exit_changed(self, remote: AgentId, link: Ref[link_messages.SendFrames] | None) -> None:
         self._links[remote] = link
         if self._stream is not None and remote == self._remote:
             self._path_changed(link)

@@ -11,11 +11,12 @@ then, or who comes together with others, gets a connection that is started for i
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.connections.offers import offers_of
+from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
@@ -36,14 +37,14 @@ from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.forward")
 
-StartIngress = Callable[[Offer | None, Ref[Any]], Ref[Any]]
+StartIngress = Callable[[Offer | None, Ref[messages.Inbound]], Ref[connection_messages.IngressInbound]]
 """Starts an ingress connection: the candidate that it is to prepare for, if any, and the listener."""
 
 
 class _Standby(NamedTuple):
     """An ingress connection that waits for its client."""
 
-    connection: Ref[Any]
+    connection: Ref[connection_messages.IngressInbound]
     party: Party
     """The candidate that it has prepared for."""
 
@@ -60,12 +61,12 @@ class Listener(AcceptingActor[messages.Inbound]):
         address: TcpAddress,
         max_connections: int,
         may_use: bool,
-        route_table: Ref[Any],
+        route_table: Ref[route_table_messages.Inbound],
         start_ingress: StartIngress,
         clients: ClientCount,
-        loops: LoopWatch[Ref[Any]],
+        loops: LoopWatch[Ref[connection_messages.IngressInbound]],
         meters: Meters,
-        root: Ref[Any],
+        root: Ref[agent_messages.PortReported],
     ) -> None:
         super().__init__(
             dispatcher,
@@ -113,7 +114,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
-                self.tell(reply_to, connection_messages.CandidatesFound(offers))
+                self.tell(reply_to, messages.CandidatesFound(offers))
             case messages.PlaceFree():
                 self._seat()
             case messages.WaitOver():

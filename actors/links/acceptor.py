@@ -7,11 +7,12 @@ about that at once is bounded too, in all and for each address; the oldest makes
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.links.settings import LINK_SOCKET_OPTIONS
 from actors.messages import acceptor as messages
+from actors.messages import agent as agent_messages
 from actors.messages import peer_link as link_messages
 from actors.messages.listener import AcceptAgain, BindDue, StopListening
 from actors.meters import Meters
@@ -24,7 +25,7 @@ log = logging.getLogger("mesh.links")
 SHARE_OF_ONE_ADDRESS: Final = 4
 """One address may hold a quarter of the places for unauthenticated connections: the others stay free."""
 
-StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
 """Starts a link on an accepted socket, on behalf of an acceptor."""
 
 
@@ -40,7 +41,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         start_link: StartLink,
         max_unauthenticated: int,
         meters: Meters,
-        root: Ref[Any],
+        root: Ref[agent_messages.PortReported],
     ) -> None:
         super().__init__(
             dispatcher,
@@ -54,7 +55,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         )
         self._start_link = start_link
         self._max_unauthenticated = max_unauthenticated
-        self._shaking: dict[str, tuple[Ref[Any], str]] = {}
+        self._shaking: dict[str, tuple[Ref[link_messages.Inbound], str]] = {}
         """Link and host of those that have not proven who they are, the oldest first."""
         self._by_host: Counter[str] = Counter()
         self._full_reported = False

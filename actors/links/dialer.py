@@ -6,13 +6,14 @@ It rests only while the peer is linked anyway, by the link it made or by one tha
 import enum
 import logging
 from collections.abc import Callable
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from msgspec import structs
 
 from actors.links.settings import LINK_SOCKET_OPTIONS
 from actors.messages import dialer as messages
 from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as link_messages
 from actors.messages.reaching import ReachDue
 from actors.reaching import Contact, Outcome, Reach
 from actors.runtime.actor import Actor
@@ -51,7 +52,7 @@ failover, a changed port mapping), and nothing says so."""
 MAX_USELESS: Final = 16
 """Addresses of a peer that are remembered as useless: more than a name has that people manage."""
 
-StartLink = Callable[[StreamSocket, Ref[Any]], Ref[Any]]
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
 """Starts a link on a connected socket, on behalf of a dialer."""
 
 
@@ -69,7 +70,12 @@ class Dialer(Actor[messages.Inbound]):
     """Keeps a link to one configured address."""
 
     def __init__(
-        self, dispatcher: Dispatcher, *, address: TcpAddress, directory: Ref[Any], start_link: StartLink
+        self,
+        dispatcher: Dispatcher,
+        *,
+        address: TcpAddress,
+        directory: Ref[directory_messages.Inbound],
+        start_link: StartLink,
     ) -> None:
         super().__init__(dispatcher)
         self._address = address
@@ -77,7 +83,7 @@ class Dialer(Actor[messages.Inbound]):
         self._start_link = start_link
         self._state = State.PAUSING
         self._failures = 0
-        self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS)
+        self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS, timer_ref=self.ref)
         self._segments = SegmentLimit()
         self._problem = ""
         self._reached: SocketAddress | None = None

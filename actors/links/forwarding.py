@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
@@ -22,14 +21,14 @@ class LinkForwarding:
 
     __slots__ = ("_max_hops", "_meters", "_own", "links")
 
-    def __init__(self, own: Ref[Any], meters: Meters, max_hops: int) -> None:
+    def __init__(self, own: Ref[SendFrames], meters: Meters, max_hops: int) -> None:
         self._own = own
         self._meters = meters
         self._max_hops = max_hops
-        self.links: Mapping[AgentId, Ref[Any]] = MappingProxyType({})
+        self.links: Mapping[AgentId, Ref[SendFrames]] = MappingProxyType({})
         """Destination to the link that leads there."""
 
-    def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[Any], SendFrames] | None:
+    def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[SendFrames], SendFrames] | None:
         """The link that leads to ``destination`` and what it is to send, a hop less to go.
 
         ``None`` where no other link leads there. What goes no further is counted.

@@ -1,7 +1,5 @@
 """The loopback: takes a link's place for frames whose ingress and exit are this same agent."""
 
-from typing import Any
-
 from actors.messages import connection_table as connection_table_messages
 from actors.messages import peer_link as messages
 from actors.runtime.actor import Actor
@@ -11,7 +9,9 @@ from actors.runtime.seam import Dispatcher, Ref
 class Loopback(Actor[messages.SendFrames]):
     """Hands every frame back to this agent's connection table, as if it had crossed links."""
 
-    def __init__(self, dispatcher: Dispatcher, *, connection_table: Ref[Any]) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, *, connection_table: Ref[connection_table_messages.FramesArrived]
+    ) -> None:
         super().__init__(dispatcher)
         self._connection_table = connection_table
 

@@ -8,15 +8,15 @@ happens when there are two, tells the route table which links are up, and publis
 import logging
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-from actors.messages import agent as agent_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
+from actors.messages.peer_link import Blame
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, Ref, Timer
+from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
 from mesh.escaping import escaped
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
@@ -52,7 +52,7 @@ class _Peer:
 
     link: messages.LinkEstablished
     rtt_s: float
-    waiting_dialers: list[Ref[Any]] = field(default_factory=list)
+    waiting_dialers: list[Ref[dialer_messages.Inbound]] = field(default_factory=list)
     challenge: _Challenge | None = None
     is_contested: bool = False
     """Whether it has been reported that the peer knows another instance of this agent."""
@@ -67,9 +67,9 @@ class PeerDirectory(Actor[messages.Inbound]):
         *,
         own_id: AgentId,
         relays: bool,
-        route_table: Ref[Any],
-        connection_table: Ref[Any],
-        loopback: Ref[Any],
+        route_table: Ref[route_table_messages.Inbound],
+        connection_table: Ref[link_messages.ForwardingChanged],
+        loopback: Ref[link_messages.SendFrames],
     ) -> None:
         super().__init__(dispatcher)
         self._own_id = own_id
@@ -85,13 +85,13 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._problems: dict[str, str] = {}
         """Of the paths of dialers' links, by the dialer."""
         self._closing: str | None = None
-        self._report_to: Ref[Any] | None = None
+        self._report_to: Ref[messages.LinksClosed] | None = None
 
     def on_start(self) -> None:
         """Ask to be told of routes."""
         self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
 
-    def on_receive(self, message: messages.Inbound) -> Any:
+    def on_receive(self, message: messages.Inbound) -> tuple[messages.PeerStatus, ...] | None:
         """Handle one message."""
         match message:
             case messages.LinkEstablished():
@@ -189,13 +189,12 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._established(challenge.newcomer)
 
     def _turn_away(
-        self, peer: _Peer, link: messages.LinkEstablished, reason: str, *, is_offence: bool = False
+        self, peer: _Peer, link: messages.LinkEstablished, reason: str, blame: Blame = Blame.NONE
     ) -> None:
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
             peer.waiting_dialers.append(link.dialer)
-        closing = link_messages.CloseLink(reason, is_offence=is_offence, is_logged=is_offence)
-        self.tell(link.link, closing)
+        self.tell(link.link, link_messages.CloseLink(reason, blame))
 
     def _turned_away(self, link: messages.LinkTurnedAway) -> None:
         """The peer may have another link to here: then there is nothing to dial for. Else say so."""
@@ -254,7 +253,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         peer.challenge = None
         self._report_duplicate(peer, newcomer)
         reason = "duplicate identity: another running agent has this identity key"
-        self._turn_away(peer, newcomer, reason, is_offence=True)
+        self._turn_away(peer, newcomer, reason, Blame.LOGGED_OFFENCE)
 
     def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
         if newcomer.peer_instance in self._duplicates:
@@ -300,7 +299,7 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _publish(self) -> None:
         """Tell the connection table and every link where frames go from now on."""
-        links: dict[AgentId, Ref[Any]] = {self._own_id: self._loopback}
+        links: dict[AgentId, Ref[link_messages.SendFrames]] = {self._own_id: self._loopback}
         if self._routes is not None:
             for destination, neighbour in self._routes.next_hops.items():
                 peer = self._peers.get(neighbour)
@@ -334,10 +333,10 @@ class PeerDirectory(Actor[messages.Inbound]):
         ]
         return (*connected, *dialed)
 
-    def _problem_of(self, dialer: Ref[Any] | None) -> str | None:
+    def _problem_of(self, dialer: AnyRef | None) -> str | None:
         return None if dialer is None else self._problems.get(dialer.actor_urn)
 
-    def _close_all(self, reason: str, reply_to: Ref[Any] | None) -> None:
+    def _close_all(self, reason: str, reply_to: Ref[messages.LinksClosed] | None) -> None:
         self._closing = reason
         self._report_to = reply_to
         for peer in self._peers.values():
@@ -346,5 +345,5 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _report_if_closed(self) -> None:
         if self._report_to is not None and not self._peers:
-            self.tell(self._report_to, agent_messages.LinksClosed())
+            self.tell(self._report_to, messages.LinksClosed())
             self._report_to = None

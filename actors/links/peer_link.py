@@ -7,7 +7,7 @@ the link that leads there.
 
 import contextlib
 import logging
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from actors.links.forwarding import LinkForwarding
 from actors.links.output import LinkOutput
@@ -52,8 +52,8 @@ class PeerLink(Actor[messages.Inbound]):
         settings: LinkSettings,
         refs: LinkRefs,
         meters: Meters,
-        dialer: Ref[Any] | None = None,
-        acceptor: Ref[Any] | None = None,
+        dialer: Ref[dialer_messages.Inbound] | None = None,
+        acceptor: Ref[acceptor_messages.Inbound] | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket
@@ -116,11 +116,11 @@ class PeerLink(Actor[messages.Inbound]):
                 self._do(self._link.ping(now, self.dispatcher.unix_time(), took_at=took_at))
             case messages.ChallengePeer(nonce=nonce):
                 self._do(self._link.challenge(nonce))
-            case messages.CloseLink(reason=reason, is_offence=is_offence, is_logged=is_logged):
-                if is_offence and is_logged:
+            case messages.CloseLink(reason=reason, blame=blame):
+                if blame is not messages.Blame.NONE:
                     self._meters.links_broken += 1
-                elif is_offence:
-                    self._note_offence(reason)
+                if blame is messages.Blame.OFFENCE:
+                    self._reports.broken(reason)
                 self._do(self._link.close(reason))
             case messages.LeaveTimedOut():
                 self._do(self._link.leave_timed_out())
@@ -144,15 +144,17 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _do(self, wanted: effects.LinkEffects) -> None:
         for effect in wanted:
-            self._do_one(effect)
+            match effect:
+                case effects.Deliver(frames=frames):
+                    arrived = connection_table_messages.FramesArrived(frames)
+                    self.tell(self._refs.connection_table, arrived)
+                case effects.PassOn(destination=destination, frames=passing):
+                    self._pass_on(destination, passing)
+                case _:
+                    self._do_one(effect)
 
-    def _do_one(self, effect: effects.LinkEffect) -> None:
+    def _do_one(self, effect: effects.LinkAffair) -> None:
         match effect:
-            case effects.Deliver(frames=frames):
-                arrived = connection_table_messages.FramesArrived(frames)
-                self.tell(self._refs.connection_table, arrived)
-            case effects.PassOn(destination=destination, frames=passing):
-                self._pass_on(destination, passing)
             case effects.SendOwn(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case effects.SendHandshake(data=data):
@@ -249,7 +251,8 @@ class PeerLink(Actor[messages.Inbound]):
                         )
                     )
             case effects.LinkBroken(why=why):
-                self._note_offence(why)
+                meters.links_broken += 1
+                self._reports.broken(why)
             case effects.LinkLost(why=why):
                 self._reports.lost(why)
             case effects.LinkOver():
@@ -264,10 +267,6 @@ class PeerLink(Actor[messages.Inbound]):
                 assert_never(verdict)
         self._socket.close()
         self.stop_now()
-
-    def _note_offence(self, why: str) -> None:
-        self._meters.links_broken += 1
-        self._reports.broken(why)
 
     # -- the socket ------------------------------------------------------------------------------------------
 
@@ -286,7 +285,11 @@ class PeerLink(Actor[messages.Inbound]):
         if count == 0:
             self._do(self._link.disconnected("the peer closed the connection"))
             return
-        self._do(self._link.received(buffer[:count], self.now(), self.dispatcher.unix_time()))
+        if self._link.state is LinkState.HANDSHAKE:
+            unix_now = self.dispatcher.unix_time()
+            self._do(self._link.shaken(bytes(buffer[:count]), self.now(), unix_now))
+        else:
+            self._do(self._link.received(buffer[:count], self.now()))
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._output.push(link_frame(frame_type, body))
@@ -309,11 +312,8 @@ class PeerLink(Actor[messages.Inbound]):
         if self._link.state in _SILENT:
             return  # what comes now comes too late
         try:
-            while self._output.flush(self.now()):
-                more = self._link.sent()
-                if not more:
-                    return
-                self._do(more)
+            while self._output.flush(self.now()) and self._link.state in _PARTING:
+                self._do(self._link.sent())
         except OSError as error:
             self._do(self._link.disconnected(error.strerror or str(error)))
 
@@ -323,6 +323,9 @@ class PeerLink(Actor[messages.Inbound]):
         peer = f"{link.name} {short_id(link.peer.peer_id)}" if link.name else "unauthenticated"
         return f"PeerLink({peer}, {link.state.value})"
 
+
+_PARTING: Final = (LinkState.LEAVING, LinkState.PARTING)
+"""States in which a link that has sent everything goes on to its end."""
 
 _SILENT: Final = (LinkState.FAREWELL, LinkState.CLOSED)
 """States in which a link sends nothing new."""

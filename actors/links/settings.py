@@ -1,9 +1,12 @@
 """What all links of an agent share."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from actors.messages import connection_table as connection_table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_table_messages
 from actors.runtime.seam import Ref, SocketOptions
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
@@ -37,6 +40,6 @@ class LinkSettings(msgspec.Struct, frozen=True):
 class LinkRefs(msgspec.Struct, frozen=True):
     """Whom a link talks to."""
 
-    directory: Ref[Any]
-    route_table: Ref[Any]
-    connection_table: Ref[Any]
+    directory: Ref[directory_messages.Inbound]
+    route_table: Ref[route_table_messages.Inbound]
+    connection_table: Ref[connection_table_messages.Inbound]

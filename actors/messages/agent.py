@@ -7,7 +7,7 @@ import msgspec
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
-from actors.runtime.seam import Ref
+from actors.runtime.actor import AskRef
 from actors.runtime.supervisor_messages import ChildrenStopped
 
 
@@ -29,9 +29,9 @@ class GetRefs(msgspec.Struct, frozen=True):
 class AgentRefs(msgspec.Struct, frozen=True):
     """The actors that others ask."""
 
-    route_table: Ref[route_messages.Inbound]
-    connection_table: Ref[table_messages.Inbound]
-    directory: Ref[directory_messages.Inbound]
+    route_table: AskRef[route_messages.Inbound]
+    connection_table: AskRef[table_messages.Inbound]
+    directory: AskRef[directory_messages.Inbound]
 
 
 class PortReported(msgspec.Struct, frozen=True):
@@ -57,24 +57,12 @@ class GraceOver(msgspec.Struct, frozen=True):
     """Timer: the mesh has had the time to route around this agent."""
 
 
-class ConnectionsGone(msgspec.Struct, frozen=True):
-    """Fact: no connection ends here any more."""
-
-
 class DrainTimedOut(msgspec.Struct, frozen=True):
     """Timer: connections have had their time to finish."""
 
 
 class ResetTimedOut(msgspec.Struct, frozen=True):
     """Timer: connections that were reset have had their time to say so."""
-
-
-class Withdrawn(msgspec.Struct, frozen=True):
-    """Fact: the links have this agent's withdrawal to send."""
-
-
-class LinksClosed(msgspec.Struct, frozen=True):
-    """Fact: every link has been closed in order."""
 
 
 class ClosingTimedOut(msgspec.Struct, frozen=True):
@@ -89,11 +77,11 @@ Inbound: TypeAlias = (
     | GetPorts
     | Leave
     | GraceOver
-    | ConnectionsGone
+    | table_messages.ConnectionsGone
     | DrainTimedOut
     | ResetTimedOut
-    | Withdrawn
-    | LinksClosed
+    | route_messages.Withdrawn
+    | directory_messages.LinksClosed
     | ClosingTimedOut
     | ChildrenStopped
 )

@@ -1,8 +1,9 @@
 """Which clients of one listener are connected, and who wants to know when one of them is not any more."""
 
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
+from actors.messages.listener import PlaceFree
 from actors.runtime.seam import HangUp, Ref, StreamSocket
 
 MAX_LOOKS: Final = 128
@@ -20,7 +21,7 @@ class ClientCount:
 
     def __init__(self) -> None:
         self._sockets: dict[StreamSocket, None] = {}
-        self.awaited_by: Ref[Any] | None = None
+        self.awaited_by: Ref[PlaceFree] | None = None
         """The listener, while somebody waits for a place: it hears of each that becomes free."""
 
     @property

@@ -1,11 +1,13 @@
 """What both ends of a tunneled connection receive."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from actors.messages.client_count import ClientCount
-from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref
+from actors.messages.listener import CandidatesFound
+from actors.messages.peer_link import SendFrames
+from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref, StreamSocket
 from mesh.addresses import SocketAddress
 from mesh.connection.candidates import Offer
 from mesh.connection.reject_codes import RejectCode
@@ -23,7 +25,7 @@ class PathChanged(msgspec.Struct, frozen=True):
     """Fact: the link towards the other end at ``remote`` is another one now, or there is none."""
 
     remote: AgentId
-    link: Ref[Any] | None
+    link: Ref[SendFrames] | None
 
 
 class PeerRestarted(msgspec.Struct, frozen=True):
@@ -35,8 +37,8 @@ class PeerRestarted(msgspec.Struct, frozen=True):
 class ServeClient(Handover, frozen=True):
     """Command: open a connection for this client, who has been counted in."""
 
-    socket: Any
-    """A :class:`actors.runtime.seam.StreamSocket`, which the receiver owns now."""
+    socket: StreamSocket
+    """The receiver owns it now."""
     clients: ClientCount
     """Where the client counts until its socket is gone."""
     candidates: tuple[Offer, ...]
@@ -53,13 +55,7 @@ class IngressRegistered(msgspec.Struct, frozen=True):
 
     exit_id: AgentId
     connection: int
-    link: Ref[Any] | None
-
-
-class CandidatesFound(msgspec.Struct, frozen=True):
-    """Reply: who else offers the key now, the one to try first at the front."""
-
-    offers: tuple[Offer, ...]
+    link: Ref[SendFrames] | None
 
 
 class CameBack(msgspec.Struct, frozen=True):

@@ -1,9 +1,10 @@
 """What the connection table receives."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from actors.messages.connection import IngressInbound
 from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
@@ -20,7 +21,7 @@ class FramesArrived(msgspec.Struct, frozen=True, gc=False):
 class RegisterIngress(msgspec.Struct, frozen=True):
     """Command: deliver to ``connection`` from now on; the answer is ``connection.IngressRegistered``."""
 
-    connection: Ref[Any]
+    connection: Ref[IngressInbound]
     exit_id: AgentId
     exit_instance: Instance
     number: int
@@ -62,10 +63,14 @@ class ConnectionCounts(msgspec.Struct, frozen=True):
     pending_opens: int
 
 
-class ReportEmpty(msgspec.Struct, frozen=True):
-    """Command: tell ``reply_to`` (``agent.ConnectionsGone``) once no connection ends here any more."""
+class ConnectionsGone(msgspec.Struct, frozen=True):
+    """Fact, told to whoever wanted to know: no connection ends here any more."""
 
-    reply_to: Ref[Any]
+
+class ReportEmpty(msgspec.Struct, frozen=True):
+    """Command: tell ``reply_to`` once no connection ends here any more."""
+
+    reply_to: Ref[ConnectionsGone]
 
 
 class CloseConnections(msgspec.Struct, frozen=True):

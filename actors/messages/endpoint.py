@@ -1,9 +1,10 @@
 """What an endpoint receives."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from actors.messages.connection import ExitInbound
 from actors.messages.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 
@@ -11,7 +12,7 @@ from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
 class AdmitConnection(msgspec.Struct, frozen=True):
     """Command: let a connection in; the answer is ``connection.TargetGranted`` or ``TargetDenied``."""
 
-    connection: Ref[Any]
+    connection: Ref[ExitInbound]
 
 
 class ConnectionLeft(msgspec.Struct, frozen=True):

@@ -1,11 +1,12 @@
 """What a listener receives."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
+from mesh.connection.candidates import Offer
 from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId
 
@@ -23,13 +24,16 @@ class CandidateServed(msgspec.Struct, frozen=True):
     exit_id: AgentId
 
 
+class CandidatesFound(msgspec.Struct, frozen=True):
+    """The answer to :class:`FindCandidates`: who offers the key, the one to try first at the front."""
+
+    offers: tuple[Offer, ...]
+
+
 class FindCandidates(msgspec.Struct, frozen=True):
-    """Query of a connection that is being opened: who offers the key now, beside those it has ``tried``?
+    """Query of a connection that is being opened: who offers the key now, beside those it has ``tried``?"""
 
-    The answer is a :class:`actors.messages.connection.CandidatesFound`.
-    """
-
-    reply_to: Ref[Any]
+    reply_to: Ref[CandidatesFound]
     tried: frozenset[Party]
 
 

@@ -1,9 +1,11 @@
 """What the peer directory receives."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from actors.messages import dialer as dialer_messages
+from actors.messages import peer_link as link_messages
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.trust.identity import AgentId, Instance
@@ -12,7 +14,7 @@ from mesh.trust.identity import AgentId, Instance
 class LinkEstablished(msgspec.Struct, frozen=True):
     """Fact: a link finished its handshake and waits for :class:`~actors.messages.peer_link.AdmitLink`."""
 
-    link: Ref[Any]
+    link: Ref[link_messages.Inbound]
     peer_id: AgentId
     peer_instance: Instance
     peer_name: str
@@ -21,7 +23,7 @@ class LinkEstablished(msgspec.Struct, frozen=True):
     is_dialer: bool
     """Whether this agent dialed."""
     rtt_s: float
-    dialer: Ref[Any] | None
+    dialer: Ref[dialer_messages.Inbound] | None
     """Who dialed, where this agent did: it hears when its link was one too many."""
 
 
@@ -39,7 +41,7 @@ class LinkTurnedAway(msgspec.Struct, frozen=True):
     peer_name: str
     address: str
     reason: str
-    dialer: Ref[Any]
+    dialer: Ref[dialer_messages.Inbound]
 
 
 class LinkMeasured(msgspec.Struct, frozen=True):
@@ -66,7 +68,7 @@ class ChallengeArrived(msgspec.Struct, frozen=True):
 class RetireDue(msgspec.Struct, frozen=True):
     """Timer: a link that was replaced has had the time to be replaced at the other end too."""
 
-    link: Ref[Any]
+    link: Ref[link_messages.Inbound]
 
 
 class ChallengeExpired(msgspec.Struct, frozen=True):
@@ -80,12 +82,16 @@ class GetPeers(msgspec.Struct, frozen=True):
     """Question from outside: the peers connected now; the answer is ``tuple[PeerStatus, ...]``."""
 
 
+class LinksClosed(msgspec.Struct, frozen=True):
+    """Fact, told to whoever wanted to know: every link has been closed in order."""
+
+
 class CloseAllLinks(msgspec.Struct, frozen=True):
     """Command: this agent is leaving; close every link in order."""
 
     reason: str
-    reply_to: Ref[Any] | None
-    """Hears ``agent.LinksClosed`` when none is left."""
+    reply_to: Ref[LinksClosed] | None
+    """Hears when none is left."""
 
 
 class DialerReported(msgspec.Struct, frozen=True):

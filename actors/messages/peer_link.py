@@ -1,5 +1,6 @@
 """What a peer link receives."""
 
+import enum
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -27,14 +28,21 @@ class AdmitLink(msgspec.Struct, frozen=True):
     """Command: this link is the one to its peer; start carrying frames."""
 
 
+class Blame(enum.Enum):
+    """What a closed link says of its peer."""
+
+    NONE = "none"
+    OFFENCE = "offence"
+    """It broke the protocol, which is counted and logged."""
+    LOGGED_OFFENCE = "logged offence"
+    """It broke the protocol, which is counted; whoever judged it has logged it."""
+
+
 class CloseLink(msgspec.Struct, frozen=True):
     """Command: tell the peer why, then close."""
 
     reason: str
-    is_offence: bool = False
-    """Whether the peer broke the protocol: it is counted, and logged."""
-    is_logged: bool = False
-    """Whether who judged it has logged it already."""
+    blame: Blame = Blame.NONE
 
 
 class ChallengePeer(msgspec.Struct, frozen=True):

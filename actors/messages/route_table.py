@@ -1,9 +1,10 @@
 """What the route table receives, and what it tells its subscribers."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from actors.messages import peer_link as link_messages
 from actors.runtime.seam import Ref
 from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
 from mesh.routing.records import EndpointEntry, ListenerEntry
@@ -16,8 +17,7 @@ class LinkUp(msgspec.Struct, frozen=True):
 
     peer_id: AgentId
     instance: Instance
-    link: Ref[Any]
-    """Takes the messages of :mod:`actors.messages.peer_link`."""
+    link: Ref[link_messages.Inbound]
     rtt_s: float
 
 
@@ -87,19 +87,29 @@ class StartDraining(msgspec.Struct, frozen=True):
     """Command: tell the mesh to send nothing through this agent any more."""
 
 
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The answer to :class:`Withdraw`: the links have this agent's withdrawal to send."""
+
+
 class Withdraw(msgspec.Struct, frozen=True):
     """Command: tell the mesh that this agent has left; the last thing it says.
 
-    ``reply_to`` hears ``agent.Withdrawn`` once the links have it.
+    ``reply_to`` hears once the links have it.
     """
 
-    reply_to: Ref[Any]
+    reply_to: Ref[Withdrawn]
+
+
+class RoutesChanged(msgspec.Struct, frozen=True, gc=False):
+    """Fact, told to subscribers: these are the routes from now on."""
+
+    snapshot: RouteSnapshot
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """Command: tell ``subscriber`` of routes, the present ones at once, with :class:`RoutesChanged`."""
+    """Command: tell ``subscriber`` of routes, the present ones at once."""
 
-    subscriber: Ref[Any]
+    subscriber: Ref[RoutesChanged]
 
 
 class GetSnapshot(msgspec.Struct, frozen=True):
@@ -107,7 +117,7 @@ class GetSnapshot(msgspec.Struct, frozen=True):
 
 
 class GetCounts(msgspec.Struct, frozen=True):
-    """Question from outside: the answer is a :class:`~mesh.routing.router.RouteCounts`."""
+    """Question from outside: the answer is a :class:`~mesh.routing.effects.RouteCounts`."""
 
 
 class GetProblems(msgspec.Struct, frozen=True):
@@ -122,12 +132,6 @@ class RouteTimerFired(msgspec.Struct, frozen=True):
     """Timer: something may be due; stale where ``generation`` is not the current one."""
 
     generation: int
-
-
-class RoutesChanged(msgspec.Struct, frozen=True, gc=False):
-    """Fact, told to subscribers: these are the routes from now on."""
-
-    snapshot: RouteSnapshot
 
 
 FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived | PagesWanted | PagesArrived

@@ -7,7 +7,7 @@ starts again, as a new instance, as if the process had been restarted.
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
@@ -19,7 +19,7 @@ from actors.root.phases import TRANSITIONS, Event, Phase
 from actors.root.setup import AgentSetup
 from actors.runtime import supervisor_messages
 from actors.runtime.actor import Actor, ActorRef
-from actors.runtime.seam import Dispatcher, Ref
+from actors.runtime.seam import AnyRef, Dispatcher
 from actors.runtime.supervisor import Supervisor
 from mesh.backoff import retry_delay_s
 from mesh.connection.stream import StreamBudget
@@ -44,7 +44,7 @@ class Agent(Actor[messages.Inbound]):
     """The root. It ends when the agent has left; watch it, or its ``on_left``, to know."""
 
     _core: Core
-    _services: ActorRef[Supervisor, supervisor_messages.Inbound]
+    _services: ActorRef[supervisor_messages.Inbound]
     """Of the newest build; there is one in every phase but the first ``WAITING``."""
 
     def __init__(
@@ -91,15 +91,15 @@ class Agent(Actor[messages.Inbound]):
                 self._leave(drain_timeout_s)
             case messages.GraceOver():
                 self._advance(Event.GRACE_OVER)
-            case messages.ConnectionsGone():
+            case table_messages.ConnectionsGone():
                 self._advance(Event.CONNECTIONS_GONE)
             case messages.DrainTimedOut():
                 self._advance(Event.DRAIN_TIMED_OUT)
             case messages.ResetTimedOut():
                 self._advance(Event.RESET_TIMED_OUT)
-            case messages.Withdrawn():
+            case route_messages.Withdrawn():
                 self._advance(Event.WITHDRAWN)
-            case messages.LinksClosed():
+            case directory_messages.LinksClosed():
                 self._advance(Event.LINKS_CLOSED)
             case messages.ClosingTimedOut():
                 self._advance(Event.CLOSING_TIMED_OUT)
@@ -165,7 +165,7 @@ class Agent(Actor[messages.Inbound]):
         self._watch_vital("supervisor", self._services)
         self._advance(Event.BUILT)
 
-    def _watch_vital(self, name: str, ref: Ref[Any]) -> None:
+    def _watch_vital(self, name: str, ref: AnyRef) -> None:
         self.watch(ref, messages.CoreEnded(name, self._generation))
 
     def _core_ended(self, name: str) -> None:

@@ -67,10 +67,10 @@ class Surroundings(msgspec.Struct, frozen=True):
 class Core(msgspec.Struct, frozen=True):
     """The actors that all others need."""
 
-    route_table: ActorRef[RouteTable, route_messages.Inbound]
-    connection_table: ActorRef[ConnectionTable, table_messages.Inbound]
-    loopback: ActorRef[Loopback, link_messages.SendFrames]
-    directory: ActorRef[PeerDirectory, directory_messages.Inbound]
+    route_table: ActorRef[route_messages.Inbound]
+    connection_table: ActorRef[table_messages.Inbound]
+    loopback: ActorRef[link_messages.SendFrames]
+    directory: ActorRef[directory_messages.Inbound]
 
 
 class Composition:
@@ -129,7 +129,7 @@ class Composition:
             str, Ref[connection_messages.ExitInbound]
         ] = {}  # of each that is started for this setup
 
-        def start() -> ActorRef[Endpoint, endpoint_messages.Inbound]:
+        def start() -> ActorRef[endpoint_messages.Inbound]:
             ref = Endpoint.start(
                 self._around.dispatcher,
                 key=setup.key,
@@ -163,7 +163,7 @@ class Composition:
                 meters=around.meters,
             )
 
-        def start() -> ActorRef[Listener, listener_messages.Inbound]:
+        def start() -> ActorRef[listener_messages.Inbound]:
             return Listener.start(
                 around.dispatcher,
                 name=name,
@@ -190,7 +190,7 @@ class Composition:
         ) -> Ref[link_messages.Inbound]:
             return self._start_link(socket, acceptor=acceptor)
 
-        def start() -> ActorRef[Acceptor, acceptor_messages.Inbound]:
+        def start() -> ActorRef[acceptor_messages.Inbound]:
             return Acceptor.start(
                 around.dispatcher,
                 name=name,
@@ -211,7 +211,7 @@ class Composition:
         ) -> Ref[link_messages.Inbound]:
             return self._start_link(socket, dialer=dialer)
 
-        def start() -> ActorRef[Dialer, dialer_messages.Inbound]:
+        def start() -> ActorRef[dialer_messages.Inbound]:
             return Dialer.start(
                 self._around.dispatcher,
                 address=address,
@@ -257,7 +257,7 @@ class Composition:
         )
 
         def start_exit(
-            frame: Frame, party: Party, record: Record, link: Ref[link_messages.Inbound]
+            frame: Frame, party: Party, record: Record, link: Ref[link_messages.SendFrames]
         ) -> Ref[connection_messages.ExitInbound]:
             return ExitConnection.start(
                 around.dispatcher,

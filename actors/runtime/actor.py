@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from threading import Event, Lock
-from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast
 
 import pykka
 from pykka import ActorDeadError
@@ -15,12 +15,13 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.mailbox import Mailbox, TurnOver, Watch
 from actors.runtime.registry import register, unregister
-from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
+from actors.runtime.seam import AnyRef, Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
 
 logger = logging.getLogger(__name__)
 
-A = TypeVar("A", bound=pykka.Actor)
 M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+P = ParamSpec("P")
 N = TypeVar("N")
 S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 
@@ -104,7 +105,7 @@ class StopFlag:
         return self.raised or self._event.wait(timeout)
 
 
-class ActorRef(pykka.ActorRef[A], Generic[A, M]):
+class ActorRef(pykka.ActorRef[Any], Generic[M]):
     """Pykka's reference, typed by what its actor takes."""
 
     actor_inbox: Mailbox
@@ -121,12 +122,20 @@ class ActorRef(pykka.ActorRef[A], Generic[A, M]):
         self.actor_inbox.post(message)
 
 
-class _OwnedTimer:
+class AskRef(Ref[M_contra], Protocol[M_contra]):
+    """A reference for those outside the dispatcher, who may wait for an answer."""
+
+    def ask(self, message: M_contra, *, block: Literal[False]) -> pykka.Future[Any]:
+        """Queue ``message``; the future gives what its handler returns, or raises :class:`ActorDeadError`."""
+        ...
+
+
+class _OwnedTimer(Generic[M]):
     """A timer that its actor knows of until it fires; the dispatcher sees it as the actor's reference."""
 
     __slots__ = ("_inner", "_ref", "_timers")
 
-    def __init__(self, timers: "set[_OwnedTimer]", ref: Ref[Any]) -> None:
+    def __init__(self, timers: "set[_OwnedTimer[M]]", ref: Ref[M]) -> None:
         self._timers = timers
         self._ref = ref
         self._inner: Timer | None = None
@@ -143,7 +152,7 @@ class _OwnedTimer:
     def is_alive(self) -> bool:
         return self._ref.is_alive()
 
-    def tell(self, message: object) -> None:
+    def tell(self, message: M) -> None:
         self._timers.discard(self)
         self._ref.tell(message)
 
@@ -166,13 +175,15 @@ class Actor(pykka.Actor, Generic[M]):
     every actor.
     """
 
+    actor_inbox: Mailbox
+    actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
     _ends_turns: ClassVar[bool] = False
     """Whether :meth:`on_turn_over` does anything."""
     _is_set_up = False
     _has_ended = False
-    _timers: set[_OwnedTimer] | None = None
+    _timers: set[_OwnedTimer[M]] | None = None
     _sockets: dict[StreamSocket | ListeningSocket, None] | None = None
-    _watches: dict[Watch, None] | None = None
+    _watches: dict[Watch[M], None] | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -184,14 +195,14 @@ class Actor(pykka.Actor, Generic[M]):
         self.actor_urn = f"urn:actor:{next(_numbers)}"
         self.actor_inbox = self._mailbox = self._create_actor_inbox()
         self._flag = StopFlag()
-        self.actor_stopped = cast("Event", self._flag)
-        self._actor_ref: ActorRef[Any, M] = ActorRef(self)
+        self.actor_stopped = self._flag
+        self._actor_ref: ActorRef[M] = ActorRef(self)
         self._dispatcher = dispatcher
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self, M]":
+    def start(cls: "Callable[P, Actor[M]]", *args: P.args, **kwargs: P.kwargs) -> "ActorRef[M]":
         """Create the actor at once and run it on its dispatcher; any thread may call it.
 
         Raises:
@@ -260,7 +271,7 @@ class Actor(pykka.Actor, Generic[M]):
             return False
         return True
 
-    def watch(self, ref: Ref[Any], message: M) -> Watch:
+    def watch(self, ref: AnyRef, message: M) -> Watch[M]:
         """Send this actor ``message`` when ``ref``'s actor ends, however it does; at once where it has ended.
 
         Raises:
@@ -356,8 +367,13 @@ class Actor(pykka.Actor, Generic[M]):
     def _create_future() -> pykka.Future[Any]:
         return pykka.ThreadingFuture()
 
+    @property
+    def _own_dispatcher(self) -> ActorDispatcher:
+        """The dispatcher, as the runtime sees it: actors, which pass it on, know it as the seam has it."""
+        return cast("ActorDispatcher", self._dispatcher)
+
     def _start_actor_loop(self) -> None:
-        dispatcher = cast("ActorDispatcher", self._dispatcher)
+        dispatcher = self._own_dispatcher
         try:
             dispatcher.adopt(self)
         except RuntimeError:
@@ -410,7 +426,7 @@ class Actor(pykka.Actor, Generic[M]):
     def _fatal(self, error: BaseException) -> None:
         unregister(self._actor_ref)
         self.actor_stopped.set()
-        cast("ActorDispatcher", self._dispatcher).report_fatal(self, error)
+        self._own_dispatcher.report_fatal(self, error)
 
     def _end_life(self) -> None:
         if self._has_ended:
@@ -428,7 +444,7 @@ class Actor(pykka.Actor, Generic[M]):
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
         self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")
-        cast("ActorDispatcher", self._dispatcher).forget(self)
+        self._own_dispatcher.forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:
         """One part of the end that must not keep the others from happening."""

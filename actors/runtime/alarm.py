@@ -28,21 +28,22 @@ class Alarm(Generic[M]):
         message: what it is sent.
     """
 
-    __slots__ = ("_at", "_message", "_owner", "_timer")
+    __slots__ = ("_message", "_owner", "_timer", "at")
 
     def __init__(self, owner: Scheduler[M], message: M) -> None:
         self._owner = owner
         self._message = message
         self._timer: Timer | None = None
-        self._at = inf
+        self.at = inf
+        """When it rings, in monotonic seconds: to arm it for later does nothing."""
 
     def arm(self, at: float, now: float) -> None:
         """Ring at ``at`` or before; both in monotonic seconds."""
-        if at >= self._at:
+        if at >= self.at:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._at = at
+        self.at = at
         self._timer = self._owner.schedule(max(0.0, at - now), self._message)
 
     def rang(self) -> None:
@@ -50,4 +51,4 @@ class Alarm(Generic[M]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._at = inf
+        self.at = inf

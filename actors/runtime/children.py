@@ -33,7 +33,7 @@ class ChildSpec(msgspec.Struct, Generic[M], frozen=True):
 
     name: str
     """Its supervisor's only child of this name."""
-    start: Callable[[], ActorRef[Any, M]]
+    start: Callable[[], ActorRef[M]]
     """Start it anew and return its reference; an error counts as a run that ended at once."""
     ask_to_stop: Callable[[pykka.ActorRef[Any]], None] | None = None
     """Ask it to finish and then stop itself; without it, it gets Pykka's stop at once."""

@@ -5,13 +5,15 @@ What was told stands in it as it is; what wants an answer, and what Pykka puts t
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.runtime.seam import Handover, Ref
+
+M = TypeVar("M")
 
 
 class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is left
@@ -26,13 +28,13 @@ class Resident(Protocol):
         ...
 
 
-class Watch:
+class Watch(Generic[M]):
     """One actor's wish to hear of another's end."""
 
     __slots__ = ("_mailbox", "_message", "_pending", "_watcher")
 
     def __init__(
-        self, mailbox: "Mailbox", watcher: Ref[Any], message: object, pending: "dict[Watch, None]"
+        self, mailbox: "Mailbox", watcher: Ref[M], message: M, pending: "dict[Watch[M], None]"
     ) -> None:
         self._mailbox = mailbox
         self._watcher = watcher
@@ -76,7 +78,7 @@ class Mailbox:
         self.queue: deque[Any] = deque()
         """Messages and envelopes that wait; only the resident takes from it, in its turn."""
         self._at_hand: Envelope[Any] | None = None
-        self._watches: dict[Watch, None] = {}
+        self._watches: dict[Watch[Any], None] = {}
         self._resident: Resident | None = None
         self._owner = ""
         self._closed = False
@@ -147,7 +149,7 @@ class Mailbox:
                 self.announce(self)
         return taken
 
-    def watch(self, watcher: Ref[Any], message: object, pending: dict[Watch, None]) -> Watch:
+    def watch(self, watcher: Ref[M], message: M, pending: dict[Watch[M], None]) -> Watch[M]:
         """Tell ``watcher`` the message when this mailbox's actor ends; at once where it has ended.
 
         Any thread may call it. The watch stands in ``pending``, the watcher's own table, until it fires or is

@@ -1,13 +1,13 @@
 """The seam: all that actors may use of the outside world, as interfaces.
 
 Actors reach sockets, the resolver, timers, the clocks and randomness only through a :class:`Dispatcher`.
-``loop.py`` implements it over asyncio and real sockets, ``virtual_dispatcher.py`` over a virtual clock and an
-in-memory network. Every call is made on the dispatcher's own thread unless it says otherwise.
+``real/loop.py`` implements it over asyncio and real sockets, ``virtual/dispatcher.py`` over a virtual clock
+and an in-memory network. Every call is made on the dispatcher's own thread unless it says otherwise.
 """
 
 import enum
-from collections.abc import Sequence
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, Never, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ READ_BUFFER_BYTES: Final = 256 * 1024
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
+M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 
 
@@ -41,6 +42,10 @@ class Ref(Protocol[M_contra]):
             pykka.ActorDeadError: the actor has stopped.
         """
         ...
+
+
+AnyRef: TypeAlias = Ref[Never]
+"""A reference to an actor of any kind: it can be watched and named, but nothing can be told through it."""
 
 
 class Timer(Protocol):
@@ -115,6 +120,10 @@ class SocketOwner(Protocol):
 
     def on_writable(self, socket: "StreamSocket | ListeningSocket") -> None:
         """There is room to send."""
+        ...
+
+    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Run ``callback``, which calls one of the above, as a turn of its own; never raises."""
         ...
 
 
@@ -246,8 +255,7 @@ class Connected(Handover, frozen=True):
     """Fact: a connect attempt succeeded; the receiver owns ``socket`` now and attaches itself."""
 
     token: int
-    socket: Any
-    """A :class:`StreamSocket`."""
+    socket: StreamSocket
 
     def let_go(self) -> None:
         """Close the socket."""
@@ -303,7 +311,7 @@ class Dispatcher(Protocol):
         """A draw in [0, 1) for jitter; not for keys."""
         ...
 
-    def schedule(self, ref: Ref[Any], delay_s: float, message: object) -> Timer:
+    def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
         ...
 
@@ -317,13 +325,15 @@ class Dispatcher(Protocol):
         """
         ...
 
-    def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
+    def connect(
+        self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
+    ) -> Attempt:
         """Connect to a resolved address; ``ref`` hears :class:`Connected` or :class:`ConnectFailed`.
 
         An attempt whose actor died meanwhile closes its socket. There is no time-out but the caller's own.
         """
         ...
 
-    def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
+    def resolve(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> Attempt:
         """Look up ``host`` off this thread; ``ref`` hears :class:`NamesResolved` with ``token``."""
         ...

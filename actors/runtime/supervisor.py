@@ -99,7 +99,7 @@ class Supervisor(Actor[messages.Inbound]):
             if spec.name in self._children:
                 raise ValueError(f"expected children with names of their own, found {spec.name!r} twice")
             self._children[spec.name] = Child(spec)
-        self._refs: dict[str, ActorRef[Any, Any]] = {}
+        self._refs: dict[str, ActorRef[Any]] = {}
         """Of the children that run."""
         self._due: dict[str, Timer] = {}
         """What comes next for a child if nothing else does: its next start, or the end of our patience."""

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import pykka
 
@@ -13,14 +13,19 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.setup import acceptor_name, listener_name
+from actors.runtime.actor import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials, invalid
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
+from mesh.routing.effects import RouteCounts
 from mesh.routing.pairings import UnmatchedListener
+from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
+
+T = TypeVar("T")
 
 NOT_YET: Final = "not open yet"
 
@@ -30,7 +35,7 @@ class ActorStatus:
 
     def __init__(
         self,
-        root: pykka.ActorRef[Any],
+        root: AskRef[agent_messages.Inbound],
         *,
         config: Config,
         credentials: Credentials,
@@ -58,20 +63,32 @@ class ActorStatus:
             StatusUnavailable: the actors are gone, or being started anew.
         """
         deadline = time.monotonic() + timeout_s
-        refs = _answer(self._root.ask(agent_messages.GetRefs(), block=False), deadline)
+        asked: pykka.Future[agent_messages.AgentRefs | None] = self._root.ask(
+            agent_messages.GetRefs(), block=False
+        )
+        refs = _answer(asked, deadline)
         if refs is None:
             raise StatusUnavailable("the agent's actors are being started anew")
-        futures = [
-            refs.route_table.ask(route_messages.GetSnapshot(), block=False),
-            refs.route_table.ask(route_messages.GetCounts(), block=False),
-            refs.directory.ask(directory_messages.GetPeers(), block=False),
-            refs.connection_table.ask(table_messages.GetConnectionCounts(), block=False),
-            self._root.ask(agent_messages.GetPorts(), block=False),
-            refs.route_table.ask(route_messages.GetProblems(), block=False),
-        ]
-        routes, route_counts, peers, connections, ports, untold = (
-            _answer(future, deadline) for future in futures
+        # All are asked before the first answers, so that the answers come together.
+        ask_routes: pykka.Future[RouteSnapshot] = refs.route_table.ask(
+            route_messages.GetSnapshot(), block=False
         )
+        ask_counts: pykka.Future[RouteCounts] = refs.route_table.ask(route_messages.GetCounts(), block=False)
+        ask_peers: pykka.Future[tuple[directory_messages.PeerStatus, ...]] = refs.directory.ask(
+            directory_messages.GetPeers(), block=False
+        )
+        ask_connections: pykka.Future[table_messages.ConnectionCounts] = refs.connection_table.ask(
+            table_messages.GetConnectionCounts(), block=False
+        )
+        ask_ports: pykka.Future[tuple[agent_messages.PortReported, ...]] = self._root.ask(
+            agent_messages.GetPorts(), block=False
+        )
+        ask_problems: pykka.Future[tuple[str, ...]] = refs.route_table.ask(
+            route_messages.GetProblems(), block=False
+        )
+        routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
+        peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
+        ports, untold = _answer(ask_ports, deadline), _answer(ask_problems, deadline)
         counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
@@ -146,7 +163,7 @@ def _place(key: str | None) -> str:
     return "acceptor" if key is None else f"listener {key}"
 
 
-def _answer(future: pykka.Future[Any], deadline: float) -> Any:
+def _answer(future: pykka.Future[T], deadline: float) -> T:
     try:
         return future.get(timeout=max(0.0, deadline - time.monotonic()))
     except pykka.Timeout:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Final, get_args, get_origin
 
 import msgspec
 
@@ -93,7 +93,7 @@ def _keys_of(struct: type[msgspec.Struct], prefix: str) -> Iterator[str]:
             yield from _keys_of(_struct(annotation), f"{path}.")
 
 
-def _struct(annotation: Any) -> type[msgspec.Struct]:
+def _struct(annotation: object) -> type[msgspec.Struct]:
     if not (isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)):
         raise TypeError(f"{annotation!r} is neither annotated with a kind nor a section")
     return annotation

@@ -105,7 +105,7 @@ class ExitOpening:
 
     def deadline(self) -> float:
         """When to call :meth:`timeout`, in monotonic seconds."""
-        return inf if self.state is ExitState.OPEN else self._deadlines.earliest()
+        return inf if self.state is ExitState.OPEN else min(self._deadlines)
 
     def start(self, now: float) -> effects.ExitEffects:
         """Judge the OPEN."""
@@ -133,7 +133,7 @@ class ExitOpening:
         if self.state is not ExitState.ADMITTING:
             return ()
         self.state = advance(self.state, ExitEvent.GRANTED)
-        self._deadlines.clear(_Due.ENDPOINT)
+        self._deadlines[_Due.ENDPOINT] = inf
         return (effects.ReachTarget(self._deadlines[_Due.END] - now),)
 
     def denied(self, code: RejectCode, reason: str, now: float) -> effects.ExitEffects:

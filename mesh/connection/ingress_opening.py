@@ -113,7 +113,7 @@ class IngressOpening:
             case IngressState.ABANDONED:
                 return self._deadlines[_Due.END]
             case IngressState.OPENING:
-                due = self._deadlines.earliest()
+                due = min(self._deadlines)
                 for attempt in self._attempts.values():
                     due = min(due, attempt.repeat_at, attempt.hedge_at)
                 return due

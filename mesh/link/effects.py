@@ -154,14 +154,12 @@ LinkVerdict: TypeAlias = (
 )
 """How a link has ended: close its socket."""
 
-LinkEffect: TypeAlias = (
+LinkAffair: TypeAlias = (
     SendHandshake
     | StartSealing
     | SendOwn
     | AskForAdmission
     | ReadOn
-    | Deliver
-    | PassOn
     | RecordsCame
     | DigestCame
     | PagesWanted
@@ -175,6 +173,9 @@ LinkEffect: TypeAlias = (
     | CertificateExpired
     | LinkVerdict
 )
+
+LinkEffect: TypeAlias = Deliver | PassOn | LinkAffair
+"""What others said, which is nearly all of it, or an affair of the link's own."""
 
 LinkEffects: TypeAlias = Sequence[LinkEffect]
 """To be done in this order."""

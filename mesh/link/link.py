@@ -157,18 +157,22 @@ class Link:
 
     # -- what happens ----------------------------------------------------------------------------------------
 
-    def received(self, data: memoryview, now: float, unix_now: float) -> effects.LinkEffects:
-        """Bytes have arrived."""
+    def shaken(self, data: bytes, now: float, unix_now: float) -> effects.LinkEffects:
+        """Bytes have arrived during the handshake."""
+        self._shake(data, now, unix_now)
+        return self._done()
+
+    def received(self, data: memoryview, now: float) -> effects.LinkEffects:
+        """Bytes have arrived after the handshake."""
         match self.state:
             case LinkState.UP | LinkState.LEAVING | LinkState.PARTING | LinkState.WAITING:
                 self._dispatch(self._read(data, now), now)
-            case LinkState.HANDSHAKE:
-                self._shake(bytes(data), now, unix_now)
             case LinkState.CONFIRMING:
                 self._confirm(data, now)
-            case LinkState.FAREWELL | LinkState.CLOSED:
+            case LinkState.HANDSHAKE | LinkState.FAREWELL | LinkState.CLOSED:
                 pass  # to close with bytes unread would reset the connection, and the farewell with it
-        return self._done()
+        done, self._effects = self._effects, []
+        return done
 
     def disconnected(self, why: str) -> effects.LinkEffects:
         """The socket has come to its end, or is broken."""
@@ -331,7 +335,8 @@ class Link:
             self._effects.append(effects.Deliver(tuple(local)))
         for destination, passing in transit.items():
             self._effects.append(effects.PassOn(destination, passing))
-        self._hand_over_records()
+        if self._records:
+            self._hand_over_records()
 
     def _hand_over_records(self) -> None:
         if self._records:

@@ -15,7 +15,6 @@ from mesh.reaching import (
     Connect,
     Failure,
     Kind,
-    Reached,
     Reaching,
     State,
     Unreachable,
@@ -59,10 +58,11 @@ def test_the_next_is_tried_beside_the_silent_one_and_the_first_to_accept_wins():
     assert machine.due_at == 100.0 + NEXT_ADDRESS_AFTER_S
     assert machine.timeout(100.1) == ()
     assert machine.timeout(100.25) == (Connect(2, FOUR[1]),)
-    assert machine.connected(1) == (Reached(FOUR[0]),)
+    assert machine.connected(1) == FOUR[0]
     assert machine.state is State.REACHED
     assert machine.due_at == inf
-    assert machine.connected(2) == machine.failed(2, errno.ECONNREFUSED, "refused", 100.3) == ()
+    assert machine.connected(2) is None
+    assert machine.failed(2, errno.ECONNREFUSED, "refused", 100.3) == ()
     assert machine.timeout(200.0) == machine.resolved(FOUR, "", 200.0) == ()
 
 
@@ -89,7 +89,8 @@ def test_one_deadline_is_for_all_addresses():
     assert machine.due_at == 110.0
     assert machine.timeout(109.9) == ()
     assert machine.timeout(110.0) == (Unreachable(Failure(Kind.SILENT, "no answer within 10 s")),)
-    assert machine.timeout(111.0) == machine.connected(1) == ()
+    assert machine.timeout(111.0) == ()
+    assert machine.connected(1) is None
 
 
 def test_a_look_up_that_nobody_answers_ends_with_the_deadline():

@@ -13,7 +13,7 @@ FORGOTTEN_S = 400.0
 """Records of those who are gone expire within 300 s, their connections within 90 s."""
 
 OWN = ("mesh.", "actors.")
-WORLD = "actors.runtime.virtual_"
+WORLD = "actors.runtime.virtual."
 """What stands for the kernel here is not the agent's."""
 
 BOUNDED = {"SharedSecrets._secrets"}

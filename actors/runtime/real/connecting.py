@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from typing import Any, Final
+from typing import Final
 
 from pykka import ActorDeadError
 
@@ -49,7 +49,7 @@ class ConnectAttempt:
     def __init__(
         self,
         reactor: Reactor,
-        ref: Ref[Any],
+        ref: Ref[Connected | ConnectFailed],
         address: SocketAddress,
         token: int,
         pending: "set[ConnectAttempt]",

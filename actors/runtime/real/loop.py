@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import enum
 import logging
 import os
 import random
@@ -9,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pykka import ActorDeadError
 
@@ -31,6 +32,8 @@ from actors.runtime.seam import (
     PLAIN_OPTIONS,
     READ_BUFFER_BYTES,
     Attempt,
+    Connected,
+    ConnectFailed,
     ListeningSocket,
     NamesResolved,
     Ref,
@@ -40,6 +43,8 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 
 logger = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 BATCH_MESSAGES: Final = 64
 """Messages an actor handles in one turn."""
@@ -57,13 +62,19 @@ more (a round trip through three agents 145 us without the agents' own work, aga
 report one after the other share a pass, so that links send what all of them said in one write."""
 
 
+class _Life(enum.Enum):
+    OPEN = "has not been stopped"
+    STOPPING = "ends the actors that are left"
+    STOPPED = "no actor is left, and none can start"
+
+
 class _LookUp:
     """A look-up under way; the answer is judged on the dispatcher's thread, so none follows a ``cancel``."""
 
     __slots__ = ("_ref", "_token", "question")
 
-    def __init__(self, ref: Ref[Any], token: int) -> None:
-        self._ref: Ref[Any] | None = ref
+    def __init__(self, ref: Ref[NamesResolved], token: int) -> None:
+        self._ref: Ref[NamesResolved] | None = ref
         self._token = token
         self.question: Question | None = None
         """What the resolver was asked, until it has answered."""
@@ -120,8 +131,7 @@ class LoopDispatcher:
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
-        self._stopping = False
-        self._stopped = False
+        self._life = _Life.OPEN
 
     @property
     def event_loop(self) -> str:
@@ -136,7 +146,7 @@ class LoopDispatcher:
         Raises:
             RuntimeError: it was started or stopped before.
         """
-        if self._stopping:
+        if self._life is not _Life.OPEN:
             raise RuntimeError(f"{self._thread.name} has stopped")
         self._resolver.start()
         self.descriptors.open()
@@ -150,7 +160,9 @@ class LoopDispatcher:
                 thread this only asks and never waits.
         """
         with self._lock:
-            first, self._stopping = not self._stopping, True
+            first = self._life is _Life.OPEN
+            if first:
+                self._life = _Life.STOPPING
         if first:
             if self._thread.ident is None:  # never started: nobody else will tidy up
                 self._shut_down()
@@ -163,7 +175,7 @@ class LoopDispatcher:
         """Wait until the thread has ended; return whether it has."""
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        return self._stopped and not self._thread.is_alive()
+        return self._life is _Life.STOPPED and not self._thread.is_alive()
 
     # The seam; on the dispatcher's thread.
 
@@ -182,7 +194,7 @@ class LoopDispatcher:
         """A draw in [0, 1), not for keys."""
         return random.random()  # noqa: S311 - jitter
 
-    def schedule(self, ref: Ref[Any], delay_s: float, message: object) -> Timer:
+    def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
         return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
 
@@ -194,13 +206,15 @@ class LoopDispatcher:
         """
         return self._binder.bind(address, options)
 
-    def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
+    def connect(
+        self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
+    ) -> Attempt:
         """Connect to a resolved address; ``ref`` hears ``Connected`` or ``ConnectFailed``."""
         attempt = ConnectAttempt(self, ref, address, token, self._connects)
         attempt.begin(options)
         return attempt
 
-    def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
+    def resolve(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> Attempt:
         """Look up ``host``, on a resolver thread where need be; ``ref`` hears ``NamesResolved``."""
         look_up = _LookUp(ref, token)
         literal = literal_address(host, port)
@@ -243,7 +257,7 @@ class LoopDispatcher:
             RuntimeError: the dispatcher has stopped.
         """
         with self._lock:
-            if self._stopped:
+            if self._life is _Life.STOPPED:
                 raise RuntimeError(f"{self._thread.name} has stopped and takes no {actor}")
             self._actors[actor] = None
 
@@ -359,8 +373,7 @@ class LoopDispatcher:
     def _left_actors(self) -> list[Actor[Any]]:
         """The actors to end; where there is none, none can start any more."""
         with self._lock:
-            self._stopping = True
-            self._stopped = not self._actors
+            self._life = _Life.STOPPING if self._actors else _Life.STOPPED
             return list(self._actors)
 
     def _report(self, error: BaseException) -> None:
@@ -382,6 +395,6 @@ def _new_event_loop(*, prefer_uvloop: bool) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def _tell(ref: Ref[Any], message: object) -> None:
+def _tell(ref: Ref[M], message: M) -> None:
     with contextlib.suppress(ActorDeadError):
         ref.tell(message)

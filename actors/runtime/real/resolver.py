@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from mesh.addresses import TcpAddress
 
@@ -205,7 +205,7 @@ def _lookup(host: str, port: int, flags: int) -> Addresses:
     return tuple(dict.fromkeys(TcpAddress(_host(sockaddr), port) for *_, sockaddr in found))
 
 
-def _host(sockaddr: tuple[Any, ...]) -> str:
+def _host(sockaddr: tuple[object, ...]) -> str:
     """The literal, with the zone that Python keeps apart: RFC 4007, section 11."""
     zone = sockaddr[3] if len(sockaddr) > 3 else 0
     return f"{sockaddr[0]}%{zone}" if zone else str(sockaddr[0])

@@ -9,7 +9,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
 from actors.runtime.descriptors import Descriptors
 from actors.runtime.real.resolver import is_ipv4
@@ -77,14 +77,6 @@ class Reactor(Protocol):
         ...
 
 
-class TurnTaker(SocketOwner, Protocol):
-    """A socket owner whose reports run as turns: an :class:`~actors.runtime.actor.Actor`."""
-
-    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run ``callback`` as a turn of its own; never raises."""
-        ...
-
-
 def socket_name(sockaddr: Sockaddr) -> str:
     """An address for people: ``127.0.0.1:5432``, ``[::1]:5432`` or ``unix:/path``."""
     if isinstance(sockaddr, tuple):
@@ -149,7 +141,7 @@ class Readiness:
     def __init__(self, reactor: Reactor, fd: int) -> None:
         self._reactor = reactor
         self._fd = fd
-        self._owner: TurnTaker | None = None
+        self._owner: SocketOwner | None = None
         self._socket: object = None
         """What the owner knows the descriptor as, once it is watched."""
         self._reading = False
@@ -163,7 +155,7 @@ class Readiness:
     def attach(self, owner: SocketOwner) -> None:
         """Report to ``owner`` from now on; what was watched for an earlier owner is watched no more."""
         self.stop()
-        self._owner = cast("TurnTaker", owner)
+        self._owner = owner
 
     def watch_end(self) -> None:
         """Have the reactor tell when the stream is over; for connected sockets."""
@@ -215,7 +207,7 @@ class Readiness:
             self._ends = False
             self._reactor.forget_end(self._fd)
 
-    def _attached(self) -> TurnTaker:
+    def _attached(self) -> SocketOwner:
         if self._owner is None:
             self._reading = self._writing = False
             raise RuntimeError("a socket is watched before it is attached to its owner")

@@ -4,7 +4,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar
 
 from pykka import ActorDeadError, ActorRegistry
 
@@ -31,6 +31,8 @@ from actors.runtime.virtual.sockets import os_error
 from mesh.addresses import SocketAddress, TcpAddress
 
 logger = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 TURN_ENVELOPES: Final = 64
 """Most that an actor handles before others get their turn."""
@@ -75,7 +77,7 @@ class _SocketTurn:
 
     def run(self) -> None:
         # Owners are actors: their failure ends them and nothing else.
-        cast("Actor[Any]", self._owner).socket_turn(lambda _: self._report(), self._socket)
+        self._owner.socket_turn(lambda _: self._report(), self._socket)
 
 
 class VirtualDispatcher:
@@ -146,7 +148,7 @@ class VirtualDispatcher:
         """The next draw in [0, 1) of this process's seeded stream."""
         return self._jitter_stream.random()
 
-    def schedule(self, ref: Ref[Any], delay_s: float, message: object) -> Timer:
+    def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
         return self._world.clock.after(delay_s, lambda: self._tell(ref, message))
 
@@ -158,7 +160,9 @@ class VirtualDispatcher:
         """
         return self._host.bind(address, options)
 
-    def connect(self, ref: Ref[Any], address: SocketAddress, token: int, options: SocketOptions) -> Attempt:
+    def connect(
+        self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
+    ) -> Attempt:
         """Connect to ``address``, whose host may also be a simulated host's name."""
         attempt = ConnectAttempt(
             self._world.network,
@@ -173,7 +177,7 @@ class VirtualDispatcher:
         attempt.start()
         return attempt
 
-    def resolve(self, ref: Ref[Any], host: str, port: int, token: int) -> Attempt:
+    def resolve(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> Attempt:
         """Look up ``host`` among the names that the network knows by then."""
         return self._world.clock.after(RESOLVE_S, lambda: self._resolved(ref, host, port, token))
 
@@ -192,11 +196,11 @@ class VirtualDispatcher:
         """
         if not self._alive:
             raise RuntimeError(f"the process on {self._host.name} has ended")
-        self._actors[cast("Mailbox", actor.actor_inbox)] = actor
+        self._actors[actor.actor_inbox] = actor
 
     def forget(self, actor: Actor[Any]) -> None:
         """Let go of ``actor``, which has ended."""
-        self._actors.pop(cast("Mailbox", actor.actor_inbox), None)
+        self._actors.pop(actor.actor_inbox, None)
 
     def report_fatal(self, actor: Actor[Any], error: BaseException) -> None:
         """Raise ``error`` out of the world's run, at the end of this turn."""
@@ -248,7 +252,7 @@ class VirtualDispatcher:
             actor._has_ended = True
             actor.actor_stopped.set()
             ActorRegistry.unregister(actor.actor_ref)
-            cast("Mailbox", actor.actor_inbox).close(str(actor))
+            actor.actor_inbox.close(str(actor))
         self._actors.clear()
 
     def stop(self) -> None:
@@ -267,7 +271,7 @@ class VirtualDispatcher:
             self._announced = True
             self._world.announce(self)
 
-    def _tell(self, ref: Ref[Any], message: object) -> None:
+    def _tell(self, ref: Ref[M], message: M) -> None:
         if not self._alive:
             return
         self._world.trace.note("told", self._host.name, type(message).__name__)
@@ -276,14 +280,14 @@ class VirtualDispatcher:
         except ActorDeadError:
             logger.debug("%s came after the end of %s", type(message).__name__, ref)
 
-    def _connected(self, ref: Ref[Any], message: Connected, socket: StreamSocket) -> None:
+    def _connected(self, ref: Ref[Connected], message: Connected, socket: StreamSocket) -> None:
         self._world.trace.note("connected", self._host.name, socket.peer_name)
         try:
             ref.tell(message)
         except ActorDeadError:
             socket.close()
 
-    def _resolved(self, ref: Ref[Any], host: str, port: int, token: int) -> None:
+    def _resolved(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> None:
         addresses = tuple(TcpAddress(literal, port) for literal in self._world.network.look_up(host))
         reason = "" if addresses else "Name or service not known"
         self._tell(ref, NamesResolved(token, addresses, reason))

@@ -1,7 +1,5 @@
 """The JSON document of ``GET /api/dashboard``, made from a snapshot."""
 
-from typing import Any
-
 from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
 from mesh.routing.pairings import Pairing, Pairings, find_pairings, listener_order
 from mesh.trust.identity import display_id, short_id
@@ -41,7 +39,7 @@ def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
     }
 
 
-def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version: str) -> dict[str, Any]:
+def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version: str) -> dict[str, object]:
     """The document, ready for a JSON encoder. IDs are lower-case hexadecimal."""
     return {
         "agent": {
@@ -79,7 +77,7 @@ def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version:
     }
 
 
-def _peer(peer: PeerStatus) -> dict[str, Any]:
+def _peer(peer: PeerStatus) -> dict[str, object]:
     return {
         "id": None if peer.agent_id is None else display_id(peer.agent_id),
         "short_id": None if peer.agent_id is None else short_id(peer.agent_id),
@@ -92,7 +90,7 @@ def _peer(peer: PeerStatus) -> dict[str, Any]:
     }
 
 
-def _pairing(pairing: Pairing) -> dict[str, Any]:
+def _pairing(pairing: Pairing) -> dict[str, object]:
     return {
         "key": pairing.key,
         "ingress_agent": pairing.ingress_name,

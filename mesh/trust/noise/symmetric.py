@@ -6,7 +6,7 @@ Source: Noise revision 34, sections 4.3, 5.1 and 5.2, 12.3 to 12.8. Method names
 import hashlib
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -24,11 +24,19 @@ _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
+class Digest(Protocol):
+    """A hash of all its input, as :mod:`hashlib` makes it."""
+
+    def digest(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
 class Hash(NamedTuple):
     """A hash function of the specification."""
 
     name: HashName
-    new: Callable[[bytes], Any]
+    new: Callable[[bytes], Digest]
     byte_count: int
     block_bytes: int
 
@@ -42,8 +50,8 @@ class Hash(NamedTuple):
         inner = new(key.translate(_INNER_PAD) + input_key_material).digest()
         key = new(key.translate(_OUTER_PAD) + inner).digest().ljust(block_bytes, b"\0")
         inner_block, outer_block = key.translate(_INNER_PAD), key.translate(_OUTER_PAD)
-        first: bytes = new(outer_block + new(inner_block + b"\x01").digest()).digest()
-        second: bytes = new(outer_block + new(inner_block + first + b"\x02").digest()).digest()
+        first = new(outer_block + new(inner_block + b"\x01").digest()).digest()
+        second = new(outer_block + new(inner_block + first + b"\x02").digest()).digest()
         return first, second
 
 

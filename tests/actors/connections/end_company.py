@@ -118,7 +118,7 @@ class Offers(Ear):
         super().on_receive(message)
         if isinstance(message, listener_messages.FindCandidates):
             found = [self.offer(party) for party in self.parties if party not in message.tried]
-            self.tell(message.reply_to, messages.CandidatesFound(tuple(found)))
+            self.tell(message.reply_to, listener_messages.CandidatesFound(tuple(found)))
 
 
 class Endpoint(Ear):

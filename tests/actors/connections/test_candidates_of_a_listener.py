@@ -7,7 +7,7 @@ import pytest
 from actors.connections.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.client_count import ClientCount
-from actors.messages.connection import CandidatesFound, ServeClient
+from actors.messages.connection import ServeClient
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
@@ -86,7 +86,7 @@ def test_a_connection_that_waits_hears_of_those_it_has_not_tried(house):
     near, far = (offer.party for offer in house.listener._candidates.offers)
     for tried in ({near}, {near, far}):
         house.tell(messages.FindCandidates(asker.ref, frozenset(tried)))
-    found = [[offer.party for offer in told.offers] for told in asker.of(CandidatesFound)]
+    found = [[offer.party for offer in told.offers] for told in asker.of(messages.CandidatesFound)]
     assert found == [[far], []]
 
 

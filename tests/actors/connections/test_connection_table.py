@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from actors.connections.connection_table import UNKNOWN_BURST, ConnectionTable
-from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
@@ -324,13 +323,13 @@ def test_reports_when_no_connection_is_left(house):
     house.tell(messages.ConnectionEnded(ALICE.id, number, is_exit=False))
     assert root.heard == []
     house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
-    assert root.heard == [agent_messages.ConnectionsGone()]
+    assert root.heard == [messages.ConnectionsGone()]
 
 
 def test_reports_at_once_where_there_is_none(house):
     root = start(house.world)
     house.tell(messages.ReportEmpty(root.ref))
-    assert root.heard == [agent_messages.ConnectionsGone()]
+    assert root.heard == [messages.ConnectionsGone()]
 
 
 def test_an_end_that_is_reported_twice_counts_once(house):

@@ -5,6 +5,7 @@ import pytest
 
 from actors.connections.connection_end import HANG_UP_POLL_S
 from actors.messages import connection as messages
+from actors.messages import listener as listener_messages
 from mesh.connection.patience import HEDGE_AFTER_S
 from mesh.link.frames import FrameType
 from mesh.trust.identity import Instance
@@ -103,7 +104,7 @@ def test_what_is_found_for_a_client_that_has_left_is_not_asked(later):
     later.client.socket.abort()
     later.run(HANG_UP_POLL_S + 0.2)
     later.offer(first, second)
-    later.tell(messages.CandidatesFound((later.listener.offer(second.settings.party),)))
+    later.tell(listener_messages.CandidatesFound((later.listener.offer(second.settings.party),)))
     later.run(HEDGE_AFTER_S)
     assert second.opens == []
     first.answer("refused")

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from actors.links.peer_directory import CHALLENGE_TIMEOUT_S, RETIRE_AFTER_S, PeerDirectory
-from actors.messages import agent as agent_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
@@ -284,10 +283,10 @@ def test_closes_all_links_and_reports_when_none_is_left(house):
     late = house.establish(FAR.id)
     assert late.heard == [link_messages.CloseLink("leaving")]
     house.end(links[HIGH.id])
-    assert root.heard == [agent_messages.LinksClosed()]
+    assert root.heard == [messages.LinksClosed()]
 
 
 def test_without_links_all_are_closed_at_once(house):
     root = start(house.world)
     house.tell(messages.CloseAllLinks("leaving", root.ref))
-    assert root.heard == [agent_messages.LinksClosed()]
+    assert root.heard == [messages.LinksClosed()]

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from actors.messages import agent as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
 from actors.runtime import supervisor_messages
 from actors.runtime.seam import ConnectFailed
 from mesh.addresses import TcpAddress
@@ -108,11 +111,11 @@ def test_parts_that_die_again_and_again_are_built_ever_less_often(mesh):
     [
         messages.RebuildDue(),
         messages.GraceOver(),
-        messages.ConnectionsGone(),
+        table_messages.ConnectionsGone(),
         messages.DrainTimedOut(),
         messages.ResetTimedOut(),
-        messages.Withdrawn(),
-        messages.LinksClosed(),
+        route_messages.Withdrawn(),
+        directory_messages.LinksClosed(),
         messages.ClosingTimedOut(),
         supervisor_messages.ChildrenStopped(()),
         messages.CoreEnded("route table", 0),
