@@ -69,9 +69,11 @@ def actors():
     for module, tree in ACTING.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
-                for base in node.bases:
-                    if isinstance(base, ast.Subscript) and not isinstance(base.slice, ast.Name):
-                        found[node.name] = (module, alternatives(module, tree, base.slice))
+                bases = [base for base in node.bases if isinstance(base, ast.Subscript)]
+                if any(full_name(module, tree, base.value) == "typing.Generic" for base in bases):
+                    continue  # what several actors share; those name their messages themselves
+                for base in bases:
+                    found[node.name] = (module, alternatives(module, tree, base.slice))
     return found
 
 
