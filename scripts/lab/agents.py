@@ -1,4 +1,4 @@
-"""Meshes of real agents: keys, certificates, configurations, processes and what their dashboards say."""
+"""One agent as a process: its key, certificate and configuration, and what its dashboard says."""
 
 import contextlib
 import http.client
@@ -6,9 +6,10 @@ import itertools
 import json
 import os
 import signal
-import socket
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final, Self
 
 import yaml
 
@@ -16,40 +17,47 @@ from mesh.agent.files import IDENTITY_FILE, KeyUse, write_key
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from mesh.trust.certificates import certificate_to_text, issue_certificate
 from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
-from tests.system.processes import LOOPBACK, ROOT, Ports, Process, python, wait_until
+from scripts.lab.ports import LOOPBACK, Ports
+from scripts.lab.processes import ROOT, Process, python
+from scripts.lab.waiting import wait_until
 
-DAY_S = 86_400
-QUIET = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
+DAY_S: Final = 86_400
+PROGRAM: Final = ("-m", "mesh.agent")
+"""What the interpreter runs for an agent."""
+QUIET: Final = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
 """Figures of the dashboard that are zero when nobody is connected."""
-
-UNWELCOME = ("Traceback (most recent call last)", "CRITICAL")
-"""In the log of an agent that does its work."""
-
 
 _event_loops = itertools.cycle(EVENT_LOOPS)
 """Agents run on each of them in turn, for what one hides the other may show; their logs say which."""
 
 
 class Agent:
-    """One agent: its folder, its configuration (``config`` may be changed before ``start``), its process."""
+    """One agent: its folder, its configuration (``config`` may be changed before ``start``), its process.
 
-    def __init__(self, mesh, name):
-        self.mesh = mesh
+    Args:
+        folder: is made, for its key, certificate, configuration and log.
+        ports: where it reserves those that it listens on.
+        authority: signs its certificate.
+    """
+
+    def __init__(self, name: str, folder: Path, ports: Ports, authority: Identity) -> None:
         self.name = name
-        self.folder = mesh.folder / name
+        self.folder = folder
+        self.ports = ports
+        self.authority = authority
         self.folder.mkdir()
         self.config_file = self.folder / "config.yaml"
         seed = os.urandom(SEED_BYTES)
         self.identity = Identity(seed)
         write_key(self.folder / IDENTITY_FILE, KeyUse.IDENTITY, seed)
-        self.http_port = mesh.ports.reserve()
-        self.accept_port = None
-        self.process = None
+        self.http_port = ports.reserve()
+        self.accept_port: int | None = None
+        self._process: Process | None = None
         self.event_loop = os.environ.get(EVENT_LOOP_VARIABLE) or next(_event_loops)
-        self.config = {
+        self.config: dict[str, Any] = {
             "agent": {"name": name, "data_dir": "."},
             "trust": {
-                "authorities": [encode_public_key(mesh.authority.public_key)],
+                "authorities": [encode_public_key(authority.public_key)],
                 "certificate": "agent.cert",
             },
             "forward": {"endpoints": [], "listeners": []},
@@ -61,21 +69,29 @@ class Agent:
     # -- before the start ------------------------------------------------------------------------------------
 
     @property
-    def id(self):
+    def id(self) -> str:
+        """As dashboards and logs show it."""
         return display_id(self.identity.id)
 
     @property
-    def log(self):
+    def log(self) -> Path:
+        """The file with the output of all its runs."""
         return self.folder / "agent.log"
 
     def certify(
-        self, authority=None, *, not_before=-DAY_S, not_after=90 * DAY_S, file="agent.cert", **grants
-    ):
+        self,
+        authority: Identity | None = None,
+        *,
+        not_before: int = -DAY_S,
+        not_after: int = 90 * DAY_S,
+        file: str = "agent.cert",
+        **grants: Any,
+    ) -> None:
         """Write its certificate; times are seconds from now."""
         now = int(time.time())
-        granted = {"may_register": ("*",), "may_use": ("*",), "may_relay": True, **grants}
+        granted: dict[str, Any] = {"may_register": ("*",), "may_use": ("*",), "may_relay": True, **grants}
         wire = issue_certificate(
-            authority or self.mesh.authority,
+            authority or self.authority,
             subject=self.identity.public_key,
             name=self.name,
             not_before=now + not_before,
@@ -84,33 +100,34 @@ class Agent:
         )
         (self.folder / file).write_text(certificate_to_text(wire))
 
-    def accept(self):
+    def accept(self) -> Self:
         """Accept links on a port of its own."""
         if self.accept_port is None:
-            self.accept_port = self.mesh.ports.reserve()
+            self.accept_port = self.ports.reserve()
             self.config["accept"] = [{"address": f"{LOOPBACK}:{self.accept_port}"}]
         return self
 
-    def dial(self, *others):
+    def dial(self, *others: "Agent") -> Self:
+        """Dial others, which accept links from now on."""
         for other in others:
             other.accept()
             entry = {"address": f"{LOOPBACK}:{other.accept_port}"}
             self.config.setdefault("peers", []).append(entry)
         return self
 
-    def offer(self, key, target):
+    def offer(self, key: str, target: int | str | Path) -> Self:
         """Add an endpoint; a target that is a number is a port on loopback."""
         target = f"{LOOPBACK}:{target}" if isinstance(target, int) else str(target)
         self.config["forward"]["endpoints"].append({"key": key, "target": target})
         return self
 
-    def listen(self, key, address=None, max_connections=None):
-        """Add a listener, on a reserved port of loopback unless an address is given; its port."""
+    def listen(self, key: str, address: str | None = None, max_connections: int | None = None) -> int | None:
+        """Add a listener, on a reserved port of loopback unless an address is given; that port."""
         port = None
         if address is None:
-            port = self.mesh.ports.reserve()
+            port = self.ports.reserve()
             address = f"{LOOPBACK}:{port}"
-        entry = {"key": key, "address": address}
+        entry: dict[str, Any] = {"key": key, "address": address}
         if max_connections is not None:
             entry["max_connections"] = max_connections
         self.config["forward"]["listeners"].append(entry)
@@ -118,43 +135,83 @@ class Agent:
 
     # -- the process -----------------------------------------------------------------------------------------
 
-    def start(self, *arguments, program=("-m", "mesh.agent"), wait=True):
-        """Run it, by default until its dashboard answers."""
+    @property
+    def process(self) -> Process:
+        """Its latest run.
+
+        Raises:
+            RuntimeError: it was never started.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it has had a process, which may have ended."""
+        return self._process is not None
+
+    def start(
+        self,
+        *arguments: object,
+        program: Sequence[object] = PROGRAM,
+        prefix: Sequence[object] = (),
+        wait: bool = True,
+    ) -> Self:
+        """Run it, by default until its dashboard answers.
+
+        Args:
+            arguments: of its command line, before the configuration.
+            program: what the interpreter runs.
+            prefix: what its command begins with, to run in another network namespace for example.
+            wait: for the dashboard, for which it must listen on loopback of this namespace.
+        """
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = python("-X", "faulthandler", *program, *arguments, self.config_file)
-        self.process = Process(
+        command = [*prefix, *python("-X", "faulthandler", *program, *arguments, self.config_file)]
+        self._process = Process(
             command, self.log, cwd=ROOT, environment={EVENT_LOOP_VARIABLE: self.event_loop}
         )
         if wait:
-            wait_until(self._answers, f"{self.name}'s dashboard answers")
+            self.wait_until_it_answers()
         return self
 
-    def _answers(self):
+    def wait_until_it_answers(self) -> None:
+        """Wait for its dashboard."""
+        wait_until(self._answers, f"{self.name}'s dashboard answers")
+
+    def _answers(self) -> bool:
         if not self.process.is_running:
             raise AssertionError(f"{self.name} ended with status {self.process.wait()}")
         return self.get("/healthz")[0] == http.HTTPStatus.OK
 
-    def stop(self):
+    def stop(self) -> int:
         """SIGTERM; the exit status."""
         return self.process.stop()
 
-    def kill(self):
+    def kill(self) -> None:
+        """As a crash ends it."""
         self.process.kill()
 
-    def pause(self):
+    def pause(self) -> None:
+        """SIGSTOP."""
         self.process.signal(signal.SIGSTOP)
 
-    def resume(self):
+    def resume(self) -> None:
+        """SIGCONT."""
         self.process.signal(signal.SIGCONT)
 
-    def lines_with(self, text):
+    def lines_with(self, text: str) -> list[str]:
         """Lines of its log, of this run, that have ``text`` in them."""
         return [line for line in self.process.output.splitlines() if text in line]
 
     # -- the dashboard ---------------------------------------------------------------------------------------
 
-    def get(self, path, timeout_s=5.0):
-        """Status and body."""
+    def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
+        """Status and body of what its dashboard has at ``path``.
+
+        Raises:
+            OSError: it does not answer, or not in HTTP.
+        """
         connection = http.client.HTTPConnection(LOOPBACK, self.http_port, timeout=timeout_s)
         with contextlib.closing(connection):
             try:
@@ -164,16 +221,24 @@ class Agent:
             except http.client.HTTPException as error:
                 raise ConnectionError(repr(error)) from None
 
-    def dashboard(self):
+    def dashboard(self) -> dict[str, Any]:
+        """What ``GET /api/dashboard`` says.
+
+        Raises:
+            OSError, json.JSONDecodeError: it does not answer, or not with that.
+        """
         status, body = self.get("/api/dashboard")
         if status != http.HTTPStatus.OK:
             raise ConnectionError(f"dashboard: status {status}: {body[:200]!r}")
-        return json.loads(body)
+        document: dict[str, Any] = json.loads(body)
+        return document
 
-    def stats(self):
-        return self.dashboard()["stats"]
+    def stats(self) -> dict[str, Any]:
+        """The figures of its dashboard."""
+        stats: dict[str, Any] = self.dashboard()["stats"]
+        return stats
 
-    def routes(self, key, exit_agent=None):
+    def routes(self, key: str, exit_agent: "Agent | None" = None) -> list[dict[str, Any]]:
         """Pairings of ``key`` that begin at this agent."""
         return [
             entry
@@ -183,35 +248,37 @@ class Agent:
             and (exit_agent is None or entry["exit_agent_id"] == exit_agent.id)
         ]
 
-    def wait_for_route(self, key, exit_agent=None):
+    def wait_for_route(self, key: str, exit_agent: "Agent | None" = None) -> dict[str, Any]:
         """Wait for a pairing from this agent's listener; the pairing."""
         return wait_until(lambda: self.routes(key, exit_agent), f"{self.name} has a route for {key}")[0]
 
-    def wait_for_no_route(self, key, exit_agent=None):
+    def wait_for_no_route(self, key: str, exit_agent: "Agent | None" = None) -> None:
+        """Wait until no pairing from this agent's listener is left."""
         wait_until(lambda: not self.routes(key, exit_agent), f"{self.name} has lost the route for {key}")
 
-    def wait_for_peers(self, *others):
+    def wait_for_peers(self, *others: "Agent") -> None:
+        """Wait until it is linked with these alone."""
         wanted = {other.id for other in others}
 
-        def linked():
+        def linked() -> bool:
             peers = self.dashboard()["peers"]
             return {peer["id"] for peer in peers if peer["state"] == "connected"} == wanted
 
         wait_until(linked, f"{self.name} is linked with {[other.name for other in others]} alone")
 
-    def wait_until_quiet(self, baseline=None, timeout_s=15.0):
-        """Wait until no connection is left, nor (where a baseline is given) an actor or descriptor of one."""
+    def wait_until_quiet(self, baseline: Mapping[str, int] | None = None, timeout_s: float = 15.0) -> None:
+        """Wait until no connection is left, nor (if a baseline is given) an actor or descriptor of one."""
+        leftovers: list[dict[str, Any]] = []
 
-        def quiet():
+        def quiet() -> bool:
             found = self.usage()
-            wrong = {name: found[name] for name in QUIET if found[name]}
+            wrong: dict[str, Any] = {name: found[name] for name in QUIET if found[name]}
             for name, value in (baseline or {}).items():
                 if name not in QUIET and found[name] > value:
                     wrong[name] = f"{found[name]}, expected at most {value}"
             leftovers.append(wrong)
             return not wrong
 
-        leftovers = []
         try:
             wait_until(quiet, f"{self.name} is quiet", timeout_s)
         except AssertionError:
@@ -219,17 +286,17 @@ class Agent:
                 f"{self.name} holds on to {leftovers[-1]}; {self.process.descriptors()}"
             ) from None
 
-    def usage(self):
+    def usage(self) -> dict[str, int]:
         """What it holds: connections, actors, descriptors of sockets, threads."""
         stats = self.stats()
         descriptors = self.process.descriptors().values()
         # The dashboard's own connections come and go with the looking.
-        used = {name: stats[name] for name in (*QUIET, "actors")}
+        used: dict[str, int] = {name: stats[name] for name in (*QUIET, "actors")}
         used["descriptors"] = len(descriptors) - self._http_connections()
         used["threads"] = self.process.threads()
         return used
 
-    def _http_connections(self):
+    def _http_connections(self) -> int:
         """Sockets that are connections to its dashboard, by the kernel's table."""
         port = f":{self.http_port:04X}"
         own = {
@@ -246,15 +313,17 @@ class Agent:
 
     # -- its listeners ---------------------------------------------------------------------------------------
 
-    def address(self, key):
+    def address(self, key: str) -> tuple[str, int]:
         """Host and port of its listener, as soon as the dashboard shows them."""
-        address = wait_until(lambda: self._shown_address(key), f"{self.name} shows its listener for {key}")
+        address = wait_until(
+            lambda: self._shown_address(key) or "", f"{self.name} shows its listener for {key}"
+        )
         host, _, port = address.rpartition(":")
         return host.strip("[]"), int(port)
 
-    def _shown_address(self, key):
+    def _shown_address(self, key: str) -> str | None:
         document = self.dashboard()
-        entries = [
+        entries: list[str] = [
             entry["listener_address"]
             for entry in document["forward_routes"]
             if entry["key"] == key and entry["ingress_agent_id"] == self.id
@@ -264,77 +333,3 @@ class Agent:
             if entry["key"] == key and entry["agent_id"] == self.id
         ]
         return entries[0] if entries else None
-
-
-class Mesh:
-    """Agents of one authority, in one folder; ``close`` ends them all, whatever happened."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.ports = Ports()
-        self.authority = Identity(os.urandom(SEED_BYTES))
-        self.agents = []
-
-    def agent(self, name):
-        agent = Agent(self, name)
-        self.agents.append(agent)
-        return agent
-
-    def chain(self, *names):
-        """Agents in a row; each but the second dials towards the middle, as sites dial a relay."""
-        agents = [self.agent(name) for name in names]
-        for position, (one, other) in enumerate(itertools.pairwise(agents)):
-            if position == 0:
-                one.dial(other)
-            else:
-                other.dial(one)
-        return agents
-
-    def start(self):
-        """Start those that do not run yet, all at once."""
-        waiting = [agent for agent in self.agents if agent.process is None]
-        for agent in waiting:
-            agent.start(wait=False)
-        for agent in waiting:
-            wait_until(agent._answers, f"{agent.name}'s dashboard answers")
-
-    def close(self):
-        for agent in self.agents:
-            if agent.process is not None:
-                agent.process.kill()
-        self.ports.close()
-
-    def logs(self):
-        """Name and log of each agent that ever ran."""
-        return [(agent.name, agent.log) for agent in self.agents if agent.log.exists()]
-
-
-def complaints(mesh):
-    """Lines of logs that tell of a crash."""
-    return [
-        f"{name}: {line}"
-        for name, log in mesh.logs()
-        for line in log.read_text(errors="replace").splitlines()
-        if any(text in line for text in UNWELCOME)
-    ]
-
-
-def connect(port, host=LOOPBACK, timeout_s=20.0):
-    """A client of a listener; waits while the listener refuses, for routes take milliseconds to arrive."""
-
-    def attempt():
-        return socket.create_connection((host, port), timeout=timeout_s)
-
-    # Not a reset: that is an answer, and to ask again would count twice.
-    return wait_until(attempt, f"{host}:{port} accepts", not_yet=ConnectionRefusedError)
-
-
-def refuses(port, host=LOOPBACK):
-    """Whether a connection is refused."""
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    except ConnectionResetError:
-        return False  # accepted, and reset before ``connect`` returned
-    return False
