@@ -1,38 +1,23 @@
-"""One agent as a process: its key, certificate and configuration, and what its dashboard says."""
+"""Agents that are made one by one: key, certificate, configuration, and what their dashboards say."""
 
-import contextlib
-import http.client
-import itertools
-import json
 import os
-import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import yaml
-
 from mesh.agent.files import IDENTITY_FILE, KeyUse, write_key
-from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from mesh.trust.certificates import certificate_to_text, issue_certificate
 from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
+from scripts.lab.agent_processes import QUIET, AgentProcess
 from scripts.lab.ports import LOOPBACK, Ports
-from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.waiting import wait_until
 
 DAY_S: Final = 86_400
-PROGRAM: Final = ("-m", "mesh.agent")
-"""What the interpreter runs for an agent."""
-QUIET: Final = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
-"""Figures of the dashboard that are zero when nobody is connected."""
-
-_event_loops = itertools.cycle(EVENT_LOOPS)
-"""Agents run on each of them in turn, for what one hides the other may show; their logs say which."""
 
 
-class Agent:
-    """One agent: its folder, its configuration (``config`` may be changed before ``start``), its process.
+class Agent(AgentProcess):
+    """One agent, in a folder of its own.
 
     Args:
         folder: is made, for its key, certificate, configuration and log.
@@ -41,29 +26,25 @@ class Agent:
     """
 
     def __init__(self, name: str, folder: Path, ports: Ports, authority: Identity) -> None:
-        self.name = name
-        self.folder = folder
+        folder.mkdir()
         self.ports = ports
         self.authority = authority
-        self.folder.mkdir()
-        self.config_file = self.folder / "config.yaml"
         seed = os.urandom(SEED_BYTES)
         self.identity = Identity(seed)
-        write_key(self.folder / IDENTITY_FILE, KeyUse.IDENTITY, seed)
-        self.http_port = ports.reserve()
+        write_key(folder / IDENTITY_FILE, KeyUse.IDENTITY, seed)
         self.accept_port: int | None = None
-        self._process: Process | None = None
-        self.event_loop = os.environ.get(EVENT_LOOP_VARIABLE) or next(_event_loops)
-        self.config: dict[str, Any] = {
+        http_port = ports.reserve()
+        config = {
             "agent": {"name": name, "data_dir": "."},
             "trust": {
                 "authorities": [encode_public_key(authority.public_key)],
                 "certificate": "agent.cert",
             },
             "forward": {"endpoints": [], "listeners": []},
-            "http": {"address": f"{LOOPBACK}:{self.http_port}"},
+            "http": {"address": f"{LOOPBACK}:{http_port}"},
             "logging": {"level": os.environ.get("MESH_SYSTEM_LOG_LEVEL", "info")},
         }
+        super().__init__(name, folder, config, http_port)
         self.certify()
 
     # -- before the start ------------------------------------------------------------------------------------
@@ -72,11 +53,6 @@ class Agent:
     def id(self) -> str:
         """As dashboards and logs show it."""
         return display_id(self.identity.id)
-
-    @property
-    def log(self) -> Path:
-        """The file with the output of all its runs."""
-        return self.folder / "agent.log"
 
     def certify(
         self,
@@ -133,105 +109,7 @@ class Agent:
         self.config["forward"]["listeners"].append(entry)
         return port
 
-    # -- the process -----------------------------------------------------------------------------------------
-
-    @property
-    def process(self) -> Process:
-        """Its latest run.
-
-        Raises:
-            RuntimeError: it was never started.
-        """
-        if self._process is None:
-            raise RuntimeError(f"{self.name} was never started")
-        return self._process
-
-    @property
-    def was_started(self) -> bool:
-        """Whether it has had a process, which may have ended."""
-        return self._process is not None
-
-    def start(
-        self,
-        *arguments: object,
-        program: Sequence[object] = PROGRAM,
-        prefix: Sequence[object] = (),
-        wait: bool = True,
-    ) -> Self:
-        """Run it, by default until its dashboard answers.
-
-        Args:
-            arguments: of its command line, before the configuration.
-            program: what the interpreter runs.
-            prefix: what its command begins with, to run in another network namespace for example.
-            wait: for the dashboard, for which it must listen on loopback of this namespace.
-        """
-        self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [*prefix, *python("-X", "faulthandler", *program, *arguments, self.config_file)]
-        self._process = Process(
-            command, self.log, cwd=ROOT, environment={EVENT_LOOP_VARIABLE: self.event_loop}
-        )
-        if wait:
-            self.wait_until_it_answers()
-        return self
-
-    def wait_until_it_answers(self) -> None:
-        """Wait for its dashboard."""
-        wait_until(self._answers, f"{self.name}'s dashboard answers")
-
-    def _answers(self) -> bool:
-        if not self.process.is_running:
-            raise AssertionError(f"{self.name} ended with status {self.process.wait()}")
-        return self.get("/healthz")[0] == http.HTTPStatus.OK
-
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        return self.process.stop()
-
-    def kill(self) -> None:
-        """As a crash ends it."""
-        self.process.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP."""
-        self.process.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.process.signal(signal.SIGCONT)
-
-    def lines_with(self, text: str) -> list[str]:
-        """Lines of its log, of this run, that have ``text`` in them."""
-        return [line for line in self.process.output.splitlines() if text in line]
-
     # -- the dashboard ---------------------------------------------------------------------------------------
-
-    def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-        """Status and body of what its dashboard has at ``path``.
-
-        Raises:
-            OSError: it does not answer, or not in HTTP.
-        """
-        connection = http.client.HTTPConnection(LOOPBACK, self.http_port, timeout=timeout_s)
-        with contextlib.closing(connection):
-            try:
-                connection.request("GET", path)
-                response = connection.getresponse()
-                return response.status, response.read()
-            except http.client.HTTPException as error:
-                raise ConnectionError(repr(error)) from None
-
-    def dashboard(self) -> dict[str, Any]:
-        """What ``GET /api/dashboard`` says.
-
-        Raises:
-            OSError, json.JSONDecodeError: it does not answer, or not with that.
-        """
-        status, body = self.get("/api/dashboard")
-        if status != http.HTTPStatus.OK:
-            raise ConnectionError(f"dashboard: status {status}: {body[:200]!r}")
-        document: dict[str, Any] = json.loads(body)
-        return document
 
     def stats(self) -> dict[str, Any]:
         """The figures of its dashboard."""
