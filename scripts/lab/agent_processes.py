@@ -56,6 +56,11 @@ def dashboard(port: int) -> dict[str, Any]:
     return document
 
 
+def write_config(file: Path, config: dict[str, Any]) -> None:
+    """Write an agent's configuration."""
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
 class AgentProcess:
     """One agent whose key and certificate are there; it may run many times.
 
@@ -116,7 +121,7 @@ class AgentProcess:
             prefix: what its command begins with, to run in another network namespace for example.
             wait: for the dashboard, for which it must listen on loopback of this namespace.
         """
-        self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        write_config(self.config_file, self.config)
         command = [*prefix, *python("-X", "faulthandler", *program, *arguments, self.config_file)]
         self._process = Process(
             command, self.log, cwd=ROOT, environment={EVENT_LOOP_VARIABLE: self.event_loop}
