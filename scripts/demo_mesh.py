@@ -1,30 +1,32 @@
 """The mesh of the demo: a web service, three agents, a client, and what the dashboard says about them."""
 
 import contextlib
-import http.client
+import http
 import json
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import textwrap
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from scripts.lab.agent_processes import PROGRAM, dashboard, get
+from scripts.lab.keys import init_mesh
+from scripts.lab.ports import LOOPBACK, Ports
+from scripts.lab.processes import Process, python
+from scripts.lab.waiting import wait_until
+
 KEY: Final = "my-api"
 START_TIMEOUT_S: Final = 30.0
-STOP_TIMEOUT_S: Final = 15.0
 PAGE: Final = "Hello from behind hq: this page crossed the relay, sealed end to end.\n"
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Loopback ports that were free a moment ago."""
+class Places:
+    """Loopback ports of the demo."""
 
     relay: int
     service: int
@@ -44,7 +46,9 @@ def run_demo(*, once: bool) -> int:
 def _run(*, once: bool) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-demo-")))
-        ports = Ports(*_free_ports(4))
+        reserved = Ports()
+        stack.callback(reserved.close)
+        ports = Places(*(reserved.reserve() for _ in range(4)))
         _say(f"Making keys, certificates and configurations in {folder}")
         _make_mesh(folder, ports)
         _say(f"Starting a web service on 127.0.0.1:{ports.service}, which only hq knows")
@@ -55,7 +59,7 @@ def _run(*, once: bool) -> int:
         try:
             routes = _await_pairing(ports)
             page = _fetch(ports)
-        except TimeoutError as error:
+        except AssertionError as error:
             _say(f"It did not work: {error}")
             _show_logs(folder)
             return 1
@@ -72,7 +76,7 @@ def _run(*, once: bool) -> int:
     return 0
 
 
-def _wait(ports: Ports) -> None:
+def _wait(ports: Places) -> None:
     _say("The agents keep running. Try, in another terminal:")
     print(f"    curl http://127.0.0.1:{ports.listener}/")
     print(f"    curl -s http://127.0.0.1:{ports.dashboard}/api/dashboard | python3 -m json.tool")
@@ -87,27 +91,9 @@ def _say(text: str) -> None:
     print(f"==> {text}", flush=True)
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _make_mesh(folder: Path, ports: Ports) -> None:
+def _make_mesh(folder: Path, ports: Places) -> None:
     """Let ``mesh init`` make the keys, and write the three configurations that a user would."""
-    command = [
-        sys.executable,
-        "-m",
-        "mesh.agent.entry",
-        "init",
-        str(folder / "mesh"),
-        "--agents",
-        "branch,relay,hq",
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    authority = (folder / "mesh" / "authority.pub").read_text().strip()
+    authority = init_mesh(folder / "mesh", ("branch", "relay", "hq"))
     sections = {
         "relay": f"""
             accept:
@@ -146,87 +132,60 @@ def _make_mesh(folder: Path, ports: Ports) -> None:
 
 
 @contextlib.contextmanager
-def _web_service(folder: Path, ports: Ports) -> Iterator[None]:
+def _web_service(folder: Path, ports: Places) -> Iterator[None]:
     site = folder / "site"
     site.mkdir()
     (site / "index.html").write_text(PAGE)
-    command = [sys.executable, "-m", "http.server", str(ports.service), "--bind", "127.0.0.1"]
-    with _process([*command, "--directory", str(site)], folder / "service.log"):
+    command = python("-m", "http.server", ports.service, "--bind", LOOPBACK)
+    with _process([*command, "--directory", site], folder / "service.log"):
         yield
 
 
 @contextlib.contextmanager
 def _agent(folder: Path, name: str) -> Iterator[None]:
     config = folder / "mesh" / name / "config.yaml"
-    with _process([sys.executable, "-m", "mesh.agent", str(config)], folder / f"{name}.log"):
+    with _process(python(*PROGRAM, config), folder / f"{name}.log"):
         yield
 
 
 @contextlib.contextmanager
-def _process(command: list[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        # A session of its own: Ctrl-C is for the demo, which then stops its processes in order.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _get(port: int, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _process(command: Sequence[object], log: Path) -> Iterator[None]:
+    process = Process(command, log)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        text = response.read().decode()
+        yield
     finally:
-        connection.close()
-    if response.status != http.HTTPStatus.OK:
-        raise http.client.HTTPException(f"status {response.status}")
-    return text
+        with contextlib.suppress(AssertionError):  # it was killed
+            process.stop()
 
 
-def _patiently(port: int, path: str, what: str, deadline: float) -> str:
-    while True:
-        try:
-            return _get(port, path)
-        except (OSError, http.client.HTTPException) as error:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: {error}") from None
-        time.sleep(0.1)
+def _get(port: int) -> str:
+    status, body = get(port, "/")
+    if status != http.HTTPStatus.OK:
+        raise ConnectionError(f"status {status}")
+    return body.decode()
 
 
-def _await_pairing(ports: Ports) -> list[dict[str, Any]]:
+def _await_pairing(ports: Places) -> list[dict[str, Any]]:
     """Wait until branch's dashboard shows the way from its listener to hq's endpoint."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        document = json.loads(_patiently(ports.dashboard, "/api/dashboard", "branch's dashboard", deadline))
-        routes: list[dict[str, Any]] = document["forward_routes"]
-        if routes:
-            return routes
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no route for {KEY} within {START_TIMEOUT_S:g} s")
-        time.sleep(0.1)
+
+    def routes() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = dashboard(ports.dashboard)["forward_routes"]
+        return found
+
+    return wait_until(routes, f"branch has a route for {KEY}", START_TIMEOUT_S)
 
 
-def _fetch(ports: Ports) -> str:
-    """Fetch the page as a user would: with curl where there is one."""
+def _fetch(ports: Places) -> str:
+    """Fetch the page as a user would: with curl if there is one."""
     curl = shutil.which("curl")
     if curl is None:
-        return _patiently(ports.listener, "/", "the fetch", time.monotonic() + START_TIMEOUT_S)
+        return wait_until(lambda: _get(ports.listener), "the page comes", START_TIMEOUT_S)
     command = [curl, "--silent", "--show-error", "--fail", "--max-time", "10"]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{ports.listener}/"], check=False, capture_output=True, text=True
     )
     if done.returncode:
-        raise TimeoutError(f"curl: {done.stderr.strip()}")
+        raise AssertionError(f"curl: {done.stderr.strip()}")
     return done.stdout
 
 

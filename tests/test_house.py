@@ -233,3 +233,8 @@ def test_no_actor_overrides_a_private_name_of_the_base_by_accident():
                 if isinstance(item, ast.FunctionDef) and item.name not in hooks:
                     clash = hasattr(Actor, item.name) and not item.name.startswith("__")
                     assert not clash, f"{path}: {node.name}.{item.name} hides the base actor's"
+
+
+@pytest.mark.parametrize("path", sources("mesh", "actors", "scripts"), ids=str)
+def test_nothing_but_tests_imports_tests(path):
+    assert not [name for name in imports(path) if name.split(".")[0] == "tests"]

@@ -56,6 +56,7 @@ def test_the_demo_and_the_benchmark_need_nothing_that_an_agent_does_not():
     users = [path.name for path in mentioned if 'in_environment("fast")' in path.read_text()]
     assert sorted(users) == ["bench.py", "demo"]
     assert imported("scripts/benchmark") <= required(PROJECT["dependencies"])
+    assert imported("scripts/lab") <= required(PROJECT["dependencies"])
     assert "import rich" not in (ROOT / "scripts" / "demo_mesh.py").read_text()
 
 

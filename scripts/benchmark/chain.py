@@ -1,17 +1,17 @@
 """The mesh as a way: agents in a row, and agents alone, with keys and configurations of their own."""
 
 import contextlib
-import json
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from scripts.benchmark.processes import HERE, PROJECT, Place, Process, command, free_ports, wait_for_echo
+from scripts.benchmark.processes import HERE, Place, Process, free_ports, wait_for_echo
 from scripts.benchmark.ways import CROWD_ADDRESSES, Servers, Way
+from scripts.lab.agent_processes import PROGRAM, write_config
+from scripts.lab.keys import init_mesh
+from scripts.lab.processes import ROOT, python
 
 MOST_AGENTS: Final = 5
 
@@ -35,12 +35,7 @@ class Members:
         self._folder = folder
         self._places = places
         self.names = [f"agent{number + 1}" for number in range(len(places))]
-        self._environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        command(
-            [sys.executable, "-m", "mesh.agent.entry", "init", str(folder), "--agents", ",".join(self.names)],
-            self._environment,
-        )
-        self._authority = (folder / "authority.pub").read_text().strip()
+        self._authority = init_mesh(folder, self.names)
         self._peer_ports = free_ports(len(places))
 
     def start(self, number: int, forwards: Forwards, dials: Sequence[int] = ()) -> Process:
@@ -58,9 +53,9 @@ class Members:
             "http": {"address": "127.0.0.1:0"},
         }
         path = self._folder / name / "bench.yaml"
-        path.write_text(json.dumps(config, indent=2))  # JSON is YAML
-        start = [*self._places[number].prefix, sys.executable, "-m", "mesh.agent", str(path)]
-        return Process(start, self._folder / f"{name}.log", self._environment)
+        write_config(path, config)
+        command = [*self._places[number].prefix, *python(*PROGRAM, path)]
+        return Process(command, self._folder / f"{name}.log", environment={"PYTHONPATH": str(ROOT)})
 
     def _address(self, number: int) -> str:
         return f"{self._places[number].address}:{self._peer_ports[number]}"

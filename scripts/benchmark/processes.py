@@ -5,7 +5,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
-STOP_TIMEOUT_S: Final = 15.0
+from scripts.lab import processes
+from scripts.lab.ports import Ports
+from scripts.lab.processes import ROOT, STOP_TIMEOUT_S
+
 READY_TIMEOUT_S: Final = 30.0
 COMMAND_TIMEOUT_S: Final = 60.0
 LAST_LINES: Final = 15
@@ -55,25 +56,8 @@ class Usage(msgspec.Struct, frozen=True):
     """Proportional set size now: shared pages count once over all processes."""
 
 
-class Process:
+class Process(processes.Process):
     """A child process with its output in a file; ``stop`` ends it and what it started."""
-
-    def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
-        self._log = log
-        with log.open("wb") as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        """Of the process itself."""
-        return self._child.pid
 
     def check(self) -> None:
         """Nothing while it runs.
@@ -81,16 +65,15 @@ class Process:
         Raises:
             BenchmarkError: it has ended; with the last lines it wrote.
         """
-        status = self._child.poll()
-        if status is not None:
-            raise BenchmarkError(f"{self._child.args!r} ended with status {status}:\n{self.last_words()}")
+        if self.status is not None:
+            raise BenchmarkError(f"{self.command!r} ended with status {self.status}:\n{self.last_words()}")
 
     def last_words(self) -> str:
         """The last lines it wrote."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        return "\n".join(self.output.splitlines()[-LAST_LINES:])
 
-    def stop(self) -> None:
-        """End it and its descendants: politely, then not."""
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """End it and its descendants: politely, then not; the exit status."""
         with contextlib.ExitStack() as stack:
             below = []
             for pid in descendants(self.pid):
@@ -98,16 +81,17 @@ class Process:
                     # Held by descriptor: the number may be somebody else's by the time it is used.
                     below.append(os.pidfd_open(pid))
                     stack.callback(os.close, below[-1])
-            self._child.terminate()
+            self.signal(signal.SIGTERM)
             try:
-                self._child.wait(STOP_TIMEOUT_S)
+                status = self.wait(timeout_s)
             except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait(STOP_TIMEOUT_S)
+                self.signal(signal.SIGKILL)
+                status = self.wait(timeout_s)
             for descriptor in below:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                select.select([descriptor], [], [], STOP_TIMEOUT_S)  # readable when the process has ended
+                select.select([descriptor], [], [], timeout_s)  # readable when the process has ended
+        return status
 
 
 class Server:
@@ -230,7 +214,7 @@ def measure(
     return result
 
 
-def command(arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
+def command(arguments: Sequence[str]) -> None:
     """Run one command to its end.
 
     Raises:
@@ -238,7 +222,6 @@ def command(arguments: Sequence[str], environment: dict[str, str] | None = None)
     """
     done = subprocess.run(
         arguments,
-        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=COMMAND_TIMEOUT_S,
@@ -288,9 +271,8 @@ def memory_bytes(pid: int) -> int:
 
 def free_ports(count: int) -> list[int]:
     """Loopback ports that were free a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+    with contextlib.closing(Ports()) as ports:
+        return [ports.reserve() for _ in range(count)]
 
 
 def wait_for_listener(address: str, port: int, processes: Sequence[Process], place: Place = HERE) -> None:
@@ -321,7 +303,7 @@ def _run_module(name: str, place: Place, arguments: Sequence[str]) -> "subproces
         [*place.prefix, sys.executable, "-m", name, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 

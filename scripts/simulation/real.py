@@ -8,9 +8,6 @@ import contextlib
 import logging
 import resource
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +17,9 @@ from typing import Any, Final
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
+from scripts.lab.agent_processes import LOG_FILE, QUIET
+from scripts.lab.keys import init_mesh
+from scripts.lab.ports import LOOPBACK, Ports
 from scripts.simulation import invariants
 from scripts.simulation.faults import (
     SLOW_SHARE,
@@ -35,7 +35,7 @@ from scripts.simulation.faults import (
 )
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.programs import Client, Conversation, Heard, Service
-from scripts.simulation.real_agent import LOG_FILE, LOOPBACK, NOT_READY, QUIET, RealAgent
+from scripts.simulation.real_agent import NOT_READY, RealAgent
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
 from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.runner import Order, Outcome, count_fates
@@ -68,7 +68,7 @@ class RealStage:
         self._services: dict[tuple[str, str], Any] = {}
         self._links: dict[tuple[str, str], Any] = {}
         self._ports: dict[tuple[str, ...], int] = {}
-        self._reserved: list[socket.socket] = []
+        self._reserved = Ports()
         self._folder = folder
         self._make_agents(scenario)
         self._watch = AgentWatch(self.agents)
@@ -78,19 +78,13 @@ class RealStage:
     def _port(self, *purpose: str) -> int:
         """The port for a purpose; bound, so that the kernel gives it to nobody else."""
         if purpose not in self._ports:
-            reserved = socket.socket()
-            self._reserved.append(reserved)
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind((LOOPBACK, 0))
-            self._ports[purpose] = reserved.getsockname()[1]
+            self._ports[purpose] = self._reserved.reserve()
         return self._ports[purpose]
 
     def _make_agents(self, scenario: Scenario) -> None:
         names = self.script.map.names
         mesh = self._folder / "mesh"
-        command = [sys.executable, "-m", "mesh.agent.entry", "init", str(mesh), "--agents", ",".join(names)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        authority = (mesh / "authority.pub").read_text().strip()
+        authority = init_mesh(mesh, names)
         for name in names:
             config = self._config(scenario, name, authority)
             self.agents[name] = RealAgent(name, mesh / name, config, self._port("http", name))
@@ -151,14 +145,13 @@ class RealStage:
             for name in self.script.map.names:
                 self.start_target(name)
                 self._watch.started(name)
-                self.agents[name].start()
+                self.agents[name].restart()
             yield
         finally:
             for agent in self.agents.values():
                 agent.kill()
             self._dispatcher.stop(5.0)
-            for reserved in self._reserved:
-                reserved.close()
+            self._reserved.close()
             for logger in loggers:
                 logger.removeHandler(self.log)
 
@@ -228,7 +221,7 @@ class RealStage:
         self._note("start", name)
         self._watch.look()
         self._watch.started(name)
-        self.agents[name].start()
+        self.agents[name].restart()
 
     def start_with_late_clock(self, name: str) -> None:
         """Start an agent's process; all processes of one machine have one clock."""

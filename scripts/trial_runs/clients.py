@@ -11,10 +11,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
 
+from scripts.lab.clients import connect, read_all, read_exactly
+from scripts.lab.ports import LOOPBACK
 from scripts.trial_runs.services import CHUNK_BYTES, HEADER, digest_of_stream, octet_stream, page
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK
-from tests.system.traffic import read_all, read_exactly
 
 PATIENCE_S: Final = 60.0
 """Longer than any connection waits for a path: what takes longer hangs."""

@@ -17,10 +17,10 @@ import rich.console
 import rich.table
 import rich.text
 
+from scripts.lab.meshes import Mesh, complaints
+from scripts.lab.processes import tail
 from scripts.trial_runs import exits, relays, rolling, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
-from tests.system.meshes import Mesh, complaints
-from tests.system.processes import tail
 
 EXIT_OK: Final = 0
 EXIT_FAULTS: Final = 1

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from scripts.lab.processes import Process
 from scripts.trial_runs.clients import Load, Request, paced_requests
 from scripts.trial_runs.trial import Stage
-from tests.system.processes import Process
 
 FIRST_SUCCESS: Final = "first success after the kill [s]"
 SLOWEST: Final = "slowest request opened after the kill [s]"

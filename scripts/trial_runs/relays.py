@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from scripts.lab.postgresql import PostgreSql, missing
 from scripts.trial_runs.clients import Transfer, transfer
 from scripts.trial_runs.trial import Stage
-from tests.system.postgresql import PostgreSql, missing
 
 STALL: Final = "longest wait of the client [s]"
 RATE: Final = "time for the whole transfer [s]"

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from scripts.lab.clients import refuses
 from scripts.trial_runs.clients import request
 from scripts.trial_runs.trial import Stage
-from tests.system.meshes import refuses
 
 POLL_S: Final = 0.002
 LIMIT_S: Final = 20.0

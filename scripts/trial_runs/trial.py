@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from scripts.lab.meshes import Mesh
+from scripts.lab.ports import is_listening
+from scripts.lab.processes import ROOT, Process, python
+from scripts.lab.waiting import wait_until
 from scripts.trial_runs import services
-from tests.system.meshes import Mesh
-from tests.system.processes import ROOT, Process, is_listening, python, wait_until
 
 MIB: Final = 1 << 20
 

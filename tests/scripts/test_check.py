@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.system.processes import ROOT
+from scripts.lab.processes import ROOT
 
 OWN = ".".join(platform.python_version_tuple()[:2])
 OTHERS = [version for version in ("3.11", "3.12", "3.13") if version != OWN]

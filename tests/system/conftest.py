@@ -2,10 +2,12 @@
 
 import pytest
 
-from tests.system.meshes import Mesh, complaints, connect
-from tests.system.processes import LOOPBACK, tail
+from scripts.lab.clients import connect, read_exactly
+from scripts.lab.meshes import Mesh, complaints
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.processes import tail
+from scripts.lab.services import Service, echo
 from tests.system.siege import besieged
-from tests.system.traffic import Service, echo, read_exactly
 
 MESHES = pytest.StashKey()
 """Meshes whose logs belong to the report of a test."""

@@ -9,8 +9,9 @@ from mesh.link.handshake import LinkHandshake
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import INSTANCE_BYTES, SEED_BYTES, Identity
 from mesh.trust.noise.primitives import key_pair
-from tests.system.meshes import DAY_S
-from tests.system.processes import LOOPBACK, PATIENCE_S
+from scripts.lab.agents import DAY_S
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.waiting import PATIENCE_S
 
 READ_BYTES = 64 * 1024
 
@@ -41,11 +42,10 @@ class PeerClient:
         not_after=DAY_S,
         instance=None,
     ):
-        mesh = agent.mesh
         now = int(time.time())
         self.identity = identity or Identity(os.urandom(SEED_BYTES))
         self.certificate = issue_certificate(
-            authority or mesh.authority,
+            authority or agent.authority,
             subject=self.identity.public_key,
             name=name,
             not_before=now + not_before,
@@ -62,7 +62,7 @@ class PeerClient:
             instance=self.instance,
             static=key_pair(os.urandom(32)),
             ephemeral=key_pair(os.urandom(32)),
-            trust=TrustStore([mesh.authority.public_key]),
+            trust=TrustStore([agent.authority.public_key]),
         )
         self.socket = socket.create_connection((LOOPBACK, agent.accept_port), timeout=PATIENCE_S)
         host, port = self.socket.getsockname()

@@ -6,9 +6,9 @@ import socket
 import threading
 from pathlib import Path
 
-from tests.system.meshes import connect
-from tests.system.processes import wait_until
-from tests.system.traffic import Service, Task, echo, read_exactly
+from scripts.lab.clients import connect, read_exactly
+from scripts.lab.services import Service, Task, echo
+from scripts.lab.waiting import wait_until
 
 MIB = 1024 * 1024
 GROWTH_BYTES = 100 * MIB

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from tests.system.processes import LOOPBACK
+from scripts.lab.ports import LOOPBACK
 
 BUFFER_BYTES = 64 * 1024
 """Of its sockets: a line holds little, so what is too much for it waits in the agent."""

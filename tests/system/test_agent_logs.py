@@ -9,9 +9,10 @@ import socket
 import struct
 
 from mesh.agent.files import IDENTITY_FILE
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import Service, echo, read_exactly
+from scripts.lab.clients import connect, read_exactly
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, echo
+from scripts.lab.waiting import wait_until
 
 
 def test_logs_are_one_json_object_a_line(mesh):

@@ -23,11 +23,11 @@ from mesh.routing.records import (
     sign_record,
 )
 from mesh.trust.identity import RECORD_CONTEXT, AgentId
-from tests.system.meshes import connect
+from scripts.lab.clients import connect, read_exactly
+from scripts.lab.services import Service, Task, echo
+from scripts.lab.waiting import wait_until
 from tests.system.peer_client import PeerClient
-from tests.system.processes import wait_until
 from tests.system.siege import MIB, TOLD_S, resident_bytes
-from tests.system.traffic import Service, Task, echo, read_exactly
 
 STORM_RECORDS = 10_000
 HEADER = struct.Struct(">BBBB16s16sQQI")

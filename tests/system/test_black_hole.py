@@ -3,12 +3,12 @@
 import socket
 
 import pytest
-import yaml
 
-from tests.system.meshes import ROOT
+from scripts.lab.clients import digest_until_end, read_all, send_random
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service
+from scripts.lab.waiting import wait_until
 from tests.system.namespaces import Line, needs_namespaces
-from tests.system.processes import LOOPBACK, Process, python, wait_until
-from tests.system.traffic import Service, digest_until_end, read_all, send_random
 
 BYTES = 2_000_000
 PATIENCE_S = 25.0
@@ -52,9 +52,7 @@ def test_bulk_gets_through_in_smaller_packets_and_the_link_stays_and_people_are_
         near.config["peers"] = [{"address": f"{line.addresses['far']}:{PEER_PORT}"}]
         near.listen("bulk", f"{LOOPBACK}:{CLIENT_PORT}")
         for agent in (far, near):
-            agent.config_file.write_text(yaml.safe_dump(agent.config))
-            command = python("-m", "mesh.agent", agent.config_file)
-            agent.process = Process([*line.command(agent.name), *command], agent.log, cwd=ROOT)
+            agent.start(prefix=line.command(agent.name), wait=False)
         wait_until(lambda: line.on("near", near.routes, "bulk"), "near has a route")
         line.lose_larger_than(MTU_BYTES, *losing)
         assert line.on("near", transfer, direction)

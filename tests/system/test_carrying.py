@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import Service, Task, digest_until_end, echo, read_all, send_random
+from scripts.lab.clients import connect, digest_until_end, read_all, send_random
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, Task, echo
+from scripts.lab.waiting import wait_until
 
 MIB = 1024 * 1024
 BULK_BYTES = int(os.environ.get("MESH_SYSTEM_BYTES", str(64 * MIB)))

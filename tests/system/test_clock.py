@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.system.meshes import DAY_S
-from tests.system.processes import wait_until
+from scripts.lab.agents import DAY_S
+from scripts.lab.waiting import wait_until
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 

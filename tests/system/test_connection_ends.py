@@ -6,19 +6,18 @@ from functools import partial
 
 import pytest
 
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import (
-    Service,
-    Task,
+from scripts.lab.clients import (
+    connect,
     digest_until_end,
-    echo_until_reset,
     is_reset,
     read_all,
     read_exactly,
     reset,
     resets_clients,
 )
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, Task, echo_until_reset
+from scripts.lab.waiting import wait_until
 
 AT_ONCE_S = 1.0
 """No time-out of the product is shorter, so what comes sooner was not waited for."""

@@ -10,10 +10,11 @@ from http import HTTPStatus
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK, wait_until
+from scripts.lab.clients import connect, read_exactly
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, Task, echo
+from scripts.lab.waiting import wait_until
 from tests.system.stuck_agent import DIE
-from tests.system.traffic import Service, Task, echo, read_exactly
 
 WITHIN_S = 1.0
 """The dashboard answers so soon, whatever the actors do."""

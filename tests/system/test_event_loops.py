@@ -3,7 +3,7 @@
 import pytest
 
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
-from tests.system.processes import ROOT, Process, python
+from scripts.lab.processes import ROOT, Process, python
 
 
 @pytest.mark.parametrize("event_loop", EVENT_LOOPS)

@@ -6,17 +6,10 @@ import time
 
 import pytest
 
-from tests.system.meshes import connect, refuses
-from tests.system.processes import LOOPBACK, wait_until
-from tests.system.traffic import (
-    Service,
-    announce,
-    echo_until_reset,
-    read_all,
-    read_exactly,
-    reset,
-    resets_clients,
-)
+from scripts.lab.clients import connect, read_all, read_exactly, refuses, reset, resets_clients
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, announce, echo_until_reset
+from scripts.lab.waiting import wait_until
 
 HAS_IPV6 = socket.has_ipv6 and socket.has_dualstack_ipv6()
 needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.meshes import connect
-from tests.system.postgresql import PROGRAM_TIMEOUT_S, find
-from tests.system.processes import LOOPBACK, Process, is_listening, wait_until
-from tests.system.traffic import TIMEOUT_S, Service, read_exactly, reset
+from scripts.lab.clients import connect, read_exactly, reset
+from scripts.lab.ports import LOOPBACK, is_listening
+from scripts.lab.postgresql import PROGRAM_TIMEOUT_S, find
+from scripts.lab.processes import Process
+from scripts.lab.services import TIMEOUT_S, Service
+from scripts.lab.waiting import wait_until
 
 CONNECTIONS = 250
 AT_ONCE = 8

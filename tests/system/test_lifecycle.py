@@ -14,10 +14,13 @@ import yaml
 from mesh.agent.files import IDENTITY_FILE
 from mesh.routing.pairings import NO_OFFER
 from mesh.trust.identity import Identity, encode_public_key, short_id
-from tests.system.meshes import DAY_S, connect, refuses
+from scripts.lab.agents import DAY_S, Agent
+from scripts.lab.clients import connect, is_reset, read_all, read_exactly, refuses
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.processes import ROOT, python
+from scripts.lab.services import Service, echo, echo_until_reset
+from scripts.lab.waiting import wait_until
 from tests.system.peer_client import PeerClient
-from tests.system.processes import LOOPBACK, ROOT, python, wait_until
-from tests.system.traffic import Service, echo, echo_until_reset, is_reset, read_all, read_exactly
 
 PROMPTLY_S = 2.0
 """Shorter than the time after which a silent peer is dead, and than the time that a drain may take."""
@@ -312,7 +315,7 @@ def spoil_certificate_foreign(agent):
 
 
 def spoil_certificate_of_another(agent):
-    other = agent.mesh.agent("other")
+    other = Agent("other", agent.folder.with_name("other"), agent.ports, agent.authority)
     (agent.folder / "agent.cert").write_bytes((other.folder / "agent.cert").read_bytes())
     return "agent.cert", f"is for agent {other.id}"
 

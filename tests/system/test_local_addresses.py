@@ -3,14 +3,13 @@
 import shutil
 import socket
 import subprocess
-import sys
 
 import pytest
-import yaml
 
-from tests.system.meshes import connect, refuses
-from tests.system.processes import LOOPBACK, ROOT, Process, wait_until
-from tests.system.traffic import Service, announce, read_all
+from scripts.lab.clients import connect, read_all, refuses
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, announce
+from scripts.lab.waiting import wait_until
 
 needs_ipv6 = pytest.mark.skipif(
     not (socket.has_ipv6 and socket.has_dualstack_ipv6()), reason="this machine has no IPv6"
@@ -88,10 +87,7 @@ def test_localhost_without_ipv6_is_ipv4_and_that_is_said_once(mesh):
     for _ in range(2):
         agent.listen("a", "localhost:0")
     agent.config["http"] = {"address": "localhost:0"}
-    agent.config_file.write_text(yaml.safe_dump(agent.config))
-    agent.process = Process(
-        unshare(sys.executable, "-m", "mesh.agent", agent.config_file), agent.log, cwd=ROOT
-    )
+    agent.start(prefix=unshare(), wait=False)
     wait_until(lambda: len(agent.lines_with("listener a at 127.0.0.1:")) == 2, "both listeners are open")
     wait_until(lambda: agent.lines_with("dashboard at http://127.0.0.1:"), "the dashboard is there")
     assert len(agent.lines_with("this machine has no ::1")) == 2  # listeners, and HTTP

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.system.meshes import connect
-from tests.system.processes import LOOPBACK
-from tests.system.traffic import Service, echo, is_reset, read_exactly
+from scripts.lab.clients import connect, is_reset, read_exactly
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, echo
 
 DESCRIPTORS = 160
 FEW_DESCRIPTORS = (

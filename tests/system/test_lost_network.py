@@ -12,8 +12,8 @@ import pytest
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import HangUp, KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
+from scripts.lab.ports import LOOPBACK
 from tests.actors.runtime.socket_contract import Do, Program
-from tests.system.processes import LOOPBACK
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # RFC 2544: for tests of networks
 SHORT = SocketOptions(keep_alive=KeepAlive(idle_s=1, interval_s=1, probes=2))

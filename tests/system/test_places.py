@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from mesh.agent.process import EVENT_LOOPS
-from tests.system.meshes import connect
-from tests.system.traffic import Service, echo_until_reset, read_all, read_exactly, reset
+from scripts.lab.clients import connect, read_all, read_exactly, reset
+from scripts.lab.services import Service, echo_until_reset
 
 COUNT = 200
 

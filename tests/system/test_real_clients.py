@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.postgresql import PROGRAM_TIMEOUT_S, PostgreSql, find, missing, run
-from tests.system.processes import LOOPBACK, Process, is_listening, python, wait_until
+from scripts.lab.ports import LOOPBACK, is_listening
+from scripts.lab.postgresql import PROGRAM_TIMEOUT_S, PostgreSql, find, missing, run
+from scripts.lab.processes import Process, python
+from scripts.lab.waiting import wait_until
 
 MIB = 1024 * 1024
 FILE_BYTES = 20 * MIB

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from tests.system.meshes import connect
-from tests.system.processes import wait_until
-from tests.system.traffic import Service, announce, echo, is_reset, read_all, read_exactly
+from scripts.lab.clients import connect, is_reset, read_all, read_exactly
+from scripts.lab.services import Service, announce, echo
+from scripts.lab.waiting import wait_until
 
 
 def fetch(port):

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.system.meshes import connect
+from scripts.lab.clients import connect, digest_until_end, read_all, read_exactly, send_random
+from scripts.lab.services import Service, Task, echo
 from tests.system.slow_link import SlowLink
-from tests.system.traffic import Service, Task, digest_until_end, echo, read_all, read_exactly, send_random
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from collections import deque
 import pytest
 
 from mesh.errors import RemoteProtocolError
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.waiting import wait_until
 from tests.system.peer_client import PeerClient
-from tests.system.processes import LOOPBACK, wait_until
 from tests.system.siege import MIB
 
 HANDSHAKE_LIFE_S = 10.0

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from scripts.lab import postgresql
 from scripts.trial_runs import command
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series
-from tests.system import postgresql
 
 LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0)
 

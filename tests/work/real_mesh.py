@@ -23,7 +23,8 @@ from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import SEED_BYTES, Identity
-from tests.system.processes import LOOPBACK, PATIENCE_S, POLL_S, Ports
+from scripts.lab.ports import LOOPBACK, Ports
+from scripts.lab.waiting import PATIENCE_S, POLL_S
 
 AGENTS = ("branch", "relay", "hq")
 KEY = "echo"

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from tests.system.processes import ROOT
+from scripts.lab.processes import ROOT
 
 ELSEWHERE = """
 import runpy, sys

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from mesh.agent.cli import main
-from tests.system.processes import ROOT
+from scripts.lab.processes import ROOT
 
 EXIT_UNREAD = 141
 """128 and SIGPIPE's number."""
