@@ -19,11 +19,11 @@ from waitress.server import (  # type: ignore[import-untyped]
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.sockets import native_address
 from mesh.addresses import Place, TcpAddress, is_localhost, listening_places
+from mesh.agent.dashboard.channels import MAX_CONNECTIONS, RoomMakingChannel
 
 THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
 
-MAX_CONNECTIONS: Final = 100
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_BODY_BYTES: Final = 1024
 """Nothing here takes a body; a little is read so that a polite 405 can be sent."""
@@ -75,8 +75,10 @@ class HttpServer:
             log_socket_errors=False,  # a client that left early is no news
             ident=None,
         )
-        servers = (part for part in self._sockets.values() if isinstance(part, BaseWSGIServer))
-        self._trigger = next(servers).trigger  # one wakes the loop, which all have in common
+        servers = [part for part in self._sockets.values() if isinstance(part, BaseWSGIServer)]
+        for server in servers:
+            server.channel_class = RoomMakingChannel
+        self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
         self._thread = threading.Thread(target=self._server.run, name="http-loop", daemon=True)
         self._thread.start()
         return TcpAddress(host, port)

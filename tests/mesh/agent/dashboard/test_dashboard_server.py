@@ -1,5 +1,6 @@
 """Real sockets on loopback: binding, serving, many at once, and stopping."""
 
+import contextlib
 import errno
 import http.client
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
+from mesh.agent.dashboard.channels import MAX_CONNECTIONS
 from mesh.agent.dashboard.server import HttpServer, is_loopback, listen
 
 MakeApp = Callable[..., DashboardApp]
@@ -214,6 +216,25 @@ def test_a_crowd_in_front_of_a_hanging_agent_hears_503_within_a_second(
     assert [answer[:2] for answer in answers] == [(503, True)] * 50
     assert max(answer[2] for answer in answers) < 5  # 0.7 s plus what a loaded machine adds
     assert source.calls == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /ready HTT", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_idle_connections_beyond_the_limit_give_way_to_a_client_that_asks(
+    app: DashboardApp, serve: Serve, said: bytes
+):
+    """Connected and silent, stuck within a request, and kept alive after one: three ways to be idle."""
+    bound = serve(app)
+    idle = [
+        socket.create_connection((bound.host, bound.port), timeout=10) for _ in range(3 * MAX_CONNECTIONS)
+    ]
+    try:
+        for one in idle:
+            with contextlib.suppress(ConnectionError):  # it has given way already
+                one.sendall(said)
+        assert get(bound, "/health")[0] == 200
+    finally:
+        for one in idle:
+            one.close()
 
 
 def test_descriptors_above_1023_are_served(app: DashboardApp, serve: Serve):
