@@ -23,6 +23,7 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import TcpAddress
 from mesh.backoff import retry_delay_s
+from mesh.reaching import OWN_LIMITS
 
 ACCEPTS_PER_TURN: Final = 64
 """Clients taken before other actors have their turn."""
@@ -32,9 +33,6 @@ PAUSE_S: Final = 0.5
 
 FIRST_BIND_RETRY_S: Final = 1.0
 MAX_BIND_RETRY_S: Final = 30.0
-
-OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What accept(2) answers when descriptors or memory run out."""
 
 PORT_TAKEN: Final = "port taken"
 CLOSED: Final = "closed"
@@ -159,7 +157,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
                 self._turned_away(error)
                 continue
             except OSError as error:
-                if error.errno in OUT_OF_RESOURCES:
+                if error.errno in OWN_LIMITS:
                     self._pause(error)
                     return
                 continue  # that client is gone already: accept(2) reports its error

@@ -10,6 +10,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from actors.messages.reaching import ReachDue
+from actors.runtime.alarm import Alarm
 from actors.runtime.seam import (
     Attempt,
     Connected,
@@ -53,13 +54,11 @@ class Reach:
     """
 
     __slots__ = (
+        "_alarm",
         "_dispatcher",
         "_machine",
         "_pending",
         "_ref",
-        "_timer",
-        "_timer_at",
-        "_timer_ref",
         "_token",
         "options",
     )
@@ -76,14 +75,12 @@ class Reach:
         self._ref = ref
         self.options = options
         """For what is begun from now on."""
-        self._timer_ref = timer_ref
+        self._alarm = None if timer_ref is None else Alarm(_Timers(dispatcher, timer_ref), ReachDue())
         self._machine: reaching.Reaching | None = None
         self._token = 0
         """Counts on for ever, so that what is late from an earlier address is known for it."""
         self._pending: dict[int, tuple[int, Attempt]] = {}
         """The machine's number (0 for the look-up) and what is under way, by token."""
-        self._timer: Timer | None = None
-        self._timer_at = inf
 
     @property
     def under_way(self) -> bool:
@@ -117,7 +114,8 @@ class Reach:
         """Go on; the outcome, once there is one. What is late is let go."""
         machine, now = self._machine, self._dispatcher.now()
         if isinstance(report, ReachDue):
-            self._timer, self._timer_at = None, inf
+            if self._alarm is not None:
+                self._alarm.disarm()
             effects = () if machine is None else machine.timeout(now)
             return self._go_on(effects)
         number, _ = self._pending.pop(report.token, (-1, None))
@@ -173,16 +171,22 @@ class Reach:
         return None
 
     def _arm(self) -> None:
-        """One timer for the earliest deadline; an early wake-up just re-checks."""
-        if self._timer_ref is None:
+        if self._alarm is None:
             return
-        due_at = self.due_at
-        if self._timer_at <= due_at < inf:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer, self._timer_at = None, inf
-        if due_at < inf:
-            delay_s = max(0.0, due_at - self._dispatcher.now())
-            self._timer = self._dispatcher.schedule(self._timer_ref, delay_s, ReachDue())
-            self._timer_at = due_at
+        if self.due_at > self._alarm.at:
+            self._alarm.disarm()
+        self._alarm.arm(self.due_at, self._dispatcher.now())
+
+
+class _Timers:
+    """Sends an actor what a :class:`Reach` has for it."""
+
+    __slots__ = ("_dispatcher", "_ref")
+
+    def __init__(self, dispatcher: Dispatcher, ref: Ref[ReachDue]) -> None:
+        self._dispatcher = dispatcher
+        self._ref = ref
+
+    def schedule(self, delay_s: float, message: ReachDue) -> Timer:
+        """Have ``message`` sent in ``delay_s`` seconds."""
+        return self._dispatcher.schedule(self._ref, delay_s, message)

@@ -5,7 +5,6 @@ it shares a thread with that: so a few records are verified in one turn, and the
 """
 
 import logging
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, TypeVar, assert_never
@@ -13,7 +12,8 @@ from typing import Final, TypeVar, assert_never
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Dispatcher, Ref, Timer
+from actors.runtime.alarm import Alarm
+from actors.runtime.seam import Dispatcher, Ref
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.origination import OwnAgent
@@ -74,9 +74,7 @@ class RouteTable(Actor[messages.Inbound]):
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
         self._endpoints: dict[str, EndpointEntry] = {}
         self._listeners: dict[str, ListenerEntry] = {}
-        self._timer: Timer | None = None
-        self._timer_at = math.inf
-        self._generation = 0
+        self._alarm: Alarm[messages.RouteTimerFired] = Alarm(self, messages.RouteTimerFired())
         self._waiting: deque[tuple[messages.FromLinks, int]] = deque()
         """What links have said, and how many of its records have been taken."""
         self._waiting_bytes = 0
@@ -132,10 +130,9 @@ class RouteTable(Actor[messages.Inbound]):
                 return state.counts()
             case messages.GetProblems():
                 return state.problems()
-            case messages.RouteTimerFired(generation=generation):
-                if generation == self._generation:
-                    self._timer, self._timer_at = None, math.inf
-                    self._apply(state.tick(*times))
+            case messages.RouteTimerFired():
+                self._alarm.disarm()
+                self._apply(state.tick(*times))
             case _:
                 assert_never(message)
         return None
@@ -257,24 +254,12 @@ class RouteTable(Actor[messages.Inbound]):
         for notice in effects.notices:
             log.warning("%s", notice, extra=sampled(notice))
         if not effects.rest:  # else what is due may yet come together with what follows
-            self._keep_timer()
+            self._alarm.arm(self._state.deadline(), self.now())
 
     def _publish(self, news: messages.RoutesChanged) -> None:
         for urn, subscriber in list(self._subscribers.items()):
             if not self.tell(subscriber, news):
                 del self._subscribers[urn]
-
-    def _keep_timer(self) -> None:
-        """Have a timer at the deadline or before it: one that is early only looks, and sets the next."""
-        deadline = self._state.deadline()
-        if deadline >= self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._generation += 1
-        self._timer_at = deadline
-        delay_s = max(0.0, deadline - self.now())
-        self._timer = self.schedule(delay_s, messages.RouteTimerFired(self._generation))
 
 
 def _bytes(message: messages.FromLinks) -> int:

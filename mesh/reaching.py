@@ -52,7 +52,7 @@ class Kind(enum.Enum):
 
 
 OWN_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What the kernel answers when this process or this host lacks descriptors or memory."""
+"""What accept(2) and connect(2) answer when this process or this host lacks descriptors or memory."""
 
 _KINDS: Final = MappingProxyType(
     {

@@ -219,7 +219,7 @@ class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
             self._alarm.arm(deadline, self.now())
 
     def _deadline_reached(self) -> None:
-        self._alarm.rang()
+        self._alarm.disarm()
         now, deadlines = self.now(), self._deadlines
         if now >= deadlines[Due.OPENING]:
             self._opening_deadline_reached(now)

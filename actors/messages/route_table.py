@@ -129,9 +129,7 @@ class GoOn(msgspec.Struct, frozen=True):
 
 
 class RouteTimerFired(msgspec.Struct, frozen=True):
-    """Timer: something may be due; stale where ``generation`` is not the current one."""
-
-    generation: int
+    """Timer: something may be due."""
 
 
 FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived | PagesWanted | PagesArrived

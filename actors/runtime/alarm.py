@@ -46,8 +46,8 @@ class Alarm(Generic[M]):
         self.at = at
         self._timer = self._owner.schedule(max(0.0, at - now), self._message)
 
-    def rang(self) -> None:
-        """The message has arrived; whatever the alarm was armed for since is looked at now, too."""
+    def disarm(self) -> None:
+        """Do not ring. To be called when it rang, too: whatever it was armed for since is looked at then."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -43,6 +43,17 @@ def test_after_it_rang_it_can_be_armed_for_later():
     timers = Timers()
     alarm = Alarm(timers, "look")
     alarm.arm(1.0, 0.0)
-    alarm.rang()
+    alarm.disarm()
     alarm.arm(5.0, 1.0)
     assert timers.armed == [(1.0, "look"), (4.0, "look")]
+
+
+def test_one_that_is_not_needed_any_more_does_not_ring():
+    timers = Timers()
+    alarm = Alarm(timers, "look")
+    alarm.disarm()
+    alarm.arm(1.0, 0.0)
+    alarm.disarm()
+    assert timers.cancelled == [0]
+    alarm.arm(9.0, 0.5)
+    assert timers.armed == [(1.0, "look"), (8.5, "look")]
