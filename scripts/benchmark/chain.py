@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mesh.agent.process import EVENT_LOOP_VARIABLE
 from scripts.benchmark.processes import HERE, Place, Process, free_ports, wait_for_echo
 from scripts.benchmark.ways import CROWD_ADDRESSES, Servers, Way
 from scripts.lab.agent_processes import PROGRAM, write_config
@@ -29,11 +30,15 @@ class Members:
     Args:
         folder: where their keys, configurations and logs go; made here.
         places: where each of them runs.
+        event_loop: which one they run on; nothing leaves it to the environment and to what is installed.
     """
 
-    def __init__(self, folder: Path, places: Sequence[Place]) -> None:
+    def __init__(self, folder: Path, places: Sequence[Place], event_loop: str = "") -> None:
         self._folder = folder
         self._places = places
+        self._environment = {"PYTHONPATH": str(ROOT)}
+        if event_loop:
+            self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
         self._authority = init_mesh(folder, self.names)
         self._peer_ports = free_ports(len(places))
@@ -55,14 +60,14 @@ class Members:
         path = self._folder / name / "bench.yaml"
         write_config(path, config)
         command = [*self._places[number].prefix, *python(*PROGRAM, path)]
-        return Process(command, self._folder / f"{name}.log", environment={"PYTHONPATH": str(ROOT)})
+        return Process(command, self._folder / f"{name}.log", environment=self._environment)
 
     def _address(self, number: int) -> str:
         return f"{self._places[number].address}:{self._peer_ports[number]}"
 
 
 @contextlib.contextmanager
-def mesh(services: Servers, folder: Path, *, places: Sequence[Place]) -> Iterator[Way]:
+def mesh(services: Servers, folder: Path, *, places: Sequence[Place], event_loop: str = "") -> Iterator[Way]:
     """A chain of agents: the first has the listeners, the last the endpoints, each dials the next."""
     targets = {"bulk": f"127.0.0.1:{services.bulk_port}", "echo": f"127.0.0.1:{services.echo_port}"}
     if services.crowd_port:
@@ -70,7 +75,7 @@ def mesh(services: Servers, folder: Path, *, places: Sequence[Place]) -> Iterato
             targets[f"crowd{number}"] = f"{address}:{services.crowd_port}"
     ports = dict(zip(targets, free_ports(len(targets)), strict=True))
     listeners = {key: f"127.0.0.1:{port}" for key, port in ports.items()}
-    members = Members(folder, places)
+    members = Members(folder, places, event_loop)
     last = len(places) - 1
     with contextlib.ExitStack() as stack:
         processes = {}

@@ -33,7 +33,10 @@ from scripts.benchmark.results import Results, as_json
 from scripts.benchmark.ways import Opener, Servers, Way
 
 MESHES: Final = tuple(f"mesh-{agents}" for agents in range(1, chain.MOST_AGENTS + 1))
-WAYS: Final = ("plain", "socat-3", "ssh-L", "ssh-J", "ssh-L-chacha", "ssh-J-chacha", *MESHES)
+ON_ASYNCIO: Final = "mesh-3-asyncio"
+"""The three agents on asyncio's own event loop, in the same rounds as those on uvloop."""
+
+WAYS: Final = ("plain", "socat-3", "ssh-L", "ssh-J", "ssh-L-chacha", "ssh-J-chacha", *MESHES, ON_ASYNCIO)
 QUICK_WAYS: Final = ("plain", "ssh-L", "ssh-J", "mesh-2", "mesh-3")
 EACH_ROUND: Final = ("bulk", "many", "ping", "busy", "slow", "connect", "at-once")
 ONCE: Final = ("memory", "crowd")
@@ -53,14 +56,16 @@ def open_ways(
         cipher = ssh.CHACHA if name.endswith("chacha") else ssh.AES
         return lambda: ssh.ssh(services, folder / name, jump=name.startswith("ssh-J"), cipher=cipher)
 
-    def over_mesh(name: str, agents: int) -> Opener:
-        return lambda: chain.mesh(services, folder / name, places=chain.chain_of(agents))
+    def over_mesh(name: str, agents: int, event_loop: str = "") -> Opener:
+        places = chain.chain_of(agents)
+        return lambda: chain.mesh(services, folder / name, places=places, event_loop=event_loop)
 
     openers: dict[str, Opener] = {
         "plain": lambda: ways.plain(services),
         "socat-3": lambda: ways.socat(services, folder / "socat-3", places=chain.chain_of(3)),
         **{name: over_ssh(name) for name in WAYS if name.startswith("ssh")},
         **{name: over_mesh(name, number + 1) for number, name in enumerate(MESHES)},
+        ON_ASYNCIO: over_mesh(ON_ASYNCIO, 3, "asyncio"),
     }
     missing = {"ssh": ssh.ssh_missing(), "socat": ways.socat_missing()}
     opened = {}

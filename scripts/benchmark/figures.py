@@ -85,6 +85,7 @@ METRICS: Final[Mapping[str, Metric]] = {
 COMPARED: Final = (
     ("mesh-2", "ssh-L"),
     ("mesh-3", "ssh-J"),
+    ("mesh-3-asyncio", "mesh-3"),
     ("mesh-3", "ssh-J-chacha"),
     ("mesh-3", "socat-3"),
     ("mesh-2", "plain"),

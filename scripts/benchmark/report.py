@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from scripts.benchmark.figures import COMPARED, METRICS
 from scripts.benchmark.results import Results, verdicts
@@ -11,18 +11,20 @@ MOST_COLUMNS: Final = 5
 """Ways beside each other in one table; more go into the next."""
 
 
+_Column = TypeVar("_Column")
+
+
 def as_text(results: Results, *, ratios_only: bool = False) -> str:
     """Medians with their ranges, ratios, the bars, and what is missing."""
     parts = []
     if not ratios_only:
-        names = list(results.samples)
-        groups = [names[first : first + MOST_COLUMNS] for first in range(0, len(names), MOST_COLUMNS)]
+        groups = _groups(list(results.samples))
         parts += [_table("Medians (lowest to highest)", ways, _median_rows(results, ways)) for ways in groups]
-    compared = [pair for pair in COMPARED if all(way in results.samples for way in pair)]
-    rows = _ratio_rows(results, compared)
-    if rows:
-        heads = [f"{ours} / {theirs}" for ours, theirs in compared]
-        parts.append(_table("Ratios, median of the rounds (range)", heads, rows))
+    for compared in _groups([pair for pair in COMPARED if all(way in results.samples for way in pair)]):
+        rows = _ratio_rows(results, compared)
+        if rows:
+            heads = [f"{ours} / {theirs}" for ours, theirs in compared]
+            parts.append(_table("Ratios, median of the rounds (range)", heads, rows))
     if not ratios_only:
         parts.append(_table("Beside their bars", ["found", "at least", "aim", ""], _bar_rows(results)))
     for heading, lines in (
@@ -33,6 +35,10 @@ def as_text(results: Results, *, ratios_only: bool = False) -> str:
         if lines:
             parts.append("\n".join([heading, *lines] if heading else lines))
     return "\n\n".join(parts)
+
+
+def _groups(columns: Sequence[_Column]) -> list[Sequence[_Column]]:
+    return [columns[first : first + MOST_COLUMNS] for first in range(0, len(columns), MOST_COLUMNS)]
 
 
 def _median_rows(results: Results, ways: Sequence[str]) -> list[list[str]]:
