@@ -53,12 +53,6 @@ class ReplayWindow:
             self._highest = number
         self._blocks[block % len(self._blocks)] |= 1 << bit
 
-    def check_and_set(self, number: int) -> bool:
-        """Whether ``number`` may be used; it counts as used from now on."""
-        fresh = self.fresh(number)
-        self.mark(number)
-        return fresh
-
     def _clear_up_to(self, block: int) -> None:
         """Clear the blocks between that of the highest number and ``block``, included."""
         newest = self._highest // _BLOCK_BITS

@@ -100,11 +100,6 @@ class Link:
         """Who the peer has proven to be; to be asked in no earlier state."""
         return self._peer
 
-    @property
-    def is_admitted(self) -> bool:
-        """Whether others than the link itself know of its peer."""
-        return self.state not in UNADMITTED
-
     # -- commands --------------------------------------------------------------------------------------------
 
     def start(self) -> effects.LinkEffects:

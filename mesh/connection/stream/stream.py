@@ -291,15 +291,6 @@ class Stream:
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
         return self._concluded(effects) if self._state is State.DONE else effects
 
-    def peer_unknown(self, now: float) -> Effects:
-        """The other end's agent says that it does not know this connection; find out whether that is true.
-
-        Nothing vouches for it. It only makes this end ask, and something authentic in return dispels it.
-        """
-        effects = Effects()
-        self._peer_unknown(now, effects)
-        return self._concluded(effects)
-
     def _heard(self, now: float, frames: list[Frame]) -> None:
         """Something new and authentic has arrived: the other end is there."""
         sender = self._sender

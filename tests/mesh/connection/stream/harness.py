@@ -10,7 +10,7 @@ from math import inf
 from mesh.connection.session import Session
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, Stream, StreamBudget
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import AGENT_ID_BYTES, AgentId
 
 INGRESS = AgentId(b"ingress-ingress-")
 EXIT = AgentId(b"exit-exit-exit-e")
@@ -43,6 +43,12 @@ def make_pair(**settings):
 def pattern(size, seed=0):
     """Bytes of which any two stretches differ."""
     return hashlib.shake_128(str(seed).encode()).digest(size)
+
+
+def tell_unknown(stream, now):
+    """What a stream does when the other end's agent says that it does not know the connection."""
+    own = AgentId(bytes(AGENT_ID_BYTES))  # nothing vouches for it, so nothing is looked at
+    return stream.receive([Frame(FrameType.UNKNOWN, True, own, own, 1, 0, b"")], now)
 
 
 def unknown_frame(answered):

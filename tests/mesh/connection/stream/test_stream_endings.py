@@ -17,6 +17,7 @@ from tests.mesh.connection.stream.harness import (
     make_stream,
     pattern,
     sessions,
+    tell_unknown,
 )
 
 ACK, PROBE, DATA, FIN, RESET = (
@@ -219,10 +220,10 @@ def test_forged_unknowns_do_not_make_a_closing_end_forget_its_fin():
     world.fate = fate
     world.pump(world.exit)
     for _ in range(1000):
-        world.apply(world.exit, world.exit.stream.peer_unknown(world.now))
+        world.apply(world.exit, tell_unknown(world.exit.stream, world.now))
     world.run(duration=0.001)
     for _ in range(1000):
-        world.apply(world.exit, world.exit.stream.peer_unknown(world.now))
+        world.apply(world.exit, tell_unknown(world.exit.stream, world.now))
     world.run(until=world.all_done)
     assert all(end.stream.finished for end in world.ends)
     assert world.exit.resets == world.ingress.resets == []
@@ -462,7 +463,7 @@ def test_calls_after_the_end_do_nothing():
         stream.reset(ResetCode.RESET, 101.0),
         stream.finish(101.0),
         stream.path_changed(101.0),
-        stream.peer_unknown(101.0),
+        tell_unknown(stream, 101.0),
         stream.confirm(101.0),
     ):
         assert not later.frames

@@ -8,7 +8,7 @@ import pytest
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode
 from mesh.connection.stream.states import State
 from mesh.link.frames import FrameType
-from tests.mesh.connection.stream.harness import MIB, World, make_pair, pattern
+from tests.mesh.connection.stream.harness import MIB, World, make_pair, pattern, tell_unknown
 
 ACK, PROBE, DATA, RESET = FrameType.ACK, FrameType.PROBE, FrameType.DATA, FrameType.RESET
 
@@ -335,7 +335,7 @@ def test_an_end_whose_agent_forgot_it_is_found_gone_quickly(outgoing):
     world.exit.stream.release()
     world.ingress.outgoing = outgoing
     if not outgoing:
-        world.apply(world.ingress, world.ingress.stream.peer_unknown(world.now))
+        world.apply(world.ingress, tell_unknown(world.ingress.stream, world.now))
     start = world.now
     world.run(until=lambda: world.ingress.done_at)
     assert 0.5 < world.now - start < 2
@@ -346,7 +346,7 @@ def test_unknown_once_and_then_silence_is_no_proof():
     world = confirmed()
     world.fate = nothing
     for _ in range(10):
-        world.apply(world.ingress, world.ingress.stream.peer_unknown(world.now))
+        world.apply(world.ingress, tell_unknown(world.ingress.stream, world.now))
     world.run(duration=20)
     assert not world.ingress.done
     world.fate = within(0.01)
@@ -360,7 +360,7 @@ def test_forged_unknowns_do_not_add_up_between_genuine_answers():
     world = confirmed()
     for _ in range(20):
         for _ in range(3):
-            world.apply(world.ingress, world.ingress.stream.peer_unknown(world.now))
+            world.apply(world.ingress, tell_unknown(world.ingress.stream, world.now))
         world.run(duration=1)
     assert world.ingress.stream.state is State.OPEN
     assert world.ingress.count(PROBE) == 20
@@ -368,6 +368,6 @@ def test_forged_unknowns_do_not_add_up_between_genuine_answers():
 
 def test_a_flood_of_unknown_is_answered_once():
     stream, _ = make_pair()
-    frames = [frame for _ in range(1000) for frame in stream.peer_unknown(100.0).frames]
+    frames = [frame for _ in range(1000) for frame in tell_unknown(stream, 100.0).frames]
     assert [frame.type for frame in frames] == [PROBE]
     assert stream.state is State.OPEN

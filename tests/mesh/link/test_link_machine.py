@@ -1,0 +1,164 @@
+"""Whatever a peer sends and whatever happens in any order: a link ends at most once."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.link import bodies
+from mesh.link.bodies import Records
+from mesh.link.effects import (
+    LinkBroken,
+    LinkLost,
+    LinkMetItself,
+    LinkOver,
+    LinkRefused,
+    LinkTurnedAway,
+    LinkUnwanted,
+    SendHandshake,
+    SendOwn,
+    StartSealing,
+)
+from mesh.link.frames import FrameType, FrameWriter, link_frame
+from mesh.link.handshake import LinkHandshake
+from mesh.link.link import Link
+from mesh.link.states import UNADMITTED, LinkState
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import Identity, Instance
+from mesh.trust.noise.primitives import key_pair
+
+NOW, UNIX = 100.0, 1_750_000_000.0
+AUTHORITY = Identity(bytes([9]) * 32)
+VERDICTS = (LinkBroken, LinkLost, LinkMetItself, LinkOver, LinkRefused, LinkTurnedAway, LinkUnwanted)
+BODIES = (
+    (FrameType.PING, bodies.encode_ping(1)),
+    (FrameType.PONG, bodies.encode_pong(1)),
+    (FrameType.RECORDS, bodies.encode_records(Records(()))),
+    (FrameType.CHALLENGE, bodies.encode_challenge(bytes(16))),
+    (FrameType.CHALLENGE_ANSWER, bodies.encode_challenge(bytes(16))),
+    (FrameType.CLOSE, bodies.encode_close("enough")),
+    (FrameType.WANT_PAGES, bodies.encode_want_pages(())),
+    (FrameType.PAGES, bodies.encode_pages(())),
+    (FrameType.DIGEST, b"\xc1"),
+    (FrameType.RECORDS, b"no msgpack"),
+)
+
+
+def handshake_of(seed: int, *, initiator: bool) -> LinkHandshake:
+    identity = Identity(bytes([seed]) * 32)
+    certificate = issue_certificate(
+        AUTHORITY,
+        subject=identity.public_key,
+        name=f"agent{seed}",
+        not_before=int(UNIX) - 60,
+        not_after=int(UNIX) + 60,
+        may_register=("*",),
+        may_use=("*",),
+        may_relay=True,
+    )
+    return LinkHandshake(
+        initiator=initiator,
+        identity=identity,
+        certificate=certificate,
+        instance=Instance(bytes([seed]) * 16),
+        static=key_pair(bytes([seed + 10]) * 32),
+        ephemeral=key_pair(bytes([seed + 20]) * 32),
+        trust=TrustStore([AUTHORITY.public_key]),
+    )
+
+
+class Ends:
+    """A link and its peer, of which only the handshake and the sealing are real."""
+
+    def __init__(self, *, is_dialer: bool) -> None:
+        own = Identity(bytes([1]) * 32)
+        handshake = handshake_of(1, initiator=is_dialer)
+        self.link = Link(is_dialer=is_dialer, handshake=handshake, own_id=own.id, timeout_s=3.0, now=NOW)
+        self.peer = handshake_of(2, initiator=not is_dialer)
+        self.now = NOW
+        self.writer: FrameWriter | None = None
+        self.verdicts: list[object] = []
+        self.to_link = self.peer.start()
+        self.do(self.link.start())
+
+    def do(self, wanted) -> None:
+        for effect in wanted:
+            if isinstance(effect, SendHandshake) and self.writer is None:
+                progress = self.peer.receive(effect.data, UNIX)
+                self.to_link += progress.to_send
+                if progress.established is not None:
+                    self.writer = FrameWriter(progress.established.send_key)
+            elif isinstance(effect, SendOwn):
+                assert self.link.state is not LinkState.HANDSHAKE
+            elif isinstance(effect, StartSealing):
+                assert self.link.name == "agent2"
+            elif isinstance(effect, VERDICTS):
+                self.verdicts.append(effect)
+
+    def shake(self) -> None:
+        said, self.to_link = self.to_link, b""
+        if said and self.link.state is LinkState.HANDSHAKE:
+            self.do(self.link.shaken(said, self.now, UNIX))
+
+    def say(self, frame_type: FrameType, body: bytes) -> None:
+        if self.writer is not None and self.link.state is not LinkState.HANDSHAKE:
+            data = b"".join(self.writer.seal(link_frame(frame_type, body)))
+            self.do(self.link.received(memoryview(data), self.now))
+
+    def step(self, what: int, draw) -> None:
+        link = self.link
+        match what:
+            case 0 | 1 | 2:
+                self.shake()
+            case 3:
+                self.do(link.admit(self.now, UNIX))
+            case 4 | 5 | 6:
+                self.say(*draw(st.sampled_from(BODIES)))
+            case 7:
+                self.now += draw(st.sampled_from((0.1, 1.0, 5.0)))
+                self.do(link.ping(self.now, UNIX + draw(st.sampled_from((0, 100))), took_at=self.now))
+            case 8:
+                self.do(link.sent())
+            case 9:
+                self.do(link.close("not needed"))
+            case 10:
+                self.do(link.disconnected("reset"))
+            case 11:
+                self.do(link.handshake_timed_out(10.0))
+            case 12:
+                self.do(link.leave_timed_out())
+            case 13:
+                self.do(link.break_off("too much"))
+            case _ if link.state not in UNADMITTED:
+                self.do(link.challenge(bytes(16)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), is_dialer=st.booleans(), first=st.integers(0, 4), steps=st.integers(0, 25))
+def test_a_link_ends_at_most_once_whatever_happens(data, is_dialer, first, steps):
+    ends = Ends(is_dialer=is_dialer)
+    for _ in range(first):  # most runs get beyond the handshake
+        ends.shake()
+    for _ in range(steps):
+        ends.step(data.draw(st.integers(0, 14)), data.draw)
+        if ends.link.state is LinkState.CLOSED:
+            break
+    assert len(ends.verdicts) == (ends.link.state is LinkState.CLOSED)
+    for what in (3, 7, 8, 9, 11, 13):  # what is late changes nothing
+        ends.step(what, data.draw)
+        assert len(ends.verdicts) <= 1
+
+
+def test_a_link_is_proven_confirmed_admitted_and_closed_in_order():
+    ends = Ends(is_dialer=True)
+    ends.shake()
+    ends.shake()
+    assert ends.link.state is LinkState.CONFIRMING
+    ends.say(FrameType.PING, bodies.encode_ping(1))
+    assert ends.link.state is LinkState.WAITING
+    ends.do(ends.link.admit(NOW, UNIX))
+    ends.do(ends.link.close("the agent has left"))
+    assert ends.link.state is LinkState.LEAVING
+    assert [effect.frame_type for effect in ends.link.sent()] == [FrameType.CLOSE]
+    ends.do(ends.link.sent())
+    assert ends.link.state is LinkState.FAREWELL
+    ends.do(ends.link.disconnected("the peer closed the connection"))
+    assert [type(verdict) for verdict in ends.verdicts] == [LinkOver]
