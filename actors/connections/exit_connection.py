@@ -142,8 +142,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """Do what the opening asks for, and keep its time."""
         for effect in wanted:
             self._do_one(effect)
-        self._deadlines[Due.OPENING] = min(self._opening.deadline(), self._reach.due_at)
-        if not self.actor_stopped.is_set():
+        due = min(self._opening.deadline(), self._reach.due_at)
+        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.is_set():
+            self._deadlines[Due.OPENING] = due
             self._arm()
 
     def _do_one(self, effect: effects.ExitEffect) -> None:

@@ -165,8 +165,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Do what the opening asks for, and keep its time."""
         for effect in effects:
             self._do_one(effect)
-        self._deadlines[Due.OPENING] = self._opening.deadline()
-        if not self.actor_stopped.is_set():
+        due = self._opening.deadline()
+        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.is_set():
+            self._deadlines[Due.OPENING] = due
             self._arm()
 
     def _do_one(self, effect: IngressEffect) -> None:

@@ -11,6 +11,8 @@ from mesh.errors import LocalProtocolError
 class ExitState(enum.Enum):
     """Where an opening stands."""
 
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
+
     JUDGING = "judging the OPEN"
     ADMITTING = "asking its endpoint"
     REACHING = "reaching its target"
@@ -24,6 +26,8 @@ class ExitState(enum.Enum):
 
 class ExitEvent(enum.Enum):
     """What moves an opening on."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     FORGED = "the OPEN is not its ingress's"
     ASKED = "the endpoint has been asked"

@@ -11,6 +11,8 @@ from mesh.errors import LocalProtocolError
 class IngressState(enum.Enum):
     """Where an opening stands."""
 
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
+
     STANDING_BY = "standing by"
     """No client has come yet."""
     OPENING = "opening"
@@ -24,6 +26,8 @@ class IngressState(enum.Enum):
 
 class IngressEvent(enum.Enum):
     """What moves an opening on."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     CLIENT_CAME = "a client has come"
     EXIT_CHOSEN = "an exit has accepted"

@@ -11,6 +11,8 @@ from mesh.errors import LocalProtocolError
 class LinkState(enum.Enum):
     """Where a link stands."""
 
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
+
     HANDSHAKE = "handshake"
     CONFIRMING = "waiting for the peer's judgement"
     """Only if this agent dialed: the other end has yet to accept its certificate."""
@@ -24,6 +26,8 @@ class LinkState(enum.Enum):
 
 class LinkEvent(enum.Enum):
     """What moves a link on."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     PROVEN_TO_DIALER = "the peer that was dialed has proven its identity"
     PROVEN_TO_ACCEPTOR = "the peer that dialed has proven its identity"

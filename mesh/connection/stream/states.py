@@ -30,6 +30,8 @@ from mesh.errors import LocalProtocolError
 class State(enum.Enum):
     """Where a stream stands."""
 
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
+
     OPEN = "open"
     FIN_SENT = "FIN sent"
     FIN_ACKNOWLEDGED = "FIN acknowledged"
@@ -45,6 +47,8 @@ class State(enum.Enum):
 
 class Event(enum.Enum):
     """What moves a stream on."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     FINISH = "the local socket has reached its end"
     FIN_ACKNOWLEDGED = "the own FIN is acknowledged"
