@@ -4,6 +4,7 @@ import pytest
 
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
 from scripts.lab.processes import ROOT, Process, python
+from scripts.lab.waiting import wait_until
 
 
 @pytest.mark.parametrize("event_loop", EVENT_LOOPS)
@@ -11,7 +12,8 @@ def test_the_environment_chooses_it_and_the_log_says_which(mesh, event_loop):
     agent = mesh.agent("alone")
     agent.event_loop = event_loop
     agent.start()
-    assert len(agent.lines_with(f" runs on {event_loop}, ")) == 1
+    line = f" runs on {event_loop}, "  # written once its dashboard answers
+    assert len(wait_until(lambda: agent.lines_with(line), "it says what it runs on")) == 1
     assert agent.stop() == EXIT_OK
 
 
