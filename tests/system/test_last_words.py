@@ -44,12 +44,12 @@ def begin(port):
 
 def all_that_comes(client):
     """Bytes up to whatever ends the stream, and whether that was a reset."""
-    byte_count = b""
+    heard = b""
     with contextlib.suppress(ConnectionResetError):
         while data := client.recv(65_536):
-            byte_count += data
-        return byte_count, False
-    return byte_count, True
+            heard += data
+        return heard, False
+    return heard, True
 
 
 def many_at_once(converse):
