@@ -115,12 +115,14 @@ class PageTable:
             certified = before.record.certificate == record.certificate
             for name in names:
                 page = before.held.get(name.digest)
-                if page is not None:
+                if page is not None and _fits(page, name):
                     shelf.held[name.digest] = page if certified else read_page(page.data, record.certificate)
         for name in names:
             if name.digest not in shelf.held:
                 known = None if before is None else before.missing.get(name.digest)
-                shelf.missing[name.digest] = known or _Missing(name)
+                if known is None or known.name != name:
+                    known = _Missing(name)
+                shelf.missing[name.digest] = known
         self._shelves[record.agent_id] = shelf
         if shelf.missing:
             self._ask_at = -math.inf
@@ -252,11 +254,10 @@ class PageTable:
             return None
         page = read_page(wire.data, shelf.record.certificate)
         missing = shelf.missing[digest]
-        entries = len(page.body.endpoints) + len(page.body.listeners)
-        if (len(page.data), entries) != (missing.name.byte_count, missing.name.entries):
+        if not _fits(page, missing.name):
             raise RemoteProtocolError(
-                f"a page of {short_id(wire.agent_id)} of {len(page.data)} bytes with {entries} entries; "
-                f"its record says {missing.name.byte_count} and {missing.name.entries}"
+                f"a page of {short_id(wire.agent_id)} of {len(page.data)} bytes with "
+                f"{_entries(page)} entries; its record says {missing.name.byte_count} and {missing.name.entries}"
             )
         del shelf.missing[digest]
         shelf.held[digest] = page
@@ -269,3 +270,16 @@ class PageTable:
     def _may_have(self, peer_id: AgentId, now: float) -> bool:
         bucket = self._peers.get(peer_id)
         return bucket is not None and bucket.take(now)
+
+
+def _entries(page: Page) -> int:
+    return len(page.body.endpoints) + len(page.body.listeners)
+
+
+def _fits(page: Page, name: PageName) -> bool:
+    """Whether a page is of the size that a record says.
+
+    A later record may name the same page with another size. Who passes it on for such a record would lose its
+    links, so a page is kept for what it is named as now, not for what it was named as when it came.
+    """
+    return (len(page.data), _entries(page)) == (name.byte_count, name.entries)

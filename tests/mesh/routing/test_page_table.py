@@ -275,3 +275,21 @@ def test_own_pages_are_given_and_follow_the_own_layout(table):
     assert table.give(NEAR, wants(ALICE, layout.pages[0]), 0.0) == [wire(ALICE, layout.pages[0])]
     assert table.put_own(RECORD, ()) is RECORD
     assert table.give(NEAR, wants(ALICE, layout.pages[0]), 0.0) == []
+
+
+@pytest.mark.parametrize("when", ["while it is missing", "once it is here"])
+def test_a_page_that_a_later_record_describes_wrongly_is_passed_on_to_nobody(table, when):
+    """Else its author could have honest agents break the links of each other."""
+    honest = PAGES[0].name
+    table.name(record_of(ALICE, (honest,)), NEAR)
+    if when == "once it is here":
+        table.take(wire(ALICE, PAGES[0]), 0.0)
+    lying = msgspec.structs.replace(honest, entries=honest.entries + 1)
+    table.name(record_of(ALICE, (lying,)), NEAR)
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == []
+    with pytest.raises(RemoteProtocolError, match="its record says"):
+        table.take(wire(ALICE, PAGES[0]), 0.0)
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == []
+    table.name(record_of(ALICE, (honest,)), NEAR)
+    table.take(wire(ALICE, PAGES[0]), 0.0)
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == [wire(ALICE, PAGES[0])]
