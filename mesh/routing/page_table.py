@@ -16,7 +16,7 @@ from mesh.link.bodies import MAX_WANTED_AGENTS, MAX_WANTED_PAGES, WantedPages, W
 from mesh.routing.records import Page, PageName, Record, page_digest, read_page, with_pages
 from mesh.routing.service_layout import LaidPage
 from mesh.token_bucket import TokenBucket
-from mesh.trust.identity import AgentId, short_id
+from mesh.trust.identity import AgentId
 
 PAGES_UNDER_WAY: Final = 4
 """Pages of one agent that are asked for at a time: a link need not queue megabytes, and pings behind them."""
@@ -49,6 +49,13 @@ class Taken(NamedTuple):
     page: Page
     wished_by: tuple[AgentId, ...]
     """Peers to send it to: they asked for it when it was not here."""
+
+
+class Untrue(NamedTuple):
+    """A page that is not what its agent's record says; it is not kept."""
+
+    record: Record
+    why: str
 
 
 @dataclass(slots=True)
@@ -240,30 +247,34 @@ class PageTable:
                     missing.wishes[peer_id] = None
         return list(given.values())
 
-    def take(self, wire: WirePage, now: float) -> Taken | None:
+    def take(self, wire: WirePage, now: float) -> Taken | Untrue | None:
         """Keep a page that a record names.
 
-        Raises:
-            RemoteProtocolError: a record names it, yet it is no page, or not of the size that the record
-                says. Nobody who keeps to the protocol passes on such a page.
+        One that is not what the record says is asked for no more, and nobody is blamed but the agent whose
+        record it is: whoever passed it on may hold another record of that agent, which describes it rightly.
         """
         shelf = self._shelves.get(wire.agent_id)
         digest = b"" if shelf is None or not shelf.missing else page_digest(wire.agent_id, wire.data)
         if shelf is None or digest not in shelf.missing:
             self.unnamed += 1
             return None
-        page = read_page(wire.data, shelf.record.certificate)
-        missing = shelf.missing[digest]
+        missing = shelf.missing.pop(digest)
+        self._ask_at = -math.inf
+        try:
+            page = read_page(wire.data, shelf.record.certificate)
+        except RemoteProtocolError as error:
+            self.unnamed += 1
+            return Untrue(shelf.record, str(error))
         if not _fits(page, missing.name):
-            raise RemoteProtocolError(
-                f"a page of {short_id(wire.agent_id)} of {len(page.data)} bytes with "
-                f"{_entries(page)} entries; its record says {missing.name.byte_count} and {missing.name.entries}"
+            self.unnamed += 1
+            return Untrue(
+                shelf.record,
+                f"a page of {len(page.data)} bytes with {_entries(page)} entries; "
+                f"its record says {missing.name.byte_count} and {missing.name.entries}",
             )
-        del shelf.missing[digest]
         shelf.held[digest] = page
         shelf.whole = None
         self.taken += 1
-        self._ask_at = -math.inf
         wished_by = tuple(peer_id for peer_id in missing.wishes if self._may_have(peer_id, now))
         return Taken(shelf.record, page, wished_by)
 
@@ -279,7 +290,7 @@ def _entries(page: Page) -> int:
 def _fits(page: Page, name: PageName) -> bool:
     """Whether a page is of the size that a record says.
 
-    A later record may name the same page with another size. Who passes it on for such a record would lose its
-    links, so a page is kept for what it is named as now, not for what it was named as when it came.
+    A later record may name the same page with another size: it is kept for what it is named as now, not for
+    what it was named as when it came.
     """
     return (len(page.data), _entries(page)) == (name.byte_count, name.entries)

@@ -15,7 +15,6 @@ from typing import Final, assert_never
 
 import msgspec
 
-from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import (
     Digest,
     WantedPages,
@@ -36,7 +35,7 @@ from mesh.routing.effects import Close, Effects, RouteCounts, Send
 from mesh.routing.flooding import FloodQueue
 from mesh.routing.notices import Notices
 from mesh.routing.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
-from mesh.routing.page_table import PageTable
+from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -48,7 +47,7 @@ from mesh.routing.records import (
 from mesh.routing.routes import DEFAULT_MAX_HOPS, RouteSnapshot, Steps, compute_routes, computing_routes
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import Certificate, TrustStore
-from mesh.trust.identity import AgentId, Identity, Instance
+from mesh.trust.identity import AgentId, Identity, Instance, short_id
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
 """Changes within this time are computed together; the first one at once."""
@@ -250,16 +249,16 @@ class RouteTableState:
         """``peer_id`` passes on pages."""
         effects = Effects()
         for wire in pages if peer_id in self._peers else ():
-            try:
-                taken = self._pages.take(wire, now)
-            except RemoteProtocolError as error:
-                effects.closes.append(Close(peer_id, str(error)))
-                self._drop(peer_id)
-                break
-            if taken is not None:
-                self._must_compute = True
-                self._notices.say_denied(effects.notices, taken.record, taken.page.denied_keys)
-                self._send_pages(effects, taken.wished_by, [wire])
+            match self._pages.take(wire, now):
+                case Taken(record=record, page=page, wished_by=wished_by):
+                    self._must_compute = True
+                    self._notices.say_denied(effects.notices, record, page.denied_keys)
+                    self._send_pages(effects, wished_by, [wire])
+                case Untrue(record=record, why=why):
+                    who = f"{record.name!r} ({short_id(record.agent_id)})"
+                    self._notices.say(effects.notices, f"page of {who} ignored: {why}")
+                case None:
+                    pass
         return self._settle(effects, now, unix_now)
 
     def take_records(

@@ -266,14 +266,20 @@ def test_keys_on_pages_need_a_certificate_too():
     assert set(state.snapshot.candidates) == {f"service-{n:05}" for n in range(1_000, 2_000)}
 
 
-def test_a_page_that_is_not_what_its_record_says_costs_the_link_that_brought_it():
+def test_a_page_that_is_not_what_its_record_says_is_told_once_and_costs_nobody_a_link():
     state = linked(ALICE)
     layout = lay_out_of(2_000)
     names = tuple(page.name for page in layout.pages)
     lying = (type(names[0])(names[0].digest, names[0].byte_count, names[0].entries + 1), *names[1:])
     hear(state, ALICE, (wire_of(IDENTITIES[1], pages=lying),), 0.0, UNIX)
-    effects = state.pages_arrived(ALICE, (WirePage(ALICE, layout.pages[0].data),), 0.1, UNIX)
-    assert [close.peer_id for close in effects.closes] == [ALICE]
+    page = WirePage(ALICE, layout.pages[0].data)
+    effects = state.pages_arrived(ALICE, (page,), 0.1, UNIX)
+    assert effects.closes == []
+    (notice,) = effects.notices
+    assert "its record says" in notice
+    hear(state, ALICE, (wire_of(IDENTITIES[1], sequence=1, pages=lying),), 0.2, UNIX)
+    assert state.pages_arrived(ALICE, (page,), 0.3, UNIX).notices == []
+    assert state.counts().pages_taken_total == 0
 
 
 def test_pages_of_a_peer_whose_link_is_gone_are_not_looked_at():
