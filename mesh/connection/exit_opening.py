@@ -105,7 +105,7 @@ class ExitOpening:
 
     def deadline(self) -> float:
         """When to call :meth:`timeout`, in monotonic seconds."""
-        return inf if self.state is ExitState.OPEN else min(self._deadlines)
+        return min(self._deadlines)
 
     def start(self, now: float) -> effects.ExitEffects:
         """Judge the OPEN."""
@@ -167,6 +167,7 @@ class ExitOpening:
         if self.state is not ExitState.ACCEPTED:
             return ()
         self.state = advance(self.state, ExitEvent.CONFIRMED)
+        self._deadlines.clear_all()
         del (
             self._open_frame,
             self._responder,

@@ -2,6 +2,7 @@
 
 from math import inf
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +103,7 @@ class Ingress:
 
     def step(self, data) -> None:
         opening = self.opening
-        match data.draw(st.integers(0, 8)):
+        match data.draw(st.integers(0, 10)):
             case 0 if opening.stands_by:
                 self.do(opening.client_came(data.draw(st.permutations(OFFERS)), self.now))
             case 1 if self.registering:
@@ -117,10 +118,19 @@ class Ingress:
             case 5:
                 exit_id = data.draw(st.sampled_from(OFFERS)).party.id
                 self.do(opening.path_changed(exit_id, self.now, has_path=data.draw(st.booleans())))
-            case 6 if self.count(ExitChosen) == 0:
+            case 6:
                 self.do(opening.exit_restarted(data.draw(st.sampled_from(OFFERS)).party.id, self.now))
             case 7 if opening.state is IngressState.OPENING and data.draw(st.booleans()):
                 self.do(opening.client_left())
+            case 8 if self.answers:
+                answer = data.draw(st.sampled_from(sorted(self.answers.items())))[1]
+                damaged = msgspec.structs.replace(answer, body=answer.body[:-1] + b"?")
+                chosen = self.count(ExitChosen)
+                self.do(opening.answered(damaged, self.now))
+                assert self.count(ExitChosen) == chosen
+            case 9:  # too early, or much too late
+                self.now += data.draw(st.sampled_from((0.01, 1.0, 2 * OPEN_TIMEOUT_S)))
+                self.do(opening.timeout(self.now))
             case _ if opening.deadline() < inf:
                 self.now = max(self.now, opening.deadline())
                 self.do(opening.timeout(self.now))

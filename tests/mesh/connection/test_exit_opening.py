@@ -1,0 +1,156 @@
+"""Whatever happens while an exit answers: one answer at the most, and an end that always comes."""
+
+from math import inf
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.connection.exit_effects import (
+    Accept,
+    AskEndpoint,
+    LookAtEndpoint,
+    NotConfirmed,
+    OpenConfirmed,
+    OpenForged,
+    OpeningOver,
+    ReachTarget,
+    Reject,
+    RepeatAnswer,
+)
+from mesh.connection.exit_opening import ExitOpening
+from mesh.connection.exit_states import UNANSWERED, ExitState
+from mesh.connection.reject_codes import RejectCode
+from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator, SessionResponder
+from mesh.link.frames import Frame, FrameType
+from mesh.reaching import Failure, Kind
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.noise.primitives import key_pair
+
+OPEN_TIMEOUT_S = 3.0
+NUMBER = 7
+STATICS = [key_pair(bytes((number,)) * 32) for number in (1, 2)]
+INGRESS, EXIT = (
+    Party(AgentId(bytes((number,)) * 16), Instance(bytes((number,)) * 16), static.public)
+    for number, static in enumerate(STATICS, 1)
+)
+
+
+def open_frame(key: str, ephemeral: int = 3) -> Frame:
+    initiator = SessionInitiator(
+        local=INGRESS,
+        remote=EXIT,
+        connection=NUMBER,
+        static=STATICS[0],
+        ephemeral=key_pair(bytes((ephemeral,)) * 32),
+    )
+    return initiator.open_frame(OpenRequest(routing_key=key, credit=65_536))
+
+
+def forged(frame: Frame) -> Frame:
+    body = frame.body[:-1] + bytes((frame.body[-1] ^ 1,))
+    return Frame(
+        type=FrameType.OPEN,
+        from_exit=False,
+        source=frame.source,
+        destination=frame.destination,
+        connection=NUMBER,
+        number=0,
+        body=body,
+    )
+
+
+OPENS = {key: open_frame(key) for key in ("my-api", "unknown", "denied")}
+OPENS["forged"] = forged(OPENS["my-api"])
+ANOTHER_OPEN = open_frame("my-api", ephemeral=4)
+
+
+class Exit:
+    """An opening and everyone whom it deals with: they say what the test draws, early, late or twice.
+
+    Only the target keeps to an order: it answers once, while it is being reached. ``actors/reaching.py`` lets
+    go of what comes later.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.now = 0.0
+        self.open = OPENS[what]
+        self.opening = ExitOpening(
+            open_frame=self.open,
+            responder=SessionResponder(
+                local=EXIT,
+                remote=INGRESS,
+                connection=NUMBER,
+                static=STATICS[1],
+                ephemeral=key_pair(b"e" * 32),
+            ),
+            offered={"my-api", "denied"},
+            may_use=lambda key: key != "denied",
+            open_timeout_s=OPEN_TIMEOUT_S,
+        )
+        self.done: list[object] = []
+        self.answers: list[Frame] = []
+        self.do(self.opening.start(self.now))
+
+    def do(self, wanted) -> None:
+        for effect in wanted:
+            self.done.append(effect)
+            match effect:
+                case Accept(answer=answer) | Reject(answer=answer):
+                    self.answers.append(answer)
+                case RepeatAnswer(answer=answer):
+                    assert [answer] == self.answers
+                case AskEndpoint() | LookAtEndpoint() | ReachTarget():
+                    assert not self.answers
+
+    def count(self, kind) -> int:
+        return sum(isinstance(effect, kind) for effect in self.done)
+
+    def step(self, what: int, draw) -> None:
+        opening, now = self.opening, self.now
+        match what:
+            case 0 | 1:
+                self.do(opening.granted(now))
+            case 2:
+                self.do(
+                    opening.denied(draw(st.sampled_from(RejectCode)), "x" * draw(st.integers(0, 999)), now)
+                )
+            case 3:
+                self.do(opening.endpoint_gone(now))
+            case 4 if opening.state is ExitState.REACHING:
+                self.do(opening.reached(bytes(8), now))
+            case 5 if opening.state is ExitState.REACHING:
+                self.do(opening.unreachable(Failure(draw(st.sampled_from(Kind)), "no"), now))
+            case 6:
+                self.do(opening.asked_again(draw(st.sampled_from((self.open, ANOTHER_OPEN)))))
+            case 7:
+                self.do(opening.confirmed())
+            case 8:
+                self.now += draw(st.sampled_from((0.01, 0.3, 5.0)))
+                self.do(opening.timeout(self.now))
+            case _ if opening.deadline() < inf:
+                self.now = max(now, opening.deadline())
+                self.do(opening.timeout(self.now))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), what=st.sampled_from(sorted(OPENS)), steps=st.integers(0, 30))
+def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
+    exit_ = Exit(what)
+    opening = exit_.opening
+    for _ in range(steps):
+        if opening.state is ExitState.ENDED:
+            break
+        exit_.step(data.draw(st.integers(0, 9)), data.draw)
+    for _ in range(1_000):
+        if opening.state in (ExitState.OPEN, ExitState.ENDED):
+            break
+        before = exit_.now
+        exit_.now = max(before, opening.deadline())
+        exit_.do(opening.timeout(exit_.now))
+    assert opening.state not in UNANSWERED
+    assert exit_.count(AskEndpoint) == (what == "my-api")
+    assert exit_.count(Accept) + exit_.count(Reject) == (what != "forged")
+    assert exit_.count(OpenForged) == (what == "forged")
+    assert exit_.count(OpenConfirmed) == (opening.state is ExitState.OPEN)
+    assert exit_.count(NotConfirmed) + exit_.count(OpenConfirmed) == exit_.count(Accept)
+    assert exit_.count(OpeningOver) == exit_.count(Reject)
