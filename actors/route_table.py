@@ -253,6 +253,8 @@ class RouteTable(Actor[messages.Inbound]):
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:
             log.warning("%s", notice, extra=sampled(notice))
+        for alarm in effects.alarms:  # another kind of line, with places of its own
+            log.warning("this agent: %s", alarm, extra=sampled(alarm))
         if not effects.rest:  # else what is due may yet come together with what follows
             self._alarm.arm(self._state.deadline(), self.now())
 

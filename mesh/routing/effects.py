@@ -34,6 +34,8 @@ class Effects:
     """New routes, where there are any."""
     notices: list[str] = field(default_factory=list)
     """Lines for people, each said once."""
+    alarms: list[str] = field(default_factory=list)
+    """The same of what is wrong with this agent itself: no number of lines about others may hide it."""
     verified: int = 0
     """Records whose signatures were looked at."""
     rest: int = 0

@@ -330,7 +330,7 @@ class RouteTableState:
                     effects.verified += 1
                     if self._originator.overtaken_by(freshness, now):
                         self._notices.say(
-                            effects.notices,
+                            effects.alarms,
                             "another running agent has this agent's identity key: "
                             f"its instance is {freshness[2].hex()}",
                         )
@@ -449,7 +449,7 @@ class RouteTableState:
                 self._flood.hurry()
             self._notices.say_denied(effects.notices, whole, whole.denied_keys)
             for problem in self.problems():
-                self._notices.say(effects.notices, problem)
+                self._notices.say(effects.alarms, problem)
         for peers, agent_ids in self._flood.take(now):
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)

@@ -10,6 +10,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.route_table import RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
+from mesh.agent.logs import RepetitionFilter
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
@@ -229,7 +230,7 @@ def test_what_cannot_be_told_is_logged_and_a_problem_until_it_is_gone(world, cap
         world.run(1.0)
     [problem] = ask(world, table, messages.GetProblems())
     assert problem.startswith("1 endpoint not told to the mesh (keys have 1 to 255 characters): 'kkk")
-    assert caplog.messages == [problem]
+    assert caplog.messages == [f"this agent: {problem}"]
     table.tell(messages.AdvertiseEndpoint("e", None))
     world.run(1.0)
     assert ask(world, table, messages.GetProblems()) == ()
@@ -299,3 +300,24 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
     tables[2].tell(messages.Withdraw(tables[2]))
     world.run(0.02)
     assert IDENTITIES[2].id not in ask(world, tables[0], messages.GetSnapshot()).records
+
+
+def test_no_number_of_lines_about_others_hides_that_another_agent_has_this_agents_key(world, caplog):
+    table = start_table(world)
+    link, _ = listen(world)
+    table.tell(messages.LinkUp(ALICE, INSTANCE, link, RTT_S))
+    world.run(1.0)
+    keys = tuple(EndpointEntry(f"not-mine-{number}", None) for number in range(8))
+    with caplog.at_level(logging.WARNING):
+        for identity in (Identity(bytes((number,)) * 32) for number in range(10, 110)):
+            crowd = wire_of(identity, endpoints=keys)
+            table.tell(messages.RecordsArrived(ALICE, (crowd,)))
+        for sequence in range(1_000, 1_200, 10):  # one may be of a run before this
+            own = wire_of(OWN, sequence=sequence, epoch=int(UNIX_START_S * 1000))
+            table.tell(messages.RecordsArrived(ALICE, (own,)))
+            world.run(1.5)
+    assert len(caplog.records) > 800
+    only_what_is_written = RepetitionFilter()
+    written = [each.getMessage() for each in caplog.records if only_what_is_written.filter(each)]
+    assert len(written) < 200
+    assert [line for line in written if line.startswith("this agent: another running agent has")]

@@ -99,6 +99,7 @@ def hear(
         total.sends += step.sends
         total.closes += step.closes
         total.notices += step.notices
+        total.alarms += step.alarms
         total.snapshot = step.snapshot or total.snapshot
         total.verified += step.verified
         first = len(wires) - step.rest

@@ -62,11 +62,13 @@ class Chain:
         self.sent: list[tuple[int, FrameType, bytes]] = []
         self.lose_pages = False
         self.notices: list[str] = []
+        self.alarms: list[str] = []
 
     def act(self, number: int, method: str, *arguments: object) -> Effects:
         effects: Effects = getattr(self.tables[number], method)(*arguments, self.now, UNIX + self.now)
         assert effects.closes == []
         self.notices += effects.notices
+        self.alarms += effects.alarms
         for send in effects.sends:
             for peer_id in send.peers:
                 self.sent.append((number, send.frame_type, send.body))
@@ -231,7 +233,7 @@ def test_what_cannot_be_told_is_a_problem_and_is_said_once():
     assert problem.startswith(
         "2 endpoints not told to the mesh (an agent has at most 10,000): 'service-10000'"
     )
-    assert mesh.notices == [problem]
+    assert (mesh.alarms, mesh.notices) == ([problem], [])
     mesh.act(HUB, "set_endpoints", endpoints(MAX_ENDPOINTS))
     assert mesh.tables[HUB].problems() == ()
 

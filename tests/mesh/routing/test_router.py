@@ -249,14 +249,14 @@ def test_it_jumps_past_a_newer_record_of_its_own_and_everybody_hears():
 
 def test_another_agent_with_its_key_is_noticed_and_said_once():
     state = linked(ALICE)
-    epoch, notices, now = int(UNIX * 1000), [], 0.0
+    epoch, alarms, now = int(UNIX * 1000), [], 0.0
     for sequence in range(1000, 1200, 10):
-        notices += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
+        alarms += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).alarms
         now += 1.5
         state.tick(now, UNIX)
-    [notice] = notices
-    assert "identity key" in notice
-    assert INSTANCE.hex() in notice
+    [alarm] = alarms
+    assert "identity key" in alarm
+    assert INSTANCE.hex() in alarm
 
 
 def test_draining_then_withdrawal():
