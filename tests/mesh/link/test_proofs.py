@@ -1,74 +1,27 @@
 """What a link's proofs of identity must withstand: peers that finish the Noise handshake and then lie."""
 
-from typing import Any
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
-from mesh.link.handshake import PREAMBLE, EstablishedLink, HandshakeProgress, LinkHandshake, State
-from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, TrustStore, issue_certificate
-from mesh.trust.identity import LINK_PROOF_CONTEXT, RECORD_CONTEXT, Identity, Instance, short_id
-from mesh.trust.noise import Handshake, KeyPair, key_pair
-
-AUTHORITY = Identity(bytes([1]) * 32)
-NOW = 1_700_000_000
-TRUST = TrustStore([AUTHORITY.public_key])
-
-
-class Party:
-    """What one agent opens links with."""
-
-    def __init__(self, number: int, name: str) -> None:
-        self.identity = Identity(bytes([number]) * 32)
-        self.instance = Instance(bytes([number]) * 16)
-        self.static = key_pair(bytes([number + 1]) * 32)
-        self.ephemeral = key_pair(bytes([number + 2]) * 32)
-        self.certificate = certificate(self.identity, name)
-
-
-def certificate(subject: Identity, name: str, **changes: Any) -> bytes:
-    fields: dict[str, Any] = {"not_before": NOW - 1000, "not_after": NOW + 1000, "may_use": ("*",)} | changes
-    return issue_certificate(AUTHORITY, subject=subject.public_key, name=name, **fields)
-
-
-ALICE, BOB, MALLORY = Party(10, "alice"), Party(20, "bob"), Party(30, "mallory")
-
-
-def side(party: Party, *, initiator: bool, **changes: Any) -> LinkHandshake:
-    arguments = {
-        "identity": party.identity,
-        "certificate": party.certificate,
-        "instance": party.instance,
-        "static": party.static,
-        "ephemeral": party.ephemeral,
-        "trust": TRUST,
-    }
-    return LinkHandshake(initiator=initiator, **(arguments | changes))
-
-
-def alice(**changes: Any) -> LinkHandshake:
-    return side(ALICE, initiator=True, **changes)
-
-
-def bob(**changes: Any) -> LinkHandshake:
-    return side(BOB, initiator=False, **changes)
-
-
-def established(progress: HandshakeProgress) -> EstablishedLink:
-    assert progress.established is not None
-    return progress.established
-
-
-def assert_over(handshake: LinkHandshake) -> None:
-    assert handshake.state is State.FAILED
-    assert handshake.buffered_bytes == 0
-    with pytest.raises(LocalProtocolError, match="failed takes no bytes"):
-        handshake.receive(b"", NOW)
-    with pytest.raises(LocalProtocolError, match="failed waits for nothing"):
-        handshake.end_of_stream()
+from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
+from mesh.link.handshake import PREAMBLE
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, issue_certificate
+from mesh.trust.identity import LINK_PROOF_CONTEXT, RECORD_CONTEXT, short_id
+from mesh.trust.noise import Handshake, KeyPair
+from tests.mesh.link.handshake_company import (
+    ALICE,
+    BOB,
+    MALLORY,
+    NOW,
+    Party,
+    alice,
+    assert_over,
+    bob,
+    certificate,
+    established,
+)
 
 
 class NoisePeer:
