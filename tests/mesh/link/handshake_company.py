@@ -66,3 +66,26 @@ def assert_over(handshake: LinkHandshake) -> None:
         handshake.receive(b"", NOW)
     with pytest.raises(LocalProtocolError, match="failed waits for nothing"):
         handshake.end_of_stream()
+
+
+def opening() -> tuple[bytes, bytes, bytes]:
+    """What crosses the wire when Alice dials Bob: her first bytes, his, and her last."""
+    initiator, responder = alice(), bob()
+    first = initiator.start()
+    second = responder.receive(first, NOW).to_send
+    return first, second, initiator.receive(second, NOW).to_send
+
+
+FIRST, SECOND, THIRD = opening()
+
+
+def started() -> LinkHandshake:
+    initiator = alice()
+    assert initiator.start() == FIRST
+    return initiator
+
+
+def halfway() -> LinkHandshake:
+    responder = bob()
+    assert responder.receive(FIRST, NOW).to_send == SECOND
+    return responder

@@ -1,4 +1,3 @@
-import itertools
 import sys
 from collections import defaultdict, deque
 
@@ -8,66 +7,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mesh.link import send_queue
-from mesh.link.frames import Frame, FrameType, link_frame
-from mesh.link.relay_budget import GREED, RelayBudget
+from mesh.link.frames import FrameType, link_frame
 from mesh.link.send_queue import (
     FLOW_OVERHEAD_BYTES,
     FRAME_OVERHEAD_BYTES,
     QUANTUM_BYTES,
     SHORT_BODY_BYTES,
-    SendQueue,
 )
 from mesh.trust.identity import AgentId
-
-A, B = AgentId(b"a" * 16), AgentId(b"b" * 16)
-PLENTY = 1 << 40
-SEGMENT = 65_552
-DATA_TYPES = [FrameType.DATA, FrameType.FIN]
-CONTROL_TYPES = [
-    FrameType.OPEN,
-    FrameType.ACCEPT,
-    FrameType.REJECT,
-    FrameType.ACK,
-    FrameType.RESET,
-    FrameType.PROBE,
-    FrameType.UNKNOWN,
-]
-LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
-
-
-def frame(
-    connection: int = 1,
-    number: int = 0,
-    byte_count: int = 0,
-    frame_type: int = FrameType.DATA,
-    **changes,
-) -> Frame:
-    fields = {"from_exit": False, "source": A, "destination": B} | changes
-    return Frame(type=frame_type, connection=connection, number=number, body=bytes(byte_count), **fields)
-
-
-def queue(limit_bytes: int = PLENTY, mark_bytes: int = PLENTY, **limits) -> SendQueue:
-    """A queue alone with a budget of which it may take so much."""
-    return SendQueue(budget=RelayBudget(limit_bytes * 3 // 2), mark_bytes=mark_bytes, **limits)
-
-
-def filled(*frames: Frame, **limits) -> SendQueue:
-    made = queue(**limits)
-    for each in frames:
-        made.push(each)
-    return made
-
-
-def pop_all(waiting: SendQueue) -> list[Frame]:
-    popped = []
-    while batch := waiting.pop_batch(1):
-        assert len(batch) == 1
-        popped += batch
-    return popped
-
-
-def pop_names(waiting: SendQueue) -> list[tuple[int, int]]:
-    return [(popped.connection, popped.number) for popped in pop_all(waiting)]
+from tests.mesh.link.send_queue_company import (
+    CONTROL_TYPES,
+    LINK_OWN,
+    PLENTY,
+    SEGMENT,
+    filled,
+    frame,
+    pop_all,
+    pop_names,
+    queue,
+)
 
 
 def test_constants():
@@ -179,6 +137,24 @@ def test_a_row_of_short_frames_goes_early_for_one_turn_only():
     assert order.index(1) == QUANTUM_BYTES // (1000 + FRAME_OVERHEAD_BYTES) + 1
 
 
+@given(
+    flows=st.lists(st.lists(st.integers(0, SEGMENT), min_size=1, max_size=30), min_size=2, max_size=5),
+)
+def test_while_two_flows_wait_neither_gets_two_quanta_more_than_the_other(flows):
+    waiting = queue()
+    for connection, sizes in enumerate(flows):
+        for number, byte_count in enumerate(sizes):
+            waiting.push(frame(connection, number, byte_count))
+    left = {connection: len(sizes) for connection, sizes in enumerate(flows)}
+    sent = dict.fromkeys(left, 0)
+    for popped in pop_all(waiting):
+        sent[popped.connection] += len(popped.body) + FRAME_OVERHEAD_BYTES
+        left[popped.connection] -= 1
+        busy = [sent[connection] for connection, frames in left.items() if frames]
+        if len(busy) > 1:
+            assert max(busy) - min(busy) <= 2 * QUANTUM_BYTES
+
+
 # Repetitions
 
 
@@ -258,161 +234,6 @@ def test_fin_is_marked_too_and_control_never():
 def test_a_mark_made_before_stays():
     (popped,) = pop_all(filled(frame().with_mark()))
     assert popped.marked
-
-
-def test_at_the_limit_the_longest_flow_loses_its_tail():
-    waiting = queue(limit_bytes=10 * SEGMENT)
-    waiting.push(frame(2, 0, 100))
-    for number in range(20):
-        waiting.push(frame(1, number, SEGMENT))
-    waiting.push(frame(3, 0, 100))
-    assert waiting.byte_count <= 10 * SEGMENT
-    kept = pop_names(waiting)
-    bulk = [number for connection, number in kept if connection == 1]
-    assert {(2, 0), (3, 0)} <= set(kept)
-    assert bulk[:9] == list(range(9))
-    assert waiting.dropped == 22 - len(kept) > 0
-
-
-def test_at_the_limit_the_longer_flow_pays_until_they_are_equal():
-    waiting = queue(limit_bytes=1000 * 1000)
-    for number in range(600):
-        waiting.push(frame(1, number, 800))
-    for number in range(600):
-        waiting.push(frame(2, number, 800))
-    kept = defaultdict(int)
-    for connection, _ in pop_names(waiting):
-        kept[connection] += 1
-    assert 450 < kept[1] < 500
-    assert 450 < kept[2] < 500
-
-
-def test_many_flows_of_one_frame_stay_within_the_limit():
-    waiting = queue(limit_bytes=100_000)
-    for connection in range(1000):
-        waiting.push(frame(connection))
-    assert waiting.byte_count <= 100_000
-    left = waiting.frames
-    assert left + waiting.dropped == 1000
-    assert left > 50
-    assert len(pop_all(waiting)) == left
-
-
-def test_a_frame_that_never_fits_is_dropped():
-    waiting = filled(frame(1, 0, SEGMENT), limit_bytes=1000)
-    assert (waiting.byte_count, waiting.frames, waiting.dropped) == (0, 0, 1)
-
-
-@pytest.mark.parametrize("frame_type", CONTROL_TYPES)
-def test_the_control_lane_takes_no_more_from_connections_at_its_limit(frame_type):
-    waiting = queue(control_limit_bytes=3 * FRAME_OVERHEAD_BYTES)
-    for number in range(5):
-        waiting.push(frame(1, number, frame_type=frame_type))
-    assert waiting.dropped == 2
-    assert [popped.number for popped in pop_all(waiting)] == [0, 1, 2]
-
-
-def test_the_links_own_frames_are_always_taken():
-    waiting = queue(limit_bytes=0, control_limit_bytes=0)
-    for frame_type in LINK_OWN:
-        waiting.push(link_frame(frame_type, b"body"))
-    assert [popped.type for popped in pop_all(waiting)] == LINK_OWN
-    assert waiting.dropped == 0
-
-
-# Several queues, one budget
-
-
-numbers = itertools.count()
-
-
-def fill(waiting: SendQueue, byte_count: int, connection: int = 1) -> None:
-    for _ in range(byte_count // SEGMENT + 1):
-        waiting.push(frame(connection, next(numbers), SEGMENT))
-
-
-def queues(count: int, limit_bytes: int) -> tuple[RelayBudget, list[SendQueue]]:
-    budget = RelayBudget(limit_bytes)
-    return budget, [SendQueue(budget=budget, mark_bytes=PLENTY) for _ in range(count)]
-
-
-def test_a_full_queue_leaves_a_third_free_for_others():
-    budget, (slow, other) = queues(2, 30_000_000)
-    fill(slow, 60_000_000)
-    assert 19_000_000 < slow.byte_count <= 20_000_000
-    for number in range(100):
-        other.push(frame(2, number, SEGMENT))
-    assert other.frames == 100
-    assert other.dropped == 0
-    assert slow.dropped == budget.dropped_frames > 0
-
-
-def test_queues_that_all_want_more_get_equal_shares_and_leave_as_much_free():
-    limit_bytes = 70_000_000
-    budget, all_queues = queues(3, limit_bytes)
-    for _ in range(10):
-        for each in all_queues:
-            fill(each, 10_000_000)
-            assert budget.held_bytes <= limit_bytes
-    share = limit_bytes * GREED // (1 + 3 * GREED)
-    for each in all_queues:
-        assert share * 0.9 < each.byte_count <= share * 1.05
-    assert budget.held_bytes == sum(each.byte_count for each in all_queues)
-
-
-def test_one_that_came_first_gives_way_when_it_takes_more():
-    _, (first, second) = queues(2, 30_000_000)
-    fill(first, 60_000_000)
-    fill(second, 60_000_000)
-    before = first.byte_count
-    fill(first, 1_000_000)
-    assert first.byte_count < before
-
-
-@given(moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, SEGMENT), st.booleans()), max_size=300))
-def test_all_queues_together_never_hold_more_than_the_budget(moves):
-    budget, all_queues = queues(4, 500_000)
-    for number, (chosen, byte_count, pops) in enumerate(moves):
-        waiting = all_queues[chosen]
-        if pops:
-            waiting.pop_batch(byte_count)
-        else:
-            for copy in range(3):
-                waiting.push(frame(number % 5, 3 * number + copy, byte_count))
-        assert budget.held_bytes == sum(each._data_bytes for each in all_queues) <= budget.limit_bytes
-    for each in all_queues:
-        each.clear()
-    assert budget.held_bytes == 0
-
-
-def test_the_control_lane_takes_nothing_of_the_budget_and_passes_when_it_is_used_up():
-    budget, (full, other) = queues(2, 1_000_000)
-    fill(full, 2_000_000)
-    fill(other, 2_000_000)
-    held = budget.held_bytes
-    opening = frame(9, 0, 200, frame_type=FrameType.OPEN)
-    for waiting in (full, other):
-        waiting.push(opening)
-        assert waiting.pop_batch(1) == [opening]
-    assert budget.held_bytes == held
-
-
-@given(
-    flows=st.lists(st.lists(st.integers(0, SEGMENT), min_size=1, max_size=30), min_size=2, max_size=5),
-)
-def test_while_two_flows_wait_neither_gets_two_quanta_more_than_the_other(flows):
-    waiting = queue()
-    for connection, sizes in enumerate(flows):
-        for number, byte_count in enumerate(sizes):
-            waiting.push(frame(connection, number, byte_count))
-    left = {connection: len(sizes) for connection, sizes in enumerate(flows)}
-    sent = dict.fromkeys(left, 0)
-    for popped in pop_all(waiting):
-        sent[popped.connection] += len(popped.body) + FRAME_OVERHEAD_BYTES
-        left[popped.connection] -= 1
-        busy = [sent[connection] for connection, frames in left.items() if frames]
-        if len(busy) > 1:
-            assert max(busy) - min(busy) <= 2 * QUANTUM_BYTES
 
 
 class QueueMachine(RuleBasedStateMachine):
