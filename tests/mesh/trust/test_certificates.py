@@ -1,4 +1,3 @@
-import base64
 import re
 from typing import Any
 
@@ -15,45 +14,23 @@ from mesh.trust.certificates import (
     NOT_BEFORE_TOLERANCE_S,
     Certificate,
     TrustStore,
-    certificate_from_text,
-    certificate_to_text,
     issue_certificate,
     read_certificate,
 )
-from mesh.trust.identity import CERTIFICATE_CONTEXT, RECORD_CONTEXT, Identity, short_id, verify_signature
-
-AUTHORITY = Identity(bytes([1]) * 32)
-FOREIGN_AUTHORITY = Identity(bytes([2]) * 32)
-AGENT = Identity(bytes([3]) * 32)
-START, NOON, END = 1_700_000_000, 1_700_040_000, 1_700_086_400
-SHORT_ID = short_id(AGENT.id)
-
-
-def issue(authority: Identity = AUTHORITY, **changes: Any) -> bytes:
-    fields: dict[str, Any] = {
-        "subject": AGENT.public_key,
-        "name": "branch",
-        "not_before": START,
-        "not_after": END,
-        "may_register": ("db-*", "api"),
-        "may_use": ("*",),
-        "may_relay": True,
-    }
-    return issue_certificate(authority, **(fields | changes))
-
-
-WIRE = issue()
-
-
-def sign(body: bytes, context: bytes = CERTIFICATE_CONTEXT) -> bytes:
-    """A certificate whose signature is good, whatever its body is."""
-    return AUTHORITY.sign(context, body) + body
-
-
-def altered(**changes: Any) -> bytes:
-    """A certificate with fields that :func:`issue_certificate` would refuse, and a good signature."""
-    fields = msgspec.structs.asdict(read_certificate(WIRE)) | changes
-    return sign(msgspec.msgpack.encode(list(fields.values())))
+from mesh.trust.identity import CERTIFICATE_CONTEXT, RECORD_CONTEXT, verify_signature
+from tests.mesh.trust.certificate_company import (
+    AGENT,
+    AUTHORITY,
+    END,
+    FOREIGN_AUTHORITY,
+    NOON,
+    SHORT_ID,
+    START,
+    WIRE,
+    altered,
+    issue,
+    sign,
+)
 
 
 @pytest.fixture
@@ -359,62 +336,6 @@ def test_both_spellings_of_a_letter_are_one(pattern: str, key: str):
 def test_a_pattern_made_to_backtrack_is_judged_all_the_same():
     certificate = read_certificate(issue(may_use=["*a" * 100 + "b"]))
     assert not certificate.allows_use("a" * 255)
-
-
-TEXT = certificate_to_text(WIRE)
-BODY_LINES = TEXT.splitlines()[1:-1]
-
-
-def test_the_text_form_is_armoured_base64():
-    lines = TEXT.splitlines()
-    assert lines[0] == "-----BEGIN MESH CERTIFICATE-----"
-    assert lines[-1] == "-----END MESH CERTIFICATE-----"
-    assert TEXT.endswith("\n")
-    assert all(len(line) == 64 for line in lines[1:-2])
-    assert base64.b64decode("".join(lines[1:-1])) == WIRE
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        TEXT,
-        TEXT.strip(),
-        TEXT.replace("\n", "\r\n"),
-        f"The certificate of branch:\n\n{TEXT}\nValid for a day.\n",
-        TEXT.replace("\n", "\n  "),
-    ],
-    ids=["plain", "stripped", "CRLF", "text around it", "indented"],
-)
-def test_the_text_form_is_read_back(text: str):
-    assert certificate_from_text(text) == WIRE
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "expected a certificate that starts with the line"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "BEGIN MESH CERTIFICATE"),
-        (TEXT.replace("-----END MESH CERTIFICATE-----", ""), "cut off"),
-        (TEXT + TEXT, "found several"),
-        (TEXT.replace(BODY_LINES[0], "!" * 64), "damaged"),
-        (TEXT.replace(BODY_LINES[0], "é" * 64), "damaged"),
-        (TEXT.replace(BODY_LINES[1], BODY_LINES[1][:-1]), "damaged"),
-        (TEXT.replace(BODY_LINES[-1], ""), "malformed certificate"),
-        (TEXT.replace("".join(f"{line}\n" for line in BODY_LINES), ""), "malformed certificate"),
-        (certificate_to_text(bytes(3000)), "3000 bytes, at most 2048"),
-    ],
-)
-def test_other_text_says_what_is_wrong(text: str, says: str):
-    with pytest.raises(ValueError, match=says):
-        certificate_from_text(text)
-
-
-@given(text=st.text(max_size=200), inside=st.booleans())
-def test_garbage_is_a_value_error(text: str, inside: bool):
-    if inside:
-        text = f"-----BEGIN MESH CERTIFICATE-----\n{text}\n-----END MESH CERTIFICATE-----\n"
-    with pytest.raises(ValueError, match="certificate"):
-        certificate_from_text(text)
 
 
 def test_a_trust_error_is_not_an_authentication_error():

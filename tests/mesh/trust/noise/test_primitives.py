@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError
-from mesh.trust.noise import dh, key_pair
+from mesh.trust.noise import dh, key_pair, primitives
+from mesh.trust.noise.primitives import SharedSecrets
 
 # RFC 7748, section 6.1.
 ALICE = key_pair(bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"))
@@ -88,3 +89,23 @@ def test_both_libraries_seal_a_full_segment_to_the_same_bytes():
     ours = ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), segment, b"header")
     theirs = nacl.bindings.crypto_aead_chacha20poly1305_ietf_encrypt(segment, b"header", bytes(12), bytes(32))
     assert ours == theirs
+
+
+def test_what_two_static_keys_share_is_worked_out_once(monkeypatch: pytest.MonkeyPatch):
+    shared = SharedSecrets(ALICE)
+    secret = shared.with_owner_of(BOB.public)
+    monkeypatch.delattr(primitives, "dh")
+    assert shared.with_owner_of(BOB.public) == secret
+
+
+def test_remembered_secrets_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(primitives, "MAX_SHARED_SECRETS", 2)
+    monkeypatch.setattr(primitives, "dh", lambda own, public: own.public + public)
+    shared = SharedSecrets(ALICE)
+    keys = [bytes((number,)) * 32 for number in range(5)]
+    for public in keys:
+        assert shared.with_owner_of(public) == ALICE.public + public
+    monkeypatch.delattr(primitives, "dh")
+    assert [shared.with_owner_of(public)[32:] for public in keys[3:]] == keys[3:]
+    with pytest.raises(NameError):
+        shared.with_owner_of(keys[2])
