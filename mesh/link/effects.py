@@ -85,7 +85,7 @@ class RoundTripMeasured(msgspec.Struct, frozen=True, gc=False):
 
 
 class PeerChallenged(msgspec.Struct, frozen=True, gc=False):
-    """The peer asked whether this agent is alive."""
+    """The peer asked, for the first time on this link, whether this agent is alive."""
 
 
 class PeerAnswered(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ closes in order or not. Until the peer has proven its identity it holds at most 
 from collections.abc import Sequence
 from typing import Final
 
-from mesh.errors import RemoteProtocolError, TrustError
+from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
@@ -47,6 +47,7 @@ class Link:
         "_farewell",
         "_handshake",
         "_heard_at",
+        "_is_challenged",
         "_is_dialer",
         "_own_id",
         "_peer",
@@ -85,6 +86,8 @@ class Link:
         """Frames that came with the peer's judgement, before the admission."""
         self._challenge = b""
         """The nonce that the peer has to answer; empty for none."""
+        self._is_challenged = False
+        """Whether the peer has asked if this agent is alive."""
         self._farewell = b""
         """Body of the CLOSE, once there is to be one."""
         self._ping_due_at = now
@@ -158,13 +161,19 @@ class Link:
         return self._done()
 
     def received(self, data: memoryview, now: float) -> effects.LinkEffects:
-        """Bytes have arrived after the handshake."""
+        """Bytes have arrived after the handshake.
+
+        Raises:
+            LocalProtocolError: the link waits for its admission, so its socket was not to be read.
+        """
         match self.state:
-            case LinkState.UP | LinkState.LEAVING | LinkState.PARTING | LinkState.WAITING:
+            case LinkState.UP | LinkState.LEAVING | LinkState.PARTING:
                 self._dispatch(self._read(data, now), now)
             case LinkState.CONFIRMING:
                 self._confirm(data, now)
-            case LinkState.HANDSHAKE | LinkState.FAREWELL | LinkState.CLOSED:
+            case LinkState.HANDSHAKE | LinkState.WAITING:
+                raise LocalProtocolError(f"a link that is {self.state.value} takes no frames")
+            case LinkState.FAREWELL | LinkState.CLOSED:
                 pass  # to close with bytes unread would reset the connection, and the farewell with it
         done, self._effects = self._effects, []
         return done
@@ -180,8 +189,10 @@ class Link:
             case LinkState.CONFIRMING:
                 hint = "it may not trust this agent's certificate"
                 self._end(effects.LinkRefused(f"{why} right after the handshake; {hint}"))
-            case LinkState.FAREWELL | LinkState.CLOSED:
+            case LinkState.FAREWELL:
                 self._end(effects.LinkOver())
+            case LinkState.CLOSED:
+                pass
             case LinkState.WAITING | LinkState.UP | LinkState.LEAVING | LinkState.PARTING:
                 self._end(effects.LinkLost(why))
         return self._done()
@@ -209,7 +220,8 @@ class Link:
 
     def leave_timed_out(self) -> effects.LinkEffects:
         """Sending what was queued at the close has taken long enough."""
-        self._end(effects.LinkOver())
+        if self.state in _ENDING:
+            self._end(effects.LinkOver())
         return self._done()
 
     def ping(self, now: float, unix_now: float, *, took_at: float) -> effects.LinkEffects:
@@ -367,7 +379,9 @@ class Link:
             case FrameType.CHALLENGE:
                 nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
                 self._effects.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))
-                self._effects.append(effects.PeerChallenged())
+                if not self._is_challenged:
+                    self._is_challenged = True
+                    self._effects.append(effects.PeerChallenged())
             case FrameType.CHALLENGE_ANSWER:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:
                     self._challenge = b""
@@ -385,3 +399,7 @@ class Link:
     def _done(self) -> effects.LinkEffects:
         done, self._effects = self._effects, []
         return done
+
+
+_ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREWELL})
+"""States of a link that is being closed in order."""

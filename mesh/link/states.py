@@ -48,7 +48,9 @@ TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = MappingPro
         (LinkState.UP, LinkEvent.LEFT): LinkState.LEAVING,
         (LinkState.LEAVING, LinkEvent.SENT): LinkState.PARTING,
         (LinkState.PARTING, LinkEvent.SENT): LinkState.FAREWELL,
-        **{(state, LinkEvent.ENDED): LinkState.CLOSED for state in LinkState},
+        **{
+            (state, LinkEvent.ENDED): LinkState.CLOSED for state in LinkState if state is not LinkState.CLOSED
+        },
     }
 )
 """An absent pair is a bug of this agent's own."""

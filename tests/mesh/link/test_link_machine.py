@@ -1,8 +1,10 @@
 """Whatever a peer sends and whatever happens in any order: a link ends at most once."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh.errors import LocalProtocolError
 from mesh.link import bodies
 from mesh.link.bodies import Records
 from mesh.link.effects import (
@@ -13,6 +15,7 @@ from mesh.link.effects import (
     LinkRefused,
     LinkTurnedAway,
     LinkUnwanted,
+    PeerChallenged,
     SendHandshake,
     SendOwn,
     StartSealing,
@@ -99,7 +102,7 @@ class Ends:
             self.do(self.link.shaken(said, self.now, UNIX))
 
     def say(self, frame_type: FrameType, body: bytes) -> None:
-        if self.writer is not None and self.link.state is not LinkState.HANDSHAKE:
+        if self.writer is not None and self.link.state not in (LinkState.HANDSHAKE, LinkState.WAITING):
             data = b"".join(self.writer.seal(link_frame(frame_type, body)))
             self.do(self.link.received(memoryview(data), self.now))
 
@@ -142,9 +145,43 @@ def test_a_link_ends_at_most_once_whatever_happens(data, is_dialer, first, steps
         if ends.link.state is LinkState.CLOSED:
             break
     assert len(ends.verdicts) == (ends.link.state is LinkState.CLOSED)
-    for what in (3, 7, 8, 9, 11, 13):  # what is late changes nothing
+    ends.do(ends.link.disconnected("reset"))
+    for what in range(3, 15):  # what is late changes nothing
         ends.step(what, data.draw)
-        assert len(ends.verdicts) <= 1
+        assert len(ends.verdicts) == 1
+
+
+def up() -> Ends:
+    ends = Ends(is_dialer=False)
+    ends.shake()
+    ends.shake()
+    ends.do(ends.link.admit(NOW, UNIX))
+    assert ends.link.state is LinkState.UP
+    return ends
+
+
+def wanted_by(ends: Ends, *frames: tuple[FrameType, bytes]) -> list[object]:
+    data = b"".join(piece for frame in frames for piece in ends.writer.seal(link_frame(*frame)))
+    return list(ends.link.received(memoryview(data), NOW))
+
+
+def test_nothing_is_read_of_a_link_that_is_not_admitted():
+    ends = Ends(is_dialer=False)
+    with pytest.raises(LocalProtocolError, match="takes no frames"):
+        ends.link.received(memoryview(b"frames"), NOW)
+    ends.shake()
+    ends.shake()
+    assert ends.link.state is LinkState.WAITING
+    with pytest.raises(LocalProtocolError, match="waiting for admission takes no frames"):
+        wanted_by(ends, (FrameType.PING, bodies.encode_ping(1)))
+
+
+def test_each_challenge_is_answered_and_the_first_reported():
+    challenge = FrameType.CHALLENGE, bodies.encode_challenge(bytes(16))
+    ends = up()
+    wanted = wanted_by(ends, *[challenge] * 3) + wanted_by(ends, challenge)
+    assert wanted.count(SendOwn(FrameType.CHALLENGE_ANSWER, challenge[1])) == 4
+    assert wanted.count(PeerChallenged()) == 1
 
 
 def test_a_link_is_proven_confirmed_admitted_and_closed_in_order():
