@@ -13,7 +13,7 @@ from mesh.link import bodies as link_bodies
 from mesh.link import effects
 from mesh.link.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType
 from mesh.link.handshake import EstablishedLink, LinkHandshake
-from mesh.link.silence import next_ping_s, ping_period_s
+from mesh.link.silence import Pulse
 from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
@@ -46,19 +46,14 @@ class Link:
         "_effects",
         "_farewell",
         "_handshake",
-        "_heard_at",
         "_is_challenged",
         "_is_dialer",
         "_own_id",
         "_peer",
-        "_ping_due_at",
-        "_ping_sent_at",
-        "_ping_token",
-        "_pong_token",
+        "_pulse",
         "_reader",
         "_records",
         "_rtt_s",
-        "_timeout_s",
         "name",
         "state",
     )
@@ -76,8 +71,9 @@ class Link:
         self._is_dialer = is_dialer
         self._handshake = handshake
         self._own_id = own_id
-        self._timeout_s = timeout_s
-        self._heard_at = self._asked_at = now
+        self._pulse = Pulse(timeout_s, now)
+        self._asked_at = now
+        """When the handshake's latest question was sent."""
         self._rtt_s = 0.0
         self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
         self._records: list[link_bodies.WireRecord] = []
@@ -90,12 +86,6 @@ class Link:
         """Whether the peer has asked if this agent is alive."""
         self._farewell = b""
         """Body of the CLOSE, once there is to be one."""
-        self._ping_due_at = now
-        self._ping_token = 0
-        self._ping_sent_at = now
-        """When the ping ``_ping_token`` was sent."""
-        self._pong_token = 0
-        """That of the last ping that was answered."""
         self._effects: list[effects.LinkEffect] = []
 
     @property
@@ -117,7 +107,7 @@ class Link:
         if self.state is not LinkState.WAITING:
             return ()
         self.state = advance(self.state, LinkEvent.ADMITTED)
-        self._heard_at = self._ping_due_at = now
+        self._pulse.begin(now)
         self._ping(now, unix_now, now)
         self._effects.append(effects.ReadOn())
         early, self._early = self._early, ()
@@ -238,23 +228,17 @@ class Link:
     def _ping(self, now: float, unix_now: float, took_at: float) -> None:
         if self.state is not LinkState.UP:
             return
-        late = now - self._ping_due_at > ping_period_s(self._timeout_s)
-        # If this timer itself is late, this process stood still, and what the peer sent waits unread.
-        if not late and self._is_dead(now, unix_now, took_at):
+        pulse = self._pulse
+        if not pulse.is_late(now) and self._is_to_end(now, unix_now, took_at):
             return
-        wait_s = next_ping_s(self._timeout_s, now - min(self._heard_at, took_at))
-        self._ping_due_at = now + wait_s
-        self._ping_token += 1
-        self._ping_sent_at = now
-        ping = link_bodies.encode_ping(self._ping_token)
-        self._effects.append(effects.SendOwn(FrameType.PING, ping))
+        token, wait_s = pulse.ping(now, took_at)
+        self._effects.append(effects.SendOwn(FrameType.PING, link_bodies.encode_ping(token)))
         self._effects.append(effects.PingLater(wait_s))
 
-    def _is_dead(self, now: float, unix_now: float, took_at: float) -> bool:
-        if now - self._heard_at >= self._timeout_s:
-            self._end(effects.LinkLost(f"silent for {now - self._heard_at:.1f} s"))
-        elif now - took_at >= self._timeout_s:
-            self._end(effects.LinkLost(f"the peer has taken nothing for {now - took_at:.1f} s"))
+    def _is_to_end(self, now: float, unix_now: float, took_at: float) -> bool:
+        cause = self._pulse.cause_of_death(now, took_at)
+        if cause:
+            self._end(effects.LinkLost(cause))
         elif unix_now >= self._peer.peer.not_after:
             self._effects.append(effects.CertificateExpired())
             self._close("certificate expired")
@@ -283,7 +267,6 @@ class Link:
         self._peer = peer
         self._reader = FrameReader(peer.receive_key)
         self.name = peer.peer.name
-        self._heard_at = now
         self._effects.append(effects.StartSealing(peer.send_key))
         if self._is_dialer:
             self.state = advance(self.state, LinkEvent.PROVEN_TO_DIALER)
@@ -314,7 +297,7 @@ class Link:
     # -- frames ----------------------------------------------------------------------------------------------
 
     def _read(self, data: memoryview, now: float) -> list[Frame]:
-        self._heard_at = now
+        self._pulse.heard_at = now
         try:
             return self._reader.feed(data)
         except RemoteProtocolError as error:
@@ -358,9 +341,9 @@ class Link:
                 pong = link_bodies.encode_pong(link_bodies.decode_ping(frame.body))
                 self._effects.append(effects.SendOwn(FrameType.PONG, pong))
             case FrameType.PONG:
-                if link_bodies.decode_pong(frame.body) == self._ping_token != self._pong_token:
-                    self._pong_token = self._ping_token
-                    self._effects.append(effects.RoundTripMeasured(now - self._ping_sent_at))
+                rtt_s = self._pulse.round_trip_s(link_bodies.decode_pong(frame.body), now)
+                if rtt_s is not None:
+                    self._effects.append(effects.RoundTripMeasured(rtt_s))
             case FrameType.RECORDS:
                 self._records += link_bodies.decode_records(frame.body)
             case FrameType.DIGEST:
