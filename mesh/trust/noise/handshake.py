@@ -8,6 +8,7 @@
 Source: Noise revision 34, sections 5.3, 7.4 and 7.5.
 """
 
+import enum
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
@@ -20,6 +21,15 @@ _Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss"]
 
 MAX_MESSAGE_BYTES: Final = 65_535
 """Of any Noise message: section 3."""
+
+
+class State(enum.Enum):
+    """Where a handshake stands."""
+
+    UNDER_WAY = "is under way"
+    FINISHED = "is finished"
+    """All messages have been written and read, and the keys are there."""
+    FAILED = "has failed"
 
 
 class _Pattern(NamedTuple):
@@ -65,7 +75,6 @@ class Handshake:
     """
 
     __slots__ = (
-        "_failed",
         "_initiator",
         "_keys",
         "_messages",
@@ -74,6 +83,7 @@ class Handshake:
         "_remote",
         "_shared",
         "_symmetric",
+        "state",
     )
 
     def __init__(
@@ -101,19 +111,15 @@ class Handshake:
         self._own: dict[str, KeyPair] = {"s": static, "e": ephemeral}
         self._remote: dict[str, bytes] = {} if remote_static is None else {"s": remote_static}
         self._position = 0
-        self._failed = False
-        self._keys: tuple[bytes, bytes] | None = None
+        self.state = State.UNDER_WAY
+        self._keys = (b"", b"")
+        """Of no use before the handshake is finished."""
         self._shared = shared
         protocol_name = f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
         self._symmetric = SymmetricState(protocol_name, hash_name)
         self._symmetric.mix_hash(prologue)
         if responder_known:
             self._symmetric.mix_hash(static.public if remote_static is None else remote_static)
-
-    @property
-    def finished(self) -> bool:
-        """Whether all messages have been written and read, and the keys are there."""
-        return self._keys is not None
 
     @property
     def remote_static(self) -> bytes:
@@ -137,8 +143,7 @@ class Handshake:
         Raises:
             LocalProtocolError: the handshake is not finished.
         """
-        if self._keys is None:
-            raise LocalProtocolError("the handshake is not finished")
+        self._check_finished()
         return self._symmetric.handshake_hash
 
     def copy(self) -> Self:
@@ -192,15 +197,16 @@ class Handshake:
         Raises:
             LocalProtocolError: the handshake is not finished.
         """
-        if self._keys is None:
-            raise LocalProtocolError("the handshake is not finished")
+        self._check_finished()
         return self._keys
 
+    def _check_finished(self) -> None:
+        if self.state is not State.FINISHED:
+            raise LocalProtocolError("the handshake is not finished")
+
     def _next_tokens(self, *, writing: bool) -> tuple[_Token, ...]:
-        if self._failed:
-            raise LocalProtocolError("this handshake has failed")
-        if self._keys is not None:
-            raise LocalProtocolError("this handshake is finished")
+        if self.state is not State.UNDER_WAY:
+            raise LocalProtocolError(f"this handshake {self.state.value}")
         if writing != (self._initiator == (self._position % 2 == 0)):
             raise LocalProtocolError("it is the other side's turn to " + ("write" if writing else "read"))
         return self._messages[self._position]
@@ -259,10 +265,11 @@ class Handshake:
         self._position += 1
         if self._position == len(self._messages):
             self._keys = self._symmetric.split()
+            self.state = State.FINISHED
             self._forget()
 
     def _fail(self) -> None:
-        self._failed = True
+        self.state = State.FAILED
         self._remote = {}
         self._forget()
 

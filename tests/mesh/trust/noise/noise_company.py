@@ -4,6 +4,7 @@ import pytest
 
 from mesh.errors import LocalProtocolError
 from mesh.trust.noise import Handshake, KeyPair, PatternName, key_pair
+from mesh.trust.noise.handshake import State
 
 INITIATOR_STATIC, INITIATOR_EPHEMERAL, RESPONDER_STATIC, RESPONDER_EPHEMERAL, STRANGER = (
     key_pair(bytes((number,)) * 32) for number in range(1, 6)
@@ -44,7 +45,7 @@ at_every_message = pytest.mark.parametrize(("pattern", "count"), POINTS)
 
 
 def assert_dead(side: Handshake):
-    assert not side.finished
+    assert side.state is State.FAILED
     with pytest.raises(LocalProtocolError, match="has failed"):
         side.read_message(bytes(100))
     with pytest.raises(LocalProtocolError, match="has failed"):

@@ -4,7 +4,7 @@ import pytest
 
 from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.trust.noise import Handshake, HashName, PatternName
-from mesh.trust.noise.handshake import MAX_MESSAGE_BYTES
+from mesh.trust.noise.handshake import MAX_MESSAGE_BYTES, State
 from mesh.trust.noise.primitives import SharedSecrets
 from tests.mesh.trust.noise.noise_company import (
     INITIATOR_EPHEMERAL,
@@ -22,8 +22,8 @@ from tests.mesh.trust.noise.noise_company import (
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_both_sides_end_with_the_same(pattern: PatternName):
     one, two = run_until(pattern, MESSAGES[pattern])
-    assert one.finished
-    assert two.finished
+    assert one.state is State.FINISHED
+    assert two.state is State.FINISHED
     assert one.split() == two.split()
     assert one.handshake_hash == two.handshake_hash
     first, second = one.split()
@@ -36,7 +36,7 @@ def test_both_sides_end_with_the_same(pattern: PatternName):
 @at_every_message
 def test_before_the_end_there_is_nothing_to_take(pattern: PatternName, count: int):
     for side in run_until(pattern, count):
-        assert not side.finished
+        assert side.state is State.UNDER_WAY
         with pytest.raises(LocalProtocolError, match="not finished"):
             side.split()
         with pytest.raises(LocalProtocolError, match="not finished"):
@@ -86,7 +86,7 @@ def test_a_copy_may_fail_without_the_original():
     attempt = two.copy()
     assert attempt.read_message(message) == b"yes"
     assert attempt.split() == one.split()
-    assert not two.finished
+    assert two.state is State.UNDER_WAY
     assert two.read_message(message) == b"yes"
     assert two.split() == one.split()
 
@@ -182,11 +182,11 @@ def test_a_remembered_secret_changes_no_byte(pattern: PatternName):
             remote_static=RESPONDER_STATIC.public if pattern == "IK" else None,
             shared=shared,
         )
-        while not plain.finished:
+        while plain.state is State.UNDER_WAY:
             message = plain.write_message(b"payload")
             assert remembering.write_message(b"payload") == message
             other.read_message(message)
-            if not other.finished:
+            if other.state is State.UNDER_WAY:
                 answer = other.write_message(b"answer")
                 assert plain.read_message(answer) == remembering.read_message(answer) == b"answer"
         assert remembering.split() == plain.split() == other.split()

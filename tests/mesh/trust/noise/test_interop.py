@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 from mesh.trust.noise import Handshake, HashName, PatternName, key_pair
+from mesh.trust.noise.handshake import State
 from mesh.trust.noise.symmetric import CipherState
 
 with warnings.catch_warnings():
@@ -61,7 +62,7 @@ def test_we_understand_each_other(pattern: PatternName, hash_name: HashName, we_
         else:
             assert ours.read_message(bytes(theirs.write_message(payload))) == payload
         we_write = not we_write
-    assert ours.finished
+    assert ours.state is State.FINISHED
     assert theirs.handshake_finished
     assert ours.handshake_hash == theirs.get_handshake_hash()
     assert ours.remote_static == THEIR_STATIC.public

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mesh.trust.noise import Handshake, HashName, PatternName, key_pair
+from mesh.trust.noise.handshake import State
 from mesh.trust.noise.symmetric import CipherState
 
 VARIABLE = "NOISE_VECTORS"
@@ -56,8 +57,8 @@ def test_published_vectors(pattern: PatternName, handshake_messages: int, hash_n
             assert writer.write_message(payload) == ciphertext
             assert reader.read_message(ciphertext) == payload
             writer, reader = reader, writer
-        assert initiator.finished
-        assert responder.finished
+        assert initiator.state is State.FINISHED
+        assert responder.state is State.FINISHED
         assert initiator.handshake_hash.hex() == responder.handshake_hash.hex() == vector["handshake_hash"]
         keys = initiator.split()
         assert keys == responder.split()
