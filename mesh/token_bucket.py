@@ -1,8 +1,10 @@
 """A token bucket: at most ``rate`` events a second in the long run, ``burst`` at once."""
 
+from math import inf
+
 
 class TokenBucket:
-    """Counts down from ``burst``, refills at ``rate`` a second."""
+    """Counts down from ``burst``, refills at ``rate`` a second; a clock that steps back refills nothing."""
 
     __slots__ = ("_burst", "_rate", "_tokens", "_updated_at")
 
@@ -10,7 +12,7 @@ class TokenBucket:
         self._rate = rate
         self._burst = burst
         self._tokens = burst
-        self._updated_at: float | None = None
+        self._updated_at = -inf
 
     def has(self, now: float) -> bool:
         """Whether there is a token at monotonic time ``now`` (s)."""
@@ -18,14 +20,14 @@ class TokenBucket:
         return self._tokens >= 1.0
 
     def take(self, now: float) -> bool:
-        """Take one token at monotonic time ``now`` (s); False where none is left."""
+        """Take one token at monotonic time ``now`` (s); False if none is left."""
         if not self.has(now):
             return False
         self._tokens -= 1.0
         return True
 
     def _refill(self, now: float) -> None:
-        if self._updated_at is not None:
-            elapsed_s = max(0.0, now - self._updated_at)
+        elapsed_s = now - self._updated_at
+        if elapsed_s > 0:
             self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate)
-        self._updated_at = now
+            self._updated_at = now

@@ -21,3 +21,5 @@ def test_a_clock_that_steps_back_gives_nothing():
     bucket = TokenBucket(rate=10.0, burst=1.0)
     assert bucket.take(100.0)
     assert not bucket.take(0.0)
+    assert not bucket.take(100.0)
+    assert bucket.take(100.2)
