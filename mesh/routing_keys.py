@@ -46,7 +46,7 @@ def normal_key(text: str) -> str:
         name = unfilled["name"]
         expected = f"${{{name}}} for the environment variable {name}" if name else "a variable's value"
         raise ValueError(f"{expected}; {unfilled[0]} stands for itself")
-    byte_count = len(key.encode(errors="surrogatepass"))
+    byte_count = len(key.encode())
     if byte_count > MAX_KEY_BYTES:
         raise ValueError(f"a routing key of 1 to {MAX_KEY_BYTES} bytes, not of {byte_count}")
     return key

@@ -278,7 +278,7 @@ def test_the_longest_certificate_and_one_byte_more(store: TrustStore):
     ids=ascii,
 )
 def test_what_would_be_refused_is_not_issued(changes: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"cannot issue|surrogates not allowed"):
+    with pytest.raises(ValueError, match="cannot issue"):
         issue(**changes)
 
 
