@@ -27,12 +27,12 @@ _MAX_CHARACTERS: Final = 300
 
 
 def mistake(text: str, *, is_local: bool, lowest_port: int) -> str:
-    """What was expected of ``text``, which is not ``host:port``, with the reason where it is plain.
+    """What was expected of ``text``, which is not ``host:port``, with the reason if it is plain.
 
     Args:
         text: what was found.
         is_local: of a local port, which needs no host.
-        lowest_port: 0 where the system may choose.
+        lowest_port: 0 if the system may choose.
     """
     form = "host:port or :port" if is_local else "host:port"
     if len(text) > _MAX_CHARACTERS or not text.isprintable():

@@ -1,6 +1,6 @@
 """Telling a path that loses packets of full size, and choosing smaller ones for it.
 
-Where a part of a path has a smaller MTU and the ICMP message that says so is filtered, large packets vanish
+If a part of a path has a smaller MTU and the ICMP message that says so is filtered, large packets vanish
 while small ones pass (RFC 2923, section 2.1). A TCP connection stands still with its first large segment, and
 all that is queued behind it, pings too; the peer takes the silence for death. The kernel can probe for it,
 but does not by default (``net.ipv4.tcp_mtu_probing``), and a connection that stands cannot be told to use
@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 MANY_TIMEOUTS: Final = 2
-"""Retransmissions of one segment, by its timer, that are no chance any more."""
+"""As many retransmissions of one segment by its timer are no coincidence."""
 
 HINTS_WITHIN_S: Final = 30.0
 """Two links that end in a way that hints at a black hole count if there is no more than this between them."""
@@ -52,7 +52,7 @@ def evidence(figures: PathFigures | None, timeout_s: float) -> Evidence:
     """Judge a link that has ended.
 
     Args:
-        figures: as the link ended; ``None`` where the kernel does not say.
+        figures: as the link ended; ``None`` if the kernel does not say.
         timeout_s: silence after which a peer is dead; it speaks several times in that time.
     """
     if figures is None:

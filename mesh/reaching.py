@@ -23,7 +23,7 @@ NEXT_ADDRESS_AFTER_S: Final = 0.25
 """Silence after which the next address is tried beside the silent one: RFC 8305, section 8."""
 
 LEAST_NEXT_ADDRESS_AFTER_S: Final = 0.01
-"""The same where a name has so many addresses that the last would never be tried: the least that RFC 8305,
+"""The same for a name with so many addresses that the last would never be tried: the least that RFC 8305,
 section 8 allows."""
 
 

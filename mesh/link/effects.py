@@ -115,11 +115,11 @@ class LinkRefused(msgspec.Struct, frozen=True, gc=False):
 
 
 class LinkUnwanted(msgspec.Struct, frozen=True, gc=False):
-    """It never became a link, for this agent does not want it any more; close it."""
+    """This agent closes it before it has become a link."""
 
 
 class LinkTurnedAway(msgspec.Struct, frozen=True, gc=False):
-    """The peer closed it before it was anyone's: it may have another. Close it."""
+    """The peer did not admit it, perhaps because it has another link to this agent. Close it."""
 
     peer: EstablishedLink
     reason: str

@@ -150,7 +150,7 @@ class FrameWriter:
         self._sealed = 0
 
     def seal(self, frame: Frame) -> tuple[bytes, ...]:
-        """The buffers to send, in order: the sealed header and the body, in one piece where it is small.
+        """The buffers to send, in order: the sealed header and the body, in one piece if it is small.
 
         Nonces count in the order of the calls: seal a frame as it leaves the queue, and send what was sealed.
 

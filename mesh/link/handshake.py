@@ -110,7 +110,7 @@ class EstablishedLink:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandshakeProgress:
-    """What to do once bytes were received: send ``to_send``, then use the link where it is established."""
+    """What to do once bytes were received: send ``to_send``, then use the link if it is established."""
 
     to_send: bytes = field(repr=False)
     established: EstablishedLink | None

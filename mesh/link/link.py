@@ -90,7 +90,7 @@ class Link:
 
     @property
     def peer(self) -> EstablishedLink:
-        """Who the peer has proven to be; to be asked in no earlier state."""
+        """Who the peer has proven to be; not known before it is proven."""
         return self._peer
 
     # -- commands --------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Link:
                 pass
 
     def break_off(self, why: str) -> effects.LinkEffects:
-        """The peer's demands are beyond what a link serves."""
+        """End the link: the peer asks for more than a link serves."""
         if self.state is LinkState.UP:
             self._end(effects.LinkBroken(why))
         return self._done()

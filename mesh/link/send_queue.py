@@ -6,10 +6,10 @@ deficit round robin [1].
 
 Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not
 used up its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or a thousand, and
-gets no more than its share. Only short ones: bulk transfers that keep little waiting would else be as early.
+gets no more than its share. Long frames never go early, or bulk transfers that keep little waiting would too.
 
-What waits already is not taken again: where a queue is longer than senders wait for an answer, they repeat,
-and the repetitions would fill it.
+A frame that waits already is not queued again: if a queue takes longer than senders wait for an answer, they
+repeat, and their repetitions would fill it.
 
 Limits count memory held, not frame lengths:
 
@@ -114,7 +114,7 @@ class SendQueue:
         return self._dropped
 
     def push(self, frame: Frame) -> None:
-        """Let ``frame`` wait for its turn; where a limit is hit, frames are dropped and counted."""
+        """Let ``frame`` wait for its turn; if a limit is hit, frames are dropped and counted."""
         held = len(frame.body) + FRAME_OVERHEAD_BYTES
         if frame.type not in _DATA_TYPES:
             self._push_control(frame, held)
@@ -145,7 +145,7 @@ class SendQueue:
             self._make_room()
 
     def pop_batch(self, max_bytes: int) -> list[Frame]:
-        """The next frames to send: about ``max_bytes``, one at least where any waits."""
+        """The next frames to send: about ``max_bytes``, and at least one if any waits."""
         batch: list[Frame] = []
         room = max_bytes
         while room > 0 and self._control:

@@ -37,7 +37,7 @@ PUBLIC_KEY_CHARACTERS: Final = 44
 """32 bytes in base64 with padding."""
 
 NO_AGENT: Final = AgentId(bytes(AGENT_ID_BYTES))
-"""In place of an ID where no agent is meant: a link's own frames."""
+"""Stands for no agent, in the frames of a link's own."""
 
 CERTIFICATE_CONTEXT: Final = b"mesh certificate v1"
 """What an authority signs: an agent's certificate."""

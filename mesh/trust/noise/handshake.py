@@ -67,11 +67,11 @@ class Handshake:
         ephemeral: a key pair of fresh random bytes, used for this handshake only.
         remote_static: the responder's static public key, for the initiator of IK only.
         hash_name: as in the Noise protocol name.
-        shared: remembers what ``static`` shares with other static keys, where it meets them again and again.
+        shared: remembers what ``static`` shares with other static keys, if it meets them again and again.
 
     Raises:
-        LocalProtocolError: ``remote_static`` is missing, or given where the pattern has none; or the pattern
-            or hash is unknown.
+        LocalProtocolError: ``remote_static`` is missing, or given although the pattern has none; or there is
+            no such pattern or hash.
     """
 
     __slots__ = (

@@ -96,7 +96,7 @@ class CipherState:
         return sealed
 
     def decrypt_with_ad(self, associated_data: bytes, ciphertext: bytes) -> bytes:
-        """Open what the other side sealed; the nonce counts only where it authenticates.
+        """Open what the other side sealed; the nonce counts on only if it authenticates.
 
         Raises:
             AuthenticationError: it does not authenticate.
