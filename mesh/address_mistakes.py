@@ -84,7 +84,7 @@ def _of_url(url: re.Match[str], form: str) -> str:
 
 def _of_host_and_port(text: str, form: str, *, is_local: bool, lowest_port: int) -> str:
     if "[" in text or "]" in text:
-        return _of_brackets(text)
+        return _of_brackets(text, lowest_port)
     if re.fullmatch(r"-?[0-9]+", text):
         if not lowest_port <= int(text[:9]) <= _MAX_PORT:
             return f"{form}, with a port from {lowest_port} to {_MAX_PORT}"
@@ -107,7 +107,7 @@ def _of_host_and_port(text: str, form: str, *, is_local: bool, lowest_port: int)
     return f"{form}; the host is missing"
 
 
-def _of_brackets(text: str) -> str:
+def _of_brackets(text: str, lowest_port: int) -> str:
     inside = re.match(r"\[([^\[\]]*)\]", text)
     if inside is None:
         return (
@@ -119,7 +119,11 @@ def _of_brackets(text: str) -> str:
     if not behind.startswith(":"):
         hint = f": [{host}]:{behind}" if behind.isdigit() else ""
         return f"[ipv6]:port, with a colon and the port behind the bracket{hint}"
-    return f"[ipv6]:port, with a port from 0 to {_MAX_PORT} behind the colon, not {behind[1:]!r}"
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return f"an IPv6 address between the brackets, not {host!r}"
+    return f"[ipv6]:port, with a port from {lowest_port} to {_MAX_PORT} behind the colon, not {behind[1:]!r}"
 
 
 def _of_many_colons(text: str, host: str, port: str, form: str) -> str:

@@ -204,7 +204,7 @@ def _split(text: str, *, is_local: bool) -> tuple[str, int]:
     match = _HOST_AND_PORT.fullmatch(text)
     lowest_port = 0 if is_local else 1  # 0 lets the system choose
     if match is not None and (match["host"] or match["ipv6"] or is_local):
-        port = int(match["port"])
-        if lowest_port <= port <= MAX_PORT:
-            return match["ipv6"] or match["host"] or "", port
+        host, port = match["ipv6"] or match["host"] or "", int(match["port"])
+        if lowest_port <= port <= MAX_PORT and (match["ipv6"] is None or _literal(host) is not None):
+            return host, port
     raise ValueError(f"expected {mistake(text, is_local=is_local, lowest_port=lowest_port)}")
