@@ -139,7 +139,7 @@ class Link:
 
     def break_off(self, why: str) -> effects.LinkEffects:
         """End the link: the peer asks for more than a link serves."""
-        if self.state is LinkState.UP:
+        if self.state is LinkState.UP or self.state in _ENDING:
             self._end(effects.LinkBroken(why))
         return self._done()
 

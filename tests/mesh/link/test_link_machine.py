@@ -184,6 +184,14 @@ def test_each_challenge_is_answered_and_the_first_reported():
     assert wanted.count(PeerChallenged()) == 1
 
 
+def test_a_peer_that_asks_too_much_is_cut_off_though_the_link_is_closing():
+    ends = up()
+    ends.do(ends.link.close("not needed"))
+    assert ends.link.state is LinkState.LEAVING
+    assert list(ends.link.break_off("too much")) == [LinkBroken("too much")]
+    assert list(ends.link.break_off("too much")) == []
+
+
 def test_a_link_is_proven_confirmed_admitted_and_closed_in_order():
     ends = Ends(is_dialer=True)
     ends.shake()
