@@ -21,7 +21,7 @@ _USUAL_PORTS: Final = {
     "mongodb": 27017,
     "amqp": 5672,
 }
-_MAX_PORT: Final = 65_535
+MAX_PORT: Final = 65_535
 _MAX_CHARACTERS: Final = 300
 """More than any host name; a part of the text may be repeated in the answer, which is to stay one line."""
 
@@ -86,8 +86,8 @@ def _of_host_and_port(text: str, form: str, *, is_local: bool, lowest_port: int)
     if "[" in text or "]" in text:
         return _of_brackets(text, lowest_port)
     if re.fullmatch(r"-?[0-9]+", text):
-        if not lowest_port <= int(text[:9]) <= _MAX_PORT:
-            return f"{form}, with a port from {lowest_port} to {_MAX_PORT}"
+        if not lowest_port <= int(text[:9]) <= MAX_PORT:
+            return f"{form}, with a port from {lowest_port} to {MAX_PORT}"
         return f"{form}: localhost:{text}{f', or :{text} for every interface' if is_local else ''}"
     host, colon, port = text.rpartition(":")
     if not colon:
@@ -101,9 +101,9 @@ def _of_host_and_port(text: str, form: str, *, is_local: bool, lowest_port: int)
     if not (port.isascii() and port.isdigit()):
         if re.fullmatch(r"[0-9]+-[0-9]+", port):
             return f"{form} with one port; each port is an entry of its own"
-        return f"a port from {lowest_port} to {_MAX_PORT} after the colon, in digits, not {port!r}"
-    if not lowest_port <= int(port[:9]) <= _MAX_PORT:
-        return f"a port from {lowest_port} to {_MAX_PORT}, not {port}"
+        return f"a port from {lowest_port} to {MAX_PORT} after the colon, in digits, not {port!r}"
+    if not lowest_port <= int(port[:9]) <= MAX_PORT:
+        return f"a port from {lowest_port} to {MAX_PORT}, not {port}"
     return f"{form}; the host is missing"
 
 
@@ -123,7 +123,7 @@ def _of_brackets(text: str, lowest_port: int) -> str:
         ipaddress.IPv6Address(host)
     except ValueError:
         return f"an IPv6 address between the brackets, not {host!r}"
-    return f"[ipv6]:port, with a port from {lowest_port} to {_MAX_PORT} behind the colon, not {behind[1:]!r}"
+    return f"[ipv6]:port, with a port from {lowest_port} to {MAX_PORT} behind the colon, not {behind[1:]!r}"
 
 
 def _of_many_colons(text: str, host: str, port: str, form: str) -> str:

@@ -16,9 +16,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from mesh.address_mistakes import mistake
+from mesh.address_mistakes import MAX_PORT, mistake
 
-MAX_PORT: Final = 65_535
 MAX_UNIX_PATH_BYTES: Final = 107
 """``sun_path`` is 108 bytes with its terminating zero: unix(7)."""
 

@@ -115,7 +115,6 @@ LIMIT_MODULES = (
 NOT_OF_THE_PROTOCOL = {
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.READS_PER_TURN",
-    "actors.links.peer_directory.CHALLENGE_BYTES",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
     "mesh.link.handshake.LINK_VERSION",
     "mesh.routing.records.SESSION_KEY_BYTES",

@@ -18,6 +18,7 @@ from actors.messages.peer_link import Blame
 from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
 from mesh.escaping import escaped
+from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
 from mesh.trust.identity import AgentId, Instance, short_id
@@ -29,8 +30,6 @@ CHALLENGE_TIMEOUT_S: Final = 1.0
 
 RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
-
-CHALLENGE_BYTES: Final = 16
 
 MAX_REPORTED: Final = 1024
 """Duplicate instances that are remembered as reported: each dials again for ever, and is told of once."""
