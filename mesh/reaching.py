@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from mesh.addresses import SocketAddress, UnixAddress
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 from mesh.errors import LocalProtocolError
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
@@ -235,6 +235,7 @@ def interleaved(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
     """
     families: dict[bool, list[SocketAddress]] = {}
     for address in addresses:
-        families.setdefault(":" in str(getattr(address, "host", "")), []).append(address)
+        is_ipv6 = isinstance(address, TcpAddress) and ":" in address.host
+        families.setdefault(is_ipv6, []).append(address)
     turns = zip_longest(*families.values())
     return [address for turn in turns for address in turn if address is not None]
