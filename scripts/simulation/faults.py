@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from mesh.connection.target_health import HealthCheckSettings
-from scripts.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.scenario import (
     AGENT_FAULTS,
     FaultGroup,

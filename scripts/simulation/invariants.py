@@ -16,7 +16,7 @@ from actors.links.peer_link import PeerLink
 from actors.messages import connection_table as table_messages
 from actors.runtime.actor import Actor
 from mesh.routing.routes import RouteSnapshot
-from scripts.simulation.programs import Conversation, Heard, Terms
+from scripts.simulation.conversation import Conversation, Heard, Terms
 from scripts.simulation.scenario import Expectation
 from scripts.simulation.topology import Map, distances
 from scripts.simulation.world import Complaints, MeshWorld

@@ -21,6 +21,8 @@ from scripts.lab.agent_processes import LOG_FILE, QUIET
 from scripts.lab.keys import init_mesh
 from scripts.lab.ports import LOOPBACK, Ports
 from scripts.simulation import invariants
+from scripts.simulation.client import Client
+from scripts.simulation.conversation import Conversation, Heard
 from scripts.simulation.faults import (
     SLOW_SHARE,
     Action,
@@ -34,12 +36,12 @@ from scripts.simulation.faults import (
     perform,
 )
 from scripts.simulation.invariants import InvariantError
-from scripts.simulation.programs import Client, Conversation, Heard, Service
 from scripts.simulation.real_agent import NOT_READY, RealAgent
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
 from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.runner import Order, Outcome, count_fates
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
+from scripts.simulation.service import Service
 from scripts.simulation.trace import Story
 from scripts.simulation.world import Complaints
 

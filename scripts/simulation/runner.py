@@ -15,9 +15,9 @@ import msgspec
 
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
+from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import Script, draw_last_words, draw_probes, draw_script, mend
 from scripts.simulation.plot import Recorder
-from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story

@@ -4,8 +4,8 @@ from typing import Final
 
 from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
+from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
-from scripts.simulation.programs import Conversation
 from scripts.simulation.scenario import Scenario, Settings
 from scripts.simulation.trace import Story
 from scripts.simulation.world import LISTEN_PORT, SERVICE_PORT, MeshWorld

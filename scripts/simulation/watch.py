@@ -6,8 +6,8 @@ from actors.links.peer_link import PeerLink
 from actors.route_table import RouteTable
 from mesh.routing.router import RouteTableState
 from scripts.simulation.invariants import InvariantError
-from scripts.simulation.programs import Service
 from scripts.simulation.scenario import Scenario
+from scripts.simulation.service import Service
 from scripts.simulation.stage import SimulatedStage, service_host
 from scripts.simulation.topology import Pair
 from scripts.simulation.world import MeshWorld

@@ -21,7 +21,9 @@ from mesh.link.relay_budget import RelayBudget
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import AgentId, Identity
-from scripts.simulation.programs import Client, Conversation, Heard, Pace, Service, Terms
+from scripts.simulation.client import Client
+from scripts.simulation.conversation import Conversation, Heard, Pace, Terms
+from scripts.simulation.service import Service
 from scripts.simulation.sharing import SharedReader, remembered_check
 
 PEER_PORT: Final = 4433

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from scripts.simulation.conversation import Conversation, Heard, Manner, Pace, Terms
 from scripts.simulation.invariants import InvariantError, as_expected
-from scripts.simulation.programs import Conversation, Heard, Manner, Pace, Terms
 from scripts.simulation.real_agent import RealAgent
 from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.scenario import Expectation

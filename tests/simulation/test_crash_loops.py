@@ -5,7 +5,7 @@ from collections import Counter, deque
 
 import pytest
 
-from scripts.simulation.programs import Terms
+from scripts.simulation.conversation import Terms
 from tests.simulation.mesh_world import mesh_world, three_agents
 
 RESTARTS = 40

@@ -6,7 +6,7 @@ import pytest
 
 from actors.links.peer_link import PeerLink
 from mesh.link.frames import FrameType
-from scripts.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.conversation import Manner, Pace, Terms
 from tests.simulation.hostile_transit import MISCHIEF, HostileLink, RecordingLink
 from tests.simulation.mesh_world import KEY, mesh_world, three_agents
 

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from scripts.simulation import invariants
-from scripts.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.conversation import Manner, Pace, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents
 
 SERVICE_RESETS = Terms(1, down=20_000, manner=Manner.LAST_WORDS)

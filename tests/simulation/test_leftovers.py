@@ -10,8 +10,9 @@ from actors.links.output import LinkOutput
 from actors.runtime.actor import Actor
 from mesh.connection.stream import StreamBudget
 from mesh.link.send_queue import SendQueue
+from scripts.simulation.conversation import Terms
 from scripts.simulation.invariants import InvariantError, held
-from scripts.simulation.programs import ServiceTalk, Terms
+from scripts.simulation.service import ServiceTalk
 from tests.simulation.mesh_world import mesh_world, three_agents
 
 

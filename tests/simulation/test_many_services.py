@@ -2,7 +2,7 @@
 
 from mesh.addresses import TcpAddress
 from mesh.routing.pairings import find_pairings
-from scripts.simulation.programs import Terms
+from scripts.simulation.conversation import Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 
 ENDPOINTS, LISTENERS = 2_000, 200

@@ -13,8 +13,8 @@ from actors.links.peer_link import PeerLink
 from actors.messages import agent as agent_messages
 from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
+from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.invariants import stands_by
-from scripts.simulation.programs import Manner, Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world, three_agents
 
 MIB = 1024 * 1024

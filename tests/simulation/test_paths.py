@@ -3,7 +3,7 @@
 import pytest
 
 from mesh.addresses import TcpAddress
-from scripts.simulation.programs import Pace, Terms
+from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 
 MIB = 1024 * 1024

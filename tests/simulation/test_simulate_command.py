@@ -18,8 +18,8 @@ from mesh.link.send_queue import SendQueue
 from mesh.routing.origination import Originator
 from mesh.routing.records import Record
 from scripts.simulation import command, stage
-from scripts.simulation.programs import Talk
 from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
+from scripts.simulation.talk import Talk
 
 ROOT = Path(__file__).resolve().parents[2]
 DIAMOND = ROOT / "config" / "scenarios" / "diamond.yaml"

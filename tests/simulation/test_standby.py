@@ -10,8 +10,8 @@ from actors.connections.listener import Listener
 from actors.messages import connection_table as table_messages
 from actors.messages.listener import StopListening
 from mesh.connection.key_stock import EPHEMERAL_AGE_S
+from scripts.simulation.conversation import Pace, Terms
 from scripts.simulation.invariants import stands_by
-from scripts.simulation.programs import Pace, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents
 
 OVER_S = 3.0

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.runtime.seam import SocketOptions
-from scripts.simulation.programs import Manner, Pace, Terms
+from scripts.simulation.conversation import Manner, Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
 SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from scripts.simulation.programs import Pace, Terms
+from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents
 from tests.work import bounds
 from tests.work.counting import ALL, Counter, counting_ciphers, counting_seam, held_by_the_product

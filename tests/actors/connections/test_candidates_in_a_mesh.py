@@ -12,7 +12,7 @@ from mesh.addresses import TcpAddress
 from mesh.connection.candidates import MAX_SET_ASIDE_S
 from mesh.connection.patience import HEDGE_AFTER_S
 from mesh.connection.target_health import HealthCheckSettings
-from scripts.simulation.programs import Pace, Terms
+from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 
 OPEN_TIMEOUT_S = 10.0
