@@ -15,7 +15,7 @@ import rich.table
 
 from scripts.simulation.faults import draw_script
 from scripts.simulation.plot import Recorder
-from scripts.simulation.real import run_real
+from scripts.simulation.real_runner import run_real
 from scripts.simulation.runner import Order, Outcome, run, run_many
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 

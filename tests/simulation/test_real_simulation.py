@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from scripts.simulation.real import RealStage, run_real
+from scripts.simulation.real_runner import run_real
+from scripts.simulation.real_stage import RealStage
 from scripts.simulation.runner import Order
 
 SCENARIO = """

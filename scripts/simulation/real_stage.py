@@ -1,14 +1,12 @@
-"""The same scenarios on loopback: agents as processes, links as proxies, clients and services as they are.
+"""A scenario's script on loopback: agents as processes, links as proxies, clients and services as they are.
 
 What the simulated world does by calling, this does to the real one: SIGKILL, SIGSTOP and SIGTERM, links that
-delay, lose and reset. Time is real, and two runs of one seed are alike, but not equal.
+delay, lose and reset.
 """
 
 import contextlib
 import logging
-import resource
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,41 +15,24 @@ from typing import Any, Final
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
-from scripts.lab.agent_processes import LOG_FILE, QUIET
+from scripts.lab.agent_processes import QUIET
 from scripts.lab.keys import init_mesh
 from scripts.lab.ports import LOOPBACK, Ports
 from scripts.simulation import invariants
 from scripts.simulation.client import Client
 from scripts.simulation.conversation import Conversation, Heard
-from scripts.simulation.faults import (
-    SLOW_SHARE,
-    Action,
-    EndpointShape,
-    LinkShape,
-    Planned,
-    Script,
-    draw_probes,
-    draw_script,
-    mend,
-    perform,
-)
+from scripts.simulation.faults import SLOW_SHARE, Action, LinkShape, Planned, Script, perform
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.real_agent import NOT_READY, RealAgent
+from scripts.simulation.real_config import agent_config
 from scripts.simulation.real_link import Cut, Heal, RealLink, Refuse, Shape
 from scripts.simulation.real_watch import AgentWatch
-from scripts.simulation.runner import Order, Outcome, count_fates
-from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
+from scripts.simulation.scenario import Scenario
 from scripts.simulation.service import Service
 from scripts.simulation.trace import Story
 from scripts.simulation.world import Complaints
 
-MAX_REAL_AGENTS: Final = 40
-CONVERGE_LIMIT_S: Final = 60.0
-END_LIMIT_S: Final = 120.0
-QUIET_LIMIT_S: Final = 100.0
 POLL_S: Final = 0.05
-LOG_LINES: Final = 15
-"""Of each agent's log, shown with a broken invariant."""
 
 
 class RealStage:
@@ -88,46 +69,8 @@ class RealStage:
         mesh = self._folder / "mesh"
         authority = init_mesh(mesh, names)
         for name in names:
-            config = self._config(scenario, name, authority)
+            config = agent_config(self.script, scenario.settings, name, authority, self._port)
             self.agents[name] = RealAgent(name, mesh / name, config, self._port("http", name))
-
-    def _config(self, scenario: Scenario, name: str, authority: str) -> dict[str, Any]:
-        layout, settings = self.script.map, scenario.settings
-
-        def address(*purpose: str) -> str:
-            return f"{LOOPBACK}:{self._port(*purpose)}"
-
-        offered = [key for key, names in layout.endpoints.items() if name in names]
-        used = [key for key, names in layout.listeners.items() if name in names]
-        return {
-            "agent": {
-                "name": name,
-                "data_dir": ".",
-                "drain_timeout": f"{settings.drain_timeout_s}s",
-                "relay": name not in layout.without_relay,
-            },
-            "trust": {"authorities": [authority], "certificate": "agent.cert"},
-            "accept": [{"address": address("accept", name)}],
-            "peers": [{"address": address("link", name, other)} for other in layout.dialed_by(name)],
-            "forward": {
-                "endpoints": [
-                    {"key": key, "target": address("service", key, name)}
-                    | _endpoint_config(self.script.endpoints[key, name])
-                    for key in offered
-                ],
-                "listeners": [{"key": key, "address": address("listener", key, name)} for key in used],
-            },
-            "http": {"address": address("http", name)},
-            "connections": {
-                "timeout": f"{settings.timeout_s}s",
-                "open_timeout": f"{settings.open_timeout_s}s",
-                "reroute_timeout": f"{settings.reroute_timeout_s}s",
-            },
-            "limits": {
-                "relay_buffer": f"{max(1, int(settings.relay_mib))}MiB",
-                "stream_buffer": f"{int(settings.stream_mib)}MiB",
-            },
-        }
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -365,89 +308,3 @@ class RealStage:
             if held:
                 return f"{name}: {held}"
         return ""
-
-
-def _endpoint_config(shape: EndpointShape) -> dict[str, Any]:
-    config: dict[str, Any] = {"max_connections": shape.max_connections}
-    check = shape.health_check
-    if check is not None:
-        config["health_check"] = {
-            "interval": f"{check.interval_s:.3f}s",
-            "timeout": f"{check.timeout_s:.3f}s",
-            "unhealthy_after": check.unhealthy_after,
-            "healthy_after": check.healthy_after,
-        }
-    return config
-
-
-def log_tails(folder: Path) -> tuple[str, ...]:
-    """The last lines of the log of every agent under ``folder``."""
-    lines: list[str] = []
-    for log in sorted(folder.glob(f"**/{LOG_FILE}")):
-        text = log.read_text(errors="replace").splitlines()
-        lines += [f"{log.parent.name}: {line}" for line in text[-LOG_LINES:]]
-    return tuple(lines)
-
-
-def run_real(order: Order) -> Outcome:
-    """Run a scenario on loopback, in real time.
-
-    Raises:
-        ScenarioError: the scenario cannot be used, or is too large for this.
-    """
-    scenario = load_scenario(Path(order.path), agents=order.agents)
-    script = draw_script(scenario, order.seed)
-    if len(script.map.names) > MAX_REAL_AGENTS:
-        raise ScenarioError(f"{len(script.map.names)} processes; --real takes {MAX_REAL_AGENTS} at most")
-    start = time.monotonic()
-    story = Story(lambda: time.monotonic() - start)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    broken, times = "", (0.0, 0.0)
-    conversations: list[Conversation] = []
-    events: tuple[str, ...] = ()
-    with tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
-        try:
-            stage = RealStage(scenario, script, Path(folder), story)
-            conversations = stage.conversations
-            with stage.running():
-                times = _play(stage, scenario, script)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
-            broken = story.broken(error)
-            events = log_tails(Path(folder))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Outcome(
-        scenario=Path(order.path).stem,
-        seed=order.seed,
-        digest="real",
-        broken=broken,
-        story=story.lines() if broken else (),
-        events=events,
-        virtual_s=time.monotonic() - start,
-        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        first_converged_s=times[0],
-        mended_s=times[1],
-        faults=script.faults,
-        fates=count_fates(conversations[: len(script.conversations)]),
-    )
-
-
-def _play(stage: RealStage, scenario: Scenario, script: Script) -> tuple[float, float]:
-    """Everything from convergence to the end of all agents; how long converging took, first and last."""
-    first_s = stage.wait_for("agents hold the graph", stage.routes_differ, CONVERGE_LIMIT_S)
-    stage.play(scenario.duration_s)
-    mend(script, stage)
-    stage.start_all_stopped()
-    mended_s = stage.wait_for("agents hold the graph", stage.routes_differ, CONVERGE_LIMIT_S)
-    stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
-    time.sleep(1.0)
-    invariants.as_expected(stage, scenario.expect)
-    if script.has_limits:
-        stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)  # places for all probes
-    probes = [stage.converse(planned) for planned in draw_probes(script)]
-    stage.wait_for("conversations end", stage.open_conversations, END_LIMIT_S)
-    time.sleep(0.5)
-    for probe in probes:
-        invariants.is_complete(stage, probe)
-    stage.wait_for("nothing is left", stage.leftovers, QUIET_LIMIT_S)
-    stage.leave_all()
-    return first_s, mended_s
