@@ -1,6 +1,7 @@
 """A mesh in a simulated world, as the tests want it: with assertions, and links that misbehave."""
 
 import contextlib
+import random
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -10,9 +11,23 @@ from actors.links.peer_link import PeerLink
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from scripts.simulation import invariants, world
+from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.world import KEY, LISTEN_PORT, SERVICE_PORT, simulated_mesh
 
-__all__ = ["KEY", "LISTEN_PORT", "SERVICE_PORT", "MeshWorld", "mesh_world", "three_agents"]
+__all__ = [
+    "KEY",
+    "LISTEN_PORT",
+    "MIB",
+    "SERVICE_PORT",
+    "MeshWorld",
+    "diamond",
+    "mesh_world",
+    "talks",
+    "three_agents",
+    "transit_of",
+]
+
+MIB = 1024 * 1024
 
 
 class MeshWorld(world.MeshWorld):
@@ -82,3 +97,29 @@ def three_agents(
     mesh.serve("service", options=service_options)
     mesh.start()
     mesh.converge()
+
+
+def diamond(mesh: MeshWorld, **settings) -> None:
+    """Two relays between branch and hq."""
+    mesh.plan("branch", peers=["left", "right"], listeners={KEY: LISTEN_PORT}, **settings)
+    mesh.plan("left", **settings)
+    mesh.plan("right", **settings)
+    mesh.plan("hq", peers=["left", "right"], endpoints={KEY: TcpAddress("service", SERVICE_PORT)}, **settings)
+    for one, other in (("branch", "left"), ("branch", "right"), ("left", "hq"), ("right", "hq")):
+        mesh.network.shape(one, other, bytes_per_s=4e6, latency_s=0.005)
+    mesh.serve("service")
+    mesh.start()
+    mesh.converge()
+
+
+def transit_of(mesh: MeshWorld) -> str:
+    """The relay that connections from branch to hq cross at present."""
+    hop = mesh.snapshot("branch").next_hops[mesh.id_of("hq")]
+    return "left" if hop == mesh.id_of("left") else "right"
+
+
+def talks(mesh: MeshWorld, draw: random.Random, count: int = 6, size: int = 2 * MIB) -> None:
+    for number in range(count):
+        terms = Terms(number, draw.randrange(size), draw.randrange(size), Manner(draw.randrange(2)))
+        pace = Pace(byte_count=draw.choice([0, 5000]), pause_s=0.02)
+        mesh.converse(terms, pace, start_s=draw.random())
