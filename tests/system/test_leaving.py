@@ -1,0 +1,172 @@
+"""How an agent leaves: on which signals, how fast, and what becomes of open connections."""
+
+import signal
+import socket
+import time
+
+import pytest
+
+from scripts.lab.clients import connect, is_reset, read_all, read_exactly, refuses
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.services import Service, echo_until_reset
+from scripts.lab.waiting import wait_until
+
+PROMPTLY_S = 2.0
+"""Shorter than the time after which a silent peer is dead, and than the time that a drain may take."""
+
+not_under_nohup = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
+)
+
+
+def names(document):
+    """Agents that a dashboard shows as peers or as ends of pairings."""
+    ends = {entry[end] for entry in document["forward_routes"] for end in ("ingress_agent", "exit_agent")}
+    return ends | {peer["display_name"] for peer in document["peers"]}
+
+
+@pytest.fixture
+def pair(mesh):
+    """Agents branch and hq with one link, not started yet; hq offers an echo as "a"."""
+    branch, hq = mesh.agent("branch"), mesh.agent("hq")
+    branch.dial(hq)
+    with Service(echo_until_reset) as service:
+        hq.offer("a", service.port)
+        yield branch, hq, branch.listen("a")
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=not_under_nohup)]
+)
+def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh, number):
+    branch, relay, hq = mesh.chain("branch", "relay", "hq")
+    hq.offer("a", 9)
+    branch.listen("a")
+    mesh.start()
+    branch.wait_for_route("a")
+    began = time.monotonic()
+    hq.process.signal(number)
+    for agent in (relay, branch):
+        wait_until(lambda agent=agent: "hq" not in names(agent.dashboard()), f"{agent.name} drops hq")
+    assert time.monotonic() - began < PROMPTLY_S
+    assert hq.process.wait() == 0
+    assert time.monotonic() - began < PROMPTLY_S
+    assert hq.process.output.rstrip().endswith("left")
+    # It said so itself: nobody had to find out.
+    assert "the peer closed it: the agent has left" in relay.process.output
+    assert branch.stats()["peer_count"] == 1
+
+
+def test_what_is_open_finishes_while_nobody_new_is_let_in(pair, mesh):
+    branch, hq, port = pair
+    mesh.start()
+    branch.wait_for_route("a")
+    with connect(port) as client:
+        client.sendall(b"before")
+        assert read_exactly(client, 6) == b"before"
+        hq.process.signal(signal.SIGTERM)
+        branch.wait_for_no_route("a")
+        wait_until(lambda: refuses(port), "the listener refuses")
+        client.sendall(b"after")
+        assert read_exactly(client, 5) == b"after"
+        assert hq.process.is_running
+        began = time.monotonic()
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b""
+    assert hq.process.wait() == 0
+    assert time.monotonic() - began < PROMPTLY_S
+
+
+def test_an_ingress_that_leaves_lets_its_clients_finish(pair, mesh):
+    branch, _, port = pair
+    mesh.start()
+    with connect(port) as client:
+        client.sendall(b"before")
+        assert read_exactly(client, 6) == b"before"
+        branch.process.signal(signal.SIGTERM)
+        wait_until(lambda: refuses(port), "the listener refuses")
+        client.sendall(b"after")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"after"
+    assert branch.process.wait() == 0
+
+
+@pytest.mark.parametrize("leaving", ["branch", "hq"])
+def test_what_does_not_finish_in_time_is_reset(pair, mesh, leaving):
+    branch, hq, port = pair
+    for agent in (branch, hq):
+        agent.config["agent"]["drain_timeout"] = 0.2
+    mesh.start()
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        agent = {"branch": branch, "hq": hq}[leaving]
+        began = time.monotonic()
+        agent.process.signal(signal.SIGTERM)
+        assert is_reset(client, 5)
+        assert agent.process.wait() == 0
+        assert time.monotonic() - began < PROMPTLY_S
+    assert "connections are left after the drain timeout" in agent.process.output
+    (staying,) = {branch, hq} - {agent}
+    staying.wait_until_quiet()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(pair, mesh, number):
+    branch, hq, port = pair
+    branch.config["connections"] = {"reroute_timeout": 0.5}
+    mesh.start()
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        hq.process.signal(signal.SIGTERM)
+        wait_until(lambda: "shutting down" in hq.process.output, "the first signal is heard")
+        began = time.monotonic()
+        hq.process.signal(number)
+        assert hq.process.wait() == 128 + number
+        assert time.monotonic() - began < 1
+        assert f"{number.name} again" in hq.process.output
+        assert is_reset(client, 20)
+    branch.wait_until_quiet()
+
+
+@not_under_nohup
+def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair, mesh):
+    branch, _, port = pair
+    mesh.start()
+    branch.wait_for_route("a")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: "shutting down" in branch.process.output, "the first is heard")
+        branch.process.signal(signal.SIGHUP)
+        wait_until(lambda: refuses(port), "nobody new is let in")
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+    assert branch.process.wait() == 0
+
+
+def test_an_agent_that_cannot_reach_anybody_leaves_promptly(mesh):
+    """A dial is under way to a port where nobody answers."""
+    alone = mesh.agent("alone").accept()
+    with socket.socket() as silent:
+        silent.bind((LOOPBACK, 0))
+        silent.listen(1)
+        alone.config["peers"] = [
+            {"address": f"{LOOPBACK}:{silent.getsockname()[1]}"},
+            {"address": f"{LOOPBACK}:{mesh.ports.reserve()}"},
+        ]
+        alone.start()
+        began = time.monotonic()
+        assert alone.stop() == 0
+        assert time.monotonic() - began < PROMPTLY_S
+
+
+def test_an_agent_ends_promptly_while_its_dashboard_is_being_read(mesh):
+    alone = mesh.agent("alone").start()
+    with socket.create_connection((LOOPBACK, alone.http_port)) as half_asked:
+        half_asked.sendall(b"GET /api/dashboard HTTP/1.1\r\n")
+        began = time.monotonic()
+        assert alone.stop() == 0
+        assert time.monotonic() - began < 2 * PROMPTLY_S
