@@ -1,11 +1,12 @@
 """``docs/PROTOCOL.md`` stands without ``docs/IMPLEMENTATION.md``, and their links lead somewhere.
 
-What both say of the code is compared with it in ``test_protocol_doc.py``.
+What both say of the code is compared with it in ``test_protocol_doc.py`` and
+``test_protocol_numbers_doc.py``.
 """
 
 import re
 
-from tests.test_protocol_doc import IMPLEMENTATION, LIMITS, PROTOCOL, tables
+from tests.protocol_text import IMPLEMENTATION, LIMITS, PROTOCOL, tables
 
 
 def test_the_protocol_needs_no_number_of_the_other_document():
