@@ -1,9 +1,11 @@
 """The steps of ``scripts/check``, one after the other, and what came of them."""
 
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import bootstrap
@@ -15,6 +17,9 @@ UNIT_TESTS = ("-q", "-p", "no:cacheprovider", "-m", "not system", "tests/mesh", 
 """The pure core, the actors and the process around them: what another Python may make a difference to, in a
 minute. All tests take several, so they run on one Python only."""
 
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""Keeps Python from storing what it has compiled."""
+
 
 def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
     """Run every step, whatever the others say; 0 where all passed.
@@ -23,15 +28,22 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
         arguments: for pytest.
         pythons: by version, for the unit tests; ``None`` is this Python only.
     """
-    failed = [] if pythons is None else list(_failures_elsewhere(pythons))
-    for name, command in (
-        ("ruff check", ["ruff", "check", "."]),
-        ("ruff format", ["ruff", "format", "--check", "."]),
-        ("mypy", ["mypy"]),
-        ("pytest", [*PYTEST, *arguments]),
-    ):
-        if not _passes(f"{name} (Python {platform.python_version()})", [sys.executable, "-m", *command]):
+    own = platform.python_version()
+    failed: list[str] = []
+
+    def step(name: str, *command: str) -> None:
+        if not _passes(f"{name} (Python {own})", [sys.executable, "-m", *command]):
             failed.append(name)
+
+    # One at a time, for each installation writes the project's metadata beside its source.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        environments = _prepare_others(pool, pythons or {})
+        step("ruff check", "ruff", "check", ".")
+        step("ruff format", "ruff", "format", "--check", ".")
+        step("mypy", "mypy")
+        if pythons is not None:
+            failed += _failures_elsewhere(environments)
+    step("pytest", *PYTEST, *arguments)
     if failed:
         print(f"FAILED: {', '.join(failed)}")
         return 1
@@ -39,17 +51,29 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
     return 0
 
 
-def _failures_elsewhere(pythons: Mapping[str, Path]) -> Iterator[str]:
+def _prepare_others(pool: ThreadPoolExecutor, pythons: Mapping[str, Path]) -> dict[str, Future[Path]]:
+    """Start to make the environments of the other Pythons; by version, what will be the Python in each."""
+    return {
+        version: pool.submit(
+            bootstrap.prepare,
+            bootstrap.ROOT / f"{bootstrap.ENVIRONMENT.name}-{version}",
+            str(pythons[version]),
+            "dev",
+        )
+        for version in _others()
+        if version in pythons
+    }
+
+
+def _failures_elsewhere(environments: Mapping[str, Future[Path]]) -> Iterator[str]:
     """Names of what failed on the other Pythons, each of which has its own environment."""
-    own = ".".join(platform.python_version_tuple()[:2])
-    for version in (version for version in SUPPORTED if version != own):
+    for version in _others():
         title = f"unit tests (Python {version})"
-        if version not in pythons:
+        if version not in environments:
             print(f"== {title}: left out, there is no such Python here", flush=True)
             continue
         try:
-            environment = bootstrap.ROOT / f"{bootstrap.ENVIRONMENT.name}-{version}"
-            python = bootstrap.prepare(environment, str(pythons[version]), "dev")
+            python = environments[version].result()
         except bootstrap.EnvironmentFailedError as error:
             print(f"== {title}: {error}", flush=True)
             yield title
@@ -58,6 +82,14 @@ def _failures_elsewhere(pythons: Mapping[str, Path]) -> Iterator[str]:
             yield title
 
 
+def _others() -> list[str]:
+    """The supported versions that this Python is not."""
+    own = ".".join(platform.python_version_tuple()[:2])
+    return [version for version in SUPPORTED if version != own]
+
+
 def _passes(title: str, command: list[str]) -> bool:
     print(f"== {title}", flush=True)
-    return subprocess.run(command, cwd=bootstrap.ROOT, check=False).returncode == 0
+    # Hundreds of processes import the same modules, which each would have to compile again.
+    environment = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+    return subprocess.run(command, cwd=bootstrap.ROOT, env=environment, check=False).returncode == 0
