@@ -99,7 +99,7 @@ class Server:
 
     def __init__(self, kind: str, place: Place = HERE, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
         self._child = _start(place, ["serve", "--kind", kind, "--addresses", *addresses])
-        self.port: int = _one_line(self._child, READY_TIMEOUT_S)["port"]
+        self.port: int = _first_line(self._child, READY_TIMEOUT_S)["port"]
 
     def stop(self) -> None:
         """End it."""
@@ -112,11 +112,7 @@ class Wire:
     def __init__(self, names: Sequence[str], *, delay_s: float, bits_per_s: float, loss: float) -> None:
         options = [f"--delay-s={delay_s}", f"--bits-per-s={bits_per_s}", f"--loss={loss}"]
         self._child = _run_module("scripts.benchmark.wire", HERE, [*names, *options])
-        try:
-            _one_line(self._child, READY_TIMEOUT_S)
-        except BaseException:
-            _end(self._child)
-            raise
+        _first_line(self._child, READY_TIMEOUT_S)
 
     def stop(self) -> None:
         """Cut it; its interfaces go."""
@@ -129,11 +125,7 @@ class Holder:
     def __init__(self, ports: Sequence[int], count: int, timeout_s: float, place: Place = HERE) -> None:
         options = ["--ports", *map(str, ports), "--connections", str(count)]
         self._child = _start(place, ["hold", *options])
-        try:
-            _one_line(self._child, timeout_s)
-        except BaseException:
-            _end(self._child)
-            raise
+        _first_line(self._child, timeout_s)
 
     def stop(self) -> None:
         """Close them all."""
@@ -305,6 +297,15 @@ def _run_module(name: str, place: Place, arguments: Sequence[str]) -> "subproces
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
+
+
+def _first_line(child: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, Any]:
+    """What a child says once it is ready; one that fails to is ended, for nobody else knows of it yet."""
+    try:
+        return _one_line(child, timeout_s)
+    except BaseException:
+        _end(child)
+        raise
 
 
 def _one_line(child: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, Any]:

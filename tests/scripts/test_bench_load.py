@@ -140,3 +140,17 @@ def test_a_round_over_plain_tcp_fills_every_figure(services):
     expected = {name for name in METRICS if name.startswith(("bulk", "ping", "busy", "connect"))}
     assert results.samples["plain"].keys() == expected - {"connect_cpu"}
     assert all(None not in samples for samples in results.samples["plain"].values())
+
+
+def test_a_server_that_is_not_ready_in_time_is_ended(monkeypatch):
+    children, start = [], processes._start
+
+    def keep(*arguments):
+        children.append(start(*arguments))
+        return children[0]
+
+    monkeypatch.setattr(processes, "_start", keep)
+    monkeypatch.setattr(processes, "READY_TIMEOUT_S", 0.0)
+    with pytest.raises(processes.BenchmarkError, match="silent for 0 s"):
+        processes.Server("echo")
+    assert children[0].poll() is not None
