@@ -7,7 +7,6 @@
 See docs/TRIALS.md for what each trial does and what its figures mean.
 """
 
-import signal
 import sys
 
 import bootstrap
@@ -18,6 +17,4 @@ if __name__ == "__main__":
 
     from scripts.trial_runs.command import main
 
-    # An exception unwinds: nothing is left running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import resource
-import signal
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from scripts.benchmark.processes import BenchmarkError
 from scripts.benchmark.report import as_text
 from scripts.benchmark.results import Results, as_json
 from scripts.benchmark.ways import Opener, Servers, Way
+from scripts.lab.processes import sigterm_unwinds
 
 MESHES: Final = tuple(f"mesh-{agents}" for agents in range(1, chain.MOST_AGENTS + 1))
 ON_ASYNCIO: Final = "mesh-3-asyncio"
@@ -184,11 +184,9 @@ def main(words: Sequence[str]) -> int:
     measures = given.measures or (QUICK_MEASURES if given.quick else MEASURES)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ssh inherits it; a thousand forwards need it
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )  # unwinds: nothing is left running
     began = time.monotonic()
-    results = run(names, measures, effort)
+    with sigterm_unwinds():
+        results = run(names, measures, effort)
     print(as_text(results, ratios_only=given.quick))
     print(
         f"\n{effort.rounds} rounds, {time.monotonic() - began:.0f} s; {', '.join(results.machine.values())}"

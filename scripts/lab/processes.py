@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -142,6 +142,16 @@ class Process:
 def python(*arguments: object) -> list[object]:
     """The command of a program in this interpreter."""
     return [sys.executable, *arguments]
+
+
+@contextlib.contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM raise ``SystemExit`` meanwhile, so that what was started is ended, too."""
+    former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def tail(log: str | Path) -> str:

@@ -18,7 +18,7 @@ import rich.table
 import rich.text
 
 from scripts.lab.meshes import Mesh, complaints
-from scripts.lab.processes import tail
+from scripts.lab.processes import sigterm_unwinds, tail
 from scripts.trial_runs import exits, relays, rolling, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
 
@@ -121,6 +121,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(name: str, effort: Effort, seed: int) -> Outcome:
     """One run of the trial ``name``, in a mesh of its own."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(sigterm_unwinds())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-trial-")))
         mesh = Mesh(folder)
         stack.callback(mesh.close)

@@ -1,10 +1,15 @@
 """A scenario on loopback: processes, sockets, links that are cut."""
 
+import contextlib
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from scripts.benchmark.processes import descendants
+from scripts.lab.processes import ROOT, Process, python
+from scripts.lab.waiting import wait_until
 from scripts.simulation.real_runner import run_real
 from scripts.simulation.real_stage import RealStage
 from scripts.simulation.runner import Order
@@ -46,3 +51,24 @@ def test_an_agent_that_dies_is_found_and_told_with_its_log(tmp_path, monkeypatch
     assert outcome.broken == "agents run: relay-1 has ended with status -9"
     assert any(line.startswith("relay-1: ") for line in outcome.events)
     assert any("BROKEN" in line for line in outcome.story)
+
+
+@pytest.mark.system
+def test_a_run_that_is_told_to_end_leaves_no_agent_behind(tmp_path):
+    file = tmp_path / "short.yaml"
+    file.write_text(SCENARIO)
+    program = "import sys; from scripts.simulation.command import main; sys.exit(main(sys.argv[1:]))"
+    simulation = Process(python("-c", program, file, "--real"), tmp_path / "log", cwd=ROOT)
+    agents = []
+    try:
+        agents += wait_until(
+            lambda: len(found := descendants(simulation.pid)) == 4 and found, "all agents have been started"
+        )
+        simulation.signal(signal.SIGTERM)
+        assert simulation.wait() == 128 + signal.SIGTERM
+        assert [pid for pid in agents if Path(f"/proc/{pid}").exists()] == []
+    finally:
+        simulation.kill()
+        for pid in agents:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
