@@ -78,20 +78,24 @@ def places(network: Network, *, by_kernel: bool) -> Iterator[tuple[Place, ...]]:
             command(["ip", "-n", name, "link", "set", "lo", "up"])
         addresses = ["127.0.0.1"]
         for number, (left, right) in enumerate(itertools.pairwise(names)):
-            ends = [f"b{os.getpid()}-{number}{side}" for side in "lr"]
+            devices = [f"b{os.getpid()}-{number}{side}" for side in "lr"]
+            ends = list(zip(devices, (left, right), strict=True))
             if by_kernel:
-                command(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]])
+                # Made where they belong: whatever fails then, they go with their namespaces.
+                one, other = ([device, "netns", name] for device, name in ends)
+                command(["ip", "link", "add", *one, "type", "veth", "peer", "name", *other])
             else:
                 wire = Wire(
-                    ends,
+                    devices,
                     delay_s=network.round_trip_s / 2,
                     bits_per_s=network.bits_per_s,
                     loss=network.loss,
                 )
                 stack.callback(wire.stop)
-            for host, (name, device) in enumerate(((left, ends[0]), (right, ends[1]))):
+                for device, name in ends:
+                    command(["ip", "link", "set", device, "netns", name])
+            for host, (device, name) in enumerate(ends):
                 here, there = (f"10.77.{number}.{1 + end}" for end in (host, 1 - host))
-                command(["ip", "link", "set", device, "netns", name])
                 command(["ip", "-n", name, "address", "add", f"{here}/32", "peer", there, "dev", device])
                 command(["ip", "-n", name, "link", "set", device, "txqueuelen", str(QUEUE_PACKETS), "up"])
                 if by_kernel:
