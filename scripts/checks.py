@@ -11,9 +11,14 @@ from pathlib import Path
 import bootstrap
 from pythons import SUPPORTED
 
-PYTEST = ("pytest", "-n", "auto", "--maxprocesses", "4")
+WORKERS_PER_CORE = 2
+"""System tests wait for processes and timers most of the time: while one does, another has the core."""
+MOST_WORKERS = 8
 
-UNIT_TESTS = ("-q", "-p", "no:cacheprovider", "-m", "not system", "tests/mesh", "tests/actors")
+UNIT_TESTS = (
+    *("-q", "-n", "auto", "--maxprocesses", "4", "-p", "no:cacheprovider"),
+    *("-m", "not system", "tests/mesh", "tests/actors"),
+)
 """The pure core, the actors and the process around them: what another Python may make a difference to, in a
 minute. All tests take several, so they run on one Python only."""
 
@@ -43,7 +48,8 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
         step("mypy", "mypy")
         if pythons is not None:
             failed += _failures_elsewhere(environments)
-    step("pytest", *PYTEST, *arguments)
+    workers = min(WORKERS_PER_CORE * len(os.sched_getaffinity(0)), MOST_WORKERS)
+    step("pytest", "pytest", "-n", str(workers), *arguments)
     if failed:
         print(f"FAILED: {', '.join(failed)}")
         return 1
@@ -78,7 +84,7 @@ def _failures_elsewhere(environments: Mapping[str, Future[Path]]) -> Iterator[st
             print(f"== {title}: {error}", flush=True)
             yield title
             continue
-        if not _passes(title, [str(python), "-m", *PYTEST, *UNIT_TESTS]):
+        if not _passes(title, [str(python), "-m", "pytest", *UNIT_TESTS]):
             yield title
 
 
