@@ -18,8 +18,9 @@ from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
-from mesh.routing.router import STEP_VERIFIED, RouteTableState, RoutingSettings
+from mesh.routing.router import RouteTableState, RoutingSettings
 from mesh.routing.routes import RouteSnapshot
+from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.sampling import sampled
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity

@@ -9,28 +9,29 @@ The age of a record is not signed. A forwarder that lowers it prolongs the recor
 passed before it first came here, and no more; one that raises it is corrected by the next honest copy.
 """
 
-import enum
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
-
-import msgspec
+from typing import Final
 
 from mesh.errors import RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
+from mesh.routing.record_outcomes import (
+    Early,
+    Newer,
+    Outcome,
+    OwnIsNewer,
+    RecordCounts,
+    Refusal,
+    Refused,
+    Stale,
+    Stored,
+)
+from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
 from mesh.routing.records import Freshness, Record, RecordBody, RecordReader
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of
 
 DEFAULT_TTL_S: Final = 300.0
-
-MAX_RECORDS: Final = 20_000
-"""Agents known, those that left within the day included: well beyond the hundreds this is made for."""
-
-MAX_BYTES: Final = 128 * 1024 * 1024
-"""Memory that all records together may hold, as estimated by :func:`_memory_bytes`."""
 
 REMEMBER_S: Final = 86_400.0
 """How long a record that has expired is remembered: a laptop that was closed overnight finds itself again."""
@@ -47,105 +48,9 @@ ARRIVAL_BURST: Final = 20.0
 the pace of origination says one a second at the most; one that does not cannot make the mesh work for it.
 After MinLSArrival: RFC 2328 section 13, step 5a."""
 
-ARRIVAL_HOLD_S: Final = 0.5
-"""Until a record that came too early is looked at again: by then there is room for one."""
-
 ANSWER_AFTER_S: Final = 1.0
 """What came here less than this ago has been flooded to every peer just now: an older one that crosses it
 needs no answer. RFC 2328, section 13, step 8."""
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """It is the newest that is known; pass it on."""
-
-    record: Record
-    changed: bool
-    """Whether more than its freshness is new."""
-
-
-class Stale(msgspec.Struct, frozen=True):
-    """Nothing new: a copy of what is known, or of what is too old to be let in."""
-
-    same_as: AgentId | None = None
-    """Whose record it is, where the peer need not be told of it: it holds the same as is known here."""
-
-
-class Newer(msgspec.Struct, frozen=True):
-    """A newer one is known here, and whoever offered the old one should learn of it."""
-
-    agent_id: AgentId
-    ours: WireRecord
-
-
-class OwnIsNewer(msgspec.Struct, frozen=True):
-    """This agent's own record, newer than its newest: of a run before, or of another agent with its key."""
-
-    freshness: Freshness
-
-
-class Early(msgspec.Struct, frozen=True):
-    """News, but its agent has said too much of late: offer it again after ``ARRIVAL_HOLD_S``."""
-
-    agent_id: AgentId
-
-
-class Refusal(enum.Enum):
-    """Why a record is refused."""
-
-    OFFENCE = "offence"
-    """No agent that keeps to the protocol passes this on."""
-    CERTIFICATE = "certificate"
-    """Its agent may not take part; who passed it on may see that otherwise, by its clock or its
-    authorities."""
-    FULL = "full"
-    """There is no room."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """It is not let in."""
-
-    refusal: Refusal
-    reason: RemoteProtocolError
-    agent_id: AgentId | None
-    """Whose it claims to be, where it can be read."""
-
-
-Outcome: TypeAlias = Stored | Stale | Early | Newer | OwnIsNewer | Refused
-
-
-@dataclass(slots=True)
-class RecordCounts:
-    """What became of the records that arrived; each counter only rises."""
-
-    stored: int = 0
-    duplicate: int = 0
-    """The same again: flooding brings each record over every link."""
-    older: int = 0
-    aged: int = 0
-    """Older than records live, where the agent is unknown here, or than they are remembered."""
-    early: int = 0
-    """Held back, for their agents say more than they need to."""
-    refused_offence: int = 0
-    refused_certificate: int = 0
-    refused_full: int = 0
-    expired: int = 0
-
-
-@dataclass(slots=True)
-class _Entry:
-    record: Record
-    wire: WireRecord
-    """Its bytes; the age in it is not looked at again."""
-    born_s: float
-    """Local monotonic time at which the record was signed, as far as its age tells."""
-    seen_s: float
-    """When a record of this freshness first came here."""
-    arrivals: TokenBucket = field(default_factory=lambda: TokenBucket(ARRIVAL_RATE, ARRIVAL_BURST))
-    """How many more records of this agent are taken now."""
-
-    @property
-    def freshness(self) -> Freshness:
-        return self.record.freshness
 
 
 class LinkState:
@@ -174,44 +79,38 @@ class LinkState:
         self._trust = trust
         self._reader = reader
         self._ttl_s = ttl_s
-        self._max_records = max_records
-        self._max_bytes = max_bytes
-        self._live: dict[AgentId, _Entry] = {}
-        self._past: dict[AgentId, _Entry] = {}  # in the order of their expiry
-        self._by_bytes: dict[bytes, AgentId] = {}
-        """Signed bytes of the live records: of what arrives in a flood most has come before."""
-        self._bytes = 0
+        self._store = RecordStore(max_records=max_records, max_bytes=max_bytes)
         self._next_expiry = math.inf
         self.counts = RecordCounts()
 
     def __len__(self) -> int:
         """Agents whose record has not expired."""
-        return len(self._live)
+        return len(self._store.live)
 
     def __contains__(self, agent_id: object) -> bool:
         """Whether this agent's record has not expired."""
-        return agent_id in self._live
+        return agent_id in self._store.live
 
     # -- records in ------------------------------------------------------------------------------------------
 
     def put_own(self, record: Record, wire: WireRecord, now: float) -> None:
         """Take the own record as just signed; nothing is verified, and it never expires here."""
-        self._put(_Entry(record, wire, now, now))
+        self._put(Entry(record, wire, now, now, _new_arrivals()))
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
-        same_as = self._by_bytes.get(wire.signed)
-        if same_as is not None:
-            return self._offer_again(self._live[same_as], wire, self._born(wire, now), now)
+        same = self._store.with_bytes(wire.signed)
+        if same is not None:
+            return self._offer_again(same, wire, self._born(wire, now), now)
         try:
             body = self._reader.read(wire.signed)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, None)
         agent_id = agent_id_of(body.public_key)
-        known = self._live.get(agent_id) or self._past.get(agent_id)
+        known = self._store.get(agent_id)
         if known is not None and body.freshness < known.freshness:
             self.counts.older += 1
-            if agent_id in self._live and now < known.seen_s + ANSWER_AFTER_S:
+            if agent_id in self._store.live and now < known.seen_s + ANSWER_AFTER_S:
                 return Stale()
             return Newer(agent_id, _aged(known, now))
         born_s = self._born(wire, now)
@@ -232,18 +131,18 @@ class LinkState:
             return self._refuse(Refusal.CERTIFICATE, error, agent_id)
         except RemoteProtocolError as error:
             return self._refuse(Refusal.OFFENCE, error, agent_id)
-        entry = _Entry(record, kept, born_s, now)
-        if known is not None:
-            entry.arrivals = known.arrivals
-        entry.arrivals.take(now)
-        if not self._make_room(entry, known):
+        arrivals = _new_arrivals() if known is None else known.arrivals
+        arrivals.take(now)
+        entry = Entry(record, kept, born_s, now, arrivals)
+        if not self._store.make_room(entry):
             full = RemoteProtocolError(f"no room for the record of {record.name!r}")
             return self._refuse(Refusal.FULL, full, agent_id)
-        refreshed = agent_id in self._live and self._live[agent_id].record.says_the_same_as(record)
+        live = self._store.live.get(agent_id)
+        refreshed = live is not None and live.record.says_the_same_as(record)
         self._put(entry)
         self.counts.stored += 1
         if born_s + self._ttl_s <= now:
-            self._bury(agent_id)
+            self._store.bury(agent_id)
             refreshed = False
         return Stored(record, changed=not refreshed)
 
@@ -259,14 +158,14 @@ class LinkState:
             return self._refuse(Refusal.OFFENCE, error, self._own_id)
         return OwnIsNewer(body.freshness)
 
-    def _offer_again(self, known: _Entry, wire: WireRecord, born_s: float, now: float) -> Outcome:
+    def _offer_again(self, known: Entry, wire: WireRecord, born_s: float, now: float) -> Outcome:
         """Believe the lower of two ages, but not that a record is younger than the time it is known here."""
         self.counts.duplicate += 1
         if wire.signed != known.wire.signed:
             return Stale()
         known.born_s = max(known.born_s, min(born_s, known.seen_s))
         agent_id = known.record.agent_id
-        if agent_id in self._live:
+        if agent_id in self._store.live:
             # A peer that takes it for too old has yet to hear of its age.
             return Stale(agent_id if born_s + self._ttl_s > now else None)
         if known.born_s + self._ttl_s <= now:
@@ -286,19 +185,19 @@ class LinkState:
 
     def instance_of(self, agent_id: AgentId) -> Instance | None:
         """Which run of an agent its record tells of; ``None`` where there is none that has not expired."""
-        entry = self._live.get(agent_id)
+        entry = self._store.live.get(agent_id)
         return None if entry is None else entry.record.instance
 
     # -- records out -----------------------------------------------------------------------------------------
 
     def wire(self, agent_id: AgentId, now: float) -> WireRecord | None:
         """The newest record of ``agent_id``, expired or not, with its age as of ``now``, if any is held."""
-        entry = self._live.get(agent_id) or self._past.get(agent_id)
+        entry = self._store.get(agent_id)
         return None if entry is None else _aged(entry, now)
 
     def digest(self) -> list[DigestEntry]:
         """What is held, for a peer to compare with."""
-        return [DigestEntry(agent_id, *entry.freshness) for agent_id, entry in self._live.items()]
+        return [DigestEntry(agent_id, *entry.freshness) for agent_id, entry in self._store.live.items()]
 
     def newer_than(self, digest: Digest, now: float) -> list[WireRecord]:
         """What the sender of ``digest`` lacks, or holds an older one of, ordered by agent ID."""
@@ -307,11 +206,11 @@ class LinkState:
         }
         found = {
             agent_id: entry
-            for agent_id, entry in self._live.items()
+            for agent_id, entry in self._store.live.items()
             if digest.covers(agent_id) and (agent_id not in theirs or theirs[agent_id] < entry.freshness)
         }
         for agent_id, freshness in theirs.items():
-            past = self._past.get(agent_id)
+            past = self._store.past.get(agent_id)
             if past is not None and freshness < past.freshness:
                 found[agent_id] = past
         return [_aged(found[agent_id], now) for agent_id in sorted(found)]
@@ -320,7 +219,7 @@ class LinkState:
         """Records of agents that take part now, and the Unix time when one of their certificates ends."""
         records: dict[AgentId, Record] = {}
         valid_until = math.inf
-        for agent_id, entry in self._live.items():
+        for agent_id, entry in self._store.live.items():
             record = entry.record
             if record.body.withdrawn:
                 continue
@@ -343,7 +242,7 @@ class LinkState:
             return []
         expired = []
         self._next_expiry = math.inf
-        for agent_id, entry in self._live.items():
+        for agent_id, entry in self._store.live.items():
             if agent_id == self._own_id:
                 continue
             if entry.born_s + self._ttl_s <= now:
@@ -351,63 +250,26 @@ class LinkState:
             else:
                 self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
         for record in expired:
-            self._bury(record.agent_id)
+            self._store.bury(record.agent_id)
         self.counts.expired += len(expired)
-        self._forget(entry.record.agent_id for entry in self._outdated(now))
+        self._store.forget(entry.record.agent_id for entry in self._outdated(now))
         return expired
 
-    def _outdated(self, now: float) -> list[_Entry]:
-        return [entry for entry in self._past.values() if entry.born_s + self._ttl_s + REMEMBER_S <= now]
+    def _outdated(self, now: float) -> list[Entry]:
+        return [
+            entry for entry in self._store.past.values() if entry.born_s + self._ttl_s + REMEMBER_S <= now
+        ]
 
-    # -- memory ----------------------------------------------------------------------------------------------
-
-    def _put(self, entry: _Entry) -> None:
-        agent_id = entry.record.agent_id
-        self._forget((agent_id,))
-        replaced = self._live.get(agent_id)
-        if replaced is not None:
-            self._bytes -= _memory_bytes(replaced)
-            del self._by_bytes[replaced.wire.signed]
-        self._live[agent_id] = entry
-        self._by_bytes[entry.wire.signed] = agent_id
-        self._bytes += _memory_bytes(entry)
-        if agent_id != self._own_id:
+    def _put(self, entry: Entry) -> None:
+        self._store.put(entry)
+        if entry.record.agent_id != self._own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
 
-    def _bury(self, agent_id: AgentId) -> None:
-        entry = self._past[agent_id] = self._live.pop(agent_id)
-        del self._by_bytes[entry.wire.signed]
 
-    def _forget(self, agent_ids: Iterable[AgentId]) -> None:
-        for agent_id in agent_ids:
-            entry = self._past.pop(agent_id, None)
-            if entry is not None:
-                self._bytes -= _memory_bytes(entry)
-
-    def _make_room(self, entry: _Entry, known: _Entry | None) -> bool:
-        """Forget what expired longest ago until ``entry`` fits in place of ``known``, if it can."""
-        known_bytes = _memory_bytes(known) if known is not None else 0
-        more_bytes = _memory_bytes(entry) - known_bytes
-        more_records = 0 if known is not None else 1
-        while (
-            self._bytes + more_bytes > self._max_bytes
-            or len(self._live) + len(self._past) + more_records > self._max_records
-        ):
-            oldest = next((each for each in self._past if each != entry.record.agent_id), None)
-            if oldest is None:
-                return False
-            self._forget((oldest,))
-        return True
+def _new_arrivals() -> TokenBucket:
+    return TokenBucket(ARRIVAL_RATE, ARRIVAL_BURST)
 
 
-def _aged(entry: _Entry, now: float) -> WireRecord:
+def _aged(entry: Entry, now: float) -> WireRecord:
     age_ms = min(math.ceil((now - entry.born_s) * 1000) + HOP_MS, MAX_AGE_MS)
     return WireRecord(entry.wire.signed, entry.wire.signature, age_ms)
-
-
-def _memory_bytes(entry: _Entry) -> int:
-    """About what a record and its pages hold: bytes twice (as they are and decoded), and the objects."""
-    body = entry.record.body
-    entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
-    entries += sum(page.entries for page in body.pages)
-    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries

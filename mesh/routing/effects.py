@@ -4,6 +4,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from mesh.link.bodies import (
+    WirePage,
+    WireRecord,
+    batch_pages,
+    batch_records,
+    encode_pages,
+    encode_records,
+)
 from mesh.link.frames import FrameType
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
@@ -40,6 +48,16 @@ class Effects:
     """Records whose signatures were looked at."""
     rest: int = 0
     """How many records are still to be taken, before anything else that their peer says: the last ones."""
+
+    def send_records(self, peers: tuple[AgentId, ...], records: list[WireRecord]) -> None:
+        """Tell ``peers`` of ``records``, in as few frames as they fit into."""
+        for batch in batch_records(records) if peers and records else ():
+            self.sends.append(Send(peers, FrameType.RECORDS, encode_records(batch)))
+
+    def send_pages(self, peers: tuple[AgentId, ...], pages: list[WirePage]) -> None:
+        """Give ``pages`` to ``peers``, in as few frames as they fit into."""
+        for batch in batch_pages(pages) if peers else ():
+            self.sends.append(Send(peers, FrameType.PAGES, encode_pages(batch)))
 
 
 class RouteCounts(msgspec.Struct, frozen=True):

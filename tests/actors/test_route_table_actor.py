@@ -13,9 +13,10 @@ from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.agent.logs import RepetitionFilter
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
+from mesh.routing.effects import RouteCounts
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
-from mesh.routing.router import RouteCounts, RoutingSettings
+from mesh.routing.router import RoutingSettings
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance

@@ -12,7 +12,7 @@ from actors.runtime.virtual.world import VirtualWorld
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import RecordReader
-from mesh.routing.router import STEP_RECORDS, STEP_VERIFIED
+from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import Identity, Instance
 from tests.actors.company import Ear, start

@@ -1,6 +1,6 @@
 """What each figure of ``/metrics`` says, for people.
 
-Most say what their field in :class:`actors.meters.Meters` or :class:`mesh.routing.router.RouteCounts` says.
+Most say what their field in :class:`actors.meters.Meters` or :class:`mesh.routing.effects.RouteCounts` says.
 """
 
 from collections.abc import Mapping

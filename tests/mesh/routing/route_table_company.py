@@ -6,14 +6,11 @@ import msgspec
 
 from mesh.link.bodies import WireRecord, decode_records
 from mesh.link.frames import FrameType
+from mesh.routing.effects import Effects
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import RecordBody, decode_body, sign_record
-from mesh.routing.router import (
-    STEP_VERIFIED,
-    Effects,
-    RouteTableState,
-    RoutingSettings,
-)
+from mesh.routing.router import RouteTableState, RoutingSettings
+from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
 

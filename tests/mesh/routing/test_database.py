@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
-from mesh.routing.database import (
-    ANSWER_AFTER_S,
-    REMEMBER_S,
-    LinkState,
-    Newer,
-    OwnIsNewer,
-    Refusal,
-    Refused,
-    Stale,
-    Stored,
-)
+from mesh.routing.database import ANSWER_AFTER_S, REMEMBER_S, LinkState
+from mesh.routing.record_outcomes import Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
 from mesh.routing.records import RecordBody, RecordReader, decode_body, sign_record, trusted_record
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance, agent_id_of, verify_signature

@@ -1,6 +1,8 @@
 import msgspec
 
-from mesh.routing.database import ARRIVAL_BURST, ARRIVAL_HOLD_S, Early, Refusal, Refused, Stored
+from mesh.routing.database import ARRIVAL_BURST
+from mesh.routing.early_records import ARRIVAL_HOLD_S
+from mesh.routing.record_outcomes import Early, Refusal, Refused, Stored
 from mesh.routing.records import EndpointEntry, PageName
 from tests.mesh.routing.test_database import ALICE, BOB, CAROL, UNIX, graph, wire_of
 

@@ -10,7 +10,9 @@ from mesh.link.bodies import decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.origination import QUIET_S, OwnAgent
 from mesh.routing.records import EndpointEntry, RecordReader
-from mesh.routing.router import MIN_COMPUTE_INTERVAL_S, STEP_VERIFIED, RouteTableState
+from mesh.routing.route_computation import MIN_COMPUTE_INTERVAL_S
+from mesh.routing.router import RouteTableState
+from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import Identity, Instance, verify_signature
 

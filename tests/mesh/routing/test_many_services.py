@@ -17,7 +17,7 @@ from mesh.routing.origination import DEFAULT_ADVERTISE_INTERVAL_S
 from mesh.routing.page_table import ASK_AGAIN_S
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import MAX_ENDPOINTS, EndpointEntry, ListenerEntry, Neighbour
-from mesh.routing.router import COMPUTE_INTERVAL_PER_KEY_S
+from mesh.routing.route_computation import COMPUTE_INTERVAL_PER_KEY_S
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.service_layout import Layout, lay_out
 from mesh.trust.identity import AgentId

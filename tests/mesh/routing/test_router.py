@@ -5,17 +5,14 @@ import pytest
 
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
-from mesh.routing.database import ARRIVAL_HOLD_S
+from mesh.routing.early_records import ARRIVAL_HOLD_S
+from mesh.routing.effects import Effects
 from mesh.routing.flooding import FLOOD_PACE_S
 from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, decode_body
-from mesh.routing.router import (
-    CERTIFICATE_POLL_S,
-    MIN_COMPUTE_INTERVAL_S,
-    Effects,
-    RouteTableState,
-)
+from mesh.routing.route_computation import CERTIFICATE_POLL_S, MIN_COMPUTE_INTERVAL_S
+from mesh.routing.router import RouteTableState
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import Identity
 from tests.mesh.routing.route_table_company import (

@@ -1,10 +1,13 @@
 import msgspec
 
 from actors.connections.offers import offers_of
-from mesh.routing.database import ARRIVAL_BURST, ARRIVAL_HOLD_S
+from mesh.routing.answers import ANSWER_BURST, ANSWER_RATE
+from mesh.routing.database import ARRIVAL_BURST
+from mesh.routing.early_records import ARRIVAL_HOLD_S
+from mesh.routing.effects import Effects
 from mesh.routing.flooding import FLOOD_PACE_S
 from mesh.routing.records import EndpointEntry, Neighbour, RecordReader
-from mesh.routing.router import ANSWER_BURST, ANSWER_RATE, STEP_VERIFIED, Effects
+from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.identity import Identity
 from tests.mesh.routing.route_table_company import (
     ALICE,

@@ -9,7 +9,7 @@ from mesh.agent.dashboard.document import stats_of
 from mesh.agent.dashboard.metric_help import HELP
 from mesh.agent.dashboard.metrics import MetricsRenderer
 from mesh.agent.dashboard.status import DashboardSnapshot
-from mesh.routing.router import RouteCounts
+from mesh.routing.effects import RouteCounts
 
 OF_BUFFERS = {"pending_opens", "stream_buffer_bytes", "relay_buffer_bytes", "queue_drops_total"}
 

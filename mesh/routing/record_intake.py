@@ -1,0 +1,144 @@
+"""What peers pass on of records: judged in steps, and what follows from each.
+
+A record that is news goes to every peer but the one it came from. An older one is answered with the newer
+one. One that comes too early waits. A peer that breaks the protocol loses its link.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from mesh.link.bodies import WireRecord
+from mesh.routing.answers import Answers
+from mesh.routing.database import LinkState
+from mesh.routing.early_records import EarlyRecords
+from mesh.routing.effects import Close, Effects
+from mesh.routing.flooding import FloodQueue
+from mesh.routing.notices import Notices
+from mesh.routing.origination import Originator
+from mesh.routing.page_table import PageTable
+from mesh.routing.peers import Peers
+from mesh.routing.record_outcomes import Early, Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
+from mesh.routing.route_computation import RouteComputation
+from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
+from mesh.trust.identity import AgentId
+
+
+class RecordIntake:
+    """Takes records from peers; ``now`` is monotonic seconds, ``unix_now`` is Unix seconds.
+
+    Args:
+        link_state: all records.
+        peers: those who may pass any on.
+        answers: what peers are told of while they speak.
+        flood: tells peers of news.
+        pages: those that records name.
+        originator: what this agent says of itself.
+        routes: what follows from all records.
+        notices: what has been said to people.
+    """
+
+    def __init__(
+        self,
+        link_state: LinkState,
+        *,
+        peers: Peers,
+        answers: Answers,
+        flood: FloodQueue,
+        pages: PageTable,
+        originator: Originator,
+        routes: RouteComputation,
+        notices: Notices,
+    ) -> None:
+        self._link_state = link_state
+        self._peers = peers
+        self._answers = answers
+        self._flood = flood
+        self._pages = pages
+        self._originator = originator
+        self._routes = routes
+        self._notices = notices
+        self._early = EarlyRecords()
+
+    def take(
+        self,
+        effects: Effects,
+        peer_id: AgentId,
+        records: Sequence[WireRecord],
+        now: float,
+        unix_now: float,
+        *,
+        limit: int,
+        first: int = 0,
+    ) -> None:
+        """Take some of what ``peer_id`` passes on; ``effects.rest`` says how many of ``records`` are left.
+
+        Args:
+            effects: of this step; what follows is added to them.
+            peer_id: who passes them on; without a link nothing of it is looked at.
+            records: what it has said.
+            now: monotonic seconds.
+            unix_now: Unix seconds.
+            limit: how many may be verified in this step, those before included.
+            first: index of the first record that no step before has taken.
+        """
+        effects.rest = 0
+        for number in range(first, len(records)):
+            if peer_id not in self._peers:
+                break
+            if effects.verified >= limit or number >= first + STEP_RECORDS:
+                effects.rest = len(records) - number
+                break
+            wire = records[number]
+            outcome = self._link_state.offer(wire, now, unix_now)
+            match outcome:
+                case Stored(record=record, changed=changed):
+                    effects.verified += 1
+                    self._flood.spread(record.agent_id, peer_id)
+                    self._flood.told(peer_id, record.agent_id)
+                    self._routes.is_outdated |= changed
+                    self._routes.is_outdated |= self._peers.heard(record, now)
+                    if record.agent_id in self._link_state:
+                        self._pages.name(record, peer_id)
+                    self._notices.say_denied(effects.notices, record, record.denied_keys)
+                case Stale(same_as=same_as):
+                    if same_as is not None:
+                        self._flood.told(peer_id, same_as)
+                case Early(agent_id=agent_id):
+                    self._early.hold(peer_id, agent_id, wire, now)
+                case Newer(agent_id=agent_id, ours=ours):
+                    self._answers.add(peer_id, agent_id, ours, now)
+                case OwnIsNewer(freshness=freshness):
+                    effects.verified += 1
+                    if self._originator.overtaken_by(freshness, now):
+                        self._notices.say(
+                            effects.alarms,
+                            "another running agent has this agent's identity key: "
+                            f"its instance is {freshness[2].hex()}",
+                        )
+                case Refused():
+                    effects.verified += 1
+                    self._refused(effects, peer_id, outcome)
+                case _:
+                    assert_never(outcome)
+        if not effects.rest:
+            effects.send_records((peer_id,), self._answers.take(peer_id))
+
+    def deadline(self) -> float:
+        """When to call :meth:`release`; infinite while no record waits."""
+        return self._early.deadline()
+
+    def release(self, effects: Effects, now: float, unix_now: float) -> None:
+        """Take some of those that came too early and have waited for long enough."""
+        for peer_id, wire in self._early.release(now):
+            self.take(effects, peer_id, (wire,), now, unix_now, limit=STEP_VERIFIED)
+            if effects.verified >= STEP_VERIFIED:
+                break
+
+    def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:
+        offence = refused.refusal is Refusal.OFFENCE
+        # A peer knows whether its own certificate is good; another agent's it may see otherwise than we do.
+        if offence or (refused.refusal is Refusal.CERTIFICATE and refused.agent_id == peer_id):
+            effects.closes.append(Close(peer_id, str(refused.reason)))
+            self._routes.is_outdated |= self._peers.link_down(peer_id)
+            return
+        self._notices.say(effects.notices, f"record refused: {refused.reason}")

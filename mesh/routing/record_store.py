@@ -1,0 +1,120 @@
+"""Records in memory: those that live, those of the past, and how much all of them hold."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mesh.link.bodies import WireRecord
+from mesh.routing.records import Freshness, Record
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId
+
+MAX_RECORDS: Final = 20_000
+"""Agents known, those that left within the day included: well beyond the hundreds this is made for."""
+
+MAX_BYTES: Final = 128 * 1024 * 1024
+"""Memory that all records together may hold, as estimated by :func:`_memory_bytes`."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A record, and what is known of it."""
+
+    record: Record
+    wire: WireRecord
+    """Its bytes; the age in it is not looked at again."""
+    born_s: float
+    """Local monotonic time at which the record was signed, as far as its age tells."""
+    seen_s: float
+    """When a record of this freshness first came here."""
+    arrivals: TokenBucket
+    """How many more records of this agent are taken now."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """Of the record."""
+        return self.record.freshness
+
+
+class RecordStore:
+    """One record of each agent, within limits.
+
+    Args:
+        max_records: agents known, at most.
+        max_bytes: memory held, at most.
+    """
+
+    def __init__(self, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES) -> None:
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._live: dict[AgentId, Entry] = {}
+        self._past: dict[AgentId, Entry] = {}
+        self._by_bytes: dict[bytes, AgentId] = {}
+        self._bytes = 0
+
+    @property
+    def live(self) -> Mapping[AgentId, Entry]:
+        """Those that have not expired."""
+        return self._live
+
+    @property
+    def past(self) -> Mapping[AgentId, Entry]:
+        """Those that are only remembered, in the order of their expiry."""
+        return self._past
+
+    def get(self, agent_id: AgentId) -> Entry | None:
+        """The record of ``agent_id``, expired or not."""
+        return self._live.get(agent_id) or self._past.get(agent_id)
+
+    def with_bytes(self, signed: bytes) -> Entry | None:
+        """The live record with these signed bytes: of what arrives in a flood most has come before."""
+        agent_id = self._by_bytes.get(signed)
+        return None if agent_id is None else self._live[agent_id]
+
+    def put(self, entry: Entry) -> None:
+        """Let ``entry`` live, in place of what is known of its agent."""
+        agent_id = entry.record.agent_id
+        self.forget((agent_id,))
+        replaced = self._live.get(agent_id)
+        if replaced is not None:
+            self._bytes -= _memory_bytes(replaced)
+            del self._by_bytes[replaced.wire.signed]
+        self._live[agent_id] = entry
+        self._by_bytes[entry.wire.signed] = agent_id
+        self._bytes += _memory_bytes(entry)
+
+    def bury(self, agent_id: AgentId) -> None:
+        """The live record of ``agent_id`` has expired."""
+        entry = self._past[agent_id] = self._live.pop(agent_id)
+        del self._by_bytes[entry.wire.signed]
+
+    def forget(self, agent_ids: Iterable[AgentId]) -> None:
+        """Remember the expired records of these no longer."""
+        for agent_id in agent_ids:
+            entry = self._past.pop(agent_id, None)
+            if entry is not None:
+                self._bytes -= _memory_bytes(entry)
+
+    def make_room(self, entry: Entry) -> bool:
+        """Forget what expired longest ago until ``entry`` fits in place of what is known, if it can."""
+        known = self.get(entry.record.agent_id)
+        known_bytes = _memory_bytes(known) if known is not None else 0
+        more_bytes = _memory_bytes(entry) - known_bytes
+        more_records = 0 if known is not None else 1
+        while (
+            self._bytes + more_bytes > self._max_bytes
+            or len(self._live) + len(self._past) + more_records > self._max_records
+        ):
+            oldest = next((each for each in self._past if each != entry.record.agent_id), None)
+            if oldest is None:
+                return False
+            self.forget((oldest,))
+        return True
+
+
+def _memory_bytes(entry: Entry) -> int:
+    """About what a record and its pages hold: bytes twice (as they are and decoded), and the objects."""
+    body = entry.record.body
+    entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
+    entries += sum(page.entries for page in body.pages)
+    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries
