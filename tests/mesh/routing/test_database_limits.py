@@ -4,7 +4,7 @@ from mesh.routing.database import ARRIVAL_BURST
 from mesh.routing.early_records import ARRIVAL_HOLD_S
 from mesh.routing.record_outcomes import Early, Refusal, Refused, Stored
 from mesh.routing.records import EndpointEntry, PageName
-from tests.mesh.routing.test_database import ALICE, BOB, CAROL, UNIX, graph, wire_of
+from tests.mesh.routing.database_company import ALICE, BOB, CAROL, UNIX, graph, wire_of
 
 
 def test_beyond_the_limit_nobody_is_let_in_but_the_known_stay_current():

@@ -1,0 +1,81 @@
+import msgspec
+
+from mesh.routing.early_records import ARRIVAL_HOLD_S
+from mesh.routing.effects import Effects
+from mesh.routing.records import decode_body
+from tests.mesh.routing.route_table_company import (
+    ALICE,
+    BOB,
+    DAVE,
+    IDENTITIES,
+    OWN,
+    STRANGER,
+    UNIX,
+    certificate_of,
+    hear,
+    linked,
+    records_in,
+    wire_of,
+)
+
+
+def test_what_an_agent_says_too_often_is_held_back_and_the_last_of_it_goes_on():
+    state = linked(ALICE, BOB)
+    for sequence in range(100):
+        hear(state, ALICE, [wire_of(IDENTITIES[3], sequence=sequence)], 1.0, UNIX)
+    before = state.counts()
+    assert before.records_stored_total < 50
+    assert state.deadline() <= 1.0 + ARRIVAL_HOLD_S
+    effects = state.tick(1.0 + ARRIVAL_HOLD_S, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert peers == (BOB,)
+    assert body.sequence == 99
+    assert state.counts().records_stored_total == before.records_stored_total + 1
+
+
+def test_a_bad_signature_costs_the_link_that_brought_it_and_no_more():
+    state = linked(ALICE, BOB)
+    good, bad, unread = wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5]), wire_of(IDENTITIES[6])
+    forged = msgspec.structs.replace(bad, signature=bytes(64))
+    effects = hear(state, ALICE, (good, forged, unread), 0.0, UNIX)
+    [close] = effects.closes
+    assert close.peer_id == ALICE
+    assert "does not verify" in close.reason
+    flooded = [(peers, body) for peers, bodies in records_in(effects) for body in bodies]
+    assert (((BOB,), decode_body(good.signed))) in flooded
+    # The link to ALICE is not advertised any more.
+    assert any(
+        body.public_key == OWN.public_key and [neighbour.id for neighbour in body.neighbours] == [BOB]
+        for _, body in flooded
+    )
+    assert IDENTITIES[6].id not in state.snapshot.records
+    assert hear(state, ALICE, (unread,), 0.1, UNIX) == Effects()
+    assert state.link_down(ALICE, 0.2, UNIX).closes == []
+    assert state.counts().records_refused_offence_total == 1
+
+
+def test_another_agents_bad_certificate_is_said_once_and_costs_nothing():
+    state = linked(ALICE, BOB)
+    foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
+    effects = hear(state, ALICE, (foreign,), 0.0, UNIX)
+    [notice] = effects.notices
+    assert notice.startswith("record refused: the certificate of 'agent ")
+    assert "does not trust" in notice
+    assert effects.closes == effects.sends == []
+    assert hear(state, BOB, (foreign,), 1.0, UNIX).notices == []
+    assert state.counts().records_refused_certificate_total == 2
+
+
+def test_a_direct_neighbours_own_bad_certificate_costs_its_link():
+    state = linked(DAVE)
+    foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
+    [close] = hear(state, DAVE, (foreign,), 0.0, UNIX).closes
+    assert close.peer_id == DAVE
+
+
+def test_a_full_table_is_nobodys_offence():
+    state = linked(ALICE, max_records=2)
+    effects = hear(state, ALICE, (wire_of(IDENTITIES[4]), wire_of(IDENTITIES[5])), 0.0, UNIX)
+    assert effects.closes == []
+    assert len(effects.notices) == 1
+    assert state.counts().agents == 2
