@@ -287,7 +287,7 @@ class RouteTableState:
             self._flood.spread(self._own_id)
             if self._originator.is_leaving:
                 self._flood.hurry()
-            self._notices.say_denied(effects.notices, whole, whole.denied_keys)
+            self._notices.say_denied(effects.alarms, whole, whole.denied_keys)
             for problem in self.problems():
                 self._notices.say(effects.alarms, problem)
         for peers, agent_ids in self._flood.take(now):

@@ -243,6 +243,7 @@ def test_what_is_refused_is_logged(world, caplog):
         table.tell(messages.AdvertiseEndpoint("e", EndpointEntry("other", None)))
         world.run(1.0)
     [line] = caplog.messages
+    assert line.startswith("this agent: endpoint ignored: ")
     assert "does not permit it to register 'other'" in line
 
 

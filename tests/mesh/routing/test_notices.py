@@ -33,10 +33,12 @@ def test_a_key_that_the_certificate_denies_is_ignored_and_said_once():
     assert hear(state, ALICE, (wires[1],), 1.0, UNIX).notices == []
 
 
-def test_an_own_key_that_the_certificate_denies_is_said_too():
+def test_an_own_key_that_the_certificate_denies_is_said_as_an_alarm():
     state = table(OWN, certificate=certificate_of(OWN, may_register=["web"]))
-    [notice] = state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX).notices
-    assert "register 'db'" in notice
+    effects = state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX)
+    [alarm] = effects.alarms
+    assert "register 'db'" in alarm
+    assert effects.notices == [], "where lines about others might hide it"
 
 
 def test_what_has_been_said_is_remembered_within_limits():
