@@ -20,7 +20,7 @@ from mesh.routing.origination import OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.routing.router import RouteTableState, RoutingSettings
 from mesh.routing.routes import RouteSnapshot
-from mesh.routing.work_steps import STEP_VERIFIED
+from mesh.routing.work_steps import STEP_VERIFIED, wanted_in_steps
 from mesh.sampling import sampled
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity
@@ -33,6 +33,9 @@ taken at once: a peer that says more than is verified in time makes this agent s
 
 _MESSAGE_BYTES: Final = 256
 """About what a message, a record or the entry of a digest takes beside its bytes."""
+
+_DIGEST_BYTES: Final = 64
+"""What a page's digest takes."""
 
 
 class RouteTable(Actor[messages.Inbound]):
@@ -98,12 +101,15 @@ class RouteTable(Actor[messages.Inbound]):
             case (
                 messages.RecordsArrived()
                 | messages.DigestArrived()
-                | messages.PagesWanted()
                 | messages.PagesArrived()
                 | messages.LinkUp()
                 | messages.LinkDown()
             ):
                 self._wait(message)
+                self._take_waiting()
+            case messages.PagesWanted(peer_id=peer_id, wanted=wanted):
+                for part in wanted_in_steps(wanted):
+                    self._wait(messages.PagesWanted(peer_id, part))
                 self._take_waiting()
             case messages.GoOn():
                 self._goes_on, self._spent = False, 0
@@ -216,7 +222,7 @@ class RouteTable(Actor[messages.Inbound]):
                 self._spent = STEP_VERIFIED  # comparing a thousand records takes as long
                 self._apply(state.digest_arrived(peer_id, digest, *times))
             case messages.PagesWanted(peer_id=peer_id, wanted=wanted):
-                self._spent += 1
+                self._spent += sum(len(wants.digests) for wants in wanted)
                 self._apply(state.pages_wanted(peer_id, wanted, *times))
             case messages.PagesArrived(peer_id=peer_id, pages=pages):
                 self._spent = STEP_VERIFIED  # reading a full frame of them takes some milliseconds
@@ -273,7 +279,7 @@ def _bytes(message: messages.FromLinks) -> int:
         case messages.DigestArrived(digest=digest):
             return _MESSAGE_BYTES * (1 + len(digest.entries))
         case messages.PagesWanted(wanted=wanted):
-            return _MESSAGE_BYTES * (1 + sum(1 + len(wants.digests) for wants in wanted))
+            return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + _DIGEST_BYTES * len(w.digests) for w in wanted)
         case messages.PagesArrived(pages=pages):
             return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + len(page.data) for page in pages)
         case messages.LinkUp() | messages.LinkDown():

@@ -1,6 +1,7 @@
 """Many records at once: the route table verifies a few in a turn, in order, and keeps no more than it may."""
 
 import functools
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,8 +10,16 @@ from actors.messages import route_table as messages
 from actors.route_table import MAX_WAITING_BYTES, RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
-from mesh.link.bodies import Digest, DigestEntry, WireRecord
+from mesh.link.bodies import (
+    MAX_WANTED_AGENTS,
+    MAX_WANTED_PAGES,
+    Digest,
+    DigestEntry,
+    WantedPages,
+    WireRecord,
+)
 from mesh.routing.origination import OwnAgent
+from mesh.routing.page_table import PageTable
 from mesh.routing.records import RecordReader
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, read_certificate
@@ -160,6 +169,37 @@ def test_a_digest_takes_a_turn_of_its_own(scene):
     )
     scene.run()
     assert scene.verified == [0, 1]
+
+
+def test_pages_are_looked_up_a_few_in_a_turn_however_many_one_frame_wants(scene, monkeypatch):
+    looked_up, turns = [], []
+    give = PageTable.give
+
+    def counting(self, peer_id, wanted, now):
+        looked_up.extend((peer_id, digest) for wants in wanted for digest in wants.digests)
+        return give(self, peer_id, wanted, now)
+
+    class Watch(Other):
+        def on_receive(self, message):
+            turns.append(len(looked_up))
+            super().on_receive(message)
+
+    monkeypatch.setattr(PageTable, "give", counting)
+    digests = [number.to_bytes(16, "big") for number in range(MAX_WANTED_AGENTS * MAX_WANTED_PAGES)]
+    wanted = tuple(
+        WantedPages(identity.id, tuple(digests[first : first + MAX_WANTED_PAGES]))
+        for first, identity in zip(range(0, len(digests), MAX_WANTED_PAGES), STRANGERS, strict=False)
+    )
+    scene.tell(messages.PagesWanted(ALICE, wanted), messages.RecordsArrived(BOB, wires()[:1]))
+    Watch.start(scene.world.dispatcher("here"), scene).tell("go on")
+    scene.world.run(0.0)
+    assert looked_up == [(ALICE, digest) for digest in digests]
+    steps = [after - before for before, after in pairwise([0, *turns])]
+    assert max(steps) == STEP_VERIFIED
+    assert sum(step > 0 for step in steps) == len(digests) / STEP_VERIFIED
+    assert 0 < max(scene.held) < MAX_WAITING_BYTES
+    assert scene.held[-1] == 0
+    assert len(scene.reader.order) == 1
 
 
 def test_what_a_link_says_after_its_records_is_heard_after_them(scene):
