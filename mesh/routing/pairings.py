@@ -4,8 +4,11 @@ Pure: takes one immutable route snapshot and returns plain values. It costs one 
 with a usable listener, so it belongs on a reader's thread, not on the route table's.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol, TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping
+from heapq import nsmallest
+from itertools import chain, islice
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -16,6 +19,16 @@ NO_LISTENER: Final = "no agent listens for this key"
 NO_USE: Final = "the agent's certificate does not permit it to use this key"
 NO_REGISTER: Final = "the agent's certificate does not permit it to register this key"
 CUT_OFF: Final = "no path leads to this agent at present"
+
+MAX_EXITS_SHOWN: Final = 8
+"""Exits that each listener is paired with: the nearest, which its connections try first. One record may name
+10,000 listeners, and many agents may offer their key; all of these with all of those are not for people."""
+
+MAX_EXITS_COMPARED: Final = 64
+"""Exits of a key that are all looked at for each agent that listens for it."""
+
+MAX_NAMES_SHOWN: Final = 3
+"""Agents that a reason names before it only counts."""
 
 
 class EndpointView(Protocol):
@@ -129,20 +142,22 @@ class UnmatchedEndpoint(msgspec.Struct, frozen=True):
 
 
 class Pairings(msgspec.Struct, frozen=True):
-    """All pairings of the mesh as one agent knows it, each list in a stable order."""
+    """The pairings of the mesh as one agent knows it, each list in a stable order."""
 
-    matched: tuple[Pairing, ...]
-    unmatched_listeners: tuple[UnmatchedListener, ...]
-    unmatched_endpoints: tuple[UnmatchedEndpoint, ...]
+    matched: tuple[Pairing, ...] = ()
+    left_out: int = 0
+    """How many more there are at the most: of each listener only the nearest exits are listed."""
+    unmatched_listeners: tuple[UnmatchedListener, ...] = ()
+    unmatched_endpoints: tuple[UnmatchedEndpoint, ...] = ()
 
 
 Paths: TypeAlias = Mapping[AgentId, tuple[AgentId, ...]]
 PathSearch: TypeAlias = Callable[[AgentId], Paths]
-"""Paths from one agent to all it reaches, itself included: exit to (ingress, ..., exit)."""
+"""Paths from one agent to all it reaches, nearest first, itself included: exit to (ingress, ..., exit)."""
 
 
 def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_from: PathSearch) -> Pairings:
-    """Pair every listener with every endpoint of its key that it may use and can reach.
+    """Pair every listener with the nearest endpoints of its key that it may use and can reach.
 
     Args:
         own_id: the agent that asks. What it cannot reach, it cannot judge either: agents outside its part of
@@ -150,75 +165,163 @@ def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_fr
         agents: the newest record of every agent, the own one included.
         paths_from: the path search over these records; called at most once for each agent.
     """
-    reachable = paths_from(own_id).keys() | {own_id}
-    offers: dict[str, list[tuple[AgentView, EndpointView]]] = {}
-    wishes: dict[str, list[tuple[AgentView, ListenerView]]] = {}
-    for agent in agents.values():
-        # A key once: a record that repeats it would be paired with each listener as often.
-        for endpoint in {endpoint.key: endpoint for endpoint in agent.endpoints}.values():
-            offers.setdefault(endpoint.key, []).append((agent, endpoint))
-        for listener in agent.listeners:
-            wishes.setdefault(listener.key, []).append((agent, listener))
-
-    names = {agent_id: agent.name for agent_id, agent in agents.items()}
-    searched: dict[AgentId, Paths] = {}
+    own_paths = paths_from(own_id)
+    reachable = own_paths.keys() | {own_id}
+    keys, keys_of = _by_key(agents.values())
     matched: list[Pairing] = []
-    for key, listeners in wishes.items():
-        for agent, listener in listeners:
-            if agent.agent_id not in reachable or not agent.certificate.allows_use(key):
-                continue
-            for exit_agent, endpoint in offers.get(key, ()):
-                if not exit_agent.certificate.allows_register(key):
-                    continue
-                if agent.agent_id not in searched:
-                    searched[agent.agent_id] = paths_from(agent.agent_id)
-                path = _path(searched[agent.agent_id], agent.agent_id, exit_agent.agent_id)
-                if path is None:
-                    continue
-                pairing = Pairing(
-                    key=key,
-                    ingress_id=agent.agent_id,
-                    ingress_name=agent.name,
-                    listener_address=listener.address,
-                    exit_id=exit_agent.agent_id,
-                    exit_name=exit_agent.name,
-                    target=endpoint.target,
-                    path_ids=path,
-                    path_names=tuple(names.get(step, step.hex()[:8]) for step in path),
-                )
-                matched.append(pairing)
-
-    served = {(pairing.ingress_id, pairing.key, pairing.listener_address) for pairing in matched}
-    used = {(pairing.exit_id, pairing.key, pairing.target) for pairing in matched}
-    idle_listeners = [
-        UnmatchedListener(
-            key=key,
-            agent_id=agent.agent_id,
-            agent_name=agent.name,
-            address=listener.address,
-            reason=_listener_reason(agent, key, offers.get(key, ()), reachable),
-        )
-        for key, listeners in wishes.items()
-        for agent, listener in listeners
-        if (agent.agent_id, key, listener.address) not in served
-    ]
+    idle_listeners: list[UnmatchedListener] = []
+    left_out = 0
+    for agent in (agents[agent_id] for agent_id in keys_of):
+        paths: Paths = {}  # of one agent at a time: those of all together would be too many to hold
+        for name in keys_of[agent.agent_id]:
+            key = keys[name]
+            found: list[tuple[tuple[AgentId, ...], AgentView]] = []
+            if agent.agent_id in reachable and agent.agent_id in key.ingresses.permitted:
+                if key.exits.permitted and not paths:
+                    paths = own_paths if agent.agent_id == own_id else paths_from(agent.agent_id)
+                found, more = key.nearest_exits(agent.agent_id, paths)
+                left_out += more * len(key.addresses[agent.agent_id])
+            for address in key.addresses[agent.agent_id]:
+                for path, exit_agent in found:
+                    pairing = Pairing(
+                        key=name,
+                        ingress_id=agent.agent_id,
+                        ingress_name=agent.name,
+                        listener_address=address,
+                        exit_id=exit_agent.agent_id,
+                        exit_name=exit_agent.name,
+                        target=key.targets[exit_agent.agent_id],
+                        path_ids=path,
+                        path_names=tuple(_name(agents, step) for step in path),
+                    )
+                    matched.append(pairing)
+                if not found:
+                    reason = key.ingresses.why_unmatched(agent, key.exits, reachable)
+                    idle_listeners.append(
+                        UnmatchedListener(name, agent.agent_id, agent.name, address, reason)
+                    )
     idle_endpoints = [
         UnmatchedEndpoint(
-            key=key,
-            agent_id=agent.agent_id,
-            agent_name=agent.name,
-            target=endpoint.target,
-            reason=_endpoint_reason(agent, key, wishes.get(key, ()), reachable),
+            key=name,
+            agent_id=agent_id,
+            agent_name=agents[agent_id].name,
+            target=key.targets[agent_id],
+            reason=key.exits.why_unmatched(agents[agent_id], key.ingresses, reachable),
         )
-        for key, endpoints in offers.items()
-        for agent, endpoint in endpoints
-        if (agent.agent_id, key, endpoint.target) not in used
+        for name, key in keys.items()
+        for agent_id in chain(key.unreached, key.exits.barred)
     ]
     return Pairings(
         matched=tuple(sorted(matched, key=_pairing_order)),
+        left_out=left_out,
         unmatched_listeners=tuple(sorted(idle_listeners, key=listener_order)),
         unmatched_endpoints=tuple(sorted(idle_endpoints, key=_endpoint_order)),
     )
+
+
+class _Words(NamedTuple):
+    """Why an agent on one side of a key has no counterpart; ``{}`` stands for names."""
+
+    denied: str
+    apart: str
+    barred: str
+    nobody: str
+
+
+_LISTENER_WORDS: Final = _Words(
+    denied=NO_USE,
+    apart="offered by {}, but no path leads there",
+    barred="offered by {}, whose certificate does not permit it",
+    nobody=NO_OFFER,
+)
+_ENDPOINT_WORDS: Final = _Words(
+    denied=NO_REGISTER,
+    apart="{} listens for it, but no path leads here from there",
+    barred="{} listens for it, but its certificate does not permit that",
+    nobody=NO_LISTENER,
+)
+
+
+class _Side:
+    """The agents that listen for a key, or those that offer it; ``words`` are for these."""
+
+    def __init__(self, words: _Words) -> None:
+        self._words = words
+        self.permitted: dict[AgentId, AgentView] = {}
+        self.barred: dict[AgentId, AgentView] = {}
+        self._why_apart = ""
+        """The same for all that may be on this side: made once."""
+
+    def add(self, agent: AgentView, *, is_permitted: bool) -> None:
+        (self.permitted if is_permitted else self.barred)[agent.agent_id] = agent
+
+    def why_unmatched(self, agent: AgentView, others: "_Side", reachable: Container[AgentId]) -> str:
+        """Why ``agent``, who is on this side, has no counterpart among ``others``."""
+        if agent.agent_id not in reachable:
+            return CUT_OFF
+        if agent.agent_id in self.barred:
+            return self._words.denied
+        if not self._why_apart:
+            parts = ((self._words.apart, others.permitted), (self._words.barred, others.barred))
+            reasons = [text.format(_names(agents.values())) for text, agents in parts if agents]
+            self._why_apart = "; ".join(reasons) or self._words.nobody
+        return self._why_apart
+
+
+class _Key:
+    """Who listens for one key, and who offers it."""
+
+    def __init__(self) -> None:
+        self.ingresses = _Side(_LISTENER_WORDS)
+        self.exits = _Side(_ENDPOINT_WORDS)
+        self.addresses: dict[AgentId, dict[str, None]] = {}
+        """Of the listeners of each agent, each once."""
+        self.targets: dict[AgentId, str | None] = {}
+        """Of the endpoint of each agent."""
+        self.unreached: dict[AgentId, None] = {}
+        """Those that may offer it and that no listener has been found to reach."""
+
+    def nearest_exits(
+        self, ingress: AgentId, paths: Paths
+    ) -> tuple[list[tuple[tuple[AgentId, ...], AgentView]], int]:
+        """The nearest exits for ``ingress`` with the paths there, and how many more offer the key."""
+        exits = self.exits.permitted
+        if len(exits) <= MAX_EXITS_COMPARED:
+            found = [
+                (path, exits[each]) for each in exits if (path := _path(paths, ingress, each)) is not None
+            ]
+            more = max(0, len(found) - MAX_EXITS_SHOWN)
+            found = nsmallest(MAX_EXITS_SHOWN, found, key=_exit_order)
+        else:
+            # Of so many the nearest come soon on the way through all agents, and the others only count.
+            way = chain((ingress,), (each for each in paths if each != ingress))
+            nearest = islice((each for each in way if each in exits), MAX_EXITS_SHOWN)
+            found = [(_path(paths, ingress, each) or (), exits[each]) for each in nearest]
+            more = len(exits) - len(found) if found else 0
+        self.unreached = {each: None for each in self.unreached if _path(paths, ingress, each) is None}
+        return found, more
+
+
+def _by_key(agents: Iterable[AgentView]) -> tuple[dict[str, _Key], dict[AgentId, dict[str, None]]]:
+    """All keys, and for which of them each agent listens. A certificate is asked once for each key."""
+    keys: defaultdict[str, _Key] = defaultdict(_Key)
+    keys_of: dict[AgentId, dict[str, None]] = {}
+    for agent in agents:
+        # A key once: a record that repeats it would be paired with each listener as often.
+        for name, target in {endpoint.key: endpoint.target for endpoint in agent.endpoints}.items():
+            key = keys[name]
+            key.targets[agent.agent_id] = target
+            key.exits.add(agent, is_permitted=agent.certificate.allows_register(name))
+        for listener in agent.listeners:
+            key = keys[listener.key]
+            if agent.agent_id not in key.addresses:
+                key.addresses[agent.agent_id] = {}
+                key.ingresses.add(agent, is_permitted=agent.certificate.allows_use(listener.key))
+                keys_of.setdefault(agent.agent_id, {})[listener.key] = None
+            key.addresses[agent.agent_id][listener.address] = None
+    for key in keys.values():
+        key.unreached = dict.fromkeys(key.exits.permitted)
+    return keys, keys_of
 
 
 def _path(paths: Paths, ingress: AgentId, exit_id: AgentId) -> tuple[AgentId, ...] | None:
@@ -226,50 +329,20 @@ def _path(paths: Paths, ingress: AgentId, exit_id: AgentId) -> tuple[AgentId, ..
     return (ingress,) if ingress == exit_id else paths.get(exit_id)
 
 
-def _listener_reason(
-    agent: AgentView,
-    key: str,
-    offers: Iterable[tuple[AgentView, EndpointView]],
-    reachable: Iterable[AgentId],
-) -> str:
-    if agent.agent_id not in reachable:
-        return CUT_OFF
-    if not agent.certificate.allows_use(key):
-        return NO_USE
-    exits = {offer.agent_id: offer for offer, _ in offers}.values()
-    barred = _names(other for other in exits if not other.certificate.allows_register(key))
-    apart = _names(other for other in exits if other.certificate.allows_register(key))
-    reasons = []
-    if apart:
-        reasons.append(f"offered by {apart}, but no path leads there")
-    if barred:
-        reasons.append(f"offered by {barred}, whose certificate does not permit it")
-    return "; ".join(reasons) or NO_OFFER
-
-
-def _endpoint_reason(
-    agent: AgentView,
-    key: str,
-    wishes: Iterable[tuple[AgentView, ListenerView]],
-    reachable: Iterable[AgentId],
-) -> str:
-    if agent.agent_id not in reachable:
-        return CUT_OFF
-    if not agent.certificate.allows_register(key):
-        return NO_REGISTER
-    ingresses = {wish.agent_id: wish for wish, _ in wishes}.values()
-    barred = _names(other for other in ingresses if not other.certificate.allows_use(key))
-    apart = _names(other for other in ingresses if other.certificate.allows_use(key))
-    reasons = []
-    if apart:
-        reasons.append(f"{apart} listens for it, but no path leads here from there")
-    if barred:
-        reasons.append(f"{barred} listens for it, but its certificate does not permit that")
-    return "; ".join(reasons) or NO_LISTENER
+def _name(agents: Mapping[AgentId, AgentView], agent_id: AgentId) -> str:
+    agent = agents.get(agent_id)
+    return agent_id.hex()[:8] if agent is None else agent.name
 
 
 def _names(agents: Iterable[AgentView]) -> str:
-    return ", ".join(sorted(agent.name for agent in agents))
+    names = sorted(agent.name for agent in agents)
+    more = len(names) - MAX_NAMES_SHOWN
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _exit_order(found: tuple[tuple[AgentId, ...], AgentView]) -> tuple[object, ...]:
+    path, exit_agent = found
+    return (len(path), exit_agent.name, exit_agent.agent_id)
 
 
 def _pairing_order(pairing: Pairing) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ class PairingCache:
 
     def __init__(self) -> None:
         self._routes: RouteView | None = None
-        self._pairings = Pairings((), (), ())
+        self._pairings = Pairings()
 
     def of(self, routes: RouteView) -> Pairings:
         """The pairings in ``routes``."""
@@ -54,6 +54,7 @@ def dashboard_document(snapshot: DashboardSnapshot, pairings: Pairings, version:
         "stats": stats_of(snapshot),
         "peers": [_peer(peer) for peer in snapshot.peers],
         "forward_routes": [_pairing(pairing) for pairing in pairings.matched],
+        "forward_routes_left_out": pairings.left_out,
         "unmatched_listeners": [
             {
                 "key": listener.key,

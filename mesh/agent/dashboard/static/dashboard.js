@@ -68,8 +68,9 @@ function fill(bodyId, rows, columns, emptyText) {
   body.replaceChildren(...made);
 }
 
-function count(id, number) {
-  byId(id).textContent = number ? `(${number})` : "";
+function count(id, number, leftOut = 0) {
+  const more = leftOut ? `, and up to ${leftOut} more to agents farther away` : "";
+  byId(id).textContent = number ? `(${number}${more})` : "";
 }
 
 function showStats(stats) {
@@ -88,7 +89,7 @@ function show(status) {
   byId("agent-version").textContent = `version ${status.agent.version}`;
   showStats(status.stats);
 
-  count("routes-count", status.forward_routes.length);
+  count("routes-count", status.forward_routes.length, status.forward_routes_left_out);
   fill("routes", status.forward_routes.map((route) => [
     ["key", route.key],
     ["code", route.listener_address],

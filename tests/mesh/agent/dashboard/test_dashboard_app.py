@@ -91,6 +91,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "path_ids": [branch, relay, hq],
             }
         ],
+        "forward_routes_left_out": 0,
         "unmatched_listeners": [
             {
                 "key": "<b>",

@@ -4,6 +4,7 @@ import msgspec
 
 from mesh.agent.dashboard.document import PairingCache, dashboard_document
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.routing.pairings import Pairings
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -84,6 +85,11 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
         }
     ]
     assert document["unmatched_listeners"] == document["unmatched_endpoints"] == []
+
+
+def test_what_the_list_of_routes_leaves_out_is_counted(snapshot: DashboardSnapshot):
+    pairings = Pairings(left_out=1_000)
+    assert dashboard_document(snapshot, pairings, "1.2.3")["forward_routes_left_out"] == 1_000
 
 
 def test_pairings_are_computed_once_for_each_snapshot(snapshot: DashboardSnapshot):
