@@ -50,7 +50,8 @@ class RecordStore:
         self._live: dict[AgentId, Entry] = {}
         self._past: dict[AgentId, Entry] = {}
         self._by_bytes: dict[bytes, AgentId] = {}
-        self._bytes = 0
+        self._live_bytes = 0
+        self._past_bytes = 0
 
     @property
     def live(self) -> Mapping[AgentId, Entry]:
@@ -77,38 +78,56 @@ class RecordStore:
         self.forget((agent_id,))
         replaced = self._live.get(agent_id)
         if replaced is not None:
-            self._bytes -= _memory_bytes(replaced)
+            self._live_bytes -= _memory_bytes(replaced)
             del self._by_bytes[replaced.wire.signed]
         self._live[agent_id] = entry
         self._by_bytes[entry.wire.signed] = agent_id
-        self._bytes += _memory_bytes(entry)
+        self._live_bytes += _memory_bytes(entry)
 
     def bury(self, agent_id: AgentId) -> None:
         """The live record of ``agent_id`` has expired."""
         entry = self._past[agent_id] = self._live.pop(agent_id)
         del self._by_bytes[entry.wire.signed]
+        self._live_bytes -= _memory_bytes(entry)
+        self._past_bytes += _memory_bytes(entry)
 
     def forget(self, agent_ids: Iterable[AgentId]) -> None:
         """Remember the expired records of these no longer."""
         for agent_id in agent_ids:
             entry = self._past.pop(agent_id, None)
             if entry is not None:
-                self._bytes -= _memory_bytes(entry)
+                self._past_bytes -= _memory_bytes(entry)
 
     def make_room(self, entry: Entry) -> bool:
-        """Forget what expired longest ago until ``entry`` fits in place of what is known, if it can."""
-        known = self.get(entry.record.agent_id)
-        known_bytes = _memory_bytes(known) if known is not None else 0
-        more_bytes = _memory_bytes(entry) - known_bytes
-        more_records = 0 if known is not None else 1
-        while (
-            self._bytes + more_bytes > self._max_bytes
-            or len(self._live) + len(self._past) + more_records > self._max_records
+        """Forget what expired longest ago until ``entry`` fits in place of what is known.
+
+        Nothing is forgotten for one that does not fit even so.
+
+        Returns:
+            Whether there is room.
+        """
+        agent_id = entry.record.agent_id
+        known = self.get(agent_id)
+        known_bytes = 0 if known is None else _memory_bytes(known)
+        bytes_over = (
+            self._live_bytes + self._past_bytes - known_bytes + _memory_bytes(entry) - self._max_bytes
+        )
+        records_over = len(self._live) + len(self._past) + (known is None) - self._max_records
+        is_past = agent_id in self._past
+        if (
+            bytes_over > self._past_bytes - (known_bytes if is_past else 0)
+            or records_over > len(self._past) - is_past
         ):
-            oldest = next((each for each in self._past if each != entry.record.agent_id), None)
-            if oldest is None:
-                return False
-            self.forget((oldest,))
+            return False
+        outdated = []
+        for past_id, past in self._past.items():
+            if bytes_over <= 0 and records_over <= 0:
+                break
+            if past_id != agent_id:
+                outdated.append(past_id)
+                bytes_over -= _memory_bytes(past)
+                records_over -= 1
+        self.forget(outdated)
         return True
 
 

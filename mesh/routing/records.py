@@ -99,7 +99,7 @@ class Neighbour(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     id: _AgentId
     rtt_step: Annotated[int, msgspec.Meta(ge=0, le=MAX_RTT_STEP)]
-    """Quantised round trip: see :func:`mesh.routing.origination.rtt_step`."""
+    """Quantised round trip: see :func:`mesh.rtt_steps.rtt_step`."""
 
 
 class EndpointEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -200,7 +200,7 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def freshness(self) -> Freshness:
-        """(epoch, sequence)."""
+        """(epoch, sequence, instance)."""
         return self.body.freshness
 
     @property

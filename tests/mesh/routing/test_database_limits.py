@@ -2,7 +2,7 @@ import msgspec
 
 from mesh.routing.database import ARRIVAL_BURST
 from mesh.routing.early_records import ARRIVAL_HOLD_S
-from mesh.routing.record_outcomes import Early, Refusal, Refused, Stored
+from mesh.routing.record_outcomes import Early, Newer, Refusal, Refused, Stored
 from mesh.routing.records import EndpointEntry, PageName
 from tests.mesh.routing.database_company import ALICE, BOB, CAROL, UNIX, graph, wire_of
 
@@ -47,6 +47,18 @@ def test_memory_is_bounded_and_given_back():
     state.expire(340.0)
     assert BOB.id not in state
     assert isinstance(state.offer(wire_of(CAROL, endpoints=large), 340.0, UNIX), Stored)
+
+
+def test_nothing_is_forgotten_for_what_does_not_fit_even_so():
+    state = graph(max_bytes=40_000)
+    state.offer(wire_of(ALICE, sequence=3), 0.0, UNIX)
+    state.expire(300.0)
+    large = tuple(EndpointEntry(f"key-{index}", None) for index in range(150))
+    assert isinstance(state.offer(wire_of(BOB, endpoints=large), 300.0, UNIX), Refused)
+    assert isinstance(state.offer(wire_of(ALICE, endpoints=large, sequence=4), 300.0, UNIX), Refused)
+    # Else what ALICE said long ago could be brought back.
+    assert isinstance(state.offer(wire_of(ALICE, sequence=2), 300.0, UNIX), Newer)
+    assert isinstance(state.offer(wire_of(ALICE, sequence=5), 300.0, UNIX), Stored)
 
 
 def test_long_texts_count_as_memory():
