@@ -129,9 +129,9 @@ class RecordIntake:
 
     def release(self, effects: Effects, now: float, unix_now: float) -> None:
         """Take some of those that came too early and have waited for long enough."""
-        for peer_id, wire in self._early.release(now):
+        for number, (peer_id, wire) in enumerate(self._early.release(now), 1):
             self.take(effects, peer_id, (wire,), now, unix_now, limit=STEP_VERIFIED)
-            if effects.verified >= STEP_VERIFIED:
+            if effects.verified >= STEP_VERIFIED or number >= STEP_RECORDS:
                 break
 
     def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import msgspec
 
 from actors.connections.offers import offers_of
@@ -7,7 +9,7 @@ from mesh.routing.early_records import ARRIVAL_HOLD_S
 from mesh.routing.effects import Effects
 from mesh.routing.flooding import FLOOD_PACE_S
 from mesh.routing.records import EndpointEntry, Neighbour, RecordReader
-from mesh.routing.work_steps import STEP_VERIFIED
+from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.identity import Identity
 from tests.mesh.routing.route_table_company import (
     ALICE,
@@ -88,6 +90,35 @@ def test_what_was_held_back_is_judged_in_steps():
     state.tick(now, UNIX)
     digest = {entry.agent_id: entry.sequence for entry in state._link_state.digest()}
     assert {digest[identity.id] for identity in strangers} == {last}
+
+
+def test_what_was_held_back_and_is_old_by_now_is_looked_at_in_steps_too():
+    read: list[bytes] = []
+
+    class Reader(RecordReader):
+        def read(self, signed):
+            read.append(signed)
+            return super().read(signed)
+
+    strangers = [Identity(number.to_bytes(2, "big") * 16) for number in range(1_000, 1_100)]
+    state = linked(ALICE, BOB)
+    last = int(ARRIVAL_BURST)
+    for sequence in [*range(last), last + 1, last]:  # ALICE says what is newer, BOB what is older
+        peer_id = BOB if sequence == last else ALICE
+        hear(state, peer_id, [wire_of(each, sequence=sequence) for each in strangers], 0.0, UNIX)
+    now = ARRIVAL_HOLD_S
+    while True:
+        state._link_state._reader = Reader()
+        read.clear()
+        assert state.deadline() <= now
+        state.tick(now, UNIX)
+        assert 0 < len(read) <= STEP_RECORDS
+        now += 0.001
+        if state._intake.deadline() == math.inf:
+            break
+    digest = {entry.agent_id: entry.sequence for entry in state._link_state.digest()}
+    assert {digest[identity.id] for identity in strangers} == {last + 1}
+    assert len(read) > STEP_VERIFIED, "most of the last ones were only read"
 
 
 def test_keys_that_nobody_can_write_any_more_are_kept_as_what_they_are():
