@@ -9,6 +9,7 @@ is counted for each agent by itself, so that one whose pages nobody has holds up
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from mesh.errors import RemoteProtocolError
@@ -81,6 +82,8 @@ class _Shelf:
     held: dict[bytes, Page] = field(default_factory=dict)
     missing: dict[bytes, _Missing] = field(default_factory=dict)
     rate: TokenBucket = field(default_factory=lambda: TokenBucket(PAGE_RATE, PAGE_BURST))
+    ask_at: float = math.inf
+    """When to look for what is to be asked for."""
     whole: Record | None = None
     """The record with the pages that are here; made when it is asked for."""
 
@@ -98,7 +101,8 @@ class PageTable:
         self._shelves: dict[AgentId, _Shelf] = {}
         self._peers: dict[AgentId, TokenBucket] = {}
         """Linked peers, and how many more pages they are given now."""
-        self._ask_at = math.inf
+        self._due: list[tuple[float, AgentId]] = []
+        """A heap: when to look at whose shelf. One that is not of the shelf's ``ask_at`` says nothing."""
         self.taken = 0
         self.unnamed = 0
         """Pages that came although no record names them, or that are here already."""
@@ -132,7 +136,7 @@ class PageTable:
                 shelf.missing[name.digest] = known
         self._shelves[record.agent_id] = shelf
         if shelf.missing:
-            self._ask_at = -math.inf
+            self._look_at(shelf, -math.inf)
 
     def put_own(self, record: Record, pages: Sequence[LaidPage]) -> Record:
         """``record`` is this agent's own, and these are its pages; the record with them."""
@@ -166,7 +170,7 @@ class PageTable:
             for missing in shelf.missing.values():
                 shelf.source = peer_id
                 missing.asked, missing.ask_at = 0, missing.under_way_until
-                self._ask_at = -math.inf
+                self._look_at(shelf, -math.inf)
 
     def peer_down(self, peer_id: AgentId) -> None:
         """The link to ``peer_id`` is gone: ask others for what it was asked for."""
@@ -176,21 +180,29 @@ class PageTable:
                 missing.wishes.pop(peer_id, None)
                 if missing.asked_of == peer_id:
                     missing.ask_at = missing.under_way_until = -math.inf
-                    self._ask_at = -math.inf
+                    self._look_at(shelf, -math.inf)
 
     # -- asking ----------------------------------------------------------------------------------------------
 
+    def _look_at(self, shelf: _Shelf, at: float) -> None:
+        """Look for what is to be asked for at ``at``, unless that is done before."""
+        if at < shelf.ask_at:
+            shelf.ask_at = at
+            heappush(self._due, (at, shelf.record.agent_id))
+
     def deadline(self) -> float:
         """When to call :meth:`ask`; infinite while nothing is missing, or nobody could be asked."""
-        return self._ask_at if self._peers else math.inf
+        return self._due[0][0] if self._due and self._peers else math.inf
 
     def ask(self, now: float) -> list[tuple[AgentId, tuple[WantedPages, ...]]]:
         """Whom to ask for what now, in bodies of WANT_PAGES."""
-        if now < self.deadline():
-            return []
-        self._ask_at = math.inf
         wanted: dict[AgentId, list[WantedPages]] = {}
-        for agent_id, shelf in self._shelves.items():
+        while self.deadline() <= now:
+            at, agent_id = heappop(self._due)
+            shelf = self._shelves.get(agent_id)
+            if shelf is None or shelf.ask_at != at:
+                continue
+            shelf.ask_at = math.inf
             for peer_id, digests in self._ask_for(shelf, now).items():
                 wanted.setdefault(peer_id, []).append(WantedPages(agent_id, tuple(digests)))
         return [
@@ -202,12 +214,13 @@ class PageTable:
     def _ask_for(self, shelf: _Shelf, now: float) -> dict[AgentId, list[bytes]]:
         wanted: dict[AgentId, list[bytes]] = {}
         under_way = 0
+        next_at = math.inf
         for digest, missing in shelf.missing.items():
             if under_way >= PAGES_UNDER_WAY:
                 break
             if now >= missing.under_way_until and now >= missing.ask_at:
                 if not shelf.rate.take(now):
-                    self._ask_at = min(self._ask_at, now + PAGE_WAIT_S)
+                    next_at = min(next_at, now + PAGE_WAIT_S)
                     break
                 missing.asked_of = self._whom_to_ask(shelf, missing.asked)
                 missing.under_way_until = now + ASK_AGAIN_S
@@ -217,7 +230,8 @@ class PageTable:
             is_under_way = now < missing.under_way_until
             under_way += is_under_way
             # Once it is late the next in line takes its place, even where it is asked for again much later.
-            self._ask_at = min(self._ask_at, missing.under_way_until if is_under_way else missing.ask_at)
+            next_at = min(next_at, missing.under_way_until if is_under_way else missing.ask_at)
+        self._look_at(shelf, next_at)
         return wanted
 
     def _whom_to_ask(self, shelf: _Shelf, asked: int) -> AgentId:
@@ -259,7 +273,8 @@ class PageTable:
             self.unnamed += 1
             return None
         missing = shelf.missing.pop(digest)
-        self._ask_at = -math.inf
+        if shelf.missing:
+            self._look_at(shelf, -math.inf)
         try:
             page = read_page(wire.data, shelf.record.certificate)
         except RemoteProtocolError as error:

@@ -109,6 +109,29 @@ def test_the_record_fills_up_as_pages_come(table):
     assert table.deadline() == math.inf
 
 
+def test_a_page_that_comes_makes_work_for_its_own_agent_only(table, monkeypatch):
+    looked_at = []
+    ask_for = PageTable._ask_for
+    monkeypatch.setattr(
+        PageTable,
+        "_ask_for",
+        lambda self, shelf, now: looked_at.append(shelf.record.agent_id) or ask_for(self, shelf, now),
+    )
+    others = [msgspec.structs.replace(RECORD, agent_id=AgentId(bytes([other]) * 16)) for other in range(100)]
+    for record in (RECORD, *others):
+        table.name(record, NEAR)
+    assert len(asked(table, 0.0)) == PAGES_UNDER_WAY * 101
+    looked_at.clear()
+    for page in PAGES[:PAGES_UNDER_WAY]:
+        table.take(wire(ALICE, page), 0.1)
+        assert len(asked(table, 0.1)) == 1
+    assert looked_at == [ALICE.id] * PAGES_UNDER_WAY
+    # What did not come is asked for again all the same, of each once.
+    assert table.deadline() <= ASK_AGAIN_S
+    assert len(asked(table, ASK_AGAIN_S)) == PAGES_UNDER_WAY * 100
+    assert len(looked_at) == PAGES_UNDER_WAY + 100
+
+
 def test_a_page_that_nobody_has_named_is_not_kept(table):
     assert table.take(wire(ALICE, PAGES[0]), 0.0) is None
     table.name(RECORD, NEAR)
