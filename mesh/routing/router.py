@@ -3,9 +3,10 @@
 Every method takes the time and returns what to do. The caller keeps one timer, for
 :meth:`RouteTableState.deadline`.
 
-Flooding: a record that is news goes to every peer but the one it came from (``flooding.py``). Two new
-peers tell each other what they hold (a digest) and send what the other lacks; links lose nothing, so that is
-all it takes. An older record is answered with the newer one.
+Here it is put together: what is known (``database.py``, ``page_table.py``), what peers pass on
+(``record_intake.py``), who they are (``peers.py``), what this agent says (``origination.py``), what is told
+to whom (``flooding.py``) and what follows (``route_computation.py``). Two new peers tell each other what they
+hold (a digest) and send what the other lacks; links lose nothing, so that is all it takes.
 """
 
 import math
