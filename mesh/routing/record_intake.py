@@ -99,6 +99,8 @@ class RecordIntake:
                     self._routes.is_outdated |= self._peers.heard(record, now)
                     if record.agent_id in self._link_state:
                         self._pages.name(record, peer_id)
+                    else:  # news of what has expired already
+                        self._pages.forget(record.agent_id)
                     self._notices.say_denied(effects.notices, record, record.denied_keys)
                 case Stale(same_as=same_as):
                     if same_as is not None:

@@ -1,8 +1,9 @@
 import msgspec
 
+from mesh.link.frames import FrameType
 from mesh.routing.early_records import ARRIVAL_HOLD_S
 from mesh.routing.effects import Effects
-from mesh.routing.records import decode_body
+from mesh.routing.records import PageName, decode_body
 from tests.mesh.routing.route_table_company import (
     ALICE,
     BOB,
@@ -79,3 +80,20 @@ def test_a_full_table_is_nobodys_offence():
     assert effects.closes == []
     assert len(effects.notices) == 1
     assert state.counts().agents == 2
+
+
+def test_pages_of_an_agent_whose_newest_record_has_expired_are_not_asked_for():
+    state = linked(ALICE, BOB)
+    named = (PageName(b"d" * 16, 10_000, 100),)
+    hear(state, ALICE, (wire_of(IDENTITIES[4], pages=named),), 0.0, UNIX)
+    assert state.counts().pages_missing == 1
+    expired = msgspec.structs.replace(wire_of(IDENTITIES[4], sequence=1, pages=named), age_ms=10**6)
+    hear(state, ALICE, (expired,), 1.0, UNIX)
+    assert state.counts().pages_missing == 0
+    sent = [send.frame_type for now in range(2, 60) for send in state.tick(float(now), UNIX).sends]
+    assert FrameType.WANT_PAGES not in sent
+    # Once an honest copy says that it is not that old, they are.
+    honest = msgspec.structs.replace(expired, age_ms=60_000)
+    effects = hear(state, BOB, (honest,), 61.0, UNIX)
+    assert state.counts().pages_missing == 1
+    assert FrameType.WANT_PAGES in [send.frame_type for send in effects.sends]
