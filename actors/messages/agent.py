@@ -7,7 +7,7 @@ import msgspec
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
-from actors.runtime.actor import AskRef
+from actors.runtime.reference import AskRef
 from actors.runtime.supervisor_messages import ChildrenStopped
 
 

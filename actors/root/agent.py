@@ -18,7 +18,8 @@ from actors.root.composition import Composition, Core, Surroundings
 from actors.root.phases import TRANSITIONS, Event, Phase
 from actors.root.setup import AgentSetup
 from actors.runtime import supervisor_messages
-from actors.runtime.actor import Actor, ActorRef
+from actors.runtime.actor import Actor
+from actors.runtime.reference import ActorRef
 from actors.runtime.seam import AnyRef, Dispatcher
 from actors.runtime.supervisor import Supervisor
 from mesh.backoff import retry_delay_s

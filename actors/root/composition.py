@@ -36,8 +36,8 @@ from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
 from actors.route_table import RouteTable
-from actors.runtime.actor import ActorRef
 from actors.runtime.children import AnyChildSpec, ChildSpec
+from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.connection.candidates import Offer

@@ -5,8 +5,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable
-from threading import Event, Lock
-from typing import Any, ClassVar, Final, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import pykka
 from pykka import ActorDeadError
@@ -14,13 +13,14 @@ from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.mailbox import Mailbox, TurnOver, Watch
+from actors.runtime.owned_timer import OwnedTimer
+from actors.runtime.reference import ActorRef, StopFlag
 from actors.runtime.registry import register, unregister
 from actors.runtime.seam import AnyRef, Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
 
 logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
-M_contra = TypeVar("M_contra", contravariant=True)
 P = ParamSpec("P")
 N = TypeVar("N")
 S = TypeVar("S", bound=StreamSocket | ListeningSocket)
@@ -28,9 +28,6 @@ S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 _PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
 _FOR_PYKKA: Final = frozenset({Envelope, *_PYKKA_MESSAGES})
 """What Pykka's own loop handles; everything else was told, and goes to ``on_receive`` without a detour."""
-
-_EVENTS_LOCK: Final = Lock()
-"""Two threads that begin to wait for one actor share its event."""
 
 _numbers = itertools.count(1)
 
@@ -68,101 +65,6 @@ class FatalError(Exception):
     """A handler raised what is no ``Exception`` (``SystemExit``, for one); that is the cause."""
 
 
-class StopFlag:
-    """Stands where Pykka has a ``threading.Event`` for each actor, at a fraction of its cost.
-
-    The event behind :meth:`wait` is made when somebody waits; almost nobody does.
-    """
-
-    __slots__ = ("_event", "raised")
-
-    def __init__(self) -> None:
-        self.raised = False
-        """What :meth:`is_set` says, without a call."""
-        self._event: Event | None = None
-
-    def is_set(self) -> bool:
-        """Whether the actor has stopped."""
-        return self.raised
-
-    def set(self) -> None:
-        """Mark the actor stopped, for good."""
-        self.raised = True
-        event = self._event  # after the line above: who made it since has seen that line, or is woken
-        if event is not None:
-            event.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the actor has stopped, at most ``timeout`` seconds; return whether it has.
-
-        Not on the dispatcher's thread, which the actor needs to stop.
-        """
-        if self.raised:
-            return True
-        with _EVENTS_LOCK:
-            if self._event is None:
-                self._event = Event()
-        return self.raised or self._event.wait(timeout)
-
-
-class ActorRef(pykka.ActorRef[Any], Generic[M]):
-    """Pykka's reference, typed by what its actor takes."""
-
-    actor_inbox: Mailbox
-    actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
-
-    def tell(self, message: M) -> None:
-        """Queue ``message``; any thread may call it.
-
-        Raises:
-            pykka.ActorDeadError: the actor has stopped.
-        """
-        if self.actor_stopped.raised:
-            raise ActorDeadError(f"{self} not found")
-        self.actor_inbox.post(message)
-
-
-class AskRef(Ref[M_contra], Protocol[M_contra]):
-    """A reference for those outside the dispatcher, who may wait for an answer."""
-
-    def ask(self, message: M_contra, *, block: Literal[False]) -> pykka.Future[Any]:
-        """Queue ``message``; the future gives what its handler returns, or raises :class:`ActorDeadError`."""
-        ...
-
-
-class _OwnedTimer(Generic[M]):
-    """A timer that its actor knows of until it fires; the dispatcher sees it as the actor's reference."""
-
-    __slots__ = ("_inner", "_ref", "_timers")
-
-    def __init__(self, timers: "set[_OwnedTimer[M]]", ref: Ref[M]) -> None:
-        self._timers = timers
-        self._ref = ref
-        self._inner: Timer | None = None
-        timers.add(self)
-
-    @property
-    def actor_urn(self) -> str:
-        return self._ref.actor_urn
-
-    def arm(self, inner: Timer) -> Self:
-        self._inner = inner
-        return self
-
-    def is_alive(self) -> bool:
-        return self._ref.is_alive()
-
-    def tell(self, message: M) -> None:
-        self._timers.discard(self)
-        self._ref.tell(message)
-
-    def cancel(self) -> None:
-        self._timers.discard(self)
-        if self._inner is not None:
-            self._inner.cancel()
-            self._inner = None
-
-
 class Actor(pykka.Actor, Generic[M]):
     """An actor on a dispatcher that takes messages of type ``M``.
 
@@ -181,7 +83,7 @@ class Actor(pykka.Actor, Generic[M]):
     """Whether :meth:`on_turn_over` does anything."""
     _is_set_up = False
     _has_ended = False
-    _timers: set[_OwnedTimer[M]] | None = None
+    _timers: set[OwnedTimer[M]] | None = None
     _sockets: dict[StreamSocket | ListeningSocket, None] | None = None
     _watches: dict[Watch[M], None] | None = None
 
@@ -242,7 +144,7 @@ class Actor(pykka.Actor, Generic[M]):
         timers = self._timers
         if timers is None:
             timers = self._timers = set()
-        timer = _OwnedTimer(timers, self._actor_ref)
+        timer = OwnedTimer(timers, self._actor_ref)
         return timer.arm(self._dispatcher.schedule(timer, delay_s, message))
 
     def stop_now(self) -> None:

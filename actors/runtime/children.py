@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 import pykka
 
-from actors.runtime.actor import ActorRef
+from actors.runtime.reference import ActorRef
 from mesh.backoff import retry_delay_s
 from mesh.errors import LocalProtocolError
 

@@ -11,8 +11,9 @@ from pykka import ActorDeadError
 
 from actors.runtime import children
 from actors.runtime import supervisor_messages as messages
-from actors.runtime.actor import Actor, ActorRef
+from actors.runtime.actor import Actor
 from actors.runtime.children import AnyChildSpec, Backoff, Child
+from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, Timer
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.setup import acceptor_name, listener_name
-from actors.runtime.actor import AskRef
+from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials, invalid
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable

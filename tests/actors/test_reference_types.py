@@ -11,7 +11,8 @@ PROGRAM = """
 from actors.links.dialer import Dialer
 from actors.links.loopback import Loopback
 from actors.messages import connection, connection_table, dialer, endpoint, listener, peer_link, route_table
-from actors.runtime.actor import Actor, AskRef
+from actors.runtime.actor import Actor
+from actors.runtime.reference import AskRef
 from actors.runtime.seam import AnyRef, Connected, Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 
