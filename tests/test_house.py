@@ -56,7 +56,7 @@ ANYS = {
     "actors/runtime/registry.py": (9, "Pykka's registry"),
     "actors/runtime/supervisor.py": (3, "Pykka's reference and future; children of all kinds"),
     "actors/runtime/real/loop.py": (5, "a dispatcher's actors of all kinds"),
-    "actors/runtime/real/sockets.py": (1, "the addresses of Python's sockets"),
+    "actors/runtime/real/native_address.py": (1, "the addresses of Python's sockets"),
     "actors/runtime/virtual/dispatcher.py": (5, "a dispatcher's actors of all kinds"),
     "actors/runtime/virtual/world.py": (3, "Pykka's reference, future and answer"),
     "mesh/agent/cli/failure.py": (1, "Click's signature"),

@@ -18,7 +18,8 @@ from actors.runtime.real.listening import (
     bound_for_good,
     bound_unix,
 )
-from actors.runtime.real.sockets import Reactor, native_address
+from actors.runtime.real.native_address import native_address
+from actors.runtime.real.readiness import Reactor
 from actors.runtime.seam import SocketOptions, SocketOwner, StreamSocket
 from mesh.addresses import Place, SocketAddress, TcpAddress, UnixAddress, listening_places
 

@@ -7,14 +7,10 @@ from typing import Final
 
 from pykka import ActorDeadError
 
-from actors.runtime.real.sockets import (
-    LoopStreamSocket,
-    Reactor,
-    ResetStreamSocket,
-    Sockaddr,
-    native_address,
-    set_options,
-)
+from actors.runtime.real.native_address import Sockaddr, native_address
+from actors.runtime.real.readiness import Reactor
+from actors.runtime.real.socket_options import set_options
+from actors.runtime.real.streams import LoopStreamSocket, ResetStreamSocket
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
 from mesh.addresses import SocketAddress
 

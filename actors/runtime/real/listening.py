@@ -15,15 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from actors.runtime.descriptors import reset
-from actors.runtime.real.sockets import (
-    CLIENT_GONE,
-    LoopStreamSocket,
-    Reactor,
-    Readiness,
-    Sockaddr,
-    set_options,
-    socket_name,
-)
+from actors.runtime.real.native_address import Sockaddr, socket_name
+from actors.runtime.real.readiness import Reactor, Readiness
+from actors.runtime.real.socket_options import set_options
+from actors.runtime.real.streams import LoopStreamSocket
 from actors.runtime.seam import (
     ClientTurnedAwayError,
     ListeningSocket,
@@ -31,6 +26,12 @@ from actors.runtime.seam import (
     SocketOwner,
     StreamSocket,
 )
+
+CLIENT_GONE: Final = frozenset(
+    {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET}
+    | {errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM}
+)
+"""What ``accept`` reports of one client that is gone or was forbidden: accept(2), "Error handling"."""
 
 BACKLOG: Final = 1024
 """Clients that may wait for ``accept``; the kernel's ``net.core.somaxconn`` caps it."""

@@ -17,7 +17,7 @@ from waitress.server import (  # type: ignore[import-untyped]
 )
 
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
-from actors.runtime.real.sockets import native_address
+from actors.runtime.real.native_address import native_address
 from mesh.addresses import Place, TcpAddress, is_localhost, listening_places
 from mesh.agent.dashboard.channels import MAX_CONNECTIONS, RoomMakingChannel
 

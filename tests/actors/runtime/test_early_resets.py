@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.runtime.real import connecting
-from actors.runtime.real.sockets import ResetStreamSocket
+from actors.runtime.real.streams import ResetStreamSocket
 from actors.runtime.seam import Connected, ConnectFailed, HangUp
 from mesh.addresses import TcpAddress
 from tests.actors.runtime.socket_contract import Program, Side, on_asyncio, on_uvloop

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from actors.runtime.actor import Actor
-from actors.runtime.real import listening, sockets
+from actors.runtime.real import listening, streams
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import PLAIN_OPTIONS, Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
@@ -249,12 +249,12 @@ def test_a_client_that_went_before_it_was_accepted_is_no_error_of_the_listener(d
 
 def test_more_buffers_than_the_kernel_takes_at_once_are_no_error(driver: Driver):
     client, server, _ = driver.pair()
-    buffers = [b"x"] * (sockets.IOV_MAX + 5)
-    assert driver.do(lambda _: client.send(buffers)) == sockets.IOV_MAX
-    assert driver.do(lambda _: client.send(buffers[sockets.IOV_MAX :])) == 5
+    buffers = [b"x"] * (streams.IOV_MAX + 5)
+    assert driver.do(lambda _: client.send(buffers)) == streams.IOV_MAX
+    assert driver.do(lambda _: client.send(buffers[streams.IOV_MAX :])) == 5
     driver.do(lambda _: server.watch_read(True))
     driver.heard.get(timeout=LIMIT_S)
-    assert driver.do(lambda program: server.recv_into(program.dispatcher.read_buffer)) == sockets.IOV_MAX + 5
+    assert driver.do(lambda program: server.recv_into(program.dispatcher.read_buffer)) == streams.IOV_MAX + 5
 
 
 def test_names_are_for_people_even_after_the_close(driver: Driver, tmp_path: Path):

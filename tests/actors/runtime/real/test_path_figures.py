@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.runtime.real.sockets import set_options
+from actors.runtime.real.socket_options import set_options
 from actors.runtime.seam import SocketOptions
 from mesh.black_hole import Evidence, evidence
 from tests.actors.runtime.socket_contract import PLACES, Side, make_pair
