@@ -1,5 +1,6 @@
 """References to actors of a dispatcher, typed by what their actors take."""
 
+import contextlib
 from threading import Event, Lock
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
@@ -68,6 +69,12 @@ class ActorRef(pykka.ActorRef[Any], Generic[M]):
         if self.actor_stopped.raised:
             raise ActorDeadError(f"{self} not found")
         self.actor_inbox.post(message)
+
+
+def tell_if_alive(ref: Ref[M], message: M) -> None:
+    """Queue ``message`` for an actor that may have ended, which is no error."""
+    with contextlib.suppress(ActorDeadError):
+        ref.tell(message)
 
 
 class AskRef(Ref[M_contra], Protocol[M_contra]):

@@ -11,6 +11,7 @@ from actors.runtime.real.native_address import Sockaddr, native_address
 from actors.runtime.real.readiness import Reactor
 from actors.runtime.real.socket_options import set_options
 from actors.runtime.real.streams import LoopStreamSocket, ResetStreamSocket
+from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
 from mesh.addresses import SocketAddress
 
@@ -135,10 +136,7 @@ class ConnectAttempt:
 
     def _fail(self, number: int, reason: str) -> None:
         self._close()
-        try:
-            self._ref.tell(ConnectFailed(self._token, number, reason))
-        except ActorDeadError:
-            return
+        tell_if_alive(self._ref, ConnectFailed(self._token, number, reason))
 
     def _close(self) -> None:
         if self._socket is not None:

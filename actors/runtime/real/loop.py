@@ -8,26 +8,18 @@ import os
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
-
-from pykka import ActorDeadError
+from typing import Any, TypeVar
 
 from actors.runtime.actor import Actor
 from actors.runtime.descriptors import Descriptors
-from actors.runtime.mailbox import Mailbox
 from actors.runtime.real.binding import Binder
 from actors.runtime.real.connecting import ConnectAttempt
-from actors.runtime.real.resolver import (
-    RESOLVER_THREADS,
-    Addresses,
-    Question,
-    Resolver,
-    literal_address,
-    local_addresses,
-)
+from actors.runtime.real.look_up import LookUp
+from actors.runtime.real.resolver import RESOLVER_THREADS, Resolver
 from actors.runtime.real.stream_ends import StreamEnds
+from actors.runtime.real.turns import Turns
+from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import (
     PLAIN_OPTIONS,
     READ_BUFFER_BYTES,
@@ -46,48 +38,11 @@ logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
 
-BATCH_MESSAGES: Final = 64
-"""Messages an actor handles in one turn."""
-
-PASS_MESSAGES: Final = 256
-"""Messages that come up during a pass and are still handled in it, about a millisecond's worth, before
-sockets and timers are looked at. What waited when the pass began is handled in any case: so what arrives
-faster than it is handled waits in the kernel, which slows its sender down, and not in mailboxes, which have
-no bound."""
-
-ALONE_S: Final = 25e-6
-"""A socket that reports readiness so long after the last pass ended was the only one: the loop has looked at
-all of them in between. What it made ready then runs at once, not in the loop's next round, which costs 10 us
-more (a round trip through three agents 145 us without the agents' own work, against 110 us). Sockets that
-report one after the other share a pass, so that links send what all of them said in one write."""
-
 
 class _Life(enum.Enum):
     OPEN = "has not been stopped"
     STOPPING = "ends the actors that are left"
     STOPPED = "no actor is left, and none can start"
-
-
-class _LookUp:
-    """A look-up under way; the answer is judged on the dispatcher's thread, so none follows a ``cancel``."""
-
-    __slots__ = ("_ref", "_token", "question")
-
-    def __init__(self, ref: Ref[NamesResolved], token: int) -> None:
-        self._ref: Ref[NamesResolved] | None = ref
-        self._token = token
-        self.question: Question | None = None
-        """What the resolver was asked, until it has answered."""
-
-    def cancel(self) -> None:
-        question, self._ref, self.question = self.question, None, None
-        if question is not None:
-            question.cancel()
-
-    def answer(self, addresses: Addresses, reason: str) -> None:
-        ref, self._ref, self.question = self._ref, None, None
-        if ref is not None:
-            _tell(ref, NamesResolved(self._token, addresses, reason))
 
 
 class LoopDispatcher:
@@ -118,16 +73,15 @@ class LoopDispatcher:
             self._ends = StreamEnds()
             self._loop.add_reader(self._ends.fileno(), self._ends.tell)
         self._thread = threading.Thread(target=self._run, name=name)
-        self._thread_id: int | None = None
         self._resolver = Resolver(resolver_threads)
         self.descriptors = Descriptors()
         """The process's last ones."""
         self._binder = Binder(self)
         self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
-        self._ready: deque[Mailbox] = deque()
-        self._awake = False
-        self._pass_ended_at = 0.0
+        self._turns = Turns(self._loop)
+        self.enqueue_ready = self._turns.enqueue
+        """Give a mailbox a turn soon. Any thread may call it."""
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
@@ -196,7 +150,7 @@ class LoopDispatcher:
 
     def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
-        return self._loop.call_later(max(delay_s, 0.0), _tell, ref, message)
+        return self._loop.call_later(max(delay_s, 0.0), tell_if_alive, ref, message)
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
         """Bind a socket, parked; where is the rule of :mod:`mesh.addresses`.
@@ -216,39 +170,11 @@ class LoopDispatcher:
 
     def resolve(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> Attempt:
         """Look up ``host``, on a resolver thread where need be; ``ref`` hears ``NamesResolved``."""
-        look_up = _LookUp(ref, token)
-        literal = literal_address(host, port)
-        if literal is not None:
-            look_up.answer((literal,), "")
-            return look_up
-        local = local_addresses(host, port)
-        if local:
-            look_up.answer(local, "")
-            return look_up
-
-        def answer(addresses: Addresses, reason: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
-                self._loop.call_soon_threadsafe(look_up.answer, addresses, reason)
-
-        look_up.question = self._resolver.lookup(host, port, answer)
+        look_up = LookUp(ref, token)
+        look_up.begin(self._resolver, self._loop, host, port)
         return look_up
 
     # For the runtime itself.
-
-    def enqueue_ready(self, mailbox: Mailbox) -> None:
-        """Give ``mailbox`` a turn soon. Any thread may call it.
-
-        No lock is needed: a sender appends and then reads ``_awake``; the pass, or a socket's report, clears
-        ``_awake`` and then looks at the queue. One wake-up serves all that became ready since.
-        """
-        self._ready.append(mailbox)
-        if not self._awake:
-            self._awake = True
-            if threading.get_ident() == self._thread_id:
-                self._loop.call_soon(self._run_ready)
-            else:
-                with contextlib.suppress(RuntimeError):  # the loop has closed, and every mailbox with it
-                    self._loop.call_soon_threadsafe(self._run_ready)
 
     def adopt(self, actor: Actor[Any]) -> None:
         """Keep ``actor`` until it ends. Any thread may call it.
@@ -273,18 +199,18 @@ class LoopDispatcher:
     def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be read, until :meth:`remove_reader`; for sockets."""
         try:
-            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
+            self._loop.add_reader(fd, self._turns.socket_ready, callback, arguments)
         except RuntimeError:  # uvloop: an error has closed what watched it; removing forgets that
             self._loop.remove_reader(fd)
-            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
+            self._loop.add_reader(fd, self._turns.socket_ready, callback, arguments)
 
     def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be written, until :meth:`remove_writer`; for sockets."""
         try:
-            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
+            self._loop.add_writer(fd, self._turns.socket_ready, callback, arguments)
         except RuntimeError:  # as above
             self._loop.remove_writer(fd)
-            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
+            self._loop.add_writer(fd, self._turns.socket_ready, callback, arguments)
 
     def remove_reader(self, fd: int) -> None:
         """Undo :meth:`add_reader`."""
@@ -296,7 +222,7 @@ class LoopDispatcher:
 
     def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` once, in the loop's next round; for sockets."""
-        self._loop.call_soon(self._socket_ready, callback, arguments)
+        self._loop.call_soon(self._turns.socket_ready, callback, arguments)
 
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""
@@ -312,41 +238,8 @@ class LoopDispatcher:
         if self._ends is not None:
             self._ends.forget(fd)
 
-    def _socket_ready(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
-        """Let a socket report its readiness; see that what it makes ready has its turn."""
-        if self._awake:  # a pass is to come
-            callback(*arguments)
-            return
-        self._awake = True
-        try:
-            callback(*arguments)
-        finally:
-            self._awake = False
-            if self._ready:
-                self._awake = True
-                if time.monotonic() - self._pass_ended_at >= ALONE_S:
-                    self._run_ready()
-                else:
-                    self._loop.call_soon(self._run_ready)
-
-    def _run_ready(self) -> None:
-        ready = self._ready
-        left = PASS_MESSAGES
-        try:
-            for _ in range(len(ready)):
-                mailbox = ready.popleft()
-                left -= mailbox.run(BATCH_MESSAGES, len(mailbox.queue)) or 1
-            while ready and left > 0:
-                left -= ready.popleft().run(min(BATCH_MESSAGES, left)) or 1
-        finally:
-            self._pass_ended_at = time.monotonic()
-            self._awake = False
-            if ready:
-                self._awake = True
-                self._loop.call_soon(self._run_ready)
-
     def _run(self) -> None:
-        self._thread_id = threading.get_ident()
+        self._turns.begin()
         try:
             self._loop.run_forever()
         except BaseException as error:
@@ -356,7 +249,7 @@ class LoopDispatcher:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        self._awake = True  # nobody wakes the loop from here on
+        self._turns.end()
         while left := self._left_actors():
             for actor in reversed(left):
                 actor.terminate()
@@ -364,7 +257,7 @@ class LoopDispatcher:
             attempt.cancel()
         self._resolver.stop()
         self.descriptors.close()
-        self._ready.clear()
+        self._turns.clear()
         if self._ends is not None:
             self._loop.remove_reader(self._ends.fileno())
             self._ends.close()
@@ -393,8 +286,3 @@ def _new_event_loop(*, prefer_uvloop: bool) -> asyncio.AbstractEventLoop:
 
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
-
-
-def _tell(ref: Ref[M], message: M) -> None:
-    with contextlib.suppress(ActorDeadError):
-        ref.tell(message)
