@@ -156,7 +156,7 @@ if __name__ == "__main__":
 
     from actors.messages.route_table import GetCounts
     from actors.runtime.registry import install_ordered_registry
-    from actors.runtime.virtual.sockets import VirtualStreamSocket
+    from actors.runtime.virtual.streams import VirtualStreamSocket
     from scripts.simulation.world import MeshWorld, simulated_mesh
 
     main(arguments)

@@ -15,7 +15,8 @@ import mesh.connection.session
 import mesh.link.frames
 import mesh.trust.noise.symmetric
 from actors.runtime.virtual.dispatcher import VirtualDispatcher
-from actors.runtime.virtual.sockets import VirtualListeningSocket, VirtualStreamSocket
+from actors.runtime.virtual.listening import VirtualListeningSocket
+from actors.runtime.virtual.streams import VirtualStreamSocket
 
 Counts = dict[tuple[str, str], float]
 """``(agent, what)`` to how often; what concerns no agent in particular is counted for ``all``."""

@@ -8,7 +8,7 @@ from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual.clock import VirtualEvent
 from actors.runtime.virtual.host import LOOPBACK, VirtualHost, is_loopback
 from actors.runtime.virtual.links import Link
-from actors.runtime.virtual.sockets import VirtualStreamSocket
+from actors.runtime.virtual.streams import VirtualStreamSocket
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 
 CONNECT_TIMEOUT_S: Final = 127.0

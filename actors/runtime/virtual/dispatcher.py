@@ -27,7 +27,7 @@ from actors.runtime.virtual.clock import Trace, VirtualClock
 from actors.runtime.virtual.connect import ConnectAttempt
 from actors.runtime.virtual.host import VirtualHost
 from actors.runtime.virtual.network import VirtualNetwork
-from actors.runtime.virtual.sockets import os_error
+from actors.runtime.virtual.os_error import os_error
 from mesh.addresses import SocketAddress, TcpAddress
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,6 @@ TURN_ENVELOPES: Final = 64
 
 RESOLVE_S: Final = 0.001
 """What looking up a name takes."""
-
-SocketEvent = StreamSocket | ListeningSocket
 
 
 class World(Protocol):
@@ -64,12 +62,11 @@ class World(Protocol):
 class _SocketTurn:
     """A turn in which an actor hears of a socket."""
 
-    __slots__ = ("_owner", "_report", "_socket")
+    __slots__ = ("_owner", "_report")
 
-    def __init__(self, owner: SocketOwner, report: Callable[[], None], socket: SocketEvent) -> None:
+    def __init__(self, owner: SocketOwner, report: Callable[[], None]) -> None:
         self._owner = owner
         self._report = report
-        self._socket = socket
 
     @property
     def owner_name(self) -> str:
@@ -77,7 +74,7 @@ class _SocketTurn:
 
     def run(self) -> None:
         # Owners are actors: their failure ends them and nothing else.
-        self._owner.socket_turn(lambda _: self._report(), self._socket)
+        self._owner.socket_turn(self._report)
 
 
 class VirtualDispatcher:
@@ -209,9 +206,9 @@ class VirtualDispatcher:
 
     # For the network and the world.
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: SocketEvent) -> None:
-        """Run ``report``, which tells ``owner`` of ``socket``, as a turn of the owner's."""
-        self._ready.append(_SocketTurn(owner, report, socket))
+    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+        """Run ``report``, which tells ``owner`` of a socket, as a turn of the owner's."""
+        self._ready.append(_SocketTurn(owner, report))
         self._announce()
 
     def run_next(self) -> bool:

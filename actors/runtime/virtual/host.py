@@ -8,7 +8,9 @@ from typing import Final, Protocol
 from actors.runtime.descriptors import spare_descriptors
 from actors.runtime.seam import PLAIN_OPTIONS, ClientTurnedAwayError, SocketOptions, SocketOwner
 from actors.runtime.virtual.clock import Trace, VirtualClock
-from actors.runtime.virtual.sockets import VirtualListeningSocket, VirtualStreamSocket, Watched, os_error
+from actors.runtime.virtual.listening import VirtualListeningSocket
+from actors.runtime.virtual.os_error import os_error
+from actors.runtime.virtual.streams import VirtualStreamSocket
 from mesh.addresses import Family, Place, SocketAddress, TcpAddress, UnixAddress, listening_places
 
 EPHEMERAL_PORTS: Final = range(32_768, 61_000)
@@ -22,8 +24,8 @@ _EVERY: Final = {place.family: place for place in listening_places(TcpAddress(""
 class Turns(Protocol):
     """What runs the actors of a host."""
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: Watched) -> None:
-        """Run ``report``, which tells ``owner`` of ``socket``, as a turn of the owner's."""
+    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+        """Run ``report``, which tells ``owner`` of a socket, as a turn of the owner's."""
         ...
 
 
@@ -51,10 +53,10 @@ class VirtualHost:
         """Descriptors that the process holds: to be 0 once all its actors have ended."""
         return self._open_sockets
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: Watched) -> None:
+    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
         """Run ``report`` as a turn of ``owner``'s; a process that has ended takes no more turns."""
         if self.turns is not None:
-            self.turns.post_turn(owner, report, socket)
+            self.turns.post_turn(owner, report)
 
     def open_descriptor(self) -> None:
         """Count a descriptor.

@@ -10,8 +10,9 @@ from actors.runtime.virtual.clock import Trace, VirtualClock
 from actors.runtime.virtual.connect import ConnectAttempt
 from actors.runtime.virtual.host import LOOPBACK, VirtualHost, is_literal, is_loopback
 from actors.runtime.virtual.links import Link
+from actors.runtime.virtual.os_error import os_error
 from actors.runtime.virtual.pipe import Pipe
-from actors.runtime.virtual.sockets import VirtualStreamSocket, os_error
+from actors.runtime.virtual.streams import VirtualStreamSocket
 from mesh.addresses import SocketAddress, UnixAddress
 
 DEFAULT_LATENCY_S: Final = 0.001

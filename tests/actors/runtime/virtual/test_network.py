@@ -230,7 +230,7 @@ def test_the_descriptor_limit_fails_connecting_and_binding(world: VirtualWorld):
 
 
 def test_a_client_that_meets_a_full_queue_gets_in_later(world: VirtualWorld, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("actors.runtime.virtual.sockets.BACKLOG", 1)
+    monkeypatch.setattr("actors.runtime.virtual.listening.BACKLOG", 1)
     server, _ = start(world, Server, "b")
     world.run(1.0)
     server.listener.watch_read(False)

@@ -1,49 +1,25 @@
-"""Sockets of the in-memory network, with the semantics of Linux's that an agent can notice."""
+"""Connected sockets of the in-memory network, with the semantics of Linux's that an agent can notice."""
 
 import errno
-import os
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Protocol
 
-from actors.runtime.seam import PLAIN_OPTIONS, BytesLike, HangUp, SocketOptions, SocketOwner
-from actors.runtime.virtual.clock import Trace, VirtualClock
+from actors.runtime.seam import BytesLike, HangUp, SocketOptions, SocketOwner
+from actors.runtime.virtual.clock import Trace
 from actors.runtime.virtual.links import Link
+from actors.runtime.virtual.os_error import os_error
 from actors.runtime.virtual.pipe import Pipe
+from actors.runtime.virtual.readiness import ReadinessWatch, TurnHost
 from mesh.black_hole import PathFigures
 
-PASS_S: Final = 10e-6
-"""A level-triggered report that is not acted upon comes again after this: what a pass of a real loop takes.
 
-Without it an owner that leaves a socket unread would stop the world's time instead of burning a core.
-"""
+class StreamHost(TurnHost, Protocol):
+    """What a connected socket needs of the host that it is on."""
 
-BACKLOG: Final = 1024
-"""Clients that may wait to be accepted."""
-
-
-def os_error(number: int) -> OSError:
-    """The error that the kernel would raise; Python picks the subclass by the number."""
-    return OSError(number, os.strerror(number))
-
-
-class SocketHost(Protocol):
-    """What sockets need of the host that they are on."""
-
-    clock: VirtualClock
     trace: Trace
-    name: str
-
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None], socket: "Watched") -> None:
-        """Run ``report``, which tells ``owner`` of ``socket``, as a turn of the owner's."""
-        ...
 
     def open_descriptor(self) -> None:
-        """Count a descriptor; ``EMFILE`` where the host's limit is reached."""
-        ...
-
-    def admit(self, client: "VirtualStreamSocket", options: SocketOptions) -> None:
-        """Take a descriptor for ``client`` and set it up, or reset it and say so."""
+        """Count a descriptor; ``EMFILE`` if the host's limit is reached."""
         ...
 
     def close_descriptor(self) -> None:
@@ -54,87 +30,11 @@ class SocketHost(Protocol):
         """``socket`` no longer takes part in any connection."""
         ...
 
-    def release_port(self, socket: "VirtualListeningSocket") -> None:
-        """``socket`` gives up its port."""
-        ...
-
-
-Watched: TypeAlias = "VirtualStreamSocket | VirtualListeningSocket"
-
-
-class _Watch:
-    """Level-triggered reports of one condition to one owner, each in a turn of its own."""
-
-    __slots__ = ("_attachment", "_condition", "_host", "_posted", "_report", "_socket", "enabled", "owner")
-
-    def __init__(
-        self,
-        host: SocketHost,
-        socket: "Watched",
-        condition: Callable[[], bool],
-        report: Callable[[SocketOwner], None],
-    ) -> None:
-        self._host = host
-        self._socket = socket
-        self._condition = condition
-        self._report = report
-        self._posted = False
-        self._attachment = 0
-        self.enabled = False
-        self.owner: SocketOwner | None = None
-
-    def attach(self, owner: SocketOwner) -> None:
-        """Report to ``owner``, once that is enabled."""
-        self.owner = owner
-        self.enabled = self._posted = False
-        self._attachment += 1
-
-    def enable(self, enabled: bool) -> None:
-        """Report from now on, or stop.
-
-        Raises:
-            RuntimeError: nobody is attached.
-        """
-        if enabled and self.owner is None:
-            raise RuntimeError("a socket is watched before it is attached to its owner")
-        self.enabled = enabled
-        self.check()
-
-    def detach(self) -> None:
-        """Report nothing any more."""
-        self.enabled = False
-        self.owner = None
-
-    def check(self) -> None:
-        """Post a report where the condition holds and none is on its way."""
-        if self.enabled and not self._posted and self.owner is not None and self._condition():
-            self._posted = True
-            attachment = self._attachment
-            self._host.post_turn(self.owner, lambda: self._turn(attachment), self._socket)
-
-    def _turn(self, attachment: int) -> None:
-        if attachment != self._attachment:
-            return  # the socket has another owner by now
-        # It stays posted during the report, so that what the owner causes meanwhile does not report twice.
-        if self.enabled and self.owner is not None and self._condition():
-            self._report(self.owner)
-            if attachment != self._attachment:
-                return
-            if self.enabled and self._condition():
-                self._host.clock.after(PASS_S, lambda: self._next_pass(attachment))
-                return
-        self._posted = False
-
-    def _next_pass(self, attachment: int) -> None:
-        if attachment == self._attachment:
-            self._posted = False
-            self.check()
-
 
 class VirtualStreamSocket:
     """A :class:`~actors.runtime.seam.StreamSocket` on a simulated host; made by the network only."""
 
-    def __init__(self, host: SocketHost, local_name: str, peer_name: str) -> None:
+    def __init__(self, host: StreamHost, local_name: str, peer_name: str) -> None:
         self._host = host
         self._local_name = local_name
         self._peer_name = peer_name
@@ -149,8 +49,8 @@ class VirtualStreamSocket:
         self._write_shut = False
         self._broken = False
         self._error = 0
-        self._read_watch = _Watch(host, self, self._is_readable, lambda owner: owner.on_readable(self))
-        self._write_watch = _Watch(host, self, self._is_writable, lambda owner: owner.on_writable(self))
+        self._read_watch = ReadinessWatch(host, self._is_readable, lambda owner: owner.on_readable(self))
+        self._write_watch = ReadinessWatch(host, self._is_writable, lambda owner: owner.on_writable(self))
 
     def __repr__(self) -> str:
         return f"<VirtualStreamSocket {self._local_name} - {self._peer_name}>"
@@ -351,109 +251,3 @@ class VirtualStreamSocket:
         if self._has_descriptor:
             self._has_descriptor = False
             self._host.close_descriptor()
-
-
-class VirtualListeningSocket:
-    """A :class:`~actors.runtime.seam.ListeningSocket` on a simulated host; made by the network only."""
-
-    def __init__(
-        self, host: SocketHost, local_name: str, port: int, options: SocketOptions = PLAIN_OPTIONS
-    ) -> None:
-        host.open_descriptor()
-        self._options = options
-        self._host = host
-        self._local_name = local_name
-        self._port = port
-        self._listening = False
-        self._closed = False
-        self._backlog: deque[VirtualStreamSocket] = deque()
-        self._watch = _Watch(host, self, lambda: bool(self._backlog), lambda owner: owner.on_readable(self))
-
-    def __repr__(self) -> str:
-        return f"<VirtualListeningSocket {self._host.name} {self._local_name}>"
-
-    @property
-    def local_name(self) -> str:
-        """The bound address with its chosen port, for people."""
-        return self._local_name
-
-    @property
-    def port(self) -> int:
-        """The bound port; 0 for a unix socket."""
-        return self._port
-
-    @property
-    def is_listening(self) -> bool:
-        """Whether clients are let in."""
-        return self._listening
-
-    def attach(self, owner: SocketOwner) -> None:
-        """Make ``owner`` the actor that hears of clients."""
-        self._watch.attach(owner)
-
-    def listen(self) -> None:
-        """Let clients in; idempotent.
-
-        Raises:
-            OSError: ``EBADF``, it is closed.
-        """
-        self._require_open()
-        self._listening = True
-
-    def park(self) -> None:
-        """Refuse clients without giving up the port; those that wait are reset. Idempotent.
-
-        Raises:
-            OSError: ``EBADF``, it is closed.
-        """
-        self._require_open()
-        self._turn_away()
-
-    def accept(self) -> VirtualStreamSocket:
-        """Take the next client.
-
-        Raises:
-            BlockingIOError: none waits.
-            ClientTurnedAwayError: ``EMFILE``; the client has been reset.
-        """
-        self._require_open()
-        if not self._listening:
-            raise os_error(errno.EINVAL)
-        if not self._backlog:
-            raise os_error(errno.EAGAIN)
-        client = self._backlog.popleft()
-        self._host.admit(client, self._options)
-        return client
-
-    def watch_read(self, enabled: bool) -> None:
-        """Report waiting clients from now on, or pause."""
-        if not self._closed:
-            self._watch.enable(enabled)
-
-    def close(self) -> None:
-        """Give up the port; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        self._turn_away()
-        self._watch.detach()
-        self._host.release_port(self)
-        self._host.close_descriptor()
-
-    def has_room(self) -> bool:
-        """Whether another client may queue."""
-        return len(self._backlog) < BACKLOG
-
-    def enqueue(self, client: VirtualStreamSocket) -> None:
-        """The kernel has completed a client's handshake."""
-        self._backlog.append(client)
-        self._watch.check()
-
-    def _turn_away(self) -> None:
-        self._listening = False
-        while self._backlog:
-            self._backlog.popleft().abort()
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise os_error(errno.EBADF)
