@@ -1,135 +1,19 @@
-"""What the base actor adds to Pykka's: one release however it ends, owned timers and sockets, death-watch."""
+"""What the base actor adds to Pykka's: one release however it ends, owned timers and sockets."""
 
 import gc
-import logging
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pykka
 import pytest
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actors.runtime.actor import Actor, FatalError
+from actors.runtime.actor import Actor
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import Connected
-
-LIMIT_S = 10.0
-
-
-class Note(msgspec.Struct, frozen=True, weakref=True):
-    """A message that a test can see dying."""
-
-    text: str
-
-
-class Probe(Actor[Any]):
-    """Runs the callables it is told; ``broken`` names hooks, and what each raises."""
-
-    def __init__(
-        self,
-        dispatcher: Any,
-        log: "list[Any] | None" = None,
-        broken: "dict[str, BaseException] | None" = None,
-    ) -> None:
-        super().__init__(dispatcher)
-        self.log = [] if log is None else log
-        self.broken = broken or {}
-
-    def on_receive(self, message: Any) -> Any:
-        if callable(message):
-            return message(self)
-        self.log.append(message)
-        return None
-
-    def on_start(self) -> None:
-        self._hook("on_start")
-
-    def on_stop(self) -> None:
-        self._hook("on_stop")
-
-    def on_failure(self, *_: Any) -> None:
-        self._hook("on_failure")
-
-    def release(self) -> None:
-        self._hook("release")
-
-    def _hook(self, name: str) -> None:
-        self.log.append(name)
-        if name in self.broken:
-            raise self.broken[name]
-
-
-class FakeSocket:
-    """A socket that notes what is done to it."""
-
-    local_name = "fake"
-
-    def __init__(self, close_error: "Exception | None" = None) -> None:
-        self.owner: Any = None
-        self.closed = 0
-        self._close_error = close_error
-
-    def attach(self, owner: Any) -> None:
-        self.owner = owner
-
-    def close(self) -> None:
-        self.closed += 1
-        if self._close_error is not None:
-            raise self._close_error
-
-
-def explode(_: Any) -> None:
-    raise ValueError("asked to")
-
-
-def leave(_: Any) -> None:
-    raise SystemExit("asked to")
-
-
-def wait_for_end(dispatcher: LoopDispatcher, ref: Any) -> None:
-    ended = threading.Event()
-    watcher = Probe.start(dispatcher)
-    watcher.tell(lambda probe: probe.watch(ref, lambda _: ended.set()))
-    assert ended.wait(LIMIT_S)
-    watcher.stop(timeout=LIMIT_S)
-
-
-ENDS: "dict[str, tuple[Callable[[Any], Any], dict[str, BaseException], list[str]]]" = {
-    "stop": (lambda ref: ref.stop(block=False), {}, ["on_start", "on_stop", "release"]),
-    "error": (lambda ref: ref.tell(explode), {}, ["on_start", "on_failure", "release"]),
-    "fatal": (lambda ref: ref.tell(leave), {}, ["on_start", "on_failure", "release"]),
-    "on_start": (lambda _: None, {"on_start": ValueError()}, ["on_start", "release"]),
-    "fatal on_start": (lambda _: None, {"on_start": SystemExit()}, ["on_start", "release"]),
-    "on_stop": (
-        lambda ref: ref.stop(block=False),
-        {"on_stop": ValueError()},
-        ["on_start", "on_stop", "release"],
-    ),
-    "fatal on_failure": (
-        lambda ref: ref.tell(explode),
-        {"on_failure": SystemExit()},
-        ["on_start", "on_failure", "release"],
-    ),
-    "socket": (
-        lambda ref: ref.tell(lambda probe: probe.socket_turn(explode, None)),
-        {},
-        ["on_start", "on_failure", "release"],
-    ),
-    "release": (
-        lambda ref: ref.stop(block=False),
-        {"release": ValueError()},
-        ["on_start", "on_stop", "release"],
-    ),
-    "fatal release": (
-        lambda ref: ref.stop(block=False),
-        {"release": SystemExit()},
-        ["on_start", "on_stop", "release"],
-    ),
-}
+from tests.actors.runtime.probe import ENDS, LIMIT_S, FakeSocket, Note, Probe, wait_for_end
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -270,70 +154,6 @@ def test_a_scheduled_message_arrives_and_a_cancelled_one_does_not(dispatcher: Lo
     assert log == ["on_start"]
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_a_watch_fires_however_the_other_ends(dispatcher: LoopDispatcher, end: str):
-    act, broken, _ = ENDS[end]
-    ref = Probe.start(dispatcher, None, broken)
-    act(ref)
-    wait_for_end(dispatcher, ref)  # by a watch; and one on an actor that has ended fires at once
-    wait_for_end(dispatcher, ref)
-
-
-def test_a_watch_fires_across_dispatchers(dispatcher: LoopDispatcher):
-    other = LoopDispatcher("other")
-    other.start()
-    ref = Probe.start(other)
-    ended = threading.Event()
-    watcher = Probe.start(dispatcher)
-    watcher.ask(lambda probe: probe.watch(ref, lambda _: ended.set()), timeout=LIMIT_S)
-    ref.tell(explode)
-    assert ended.wait(LIMIT_S)
-    assert other.stop(LIMIT_S)
-
-
-def test_a_watch_stands_nowhere_once_either_end_is_gone(dispatcher: LoopDispatcher):
-    watched, watcher, other = (Probe.start(dispatcher) for _ in range(3))
-
-    def count(ref: Any) -> int:
-        return len(ref.actor_inbox._watches)
-
-    def held(ref: Any) -> int:
-        return ref.ask(lambda probe: len(probe._watches or ()), timeout=LIMIT_S)
-
-    watcher.ask(lambda probe: probe.watch(watched, "ended"), timeout=LIMIT_S)
-    watcher.ask(lambda probe: probe.watch(watched, "cancelled").cancel(), timeout=LIMIT_S)
-    assert (count(watched), held(watcher)) == (1, 1)
-    watcher.ask(lambda probe: probe.watch(other, "ended"), timeout=LIMIT_S)
-    other.stop(timeout=LIMIT_S)
-    wait_for_end(dispatcher, other)
-    assert (count(other), held(watcher)) == (0, 1)
-    watcher.stop(timeout=LIMIT_S)
-    wait_for_end(dispatcher, watcher)
-    assert count(watched) == 0
-
-
-def test_watches_fire_in_the_order_they_were_made(dispatcher: LoopDispatcher):
-    log: list[Any] = []
-    watched, watcher = Probe.start(dispatcher), Probe.start(dispatcher, log)
-    for number in range(5):
-        watcher.ask(lambda probe, number=number: probe.watch(watched, number), timeout=LIMIT_S)
-    watched.stop(timeout=LIMIT_S)
-    wait_for_end(dispatcher, watched)
-    watcher.ask(lambda _: None, timeout=LIMIT_S)
-    assert log == ["on_start", 0, 1, 2, 3, 4]
-
-
-def test_only_actors_of_a_dispatcher_can_be_watched(dispatcher: LoopDispatcher):
-    class OnAThread(pykka.ThreadingActor):
-        pass
-
-    foreign = OnAThread.start()
-    ref = Probe.start(dispatcher)
-    with pytest.raises(TypeError, match="an actor of a dispatcher"):
-        ref.ask(lambda probe: probe.watch(foreign, "ended"), timeout=LIMIT_S)
-    foreign.stop(timeout=LIMIT_S)
-
-
 def test_a_disowned_socket_stays_open(dispatcher: LoopDispatcher):
     kept, given = FakeSocket(), FakeSocket()
     ref = Probe.start(dispatcher)
@@ -369,58 +189,6 @@ def test_readiness_before_the_first_turn_runs_on_start_first():
     failing.socket_turn(lambda _: log.append("readable"), None)
     assert log == ["on_start", "readable", "on_start", "release"]
     idle.stop()
-
-
-@pytest.mark.parametrize("end", [name for name in ENDS if "fatal" in name])
-def test_a_fatal_error_asks_for_a_shutdown_and_the_dispatcher_goes_on(end: str):
-    reported: list[BaseException] = []
-    dispatcher = LoopDispatcher(on_fatal=reported.append)
-    dispatcher.start()
-    bystander = Probe.start(dispatcher)
-    act, broken, _ = ENDS[end]
-    ref = Probe.start(dispatcher, None, broken)
-    act(ref)
-    wait_for_end(dispatcher, ref)
-    assert [type(error) for error in reported] == [SystemExit]
-    assert bystander.ask(lambda _: "alive", timeout=LIMIT_S) == "alive"
-    again = Probe.start(dispatcher)
-    again.tell(leave)
-    wait_for_end(dispatcher, again)
-    assert len(reported) == 1
-    assert dispatcher.stop(LIMIT_S)
-
-
-def test_a_fatal_error_in_readiness_is_reported_too():
-    reported: list[BaseException] = []
-    dispatcher = LoopDispatcher(on_fatal=reported.append)
-    dispatcher.start()
-    ref = Probe.start(dispatcher)
-    ref.tell(lambda probe: probe.socket_turn(leave, None))
-    wait_for_end(dispatcher, ref)
-    assert [type(error) for error in reported] == [SystemExit]
-    assert dispatcher.stop(LIMIT_S)
-
-
-def test_who_asks_into_a_fatal_error_gets_an_error(dispatcher: LoopDispatcher):
-    ref = Probe.start(dispatcher)
-    with pytest.raises(FatalError) as caught:
-        ref.ask(leave, timeout=LIMIT_S)
-    assert isinstance(caught.value.__cause__, SystemExit)
-    wait_for_end(dispatcher, ref)
-
-
-def test_a_fatal_callback_that_fails_is_logged(caplog: pytest.LogCaptureFixture):
-    def broken(_: BaseException) -> None:
-        raise ValueError("broken callback")
-
-    dispatcher = LoopDispatcher(on_fatal=broken)
-    dispatcher.start()
-    ref = Probe.start(dispatcher)
-    with caplog.at_level(logging.ERROR):
-        ref.tell(leave)
-        wait_for_end(dispatcher, ref)
-    assert "broken callback" in caplog.text
-    assert dispatcher.stop(LIMIT_S)
 
 
 def test_an_actor_that_was_never_started_can_be_driven_by_hand():

@@ -1,7 +1,6 @@
 """What actors may rely on of connecting and listening, held against the kernel and the simulation alike."""
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +8,7 @@ import pytest
 
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress, cannot_both_listen
-from tests.actors.runtime.socket_contract import PLACES, Pair, Program, Side, make_pair
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Iterator[Any]:
-    with request.param() as made:
-        yield made
-
-
-@pytest.fixture
-def near(place: Any) -> Side:
-    return Side(place, place.near)
-
-
-@pytest.fixture
-def far(place: Any) -> Side:
-    return Side(place, place.far)
-
-
-@pytest.fixture
-def pair(place: Any, near: Side, far: Side) -> Pair:
-    return make_pair(place, near, far)
+from tests.actors.runtime.socket_contract import Pair, Program, Side
 
 
 def test_connected_carries_the_token_and_both_ends_agree_on_the_client(pair: Pair):

@@ -9,7 +9,7 @@ import pytest
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
-from tests.actors.runtime.real.test_loop_sockets import LIMIT_S, LOCAL, Driver
+from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver
 from tests.actors.runtime.socket_contract import Side, on_asyncio, on_uvloop
 
 

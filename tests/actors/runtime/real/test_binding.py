@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 
 from actors.runtime.real import binding, listening
-from actors.runtime.real.loop import LoopDispatcher
 from mesh.addresses import TcpAddress
-from tests.actors.runtime.real.test_loop_sockets import LIMIT_S, LOCAL, Driver, refusal
-
-
-@pytest.fixture
-def driver(dispatcher: LoopDispatcher) -> Driver:
-    return Driver(dispatcher)
+from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver, refusal
 
 
 def open_descriptors() -> int:

@@ -9,15 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import ClientTurnedAwayError, SocketOptions
 from mesh.addresses import TcpAddress
-from tests.actors.runtime.real.test_loop_sockets import LIMIT_S, LOCAL, Driver
-
-
-@pytest.fixture
-def driver(dispatcher: LoopDispatcher) -> Driver:
-    return Driver(dispatcher)
+from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver
 
 
 @pytest.fixture

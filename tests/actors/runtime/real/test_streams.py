@@ -1,0 +1,68 @@
+"""What only the real kernel can show of connected sockets."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from actors.runtime.real import streams
+from mesh.addresses import UnixAddress
+from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Do, Driver, Program
+
+
+def test_more_buffers_than_the_kernel_takes_at_once_are_no_error(driver: Driver):
+    client, server, _ = driver.pair()
+    buffers = [b"x"] * (streams.IOV_MAX + 5)
+    assert driver.do(lambda _: client.send(buffers)) == streams.IOV_MAX
+    assert driver.do(lambda _: client.send(buffers[streams.IOV_MAX :])) == 5
+    driver.do(lambda _: server.watch_read(True))
+    driver.heard.get(timeout=LIMIT_S)
+    assert driver.do(lambda program: server.recv_into(program.dispatcher.read_buffer)) == streams.IOV_MAX + 5
+
+
+def test_names_are_for_people_even_after_the_close(driver: Driver, tmp_path: Path):
+    client, server, listener = driver.pair()
+    assert client.peer_name == listener.local_name == f"{LOCAL}:{listener.port}"
+    assert server.peer_name == client.local_name
+    never_asked, _, asked = driver.pair()
+    driver.do(lambda _: never_asked.close())  # the kernel knows its peer no more than after a reset
+    assert (never_asked.local_name, never_asked.peer_name) == ("closed", asked.local_name)
+    assert repr(never_asked) == f"<LoopStreamSocket closed - {asked.local_name}>"
+    driver.do(lambda _: client.close())
+    assert client.peer_name == listener.local_name
+    unix = driver.bind(UnixAddress(str(tmp_path / "s")))
+    assert (unix.local_name, unix.port) == (f"unix:{tmp_path}/s", 0)
+    assert repr(unix) == f"<LoopUnixListeningSocket unix:{tmp_path}/s listening>"
+    assert driver.connect(UnixAddress(str(tmp_path / "s"))).socket.peer_name == f"unix:{tmp_path}/s"
+    assert driver.accept(unix).peer_name == "unix:"
+
+
+def test_readiness_goes_to_the_latest_owner_only(driver: Driver):
+    client, server, _ = driver.pair()
+    driver.do(lambda _: server.watch_read(True))
+    heir = Driver(driver.dispatcher)
+    heir.do(lambda program: program.own(server))
+    driver.do(lambda program: program.disown(server))
+    driver.do(lambda _: client.send([b"x"]))
+    heir.do(lambda _: server.watch_read(True))
+    assert heir.heard.get(timeout=LIMIT_S) == ("readable", server)
+    assert driver.heard.empty()
+
+
+def test_an_actor_that_dies_in_readiness_closes_its_socket_and_frees_its_descriptor(driver: Driver):
+    released = threading.Event()
+
+    class Fragile(Program):
+        def on_readable(self, socket_: Any) -> None:
+            raise ValueError("asked to")
+
+        def release(self) -> None:
+            released.set()
+
+    client, server, _ = driver.pair()
+    fragile = Fragile.start(driver.dispatcher)
+    driver.do(lambda program: program.disown(server))
+    fragile.ask(Do(lambda program: program.own(server).watch_read(True)), timeout=LIMIT_S)
+    driver.do(lambda _: client.send([b"x"]))
+    assert released.wait(LIMIT_S)
+    driver.do(lambda _: None)
+    assert server._socket.fileno() == -1
