@@ -312,7 +312,7 @@ class Dispatcher(Protocol):
         ...
 
     def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
-        """Send ``message`` to ``ref`` in ``delay_s`` seconds; a dead actor by then is no error."""
+        """Send ``message`` to ``ref`` in ``delay_s`` seconds, not before; a dead actor is no error."""
         ...
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
