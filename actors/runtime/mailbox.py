@@ -3,6 +3,7 @@
 What was told stands in it as it is; what wants an answer, and what Pykka puts there itself, in an envelope.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,6 +13,8 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.runtime.seam import Handover, Ref
+
+logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
 
@@ -91,10 +94,14 @@ class Mailbox:
         """Give the mailbox its actor and put it into the dispatcher's ready queue for the first time.
 
         ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
+        A mailbox that has been closed stays so.
         """
         self._resident = resident
         self.announce = enqueue_ready
-        enqueue_ready(self)
+        if self._closed:  # by a dispatcher that stops, on its own thread, while the actor was starting
+            self._shut()
+        else:
+            enqueue_ready(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Queue an envelope; one that comes after the end is answered with ``ActorDeadError`` at once."""
@@ -170,10 +177,13 @@ class Mailbox:
         """
         self._owner = owner
         self._closed = True
+        self._shut()
+        self._fire_watches()
+
+    def _shut(self) -> None:
         self._resident = None
         self.announce = _nobody_comes
         _nobody_comes(self)
-        self._fire_watches()
 
     def _refuse_waiting(self) -> None:
         while True:
@@ -189,7 +199,10 @@ class Mailbox:
             message, reply_to = waiting.message, waiting.reply_to
         if reply_to is None:
             if isinstance(message, Handover):
-                message.let_go()
+                try:
+                    message.let_go()
+                except Exception:  # the other messages and the watchers still have their turn
+                    logger.exception("Unhandled exception in letting go of %r:", message)
         elif isinstance(message, _ActorStop):
             reply_to.set(None)
         else:

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import pykka
 import pytest
@@ -14,6 +14,7 @@ from pykka._envelope import Envelope
 from actors.runtime.actor import Actor
 from actors.runtime.mailbox import Mailbox, TurnOver
 from actors.runtime.real.loop import LoopDispatcher
+from actors.runtime.seam import Handover
 
 LIMIT_S = 10.0
 
@@ -165,3 +166,51 @@ def test_every_ask_that_races_with_the_end_completes(dispatcher: LoopDispatcher)
                     continue
     finally:
         sys.setswitchinterval(interval)
+
+
+class Stubborn(Handover, frozen=True):
+    """What cannot be let go of without an error."""
+
+    def let_go(self) -> None:
+        raise OSError("on purpose")
+
+
+def test_what_cannot_be_let_go_of_keeps_nobody_from_hearing_of_the_end(caplog: pytest.LogCaptureFixture):
+    mailbox, told = Mailbox(), deque[Any]()
+    asked: pykka.ThreadingFuture[Any] = pykka.ThreadingFuture()
+
+    class Watcher:
+        tell = told.append
+
+    mailbox.watch(cast("Any", Watcher()), "it has ended", {})
+    mailbox.post(Stubborn())
+    mailbox.put(Envelope("asked", reply_to=asked))
+    mailbox.close("the reader")
+    assert list(told) == ["it has ended"]
+    with pytest.raises(pykka.ActorDeadError):
+        asked.get(timeout=0)
+    mailbox.post(Stubborn())  # nor is it the teller's fault
+    assert len(caplog.records) == 2
+
+
+def test_a_dispatcher_stops_whatever_waits_for_its_actors(dispatcher: LoopDispatcher):
+    class Failing(Actor[Any]):
+        def on_receive(self, message: Any) -> None:
+            self.tell(self.ref, Stubborn())
+            raise ValueError("on purpose")
+
+    ref = Failing.start(dispatcher)
+    ref.tell("fail")
+    assert ref.actor_stopped.wait(LIMIT_S)
+    assert dispatcher.stop(LIMIT_S)
+
+
+def test_a_mailbox_that_is_closed_before_its_bind_stays_closed():
+    mailbox, ready = Mailbox(), deque[Mailbox]()
+    mailbox.close("an actor that was ended while it started")
+    mailbox.bind(Reader(mailbox), ready.append)
+    asked: pykka.ThreadingFuture[Any] = pykka.ThreadingFuture()
+    mailbox.put(Envelope("asked", reply_to=asked))
+    with pytest.raises(pykka.ActorDeadError):
+        asked.get(timeout=0)
+    assert not ready
