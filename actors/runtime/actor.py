@@ -342,7 +342,7 @@ class Actor(pykka.Actor, Generic[M]):
             timer.cancel()
         for watch in list(self._watches or ()):
             watch.cancel()
-        for socket in self._sockets or ():
+        for socket in list(self._sockets or ()):
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
         self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")

@@ -200,3 +200,24 @@ def test_an_actor_that_was_never_started_can_be_driven_by_hand():
     assert log == ["by hand"]
     assert not actor.actor_inbox.empty()
     idle.stop()
+
+
+def test_a_socket_whose_closing_takes_others_along_leaves_none_open(dispatcher: LoopDispatcher):
+    inner = FakeSocket()
+    log: list[Any] = []
+
+    class Outer(FakeSocket):
+        def close(self) -> None:
+            super().close()
+            self.owner.disown(self)
+            self.owner.disown(inner)
+            inner.close()
+
+    outer = Outer()
+    ref = Probe.start(dispatcher, log)
+    for socket in (outer, inner):
+        ref.ask(lambda probe, socket=socket: probe.own(socket), timeout=LIMIT_S)
+    ref.stop(timeout=LIMIT_S)
+    wait_for_end(dispatcher, ref)
+    assert outer.closed == 1
+    assert inner.closed >= 1
