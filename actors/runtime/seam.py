@@ -163,11 +163,11 @@ class StreamSocket(Protocol):
         ...
 
     def watch_read(self, enabled: bool) -> None:
-        """Report readability (level-triggered) to the owner from now on, or stop."""
+        """Report readability (level-triggered) to the owner, or stop; nothing once it is closed."""
         ...
 
     def watch_write(self, enabled: bool) -> None:
-        """Report writability (level-triggered) to the owner from now on, or stop."""
+        """Report writability (level-triggered) to the owner, or stop; nothing once it is closed."""
         ...
 
     def hung_up(self) -> HangUp:
@@ -212,7 +212,7 @@ class ListeningSocket(Protocol):
         """Let clients in; ``on_readable`` reports them. Idempotent.
 
         Raises:
-            OSError: another socket listens there.
+            OSError: another socket listens there; ``EBADF``, it is closed.
         """
         ...
 

@@ -7,6 +7,7 @@ their owner: they park and listen together, and where the kernel chooses the por
 import contextlib
 import errno
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -66,8 +67,9 @@ class LoopTwinListeningSocket:
         """Let clients in everywhere, or nowhere. Idempotent.
 
         Raises:
-            OSError: another socket listens at one of the places.
+            OSError: another socket listens at one of the places; ``EBADF``, it is closed.
         """
+        self._require_open()
         try:
             for part in self._parts:
                 part.listen()
@@ -93,6 +95,7 @@ class LoopTwinListeningSocket:
             BlockingIOError: none waits.
             OSError: ``EMFILE`` and the like; the caller pauses.
         """
+        self._require_open()
         for _ in range(len(self._parts)):
             part = self._parts[0]
             self._parts.rotate(-1)
@@ -110,6 +113,10 @@ class LoopTwinListeningSocket:
         for part in self._parts:
             part.close()
         self._parts.clear()  # they know this object, too: no cycle is left behind
+
+    def _require_open(self) -> None:
+        if not self._parts:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class Binder:

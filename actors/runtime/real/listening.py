@@ -195,7 +195,7 @@ class LoopUnixListeningSocket(LoopListeningSocket):
 
     def _stop_listening(self) -> None:
         self._socket.close()
-        Path(self._path).unlink()
+        Path(self._path).unlink(missing_ok=True)
         self._socket = bound_unix(self._path)
         self._readiness = self._readiness.moved_to(self._socket.fileno())
 

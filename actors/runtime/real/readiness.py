@@ -1,10 +1,13 @@
 """Which readiness of a descriptor its owner hears of, and what reports it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from actors.runtime.descriptors import Descriptors
 from actors.runtime.seam import SocketOwner, Timer
+
+CLOSED: Final = -1
+"""What Python says of a closed socket's descriptor."""
 
 
 class Reactor(Protocol):
@@ -83,7 +86,7 @@ class Readiness:
 
     def watch_read(self, enabled: bool, socket_: object) -> None:
         """Call the owner's ``on_readable`` with ``socket_``, or stop."""
-        if enabled != self._reading:
+        if enabled != self._reading and self._fd >= 0:
             self._reading = enabled
             if enabled:
                 owner, self._socket = self._attached(), socket_
@@ -96,7 +99,7 @@ class Readiness:
 
     def watch_write(self, enabled: bool, socket_: object) -> None:
         """Call the owner's ``on_writable`` with ``socket_``, or stop."""
-        if enabled != self._writing:
+        if enabled != self._writing and self._fd >= 0:
             self._writing = enabled
             if enabled:
                 owner, self._socket = self._attached(), socket_
@@ -120,11 +123,12 @@ class Readiness:
         self._owner = self._socket = None
 
     def close(self) -> None:
-        """Stop for good; needed before the descriptor is closed."""
+        """Stop for good; needed before the descriptor is closed, whose number another one gets."""
         self.stop()
         if self._ends:
             self._ends = False
             self._reactor.forget_end(self._fd)
+        self._fd = CLOSED
 
     def _attached(self) -> SocketOwner:
         if self._owner is None:

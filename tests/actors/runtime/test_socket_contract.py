@@ -234,3 +234,26 @@ def test_a_parked_unix_socket_refuses(near: Side, tmp_path: Path):
     address = UnixAddress(str(tmp_path / "s"))
     near.bind(address, listen=False)
     assert near.connect(address).error_number == errno.ECONNREFUSED
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_closed_port_neither_listens_nor_accepts(near: Side, host: str):
+    listener = near.bind(TcpAddress(host, 0))
+    near.do(lambda _: listener.close())
+    near.do(lambda _: listener.watch_read(True))
+    near.do(lambda _: listener.park())
+    for attempt in (listener.listen, listener.accept):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            near.do(lambda _, attempt=attempt: attempt())
+    near.do(lambda _: listener.close())
+
+
+def test_a_unix_socket_whose_file_was_removed_parks_all_the_same(near: Side, tmp_path: Path):
+    path = tmp_path / "s"
+    listener = near.bind(UnixAddress(str(path)))
+    path.unlink(missing_ok=True)  # the simulation has no file
+    near.do(lambda _: listener.park())
+    failed = near.connect(UnixAddress(str(path)))
+    assert failed.error_number == errno.ECONNREFUSED
+    near.do(lambda _: listener.listen())
+    assert isinstance(near.connect(UnixAddress(str(path))), Connected)

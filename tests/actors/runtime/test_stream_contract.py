@@ -287,3 +287,18 @@ def test_a_reset_shows_as_gone_even_before_what_is_unread(pair: Pair):
     assert pair.far.receive(pair.server) == b"unread"
     with pytest.raises(ConnectionResetError):
         pair.far.do(lambda program: pair.server.recv_into(program.dispatcher.read_buffer))
+
+
+def test_a_closed_socket_is_watched_by_nobody(place: Any, pair: Pair):
+    heir = Side(place, place.far)
+
+    def close_and_watch(program: Program) -> None:
+        pair.server.close()
+        pair.server.watch_read(True)
+        pair.server.watch_write(True)
+
+    pair.far.do(close_and_watch)
+    heir.do(lambda program: program.own(pair.server))
+    heir.do(close_and_watch)
+    assert pair.far.ref.is_alive()
+    assert heir.heard.empty()
