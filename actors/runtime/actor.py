@@ -261,6 +261,12 @@ class Actor(pykka.Actor, Generic[M]):
             self._fatal(error)
         self._end_life()
 
+    def vanish(self) -> None:
+        """End the actor now without any hook; for a dispatcher that simulates the death of a process."""
+        self._has_ended = True
+        self._mark_stopped()
+        self._detach()
+
     @staticmethod
     def _create_actor_inbox() -> Mailbox:
         return Mailbox()
@@ -296,8 +302,7 @@ class Actor(pykka.Actor, Generic[M]):
             raise FatalError(f"{error!r} in {self}") from error
 
     def _stop(self) -> None:
-        unregister(self._actor_ref)
-        self.actor_stopped.set()
+        self._mark_stopped()
         try:
             self.on_stop()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler
@@ -326,8 +331,7 @@ class Actor(pykka.Actor, Generic[M]):
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
-        unregister(self._actor_ref)
-        self.actor_stopped.set()
+        self._mark_stopped()
         self._own_dispatcher.report_fatal(self, error)
 
     def _end_life(self) -> None:
@@ -335,8 +339,7 @@ class Actor(pykka.Actor, Generic[M]):
             return
         self._has_ended = True
         if not self.actor_stopped.is_set():
-            unregister(self._actor_ref)
-            self.actor_stopped.set()
+            self._mark_stopped()
         self._guard(self.release)
         for timer in list(self._timers or ()):
             timer.cancel()
@@ -345,7 +348,14 @@ class Actor(pykka.Actor, Generic[M]):
         for socket in list(self._sockets or ()):
             self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
-        self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")
+        self._detach()
+
+    def _mark_stopped(self) -> None:
+        unregister(self._actor_ref)
+        self.actor_stopped.set()
+
+    def _detach(self) -> None:
+        self._mailbox.close(str(self))
         self._own_dispatcher.forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:

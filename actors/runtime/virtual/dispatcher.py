@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from pykka import ActorDeadError, ActorRegistry
+from pykka import ActorDeadError
 
 from actors.runtime.actor import Actor
 from actors.runtime.mailbox import Mailbox
@@ -246,11 +246,7 @@ class VirtualDispatcher:
         self._world.network.kill(self._host)
         self._ready.clear()
         for actor in self.actors:
-            actor._has_ended = True
-            actor.actor_stopped.set()
-            ActorRegistry.unregister(actor.actor_ref)
-            actor.actor_inbox.close(str(actor))
-        self._actors.clear()
+            actor.vanish()
 
     def stop(self) -> None:
         """End all actors, the last started first, and then the process; not from inside a turn."""
