@@ -17,7 +17,7 @@ MOST_SPARE: Final = 256
 SPARE_SHARE: Final = 4
 """Of a small limit a quarter is left for these."""
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
 def raise_descriptor_limit() -> int:
@@ -105,5 +105,5 @@ class Descriptors:
 def reset(sock: socket.socket) -> None:
     """Close ``sock`` with a reset."""
     with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     sock.close()

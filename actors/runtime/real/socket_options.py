@@ -4,10 +4,10 @@ import socket
 import struct
 from typing import Final
 
+from actors.runtime.descriptors import RESET_ON_CLOSE
 from actors.runtime.seam import SocketOptions
 
-RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
-ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)
+ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)  # struct linger: off
 
 
 def set_options(sock: socket.socket, options: SocketOptions) -> None:

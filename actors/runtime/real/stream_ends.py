@@ -26,8 +26,8 @@ class StreamEnds:
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Call ``callback``, which runs no actor, when the stream is over; until :meth:`forget`."""
-        self._callbacks[fd] = callback
         self._epoll.register(fd, select.EPOLLET)  # errors and hang-ups are always included: epoll_ctl(2)
+        self._callbacks[fd] = callback
 
     def forget(self, fd: int) -> None:
         """Undo :meth:`watch`; needed before the descriptor is closed."""

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
+from actors.runtime.descriptors import RESET_ON_CLOSE
 from actors.runtime.real.native_address import Sockaddr, socket_name
 from actors.runtime.real.readiness import Reactor, Readiness
-from actors.runtime.real.socket_options import ORDERLY_CLOSE, RESET_ON_CLOSE
+from actors.runtime.real.socket_options import ORDERLY_CLOSE
 from actors.runtime.seam import BytesLike, HangUp, SocketOptions, SocketOwner
 from mesh.black_hole import PathFigures
 
