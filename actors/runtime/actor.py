@@ -148,7 +148,7 @@ class Actor(pykka.Actor, Generic[M]):
         return timer.arm(self._dispatcher.schedule(timer, delay_s, message))
 
     def stop_now(self) -> None:
-        """End after this handler, without the rest of the mailbox; nothing happens where it has ended."""
+        """End after this handler, without the rest of the mailbox; nothing happens if it has ended."""
         if not self.actor_stopped.is_set():
             self._stop()
 
@@ -174,7 +174,7 @@ class Actor(pykka.Actor, Generic[M]):
         return True
 
     def watch(self, ref: AnyRef, message: M) -> Watch[M]:
-        """Send this actor ``message`` when ``ref``'s actor ends, however it does; at once where it has ended.
+        """Send this actor ``message`` when ``ref``'s actor ends, however it does; at once if it has ended.
 
         Raises:
             TypeError: ``ref`` is no reference to an actor of a dispatcher.
@@ -187,11 +187,11 @@ class Actor(pykka.Actor, Generic[M]):
         return mailbox.watch(self._actor_ref, message, self._watches)
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Handle a socket that can be read; who watches for that overrides this."""
+        """Handle a socket that can be read; an actor that watches for that overrides this."""
         raise NotImplementedError(f"{self} watches {socket.local_name} for reading")
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Handle a socket that can be written; who watches for that overrides this."""
+        """Handle a socket that can be written; an actor that watches for that overrides this."""
         raise NotImplementedError(f"{self} watches {socket.local_name} for writing")
 
     def on_turn_over(self) -> None:

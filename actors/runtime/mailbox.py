@@ -45,7 +45,7 @@ class Watch(Generic[M]):
         self._pending = pending
 
     def cancel(self) -> None:
-        """Hear nothing; nothing happens where the message has been sent already. Any thread may call it."""
+        """Hear nothing; nothing happens if the message has been sent already. Any thread may call it."""
         self._mailbox._watches.pop(self, None)
         self._pending.pop(self, None)
 
@@ -157,7 +157,7 @@ class Mailbox:
         return taken
 
     def watch(self, watcher: Ref[M], message: M, pending: dict[Watch[M], None]) -> Watch[M]:
-        """Tell ``watcher`` the message when this mailbox's actor ends; at once where it has ended.
+        """Tell ``watcher`` the message when this mailbox's actor ends; at once if it has ended.
 
         Any thread may call it. The watch stands in ``pending``, the watcher's own table, until it fires or is
         cancelled.

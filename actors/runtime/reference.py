@@ -37,7 +37,7 @@ class StopFlag:
     def set(self) -> None:
         """Mark the actor stopped, for good."""
         self.raised = True
-        event = self._event  # after the line above: who made it since has seen that line, or is woken
+        event = self._event  # read after the line above: a waiter sees that line, or is woken
         if event is not None:
             event.set()
 

@@ -52,7 +52,7 @@ class Timer(Protocol):
     """A message that will be sent later."""
 
     def cancel(self) -> None:
-        """Do not send it; nothing happens where it has been sent or cancelled already."""
+        """Do not send it; nothing happens if it has been sent or cancelled already."""
         ...
 
 
@@ -175,7 +175,7 @@ class StreamSocket(Protocol):
         ...
 
     def path_figures(self) -> PathFigures | None:
-        """What the kernel knows of the path; ``None`` where it knows nothing."""
+        """What the kernel knows of the path; ``None`` if it knows nothing."""
         ...
 
     def shutdown_write(self) -> None:
@@ -229,7 +229,7 @@ class ListeningSocket(Protocol):
 
         Raises:
             BlockingIOError: none waits.
-            ClientTurnedAwayError: no descriptor is left for this one, who has been reset; the next may wait.
+            ClientTurnedAwayError: no descriptor is left for this one: it has been reset; the next may wait.
             OSError: ``EMFILE`` and the like, and the client waits on; the caller pauses.
         """
         ...
@@ -283,7 +283,7 @@ class Attempt(Protocol):
     """A connect or a look-up that is under way."""
 
     def cancel(self) -> None:
-        """Give it up; no message follows. Nothing happens where it has ended already."""
+        """Give it up; no message follows. Nothing happens if it has ended already."""
         ...
 
 
@@ -316,7 +316,7 @@ class Dispatcher(Protocol):
         ...
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
-        """Bind a socket, parked; where a TCP address is opened is the rule of :mod:`mesh.addresses`.
+        """Bind a socket, parked; :mod:`mesh.addresses` says which places a TCP address means.
 
         Its clients are set up as ``options`` say before they can be heard of.
 

@@ -7,7 +7,7 @@ from actors.runtime.seam import Ref
 
 
 class ChildrenStopped(msgspec.Struct, frozen=True, gc=False):
-    """Fact, sent to who asked for the shutdown: every child has ended or was given up."""
+    """Fact, sent to whoever asked for the shutdown: every child has ended or was given up."""
 
     given_up: tuple[str, ...]
     """Names of children that did not end in their time, once the shutdown had begun."""

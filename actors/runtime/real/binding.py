@@ -131,7 +131,7 @@ class Binder:
     def bind(
         self, address: SocketAddress, options: SocketOptions
     ) -> LoopListeningSocket | LoopTwinListeningSocket:
-        """Bind a socket, parked; where is the rule of :mod:`mesh.addresses`.
+        """Bind a socket, parked; :mod:`mesh.addresses` says which places an address means.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.

@@ -97,7 +97,7 @@ class ConnectAttempt:
             self._finish(number)
 
     def cancel(self) -> None:
-        """Give it up and close the socket; nothing happens where it has ended already."""
+        """Give it up and close the socket; nothing happens if it has ended already."""
         if self in self._pending:
             self._stop_waiting()
             self._close()

@@ -161,7 +161,7 @@ class LoopDispatcher:
         return self._loop.call_later(delay_s, tell_if_alive, ref, message)
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
-        """Bind a socket, parked; where is the rule of :mod:`mesh.addresses`.
+        """Bind a socket, parked; :mod:`mesh.addresses` says which places an address means.
 
         Raises:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
@@ -237,7 +237,7 @@ class LoopDispatcher:
         return self._loop.call_later(delay_s, callback, *arguments)
 
     def watch_end(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the stream ``fd`` is over, where the loop would not go on reporting it."""
+        """Call ``callback`` when the stream ``fd`` is over, if the loop would not go on reporting it."""
         if self._ends is not None:
             self._ends.watch(fd, callback)
 
@@ -272,7 +272,7 @@ class LoopDispatcher:
         self._loop.close()
 
     def _left_actors(self) -> list[Actor[Any]]:
-        """The actors to end; where there is none, none can start any more."""
+        """The actors to end; once there is none, none can start any more."""
         with self._lock:
             self._life = _Life.STOPPING if self._actors else _Life.STOPPED
             return list(self._actors)

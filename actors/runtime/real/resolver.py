@@ -32,7 +32,7 @@ Answer: TypeAlias = Callable[[Addresses, str], None]
 def is_ipv4(host: str) -> bool:
     """Whether ``host`` is an IPv4 literal in its usual form, which means the same to everybody.
 
-    0.3 us, where getaddrinfo takes 3.5 to say so; each connection to a target asks twice.
+    0.3 us, where getaddrinfo takes 3.5 to say so, and each connection to a target asks twice.
     """
     try:
         socket.inet_pton(socket.AF_INET, host)
@@ -77,7 +77,7 @@ class Question:
         self.answer = answer
 
     def cancel(self) -> None:
-        """Want no answer any more; nothing happens where it is on its way. Any thread may call it."""
+        """Want no answer any more; nothing happens if it is on its way. Any thread may call it."""
         self._resolver.drop(self)
 
 
@@ -86,8 +86,8 @@ class Resolver:
 
     A name that must wait for others of its kind (see above) lets those behind it pass.
 
-    Who asks for a host while somebody else's question for it waits or is under way shares that look-up. So a
-    name that is never answered holds one thread, however many ask for it.
+    A question for a host for which another one waits or is under way shares that look-up. So a name
+    that is never answered holds one thread, however many ask for it.
 
     Args:
         threads: look-ups under way at a time.

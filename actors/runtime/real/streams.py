@@ -108,7 +108,7 @@ class LoopStreamSocket:
         return HangUp.HALF_CLOSED if seen else HangUp.NO
 
     def path_figures(self) -> PathFigures | None:
-        """What the kernel knows of the path; ``None`` where it knows nothing."""
+        """What the kernel knows of the path; ``None`` if it knows nothing."""
         if sys.platform != "linux" or self._socket.family == socket.AF_UNIX:
             return None
         try:

@@ -25,7 +25,7 @@ class VirtualEvent:
         return self._action is not None
 
     def cancel(self) -> None:
-        """Forget it; nothing happens where it has happened or been cancelled already."""
+        """Forget it; nothing happens if it has happened or been cancelled already."""
         if self._action is not None:
             self._action = None
             self._clock.note_cancelled()
@@ -67,7 +67,7 @@ class VirtualClock:
         return self.at(self.now + delay_s, action)
 
     def next_time(self) -> float | None:
-        """When the next event happens; ``None`` where none is to come."""
+        """When the next event happens; ``None`` if none is."""
         heap = self._heap
         while heap and not heap[0][2].pending:
             heapq.heappop(heap)

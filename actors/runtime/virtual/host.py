@@ -143,7 +143,7 @@ class VirtualHost:
         return socket
 
     def listener_for(self, address: SocketAddress, *, local: bool) -> VirtualListeningSocket | None:
-        """Who takes a connection to ``address`` of this host; ``None`` where all refuse."""
+        """Who takes a connection to ``address`` of this host; ``None`` if all refuse."""
         match address:
             case UnixAddress(path=path):
                 found = self.listeners.get((path, 0))

@@ -91,7 +91,7 @@ class Link:
         self._depart(self._clock.now, action)
 
     def carry_signal(self, action: Callable[[], None]) -> float | None:
-        """When an acknowledgement sent now would arrive; ``None``, and ``action`` later, where it is lost."""
+        """When an acknowledgement sent now would arrive; ``None``, and ``action`` later, if it is lost."""
         if self._cut or self._lost:
             self._lost.append(action)
             return None

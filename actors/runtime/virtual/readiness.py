@@ -65,7 +65,7 @@ class ReadinessWatch:
         self.owner = None
 
     def check(self) -> None:
-        """Post a report where the condition holds and none is on its way."""
+        """Post a report if the condition holds and none is on its way."""
         if self.enabled and not self._posted and self.owner is not None and self._condition():
             self._posted = True
             attachment = self._attachment
