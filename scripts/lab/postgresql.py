@@ -107,7 +107,9 @@ class PostgreSql:
 def _stop(server: Process) -> None:
     if server.is_running:
         server.signal(signal.SIGINT)  # SIGTERM would wait until the last client has gone
-    server.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait()
+    server.kill()
 
 
 def run(*command: object, **options: Any) -> Any:
