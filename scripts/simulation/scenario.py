@@ -62,9 +62,6 @@ class FaultKind(enum.StrEnum):
 
 
 AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK})
-LINK_FAULTS: Final = frozenset(
-    {FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.RESET, FaultKind.FLAP, FaultKind.SLOW}
-)
 
 
 class Topology(Part):
