@@ -13,7 +13,7 @@ from typing import Final
 
 from scripts.lab.clients import connect, read_all, read_exactly
 from scripts.lab.ports import LOOPBACK
-from scripts.trial_runs.services import CHUNK_BYTES, HEADER, digest_of_stream, octet_stream, page
+from scripts.trial_runs.services import CHUNK_BYTES, HEADER, byte_stream, digest_of_stream, page
 
 PATIENCE_S: Final = 60.0
 """Longer than any connection waits for a path: what takes longer hangs."""
@@ -58,7 +58,7 @@ def transfer(port: int, byte_count: int, *, up: bool, moments: Sequence[Moment] 
 
 def _send(client: socket.socket, byte_count: int, seen: Transfer, due: list[Moment]) -> bytes:
     sent = 0
-    for piece in octet_stream(byte_count):
+    for piece in byte_stream(byte_count):
         began_at = time.monotonic()
         client.sendall(piece)
         seen.longest_wait_s = max(seen.longest_wait_s, time.monotonic() - began_at)

@@ -35,7 +35,7 @@ FIRST_SUCCESS_AIM_S: Final = 0.5
 
 
 def _stalls(aim_s: float) -> dict[str, float]:
-    return {name: aim_s for way in ("", ", up", ", down") for name in (f"{relays.STALL}{way}",)}
+    return {f"{relays.STALL}{way}": aim_s for way in ("", ", up", ", down")}
 
 
 _RESTARTS: Final = {

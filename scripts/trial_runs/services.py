@@ -1,7 +1,7 @@
 """Services that trials reach through the mesh: ``python -m scripts.trial_runs.services KIND PORT [NAME]``.
 
 ``bulk``: the client sends one byte, ``U`` or ``D``, and a 64-bit count. ``D``: the service sends so many
-bytes of :func:`octet_stream` and ends. ``U``: it takes so many and answers with their SHA-256. ``echo``:
+bytes of :func:`byte_stream` and ends. ``U``: it takes so many and answers with their SHA-256. ``echo``:
 whatever comes goes back. ``web``: answers an HTTP request with a page that says NAME, and ends.
 """
 
@@ -27,7 +27,7 @@ def _block() -> bytes:
     return random.Random(1).randbytes(CHUNK_BYTES - _COUNTER.size)  # noqa: S311 - bytes to recognise
 
 
-def octet_stream(byte_count: int) -> Iterator[bytes]:
+def byte_stream(byte_count: int) -> Iterator[bytes]:
     """So many bytes in pieces, always the same; pieces differ, so that none can stand for another."""
     for number in range(-(-byte_count // CHUNK_BYTES)):
         piece = _COUNTER.pack(number) + _block()
@@ -36,9 +36,9 @@ def octet_stream(byte_count: int) -> Iterator[bytes]:
 
 @cache
 def digest_of_stream(byte_count: int) -> bytes:
-    """SHA-256 of :func:`octet_stream`."""
+    """SHA-256 of :func:`byte_stream`."""
     digest = hashlib.sha256()
-    for piece in octet_stream(byte_count):
+    for piece in byte_stream(byte_count):
         digest.update(piece)
     return digest.digest()
 
@@ -53,7 +53,7 @@ class _Bulk(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         way, data = HEADER.unpack(self.rfile.read(HEADER.size))
         if way == b"D":
-            for piece in octet_stream(data):
+            for piece in byte_stream(data):
                 self.request.sendall(piece)
             return
         digest = hashlib.sha256()
