@@ -89,10 +89,12 @@ def run(names: Sequence[str], measures: Sequence[str], effort: Effort) -> Result
     with tempfile.TemporaryDirectory(prefix="mesh-bench-") as text:
         folder = Path(text)
         with ways.servers() as services:
-            for name, take in (("idle", _idle), ("start", _start)):
-                if name in measures:
-                    say(name)
-                    take(services, folder, effort, samples)
+            if "idle" in measures:
+                say("idle")
+                once.idle(folder / "idle", effort, samples)
+            if "start" in measures:
+                say("start")
+                once.start(services, folder / "start", effort, samples)
             if any(name in measures for name in (*EACH_ROUND, *ONCE)):
                 with contextlib.ExitStack() as stack:
                     _take_samples(
@@ -102,15 +104,6 @@ def run(names: Sequence[str], measures: Sequence[str], effort: Effort) -> Result
         if "wan" in measures:
             wan.take(folder / "wan", names, effort, samples, say)
     return results
-
-
-def _idle(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
-    del services
-    once.idle(folder / "idle", effort, samples)
-
-
-def _start(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
-    once.start(services, folder / "start", effort, samples)
 
 
 def _take_samples(opened: dict[str, Way], measures: Sequence[str], effort: Effort, samples: Samples) -> None:

@@ -13,9 +13,7 @@ def init_mesh(folder: Path, names: Sequence[str]) -> str:
     Raises:
         RuntimeError: it failed; with what it wrote.
     """
-    command = map(
-        str, python("-m", "mesh.agent.entry", "init", folder.resolve(), "--agents", ",".join(names))
-    )
+    command = python("-m", "mesh.agent.entry", "init", folder.resolve(), "--agents", ",".join(names))
     done = subprocess.run(
         list(map(str, command)),
         check=False,
