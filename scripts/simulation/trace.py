@@ -1,4 +1,4 @@
-"""What happened in a run: its story for people, and every event for whoever must know."""
+"""What happened in a run: its story for people, and its events for finding out why."""
 
 import traceback
 from collections import deque
@@ -30,7 +30,7 @@ class Story:
         self._now = now
         self._on_event = on_event
         self.entries: list[tuple[float, str, str]] = []
-        """Time, what, and whom it befell."""
+        """Time, what happened, and to whom."""
         self.events: deque[str] = deque(maxlen=TAIL_LINES)
         self.wants_events = wants_events or on_event is not None
 
@@ -49,7 +49,7 @@ class Story:
             self._on_event(line)
 
     def broken(self, error: Exception) -> str:
-        """Tell what ended the run, and where it was no invariant, whence it came; its one line."""
+        """Tell what ended the run, with a traceback if it was no invariant; its one line."""
         text = str(error)
         if not isinstance(error, InvariantError):
             text = f"the run ends in order: {type(error).__name__}: {error}"

@@ -67,5 +67,5 @@ def test_one_kind_of_mischief_is_survived(seed, kind):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_all_mischief_together_never_forges_an_byte_or_an_end(seed):
+def test_all_mischief_together_never_forges_a_byte_or_an_end(seed):
     hostile(seed, MISCHIEF, (0.02, 0.2, 0.6)[seed % 3])
