@@ -1,6 +1,12 @@
-"""For all tests: what pytest itself holds is not searched for garbage, over and over."""
+"""For all tests: no time limit on an example, and no search for garbage in what pytest itself holds."""
 
 import gc
+
+import hypothesis
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish():
