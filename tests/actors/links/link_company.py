@@ -291,3 +291,9 @@ class LinkScene:
         kinds = [type(message).__name__ for ear in (self.directory, self.caller) for message in ear.heard]
         told = [kinds.count(name) for name in ("LinkEnded", "DialedLinkEnded", "HandshakeEnded")]
         return not self.is_alive and max(told) == 1
+
+
+def data(number: int, byte_count: int = 100, *, to_peer: bool = False) -> Frame:
+    """A frame of one connection, from the peer to this agent or the other way."""
+    source, destination = (OWN.id, PEER.id) if to_peer else (PEER.id, OWN.id)
+    return Frame(FrameType.DATA, False, source, destination, 1, number, bytes(byte_count))
