@@ -1,4 +1,4 @@
-"""Both ends of a connection with a wire between them, and whom they talk to inside their agents."""
+"""The world around an end of a connection: whom it talks to inside its agent, and the wire."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,23 +22,18 @@ from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.session_handshake import (
-    OpenReply,
-    OpenRequest,
     Party,
-    Session,
-    SessionInitiator,
-    SessionResponder,
 )
-from mesh.connection.stream import INITIAL_WINDOW_BYTES, StreamBudget
-from mesh.link.frames import Frame, FrameType
+from mesh.connection.stream import StreamBudget
+from mesh.link.frames import Frame
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.actors.company import IDENTITIES, Ear, record_of, start
 from tests.actors.links.link_company import RawPeer, socket_pair
-from tests.mesh.connection.replies import reply_with
 
 INGRESS, EXIT, OTHER_EXIT = IDENTITIES[:3]
 KEY = "my-api"
+RESET = "Connection reset by peer"
 TARGET = TcpAddress("target", 80)
 BUDGET_BYTES = 1 << 28
 WIRE_LATENCY_S = 0.005
@@ -215,189 +210,3 @@ class World:
     @property
     def left_endpoint(self) -> int:
         return len(self.endpoint.of(endpoint_messages.ConnectionLeft))
-
-
-class Ends(World):
-    """A client, the ingress's end, a wire, the exit's end and a target."""
-
-    def __init__(self, options: SocketOptions = CONNECTION_SOCKET_OPTIONS, **changes: Any) -> None:
-        super().__init__()
-        self.to_exit = start(self.world, Wire, self._reach_exit, host="branch")
-        self.to_ingress = start(self.world, Wire, self._reach_ingress, host="hq")
-        self.ingress_table = start(self.world, Table, {EXIT.id: self.to_exit}, host="branch")
-        self.exit_table = start(self.world, Table, {}, host="hq")
-        self.ingress_settings = settings_of(INGRESS, **changes)
-        self.exit_settings = settings_of(EXIT, **changes)
-        self.start_ingress(
-            self.exit_settings.party,
-            table=self.ingress_table,
-            settings=self.ingress_settings,
-            options=options,
-        )
-        self.target: Any = None
-
-    def _reach_exit(self, frames: tuple[Frame, ...]) -> None:
-        if self.exit is None and frames[0].type == FrameType.OPEN:
-            self.start_exit(
-                frames[0], link=self.to_ingress.ref, table=self.exit_table, settings=self.exit_settings
-            )
-        elif self.exit is not None and self.exit.ref.is_alive():
-            self.exit.ref.tell(messages.SegmentsArrived(frames))
-
-    def _reach_ingress(self, frames: tuple[Frame, ...]) -> None:
-        if self.ingress.ref.is_alive():
-            self.ingress.ref.tell(messages.SegmentsArrived(frames))
-
-    def open(self) -> "Ends":
-        """Let the connection open."""
-        self.run(0.1)
-        self.target = self.take_target()
-        self.run(0.1)
-        return self
-
-    def cut(self, is_cut: bool) -> None:
-        """Lose every frame on the way."""
-        self.to_exit.is_cut = self.to_ingress.is_cut = is_cut
-
-    def path(self, *, exists: bool) -> None:
-        """Tell both ends that the path is gone, or there again."""
-        self.cut(not exists)
-        for end, far, wire in (
-            (self.ingress, EXIT, self.to_exit),
-            (self.exit, INGRESS, self.to_ingress),
-        ):
-            if end.ref.is_alive():
-                end.ref.tell(messages.PathChanged(far.id, wire.ref if exists else None))
-        self.run(0.0)
-
-    @property
-    def is_over(self) -> bool:
-        """Both ends are gone, and all they held is given back, once."""
-        return (
-            not self.ingress.ref.is_alive()
-            and not self.exit.ref.is_alive()
-            and self.world.open_sockets("branch") == self.world.open_sockets("hq") == 0
-            and self.ingress_settings.budget.reserved_bytes == 0
-            and self.exit_settings.budget.reserved_bytes == 0
-            and self.ingress_table.ended == [(1, False)]
-            and self.exit_table.ended == [(1, True)]
-            and self.clients_left == self.left_endpoint == 1
-        )
-
-
-class Candidate:
-    """An exit as the ingress meets it: it answers when the test says so."""
-
-    def __init__(self, scene: World, identity: Identity) -> None:
-        self.settings = settings_of(identity)
-        self.wire = start(scene.world, Wire, lambda frames: None, host="branch")
-        self._scene = scene
-
-    @property
-    def opens(self) -> list[Frame]:
-        return self.wire.of(FrameType.OPEN)
-
-    def answer(self, code: str = "", socket_tag: bytes = b"") -> Session | None:
-        """Accept its OPEN, or reject it with ``code``."""
-        frame, session = self.reply(code, socket_tag)
-        self.send(frame)
-        return session
-
-    def reply(self, code: str = "", socket_tag: bytes = b"") -> tuple[Frame, Session | None]:
-        """The frame of its answer, unsent."""
-        frame = self.opens[-1]
-        responder = SessionResponder(
-            local=self.settings.party,
-            remote=settings_of(INGRESS).party,
-            connection=frame.connection,
-            static=self.settings.static,
-            ephemeral=key_pair(self.settings.static.public),
-        )
-        request = responder.read_open(frame)
-        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES)
-        if code:
-            return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
-        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_BYTES, socket_tag=socket_tag)
-        return reply_with(responder, accepting)
-
-    def send(self, *frames: Frame) -> None:
-        self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))
-        self._scene.run(0.0)
-
-
-class Opening(World):
-    """An ingress with one candidate or two, of which it knows the first ``known`` from the start.
-
-    With ``stands_by`` it has prepared for the first one, and its client comes with :meth:`serve`.
-    """
-
-    def __init__(
-        self,
-        *identities: Any,
-        known: int = 2,
-        register: bool = True,
-        rtt_step: int = 0,
-        stands_by: bool = False,
-        **changes: Any,
-    ) -> None:
-        super().__init__()
-        self.listener.rtt_step = rtt_step
-        self.exits = [Candidate(self, identity) for identity in identities]
-        wires = {each.settings.own_id: each.wire for each in self.exits}
-        self.table = start(self.world, Table, wires, host="branch")
-        self.table.answers = register
-        self.settings = settings_of(INGRESS, **changes)
-        self.began_at = self.world.now()
-        self.parties = [each.settings.party for each in self.exits[:known]]
-        if stands_by:
-            self.stand_by(self.parties[0], table=self.table, settings=self.settings)
-        else:
-            self.start_ingress(
-                *self.parties, table=self.table, settings=self.settings, options=CONNECTION_SOCKET_OPTIONS
-            )
-        self.run(0.0)
-
-    def offer(self, *exits: Candidate) -> None:
-        """These offer the key from now on."""
-        self.listener.parties = tuple(each.settings.party for each in exits)
-
-    @property
-    def looks(self) -> int:
-        """How often the listener was asked who offers the key."""
-        return len(self.listener.of(listener_messages.FindCandidates))
-
-    def tell(self, message: Any) -> None:
-        self.ingress.ref.tell(message)
-        self.run(0.0)
-
-    @property
-    def is_over(self) -> bool:
-        """The end is gone, and all it held is given back, once."""
-        given_back = sorted(number for number, _ in self.table.ended)
-        return (
-            not self.ingress.ref.is_alive()
-            and given_back == list(range(1, self.table.numbers + 1))
-            and self.clients_left == 1
-            and self.world.open_sockets("branch") == 0
-            and self.settings.budget.reserved_bytes == 0
-        )
-
-
-class Asker:
-    """An ingress as the exit meets it."""
-
-    def __init__(self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32) -> None:
-        self._number, self._seed = number, seed
-        self.initiator = self.unasked()
-        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_BYTES))
-
-    def unasked(self) -> SessionInitiator:
-        """Its side of the handshake, before it has said anything."""
-        settings = settings_of(INGRESS)
-        return SessionInitiator(
-            local=settings.party,
-            remote=settings_of(EXIT).party,
-            connection=self._number,
-            static=settings.static,
-            ephemeral=key_pair(self._seed),
-        )

@@ -1,31 +1,15 @@
-"""Bytes between a client and a target, through both ends of a connection and a wire between them."""
+"""Bytes between a client and a target, the loss of their path, and how an end ends."""
 
 import logging
 
 import pytest
 
-from actors.connections.connection_end import (
-    DRAIN_AFTER_RESET_S,
-    DRAIN_BEFORE_RESET_S,
-    HANG_UP_POLL_S,
-    MAX_WAITING_PIECES,
-)
-from actors.connections.connection_settings import RESET_MEANINGS
 from actors.messages import connection as messages
-from actors.runtime.seam import SocketOptions
-from mesh.connection.stream import ResetCode
 from mesh.link.frames import FrameType
 from mesh.trust.identity import short_id
 from tests.actors.company import start
-from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, Ends
-
-RESET = "Connection reset by peer"
-MIB = 1024 * 1024
-SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192, reset_if_abandoned=True)
-
-
-def pattern(byte_count: int) -> bytes:
-    return bytes(range(251)) * (byte_count // 251) + bytes(range(byte_count % 251))
+from tests.actors.connections.both_ends_company import MIB, SIDES, Ends, both, pattern, resets
+from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, RESET
 
 
 @pytest.fixture(autouse=True)
@@ -40,19 +24,6 @@ def ends():
     ends.client.closes_at_end = ends.target.closes_at_end = False
     yield ends
     ends.world.stop()
-
-
-SIDES = ["client", "target"]
-
-
-def resets(ends):
-    """Connections that each end has counted as reset."""
-    return ends.ingress_meters.connections_reset, ends.exit_meters.connections_reset
-
-
-def both(ends, side):
-    """The program on that side and the one at the other end."""
-    return (ends.client, ends.target) if side == "client" else (ends.target, ends.client)
 
 
 # In order
@@ -129,179 +100,65 @@ def test_what_is_sent_and_received_is_counted(ends):
         assert (meters.bytes_sent, meters.bytes_received) == (sent, received)
 
 
-# Slow sockets
+# Paths
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_a_socket_that_is_not_read_stalls_its_own_direction_only(ends, side):
-    one, other = both(ends, side)
-    other.read(False)
-    one.send(bytes(40 * MIB))
-    ends.run(10.0)
-    assert one.unsent_bytes > 20 * MIB
-    other.send(pattern(5 * MIB))
-    ends.run(10.0)
-    assert bytes(one.received) == pattern(5 * MIB)
-    held = ends.ingress_settings.budget.reserved_bytes + ends.exit_settings.budget.reserved_bytes
-    assert held < 24 * MIB
-    other.read(True)
-    ends.run(60.0)
-    assert len(other.received) == 40 * MIB
+@pytest.mark.parametrize("gone_s", [0.1, 5.0, 29.0])
+def test_a_path_that_comes_back_in_time_loses_nothing(ends, gone_s):
+    ends.client.send(pattern(2 * MIB))
+    ends.target.send(pattern(2 * MIB))
+    ends.run(0.02)
+    ends.path(exists=False)
+    ends.run(gone_s)
+    ends.path(exists=True)
+    ends.run(3.0)
+    assert bytes(ends.target.received) == bytes(ends.client.received) == pattern(2 * MIB)
 
 
-def test_small_socket_buffers_and_a_slow_reader_lose_nothing():
-    ends = Ends(options=SMALL).open()
-    ends.target.send(pattern(300_000))
-    for turn in range(60):
-        ends.client.read(turn % 2 == 0)
-        ends.run(0.05)
-    ends.client.read(True)
-    ends.run(20.0)
-    assert bytes(ends.client.received) == pattern(300_000)
+def test_another_path_repeats_at_once_what_was_lost_on_the_old_one(ends):
+    other_wire = start(ends.world, type(ends.to_exit), ends._reach_exit, host="branch")
+    ends.to_exit.is_cut = True
+    ends.client.send(b"lost")
+    ends.run(0.001)
+    ends.ingress.ref.tell(messages.PathChanged(EXIT.id, other_wire.ref))
+    ends.run(0.05)
+    assert bytes(ends.target.received) == b"lost"
+    assert other_wire.of(FrameType.DATA)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_path_that_stays_away_resets_both_sides_after_the_reroute_timeout(busy):
+    ends = Ends(reroute_timeout_s=12.0).open()
+    if busy:
+        ends.client.send(pattern(2 * MIB))
+    ends.path(exists=False)
+    ends.run(11.9)
+    assert (ends.client.end, ends.target.end) == ("", "")
+    ends.run(0.3)
+    assert (ends.client.end, ends.target.end) == (RESET, RESET)
+    assert ends.is_over
     ends.world.stop()
 
 
-def test_many_small_pieces_for_a_slow_socket_are_joined():
-    ends = Ends(options=SMALL).open()
-    ends.client.read(False)
-    ends.target.send(pattern(30_000))
+def test_each_loss_of_the_path_has_its_own_time(ends):
+    for _ in range(3):
+        ends.path(exists=False)
+        ends.run(20.0)
+        ends.path(exists=True)
+        ends.run(5.0)
+    ends.path(exists=False)
+    ends.run(29.0)
+    ends.path(exists=True)
+    ends.client.send(b"still here")
     ends.run(1.0)
-    pieces = 0
-    for number in range(3_000):
-        ends.target.send(pattern(30_002 + number)[-2:])
-        ends.run(0.002)
-        pieces = max(pieces, len(ends.ingress._waiting))
-    assert pieces == MAX_WAITING_PIECES
-    ends.client.read(True)
-    ends.run(5.0)
-    assert len(ends.client.received) == 36_000
-    ends.world.stop()
+    assert bytes(ends.target.received) == b"still here"
 
 
-# Resets
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_a_reset_is_a_reset_at_the_other_side(ends, side):
-    one, other = both(ends, side)
-    one.send(b"some")
-    ends.run(0.1)
-    one.socket.abort()
+def test_an_idle_connection_lasts(ends):
+    ends.run(3 * 3600.0)
+    ends.client.send(b"good morning")
     ends.run(1.0)
-    assert (bytes(other.received), other.end) == (b"some", RESET)
-    assert ends.is_over
-    assert resets(ends) == (1, 1)
-
-
-def test_both_sides_reset_at_once_are_counted_once_each(ends):
-    ends.client.socket.abort()
-    ends.target.socket.abort()
-    ends.run(3.0)
-    assert ends.is_over
-    assert resets(ends) == (1, 1)
-
-
-def test_every_reason_for_a_reset_has_its_words():
-    assert set(RESET_MEANINGS) == set(ResetCode)
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_what_was_sent_before_a_reset_arrives_before_it(ends, side):
-    one, other = both(ends, side)
-    one.send(pattern(100_000))
-    ends.run(0.004)
-    assert len(other.received) < 100_000
-    one.socket.abort()
-    ends.run(3.0)
-    assert bytes(other.received) == pattern(100_000)
-    assert other.end == RESET
-
-
-def test_what_arrived_before_a_reset_waits_for_a_slow_socket():
-    ends = Ends(options=SMALL).open()
-    ends.client.read(False)
-    ends.target.send(pattern(100_000))
-    ends.run(0.5)
-    ends.target.socket.abort()
-    ends.run(5.0)
-    assert ends.ingress.ref.is_alive()
-    ends.client.read(True)
-    ends.run(3.0)
-    assert ends.client.end == RESET
-    assert bytes(ends.client.received) == pattern(len(ends.client.received))
-    assert len(ends.client.received) >= 65_536
-    assert ends.is_over
-    ends.world.stop()
-
-
-def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
-    ends = Ends(options=SMALL).open()
-    ends.client.read(False)
-    ends.target.send(pattern(100_000))
-    ends.run(0.5)
-    ends.target.socket.abort()
-    ends.run(DRAIN_BEFORE_RESET_S + DRAIN_AFTER_RESET_S - 1.0)  # first for credit, then for the client
-    assert ends.ingress.ref.is_alive()
-    ends.run(3.5)
-    assert ends.is_over
-    assert resets(ends) == (1, 1)
-    ends.world.stop()
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_a_half_closed_connection_can_be_reset_from_either_side(ends, side):
-    one, other = both(ends, side)
-    ends.client.socket.shutdown_write()
-    ends.run(0.5)
-    one.socket.abort()
-    ends.run(3.0)
-    assert other.end == ("EOF" if side == "client" else RESET)
-    assert ends.is_over
-
-
-# A hang-up is noticed though the socket is not read
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_a_reset_of_a_stalled_socket_is_noticed(ends, side):
-    one, other = both(ends, side)
-    other.read(False)
-    one.send(bytes(40 * MIB))
-    ends.run(5.0)
-    one.socket.abort()
-    ends.run(HANG_UP_POLL_S + DRAIN_BEFORE_RESET_S + 0.2)
-    end = ends.ingress if side == "client" else ends.exit
-    assert end._socket is None
-    other.read(True)
-    ends.run(5.0)
-    assert other.end == RESET
-    assert ends.is_over
-
-
-def test_a_client_that_has_finished_and_gone_is_noticed_when_the_target_writes(ends):
-    ends.client.send(b"GET")
-    ends.client.socket.close()
-    ends.run(2.0)
-    ends.target.send(pattern(300_000))
-    ends.run(HANG_UP_POLL_S + 1.0)
-    assert ends.is_over
-
-
-def test_a_client_that_has_finished_and_reads_slowly_is_not_taken_for_gone():
-    ends = Ends(options=SMALL).open()
-    ends.client.closes_at_end = ends.target.closes_at_end = False
-    ends.client.socket.shutdown_write()
-    ends.client.read(False)
-    ends.run(1.0)
-    ends.target.send(pattern(300_000))
-    ends.target.socket.shutdown_write()
-    ends.run(30.0)
-    ends.client.read(True)
-    ends.run(30.0)
-    assert bytes(ends.client.received) == pattern(300_000)
-    assert ends.client.end == "EOF"
-    assert ends.is_over
-    ends.world.stop()
+    assert bytes(ends.target.received) == b"good morning"
 
 
 # The end of an end
@@ -368,64 +225,3 @@ def test_an_other_end_that_vanishes_is_given_up(ends):
     ends.run(10.0)
     assert ends.client.end == RESET
     assert not ends.ingress.ref.is_alive()
-
-
-# Paths
-
-
-@pytest.mark.parametrize("gone_s", [0.1, 5.0, 29.0])
-def test_a_path_that_comes_back_in_time_loses_nothing(ends, gone_s):
-    ends.client.send(pattern(2 * MIB))
-    ends.target.send(pattern(2 * MIB))
-    ends.run(0.02)
-    ends.path(exists=False)
-    ends.run(gone_s)
-    ends.path(exists=True)
-    ends.run(3.0)
-    assert bytes(ends.target.received) == bytes(ends.client.received) == pattern(2 * MIB)
-
-
-def test_another_path_repeats_at_once_what_was_lost_on_the_old_one(ends):
-    other_wire = start(ends.world, type(ends.to_exit), ends._reach_exit, host="branch")
-    ends.to_exit.is_cut = True
-    ends.client.send(b"lost")
-    ends.run(0.001)
-    ends.ingress.ref.tell(messages.PathChanged(EXIT.id, other_wire.ref))
-    ends.run(0.05)
-    assert bytes(ends.target.received) == b"lost"
-    assert other_wire.of(FrameType.DATA)
-
-
-@pytest.mark.parametrize("busy", [True, False])
-def test_a_path_that_stays_away_resets_both_sides_after_the_reroute_timeout(busy):
-    ends = Ends(reroute_timeout_s=12.0).open()
-    if busy:
-        ends.client.send(pattern(2 * MIB))
-    ends.path(exists=False)
-    ends.run(11.9)
-    assert (ends.client.end, ends.target.end) == ("", "")
-    ends.run(0.3)
-    assert (ends.client.end, ends.target.end) == (RESET, RESET)
-    assert ends.is_over
-    ends.world.stop()
-
-
-def test_each_loss_of_the_path_has_its_own_time(ends):
-    for _ in range(3):
-        ends.path(exists=False)
-        ends.run(20.0)
-        ends.path(exists=True)
-        ends.run(5.0)
-    ends.path(exists=False)
-    ends.run(29.0)
-    ends.path(exists=True)
-    ends.client.send(b"still here")
-    ends.run(1.0)
-    assert bytes(ends.target.received) == b"still here"
-
-
-def test_an_idle_connection_lasts(ends):
-    ends.run(3 * 3600.0)
-    ends.client.send(b"good morning")
-    ends.run(1.0)
-    assert bytes(ends.target.received) == b"good morning"

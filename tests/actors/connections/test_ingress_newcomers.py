@@ -10,9 +10,8 @@ from mesh.connection.patience import HEDGE_AFTER_S
 from mesh.link.frames import FrameType
 from mesh.trust.identity import Instance
 from tests.actors.company import IDENTITIES
-from tests.actors.connections.end_company import EXIT, OTHER_EXIT, Opening
-
-RESET = "Connection reset by peer"
+from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
+from tests.actors.connections.ingress_company import Opening
 
 
 @pytest.fixture(autouse=True)

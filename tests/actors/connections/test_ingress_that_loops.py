@@ -7,9 +7,8 @@ from actors.messages.listener import CandidateFailed
 from mesh.connection.loops import LoopWatch
 from mesh.connection.reject_codes import IngressVerdict
 from tests.actors.company import start
-from tests.actors.connections.end_company import EXIT, OTHER_EXIT, Opening
-
-RESET = "Connection reset by peer"
+from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
+from tests.actors.connections.ingress_company import Opening
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from mesh.connection.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.connection.open_attempt import STANDBY_NUMBERS
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair
-from tests.actors.connections.end_company import EXIT, OTHER_EXIT, Opening
-
-RESET = "Connection reset by peer"
+from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
+from tests.actors.connections.ingress_company import Opening
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import pytest
 
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, NOT_SENT_BYTES
-from tests.actors.connections.end_company import Ends
-from tests.actors.connections.test_connection_end import MIB, SIDES, both, pattern
+from tests.actors.connections.both_ends_company import MIB, SIDES, Ends, both, pattern
 
 
 def budget_of(ends, side):

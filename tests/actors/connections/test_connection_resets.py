@@ -1,0 +1,104 @@
+"""What becomes of a connection whose client or target is reset."""
+
+import pytest
+
+from actors.connections.connection_end import (
+    DRAIN_AFTER_RESET_S,
+    DRAIN_BEFORE_RESET_S,
+)
+from actors.connections.connection_settings import RESET_MEANINGS
+from mesh.connection.stream import ResetCode
+from tests.actors.connections.both_ends_company import SIDES, SMALL, Ends, both, pattern, resets
+from tests.actors.connections.end_company import RESET
+
+
+@pytest.fixture(autouse=True)
+def no_crashes(caplog):
+    yield
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+
+
+@pytest.fixture
+def ends():
+    ends = Ends().open()
+    ends.client.closes_at_end = ends.target.closes_at_end = False
+    yield ends
+    ends.world.stop()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_reset_is_a_reset_at_the_other_side(ends, side):
+    one, other = both(ends, side)
+    one.send(b"some")
+    ends.run(0.1)
+    one.socket.abort()
+    ends.run(1.0)
+    assert (bytes(other.received), other.end) == (b"some", RESET)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+def test_both_sides_reset_at_once_are_counted_once_each(ends):
+    ends.client.socket.abort()
+    ends.target.socket.abort()
+    ends.run(3.0)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+def test_every_reason_for_a_reset_has_its_words():
+    assert set(RESET_MEANINGS) == set(ResetCode)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_was_sent_before_a_reset_arrives_before_it(ends, side):
+    one, other = both(ends, side)
+    one.send(pattern(100_000))
+    ends.run(0.004)
+    assert len(other.received) < 100_000
+    one.socket.abort()
+    ends.run(3.0)
+    assert bytes(other.received) == pattern(100_000)
+    assert other.end == RESET
+
+
+def test_what_arrived_before_a_reset_waits_for_a_slow_socket():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(100_000))
+    ends.run(0.5)
+    ends.target.socket.abort()
+    ends.run(5.0)
+    assert ends.ingress.ref.is_alive()
+    ends.client.read(True)
+    ends.run(3.0)
+    assert ends.client.end == RESET
+    assert bytes(ends.client.received) == pattern(len(ends.client.received))
+    assert len(ends.client.received) >= 65_536
+    assert ends.is_over
+    ends.world.stop()
+
+
+def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(100_000))
+    ends.run(0.5)
+    ends.target.socket.abort()
+    ends.run(DRAIN_BEFORE_RESET_S + DRAIN_AFTER_RESET_S - 1.0)  # first for credit, then for the client
+    assert ends.ingress.ref.is_alive()
+    ends.run(3.5)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+    ends.world.stop()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_half_closed_connection_can_be_reset_from_either_side(ends, side):
+    one, other = both(ends, side)
+    ends.client.socket.shutdown_write()
+    ends.run(0.5)
+    one.socket.abort()
+    ends.run(3.0)
+    assert other.end == ("EOF" if side == "client" else RESET)
+    assert ends.is_over

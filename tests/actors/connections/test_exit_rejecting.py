@@ -1,0 +1,143 @@
+"""What an exit rejects, with which reason, and what it does not answer at all."""
+
+import msgspec
+import pytest
+
+from actors.messages import connection as messages
+from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
+from actors.messages.endpoint import AdmitConnection, ConnectionLeft
+from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
+from mesh.link.frames import FrameType
+from mesh.routing.records import trusted_record
+from mesh.trust.certificates import issue_certificate, read_certificate
+from tests.actors.company import AUTHORITY
+from tests.actors.connections.end_company import INGRESS, TARGET, settings_of
+from tests.actors.connections.exit_company import Answering, Asker
+
+
+@pytest.fixture(autouse=True)
+def no_crashes(caplog):
+    yield
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+
+
+@pytest.fixture
+def scene():
+    scene = Answering()
+    yield scene
+    scene.world.stop()
+
+
+def test_a_rejection_lingers_to_be_repeated(scene):
+    scene.ask(Asker(key="unheard-of"))
+    assert scene.rejection == "unknown-key"
+    scene.run(REJECT_LINGER_S - 0.3)
+    scene.tell(scene.asker.open)
+    assert len(scene.answers) == 2
+    assert len({frame.body for frame in scene.answers}) == 1
+    scene.run(0.3)
+    assert scene.is_over
+    assert scene.table.of(PendingOpenSettled) == [PendingOpenSettled(INGRESS.id, 7)]
+    assert scene.endpoint.heard == []
+
+
+def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene):
+    wire = issue_certificate(
+        AUTHORITY,
+        subject=INGRESS.public_key,
+        name="agent",
+        not_before=0,
+        not_after=2**37,
+        may_use=["other-*"],
+    )
+    body = msgspec.structs.replace(scene.record.body, certificate=wire)
+    scene.record = trusted_record(body, read_certificate(wire))
+    scene.ask()
+    assert scene.rejection == "not-permitted"
+    scene.run(2.0)
+    assert scene.is_over
+
+
+def test_a_key_whose_endpoint_has_died_is_to_be_asked_for_again(scene):
+    scene.endpoint.ref.stop(block=False)
+    scene.run(0.0)
+    scene.ask()
+    assert scene.rejection == "restarting"
+
+
+def test_an_endpoint_that_crashes_over_the_question_is_to_be_asked_for_again(scene):
+    scene.endpoint.target = None
+    scene.endpoint.crashes = True
+    scene.ask()
+    assert scene.exit.ref.is_alive()
+    scene.run(ENDPOINT_TIMEOUT_S)
+    assert scene.rejection == "restarting"
+    scene.run(2.0)
+    assert scene.is_over
+
+
+def test_an_endpoint_that_is_late_is_waited_for(scene):
+    scene.endpoint.target = None
+    scene.ask(run_s=10 * ENDPOINT_TIMEOUT_S)
+    assert scene.answers == []
+    scene.exit.ref.tell(messages.TargetGranted(TARGET))
+    scene.run(0.1)
+    assert scene.read_answer().accepted
+
+
+@pytest.mark.parametrize("end", ["time is over", "the agent leaves"])
+def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
+    scene.endpoint.target = None
+    scene.ask()
+    if end == "the agent leaves":
+        scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
+    scene.run(scene.settings.open_timeout_s)
+    assert scene.rejection == ("unavailable" if end == "the agent leaves" else "timed-out")
+    left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
+    assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref)) < left
+    if end != "the agent leaves":
+        scene.exit.ref.tell(messages.TargetGranted(TARGET))
+    scene.run(2.0)
+    assert scene.is_over
+    assert scene.left_endpoint == 1
+    assert scene.world.open_sockets("target") == 1
+
+
+def test_a_connection_that_the_endpoint_denies_is_rejected_with_its_reason(scene):
+    scene.endpoint.target = None
+    scene.ask()
+    scene.exit.ref.tell(messages.TargetDenied("at-capacity", "the endpoint is at max_connections"))
+    scene.run(0.1)
+    assert scene.rejection == "at-capacity"
+    scene.run(2.0)
+    assert scene.is_over
+    assert scene.left_endpoint == 0
+
+
+def test_an_open_that_does_not_authenticate_gets_no_answer(scene):
+    asker = Asker()
+    forged = msgspec.structs.replace(asker.open, body=asker.open.body[:-1] + b"\0")
+    scene.start_exit(forged, link=scene.wire.ref, table=scene.table, settings=scene.settings)
+    scene.run(0.1)
+    assert scene.wire.frames == []
+    assert scene.exit_meters.frames_forged == 1
+    assert scene.table.of(OpenAuthenticated) == []
+    assert scene.is_over
+
+
+@pytest.mark.parametrize("request_", [[], ["key", -1], [7, 7], ["", 7], "key"])
+def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
+    asker = Asker()
+    handshake = asker.unasked()._handshake
+    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    opening = msgspec.structs.replace(asker.open, body=asker.open.body[:32] + message)
+    scene.start_exit(opening, link=scene.wire.ref, table=scene.table, settings=scene.settings)
+    scene.run(0.1)
+    (answer,) = scene.answers
+    assert answer.type == FrameType.REJECT
+    assert msgspec.msgpack.decode(handshake.read_message(answer.body))[:3] == [False, 0, "malformed"]
+    authenticated = OpenAuthenticated(INGRESS.id, settings_of(INGRESS).instance, 7)
+    assert scene.table.of(OpenAuthenticated) == [authenticated]
+    assert (scene.exit_meters.opens_rejected, scene.exit_meters.frames_forged) == (1, 0)
+    scene.run(REJECT_LINGER_S)
+    assert scene.is_over
