@@ -35,6 +35,7 @@ LIMIT_MODULES = (
     "actors.root.agent",
     "actors.messages.client_count",
     "actors.connections.connection_end",
+    "actors.connections.due",
     "actors.connections.connection_table",
     "actors.links.dialer",
     "actors.connections.exit_connection",

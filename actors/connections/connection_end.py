@@ -4,26 +4,23 @@ The stream is pure and says what to do; this actor does it. Reading stops when t
 writing when the socket has no room, and nothing is held in between but what the credit covers.
 """
 
-import enum
-import errno
 import logging
 from collections import deque
 from collections.abc import Sequence
 from math import inf
 from typing import Final, Generic, TypeVar
 
-from actors.connections.connection_settings import NOT_SENT_BYTES, RESET_MEANINGS, ConnectionSettings
+from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
+from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, Due
+from actors.connections.local_socket import Break, LocalSocketActor
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
-from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
-from actors.runtime.gather import drop_sent
-from actors.runtime.seam import Dispatcher, HangUp, ListeningSocket, Ref, StreamSocket
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.connection.session_handshake import Session
 from mesh.connection.stream import Effects, ResetCode, Stream
-from mesh.deadlines import Deadlines
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
@@ -36,45 +33,10 @@ READS_PER_TURN: Final = 3
 MAX_WAITING_PIECES: Final = 1_024
 """As many as one gathered write takes. More are joined: a piece of 2 bytes takes 45, credit counts 2."""
 
-HANG_UP_POLL_S: Final = 1.0
-"""How often an unread socket is looked at: its reset or close would otherwise go unseen."""
-
-DRAIN_AFTER_RESET_S: Final = 10.0
-"""How long bytes that preceded the other end's reset may wait for a slow local socket."""
-
-DRAIN_BEFORE_RESET_S: Final = 10.0
-"""How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
-
-
 M = TypeVar("M")
 
 
-class Due(enum.IntEnum):
-    """What an end waits for, beside its stream."""
-
-    OPENING = 0
-    """What the opening waits for; the subclasses keep it."""
-    HANG_UP_POLL = 1
-    """To look whether the local socket, unread, has hung up."""
-    PATH = 2
-    """There has been no path for too long."""
-    DRAINED = 3
-    """What preceded the other end's reset has waited long enough for the local socket."""
-    READ_OUT = 4
-    """What preceded the local socket's reset has waited long enough for credit."""
-
-
-class Break(enum.Enum):
-    """Whether the local socket is broken: it takes nothing more, but may hold what came before its reset."""
-
-    NONE = "none"
-    SHOWN = "shown"
-    """Reading it shows the reset, once all else has been read."""
-    HIDDEN = "hidden"
-    """A send has taken its error away: reading will show an end of stream instead, which is none."""
-
-
-class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
+class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     """One end of a tunneled connection; the subclasses open it, each in its own way."""
 
     def __init__(
@@ -85,28 +47,16 @@ class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
-        super().__init__(dispatcher)
+        super().__init__(dispatcher, settings=settings, meters=meters)
         self._table = table
-        self._settings = settings
-        self._meters = meters
         self._key = ""
         """The routing key, once it is known."""
-        self._socket: StreamSocket | None = None
         self._session: Session | None = None
         self._stream: Stream | None = None
         self._remote: AgentId | None = None
         self._link: Ref[link_messages.SendFrames] | None = None
-        self._waiting: deque[bytes | memoryview] | None = None
-        """Bytes from the stream for the local socket; none is None, for an empty deque takes 760 bytes."""
-        self._reading = False
-        self._writing = False
-        self._at_end = False
-        """The local socket has sent its end of stream."""
-        self._break = Break.NONE
-        self._peer_finished = False
         self._peer_reset: ResetCode | None = None
         self._done = False
-        self._deadlines = Deadlines(Due)
         self._alarm = Alarm(self, _LOOK)
 
     # -- the stream ------------------------------------------------------------------------------------------
@@ -223,8 +173,9 @@ class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
         now, deadlines = self.now(), self._deadlines
         if now >= deadlines[Due.OPENING]:
             self._opening_deadline_reached(now)
-        if deadlines.take(Due.HANG_UP_POLL, now):
-            self._poll_hang_up(now)
+        if deadlines.take(Due.HANG_UP_POLL, now) and self._has_hung_up(now):
+            self._broke(Break.SHOWN)
+            self._apply(_NOTHING)
         if deadlines.take(Due.PATH, now):
             self._lose("no path to the other end")
         elif deadlines.take(Due.DRAINED, now):
@@ -313,34 +264,6 @@ class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
         """Go on writing to the local socket."""
         self._apply(_NOTHING)
 
-    def _write(self) -> int:
-        """Write what waits, as far as the socket takes it; the bytes that are out of the way."""
-        waiting = self._waiting
-        if self._socket is None or self._break is not Break.NONE:
-            # Nobody is left to take them; they count as delivered, so that the stream can end.
-            self._waiting = None
-            return sum(len(piece) for piece in waiting) if waiting else 0
-        taken = 0
-        while waiting:
-            try:
-                sent = self._socket.send(waiting)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self._meters.bytes_received += taken
-                self._broke(Break.HIDDEN if error.errno == errno.ECONNRESET else Break.SHOWN)
-                return taken + self._write()
-            taken += sent
-            drop_sent(waiting, sent)
-        if not waiting:
-            self._waiting = None
-            if self._peer_finished:
-                self._socket.shutdown_write()
-        self._meters.bytes_received += taken
-        if waiting or self._writing:
-            self._watch_write(bool(waiting))
-        return taken
-
     def _broke(self, how: Break) -> None:
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
         self._break = how
@@ -363,59 +286,6 @@ class ConnectionEnd(Actor[M | messages.EndInbound], Generic[M]):
             self._done = self._done or effects.done
             self._send([*frames, *effects.frames])
             self._settle()
-
-    def _drop_socket(self, *, reset: bool) -> None:
-        socket, self._socket = self._socket, None
-        if socket is None:
-            return
-        if reset:
-            socket.abort()
-        else:
-            socket.close()
-        self.disown(socket)
-        if self._writing:
-            self._count_unsent(False)
-        self._reading = self._writing = False
-        self._deadlines[Due.HANG_UP_POLL] = inf
-        self._deadlines[Due.READ_OUT] = inf
-        self._socket_gone(socket)
-
-    def _socket_gone(self, socket: StreamSocket) -> None:
-        """The local socket is closed; a subclass may tell somebody."""
-
-    def _watch_read(self, enabled: bool) -> None:
-        if self._socket is None:
-            return
-        if enabled != self._reading:
-            self._reading = enabled
-            self._socket.watch_read(enabled)
-        if enabled:
-            self._deadlines[Due.HANG_UP_POLL] = inf
-        elif self._deadlines[Due.HANG_UP_POLL] == inf and self._break is Break.NONE:
-            self._deadlines[Due.HANG_UP_POLL] = self.now() + HANG_UP_POLL_S
-
-    def _watch_write(self, enabled: bool) -> None:
-        if self._socket is not None and enabled != self._writing:
-            self._writing = enabled
-            self._socket.watch_write(enabled)
-            self._count_unsent(enabled)
-
-    def _count_unsent(self, waits: bool) -> None:
-        """A socket that takes no more holds as much as may wait unsent in the kernel: that is memory, too."""
-        budget = self._settings.budget
-        if waits:
-            budget.reserve(NOT_SENT_BYTES)
-        else:
-            budget.release(NOT_SENT_BYTES)
-
-    def _poll_hang_up(self, now: float) -> None:
-        if self._socket is None or self._reading:
-            return
-        if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
-            self._broke(Break.SHOWN)
-            self._apply(_NOTHING)
-        else:
-            self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S
 
     def _forget(self, remote: AgentId, connection: int, *, is_exit: bool) -> None:
         """Tell the connection table that this connection no longer ends here."""

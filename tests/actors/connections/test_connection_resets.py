@@ -2,11 +2,8 @@
 
 import pytest
 
-from actors.connections.connection_end import (
-    DRAIN_AFTER_RESET_S,
-    DRAIN_BEFORE_RESET_S,
-)
 from actors.connections.connection_settings import RESET_MEANINGS
+from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S
 from mesh.connection.stream import ResetCode
 from tests.actors.connections.both_ends_company import SIDES, SMALL, Ends, both, pattern, resets
 from tests.actors.connections.end_company import RESET

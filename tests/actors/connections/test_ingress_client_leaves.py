@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.connections.connection_end import HANG_UP_POLL_S
+from actors.connections.due import HANG_UP_POLL_S
 from mesh.link.frames import FrameType
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT
 from tests.actors.connections.ingress_company import Opening

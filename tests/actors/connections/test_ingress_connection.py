@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from actors.connections.connection_end import HANG_UP_POLL_S
+from actors.connections.due import HANG_UP_POLL_S
 from actors.messages import connection as messages
 from actors.messages.listener import CandidateServed
 from mesh.connection.patience import HEDGE_AFTER_S

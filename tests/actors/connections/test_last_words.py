@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.connections.connection_end import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
+from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
 from tests.actors.connections.both_ends_company import MIB, SIDES, SMALL, Ends, both, pattern, resets
 from tests.actors.connections.end_company import RESET
 

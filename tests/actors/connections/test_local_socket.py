@@ -2,11 +2,8 @@
 
 import pytest
 
-from actors.connections.connection_end import (
-    DRAIN_BEFORE_RESET_S,
-    HANG_UP_POLL_S,
-    MAX_WAITING_PIECES,
-)
+from actors.connections.connection_end import MAX_WAITING_PIECES
+from actors.connections.due import DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
 from tests.actors.connections.both_ends_company import MIB, SIDES, SMALL, Ends, both, pattern
 from tests.actors.connections.end_company import RESET
 

@@ -1,0 +1,28 @@
+"""What an end of a connection waits for beside its stream, and how long it waits for a local socket."""
+
+import enum
+from typing import Final
+
+HANG_UP_POLL_S: Final = 1.0
+"""How often an unread socket is looked at: its reset or close would otherwise go unseen."""
+
+DRAIN_AFTER_RESET_S: Final = 10.0
+"""How long bytes that preceded the other end's reset may wait for a slow local socket."""
+
+DRAIN_BEFORE_RESET_S: Final = 10.0
+"""How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
+
+
+class Due(enum.IntEnum):
+    """What an end waits for, beside its stream."""
+
+    OPENING = 0
+    """What the opening waits for; the subclasses keep it."""
+    HANG_UP_POLL = 1
+    """To look whether the local socket, unread, has hung up."""
+    PATH = 2
+    """There has been no path for too long."""
+    DRAINED = 3
+    """What preceded the other end's reset has waited long enough for the local socket."""
+    READ_OUT = 4
+    """What preceded the local socket's reset has waited long enough for credit."""
