@@ -143,7 +143,12 @@ class Composition:
             self._endpoints.put(setup.key, ref)
             return ref
 
-        return ChildSpec(f"endpoint {setup.key}", start, retire=endpoint_messages.StopOffering())
+        def when_gone() -> None:
+            self._endpoints.forget(setup.key)
+
+        return ChildSpec(
+            f"endpoint {setup.key}", start, retire=endpoint_messages.StopOffering(), when_gone=when_gone
+        )
 
     def listener(self, name: str, setup: ListenerSetup) -> ChildSpec[listener_messages.Inbound]:
         """One local port."""

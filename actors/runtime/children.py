@@ -41,6 +41,8 @@ class ChildSpec(msgspec.Struct, Generic[M], frozen=True):
     """How long it may take, once for ``ask_to_stop`` and once for Pykka's stop."""
     retire: M | None = None
     """What tells it to let nobody in any more and go on with what it has; ``None`` if it lets nobody in."""
+    when_gone: Callable[[], None] | None = None
+    """Forgets what is known of it, once it has gone for good and before a successor starts; must not fail."""
 
 
 AnyChildSpec: TypeAlias = ChildSpec[Any]

@@ -359,6 +359,8 @@ class Supervisor(Actor[messages.Inbound]):
         """Go on after the end of a child that is not started again: its successor starts in its place."""
         name = child.spec.name
         self._refs.pop(name, None)
+        if child.spec.when_gone is not None:
+            child.spec.when_gone()
         if name in self._due:
             self._due.pop(name).cancel()
         departure = self._departures.pop(name, None) or _Departure()

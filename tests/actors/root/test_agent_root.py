@@ -175,6 +175,28 @@ def test_while_an_endpoint_does_not_come_up_the_mesh_does_not_offer_it(mesh, mon
     mesh.converse()
 
 
+@pytest.mark.parametrize("state", ["runs", "waits to be started again"])
+def test_a_key_whose_endpoint_is_removed_is_unknown(mesh, caplog, monkeypatch, state):
+    caplog.set_level("INFO", logger="mesh.connections")
+    supervisor = mesh.actor("hq", "Supervisor")
+    if state != "runs":
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError(ON_PURPOSE)
+
+        monkeypatch.setattr("actors.root.composition.Endpoint.start", fail)
+        mesh.kill("hq", "Endpoint", "crash")
+    mesh.world.network.shape("relay", "branch", latency_s=0.5)  # it hears of the withdrawal too late
+    supervisor.ref.tell(supervisor_messages.RemoveChild(f"endpoint {KEY}"))
+    mesh.run(0.0)
+    client = mesh.connect()
+    mesh.run(5.0)
+    assert client.end == RESET
+    assert f"rejected {KEY} for branch" in caplog.text
+    assert ": unknown-key: " in caplog.text
+    assert ": restarting: " not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["Dialer", "Acceptor"])
 def test_a_dialer_or_acceptor_that_restarts_leaves_links_and_connections_alone(mesh, kind):
     client, service = mesh.converse()

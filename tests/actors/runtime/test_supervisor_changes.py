@@ -142,6 +142,22 @@ def test_a_name_that_nobody_has_is_not_replaced(house, caplog):
     assert house.living() == ["a.1"]
 
 
+def test_what_is_known_of_a_child_is_forgotten_once_it_is_gone_for_good(house):
+    forget = {"when_gone": lambda: house.log.append("forget")}
+    supervisor = house.supervise(house.version("a", 1, **forget), house.version("b", 1))
+    house.refs["a.1"].tell("crash")
+    house.world.run(1.0)
+    assert house.log[2:] == ["end a.1", "start a.1"]
+    house.change(supervisor, messages.ReplaceChild(house.version("a", 2, **forget)))
+    house.world.run(1.0)
+    assert house.log[4:] == ["end a.1", "forget", "start a.2"]
+    house.refs["a.2"].tell("crash")
+    house.broken.add("a.2")
+    house.world.run(1.0)
+    house.change(supervisor, messages.RemoveChild("a"))
+    assert house.log[7:] == ["end a.2", "forget"]
+
+
 def test_a_child_that_waits_for_its_restart_is_replaced_at_once(house):
     house.broken.add("a.1")
     supervisor = house.supervise(house.version("a", 1))
