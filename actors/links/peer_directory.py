@@ -80,7 +80,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._routes: RouteSnapshot | None = None
         self._duplicates: dict[Instance, None] = {}
         """Those that have been reported, the oldest first."""
-        self._dialers: dict[str, str | None] = {}
+        self._dialers: dict[str, str] = {}
+        """What those are about whose peer is not linked, by the address that they dial."""
         self._problems: dict[str, str] = {}
         """Of the paths of dialers' links, by the dialer."""
         self._closing: str | None = None
@@ -117,7 +118,9 @@ class PeerDirectory(Actor[messages.Inbound]):
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported(address=address, state=state):
-                self._dialers[address] = state
+                self._dialers.pop(address, None)
+                if state is not None:
+                    self._dialers[address] = state
             case messages.PathJudged(dialer_urn=urn, problem=problem):
                 self._problems.pop(urn, None)
                 if problem:
@@ -328,7 +331,6 @@ class PeerDirectory(Actor[messages.Inbound]):
                 peer_id=None, name="", state=state, address=address, is_dialer=True, rtt_s=None
             )
             for address, state in self._dialers.items()
-            if state is not None
         ]
         return (*connected, *dialed)
 

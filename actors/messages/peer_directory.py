@@ -95,7 +95,10 @@ class CloseAllLinks(msgspec.Struct, frozen=True):
 
 
 class DialerReported(msgspec.Struct, frozen=True):
-    """Fact: what the dialer of a configured address is about; ``None`` where its peer is linked."""
+    """Fact: what the dialer of a configured address is about, for people.
+
+    ``None`` if there is nothing to show: its peer is linked, or it has ended.
+    """
 
     address: str
     state: str | None

@@ -45,6 +45,26 @@ def test_redials_until_somebody_answers(house, caplog):
     assert len(house.links) == 1
 
 
+def test_a_peer_that_comes_and_goes_is_not_dialed_more_often(house):
+    house.world.dispatcher("relay")
+    dialer = house.dial()
+    house.world.run(60.0)
+    house.tell(dialer, *[messages.PeerAlreadyLinked(PEER), messages.PeerLost(PEER)] * 50)
+    before = house.states().count("dialing")
+    house.world.run(60.0)
+    assert house.states().count("dialing") - before < QUICK_REDIALS + 5 * 60.0 / MAX_DELAY_S
+
+
+def test_a_dialer_that_ends_is_not_shown_any_more(house):
+    house.world.dispatcher("relay")
+    dialer = house.dial()
+    house.world.run(1.0)
+    assert house.states()[-1] is not None
+    dialer.ref.stop(block=False)
+    house.world.run(0.0)
+    assert house.states()[-1] is None
+
+
 def test_a_name_that_is_not_known_is_looked_up_again(house):
     house.dial("later")
     house.world.run(5.0)
