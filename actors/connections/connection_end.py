@@ -21,6 +21,7 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.connection.session_handshake import Session
 from mesh.connection.stream import Effects, ResetCode, Stream
+from mesh.connection.stream.states import State
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
@@ -204,10 +205,12 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._apply(self._stream.path_changed(self.now()))
 
     def _lose(self, why: str) -> None:
-        """End at once, resetting the local socket and, where it can still be reached, the other end."""
-        log.info("%s reset: %s", self, why, extra=sampled(self._key))
-        if self._peer_reset is None:  # else it has been counted
-            self._meters.connections_reset += 1
+        """End at once, resetting the local socket and, if it can still be reached, the other end."""
+        # Without a local socket it only stays to repeat what it said, unless bytes of it may still be missed.
+        if self._socket is not None or (self._stream is not None and self._stream.state is State.CLOSING):
+            log.info("%s reset: %s", self, why, extra=sampled(self._key))
+            if self._peer_reset is None:  # else it has been counted
+                self._meters.connections_reset += 1
         self._drop_socket(reset=True)
         self.stop_now()
 

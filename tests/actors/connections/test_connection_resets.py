@@ -4,9 +4,10 @@ import pytest
 
 from actors.connections.connection_settings import RESET_MEANINGS
 from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S
+from actors.messages import connection as messages
 from mesh.connection.stream import ResetCode
 from tests.actors.connections.both_ends_company import SIDES, SMALL, Ends, both, pattern, resets
-from tests.actors.connections.end_company import RESET
+from tests.actors.connections.end_company import EXIT, RESET
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +100,35 @@ def test_a_half_closed_connection_can_be_reset_from_either_side(ends, side):
     ends.run(3.0)
     assert other.end == ("EOF" if side == "client" else RESET)
     assert ends.is_over
+
+
+def test_who_has_been_reset_is_not_counted_again_when_the_path_is_lost(ends):
+    ends.path(exists=False)
+    ends.client.socket.abort()
+    ends.run(0.1)
+    assert resets(ends) == (1, 0)
+    ends.run(40.0)
+    assert ends.is_over
+    assert resets(ends) == (1, 1)
+
+
+@pytest.mark.parametrize("news", [messages.PeerRestarted(EXIT.id), messages.CloseConnection("leaving")])
+def test_what_has_ended_in_order_is_not_told_as_reset_while_it_stays_to_repeat_its_last_word(
+    ends, caplog, news
+):
+    ends.client.send(b"question")
+    ends.client.socket.shutdown_write()
+    ends.run(1.0)
+    ends.target.send(b"answer")
+    ends.target.socket.close()
+    ends.run(1.0)
+    assert (bytes(ends.client.received), ends.client.end) == (b"answer", "EOF")
+    ends.client.socket.close()
+    ends.run(0.1)
+    assert ends.ingress.ref.is_alive()
+    with caplog.at_level("INFO", logger="mesh.connections"):
+        ends.ingress.ref.tell(news)
+        ends.run(5.0)
+    assert ends.is_over
+    assert resets(ends) == (0, 0)
+    assert caplog.records == []

@@ -41,6 +41,16 @@ def test_a_rejection_lingers_to_be_repeated(scene):
     assert scene.endpoint.heard == []
 
 
+def test_what_was_rejected_is_not_counted_as_reset_when_the_agent_leaves(scene, caplog):
+    scene.ask(Asker(key="unheard-of"))
+    with caplog.at_level("INFO", logger="mesh.connections"):
+        scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
+        scene.run(0.1)
+    assert scene.is_over
+    assert scene.exit_meters.connections_reset == 0
+    assert caplog.records == []
+
+
 def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene):
     wire = issue_certificate(
         AUTHORITY,
