@@ -69,7 +69,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._clients: ClientCount | None = None
         """Where the client counts, as soon as there is one."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
-        """The links towards the exits that are being tried."""
+        """The links towards the exits that are being tried, and towards the one that was chosen."""
         self._number = 0
         """Of the connection to the exit that was chosen."""
         self._client_tag = self._exit_tag = b""
@@ -178,6 +178,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self.tell(self._table, command)
             case ForgetExit(exit_id=exit_id, number=number):
                 self._forget(exit_id, number, is_exit=False)
+                if not self._opening.asks(exit_id):
+                    self._links.pop(exit_id, None)  # a connection may outlive the link by years
             case SendOpen(frame=frame):
                 self._send_to(frame.destination, (frame,))
             case FindCandidates(tried=tried):
@@ -264,6 +266,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._local_reset([])
 
     def _path_to_exit_changed(self, remote: AgentId, link: Ref[link_messages.SendFrames] | None) -> None:
+        if remote not in self._links:
+            return  # its number has been given back
         self._links[remote] = link
         if self._stream is not None and remote == self._remote:
             self._path_changed(link)

@@ -147,6 +147,15 @@ def test_the_path_of_an_attempt_is_the_connections_path(one):
     assert candidate.wire.of(FrameType.DATA) == []
 
 
+def test_the_links_to_exits_that_were_not_chosen_are_let_go(two):
+    first, second = two.exits
+    first.answer("refused")
+    second.answer()
+    assert two.ingress._links == {OTHER_EXIT.id: second.wire.ref}
+    two.tell(messages.PathChanged(EXIT.id, second.wire.ref))
+    assert two.ingress._links == {OTHER_EXIT.id: second.wire.ref}
+
+
 # Its own end
 
 
