@@ -31,7 +31,7 @@ class LinkForwarding:
     def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[SendFrames], SendFrames] | None:
         """The link that leads to ``destination`` and what it is to send, a hop less to go.
 
-        ``None`` where no other link leads there. What goes no further is counted.
+        ``None`` if no other link leads there, or nothing goes any further. What does not is counted.
         """
         meters = self._meters
         link = self.links.get(destination)
@@ -47,6 +47,8 @@ class LinkForwarding:
                 byte_count += len(frame.body)
             else:
                 meters.frames_expired += 1
+        if not passed:
+            return None
         meters.frames_forwarded += len(passed)
         meters.bytes_forwarded += byte_count
         return link, SendFrames(tuple(passed))

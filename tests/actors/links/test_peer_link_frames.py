@@ -79,6 +79,11 @@ def test_a_frame_whose_hops_are_used_up_goes_no_further(roads):
     scene.run(0.1)
     assert [passed.number for message in alice.heard for passed in message.frames] == [2]
     assert scene.meters.frames_expired == 2
+    heard = len(alice.heard)
+    peer.send_frames(frame(ALICE, number=3, hop_limit=1))
+    scene.run(0.1)
+    assert scene.meters.frames_expired == 3
+    assert len(alice.heard) == heard, "nothing is passed on, so nobody is woken"
     assert scene.table.heard == [FramesArrived((frame(OWN, hop_limit=0),))]
 
 
