@@ -119,7 +119,7 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Without the table no frame reaches a connection any more."""
-        self._close_connections("the connection table has ended")
+        self._close_connections("the agent starts anew, or leaves in disorder")
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)

@@ -337,7 +337,7 @@ class PeerDirectory(Actor[messages.Inbound]):
     def _problem_of(self, dialer: AnyRef | None) -> str | None:
         return None if dialer is None else self._problems.get(dialer.actor_urn)
 
-    def _close_all(self, reason: str, reply_to: Ref[messages.LinksClosed] | None) -> None:
+    def _close_all(self, reason: str, reply_to: Ref[messages.LinksClosed]) -> None:
         self._closing = reason
         self._report_to = reply_to
         for peer in self._peers.values():

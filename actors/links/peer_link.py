@@ -90,7 +90,7 @@ class PeerLink(Actor[messages.Inbound]):
     def on_start(self) -> None:
         """Begin the handshake."""
         self.own(self._socket)
-        orphaned = messages.CloseLink("the agent starts anew")
+        orphaned = messages.CloseLink("the agent starts anew, or leaves in disorder")
         self.watch(self._refs.directory, orphaned)
         self.watch(self._refs.connection_table, orphaned)
         self.schedule(self._settings.handshake_timeout_s, messages.HandshakeTimedOut())

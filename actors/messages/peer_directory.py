@@ -90,7 +90,7 @@ class CloseAllLinks(msgspec.Struct, frozen=True):
     """Command: this agent is leaving; close every link in order."""
 
     reason: str
-    reply_to: Ref[LinksClosed] | None
+    reply_to: Ref[LinksClosed]
     """Hears when none is left."""
 
 

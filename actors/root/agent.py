@@ -178,11 +178,8 @@ class Agent(Actor[messages.Inbound]):
             self.schedule(delay_s, messages.RebuildDue())
 
     def _tear_down(self) -> None:
-        """Stop what the newest build started; connections and links follow, which nobody else stops."""
+        """Stop what the newest build started; connections and links end with the core."""
         self._services.stop(block=False)
-        why = "the agent starts anew"
-        self.tell(self._core.connection_table, table_messages.CloseConnections(why))
-        self.tell(self._core.directory, directory_messages.CloseAllLinks(why, None))
         self._core.directory.stop(block=False)
         self._core.connection_table.stop(block=False)
         self._core.route_table.stop(block=False)

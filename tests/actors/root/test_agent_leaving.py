@@ -141,6 +141,17 @@ def test_an_agent_whose_vital_actor_dies_while_it_leaves_leaves_all_the_same(mes
     assert mesh.gone_after("hq", since, settle_s=LEAVE_TIMEOUT_S + 0.1) < 12.0
 
 
+def test_links_of_an_agent_that_leaves_in_disorder_do_not_say_that_it_starts_anew_for_certain(mesh, caplog):
+    since = mesh.leave("hq", 5.0)
+    mesh.run(0.1)
+    mesh.kill("hq", "RouteTable")  # without it nobody says when the links are to be closed
+    caplog.set_level("INFO", logger="mesh")
+    mesh.gone_after("hq", since, settle_s=LEAVE_TIMEOUT_S + 0.1)
+    assert (
+        "link lost: the peer closed it: the agent starts anew, or leaves in disorder (peer hq" in caplog.text
+    )
+
+
 def test_an_agent_whose_supervisor_dies_while_it_stops_its_children_leaves_all_the_same(mesh, monkeypatch):
     def fail(*_: Any) -> None:
         raise RuntimeError(ON_PURPOSE)
