@@ -6,7 +6,6 @@ same way.
 """
 
 import logging
-from math import inf
 from typing import assert_never
 
 from actors.messages import connection as connection_messages
@@ -16,6 +15,7 @@ from actors.messages.reaching import ReachDue
 from actors.meters import Meters
 from actors.reaching import Contact, Outcome, Reach
 from actors.runtime.actor import Actor
+from actors.runtime.alarm import Alarm
 from actors.runtime.seam import (
     Connected,
     ConnectFailed,
@@ -23,7 +23,6 @@ from actors.runtime.seam import (
     NamesResolved,
     Ref,
     SocketOptions,
-    Timer,
 )
 from mesh.addresses import SocketAddress
 from mesh.connection.reject_codes import RejectCode
@@ -75,7 +74,7 @@ class Endpoint(Actor[messages.Inbound]):
         """Of those that were let in, who is about to leave."""
         self._waiting: WaitingRoom[Ref[connection_messages.ExitInbound]] = WaitingRoom(CLOSING_NOTICE_S)
         """Connections for which there is no place yet."""
-        self._wait_timer: Timer | None = None
+        self._wait_alarm = Alarm(self, messages.WaitOver())
         self._offering = True
         self._health_check = health_check
         self._monitor = HealthMonitor(health_check or HealthCheckSettings())
@@ -123,7 +122,6 @@ class Endpoint(Actor[messages.Inbound]):
         """Withdraw the key."""
         self._reach.cancel()
         self._advertise(None)
-        super().release()
 
     # -- the key ---------------------------------------------------------------------------------------------
 
@@ -192,20 +190,15 @@ class Endpoint(Actor[messages.Inbound]):
                 self._answer(connection)
 
     def _wait_over(self) -> None:
-        self._wait_timer = None
+        self._wait_alarm.disarm()
         self._seat()
         for connection in self._waiting.overdue(self.now(), len(self._closing)):
             self._refuse(connection)
         self._plan_wait()
 
     def _plan_wait(self) -> None:
-        """Keep a timer for the first that may have waited long enough."""
-        if self._wait_timer is not None:
-            self._wait_timer.cancel()
-            self._wait_timer = None
-        deadline = self._waiting.deadline(len(self._closing))
-        if deadline != inf:
-            self._wait_timer = self.schedule(max(0.0, deadline - self.now()), messages.WaitOver())
+        """Be woken, at the latest, when the first may have waited long enough."""
+        self._wait_alarm.arm(self._waiting.deadline(len(self._closing)), self.now())
 
     def _refuse(self, connection: Ref[connection_messages.ExitInbound]) -> None:
         self._meters.opens_denied += 1

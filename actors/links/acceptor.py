@@ -112,9 +112,9 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         self._handshake_ended(urn)
 
     def _handshake_ended(self, urn: str) -> None:
-        _, host = self._shaking.pop(urn, (None, None))
-        if host is None:
-            return
+        if urn not in self._shaking:
+            return  # it has been closed to make room
+        _, host = self._shaking.pop(urn)
         self._by_host[host] -= 1
         if not self._by_host[host]:
             del self._by_host[host]
