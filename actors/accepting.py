@@ -1,7 +1,7 @@
 """What listeners and acceptors share: taking a port, and accepting without ever spinning.
 
-A port that is taken is tried again with backoff. A client for whom no descriptor is left is reset. Where even
-that cannot be done accepting pauses, instead of being told again and again that a client waits.
+A port that is taken is tried again with backoff. A client for whom no descriptor is left is reset. If even
+that cannot be done, accepting pauses: else the loop would report the same client again and again.
 """
 
 import errno
@@ -145,7 +145,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
     # -- clients ---------------------------------------------------------------------------------------------
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Accept those who wait."""
+        """Accept the clients that wait."""
         for _ in range(ACCEPTS_PER_TURN):
             if self._listening is None:
                 return

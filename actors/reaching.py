@@ -78,7 +78,7 @@ class Reach:
         self._alarm = None if timer_ref is None else Alarm(_Timers(dispatcher, timer_ref), ReachDue())
         self._machine: reaching.Reaching | None = None
         self._token = 0
-        """Counts on for ever, so that what is late from an earlier address is known for it."""
+        """Is never used twice, so that a late answer about an earlier address is recognised."""
         self._pending: dict[int, tuple[int, Attempt]] = {}
         """The machine's number (0 for the look-up) and what is under way, by token."""
 
@@ -89,7 +89,7 @@ class Reach:
 
     @property
     def due_at(self) -> float:
-        """When :class:`ReachDue` is to be taken; infinite where nothing is under way."""
+        """When :class:`ReachDue` is to be taken; infinity if nothing is under way."""
         return inf if self._machine is None else self._machine.due_at
 
     def begin(
@@ -111,7 +111,7 @@ class Reach:
         self._arm()
 
     def take(self, report: Report) -> Outcome | None:
-        """Go on; the outcome, once there is one. What is late is let go."""
+        """Go on; the outcome, once there is one. What is late is dropped."""
         machine, now = self._machine, self._dispatcher.now()
         if isinstance(report, ReachDue):
             if self._alarm is not None:
@@ -134,7 +134,7 @@ class Reach:
                 assert_never(report)
 
     def cancel(self) -> None:
-        """Give up what is under way; nothing happens where nothing is."""
+        """Give up what is under way, if anything is."""
         self._machine = None
         pending, self._pending = self._pending, {}
         for _, attempt in pending.values():

@@ -132,7 +132,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._meters.connections_reset += 1
 
     def _send(self, frames: Sequence[Frame]) -> None:
-        # Without a link the frames are let go: the stream keeps what matters and repeats it on a new path.
+        # Without a link the frames are dropped: the stream keeps what matters and repeats it on a new path.
         if frames and self._link is not None:
             self.tell(self._link, link_messages.SendFrames(tuple(frames)))
 
@@ -149,7 +149,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
                 self._drop_socket(reset=False)
         if self._socket is not None:
             ended = self._at_end or self._peer_reset is not None
-            if ended or not self._reading:  # who is being read is looked at when it has been read
+            if ended or not self._reading:  # while it is read, on_readable looks at its credit
                 self._watch_read(not ended and stream.writable_bytes > 0)
         if self._done and self._socket is None:
             self.stop_now()

@@ -1,8 +1,8 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
 ``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
-check the key is offered only while the target accepts connections: those that a connection would try, in the
-same way.
+check the key is offered only while the target accepts connections. A check connects as an exit does, by the
+same addresses.
 """
 
 import logging
@@ -71,7 +71,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._admitted = admitted
         self._full_reported = False
         self._closing: set[str] = set()
-        """Of those that were let in, who is about to leave."""
+        """Those of the admitted that are about to leave."""
         self._waiting: WaitingRoom[Ref[connection_messages.ExitInbound]] = WaitingRoom(CLOSING_NOTICE_S)
         """Connections for which there is no place yet."""
         self._wait_alarm = Alarm(self, messages.WaitOver())

@@ -68,7 +68,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._endpoints = endpoints
         self._number = open_frame.connection
         self._endpoint: Ref[endpoint_messages.Inbound] | None = None
-        """Where this connection has a place, or waits for one."""
+        """The endpoint at which this connection has a place, or waits for one."""
         self._tells_of_closing = False
         """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
@@ -167,7 +167,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 if self._endpoint is None or not self._endpoint.is_alive():
                     self._do(self._opening.endpoint_gone(self.now()))
             case effects.ReachTarget():
-                pass  # by who knows the target
+                pass  # _granted does that: it knows the target
             case effects.Accept(answer=answer, session=session, credit=credit):
                 self._meters.opens_answered += 1
                 self._send((answer,))
@@ -194,7 +194,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._do(wanted)
 
     def _go_on(self, report: Report) -> None:
-        """Go on reaching the target; what comes too late is let go."""
+        """Go on reaching the target; what comes too late is dropped."""
         match self._reach.take(report):
             case None:
                 self._do(())

@@ -48,7 +48,7 @@ log = logging.getLogger("mesh.connections")
 class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     """Serves one client of a listener, who comes with ``ServeClient``.
 
-    ``prepare_for`` is whom that client is to try first, if the listener knows it beforehand.
+    ``prepare_for`` is the candidate that this client is to try first, if the listener knows it beforehand.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """An acceptor: the socket on which peers arrive.
 
-Whoever connects costs one small actor until it has proven who it is, for a bounded time. How many may be
-about that at once is bounded too, in all and for each address; the oldest makes room.
+Whoever connects costs one small actor until it has proven who it is, for a bounded time. Their number is
+bounded too, in all and for each address; the oldest makes room.
 """
 
 import logging
@@ -55,8 +55,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         )
         self._start_link = start_link
         self._max_unauthenticated = max_unauthenticated
-        self._shaking: dict[str, tuple[Ref[link_messages.Inbound], str]] = {}
-        """Link and host of those that have not proven who they are, the oldest first."""
+        self._unauthenticated: dict[str, tuple[Ref[link_messages.Inbound], str]] = {}
+        """Links that have not proven who they are, each with its host, by name; the oldest first."""
         self._by_host: Counter[str] = Counter()
         self._full_reported = False
 
@@ -91,16 +91,16 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         host = socket.peer_name.rpartition(":")[0]
         share = max(1, self._max_unauthenticated // SHARE_OF_ONE_ADDRESS)
         if self._by_host[host] >= share:
-            self._evict(next(urn for urn, (_, known) in self._shaking.items() if known == host))
-        elif len(self._shaking) >= self._max_unauthenticated:
-            self._evict(next(iter(self._shaking)))
+            self._evict(next(urn for urn, (_, known) in self._unauthenticated.items() if known == host))
+        elif len(self._unauthenticated) >= self._max_unauthenticated:
+            self._evict(next(iter(self._unauthenticated)))
         link = self._start_link(socket, self.ref)
-        self._shaking[link.actor_urn] = (link, host)
+        self._unauthenticated[link.actor_urn] = (link, host)
         self._by_host[host] += 1
 
     def _evict(self, urn: str) -> None:
         """Make room: a peer that means it takes milliseconds, so the oldest is the one to go."""
-        link, host = self._shaking[urn]
+        link, host = self._unauthenticated[urn]
         if not self._full_reported:
             self._full_reported = True
             log.warning(
@@ -112,11 +112,11 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         self._handshake_ended(urn)
 
     def _handshake_ended(self, urn: str) -> None:
-        if urn not in self._shaking:
+        if urn not in self._unauthenticated:
             return  # it has been closed to make room
-        _, host = self._shaking.pop(urn)
+        _, host = self._unauthenticated.pop(urn)
         self._by_host[host] -= 1
         if not self._by_host[host]:
             del self._by_host[host]
-        if not self._shaking:
+        if not self._unauthenticated:
             self._full_reported = False

@@ -58,7 +58,7 @@ StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.In
 
 
 class State(enum.Enum):
-    """What the dialer is about."""
+    """What the dialer does at present."""
 
     PAUSING = "waiting"
     DIALING = "dialing"
@@ -206,7 +206,7 @@ class Dialer(Actor[messages.Inbound]):
         self._pause()
 
     def _judge_path(self, evidence: Evidence) -> None:
-        """Where packets of full size seem to get lost, the next link has smaller ones."""
+        """If packets of full size seem to get lost, the next link has smaller ones."""
         if self._segments.link_ended(evidence, self.now()):
             segment_bytes = self._segments.max_segment_bytes(self.now())
             problem = (
@@ -237,7 +237,7 @@ class Dialer(Actor[messages.Inbound]):
             log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
 
     def _level_of(self, why: str) -> int:
-        """Of a failure: the same one again, for ever, is one warning."""
+        """The log level for a failure: a warning at first, not when it repeats."""
         again, self._reported = why == self._reported, why
         return logging.DEBUG if again else logging.WARNING
 

@@ -32,7 +32,7 @@ WRITE_BATCH_BYTES: Final = 256 * 1024
 """Bytes taken from the send queue for one gathered write."""
 
 AT_ONCE_BYTES: Final = 16 * 1024
-"""Of one turn, sealed where nothing waits: no more than this goes before what deserves to go first."""
+"""What is sealed at once in a turn, if nothing waits: no more may get ahead of frames that go first."""
 
 
 class LinkOutput:
@@ -76,7 +76,7 @@ class LinkOutput:
         self._writer = FrameWriter(key)
 
     def push(self, frame: Frame) -> None:
-        """Let a frame wait for its turn; where nothing waits, it need not."""
+        """Queue a frame; if nothing waits, seal it at once."""
         byte_count = self.unsent_bytes + len(frame.body)
         writer = self._writer
         if byte_count > AT_ONCE_BYTES or self.is_blocked or writer is None or self.queue.frames:

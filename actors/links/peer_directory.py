@@ -32,7 +32,7 @@ RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
 
 MAX_REPORTED: Final = 1024
-"""Duplicate instances that are remembered as reported: each dials again for ever, and is told of once."""
+"""Duplicate instances that are remembered: each dials again for ever, and is reported once."""
 
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
@@ -47,7 +47,7 @@ class _Challenge:
 
 @dataclass(slots=True)
 class _Peer:
-    """The admitted link of one peer, who waits for it to end, and who contests it."""
+    """The admitted link of one peer, the dialers that wait for its end, and the link that contests it."""
 
     link: messages.LinkEstablished
     rtt_s: float

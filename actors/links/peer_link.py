@@ -130,7 +130,7 @@ class PeerLink(Actor[messages.Inbound]):
                 assert_never(message)
 
     def release(self) -> None:
-        """Tell everybody who counts on this link that it is gone."""
+        """Tell everybody that uses this link that it is gone."""
         self._output.release()
         self._handshake_over()
         if self._is_reported:
@@ -230,14 +230,14 @@ class PeerLink(Actor[messages.Inbound]):
         )
 
     def _end(self, verdict: effects.LinkVerdict) -> None:
-        """Close the socket, and say why where somebody should know."""
+        """Close the socket, and tell whoever needs to know why."""
         meters = self._meters
         match verdict:
             case effects.LinkRefused(why=why):
                 meters.links_refused += 1
                 if self._dialer is None:
                     self._reports.refused(why)
-                else:  # who redials for ever knows what it has said already
+                else:  # the dialer says it, but not again and again
                     refused = dialer_messages.DialRefused(None, self._socket.peer_name, why)
                     self.tell(self._dialer, refused)
             case effects.LinkUnwanted():

@@ -38,7 +38,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
 
 
 class LinkRefs(msgspec.Struct, frozen=True):
-    """Whom a link talks to."""
+    """The actors that a link sends messages to."""
 
     directory: Ref[directory_messages.Inbound]
     route_table: Ref[route_table_messages.Inbound]

@@ -12,7 +12,7 @@ from actors.runtime.supervisor_messages import ChildrenStopped
 
 
 class CoreEnded(msgspec.Struct, frozen=True):
-    """Fact: an actor that all others need has ended; stale where ``generation`` is not the current one."""
+    """Fact: an actor that all others need has ended; stale if ``generation`` is not the current one."""
 
     name: str
     generation: int
@@ -40,7 +40,7 @@ class PortReported(msgspec.Struct, frozen=True):
     name: str
     """What the agent calls it, and nothing else: see :mod:`actors.root.setup`."""
     trouble: str | None
-    """Why it has none; ``None`` where it has."""
+    """Why it has none; ``None`` if it has one."""
 
 
 class GetPorts(msgspec.Struct, frozen=True):

@@ -44,5 +44,5 @@ class ClientCount:
         self._sockets[socket] = None
 
     def leave(self, socket: StreamSocket) -> None:
-        """Count a client out whose socket is closed; nothing happens where it was not counted."""
+        """Count a client out whose socket is closed; nothing happens if it was not counted."""
         self._sockets.pop(socket, None)

@@ -26,7 +26,7 @@ class DialRefused(msgspec.Struct, frozen=True):
     """Fact: the dialed link was refused, by the peer or by this agent; :class:`DialedLinkEnded` follows."""
 
     peer_name: str | None
-    """Who refused this agent; ``None`` where this agent refused."""
+    """Who refused this agent; ``None`` if this agent refused."""
     address: str
     """The peer's socket address, for people."""
     why: str

@@ -24,7 +24,7 @@ class LinkEstablished(msgspec.Struct, frozen=True):
     """Whether this agent dialed."""
     rtt_s: float
     dialer: Ref[dialer_messages.Inbound] | None
-    """Who dialed, where this agent did: it hears when its link was one too many."""
+    """The dialer, if this agent dialed: it hears when its link is one too many."""
 
 
 class LinkEnded(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class DialerReported(msgspec.Struct, frozen=True):
 
 
 class PathJudged(msgspec.Struct, frozen=True):
-    """Fact: what is wrong with the path of the links that a dialer makes; empty where nothing is."""
+    """Fact: what is wrong with the path of the links that a dialer makes; empty if nothing is."""
 
     dialer_urn: str
     problem: str
