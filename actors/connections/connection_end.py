@@ -216,6 +216,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
 
     def release(self) -> None:
         """Let go of everything; an open socket is reset, for an end of stream must not be invented."""
+        if self._socket is not None and self._peer_reset is None:  # this end has crashed, or was stopped
+            self._meters.connections_reset += 1
         self._drop_socket(reset=True)
         if self._stream is not None:
             if not self._done:

@@ -182,6 +182,7 @@ def test_an_end_that_stops_resets_both_sides(ends, end, how):
     assert len(wire.of(FrameType.RESET)) >= 1
     assert (ends.client.end, ends.target.end) == (RESET, RESET)
     assert ends.is_over
+    assert resets(ends) == (1, 1)
 
 
 @pytest.mark.parametrize("end", ["ingress", "exit"])
