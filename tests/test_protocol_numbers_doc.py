@@ -83,7 +83,7 @@ LIMIT_MODULES = (
     "mesh.connection.stream.receive_half",
     "mesh.connection.stream.rtt",
     "mesh.connection.stream.send_half",
-    "mesh.connection.stream.stream",
+    "mesh.connection.stream.life",
     "mesh.connection.stream.window",
 )
 """Modules of which every public number stands in the document."""
