@@ -206,3 +206,18 @@ class World:
 
     def all_done(self):
         return all(end.done_at is not None for end in self.ends)
+
+
+def confirmed(**settings):
+    """A world whose connection is open, with nothing on the way and nothing noted."""
+    world = World(**settings)
+    world.apply(world.ingress, world.ingress.stream.confirm(world.now))
+    world.run(duration=1.0)
+    for end in world.ends:
+        end.sent.clear()
+    return world
+
+
+def nothing(frame, now):
+    """The fate of frames none of which arrives."""
+    return []
