@@ -1,0 +1,241 @@
+"""Trying candidates for one connection: whom to ask next, how long to wait for each, and when none is left.
+
+The first candidate is sent an OPEN. One that rejects, or that no path leads to any more, is followed by the
+next at once; one that is silent is left to answer while the next is tried beside it. If nobody is left to be
+tried, the listener is asked who else offers the key by now.
+"""
+
+import enum
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import TypeAlias
+
+from mesh.connection import ingress_effects as effects
+from mesh.connection.candidates import Offer
+from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.ingress_states import IngressEvent, IngressState, advance
+from mesh.connection.open_attempt import OpenAttempt
+from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
+from mesh.connection.reject_codes import IngressVerdict, RejectCode
+from mesh.connection.repeating import repeat_delay_s
+from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
+from mesh.connection.stream import INITIAL_WINDOW_BYTES
+from mesh.deadlines import Deadlines
+from mesh.errors import AuthenticationError
+from mesh.escaping import escaped
+from mesh.link.frames import Frame
+from mesh.trust.identity import AgentId
+from mesh.trust.naming import named
+
+Initiate: TypeAlias = Callable[[Party, int, bool], SessionInitiator]
+"""Begins a session: with whom, under which number, and whether it is for a client that is yet to come."""
+
+
+class Due(enum.IntEnum):
+    """What an opening waits for, beside the answers of its attempts."""
+
+    END = 0
+    """The time for opening is over."""
+    RETRY = 1
+    """To look who offers the key then."""
+
+
+class CandidateTrials:
+    """Whom one connection has tried, tries and may still try; what is to be done gathers in ``_effects``.
+
+    The base of :class:`~mesh.connection.ingress_opening.IngressOpening`, which says what happens and explains
+    the arguments.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_candidates",
+        "_deadlines",
+        "_effects",
+        "_initiate",
+        "_key",
+        "_last_refusal",
+        "_numbers",
+        "_open_timeout_s",
+        "_refusals",
+        "_registering",
+        "_starting",
+        "chosen",
+        "state",
+    )
+
+    def __init__(
+        self, *, key: str, numbers: ConnectionNumbers, initiate: Initiate, open_timeout_s: float
+    ) -> None:
+        self.state = IngressState.STANDING_BY
+        self.chosen = ""
+        """Name and number of the exit that was chosen, for logs."""
+        self._key = key
+        self._numbers = numbers
+        self._initiate = initiate
+        self._open_timeout_s = open_timeout_s
+        self._candidates: list[Offer] = []
+        """Untried candidates, the one to try next last."""
+        self._registering: tuple[tuple[Offer, int], ...] = ()
+        """Who is to be tried as soon as its number is registered; one at the most."""
+        self._attempts: dict[int, OpenAttempt] = {}
+        """Who is being tried, by number; without the one that was chosen."""
+        self._starting: dict[AgentId, float] = {}
+        """Exits that are being started again, and until when their offer is waited for."""
+        self._refusals: frozenset[Party] = frozenset()
+        """Who has refused, and is not asked again."""
+        self._last_refusal = "no candidate answered"
+        self._deadlines = Deadlines(Due)
+        self._effects: list[effects.IngressEffect] = []
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether its client has yet to come."""
+        return self.state is IngressState.STANDING_BY
+
+    def deadline(self) -> float:
+        """When to call :meth:`timeout`, in monotonic seconds."""
+        match self.state:
+            case IngressState.STANDING_BY | IngressState.ENDED:
+                return inf
+            case IngressState.OPEN:
+                return self._deadlines[Due.END] if self._attempts else inf
+            case IngressState.ABANDONED:
+                return self._deadlines[Due.END]
+            case IngressState.OPENING:
+                due = min(self._deadlines)
+                for attempt in self._attempts.values():
+                    due = min(due, attempt.repeat_at, attempt.hedge_at)
+                return due
+
+    def asks(self, exit_id: AgentId) -> bool:
+        """Whether this exit is being asked, or about to be."""
+        return any(exit_id == party_id for party_id, _ in self.numbers_in_use())
+
+    def numbers_in_use(self) -> Iterator[tuple[AgentId, int]]:
+        """What is to be given back if the opening ends here and now: exits and numbers."""
+        for attempt in self._attempts.values():
+            yield attempt.party.id, attempt.number
+        for offer, number in self._registering:
+            yield offer.party.id, number
+
+    # -- whom to ask next ------------------------------------------------------------------------------------
+
+    def _try_next(self, now: float) -> None:
+        if self._registering or self.state is not IngressState.OPENING:
+            return
+        if self._candidates:
+            self._register(self._candidates.pop(), self._numbers.take())
+        elif not self._starting and self._is_stuck:
+            self._look_for_more(now)
+
+    def _register(self, offer: Offer, number: int) -> None:
+        self._registering = ((offer, number),)
+        self._effects.append(effects.RegisterExit(offer.party, number))
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether each candidate that was tried has refused, is silent, or has no path."""
+        return all(attempt.is_silent for attempt in self._attempts.values())
+
+    def _look_for_more(self, now: float) -> None:
+        """Ask who offers the key now, and again later if there is still something to wait for."""
+        self._deadlines[Due.RETRY] = now + (
+            RETRY_AFTER_S if self._starting else patience_s(0.0, self._open_timeout_s)
+        )
+        tried = self._refusals.union(
+            (attempt.party for attempt in self._attempts.values()),
+            (offer.party for offer in self._untried()),
+        )
+        self._effects.append(effects.FindCandidates(tried))
+
+    def _untried(self) -> Iterator[Offer]:
+        """Who is still to be tried, including whoever is being registered with."""
+        yield from self._candidates
+        yield from (offer for offer, _ in self._registering)
+
+    def _begin(self, attempt: OpenAttempt, offer: Offer, now: float) -> None:
+        """Ask this candidate, and be patient with it from now on."""
+        attempt.repeat_at = now + repeat_delay_s(0)
+        attempt.hedge_at = now + patience_s(offer.rtt_s, self._open_timeout_s)
+        self._open_or_pass_on(attempt, now)
+
+    def _open_or_pass_on(self, attempt: OpenAttempt, now: float) -> None:
+        """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
+        if attempt.has_path:
+            self._send_open(attempt, now)
+        else:
+            self._try_next(now)
+
+    def _send_open(self, attempt: OpenAttempt, now: float) -> None:
+        for frame in self._make_open(attempt, now):
+            attempt.is_asked = True
+            self._effects.append(effects.SendOpen(frame))
+
+    def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
+        """The OPEN, the same each time; nothing if the exit's key is of no use."""
+        request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_BYTES)
+        try:
+            return (attempt.initiator.open_frame(request),)
+        except AuthenticationError as error:
+            self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
+            return ()
+
+    def _refused(self, attempt: OpenAttempt, code: str, why: str, now: float) -> None:
+        self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
+        self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
+        self._drop(attempt)
+        match self.state:
+            case IngressState.STANDING_BY:
+                return  # its client may be on the way, and has others tried
+            case IngressState.OPENING if code in (RejectCode.RESTARTING, IngressVerdict.RESTARTED):
+                self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
+                self._deadlines[Due.RETRY] = min(self._deadlines[Due.RETRY], now + RETRY_AFTER_S)
+            case _:
+                self._refusals |= {attempt.party}
+        self._try_next(now)
+        self._end_if_settled()
+
+    def _drop(self, attempt: OpenAttempt) -> None:
+        del self._attempts[attempt.number]
+        self._effects.append(effects.ForgetExit(attempt.party.id, attempt.number))
+
+    def _attempt_due(self, attempt: OpenAttempt, now: float) -> None:
+        if now >= attempt.repeat_at:
+            attempt.repeats += 1
+            attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
+            if attempt.has_path:
+                self._send_open(attempt, now)
+        if now >= attempt.hedge_at:
+            attempt.hedge_at = inf
+            # Try another candidate beside one that has not answered; it may still win.
+            if attempt.number in self._attempts:
+                if attempt.has_path:
+                    why = f"no answer from {named(attempt.name, attempt.party.id)} yet"
+                    self._effects.append(
+                        effects.CandidateFailed(attempt.party.id, IngressVerdict.SILENT, why)
+                    )
+                self._try_next(now)
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _forget_what_was_needed(self) -> None:
+        """An open connection may last for years: hold no memory of how it was opened."""
+        self._candidates.clear()
+        self._starting.clear()
+        if not self._attempts:
+            self._attempts.clear()  # a dictionary keeps the room of what was deleted
+
+    def _end_if_settled(self) -> None:
+        """Nobody needs an opening whose client has left, once all have answered."""
+        if self.state is IngressState.ABANDONED and not self._attempts and not self._registering:
+            self.state = advance(self.state, IngressEvent.NOTHING_LEFT)
+            self._effects.append(effects.OpeningEnded())
+
+    def _fail(self, event: IngressEvent) -> None:
+        self.state = advance(self.state, event)
+        self._effects.append(effects.OpeningFailed(self._last_refusal))
+
+    def _done(self) -> effects.IngressEffects:
+        done, self._effects = self._effects, []
+        return done
