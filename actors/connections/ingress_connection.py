@@ -23,13 +23,13 @@ from mesh.connection.ingress_effects import (
     AnswerForged,
     CandidateFailed,
     CandidateServed,
+    ClientGivenUp,
     ExitChosen,
     ExitDeclined,
     FindCandidates,
     ForgetExit,
     IngressEffect,
     OpeningEnded,
-    OpeningFailed,
     RegisterExit,
     SendOpen,
 )
@@ -187,6 +187,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._do(self._opening.candidates_found((), self.now()))
             case CandidateFailed(exit_id=exit_id, code=code, why=why):
                 log.debug("%s: %s", self, why)
+                if code == IngressVerdict.LOOP:
+                    self._meters.loops_cut += 1
                 self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
             case CandidateServed(exit_id=exit_id):
                 self.tell(self._listener, listener_messages.CandidateServed(exit_id))
@@ -199,8 +201,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 reset = stream.reset(ResetCode.CANCELLED, self.now())
                 stream.release()
                 self._send_to(remote, reset.frames)
-            case OpeningFailed(why=why):
-                self._failed(why)
+            case ClientGivenUp(why=why):
+                log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
+                self._meters.connections_reset += 1
+                self._drop_socket(reset=True)
             case OpeningEnded():
                 self.stop_now()
             case _:
@@ -236,13 +240,6 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._send(self._stream.confirm(self.now()).frames)
             self._settle()
 
-    def _failed(self, why: str) -> None:
-        if self._socket is not None:
-            log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
-            self._meters.connections_reset += 1
-            self._drop_socket(reset=True)
-        self.stop_now()
-
     def _opening_deadline_reached(self, now: float) -> None:
         self._do(self._opening.timeout(now))
 
@@ -255,9 +252,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._do(self._opening.client_left())
 
     def _came_back(self, exit_id: AgentId) -> None:
-        """The client is a socket of this exit's: reset it if it is to go there once more."""
-        is_chosen = self._stream is not None and exit_id == self._remote
-        if self._socket is None or not (is_chosen or self._opening.asks(exit_id)):
+        """The exit says that the client is its own socket: let nobody go there once more."""
+        if self._stream is None:
+            self._do(self._opening.came_back(exit_id, self.now()))
+            return
+        if self._socket is None or exit_id != self._remote:
             return
         log.info("%s reset: its client is a connection of that exit back to this agent", self)
         self._meters.loops_cut += 1

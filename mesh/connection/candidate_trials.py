@@ -59,6 +59,7 @@ class CandidateTrials:
         "_open_timeout_s",
         "_refusals",
         "_registering",
+        "_ruled_out",
         "_starting",
         "chosen",
         "state",
@@ -84,6 +85,8 @@ class CandidateTrials:
         """Exits that are being started again, and until when their offer is waited for."""
         self._refusals: frozenset[Party] = frozenset()
         """Who has refused, and is not asked again."""
+        self._ruled_out: frozenset[AgentId] = frozenset()
+        """Exits that say the client is a socket of theirs: it would run in a circle."""
         self._last_refusal = "no candidate answered"
         self._deadlines = Deadlines(Due)
         self._effects: list[effects.IngressEffect] = []
@@ -107,10 +110,6 @@ class CandidateTrials:
                 for attempt in self._attempts.values():
                     due = min(due, attempt.repeat_at, attempt.hedge_at)
                 return due
-
-    def asks(self, exit_id: AgentId) -> bool:
-        """Whether this exit is being asked, or about to be."""
-        return any(exit_id == party_id for party_id, _ in self.numbers_in_use())
 
     def numbers_in_use(self) -> Iterator[tuple[AgentId, int]]:
         """What is to be given back if the opening ends here and now: exits and numbers."""
@@ -137,6 +136,11 @@ class CandidateTrials:
     def _is_stuck(self) -> bool:
         """Whether each candidate that was tried has refused, is silent, or has no path."""
         return all(attempt.is_silent for attempt in self._attempts.values())
+
+    @property
+    def _may_be_served(self) -> bool:
+        """Whether one of those that are being tried may still be chosen."""
+        return any(attempt.is_wanted for attempt in self._attempts.values())
 
     def _look_for_more(self, now: float) -> None:
         """Ask who offers the key now, and again later if there is still something to wait for."""
@@ -182,19 +186,23 @@ class CandidateTrials:
             return ()
 
     def _refused(self, attempt: OpenAttempt, code: str, why: str, now: float) -> None:
-        self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
-        self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
+        if attempt.is_wanted:
+            self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
+            self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
         self._drop(attempt)
-        match self.state:
-            case IngressState.STANDING_BY:
-                return  # its client may be on the way, and has others tried
-            case IngressState.OPENING if code in (RejectCode.RESTARTING, IngressVerdict.RESTARTED):
+        if self.state is IngressState.OPENING and attempt.is_wanted:
+            if code in (RejectCode.RESTARTING, IngressVerdict.RESTARTED):
                 self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
                 self._deadlines[Due.RETRY] = min(self._deadlines[Due.RETRY], now + RETRY_AFTER_S)
-            case _:
+            else:
                 self._refusals |= {attempt.party}
-        self._try_next(now)
+            self._try_next(now)
         self._end_if_settled()
+
+    def _came_back_by(self, party: Party, name: str) -> None:
+        """Say why this exit is not tried: the client would run in a circle through it."""
+        self._last_refusal = f"{named(name, party.id)} says that the client is a connection of its own"
+        self._effects.append(effects.CandidateFailed(party.id, IngressVerdict.LOOP, self._last_refusal))
 
     def _drop(self, attempt: OpenAttempt) -> None:
         del self._attempts[attempt.number]
@@ -223,6 +231,8 @@ class CandidateTrials:
         """An open connection may last for years: hold no memory of how it was opened."""
         self._candidates.clear()
         self._starting.clear()
+        self._refusals = frozenset()
+        self._ruled_out = frozenset()
         if not self._attempts:
             self._attempts.clear()  # a dictionary keeps the room of what was deleted
 
@@ -232,9 +242,11 @@ class CandidateTrials:
             self.state = advance(self.state, IngressEvent.NOTHING_LEFT)
             self._effects.append(effects.OpeningEnded())
 
-    def _fail(self, event: IngressEvent) -> None:
-        self.state = advance(self.state, event)
-        self._effects.append(effects.OpeningFailed(self._last_refusal))
+    def _give_client_up(self) -> None:
+        """Nobody is left who could serve it; whoever was ruled out may yet answer, to be declined."""
+        self.state = advance(self.state, IngressEvent.NOTHING_LEFT)
+        self._effects.append(effects.ClientGivenUp(self._last_refusal))
+        self._end_if_settled()
 
     def _done(self) -> effects.IngressEffects:
         done, self._effects = self._effects, []

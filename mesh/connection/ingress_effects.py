@@ -74,8 +74,8 @@ class ExitDeclined(msgspec.Struct, frozen=True, gc=False):
     credit: int
 
 
-class OpeningFailed(msgspec.Struct, frozen=True, gc=False):
-    """Reset the client, if it is still there, and end; ``why`` is what the last candidate said."""
+class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
+    """Reset the client: nobody serves it; ``why`` is what the last candidate said."""
 
     why: str
 
@@ -94,7 +94,7 @@ IngressEffect: TypeAlias = (
     | AnswerForged
     | ExitChosen
     | ExitDeclined
-    | OpeningFailed
+    | ClientGivenUp
     | OpeningEnded
 )
 

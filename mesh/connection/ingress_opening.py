@@ -74,8 +74,9 @@ class IngressOpening(CandidateTrials):
         """Frames of this connection are delivered here from now on."""
         registering, self._registering = self._registering, ()
         is_wanted = self.state in (IngressState.STANDING_BY, IngressState.OPENING)
-        if not is_wanted or not registering or registering[0][1] != number:
+        if not is_wanted or exit_id in self._ruled_out or not registering or registering[0][1] != number:
             self._effects.append(effects.ForgetExit(exit_id, number))
+            self._try_next(now)
             self._end_if_settled()
             return self._done()
         offer = registering[0][0]
@@ -106,7 +107,7 @@ class IngressOpening(CandidateTrials):
         if session is None:
             self._refused(attempt, reply.code, escaped(reply.reason), now)
             return self._done()
-        if self.state is IngressState.OPENING:
+        if self.state is IngressState.OPENING and attempt.is_wanted:
             self.state = advance(self.state, IngressEvent.EXIT_CHOSEN)
             del self._attempts[attempt.number]
             self._forget_what_was_needed()
@@ -132,6 +133,7 @@ class IngressOpening(CandidateTrials):
                 del self._starting[exit_id]
         known = {attempt.party.id for attempt in self._attempts.values()}
         known.update(offer.party.id for offer in self._untried())
+        known |= self._ruled_out
         found = [
             offer for offer in offers if offer.party.id not in known and offer.party not in self._refusals
         ]
@@ -139,8 +141,30 @@ class IngressOpening(CandidateTrials):
         if self._candidates:
             if self._is_stuck:
                 self._try_next(now)
-        elif not self._attempts and not self._starting and not self._registering:
-            self._fail(IngressEvent.NOTHING_LEFT)
+        elif not (self._starting or self._registering or self._may_be_served):
+            self._give_client_up()
+        return self._done()
+
+    def came_back(self, exit_id: AgentId, now: float) -> effects.IngressEffects:
+        """This exit says that the client is its own socket: only others may serve it.
+
+        That need not be true. So it ends what is tried with this exit, and nothing else.
+        """
+        if self.state is not IngressState.OPENING:
+            return ()
+        self._ruled_out |= {exit_id}
+        self._candidates = [offer for offer in self._candidates if offer.party.id != exit_id]
+        for offer, _ in self._registering:
+            if offer.party.id == exit_id:
+                self._came_back_by(offer.party, offer.name)
+        for attempt in list(self._attempts.values()):
+            if attempt.party.id == exit_id and attempt.is_wanted:
+                self._came_back_by(attempt.party, attempt.name)
+                if attempt.is_asked:
+                    attempt.rule_out()  # it may have accepted, and is to hear at once that it is not chosen
+                else:
+                    self._drop(attempt)
+                self._try_next(now)
         return self._done()
 
     def path_changed(self, exit_id: AgentId, now: float, *, has_path: bool) -> effects.IngressEffects:
@@ -148,7 +172,7 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
-                if not self.stands_by:
+                if not self.stands_by and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)
         return self._done()
 
@@ -188,7 +212,8 @@ class IngressOpening(CandidateTrials):
         """Whoever has not been chosen is forgotten."""
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
-        if self.state is IngressState.OPEN:
-            self.state = advance(self.state, IngressEvent.TIME_IS_UP)
-        else:
-            self._fail(IngressEvent.TIME_IS_UP)
+        if self.state is IngressState.OPENING:
+            self._effects.append(effects.ClientGivenUp(self._last_refusal))
+        self.state = advance(self.state, IngressEvent.TIME_IS_UP)
+        if self.state is IngressState.ENDED:
+            self._effects.append(effects.OpeningEnded())

@@ -19,8 +19,8 @@ class IngressState(enum.Enum):
     """A client waits while candidates are tried."""
     OPEN = "open"
     """An exit was chosen; whoever else accepts is declined."""
-    ABANDONED = "abandoned by its client"
-    """Answers are still awaited, to decline what they opened."""
+    ABANDONED = "without its client"
+    """It has left, or was given up; answers are still awaited, to decline what they opened."""
     ENDED = "ended"
 
 
@@ -43,7 +43,7 @@ TRANSITIONS: Final[Mapping[tuple[IngressState, IngressEvent], IngressState]] = M
         (IngressState.STANDING_BY, IngressEvent.DISCARDED): IngressState.ENDED,
         (IngressState.OPENING, IngressEvent.EXIT_CHOSEN): IngressState.OPEN,
         (IngressState.OPENING, IngressEvent.CLIENT_LEFT): IngressState.ABANDONED,
-        (IngressState.OPENING, IngressEvent.NOTHING_LEFT): IngressState.ENDED,
+        (IngressState.OPENING, IngressEvent.NOTHING_LEFT): IngressState.ABANDONED,
         (IngressState.OPENING, IngressEvent.TIME_IS_UP): IngressState.ENDED,
         (IngressState.OPEN, IngressEvent.TIME_IS_UP): IngressState.OPEN,
         (IngressState.ABANDONED, IngressEvent.NOTHING_LEFT): IngressState.ENDED,

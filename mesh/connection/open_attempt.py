@@ -31,11 +31,18 @@ class OpenAttempt:
     repeats: int = 0
     is_asked: bool = False
     """Whether an OPEN has been sent."""
+    is_wanted: bool = True
+    """Whether it may still be chosen; else its answer is awaited to be declined, and it is asked no more."""
 
     @property
     def is_silent(self) -> bool:
         """Whether it has had its time, or cannot be reached now."""
         return not self.has_path or self.hedge_at == inf
+
+    def rule_out(self) -> None:
+        """It is not to be chosen, whatever it answers."""
+        self.is_wanted = False
+        self.repeat_at = self.hedge_at = inf
 
     def is_stale(self, now: float, last_number: int) -> bool:
         """Whether it has waited too long for its client; ``last_number`` is that of the agent's latest."""

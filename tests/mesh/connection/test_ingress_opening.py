@@ -10,12 +10,12 @@ from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.ingress_effects import (
     CandidateServed,
+    ClientGivenUp,
     ExitChosen,
     ExitDeclined,
     FindCandidates,
     ForgetExit,
     OpeningEnded,
-    OpeningFailed,
     RegisterExit,
     SendOpen,
 )
@@ -57,6 +57,7 @@ class Ingress:
         self.asked = {}
         self.answers = {}
         self.looks = 0
+        self.claims = set()
         self.done = []
 
     def initiate(self, exit_, number, ahead):
@@ -103,7 +104,7 @@ class Ingress:
 
     def step(self, data) -> None:
         opening = self.opening
-        match data.draw(st.integers(0, 10)):
+        match data.draw(st.integers(0, 11)):
             case 0 if opening.stands_by:
                 self.do(opening.client_came(data.draw(st.permutations(OFFERS)), self.now))
             case 1 if self.registering:
@@ -128,6 +129,11 @@ class Ingress:
                 chosen = self.count(ExitChosen)
                 self.do(opening.answered(damaged, self.now))
                 assert self.count(ExitChosen) == chosen
+            case 10:
+                exit_id = data.draw(st.sampled_from(OFFERS)).party.id
+                if opening.state is IngressState.OPENING:
+                    self.claims.add(exit_id)
+                self.do(opening.came_back(exit_id, self.now))
             case 9:  # too early, or much too late
                 self.now += data.draw(st.sampled_from((0.01, 1.0, 2 * OPEN_TIMEOUT_S)))
                 self.do(opening.timeout(self.now))
@@ -160,8 +166,9 @@ def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, steps):
     kept = {(choice.remote, choice.number) for choice in chosen}
     assert len(chosen) <= 1
     assert ingress.registered == kept | set(opening.numbers_in_use())
-    ends = ingress.count(OpeningEnded) + ingress.count(OpeningFailed)
-    assert ends == (opening.state is IngressState.ENDED)
+    assert ingress.claims.isdisjoint(choice.remote for choice in chosen)
+    assert ingress.count(OpeningEnded) == (opening.state is IngressState.ENDED)
+    assert ingress.count(ClientGivenUp) + len(chosen) <= 1
     assert bool(chosen) == (opening.state is IngressState.OPEN)
     assert ingress.count(CandidateServed) == len(chosen) + ingress.count(ExitDeclined)
     ingress.registering.clear()
