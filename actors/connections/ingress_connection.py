@@ -178,7 +178,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self.tell(self._table, command)
             case ForgetExit(exit_id=exit_id, number=number):
                 self._forget(exit_id, number, is_exit=False)
-                if not self._opening.asks(exit_id):
+                if exit_id != self._remote and not self._opening.asks(exit_id):
                     self._links.pop(exit_id, None)  # a connection may outlive the link by years
             case SendOpen(frame=frame):
                 self._send_to(frame.destination, (frame,))

@@ -111,6 +111,10 @@ class CandidateTrials:
                     due = min(due, attempt.repeat_at, attempt.hedge_at)
                 return due
 
+    def asks(self, exit_id: AgentId) -> bool:
+        """Whether this exit is being asked, or about to be."""
+        return any(exit_id == party_id for party_id, _ in self.numbers_in_use())
+
     def numbers_in_use(self) -> Iterator[tuple[AgentId, int]]:
         """What is to be given back if the opening ends here and now: exits and numbers."""
         for attempt in self._attempts.values():

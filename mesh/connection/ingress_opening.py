@@ -172,7 +172,7 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
-                if not self.stands_by and attempt.is_wanted:
+                if self.state is IngressState.OPENING and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)
         return self._done()
 

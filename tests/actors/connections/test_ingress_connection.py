@@ -147,6 +147,15 @@ def test_the_path_of_an_attempt_is_the_connections_path(one):
     assert candidate.wire.of(FrameType.DATA) == []
 
 
+def test_a_path_that_changes_has_nobody_asked_who_was_not_chosen(two):
+    two.run(HEDGE_AFTER_S + 0.1)
+    two.exits[1].answer()
+    asked = len(two.exits[0].opens)
+    two.tell(messages.PathChanged(EXIT.id, None))
+    two.tell(messages.PathChanged(EXIT.id, two.exits[0].wire.ref))
+    assert len(two.exits[0].opens) == asked
+
+
 def test_the_links_to_exits_that_were_not_chosen_are_let_go(two):
     first, second = two.exits
     first.answer("refused")
