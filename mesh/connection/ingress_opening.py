@@ -15,7 +15,7 @@ from mesh.connection.candidate_trials import CandidateTrials, Due
 from mesh.connection.candidates import Offer
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.open_attempt import OpenAttempt
-from mesh.connection.reject_codes import IngressVerdict
+from mesh.connection.reject_codes import IngressVerdict, code_of_exit
 from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
@@ -105,7 +105,7 @@ class IngressOpening(CandidateTrials):
             self._effects.append(effects.AnswerForged())
             return self._done()
         if session is None:
-            self._refused(attempt, reply.code, escaped(reply.reason), now)
+            self._refused(attempt, code_of_exit(reply.code), escaped(reply.reason), now)
             return self._done()
         if self.state is IngressState.OPENING and attempt.is_wanted:
             self.state = advance(self.state, IngressEvent.EXIT_CHOSEN)

@@ -1,6 +1,7 @@
 """Why an exit does not serve, as REJECT says it, and what an ingress itself finds of an exit."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class RejectCode(StrEnum):
@@ -20,7 +21,7 @@ class RejectCode(StrEnum):
 
 
 class IngressVerdict(StrEnum):
-    """The ingress's own codes, which no wire carries."""
+    """The ingress's own codes; an exit that sends one of them means nothing by it."""
 
     RESTARTED = "restarted"
     """The exit's agent runs as a new instance since it was chosen."""
@@ -30,3 +31,11 @@ class IngressVerdict(StrEnum):
     """Its session key is of no use."""
     LOOP = "loop"
     """Its target is a listener of the ingress's agent."""
+
+
+_VERDICTS: Final = frozenset(verdict.value for verdict in IngressVerdict)
+
+
+def code_of_exit(code: str) -> str:
+    """What an exit says with the code of its REJECT: never what only an ingress can find."""
+    return RejectCode.UNAVAILABLE if code in _VERDICTS else code

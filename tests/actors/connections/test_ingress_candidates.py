@@ -8,6 +8,7 @@ from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed
 from mesh.connection.patience import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
+from mesh.connection.reject_codes import IngressVerdict
 from mesh.link.frames import FrameType
 from mesh.trust.identity import Instance
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
@@ -35,6 +36,15 @@ def two():
 
 
 # Being refused
+
+
+@pytest.mark.parametrize("verdict", IngressVerdict)
+def test_an_exit_cannot_say_what_only_an_ingress_finds(one, verdict):
+    one.exits[0].answer(verdict.value)
+    one.run(0.1)
+    assert one.client.end == RESET
+    assert one.listener.of(CandidateFailed) == [CandidateFailed(EXIT.id, "unavailable")]
+    assert one.ingress_meters.loops_cut == 0
 
 
 def test_a_candidate_that_rejects_is_followed_by_the_next_at_once(two):
