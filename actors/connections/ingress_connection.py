@@ -159,8 +159,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
         self._do(self._opening.client_came(candidates, self.now()))
-        if said_by is not None:
-            self._came_back(said_by)
+        for exit_id in said_by:
+            self._came_back(exit_id)
 
     def _do(self, effects: Sequence[IngressEffect]) -> None:
         """Do what the opening asks for, and keep its time."""

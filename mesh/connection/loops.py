@@ -60,7 +60,8 @@ class LoopWatch(Generic[R]):
     def __init__(self) -> None:
         self._exits: set[tuple[str, str]] = set()
         self._clients: dict[bytes, R] = {}
-        self._said: dict[bytes, _Said] = {}
+        self._said: dict[bytes, tuple[_Said, ...]] = {}
+        """By tag, for each exit that has said it the latest connection: all but one of them lie."""
 
     @property
     def has_exits(self) -> bool:
@@ -79,11 +80,10 @@ class LoopWatch(Generic[R]):
         """Whether a client from ``near`` at the listener ``far`` is an exit of this agent."""
         return (plain(near), plain(far)) in self._exits
 
-    def client_came(self, tag: bytes, connection: R) -> AgentId | None:
-        """Remember a client; the exit that has said that this is its socket, if one has."""
+    def client_came(self, tag: bytes, connection: R) -> tuple[AgentId, ...]:
+        """Remember a client; the exits that have said that this is their socket."""
         self._clients[tag] = connection
-        said = self._said.get(tag)
-        return None if said is None else said.exit_id
+        return tuple(said.exit_id for said in self._said.get(tag, ()))
 
     def client_left(self, tag: bytes, connection: R) -> None:
         """Its socket is closed."""
@@ -94,10 +94,14 @@ class LoopWatch(Generic[R]):
         """Remember what an exit said of its socket; the client who it is, if it is one."""
         if not tag:
             return None
-        self._said[tag] = _Said(exit_id, connection)
+        others = (said for said in self._said.get(tag, ()) if said.exit_id != exit_id)
+        self._said[tag] = (*others, _Said(exit_id, connection))
         return self._clients.get(tag)
 
     def connection_ended(self, tag: bytes, exit_id: AgentId, connection: int) -> None:
         """The connection of which an exit said that is over."""
-        if self._said.get(tag) == (exit_id, connection):
-            del self._said[tag]
+        left = tuple(said for said in self._said.get(tag, ()) if said != (exit_id, connection))
+        if left:
+            self._said[tag] = left
+        else:
+            self._said.pop(tag, None)

@@ -53,12 +53,31 @@ def test_an_exit_of_ones_own_is_known_by_both_addresses_while_it_is_open():
 
 def test_client_and_exit_meet_whichever_comes_first():
     watch: LoopWatch[str] = LoopWatch()
-    assert watch.client_came(b"first", "client 1") is None
+    assert watch.client_came(b"first", "client 1") == ()
     assert watch.exit_said(b"first", ONE, 7) == "client 1"
     assert watch.exit_said(b"later", ONE, 8) is None
-    assert watch.client_came(b"later", "client 2") == ONE
+    assert watch.client_came(b"later", "client 2") == (ONE,)
     assert watch.exit_said(b"", ONE, 9) is None
-    assert watch.client_came(b"", "client 3") is None
+    assert watch.client_came(b"", "client 3") == ()
+
+
+def test_who_says_so_last_does_not_hide_who_said_so_before():
+    watch: LoopWatch[str] = LoopWatch()
+    watch.exit_said(b"tag", ONE, 7)
+    watch.exit_said(b"tag", TWO, 8)
+    assert watch.client_came(b"tag", "client") == (ONE, TWO)
+    watch.connection_ended(b"tag", TWO, 8)
+    assert watch.client_came(b"tag", "client") == (ONE,)
+
+
+def test_of_one_exit_the_latest_connection_counts():
+    watch: LoopWatch[str] = LoopWatch()
+    watch.exit_said(b"tag", ONE, 7)
+    watch.exit_said(b"tag", ONE, 8)  # its socket has the port of the one before
+    watch.connection_ended(b"tag", ONE, 7)
+    assert watch.client_came(b"tag", "client") == (ONE,)
+    watch.connection_ended(b"tag", ONE, 8)
+    assert watch._said == {}
 
 
 def test_nothing_is_left_of_those_that_are_gone():
@@ -70,7 +89,7 @@ def test_nothing_is_left_of_those_that_are_gone():
     watch.client_left(b"tag", client)
     watch.connection_ended(b"tag", ONE, 8)
     watch.connection_ended(b"tag", TWO, 7)
-    assert watch.client_came(b"tag", client) == ONE
+    assert watch.client_came(b"tag", client) == (ONE,)
     watch.connection_ended(b"tag", ONE, 7)
     watch.client_left(b"tag", client)
     watch.client_left(b"tag", client)
