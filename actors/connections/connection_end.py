@@ -19,7 +19,7 @@ from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
-from mesh.connection.session_handshake import Session
+from mesh.connection.session import Session
 from mesh.connection.stream import Effects, ResetCode, Stream
 from mesh.connection.stream.states import State
 from mesh.link.frames import Frame

@@ -27,17 +27,6 @@ from mesh.trust.identity import AGENT_ID_BYTES, INSTANCE_BYTES, AgentId, Instanc
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
-__all__ = [
-    "MalformedRequestError",
-    "OpenReply",
-    "OpenRequest",
-    "Party",
-    "Session",
-    "SessionInitiator",
-    "SessionResponder",
-    "read_open_instances",
-]
-
 MAX_ROUTING_KEY_CHARACTERS: Final = 255
 """About as long as a host name may be: RFC 1035 section 2.3.4."""
 MAX_CODE_CHARACTERS: Final = 32
@@ -212,7 +201,7 @@ class SessionResponder(_Handshaker):
 
         Raises:
             AuthenticationError: it is not the OPEN of ``remote``; the genuine one can still be read.
-            MalformedRequestError: the ingress asked what makes no sense; :meth:`reply` can say so.
+            MalformedRequestError: the ingress asked what makes no sense; :meth:`reject` can say so.
             LocalProtocolError: an OPEN has been read before.
         """
         if frame.type != FrameType.OPEN:

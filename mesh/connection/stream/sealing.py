@@ -6,7 +6,7 @@ from mesh.link.frames import BytesLike, Frame
 
 
 class SegmentSealer(Protocol):
-    """Seals and opens the frames of one connection; ``mesh.connection.session_handshake.Session`` is one."""
+    """Seals and opens the frames of one connection; ``mesh.connection.session.Session`` is one."""
 
     def seal_segment(self, frame_type: int, number: int, plaintext: BytesLike) -> Frame:
         """The DATA or FIN frame ``number``."""

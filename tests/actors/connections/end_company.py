@@ -21,9 +21,7 @@ from mesh.addresses import SocketAddress, TcpAddress
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
-from mesh.connection.session_handshake import (
-    Party,
-)
+from mesh.connection.session_handshake import Party
 from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
 from mesh.trust.identity import Identity, Instance

@@ -3,10 +3,7 @@
 from typing import Any
 
 from actors.messages import connection as messages
-from mesh.connection.session_handshake import (
-    OpenRequest,
-    SessionInitiator,
-)
+from mesh.connection.session_handshake import OpenRequest, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair

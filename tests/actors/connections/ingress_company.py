@@ -5,12 +5,8 @@ from typing import Any
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.messages import connection as messages
 from actors.messages import listener as listener_messages
-from mesh.connection.session_handshake import (
-    OpenReply,
-    OpenRequest,
-    Session,
-    SessionResponder,
-)
+from mesh.connection.session import Session
+from mesh.connection.session_handshake import OpenReply, OpenRequest, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import Identity

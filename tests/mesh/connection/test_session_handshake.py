@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from mesh.connection import session_handshake as session
+from mesh.connection import session_handshake
+from mesh.connection.session import Session
 from mesh.connection.session_handshake import (
     OpenReply,
     OpenRequest,
@@ -31,7 +32,7 @@ from tests.mesh.connection.handshake_parties import (
 from tests.mesh.connection.replies import reply_with
 
 
-def open_pair(connection: int = CONNECTION) -> tuple[session.Session, session.Session]:
+def open_pair(connection: int = CONNECTION) -> tuple[Session, Session]:
     """The session at the ingress and at the exit."""
     ingress, exit_ = initiator(connection=connection), responder(connection=connection)
     exit_.read_open(ingress.open_frame(REQUEST))
@@ -100,9 +101,9 @@ def test_open_names_the_instances_in_the_clear():
 
 
 def test_constants_are_those_of_the_protocol():
-    assert session.MAX_ROUTING_KEY_CHARACTERS == 255
-    assert session.MAX_CODE_CHARACTERS == 32
-    assert session.MAX_REASON_CHARACTERS == 1024
+    assert session_handshake.MAX_ROUTING_KEY_CHARACTERS == 255
+    assert session_handshake.MAX_CODE_CHARACTERS == 32
+    assert session_handshake.MAX_REASON_CHARACTERS == 1024
 
 
 def test_wire_bytes_are_pinned():
