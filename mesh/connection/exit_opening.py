@@ -116,6 +116,7 @@ class ExitOpening:
             return effects.OpenAuthenticated(), self._reject(RejectCode.MALFORMED, str(error), now)
         except (AuthenticationError, RemoteProtocolError) as error:
             self.state = advance(self.state, ExitEvent.FORGED)
+            self._deadlines.clear_all()
             return (effects.OpenForged(str(error)),)
         self.key, self._credit = request.routing_key, request.credit
         if not self._may_use(self.key):
@@ -168,12 +169,8 @@ class ExitOpening:
             return ()
         self.state = advance(self.state, ExitEvent.CONFIRMED)
         self._deadlines.clear_all()
-        del (
-            self._open_frame,
-            self._responder,
-            self._may_use,
-            self._answer,
-        )  # an open connection may last for years
+        # An open connection may last for years: hold no memory of how it was opened.
+        del self._open_frame, self._responder, self._may_use, self._answer
         return (effects.OpenConfirmed(),)
 
     def timeout(self, now: float) -> effects.ExitEffects:
@@ -196,6 +193,7 @@ class ExitOpening:
     def _time_is_up(self, now: float) -> effects.ExitEffects:
         if self.state is ExitState.ACCEPTED:
             self.state = advance(self.state, ExitEvent.TIME_IS_UP)
+            self._deadlines.clear_all()
             return (effects.NotConfirmed(),)
         return self.denied(
             RejectCode.TIMED_OUT, f"no answer from the endpoint in {self._open_timeout_s:g} s", now

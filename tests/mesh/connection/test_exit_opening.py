@@ -148,6 +148,7 @@ def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
         exit_.now = max(before, opening.deadline())
         exit_.do(opening.timeout(exit_.now))
     assert opening.state not in UNANSWERED
+    assert opening.deadline() == inf
     assert exit_.count(AskEndpoint) == (what == "my-api")
     assert exit_.count(Accept) + exit_.count(Reject) == (what != "forged")
     assert exit_.count(OpenForged) == (what == "forged")
