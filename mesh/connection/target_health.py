@@ -71,8 +71,9 @@ class HealthMonitor:
 
     def __init__(self, settings: HealthCheckSettings) -> None:
         self._settings = settings
-        self._last_passed: bool | None = None
+        self._last_passed = False
         self._run = 0
+        """Equal results in a row, up to the last."""
         self.state = Health.UNKNOWN
 
     def observe(self, *, passed: bool) -> bool:

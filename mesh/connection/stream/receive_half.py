@@ -71,8 +71,8 @@ class ReceiveHalf:
         self.early: dict[int, tuple[bool, bytes]] = {}
         """Segments after a gap, by number: whether it is the FIN, bytes. Without a gap it is empty."""
         self._early_bytes = 0
-        self._final_number: int | None = None
-        """Number of the FIN, once it is known."""
+        self._final_number: float = inf
+        """Number of the FIN, as soon as it is known."""
 
     @property
     def missing_until(self) -> int:
@@ -129,7 +129,7 @@ class ReceiveHalf:
             raise RemoteProtocolError(f"segment {number} is too far ahead of {self.next_number}")
         if not size and not is_fin:
             raise RemoteProtocolError(f"segment {number} is DATA without bytes")
-        if self._final_number is not None and number > self._final_number:
+        if number > self._final_number:
             raise RemoteProtocolError(f"segment {number} comes after the FIN, {self._final_number}")
         if is_fin:
             if self.early and max(self.early) > number:
