@@ -37,7 +37,7 @@ class Due(enum.IntEnum):
     END = 0
     """The time for opening is over."""
     RETRY = 1
-    """To look who offers the key then."""
+    """When to ask again who offers the key."""
 
 
 class CandidateTrials:
@@ -78,7 +78,7 @@ class CandidateTrials:
         self._candidates: list[Offer] = []
         """Untried candidates, the one to try next last."""
         self._registering: tuple[tuple[Offer, int], ...] = ()
-        """Who is to be tried as soon as its number is registered; one at the most."""
+        """The candidate to try as soon as its number is registered; one at the most."""
         self._attempts: dict[int, OpenAttempt] = {}
         """Who is being tried, by number; without the one that was chosen."""
         self._starting: dict[AgentId, float] = {}
@@ -158,7 +158,7 @@ class CandidateTrials:
         self._effects.append(effects.FindCandidates(tried))
 
     def _untried(self) -> Iterator[Offer]:
-        """Who is still to be tried, including whoever is being registered with."""
+        """Candidates that are still to be tried, including the one being registered."""
         yield from self._candidates
         yield from (offer for offer, _ in self._registering)
 

@@ -26,11 +26,11 @@ TRIAL_S: Final = 2.0
 nothing of it. A silent candidate has been reported by then, unless the path to it takes a second."""
 
 PERMANENT_CODES: Final = frozenset({RejectCode.NOT_PERMITTED, IngressVerdict.UNUSABLE_KEY})
-"""Failures that another try soon would only repeat."""
-
+"""Failures that would only be repeated if the candidate were tried again soon."""
 
 LOOP_ASIDE_S: Final = 5.0
-"""How long such an exit is not tried at all: the next client is on its way when the first is found out."""
+"""How long an exit that leads back to this agent is not tried at all. The next round of the circle is already
+on its way when the first is found."""
 
 
 class Offer(NamedTuple):
@@ -107,17 +107,17 @@ class CandidatePool:
     def order(
         self, now: float, draw: float, tried: Collection[Party] = (), *, prepared: Party | None = None
     ) -> tuple[Offer, ...]:
-        """All candidates for one connection, the one to try first at the front; but for those that loop.
+        """All candidates for one connection, the one to try first at the front, without those that loop.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
         whose time ends first before the rest.
 
         Args:
             now: monotonic seconds.
-            draw: uniform in [0, 1): who begins among equals that never had a turn. Else all listeners of a
-                mesh would begin with the same agent.
-            tried: candidates that the connection does without.
-            prepared: who begins instead of whom the draw says, for a connection to it has been prepared.
+            draw: uniform in [0, 1): chooses who comes first among equals that never had a turn. Without it
+                all listeners of a mesh would begin with the same agent.
+            tried: candidates to leave out.
+            prepared: comes first among such equals instead of the one drawn: a connection to it is prepared.
         """
         offers = self._not_looping(now)
         if tried:
@@ -170,8 +170,8 @@ class CandidatePool:
             draw: uniform in [0, 1), for jitter.
 
         Returns:
-            For how many seconds; ``None`` where it is aside already, for connections that were under way
-            together tell of one failure.
+            For how many seconds; ``None`` if it is aside already: connections that were opening at the same
+            time report one failure.
         """
         if code == IngressVerdict.LOOP:
             is_known = now < self._looping.get(agent_id, 0.0)
@@ -188,7 +188,7 @@ class CandidatePool:
         return aside_s
 
     def served(self, agent_id: AgentId) -> bool:
-        """Put a candidate that accepted in its place again; whether it had failed before."""
+        """Put a candidate that accepted in its old place again; return whether it had failed before."""
         return self._failing.pop(agent_id, None) is not None
 
     def _put_first(self, agent_id: AgentId, now: float) -> None:

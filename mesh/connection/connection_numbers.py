@@ -3,7 +3,7 @@
 from typing import Final
 
 FIRST_NUMBER: Final = 1
-"""No connection has a lower number: 0 stands in headers where no connection is meant."""
+"""No connection has a lower number: in headers 0 means no connection."""
 
 
 class ConnectionNumbers:
@@ -32,7 +32,7 @@ class ConnectionNumbers:
         return number
 
     def use(self, number: int) -> None:
-        """The connection of this number has its client, or is no more."""
+        """The connection of this number has its client, or has ended."""
         self._reserved.discard(number)
 
     def is_reserved(self, number: int) -> bool:

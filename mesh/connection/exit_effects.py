@@ -27,11 +27,11 @@ class AskEndpoint(msgspec.Struct, frozen=True, gc=False):
 
 
 class LookAtEndpoint(msgspec.Struct, frozen=True, gc=False):
-    """The endpoint has not answered: report with ``endpoint_gone`` if it lives no more."""
+    """The endpoint has not answered: report with ``endpoint_gone`` if it has ended."""
 
 
 class ReachTarget(msgspec.Struct, frozen=True, gc=False):
-    """Connect to the target that the endpoint has named, within so many seconds."""
+    """Connect to the target that the endpoint has named."""
 
     within_s: float
 
@@ -59,7 +59,7 @@ class RepeatAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenConfirmed(msgspec.Struct, frozen=True, gc=False):
-    """The connection is provisional no more."""
+    """The ingress has chosen this exit: the connection is no longer provisional."""
 
 
 class NotConfirmed(msgspec.Struct, frozen=True, gc=False):

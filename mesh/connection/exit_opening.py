@@ -23,8 +23,8 @@ from mesh.link.frames import Frame
 from mesh.reaching import Failure, Kind
 
 ENDPOINT_TIMEOUT_S: Final = 0.25
-"""Silence of the endpoint after which it is looked at, and again: one that has crashed over the question
-answers no more, one that has much to do is only late."""
+"""How often to check whether a silent endpoint still lives: one that crashed over the question will never
+answer, one that is busy is only late."""
 
 REJECT_LINGER_S: Final = 1.0
 """How long a rejection is kept to be repeated: the ingress repeats its OPEN within this time."""

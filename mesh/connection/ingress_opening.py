@@ -124,7 +124,7 @@ class IngressOpening(CandidateTrials):
         return self._done()
 
     def candidates_found(self, offers: Sequence[Offer], now: float) -> effects.IngressEffects:
-        """Try who is new or back; without anyone to wait for, give up."""
+        """Try candidates that are new or back; give the client up if there is none to try or to wait for."""
         if self.state is not IngressState.OPENING:
             return ()
         offering = {offer.party.id for offer in offers}

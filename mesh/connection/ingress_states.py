@@ -18,7 +18,7 @@ class IngressState(enum.Enum):
     OPENING = "opening"
     """A client waits while candidates are tried."""
     OPEN = "open"
-    """An exit was chosen; whoever else accepts is declined."""
+    """An exit was chosen; any other that accepts is declined."""
     ABANDONED = "without its client"
     """It has left, or was given up; answers are still awaited, to decline what they opened."""
     ENDED = "ended"

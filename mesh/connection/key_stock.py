@@ -11,7 +11,7 @@ before the next is wanted."""
 
 
 class KeyStock:
-    """One ephemeral key pair in stock, for whoever needs it next; each is given once.
+    """One ephemeral key pair in stock, for the next that needs it; each is given once.
 
     Making one takes 17 us, which nobody waits for while a connection opens.
     """
@@ -25,14 +25,14 @@ class KeyStock:
         self._made_at = 0.0
 
     def take(self) -> KeyPair:
-        """The pair in stock; a new one where there is none, or it is too old."""
+        """The pair in stock; a new one if there is none or it is too old."""
         pair, self._pair = self._pair, None
         if pair is None or self._now() - self._made_at > EPHEMERAL_AGE_S:
             pair = self.make()
         return pair
 
     def make(self) -> KeyPair:
-        """A new one, whatever is in stock: for who has time, and keeps it for later."""
+        """A new pair, leaving the stock alone: for callers that make theirs ahead and keep it."""
         return key_pair(self._random_bytes(32))
 
     def refill(self) -> None:

@@ -3,12 +3,12 @@
 An endpoint whose target is a listener of the mesh sends what comes to it round in a circle, or through the
 mesh once more. Each agent sees two things: the sockets with which its own exits reached their targets, and
 what other exits say of theirs in ACCEPT. That is a tag of the socket's two addresses, keyed with the instance
-that it is for, so that no address of a site stands there plainly; whoever has a client with such addresses
-makes the same tag. What an exit says counts against clients only that are led to this same exit: it cannot
-harm others with what is not true.
+that it is for, so that no address of a site is sent in clear; an agent that has a client with these addresses
+makes the same tag. What an exit says counts only for clients that are led to that exit, and only keeps them
+from it: a lie harms nobody whom another exit serves.
 
-Behind NAT, or a proxy, the two ends of a socket have other addresses, and tags do not meet. Neither do they
-where each exit leads to a listener of a third agent. Such circles end where descriptors do.
+Behind NAT, or a proxy, the two ends of a socket have other addresses, and tags do not match. Neither do
+they if each exit leads to a listener of a third agent. Such circles end when descriptors run out.
 """
 
 from hashlib import blake2b
@@ -91,7 +91,7 @@ class LoopWatch(Generic[R]):
             del self._clients[tag]
 
     def exit_said(self, tag: bytes, exit_id: AgentId, connection: int) -> R | None:
-        """Remember what an exit said of its socket; the client who it is, if it is one."""
+        """Remember what an exit said of its socket; return the client with that socket, if there is one."""
         if not tag:
             return None
         others = (said for said in self._said.get(tag, ()) if said.exit_id != exit_id)

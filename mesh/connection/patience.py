@@ -11,20 +11,23 @@ HEDGE_ROUND_TRIPS: Final = 2
 exit to connect to a target that is far away too."""
 
 RETRY_AFTER_S: Final = 0.1
-"""Until such an exit is asked again: a crashed endpoint is back after 50 ms, the first time."""
+"""Pause before an exit whose endpoint or agent is being started again is asked again. An endpoint that has
+crashed for the first time is back after 50 ms."""
 
 RESTART_PATIENCE_S: Final = 2.0
-"""How long such an exit may take to offer the key again: an agent that starts does so within a second."""
+"""How long an exit that is being started again may take to offer the key: an agent that starts does so within
+a second."""
 
 _HEDGE_SHARE: Final = 4
-"""Either silence at most this part of the time budget: in a short one, too, several get a turn."""
+"""No candidate is waited for alone longer than this part of the time budget, so that even in a short one
+several get a turn."""
 
 
 def patience_s(rtt_s: float, open_timeout_s: float) -> float:
-    """How long silence at the end of a path is nothing out of the ordinary, in seconds.
+    """Seconds of silence that are normal for an exit at the end of a path.
 
     Args:
-        rtt_s: round trip of the path.
-        open_timeout_s: the whole time for opening.
+        rtt_s: round trip of the path, in seconds.
+        open_timeout_s: the whole time for opening, in seconds.
     """
     return min(max(HEDGE_AFTER_S, HEDGE_ROUND_TRIPS * rtt_s), open_timeout_s / _HEDGE_SHARE)

@@ -66,7 +66,7 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
     code: Annotated[str, msgspec.Meta(max_length=MAX_CODE_CHARACTERS)] = ""
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARACTERS)] = ""
     socket_tag: Annotated[bytes, msgspec.Meta(max_length=TAG_BYTES)] = b""
-    """Of the exit's socket towards the target; empty where it has no addresses."""
+    """Of the exit's socket towards the target; empty if that has no addresses."""
 
 
 def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
@@ -94,7 +94,7 @@ class _Handshaker:
         static: session key pair of this instance.
         ephemeral: a key pair of fresh random bytes.
         max_hops: links that a frame from here may cross.
-        shared: the secrets of ``static``, where sessions follow one another.
+        shared: the secrets of ``static`` with others, remembered from session to session.
     """
 
     _is_initiator: ClassVar[bool]
@@ -173,7 +173,7 @@ class SessionInitiator(_Handshaker):
         return frame
 
     def read_reply(self, frame: Frame) -> tuple[OpenReply, Session | None]:
-        """The exit's answer from its ACCEPT or REJECT, and the session where it accepts.
+        """The exit's answer from its ACCEPT or REJECT, and the session if it accepts.
 
         Raises:
             AuthenticationError: the frame is not the exit's answer; the genuine one can still be read.

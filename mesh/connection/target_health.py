@@ -77,7 +77,7 @@ class HealthMonitor:
         self.state = Health.UNKNOWN
 
     def observe(self, *, passed: bool) -> bool:
-        """Take the result of a check; whether the verdict changed."""
+        """Take the result of a check; return whether the verdict changed."""
         self._run = self._run + 1 if passed is self._last_passed else 1
         self._last_passed = passed
         if passed:

@@ -1,8 +1,8 @@
-"""Who waits for a place that is about to become free: ``max_connections`` counts whoever is still closing.
+"""Newcomers that wait for a place: ``max_connections`` still counts connections that are closing.
 
 A client that closes its connection and opens the next at once is often faster than the end of the first one
-is through the mesh. So a newcomer that finds no place waits while others are closing: as many as these are,
-for a bounded time. Who is one too many, and would wait for nobody in particular, is refused.
+is through the mesh. So a newcomer that finds no place waits for one that is closing, for a bounded time. At
+most as many wait as are closing; any further one is refused.
 """
 
 from collections import deque
@@ -38,22 +38,22 @@ class WaitingRoom(Generic[G]):
         return len(self._guests)
 
     def enter(self, who: G, now: float, seats: int) -> bool:
-        """Let a newcomer wait, if not as many as ``seats`` do already; whether it does."""
+        """Let a newcomer wait unless ``seats`` others wait already; return whether it does."""
         if len(self._guests) >= seats:
             return False
         self._guests.append(_Guest(who, now))
         return True
 
     def take(self) -> G | None:
-        """Who has waited longest, for a place that has become free; ``None`` where nobody waits."""
+        """The one that has waited longest, for a place that has become free; ``None`` if nobody waits."""
         return self._guests.popleft().who if self._guests else None
 
     def leave(self, is_gone: Callable[[G], bool]) -> None:
-        """Those of whom ``is_gone`` is true wait no more."""
+        """Remove those for whom ``is_gone`` is true."""
         self._guests = deque(guest for guest in self._guests if not is_gone(guest.who))
 
     def overdue(self, now: float, closing: float = inf) -> list[G]:
-        """Who is to be refused now, and waits no more.
+        """Remove and return those that are to be refused now.
 
         Args:
             now: monotonic seconds.
@@ -71,7 +71,7 @@ class WaitingRoom(Generic[G]):
         return refused
 
     def deadline(self, closing: float = inf) -> float:
-        """When to ask :meth:`overdue` again; infinity where nobody waits."""
+        """When to ask :meth:`overdue` again; infinity if nobody waits."""
         return min(
             (
                 guest.came_at + (PLACE_PATIENCE_S if position < closing else self._notice_s)

@@ -18,8 +18,8 @@ SOON_S: Final = 0.001
 """An acknowledgement that is due waits so long for the local socket, to carry credit for what it takes."""
 
 PROBE_EVERY_S: Final = 1.0
-"""How often who receives much and sends nothing measures the round-trip time. The smallest counts for ten of
-these at least, and most of them meet the queue that the stream itself keeps."""
+"""How often an end that receives much and sends nothing measures the round-trip time. The smallest sample
+counts for at least ten of these times, for most include the queue that the stream itself keeps."""
 
 NO_PROBE: Final = -1
 
@@ -98,7 +98,7 @@ class Acknowledger:
             self._probe_number = NO_PROBE
 
     def bulk_kind(self, now: float) -> FrameType:
-        """ACK; or PROBE where much arrives and no recent round-trip time tells how far to open the window."""
+        """ACK; or PROBE if much arrives and no recent round-trip time tells how far to open the window."""
         if not self._receiver.acknowledgement_due or now - self._rtt.sampled_at <= PROBE_EVERY_S:
             return FrameType.ACK
         under_way = self._probe_number != NO_PROBE and now < self._probe_sent_at + self._rtt.timeout_s

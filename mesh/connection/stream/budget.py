@@ -14,7 +14,7 @@ COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
 or a page that loads, should not wait behind a bulk transfer.
 
-One that has ended meanwhile counts too. So do the two ends of one connection where the agent is its ingress
+One that has ended meanwhile counts too. So do the two ends of one connection if the agent is its ingress
 and its exit: used both ways it is in company even when alone. To tell them apart would cost every connection.
 """
 
@@ -22,7 +22,7 @@ and its exit: used both ways it is in company even when alone. To tell them apar
 class StreamBudget:
     """Counts bytes that windows and send buffers have reserved (``limits.stream_buffer``).
 
-    So do local sockets that take no more, for what waits unsent behind them.
+    What waits unsent in the kernel for a local socket that takes no more counts, too.
 
     What has been promised to the other end cannot be taken back, and the smallest window is always given: a
     stream without one would stand still. So reservations may exceed the limit by as much; ``share_bytes`` is

@@ -1,4 +1,4 @@
-"""The sender's window beside credit: shrinks where queues on the way mark what passes them.
+"""The sender's window beside credit: shrinks when queues on the way mark what passes them.
 
 Without marks and losses it stays out of the way: credit alone, which follows the bandwidth-delay product,
 limits the sender.

@@ -173,7 +173,7 @@ class StreamLife:
     # -- what ends have in common ----------------------------------------------------------------------------
 
     def _abort(self, code: ResetCode, now: float, effects: Effects) -> None:
-        """Break off; where the other end must hear of it, tell it until it answers."""
+        """Break off; if the other end must hear of it, tell it until it answers."""
         self._aborted = True
         self._move(Event.RESET)
         self._sender.release()

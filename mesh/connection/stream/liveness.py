@@ -18,7 +18,7 @@ UNKNOWNS_TO_END: Final = 3
 """Questions answered by UNKNOWN, and by nothing authentic, after which the other end is gone."""
 
 UNKNOWNS_TO_CLOSE: Final = 2
-"""The same, where nothing but the acknowledgement of the own FIN is missing. The second question is asked a
+"""The same, if nothing but the acknowledgement of the own FIN is missing. The second question is asked a
 whole timeout after the first: had the other end been there, its answer would have come before."""
 
 
@@ -34,6 +34,7 @@ class Liveness:
     __slots__ = (
         "_asked_at",
         "_awaits_unknown",
+        "_heard_at",
         "_idle_probe_s",
         "_persisting",
         "_reroute_timeout_s",
@@ -42,7 +43,6 @@ class Liveness:
         "_unknowns",
         "due",
         "heard",
-        "heard_at",
     )
 
     def __init__(self, rtt: RoundTrip, reroute_timeout_s: float, idle_probe_s: float) -> None:
@@ -53,7 +53,7 @@ class Liveness:
         """When to ask (again)."""
         self.heard = False
         """Whether anything authentic has arrived."""
-        self.heard_at = -inf
+        self._heard_at = -inf
         self._asked_at = inf
         """Since when an answer is owed."""
         self._tries = 0
@@ -95,7 +95,7 @@ class Liveness:
             starved: the other end has given no credit to go on with.
         """
         self.heard = True
-        self.heard_at = now
+        self._heard_at = now
         self._unknowns = 0
         self._awaits_unknown = False
         self._asked_at = now if outstanding else inf
@@ -133,7 +133,7 @@ class Liveness:
 
     def concerned(self, now: float) -> bool:
         """Whether a change of path may have cost something: an answer is owed, or traffic was recent."""
-        return self._asked_at != inf or self._persisting or now < self.heard_at + self._reroute_timeout_s
+        return self._asked_at != inf or self._persisting or now < self._heard_at + self._reroute_timeout_s
 
     def start_over(self) -> None:
         """Repeat questions quickly again."""

@@ -63,7 +63,7 @@ class ReceiveHalf:
         self.marked = 0
         """Segments that arrived with a congestion mark."""
         self._unused_bytes = 0
-        """Credit that the other end has left over at its end, and that is reserved no more."""
+        """Credit that the other end had left when it finished; it is no longer reserved."""
         self.finished = False
         """The FIN and everything before it have arrived."""
         self.fin = Fin(0, 0.0)
@@ -165,7 +165,7 @@ class ReceiveHalf:
         return new_credit >= window.ack_bytes and not self.finished
 
     def grant(self) -> int:
-        """Move credit on where it is worth a frame, and return it; it never moves back.
+        """Move credit on if it is worth a frame, and return it; it never moves back.
 
         A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
         a quarter of the window, so a sender has credit whenever the local socket has taken everything.

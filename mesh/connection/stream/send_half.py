@@ -306,7 +306,7 @@ class SendHalf:
     def probe_path(self, now: float, frames: list[Frame]) -> None:
         """A new path, or one that works again: repeat both ends of what is outstanding at once.
 
-        The answer tells what is missing in between; it may be nothing, where the old path still worked.
+        The answer tells what is missing in between; it may be nothing, if the old path still worked.
         """
         if not self._kept:
             return

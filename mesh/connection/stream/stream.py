@@ -2,7 +2,7 @@
 
 Whatever the other end must know is repeated until it answers: segments, the FIN among them, until
 acknowledged; PROBE until anything authentic arrives; RESET until a RESET with the answer flag.
-Acknowledgements are not repeated by themselves: whoever misses one asks again. How it ends: ``life.py``.
+Acknowledgements are not repeated by themselves: an end that misses one asks again. How it ends: ``life.py``.
 """
 
 from collections.abc import Sequence
@@ -125,7 +125,7 @@ class Stream(StreamLife):
             return self._concluded(effects)
         self._advance(Event.FINISH, now)
         sender = self._sender
-        # The FIN goes behind the bytes on the way, where an ACK would overtake them.
+        # The FIN queues behind the bytes on the way; an ACK would overtake them.
         is_prompt = sender.sent_bytes - sender.acknowledged_bytes <= SMALLEST_ACK_BYTES
         sender.finish(self._acknowledger.fin(now, is_prompt=is_prompt), now, effects.frames)
         self._liveness.owed(now)
@@ -240,7 +240,7 @@ class Stream(StreamLife):
             self._look_for_fin(now)
 
     def _look_for_fin(self, now: float) -> None:
-        """Go on where the own FIN has been acknowledged."""
+        """Go on if the own FIN has been acknowledged."""
         if self._sender.finished and self._state in FIN_UNACKNOWLEDGED:
             self._advance(Event.FIN_ACKNOWLEDGED, now)
 
@@ -261,7 +261,7 @@ class Stream(StreamLife):
     # -- time ------------------------------------------------------------------------------------------------
 
     def timeout(self, now: float) -> Effects:
-        """Do what is due; nothing where it is too early."""
+        """Do what is due; nothing if it is too early."""
         effects = Effects()
         if self._acknowledger.timeout(now):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))

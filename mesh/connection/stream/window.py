@@ -34,7 +34,7 @@ class WindowLimits(msgspec.Struct, frozen=True):
     """Sizes of a receive window, in bytes."""
 
     floor: int = 16 * 1024
-    """Given even where the budget is used up."""
+    """Given even if the budget is used up."""
     cap: int = 4 * 1024 * 1024
     """What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
 
@@ -78,7 +78,7 @@ class ReceiveWindow:
         Args:
             received_bytes: since the stream's start.
             now: seconds.
-            minimum_rtt_s: 0 where unknown.
+            minimum_rtt_s: 0 if unknown.
             share_bytes: what the budget lets one window have.
             in_company: other streams of the agent are in use.
         """
