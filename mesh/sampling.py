@@ -1,7 +1,8 @@
 """Marks log lines that others can cause at will: clients, targets, peers, strangers.
 
 Such a line is written a few times a minute for each place; the rest is counted and summed up in one line with
-the last of them as an example, and written singly at the debug level. ``mesh/agent/logs.py`` does that.
+the last of them as an example, and written singly at the debug level.
+``mesh/agent/log_repetitions.py`` does that.
 """
 
 from typing import Final

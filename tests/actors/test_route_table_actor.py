@@ -10,7 +10,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.route_table import RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
-from mesh.agent.logs import RepetitionFilter
+from mesh.agent.log_repetitions import RepetitionFilter
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.effects import RouteCounts

@@ -1,0 +1,103 @@
+"""How a log line looks: for people, or one JSON object a line for programs."""
+
+import json
+import logging
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+from mesh.escaping import escaped
+
+ROOT_NAME: Final = "mesh"
+RUNTIME_MODULES: Final = "actors.runtime"
+"""The runtime knows nothing of a mesh, so its loggers have the names of its modules."""
+
+_COLOURS: Final = {logging.DEBUG: "\x1b[2m", logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
+_COLOUR_END: Final = "\x1b[0m"
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00.123 warning links: message key=value``, local time, one line but for tracebacks.
+
+    Args:
+        colour: whether the output is a terminal that shows colours.
+    """
+
+    def __init__(self, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with a traceback indented below it."""
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+        level = f"{_level_name(record):<7}"
+        if self._colour and record.levelno in _COLOURS:
+            level = f"{_COLOURS[record.levelno]}{level}{_COLOUR_END}"
+        facts = "".join(f" {key}={escaped(_plain(value))}" for key, value in _fields(record).items())
+        line = f"{stamp} {level} {_subsystem(record)}: {_message(record)}{facts}"
+        # The bar keeps text inside an exception from passing for a line of its own.
+        return "\n".join([line, *(f"  | {escaped(row)}" for row in _traceback(self, record).splitlines())])
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time`` (UTC), ``level``, ``subsystem``, ``message``, and the facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object, in ASCII."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        content: dict[str, object] = {key: _jsonable(value) for key, value in _fields(record).items()}
+        content |= {
+            "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z",
+            "level": _level_name(record),
+            "subsystem": _subsystem(record),
+            "message": _message(record),
+        }
+        traceback = _traceback(self, record)
+        if traceback:
+            content["traceback"] = traceback
+        first = ("time", "level", "subsystem", "message")
+        return json.dumps({key: content[key] for key in (*first, *(k for k in content if k not in first))})
+
+
+def _level_name(record: logging.LogRecord) -> str:
+    return record.levelname.lower()
+
+
+def _subsystem(record: logging.LogRecord) -> str:
+    if record.name.startswith(RUNTIME_MODULES):
+        return "runtime"
+    return record.name.removeprefix(f"{ROOT_NAME}.")
+
+
+def _message(record: logging.LogRecord) -> str:
+    left_out = getattr(record, "left_out", 0)
+    note = f" ({left_out} more like this were left out)" if left_out else ""
+    return f"{escaped(record.getMessage())}{note}"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    found = getattr(record, "fields", None)
+    return found if isinstance(found, dict) else {}
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+
+
+def _jsonable(value: object) -> object:
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    return escaped(str(value))
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)

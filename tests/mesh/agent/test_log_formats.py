@@ -1,0 +1,79 @@
+"""How a log line looks, for people and for programs, and that nobody else writes it."""
+
+import json
+import logging
+import sys
+
+import pytest
+
+from mesh.agent.log_formats import JsonFormatter, TextFormatter
+from mesh.agent.logs import fields
+from tests.mesh.agent.log_records import record
+
+
+def test_a_line_for_people():
+    line = TextFormatter().format(record("link to %s is up", "relay", **fields(rtt_ms=3, peer="a b")))
+    stamp, rest = line[:23], line[23:]
+    assert stamp.endswith(".250")
+    assert rest == ' info    links: link to relay is up rtt_ms=3 peer="a b"'
+
+
+def test_a_line_for_programs():
+    extra = fields(rtt_ms=3.5, peer="relay", path=("a", b"b"), bad=float("nan"), none=None)
+    line = JsonFormatter().format(record("link to %s is up", "relay", level=logging.WARNING, **extra))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2027-01-15T08:00:00.250Z",
+        "level": "warning",
+        "subsystem": "links",
+        "message": "link to relay is up",
+        "rtt_ms": 3.5,
+        "peer": "relay",
+        "path": ["a", "b'b'"],
+        "bad": "nan",
+        "none": None,
+    }
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("hostile", ["a\nb", "a\x1b[2Jb", "a\rb", "a\u202eb", "a\x00b", "a\u2028b", "a\x85b"])
+def test_what_a_peer_supplies_cannot_forge_lines_or_drive_the_terminal(formatter, hostile):
+    line = formatter.format(record("peer said %s", hostile, **fields(name=hostile)))
+    assert line.isprintable()
+
+
+def test_a_fact_cannot_pass_for_a_field_of_the_line():
+    line = JsonFormatter().format(record("true", **fields(message="false", level="none")))
+    assert json.loads(line)["message"] == "true"
+    assert json.loads(line)["level"] == "info"
+
+
+def test_a_message_has_an_end():
+    line = TextFormatter().format(record("%s", "x" * 100_000))
+    assert len(line) < 5000
+    assert line.endswith("(95904 characters more)")
+
+
+def failure(text):
+    try:
+        int(text)
+    except ValueError:
+        return sys.exc_info()
+    return None
+
+
+def test_a_traceback_is_set_off_so_that_it_forges_no_line():
+    made = record("actor crashed", level=logging.ERROR, exc_info=failure("x\n2027-01-01 info fake\x1b["))
+    first, *rest = TextFormatter().format(made).split("\n")
+    assert first.endswith("links: actor crashed")
+    assert rest
+    assert all(row.startswith("  | ") and row.isprintable() for row in rest)
+    line = JsonFormatter().format(made)
+    assert line.isprintable()
+    assert "ValueError" in json.loads(line)["traceback"]
+
+
+def test_colours_are_for_terminals():
+    made = record("x", level=logging.ERROR)
+    assert "\x1b[31m" in TextFormatter(colour=True).format(made)
+    assert "\x1b" not in TextFormatter().format(made)
