@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import pytest
+from falcon import testing
 
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, Stats
 from mesh.routing.pairings import AgentView, Paths
 from mesh.trust.identity import AgentId
+from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
 BRANCH, RELAY, HQ = (AgentId(bytes([number]) * 16) for number in (1, 2, 3))
 
@@ -152,3 +154,8 @@ def make_app(source: FakeSource) -> Iterator[Callable[..., DashboardApp]]:
 @pytest.fixture
 def snapshot() -> DashboardSnapshot:
     return three_agents()
+
+
+@pytest.fixture
+def client(make_app: MakeApp) -> testing.TestClient:
+    return client_of(make_app())

@@ -1,0 +1,160 @@
+"""What each path says of a mesh of three agents."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from falcon import testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.routing.pairings import UnmatchedListener
+
+
+def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestClient):
+    answer = client.simulate_get("/api/dashboard")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    branch, relay, hq = "01" * 16, "02" * 16, "03" * 16
+    age_s, as_of = answer.json["age_s"], datetime.fromisoformat(answer.json["as_of"])
+    assert age_s == 0.0
+    assert as_of.tzinfo is not None
+    assert {field: value for field, value in answer.json.items() if field not in ("age_s", "as_of")} == {
+        "agent": {
+            "id": branch,
+            "short_id": "01010101",
+            "display_name": "branch",
+            "instance": "ee" * 16,
+            "version": "1.2.3",
+        },
+        "ready": True,
+        "problems": [],
+        "stats": {
+            "peer_count": 1,
+            "stream_count": 3,
+            "route_count": 2,
+            "open_connections": 2,
+            "actors": 17,
+            "unacknowledged_segments": 5,
+            "frames_dropped_total": 4,
+        },
+        "peers": [
+            {
+                "id": relay,
+                "short_id": "02020202",
+                "display_name": "relay",
+                "state": "connected",
+                "rtt_ms": 0.512,
+                "is_dialer": True,
+                "address": "192.0.2.7:4433",
+                "problem": None,
+            },
+            {
+                "id": None,
+                "short_id": None,
+                "display_name": "",
+                "state": "dialing",
+                "rtt_ms": None,
+                "is_dialer": True,
+                "address": "lost.example:4433",
+                "problem": None,
+            },
+        ],
+        "forward_routes": [
+            {
+                "key": "api",
+                "ingress_agent": "branch",
+                "ingress_agent_id": branch,
+                "listener_address": "127.0.0.1:8001",
+                "exit_agent": "hq",
+                "exit_agent_id": hq,
+                "target": "localhost:3000",
+                "hop_count": 2,
+                "path_display": ["branch", "relay", "hq"],
+                "path_ids": [branch, relay, hq],
+            }
+        ],
+        "forward_routes_left_out": 0,
+        "unmatched_listeners": [
+            {
+                "key": "<b>",
+                "agent": "branch",
+                "agent_id": branch,
+                "listener_address": "[::1]:8002",
+                "reason": "no agent offers this key",
+            }
+        ],
+        "unmatched_endpoints": [
+            {
+                "key": "db",
+                "agent": "hq",
+                "agent_id": hq,
+                "target": None,
+                "reason": "no agent listens for this key",
+            }
+        ],
+    }
+
+
+def test_figures_of_the_agents_own_cannot_be_shadowed_by_a_counter(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
+    stats = msgspec.structs.replace(snapshot.stats, counters={"peer_count": 99})
+    source.answer = lambda: msgspec.structs.replace(snapshot, stats=stats)
+    assert client.simulate_get("/api/dashboard").json["stats"]["peer_count"] == 1
+
+
+def test_metrics_are_prometheus_text_with_the_same_figures(client: testing.TestClient):
+    answer = client.simulate_get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert families["mesh_open_connections"].type == "gauge"
+    assert families["mesh_open_connections"].samples[0].value == 2
+    assert families["mesh_frames_dropped"].type == "counter"
+    assert families["mesh_frames_dropped"].samples[0].value == 4
+    assert families["process_open_fds"].samples[0].value > 0
+
+
+def test_scrapes_do_not_pile_up_in_a_registry(client: testing.TestClient):
+    first, second = client.simulate_get("/metrics").text, client.simulate_get("/metrics").text
+    assert first.count("mesh_actors 17.0") == second.count("mesh_actors 17.0") == 1
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz"])
+def test_health_asks_nobody(client: testing.TestClient, source: Any, path: str):
+    source.block()
+    assert client.simulate_get(path).json == {"status": "ok"}
+    assert source.calls == 0
+
+
+def test_ready_when_the_actors_answer_without_problems(client: testing.TestClient):
+    answer = client.simulate_get("/ready")
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "age_s": 0.0})
+
+
+def test_not_ready_says_why(client: testing.TestClient, source: Any, snapshot: DashboardSnapshot):
+    problems = ("listener 127.0.0.1:80: port taken", "acceptor :4433: port taken")
+    source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
+    answer = client.simulate_get("/ready")
+    assert answer.status_code == 503
+    assert answer.json == {"status": "not ready", "error": "; ".join(problems), "age_s": 0.0}
+    document = client.simulate_get("/api/dashboard")
+    assert (document.status_code, document.json["ready"]) == (200, False)
+    assert document.json["problems"] == list(problems)
+
+
+def test_an_own_listener_without_a_port_is_shown_among_the_unmatched(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
+    portless = UnmatchedListener("a", snapshot.agent_id, "branch", "127.0.0.1:80", "port taken")
+    source.answer = lambda: msgspec.structs.replace(snapshot, portless=(portless,))
+    shown = client.simulate_get("/api/dashboard").json["unmatched_listeners"]
+    assert [entry["key"] for entry in shown] == ["<b>", "a"]
+    assert shown[1] == {
+        "key": "a",
+        "agent": "branch",
+        "agent_id": "01" * 16,
+        "listener_address": "127.0.0.1:80",
+        "reason": "port taken",
+    }
