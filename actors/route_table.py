@@ -18,8 +18,9 @@ from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
-from mesh.routing.router import RouteTableState, RoutingSettings
+from mesh.routing.router import RouteTableState
 from mesh.routing.routes import RouteSnapshot
+from mesh.routing.settings import RoutingSettings
 from mesh.routing.work_steps import STEP_VERIFIED, wanted_in_steps
 from mesh.sampling import sampled
 from mesh.trust.certificates import Certificate, TrustStore
@@ -60,7 +61,7 @@ class RouteTable(Actor[messages.Inbound]):
         certificate: Certificate,
         trust: TrustStore,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
-        settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
+        settings: RoutingSettings,
     ) -> None:
         super().__init__(dispatcher)
         # A restarted route table speaks with a later epoch, so the mesh believes it at once.

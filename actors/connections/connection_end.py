@@ -69,14 +69,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._remote = remote
         self._link = link
         self._session = session
-        settings = self._settings
-        self._stream = Stream(
-            session=session,
-            send_credit=credit,
-            budget=settings.budget,
-            reroute_timeout_s=settings.reroute_timeout_s,
-            idle_probe_s=settings.idle_probe_s,
-        )
+        self._stream = self._settings.stream(session, credit)
         self._watch_read(self._socket is not None)
 
     def _common(self, message: messages.EndInbound) -> None:
@@ -199,7 +192,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._link = link
         self._deadlines[Due.PATH] = inf
         if link is None:
-            self._deadlines[Due.PATH] = self.now() + self._settings.reroute_timeout_s
+            self._deadlines[Due.PATH] = self.now() + self._settings.config.connections.reroute_timeout_s
             self._arm()
         elif self._stream is not None:
             self._apply(self._stream.path_changed(self.now()))

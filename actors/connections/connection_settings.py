@@ -7,11 +7,13 @@ import msgspec
 
 from actors.messages.connection import IngressInbound
 from actors.runtime.seam import KeepAlive, Ref, SocketOptions
+from mesh.config.schema import Config
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.loops import LoopWatch
+from mesh.connection.session import Session
 from mesh.connection.session_handshake import Party
-from mesh.connection.stream import ResetCode, StreamBudget
+from mesh.connection.stream import ResetCode, Stream, StreamBudget
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
@@ -56,13 +58,21 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
+    config: Config
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
-    open_timeout_s: float = 10.0
-    reroute_timeout_s: float = 30.0
-    idle_probe_s: float = 60.0
-    max_hops: int = 16
 
     @property
     def party(self) -> Party:
         """This agent as one end of a session."""
         return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)
+
+    def stream(self, session: Session, credit: int) -> Stream:
+        """The stream of a connection; ``credit`` is what the other end takes at first, in bytes."""
+        timeouts = self.config.connections
+        return Stream(
+            session=session,
+            send_credit=credit,
+            budget=self.budget,
+            reroute_timeout_s=timeouts.reroute_timeout_s,
+            idle_probe_s=timeouts.idle_probe_s,
+        )

@@ -25,8 +25,9 @@ from actors.runtime.seam import (
     SocketOptions,
 )
 from mesh.addresses import SocketAddress
+from mesh.config.schema import HealthCheckSection
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.target_health import Health, HealthCheckSettings, HealthMonitor
+from mesh.connection.target_health import Health, HealthMonitor
 from mesh.connection.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 from mesh.reaching import Failure, Kind
 from mesh.routing.records import EndpointEntry
@@ -60,7 +61,7 @@ class Endpoint(Actor[messages.Inbound]):
         meters: Meters,
         admitted: dict[str, Ref[connection_messages.ExitInbound]],
         max_connections: int = 0,
-        health_check: HealthCheckSettings | None = None,
+        health_check: HealthCheckSection | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._key = key
@@ -77,7 +78,10 @@ class Endpoint(Actor[messages.Inbound]):
         self._wait_alarm = Alarm(self, messages.WaitOver())
         self._offering = True
         self._health_check = health_check
-        self._monitor = HealthMonitor(health_check or HealthCheckSettings())
+        thresholds = health_check or HealthCheckSection()
+        self._monitor = HealthMonitor(
+            unhealthy_after=thresholds.unhealthy_after, healthy_after=thresholds.healthy_after
+        )
         self._check_began_at = 0.0
         self._reach = Reach(dispatcher, self.ref, SocketOptions(), timer_ref=self.ref)
         """The current check."""

@@ -78,7 +78,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             connection=self._number,
             static=settings.static,
             ephemeral=settings.ephemerals.take(),
-            max_hops=settings.max_hops,
+            max_hops=settings.config.routing.max_hops,
             shared=settings.shared,
         )
         self._opening = ExitOpening(
@@ -86,7 +86,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             responder=responder,
             offered=endpoints,
             may_use=record.certificate.allows_use,
-            open_timeout_s=settings.open_timeout_s,
+            open_timeout_s=settings.config.connections.open_timeout_s,
         )
 
     def on_start(self) -> None:

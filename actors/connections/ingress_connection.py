@@ -37,7 +37,7 @@ from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.loops import socket_tag
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party, SessionInitiator
-from mesh.connection.stream import ResetCode, Stream
+from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
@@ -78,7 +78,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             key=key,
             numbers=settings.numbers,
             initiate=self._initiate,
-            open_timeout_s=settings.open_timeout_s,
+            open_timeout_s=settings.config.connections.open_timeout_s,
         )
 
     def on_start(self) -> None:
@@ -148,7 +148,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             connection=number,
             static=settings.static,
             ephemeral=ephemerals.make() if ahead else ephemerals.take(),
-            max_hops=settings.max_hops,
+            max_hops=settings.config.routing.max_hops,
             shared=settings.shared,
         )
 
@@ -197,7 +197,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             case ExitChosen():
                 self._chosen(effect)
             case ExitDeclined(session=session, remote=remote, credit=credit):
-                stream = Stream(session=session, send_credit=credit, budget=self._settings.budget)
+                stream = self._settings.stream(session, credit)
                 reset = stream.reset(ResetCode.CANCELLED, self.now())
                 stream.release()
                 self._send_to(remote, reset.frames)

@@ -63,6 +63,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._meters = meters
         self._dialer = dialer
         self._acceptor = acceptor
+        timeout_s = settings.config.connections.timeout_s
         handshake = LinkHandshake(
             initiator=is_dialer,
             identity=settings.identity,
@@ -76,12 +77,12 @@ class PeerLink(Actor[messages.Inbound]):
             is_dialer=is_dialer,
             handshake=handshake,
             own_id=settings.identity.id,
-            timeout_s=settings.timeout_s,
+            timeout_s=timeout_s,
             now=self.now(),
         )
-        self._reports = LinkReports(socket, timeout_s=settings.timeout_s, is_dialer=is_dialer)
+        self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
         self._output = LinkOutput(socket, budget=settings.relay_budget, mark_bytes=settings.mark_bytes)
-        self._forwarding = LinkForwarding(self.ref, meters, settings.max_hops)
+        self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops)
         self._is_reported = False
         """Whether the directory knows of this link."""
 

@@ -8,6 +8,7 @@ from actors.messages import connection_table as connection_table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_table_messages
 from actors.runtime.seam import Ref, SocketOptions
+from mesh.config.schema import Config
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity, Instance
@@ -29,10 +30,8 @@ class LinkSettings(msgspec.Struct, frozen=True):
     trust: TrustStore
     relay_budget: RelayBudget
     """Of all links, for data that waits."""
-    timeout_s: float = 3.0
-    """Silence after which a peer is dead."""
+    config: Config
     handshake_timeout_s: float = 10.0
-    max_hops: int = 16
     mark_bytes: int = 256 * 1024
     """Queue depth above which data frames are marked."""
 

@@ -34,12 +34,13 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
-from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup, acceptor_name, listener_name
+from actors.root.setup import AgentSetup, acceptor_name, listener_name
 from actors.route_table import RouteTable
 from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.config.schema import EndpointSection, ListenerSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
@@ -92,10 +93,7 @@ class Composition:
             budget=surroundings.budget,
             numbers=ConnectionNumbers(),
             ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
-            open_timeout_s=setup.open_timeout_s,
-            reroute_timeout_s=setup.reroute_timeout_s,
-            idle_probe_s=setup.idle_probe_s,
-            max_hops=setup.routing.max_hops,
+            config=setup.config,
         )
         self._endpoints = EndpointRefs()
         self.core = self._start_core()
@@ -105,52 +103,50 @@ class Composition:
             instance=self._instance,
             static=key_pair(dispatcher.random_bytes(32)),
             trust=setup.trust,
-            timeout_s=setup.timeout_s,
             relay_budget=surroundings.relay_budget,
-            max_hops=setup.routing.max_hops,
+            config=setup.config,
         )
         self._link_refs = LinkRefs(self.core.directory, self.core.route_table, self.core.connection_table)
 
     def services(self) -> Iterator[AnyChildSpec]:
         """All that the setup asks for, in the order of their start."""
-        setup = self._around.setup
-        for endpoint in setup.endpoints:
+        config = self._around.setup.config
+        for endpoint in config.forward.endpoints:
             yield self.endpoint(endpoint)
-        for number, listener in enumerate(setup.listeners, 1):
+        for number, listener in enumerate(config.forward.listeners, 1):
             yield self.listener(listener_name(listener.key, listener.address, number), listener)
-        for number, address in enumerate(setup.accept, 1):
-            yield self.acceptor(acceptor_name(address, number), address)
-        for address in setup.peers:
-            yield self.dialer(address)
+        for number, accept in enumerate(config.accept, 1):
+            yield self.acceptor(acceptor_name(accept.address, number), accept.address)
+        for peer in config.peers:
+            yield self.dialer(peer.address)
 
-    def endpoint(self, setup: EndpointSetup) -> ChildSpec[endpoint_messages.Inbound]:
+    def endpoint(self, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
         """One that offers its key."""
         admitted: dict[
             str, Ref[connection_messages.ExitInbound]
-        ] = {}  # of each that is started for this setup
+        ] = {}  # of each that is started for this section
 
         def start() -> ActorRef[endpoint_messages.Inbound]:
             ref = Endpoint.start(
                 self._around.dispatcher,
-                key=setup.key,
-                target=setup.target,
+                key=section.key,
+                target=section.target,
                 route_table=self.core.route_table,
                 meters=self._around.meters,
                 admitted=admitted,
-                max_connections=setup.max_connections,
-                health_check=setup.health_check,
+                max_connections=section.max_connections,
+                health_check=section.health_check,
             )
-            self._endpoints.put(setup.key, ref)
+            self._endpoints.put(section.key, ref)
             return ref
 
         def when_gone() -> None:
-            self._endpoints.forget(setup.key)
+            self._endpoints.forget(section.key)
 
-        return ChildSpec(
-            f"endpoint {setup.key}", start, retire=endpoint_messages.StopOffering(), when_gone=when_gone
-        )
+        name = f"endpoint {section.key}"
+        return ChildSpec(name, start, retire=endpoint_messages.StopOffering(), when_gone=when_gone)
 
-    def listener(self, name: str, setup: ListenerSetup) -> ChildSpec[listener_messages.Inbound]:
+    def listener(self, name: str, section: ListenerSection) -> ChildSpec[listener_messages.Inbound]:
         """One local port."""
         around = self._around
         clients = ClientCount()  # for each listener that is started under this name
@@ -160,7 +156,7 @@ class Composition:
         ) -> Ref[connection_messages.IngressInbound]:
             return IngressConnection.start(
                 around.dispatcher,
-                key=setup.key,
+                key=section.key,
                 prepare_for=prepare_for,
                 listener=listener,
                 table=self.core.connection_table,
@@ -172,10 +168,10 @@ class Composition:
             return Listener.start(
                 around.dispatcher,
                 name=name,
-                key=setup.key,
-                address=setup.address,
-                max_connections=setup.max_connections,
-                may_use=around.setup.certificate.allows_use(setup.key),
+                key=section.key,
+                address=section.address,
+                max_connections=section.max_connections,
+                may_use=around.setup.certificate.allows_use(section.key),
                 route_table=self.core.route_table,
                 start_ingress=start_ingress,
                 clients=clients,
@@ -201,7 +197,7 @@ class Composition:
                 name=name,
                 address=address,
                 start_link=start_link,
-                max_unauthenticated=around.setup.unauthenticated_links,
+                max_unauthenticated=around.setup.config.limits.unauthenticated_links,
                 meters=around.meters,
                 root=around.root,
             )
@@ -258,7 +254,7 @@ class Composition:
             certificate=setup.certificate,
             trust=setup.trust,
             reader=setup.reader,
-            settings=setup.routing,
+            settings=setup.config.routing,
         )
 
         def start_exit(
@@ -282,7 +278,7 @@ class Composition:
             instance=self._instance,
             numbers=self._connections.numbers,
             start_exit=start_exit,
-            max_pending_opens=setup.pending_opens,
+            max_pending_opens=setup.config.limits.pending_opens,
             meters=around.meters,
         )
         loopback = Loopback.start(around.dispatcher, connection_table=connection_table)

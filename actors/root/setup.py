@@ -2,29 +2,11 @@
 
 import msgspec
 
-from mesh.addresses import SocketAddress, TcpAddress
-from mesh.connection.target_health import HealthCheckSettings
+from mesh.addresses import TcpAddress
+from mesh.config.schema import Config
 from mesh.routing.records import RecordReader
-from mesh.routing.router import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import Identity
-
-
-class EndpointSetup(msgspec.Struct, frozen=True):
-    """One service near this agent."""
-
-    key: str
-    target: SocketAddress
-    max_connections: int = 0
-    health_check: HealthCheckSettings | None = None
-
-
-class ListenerSetup(msgspec.Struct, frozen=True):
-    """One local port for a service elsewhere."""
-
-    key: str
-    address: TcpAddress
-    max_connections: int = 0
 
 
 class AgentSetup(msgspec.Struct, frozen=True):
@@ -34,21 +16,13 @@ class AgentSetup(msgspec.Struct, frozen=True):
     certificate: Certificate
     certificate_wire: bytes
     trust: TrustStore
-    relays: bool = True
-    accept: tuple[TcpAddress, ...] = ()
-    peers: tuple[TcpAddress, ...] = ()
-    endpoints: tuple[EndpointSetup, ...] = ()
-    listeners: tuple[ListenerSetup, ...] = ()
-    routing: RoutingSettings = RoutingSettings()
-    timeout_s: float = 3.0
-    open_timeout_s: float = 10.0
-    reroute_timeout_s: float = 30.0
-    idle_probe_s: float = 60.0
-    stream_buffer_bytes: int = 256 * 1024 * 1024
-    relay_buffer_bytes: int = 64 * 1024 * 1024
-    pending_opens: int = 4096
-    unauthenticated_links: int = 64
+    config: Config
     reader: RecordReader = RecordReader()
+
+    @property
+    def relays(self) -> bool:
+        """Whether others' traffic may pass: both the configuration and the certificate have a say."""
+        return self.config.agent.relay and self.certificate.may_relay
 
 
 def acceptor_name(address: TcpAddress, number: int) -> str:

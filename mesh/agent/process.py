@@ -19,7 +19,7 @@ import pykka
 from actors.messages import agent as agent_messages
 from actors.meters import Meters
 from actors.root.agent import Agent
-from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.root.setup import AgentSetup
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
@@ -32,11 +32,9 @@ from mesh.agent.logs import logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.status import ActorStatus
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
-from mesh.config.schema import Config, EndpointSection
+from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
-from mesh.connection.target_health import HealthCheckSettings
 from mesh.link.relay_budget import RelayBudget
-from mesh.routing.router import RoutingSettings
 from mesh.trust.identity import display_id
 
 log: Final = logger("agent")
@@ -92,7 +90,13 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
         dispatcher.start()
         root = Agent.start(
             dispatcher,
-            setup=_setup(config, credentials),
+            setup=AgentSetup(
+                identity=credentials.identity,
+                certificate=credentials.certificate,
+                certificate_wire=credentials.wire,
+                trust=credentials.trust,
+                config=config,
+            ),
             meters=meters,
             budget=budget,
             relay_budget=relay_budget,
@@ -161,50 +165,3 @@ def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events) -> int:
         else:
             log.critical("fatal error: %r", event)
             return EXIT_CRASHED
-
-
-def _setup(config: Config, credentials: Credentials) -> AgentSetup:
-    return AgentSetup(
-        identity=credentials.identity,
-        certificate=credentials.certificate,
-        certificate_wire=credentials.wire,
-        trust=credentials.trust,
-        relays=config.agent.relay and credentials.certificate.may_relay,
-        accept=tuple(entry.address for entry in config.accept),
-        peers=tuple(entry.address for entry in config.peers),
-        endpoints=tuple(map(_endpoint_setup, config.forward.endpoints)),
-        listeners=tuple(
-            ListenerSetup(entry.key, entry.address, entry.max_connections)
-            for entry in config.forward.listeners
-        ),
-        routing=RoutingSettings(
-            advertise_interval_s=config.routing.advertise_interval_s,
-            ttl_s=config.routing.route_ttl_s,
-            max_hops=config.routing.max_hops,
-        ),
-        timeout_s=config.connections.timeout_s,
-        open_timeout_s=config.connections.open_timeout_s,
-        reroute_timeout_s=config.connections.reroute_timeout_s,
-        idle_probe_s=config.connections.idle_probe_s,
-        stream_buffer_bytes=config.limits.stream_buffer_bytes,
-        relay_buffer_bytes=config.limits.relay_buffer_bytes,
-        pending_opens=config.limits.pending_opens,
-        unauthenticated_links=config.limits.unauthenticated_links,
-    )
-
-
-def _endpoint_setup(section: EndpointSection) -> EndpointSetup:
-    check = section.health_check
-    return EndpointSetup(
-        section.key,
-        section.target,
-        section.max_connections,
-        None
-        if check is None
-        else HealthCheckSettings(
-            interval_s=check.interval_s,
-            timeout_s=check.timeout_s,
-            unhealthy_after=check.unhealthy_after,
-            healthy_after=check.healthy_after,
-        ),
-    )

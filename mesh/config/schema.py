@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config import kinds
+from mesh.hops import DEFAULT_MAX_HOPS
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -138,7 +139,7 @@ class RoutingSection(msgspec.Struct, frozen=True, kw_only=True):
         default=300.0, name="route_ttl"
     )
     """A record that is not refreshed for so long is forgotten."""
-    max_hops: Annotated[int, kinds.Integer(1, 64)] = 16
+    max_hops: Annotated[int, kinds.Integer(1, 64)] = DEFAULT_MAX_HOPS
     """Links on a path, at most."""
 
 

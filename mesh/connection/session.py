@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.link.frames import (
-    DEFAULT_MAX_HOPS,
     FROM_EXIT,
     MAX_SEGMENT_BYTES,
     TAG_BYTES,

@@ -22,7 +22,8 @@ import msgspec
 from mesh.connection.loops import TAG_BYTES
 from mesh.connection.session import Session
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.link.frames import DEFAULT_MAX_HOPS, VERSION, Frame, FrameType
+from mesh.hops import DEFAULT_MAX_HOPS
+from mesh.link.frames import VERSION, Frame, FrameType
 from mesh.trust.identity import AGENT_ID_BYTES, INSTANCE_BYTES, AgentId, Instance
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets

@@ -8,21 +8,6 @@ import enum
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
-
-class HealthCheckSettings(msgspec.Struct, frozen=True):
-    """How a target is checked."""
-
-    interval_s: float = 5.0
-    """From the start of one check to the start of the next."""
-    timeout_s: float = 2.0
-    """A check that has no answer for so long has failed."""
-    unhealthy_after: int = 3
-    """Failures in a row, at least 1."""
-    healthy_after: int = 2
-    """Passes in a row, at least 1."""
-
 
 class Health(enum.Enum):
     """What is known of a target."""
@@ -64,13 +49,15 @@ class HealthMonitor:
     """Keeps the verdict on one target.
 
     Args:
-        settings: the thresholds.
+        unhealthy_after: failures in a row that make it ``DOWN``, at least 1.
+        healthy_after: passes in a row that make it ``UP`` again, at least 1.
     """
 
-    __slots__ = ("_last_passed", "_run", "_settings", "state")
+    __slots__ = ("_healthy_after", "_last_passed", "_run", "_unhealthy_after", "state")
 
-    def __init__(self, settings: HealthCheckSettings) -> None:
-        self._settings = settings
+    def __init__(self, *, unhealthy_after: int, healthy_after: int) -> None:
+        self._unhealthy_after = unhealthy_after
+        self._healthy_after = healthy_after
         self._last_passed = False
         self._run = 0
         """Equal results in a row, up to the last."""
@@ -81,10 +68,10 @@ class HealthMonitor:
         self._run = self._run + 1 if passed is self._last_passed else 1
         self._last_passed = passed
         if passed:
-            enough = self._run >= self._settings.healthy_after
+            enough = self._run >= self._healthy_after
             outcome = Outcome.PASSED_ENOUGH if enough else Outcome.PASSED
         else:
-            enough = self._run >= self._settings.unhealthy_after
+            enough = self._run >= self._unhealthy_after
             outcome = Outcome.FAILED_ENOUGH if enough else Outcome.FAILED
         before, self.state = self.state, TRANSITIONS[self.state, outcome]
         return self.state is not before

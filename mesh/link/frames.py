@@ -30,6 +30,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.trust.identity import AGENT_ID_BYTES, NO_AGENT, AgentId
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -45,8 +46,6 @@ MAX_BODY_BYTES: Final = MAX_SEGMENT_BYTES + TAG_BYTES
 """Body of a connection's frame, as it stands on the wire."""
 MAX_CONTROL_BODY_BYTES: Final = 65_536 + TAG_BYTES
 """Body of a frame of the link's own, as it stands on the wire."""
-DEFAULT_MAX_HOPS: Final = 16
-"""Links that a frame may cross (``routing.max_hops``): what a routing loop can cost."""
 
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
 _LINK_OWN_ZEROS: Final = slice(2, 52)

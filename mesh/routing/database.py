@@ -31,8 +31,6 @@ from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of
 
-DEFAULT_TTL_S: Final = 300.0
-
 REMEMBER_S: Final = 86_400.0
 """How long a record that has expired is remembered: a laptop that was closed overnight finds itself again."""
 
@@ -71,7 +69,7 @@ class LinkState:
         trust: TrustStore,
         reader: RecordReader,
         *,
-        ttl_s: float = DEFAULT_TTL_S,
+        ttl_s: float,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:

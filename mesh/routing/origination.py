@@ -24,8 +24,6 @@ from mesh.routing.service_layout import Layout, fit_body, lay_out
 from mesh.rtt_steps import RTT_UNIT_S, rtt_step
 from mesh.trust.identity import AgentId, Identity, Instance
 
-DEFAULT_ADVERTISE_INTERVAL_S: Final = 120.0
-
 FIRST_RECORD_S: Final = 0.05
 """How long the first record waits for a link: endpoints and listeners say meanwhile what they are."""
 
@@ -116,7 +114,7 @@ class Originator:
         fixed: OwnAgent,
         *,
         epoch: int,
-        advertise_interval_s: float = DEFAULT_ADVERTISE_INTERVAL_S,
+        advertise_interval_s: float,
         began_at: float = -math.inf,
     ) -> None:
         self._identity = identity

@@ -12,8 +12,6 @@ hold (a digest) and send what the other lacks; links lose nothing, so that is al
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from mesh.link.bodies import (
     Digest,
     WantedPages,
@@ -25,11 +23,11 @@ from mesh.link.bodies import (
 )
 from mesh.link.frames import FrameType
 from mesh.routing.answers import Answers
-from mesh.routing.database import DEFAULT_TTL_S, LinkState
+from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.flooding import FloodQueue
 from mesh.routing.notices import Notices
-from mesh.routing.origination import DEFAULT_ADVERTISE_INTERVAL_S, Originator, OwnAgent
+from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers
 from mesh.routing.record_intake import RecordIntake
@@ -43,18 +41,10 @@ from mesh.routing.records import (
     trusted_record,
 )
 from mesh.routing.route_computation import RouteComputation
-from mesh.routing.routes import DEFAULT_MAX_HOPS, RouteSnapshot
+from mesh.routing.routes import RouteSnapshot
+from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity, Instance, short_id
-
-
-class RoutingSettings(msgspec.Struct, frozen=True):
-    """What the configuration says of routes."""
-
-    advertise_interval_s: float = DEFAULT_ADVERTISE_INTERVAL_S
-    ttl_s: float = DEFAULT_TTL_S
-    max_hops: int = DEFAULT_MAX_HOPS
-    max_records: int = MAX_RECORDS
 
 
 class RouteTableState:
@@ -71,6 +61,7 @@ class RouteTableState:
         began_at: ``now`` at the start.
         reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
+        max_records: agents known, at most.
     """
 
     def __init__(
@@ -83,12 +74,13 @@ class RouteTableState:
         unix_now: float,
         began_at: float = -math.inf,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
-        settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
+        settings: RoutingSettings,
+        max_records: int = MAX_RECORDS,
     ) -> None:
         self._own_id = identity.id
         self._certificate = certificate
         self._link_state = LinkState(
-            identity.id, trust, reader, ttl_s=settings.ttl_s, max_records=settings.max_records
+            identity.id, trust, reader, ttl_s=settings.route_ttl_s, max_records=max_records
         )
         self._originator = Originator(
             identity,

@@ -19,10 +19,9 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.routing.records import Record
 from mesh.trust.identity import AgentId
-
-DEFAULT_MAX_HOPS: Final = 16
 
 STEP_AGENTS: Final = 256
 """Agents looked at in one step of a computation: some 0.4 ms, so that data need not wait."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mesh.connection.target_health import HealthCheckSettings
+from mesh.config.schema import HealthCheckSection
 from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.scenario import (
     AGENT_FAULTS,
@@ -60,7 +60,7 @@ class EndpointShape(msgspec.Struct, frozen=True):
     """How an endpoint is configured."""
 
     max_connections: int = 0
-    health_check: HealthCheckSettings | None = None
+    health_check: HealthCheckSection | None = None
 
     def decided_within_s(self, checks: int) -> float:
         """Seconds from a change at the target until so many checks have seen it."""
@@ -269,7 +269,7 @@ def _draw_endpoint(service: ServiceSpec, draw: random.Random) -> EndpointShape:
     check = service.health_check
     return EndpointShape(
         max_connections=_count(service.max_connections, draw),
-        health_check=HealthCheckSettings(
+        health_check=HealthCheckSection(
             interval_s=_pick(check.interval_s, draw),
             timeout_s=_pick(check.timeout_s, draw),
             unhealthy_after=_count(check.unhealthy_after, draw),

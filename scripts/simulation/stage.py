@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
+from mesh.config.schema import EndpointSection
 from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
 from scripts.simulation.scenario import Scenario, Settings
@@ -45,7 +45,7 @@ class SimulatedStage:
             mesh.plan(
                 name,
                 peers=layout.dialed_by(name),
-                endpoint_setups=[self._endpoint(key, name) for key in offered],
+                endpoint_sections=[self._endpoint(key, name) for key in offered],
                 listeners={key: self._port(key) for key in used},
                 relays=name not in layout.without_relay,
                 timeout_s=settings.timeout_s,
@@ -57,10 +57,15 @@ class SimulatedStage:
             for key in offered:
                 mesh.serve(service_host(key, name))
 
-    def _endpoint(self, key: str, name: str) -> EndpointSetup:
+    def _endpoint(self, key: str, name: str) -> EndpointSection:
         shape = self.script.endpoints[key, name]
         target = TcpAddress(service_host(key, name), SERVICE_PORT)
-        return EndpointSetup(key, target, shape.max_connections, shape.health_check)
+        return EndpointSection(
+            key=key,
+            target=target,
+            max_connections=shape.max_connections,
+            health_check=shape.health_check,
+        )
 
     def _port(self, key: str) -> int:
         return LISTEN_PORT + self._keys.index(key)

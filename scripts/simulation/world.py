@@ -6,16 +6,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from actors.messages import agent as agent_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.agent import Agent
-from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.root.setup import AgentSetup
 from actors.route_table import RouteTable
 from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.config.schema import (
+    AcceptSection,
+    AgentSection,
+    Config,
+    ConnectionsSection,
+    EndpointSection,
+    ForwardSection,
+    LimitsSection,
+    ListenerSection,
+    PeerSection,
+)
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.routes import RouteSnapshot
@@ -31,6 +44,7 @@ LISTEN_PORT: Final = 5432
 SERVICE_PORT: Final = 80
 KEY: Final = "my-api"
 
+S = TypeVar("S", bound=msgspec.Struct)
 AnyMesh = TypeVar("AnyMesh", bound="MeshWorld")
 
 
@@ -130,7 +144,7 @@ class MeshWorld:
         *,
         peers: Sequence[str] = (),
         endpoints: dict[str, TcpAddress] | None = None,
-        endpoint_setups: Sequence[EndpointSetup] = (),
+        endpoint_sections: Sequence[EndpointSection] = (),
         listeners: dict[str, int] | None = None,
         max_connections: int = 0,
         identity_of: str = "",
@@ -158,20 +172,32 @@ class MeshWorld:
             certificate=own_store.admit(wire, UNIX_START_S),
             certificate_wire=wire,
             trust=own_store,
-            relays=relays,
-            accept=(TcpAddress("", PEER_PORT),) if accepts else (),
-            peers=tuple(TcpAddress(peer, PEER_PORT) for peer in peers),
-            endpoints=(
-                *(EndpointSetup(key, target) for key, target in (endpoints or {}).items()),
-                *endpoint_setups,
-            ),
-            listeners=tuple(
-                ListenerSetup(key, TcpAddress("", port), max_connections)
-                for key, port in (listeners or {}).items()
+            config=Config(
+                agent=AgentSection(relay=relays),
+                accept=(AcceptSection(address=TcpAddress("", PEER_PORT)),) if accepts else (),
+                peers=tuple(PeerSection(address=TcpAddress(peer, PEER_PORT)) for peer in peers),
+                forward=ForwardSection(
+                    endpoints=(
+                        *(
+                            EndpointSection(key=key, target=target)
+                            for key, target in (endpoints or {}).items()
+                        ),
+                        *endpoint_sections,
+                    ),
+                    listeners=tuple(
+                        ListenerSection(
+                            key=key, address=TcpAddress("", port), max_connections=max_connections
+                        )
+                        for key, port in (listeners or {}).items()
+                    ),
+                ),
+                connections=_section(ConnectionsSection, settings),
+                limits=_section(LimitsSection, settings),
             ),
             reader=self._reader,
-            **settings,
         )
+        if settings:
+            raise TypeError(f"no settings of an agent: {', '.join(settings)}")
         plan = self.plans[name] = Plan(name, setup)
         return plan
 
@@ -180,8 +206,8 @@ class MeshWorld:
         for name in names or tuple(self.plans):
             plan = self.plans[name]
             plan.meters = Meters()
-            plan.budget = StreamBudget(plan.setup.stream_buffer_bytes)
-            plan.relay_budget = RelayBudget(plan.setup.relay_buffer_bytes)
+            plan.budget = StreamBudget(plan.setup.config.limits.stream_buffer_bytes)
+            plan.relay_budget = RelayBudget(plan.setup.config.limits.relay_buffer_bytes)
             plan.root = Agent.start(
                 self.world.dispatcher(name, self.clock_skews.get(name, 0.0)),
                 setup=plan.setup,
@@ -306,3 +332,8 @@ def simulated_mesh(mesh: AnyMesh) -> Iterator[AnyMesh]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(mesh.log)
             logger.setLevel(level)
+
+
+def _section(section: type[S], settings: dict[str, Any]) -> S:
+    """What of ``settings`` belongs to ``section``; it is taken out of them."""
+    return section(**{name: settings.pop(name) for name in section.__struct_fields__ if name in settings})

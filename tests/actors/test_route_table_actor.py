@@ -11,12 +11,12 @@ from actors.route_table import RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.agent.log_repetitions import RepetitionFilter
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.effects import RouteCounts
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
-from mesh.routing.router import RoutingSettings
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
@@ -51,7 +51,7 @@ def start_table(world: VirtualWorld, identity: Identity = OWN, host: str = "here
         fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
         certificate=read_certificate(certificate),
         trust=TrustStore([AUTHORITY.public_key]),
-        settings=RoutingSettings(**settings),
+        settings=RoutingSection(**settings),
     )
 
 

@@ -10,6 +10,7 @@ from actors.messages import route_table as messages
 from actors.route_table import MAX_WAITING_BYTES, RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import (
     MAX_WANTED_AGENTS,
     MAX_WANTED_PAGES,
@@ -102,6 +103,7 @@ class Scene:
             certificate=read_certificate(certificate),
             trust=TrustStore([AUTHORITY.public_key]),
             reader=self.reader,
+            settings=RoutingSection(),
         )
         self.source, self.link = start(self.world), start(self.world)
         self.tell(messages.LinkUp(ALICE, INSTANCE, self.source.ref, RTT_S))

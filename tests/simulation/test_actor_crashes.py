@@ -9,8 +9,8 @@ import pytest
 from actors.connections.endpoint import Endpoint
 from actors.connections.listener import Listener
 from actors.messages import agent as agent_messages
-from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
+from mesh.config.schema import EndpointSection
 from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, talks, three_agents
 
@@ -100,7 +100,7 @@ def test_an_endpoint_that_crashes_keeps_count_of_its_connections():
     with mesh_world(1) as mesh:
         three_agents(mesh)
         plan = mesh.plans["hq"]
-        endpoint = EndpointSetup(KEY, TcpAddress("service", SERVICE_PORT), max_connections=3)
+        endpoint = EndpointSection(key=KEY, target=TcpAddress("service", SERVICE_PORT), max_connections=3)
         plan.setup = msgspec.structs.replace(plan.setup, endpoints=(endpoint,))
         mesh.restart("hq")
         mesh.converge()

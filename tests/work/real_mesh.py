@@ -16,9 +16,17 @@ from unittest import mock
 
 from actors.meters import Meters
 from actors.root.agent import Agent
-from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.root.setup import AgentSetup
 from actors.runtime.real.loop import LoopDispatcher
 from mesh.addresses import TcpAddress
+from mesh.config.schema import (
+    AcceptSection,
+    Config,
+    EndpointSection,
+    ForwardSection,
+    ListenerSection,
+    PeerSection,
+)
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate
@@ -112,18 +120,15 @@ def real_mesh() -> Iterator[int]:
             setup = _setup(
                 name,
                 authority,
-                accept=(TcpAddress(LOOPBACK, relay_port),) if name == "relay" else (),
-                peers=() if name == "relay" else (TcpAddress(LOOPBACK, relay_port),),
-                endpoints=(EndpointSetup(KEY, TcpAddress(LOOPBACK, echo.port)),) if name == "hq" else (),
-                listeners=(ListenerSetup(KEY, TcpAddress(LOOPBACK, port), 0),) if name == "branch" else (),
+                _config(name, relay_port=relay_port, echo_port=echo.port, port=port),
             )
-            budget = StreamBudget(setup.stream_buffer_bytes)
+            budget = StreamBudget(setup.config.limits.stream_buffer_bytes)
             Agent.start(
                 dispatcher,
                 setup=setup,
                 meters=Meters(),
                 budget=budget,
-                relay_budget=RelayBudget(setup.relay_buffer_bytes),
+                relay_budget=RelayBudget(setup.config.limits.relay_buffer_bytes),
                 on_left=lambda: None,
             )
         deadline = time.monotonic() + PATIENCE_S
@@ -133,7 +138,21 @@ def real_mesh() -> Iterator[int]:
         yield port
 
 
-def _setup(name: str, authority: Identity, **settings) -> AgentSetup:
+def _config(name: str, *, relay_port: int, echo_port: int, port: int) -> Config:
+    relay = TcpAddress(LOOPBACK, relay_port)
+    match name:
+        case "relay":
+            return Config(accept=(AcceptSection(address=relay),))
+        case "hq":
+            endpoint = EndpointSection(key=KEY, target=TcpAddress(LOOPBACK, echo_port))
+            forward = ForwardSection(endpoints=(endpoint,))
+        case _:
+            listener = ListenerSection(key=KEY, address=TcpAddress(LOOPBACK, port))
+            forward = ForwardSection(listeners=(listener,))
+    return Config(peers=(PeerSection(address=relay),), forward=forward)
+
+
+def _setup(name: str, authority: Identity, config: Config) -> AgentSetup:
     identity = Identity(os.urandom(SEED_BYTES))
     now = int(time.time())
     wire = issue_certificate(
@@ -152,8 +171,7 @@ def _setup(name: str, authority: Identity, **settings) -> AgentSetup:
         certificate=trust.admit(wire, now),
         certificate_wire=wire,
         trust=trust,
-        relays=True,
-        **settings,
+        config=config,
     )
 
 

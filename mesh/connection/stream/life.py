@@ -11,7 +11,7 @@ from mesh.connection.stream.acknowledging import Acknowledger
 from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import Reset, ResetCode, encode_reset
 from mesh.connection.stream.effects import Effects
-from mesh.connection.stream.liveness import IDLE_PROBE_S, REROUTE_TIMEOUT_S, Liveness
+from mesh.connection.stream.liveness import Liveness
 from mesh.connection.stream.receive_half import ReceiveHalf
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
@@ -60,9 +60,9 @@ class StreamLife:
         session: SegmentSealer,
         send_credit: int,
         budget: StreamBudget,
+        reroute_timeout_s: float,
+        idle_probe_s: float,
         limits: WindowLimits = DEFAULT_LIMITS,
-        reroute_timeout_s: float = REROUTE_TIMEOUT_S,
-        idle_probe_s: float = IDLE_PROBE_S,
     ) -> None:
         self._session = session
         self._rtt = RoundTrip()

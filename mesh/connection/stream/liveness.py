@@ -5,12 +5,6 @@ from typing import Final
 
 from mesh.connection.stream.rtt import INITIAL_TIMEOUT_S, MAX_TIMEOUT_S, RoundTrip
 
-REROUTE_TIMEOUT_S: Final = 30.0
-"""Unanswered for so long, a connection is given up."""
-
-IDLE_PROBE_S: Final = 60.0
-"""Silence after which to ask whether the other end is still there."""
-
 MAX_CREDIT_PROBE_S: Final = 10.0
 """Longest time between two questions for credit, while the other end answers that there is none."""
 

@@ -18,6 +18,7 @@ from actors.meters import Meters
 from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
+from mesh.config.schema import Config, ConnectionsSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
@@ -39,6 +40,7 @@ WIRE_LATENCY_S = 0.005
 
 def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
     static = key_pair(identity.public_key)
+    timeouts = {name: changes.pop(name) for name in ConnectionsSection.__struct_fields__ if name in changes}
     settings = ConnectionSettings(
         own_id=identity.id,
         instance=Instance(identity.public_key[:16]),
@@ -47,6 +49,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         budget=StreamBudget(BUDGET_BYTES),
         numbers=ConnectionNumbers(),
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
+        config=Config(connections=ConnectionsSection(**timeouts)),
     )
     return msgspec.structs.replace(settings, **changes)
 

@@ -7,11 +7,10 @@ import msgspec
 import pytest
 
 from actors.connections.connection_end import ConnectionEnd
-from actors.root.setup import EndpointSetup
 from mesh.addresses import TcpAddress
+from mesh.config.schema import ConnectionsSection, EndpointSection, HealthCheckSection
 from mesh.connection.candidates import MAX_SET_ASIDE_S
 from mesh.connection.patience import HEDGE_AFTER_S
-from mesh.connection.target_health import HealthCheckSettings
 from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 
@@ -32,10 +31,9 @@ def company(mesh: MeshWorld, *, far_second: bool = False, **endpoint: Any) -> No
     mesh.plan("branch", listeners={KEY: LISTEN_PORT})
     mesh.plan("relay", peers=["branch"])
     for name, peer in (("one", "branch"), ("two", "relay" if far_second else "branch")):
-        plan = mesh.plan(name, peers=[peer])
         target = TcpAddress(f"service-{name}", SERVICE_PORT)
-        setup = EndpointSetup(KEY, target, **(endpoint if name == "one" else {}))
-        plan.setup = msgspec.structs.replace(plan.setup, endpoints=(setup,))
+        section = EndpointSection(key=KEY, target=target, **(endpoint if name == "one" else {}))
+        mesh.plan(name, peers=[peer], endpoint_sections=[section])
         mesh.serve(f"service-{name}")
     mesh.start()
     mesh.converge()
@@ -233,7 +231,8 @@ def test_when_all_have_failed_the_first_to_be_back_serves_the_next_client(mesh):
 def test_all_candidates_have_their_turn_in_a_short_time_budget(mesh):
     company(mesh, far_second=True)
     plan = mesh.plans["branch"]
-    plan.setup = msgspec.structs.replace(plan.setup, open_timeout_s=0.4)
+    config = msgspec.structs.replace(plan.setup.config, connections=ConnectionsSection(open_timeout_s=0.4))
+    plan.setup = msgspec.structs.replace(plan.setup, config=config)
     mesh.restart("branch")
     mesh.converge()
     mesh.network.cut("one", "service-one")
@@ -274,7 +273,7 @@ def test_a_target_that_refuses_holds_no_place_at_its_endpoint(mesh):
 
 
 def test_a_health_check_withdraws_the_key_and_brings_it_back(mesh):
-    check = HealthCheckSettings(interval_s=1.0, timeout_s=0.5, unhealthy_after=3, healthy_after=2)
+    check = HealthCheckSection(interval_s=1.0, timeout_s=0.5, unhealthy_after=3, healthy_after=2)
     company(mesh, far_second=True, health_check=check)
     talks = Talks(mesh)
     lasting = talks.begin(LASTING)

@@ -13,10 +13,10 @@ from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
-from mesh.connection.target_health import HealthCheckSettings
+from mesh.config.schema import HealthCheckSection
 from tests.actors.company import start
 
-SETTINGS = HealthCheckSettings(interval_s=5.0, timeout_s=2.0, unhealthy_after=3, healthy_after=2)
+SETTINGS = HealthCheckSection(interval_s=5.0, timeout_s=2.0, unhealthy_after=3, healthy_after=2)
 TARGET = TcpAddress("there", 3000)
 
 

@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
     scene.ask()
     if end == "the agent leaves":
         scene.exit.ref.tell(messages.CloseConnection("the agent is leaving"))
-    scene.run(scene.settings.open_timeout_s)
+    scene.run(scene.settings.config.connections.open_timeout_s)
     assert scene.rejection == ("unavailable" if end == "the agent leaves" else "timed-out")
     left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
     assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref)) < left

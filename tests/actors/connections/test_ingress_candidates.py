@@ -104,7 +104,9 @@ def test_an_endpoint_that_stays_away_costs_the_client_its_time_and_no_more(one):
         one.exits[0].answer("restarting")
         one.run(RETRY_AFTER_S)
     assert one.client.end == RESET
-    assert one.world.now() - one.began_at == pytest.approx(one.settings.open_timeout_s, abs=2 * RETRY_AFTER_S)
+    assert one.world.now() - one.began_at == pytest.approx(
+        one.settings.config.connections.open_timeout_s, abs=2 * RETRY_AFTER_S
+    )
     one.run(0.1)
     assert one.is_over
 
@@ -112,7 +114,7 @@ def test_an_endpoint_that_stays_away_costs_the_client_its_time_and_no_more(one):
 def test_a_client_that_leaves_while_its_exit_is_being_started_again_is_not_waited_for_ever(one):
     one.exits[0].answer("restarting")
     one.client.socket.abort()
-    one.run(one.settings.open_timeout_s + HANG_UP_POLL_S)
+    one.run(one.settings.config.connections.open_timeout_s + HANG_UP_POLL_S)
     assert one.is_over
 
 

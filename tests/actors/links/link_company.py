@@ -16,6 +16,7 @@ from actors.runtime.gather import drop_sent
 from actors.runtime.seam import Connected, SocketOptions
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.config.schema import Config
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
@@ -190,7 +191,7 @@ class RawPeer(Actor[Any]):
 class LinkScene:
     """The link is on the host ``here``, its peer on ``there``."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, config: Config = Config(), **settings: Any) -> None:  # noqa: B008 - frozen
         self.world = VirtualWorld(1)
         self.meters = Meters()
         self.directory, self.route_table, self.table, self.caller = (start(self.world) for _ in range(4))
@@ -201,6 +202,7 @@ class LinkScene:
             static=key_pair(b"s" * 32),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
+            config=config,
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)
         self.link: Any = None

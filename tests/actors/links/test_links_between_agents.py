@@ -16,6 +16,7 @@ from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.config.schema import Config
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity, Instance
@@ -42,6 +43,7 @@ class Side:
             static=key_pair(self.dispatcher.random_bytes(32)),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
+            config=Config(),
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)
         self.begin()

@@ -10,6 +10,7 @@ from actors.links.peer_link import MAX_CONTROL_BYTES
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.route_table import DigestArrived, RecordsArrived
+from mesh.config.schema import Config, ConnectionsSection, RoutingSection
 from mesh.link import bodies as link_bodies
 from mesh.link.bodies import Digest, DigestEntry, Records, WireRecord
 from mesh.link.frames import Frame, FrameType, link_frame
@@ -63,7 +64,7 @@ def test_frames_of_one_read_are_grouped_by_destination_in_their_order(roads):
 
 
 def test_each_link_takes_a_hop_and_no_sender_gets_more_than_the_maximum():
-    scene = LinkScene(max_hops=4)
+    scene = LinkScene(Config(routing=RoutingSection(max_hops=4)))
     alice, peer = start(scene.world), scene.admitted()
     scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
     peer.send_frames(*[frame(ALICE, number=limit, hop_limit=limit) for limit in (2, 3, 4, 5, 255)])
@@ -233,7 +234,7 @@ def test_a_peer_that_pings_and_does_not_read_is_dropped_in_time(scene):
 
 def test_a_peer_that_pings_faster_than_it_reads_is_dropped_before_it_takes_the_memory(monkeypatch):
     monkeypatch.setattr("actors.links.peer_link.MAX_CONTROL_BYTES", 1_000_000)
-    scene = LinkScene(timeout_s=1000.0)
+    scene = LinkScene(Config(connections=ConnectionsSection(timeout_s=1000.0)))
     peer = scene.admitted(answers=False)
     most = flood(scene, peer, 30.0)
     assert scene.link_ended

@@ -8,10 +8,18 @@ from actors.messages import connection_table as table_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.agent import Agent
-from actors.root.setup import AgentSetup, EndpointSetup, ListenerSetup
+from actors.root.setup import AgentSetup
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from actors.runtime.virtual.world import UNIX_START_S, VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.config.schema import (
+    AcceptSection,
+    Config,
+    EndpointSection,
+    ForwardSection,
+    ListenerSection,
+    PeerSection,
+)
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import issue_certificate, read_certificate
@@ -49,25 +57,28 @@ class Mesh:
 
     def begin(self, name: str, ports: int = 0) -> None:
         """Start an agent; branch with so many listeners and acceptors more, whose port the system chooses."""
-        relay = (TcpAddress("relay", PEER_PORT),)
+        relay = (PeerSection(address=TcpAddress("relay", PEER_PORT)),)
         match name:
             case "relay":
-                own: dict[str, Any] = {"accept": (TcpAddress("", PEER_PORT),)}
+                own: dict[str, Any] = {"accept": (AcceptSection(address=TcpAddress("", PEER_PORT)),)}
             case "hq":
-                own = {"peers": relay, "endpoints": (EndpointSetup(KEY, TcpAddress("service", 80)),)}
+                endpoint = EndpointSection(key=KEY, target=TcpAddress("service", 80))
+                own = {"peers": relay, "forward": ForwardSection(endpoints=(endpoint,))}
             case _:
                 own = {
                     "peers": relay,
-                    "accept": (ANY_PORT,) * ports,
-                    "listeners": (
-                        ListenerSetup(KEY, TcpAddress("", PORT)),
-                        *[ListenerSetup(KEY, ANY_PORT)] * ports,
+                    "accept": (AcceptSection(address=ANY_PORT),) * ports,
+                    "forward": ForwardSection(
+                        listeners=(
+                            ListenerSection(key=KEY, address=TcpAddress("", PORT)),
+                            *[ListenerSection(key=KEY, address=ANY_PORT)] * ports,
+                        )
                     ),
                 }
         self.budgets[name] = StreamBudget(1 << 28)
         Agent.start(
             self.world.dispatcher(name),
-            setup=AgentSetup(**credentials(self.identity(name), name), **own),
+            setup=AgentSetup(**credentials(self.identity(name), name), config=Config(**own)),
             meters=Meters(),
             budget=self.budgets[name],
             relay_budget=RelayBudget(1 << 26),

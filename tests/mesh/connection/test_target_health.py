@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.connection.target_health import TRANSITIONS, Health, HealthCheckSettings, HealthMonitor, Outcome
+from mesh.connection.target_health import TRANSITIONS, Health, HealthMonitor, Outcome
 
 PASSED, FAILED = True, False
 
@@ -30,14 +30,14 @@ def test_the_table_has_nothing_else():
 
 @pytest.mark.parametrize(("passed", "verdict"), [(PASSED, Health.UP), (FAILED, Health.DOWN)])
 def test_the_first_check_decides_at_once(passed, verdict):
-    monitor = HealthMonitor(HealthCheckSettings(unhealthy_after=5, healthy_after=5))
+    monitor = HealthMonitor(unhealthy_after=5, healthy_after=5)
     assert monitor.state is Health.UNKNOWN
     assert monitor.observe(passed=passed)
     assert monitor.state is verdict
 
 
 def test_it_takes_the_thresholds_in_a_row_to_change_the_verdict():
-    monitor = HealthMonitor(HealthCheckSettings(unhealthy_after=3, healthy_after=2))
+    monitor = HealthMonitor(unhealthy_after=3, healthy_after=2)
     up, down = Health.UP, Health.DOWN
     results = [PASSED, FAILED, FAILED, PASSED, FAILED, FAILED, FAILED, PASSED, FAILED, PASSED, PASSED]
     assert states(monitor, results) == [up, up, up, up, up, up, down, down, down, down, up]
@@ -49,7 +49,7 @@ def test_it_takes_the_thresholds_in_a_row_to_change_the_verdict():
     results=st.lists(st.booleans(), min_size=1),
 )
 def test_the_verdict_is_that_of_the_last_run_that_was_long_enough(unhealthy_after, healthy_after, results):
-    monitor = HealthMonitor(HealthCheckSettings(unhealthy_after=unhealthy_after, healthy_after=healthy_after))
+    monitor = HealthMonitor(unhealthy_after=unhealthy_after, healthy_after=healthy_after)
     before, changes = Health.UNKNOWN, 0
     for passed in results:
         changed = monitor.observe(passed=passed)

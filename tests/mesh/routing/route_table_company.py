@@ -4,12 +4,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import WireRecord, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.effects import Effects
 from mesh.routing.origination import OwnAgent
+from mesh.routing.record_store import MAX_RECORDS
 from mesh.routing.records import RecordBody, decode_body, sign_record
-from mesh.routing.router import RouteTableState, RoutingSettings
+from mesh.routing.router import RouteTableState
 from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
@@ -36,7 +38,9 @@ def certificate_of(
     )
 
 
-def table(identity: Identity, *, certificate: bytes = b"", **changes) -> RouteTableState:
+def table(
+    identity: Identity, *, certificate: bytes = b"", max_records: int = MAX_RECORDS, **changes
+) -> RouteTableState:
     certificate = certificate or certificate_of(identity)
     return RouteTableState(
         identity,
@@ -44,7 +48,8 @@ def table(identity: Identity, *, certificate: bytes = b"", **changes) -> RouteTa
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
         unix_now=UNIX,
-        settings=RoutingSettings(**changes),
+        settings=RoutingSection(**changes),
+        max_records=max_records,
     )
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.origination import QUIET_S, OwnAgent
@@ -49,6 +50,7 @@ def table(identity: Identity, unix_now: float, instance: Instance) -> RouteTable
         TrustStore([AUTHORITY.public_key]),
         unix_now=unix_now,
         reader=RecordReader(remembering_check),
+        settings=RoutingSection(),
     )
 
 

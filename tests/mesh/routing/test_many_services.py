@@ -3,6 +3,7 @@
 import math
 from collections import deque
 
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import (
     WantedPages,
     WirePage,
@@ -13,7 +14,6 @@ from mesh.link.bodies import (
 )
 from mesh.link.frames import FrameType
 from mesh.routing.effects import Effects
-from mesh.routing.origination import DEFAULT_ADVERTISE_INTERVAL_S
 from mesh.routing.page_table import ASK_AGAIN_S
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import MAX_ENDPOINTS, EndpointEntry, ListenerEntry, Neighbour
@@ -156,7 +156,7 @@ def test_a_refresh_sends_no_page_and_a_change_sends_one():
     mesh.act(HUB, "set_endpoints", endpoints(2_000))
     mesh.run(2.0)
     sent = mesh.pages_sent(HUB)
-    mesh.run(2 * DEFAULT_ADVERTISE_INTERVAL_S)
+    mesh.run(2 * RoutingSection().advertise_interval_s)
     assert mesh.tables[OFFICE].counts().records_stored_total > 4
     assert mesh.pages_sent(HUB) == sent
     mesh.act(HUB, "set_endpoints", (*endpoints(1_999), EndpointEntry("service-01999", "elsewhere:1")))

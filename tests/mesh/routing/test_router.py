@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.flooding import FLOOD_PACE_S
@@ -170,6 +171,7 @@ def test_the_first_record_waits_for_endpoints_or_a_link():
             TrustStore([AUTHORITY.public_key]),
             unix_now=UNIX,
             began_at=0.0,
+            settings=RoutingSection(),
         )
         state.tick(0.0, UNIX)
         assert state.deadline() == pytest.approx(FIRST_RECORD_S)

@@ -32,7 +32,8 @@ def sessions():
 
 def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_BYTES, **settings):
     budget = StreamBudget(256 * MIB) if budget is None else budget
-    return Stream(session=session, send_credit=send_credit, budget=budget, **settings)
+    timeouts = {"reroute_timeout_s": 30.0, "idle_probe_s": 60.0}
+    return Stream(session=session, send_credit=send_credit, budget=budget, **(timeouts | settings))
 
 
 def make_pair(**settings):
