@@ -1,4 +1,4 @@
-"""From a file to a validated configuration, or to all of its problems at once."""
+"""From a file to a validated configuration, or to its problems, as many as are worth telling at once."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import msgspec
 
 from mesh.config.document import MAX_FILE_BYTES, parse_document
 from mesh.config.kinds import MAX_NAME_CHARACTERS, Context
-from mesh.config.problems import ConfigError, Problem
+from mesh.config.problems import ConfigError, Problem, TooManyProblems
 from mesh.config.rules import check_rules
 from mesh.config.schema import Config
 from mesh.config.walk import Walk
@@ -28,7 +28,7 @@ def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -
         host_name: the agent's name where the file has none.
 
     Raises:
-        ConfigError: the file cannot be read, or there is something wrong in it; has all problems.
+        ConfigError: the file cannot be read, or there is something wrong in it; has its problems.
     """
     try:
         with path.open("rb") as file:
@@ -49,7 +49,7 @@ def parse_config(
     """Validate a configuration file that has been read; the arguments are those of :func:`load_config`.
 
     Raises:
-        ConfigError: there is something wrong in it; has all problems.
+        ConfigError: there is something wrong in it; has its problems.
     """
     document = parse_document(data, file)
     walk = Walk(
@@ -58,8 +58,11 @@ def parse_config(
         environment=environment,
         schema=schema_keys(),
     )
-    config = walk.document(document, Config)
-    check_rules(walk)
+    try:
+        config = walk.document(document, Config)
+        check_rules(walk)
+    except TooManyProblems:
+        raise ConfigError(walk.problems, are_more=True) from None
     if config is None or walk.problems:
         raise ConfigError(walk.problems)
     return _completed(config, directory.absolute(), host_name)

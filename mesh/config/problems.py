@@ -7,6 +7,10 @@ import msgspec
 
 from mesh.errors import MeshError
 
+MAX_PROBLEMS: Final = 100
+"""Told of one file. A reader mends the first few and asks again; a large file that is all mistakes would
+otherwise take a minute and a gigabyte to judge."""
+
 MAX_SHOWN_CHARACTERS: Final = 60
 """Of a found value: enough to recognise it, and one problem stays one line."""
 
@@ -34,12 +38,19 @@ class ConfigError(MeshError):
     """A configuration that cannot be used; the text has one line for each problem.
 
     Attributes:
-        problems: all of them, in the order of the file.
+        problems: all of them, or the first ``MAX_PROBLEMS`` that were found, in the order of the file.
+        are_more: whether the rest of the file was not looked at any more.
     """
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], *, are_more: bool = False) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
-        super().__init__("\n".join(map(str, self.problems)))
+        self.are_more = are_more
+        lines = [*map(str, self.problems), *(("... and more",) if are_more else ())]
+        super().__init__("\n".join(lines))
+
+
+class TooManyProblems(Exception):  # noqa: N818 - the end of a search, not an error of its own
+    """``MAX_PROBLEMS`` have been found and there is another: the search ends."""
 
 
 def quoted(text: str) -> str:

@@ -70,12 +70,14 @@ def _local_ports(walk: Walk) -> Iterator[tuple[str, Found]]:
 
 def _check_targets(walk: Walk) -> None:
     """A target that is one of the agent's own listeners would send each client round in a circle."""
-    listeners = list(_under(walk, "forward.listeners", ".address"))
+    by_port: defaultdict[int, list[tuple[str, Found]]] = defaultdict(list)
+    for path, found in _under(walk, "forward.listeners", ".address"):
+        by_port[found.value.port].append((path, found))
     for path, found in _under(walk, "forward.endpoints", ".target"):
         target: SocketAddress = found.value
         if not isinstance(target, TcpAddress):
             continue  # listeners have TCP ports only
-        for listener_path, listener in listeners:
+        for listener_path, listener in by_port[target.port]:
             if surely_reaches(target, listener.value):
                 walk.report(
                     found.line,

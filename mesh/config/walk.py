@@ -1,4 +1,4 @@
-"""Walks the schema and the nodes of a file side by side, and collects every problem on the way.
+"""Walks the schema and the nodes of a file side by side, and collects the problems on the way.
 
 What is well is kept by path even where something else is wrong, so that rules over several fields can be
 judged in the same run.
@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mesh.config.document import describe, plain_tag, short_tag
 from mesh.config.environment import substitute
 from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
-from mesh.config.problems import Problem, quoted
+from mesh.config.problems import MAX_PROBLEMS, Problem, TooManyProblems, quoted
 from mesh.config.suggestions import hint_for_key
 from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_value
 
@@ -48,7 +48,7 @@ class Walk:
         schema: every key of the schema by its path, lists marked by ``[]``.
 
     Attributes:
-        problems: what was wrong.
+        problems: what was wrong, at most ``MAX_PROBLEMS``; with one more the walk ends.
         values: every valid single value by its path.
         lines: the line of every section and list that is there, by its path.
     """
@@ -70,7 +70,13 @@ class Walk:
         return value if isinstance(value, struct) else None
 
     def report(self, line: int, path: str, found: str, expected: str, hint: str = "") -> None:
-        """Add a problem."""
+        """Add a problem.
+
+        Raises:
+            TooManyProblems: there are ``MAX_PROBLEMS`` already.
+        """
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblems
         self.problems.append(Problem(self._file, line, path, found, expected, hint))
 
     def _section(self, node: Node, struct: type[S], path: str, line: int) -> S | _Invalid:

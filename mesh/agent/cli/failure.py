@@ -35,7 +35,8 @@ def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except ConfigError as error:
             count = len(error.problems)
-            raise Failure(f"{error}\n{count} {'problem' if count == 1 else 'problems'}") from None
+            more = "more than " if error.are_more else ""
+            raise Failure(f"{error}\n{more}{count} {'problem' if count == 1 else 'problems'}") from None
         except AgentFileError as error:
             raise Failure(str(error)) from None
 
