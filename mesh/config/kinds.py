@@ -58,6 +58,10 @@ _SYNONYMS: Final = {
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
+class EmptyHostError(ValueError):
+    """A variable was to be the host and is empty; the text repeats what stands in the file only."""
+
+
 class Scalar(msgspec.Struct, frozen=True):
     """One value as it stands in the file, after the environment has been filled in."""
 
@@ -321,7 +325,7 @@ class Listen(msgspec.Struct, frozen=True):
         address = parse_listen(scalar.text)
         if scalar.text.startswith(":"):
             if scalar.written and not scalar.written.startswith(":"):
-                raise ValueError(f"a host before the port; {quoted(scalar.written)} leaves it empty")
+                raise EmptyHostError(f"a host before the port; {quoted(scalar.written)} leaves it empty")
             return TcpAddress(self.default_host, address.port)
         listening_places(address)
         return address

@@ -51,9 +51,9 @@ def _check_local_ports(walk: Walk) -> None:
             walk.report(
                 found.line,
                 path,
-                f'"{address}"{", the default" if is_default else ""}',
+                f"{found.shown(_text(address))}{', the default' if is_default else ''}",
                 "a port of its own",
-                f'{other_path} on line {other.line} has "{other.value}"',
+                f"{other_path} on line {other.line} has {other.shown(_text(other.value))}",
             )
         taken.append((path, found))
 
@@ -82,9 +82,9 @@ def _check_targets(walk: Walk) -> None:
                 walk.report(
                     found.line,
                     path,
-                    f'"{target}"',
+                    found.shown(_text(target)),
                     "a service, not a listener of this agent: its clients would run in a circle",
-                    f'{listener_path} on line {listener.line} has "{listener.value}"',
+                    f"{listener_path} on line {listener.line} has {listener.shown(_text(listener.value))}",
                 )
                 break
 
@@ -106,12 +106,14 @@ def _check_record_lifetime(walk: Walk) -> None:
     interval_s = interval.value if interval else defaults.advertise_interval_s
     lifetime_s = lifetime.value if lifetime else defaults.route_ttl_s
     if lifetime_s <= interval_s:
+        interval_text = duration_text(interval_s)
+        interval_text = interval.shown(interval_text) if interval else interval_text
         line = max(found.line for found in (interval, lifetime) if found is not None)
         walk.report(
             line,
             "routing.route_ttl",
-            duration_text(lifetime_s),
-            f"more than routing.advertise_interval, which is {duration_text(interval_s)}",
+            lifetime.shown(duration_text(lifetime_s)) if lifetime else duration_text(lifetime_s),
+            f"more than routing.advertise_interval, which is {interval_text}",
             "records would expire before they are refreshed",
         )
 
@@ -121,6 +123,10 @@ def _under(walk: Walk, section: str, suffix: str) -> Iterator[tuple[str, Found]]
     for path, found in walk.values.items():
         if path.startswith((f"{section}[", f"{section}.")) and path.endswith(suffix):
             yield path, found
+
+
+def _text(address: SocketAddress) -> str:
+    return f'"{address}"'
 
 
 def _compared(value: object) -> object:

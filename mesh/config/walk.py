@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mesh.config.document import describe, plain_tag, short_tag
 from mesh.config.environment import substitute
-from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
+from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, EmptyHostError, Kind, Scalar
 from mesh.config.problems import MAX_PROBLEMS, Problem, TooManyProblems, quoted
 from mesh.config.suggestions import hint_for_key
 from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_value
@@ -22,6 +22,8 @@ from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_v
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NULL_TAG: Final = "null"
+_QUOTATION_MARKS: Final = frozenset("\"'")
+_QUOTED_HINT: Final = "it has quotation marks in it; in some env files they are part of the value"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -29,6 +31,12 @@ class Found(msgspec.Struct, frozen=True):
 
     value: Any
     line: int
+    written: str = ""
+    """What stands in the file, if the environment has filled something in."""
+
+    def shown(self, text: str) -> str:
+        """``text``, the value for people, unless it came from the environment: it may be secret."""
+        return quoted(self.written) if self.written else text
 
 
 class _Invalid:
@@ -167,16 +175,20 @@ class Walk:
         scalar = (
             Scalar(text, plain_tag(text), node.value) if substituted else Scalar(text, short_tag(node.tag))
         )
-        origin = f" (from {quoted(node.value)})" if substituted else ""
+        # What the environment holds may be secret: its name is told, as it stands in the file.
+        shown = f"the value of {quoted(node.value)}" if substituted else str(scalar)
         if scalar.tag == _NULL_TAG or len(text) > MAX_TEXT_CHARACTERS:
-            self.report(line, path, f"{scalar}{origin}", kind.expected)
+            self.report(line, path, shown, kind.expected)
             return _INVALID
         try:
             value = kind.parse(scalar, self._context)
         except ValueError as error:
-            self.report(line, path, f"{scalar}{origin}", str(error).removeprefix("expected "))
+            may_tell = not substituted or isinstance(error, EmptyHostError)
+            expected = str(error).removeprefix("expected ") if may_tell else kind.expected
+            hint = _QUOTED_HINT if substituted and set(text) & _QUOTATION_MARKS else ""
+            self.report(line, path, shown, expected, hint)
             return _INVALID
-        self.values[path] = Found(value, line)
+        self.values[path] = Found(value, line, scalar.written)
         return value
 
 

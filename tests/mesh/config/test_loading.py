@@ -337,7 +337,7 @@ forward:
     assert (config.agent.name, listener.key, listener.max_connections) == ("nobody", "a-key", 7)
     assert listener.address == TcpAddress("127.0.0.1", 81)
     (found,) = problems(text, KEY="x\ny: 1", PORT="81", MAX="7")
-    assert 'found "x\\ny: 1" (from "${KEY}")' in found
+    assert 'found the value of "${KEY}"; expected a routing key' in found
     assert len(problems(text)) == 3
 
 

@@ -117,8 +117,7 @@ def test_a_mistake_is_told_with_what_to_write(text, hint):
 def test_quotation_marks_out_of_an_env_file_are_told():
     text = listener('key: "${KEY}", address: "${ADDRESS}"')
     found = told(text, KEY='"my-api"', ADDRESS='"127.0.0.1:80"')
-    assert "a routing key without quotation marks" in found
-    assert "host:port or :port without quotation marks in the value itself" in found
+    assert found.count("it has quotation marks in it") == 2
 
 
 def test_an_empty_variable_does_not_open_a_port_to_everybody():
