@@ -8,6 +8,8 @@ from typing import TextIO
 
 from pykka import ActorRegistry
 
+from mesh.escaping import escaped
+
 
 def dump(stream: TextIO) -> None:
     """Write every actor, by class, and every thread with its stack to ``stream`` (one with a descriptor)."""
@@ -16,10 +18,10 @@ def dump(stream: TextIO) -> None:
     print(f"=== {len(refs)} actors: {dict(sorted(counts.items()))}", file=stream)
     for ref in refs:
         actor = ref._actor_weakref()
+        # Actors are called after routing keys, names and addresses, and these come from others.
+        shown = "gone" if actor is None else escaped(str(actor))
         waiting = len(ref.actor_inbox) if isinstance(ref.actor_inbox, Sized) else "?"
-        print(
-            f"    {ref.actor_urn} {actor if actor is not None else 'gone'} ({waiting} waiting)", file=stream
-        )
+        print(f"    {ref.actor_urn} {shown} ({waiting} waiting)", file=stream)
     print(f"=== {threading.active_count()} threads", file=stream, flush=True)
     faulthandler.dump_traceback(stream, all_threads=True)
     print("=== end of the dump", file=stream, flush=True)
