@@ -26,6 +26,16 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
+    def spend(self, now: float, amount: float = 1.0) -> None:
+        """Take ``amount`` tokens at monotonic time ``now`` (s); what is not there is owed."""
+        self._refill(now)
+        self._tokens -= amount
+
+    def wait_s(self, now: float) -> float:
+        """Seconds from monotonic time ``now`` (s) until there is a token; 0 if there is one."""
+        self._refill(now)
+        return max(0.0, (1.0 - self._tokens) / self._rate)
+
     def _refill(self, now: float) -> None:
         elapsed_s = now - self._updated_at
         if elapsed_s > 0:

@@ -23,3 +23,13 @@ def test_a_clock_that_steps_back_gives_nothing():
     assert not bucket.take(0.0)
     assert not bucket.take(100.0)
     assert bucket.take(100.2)
+
+
+def test_what_is_spent_beyond_is_owed():
+    bucket = TokenBucket(rate=10.0, burst=5.0)
+    bucket.spend(0.0, 25.0)
+    assert not bucket.has(0.0)
+    assert bucket.wait_s(0.0) == 2.1
+    assert not bucket.take(2.0)
+    assert bucket.wait_s(2.1) == 0.0
+    assert bucket.take(2.1)

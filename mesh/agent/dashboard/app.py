@@ -2,24 +2,35 @@
 """The WSGI application: routes, errors as JSON, and the page."""
 
 import logging
-from collections.abc import Iterable, Sequence
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import falcon
 import msgspec
 
-from mesh.agent.dashboard.document import PairingCache, dashboard_document, stats_of
+from mesh.agent.dashboard.document import DocumentEncoder, stats_of
 from mesh.agent.dashboard.guard import HostGuard, ReadOnly
 from mesh.agent.dashboard.health import HealthResource, ReadyResource
 from mesh.agent.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
-from mesh.agent.dashboard.single_flight import DEADLINE_S, KEEP_S, SingleFlight
+from mesh.agent.dashboard.single_flight import DEADLINE_S, FRESH_S, KEEP_S, Answer, SingleFlight
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
+from mesh.token_bucket import TokenBucket
 
 ASK_TIMEOUT_S: Final = 0.5
 """How long the actors may take; the rest of the deadline is for pairing and encoding."""
+
+DOCUMENT_BYTES_PER_S: Final = 8 * 1024 * 1024
+DOCUMENT_BURST_BYTES: Final = 4 * DOCUMENT_BYTES_PER_S
+"""Of the document, to all clients together. One of 10,000 keys has some megabytes, and copying it to whoever
+asks without pause took the data path's time."""
+
+T = TypeVar("T")
 
 PAGE_FILES: Final = (
     ("/", "index.html", "text/html; charset=utf-8"),
@@ -41,6 +52,7 @@ class DashboardApp:
         allowed_hosts: names that ``guard_hosts`` lets pass besides addresses and ``localhost``.
         deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
         keep_s: how old that may be; after it a client gets 503.
+        fresh_s: how old an answer may be to be given without asking again.
     """
 
     def __init__(
@@ -52,22 +64,23 @@ class DashboardApp:
         allowed_hosts: Sequence[str] = (),
         deadline_s: float = DEADLINE_S,
         keep_s: float = KEEP_S,
+        fresh_s: float = FRESH_S,
     ) -> None:
         ask_timeout_s = min(ASK_TIMEOUT_S, deadline_s)
-        pairings = PairingCache()
+        encoder = DocumentEncoder(version)
 
         def ask() -> DashboardSnapshot:
             return source.dashboard_snapshot(ask_timeout_s)
 
-        def ask_and_pair() -> dict[str, msgspec.Raw]:
-            snapshot = ask()
-            document = dashboard_document(snapshot, pairings.of(snapshot.routes), version)
-            return {field: msgspec.Raw(msgspec.json.encode(value)) for field, value in document.items()}
+        def ask_and_encode() -> dict[str, msgspec.Raw]:
+            return encoder.encode(ask())
 
         self._document = SingleFlight(
-            "dashboard-document", ask_and_pair, deadline_s=deadline_s, keep_s=keep_s
+            "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
-        self._status = SingleFlight("dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s)
+        self._status = SingleFlight(
+            "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
+        )
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
             middleware=[ReadOnly(), *([HostGuard(allowed_hosts)] if guard_hosts else ())]
         )
@@ -94,27 +107,61 @@ class DashboardApp:
         self._status.close()
 
 
+class _Body(Generic[T]):
+    """The body made of an answer, kept for as long as the answer stays the same."""
+
+    def __init__(self, make: Callable[[Answer[T]], bytes]) -> None:
+        self._make = make
+        self._last: tuple[Answer[T], bytes] | None = None
+
+    def of(self, answer: Answer[T]) -> bytes:
+        last = self._last  # read once: several threads come here
+        if last is None or last[0].value is not answer.value or last[0].age_s != answer.age_s:
+            self._last = last = (answer, self._make(answer))
+        return last[1]
+
+
 class _DocumentResource:
-    def __init__(self, document: SingleFlight[dict[str, msgspec.Raw]]) -> None:
+    def __init__(
+        self, document: SingleFlight[dict[str, msgspec.Raw]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._document = document
+        self._body = _Body(_encoded)
+        self._clock = clock
+        self._bytes = TokenBucket(DOCUMENT_BYTES_PER_S, DOCUMENT_BURST_BYTES)
+        self._lock = threading.Lock()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer = self._document.latest()
-        as_of = datetime.fromtimestamp(answer.unix_s, UTC)
-        resp.data = msgspec.json.encode({**answer.value, "as_of": as_of, "age_s": round(answer.age_s, 3)})
+        with self._lock:
+            wait_s = self._bytes.wait_s(self._clock())
+        if wait_s:
+            raise falcon.HTTPServiceUnavailable(
+                description="the document is large and was asked for too often; ask less often",
+                retry_after=math.ceil(wait_s),
+            )
+        resp.data = self._body.of(self._document.latest())
+        with self._lock:
+            self._bytes.spend(self._clock(), len(resp.data))
 
     on_head = on_get
+
+
+def _encoded(answer: Answer[dict[str, msgspec.Raw]]) -> bytes:
+    as_of = datetime.fromtimestamp(answer.unix_s, UTC)
+    return msgspec.json.encode({**answer.value, "as_of": as_of, "age_s": round(answer.age_s, 3)})
 
 
 class _MetricsResource:
     def __init__(self, status: SingleFlight[DashboardSnapshot]) -> None:
         self._status = status
-        self._renderer = MetricsRenderer()
+        renderer = MetricsRenderer()
+        self._body: _Body[DashboardSnapshot] = _Body(
+            lambda answer: renderer.render(stats_of(answer.value), answer.age_s)
+        )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer = self._status.latest()
+        resp.data = self._body.of(self._status.latest())
         resp.content_type = CONTENT_TYPE
-        resp.data = self._renderer.render(stats_of(answer.value), answer.age_s)
 
     on_head = on_get
 

@@ -24,6 +24,9 @@ KEEP_S: Final = 10.0
 """How old an answer may be that stands in for a newer one. An agent is busy for a second while thousands
 of connections end at once; one that has said nothing for so long is stuck."""
 
+FRESH_S: Final = 0.25
+"""How old an answer may be that counts as one of now: whoever asks without pause causes four a second."""
+
 _log = logging.getLogger("mesh.http")
 
 
@@ -38,7 +41,7 @@ class Answer(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Shares one call of ``fetch`` among all who ask while it runs.
+    """Shares one call of ``fetch`` among all who ask while it runs, and for a moment after.
 
     ``fetch`` runs on one thread of its own, so a call that never returns costs that thread and nothing else:
     who joins it waits until *its* deadline, and who comes later hears at once that there is no answer.
@@ -52,6 +55,7 @@ class SingleFlight(Generic[T]):
         deadline_s: float = DEADLINE_S,
         hold_off_s: float = HOLD_OFF_S,
         keep_s: float = KEEP_S,
+        fresh_s: float = FRESH_S,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,6 +64,7 @@ class SingleFlight(Generic[T]):
         self._deadline_s = deadline_s
         self._hold_off_s = hold_off_s
         self._keep_s = keep_s
+        self._fresh_s = fresh_s
         self._clock = clock
         self._unix_clock = unix_clock
         self._last: tuple[T, float, float] | None = None
@@ -92,6 +97,10 @@ class SingleFlight(Generic[T]):
             StatusUnavailable: the call failed, or takes too long and there is no answer that may stand in.
         """
         late: NoAnswer | None = None
+        with self._lock:
+            last = self._last
+            if last is not None and not self._closed and 0 <= self._clock() - last[1] < self._fresh_s:
+                return Answer(last[0], 0.0, last[2])
         try:
             self.get()
         except NoAnswer as error:

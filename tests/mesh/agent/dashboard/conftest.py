@@ -141,7 +141,7 @@ def make_app(source: FakeSource) -> Iterator[Callable[..., DashboardApp]]:
     made: list[DashboardApp] = []
 
     def make(**options: object) -> DashboardApp:
-        app = DashboardApp(source, version="1.2.3", **options)
+        app = DashboardApp(source, version="1.2.3", **({"fresh_s": 0.0} | options))
         made.append(app)
         return app
 

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.routing.pairings import UnmatchedListener
+from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
 
 def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestClient):
@@ -158,3 +159,26 @@ def test_an_own_listener_without_a_port_is_shown_among_the_unmatched(
         "listener_address": "127.0.0.1:80",
         "reason": "port taken",
     }
+
+
+@pytest.mark.parametrize("path", ["/api/dashboard", "/metrics"])
+def test_an_answer_is_made_once_for_all_who_ask_in_the_same_moment(make_app: MakeApp, source: Any, path: str):
+    client = client_of(make_app(fresh_s=3600.0))
+    first = client.simulate_get(path)
+    assert all(client.simulate_get(path).content == first.content for _ in range(50))
+    assert source.calls == 1
+
+
+def test_a_large_document_is_not_for_those_who_ask_without_pause(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mesh.agent.dashboard.app.DOCUMENT_BYTES_PER_S", 1.0)
+    monkeypatch.setattr("mesh.agent.dashboard.app.DOCUMENT_BURST_BYTES", 2000.0)
+    client = client_of(make_app())
+    statuses = [client.simulate_get("/api/dashboard").status_code for _ in range(4)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 503
+    refused = client.simulate_get("/api/dashboard")
+    assert int(refused.headers["retry-after"]) > 0
+    assert "ask less often" in refused.json["error"]
+    assert [client.simulate_get(path).status_code for path in ("/health", "/ready", "/metrics")] == [200] * 3

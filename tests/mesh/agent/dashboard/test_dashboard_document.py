@@ -1,10 +1,12 @@
 """The document from a real route snapshot, made of signed records."""
 
+from typing import Any
+
 import msgspec
 
-from mesh.agent.dashboard.document import PairingCache, dashboard_document
+from mesh.agent.dashboard.document import DocumentEncoder, routes_part
 from mesh.agent.dashboard.status import DashboardSnapshot
-from mesh.routing.pairings import Pairings
+from mesh.routing.pairings import Pairings, UnmatchedListener
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -67,7 +69,7 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
     ]
     routes = compute_routes(RELAY.id, {one.agent_id: one for one in records}, max_hops=16, version=1)
     shown = msgspec.structs.replace(snapshot, agent_id=RELAY.id, name="relay", routes=routes)
-    document = dashboard_document(shown, PairingCache().of(routes), "1.2.3")
+    document = decoded(DocumentEncoder("1.2.3").encode(shown))
     assert document["agent"]["id"] == RELAY.id.hex()
     assert document["stats"]["route_count"] == 1
     assert document["forward_routes"] == [
@@ -87,17 +89,32 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
     assert document["unmatched_listeners"] == document["unmatched_endpoints"] == []
 
 
-def test_what_the_list_of_routes_leaves_out_is_counted(snapshot: DashboardSnapshot):
-    pairings = Pairings(left_out=1_000)
-    assert dashboard_document(snapshot, pairings, "1.2.3")["forward_routes_left_out"] == 1_000
+def test_what_the_list_of_routes_leaves_out_is_counted():
+    assert routes_part(Pairings(left_out=1_000), ())["forward_routes_left_out"] == 1_000
 
 
-def test_pairings_are_computed_once_for_each_snapshot(snapshot: DashboardSnapshot):
-    cache = PairingCache()
-    first = cache.of(snapshot.routes)
-    assert cache.of(snapshot.routes) is first
+def decoded(document: dict[str, msgspec.Raw]) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(document))
+
+
+def test_routes_are_paired_and_encoded_once_for_each_snapshot(snapshot: DashboardSnapshot):
+    encoder = DocumentEncoder("1.2.3")
+    first = encoder.encode(snapshot)
+    busier = msgspec.structs.replace(snapshot, name="renamed")
+    again = encoder.encode(busier)
+    assert all(again[field] is first[field] for field in ("forward_routes", "unmatched_listeners"))
+    assert decoded(again)["agent"]["display_name"] == "renamed"
+    records = {snapshot.agent_id: snapshot.routes.records[snapshot.agent_id]}
     emptied = msgspec.structs.replace(
-        snapshot.routes, records={snapshot.agent_id: snapshot.routes.records[snapshot.agent_id]}
+        snapshot, routes=msgspec.structs.replace(snapshot.routes, records=records)
     )
-    assert cache.of(emptied).matched == ()
-    assert cache.of(snapshot.routes) == first
+    assert decoded(encoder.encode(emptied))["forward_routes"] == []
+    assert decoded(encoder.encode(snapshot)) == decoded(first)
+
+
+def test_a_listener_that_loses_its_port_is_encoded_with_the_same_routes(snapshot: DashboardSnapshot):
+    encoder = DocumentEncoder("1.2.3")
+    encoder.encode(snapshot)
+    portless = UnmatchedListener("a", snapshot.agent_id, "branch", "127.0.0.1:80", "port taken")
+    shown = decoded(encoder.encode(msgspec.structs.replace(snapshot, portless=(portless,))))
+    assert "a" in [entry["key"] for entry in shown["unmatched_listeners"]]

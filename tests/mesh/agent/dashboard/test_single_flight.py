@@ -186,7 +186,13 @@ def late(call: int) -> str:
 def test_the_last_answer_stands_in_for_one_that_is_late_until_it_is_too_old(fetch: Fetch):
     clock = Clock()
     flight = SingleFlight(
-        "flight", fetch, deadline_s=PATIENT_S, keep_s=10.0, clock=clock, unix_clock=lambda: 1e9 + clock.now
+        "flight",
+        fetch,
+        deadline_s=PATIENT_S,
+        keep_s=10.0,
+        fresh_s=0.0,
+        clock=clock,
+        unix_clock=lambda: 1e9 + clock.now,
     )
     assert flight.latest() == Answer("answer 1", 0.0, 1e9 + 100.0)
     fetch.behaviour = late
@@ -213,7 +219,7 @@ def test_without_an_answer_before_a_late_one_is_none(fetch: Fetch):
 @pytest.mark.parametrize("failure", [StatusUnavailable("gone"), ZeroDivisionError("a bug")])
 def test_a_failure_other_than_lateness_ends_what_an_answer_stands_for(fetch: Fetch, failure: Exception):
     clock = Clock()
-    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, hold_off_s=0.5, clock=clock)
+    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, hold_off_s=0.5, fresh_s=0.0, clock=clock)
     flight.latest()
 
     def fail(call: int) -> str:
@@ -226,6 +232,18 @@ def test_a_failure_other_than_lateness_ends_what_an_answer_stands_for(fetch: Fet
     clock.now += 0.5
     with pytest.raises(NoAnswer):
         flight.latest()
+    flight.close()
+    with pytest.raises(StatusUnavailable, match="shutting down"):
+        flight.latest()
+
+
+def test_whoever_asks_without_pause_causes_four_calls_a_second(fetch: Fetch):
+    clock = Clock()
+    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, clock=clock)
+    for _ in range(1000):
+        flight.latest()
+        clock.now += 0.001
+    assert fetch.calls == 4
     flight.close()
     with pytest.raises(StatusUnavailable, match="shutting down"):
         flight.latest()
