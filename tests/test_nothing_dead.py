@@ -18,6 +18,7 @@ FRAMEWORKS = {
     "show_identity": "a Click command",
     "emit": "logging",
     "filter": "logging",
+    "parser_class": "Waitress",
     "collect": "prometheus_client",
 }
 """Called by name from outside."""

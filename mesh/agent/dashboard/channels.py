@@ -1,8 +1,18 @@
-"""Client connections of the HTTP server: when they become too many, the longest idle one makes room."""
+"""Client connections of the HTTP server: how many there are, how long each may take, and how fast they ask.
 
+Waitress knows neither a time limit for a request nor a pace. All here happens in its loop, on one thread.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
+from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped]
+from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
+
+from mesh.token_bucket import TokenBucket
 
 MAX_CONNECTIONS: Final = 100
 """What Waitress polls at one time, its listening sockets included; at that number it accepts nobody."""
@@ -10,39 +20,124 @@ MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 8
 """Room that is made ahead of that: at the limit itself a client would wait until another one goes."""
 
+REQUEST_TIMEOUT_S: Final = 10.0
+"""From the first byte of a request, or the arrival of whoever has sent none, to the request's end."""
 
-class RoomMakingChannel(HTTPChannel):  # type: ignore[misc]
-    """A client's connection; if it is one too many, those that have been idle for longest are closed.
+UNREAD_TIMEOUT_S: Final = 20.0
+"""A client that has taken nothing of an answer for so long is gone, or holds a thread on purpose."""
+
+ARRIVALS_PER_S: Final = 100.0
+REQUESTS_PER_S: Final = 100.0
+"""New connections, and further requests on old ones, of all clients together. Each costs some 0.4 ms of the
+time that the data path shares; who comes faster waits in the kernel, in turn."""
+
+BURST: Final = 100.0
+"""At once, of either."""
+
+
+class Pace:
+    """How fast clients are heard; those that are too fast are left waiting in the kernel's queues.
+
+    One that has just arrived is always read, so nobody who asks once waits for those who ask without pause
+    on connections that they have.
+    """
+
+    def __init__(self) -> None:
+        self.arrivals = TokenBucket(ARRIVALS_PER_S, BURST)
+        self.requests = TokenBucket(REQUESTS_PER_S, BURST)
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until nobody is left waiting."""
+        return max(self.arrivals.wait_s(now), self.requests.wait_s(now))
+
+    def heard(self, polled: Mapping[int, object], now: float) -> dict[int, object]:
+        """What of ``polled`` is to be listened to now."""
+        arrivals, requests = self.arrivals.has(now), self.requests.has(now)
+        return {
+            descriptor: one
+            for descriptor, one in polled.items()
+            if (arrivals or not isinstance(one, BaseWSGIServer))
+            and (requests or not isinstance(one, ClientChannel) or not one.may_be_kept_waiting())
+        }
+
+
+class ClientChannel(HTTPChannel):  # type: ignore[misc]
+    """A client's connection. If it is one too many, others that are idle make room for it.
 
     Otherwise anyone who opens 100 connections and says nothing would keep ``/ready`` from answering, and an
     orchestrator would restart an agent that is well. A client whose request is under way is never closed.
     """
 
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: dict[int, Any]) -> None:  # noqa: A002 -- Waitress's name
+        self._pace: Pace = server.pace
+        self._requests_begun = 0
+        self._since = time.monotonic()
         super().__init__(server, sock, addr, adj, map=map)
+        self._pace.arrivals.spend(self._since)
         make_room(map, newcomer=self)
 
+    def parser_class(self, adj: object) -> HTTPRequestParser:
+        """Waitress calls this at the first byte of each request."""
+        self._since = time.monotonic()
+        if self._requests_begun:  # the first one is paid for by the arrival
+            self._pace.requests.spend(self._since)
+        self._requests_begun += 1
+        return HTTPRequestParser(adj)
 
-def make_room(polled: dict[int, Any], newcomer: HTTPChannel) -> None:
+    def may_be_kept_waiting(self) -> bool:
+        """Whether it has asked before, is in the middle of nothing, and has nothing to be sent."""
+        if self.total_outbufs_len or self.will_close:
+            return False
+        return self._requests_begun > 0 and self.request is None
+
+    def is_timed(self) -> bool:
+        """Whether it owes the rest of a request, or has yet to take an answer."""
+        is_asking = self.request is not None or not self._requests_begun
+        return bool(self.total_outbufs_len) or (is_asking and is_idle(self))
+
+    def is_overdue(self, now: float, unix_now: float) -> bool:
+        """Whether it is late with that. Unix time (s) too, as Waitress keeps it."""
+        if self.total_outbufs_len:
+            return unix_now - last_activity(self) > UNREAD_TIMEOUT_S
+        return self.is_timed() and now - self._since > REQUEST_TIMEOUT_S
+
+
+def close_overdue(polled: Mapping[int, object], now: float, unix_now: float) -> bool:
+    """Close the connections whose time is over; whether there are others whose time runs.
+
+    To be called in Waitress's loop, between two polls.
+    """
+    timed = [one for one in polled.values() if isinstance(one, ClientChannel) and one.is_timed()]
+    overdue = [one for one in timed if one.is_overdue(now, unix_now)]
+    for channel in overdue:
+        channel.handle_close()
+    return len(timed) > len(overdue)
+
+
+def make_room(polled: Mapping[int, object], newcomer: HTTPChannel) -> None:
     """Mark idle connections to be closed, so many that there is room for the next client.
 
+    The client that has most of them loses first, the one that has been idle for longest: each has its share.
     To be called in Waitress's loop.
 
     Args:
         polled: everything that the loop polls, by descriptor.
         newcomer: the connection that has just come; it stays.
     """
-    leaving = sum(1 for one in polled.values() if isinstance(one, HTTPChannel) and one.will_close)
-    excess = len(polled) - leaving - (MAX_CONNECTIONS - SPARE_CONNECTIONS)
-    if excess <= 0:
-        return
-    idle = [
-        one
-        for one in polled.values()
-        if isinstance(one, HTTPChannel) and is_idle(one) and one is not newcomer
-    ]
-    for channel in sorted(idle, key=last_activity)[:excess]:
+    channels = [one for one in polled.values() if isinstance(one, HTTPChannel) and not one.will_close]
+    others = sum(1 for one in polled.values() if not isinstance(one, HTTPChannel))
+    held = Counter(client_of(one) for one in channels)
+    idle = sorted((one for one in channels if is_idle(one) and one is not newcomer), key=last_activity)
+    for _ in range(min(len(idle), others + len(channels) - (MAX_CONNECTIONS - SPARE_CONNECTIONS))):
+        channel = max(idle, key=lambda one: held[client_of(one)])  # of equals the first: idle for longest
+        idle.remove(channel)
+        held[client_of(channel)] -= 1
         channel.will_close = True  # the loop closes it: here it may yet hold an event for its descriptor
+
+
+def client_of(channel: HTTPChannel) -> str:
+    """The address of whoever is at the other end, without the port."""
+    return str(channel.addr[0])
 
 
 def is_idle(channel: HTTPChannel) -> bool:

@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
@@ -19,7 +20,7 @@ from waitress.server import (  # type: ignore[import-untyped]
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.native_address import native_address
 from mesh.addresses import Place, TcpAddress, is_localhost, listening_places
-from mesh.agent.dashboard.channels import MAX_CONNECTIONS, RoomMakingChannel
+from mesh.agent.dashboard.channels import MAX_CONNECTIONS, ClientChannel, Pace, close_overdue
 
 THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
@@ -31,6 +32,12 @@ MAX_BODY_BYTES: Final = 1024
 IDLE_TIMEOUT_S: Final = 60
 LOOP_TIMEOUT_S: Final = 30
 """How often Waitress's loop looks for idle connections; shorter would only wake an idle agent."""
+
+LOOK_S: Final = 1.0
+"""How often it looks for requests that have not come in time, while one is awaited."""
+
+MIN_WAIT_S: Final = 0.002
+"""The kernel waits for whole milliseconds."""
 
 STOP_TIMEOUT_S: Final = 2.0
 
@@ -52,6 +59,7 @@ class HttpServer:
         self._sockets: dict[int, Any] = {}
         self._trigger: Any = None
         self._thread: threading.Thread | None = None
+        self._pace = Pace()
 
     def start(self) -> TcpAddress:
         """Serve; returns the bound address, with the chosen port."""
@@ -70,18 +78,29 @@ class HttpServer:
             max_request_body_size=MAX_BODY_BYTES,
             channel_timeout=IDLE_TIMEOUT_S,
             cleanup_interval=LOOP_TIMEOUT_S,
-            asyncore_loop_timeout=LOOP_TIMEOUT_S,
-            asyncore_use_poll=True,  # select() fails at descriptor 1024, which a busy agent passes
             log_socket_errors=False,  # a client that left early is no news
             ident=None,
         )
         servers = [part for part in self._sockets.values() if isinstance(part, BaseWSGIServer)]
         for server in servers:
-            server.channel_class = RoomMakingChannel
+            server.channel_class = ClientChannel
+            server.pace = self._pace
         self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
-        self._thread = threading.Thread(target=self._server.run, name="http-loop", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="http-loop", daemon=True)
         self._thread.start()
         return TcpAddress(host, port)
+
+    def _loop(self) -> None:
+        """Waitress's own loop, with limits to time and pace; it ends when all sockets are closed."""
+        while self._sockets:
+            now = time.monotonic()
+            is_time_running = close_overdue(self._sockets, now, time.time())
+            timeout_s = LOOK_S if is_time_running else LOOP_TIMEOUT_S
+            wait_s = self._pace.wait_s(now)
+            if wait_s:
+                timeout_s = min(timeout_s, wait_s + MIN_WAIT_S)
+            # Not select(): it fails at descriptor 1024, which a busy agent passes.
+            wasyncore.poll2(timeout_s, self._pace.heard(self._sockets, now))
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Finish requests under way, close every connection and end the threads; idempotent.

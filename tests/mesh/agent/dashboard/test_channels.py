@@ -1,20 +1,36 @@
-"""Which connections of the HTTP server give way when there are too many."""
+"""Which connections of the HTTP server give way, end in time, or wait for their turn."""
 
 from typing import Any
 
 import pytest
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
+from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 
-from mesh.agent.dashboard.channels import MAX_CONNECTIONS, SPARE_CONNECTIONS, make_room
+from mesh.agent.dashboard.channels import (
+    ARRIVALS_PER_S,
+    BURST,
+    MAX_CONNECTIONS,
+    REQUEST_TIMEOUT_S,
+    REQUESTS_PER_S,
+    SPARE_CONNECTIONS,
+    UNREAD_TIMEOUT_S,
+    ClientChannel,
+    Pace,
+    close_overdue,
+    make_room,
+)
 
 ROOM = MAX_CONNECTIONS - SPARE_CONNECTIONS
 """Connections that nobody has to leave for, listening sockets included."""
 
 
-def channel(last_activity: float, *, asks: bool = False, leaves: bool = False) -> Any:
+def channel(
+    last_activity: float, *, asks: bool = False, leaves: bool = False, host: str = "127.0.0.1"
+) -> Any:
     """One without a socket, last active at ``last_activity`` seconds."""
     one = HTTPChannel.__new__(HTTPChannel)
     one.last_activity = last_activity
+    one.addr = (host, 40_000)
     one.requests = ["GET /ready"] if asks else []
     one.will_close = leaves
     return one
@@ -54,3 +70,78 @@ def test_what_is_no_connection_counts_and_stays():
     polled.update(enumerate(channels))
     make_room(polled, newcomer=channels[-1])
     assert [number for number, one in enumerate(channels) if one.will_close] == [0, 1]
+
+
+def test_whoever_has_most_connections_loses_first():
+    few = [channel(number, host="192.0.2.1") for number in range(5)]
+    many = [channel(1_000 + number, host="192.0.2.2") for number in range(ROOM - 5)]
+    newcomer = channel(0, host="192.0.2.2")
+    assert leaving([*few, *many, newcomer]) == [5]
+
+
+def client(pace: Pace, **state: Any) -> Any:
+    """A connection that arrived at 0 s, without a socket."""
+    one = ClientChannel.__new__(ClientChannel)
+    fields = {"request": None, "requests": [], "total_outbufs_len": 0, "last_activity": 0.0, "closed": False}
+    vars(one).update(fields | {"_pace": pace, "_requests_begun": 1, "_since": 0.0} | state)
+    one.handle_close = lambda: setattr(one, "closed", True)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("state", "closed_at"),
+    [
+        ({"_requests_begun": 0}, REQUEST_TIMEOUT_S),
+        ({"request": "GET /he"}, REQUEST_TIMEOUT_S),
+        ({"request": "GET /he", "last_activity": 1e9}, REQUEST_TIMEOUT_S),
+        ({"total_outbufs_len": 5}, UNREAD_TIMEOUT_S),
+        ({"total_outbufs_len": 5, "requests": ["GET /"]}, UNREAD_TIMEOUT_S),
+        ({}, None),
+        ({"requests": ["GET /ready"]}, None),
+    ],
+)
+def test_a_request_that_trickles_and_an_answer_that_is_not_read_have_an_end(
+    state: dict[str, Any], closed_at: float | None
+):
+    one = client(Pace(), **state)
+    for now in (0.0, 5.0, 9.9, 10.0, 10.1, 19.9, 20.0, 20.1, 1000.0):
+        is_over = closed_at is not None and now > closed_at
+        assert close_overdue({1: one}, now, now) is (closed_at is not None and not is_over)
+        assert one.closed is is_over
+
+
+def listening() -> Any:
+    return BaseWSGIServer.__new__(BaseWSGIServer)
+
+
+def test_nobody_waits_who_comes_at_a_human_pace():
+    pace = Pace()
+    polled = {1: listening(), 2: client(pace), 3: client(pace, _requests_begun=0)}
+    for now in range(1000):
+        assert pace.heard(polled, now / 10) == polled
+        pace.arrivals.spend(now / 10, 5.0)
+        pace.requests.spend(now / 10, 5.0)
+
+
+def test_whoever_asks_again_and_again_waits_and_a_newcomer_does_not():
+    pace = Pace()
+    greedy = {number: client(pace) for number in range(90)}
+    busy = {
+        90: client(pace, request="GET /he"),
+        91: client(pace, _requests_begun=0),
+        92: client(pace, total_outbufs_len=5),
+        93: listening(),
+        94: object(),
+    }
+    pace.requests.spend(0.0, BURST + 50)
+    assert pace.heard(greedy | busy, 0.0) == busy
+    assert pace.wait_s(0.0) == pytest.approx(51 / REQUESTS_PER_S)
+    assert pace.heard(greedy | busy, 0.52) == greedy | busy
+
+
+def test_clients_that_come_anew_each_time_wait_in_the_kernel():
+    pace = Pace()
+    polled = {1: client(pace), 2: client(pace, _requests_begun=0)}
+    pace.arrivals.spend(0.0, BURST + 9)
+    assert pace.heard({**polled, 3: listening()}, 0.0) == polled
+    assert pace.wait_s(0.0) == pytest.approx(10 / ARRIVALS_PER_S)
