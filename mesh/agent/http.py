@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 from mesh.agent.dashboard.app import DashboardApp
-from mesh.agent.dashboard.server import HttpServer, is_loopback, listen
+from mesh.agent.dashboard.server import HttpServer, listen
 from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
@@ -42,7 +42,7 @@ def serve_http(
     """Show ``status`` to those who come to the sockets of :func:`open_http`, until ``stack`` is closed."""
     if config.http is None:
         return
-    app = DashboardApp(status, version=version(DISTRIBUTION), guard_hosts=is_loopback(config.http.address))
+    app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=config.http.allowed_hosts)
     server = HttpServer(app, listening)
     address = server.start()
     stack.callback(app.close)

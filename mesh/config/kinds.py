@@ -312,6 +312,23 @@ class Dial(msgspec.Struct, frozen=True):
         return TcpAddress(ascii_host(address.host), address.port)
 
 
+class HostName(msgspec.Struct, frozen=True):
+    """A host name without a port, as a browser sends it."""
+
+    expected: str = "a host name without a port, such as mesh.example.com"
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The name in ASCII and lower case."""
+        del context
+        text = scalar.text
+        if not text or set(text) & set(":/@*"):
+            raise ValueError(self.expected)
+        try:
+            return ascii_host(text).lower().removesuffix(".")
+        except ValueError:
+            raise ValueError(self.expected) from None
+
+
 class Listen(msgspec.Struct, frozen=True):
     """A local port; where it is opened is the rule of :mod:`mesh.addresses`."""
 

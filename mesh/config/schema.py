@@ -107,6 +107,8 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     address: Annotated[TcpAddress, kinds.Listen(default_host=DEFAULT_HTTP_ADDRESS.host)] = (
         DEFAULT_HTTP_ADDRESS
     )
+    allowed_hosts: tuple[Annotated[str, kinds.HostName()], ...] = ()
+    """Names by which clients may ask, besides addresses and ``localhost``."""
 
 
 class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,8 +48,7 @@ class DashboardApp:
     Args:
         source: asks the actors; at most two of its calls run at a time, whatever the clients do.
         version: of this program, shown to clients.
-        guard_hosts: refuse ``Host`` names that could be rebound; for an app that is bound to loopback.
-        allowed_hosts: names that ``guard_hosts`` lets pass besides addresses and ``localhost``.
+        allowed_hosts: names that clients may ask for besides addresses and ``localhost``.
         deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
         keep_s: how old that may be; after it a client gets 503.
         fresh_s: how old an answer may be to be given without asking again.
@@ -60,7 +59,6 @@ class DashboardApp:
         source: StatusSource,
         *,
         version: str,
-        guard_hosts: bool = True,
         allowed_hosts: Sequence[str] = (),
         deadline_s: float = DEADLINE_S,
         keep_s: float = KEEP_S,
@@ -82,7 +80,7 @@ class DashboardApp:
             "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
-            middleware=[ReadOnly(), *([HostGuard(allowed_hosts)] if guard_hosts else ())]
+            middleware=[ReadOnly(), HostGuard(allowed_hosts)]
         )
         self._wsgi.set_error_serializer(_serialize_error)
         self._wsgi.add_error_handler(Exception, _unexpected)

@@ -1,10 +1,19 @@
 """Who may ask, and what every answer says about itself."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final
 
 import falcon
+
+MAX_PORT: Final = 65_535
+
+_HOST: Final = re.compile(
+    r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+"""RFC 9110 section 7.2, of which no browser sends more."""
 
 METHODS: Final = ("GET", "HEAD")
 
@@ -36,21 +45,35 @@ class HostGuard:
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed_names) | {"localhost"}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Refuse a foreign name with 403."""
+        """Refuse what is no host with 400, and a foreign name with 403."""
         header = req.get_header("Host")
-        if header is not None and not self.admits(header):
+        if header is None:
+            return
+        host = host_in(header)
+        if host is None:
+            raise falcon.HTTPBadRequest(description="the Host header is not one name or address with a port")
+        if not self._admits(host):
             raise falcon.HTTPForbidden(
-                description="the Host header is neither an address nor localhost; ask by the address"
+                description="the Host header has a name that is not known here: ask by address, or by "
+                "localhost, or put the name into http.allowed_hosts in this agent's configuration"
             )
 
-    def admits(self, header: str) -> bool:
-        """Whether a ``Host`` header (``name``, ``name:port``, ``[v6]:port``) is an address or known."""
-        host = header.strip().lower()
-        if host.startswith("["):
-            return _is_address(host[1:].partition("]")[0])
-        host = host.rpartition(":")[0] if ":" in host else host
-        host = host.rstrip(".")
-        return host in self._allowed or host.endswith(".localhost") or _is_address(host)
+    def _admits(self, host: str) -> bool:
+        return host in self._allowed or host.endswith(".localhost") or is_address(host)
+
+
+def host_in(header: str) -> str | None:
+    """The host of a ``Host`` header (``name``, ``name:port``, ``[v6]:port``), in lower case, no brackets.
+
+    ``None`` if it is anything else: empty, several, with a user, a dot at the end, or a port that is none.
+    """
+    match = _HOST.fullmatch(header)
+    if match is None or not 0 < int(match["port"] or "80") <= MAX_PORT:
+        return None
+    name, literal = match["name"], match["literal"]
+    if literal is not None:
+        return literal.lower() if is_address(literal) else None
+    return name.lower() if ".." not in name else None
 
 
 class ReadOnly:
@@ -74,7 +97,8 @@ class ReadOnly:
         resp.set_headers(SECURITY_HEADERS)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IP address, as its standard writes it."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

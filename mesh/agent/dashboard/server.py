@@ -1,7 +1,6 @@
 """Serves a WSGI application with Waitress on threads of its own."""
 
 import errno
-import ipaddress
 import logging
 import socket
 import threading
@@ -19,7 +18,7 @@ from waitress.server import (  # type: ignore[import-untyped]
 
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.native_address import native_address
-from mesh.addresses import Place, TcpAddress, is_localhost, listening_places
+from mesh.addresses import Place, TcpAddress, listening_places
 from mesh.agent.dashboard.channels import MAX_CONNECTIONS, ClientChannel, Pace, close_overdue
 
 THREADS: Final = 8
@@ -119,14 +118,6 @@ class HttpServer:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             _log.warning("the HTTP loop did not end within %.1f s", timeout_s)
-
-
-def is_loopback(address: TcpAddress) -> bool:
-    """Whether only programs on this host can reach ``address``; judged without a look-up."""
-    try:
-        return ipaddress.ip_address(address.host).is_loopback
-    except ValueError:
-        return is_localhost(address.host)
 
 
 def listen(address: TcpAddress) -> tuple[socket.socket, ...]:

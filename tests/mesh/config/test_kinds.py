@@ -21,6 +21,8 @@ def parse(kind, text, *, is_quoted=False):
 
 
 ACCEPTED = [
+    (kinds.HostName(), "Mesh.Example.COM.", "mesh.example.com"),
+    (kinds.HostName(), "b\u00fccher.example", "xn--bcher-kva.example"),
     (kinds.Duration(0.0), "10s", 10.0),
     (kinds.Duration(0.0), "250ms", 0.25),
     (kinds.Duration(0.0), "2m", 120.0),
@@ -75,6 +77,13 @@ def test_a_value_is_taken(kind, text, value):
 
 
 REFUSED = [
+    (kinds.HostName(), ""),
+    (kinds.HostName(), "mesh.example.com:8080"),
+    (kinds.HostName(), "http://mesh.example.com"),
+    (kinds.HostName(), "*.example.com"),
+    (kinds.HostName(), "me@mesh.example.com"),
+    (kinds.HostName(), "a b"),
+    (kinds.HostName(), "5"),
     *[
         (kinds.Duration(0.0), text)
         for text in ("", "s", "-1s", "1 s", "10x", "1e3", "nan", "inf", "1:30", "\u0661s")

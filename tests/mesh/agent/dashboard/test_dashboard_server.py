@@ -16,7 +16,7 @@ import pytest
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.channels import MAX_CONNECTIONS
-from mesh.agent.dashboard.server import HttpServer, is_loopback, listen
+from mesh.agent.dashboard.server import HttpServer, listen
 
 MakeApp = Callable[..., DashboardApp]
 Serve = Callable[..., TcpAddress]
@@ -267,22 +267,3 @@ def test_requests_that_are_too_large_or_none_at_all_are_turned_away(
         client.sendall(request_bytes)
         assert client.recv(1024).startswith(b"HTTP/1.")
     assert get(bound, "/health")[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("localhost", True),
-        ("LocalHost.", True),
-        ("", False),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("192.0.2.1", False),
-        ("agent.example", False),
-    ],
-)
-def test_what_counts_as_loopback(host: str, expected: bool):
-    assert is_loopback(TcpAddress(host, 80)) is expected
