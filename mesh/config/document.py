@@ -4,6 +4,7 @@ Only the plain part of YAML is taken: one document, no aliases, no explicit tags
 Nothing is constructed, so no YAML can make objects; without aliases a small file stays small.
 """
 
+import contextlib
 from typing import Final, NoReturn
 
 import yaml
@@ -25,20 +26,17 @@ MAX_DEPTH: Final = 16
 """Twice and more what the schema needs; a bound so that no file can exhaust Python's stack."""
 
 
-class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
-    """PyYAML up to nodes, with the limits of this module."""
+class _PlainComposer(Composer, Resolver):
+    """PyYAML's from events to nodes, with the limits of this module."""
 
-    def __init__(self, text: str, file: str) -> None:
-        Reader.__init__(self, text)
-        Scanner.__init__(self)
-        Parser.__init__(self)
+    def __init__(self, file: str) -> None:
         Composer.__init__(self)
         Resolver.__init__(self)
         self._file = file
         self._depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[attr-defined]  # of the parser
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, "an alias (*name)", "the value written out; aliases are not used here")
         if isinstance(event, yaml.ScalarEvent) and event.style in {'"', "'"}:
@@ -68,6 +66,27 @@ class _PlainLoader(Reader, Scanner, Parser, Composer, Resolver):
         _fail(self._file, line, found, expected)
 
 
+class _Loader(_PlainComposer, Reader, Scanner, Parser):
+    """Has the events from PyYAML's own parser, whose errors say what a person can use."""
+
+    def __init__(self, text: str, file: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        _PlainComposer.__init__(self, file)
+
+
+if yaml.__with_libyaml__:
+    from yaml._yaml import CParser
+
+    class _FastLoader(_PlainComposer, CParser):
+        """Has the events from libyaml, which is some 25 times as fast."""
+
+        def __init__(self, text: str, file: str) -> None:
+            CParser.__init__(self, text)
+            _PlainComposer.__init__(self, file)
+
+
 def parse_document(data: bytes, file: str) -> MappingNode:
     """The top-level mapping of a configuration file.
 
@@ -89,7 +108,7 @@ def parse_document(data: bytes, file: str) -> MappingNode:
         line = data.count(b"\n", 0, error.start) + 1
         _fail(file, line, f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "text in UTF-8")
     try:
-        node = _PlainLoader(text, file).get_single_node()
+        node = _node(text, file)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         _fail(file, line, f"the control character U+{_code_point(error):04X}", "printable text")
@@ -101,6 +120,13 @@ def parse_document(data: bytes, file: str) -> MappingNode:
         hint = "write name: value" if isinstance(node, ScalarNode) and "=" in node.value else ""
         _fail(file, node.start_mark.line + 1, describe(node), expected, hint)
     return node
+
+
+def _node(text: str, file: str) -> Node | None:
+    if yaml.__with_libyaml__:
+        with contextlib.suppress(yaml.YAMLError):  # the other one says better what is wrong
+            return _FastLoader(text, file).get_single_node()
+    return _Loader(text, file).get_single_node()
 
 
 def describe(node: Node) -> str:

@@ -1,11 +1,18 @@
 """Hostile and broken files: each ends in one clear line, none costs much."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from yaml.nodes import Node
 
 from mesh.config.document import MAX_DEPTH, MAX_FILE_BYTES, parse_document
 from mesh.config.problems import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 BILLION_LAUGHS = b"a: &a [x, x]\n" + b"".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n".encode()
@@ -99,3 +106,30 @@ def test_no_file_does_worse_than_a_config_error(data):
     if error is not None:
         assert len(error.problems) == 1
         assert str(error).isprintable()
+
+
+def shape(node: Node) -> Any:
+    """All that is used of a node and those below."""
+    content = node.value
+    if isinstance(content, list):
+        content = [shape(part) if isinstance(part, Node) else tuple(map(shape, part)) for part in content]
+    is_flow = bool(getattr(node, "flow_style", None))  # of blocks one parser says None, one False
+    return (type(node).__name__, node.tag, node.start_mark.line, is_flow, content)
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "config").glob("*.yaml"))),
+        "a: 1\nb: '1'\nc: \"x\\ty\"\nd: yes\ne: ~\nf:\n",
+        "a: [1, {b: c}, 'x: y', [],\n  {}]\n\n\n# end\nb: - x\n".replace("b: - x", "b:\n- x\n-\n- - y"),
+        "? a\n: b\n? [c]\n: d\n",
+        "---\na: text that goes\n  on here # not there\nb: x#y\n...\n",
+        "a: 010\nb: 0x1F\nc: 1e3\nd: 1:30\ne: 2026-01-01\nf: .inf\ng: 1_000\nh: \u00e9\U0001f600\n",
+    ],
+)
+def test_both_parsers_make_the_same_of_a_file(text: str, monkeypatch: pytest.MonkeyPatch):
+    fast = shape(parse_document(text.encode(), "f"))
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert shape(parse_document(text.encode(), "f")) == fast
