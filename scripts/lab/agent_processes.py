@@ -6,16 +6,19 @@ import itertools
 import json
 import os
 import signal
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
 
+from mesh.agent.dashboard.single_flight import FRESH_S
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.processes import ROOT, Process, python
-from scripts.lab.waiting import wait_until
+from scripts.lab.waiting import POLL_S, wait_until
 
 PROGRAM: Final = ("-m", "mesh.agent")
 """What the interpreter runs for an agent."""
@@ -44,16 +47,21 @@ def get(port: int, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 def dashboard(port: int) -> dict[str, Any]:
-    """What ``GET /api/dashboard`` says at a port of loopback.
+    """What ``GET /api/dashboard`` says at a port of loopback, of now: an agent shares answers for a moment.
 
     Raises:
         OSError, json.JSONDecodeError: it does not answer, or not with that.
     """
-    status, body = get(port, "/api/dashboard")
-    if status != http.HTTPStatus.OK:
-        raise ConnectionError(f"dashboard: status {status}: {body[:200]!r}")
-    document: dict[str, Any] = json.loads(body)
-    return document
+    began, deadline = datetime.now(UTC), time.monotonic() + FRESH_S  # an agent's clock may be another
+    while True:
+        is_last = time.monotonic() >= deadline
+        status, body = get(port, "/api/dashboard")
+        if status != http.HTTPStatus.OK:
+            raise ConnectionError(f"dashboard: status {status}: {body[:200]!r}")
+        document: dict[str, Any] = json.loads(body)
+        if is_last or document["age_s"] or datetime.fromisoformat(document["as_of"]) >= began:
+            return document
+        time.sleep(POLL_S)
 
 
 def write_config(file: Path, config: dict[str, Any]) -> None:
