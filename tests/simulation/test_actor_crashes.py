@@ -3,7 +3,6 @@
 import errno
 import random
 
-import msgspec
 import pytest
 
 from actors.connections.endpoint import Endpoint
@@ -99,10 +98,10 @@ def test_a_listener_that_crashes_keeps_count_of_its_clients():
 def test_an_endpoint_that_crashes_keeps_count_of_its_connections():
     with mesh_world(1) as mesh:
         three_agents(mesh)
-        plan = mesh.plans["hq"]
         endpoint = EndpointSection(key=KEY, target=TcpAddress("service", SERVICE_PORT), max_connections=3)
-        plan.setup = msgspec.structs.replace(plan.setup, endpoints=(endpoint,))
-        mesh.restart("hq")
+        mesh.crash("hq")
+        mesh.plan("hq", peers=["relay"], endpoint_sections=[endpoint])
+        mesh.start("hq")
         mesh.converge()
         patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
         stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(2)]
