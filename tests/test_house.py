@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES = 500
+MAX_LINES = 400
 
 PROCESS = "mesh.agent"
 """The room of the process, which may import everything."""
