@@ -13,7 +13,7 @@ from actors.runtime.real.socket_options import set_options
 from actors.runtime.real.streams import LoopStreamSocket, ResetStreamSocket
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Connected, ConnectFailed, Ref, SocketOptions, Timer
-from mesh.addresses import SocketAddress
+from mesh.addresses import SocketAddress, UnixAddress
 
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
@@ -33,6 +33,7 @@ class ConnectAttempt:
 
     __slots__ = (
         "_address",
+        "_is_tcp",
         "_options",
         "_pending",
         "_reactor",
@@ -54,6 +55,7 @@ class ConnectAttempt:
         self._reactor = reactor
         self._ref = ref
         self._address = address
+        self._is_tcp = not isinstance(address, UnixAddress)
         self._token = token
         self._pending = pending
         self._socket: socket.socket | None = None
@@ -70,7 +72,7 @@ class ConnectAttempt:
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             if options.leaves_spare:
                 self._reactor.descriptors.require_room(self._socket)
-            set_options(self._socket, options)
+            set_options(self._socket, options, is_tcp=self._is_tcp)
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return
@@ -80,7 +82,7 @@ class ConnectAttempt:
         self._pending.discard(self)
         try:
             number = sock.connect_ex(self._sockaddr)
-            if number == errno.EINPROGRESS and sock.family != socket.AF_UNIX:
+            if number == errno.EINPROGRESS and self._is_tcp:
                 # Over loopback it is done by now: no round of the loop is needed. Connecting again would say
                 # so too, but throw away what has arrived if the target has reset the connection by now.
                 number = _outcome(sock)
@@ -90,7 +92,7 @@ class ConnectAttempt:
         if number in _UNDER_WAY:
             self._pending.add(self)
             self._reactor.add_writer(sock.fileno(), self._settled)
-        elif number == errno.EAGAIN and sock.family == socket.AF_UNIX:
+        elif number == errno.EAGAIN and not self._is_tcp:
             self._pending.add(self)
             self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
         else:
@@ -116,11 +118,11 @@ class ConnectAttempt:
 
     def _finish(self, number: int) -> None:
         sock = self._socket
-        if number in _BROKEN_LATER and sock is not None and sock.family != socket.AF_UNIX:
+        if number in _BROKEN_LATER and sock is not None and self._is_tcp:
             self._socket = None
             self._hand_over(ResetStreamSocket(self._reactor, sock, self._options, self._sockaddr, number))
             return
-        if number == 0 and sock is not None and _met_itself(sock, self._sockaddr):
+        if number == 0 and sock is not None and self._is_tcp and _met_itself(sock, self._sockaddr):
             number = errno.ECONNREFUSED
         if number != 0 or sock is None:
             self._fail(number, os.strerror(number))
@@ -158,8 +160,6 @@ def _met_itself(sock: socket.socket, wanted: Sockaddr) -> bool:
 
     It happens when nobody listens on a local port and the kernel draws that very port for this end.
     """
-    if sock.family == socket.AF_UNIX:
-        return False
     try:
         name = sock.getsockname()
         return bool(name[1] == wanted[1] and name == sock.getpeername())

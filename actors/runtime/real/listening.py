@@ -41,6 +41,7 @@ class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
     __slots__ = (
+        "_is_tcp",
         "_listening",
         "_name",
         "_options",
@@ -55,7 +56,8 @@ class LoopListeningSocket:
     def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions) -> None:
         self._reactor = reactor
         self._options = options
-        if sock.family != socket.AF_UNIX:
+        self._is_tcp = sock.family != socket.AF_UNIX
+        if self._is_tcp:
             set_options(sock, options)  # what is accepted has them from the start: tcp(7), socket(7)
         self._socket = sock
         self._readiness = Readiness(reactor, sock.fileno())
@@ -137,8 +139,8 @@ class LoopListeningSocket:
                 raise ClientTurnedAwayError(error.errno, error.strerror) from None
         try:
             client.setblocking(False)
-            if client.family == socket.AF_UNIX:
-                set_options(client, self._options)
+            if not self._is_tcp:
+                set_options(client, self._options, is_tcp=False)
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error

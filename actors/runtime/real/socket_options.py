@@ -10,15 +10,18 @@ from actors.runtime.seam import SocketOptions
 ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)  # struct linger: off
 
 
-def set_options(sock: socket.socket, options: SocketOptions) -> None:
-    """Apply what the kernel knows of ``options``; the TCP ones do not concern unix sockets."""
+def set_options(sock: socket.socket, options: SocketOptions, *, is_tcp: bool = True) -> None:
+    """Apply what the kernel knows of ``options``; the TCP ones do not concern unix sockets.
+
+    ``is_tcp`` is the caller's knowledge: to ask ``sock.family`` makes an enum of a number, in Python code.
+    """
     if options.send_buffer_bytes is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_bytes)
     if options.receive_buffer_bytes is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
     if options.urgent_in_line:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    if sock.family != socket.AF_UNIX:
+    if is_tcp:
         if options.reset_if_abandoned:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         if options.no_delay:
