@@ -12,16 +12,10 @@ class Deadlines(list[float]):
     """Monotonic seconds for each member of one enumeration, numbered from 0; ``inf`` is never.
 
     It is a list with the members as indexes, so reading, writing and ``min`` take no call of Python code:
-    both ends of a connection look at theirs some thirty times while it opens.
-
-    Args:
-        names: the enumeration.
+    both ends of a connection look at theirs some thirty times while it opens. It is made from :func:`never`.
     """
 
     __slots__ = ()
-
-    def __init__(self, names: type[IntEnum]) -> None:
-        super().__init__([inf] * len(names))
 
     def clear_all(self) -> None:
         """Wait for nothing any more."""
@@ -33,3 +27,8 @@ class Deadlines(list[float]):
             return False
         self[name] = inf
         return True
+
+
+def never(names: type[IntEnum]) -> tuple[float, ...]:
+    """What a table for these names begins with: a constant, for a connection makes four tables."""
+    return (inf,) * len(names)

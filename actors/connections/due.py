@@ -3,6 +3,8 @@
 import enum
 from typing import Final
 
+from mesh.deadlines import never
+
 HANG_UP_POLL_S: Final = 1.0
 """How often an unread socket is looked at: its reset or close would otherwise go unseen."""
 
@@ -26,3 +28,6 @@ class Due(enum.IntEnum):
     """What preceded the other end's reset has waited long enough for the local socket."""
     READ_OUT = 4
     """What preceded the local socket's reset has waited long enough for credit."""
+
+
+NOTHING_DUE: Final = never(Due)

@@ -12,7 +12,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from actors.connections.connection_settings import NOT_SENT_BYTES, ConnectionSettings
-from actors.connections.due import HANG_UP_POLL_S, Due
+from actors.connections.due import HANG_UP_POLL_S, NOTHING_DUE, Due
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.gather import drop_sent
@@ -39,7 +39,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         super().__init__(dispatcher)
         self._settings = settings
         self._meters = meters
-        self._deadlines = Deadlines(Due)
+        self._deadlines = Deadlines(NOTHING_DUE)
         self._socket: StreamSocket | None = None
         self._waiting: deque[bytes | memoryview] | None = None
         """Bytes from the stream for the local socket; none is None, for an empty deque takes 760 bytes."""

@@ -8,7 +8,7 @@ tried, the listener is asked who else offers the key by now.
 import enum
 from collections.abc import Callable, Iterator
 from math import inf
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mesh.connection import ingress_effects as effects
 from mesh.connection.candidates import Offer
@@ -20,7 +20,7 @@ from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.repeating import repeat_delay_s
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
-from mesh.deadlines import Deadlines
+from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame
@@ -38,6 +38,11 @@ class Due(enum.IntEnum):
     """The time for opening is over."""
     RETRY = 1
     """When to ask again who offers the key."""
+
+
+_NEVER: Final = never(Due)
+_NO_PARTY: Final[frozenset[Party]] = frozenset()
+_NO_AGENT: Final[frozenset[AgentId]] = frozenset()
 
 
 class CandidateTrials:
@@ -83,12 +88,12 @@ class CandidateTrials:
         """Who is being tried, by number; without the one that was chosen."""
         self._starting: dict[AgentId, float] = {}
         """Exits that are being started again, and until when their offer is waited for."""
-        self._refusals: frozenset[Party] = frozenset()
+        self._refusals = _NO_PARTY
         """Who has refused, and is not asked again."""
-        self._ruled_out: frozenset[AgentId] = frozenset()
+        self._ruled_out = _NO_AGENT
         """Exits that say the client is a socket of theirs: it would run in a circle."""
         self._last_refusal = "no candidate answered"
-        self._deadlines = Deadlines(Due)
+        self._deadlines = Deadlines(_NEVER)
         self._effects: list[effects.IngressEffect] = []
 
     @property
@@ -235,8 +240,8 @@ class CandidateTrials:
         """An open connection may last for years: hold no memory of how it was opened."""
         self._candidates.clear()
         self._starting.clear()
-        self._refusals = frozenset()
-        self._ruled_out = frozenset()
+        self._refusals = _NO_PARTY
+        self._ruled_out = _NO_AGENT
         if not self._attempts:
             self._attempts.clear()  # a dictionary keeps the room of what was deleted
 

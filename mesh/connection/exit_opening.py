@@ -17,7 +17,7 @@ from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import repeat_delay_s
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
-from mesh.deadlines import Deadlines
+from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.link.frames import Frame
 from mesh.reaching import Failure, Kind
@@ -52,6 +52,9 @@ class _Due(enum.IntEnum):
     """When to repeat the answer."""
     LINGER = 3
     """When a rejection need not be repeated any more."""
+
+
+_NEVER: Final = never(_Due)
 
 
 class ExitOpening:
@@ -101,7 +104,7 @@ class ExitOpening:
         self._open_timeout_s = open_timeout_s
         self._credit = 0
         self._repeats = 0
-        self._deadlines = Deadlines(_Due)
+        self._deadlines = Deadlines(_NEVER)
 
     def deadline(self) -> float:
         """When to call :meth:`timeout`, in monotonic seconds."""

@@ -6,7 +6,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.deadlines import Deadlines
+from mesh.deadlines import Deadlines, never
 
 
 class Due(enum.IntEnum):
@@ -16,13 +16,13 @@ class Due(enum.IntEnum):
 
 
 def test_nothing_is_waited_for_at_first():
-    deadlines = Deadlines(Due)
+    deadlines = Deadlines(never(Due))
     assert min(deadlines) == inf
     assert not any(deadlines.take(due, 1e9) for due in Due)
 
 
 def test_what_is_due_is_taken_once():
-    deadlines = Deadlines(Due)
+    deadlines = Deadlines(never(Due))
     deadlines[Due.SECOND] = 2.0
     assert deadlines[Due.SECOND] == 2.0
     assert not deadlines.take(Due.SECOND, 1.99)
@@ -32,7 +32,7 @@ def test_what_is_due_is_taken_once():
 
 
 def test_each_is_cleared_by_itself_or_all_together():
-    deadlines = Deadlines(Due)
+    deadlines = Deadlines(never(Due))
     for due in Due:
         deadlines[due] = float(due)
     deadlines[Due.FIRST] = inf
@@ -43,7 +43,7 @@ def test_each_is_cleared_by_itself_or_all_together():
 
 @given(st.lists(st.tuples(st.sampled_from(Due), st.floats(0, 100))))
 def test_the_earliest_is_that_of_the_last_word_on_each(changes):
-    deadlines = Deadlines(Due)
+    deadlines = Deadlines(never(Due))
     expected = {}
     for due, at in changes:
         deadlines[due] = expected[due] = at
