@@ -151,14 +151,19 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self.stop_now()
         else:
             self._arm()
+        if self._at_end or self._peer_finished or self._peer_reset is not None:
+            self._closing()
+
+    def _closing(self) -> None:
+        """An end has finished; a subclass may tell somebody, at the first of many calls."""
 
     # -- time ------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Be woken at the earliest deadline, or before."""
         deadline = min(self._deadlines)
-        if self._stream is not None:
-            deadline = min(deadline, self._stream.deadline())
+        if self._stream is not None and (due := self._stream.deadline()) < deadline:
+            deadline = due
         if deadline < self._alarm.at:
             self._alarm.arm(deadline, self.now())
 
@@ -181,7 +186,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._apply(stream.timeout(now))
         elif stream is not None and session is not None and stream.idle:
             session.rest()
-        if not self.actor_stopped.is_set():
+        if not self.actor_stopped.raised:
             self._arm()
 
     def _opening_deadline_reached(self, now: float) -> None:

@@ -121,10 +121,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._forget(self._party.id, self._number, is_exit=True)
         super().release()
 
-    def _settle(self) -> None:
-        super()._settle()
-        is_closing = self._at_end or self._peer_finished or self._peer_reset is not None
-        if self._tells_of_closing and is_closing and self._endpoint is not None:
+    def _closing(self) -> None:
+        if self._tells_of_closing and self._endpoint is not None:
             self._tells_of_closing = False
             self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
 
@@ -144,7 +142,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         for effect in wanted:
             self._do_one(effect)
         due = min(self._opening.deadline(), self._reach.due_at)
-        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.is_set():
+        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
             self._deadlines[Due.OPENING] = due
             self._arm()
 

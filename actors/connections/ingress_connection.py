@@ -167,7 +167,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         for effect in effects:
             self._do_one(effect)
         due = self._opening.deadline()
-        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.is_set():
+        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
             self._deadlines[Due.OPENING] = due
             self._arm()
 

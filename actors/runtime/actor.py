@@ -149,7 +149,7 @@ class Actor(pykka.Actor, Generic[M]):
 
     def stop_now(self) -> None:
         """End after this handler, without the rest of the mailbox; nothing happens if it has ended."""
-        if not self.actor_stopped.is_set():
+        if not self.actor_stopped.raised:
             self._stop()
 
     def own(self, socket: S) -> S:
@@ -255,7 +255,7 @@ class Actor(pykka.Actor, Generic[M]):
     def terminate(self) -> None:
         """End the actor now, with ``on_stop`` where it ran; for a dispatcher that stops. Never raises."""
         try:
-            if self._is_set_up and not self.actor_stopped.is_set():
+            if self._is_set_up and not self.actor_stopped.raised:
                 self._stop()
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
@@ -338,7 +338,7 @@ class Actor(pykka.Actor, Generic[M]):
         if self._has_ended:
             return
         self._has_ended = True
-        if not self.actor_stopped.is_set():
+        if not self.actor_stopped.raised:
             self._mark_stopped()
         self._guard(self.release)
         for timer in list(self._timers or ()):
