@@ -108,7 +108,7 @@ class Mailbox:
         self.post(envelope)
 
     def post(self, message: object) -> None:
-        """Queue a message as it is."""
+        """Queue a message as it is; ``ActorRef.tell`` does the same."""
         self.queue.append(message)
         if not self.scheduled:
             self.scheduled = True

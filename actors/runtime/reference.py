@@ -68,7 +68,11 @@ class ActorRef(pykka.ActorRef[Any], Generic[M]):
         """
         if self.actor_stopped.raised:
             raise ActorDeadError(f"{self} not found")
-        self.actor_inbox.post(message)
+        mailbox = self.actor_inbox  # what follows is Mailbox.post, without a call: every message passes here
+        mailbox.queue.append(message)
+        if not mailbox.scheduled:
+            mailbox.scheduled = True
+            mailbox.announce(mailbox)
 
 
 def tell_if_alive(ref: Ref[M], message: M) -> None:
