@@ -135,6 +135,8 @@ class Reach:
 
     def cancel(self) -> None:
         """Give up what is under way, if anything is."""
+        if self._machine is None:
+            return
         self._machine = None
         pending, self._pending = self._pending, {}
         for _, attempt in pending.values():

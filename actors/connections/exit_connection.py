@@ -140,49 +140,46 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     def _do(self, wanted: effects.ExitEffects) -> None:
         """Do what the opening asks for, and keep its time."""
         for effect in wanted:
-            self._do_one(effect)
+            match effect:
+                case effects.OpenAuthenticated():
+                    party = self._party
+                    used = table_messages.OpenAuthenticated(party.id, party.instance, self._number)
+                    self.tell(self._table, used)
+                case effects.AskEndpoint(key=key):
+                    self._key = key
+                    self._endpoint = self._endpoints[key]
+                    if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
+                        self._do(self._opening.endpoint_gone(self.now()))
+                case effects.ReachTarget():
+                    pass  # by who knows the target
+                case effects.Accept(answer=answer, session=session, credit=credit):
+                    self._meters.opens_answered += 1
+                    self._send((answer,))
+                    self._start_stream(session, self._party.id, self._link, credit)
+                case effects.OpenConfirmed():
+                    self._opening_settled()
+                    self._settings.ephemerals.refill()  # the target is about to answer what came with this
+                case effects.OpenForged(why=why):
+                    self._meters.frames_forged += 1
+                    log.debug("OPEN from %s dropped: %s", self._name(), why)
+                    self.stop_now()
+                case effects.LookAtEndpoint():
+                    if self._endpoint is None or not self._endpoint.is_alive():
+                        self._do(self._opening.endpoint_gone(self.now()))
+                case effects.Reject(answer=answer, code=code, reason=reason):
+                    self._reject(answer, code, reason)
+                case effects.RepeatAnswer(answer=answer):
+                    self._send((answer,))
+                case effects.NotConfirmed():
+                    self._lose("the ingress did not confirm the connection")
+                case effects.OpeningOver():
+                    self.stop_now()
+                case _:
+                    assert_never(effect)
         due = min(self._opening.deadline(), self._reach.due_at)
         if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
             self._deadlines[Due.OPENING] = due
             self._arm()
-
-    def _do_one(self, effect: effects.ExitEffect) -> None:
-        match effect:
-            case effects.OpenForged(why=why):
-                self._meters.frames_forged += 1
-                log.debug("OPEN from %s dropped: %s", self._name(), why)
-                self.stop_now()
-            case effects.OpenAuthenticated():
-                party = self._party
-                used = table_messages.OpenAuthenticated(party.id, party.instance, self._number)
-                self.tell(self._table, used)
-            case effects.AskEndpoint(key=key):
-                self._key = key
-                self._endpoint = self._endpoints[key]
-                if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
-                    self._do(self._opening.endpoint_gone(self.now()))
-            case effects.LookAtEndpoint():
-                if self._endpoint is None or not self._endpoint.is_alive():
-                    self._do(self._opening.endpoint_gone(self.now()))
-            case effects.ReachTarget():
-                pass  # _granted does that: it knows the target
-            case effects.Accept(answer=answer, session=session, credit=credit):
-                self._meters.opens_answered += 1
-                self._send((answer,))
-                self._start_stream(session, self._party.id, self._link, credit)
-            case effects.Reject(answer=answer, code=code, reason=reason):
-                self._reject(answer, code, reason)
-            case effects.RepeatAnswer(answer=answer):
-                self._send((answer,))
-            case effects.OpenConfirmed():
-                self._opening_settled()
-                self._settings.ephemerals.refill()  # the target is about to answer what came with this
-            case effects.NotConfirmed():
-                self._lose("the ingress did not confirm the connection")
-            case effects.OpeningOver():
-                self.stop_now()
-            case _:
-                assert_never(effect)
 
     def _granted(self, target: SocketAddress) -> None:
         wanted = self._opening.granted(self.now())
@@ -205,9 +202,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self.own(socket)
         self._socket = socket
         tag = b""
-        if not socket.peer_name.startswith("unix:"):  # a listener has a TCP port
-            self._settings.loops.exit_opened(socket.local_name, socket.peer_name)
-            tag = socket_tag(self._party.instance, socket.local_name, socket.peer_name)
+        near, far = socket.local_name, socket.peer_name
+        if not far.startswith("unix:"):  # a listener has a TCP port
+            self._settings.loops.exit_opened(near, far)
+            tag = socket_tag(self._party.instance, near, far)
         self._do(self._opening.reached(tag, self.now()))
 
     def _reject(self, answer: Frame, code: RejectCode, reason: str) -> None:

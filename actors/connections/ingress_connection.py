@@ -165,50 +165,47 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _do(self, effects: Sequence[IngressEffect]) -> None:
         """Do what the opening asks for, and keep its time."""
         for effect in effects:
-            self._do_one(effect)
+            match effect:
+                case RegisterExit(party=party, number=number):
+                    command = table_messages.RegisterIngress(self.ref, party.id, party.instance, number)
+                    self.tell(self._table, command)
+                case SendOpen(frame=frame):
+                    self._send_to(frame.destination, (frame,))
+                case ExitChosen():
+                    self._chosen(effect)
+                case CandidateServed(exit_id=exit_id):
+                    self.tell(self._listener, listener_messages.CandidateServed(exit_id))
+                case ForgetExit(exit_id=exit_id, number=number):
+                    self._forget(exit_id, number, is_exit=False)
+                    if exit_id != self._remote and not self._opening.asks(exit_id):
+                        self._links.pop(exit_id, None)  # a connection may outlive the link by years
+                case FindCandidates(tried=tried):
+                    if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
+                        self._do(self._opening.candidates_found((), self.now()))
+                case CandidateFailed(exit_id=exit_id, code=code, why=why):
+                    log.debug("%s: %s", self, why)
+                    if code == IngressVerdict.LOOP:
+                        self._meters.loops_cut += 1
+                    self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
+                case AnswerForged():
+                    self._meters.frames_forged += 1
+                case ExitDeclined(session=session, remote=remote, credit=credit):
+                    stream = self._settings.stream(session, credit)
+                    reset = stream.reset(ResetCode.CANCELLED, self.now())
+                    stream.release()
+                    self._send_to(remote, reset.frames)
+                case ClientGivenUp(why=why):
+                    log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
+                    self._meters.connections_reset += 1
+                    self._drop_socket(reset=True)
+                case OpeningEnded():
+                    self.stop_now()
+                case _:
+                    assert_never(effect)
         due = self._opening.deadline()
         if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
             self._deadlines[Due.OPENING] = due
             self._arm()
-
-    def _do_one(self, effect: IngressEffect) -> None:
-        match effect:
-            case RegisterExit(party=party, number=number):
-                command = table_messages.RegisterIngress(self.ref, party.id, party.instance, number)
-                self.tell(self._table, command)
-            case ForgetExit(exit_id=exit_id, number=number):
-                self._forget(exit_id, number, is_exit=False)
-                if exit_id != self._remote and not self._opening.asks(exit_id):
-                    self._links.pop(exit_id, None)  # a connection may outlive the link by years
-            case SendOpen(frame=frame):
-                self._send_to(frame.destination, (frame,))
-            case FindCandidates(tried=tried):
-                if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
-                    self._do(self._opening.candidates_found((), self.now()))
-            case CandidateFailed(exit_id=exit_id, code=code, why=why):
-                log.debug("%s: %s", self, why)
-                if code == IngressVerdict.LOOP:
-                    self._meters.loops_cut += 1
-                self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
-            case CandidateServed(exit_id=exit_id):
-                self.tell(self._listener, listener_messages.CandidateServed(exit_id))
-            case AnswerForged():
-                self._meters.frames_forged += 1
-            case ExitChosen():
-                self._chosen(effect)
-            case ExitDeclined(session=session, remote=remote, credit=credit):
-                stream = self._settings.stream(session, credit)
-                reset = stream.reset(ResetCode.CANCELLED, self.now())
-                stream.release()
-                self._send_to(remote, reset.frames)
-            case ClientGivenUp(why=why):
-                log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
-                self._meters.connections_reset += 1
-                self._drop_socket(reset=True)
-            case OpeningEnded():
-                self.stop_now()
-            case _:
-                assert_never(effect)
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
         link = self._links[exit_id]
