@@ -75,8 +75,6 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     def _common(self, message: messages.EndInbound) -> None:
         """Handle what both ends handle alike."""
         match message:
-            case messages.SegmentsArrived(frames=frames):
-                self._receive(frames)
             case messages.DeadlineReached():
                 self._deadline_reached()
             case messages.PathChanged(link=link):
@@ -85,10 +83,6 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
                 self._lose("the other end's agent has restarted")
             case messages.CloseConnection(reason=reason):
                 self._lose(reason)
-
-    def _receive(self, frames: Sequence[Frame]) -> None:
-        if self._stream is not None:
-            self._apply(self._stream.receive(frames, self.now()))
 
     def _apply(self, effects: Effects) -> None:
         """Do what the stream says; what the socket takes at once becomes credit in the same message."""
@@ -167,6 +161,12 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if deadline < self._alarm.at:
             self._alarm.arm(deadline, self.now())
 
+    def _opening_due(self, due: float) -> None:
+        """Wait for the opening until ``due``; what moves back needs no new timer."""
+        self._deadlines[Due.OPENING] = due
+        if due < self._alarm.at and not self.actor_stopped.raised:
+            self._arm()
+
     def _deadline_reached(self) -> None:
         self._alarm.disarm()
         now, deadlines = self.now(), self._deadlines
@@ -190,7 +190,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._arm()
 
     def _opening_deadline_reached(self, now: float) -> None:
-        """Do what is due of the opening, and set ``Due.OPENING`` anew."""
+        """Do what is due of the opening, and set ``_opening_due`` anew."""
         raise NotImplementedError
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:

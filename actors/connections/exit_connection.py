@@ -176,10 +176,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self.stop_now()
                 case _:
                     assert_never(effect)
-        due = min(self._opening.deadline(), self._reach.due_at)
-        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
-            self._deadlines[Due.OPENING] = due
-            self._arm()
+        self._opening_due(min(self._opening.deadline(), self._reach.due_at))
 
     def _granted(self, target: SocketAddress) -> None:
         wanted = self._opening.granted(self.now())
@@ -234,7 +231,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return
-        self._receive(frames)
+        self._apply(self._stream.receive(frames, self.now()))
         if self._opening.state is ExitState.ACCEPTED and self._stream.heard:
             self._do(self._opening.confirmed())
 

@@ -202,10 +202,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self.stop_now()
                 case _:
                     assert_never(effect)
-        due = self._opening.deadline()
-        if due != self._deadlines[Due.OPENING] and not self.actor_stopped.raised:
-            self._deadlines[Due.OPENING] = due
-            self._arm()
+        self._opening_due(self._opening.deadline())
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
         link = self._links[exit_id]
@@ -216,8 +213,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Frames of one connection: answers are the opening's, the rest is the stream's."""
         number = frames[0].connection
         for position, frame in enumerate(frames):
-            if number == self._number:
-                self._receive(frames[position:])
+            if self._stream is not None and number == self._number:
+                self._apply(self._stream.receive(frames[position:], self.now()))
                 return
             self._do(self._opening.answered(frame, self.now()))
 
