@@ -91,7 +91,8 @@ class CipherState:
         Raises:
             LocalProtocolError: the nonces are used up.
         """
-        sealed = self._cipher().encrypt(self._nonce_bytes(), plaintext, associated_data)
+        cipher, nonce = self._next()
+        sealed = cipher.encrypt(nonce, plaintext, associated_data)
         self._nonce += 1
         return sealed
 
@@ -102,24 +103,22 @@ class CipherState:
             AuthenticationError: it does not authenticate.
             LocalProtocolError: the nonces are used up.
         """
+        cipher, nonce = self._next()
         try:
-            plaintext = self._cipher().decrypt(self._nonce_bytes(), ciphertext, associated_data)
+            plaintext = cipher.decrypt(nonce, ciphertext, associated_data)
         except InvalidTag:
             raise AuthenticationError("the handshake message does not authenticate") from None
         self._nonce += 1
         return plaintext
 
-    def _cipher(self) -> ChaCha20Poly1305:
+    def _next(self) -> tuple[ChaCha20Poly1305, bytes]:
+        """The cipher and its next nonce, 32 zero bits and the little-endian count: section 12.3."""
+        if self._nonce >= MAX_NONCE:
+            raise LocalProtocolError("the nonces of this key are used up")
         # Made on first use: of the keys that a handshake mixes, every other one seals nothing.
         if self._aead is None:
             self._aead = ChaCha20Poly1305(self._key)
-        return self._aead
-
-    def _nonce_bytes(self) -> bytes:
-        """32 zero bits and the little-endian count: section 12.3."""
-        if self._nonce >= MAX_NONCE:
-            raise LocalProtocolError("the nonces of this key are used up")
-        return _NONCE_PREFIX + self._nonce.to_bytes(8, "little")
+        return self._aead, _NONCE_PREFIX + self._nonce.to_bytes(8, "little")
 
 
 class SymmetricState:
