@@ -10,7 +10,6 @@ from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
-from actors.connections.due import Due
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages

@@ -145,7 +145,8 @@ class Actor(pykka.Actor, Generic[M]):
         if timers is None:
             timers = self._timers = set()
         timer = OwnedTimer(timers, self._actor_ref)
-        return timer.arm(self._dispatcher.schedule(timer, delay_s, message))
+        timer.inner = self._dispatcher.schedule(timer, delay_s, message)
+        return timer
 
     def stop_now(self) -> None:
         """End after this handler, without the rest of the mailbox; nothing happens if it has ended."""

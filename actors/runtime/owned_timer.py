@@ -1,6 +1,6 @@
 """A timer that its actor knows of, so that none is left when the actor ends."""
 
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from actors.runtime.seam import Ref, Timer
 
@@ -10,23 +10,19 @@ M = TypeVar("M")
 class OwnedTimer(Generic[M]):
     """A timer that its actor knows of until it fires; the dispatcher sees it as the actor's reference."""
 
-    __slots__ = ("_inner", "_ref", "_timers")
+    __slots__ = ("_ref", "_timers", "inner")
 
     def __init__(self, timers: "set[OwnedTimer[M]]", ref: Ref[M]) -> None:
         self._timers = timers
         self._ref = ref
-        self._inner: Timer | None = None
+        self.inner: Timer | None = None
+        """The dispatcher's own, which is what is cancelled."""
         timers.add(self)
 
     @property
     def actor_urn(self) -> str:
         """The actor's unique name."""
         return self._ref.actor_urn
-
-    def arm(self, inner: Timer) -> Self:
-        """Take ``inner``, the dispatcher's own timer, which calls :meth:`tell`; return this one."""
-        self._inner = inner
-        return self
 
     def is_alive(self) -> bool:
         """Whether the actor has not stopped yet."""
@@ -44,6 +40,6 @@ class OwnedTimer(Generic[M]):
     def cancel(self) -> None:
         """Do not send it; nothing happens if it has been sent or cancelled already."""
         self._timers.discard(self)
-        if self._inner is not None:
-            self._inner.cancel()
-            self._inner = None
+        if self.inner is not None:
+            self.inner.cancel()
+            self.inner = None
