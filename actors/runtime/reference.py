@@ -1,6 +1,5 @@
 """References to actors of a dispatcher, typed by what their actors take."""
 
-import contextlib
 from threading import Event, Lock
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
@@ -77,8 +76,10 @@ class ActorRef(pykka.ActorRef[Any], Generic[M]):
 
 def tell_if_alive(ref: Ref[M], message: M) -> None:
     """Queue ``message`` for an actor that may have ended, which is no error."""
-    with contextlib.suppress(ActorDeadError):
+    try:
         ref.tell(message)
+    except ActorDeadError:
+        return
 
 
 class AskRef(Ref[M_contra], Protocol[M_contra]):

@@ -1,6 +1,5 @@
 """Real connected sockets, behind the seam's interface: non-blocking, watched by a reactor."""
 
-import contextlib
 import errno
 import os
 import select
@@ -122,15 +121,22 @@ class LoopStreamSocket:
 
     def shutdown_write(self) -> None:
         """Finish sending; an already broken stream is no error."""
-        with contextlib.suppress(OSError):
+        try:
             self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
 
     def close(self) -> None:
         """Close in order; idempotent."""
         if self._resets and self._socket.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ORDERLY_CLOSE)
+            self._linger(ORDERLY_CLOSE)
         self._close()
+
+    def _linger(self, how: bytes) -> None:
+        try:  # suppress() is three calls, and every connection comes here
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how)
+        except OSError:
+            return
 
     def _close(self) -> None:
         self._readiness.close()
@@ -139,8 +145,7 @@ class LoopStreamSocket:
     def abort(self) -> None:
         """Close with a reset and drop what is queued; idempotent."""
         if self._socket.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self._linger(RESET_ON_CLOSE)
         self._close()
 
     @staticmethod
