@@ -19,6 +19,9 @@ from mesh.trust.identity import AgentId, Instance
 TAG_BYTES: Final = 8
 """Enough that two of a million sockets have one tag once in 37 million times."""
 
+_OTHER_SPELLINGS: Final = ("[", "0.0.0.0:")
+"""How names begin of which there may be another spelling: hardly any do, and each socket has two."""
+
 R = TypeVar("R")
 
 
@@ -29,6 +32,8 @@ class _Said(NamedTuple):
 
 def plain(name: str) -> str:
     """One spelling of a socket's address: that of IPv4 in IPv6 is IPv4, without a zone; never "all"."""
+    if not name.startswith(_OTHER_SPELLINGS):
+        return name
     if name.startswith("["):
         if name.startswith("[::ffff:") and "." in name:
             name = name[8:].replace("]", "", 1)
