@@ -161,12 +161,6 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if deadline < self._alarm.at:
             self._alarm.arm(deadline, self.now())
 
-    def _opening_due(self, due: float) -> None:
-        """Wait for the opening until ``due``; what moves back needs no new timer."""
-        self._deadlines[Due.OPENING] = due
-        if due < self._alarm.at and not self.actor_stopped.raised:
-            self._arm()
-
     def _deadline_reached(self) -> None:
         self._alarm.disarm()
         now, deadlines = self.now(), self._deadlines
@@ -190,7 +184,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._arm()
 
     def _opening_deadline_reached(self, now: float) -> None:
-        """Do what is due of the opening, and set ``_opening_due`` anew."""
+        """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
+from actors.connections.due import Due
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -175,7 +176,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self.stop_now()
                 case _:
                     assert_never(effect)
-        self._opening_due(min(self._opening.deadline(), self._reach.due_at))
+        self._deadlines[Due.OPENING] = due = min(self._opening.deadline(), self._reach.due_at)
+        if due < self._alarm.at and not self.actor_stopped.raised:  # what moves back needs no new timer
+            self._arm()
 
     def _granted(self, target: SocketAddress) -> None:
         wanted = self._opening.granted(self.now())

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import ConnectionSettings
+from actors.connections.due import Due
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
@@ -201,7 +202,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self.stop_now()
                 case _:
                     assert_never(effect)
-        self._opening_due(self._opening.deadline())
+        self._deadlines[Due.OPENING] = due = self._opening.deadline()
+        if due < self._alarm.at and not self.actor_stopped.raised:  # what moves back needs no new timer
+            self._arm()
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
         link = self._links[exit_id]
@@ -267,5 +270,4 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""
-        who = self._opening.chosen or self._opening.state.value
-        return f"IngressConnection({self._key}, {who})"
+        return f"IngressConnection({self._key}, {self._opening})"

@@ -41,6 +41,7 @@ class Due(enum.IntEnum):
 
 
 _NEVER: Final = never(Due)
+_NONE_CHOSEN: Final = "", AgentId(b""), 0
 _NO_PARTY: Final[frozenset[Party]] = frozenset()
 _NO_AGENT: Final[frozenset[AgentId]] = frozenset()
 
@@ -55,6 +56,7 @@ class CandidateTrials:
     __slots__ = (
         "_attempts",
         "_candidates",
+        "_chosen",
         "_deadlines",
         "_effects",
         "_initiate",
@@ -66,7 +68,6 @@ class CandidateTrials:
         "_registering",
         "_ruled_out",
         "_starting",
-        "chosen",
         "state",
     )
 
@@ -74,8 +75,8 @@ class CandidateTrials:
         self, *, key: str, numbers: ConnectionNumbers, initiate: Initiate, open_timeout_s: float
     ) -> None:
         self.state = IngressState.STANDING_BY
-        self.chosen = ""
-        """Name and number of the exit that was chosen, for logs."""
+        self._chosen = _NONE_CHOSEN
+        """Name, ID and number of the exit that was chosen."""
         self._key = key
         self._numbers = numbers
         self._initiate = initiate
@@ -95,6 +96,11 @@ class CandidateTrials:
         self._last_refusal = "no candidate answered"
         self._deadlines = Deadlines(_NEVER)
         self._effects: list[effects.IngressEffect] = []
+
+    def __str__(self) -> str:
+        """Name and number of the exit that was chosen, or the state, for logs and dumps."""
+        name, exit_id, number = self._chosen
+        return f"{named(name, exit_id)}#{number}" if exit_id else self.state.value
 
     @property
     def stands_by(self) -> bool:

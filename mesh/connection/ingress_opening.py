@@ -20,7 +20,6 @@ from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
-from mesh.trust.naming import named
 
 _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
@@ -111,8 +110,8 @@ class IngressOpening(CandidateTrials):
             self.state = advance(self.state, IngressEvent.EXIT_CHOSEN)
             del self._attempts[attempt.number]
             self._forget_what_was_needed()
-            self.chosen = f"{named(attempt.name, attempt.party.id)}#{attempt.number}"
             exit_id, number = attempt.party.id, attempt.number
+            self._chosen = attempt.name, exit_id, number
             chosen = effects.ExitChosen(session, exit_id, number, reply.credit, reply.socket_tag)
             self._effects.append(chosen)
         else:
