@@ -18,6 +18,7 @@ _MIN_REORDERING_S: Final = 0.01
 _MAX_REORDERING_S: Final = 0.1
 
 _FIN: Final = FrameType.FIN
+_NO_FIN: Final = Fin(0, 0.0)
 
 
 class ReceiveHalf:
@@ -66,7 +67,7 @@ class ReceiveHalf:
         """Credit that the other end had left when it finished; it is no longer reserved."""
         self.finished = False
         """The FIN and everything before it have arrived."""
-        self.fin = Fin(0, 0.0)
+        self.fin = _NO_FIN
         """What the FIN says, once it has arrived."""
         self.early: dict[int, tuple[bool, bytes]] = {}
         """Segments after a gap, by number: whether it is the FIN, bytes. Without a gap it is empty."""
