@@ -99,7 +99,8 @@ class Actor(pykka.Actor, Generic[M]):
         self._flag = StopFlag()
         self.actor_stopped = self._flag
         self._actor_ref: ActorRef[M] = ActorRef(self)
-        self._dispatcher = dispatcher
+        # Actors, which pass it on, know it as the seam has it; what it is to the runtime is more.
+        self._dispatcher = cast("ActorDispatcher", dispatcher)
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
 
@@ -276,13 +277,8 @@ class Actor(pykka.Actor, Generic[M]):
     def _create_future() -> pykka.Future[Any]:
         return pykka.ThreadingFuture()
 
-    @property
-    def _own_dispatcher(self) -> ActorDispatcher:
-        """The dispatcher, as the runtime sees it: actors, which pass it on, know it as the seam has it."""
-        return cast("ActorDispatcher", self._dispatcher)
-
     def _start_actor_loop(self) -> None:
-        dispatcher = self._own_dispatcher
+        dispatcher = self._dispatcher
         try:
             dispatcher.adopt(self)
         except RuntimeError:
@@ -333,7 +329,7 @@ class Actor(pykka.Actor, Generic[M]):
 
     def _fatal(self, error: BaseException) -> None:
         self._mark_stopped()
-        self._own_dispatcher.report_fatal(self, error)
+        self._dispatcher.report_fatal(self, error)
 
     def _end_life(self) -> None:
         if self._has_ended:
@@ -357,7 +353,7 @@ class Actor(pykka.Actor, Generic[M]):
 
     def _detach(self) -> None:
         self._mailbox.close(str(self))
-        self._own_dispatcher.forget(self)
+        self._dispatcher.forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:
         """One part of the end that must not keep the others from happening."""
