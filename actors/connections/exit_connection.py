@@ -176,7 +176,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self.stop_now()
                 case _:
                     assert_never(effect)
-        self._deadlines[Due.OPENING] = due = min(self._opening.deadline(), self._reach.due_at)
+        due = self._opening.deadline()
+        if self._opening.state is ExitState.REACHING:
+            due = min(due, self._reach.due_at)
+        self._deadlines[Due.OPENING] = due
         if due < self._alarm.at and not self.actor_stopped.raised:  # what moves back needs no new timer
             self._arm()
 
