@@ -215,6 +215,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             if not self._done:
                 self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)
             self._stream.release()
+        self._alarm.end()
 
     # -- the local socket ------------------------------------------------------------------------------------
 

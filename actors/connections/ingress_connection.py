@@ -6,6 +6,7 @@ One may be started before its client comes. It stands by, without a timer, until
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
@@ -77,7 +78,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._opening = IngressOpening(
             key=key,
             numbers=settings.numbers,
-            initiate=self._initiate,
+            initiate=partial(_initiate, settings),  # no method, which would hold this actor
             open_timeout_s=settings.config.connections.open_timeout_s,
         )
 
@@ -139,18 +140,6 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self.tell(self._clients.awaited_by, listener_messages.PlaceFree())
 
     # -- opening ---------------------------------------------------------------------------------------------
-
-    def _initiate(self, exit_: Party, number: int, ahead: bool) -> SessionInitiator:
-        settings, ephemerals = self._settings, self._settings.ephemerals
-        return SessionInitiator(
-            local=settings.party,
-            remote=exit_,
-            connection=number,
-            static=settings.static,
-            ephemeral=ephemerals.make() if ahead else ephemerals.take(),
-            max_hops=settings.config.routing.max_hops,
-            shared=settings.shared,
-        )
 
     def _serve(self, socket: StreamSocket, clients: ClientCount, candidates: tuple[Offer, ...]) -> None:
         self._clients = clients
@@ -271,3 +260,16 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""
         return f"IngressConnection({self._key}, {self._opening})"
+
+
+def _initiate(settings: ConnectionSettings, exit_: Party, number: int, ahead: bool) -> SessionInitiator:
+    ephemerals = settings.ephemerals
+    return SessionInitiator(
+        local=settings.party,
+        remote=exit_,
+        connection=number,
+        static=settings.static,
+        ephemeral=ephemerals.make() if ahead else ephemerals.take(),
+        max_hops=settings.config.routing.max_hops,
+        shared=settings.shared,
+    )

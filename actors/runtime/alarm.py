@@ -52,3 +52,8 @@ class Alarm(Generic[M]):
             self._timer.cancel()
             self._timer = None
         self.at = inf
+
+    def end(self) -> None:
+        """Do not ring any more, and let go of the owner, who has ended: else each keeps the other alive."""
+        self.disarm()
+        del self._owner

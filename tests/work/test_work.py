@@ -2,10 +2,12 @@
 
 import collections
 import contextlib
+import gc
 import sys
 
 import pytest
 
+from actors.connections.connection_end import ConnectionEnd
 from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import mesh_world, three_agents
 from tests.work import bounds
@@ -93,6 +95,26 @@ def test_an_open_connection_and_one_that_has_ended():
         assert is_over == [False] * count + [True] * 2 * count + [False] * count
     check("an open connection", {(ALL, f"held {what}"): held / count for what, held in of_open.items()})
     check("an ended connection", {(ALL, f"held {what}"): held / count for what, held in of_ended.items()})
+
+
+def test_an_ended_connection_is_freed_at_once_and_not_by_a_search_for_cycles():
+    with mesh_world(1) as mesh:
+        three_agents(mesh)
+        mesh.converse(Terms(number=1, up=64, down=64))
+        mesh.run_until_said(20.0)
+        mesh.run(30.0)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(10, 20):
+                mesh.converse(Terms(number=number, up=64, down=64))
+                mesh.run_until_said(20.0)
+            mesh.run(30.0)
+            ends = [each for each in gc.get_objects() if isinstance(each, ConnectionEnd)]
+        finally:
+            gc.enable()
+        mesh.assert_all_complete()
+    assert [end.stands_by for end in ends] == [True], "all but the one that waits for the next client"
 
 
 @pytest.mark.system
