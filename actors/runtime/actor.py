@@ -257,7 +257,7 @@ class Actor(pykka.Actor, Generic[M]):
     def terminate(self) -> None:
         """End the actor now, with ``on_stop`` where it ran; for a dispatcher that stops. Never raises."""
         try:
-            if self._is_set_up and not self.actor_stopped.raised:
+            if self._is_set_up and not self.actor_stopped.is_set():
                 self._stop()
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
