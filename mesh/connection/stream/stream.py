@@ -62,11 +62,6 @@ class Stream(StreamLife):
         return self._sender.sent_bytes
 
     @property
-    def received_bytes(self) -> int:
-        """Plaintext bytes handed out so far."""
-        return self._receiver.received_bytes
-
-    @property
     def round_trip_s(self) -> float | None:
         """Smoothed round-trip time; None before it has been measured."""
         return self._rtt.smoothed_s
