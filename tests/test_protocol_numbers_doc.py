@@ -55,6 +55,8 @@ LIMIT_MODULES = (
     "mesh.connection.repeating",
     "mesh.routing.flooding",
     "mesh.link.bodies",
+    "mesh.link.control_lane",
+    "mesh.link.data_lane",
     "mesh.link.handshake",
     "mesh.link.link",
     "mesh.rtt_steps",

@@ -9,6 +9,7 @@ from actors.runtime.seam import StreamSocket
 from mesh.link.frames import Frame, FrameWriter
 from mesh.link.relay_budget import RelayBudget
 from mesh.link.send_queue import SendQueue
+from mesh.trust.identity import AgentId
 
 MARK_DELAY_S: Final = 0.02
 MARK_ROUND_TRIPS: Final = 2.0
@@ -42,11 +43,14 @@ class LinkOutput:
         socket: owned by the link; it reports room to the link, which then calls :meth:`flush`.
         budget: of all links, for waiting data.
         mark_bytes: above this, and what a fast or long link takes in a while, data is marked as it leaves.
+        own_id: this agent.
     """
 
-    def __init__(self, socket: StreamSocket, *, budget: RelayBudget, mark_bytes: int) -> None:
+    def __init__(
+        self, socket: StreamSocket, *, budget: RelayBudget, mark_bytes: int, own_id: AgentId
+    ) -> None:
         self._socket = socket
-        self.queue = SendQueue(budget=budget, mark_bytes=mark_bytes)
+        self.queue = SendQueue(budget=budget, mark_bytes=mark_bytes, own_id=own_id)
         """Frames that are not sealed yet."""
         self._least_mark_bytes = mark_bytes
         self._measured_bytes = 0
@@ -63,7 +67,7 @@ class LinkOutput:
 
     @property
     def control_bytes(self) -> int:
-        """Memory held by the control lane."""
+        """Memory held by all that waits and is no data."""
         return self.queue.control_bytes
 
     def say(self, data: bytes) -> None:
@@ -132,7 +136,7 @@ class LinkOutput:
         delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
         depth = int(self._measured_bytes / (now - self._measured_since) * delay_s)
         least = self._least_mark_bytes + int(LONG_LINK_RATE * round_trip_s)
-        self.queue.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
+        self.queue.data.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
         self._measured_bytes, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:

@@ -81,7 +81,12 @@ class PeerLink(Actor[messages.Inbound]):
             now=self.now(),
         )
         self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
-        self._output = LinkOutput(socket, budget=settings.relay_budget, mark_bytes=settings.mark_bytes)
+        self._output = LinkOutput(
+            socket,
+            budget=settings.relay_budget,
+            mark_bytes=settings.mark_bytes,
+            own_id=settings.identity.id,
+        )
         self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops)
         self._is_reported = False
         """Whether the directory knows of this link."""
@@ -109,6 +114,7 @@ class PeerLink(Actor[messages.Inbound]):
                 self._send_own(frame_type, body)
             case messages.ForwardingChanged(links=links):
                 self._forwarding.links = links
+                self._output.queue.know(links)
             case messages.AdmitLink():
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():

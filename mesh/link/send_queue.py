@@ -1,71 +1,36 @@
 """What waits to be sent on a link, and in which order it goes.
 
-Frames of the link's own and the control frames of connections go first, in the order of their arrival. Data
-and FIN frames wait in a queue for each flow (one direction of one connection), and flows take turns by
-deficit round robin [1].
+=========================  ==============================================================================
+what                       when
+=========================  ==============================================================================
+PING, PONG, CLOSE and      at once
+challenges
+control of connections     next, but no more than a quarter of the link while anything else waits
+records, pages, digests    next, but no more than a quarter of the link while data waits
+DATA, FIN                  the rest, which is at least a half, and all of it while nothing else waits
+=========================  ==============================================================================
 
-Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not
-used up its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or a thousand, and
-gets no more than its share. Long frames never go early, or bulk transfers that keep little waiting would too.
+So nobody can stop data by acknowledgements, connections' control by records, or records by data. How agents
+share the lanes of connections is said in ``data_lane.py`` and ``control_lane.py``. A link's own frames are
+always taken; the link judges by ``control_bytes`` whether its peer asks for more than it reads.
 
-A frame that waits already is not queued again: if a queue takes longer than senders wait for an answer, they
-repeat, and their repetitions would fill it.
-
-Limits count memory held, not frame lengths:
-
-- Data beyond the queue's share of the budget of all links: the longest flow loses its tail. Its sender goes
-  back and repeats it.
-- Control frames of connections beyond ``control_limit_bytes``: the newest is not taken. Their senders repeat
-  what matters.
-- Frames of the link's own are always taken; the link judges by ``control_bytes`` whether its peer asks for
-  more than it reads.
-
-A data frame that leaves while more than ``mark_bytes`` wait is marked: its sender will slow down.
-
-Sources: [1] Shreedhar and Varghese, "Efficient Fair Queuing Using Deficit Round-Robin", 1996, in the variant
-that lets a flow overdraw by one frame and pays it back, which does not need to look at the next frame; [2]
-RFC 8290 section 4.2.
+Limits count memory held, not frame lengths.
 """
 
-import heapq
 from collections import deque
-from typing import Final, TypeAlias
+from collections.abc import Container
+from typing import Final
 
-from mesh.link.frames import FIRST_CONNECTION_TYPE, MAX_BODY_BYTES, Frame, FrameType
-from mesh.link.relay_budget import GREED, RelayBudget
+from mesh.link.control_lane import DEFAULT_CONTROL_LIMIT_BYTES, ControlLane
+from mesh.link.data_lane import FRAME_OVERHEAD_BYTES, DataLane
+from mesh.link.frames import FIRST_CONNECTION_TYPE, Frame, FrameType
+from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
 
-FRAME_OVERHEAD_BYTES: Final = 200
-"""What a waiting frame holds beside its body: two objects, their numbers, a slot in a queue."""
-FLOW_OVERHEAD_BYTES: Final = 1200
-"""What a flow holds beside its frames: a deque (760 bytes on CPython), its key, slots in two tables."""
-QUANTUM_BYTES: Final = MAX_BODY_BYTES + FRAME_OVERHEAD_BYTES
-"""Of a flow's turn: one frame of the largest size, so that an overdraft is always paid back in one turn."""
-SHORT_BODY_BYTES: Final = 4000
-"""Of a frame that may go early: a keystroke, a question, a short answer. Bulk comes in longer segments."""
-DEFAULT_CONTROL_LIMIT_BYTES: Final = 4 * 1024 * 1024
-"""About 15,000 acknowledgements: far more than wait on a link that moves."""
-
-_SHORT_BYTES: Final = SHORT_BODY_BYTES + FRAME_OVERHEAD_BYTES
-
-_ROOM_FRACTION: Final = 32
-"""At its share the queue drops down to 31/32 of it: one search for the longest flow pays for many drops."""
-
-_FlowKey: TypeAlias = tuple[AgentId, AgentId, int, bool]
-
-
-class _Flow:
-    """Data of one direction of one connection."""
-
-    __slots__ = ("byte_count", "credit", "frames", "is_early", "key", "newest")
-
-    def __init__(self, key: _FlowKey, newest: int) -> None:
-        self.key = key
-        self.newest = newest
-        self.frames: deque[Frame] = deque()
-        self.byte_count = FLOW_OVERHEAD_BYTES
-        self.credit = QUANTUM_BYTES
-        self.is_early = False
+OTHERS_PER_SHARE: Final = 3
+"""Bytes that others send for each byte of a lane that goes before them: it gets a quarter of the link."""
+SHARE_BURST_BYTES: Final = 64 * 1024
+"""What a lane may send before the others, if it has sent little: some 250 acknowledgements at once."""
 
 
 class SendQueue:
@@ -74,194 +39,115 @@ class SendQueue:
     Args:
         budget: of all links, for data.
         mark_bytes: memory held by data above which data is marked as it leaves.
-        control_limit_bytes: memory held by the control lane above which it takes no more from connections.
+        own_id: this agent.
+        control_limit_bytes: memory that control frames of connections may hold.
     """
 
     def __init__(
         self,
         budget: RelayBudget,
         mark_bytes: int,
+        own_id: AgentId,
         control_limit_bytes: int = DEFAULT_CONTROL_LIMIT_BYTES,
     ) -> None:
         self._budget = budget
-        self.mark_bytes = mark_bytes
-        """Memory held by data above which data is marked as it leaves; it may follow the link's pace."""
-        self._control_limit_bytes = control_limit_bytes
-        self._control: deque[Frame] = deque()
-        self._control_bytes = 0
-        self._flows: dict[_FlowKey, _Flow] = {}
-        self._turns: deque[_Flow] = deque()  # all flows; the one at the left is the one whose turn it is
-        self._early: deque[_Flow] = deque()  # those of them whose next frame goes before all turns
-        self._data_bytes = 0
-        self._data_frames = 0
+        self._urgent: deque[Frame] = deque()
+        self._records: deque[Frame] = deque()
+        self._own_bytes = 0
+        self._control = ControlLane(control_limit_bytes, own_id)
+        self._control_credit = self._records_credit = SHARE_BURST_BYTES
+        self.data = DataLane(budget, mark_bytes, own_id)
+        """What is not told at once: how deep it is says whether it is marked."""
         self.frames = 0
-        """Frames that wait, of both kinds; a plain number, for it is looked at with every frame."""
-        self._dropped = 0
+        """Frames that wait, of all kinds; a plain number, for it is looked at with every frame."""
 
     @property
     def byte_count(self) -> int:
         """Memory held by what waits."""
-        return self._control_bytes + self._data_bytes
+        return self.control_bytes + self.data.byte_count
 
     @property
     def control_bytes(self) -> int:
-        """Memory held by the control lane."""
-        return self._control_bytes
+        """Memory held by all that is no data."""
+        return self._own_bytes + self._control.byte_count
 
     @property
     def dropped(self) -> int:
         """Frames dropped or not taken, since the start."""
-        return self._dropped
+        return self.data.dropped + self._control.dropped
+
+    def know(self, agents: Container[AgentId]) -> None:
+        """Give each of these agents a turn of its own, beside this one; all others share one."""
+        self.data.known = self._control.known = agents
 
     def push(self, frame: Frame) -> None:
         """Let ``frame`` wait for its turn; if a limit is hit, frames are dropped and counted."""
         held = len(frame.body) + FRAME_OVERHEAD_BYTES
-        if frame.type not in _DATA_TYPES:
-            self._push_control(frame, held)
-            return
-        key = (frame.source, frame.destination, frame.connection, frame.from_exit)
-        flow = self._flows.get(key)
-        budget = self._budget
-        if flow is None:
-            flow = self._flows[key] = _Flow(key, frame.number)
-            self._turns.append(flow)
-            self._data_bytes += FLOW_OVERHEAD_BYTES
-            budget.free_bytes -= FLOW_OVERHEAD_BYTES
-        elif frame.number > flow.newest:
-            flow.newest = frame.number
-        elif _waits(flow.frames, frame):
-            return
-        frames = flow.frames
-        if self._data_frames and not frames and held <= _SHORT_BYTES and flow.credit > 0:
-            flow.is_early = True
-            self._early.append(flow)
-        frames.append(frame)
-        flow.byte_count += held
-        self._data_bytes += held
-        self._data_frames += 1
-        self.frames += 1
-        budget.free_bytes -= held
-        if self._data_bytes > GREED * budget.free_bytes:
-            self._make_room()
+        kind = frame.type
+        if kind in _DATA_TYPES:
+            self.frames += self.data.push(frame, held)
+        elif kind >= FIRST_CONNECTION_TYPE:
+            if self._control.push(frame, held):
+                self.frames += 1
+            else:
+                self._budget.dropped_frames += 1
+        else:
+            (self._records if kind in _RECORD_TYPES else self._urgent).append(frame)
+            self._own_bytes += held
+            self.frames += 1
 
     def pop_batch(self, max_bytes: int) -> list[Frame]:
         """The next frames to send: about ``max_bytes``, and at least one if any waits."""
         batch: list[Frame] = []
+        control, records, data = self._control, self._records, self.data
+        held_before = data.byte_count
         room = max_bytes
-        while room > 0 and self._control:
-            frame = self._control.popleft()
-            held = len(frame.body) + FRAME_OVERHEAD_BYTES
-            self._control_bytes -= held
-            room -= held
-            batch.append(frame)
-        if self._data_frames and room > 0:
-            held_before = self._data_bytes
-            while room > 0 and self._data_frames:
-                frame = self._pop_data()
-                room -= len(frame.body) + FRAME_OVERHEAD_BYTES
-                batch.append(frame)
-            self._budget.free_bytes += held_before - self._data_bytes
+        while room > 0 and self._urgent:
+            room -= self._pop_own(self._urgent, batch)
+        while room > 0:
+            if control.frames and (self._control_credit > 0 or not (records or data.frames)):
+                if records or data.frames:
+                    sent = control.pop_into(batch, min(room, self._control_credit))
+                    self._control_credit -= sent
+                else:
+                    sent = control.pop_into(batch, room)
+            elif records and (self._records_credit > 0 or not data.frames):
+                sent = self._pop_own(records, batch)
+                if data.frames:
+                    self._records_credit -= sent
+                self._control_credit = _credited(self._control_credit, sent)
+            elif data.frames:
+                sent = data.pop_into(batch, 1 if control.frames or records else room)
+                self._control_credit = _credited(self._control_credit, sent)
+                self._records_credit = _credited(self._records_credit, sent)
+            else:  # the link keeps up
+                self._control_credit = self._records_credit = SHARE_BURST_BYTES
+                break
+            room -= sent
+        self._budget.free_bytes += held_before - data.byte_count
         self.frames -= len(batch)
         return batch
 
     def clear(self) -> None:
         """Let go of everything, without counting it as dropped: the link has ended."""
+        self._urgent.clear()
+        self._records.clear()
         self._control.clear()
-        self._control_bytes = 0
-        self._budget.free_bytes += self._data_bytes
-        self._data_frames = self.frames = 0
-        self._forget_flows()
+        self.data.clear()
+        self._own_bytes = self.frames = 0
 
-    def _push_control(self, frame: Frame, held: int) -> None:
-        of_connection = frame.type >= FIRST_CONNECTION_TYPE
-        if of_connection and self._control_bytes + held > self._control_limit_bytes:
-            self._count_drop()
-            return
-        self._control.append(frame)
-        self._control_bytes += held
-        self.frames += 1
-
-    def _pop_data(self) -> Frame:
-        early = self._early
-        flow = early.popleft() if early else self._flow_in_turn()
-        frames = flow.frames
-        frame = frames.popleft()
-        if self._data_bytes > self.mark_bytes and not frame.marked:
-            frame = frame.with_mark()
+    def _pop_own(self, lane: deque[Frame], batch: list[Frame]) -> int:
+        frame = lane.popleft()
         held = len(frame.body) + FRAME_OVERHEAD_BYTES
-        flow.byte_count -= held
-        flow.credit -= held
-        self._data_bytes -= held
-        self._data_frames -= 1
-        if not self._data_frames:
-            self._forget_flows()
-        elif flow.is_early:
-            flow.is_early = len(frames) > 0 and flow.credit > 0 and len(frames[0].body) <= SHORT_BODY_BYTES
-            if flow.is_early:
-                early.append(flow)
-        return frame
-
-    def _flow_in_turn(self) -> _Flow:
-        """The flow whose turn it is; some flow has a frame, and none goes early."""
-        turns = self._turns
-        while True:
-            flow = turns[0]
-            if flow.credit <= 0:
-                flow.credit += QUANTUM_BYTES
-                turns.rotate(-1)
-            elif flow.frames:
-                return flow
-            else:
-                # Forgotten only in its turn: else it could come back with new credit for ever.
-                turns.popleft()
-                del self._flows[flow.key]
-                self._data_bytes -= FLOW_OVERHEAD_BYTES
-
-    def _forget_flows(self) -> None:
-        self._flows.clear()
-        self._early.clear()
-        self._turns.clear()
-        self._data_bytes = 0
-
-    def _make_room(self) -> None:
-        """Drop tails, always of the longest flow, and forget the flows that are empty."""
-        share_bytes = self._budget.share_bytes(self._data_bytes)
-        target_bytes = share_bytes - share_bytes // _ROOM_FRACTION
-        waiting = [flow for flow in self._flows.values() if flow.frames]
-        byte_count = sum(flow.byte_count for flow in waiting)
-        longest = [(-flow.byte_count, order, flow) for order, flow in enumerate(waiting)]
-        heapq.heapify(longest)
-        while byte_count > target_bytes:
-            _, order, flow = longest[0]
-            held = len(flow.frames.pop().body) + FRAME_OVERHEAD_BYTES
-            flow.byte_count -= held
-            byte_count -= held
-            self._data_frames -= 1
-            self.frames -= 1
-            self._count_drop()
-            if flow.frames:
-                heapq.heapreplace(longest, (-flow.byte_count, order, flow))
-            else:
-                heapq.heappop(longest)
-                byte_count -= FLOW_OVERHEAD_BYTES
-        self._budget.free_bytes += self._data_bytes - byte_count
-        self._data_bytes = byte_count
-        self._flows = {key: flow for key, flow in self._flows.items() if flow.frames}
-        self._early = deque(flow for flow in self._early if flow.frames)
-        self._turns = deque(flow for flow in self._turns if flow.frames)
-
-    def _count_drop(self) -> None:
-        self._dropped += 1
-        self._budget.dropped_frames += 1
+        self._own_bytes -= held
+        batch.append(frame)
+        return held
 
 
-def _waits(frames: deque[Frame], repetition: Frame) -> bool:
-    """Whether the same bytes wait already, in their place in a row; a gap hides what is behind it."""
-    place = repetition.number - frames[0].number if frames else -1
-    if not 0 <= place < len(frames):
-        return False
-    waiting = frames[place]
-    return waiting.number == repetition.number and waiting.body == repetition.body
+def _credited(credit: int, sent: int) -> int:
+    """The credit of a lane once others have sent so much."""
+    return min(SHARE_BURST_BYTES, credit + sent // OTHERS_PER_SHARE)
 
 
 _DATA_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})
+_RECORD_TYPES: Final = frozenset({FrameType.RECORDS, FrameType.DIGEST, FrameType.WANT_PAGES, FrameType.PAGES})

@@ -55,9 +55,9 @@ def keep_waiting_bytes(monkeypatch):
     pop_batch = SendQueue.pop_batch
 
     def keep_one(self, max_bytes):
-        before = self._data_bytes
+        before = self.data.byte_count
         batch = pop_batch(self, max_bytes)
-        self._budget.free_bytes -= before > self._data_bytes
+        self._budget.free_bytes -= before > self.data.byte_count
         return batch
 
     monkeypatch.setattr(SendQueue, "pop_batch", keep_one)

@@ -14,7 +14,7 @@ from actors.runtime.virtual import world as virtual_world
 from mesh.connection.candidates import CandidatePool
 from mesh.connection.stream import StreamBudget
 from mesh.connection.target_health import Health, HealthMonitor
-from mesh.link.send_queue import SendQueue
+from mesh.link.data_lane import DataLane
 from mesh.routing.origination import Originator
 from mesh.routing.records import Record
 from scripts.simulation import command, stage
@@ -88,7 +88,7 @@ def relay_always(monkeypatch):
 
 
 def drop_nothing(monkeypatch):
-    monkeypatch.setattr(SendQueue, "_make_room", lambda _: None)
+    monkeypatch.setattr(DataLane, "_make_room", lambda _: 0)
 
 
 def tell_at_once(monkeypatch):

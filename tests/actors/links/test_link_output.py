@@ -19,7 +19,7 @@ class Socket:
 
 
 def output_at(bytes_per_s, *round_trips_s):
-    output = LinkOutput(Socket(), budget=RelayBudget(1 << 30), mark_bytes=LEAST)
+    output = LinkOutput(Socket(), budget=RelayBudget(1 << 30), mark_bytes=LEAST, own_id=AgentId(bytes(16)))
     output._writer = FrameWriter(bytes(32))
     for rtt_s in round_trips_s:
         output.follow_round_trip(rtt_s)
@@ -44,4 +44,4 @@ def output_at(bytes_per_s, *round_trips_s):
 )
 def test_the_depth_of_marks_follows_pace_and_round_trip(bytes_per_s, round_trips_s, depth):
     output = output_at(bytes_per_s, *round_trips_s)
-    assert output.queue.mark_bytes == pytest.approx(depth, rel=0.1)
+    assert output.queue.data.mark_bytes == pytest.approx(depth, rel=0.1)

@@ -5,7 +5,7 @@ from mesh.link.relay_budget import RelayBudget
 from mesh.link.send_queue import SendQueue
 from mesh.trust.identity import AgentId
 
-A, B = AgentId(b"a" * 16), AgentId(b"b" * 16)
+A, B, C, D = (AgentId(letter * 16) for letter in (b"a", b"b", b"c", b"d"))
 PLENTY = 1 << 40
 SEGMENT = 65_552
 CONTROL_TYPES = [
@@ -18,6 +18,7 @@ CONTROL_TYPES = [
     FrameType.UNKNOWN,
 ]
 LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
+RECORD_TYPES = [FrameType.RECORDS, FrameType.DIGEST, FrameType.WANT_PAGES, FrameType.PAGES]
 
 
 def frame(
@@ -32,8 +33,10 @@ def frame(
 
 
 def queue(limit_bytes: int = PLENTY, mark_bytes: int = PLENTY, **limits) -> SendQueue:
-    """A queue alone with a budget of which it may take so much."""
-    return SendQueue(budget=RelayBudget(limit_bytes * 3 // 2), mark_bytes=mark_bytes, **limits)
+    """A queue alone with a budget of which it may take so much; it is A's, and knows B and C."""
+    made = SendQueue(budget=RelayBudget(limit_bytes * 3 // 2), mark_bytes=mark_bytes, own_id=A, **limits)
+    made.know({B, C})
+    return made
 
 
 def filled(*frames: Frame, **limits) -> SendQueue:

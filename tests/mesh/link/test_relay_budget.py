@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mesh.link.frames import FrameType
 from mesh.link.relay_budget import GREED, RelayBudget
 from mesh.link.send_queue import SendQueue
-from tests.mesh.link.send_queue_company import PLENTY, SEGMENT, frame
+from tests.mesh.link.send_queue_company import PLENTY, SEGMENT, A, frame
 
 numbers = itertools.count()
 
@@ -20,7 +20,7 @@ def fill(waiting: SendQueue, byte_count: int, connection: int = 1) -> None:
 
 def queues(count: int, limit_bytes: int) -> tuple[RelayBudget, list[SendQueue]]:
     budget = RelayBudget(limit_bytes)
-    return budget, [SendQueue(budget=budget, mark_bytes=PLENTY) for _ in range(count)]
+    return budget, [SendQueue(budget=budget, mark_bytes=PLENTY, own_id=A) for _ in range(count)]
 
 
 def test_a_full_queue_leaves_a_third_free_for_others():
@@ -66,7 +66,7 @@ def test_all_queues_together_never_hold_more_than_the_budget(moves):
         else:
             for copy in range(3):
                 waiting.push(frame(number % 5, 3 * number + copy, byte_count))
-        assert budget.held_bytes == sum(each._data_bytes for each in all_queues) <= budget.limit_bytes
+        assert budget.held_bytes == sum(each.data.byte_count for each in all_queues) <= budget.limit_bytes
     for each in all_queues:
         each.clear()
     assert budget.held_bytes == 0

@@ -6,20 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mesh.link import send_queue
-from mesh.link.frames import FrameType, link_frame
-from mesh.link.send_queue import (
+from mesh.link import control_lane
+from mesh.link.data_lane import (
     FLOW_OVERHEAD_BYTES,
     FRAME_OVERHEAD_BYTES,
     QUANTUM_BYTES,
     SHORT_BODY_BYTES,
+    SOURCE_OVERHEAD_BYTES,
 )
-from mesh.trust.identity import AgentId
+from mesh.link.frames import FrameType, link_frame
 from tests.mesh.link.send_queue_company import (
     CONTROL_TYPES,
     LINK_OWN,
     PLENTY,
     SEGMENT,
+    A,
+    B,
+    C,
+    D,
     filled,
     frame,
     pop_all,
@@ -31,9 +35,12 @@ from tests.mesh.link.send_queue_company import (
 def test_constants():
     assert FRAME_OVERHEAD_BYTES == 200
     assert FLOW_OVERHEAD_BYTES == 1200
+    assert SOURCE_OVERHEAD_BYTES == 2000
+    assert control_lane.CONTROL_SOURCE_BYTES == 1000
+    assert control_lane.CONTROL_TURN_BYTES == 4096
     assert QUANTUM_BYTES == 65_752
     assert SHORT_BODY_BYTES == 4000
-    assert send_queue.DEFAULT_CONTROL_LIMIT_BYTES == 4 * 1024 * 1024
+    assert control_lane.DEFAULT_CONTROL_LIMIT_BYTES == 4 * 1024 * 1024
 
 
 def test_the_overheads_are_about_what_python_holds():
@@ -56,10 +63,10 @@ def test_control_goes_before_data(frame_type):
     assert waiting.pop_batch(1) == [control]
 
 
-def test_control_keeps_its_order():
+def test_control_keeps_its_order_behind_the_links_own():
     frames = [frame(number, frame_type=FrameType.ACK) for number in range(5)]
-    frames.insert(2, link_frame(FrameType.PING, b""))
-    assert filled(*frames).pop_batch(PLENTY) == frames
+    ping = link_frame(FrameType.PING, b"")
+    assert filled(*frames, ping).pop_batch(PLENTY) == [ping, *frames]
 
 
 def test_fin_stays_behind_the_data_of_its_flow():
@@ -186,12 +193,11 @@ def test_another_body_under_a_number_that_waits_is_taken():
     assert pop_all(filled(forged, first)) == [forged, first]
 
 
-def test_directions_and_agents_are_flows_of_their_own():
-    other = AgentId(b"c" * 16)
-    variants = [{}, {"from_exit": True}, {"source": other}, {"destination": other}]
+def test_directions_and_destinations_are_flows_of_their_own():
+    variants = [{}, {"from_exit": True}, {"destination": C}]
     frames = [frame(1, number, SEGMENT, **variant) for variant in variants for number in range(2)]
-    first_turns = filled(*frames).pop_batch(4 * SEGMENT)
-    assert [popped.number for popped in first_turns] == [0, 0, 0, 0]
+    first_turns = filled(*frames).pop_batch(3 * SEGMENT)
+    assert [popped.number for popped in first_turns] == [0, 0, 0]
 
 
 def test_a_batch_ends_once_it_is_large_enough():
@@ -203,7 +209,10 @@ def test_a_batch_ends_once_it_is_large_enough():
 
 def test_bytes_count_memory_held():
     waiting = filled(frame(1, 0, 100), frame(1, 1, 50), frame(2), link_frame(FrameType.PING, b"12"))
-    assert waiting.byte_count == 100 + 50 + 2 + 4 * FRAME_OVERHEAD_BYTES + 2 * FLOW_OVERHEAD_BYTES
+    assert (
+        waiting.byte_count
+        == 100 + 50 + 2 + 4 * FRAME_OVERHEAD_BYTES + 2 * FLOW_OVERHEAD_BYTES + SOURCE_OVERHEAD_BYTES
+    )
     assert waiting.frames == 4
 
 
@@ -212,7 +221,7 @@ def test_data_is_marked_where_too_much_waits_as_it_leaves():
     waiting = filled(
         *(frame(1, number, 1000) for number in range(4)),
         frame(1, 4, 1000, frame_type=FrameType.FIN),
-        mark_bytes=FLOW_OVERHEAD_BYTES + 3 * held,
+        mark_bytes=SOURCE_OVERHEAD_BYTES + FLOW_OVERHEAD_BYTES + 3 * held,
     )
     assert [popped.marked for popped in pop_all(waiting)] == [True, True, False, False, False]
 
@@ -225,8 +234,8 @@ def test_fin_is_marked_too_and_control_never():
         mark_bytes=0,
     )
     assert [(popped.type, popped.marked) for popped in pop_all(waiting)] == [
-        (FrameType.ACK, False),
         (FrameType.PING, False),
+        (FrameType.ACK, False),
         (FrameType.FIN, True),
     ]
 
@@ -248,30 +257,36 @@ class QueueMachine(RuleBasedStateMachine):
         self.last: dict[int, int] = {}
         self.pushed = self.popped = 0
 
+    @property
+    def flows(self):
+        return [flow for source in self.queue.data._sources.values() for flow in source.flows.values()]
+
     @rule(
         connection=st.integers(0, 6),
         byte_count=st.integers(0, 500) | st.integers(0, SEGMENT),
         count=st.integers(1, 10),
     )
     def push_data(self, connection, byte_count, count):
+        source = (A, B, C, D)[connection % 4]
         for _ in range(count):
-            self.queue.push(frame(connection, self.numbers[connection], byte_count))
+            self.queue.push(frame(connection, self.numbers[connection], byte_count, source=source))
             self.numbers[connection] += 1
         self.pushed += count
 
     @rule(position=st.integers(0, 100))
     def push_what_waits(self, position):
-        waiting = [flow.frames[0] for flow in self.queue._flows.values() if flow.frames]
+        waiting = [flow.frames[0] for flow in self.flows if flow.frames]
         if waiting:
             self.queue.push(waiting[position % len(waiting)])
 
-    @rule(own=st.booleans(), byte_count=st.integers(0, 500))
-    def push_control(self, own, byte_count):
+    @rule(kind=st.sampled_from([*LINK_OWN, *CONTROL_TYPES]), byte_count=st.integers(0, 500))
+    def push_control(self, kind, byte_count):
         body = bytes(byte_count)
+        source = (A, B, C, D)[byte_count % 4]
         self.queue.push(
-            link_frame(FrameType.PING, body)
-            if own
-            else frame(byte_count=byte_count, frame_type=FrameType.ACK)
+            link_frame(kind, body)
+            if kind < FrameType.OPEN
+            else frame(byte_count=byte_count, frame_type=kind, source=source)
         )
         self.pushed += 1
 
@@ -289,14 +304,24 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def accounts_balance(self):
         assert self.pushed == self.popped + self.queue.dropped + self.queue.frames
-        assert self.queue._data_bytes <= self.limit_bytes
-        flows = self.queue._flows
-        assert self.queue._data_bytes == sum(flow.byte_count for flow in flows.values())
-        assert self.queue._data_frames == sum(len(flow.frames) for flow in flows.values())
-        assert sorted(map(id, flows.values())) == sorted(map(id, self.queue._turns))
-        assert {id(flow) for flow in flows.values() if flow.is_early} == set(map(id, self.queue._early))
-        assert all(flow.frames for flow in self.queue._early)
-        assert self.queue._budget.held_bytes == self.queue._data_bytes
+        lane = self.queue.data
+        assert lane.byte_count <= self.limit_bytes
+        sources = lane._sources
+        assert lane.byte_count == sum(source.byte_count for source in sources.values())
+        assert lane.frames == sum(source.frames for source in sources.values())
+        assert lane._waiting_sources == sum(source.frames > 0 for source in sources.values())
+        assert sorted(map(id, sources.values())) == sorted(map(id, lane._turns))
+        assert {id(source) for source in sources.values() if source.is_early} == set(map(id, lane._early))
+        for source in sources.values():
+            flows = source.flows.values()
+            held = sum(flow.byte_count for flow in flows)
+            assert source.byte_count == held + SOURCE_OVERHEAD_BYTES
+            assert source.frames == sum(len(flow.frames) for flow in flows)
+            assert sorted(map(id, flows)) == sorted(map(id, source.turns))
+            assert {id(flow) for flow in flows if flow.is_early} == set(map(id, source.early))
+            assert all(flow.frames for flow in source.early)
+            assert source.is_early or not source.early or source.credit <= 0
+        assert self.queue._budget.held_bytes == lane.byte_count
         assert self.queue._budget.dropped_frames == self.queue.dropped
         if not self.queue.frames:
             assert self.queue.byte_count == 0

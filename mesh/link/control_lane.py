@@ -1,0 +1,106 @@
+"""Control frames of connections that wait for one link: the agents that they come from take turns.
+
+A source may hold as much as the lane has left for others, so that a newcomer always finds room, whatever
+others send; the newest frame of one that holds more is not taken. Who sent it repeats what matters. Sources
+that this agent knows no way to share one place, for a relay can make up as many as it likes.
+"""
+
+from collections import deque
+from collections.abc import Container
+from typing import Final
+
+from mesh.link.data_lane import FRAME_OVERHEAD_BYTES
+from mesh.link.frames import Frame
+from mesh.trust.identity import NO_AGENT, AgentId
+
+DEFAULT_CONTROL_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""About 15,000 acknowledgements: far more than wait on a link that moves. One source may have half of it."""
+CONTROL_TURN_BYTES: Final = 4096
+"""Of a source's turn: more than the largest of these frames holds."""
+CONTROL_SOURCE_BYTES: Final = 1000
+"""What a source holds beside its frames: a deque, an object, slots in two tables."""
+
+
+class _Source:
+    __slots__ = ("agent", "byte_count", "credit", "frames")
+
+    def __init__(self, agent: AgentId) -> None:
+        self.agent = agent
+        self.frames: deque[Frame] = deque()
+        self.byte_count = CONTROL_SOURCE_BYTES
+        self.credit = CONTROL_TURN_BYTES
+
+
+class ControlLane:
+    """OPEN, ACCEPT, REJECT, ACK, RESET, PROBE and UNKNOWN, and what may be skipped, each agent's in order.
+
+    Args:
+        limit_bytes: memory that the lane may hold.
+        own_id: this agent.
+    """
+
+    def __init__(self, limit_bytes: int, own_id: AgentId) -> None:
+        self._limit_bytes = limit_bytes
+        self._own_id = own_id
+        self.known: Container[AgentId] = frozenset()
+        """Agents that have a turn of their own, beside this one."""
+        self._sources: dict[AgentId, _Source] = {}
+        self._turns: deque[_Source] = deque()
+        self.frames = 0
+        """Frames that wait."""
+        self.byte_count = 0
+        """Memory held."""
+        self.dropped = 0
+
+    def push(self, frame: Frame, held: int) -> bool:
+        """Let ``frame`` wait, of which ``held`` bytes of memory are held; whether it is taken."""
+        source = self._sources.get(frame.source) or self._source_of(frame.source)
+        if source.byte_count + held > self._limit_bytes - self.byte_count:
+            self.dropped += 1
+            return False
+        if not source.frames:
+            self._sources[source.agent] = source
+            self._turns.append(source)
+            self.byte_count += CONTROL_SOURCE_BYTES
+        source.frames.append(frame)
+        source.byte_count += held
+        self.byte_count += held
+        self.frames += 1
+        return True
+
+    def pop_into(self, batch: list[Frame], room: int) -> int:
+        """Move the next frames to ``batch`` until they held ``room`` bytes or more; how many that were."""
+        turns, left = self._turns, room
+        while left > 0 and turns:
+            source = turns[0]
+            frames = source.frames
+            before = left
+            while left > 0 and frames and source.credit > 0:
+                frame = frames.popleft()
+                batch.append(frame)
+                held = len(frame.body) + FRAME_OVERHEAD_BYTES
+                source.credit -= held
+                left -= held
+                self.frames -= 1
+            source.byte_count -= before - left
+            self.byte_count -= before - left
+            if not frames:
+                turns.popleft()
+                del self._sources[source.agent]
+                self.byte_count -= CONTROL_SOURCE_BYTES
+            elif source.credit <= 0:
+                source.credit += CONTROL_TURN_BYTES
+                turns.rotate(-1)
+        return room - left
+
+    def clear(self) -> None:
+        """Let go of everything: the link has ended."""
+        self._sources.clear()
+        self._turns.clear()
+        self.byte_count = self.frames = 0
+
+    def _source_of(self, agent: AgentId) -> _Source:
+        """A source that has nothing waiting, or that of all strangers."""
+        if agent != self._own_id and agent not in self.known:
+            agent = NO_AGENT
+        return self._sources.get(agent) or _Source(agent)
