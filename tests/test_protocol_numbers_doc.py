@@ -55,6 +55,7 @@ LIMIT_MODULES = (
     "mesh.connection.repeating",
     "mesh.routing.flooding",
     "mesh.link.bodies",
+    "mesh.link.own_frames",
     "mesh.link.control_lane",
     "mesh.link.data_lane",
     "mesh.link.handshake",

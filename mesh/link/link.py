@@ -13,15 +13,10 @@ from mesh.link import bodies as link_bodies
 from mesh.link import effects
 from mesh.link.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType
 from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.own_frames import OwnFrames
 from mesh.link.silence import Pulse
 from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
-from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
-
-DIGEST_RATE: Final = 1.0
-DIGEST_BURST: Final = 64.0
-"""Digests a second, and at once. A link starts with those of all records, 20 frames of them at the most; each
-is answered with every record that it lacks."""
 
 LEAVE_TIMEOUT_S: Final = 1.0
 """How long a link that is closed in order may take to send what is queued."""
@@ -40,19 +35,16 @@ class Link:
 
     __slots__ = (
         "_asked_at",
-        "_challenge",
-        "_digests",
         "_early",
         "_effects",
         "_farewell",
         "_handshake",
-        "_is_challenged",
         "_is_dialer",
+        "_own_frames",
         "_own_id",
         "_peer",
         "_pulse",
         "_reader",
-        "_records",
         "_rtt_s",
         "name",
         "state",
@@ -75,15 +67,9 @@ class Link:
         self._asked_at = now
         """When the handshake's latest question was sent."""
         self._rtt_s = 0.0
-        self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
-        self._records: list[link_bodies.WireRecord] = []
-        """Those of the read at hand."""
+        self._own_frames = OwnFrames(self._pulse)
         self._early: Sequence[Frame] = ()
         """Frames that came with the peer's judgement, before the admission."""
-        self._challenge = b""
-        """The nonce that the peer has to answer; empty for none."""
-        self._is_challenged = False
-        """Whether the peer has asked if this agent is alive."""
         self._farewell = b""
         """Body of the CLOSE, once there is to be one."""
         self._effects: list[effects.LinkEffect] = []
@@ -118,8 +104,7 @@ class Link:
 
     def challenge(self, nonce: bytes) -> effects.LinkEffects:
         """Find out at once whether the peer is still there."""
-        self._challenge = nonce
-        return (effects.SendOwn(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce)),)
+        return (self._own_frames.challenge(nonce),)
 
     def close(self, reason: str) -> effects.LinkEffects:
         """Close in order: what is queued goes out first, then the reason."""
@@ -311,7 +296,7 @@ class Link:
         for frame in frames:
             if frame.type < FIRST_CONNECTION_TYPE:
                 try:
-                    self._handle_own(frame, now)
+                    self._take_own(frame, now)
                 except RemoteProtocolError as error:
                     self._end(effects.LinkBroken(str(error)))
                     return
@@ -325,53 +310,17 @@ class Link:
             self._effects.append(effects.Deliver(tuple(local)))
         for destination, passing in transit.items():
             self._effects.append(effects.PassOn(destination, passing))
-        if self._records:
-            self._hand_over_records()
+        if self._own_frames.records:
+            self._own_frames.hand_over_records(self._effects)
 
-    def _hand_over_records(self) -> None:
-        if self._records:
-            self._effects.append(effects.RecordsCame(tuple(self._records)))
-            self._records = []
-
-    def _handle_own(self, frame: Frame, now: float) -> None:
+    def _take_own(self, frame: Frame, now: float) -> None:
         if self.state is LinkState.CLOSED:
             return
-        match frame.type:
-            case FrameType.PING:
-                pong = link_bodies.encode_pong(link_bodies.decode_ping(frame.body))
-                self._effects.append(effects.SendOwn(FrameType.PONG, pong))
-            case FrameType.PONG:
-                rtt_s = self._pulse.round_trip_s(link_bodies.decode_pong(frame.body), now)
-                if rtt_s is not None:
-                    self._effects.append(effects.RoundTripMeasured(rtt_s))
-            case FrameType.RECORDS:
-                self._records += link_bodies.decode_records(frame.body)
-            case FrameType.DIGEST:
-                if not self._digests.take(now):
-                    raise RemoteProtocolError("more digests than a link ever needs")
-                digest = link_bodies.decode_digest(frame.body)
-                self._hand_over_records()
-                self._effects.append(effects.DigestCame(digest))
-            case FrameType.WANT_PAGES:
-                self._hand_over_records()
-                wanted = link_bodies.decode_want_pages(frame.body)
-                self._effects.append(effects.PagesWanted(wanted))
-            case FrameType.PAGES:
-                self._hand_over_records()
-                self._effects.append(effects.PagesCame(link_bodies.decode_pages(frame.body)))
-            case FrameType.CHALLENGE:
-                nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
-                self._effects.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))
-                if not self._is_challenged:
-                    self._is_challenged = True
-                    self._effects.append(effects.PeerChallenged())
-            case FrameType.CHALLENGE_ANSWER:
-                if link_bodies.decode_challenge(frame.body) == self._challenge:
-                    self._challenge = b""
-                    self._effects.append(effects.PeerAnswered())
-            case FrameType.CLOSE:
-                reason = escaped(link_bodies.decode_close(frame.body))
-                self._end(effects.LinkLost(f"the peer closed it: {reason}"))
+        if frame.type == FrameType.CLOSE:
+            reason = escaped(link_bodies.decode_close(frame.body))
+            self._end(effects.LinkLost(f"the peer closed it: {reason}"))
+        else:
+            self._own_frames.take(frame, now, self._effects)
 
     # -- the end ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,88 @@
+"""What two peers say to each other: pings, records, pages, challenges. One link's share of it.
+
+All but CLOSE, which is the business of the link's life.
+"""
+
+from typing import Final
+
+from mesh.errors import RemoteProtocolError
+from mesh.link import bodies as link_bodies
+from mesh.link import effects
+from mesh.link.frames import Frame, FrameType
+from mesh.link.silence import Pulse
+from mesh.token_bucket import TokenBucket
+
+DIGEST_RATE: Final = 1.0
+DIGEST_BURST: Final = 64.0
+"""Digests a second, and at once. A link starts with those of all records, 20 frames of them at the most; each
+is answered with every record that it lacks."""
+
+
+class OwnFrames:
+    """Reads the link's own frames.
+
+    Args:
+        pulse: of the link, which knows its pings.
+    """
+
+    __slots__ = ("_challenge", "_digests", "_is_challenged", "_pulse", "records")
+
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
+        self.records: list[link_bodies.WireRecord] = []
+        """Those of the read at hand."""
+        self._challenge = b""
+        """The nonce that the peer has to answer; empty for none."""
+        self._is_challenged = False
+        """Whether the peer has asked if this agent is alive."""
+
+    def challenge(self, nonce: bytes) -> effects.LinkEffect:
+        """Find out at once whether the peer is still there."""
+        self._challenge = nonce
+        return effects.SendOwn(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
+
+    def take(self, frame: Frame, now: float, wanted: list[effects.LinkEffect]) -> None:
+        """Handle one frame; what is to be done goes to ``wanted``. A type that may be skipped does nothing.
+
+        Raises:
+            RemoteProtocolError: its body cannot be read, or the peer asks too much.
+        """
+        match frame.type:
+            case FrameType.PING:
+                pong = link_bodies.encode_pong(link_bodies.decode_ping(frame.body))
+                wanted.append(effects.SendOwn(FrameType.PONG, pong))
+            case FrameType.PONG:
+                rtt_s = self._pulse.round_trip_s(link_bodies.decode_pong(frame.body), now)
+                if rtt_s is not None:
+                    wanted.append(effects.RoundTripMeasured(rtt_s))
+            case FrameType.RECORDS:
+                self.records += link_bodies.decode_records(frame.body)
+            case FrameType.DIGEST:
+                if not self._digests.take(now):
+                    raise RemoteProtocolError("more digests than a link ever needs")
+                digest = link_bodies.decode_digest(frame.body)
+                self.hand_over_records(wanted)
+                wanted.append(effects.DigestCame(digest))
+            case FrameType.WANT_PAGES:
+                self.hand_over_records(wanted)
+                wanted.append(effects.PagesWanted(link_bodies.decode_want_pages(frame.body)))
+            case FrameType.PAGES:
+                self.hand_over_records(wanted)
+                wanted.append(effects.PagesCame(link_bodies.decode_pages(frame.body)))
+            case FrameType.CHALLENGE:
+                nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
+                wanted.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))
+                if not self._is_challenged:
+                    self._is_challenged = True
+                    wanted.append(effects.PeerChallenged())
+            case FrameType.CHALLENGE_ANSWER:
+                if link_bodies.decode_challenge(frame.body) == self._challenge:
+                    self._challenge = b""
+                    wanted.append(effects.PeerAnswered())
+
+    def hand_over_records(self, wanted: list[effects.LinkEffect]) -> None:
+        """Let the records that have come so far be judged, before what came behind them."""
+        if self.records:
+            wanted.append(effects.RecordsCame(tuple(self.records)))
+            self.records = []
