@@ -24,6 +24,7 @@ from mesh.link.states import LinkState
 from mesh.routing.records import RecordBody
 from mesh.trust import identity
 from mesh.trust.certificates import Certificate
+from tests.frame_sizes import body_bounds
 from tests.protocol_text import TEXT, table, tables
 
 
@@ -32,6 +33,10 @@ def test_the_frame_types_are_those_of_the_code():
     assert {name: int(value, 16) for name, (value, *_) in rows.items()} == {
         each.name: each for each in FrameType
     }
+    for name, (value, _, _, _, octets) in rows.items():
+        assert [int(number) for number in octets.replace(",", "").split(" to ") if number] == (
+            [] if int(value, 16) < frames.FIRST_CONNECTION_TYPE else sorted(set(body_bounds(int(value, 16))))
+        ), name
     assert {name for name, row in rows.items() if row[2] == "link's own"} == {
         each.name for each in FrameType if each < frames.FIRST_CONNECTION_TYPE
     }

@@ -105,6 +105,10 @@ def test_the_answers_of_the_example_open_with_another_noise(name, payload):
     exit_key = X25519PrivateKey.from_private_bytes(bytes([11]) * 32).public_key().public_bytes_raw()
     noise.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, exit_key)
     noise.start_handshake()
-    message = noise.write_message(msgspec.msgpack.encode(["my-api", 65_536]))
+    request = msgspec.msgpack.encode(["my-api", 65_536])
+    message = noise.write_message((len(request).to_bytes(2, "big") + request).ljust(1152, b"\0"))
     assert given["OPEN body"] == b"".join(instances) + message
-    assert msgspec.msgpack.decode(bytes(noise.read_message(given[name]))) == payload
+    answer = bytes(noise.read_message(given[name]))
+    said = answer[2 : 2 + int.from_bytes(answer[:2], "big")]
+    assert msgspec.msgpack.decode(said) == payload
+    assert answer == (len(said).to_bytes(2, "big") + said).ljust(1232, b"\0")

@@ -7,7 +7,9 @@ OPEN, ACCEPT and REJECT carry the handshake and have number 0::
 
 The prologue is ``b"mesh session"``, protocol version (u8), ingress ID, exit ID, ingress instance, exit
 instance and connection (u64, big-endian), so the handshake authenticates these too. The payloads are msgpack
-arrays. What the keys then seal is the business of ``mesh/connection/session.py``.
+arrays, behind their length (u16, big-endian) and in front of zeros, so that all bodies have one size: it does
+not tell how long a routing key is, nor why an exit rejects. What the keys then seal is the business of
+``mesh/connection/session.py``.
 
 A message that does not authenticate changes nothing: the genuine one can still be read.
 
@@ -23,19 +25,26 @@ from mesh.connection.loops import TAG_BYTES
 from mesh.connection.session import Session
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.hops import DEFAULT_MAX_HOPS
-from mesh.link.frames import VERSION, Frame, FrameType
+from mesh.link.frames import OPENING_BODY_BYTES, VERSION, Frame, FrameType
+from mesh.link.frames import TAG_BYTES as AEAD_TAG_BYTES
 from mesh.trust.identity import AGENT_ID_BYTES, INSTANCE_BYTES, AgentId, Instance
 from mesh.trust.noise.handshake import Handshake
-from mesh.trust.noise.primitives import KeyPair, SharedSecrets
+from mesh.trust.noise.primitives import KEY_BYTES, KeyPair, SharedSecrets
 
 MAX_ROUTING_KEY_CHARACTERS: Final = 255
 """About as long as a host name may be: RFC 1035 section 2.3.4."""
 MAX_CODE_CHARACTERS: Final = 32
 MAX_REASON_CHARACTERS: Final = 1024
 """One log line, with the longest host name in it."""
+REASON_BYTES: Final = 1024
+"""Of a reason, in UTF-8; what is longer is cut."""
 
 _PROLOGUE: Final = struct.Struct(">12sB16s16s16s16sQ")
 _INSTANCES_BYTES: Final = 2 * INSTANCE_BYTES
+_LENGTH: Final = struct.Struct(">H")
+_REQUEST_BYTES: Final = OPENING_BODY_BYTES - _INSTANCES_BYTES - 2 * (KEY_BYTES + AEAD_TAG_BYTES)
+_REPLY_BYTES: Final = OPENING_BODY_BYTES - KEY_BYTES - AEAD_TAG_BYTES
+"""Payloads of the two messages: beside it, the first has two keys and two tags, the second one of each."""
 
 Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A u64; msgpack has no larger integer."""
@@ -165,7 +174,7 @@ class SessionInitiator(_Handshaker):
             AuthenticationError: the exit's session key is of small order.
         """
         if self._opened is None:
-            message = self._handshake.write_message(_encode(request, _REQUEST))
+            message = self._handshake.write_message(_encode(request, _REQUEST, _REQUEST_BYTES))
             body = self._local.instance + self._remote.instance + message
             self._opened = request, self._frame(FrameType.OPEN, body)
         first_request, frame = self._opened
@@ -230,15 +239,16 @@ class SessionResponder(_Handshaker):
         return self._answer(FrameType.ACCEPT, reply), self._session(is_exit=True)
 
     def reject(self, code: str, reason: str) -> Frame:
-        """The REJECT. A repeated OPEN gets the same frame again.
+        """The REJECT; a reason that is too long is cut. A repeated OPEN gets the same frame again.
 
         Raises:
             LocalProtocolError: no OPEN has been read, it has been answered, or a field is out of range.
         """
+        reason = reason.encode()[:REASON_BYTES].decode(errors="ignore")
         return self._answer(FrameType.REJECT, OpenReply(accepted=False, code=code, reason=reason))
 
     def _answer(self, frame_type: FrameType, reply: OpenReply) -> Frame:
-        return self._frame(frame_type, self._handshake.write_message(_encode(reply, _REPLY)))
+        return self._frame(frame_type, self._handshake.write_message(_encode(reply, _REPLY, _REPLY_BYTES)))
 
 
 _REQUEST: Final = msgspec.msgpack.Decoder(OpenRequest)
@@ -256,17 +266,21 @@ def _prologue(ingress: Party, exit_: Party, connection: int) -> bytes:
     )
 
 
-def _encode(payload: _Payload, decoder: msgspec.msgpack.Decoder[_Payload]) -> bytes:
+def _encode(payload: _Payload, decoder: msgspec.msgpack.Decoder[_Payload], byte_count: int) -> bytes:
     data = msgspec.msgpack.encode(payload)
     try:
         decoder.decode(data)  # encoding judges nothing
     except msgspec.ValidationError as error:
         raise LocalProtocolError(f"{type(payload).__name__} out of range: {error}") from error
-    return data
+    padded = (_LENGTH.pack(len(data)) + data).ljust(byte_count, b"\0")
+    if len(padded) > byte_count:
+        raise LocalProtocolError(f"{type(payload).__name__} of {len(data)} bytes")
+    return padded
 
 
-def _decode(data: bytes, decoder: msgspec.msgpack.Decoder[_Payload]) -> _Payload:
+def _decode(padded: bytes, decoder: msgspec.msgpack.Decoder[_Payload]) -> _Payload:
+    end = int.from_bytes(padded[: _LENGTH.size], "big") + _LENGTH.size
     try:
-        return decoder.decode(data)
+        return decoder.decode(padded[_LENGTH.size : end])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"the session's handshake cannot be read: {error}") from error

@@ -13,9 +13,12 @@ Header, 56 bytes, big-endian, on the wire as 72 (sealed, with a 16-byte tag)::
     52  length       u32    bytes of the body as it stands on the wire
 
 Each direction of a link has one key and one nonce, which counts up: one for every header and one for every
-body of the link's own, whose 16 bytes of tag are part of its length. Counting ties them to their place, so
-neither needs associated data. A connection's body is sealed end to end (``mesh/connection/session.py``) and
-passes untouched. In a frame of the link's own every header field but version, type and length is 0.
+body that the link seals, whose 16 bytes of tag are part of its length. Counting ties them to their place, so
+neither needs associated data. The link seals bodies of its own, and those that open a connection. Others are
+sealed end to end (``mesh/connection/session.py``) and pass untouched. In a frame of the link's own every
+header field but version, type and length is 0.
+
+How long a body may be depends on the type, and is judged before there is room for it.
 """
 
 import enum
@@ -46,6 +49,11 @@ MAX_BODY_BYTES: Final = MAX_SEGMENT_BYTES + TAG_BYTES
 """Body of a connection's frame, as it stands on the wire."""
 MAX_CONTROL_BODY_BYTES: Final = 65_536 + TAG_BYTES
 """Body of a frame of the link's own, as it stands on the wire."""
+OPENING_BODY_BYTES: Final = 1280
+"""Body of each OPEN, ACCEPT and REJECT, before the link seals it: the longest routing key and reason fit, and
+with the header the frame fits into one packet. Of one size, none tells what is in it."""
+MAX_SKIPPED_BODY_BYTES: Final = 2048
+"""Body of a connection's frame whose type this version does not know, before the link seals it."""
 
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
 _LINK_OWN_ZEROS: Final = slice(2, 52)
@@ -82,8 +90,49 @@ class FrameType(enum.IntEnum):
 
 FIRST_CONNECTION_TYPE: Final = 0x10
 """Types below are the link's own; from here on they belong to a connection."""
+FIRST_END_TO_END_TYPE: Final = 0x13
+"""From here on the link does not seal bodies, which are sealed end to end."""
+FIRST_SKIPPED_TYPE: Final = 0x40
+"""From here on types may be skipped by those who do not know them: first such of the link's own."""
+FIRST_SKIPPED_CONNECTION_TYPE: Final = 0x60
+"""And from here on such of connections, which transit passes on. The link seals the bodies of both."""
 
-_TYPES: Final[Mapping[int, FrameType]] = MappingProxyType({int(known): known for known in FrameType})
+_BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
+    {
+        FrameType.OPEN: (OPENING_BODY_BYTES + TAG_BYTES, OPENING_BODY_BYTES + TAG_BYTES),
+        FrameType.ACCEPT: (OPENING_BODY_BYTES + TAG_BYTES, OPENING_BODY_BYTES + TAG_BYTES),
+        FrameType.REJECT: (OPENING_BODY_BYTES + TAG_BYTES, OPENING_BODY_BYTES + TAG_BYTES),
+        FrameType.DATA: (0, MAX_BODY_BYTES),
+        FrameType.FIN: (12 + TAG_BYTES, 12 + TAG_BYTES),
+        FrameType.ACK: (44 + TAG_BYTES, 44 + TAG_BYTES),
+        FrameType.RESET: (10 + TAG_BYTES, 10 + TAG_BYTES),
+        FrameType.PROBE: (44 + TAG_BYTES, 44 + TAG_BYTES),
+        FrameType.UNKNOWN: (0, 0),
+    }
+)
+"""Bytes of a connection's body as it stands on the wire, at the least and at the most."""
+
+_Kind: TypeAlias = tuple[int, int, int, bool]
+"""Type, by name if it has one; bytes of the body on the wire, the least and the most; whether it is own."""
+
+
+def _kinds() -> dict[int, _Kind]:
+    own, skipped = (TAG_BYTES, MAX_CONTROL_BODY_BYTES), (TAG_BYTES, MAX_SKIPPED_BODY_BYTES + TAG_BYTES)
+    kinds: dict[int, _Kind] = {
+        int(kind): (kind, *_BOUNDS.get(kind, own), kind < FIRST_CONNECTION_TYPE) for kind in FrameType
+    }
+    kinds |= {kind: (kind, *own, True) for kind in range(FIRST_SKIPPED_TYPE, FIRST_SKIPPED_CONNECTION_TYPE)}
+    kinds |= {kind: (kind, *skipped, False) for kind in range(FIRST_SKIPPED_CONNECTION_TYPE, FROM_EXIT)}
+    return kinds
+
+
+_KINDS: Final[Mapping[int, _Kind]] = MappingProxyType(_kinds())
+"""All types that a frame may have."""
+
+
+def type_name(kind: int) -> str:
+    """A frame's type, for people."""
+    return kind.name if isinstance(kind, FrameType) else f"frame type {kind:#04x}"
 
 
 class Frame(Struct, frozen=True, gc=False):
@@ -159,13 +208,13 @@ class FrameWriter:
         body = frame.body
         byte_count = len(body)
         number = self._sealed
-        if frame.type < FIRST_CONNECTION_TYPE:
+        if FIRST_END_TO_END_TYPE <= frame.type < FIRST_SKIPPED_TYPE:
+            header = _encode_header(frame, byte_count)
+            self._sealed = number + 1
+        else:
             header = _encode_header(frame, byte_count + TAG_BYTES)
             body = self._cipher.encrypt(nonce(0, number + 1), body, None)
             self._sealed = number + 2
-        else:
-            header = _encode_header(frame, byte_count)
-            self._sealed = number + 1
         sealed = self._cipher.encrypt(nonce(0, number), header, None)
         return (sealed + body,) if byte_count <= _JOINED_BYTES else (sealed, body)
 
@@ -173,9 +222,11 @@ class FrameWriter:
 def _encode_header(frame: Frame, body_bytes: int) -> bytes:
     frame_type = frame.type
     # "16s" pads and cuts in silence, so the lengths of the IDs are judged here.
-    if frame_type not in _TYPES or not len(frame.source) == len(frame.destination) == AGENT_ID_BYTES:
+    known = _KINDS.get(frame_type)
+    if known is None or not len(frame.source) == len(frame.destination) == AGENT_ID_BYTES:
         raise LocalProtocolError(f"frame type {frame_type} is unknown, or an agent ID has the wrong length")
-    if body_bytes > (MAX_CONTROL_BODY_BYTES if frame_type < FIRST_CONNECTION_TYPE else MAX_BODY_BYTES):
+    _, least, most, is_own = known
+    if not least <= body_bytes <= most:
         raise LocalProtocolError(f"frame type {frame_type} with a body of {body_bytes} bytes")
     try:
         header = _HEADER.pack(
@@ -191,7 +242,7 @@ def _encode_header(frame: Frame, body_bytes: int) -> bytes:
         )
     except struct.error as error:
         raise LocalProtocolError(f"frame type {frame_type} has a field out of range: {error}") from error
-    if frame_type < FIRST_CONNECTION_TYPE and (frame.from_exit or any(header[_LINK_OWN_ZEROS])):
+    if is_own and (frame.from_exit or any(header[_LINK_OWN_ZEROS])):
         raise LocalProtocolError(f"frame type {frame_type} is the link's own, yet is addressed to an agent")
     return header
 
@@ -251,7 +302,7 @@ class FrameReader:
                     wanted = header[-1]
                 else:
                     kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
-                    if kind >= FIRST_CONNECTION_TYPE:
+                    if FIRST_END_TO_END_TYPE <= kind < FIRST_SKIPPED_TYPE:
                         body = bytes(piece)
                     else:
                         body = cipher.decrypt(nonce(0, opened), piece, None)
@@ -273,7 +324,7 @@ class FrameReader:
         return frames
 
 
-_Header: TypeAlias = tuple[FrameType, bool, int, bool, AgentId, AgentId, int, int, int]
+_Header: TypeAlias = tuple[int, bool, int, bool, AgentId, AgentId, int, int, int]
 """Type, from exit, hop limit, marked, source, destination, connection, number, bytes of the body."""
 
 
@@ -283,17 +334,15 @@ def _decode_header(data: bytes) -> _Header:
     )
     if version != VERSION:
         raise RemoteProtocolError(f"frame of protocol version {version}; this agent speaks {VERSION}")
-    kind = _TYPES.get(type_byte & ~FROM_EXIT)
-    if kind is None:
+    known = _KINDS.get(type_byte & ~FROM_EXIT)
+    if known is None:
         raise RemoteProtocolError(f"frame of unknown type {type_byte & ~FROM_EXIT:#04x}")
+    kind, least, most, is_own = known
     if flags & ~_MARK:
         raise RemoteProtocolError(f"frame with reserved flags set: {flags:#04x}")
-    if kind < FIRST_CONNECTION_TYPE:
-        if type_byte & FROM_EXIT or any(data[_LINK_OWN_ZEROS]):
-            raise RemoteProtocolError(f"{kind.name} is the link's own, yet is addressed to an agent")
-        if not TAG_BYTES <= length <= MAX_CONTROL_BODY_BYTES:
-            raise RemoteProtocolError(f"{kind.name} announces a body of {length} bytes")
-    elif length > MAX_BODY_BYTES:
-        raise RemoteProtocolError(f"{kind.name} announces a body of {length} bytes")
+    if not least <= length <= most:
+        raise RemoteProtocolError(f"{type_name(kind)} announces a body of {length} bytes")
+    if is_own and (type_byte & FROM_EXIT or any(data[_LINK_OWN_ZEROS])):
+        raise RemoteProtocolError(f"{type_name(kind)} is the link's own, yet is addressed to an agent")
     from_exit = type_byte >= FROM_EXIT
     return kind, from_exit, hop_limit, flags == _MARK, source, destination, connection, number, length

@@ -11,7 +11,15 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
-from mesh.link.frames import FIRST_CONNECTION_TYPE, Frame, FrameReader, FrameType
+from mesh.link.frames import (
+    FIRST_CONNECTION_TYPE,
+    FIRST_SKIPPED_CONNECTION_TYPE,
+    FIRST_SKIPPED_TYPE,
+    Frame,
+    FrameReader,
+    FrameType,
+    type_name,
+)
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.own_frames import OwnFrames
 from mesh.link.silence import Pulse
@@ -293,6 +301,8 @@ class Link:
         """Hand each receiver all its frames of this read together, in order."""
         local: list[Frame] = []
         transit: dict[AgentId, list[Frame]] = {}
+        own_id, speaker = self._own_id, self._peer.peer_id
+        relays = self._peer.peer.may_relay
         for frame in frames:
             if frame.type < FIRST_CONNECTION_TYPE:
                 try:
@@ -300,7 +310,14 @@ class Link:
                 except RemoteProtocolError as error:
                     self._end(effects.LinkBroken(str(error)))
                     return
-            elif frame.destination == self._own_id:
+            elif frame.type >= FIRST_SKIPPED_TYPE and (
+                frame.type < FIRST_SKIPPED_CONNECTION_TYPE or frame.destination == own_id
+            ):
+                pass  # for agents that know what it is
+            elif not relays and frame.source != speaker:
+                self._end(effects.LinkBroken(f"{type_name(frame.type)} in the name of another: {_NO_RELAY}"))
+                return
+            elif frame.destination == own_id:
                 local.append(frame)
             elif frame.destination in transit:
                 transit[frame.destination].append(frame)
@@ -332,6 +349,8 @@ class Link:
         done, self._effects = self._effects, []
         return done
 
+
+_NO_RELAY: Final = "its certificate does not let the peer relay"
 
 _ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREWELL})
 """States of a link that is being closed in order."""

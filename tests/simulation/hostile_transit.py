@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from actors.links.peer_link import PeerLink
 from mesh.link.frames import MAX_BODY_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId
+from tests.frame_sizes import fitting
 
 HELD_FRAMES = 400
 """Frames that a hostile transit agent remembers, to replay or to exchange them."""
@@ -58,7 +59,10 @@ class HostileLink(PeerLink):
                 continue
             kind = draw.choice(self.kinds)
             self.done[kind] = self.done.get(kind, 0) + 1
-            out.extend(getattr(self, f"_{kind}")(frame))
+            # Another size would cost this link, and so end all mischief.
+            out.extend(
+                replace(made, body=fitting(made.type, made.body)) for made in getattr(self, f"_{kind}")(frame)
+            )
         self._go_on(out)
 
     def _go_on(self, frames: list[Frame]) -> None:
@@ -102,7 +106,8 @@ class HostileLink(PeerLink):
         return [replace(frame, number=number)]
 
     def _retype(self, frame: Frame) -> list[Frame]:
-        return [replace(frame, type=self.draw.choice([kind for kind in FrameType if kind >= FrameType.OPEN]))]
+        kinds = [*(kind for kind in FrameType if kind >= FrameType.OPEN), *range(0x60, 0x80)]
+        return [replace(frame, type=self.draw.choice(kinds))]
 
     def _turn(self, frame: Frame) -> list[Frame]:
         return [replace(frame, from_exit=not frame.from_exit)]

@@ -26,6 +26,7 @@ from mesh.trust.identity import RECORD_CONTEXT, AgentId
 from scripts.lab.clients import connect, read_exactly
 from scripts.lab.services import Service, Task, echo
 from scripts.lab.waiting import wait_until
+from tests.frame_sizes import fitting
 from tests.system.peer_client import PeerClient
 from tests.system.siege import MIB, TOLD_S, resident_bytes
 
@@ -51,7 +52,7 @@ def header(kind, length, *, version=VERSION, flags=0, source=bytes(16), destinat
 DATA = FrameType.DATA
 NONSENSE = {
     "not sealed": (lambda client: client.socket.sendall(os.urandom(1000)), "does not authenticate"),
-    "unknown type": (lambda client: client.send_sealed(header(0x7F, 16)), "unknown type 0x7f"),
+    "unknown type": (lambda client: client.send_sealed(header(0x3F, 16)), "unknown type 0x3f"),
     "type zero": (lambda client: client.send_sealed(header(0, 16)), "unknown type 0x00"),
     "version": (lambda client: client.send_sealed(header(1, 16, version=2)), "protocol version 2"),
     "flags": (lambda client: client.send_sealed(header(DATA, 16, flags=0x80)), "reserved flags"),
@@ -94,7 +95,8 @@ def test_frames_of_connections_that_do_not_exist_are_dropped_and_the_link_stays(
     stats = relay.stats()
     own = client.identity.id
 
-    def frame(kind, destination, hops=16, body=b"x" * 32):
+    def frame(kind, destination, hops=16):
+        body = fitting(kind, b"x" * 32)
         return Frame(int(kind), False, own, AgentId(bytes(destination)), 7, 0, body, hops)
 
     hq, self_id = chain.hq.identity.id, relay.identity.id

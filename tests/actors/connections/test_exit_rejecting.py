@@ -13,6 +13,7 @@ from mesh.trust.certificates import issue_certificate, read_certificate
 from tests.actors.company import AUTHORITY
 from tests.actors.connections.end_company import INGRESS, TARGET, settings_of
 from tests.actors.connections.exit_company import Answering, Asker
+from tests.mesh.connection.replies import padded, unpadded
 
 
 @pytest.fixture(autouse=True)
@@ -139,13 +140,13 @@ def test_an_open_that_does_not_authenticate_gets_no_answer(scene):
 def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
     asker = Asker()
     handshake = asker.unasked()._handshake
-    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    message = handshake.write_message(padded(request_))
     opening = msgspec.structs.replace(asker.open, body=asker.open.body[:32] + message)
     scene.start_exit(opening, link=scene.wire.ref, table=scene.table, settings=scene.settings)
     scene.run(0.1)
     (answer,) = scene.answers
     assert answer.type == FrameType.REJECT
-    assert msgspec.msgpack.decode(handshake.read_message(answer.body))[:3] == [False, 0, "malformed"]
+    assert unpadded(handshake.read_message(answer.body))[:3] == [False, 0, "malformed"]
     authenticated = OpenAuthenticated(INGRESS.id, settings_of(INGRESS).instance, 7)
     assert scene.table.of(OpenAuthenticated) == [authenticated]
     assert (scene.exit_meters.opens_rejected, scene.exit_meters.frames_forged) == (1, 0)

@@ -35,7 +35,12 @@ ADMIT = messages.AdmitLink()
 
 
 def certificate_of(
-    identity: Identity, name: str = "peer", *, authority: Identity = AUTHORITY, valid_s: int = 1_000_000
+    identity: Identity,
+    name: str = "peer",
+    *,
+    authority: Identity = AUTHORITY,
+    valid_s: int = 1_000_000,
+    may_relay: bool = True,
 ) -> bytes:
     return issue_certificate(
         authority,
@@ -43,7 +48,7 @@ def certificate_of(
         name=name,
         not_before=int(UNIX_START_S) - 1_000_000,
         not_after=int(UNIX_START_S) + valid_s,
-        may_relay=True,
+        may_relay=may_relay,
     )
 
 
@@ -237,9 +242,10 @@ class LinkScene:
         self.run(0.1)
         return peer
 
-    def admitted(self, *, answers: bool = True) -> RawPeer:
+    def admitted(self, *, answers: bool = True, may_relay: bool = True) -> RawPeer:
         """A peer whose link is up."""
-        peer = self.accept(self.handshake(initiator=True), answers=answers)
+        certificate = certificate_of(PEER, may_relay=may_relay)
+        peer = self.accept(self.handshake(initiator=True, certificate=certificate), answers=answers)
         self.run(0.1)
         self.tell(ADMIT)
         self.run(0.1)

@@ -219,12 +219,14 @@ def header(kind, *, version=1, hop_limit=0, flags=0, source=NO_AGENT, destinatio
 
 HEADERS = {
     "version": (header(FrameType.PING, version=2), "version 2"),
-    "unknown type": (header(0x7F), "unknown type 0x7f"),
+    "unknown type": (header(0x3F), "unknown type 0x3f"),
     "type 0": (header(0), "unknown type 0x00"),
     "reserved flags": (header(FrameType.DATA, flags=0x80), "reserved flags"),
     "absurd body": (header(FrameType.DATA, length=2**32 - 1), "4294967295 bytes"),
     "body too long": (header(FrameType.DATA, length=MAX_BODY_BYTES + 1), "bytes"),
     "own body too long": (header(FrameType.RECORDS, length=MAX_CONTROL_BODY_BYTES + 1), "bytes"),
+    "acknowledgement too long": (header(FrameType.ACK, length=61), "ACK announces a body of 61 bytes"),
+    "open of another size": (header(FrameType.OPEN, length=1295), "OPEN announces a body of 1295 bytes"),
     "own body without tag": (header(FrameType.PING, length=15), "15 bytes"),
     "own frame with an address": (header(FrameType.PING, destination=OWN.id), "addressed to an agent"),
     "own frame from the exit": (header(FrameType.PING | 0x80), "addressed to an agent"),

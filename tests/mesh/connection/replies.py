@@ -1,4 +1,8 @@
-"""An exit's answer, whichever it is."""
+"""An exit's answer, whichever it is, and what is in the payloads of the session's handshake."""
+
+from typing import Any
+
+import msgspec
 
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import OpenReply, SessionResponder
@@ -10,3 +14,14 @@ def reply_with(responder: SessionResponder, reply: OpenReply) -> tuple[Frame, Se
     if reply.accepted:
         return responder.accept(reply.credit, reply.socket_tag)
     return responder.reject(reply.code, reply.reason), None
+
+
+def padded(payload: Any) -> bytes:
+    """A payload as it stands in front of its padding."""
+    data = msgspec.msgpack.encode(payload)
+    return len(data).to_bytes(2, "big") + data
+
+
+def unpadded(payload: bytes) -> Any:
+    """What a payload says."""
+    return msgspec.msgpack.decode(payload[2 : 2 + int.from_bytes(payload[:2], "big")])

@@ -1,16 +1,17 @@
 """Handshakes that were altered, or are another's: they fail, and the genuine one can still be read."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection.session_handshake import (
     MalformedRequestError,
+    OpenReply,
+    OpenRequest,
     Party,
 )
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.link.frames import Frame, FrameType
+from mesh.link.frames import OPENING_BODY_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import KeyPair, key_pair
@@ -29,7 +30,7 @@ from tests.mesh.connection.handshake_parties import (
     initiator,
     responder,
 )
-from tests.mesh.connection.replies import reply_with
+from tests.mesh.connection.replies import padded, reply_with, unpadded
 
 HEADER_CHANGES = [
     {"type": FrameType.DATA},
@@ -99,12 +100,12 @@ def test_a_truncated_open_fails(length):
         responder().read_open(altered(OPEN, body=OPEN.body[:length]))
 
 
-@given(length=st.integers(0, 58))
+@given(length=st.integers(0, 1279))
 def test_a_truncated_reply_fails(length):
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
     accept, _ = reply_with(exit_, ACCEPTED)
-    assert len(accept.body) == 59
+    assert len(accept.body) == 1280
     with pytest.raises(AuthenticationError):
         ingress.read_reply(altered(accept, body=accept.body[:length]))
 
@@ -169,24 +170,56 @@ def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
         ephemeral=INGRESS_EPHEMERAL,
         remote_static=EXIT.session_key,
     )
-    message = handshake.write_message(msgspec.msgpack.encode(request_))
+    message = handshake.write_message(padded(request_))
     exit_ = responder()
     with pytest.raises(MalformedRequestError, match="cannot be read"):
         exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
     frame, session_ = reply_with(exit_, REJECTED)
     assert (frame.type, session_) == (FrameType.REJECT, None)
-    assert msgspec.msgpack.decode(handshake.read_message(frame.body)) == [
-        False,
-        0,
-        REJECTED.code,
-        REJECTED.reason,
-        b"",
-    ]
+    assert unpadded(handshake.read_message(frame.body)) == [False, 0, REJECTED.code, REJECTED.reason, b""]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0", b"\xff\xff\x92", b"\0\2\x92\xa1k\1"])
+def test_a_genuine_payload_whose_length_is_wrong_is_malformed(payload):
+    message = initiator()._handshake.write_message(payload)
+    with pytest.raises(MalformedRequestError, match="cannot be read"):
+        responder().read_open(altered(OPEN, body=OPEN.body[:32] + message))
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 255, "\N{GRINNING FACE}" * 255])
+def test_the_size_of_an_open_tells_nothing_of_its_key(key):
+    assert len(initiator().open_frame(OpenRequest(key, 2**64 - 1)).body) == OPENING_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ACCEPTED,
+        OpenReply(accepted=True, credit=2**64 - 1, socket_tag=bytes(8)),
+        REJECTED,
+        OpenReply(accepted=False),
+        OpenReply(accepted=False, code="c" * 32, reason="r" * 1024),
+        OpenReply(accepted=False, code="\N{GRINNING FACE}" * 32, reason="\N{GRINNING FACE}" * 1024),
+    ],
+)
+def test_the_size_of_an_answer_does_not_tell_it(reply):
+    exit_ = responder()
+    exit_.read_open(OPEN)
+    assert len(reply_with(exit_, reply)[0].body) == OPENING_BODY_BYTES
+
+
+@pytest.mark.parametrize("character", ["r", "\N{GRINNING FACE}"])
+def test_a_reason_that_is_too_long_is_cut(character):
+    ingress, exit_ = initiator(), responder()
+    exit_.read_open(ingress.open_frame(REQUEST))
+    answer = exit_.reject("refused", character * 2000)
+    reply, _ = ingress.read_reply(answer)
+    assert reply.reason == character * (1024 // len(character.encode()))
 
 
 def test_elements_that_a_request_has_beyond_are_ignored():
     ingress = initiator()
-    message = ingress._handshake.write_message(msgspec.msgpack.encode(["my-api", 65_536, "new"]))
+    message = ingress._handshake.write_message(padded(["my-api", 65_536, "new"]) + b"more")
     assert responder().read_open(altered(OPEN, body=OPEN.body[:32] + message)) == REQUEST
 
 

@@ -4,6 +4,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.connection.stream.control import (
+    Fin,
+    Reset,
+    ResetCode,
+    encode_acknowledgement,
+    encode_fin,
+    encode_reset,
+)
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.link import frames
 from mesh.link.frames import (
@@ -17,6 +25,7 @@ from mesh.link.frames import (
     link_frame,
 )
 from mesh.trust.identity import NO_AGENT, AgentId
+from tests.frame_sizes import body_bounds, fitting, is_sealed, smallest_body
 
 KEY = bytes(range(32))
 SOURCE = AgentId(bytes.fromhex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
@@ -25,7 +34,9 @@ LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
 OF_CONNECTIONS = [frame_type for frame_type in FrameType if frame_type >= 0x10]
 
 
-def frame(frame_type: int = FrameType.DATA, body: bytes = b"sealed", **changes) -> Frame:
+def frame(frame_type: int = FrameType.DATA, body: bytes | None = None, **changes) -> Frame:
+    if body is None:
+        body = b"sealed" if frame_type == FrameType.DATA else smallest_body(frame_type)
     fields = {
         "from_exit": False,
         "source": SOURCE,
@@ -86,7 +97,28 @@ def test_constants_are_those_of_the_protocol():
     assert frames.MAX_CONTROL_BODY_BYTES == 65_552
     assert frames.DEFAULT_MAX_HOPS == 16
     assert frames.FIRST_CONNECTION_TYPE == 0x10
+    assert frames.FIRST_END_TO_END_TYPE == 0x13
+    assert frames.FIRST_SKIPPED_TYPE == 0x40
+    assert frames.FIRST_SKIPPED_CONNECTION_TYPE == 0x60
+    assert frames.OPENING_BODY_BYTES == 1280
+    assert frames.MAX_SKIPPED_BODY_BYTES == 2048
     assert frames.TAG_BYTES == 16
+
+
+def test_bodies_that_are_sealed_end_to_end_have_the_sizes_of_their_payloads():
+    acknowledgement = encode_acknowledgement(
+        next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=0
+    )
+    payloads = {
+        FrameType.FIN: encode_fin(Fin(0, 0)),
+        FrameType.ACK: acknowledgement,
+        FrameType.PROBE: acknowledgement,
+        FrameType.RESET: encode_reset(Reset(ResetCode.RESET, False, 0)),
+    }
+    for kind, payload in payloads.items():
+        assert body_bounds(kind) == (len(payload) + 16,) * 2
+    assert body_bounds(FrameType.UNKNOWN) == (0, 0)
+    assert body_bounds(FrameType.DATA) == (0, frames.MAX_SEGMENT_BYTES + 16)
 
 
 @pytest.mark.parametrize("frame_type", LINK_OWN)
@@ -98,34 +130,32 @@ def test_header_of_a_frame_of_the_links_own(frame_type):
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        (frame(FrameType.OPEN, number=0), "01101000 S D 0102030405060708 0000000000000000 00000006"),
+        (frame(FrameType.OPEN, number=0), "01101000 S D 0102030405060708 0000000000000000 00000510"),
         (
             frame(FrameType.ACCEPT, number=0, from_exit=True),
-            "01911000 S D 0102030405060708 0000000000000000 00000006",
+            "01911000 S D 0102030405060708 0000000000000000 00000510",
         ),
         (
             frame(FrameType.REJECT, number=0, from_exit=True),
-            "01921000 S D 0102030405060708 0000000000000000 00000006",
+            "01921000 S D 0102030405060708 0000000000000000 00000510",
         ),
         (frame(FrameType.DATA, marked=True), "01131001 S D 0102030405060708 1112131415161718 00000006"),
-        (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 00000006"),
+        (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 0000001c"),
         (
             frame(FrameType.ACK, from_exit=True),
-            "01951000 S D 0102030405060708 1112131415161718 00000006",
+            "01951000 S D 0102030405060708 1112131415161718 0000003c",
         ),
-        (frame(FrameType.RESET, number=2), "01161000 S D 0102030405060708 0000000000000002 00000006"),
-        (frame(FrameType.PROBE, body=b""), "01171000 S D 0102030405060708 1112131415161718 00000000"),
-        (
-            frame(FrameType.UNKNOWN, number=0, body=b""),
-            "01181000 S D 0102030405060708 0000000000000000 00000000",
-        ),
+        (frame(FrameType.RESET, number=2), "01161000 S D 0102030405060708 0000000000000002 0000001a"),
+        (frame(FrameType.PROBE), "01171000 S D 0102030405060708 1112131415161718 0000003c"),
+        (frame(FrameType.UNKNOWN, number=0), "01181000 S D 0102030405060708 0000000000000000 00000000"),
+        (frame(0x60, body=b"new"), "01601000 S D 0102030405060708 1112131415161718 00000013"),
     ],
 )
 def test_header_of_a_frame_of_a_connection(sent, expected):
     expected = expected.replace("S", SOURCE.hex()).replace("D", DESTINATION.hex()).replace(" ", "")
     data = wire(sent)
     assert clear_header(data).hex() == expected
-    assert data[72:] == sent.body
+    assert (data[72:] == sent.body) == (not is_sealed(sent.type))
 
 
 def test_wire_bytes_are_pinned():
@@ -165,9 +195,11 @@ def test_a_mark_is_the_only_change():
 
 ids = st.binary(min_size=16, max_size=16).map(AgentId)
 u64 = st.integers(0, 2**64 - 1)
-any_frame = st.builds(link_frame, st.sampled_from(LINK_OWN), st.binary(max_size=300)) | st.builds(
+any_frame = st.builds(
+    link_frame, st.sampled_from(LINK_OWN) | st.integers(0x40, 0x5F), st.binary(max_size=300)
+) | st.builds(
     Frame,
-    type=st.sampled_from(OF_CONNECTIONS),
+    type=st.sampled_from(OF_CONNECTIONS) | st.integers(0x60, 0x7F),
     from_exit=st.booleans(),
     source=ids,
     destination=ids,
@@ -176,7 +208,7 @@ any_frame = st.builds(link_frame, st.sampled_from(LINK_OWN), st.binary(max_size=
     body=st.binary(max_size=300),
     hop_limit=st.integers(0, 255),
     marked=st.booleans(),
-)
+).map(lambda made: msgspec.structs.replace(made, body=fitting(made.type, made.body)))
 
 
 @given(sent=st.lists(any_frame, max_size=6), data=st.data())
@@ -241,8 +273,15 @@ def test_a_frame_read_tells_its_type_by_name():
     [
         frame(body=b"x" * 65_553),
         link_frame(FrameType.RECORDS, b"x" * 65_537),
-        frame(0x0F),
-        frame(0x19),
+        frame(0x0F, b""),
+        frame(0x19, b""),
+        frame(0x3F, b""),
+        frame(0x80, b""),
+        frame(FrameType.OPEN, bytes(1279)),
+        frame(FrameType.ACK, bytes(61)),
+        frame(FrameType.UNKNOWN, b"x"),
+        frame(0x60, bytes(2049)),
+        frame(0x40),
         frame(source=b"short"),
         frame(destination=bytes(17)),
         frame(connection=2**64),
@@ -290,7 +329,21 @@ def test_the_hostile_headers_start_from_good_ones():
         (header(at_1=b"\x00"), "unknown type 0x00"),
         (header(at_1=b"\x0a"), "unknown type 0x0a"),
         (header(at_1=b"\x19"), "unknown type 0x19"),
-        (header(at_1=b"\xff"), "unknown type 0x7f"),
+        (header(at_1=b"\x3f"), "unknown type 0x3f"),
+        (header(at_1=b"\xbf"), "unknown type 0x3f"),
+        (header(at_1=b"\x40"), "frame type 0x40 announces a body of 0 bytes"),
+        (header(at_1=b"\x40", at_52=bytes(3) + b"\x10"), "frame type 0x40 is the link's own"),
+        (header(at_1=b"\x60", at_52=bytes(2) + b"\x08\x11"), "frame type 0x60 announces a body of 2065"),
+        *(
+            (
+                header(at_1=bytes((kind,)), at_52=size.to_bytes(4, "big")),
+                f"{kind.name} announces a body of {size}",
+            )
+            for kind in OF_CONNECTIONS
+            if kind != FrameType.DATA
+            for size in (0, frames._KINDS[kind][1] - 1, frames._KINDS[kind][1] + 1, 65_552)
+            if 0 <= size != frames._KINDS[kind][1]
+        ),
         (header(at_3=b"\x02"), "reserved flags"),
         (header(at_3=b"\x81"), "reserved flags"),
         (header(at_52=(65_553).to_bytes(4, "big")), "DATA announces a body of 65553"),
@@ -316,7 +369,7 @@ def test_an_authentic_header_that_breaks_the_protocol_costs_the_link(data, text)
 @given(sent=any_frame, data=st.data())
 def test_a_flipped_bit_in_what_the_link_seals_is_noticed(sent, data):
     forged = bytearray(wire(sent))
-    sealed = len(forged) if sent.type < 0x10 else 72
+    sealed = len(forged) if is_sealed(sent.type) else 72
     bit = data.draw(st.integers(0, sealed * 8 - 1))
     forged[bit // 8] ^= 1 << bit % 8
     with pytest.raises(AuthenticationError):

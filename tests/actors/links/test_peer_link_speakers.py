@@ -1,0 +1,110 @@
+"""Who may say what on a link, and what may be skipped."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.messages import peer_link as messages
+from actors.messages.connection_table import FramesArrived
+from mesh.link import bodies as link_bodies
+from mesh.link.frames import MAX_SKIPPED_BODY_BYTES, Frame, FrameType, link_frame
+from tests.actors.company import start
+from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
+from tests.frame_sizes import smallest_body
+
+OF_CONNECTIONS = [kind for kind in FrameType if kind >= FrameType.OPEN]
+IN_NAME = "in the name of another: its certificate does not let the peer relay"
+
+
+@pytest.fixture
+def scene(caplog):
+    scene = LinkScene()
+    yield scene
+    scene.world.stop()
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+
+
+def frame(kind: int, source: Any, destination: Any, **changes: Any) -> Frame:
+    made = Frame(kind, False, source.id, destination.id, 1, 0, smallest_body(kind))
+    return msgspec.structs.replace(made, **changes)
+
+
+def is_up(scene: LinkScene, peer: Any) -> bool:
+    """Whether the link answers a ping."""
+    peer.frames.clear()
+    peer.send_frames(link_frame(FrameType.PING, link_bodies.encode_ping(77)))
+    scene.run(0.1)
+    return [link_bodies.decode_pong(pong.body) for pong in peer.of(FrameType.PONG)] == [77]
+
+
+@pytest.mark.parametrize("from_exit", [False, True])
+@pytest.mark.parametrize("destination", [OWN, ALICE], ids=["for here", "for others"])
+@pytest.mark.parametrize("kind", [*OF_CONNECTIONS, 0x60])
+def test_who_may_not_relay_speaks_for_itself_only(scene, caplog, kind, destination, from_exit):
+    alice = start(scene.world)
+    peer = scene.admitted(may_relay=False)
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    peer.send_frames(frame(kind, BOB, destination, from_exit=from_exit))
+    scene.run(0.1)
+    if kind == 0x60 and destination is OWN:
+        assert scene.is_alive, "what is skipped here is in nobody's name"
+        return
+    assert scene.link_ended
+    assert scene.counts == (0, 1, 1)
+    [line] = scene.complaints(caplog)
+    assert IN_NAME in line
+    assert "peer peer at" in line
+    assert scene.table.heard == alice.heard == []
+
+
+@pytest.mark.parametrize("kind", OF_CONNECTIONS)
+def test_who_may_not_relay_may_speak_for_itself(scene, kind):
+    alice = start(scene.world)
+    peer = scene.admitted(may_relay=False)
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    to_here, to_alice = frame(kind, PEER, OWN), frame(kind, PEER, ALICE)
+    peer.send_frames(to_here, to_alice)
+    assert is_up(scene, peer)
+    assert scene.table.heard == [FramesArrived((to_here,))]
+    assert alice.heard == [messages.SendFrames((to_alice.after_a_hop(16),))]
+
+
+@pytest.mark.parametrize("kind", OF_CONNECTIONS)
+def test_who_may_relay_may_bring_what_others_say(scene, kind):
+    peer = scene.admitted()
+    sent = frame(kind, BOB, OWN)
+    peer.send_frames(sent)
+    assert is_up(scene, peer)
+    assert scene.table.heard == [FramesArrived((sent,))]
+
+
+@pytest.mark.parametrize("kind", [0x40, 0x4F, 0x5F])
+@pytest.mark.parametrize("byte_count", [0, 1, 65_536])
+def test_a_frame_of_the_links_own_that_may_be_skipped_is_dropped(scene, kind, byte_count):
+    peer = scene.admitted(may_relay=False)
+    peer.send_frames(Frame(kind, False, bytes(16), bytes(16), 0, 0, bytes(byte_count), 0))
+    assert is_up(scene, peer)
+    assert scene.table.heard == scene.route_table.heard == []
+
+
+@pytest.mark.parametrize("kind", [0x60, 0x6F, 0x7F])
+@pytest.mark.parametrize("byte_count", [0, 1, MAX_SKIPPED_BODY_BYTES])
+def test_a_connections_frame_that_may_be_skipped_is_passed_on_and_dropped_at_its_end(scene, kind, byte_count):
+    alice = start(scene.world)
+    peer = scene.admitted()
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    passing = frame(kind, BOB, ALICE, body=bytes(byte_count), from_exit=True, number=7)
+    peer.send_frames(frame(kind, BOB, OWN, body=bytes(byte_count)), passing)
+    assert is_up(scene, peer)
+    assert scene.table.heard == []
+    assert alice.heard == [messages.SendFrames((passing.after_a_hop(16),))]
+
+
+def test_what_is_passed_on_though_unknown_leaves_as_it_came(scene):
+    peer = scene.admitted()
+    peer.frames.clear()
+    sent = frame(0x60, OWN, PEER, body=b"new")
+    scene.tell(messages.SendFrames((sent,)))
+    scene.run(0.1)
+    assert peer.frames == [sent]
