@@ -151,6 +151,7 @@ class MeshWorld:
         authority: str = "authority",
         accepts: bool = True,
         relays: bool = True,
+        may_relay: bool = True,
         valid_s: int = 10_000_000,
         **settings: Any,
     ) -> Plan:
@@ -164,7 +165,7 @@ class MeshWorld:
             not_after=int(UNIX_START_S) + valid_s,
             may_register=["*"],
             may_use=["*"],
-            may_relay=True,
+            may_relay=may_relay,
         )
         own_store = self._store_of(authority)
         setup = AgentSetup(
@@ -173,7 +174,7 @@ class MeshWorld:
             certificate_wire=wire,
             trust=own_store,
             config=Config(
-                agent=AgentSection(relay=relays),
+                agent=AgentSection(relay=relays and may_relay),
                 accept=(AcceptSection(address=TcpAddress("", PEER_PORT)),) if accepts else (),
                 peers=tuple(PeerSection(address=TcpAddress(peer, PEER_PORT)) for peer in peers),
                 forward=ForwardSection(
