@@ -30,7 +30,10 @@ MEASURE_S: Final = 0.05
 """Over which a link's pace is measured."""
 
 WRITE_BATCH_BYTES: Final = 256 * 1024
-"""Bytes taken from the send queue for one gathered write."""
+"""Bytes taken from the send queue for one gathered write, at the most."""
+
+LEAST_BATCH_BYTES: Final = 32 * 1024
+"""Of a link that cannot take so much in ``MARK_DELAY_S``: nothing goes before what has left the queue."""
 
 AT_ONCE_BYTES: Final = 16 * 1024
 """What is sealed at once in a turn, if nothing waits: no more may get ahead of frames that go first."""
@@ -56,6 +59,9 @@ class LinkOutput:
         self._measured_bytes = 0
         self._measured_since = 0.0
         self._round_trip_s = inf
+        self._batch_bytes = WRITE_BATCH_BYTES
+        self._was_blocked = False
+        """Whether the socket had no room since the pace was measured, which then is the link's own."""
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
         self.unsent_bytes = 0
@@ -99,7 +105,7 @@ class LinkOutput:
         unsent, queue = self._unsent, self.queue
         while True:
             if self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None and queue.frames:
-                for frame in queue.pop_batch(WRITE_BATCH_BYTES):
+                for frame in queue.pop_batch(self._batch_bytes):
                     for piece in self._writer.seal(frame):
                         unsent.append(piece)
                         self.unsent_bytes += len(piece)
@@ -134,12 +140,18 @@ class LinkOutput:
     def _follow_pace(self, now: float) -> None:
         round_trip_s = 0.0 if self._round_trip_s == inf else self._round_trip_s
         delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
-        depth = int(self._measured_bytes / (now - self._measured_since) * delay_s)
+        pace = self._measured_bytes / (now - self._measured_since)
+        depth = int(pace * delay_s)
         least = self._least_mark_bytes + int(LONG_LINK_RATE * round_trip_s)
         self.queue.data.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
+        self._batch_bytes = WRITE_BATCH_BYTES
+        if self._was_blocked:
+            self._batch_bytes = min(max(int(pace * MARK_DELAY_S), LEAST_BATCH_BYTES), WRITE_BATCH_BYTES)
+        self._was_blocked = self.is_blocked
         self._measured_bytes, self._measured_since = 0, now
 
     def _wait_for_room(self, enabled: bool) -> None:
         if enabled != self.is_blocked:
             self.is_blocked = enabled
+            self._was_blocked = True
             self._socket.watch_write(enabled)

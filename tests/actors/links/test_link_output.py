@@ -1,8 +1,16 @@
-"""How deep a link's queue may become before data is marked."""
+"""How deep a link's queue may become before data is marked, and how much of it is sealed at once."""
 
 import pytest
 
-from actors.links.output import LONG_LINK_RATE, MARK_DELAY_S, MARK_ROUND_TRIPS, MAX_MARK_BYTES, LinkOutput
+from actors.links.output import (
+    LEAST_BATCH_BYTES,
+    LONG_LINK_RATE,
+    MARK_DELAY_S,
+    MARK_ROUND_TRIPS,
+    MAX_MARK_BYTES,
+    WRITE_BATCH_BYTES,
+    LinkOutput,
+)
 from mesh.link.frames import Frame, FrameType, FrameWriter
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
@@ -45,3 +53,43 @@ def output_at(bytes_per_s, *round_trips_s):
 def test_the_depth_of_marks_follows_pace_and_round_trip(bytes_per_s, round_trips_s, depth):
     output = output_at(bytes_per_s, *round_trips_s)
     assert output.queue.data.mark_bytes == pytest.approx(depth, rel=0.1)
+
+
+class NarrowSocket:
+    """Takes so many bytes a second, and says when it has no room."""
+
+    def __init__(self, bytes_per_s):
+        self.bytes_per_s = bytes_per_s
+        self.room = self.taken = 0
+
+    def send(self, buffers):
+        if self.room <= 0:
+            raise BlockingIOError
+        sent = min(self.room, sum(map(len, buffers)))
+        self.room -= sent
+        self.taken += sent
+        return sent
+
+    def watch_write(self, enabled):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "committed"),
+    [(125_000, LEAST_BATCH_BYTES), (5e6, 5e6 * MARK_DELAY_S), (50e6, WRITE_BATCH_BYTES)],
+    ids=["thin", "slow", "fast"],
+)
+def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(bytes_per_s, committed):
+    socket, agent = NarrowSocket(bytes_per_s), AgentId(bytes(16))
+    output = LinkOutput(socket, budget=RelayBudget(1 << 32), mark_bytes=LEAST, own_id=agent)
+    output._writer = FrameWriter(bytes(32))
+    most = number = 0
+    for step in range(600):
+        while output.queue.byte_count < 2_000_000:
+            output.push(Frame(FrameType.DATA, False, agent, agent, 1, number, BODY[:8192]))
+            number += 1
+        socket.room = int(bytes_per_s * 0.01)
+        output.flush(100.0 + step * 0.01)
+        if step > 300:
+            most = max(most, output.unsent_bytes)
+    assert 0.5 * committed < most < committed + 16_384 + 8192
