@@ -4,6 +4,7 @@ from collections import deque
 from math import inf
 from typing import Final
 
+from actors.links.settings import NOT_SENT_BYTES
 from actors.runtime.gather import drop_sent
 from actors.runtime.seam import StreamSocket
 from mesh.link.frames import Frame, FrameWriter
@@ -33,7 +34,8 @@ WRITE_BATCH_BYTES: Final = 256 * 1024
 """Bytes taken from the send queue for one gathered write, at the most."""
 
 LEAST_BATCH_BYTES: Final = 32 * 1024
-"""Of a link that cannot take so much in ``MARK_DELAY_S``: nothing goes before what has left the queue."""
+"""Of a link that cannot take so much in ``MARK_DELAY_S``: nothing goes before what has left the queue, and
+before what waits unsent in the kernel."""
 
 AT_ONCE_BYTES: Final = 16 * 1024
 """What is sealed at once in a turn, if nothing waits: no more may get ahead of frames that go first."""
@@ -60,6 +62,7 @@ class LinkOutput:
         self._measured_since = 0.0
         self._round_trip_s = inf
         self._batch_bytes = WRITE_BATCH_BYTES
+        self._unsent_in_kernel = NOT_SENT_BYTES
         self._was_blocked = False
         """Whether the socket had no room since the pace was measured, which then is the link's own."""
         self._writer: FrameWriter | None = None
@@ -144,11 +147,22 @@ class LinkOutput:
         depth = int(pace * delay_s)
         least = self._least_mark_bytes + int(LONG_LINK_RATE * round_trip_s)
         self.queue.data.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
-        self._batch_bytes = WRITE_BATCH_BYTES
         if self._was_blocked:
-            self._batch_bytes = min(max(int(pace * MARK_DELAY_S), LEAST_BATCH_BYTES), WRITE_BATCH_BYTES)
+            self._commit(max(int(pace * MARK_DELAY_S), LEAST_BATCH_BYTES))
+        else:
+            self._commit(WRITE_BATCH_BYTES)
         self._was_blocked = self.is_blocked
         self._measured_bytes, self._measured_since = 0, now
+
+    def _commit(self, byte_count: int) -> None:
+        """Let so much leave the queue at once, and wait unsent in the kernel, as far as they go."""
+        self._batch_bytes = min(byte_count, WRITE_BATCH_BYTES)
+        unsent_in_kernel = LEAST_BATCH_BYTES
+        while unsent_in_kernel < min(byte_count, NOT_SENT_BYTES):
+            unsent_in_kernel *= 2  # in steps, for each change is a system call
+        if unsent_in_kernel != self._unsent_in_kernel:
+            self._unsent_in_kernel = unsent_in_kernel
+            self._socket.keep_unsent(unsent_in_kernel)
 
     def _wait_for_room(self, enabled: bool) -> None:
         if enabled != self.is_blocked:

@@ -14,8 +14,10 @@ from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import KeyPair
 
-LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_bytes=128 * 1024)
-"""Queues form in the send queue, where they are seen and marked, not in the kernel."""
+NOT_SENT_BYTES: Final = 128 * 1024
+LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_bytes=NOT_SENT_BYTES)
+"""Queues form in the send queue, where they are seen and marked, not in the kernel; on a slow link less waits
+there."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True):

@@ -174,6 +174,10 @@ class StreamSocket(Protocol):
         """What can be seen of the other end without reading."""
         ...
 
+    def keep_unsent(self, byte_count: int) -> None:
+        """Be writable only while less than this waits unsent in the kernel, from now on."""
+        ...
+
     def path_figures(self) -> PathFigures | None:
         """What the kernel knows of the path; ``None`` if it knows nothing."""
         ...

@@ -2,13 +2,15 @@
 
 The unit of fairness is the agent that a frame comes from, its source; then the flow, that is one direction of
 one connection. Both levels are deficit round robin [1]: however many flows a source has, and however much it
-keeps waiting, it gets one turn as everybody else does. Sources that this agent knows no way to take one turn
-together, for a relay can make up as many as it likes.
+keeps waiting, it gets one turn as everybody else does. A source's turn is small, so that who keeps little
+waiting, for its window is small, does not miss it: what a large frame overdraws is paid back over several.
+Sources that this agent knows no way to take one turn together, for a relay can make up as many as it likes.
 
-Short frames of a flow that had nothing waiting go early, before all turns [2], as long as neither the flow
-nor its source has used up its turn by them: a keystroke waits for no turn of a bulk transfer, be there one or
-a thousand, and gets no more than its share. Long frames never go early, or bulk transfers that keep little
-waiting would too.
+Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not
+used up its turn by them, and they are a small part of its source's: a keystroke waits for no turn of a bulk
+transfer, be there one or a thousand, nor for its agent to have paid back, and gets no more than its share.
+Further ones go in their source's turn, before its bulk. Long frames never go early, or bulk transfers that
+keep little waiting would too.
 
 A frame that waits already is not queued again: if a queue takes longer than senders wait for an answer, they
 repeat, and their repetitions would fill it.
@@ -40,9 +42,16 @@ FLOW_OVERHEAD_BYTES: Final = 1200
 SOURCE_OVERHEAD_BYTES: Final = 2000
 """What a source holds beside its flows: two deques, a table, slots in another two."""
 QUANTUM_BYTES: Final = MAX_BODY_BYTES + FRAME_OVERHEAD_BYTES
-"""Of a turn: one frame of the largest size, so that an overdraft is always paid back in one turn."""
+"""Of a flow's turn: one frame of the largest size, so that an overdraft is always paid back in one turn."""
 SHORT_BODY_BYTES: Final = 4000
 """Of a frame that may go early: a keystroke, a question, a short answer. Bulk comes in longer segments."""
+SOURCE_TURN_BYTES: Final = 2 * (SHORT_BODY_BYTES + FRAME_OVERHEAD_BYTES)
+"""Of a source's turn. With turns of a large frame, one that had 64 KiB under way missed every other turn
+beside one that always had something waiting, and got a third of a link instead of half."""
+EARLY_BYTES: Final = SOURCE_TURN_BYTES
+"""What a source may send early if it has not for long: some 35 keystrokes."""
+EARLY_SHIFT: Final = 3
+"""Of a source's turns an eighth may go early."""
 
 _SHORT_BYTES: Final = SHORT_BODY_BYTES + FRAME_OVERHEAD_BYTES
 
@@ -69,7 +78,17 @@ class _Flow:
 class _Source:
     """Data of one agent, or of all that are not known."""
 
-    __slots__ = ("agent", "byte_count", "credit", "early", "flows", "frames", "is_early", "turns")
+    __slots__ = (
+        "agent",
+        "byte_count",
+        "credit",
+        "early",
+        "early_credit",
+        "flows",
+        "frames",
+        "is_early",
+        "turns",
+    )
 
     def __init__(self, agent: AgentId) -> None:
         self.agent = agent
@@ -78,7 +97,8 @@ class _Source:
         self.early: deque[_Flow] = deque()  # those of them whose next frame goes before all turns
         self.frames = 0
         self.byte_count = SOURCE_OVERHEAD_BYTES
-        self.credit = QUANTUM_BYTES
+        self.credit = SOURCE_TURN_BYTES
+        self.early_credit = EARLY_BYTES
         self.is_early = False
 
 
@@ -133,7 +153,7 @@ class DataLane:
         if held <= _SHORT_BYTES and not frames and self.frames and flow.credit > 0:
             flow.is_early = True
             source.early.append(flow)
-            if source.credit > 0 and not source.is_early:
+            if source.early_credit > 0 and not source.is_early:
                 source.is_early = True
                 self._early.append(source)
         frames.append(frame)
@@ -187,6 +207,7 @@ class DataLane:
             if not source.frames:
                 self._waiting_sources -= 1
             if flow.is_early:
+                source.early_credit -= held
                 flow.is_early = (
                     len(frames) > 0 and flow.credit > 0 and len(frames[0].body) <= SHORT_BODY_BYTES
                 )
@@ -197,9 +218,14 @@ class DataLane:
                 flow.credit += QUANTUM_BYTES
                 source.turns.rotate(-1)
             if source.credit <= 0 and sources[0] is source:
-                source.credit += QUANTUM_BYTES
-                sources.rotate(-1)
-            if source.early and source.credit > 0 and not source.is_early:
+                if len(sources) == 1:  # nobody is owed anything
+                    source.credit, source.early_credit = SOURCE_TURN_BYTES, EARLY_BYTES
+                else:
+                    source.credit += SOURCE_TURN_BYTES
+                    sources.rotate(-1)
+                    if source.early_credit < EARLY_BYTES:
+                        self._earn_early(source)
+            if source.early and source.early_credit > 0 and not source.is_early:
                 source.is_early = True
                 early.append(source)
         if not self.frames:
@@ -231,7 +257,7 @@ class DataLane:
         while early:
             source = early.popleft()
             source.is_early = False
-            if source.credit > 0 and source.early:
+            if source.early and source.early_credit > 0:
                 return source
         return self._source_in_turn()
 
@@ -241,11 +267,10 @@ class DataLane:
         source = turns[0]
         while source.credit <= 0 or not source.frames:
             if source.credit <= 0:
-                source.credit += QUANTUM_BYTES
+                source.credit += SOURCE_TURN_BYTES
                 turns.rotate(-1)
-                if source.early and source.credit > 0 and not source.is_early:
-                    source.is_early = True
-                    self._early.append(source)
+                if source.early_credit < EARLY_BYTES:
+                    self._earn_early(source)
             else:
                 # Forgotten only in its turn: else it could come back with new credit for ever.
                 turns.popleft()
@@ -253,6 +278,13 @@ class DataLane:
                 self.byte_count -= source.byte_count
             source = turns[0]
         return source
+
+    def _earn_early(self, source: _Source) -> None:
+        """A turn is over: part of what has gone early may do so again."""
+        source.early_credit = min(EARLY_BYTES, source.early_credit + (SOURCE_TURN_BYTES >> EARLY_SHIFT))
+        if source.early and source.early_credit > 0 and not source.is_early:
+            source.is_early = True
+            self._early.append(source)
 
     def _flow_in_turn(self, source: _Source) -> _Flow:
         """The flow of ``source`` whose turn it is; some flow has a frame, and none goes early."""

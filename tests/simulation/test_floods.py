@@ -168,3 +168,22 @@ def test_beside_a_flood_bulk_keeps_its_share_and_people_are_answered(kind):
         assert max(took) < 2.0
         assert len(answers) > 10
         assert answers[-1] < 0.5
+
+
+@pytest.mark.parametrize(
+    "kind", ["short data of made-up connections", "200 flows", "one flow that ignores marks"]
+)
+def test_a_transfer_over_a_short_path_has_its_share_as_soon_as_a_flood_begins(kind):
+    """Its window is what the path took without the flood: little, and so it must not miss its turns."""
+    with scene_of(FLOODS[kind]) as scene:
+        mesh = scene.mesh
+        for one, other in (("branch", "relay"), ("mallory", "relay"), ("relay", "hq")):
+            mesh.network.shape(one, other, latency_s=0.0003)
+        number = next(numbers)
+        mesh.converse(Terms(number, 100_000_000, 100))
+        mesh.run(4.0)
+        scene.flood(FLOODS[kind])
+        mesh.run(0.5)
+        before = mesh.records[number].byte_count
+        mesh.run(4.0)
+        assert mesh.records[number].byte_count - before > 0.4 * 4.0 * BOTTLENECK_BYTES_PER_S

@@ -106,6 +106,13 @@ class LoopStreamSocket:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if seen else HangUp.NO
 
+    def keep_unsent(self, byte_count: int) -> None:
+        """Be writable only while less than this waits unsent in the kernel; no matter for unix sockets."""
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, byte_count)
+        except OSError:
+            return
+
     def path_figures(self) -> PathFigures | None:
         """What the kernel knows of the path; ``None`` if it knows nothing."""
         if sys.platform != "linux" or self._socket.family == socket.AF_UNIX:

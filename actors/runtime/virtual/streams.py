@@ -124,6 +124,10 @@ class VirtualStreamSocket:
             return HangUp.GONE
         return HangUp.HALF_CLOSED if pipe.finished else HangUp.NO
 
+    def keep_unsent(self, byte_count: int) -> None:
+        """Be writable only while less than this waits unsent."""
+        self._outgoing().configure_sending(buffer_bytes=None, low_water_bytes=byte_count)
+
     def path_figures(self) -> PathFigures | None:
         """Nothing: there is no kernel."""
         return None

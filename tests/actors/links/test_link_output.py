@@ -11,6 +11,7 @@ from actors.links.output import (
     WRITE_BATCH_BYTES,
     LinkOutput,
 )
+from actors.links.settings import NOT_SENT_BYTES
 from mesh.link.frames import Frame, FrameType, FrameWriter
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
@@ -61,6 +62,7 @@ class NarrowSocket:
     def __init__(self, bytes_per_s):
         self.bytes_per_s = bytes_per_s
         self.room = self.taken = 0
+        self.unsent = NOT_SENT_BYTES
 
     def send(self, buffers):
         if self.room <= 0:
@@ -73,13 +75,23 @@ class NarrowSocket:
     def watch_write(self, enabled):
         pass
 
+    def keep_unsent(self, byte_count):
+        assert byte_count != self.unsent
+        self.unsent = byte_count
+
 
 @pytest.mark.parametrize(
-    ("bytes_per_s", "committed"),
-    [(125_000, LEAST_BATCH_BYTES), (5e6, 5e6 * MARK_DELAY_S), (50e6, WRITE_BATCH_BYTES)],
+    ("bytes_per_s", "committed", "unsent"),
+    [
+        (125_000, LEAST_BATCH_BYTES, LEAST_BATCH_BYTES),
+        (3e6, 3e6 * MARK_DELAY_S, 2 * LEAST_BATCH_BYTES),
+        (50e6, WRITE_BATCH_BYTES, NOT_SENT_BYTES),
+    ],
     ids=["thin", "slow", "fast"],
 )
-def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(bytes_per_s, committed):
+def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(
+    bytes_per_s, committed, unsent
+):
     socket, agent = NarrowSocket(bytes_per_s), AgentId(bytes(16))
     output = LinkOutput(socket, budget=RelayBudget(1 << 32), mark_bytes=LEAST, own_id=agent)
     output._writer = FrameWriter(bytes(32))
@@ -93,3 +105,22 @@ def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(b
         if step > 300:
             most = max(most, output.unsent_bytes)
     assert 0.5 * committed < most < committed + 16_384 + 8192
+    assert socket.unsent == unsent
+
+
+def test_a_link_that_is_full_no_more_takes_as_much_as_ever():
+    socket, agent = NarrowSocket(125_000), AgentId(bytes(16))
+    output = LinkOutput(socket, budget=RelayBudget(1 << 32), mark_bytes=LEAST, own_id=agent)
+    output._writer = FrameWriter(bytes(32))
+    for step in range(600):
+        if output.queue.byte_count < 200_000 and step < 300:
+            for number in range(20):
+                output.push(Frame(FrameType.DATA, False, agent, agent, 1, 20 * step + number, BODY[:8192]))
+        socket.room = 1250
+        output.flush(100.0 + step * 0.01)
+    assert socket.unsent == LEAST_BATCH_BYTES
+    for step in range(10):
+        socket.room = 1 << 20
+        output.push(Frame(FrameType.DATA, False, agent, agent, 2, step, BODY[:8192]))
+        output.flush(110.0 + step * 0.1)
+    assert socket.unsent == NOT_SENT_BYTES

@@ -8,11 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mesh.link import control_lane
 from mesh.link.data_lane import (
+    EARLY_BYTES,
     FLOW_OVERHEAD_BYTES,
     FRAME_OVERHEAD_BYTES,
     QUANTUM_BYTES,
     SHORT_BODY_BYTES,
     SOURCE_OVERHEAD_BYTES,
+    SOURCE_TURN_BYTES,
 )
 from mesh.link.frames import FrameType, link_frame
 from tests.mesh.link.send_queue_company import (
@@ -40,6 +42,7 @@ def test_constants():
     assert control_lane.CONTROL_TURN_BYTES == 4096
     assert QUANTUM_BYTES == 65_752
     assert SHORT_BODY_BYTES == 4000
+    assert EARLY_BYTES == SOURCE_TURN_BYTES == 8400
     assert control_lane.DEFAULT_CONTROL_LIMIT_BYTES == 4 * 1024 * 1024
 
 
@@ -320,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert sorted(map(id, flows)) == sorted(map(id, source.turns))
             assert {id(flow) for flow in flows if flow.is_early} == set(map(id, source.early))
             assert all(flow.frames for flow in source.early)
-            assert source.is_early or not source.early or source.credit <= 0
+            assert source.is_early or not source.early or source.early_credit <= 0
         assert self.queue._budget.held_bytes == lane.byte_count
         assert self.queue._budget.dropped_frames == self.queue.dropped
         if not self.queue.frames:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.link.data_lane import FRAME_OVERHEAD_BYTES, QUANTUM_BYTES, SOURCE_OVERHEAD_BYTES
+from mesh.link.data_lane import EARLY_BYTES, FRAME_OVERHEAD_BYTES, QUANTUM_BYTES, SOURCE_OVERHEAD_BYTES
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.send_queue import SHARE_BURST_BYTES, SendQueue
 from mesh.trust.identity import AgentId
@@ -118,7 +118,20 @@ def test_a_keystroke_waits_for_no_more_than_what_others_may_send_early():
     keystroke = frame(1, 0, 40, source=A)
     waiting.push(keystroke)
     before = pop_all(waiting).index(keystroke)
-    assert before * (3900 + FRAME_OVERHEAD_BYTES) <= QUANTUM_BYTES
+    assert before * (3900 + FRAME_OVERHEAD_BYTES) <= EARLY_BYTES + 3900 + FRAME_OVERHEAD_BYTES
+
+
+def test_who_floods_short_frames_is_not_served_before_each_turn_of_others():
+    waiting = queue()
+    for number in range(2000):
+        waiting.push(frame(number, 0, 3900, source=B))
+    waiting.pop_batch(10 * SEGMENT)
+    window = [frame(1, number, 8192, source=A) for number in range(6)]
+    for each in window:
+        waiting.push(each)
+        waiting.push(frame(3000 + each.number, 0, 3900, source=B))
+    before_last = pop_all(waiting).index(window[-1]) - 5
+    assert before_last * (3900 + FRAME_OVERHEAD_BYTES) < QUANTUM_BYTES + 2 * EARLY_BYTES
 
 
 def test_a_keystroke_goes_before_bulk_of_its_own_agent_and_of_others():
