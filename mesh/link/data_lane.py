@@ -207,12 +207,7 @@ class DataLane:
             if not source.frames:
                 self._waiting_sources -= 1
             if flow.is_early:
-                source.early_credit -= held
-                flow.is_early = (
-                    len(frames) > 0 and flow.credit > 0 and len(frames[0].body) <= SHORT_BODY_BYTES
-                )
-                if flow.is_early:
-                    source.early.append(flow)
+                self._went_early(source, flow, held)
             # A turn that is over makes room for the next; what has gone early counts when its turn comes.
             if flow.credit <= 0 and source.turns[0] is flow:
                 flow.credit += QUANTUM_BYTES
@@ -260,6 +255,14 @@ class DataLane:
             if source.early and source.early_credit > 0:
                 return source
         return self._source_in_turn()
+
+    def _went_early(self, source: _Source, flow: _Flow, held: int) -> None:
+        """Let the next frame of ``flow`` go early too, if it is short."""
+        source.early_credit -= held
+        frames = flow.frames
+        flow.is_early = len(frames) > 0 and flow.credit > 0 and len(frames[0].body) <= SHORT_BODY_BYTES
+        if flow.is_early:
+            source.early.append(flow)
 
     def _source_in_turn(self) -> _Source:
         """The source whose turn it is; some source has a frame, and none goes early."""
