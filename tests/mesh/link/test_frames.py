@@ -1,6 +1,5 @@
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +11,7 @@ from mesh.connection.stream.control import (
     encode_fin,
     encode_reset,
 )
-from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.errors import LocalProtocolError
 from mesh.link import frames
 from mesh.link.frames import (
     FROM_EXIT,
@@ -24,48 +23,19 @@ from mesh.link.frames import (
     associated_data,
     link_frame,
 )
-from mesh.trust.identity import NO_AGENT, AgentId
-from tests.frame_sizes import body_bounds, fitting, is_sealed, smallest_body
-
-KEY = bytes(range(32))
-SOURCE = AgentId(bytes.fromhex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
-DESTINATION = AgentId(bytes.fromhex("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"))
-LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
-OF_CONNECTIONS = [frame_type for frame_type in FrameType if frame_type >= 0x10]
-
-
-def frame(frame_type: int = FrameType.DATA, body: bytes | None = None, **changes) -> Frame:
-    if body is None:
-        body = b"sealed" if frame_type == FrameType.DATA else smallest_body(frame_type)
-    fields = {
-        "from_exit": False,
-        "source": SOURCE,
-        "destination": DESTINATION,
-        "connection": 0x0102030405060708,
-        "number": 0x1112131415161718,
-        "hop_limit": 16,
-        "marked": False,
-    }
-    return Frame(type=frame_type, body=body, **(fields | changes))
-
-
-def wire(*sent: Frame) -> bytes:
-    writer = FrameWriter(KEY)
-    return b"".join(b"".join(writer.seal(each)) for each in sent)
-
-
-def read(data: bytes) -> list[Frame]:
-    return FrameReader(KEY).feed(memoryview(data))
-
-
-def clear_header(data: bytes) -> bytes:
-    """Of the first frame, opened without the code under test."""
-    return ChaCha20Poly1305(KEY).decrypt(bytes(12), data[:72], None)
-
-
-def sealed_header(header: bytes) -> memoryview:
-    """What a peer that holds the key but breaks the protocol would send first."""
-    return memoryview(ChaCha20Poly1305(KEY).encrypt(bytes(12), header, None))
+from mesh.trust.identity import NO_AGENT
+from tests.frame_sizes import body_bounds, is_sealed
+from tests.mesh.link.frame_company import (
+    DESTINATION,
+    KEY,
+    LINK_OWN,
+    SOURCE,
+    any_frame,
+    clear_header,
+    frame,
+    read,
+    wire,
+)
 
 
 def test_constants_are_those_of_the_protocol():
@@ -193,24 +163,6 @@ def test_a_mark_is_the_only_change():
     assert frame().with_mark() == frame(marked=True)
 
 
-ids = st.binary(min_size=16, max_size=16).map(AgentId)
-u64 = st.integers(0, 2**64 - 1)
-any_frame = st.builds(
-    link_frame, st.sampled_from(LINK_OWN) | st.integers(0x40, 0x5F), st.binary(max_size=300)
-) | st.builds(
-    Frame,
-    type=st.sampled_from(OF_CONNECTIONS) | st.integers(0x60, 0x7F),
-    from_exit=st.booleans(),
-    source=ids,
-    destination=ids,
-    connection=u64,
-    number=u64,
-    body=st.binary(max_size=300),
-    hop_limit=st.integers(0, 255),
-    marked=st.booleans(),
-).map(lambda made: msgspec.structs.replace(made, body=fitting(made.type, made.body)))
-
-
 @given(sent=st.lists(any_frame, max_size=6), data=st.data())
 def test_any_chunking_gives_the_same_frames(sent, data):
     whole = wire(*sent)
@@ -298,113 +250,3 @@ def test_what_cannot_be_encoded_leaves_the_writer_as_it_was(sent):
     with pytest.raises(LocalProtocolError):
         writer.seal(sent)
     assert read(b"".join(writer.seal(frame()))) == [frame()]
-
-
-def header(**changes) -> bytes:
-    """A good DATA header, or one with some of its bytes overwritten (``at_1=b"..."``)."""
-    data = bytearray(clear_header(wire(frame(body=b""))))
-    for name, value in changes.items():
-        start = int(name.removeprefix("at_"))
-        data[start : start + len(value)] = value
-    return bytes(data)
-
-
-def link_header(**changes) -> bytes:
-    data = bytearray(clear_header(wire(link_frame(FrameType.PING, b""))))
-    for name, value in changes.items():
-        start = int(name.removeprefix("at_"))
-        data[start : start + len(value)] = value
-    return bytes(data)
-
-
-def test_the_hostile_headers_start_from_good_ones():
-    assert FrameReader(KEY).feed(sealed_header(header())) == [frame(body=b"")]
-    assert FrameReader(KEY).feed(sealed_header(link_header())) == []
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (header(at_0=b"\x02"), "version 2"),
-        (header(at_1=b"\x00"), "unknown type 0x00"),
-        (header(at_1=b"\x0a"), "unknown type 0x0a"),
-        (header(at_1=b"\x19"), "unknown type 0x19"),
-        (header(at_1=b"\x3f"), "unknown type 0x3f"),
-        (header(at_1=b"\xbf"), "unknown type 0x3f"),
-        (header(at_1=b"\x40"), "frame type 0x40 announces a body of 0 bytes"),
-        (header(at_1=b"\x40", at_52=bytes(3) + b"\x10"), "frame type 0x40 is the link's own"),
-        (header(at_1=b"\x60", at_52=bytes(2) + b"\x08\x11"), "frame type 0x60 announces a body of 2065"),
-        *(
-            (
-                header(at_1=bytes((kind,)), at_52=size.to_bytes(4, "big")),
-                f"{kind.name} announces a body of {size}",
-            )
-            for kind in OF_CONNECTIONS
-            if kind != FrameType.DATA
-            for size in (0, frames._KINDS[kind][1] - 1, frames._KINDS[kind][1] + 1, 65_552)
-            if 0 <= size != frames._KINDS[kind][1]
-        ),
-        (header(at_3=b"\x02"), "reserved flags"),
-        (header(at_3=b"\x81"), "reserved flags"),
-        (header(at_52=(65_553).to_bytes(4, "big")), "DATA announces a body of 65553"),
-        (header(at_52=b"\xff\xff\xff\xff"), "DATA announces a body of 4294967295"),
-        (link_header(at_52=(65_553).to_bytes(4, "big")), "PING announces a body of 65553"),
-        (link_header(at_52=(15).to_bytes(4, "big")), "PING announces a body of 15"),
-        (link_header(at_1=b"\x81"), "link's own"),
-        (link_header(at_2=b"\x01"), "link's own"),
-        (link_header(at_3=b"\x01"), "link's own"),
-        (link_header(at_4=b"\x01"), "link's own"),
-        (link_header(at_35=b"\x01"), "link's own"),
-        (link_header(at_43=b"\x01"), "link's own"),
-        (link_header(at_51=b"\x01"), "link's own"),
-    ],
-)
-def test_an_authentic_header_that_breaks_the_protocol_costs_the_link(data, text):
-    reader = FrameReader(KEY)
-    with pytest.raises(RemoteProtocolError, match=text) as caught:
-        reader.feed(sealed_header(data))
-    assert not isinstance(caught.value, AuthenticationError)
-
-
-@given(sent=any_frame, data=st.data())
-def test_a_flipped_bit_in_what_the_link_seals_is_noticed(sent, data):
-    forged = bytearray(wire(sent))
-    sealed = len(forged) if is_sealed(sent.type) else 72
-    bit = data.draw(st.integers(0, sealed * 8 - 1))
-    forged[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(AuthenticationError):
-        read(bytes(forged))
-
-
-def test_a_repeated_a_missing_and_a_swapped_frame_are_noticed():
-    one, two = frame(number=1), frame(number=2)
-    writer = FrameWriter(KEY)
-    first, second = (b"".join(writer.seal(each)) for each in (one, two))
-    for byte_count in (first + first, second, second + first):
-        with pytest.raises(AuthenticationError):
-            read(byte_count)
-    assert read(first + second) == [one, two]
-
-
-def test_the_other_directions_key_opens_nothing():
-    with pytest.raises(AuthenticationError):
-        FrameReader(bytes(32)).feed(memoryview(wire(frame())))
-
-
-def test_a_reader_that_failed_reads_no_more():
-    reader = FrameReader(KEY)
-    with pytest.raises(AuthenticationError):
-        reader.feed(memoryview(bytes(72)))
-    with pytest.raises(LocalProtocolError):
-        reader.feed(memoryview(wire(frame())))
-
-
-@given(garbage=st.binary(max_size=500))
-def test_garbage_is_refused_at_the_end_of_the_first_header(garbage):
-    reader = FrameReader(KEY)
-    if len(garbage) < 72:
-        assert reader.feed(memoryview(garbage)) == []
-        assert reader.buffered_bytes == len(garbage)
-    else:
-        with pytest.raises(AuthenticationError):
-            reader.feed(memoryview(garbage))
