@@ -3,7 +3,9 @@
 Plain integers that actors of one dispatcher raise and the HTTP side reads; no decision is taken from them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+
+from mesh.alarms import AlarmBook
 
 
 @dataclass(slots=True)
@@ -53,3 +55,9 @@ class Meters:
     """Plaintext bytes taken from local sockets."""
     bytes_received: int = 0
     """Plaintext bytes handed to local sockets."""
+    alarms: AlarmBook = field(default_factory=AlarmBook)
+    """What one member does to another, by kind and member."""
+
+    def figures(self) -> dict[str, int]:
+        """The counters by their names."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "alarms"}

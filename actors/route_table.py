@@ -14,15 +14,17 @@ from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
+from mesh.alarms import AlarmBook, AlarmKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
+from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
 from mesh.routing.router import RouteTableState
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
 from mesh.routing.work_steps import STEP_VERIFIED, wanted_in_steps
-from mesh.sampling import sampled
+from mesh.sampling import alarming
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity
 
@@ -50,6 +52,7 @@ class RouteTable(Actor[messages.Inbound]):
         trust: who may take part.
         reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
+        alarms: counts what members do to others.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class RouteTable(Actor[messages.Inbound]):
         trust: TrustStore,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
+        alarms: AlarmBook | None = None,
     ) -> None:
         super().__init__(dispatcher)
         # A restarted route table speaks with a later epoch, so the mesh believes it at once.
@@ -74,6 +78,7 @@ class RouteTable(Actor[messages.Inbound]):
             began_at=dispatcher.now(),
             reader=reader,
             settings=settings,
+            alarms=alarms,
         )
         self._links: dict[AgentId, Ref[link_messages.Inbound]] = {}
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
@@ -260,9 +265,8 @@ class RouteTable(Actor[messages.Inbound]):
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
         for notice in effects.notices:
-            log.warning("%s", notice, extra=sampled(notice))
-        for alarm in effects.alarms:  # another kind of line, with places of its own
-            log.warning("this agent: %s", alarm, extra=sampled(alarm))
+            topic = THIS_AGENT if notice.kind is AlarmKind.OWN else notice.kind.value
+            log.warning("%s: %s", topic, notice.line, extra=alarming(notice.kind, notice.member))
         if not effects.rest:  # else what is due may yet come together with what follows
             self._alarm.arm(self._state.deadline(), self.now())
 

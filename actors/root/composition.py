@@ -255,6 +255,7 @@ class Composition:
             trust=setup.trust,
             reader=setup.reader,
             settings=setup.config.routing,
+            alarms=around.meters.alarms,
         )
 
         def start_exit(

@@ -8,7 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from mesh.sampling import MARK
+from mesh.alarms import MAX_MEMBERS
+from mesh.sampling import ALARM_MARK, MARK
 
 WINDOW_S: Final = 10.0
 """The time over which repetitions are counted."""
@@ -27,7 +28,9 @@ MAX_SAMPLED: Final = 3
 MAX_SAMPLED_IN_ALL: Final = 100
 """The same for all places together: with the summaries, 35 MB a day of one kind of line at the very worst."""
 MAX_PLACES: Final = 64
-"""Places that are counted on their own, for each kind of line; the rest shares one count."""
+"""Places that are counted on their own, for each kind of line; the rest shares one count.
+
+An alarm's places are members of the mesh, up to ``MAX_MEMBERS``; no others' alarms count for one."""
 
 
 class RepetitionFilter(logging.Filter):
@@ -75,16 +78,16 @@ class Samples:
 
     def take(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be written now; else it counts for a summary."""
-        kind = (record.name, record.levelno, str(record.msg))
+        alarm = getattr(record, ALARM_MARK, None)
+        kind = (record.name, record.levelno, str(record.msg) if alarm is None else f"alarm: {alarm}")
         place = str(getattr(record, MARK, ""))
         with self._lock:
             places = self._open.setdefault(kind, {})
-            if place not in places and len(places) >= MAX_PLACES:
+            if place not in places and len(places) >= (MAX_PLACES if alarm is None else MAX_MEMBERS):
                 place = ""
             sample = places.setdefault(place, _Sample(record.created))
-            if (
-                sample.passed < MAX_SAMPLED
-                and self._passed.count(kind, MAX_SAMPLED_IN_ALL, record.created)[0]
+            if sample.passed < MAX_SAMPLED and (
+                alarm is not None or self._passed.count(kind, MAX_SAMPLED_IN_ALL, record.created)[0]
             ):
                 sample.passed += 1
                 return True

@@ -1,6 +1,5 @@
 """The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Final, TypeVar
@@ -89,7 +88,7 @@ class ActorStatus:
         routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
         peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
         ports, untold = _answer(ask_ports, deadline), _answer(ask_problems, deadline)
-        counters = {f"{name}_total": value for name, value in dataclasses.asdict(self._meters).items()}
+        counters = {f"{name}_total": value for name, value in self._meters.figures().items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
         counters["stream_buffer_bytes"] = self._budget.reserved_bytes
@@ -136,6 +135,7 @@ class ActorStatus:
                 *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
+            alarms=self._meters.alarms.counts(),
         )
 
     def _validity(self) -> tuple[str, ...]:

@@ -26,10 +26,11 @@ from mesh.routing.record_outcomes import (
     Stored,
 )
 from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
-from mesh.routing.records import Freshness, Record, RecordBody, RecordReader
+from mesh.routing.records import Freshness, Record, RecordBody, RecordReader, within_a_day
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
-from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of
+from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of, short_id
+from mesh.trust.naming import named
 
 REMEMBER_S: Final = 86_400.0
 """How long a record that has expired is remembered: a laptop that was closed overnight finds itself again."""
@@ -73,7 +74,8 @@ class LinkState:
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._own_id = own_id
+        self.own_id = own_id
+        """The agent that holds them."""
         self._trust = trust
         self._reader = reader
         self._ttl_s = ttl_s
@@ -112,10 +114,12 @@ class LinkState:
                 return Stale()
             return Newer(agent_id, _aged(known, now))
         born_s = self._born(wire, now)
-        if agent_id == self._own_id:
-            return self._offer_own(wire, body)
+        if agent_id == self.own_id:
+            return self._offer_own(wire, body, unix_now)
         if known is not None and body.freshness == known.freshness:
             return self._offer_again(known, wire, born_s, now)
+        if not within_a_day(body.epoch, unix_now):
+            return self._refuse(Refusal.CLOCK, _too_early(agent_id), agent_id)
         # Only who holds an older one needs to hear of what has expired: RFC 2328, section 13, step 4.
         if born_s + self._ttl_s + (0.0 if known is None else REMEMBER_S) <= now:
             self.counts.aged += 1
@@ -148,12 +152,15 @@ class LinkState:
     def _born(wire: WireRecord, now: float) -> float:
         return now - min(wire.age_ms, MAX_AGE_MS) / 1000
 
-    def _offer_own(self, wire: WireRecord, body: RecordBody) -> Outcome:
+    def _offer_own(self, wire: WireRecord, body: RecordBody, unix_now: float) -> Outcome:
         try:
             # The certificate in it may have expired; the key has not.
             self._reader.check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
         except RemoteProtocolError as error:
-            return self._refuse(Refusal.OFFENCE, error, self._own_id)
+            return self._refuse(Refusal.OFFENCE, error, self.own_id)
+        if not within_a_day(body.epoch, unix_now):
+            # Nobody with a right clock believes it, and a record that is newer still would not be believed.
+            return self._refuse(Refusal.CLOCK, _too_early(self.own_id), self.own_id)
         return OwnIsNewer(body.freshness)
 
     def _offer_again(self, known: Entry, wire: WireRecord, born_s: float, now: float) -> Outcome:
@@ -177,6 +184,8 @@ class LinkState:
                 self.counts.refused_offence += 1
             case Refusal.CERTIFICATE:
                 self.counts.refused_certificate += 1
+            case Refusal.CLOCK:
+                self.counts.refused_clock += 1
             case Refusal.FULL:
                 self.counts.refused_full += 1
         return Refused(refusal, reason, agent_id)
@@ -185,6 +194,11 @@ class LinkState:
         """Which run of an agent its record tells of; ``None`` where there is none that has not expired."""
         entry = self._store.live.get(agent_id)
         return None if entry is None else entry.record.instance
+
+    def named(self, agent_id: AgentId) -> str:
+        """An agent as logs name it, by its record where there is one."""
+        entry = self._store.get(agent_id)
+        return named("" if entry is None else entry.record.name, agent_id)
 
     # -- records out -----------------------------------------------------------------------------------------
 
@@ -221,7 +235,7 @@ class LinkState:
             record = entry.record
             if record.body.withdrawn:
                 continue
-            if agent_id != self._own_id:
+            if agent_id != self.own_id:
                 if record.certificate.not_after <= unix_now:
                     continue
                 valid_until = min(valid_until, record.certificate.not_after)
@@ -241,7 +255,7 @@ class LinkState:
         expired = []
         self._next_expiry = math.inf
         for agent_id, entry in self._store.live.items():
-            if agent_id == self._own_id:
+            if agent_id == self.own_id:
                 continue
             if entry.born_s + self._ttl_s <= now:
                 expired.append(entry.record)
@@ -260,8 +274,15 @@ class LinkState:
 
     def _put(self, entry: Entry) -> None:
         self._store.put(entry)
-        if entry.record.agent_id != self._own_id:
+        if entry.record.agent_id != self.own_id:
             self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
+
+
+def _too_early(agent_id: AgentId) -> RemoteProtocolError:
+    who = short_id(agent_id)
+    return RemoteProtocolError(
+        f"the record of {who} is of a time more than a day ahead of this agent's clock"
+    )
 
 
 def _new_arrivals() -> TokenBucket:

@@ -13,6 +13,7 @@ from mesh.link.bodies import (
     encode_records,
 )
 from mesh.link.frames import FrameType
+from mesh.routing.notices import Notice
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 
@@ -40,10 +41,8 @@ class Effects:
     closes: list[Close] = field(default_factory=list)
     snapshot: RouteSnapshot | None = None
     """New routes, where there are any."""
-    notices: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     """Lines for people, each said once."""
-    alarms: list[str] = field(default_factory=list)
-    """The same of what is wrong with this agent itself: no number of lines about others may hide it."""
     verified: int = 0
     """Records whose signatures were looked at."""
     rest: int = 0
@@ -73,6 +72,7 @@ class RouteCounts(msgspec.Struct, frozen=True):
     records_early_total: int
     records_refused_offence_total: int
     records_refused_certificate_total: int
+    records_refused_clock_total: int
     records_refused_full_total: int
     records_expired_total: int
     pages_missing: int

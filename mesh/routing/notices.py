@@ -1,37 +1,75 @@
-"""Lines for people, each said once."""
+"""Lines for people, each said once, and counted by kind and member: ``mesh/alarms.py`` says why."""
 
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
+from mesh.alarms import MAX_MEMBERS, OTHERS, AlarmBook, AlarmKind
 from mesh.routing.records import Record
 from mesh.trust.identity import short_id
+from mesh.trust.naming import named
 
-MAX_SAID: Final = 1_024
-"""What has been said once is remembered up to this number of lines."""
+THIS_AGENT: Final = "this agent"
+"""Stands for a member where an alarm is about the agent that raises it."""
+
+MAX_SAID: Final = 32
+"""What has been said once is remembered up to this number of lines, for each kind and member."""
 
 MAX_DENIED_SAID: Final = 8
 """Keys of one record or page that are named because a certificate does not permit them."""
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """A line that has not been said."""
+
+    kind: AlarmKind
+    member: str
+    """By way of whom it came about, as logs name it."""
+    line: str
+
+
 class Notices:
-    """Remembers what has been said."""
+    """Remembers what has been said.
 
-    def __init__(self) -> None:
-        self._said: dict[str, None] = {}
+    Args:
+        book: counts all of it, said or not.
+    """
 
-    def say(self, notices: list[str], line: str) -> None:
-        """Add ``line`` to ``notices``, unless it has been said."""
-        if line in self._said:
-            return
-        if len(self._said) >= MAX_SAID:
-            del self._said[next(iter(self._said))]
-        self._said[line] = None
-        notices.append(line)
+    def __init__(self, book: AlarmBook) -> None:
+        self._book = book
+        self._said: dict[AlarmKind, dict[str, dict[str, None]]] = {kind: {} for kind in AlarmKind}
 
-    def say_denied(self, notices: list[str], record: Record, keys: Sequence[str]) -> None:
+    def count(self, kind: AlarmKind, member: str) -> None:
+        """Count what others say, such as why a link is closed."""
+        self._book.count(kind, member)
+
+    def say(self, notices: list[Notice], kind: AlarmKind, member: str, line: str) -> None:
+        """Count it, and add ``line`` to ``notices`` unless it has been said."""
+        self._book.count(kind, member)
+        self._say_once(notices, kind, member, line)
+
+    def say_denied(self, notices: list[Notice], kind: AlarmKind, record: Record, keys: Sequence[str]) -> None:
         """``record``'s agent may not register ``keys``: with thousands of them it does not fill the log."""
+        if not keys:
+            return
+        member = named(record.name, record.agent_id)
+        self._book.count(kind, member, len(keys))
         ignored = f"ignored: the certificate of {record.name!r} ({short_id(record.agent_id)}) does not permit"
         for key in keys[:MAX_DENIED_SAID]:
-            self.say(notices, f"endpoint {ignored} it to register {key!r}")
+            self._say_once(notices, kind, member, f"endpoint {ignored} it to register {key!r}")
         if len(keys) > MAX_DENIED_SAID:
-            self.say(notices, f"{len(keys) - MAX_DENIED_SAID:,} more endpoints {ignored} their keys")
+            more = f"{len(keys) - MAX_DENIED_SAID:,} more endpoints {ignored} their keys"
+            self._say_once(notices, kind, member, more)
+
+    def _say_once(self, notices: list[Notice], kind: AlarmKind, member: str, line: str) -> None:
+        members = self._said[kind]
+        if member not in members and len(members) >= MAX_MEMBERS:
+            member = OTHERS
+        said = members.setdefault(member, {})
+        if line in said:
+            return
+        if len(said) >= MAX_SAID:
+            del said[next(iter(said))]
+        said[line] = None
+        notices.append(Notice(kind, member, line))

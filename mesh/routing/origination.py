@@ -12,13 +12,15 @@ import msgspec
 
 from mesh.link.bodies import WireRecord
 from mesh.routing.records import (
-    MAX_COUNTER,
+    MAX_EPOCH,
+    MAX_SEQUENCE,
     EndpointEntry,
     Freshness,
     ListenerEntry,
     Neighbour,
     RecordBody,
     sign_record,
+    within_a_day,
 )
 from mesh.routing.service_layout import Layout, fit_body, lay_out
 from mesh.rtt_steps import RTT_UNIT_S, rtt_step
@@ -42,6 +44,9 @@ OVERTAKEN_FREELY: Final = 3
 
 MAX_OVERTAKEN_HOLD_S: Final = 30.0
 """Two agents with one key overtake each other for ever; this is the rate at which they do."""
+
+JUMPED_MS: Final = 1_000
+"""By so much an own epoch may be too far ahead: one that jumped past another is believed a moment later."""
 
 RTT_HYSTERESIS: Final = 0.25
 """How far, as a fraction, a round trip must leave its step to change it."""
@@ -237,6 +242,12 @@ class Originator:
 
     # -- when and what to issue ------------------------------------------------------------------------------
 
+    def keep_epoch(self, unix_now: float) -> None:
+        """Begin a new epoch if others would refuse the present one: this agent's clock has been set back."""
+        if not within_a_day(self._next[0] - JUMPED_MS, unix_now):
+            self._next = (max(0, int(unix_now * 1000)), 0)
+            self._must_jump = not self.is_withdrawn
+
     def overtaken_by(self, freshness: Freshness, now: float) -> bool:
         """A verified own record of ``freshness`` is in the mesh; jump past it.
 
@@ -296,4 +307,4 @@ class Originator:
 
 def _after(numbers: tuple[int, int]) -> tuple[int, int]:
     epoch, sequence = numbers
-    return (epoch, sequence + 1) if sequence < MAX_COUNTER else (min(epoch + 1, MAX_COUNTER), 0)
+    return (epoch, sequence + 1) if sequence < MAX_SEQUENCE else (min(epoch + 1, MAX_EPOCH), 0)

@@ -5,22 +5,34 @@ one. One that comes too early waits. A peer that breaks the protocol loses its l
 """
 
 from collections.abc import Sequence
-from typing import assert_never
+from types import MappingProxyType
+from typing import Final, assert_never
 
+from mesh.alarms import AlarmKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.early_records import EarlyRecords
 from mesh.routing.effects import Close, Effects
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.notices import Notices
+from mesh.routing.notices import THIS_AGENT, Notices
 from mesh.routing.origination import Originator
 from mesh.routing.page_table import PageTable
 from mesh.routing.peers import Peers
 from mesh.routing.record_outcomes import Early, Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
+from mesh.routing.records import Freshness
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.identity import AgentId
+
+_REFUSED_KINDS: Final = MappingProxyType(
+    {
+        Refusal.OFFENCE: AlarmKind.TAMPERING,
+        Refusal.CERTIFICATE: AlarmKind.CERTIFICATE,
+        Refusal.CLOCK: AlarmKind.CLOCK,
+        Refusal.FULL: AlarmKind.FULL,
+    }
+)
 
 
 class RecordIntake:
@@ -101,7 +113,7 @@ class RecordIntake:
                         self._pages.name(record, peer_id)
                     else:  # news of what has expired already
                         self._pages.forget(record.agent_id)
-                    self._notices.say_denied(effects.notices, record, record.denied_keys)
+                    self._notices.say_denied(effects.notices, AlarmKind.GRANT, record, record.denied_keys)
                 case Stale(same_as=same_as):
                     if same_as is not None:
                         self._flood.told(peer_id, same_as)
@@ -111,12 +123,7 @@ class RecordIntake:
                     self._answers.add(peer_id, agent_id, ours, now)
                 case OwnIsNewer(freshness=freshness):
                     effects.verified += 1
-                    if self._originator.overtaken_by(freshness, now):
-                        self._notices.say(
-                            effects.alarms,
-                            "another running agent has this agent's identity key: "
-                            f"its instance is {freshness[2].hex()}",
-                        )
+                    self._overtaken(effects, freshness, now)
                 case Refused():
                     effects.verified += 1
                     self._refused(effects, peer_id, outcome)
@@ -136,11 +143,30 @@ class RecordIntake:
             if effects.verified >= STEP_VERIFIED or number >= STEP_RECORDS:
                 break
 
+    def _overtaken(self, effects: Effects, freshness: Freshness, now: float) -> None:
+        another_runs = self._originator.overtaken_by(freshness, now)
+        instance = freshness[2].hex()
+        line = (
+            f"another running agent has this agent's identity key: its instance is {instance}"
+            if another_runs
+            else f"the mesh held a newer record of this agent than its own, of instance {instance}: "
+            "its clock was set back, or another agent has its identity key"
+        )
+        self._notices.say(effects.notices, AlarmKind.IDENTITY, THIS_AGENT, line)
+
     def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:
         offence = refused.refusal is Refusal.OFFENCE
         # A peer knows whether its own certificate is good; another agent's it may see otherwise than we do.
         if offence or (refused.refusal is Refusal.CERTIFICATE and refused.agent_id == peer_id):
+            self._notices.count(_REFUSED_KINDS[refused.refusal], self._link_state.named(peer_id))
             effects.closes.append(Close(peer_id, str(refused.reason)))
             self._routes.is_outdated |= self._peers.link_down(peer_id)
             return
-        self._notices.say(effects.notices, f"record refused: {refused.reason}")
+        line = f"record refused: {refused.reason}"
+        if refused.refusal is Refusal.CLOCK and refused.agent_id == self._link_state.own_id:
+            line = f"{line}; another agent has its identity key, or its clock was set back"
+            self._notices.say(effects.notices, AlarmKind.IDENTITY, THIS_AGENT, line)
+            return
+        # Nothing that a refused record says of its agent can be believed, so its peer answers for it.
+        member = self._link_state.named(peer_id)
+        self._notices.say(effects.notices, _REFUSED_KINDS[refused.refusal], member, line)

@@ -54,6 +54,8 @@ class Refusal(enum.Enum):
     CERTIFICATE = "certificate"
     """Its agent may not take part; who passed it on may see that otherwise, by its clock or its
     authorities."""
+    CLOCK = "clock"
+    """It is of a time to come; who passed it on may see that otherwise, by its clock."""
     FULL = "full"
     """There is no room."""
 
@@ -84,5 +86,6 @@ class RecordCounts:
     """Held back, for their agents say more than they need to."""
     refused_offence: int = 0
     refused_certificate: int = 0
+    refused_clock: int = 0
     refused_full: int = 0
     expired: int = 0

@@ -73,8 +73,15 @@ MAX_KEY_CHARACTERS: Final = 255
 MAX_ADDRESS_CHARACTERS: Final = 512
 """A host name has at most 253 characters; a unix socket's path at most 107."""
 
-MAX_COUNTER: Final = 2**62
-"""Epochs are milliseconds since 1970, so this is out of reach."""
+MAX_EPOCH: Final = 2**62
+"""What can be read; how far ahead of the clock an epoch may be is another question (``EPOCH_AHEAD_S``)."""
+
+MAX_SEQUENCE: Final = 2**32 - 1
+"""A record a second for longer than any process runs. Beyond it the next epoch begins, a millisecond on."""
+
+EPOCH_AHEAD_S: Final = 86_400.0
+"""An epoch that is further ahead of the clock is refused: else one signature, by somebody who had an agent's
+key for a moment, would bury the agent for good. Clocks that differ by less than this do no harm."""
 
 SESSION_KEY_BYTES: Final = 32
 
@@ -88,7 +95,8 @@ _AgentId = Annotated[AgentId, msgspec.Meta(min_length=AGENT_ID_BYTES, max_length
 _Instance = Annotated[Instance, msgspec.Meta(min_length=INSTANCE_BYTES, max_length=INSTANCE_BYTES)]
 _PublicKey = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
 _SessionKey = Annotated[bytes, msgspec.Meta(min_length=SESSION_KEY_BYTES, max_length=SESSION_KEY_BYTES)]
-_Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
+_Epoch = Annotated[int, msgspec.Meta(ge=0, le=MAX_EPOCH)]
+_Sequence = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
 _PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_BYTES, max_length=PAGE_DIGEST_BYTES)]
 _Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
@@ -152,9 +160,9 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
 
     public_key: _PublicKey
     """The agent's Ed25519 key; its ID follows from it."""
-    epoch: _Counter
+    epoch: _Epoch
     """Unix milliseconds at the start of the agent's process, or later."""
-    sequence: _Counter
+    sequence: _Sequence
     """Counts up within the epoch."""
     instance: _Instance
     session_key: _SessionKey
@@ -279,6 +287,11 @@ def _judge_pages(pages: tuple[PageName, ...]) -> None:
         )
     if len({page.digest for page in pages}) != len(pages):
         raise RemoteProtocolError("a record that names a page twice")
+
+
+def within_a_day(epoch: int, unix_now: float) -> bool:
+    """Whether an epoch is one that an agent may have by now, by a clock that shows ``unix_now``."""
+    return epoch <= (unix_now + EPOCH_AHEAD_S) * 1000
 
 
 def page_digest(agent_id: AgentId, data: bytes) -> bytes:

@@ -12,6 +12,7 @@ hold (a digest) and send what the other lacks; links lose nothing, so that is al
 import math
 from collections.abc import Sequence
 
+from mesh.alarms import AlarmBook, AlarmKind
 from mesh.link.bodies import (
     Digest,
     WantedPages,
@@ -26,7 +27,7 @@ from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.notices import Notices
+from mesh.routing.notices import THIS_AGENT, Notices
 from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers
@@ -45,6 +46,7 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity, Instance, short_id
+from mesh.trust.naming import named
 
 
 class RouteTableState:
@@ -62,6 +64,7 @@ class RouteTableState:
         reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
         max_records: agents known, at most.
+        alarms: counts what members do to others.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class RouteTableState:
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
         max_records: int = MAX_RECORDS,
+        alarms: AlarmBook | None = None,
     ) -> None:
         self._own_id = identity.id
         self._certificate = certificate
@@ -91,7 +95,7 @@ class RouteTableState:
         )
         self._flood = FloodQueue()
         self._pages = PageTable()
-        self._notices = Notices()
+        self._notices = Notices(AlarmBook() if alarms is None else alarms)
         self._originated = 0
         self._routes = RouteComputation(
             self._link_state, self._pages, self._own_record, max_hops=settings.max_hops
@@ -128,6 +132,7 @@ class RouteTableState:
             records_early_total=counts.early,
             records_refused_offence_total=counts.refused_offence,
             records_refused_certificate_total=counts.refused_certificate,
+            records_refused_clock_total=counts.refused_clock,
             records_refused_full_total=counts.refused_full,
             records_expired_total=counts.expired,
             pages_missing=self._pages.missing,
@@ -189,11 +194,12 @@ class RouteTableState:
             match self._pages.take(wire, now):
                 case Taken(record=record, page=page, wished_by=wished_by):
                     self._routes.is_outdated = True
-                    self._notices.say_denied(effects.notices, record, page.denied_keys)
+                    self._notices.say_denied(effects.notices, AlarmKind.GRANT, record, page.denied_keys)
                     effects.send_pages(wished_by, [wire])
                 case Untrue(record=record, why=why):
-                    who = f"{record.name!r} ({short_id(record.agent_id)})"
-                    self._notices.say(effects.notices, f"page of {who} ignored: {why}")
+                    who = named(record.name, record.agent_id)
+                    line = f"page of {record.name!r} ({short_id(record.agent_id)}) ignored: {why}"
+                    self._notices.say(effects.notices, AlarmKind.TAMPERING, who, line)
                 case None:
                     pass
         return self._settle(effects, now, unix_now)
@@ -271,6 +277,7 @@ class RouteTableState:
 
     def _settle(self, effects: Effects, now: float, unix_now: float) -> Effects:
         """Issue an own record and compute routes, where either is due."""
+        self._originator.keep_epoch(unix_now)
         wire = self._originator.issue(now)
         if wire is not None:
             self._originated += 1
@@ -280,9 +287,9 @@ class RouteTableState:
             self._flood.spread(self._own_id)
             if self._originator.is_leaving:
                 self._flood.hurry()
-            self._notices.say_denied(effects.alarms, whole, whole.denied_keys)
-            for problem in self.problems():
-                self._notices.say(effects.alarms, problem)
+            self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
+            for omission in self._originator.layout.omissions:
+                self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, str(omission))
         for peers, agent_ids in self._flood.take(now):
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)

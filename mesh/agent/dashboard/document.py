@@ -1,8 +1,13 @@
 """The JSON document of ``GET /api/dashboard``, made from a snapshot."""
 
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
 import msgspec
 
 from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
+from mesh.alarms import AlarmCount, AlarmKind
 from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener, find_pairings, listener_order
 from mesh.trust.identity import display_id, short_id
 
@@ -30,13 +35,33 @@ class DocumentEncoder:
         return {**_raw(agent_part(snapshot, self._version)), **self._encoded}
 
 
+MAX_ALARMS_SHOWN: Final = 32
+"""Members named for each kind of alarm; the rest is one number. A kind has a metric of its own as well."""
+
+
+def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
+    """``alarms``, the most frequent of each kind first, with one entry for all beyond the limit."""
+    shown: list[AlarmCount] = []
+    for kind, each in groupby(alarms, key=lambda alarm: alarm.kind):
+        found = list(each)
+        shown += found[:MAX_ALARMS_SHOWN]
+        if rest := found[MAX_ALARMS_SHOWN:]:
+            more = sum(alarm.times for alarm in rest)
+            shown.append(AlarmCount(kind, f"{len(rest):,} more", more))
+    return shown
+
+
 def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
     """Every figure by its name, as JSON and metrics show them.
 
     ``route_count`` counts (key, exit agent) pairs that this agent can use.
     """
+    alarms = {f"alarms_{kind.value}_total": 0 for kind in AlarmKind}
+    for alarm in snapshot.alarms:
+        alarms[f"alarms_{alarm.kind.value}_total"] += alarm.times
     return {
         **snapshot.stats.counters,
+        **alarms,
         "peer_count": sum(peer.state == CONNECTED for peer in snapshot.peers),
         "stream_count": snapshot.stats.stream_count,
         "route_count": sum(len(candidates) for candidates in snapshot.routes.candidates.values()),
@@ -63,6 +88,10 @@ def agent_part(snapshot: DashboardSnapshot, version: str) -> dict[str, object]:
         "ready": not snapshot.problems,
         "problems": list(snapshot.problems),
         "stats": stats_of(snapshot),
+        "alarms": [
+            {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}
+            for alarm in shown_alarms(snapshot.alarms)
+        ],
         "peers": [_peer(peer) for peer in snapshot.peers],
     }
 

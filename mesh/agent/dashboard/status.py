@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from mesh.alarms import AlarmCount
 from mesh.routing.pairings import AgentView, Paths, UnmatchedListener
 from mesh.trust.identity import AgentId
 
@@ -86,6 +87,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """This agent's listeners that have no port, and so are in no record."""
     problems: tuple[str, ...] = ()
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
+    alarms: tuple[AlarmCount, ...] = ()
+    """What members have done to others, as this agent has seen it; the most frequent of each kind first."""
 
 
 class StatusSource(Protocol):

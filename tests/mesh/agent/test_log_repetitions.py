@@ -7,8 +7,9 @@ import pytest
 
 from mesh.agent import log_repetitions, logs
 from mesh.agent.log_formats import TextFormatter
+from mesh.alarms import MAX_MEMBERS, AlarmKind
 from mesh.config.schema import LevelsSection, LoggingSection
-from mesh.sampling import sampled
+from mesh.sampling import alarming, sampled
 from tests.mesh.agent.log_records import record
 
 START = 1_800_000_000.0
@@ -160,3 +161,28 @@ def test_what_is_counted_is_bounded():
     for number in range(3 * log_repetitions.REMEMBERED):
         repetitions.filter(record("from %s", number, created=number))
     assert len(repetitions._equal._seen) == log_repetitions.REMEMBERED
+
+
+def alarm(kind: AlarmKind, member: str, number: int) -> logging.LogRecord:
+    made = reset(number)
+    made.__dict__.update(alarming(kind, member))
+    return made
+
+
+def test_alarms_of_other_kinds_and_about_other_members_silence_none():
+    samples = log_repetitions.Samples()
+    for number in range(10_000):
+        samples.take(alarm(AlarmKind.GRANT, f"member {number % 500}", number))
+        samples.take(reset(number, place=f"place {number}"))
+    assert samples.take(alarm(AlarmKind.IDENTITY, "member 1", 0)), "another kind"
+    assert samples.take(alarm(AlarmKind.GRANT, "member 501", 0)), "another member"
+    taken = sum(samples.take(alarm(AlarmKind.TAMPERING, "one", number)) for number in range(100))
+    assert taken == log_repetitions.MAX_SAMPLED
+
+
+def test_made_up_members_take_bounded_memory():
+    samples = log_repetitions.Samples()
+    for number in range(MAX_MEMBERS + 1_000):
+        samples.take(alarm(AlarmKind.GRANT, f"member {number}", number))
+    (places,) = samples._open.values()
+    assert len(places) == MAX_MEMBERS + 1

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import WireRecord, decode_records
 from mesh.link.frames import FrameType
@@ -39,7 +40,12 @@ def certificate_of(
 
 
 def table(
-    identity: Identity, *, certificate: bytes = b"", max_records: int = MAX_RECORDS, **changes
+    identity: Identity,
+    *,
+    certificate: bytes = b"",
+    max_records: int = MAX_RECORDS,
+    alarms: AlarmBook | None = None,
+    **changes,
 ) -> RouteTableState:
     certificate = certificate or certificate_of(identity)
     return RouteTableState(
@@ -50,6 +56,7 @@ def table(
         unix_now=UNIX,
         settings=RoutingSection(**changes),
         max_records=max_records,
+        alarms=alarms,
     )
 
 
@@ -101,7 +108,6 @@ def hear(
         total.sends += step.sends
         total.closes += step.closes
         total.notices += step.notices
-        total.alarms += step.alarms
         total.snapshot = step.snapshot or total.snapshot
         total.verified += step.verified
         first = len(wires) - step.rest

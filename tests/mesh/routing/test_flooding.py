@@ -86,7 +86,7 @@ class Mesh:
             return 0
         effects = getattr(state, method)(*arguments, self.now, self.unix_now)
         assert effects.closes == []
-        assert effects.notices == []
+        assert all("its clock was set back, or" in notice.line for notice in effects.notices)
         for send in effects.sends:
             for peer_id in send.peers:
                 self.links[number, self.numbers[peer_id]].append((send.frame_type, send.body))

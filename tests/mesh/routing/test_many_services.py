@@ -3,6 +3,7 @@
 import math
 from collections import deque
 
+from mesh.alarms import AlarmKind
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import (
     WantedPages,
@@ -14,6 +15,7 @@ from mesh.link.bodies import (
 )
 from mesh.link.frames import FrameType
 from mesh.routing.effects import Effects
+from mesh.routing.notices import Notice
 from mesh.routing.page_table import ASK_AGAIN_S
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import MAX_ENDPOINTS, EndpointEntry, ListenerEntry, Neighbour
@@ -61,14 +63,12 @@ class Chain:
         self.on_the_way: deque[tuple[float, int, AgentId, FrameType, bytes]] = deque()
         self.sent: list[tuple[int, FrameType, bytes]] = []
         self.lose_pages = False
-        self.notices: list[str] = []
-        self.alarms: list[str] = []
+        self.notices: list[Notice] = []
 
     def act(self, number: int, method: str, *arguments: object) -> Effects:
         effects: Effects = getattr(self.tables[number], method)(*arguments, self.now, UNIX + self.now)
         assert effects.closes == []
         self.notices += effects.notices
-        self.alarms += effects.alarms
         for send in effects.sends:
             for peer_id in send.peers:
                 self.sent.append((number, send.frame_type, send.body))
@@ -233,7 +233,7 @@ def test_what_cannot_be_told_is_a_problem_and_is_said_once():
     assert problem.startswith(
         "2 endpoints not told to the mesh (an agent has at most 10,000): 'service-10000'"
     )
-    assert (mesh.alarms, mesh.notices) == ([problem], [])
+    assert [(notice.kind, notice.line) for notice in mesh.notices] == [(AlarmKind.OWN, problem)]
     mesh.act(HUB, "set_endpoints", endpoints(MAX_ENDPOINTS))
     assert mesh.tables[HUB].problems() == ()
 
@@ -278,7 +278,8 @@ def test_a_page_that_is_not_what_its_record_says_is_told_once_and_costs_nobody_a
     effects = state.pages_arrived(ALICE, (page,), 0.1, UNIX)
     assert effects.closes == []
     (notice,) = effects.notices
-    assert "its record says" in notice
+    assert "its record says" in notice.line
+    assert notice.kind is AlarmKind.TAMPERING
     hear(state, ALICE, (wire_of(IDENTITIES[1], sequence=1, pages=lying),), 0.2, UNIX)
     assert state.pages_arrived(ALICE, (page,), 0.3, UNIX).notices == []
     assert state.counts().pages_taken_total == 0

@@ -1,7 +1,9 @@
 import msgspec
 
-from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID
+from mesh.alarms import MAX_MEMBERS, OTHERS, AlarmBook, AlarmKind
+from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID, Notices
 from mesh.routing.records import EndpointEntry
+from mesh.trust.identity import short_id
 from tests.mesh.routing.route_table_company import (
     ALICE,
     IDENTITIES,
@@ -27,7 +29,8 @@ def test_a_key_that_the_certificate_denies_is_ignored_and_said_once():
     ]
     effects = hear(state, ALICE, (wires[0],), 0.0, UNIX)
     [notice] = effects.notices
-    assert "does not permit it to register 'db\\n'" in notice
+    assert "does not permit it to register 'db\\n'" in notice.line
+    assert notice.kind is AlarmKind.GRANT
     assert effects.snapshot is not None
     assert list(effects.snapshot.candidates) == ["web-1"]
     assert hear(state, ALICE, (wires[1],), 1.0, UNIX).notices == []
@@ -36,26 +39,53 @@ def test_a_key_that_the_certificate_denies_is_ignored_and_said_once():
 def test_an_own_key_that_the_certificate_denies_is_said_as_an_alarm():
     state = table(OWN, certificate=certificate_of(OWN, may_register=["web"]))
     effects = state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX)
-    [alarm] = effects.alarms
-    assert "register 'db'" in alarm
-    assert effects.notices == [], "where lines about others might hide it"
+    [alarm] = effects.notices
+    assert "register 'db'" in alarm.line
+    assert alarm.kind is AlarmKind.OWN, "lines about others cannot hide it"
+
+
+def said(state, identity, sequence, *keys):
+    certificate = certificate_of(identity, may_register=[])
+    entries = tuple(EndpointEntry(key, None) for key in keys)
+    wire = wire_of(identity, sequence=sequence, certificate=certificate, endpoints=entries)
+    return len(hear(state, ALICE, (wire,), float(sequence), UNIX).notices)
 
 
 def test_what_has_been_said_is_remembered_within_limits():
-    certificate = certificate_of(IDENTITIES[4], may_register=[])
     state = linked(ALICE)
-
-    def notices(sequence, *keys):
-        entries = tuple(EndpointEntry(key, None) for key in keys)
-        wire = wire_of(IDENTITIES[4], sequence=sequence, certificate=certificate, endpoints=entries)
-        return len(hear(state, ALICE, (wire,), float(sequence), UNIX).notices)
-
-    assert notices(0, "first") == 1
+    identity = IDENTITIES[4]
+    assert said(state, identity, 0, "first") == 1
     batches = MAX_SAID // MAX_DENIED_SAID
     for batch in range(batches):
         keys = (f"{batch}-{number}" for number in range(MAX_DENIED_SAID))
-        assert notices(batch + 1, *keys) == MAX_DENIED_SAID
-    assert notices(batches + 1, f"{batches - 1}-0") == 0
-    assert notices(batches + 2, "first") == 1
+        assert said(state, identity, batch + 1, *keys) == MAX_DENIED_SAID
+    assert said(state, identity, batches + 1, f"{batches - 1}-0") == 0
+    assert said(state, identity, batches + 2, "first") == 1
     # Whoever may not register any of its keys does not fill the log with all of them.
-    assert notices(batches + 3, *(f"new-{number}" for number in range(300))) == MAX_DENIED_SAID + 1
+    assert said(state, identity, batches + 3, *(f"new-{number}" for number in range(300))) == (
+        MAX_DENIED_SAID + 1
+    )
+
+
+def test_one_members_noise_makes_nothing_of_another_be_said_again_and_is_counted():
+    book = AlarmBook()
+    state = linked(ALICE, alarms=book)
+    assert said(state, IDENTITIES[5], 0, "quiet") == 1
+    for sequence in range(1, 2 * MAX_SAID):
+        assert said(state, IDENTITIES[4], sequence, *(f"{sequence}-{number}" for number in range(300)))
+    assert said(state, IDENTITIES[5], 1, "quiet") == 0
+    counts = {count.member: count.times for count in book.counts()}
+    noisy, quiet = (f"agent {each.public_key.hex()[:4]} {short_id(each.id)}" for each in IDENTITIES[4:6])
+    assert counts == {noisy: 300 * (2 * MAX_SAID - 1), quiet: 2}
+    assert {count.kind for count in book.counts()} == {AlarmKind.GRANT}
+
+
+def test_members_without_end_share_one_memory():
+    book = AlarmBook()
+    notices = Notices(book)
+    said_now = []
+    for number in range(MAX_MEMBERS + 1_000):
+        notices.say(said_now, AlarmKind.FULL, f"member {number}", f"line {number}")
+    assert len(book.counts()) == MAX_MEMBERS + 1
+    assert book.counts()[0] == (AlarmKind.FULL, OTHERS, 1_000)
+    assert len(said_now) == MAX_MEMBERS + 1_000

@@ -19,9 +19,10 @@ from mesh.routing.origination import (
     rtt_step,
 )
 from mesh.routing.records import (
-    MAX_COUNTER,
     MAX_ENDPOINTS,
+    MAX_EPOCH,
     MAX_RTT_STEP,
+    MAX_SEQUENCE,
     EndpointEntry,
     ListenerEntry,
     Neighbour,
@@ -176,7 +177,7 @@ def test_nothing_is_said_after_the_withdrawal():
         ((EPOCH, 0), (EPOCH, 1)),
         ((EPOCH, 7), (EPOCH, 8)),
         ((EPOCH + 900, 4), (EPOCH + 900, 5)),
-        ((EPOCH, MAX_COUNTER), (EPOCH + 1, 0)),
+        ((EPOCH, MAX_SEQUENCE), (EPOCH + 1, 0)),
     ],
 )
 def test_it_jumps_past_a_newer_record_of_its_own(found, follows):
@@ -205,9 +206,9 @@ def test_copies_over_many_links_are_one_jump_and_no_duplicate_identity():
 
 
 def test_the_counters_never_leave_their_range():
-    source = originator(epoch=MAX_COUNTER)
-    assert not source.overtaken_by((MAX_COUNTER, MAX_COUNTER), 0.0)
-    assert issue(source, 0.0).epoch == MAX_COUNTER
+    source = originator(epoch=MAX_EPOCH)
+    assert not source.overtaken_by((MAX_EPOCH, MAX_SEQUENCE), 0.0)
+    assert issue(source, 0.0).epoch == MAX_EPOCH
 
 
 def test_a_jump_is_not_forgotten_over_a_change_that_is_taken_back():

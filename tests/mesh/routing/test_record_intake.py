@@ -4,6 +4,7 @@ from mesh.link.frames import FrameType
 from mesh.routing.early_records import ARRIVAL_HOLD_S
 from mesh.routing.effects import Effects
 from mesh.routing.records import PageName, decode_body
+from mesh.trust.identity import short_id
 from tests.mesh.routing.route_table_company import (
     ALICE,
     BOB,
@@ -60,11 +61,12 @@ def test_another_agents_bad_certificate_is_said_once_and_costs_nothing():
     foreign = wire_of(IDENTITIES[4], certificate=certificate_of(IDENTITIES[4], authority=STRANGER))
     effects = hear(state, ALICE, (foreign,), 0.0, UNIX)
     [notice] = effects.notices
-    assert notice.startswith("record refused: the certificate of 'agent ")
-    assert "does not trust" in notice
+    assert notice.line.startswith("record refused: the certificate of 'agent ")
+    assert "does not trust" in notice.line
     assert effects.closes == effects.sends == []
-    assert hear(state, BOB, (foreign,), 1.0, UNIX).notices == []
-    assert state.counts().records_refused_certificate_total == 2
+    assert hear(state, ALICE, (foreign,), 1.0, UNIX).notices == []
+    assert [notice.member for notice in hear(state, BOB, (foreign,), 1.0, UNIX).notices] == [short_id(BOB)]
+    assert state.counts().records_refused_certificate_total == 3
 
 
 def test_a_direct_neighbours_own_bad_certificate_costs_its_link():

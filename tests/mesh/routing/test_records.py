@@ -7,8 +7,8 @@ from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolE
 from mesh.link.bodies import WireRecord, batch_records, decode_records, encode_records
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
-    MAX_COUNTER,
     MAX_ENDPOINTS,
+    MAX_EPOCH,
     MAX_INLINE_ENTRIES,
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
@@ -17,6 +17,7 @@ from mesh.routing.records import (
     MAX_PAGE_ENTRIES,
     MAX_PAGES,
     MAX_RTT_STEP,
+    MAX_SEQUENCE,
     MAX_SERVICE_BYTES,
     MAX_SIGNED_BYTES,
     EndpointEntry,
@@ -174,8 +175,8 @@ def page_names(count: int, byte_count: int = 1, entries: int = 1) -> tuple[PageN
 
 
 AT_ITS_LIMIT = {
-    "epoch": MAX_COUNTER,
-    "sequence": MAX_COUNTER,
+    "epoch": MAX_EPOCH,
+    "sequence": MAX_SEQUENCE,
     "certificate": b"c" * 2048,
     "neighbours": (NEIGHBOUR,) * MAX_NEIGHBOURS,
     "endpoints": (ENDPOINT,) * MAX_INLINE_ENTRIES,
@@ -195,8 +196,8 @@ def test_every_limit_itself_is_accepted():
         {"public_key": b"p" * 31},
         {"instance": b"i" * 17},
         {"session_key": b"s" * 31},
-        {"epoch": MAX_COUNTER + 1},
-        {"sequence": MAX_COUNTER + 1},
+        {"epoch": MAX_EPOCH + 1},
+        {"sequence": MAX_SEQUENCE + 1},
         {"epoch": -1},
         {"certificate": b"c" * 2049},
         {"neighbours": (NEIGHBOUR,) * (MAX_NEIGHBOURS + 1)},

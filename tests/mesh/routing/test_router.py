@@ -1,15 +1,25 @@
 import msgspec
 import pytest
 
+from mesh.alarms import AlarmKind
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.flooding import FLOOD_PACE_S
+from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
-from mesh.routing.records import EndpointEntry, ListenerEntry
+from mesh.routing.records import (
+    EPOCH_AHEAD_S,
+    MAX_EPOCH,
+    MAX_SEQUENCE,
+    EndpointEntry,
+    ListenerEntry,
+    sign_record,
+    within_a_day,
+)
 from mesh.routing.router import RouteTableState
 from mesh.trust.certificates import TrustStore, read_certificate
-from mesh.trust.identity import Identity
+from mesh.trust.identity import Identity, short_id
 from tests.mesh.routing.route_table_company import (
     ALICE,
     AUTHORITY,
@@ -26,6 +36,7 @@ from tests.mesh.routing.route_table_company import (
     hear,
     linked,
     records_in,
+    table,
     wire_of,
 )
 
@@ -131,12 +142,52 @@ def test_another_agent_with_its_key_is_noticed_and_said_once():
     state = linked(ALICE)
     epoch, alarms, now = int(UNIX * 1000), [], 0.0
     for sequence in range(1000, 1200, 10):
-        alarms += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).alarms
+        alarms += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
         now += 1.5
         state.tick(now, UNIX)
-    [alarm] = alarms
-    assert "identity key" in alarm
-    assert INSTANCE.hex() in alarm
+    [first, alarm] = alarms
+    assert {first.kind, alarm.kind} == {AlarmKind.IDENTITY}
+    assert "its clock was set back, or" in first.line
+    assert "another running agent has this agent's identity key" in alarm.line
+    assert INSTANCE.hex() in alarm.line
+
+
+def test_one_stolen_signature_buries_an_agent_for_a_moment_only():
+    """An epoch far ahead is refused by all; the furthest one that is believed is jumped past."""
+    state = linked(ALICE, BOB)
+    limit = int((UNIX + EPOCH_AHEAD_S) * 1000)
+    for epoch in (MAX_EPOCH, limit + 1):
+        for identity in (OWN, IDENTITIES[4]):
+            effects = hear(state, ALICE, (wire_of(identity, epoch, MAX_SEQUENCE),), 0.0, UNIX)
+            assert effects.sends == effects.closes == []
+    assert state.counts().records_refused_clock_total == 4
+    assert IDENTITIES[4].id not in state.snapshot.records
+    effects = hear(state, ALICE, (wire_of(OWN, limit, MAX_SEQUENCE),), 1.0, UNIX)
+    [(peers, [body])] = records_in(effects)
+    assert set(peers) == {ALICE, BOB}
+    assert body.freshness[:2] == (limit + 1, 0)
+    assert [notice.kind for notice in effects.notices] == [AlarmKind.IDENTITY]
+    # Others, whose clocks are a millisecond further by then, believe it.
+    other = table(IDENTITIES[1])
+    assert within_a_day(body.epoch, UNIX + 0.001)
+    other.link_up(OWN.id, OWN_INSTANCE, RTT_S, 0.0, UNIX)
+    assert hear(other, OWN.id, (sign_record(OWN, body),), 1.0, UNIX + 1.0).notices == []
+
+
+def test_an_own_record_beyond_belief_is_an_alarm_about_this_agent_itself():
+    state = linked(ALICE)
+    [notice] = hear(state, ALICE, (wire_of(OWN, MAX_EPOCH),), 0.0, UNIX).notices
+    assert (notice.kind, notice.member) == (AlarmKind.IDENTITY, THIS_AGENT)
+    [other] = hear(state, ALICE, (wire_of(IDENTITIES[4], MAX_EPOCH),), 0.0, UNIX).notices
+    assert (other.kind, other.member) == (AlarmKind.CLOCK, short_id(ALICE))
+
+
+def test_an_agent_that_started_with_its_clock_ahead_begins_anew_once_it_is_right():
+    state = table(OWN)
+    state.link_up(ALICE, INSTANCE, RTT_S, -1.0, UNIX)
+    days_back = UNIX - 3 * EPOCH_AHEAD_S
+    [(_, [body])] = records_in(state.tick(0.0, days_back))
+    assert body.freshness[:2] == (int(days_back * 1000), 0)
 
 
 def test_draining_then_withdrawal():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ENDPOINTS,
+    MAX_EPOCH,
     MAX_INLINE_ENTRIES,
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
@@ -15,6 +16,7 @@ from mesh.routing.records import (
     MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
     MAX_PAGES,
+    MAX_SEQUENCE,
     MAX_SERVICE_BYTES,
     MAX_SIGNED_BYTES,
     EndpointEntry,
@@ -59,8 +61,8 @@ def check(layout: Layout) -> None:
     assert all(page.name.byte_count >= MIN_PAGE_BYTES for page in layout.pages[:-1])
     body = RecordBody(
         public_key=ALICE.public_key,
-        epoch=2**62,
-        sequence=2**62,
+        epoch=MAX_EPOCH,
+        sequence=MAX_SEQUENCE,
         instance=Instance(b"i" * 16),
         session_key=b"s" * 32,
         certificate=b"c" * 2048,

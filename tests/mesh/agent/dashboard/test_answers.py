@@ -9,6 +9,7 @@ from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.alarms import AlarmKind
 from mesh.routing.pairings import UnmatchedListener
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
@@ -39,7 +40,9 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             "actors": 17,
             "unacknowledged_segments": 5,
             "frames_dropped_total": 4,
+            **{f"alarms_{kind.value}_total": 0 for kind in AlarmKind},
         },
+        "alarms": [],
         "peers": [
             {
                 "id": relay,

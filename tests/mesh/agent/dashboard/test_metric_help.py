@@ -1,7 +1,5 @@
 """Every figure says what it counts."""
 
-import dataclasses
-
 import pytest
 
 from actors.meters import Meters
@@ -15,7 +13,7 @@ OF_BUFFERS = {"pending_opens", "stream_buffer_bytes", "relay_buffer_bytes", "que
 
 
 def test_every_figure_has_its_text_and_no_other_has(snapshot: DashboardSnapshot):
-    meters = {f"{field.name}_total" for field in dataclasses.fields(Meters)}
+    meters = {f"{name}_total" for name in Meters().figures()}
     of_the_document = stats_of(snapshot).keys() - snapshot.stats.counters.keys()
     assert HELP.keys() == meters | set(RouteCounts.__struct_fields__) | OF_BUFFERS | of_the_document
 
