@@ -28,6 +28,8 @@ class AlarmKind(enum.StrEnum):
     """A certificate does not admit its agent here."""
     CLOCK = "clock"
     """A record says that it is of a time to come."""
+    EXCESS = "excess"
+    """An agent says more than it may make others carry."""
     FULL = "full"
     """There is no room for what an agent says."""
     OWN = "own"

@@ -14,16 +14,16 @@ class TokenBucket:
         self._tokens = burst
         self._updated_at = -inf
 
-    def has(self, now: float) -> bool:
-        """Whether there is a token at monotonic time ``now`` (s)."""
+    def has(self, now: float, amount: float = 1.0) -> bool:
+        """Whether there are ``amount`` tokens at monotonic time ``now`` (s)."""
         self._refill(now)
-        return self._tokens >= 1.0
+        return self._tokens >= amount
 
-    def take(self, now: float) -> bool:
-        """Take one token at monotonic time ``now`` (s); False if none is left."""
-        if not self.has(now):
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take ``amount`` tokens at monotonic time ``now`` (s); False if there are not as many."""
+        if not self.has(now, amount):
             return False
-        self._tokens -= 1.0
+        self._tokens -= amount
         return True
 
     def spend(self, now: float, amount: float = 1.0) -> None:

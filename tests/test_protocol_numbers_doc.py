@@ -68,6 +68,7 @@ LIMIT_MODULES = (
     "mesh.routing.page_table",
     "mesh.routing.records",
     "mesh.connection.replay_window",
+    "mesh.routing.allowance",
     "mesh.routing.answers",
     "mesh.routing.early_records",
     "mesh.routing.record_store",

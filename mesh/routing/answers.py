@@ -1,42 +1,73 @@
-"""Older records are answered with newer ones: once for all that come together, and not without end."""
+"""What peers are owed: records that they lack, or hold older ones of.
 
+What a peer lacks is known by its DIGEST, or when it passes on what is older. Whatever it says, and however
+often, it is owed each agent's newest record once, and gets so many bytes of them a second.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from mesh.link.bodies import WireRecord
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
-ANSWER_RATE: Final = 10.0
-ANSWER_BURST: Final = 100.0
-"""Older records of one peer that are answered with newer ones: a second, and at once. One of a hundred
-bytes, which nobody need have signed, may ask for 60,000. What is not answered now is when it comes again,
-and digests tell two new peers of everything."""
+ANSWER_BYTE_RATE: Final = 512.0 * 1024
+ANSWER_BYTE_BURST: Final = 8.0 * 1024 * 1024
+"""Bytes of records that one peer is given in answer, a second, and at once: several times all the records
+of a thousand agents. A hundred bytes, which nobody need have signed, may ask for 60,000, a digest for
+everything."""
+
+ANSWER_WAIT_S: Final = 0.25
+"""Until a peer that was given too much is given some more."""
 
 
 class Answers:
-    """What peers are told of while they speak; ``now`` is monotonic seconds."""
+    """What each peer is still to be told of; ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._rates: dict[AgentId, TokenBucket] = {}
-        """Linked peers, and how many more answers they get now."""
-        self._waiting: dict[AgentId, dict[AgentId, WireRecord]] = {}
-        """By peer: newer records for what it is just saying, by agent."""
+        """Linked peers, and how many more bytes they get now."""
+        self._owed: dict[AgentId, dict[AgentId, None]] = {}
+        """By peer: agents whose newest record it lacks."""
+        self._wait_until: dict[AgentId, float] = {}
+        """Peers that were given too much, and until when."""
 
     def peer_up(self, peer_id: AgentId) -> None:
         """There is a link to ``peer_id``; one that takes another's place begins no new burst."""
-        self._rates.setdefault(peer_id, TokenBucket(ANSWER_RATE, ANSWER_BURST))
+        self._rates.setdefault(peer_id, TokenBucket(ANSWER_BYTE_RATE, ANSWER_BYTE_BURST))
 
     def peer_down(self, peer_id: AgentId) -> None:
         """The link to ``peer_id`` is gone."""
-        self._rates.pop(peer_id, None)
-        self._waiting.pop(peer_id, None)
+        for table in (self._rates, self._owed, self._wait_until):
+            table.pop(peer_id, None)
 
-    def add(self, peer_id: AgentId, agent_id: AgentId, ours: WireRecord, now: float) -> None:
-        """``peer_id`` holds an older record of ``agent_id`` than ``ours``."""
-        waiting = self._waiting.setdefault(peer_id, {})
-        if agent_id in waiting or self._rates[peer_id].take(now):
-            waiting[agent_id] = ours
+    def owe(self, peer_id: AgentId, agent_ids: Iterable[AgentId]) -> None:
+        """``peer_id``, a linked peer, lacks the newest records of these."""
+        self._owed.setdefault(peer_id, {}).update(dict.fromkeys(agent_ids))
 
-    def take(self, peer_id: AgentId) -> list[WireRecord]:
-        """All that ``peer_id`` is to be told of, now that it has said everything."""
-        return list(self._waiting.pop(peer_id, {}).values())
+    def deadline(self) -> float:
+        """When :meth:`take` gives something; infinite while nobody is owed anything."""
+        return min((self._wait_until.get(peer_id, -math.inf) for peer_id in self._owed), default=math.inf)
+
+    def take(
+        self, now: float, newest: Callable[[AgentId], WireRecord | None]
+    ) -> Iterator[tuple[AgentId, list[WireRecord]]]:
+        """Peers, and the records to give them now; ``newest`` gives that of each agent, if it is not
+        forgotten."""
+        for peer_id in [each for each in self._owed if now >= self._wait_until.get(each, -math.inf)]:
+            owed, rate = self._owed[peer_id], self._rates[peer_id]
+            self._wait_until.pop(peer_id, None)
+            given: list[WireRecord] = []
+            for agent_id in tuple(owed):
+                wire = newest(agent_id)
+                if wire is not None:
+                    if not rate.take(now, len(wire.signed)):
+                        self._wait_until[peer_id] = now + ANSWER_WAIT_S
+                        break
+                    given.append(wire)
+                del owed[agent_id]
+            if not owed:
+                del self._owed[peer_id]
+            if given:
+                yield peer_id, given

@@ -14,6 +14,7 @@ from typing import Final
 
 from mesh.errors import RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
+from mesh.routing.allowance import new_allowance
 from mesh.routing.record_outcomes import (
     Early,
     Newer,
@@ -46,6 +47,9 @@ ARRIVAL_BURST: Final = 20.0
 """Records of one agent a second, and at once, that are verified, kept and passed on. An agent that keeps to
 the pace of origination says one a second at the most; one that does not cannot make the mesh work for it.
 After MinLSArrival: RFC 2328 section 13, step 5a."""
+
+EXPIRY_PACE_S: Final = 0.1
+"""Between two passes over all records for what has expired: each may expire at a time of its own."""
 
 ANSWER_AFTER_S: Final = 1.0
 """What came here less than this ago has been flooded to every peer just now: an older one that crosses it
@@ -95,7 +99,7 @@ class LinkState:
 
     def put_own(self, record: Record, wire: WireRecord, now: float) -> None:
         """Take the own record as just signed; nothing is verified, and it never expires here."""
-        self._put(Entry(record, wire, now, now, _new_arrivals()))
+        self._put(Entry(record, wire, now, now, _new_arrivals(), new_allowance()))
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
@@ -112,7 +116,7 @@ class LinkState:
             self.counts.older += 1
             if agent_id in self._store.live and now < known.seen_s + ANSWER_AFTER_S:
                 return Stale()
-            return Newer(agent_id, _aged(known, now))
+            return Newer(agent_id)
         born_s = self._born(wire, now)
         if agent_id == self.own_id:
             return self._offer_own(wire, body, unix_now)
@@ -124,9 +128,13 @@ class LinkState:
         if born_s + self._ttl_s + (0.0 if known is None else REMEMBER_S) <= now:
             self.counts.aged += 1
             return Stale()
-        if known is not None and not known.arrivals.has(now):
+        byte_count = len(wire.signed)
+        if known is not None and not (known.arrivals.has(now) and known.allowance.has(now, byte_count)):
             self.counts.early += 1
             return Early(agent_id)
+        if not self._store.has_room(agent_id, wire, body):
+            full = RemoteProtocolError(f"no room for the record of {short_id(agent_id)}")
+            return self._refuse(Refusal.FULL, full, agent_id)
         try:
             record, kept = self._reader.verify(wire, body, self._trust, unix_now)
         except TrustError as error:
@@ -135,10 +143,10 @@ class LinkState:
             return self._refuse(Refusal.OFFENCE, error, agent_id)
         arrivals = _new_arrivals() if known is None else known.arrivals
         arrivals.take(now)
-        entry = Entry(record, kept, born_s, now, arrivals)
-        if not self._store.make_room(entry):
-            full = RemoteProtocolError(f"no room for the record of {record.name!r}")
-            return self._refuse(Refusal.FULL, full, agent_id)
+        allowance = new_allowance() if known is None else known.allowance
+        allowance.spend(now, byte_count)
+        entry = Entry(record, kept, born_s, now, arrivals, allowance)
+        self._store.make_room(entry)
         live = self._store.live.get(agent_id)
         refreshed = live is not None and live.record.says_the_same_as(record)
         self._put(entry)
@@ -195,6 +203,11 @@ class LinkState:
         entry = self._store.live.get(agent_id)
         return None if entry is None else entry.record.instance
 
+    def allowance(self, agent_id: AgentId) -> TokenBucket:
+        """How many more bytes of an agent's records and pages are taken now."""
+        entry = self._store.get(agent_id)
+        return new_allowance() if entry is None else entry.allowance
+
     def named(self, agent_id: AgentId) -> str:
         """An agent as logs name it, by its record where there is one."""
         entry = self._store.get(agent_id)
@@ -211,21 +224,21 @@ class LinkState:
         """What is held, for a peer to compare with."""
         return [DigestEntry(agent_id, *entry.freshness) for agent_id, entry in self._store.live.items()]
 
-    def newer_than(self, digest: Digest, now: float) -> list[WireRecord]:
-        """What the sender of ``digest`` lacks, or holds an older one of, ordered by agent ID."""
+    def newer_than(self, digest: Digest) -> list[AgentId]:
+        """Agents whose record the sender of ``digest`` lacks, or holds an older one of, in their order."""
         theirs: dict[AgentId, Freshness] = {
             entry.agent_id: (entry.epoch, entry.sequence, entry.instance) for entry in digest.entries
         }
         found = {
-            agent_id: entry
+            agent_id
             for agent_id, entry in self._store.live.items()
             if digest.covers(agent_id) and (agent_id not in theirs or theirs[agent_id] < entry.freshness)
         }
         for agent_id, freshness in theirs.items():
             past = self._store.past.get(agent_id)
             if past is not None and freshness < past.freshness:
-                found[agent_id] = past
-        return [_aged(found[agent_id], now) for agent_id in sorted(found)]
+                found.add(agent_id)
+        return sorted(found)
 
     def usable(self, unix_now: float) -> tuple[dict[AgentId, Record], float]:
         """Records of agents that take part now, and the Unix time when one of their certificates ends."""
@@ -253,14 +266,15 @@ class LinkState:
         if now < self._next_expiry:
             return []
         expired = []
-        self._next_expiry = math.inf
+        next_expiry = math.inf
         for agent_id, entry in self._store.live.items():
             if agent_id == self.own_id:
                 continue
             if entry.born_s + self._ttl_s <= now:
                 expired.append(entry.record)
             else:
-                self._next_expiry = min(self._next_expiry, entry.born_s + self._ttl_s)
+                next_expiry = min(next_expiry, entry.born_s + self._ttl_s)
+        self._next_expiry = max(next_expiry, now + EXPIRY_PACE_S)
         for record in expired:
             self._store.bury(record.agent_id)
         self.counts.expired += len(expired)

@@ -7,7 +7,7 @@ is counted for each agent by itself, so that one whose pages nobody has holds up
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -29,13 +29,11 @@ ASK_AGAIN_S: Final = 2.0
 MAX_ASK_AGAIN_S: Final = 30.0
 """A page that nobody has costs a question in this time."""
 
-PAGE_RATE: Final = 16.0
-PAGE_BURST: Final = 256.0
-"""Pages of one agent a second, and at once, that are asked for. An agent with 10,000 endpoints has about 50
-and changes a few of them; one that changes all of them all the time cannot make the mesh carry them."""
+MIN_PAGE_CHARGE: Final = 4_000
+"""What a page counts in its agent's allowance at the least: asking for it costs as well."""
 
 PAGE_WAIT_S: Final = 0.25
-"""Until an agent whose pages were asked for too fast has some again."""
+"""Until the pages of an agent whose allowance is used up are asked for again."""
 
 GIVEN_RATE: Final = 128.0
 GIVEN_BURST: Final = 256.0
@@ -81,7 +79,6 @@ class _Shelf:
     """The peer that passed on the record: the first to be asked."""
     held: dict[bytes, Page] = field(default_factory=dict)
     missing: dict[bytes, _Missing] = field(default_factory=dict)
-    rate: TokenBucket = field(default_factory=lambda: TokenBucket(PAGE_RATE, PAGE_BURST))
     ask_at: float = math.inf
     """When to look for what is to be asked for."""
     whole: Record | None = None
@@ -95,9 +92,15 @@ class _Shelf:
 
 
 class PageTable:
-    """All pages that this agent holds or lacks; ``now`` is monotonic seconds."""
+    """All pages that this agent holds or lacks; ``now`` is monotonic seconds.
 
-    def __init__(self) -> None:
+    Args:
+        allowance: how many more bytes of an agent's records and pages are taken now. It pays for a page when
+            that comes, so that nobody who withholds one uses it up.
+    """
+
+    def __init__(self, allowance: Callable[[AgentId], TokenBucket]) -> None:
+        self._allowance = allowance
         self._shelves: dict[AgentId, _Shelf] = {}
         self._peers: dict[AgentId, TokenBucket] = {}
         """Linked peers, and how many more pages they are given now."""
@@ -122,7 +125,6 @@ class PageTable:
             return
         shelf = _Shelf(record, source)
         if before is not None:
-            shelf.rate = before.rate
             certified = before.record.certificate == record.certificate
             for name in names:
                 page = before.held.get(name.digest)
@@ -215,11 +217,12 @@ class PageTable:
         wanted: dict[AgentId, list[bytes]] = {}
         under_way = 0
         next_at = math.inf
+        allowance = self._allowance(shelf.record.agent_id)
         for digest, missing in shelf.missing.items():
             if under_way >= PAGES_UNDER_WAY:
                 break
             if now >= missing.under_way_until and now >= missing.ask_at:
-                if not shelf.rate.take(now):
+                if not allowance.has(now, _charge(missing.name)):
                     next_at = min(next_at, now + PAGE_WAIT_S)
                     break
                 missing.asked_of = self._whom_to_ask(shelf, missing.asked)
@@ -273,6 +276,7 @@ class PageTable:
             self.unnamed += 1
             return None
         missing = shelf.missing.pop(digest)
+        self._allowance(wire.agent_id).spend(now, _charge(missing.name))
         if shelf.missing:
             self._look_at(shelf, -math.inf)
         try:
@@ -296,6 +300,10 @@ class PageTable:
     def _may_have(self, peer_id: AgentId, now: float) -> bool:
         bucket = self._peers.get(peer_id)
         return bucket is not None and bucket.take(now)
+
+
+def _charge(name: PageName) -> int:
+    return max(name.byte_count, MIN_PAGE_CHARGE)
 
 
 def _entries(page: Page) -> int:

@@ -118,9 +118,13 @@ class RecordIntake:
                     if same_as is not None:
                         self._flood.told(peer_id, same_as)
                 case Early(agent_id=agent_id):
-                    self._early.hold(peer_id, agent_id, wire, now)
-                case Newer(agent_id=agent_id, ours=ours):
-                    self._answers.add(peer_id, agent_id, ours, now)
+                    member = self._link_state.named(agent_id)
+                    line = f"{member} says more than it may make others carry; the last of it is heard late"
+                    self._notices.say(effects.notices, AlarmKind.EXCESS, member, line)
+                    if not self._early.hold(peer_id, agent_id, wire, now):
+                        self._link_state.counts.early_dropped += 1
+                case Newer(agent_id=agent_id):
+                    self._answers.owe(peer_id, (agent_id,))
                 case OwnIsNewer(freshness=freshness):
                     effects.verified += 1
                     self._overtaken(effects, freshness, now)
@@ -129,8 +133,6 @@ class RecordIntake:
                     self._refused(effects, peer_id, outcome)
                 case _:
                     assert_never(outcome)
-        if not effects.rest:
-            effects.send_records((peer_id,), self._answers.take(peer_id))
 
     def deadline(self) -> float:
         """When to call :meth:`release`; infinite while no record waits."""

@@ -7,7 +7,6 @@ from typing import TypeAlias
 import msgspec
 
 from mesh.errors import RemoteProtocolError
-from mesh.link.bodies import WireRecord
 from mesh.routing.records import Freshness, Record
 from mesh.trust.identity import AgentId
 
@@ -31,7 +30,6 @@ class Newer(msgspec.Struct, frozen=True):
     """A newer one is known here, and whoever offered the old one should learn of it."""
 
     agent_id: AgentId
-    ours: WireRecord
 
 
 class OwnIsNewer(msgspec.Struct, frozen=True):
@@ -84,6 +82,8 @@ class RecordCounts:
     """Older than records live, where the agent is unknown here, or than they are remembered."""
     early: int = 0
     """Held back, for their agents say more than they need to."""
+    early_dropped: int = 0
+    """Of these, dropped for there was no room to hold them."""
     refused_offence: int = 0
     refused_certificate: int = 0
     refused_clock: int = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesh.link.bodies import WireRecord
-from mesh.routing.records import Freshness, Record
+from mesh.routing.records import Freshness, Record, RecordBody
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
@@ -29,6 +29,8 @@ class Entry:
     """When a record of this freshness first came here."""
     arrivals: TokenBucket
     """How many more records of this agent are taken now."""
+    allowance: TokenBucket
+    """How many more bytes of its records and pages."""
 
     @property
     def freshness(self) -> Freshness:
@@ -78,62 +80,60 @@ class RecordStore:
         self.forget((agent_id,))
         replaced = self._live.get(agent_id)
         if replaced is not None:
-            self._live_bytes -= _memory_bytes(replaced)
+            self._live_bytes -= _memory_bytes(replaced.wire, replaced.record.body)
             del self._by_bytes[replaced.wire.signed]
         self._live[agent_id] = entry
         self._by_bytes[entry.wire.signed] = agent_id
-        self._live_bytes += _memory_bytes(entry)
+        self._live_bytes += _memory_bytes(entry.wire, entry.record.body)
 
     def bury(self, agent_id: AgentId) -> None:
         """The live record of ``agent_id`` has expired."""
         entry = self._past[agent_id] = self._live.pop(agent_id)
         del self._by_bytes[entry.wire.signed]
-        self._live_bytes -= _memory_bytes(entry)
-        self._past_bytes += _memory_bytes(entry)
+        self._live_bytes -= _memory_bytes(entry.wire, entry.record.body)
+        self._past_bytes += _memory_bytes(entry.wire, entry.record.body)
 
     def forget(self, agent_ids: Iterable[AgentId]) -> None:
         """Remember the expired records of these no longer."""
         for agent_id in agent_ids:
             entry = self._past.pop(agent_id, None)
             if entry is not None:
-                self._past_bytes -= _memory_bytes(entry)
+                self._past_bytes -= _memory_bytes(entry.wire, entry.record.body)
 
-    def make_room(self, entry: Entry) -> bool:
-        """Forget what expired longest ago until ``entry`` fits in place of what is known.
-
-        Nothing is forgotten for one that does not fit even so.
-
-        Returns:
-            Whether there is room.
-        """
-        agent_id = entry.record.agent_id
-        known = self.get(agent_id)
-        known_bytes = 0 if known is None else _memory_bytes(known)
-        bytes_over = (
-            self._live_bytes + self._past_bytes - known_bytes + _memory_bytes(entry) - self._max_bytes
-        )
-        records_over = len(self._live) + len(self._past) + (known is None) - self._max_records
+    def has_room(self, agent_id: AgentId, wire: WireRecord, body: RecordBody) -> bool:
+        """Whether a record fits in place of what is known, if need be of what has expired."""
+        known_bytes, bytes_over, records_over = self._beyond(agent_id, wire, body)
         is_past = agent_id in self._past
-        if (
-            bytes_over > self._past_bytes - (known_bytes if is_past else 0)
-            or records_over > len(self._past) - is_past
-        ):
-            return False
+        return (
+            bytes_over <= self._past_bytes - (known_bytes if is_past else 0)
+            and records_over <= len(self._past) - is_past
+        )
+
+    def _beyond(self, agent_id: AgentId, wire: WireRecord, body: RecordBody) -> tuple[int, int, int]:
+        """Bytes that the agent's record holds, and bytes and records beyond the limits with the new one."""
+        known = self.get(agent_id)
+        known_bytes = 0 if known is None else _memory_bytes(known.wire, known.record.body)
+        bytes_held = self._live_bytes + self._past_bytes - known_bytes + _memory_bytes(wire, body)
+        records_held = len(self._live) + len(self._past) + (known is None)
+        return known_bytes, bytes_held - self._max_bytes, records_held - self._max_records
+
+    def make_room(self, entry: Entry) -> None:
+        """Forget what expired longest ago until ``entry``, which :meth:`has_room`, fits."""
+        agent_id = entry.record.agent_id
+        _, bytes_over, records_over = self._beyond(agent_id, entry.wire, entry.record.body)
         outdated = []
         for past_id, past in self._past.items():
             if bytes_over <= 0 and records_over <= 0:
                 break
             if past_id != agent_id:
                 outdated.append(past_id)
-                bytes_over -= _memory_bytes(past)
+                bytes_over -= _memory_bytes(past.wire, past.record.body)
                 records_over -= 1
         self.forget(outdated)
-        return True
 
 
-def _memory_bytes(entry: Entry) -> int:
+def _memory_bytes(wire: WireRecord, body: RecordBody) -> int:
     """About what a record and its pages hold: bytes twice (as they are and decoded), and the objects."""
-    body = entry.record.body
     entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
     entries += sum(page.entries for page in body.pages)
-    return 2_500 + 2 * (len(entry.wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries
+    return 2_500 + 2 * (len(wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries

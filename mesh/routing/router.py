@@ -94,18 +94,18 @@ class RouteTableState:
             began_at=began_at,
         )
         self._flood = FloodQueue()
-        self._pages = PageTable()
+        self._pages = PageTable(self._link_state.allowance)
         self._notices = Notices(AlarmBook() if alarms is None else alarms)
         self._originated = 0
         self._routes = RouteComputation(
             self._link_state, self._pages, self._own_record, max_hops=settings.max_hops
         )
-        answers = Answers()
-        self._peers = Peers(self._originator, self._flood, self._pages, answers)
+        self._answers = Answers()
+        self._peers = Peers(self._originator, self._flood, self._pages, self._answers)
         self._intake = RecordIntake(
             self._link_state,
             peers=self._peers,
-            answers=answers,
+            answers=self._answers,
             flood=self._flood,
             pages=self._pages,
             originator=self._originator,
@@ -130,6 +130,7 @@ class RouteTableState:
             records_older_total=counts.older,
             records_aged_total=counts.aged,
             records_early_total=counts.early,
+            records_early_dropped_total=counts.early_dropped,
             records_refused_offence_total=counts.refused_offence,
             records_refused_certificate_total=counts.refused_certificate,
             records_refused_clock_total=counts.refused_clock,
@@ -174,7 +175,7 @@ class RouteTableState:
         """``peer_id`` says what it holds."""
         effects = Effects()
         if peer_id in self._peers:
-            effects.send_records((peer_id,), self._link_state.newer_than(digest, now))
+            self._answers.owe(peer_id, self._link_state.newer_than(digest))
         return self._settle(effects, now, unix_now)
 
     def pages_wanted(
@@ -261,6 +262,7 @@ class RouteTableState:
             self._link_state.deadline(),
             self._intake.deadline(),
             self._flood.deadline(),
+            self._answers.deadline(),
             self._pages.deadline(),
             self._routes.deadline(),
         )
@@ -294,6 +296,8 @@ class RouteTableState:
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)
             effects.send_records(peers, [wire for wire in wires if wire is not None])
+        for peer_id, given in self._answers.take(now, lambda agent_id: self._link_state.wire(agent_id, now)):
+            effects.send_records((peer_id,), given)
         for peer_id, wanted in self._pages.ask(now):
             effects.sends.append(Send((peer_id,), FrameType.WANT_PAGES, encode_want_pages(wanted)))
         effects.snapshot = self._routes.step(now, unix_now)

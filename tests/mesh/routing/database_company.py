@@ -71,3 +71,9 @@ def digest_of(*held: tuple[AgentId, int, int]) -> Digest:
 def names(wires: list[WireRecord]) -> set[tuple[AgentId, int, int]]:
     bodies = [decode_body(wire.signed) for wire in wires]
     return {(agent_id_of(body.public_key), *body.freshness[:2]) for body in bodies}
+
+
+def lacking(state: LinkState, digest: Digest, now: float) -> list[WireRecord]:
+    """The records that the sender of ``digest`` lacks, as ``state`` passes them on."""
+    wires = [state.wire(agent_id, now) for agent_id in state.newer_than(digest)]
+    return [wire for wire in wires if wire is not None]

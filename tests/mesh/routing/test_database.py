@@ -20,6 +20,7 @@ from tests.mesh.routing.database_company import (
     CountingCheck,
     certificate_of,
     graph,
+    lacking,
     names,
     wire_of,
 )
@@ -56,7 +57,7 @@ def test_a_copy_and_an_older_one_cost_no_signature_check():
     assert isinstance(state.offer(wire_of(ALICE, sequence=5), 1.0, UNIX), Stale)
     older = state.offer(wire_of(ALICE, sequence=4), 1.0, UNIX)
     assert isinstance(older, Newer)
-    assert older.ours == wire_of(ALICE, sequence=5, age_ms=1001)
+    assert state.wire(ALICE.id, 1.0) == wire_of(ALICE, sequence=5, age_ms=1001)
     assert check.calls == 1
     assert (state.counts.stored, state.counts.duplicate, state.counts.older) == (1, 1, 1)
 
@@ -83,8 +84,8 @@ def test_of_two_runs_with_equal_numbers_all_keep_the_same(first: bytes):
     state, other = graph(), graph()
     assert isinstance(state.offer(wire_of(ALICE, instance=first * 16), 0.0, UNIX), Stored)
     assert isinstance(other.offer(wire_of(ALICE, instance=second * 16), 0.0, UNIX), Stored)
-    theirs = state.newer_than(Digest(tuple(other.digest())), 1.0)
-    ours = other.newer_than(Digest(tuple(state.digest())), 1.0)
+    theirs = lacking(state, Digest(tuple(other.digest())), 1.0)
+    ours = lacking(other, Digest(tuple(state.digest())), 1.0)
     assert sorted(len(names(wires) - {(OWN.id, 5, 0)}) for wires in (theirs, ours)) == [0, 1]
     for wire in theirs:
         other.offer(wire, 1.0, UNIX)

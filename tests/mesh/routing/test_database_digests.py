@@ -11,6 +11,7 @@ from tests.mesh.routing.database_company import (
     UNIX,
     digest_of,
     graph,
+    lacking,
     names,
     wire_of,
 )
@@ -21,8 +22,8 @@ def test_a_digest_is_answered_with_what_is_missing_or_older():
     for identity in (ALICE, BOB, CAROL):
         state.offer(wire_of(identity, epoch=2, sequence=2), 0.0, UNIX)
     held = digest_of((ALICE.id, 2, 1), (BOB.id, 2, 2), (CAROL.id, 3, 0))
-    assert names(state.newer_than(held, 0.0)) == {(OWN.id, 5, 0), (ALICE.id, 2, 2)}
-    assert names(state.newer_than(digest_of(), 0.0)) == {
+    assert names(lacking(state, held, 0.0)) == {(OWN.id, 5, 0), (ALICE.id, 2, 2)}
+    assert names(lacking(state, digest_of(), 0.0)) == {
         (OWN.id, 5, 0),
         *((identity.id, 2, 2) for identity in (ALICE, BOB, CAROL)),
     }
@@ -34,7 +35,7 @@ def test_a_digest_speaks_for_its_range_only():
     for identity in ordered:
         state.offer(wire_of(identity), 0.0, UNIX)
     middle = Digest((), ordered[1].id, ordered[1].id)
-    assert names(state.newer_than(middle, 0.0)) == {(ordered[1].id, 1, 0)}
+    assert names(lacking(state, middle, 0.0)) == {(ordered[1].id, 1, 0)}
 
 
 @settings(deadline=None)
@@ -45,8 +46,8 @@ def test_one_exchange_of_digests_makes_two_agents_equal(held):
     left, right = graph(), graph()
     for identity, sequence, is_left in held:
         (left if is_left else right).offer(wire_of(identity, sequence=sequence), 0.0, UNIX)
-    for_right = left.newer_than(Digest(tuple(right.digest())), 0.0)
-    for_left = right.newer_than(Digest(tuple(left.digest())), 0.0)
+    for_right = lacking(left, Digest(tuple(right.digest())), 0.0)
+    for_left = lacking(right, Digest(tuple(left.digest())), 0.0)
     assert all(isinstance(right.offer(wire, 0.0, UNIX), Stored) for wire in for_right)
     assert all(isinstance(left.offer(wire, 0.0, UNIX), Stored) for wire in for_left)
     assert sorted(left.digest(), key=str) == sorted(right.digest(), key=str)

@@ -1,23 +1,25 @@
 """The pages of others: who is asked for them, who is given them, and what is kept."""
 
 import math
+from collections import defaultdict
 from itertools import pairwise
 
 import msgspec
 import pytest
 
 from mesh.link.bodies import WantedPages, WirePage
+from mesh.routing.allowance import ORIGIN_BYTE_BURST, ORIGIN_BYTE_RATE, new_allowance
 from mesh.routing.page_table import (
     ASK_AGAIN_S,
     GIVEN_BURST,
     MAX_ASK_AGAIN_S,
-    PAGE_BURST,
-    PAGE_RATE,
+    MIN_PAGE_CHARGE,
     PAGES_UNDER_WAY,
     PageTable,
     Untrue,
 )
 from mesh.routing.records import (
+    MAX_PAGE_BYTES,
     EndpointEntry,
     ListenerEntry,
     PageName,
@@ -26,6 +28,7 @@ from mesh.routing.records import (
     trusted_record,
 )
 from mesh.routing.service_layout import LaidPage, fit_body, lay_out
+from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import read_certificate
 from mesh.trust.identity import AgentId, Identity
 from tests.mesh.routing.route_table_company import IDENTITIES, certificate_of, decode_body, wire_of
@@ -67,9 +70,15 @@ def wants(identity: Identity, *pages: LaidPage) -> tuple[WantedPages, ...]:
     return (WantedPages(identity.id, tuple(page.name.digest for page in pages)),)
 
 
+def page_table() -> PageTable:
+    """One where each agent has an allowance of its own."""
+    allowances: defaultdict[AgentId, TokenBucket] = defaultdict(new_allowance)
+    return PageTable(allowances.__getitem__)
+
+
 @pytest.fixture
 def table() -> PageTable:
-    table = PageTable()
+    table = page_table()
     table.peer_up(NEAR)
     table.peer_up(FAR)
     return table
@@ -201,18 +210,31 @@ def test_pages_that_nobody_has_hold_up_no_other(table):
 
 
 def test_one_agent_cannot_make_others_carry_pages_without_end(table):
-    asked_for, now = 0, 0.0
-    for version in range(600):
+    charged, now = 0, 0.0
+    for version in range(1_200):
         pages = pages_of(ALICE, 500, f"v{version}")
         table.name(record_of(ALICE, names_of(pages)), NEAR)
         for _ in pages:
             for _, digest in asked(table, now):
-                asked_for += 1
                 [page] = [page for page in pages if page.name.digest == digest]
+                charged += max(len(page.data), MIN_PAGE_CHARGE)
                 table.take(wire(ALICE, page), now)
         now += 0.05
-    assert asked_for <= PAGE_BURST + PAGE_RATE * now + 1
-    assert asked_for >= PAGE_BURST + PAGE_RATE * (now - 20), "but it is heard"
+    most = ORIGIN_BYTE_BURST + ORIGIN_BYTE_RATE * now
+    assert charged <= most + PAGES_UNDER_WAY * MAX_PAGE_BYTES
+    assert charged >= 0.9 * most, "but it is heard"
+
+
+def test_a_peer_that_withholds_pages_uses_up_nobodys_allowance():
+    allowance = new_allowance()
+    table = PageTable(lambda _: allowance)
+    table.peer_up(NEAR)
+    table.name(RECORD, NEAR)
+    now = 0.0
+    while now < 3_600.0:
+        asked(table, now)
+        now = table.deadline()
+    assert allowance.has(0.0, ORIGIN_BYTE_BURST)
 
 
 def test_a_peer_is_given_what_is_here_and_what_is_not_when_it_comes(table):
@@ -247,7 +269,7 @@ def test_a_lost_link_and_a_new_one_are_reasons_to_ask_at_once(table):
 
 
 def test_what_a_peer_did_not_give_is_asked_of_a_new_one_at_once():
-    table = PageTable()
+    table = page_table()
     table.peer_up(NEAR)
     table.name(RECORD, NEAR)
     now = 0.0

@@ -17,7 +17,11 @@ def entry_of(number: int, endpoints: int) -> Entry:
     offered = tuple(EndpointEntry(f"key-{key}", None) for key in range(endpoints))
     wire = wire_of(AGENTS[number], endpoints=offered)
     record = trusted_record(decode_body(wire.signed), read_certificate(CERTIFICATES[AGENTS[number].id]))
-    return Entry(record, wire, 0.0, 0.0, TokenBucket(1.0, 1.0))
+    return Entry(record, wire, 0.0, 0.0, TokenBucket(1.0, 1.0), TokenBucket(1.0, 1.0))
+
+
+def memory_bytes(entry: Entry) -> int:
+    return _memory_bytes(entry.wire, entry.record.body)
 
 
 ENTRIES = [[entry_of(number, endpoints) for endpoints in (0, 10, 20, 40)] for number in range(len(AGENTS))]
@@ -33,8 +37,10 @@ def test_there_is_room_exactly_for_what_fits_once_the_past_is_forgotten(steps):
         if what == "put":
             others = [each for other, each in store.live.items() if other != agent_id]
             fits = len(others) < MAX_RECORDS
-            fits &= sum(map(_memory_bytes, [*others, entry])) <= MAX_BYTES
-            assert store.make_room(entry) == fits
+            fits &= sum(map(memory_bytes, [*others, entry])) <= MAX_BYTES
+            assert store.has_room(agent_id, entry.wire, entry.record.body) == fits
+            if fits:
+                store.make_room(entry)
             forgotten = [each for each in past if each not in store.past]
             assert forgotten == [each for each in past if each != agent_id][: len(forgotten)], "oldest first"
             if fits:
@@ -47,8 +53,8 @@ def test_there_is_room_exactly_for_what_fits_once_the_past_is_forgotten(steps):
             store.forget((agent_id,))
         held = [*store.live.values(), *store.past.values()]
         assert len(held) <= MAX_RECORDS
-        assert sum(map(_memory_bytes, held)) <= MAX_BYTES
+        assert sum(map(memory_bytes, held)) <= MAX_BYTES
         assert (store._live_bytes, store._past_bytes) == tuple(
-            sum(map(_memory_bytes, each.values())) for each in (store.live, store.past)
+            sum(map(memory_bytes, each.values())) for each in (store.live, store.past)
         )
         assert {each.wire.signed for each in store.live.values()} == set(store._by_bytes)
