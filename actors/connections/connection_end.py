@@ -84,6 +84,11 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             case messages.CloseConnection(reason=reason):
                 self._lose(reason)
 
+    def _forged(self, count: int, remote: AgentId, number: int, via: AgentId) -> None:
+        """Count bodies that did not authenticate; the table can name the peer that passed them on."""
+        self._meters.frames_forged += count
+        self.tell(self._table, table_messages.BodiesForged(remote, via, number, count))
+
     def _apply(self, effects: Effects) -> None:
         """Do what the stream says; what the socket takes at once becomes credit in the same message."""
         stream = self._stream

@@ -17,6 +17,7 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref
+from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
@@ -24,9 +25,9 @@ from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot
-from mesh.sampling import sampled
+from mesh.sampling import alarming, sampled
 from mesh.token_bucket import TokenBucket
-from mesh.trust.identity import AgentId, Instance
+from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.connections")
@@ -81,7 +82,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             AgentId, dict[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]]
         ] = {}
         """By the other end's agent: its connections, each with the instance that it was opened with."""
-        self._pending: set[tuple[AgentId, int]] = set()
+        self._pending: dict[tuple[AgentId, int], AgentId] = {}
+        """Connections being opened, and the peer that each OPEN came from."""
         self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
@@ -92,14 +94,18 @@ class ConnectionTable(Actor[messages.Inbound]):
     def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
         """Handle one message."""
         match message:
-            case messages.FramesArrived(frames=frames):
-                self._deliver(frames)
+            case messages.FramesArrived(frames=frames, via=via):
+                self._deliver(frames, via)
             case messages.RegisterIngress():
                 self._register_ingress(message)
             case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
                 self._ended((remote, number, is_exit))
             case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
                 self._mark(remote, instance, number)
+            case messages.BodiesForged(remote=remote, via=via, connection=number, count=count):
+                if via == NO_AGENT:
+                    via = self._pending.get((remote, number), NO_AGENT)
+                self._forged(remote, via, count)
             case messages.PendingOpenSettled(remote=remote, connection=number):
                 self._settled(remote, number)
             case link_messages.ForwardingChanged(links=links):
@@ -138,10 +144,10 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     # -- frames ----------------------------------------------------------------------------------------------
 
-    def _deliver(self, frames: tuple[Frame, ...]) -> None:
+    def _deliver(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         """Hand each connection one message with all its frames, in order."""
         if len(frames) == 1:
-            self._deliver_to((frames[0].source, frames[0].connection, not frames[0].from_exit), frames)
+            self._deliver_to((frames[0].source, frames[0].connection, not frames[0].from_exit), frames, via)
             return
         sorted_frames: dict[ConnectionId, list[Frame]] = {}
         for frame in frames:
@@ -151,18 +157,18 @@ class ConnectionTable(Actor[messages.Inbound]):
             else:
                 sorted_frames[key] = [frame]
         for key, batch in sorted_frames.items():
-            self._deliver_to(key, tuple(batch))
+            self._deliver_to(key, tuple(batch), via)
 
-    def _deliver_to(self, key: ConnectionId, frames: tuple[Frame, ...]) -> None:
+    def _deliver_to(self, key: ConnectionId, frames: tuple[Frame, ...], via: AgentId) -> None:
         connection = self._connections.get(key)
         if connection is not None:
-            if self.tell(connection, connection_messages.SegmentsArrived(frames)):
+            if self.tell(connection, connection_messages.SegmentsArrived(frames, via)):
                 return
             self._ended(key)
         elif key[2] and frames[0].type == FrameType.OPEN:
-            self._open(key, frames[0])
+            self._open(key, frames[0], via)
             if len(frames) > 1 and key in self._connections:
-                self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[1:]))
+                self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[1:], via))
             return
         self._answer_unknown(frames)
 
@@ -174,6 +180,21 @@ class ConnectionTable(Actor[messages.Inbound]):
             return
         if self._unknowns.take(self.now()):
             self.tell(link, link_messages.SendFrames((_unknown(first),)))
+
+    def _forged(self, remote: AgentId, via: AgentId, count: int) -> None:
+        """Tell once of bodies that did not authenticate: somebody on the path that they came by made them."""
+        peer, who = self._named(via), self._named(remote)
+        self._meters.alarms.count(AlarmKind.TAMPERING, peer, count)
+        log.warning(
+            "tampering: bodies of connections with %s that do not authenticate came from peer %s; dropped",
+            who,
+            peer,
+            extra=alarming(AlarmKind.TAMPERING, peer),
+        )
+
+    def _named(self, agent_id: AgentId) -> str:
+        record = self._records.get(agent_id)
+        return named("" if record is None else record.name, agent_id)
 
     # -- opening ---------------------------------------------------------------------------------------------
 
@@ -190,7 +211,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         if record is not None and record.instance != wish.exit_instance:
             self.tell(wish.connection, connection_messages.PeerRestarted(wish.exit_id))
 
-    def _open(self, key: ConnectionId, frame: Frame) -> None:
+    def _open(self, key: ConnectionId, frame: Frame, via: AgentId) -> None:
         """Start an exit connection, or drop the OPEN: the ingress repeats it and then looks elsewhere."""
         source, number, _ = key
         record, link = self._records.get(source), self._links.get(source)
@@ -201,6 +222,7 @@ class ConnectionTable(Actor[messages.Inbound]):
             ingress_instance, exit_instance = read_open_instances(frame.body)
         except RemoteProtocolError:
             self._meters.frames_forged += 1
+            self._forged(source, via, 1)
             return
         if ingress_instance != record.instance or exit_instance != self._instance:
             self._meters.opens_ignored += 1
@@ -218,13 +240,13 @@ class ConnectionTable(Actor[messages.Inbound]):
             )
             return
         party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
-        self._pending.add((source, number))
+        self._pending[source, number] = via
         self._pending_by_ingress[source] += 1
         self._add(key, self._start_exit(frame, party, record, link), ingress_instance)
 
     def _settled(self, source: AgentId, number: int) -> None:
         if (source, number) in self._pending:
-            self._pending.remove((source, number))
+            del self._pending[source, number]
             self._pending_by_ingress[source] -= 1
             if not self._pending_by_ingress[source]:
                 del self._pending_by_ingress[source]

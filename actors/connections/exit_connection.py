@@ -39,6 +39,7 @@ from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
 from mesh.routing.records import Record
 from mesh.sampling import sampled
+from mesh.trust.identity import NO_AGENT, AgentId
 from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.connections")
@@ -96,8 +97,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
         match message:
-            case messages.SegmentsArrived(frames=frames):
-                self._segments_arrived(frames)
+            case messages.SegmentsArrived(frames=frames, via=via):
+                self._segments_arrived(frames, via)
             case messages.TargetGranted(target=target, is_counted=is_counted):
                 self._tells_of_closing = is_counted
                 self._granted(target)
@@ -160,7 +161,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._opening_settled()
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
                 case effects.OpenForged(why=why):
-                    self._meters.frames_forged += 1
+                    self._forged(1, self._party.id, self._number, NO_AGENT)
                     log.debug("OPEN from %s dropped: %s", self._name(), why)
                     self.stop_now()
                 case effects.LookAtEndpoint():
@@ -230,13 +231,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     def _opening_settled(self) -> None:
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
 
-    def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
+    def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:
             self._do(self._opening.asked_again(frames[0]))
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return
-        self._apply(self._stream.receive(frames, self.now()))
+        stream = self._stream
+        self._apply(stream.receive(frames, self.now()))
+        if stream.forged_frames:
+            self._forged(stream.take_forged(), self._party.id, self._number, via)
         if self._opening.state is ExitState.ACCEPTED and self._stream.heard:
             self._do(self._opening.confirmed())
 

@@ -41,7 +41,7 @@ from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import NO_AGENT, AgentId
 
 log = logging.getLogger("mesh.connections")
 
@@ -73,6 +73,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """The links towards the exits that are being tried, and towards the one that was chosen."""
         self._number = 0
         """Of the connection to the exit that was chosen."""
+        self._answers_via = NO_AGENT
+        """The peer that the answer at hand came from."""
         self._client_tag = self._exit_tag = b""
         """Of the client's socket, and what the chosen exit said of its own."""
         self._opening = IngressOpening(
@@ -91,8 +93,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def on_receive(self, message: messages.IngressInbound) -> None:
         """Handle one message."""
         match message:
-            case messages.SegmentsArrived(frames=frames):
-                self._segments_arrived(frames)
+            case messages.SegmentsArrived(frames=frames, via=via):
+                self._segments_arrived(frames, via)
             case messages.ServeClient(socket=socket, clients=clients, candidates=candidates):
                 self._serve(socket, clients, candidates)
             case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
@@ -176,8 +178,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     if code == IngressVerdict.LOOP:
                         self._meters.loops_cut += 1
                     self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
-                case AnswerForged():
-                    self._meters.frames_forged += 1
+                case AnswerForged(exit_id=exit_id, number=number):
+                    self._forged(1, exit_id, number, self._answers_via)
                 case ExitDeclined(session=session, remote=remote, credit=credit):
                     stream = self._settings.stream(session, credit)
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
@@ -200,13 +202,17 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if link is not None:
             self.tell(link, link_messages.SendFrames(tuple(frames)))
 
-    def _segments_arrived(self, frames: tuple[Frame, ...]) -> None:
+    def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         """Frames of one connection: answers are the opening's, the rest is the stream's."""
         number = frames[0].connection
         for position, frame in enumerate(frames):
-            if self._stream is not None and number == self._number:
-                self._apply(self._stream.receive(frames[position:], self.now()))
+            stream = self._stream
+            if stream is not None and number == self._number:
+                self._apply(stream.receive(frames[position:], self.now()))
+                if stream.forged_frames:
+                    self._forged(stream.take_forged(), frames[0].source, number, via)
                 return
+            self._answers_via = via
             self._do(self._opening.answered(frame, self.now()))
 
     def _chosen(self, choice: ExitChosen) -> None:

@@ -153,7 +153,7 @@ class PeerLink(Actor[messages.Inbound]):
         for effect in wanted:
             match effect:
                 case effects.Deliver(frames=frames):
-                    arrived = connection_table_messages.FramesArrived(frames)
+                    arrived = connection_table_messages.FramesArrived(frames, self._link.peer.peer_id)
                     self.tell(self._refs.connection_table, arrived)
                 case effects.PassOn(destination=destination, frames=passing):
                     self._pass_on(destination, passing)

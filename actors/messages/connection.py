@@ -12,13 +12,15 @@ from mesh.addresses import SocketAddress
 from mesh.connection.candidates import Offer
 from mesh.connection.reject_codes import RejectCode
 from mesh.link.frames import Frame
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import NO_AGENT, AgentId
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
     """Fact: sealed frames of this connection, in link order."""
 
     frames: tuple[Frame, ...]
+    via: AgentId = NO_AGENT
+    """The peer that they came from."""
 
 
 class PathChanged(msgspec.Struct, frozen=True):

@@ -9,13 +9,15 @@ from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame
-from mesh.trust.identity import AgentId, Instance
+from mesh.trust.identity import NO_AGENT, AgentId, Instance
 
 
 class FramesArrived(msgspec.Struct, frozen=True, gc=False):
     """Fact: frames of connections that end at this agent, in link order."""
 
     frames: tuple[Frame, ...]
+    via: AgentId = NO_AGENT
+    """The peer that they came from; this agent itself if they crossed no link."""
 
 
 class RegisterIngress(msgspec.Struct, frozen=True):
@@ -41,6 +43,17 @@ class OpenAuthenticated(msgspec.Struct, frozen=True):
     remote: AgentId
     instance: Instance
     connection: int
+
+
+class BodiesForged(msgspec.Struct, frozen=True):
+    """Fact: bodies of a connection that did not authenticate have been dropped."""
+
+    remote: AgentId
+    """The other end's agent, as their headers say."""
+    via: AgentId
+    """The peer that they came from; none is given for an OPEN, which the table has handed over itself."""
+    connection: int
+    count: int
 
 
 class PendingOpenSettled(msgspec.Struct, frozen=True):
@@ -85,6 +98,7 @@ Inbound: TypeAlias = (
     | RegisterIngress
     | ConnectionEnded
     | OpenAuthenticated
+    | BodiesForged
     | PendingOpenSettled
     | GetConnectionCounts
     | ReportEmpty

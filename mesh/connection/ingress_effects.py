@@ -52,7 +52,10 @@ class CandidateServed(msgspec.Struct, frozen=True, gc=False):
 
 
 class AnswerForged(msgspec.Struct, frozen=True, gc=False):
-    """Count an answer that does not authenticate."""
+    """Count an answer of this exit that does not authenticate."""
+
+    exit_id: AgentId
+    number: int
 
 
 class ExitChosen(msgspec.Struct, frozen=True, gc=False):

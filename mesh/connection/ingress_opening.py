@@ -101,7 +101,7 @@ class IngressOpening(CandidateTrials):
         try:
             reply, session = attempt.initiator.read_reply(frame)
         except RemoteProtocolError:
-            self._effects.append(effects.AnswerForged())
+            self._effects.append(effects.AnswerForged(attempt.party.id, attempt.number))
             return self._done()
         if session is None:
             self._refused(attempt, code_of_exit(reply.code), escaped(reply.reason), now)

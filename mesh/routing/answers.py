@@ -53,8 +53,7 @@ class Answers:
     def take(
         self, now: float, newest: Callable[[AgentId], WireRecord | None]
     ) -> Iterator[tuple[AgentId, list[WireRecord]]]:
-        """Peers, and the records to give them now; ``newest`` gives that of each agent, if it is not
-        forgotten."""
+        """Peers, and the records to give them now; ``newest`` gives that of each agent, or None."""
         for peer_id in [each for each in self._owed if now >= self._wait_until.get(each, -math.inf)]:
             owed, rate = self._owed[peer_id], self._rates[peer_id]
             self._wait_until.pop(peer_id, None)

@@ -157,6 +157,11 @@ class Stream(StreamLife):
             self._ask(now, frames)
         return self._concluded(effects)
 
+    def take_forged(self) -> int:
+        """How many frames have not authenticated since this was asked last."""
+        count, self.forged_frames = self.forged_frames, 0
+        return count
+
     # -- the other end ---------------------------------------------------------------------------------------
 
     def receive(self, frames: Sequence[Frame], now: float) -> Effects:

@@ -5,11 +5,14 @@ import logging
 import pytest
 
 from actors.messages import connection as messages
-from mesh.link.frames import FrameType
-from mesh.trust.identity import short_id
+from actors.messages.connection_table import BodiesForged
+from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import AgentId, short_id
 from tests.actors.company import start
 from tests.actors.connections.both_ends_company import MIB, SIDES, Ends, both, pattern, resets
 from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, RESET
+
+RELAY = AgentId(b"relay".ljust(16))
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +27,38 @@ def ends():
     ends.client.closes_at_end = ends.target.closes_at_end = False
     yield ends
     ends.world.stop()
+
+
+# Forged
+
+
+@pytest.mark.parametrize("is_exit", [True, False])
+def test_bodies_that_do_not_authenticate_are_counted_and_reported_with_the_peer_they_came_from(ends, is_exit):
+    end, table, meters, source = (
+        (ends.exit, ends.exit_table, ends.exit_meters, INGRESS)
+        if is_exit
+        else (ends.ingress, ends.ingress_table, ends.ingress_meters, EXIT)
+    )
+    forged = [
+        Frame(
+            type=FrameType.DATA,
+            from_exit=not is_exit,
+            source=source.id,
+            destination=(EXIT if is_exit else INGRESS).id,
+            connection=1,
+            number=number,
+            body=bytes(100),
+        )
+        for number in range(50)
+    ]
+    for frames in (forged[:20], forged[20:]):
+        end.ref.tell(messages.SegmentsArrived(tuple(frames), RELAY))
+    ends.run(0.1)
+    assert meters.frames_forged == 50
+    assert table.of(BodiesForged) == [BodiesForged(source.id, RELAY, 1, count) for count in (20, 30)]
+    ends.client.send(b"still there")
+    ends.run(0.1)
+    assert bytes(ends.target.received) == b"still there"
 
 
 # In order

@@ -12,9 +12,12 @@ from actors.messages import peer_link as link_messages
 from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
+from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import AgentId, Instance
+from mesh.sampling import ALARM_MARK
+from mesh.trust.identity import NO_AGENT, AgentId, Instance
+from mesh.trust.naming import named
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
 
 OWN, ALICE, BOB, STRANGER = IDENTITIES[:4]
@@ -238,6 +241,24 @@ def test_an_open_that_cannot_be_meant_is_dropped(house, opening):
     assert house.exits == []
     assert house.sent() == []
     assert house.meters.opens_ignored + house.meters.frames_forged == 1
+
+
+def test_forged_bodies_are_told_with_the_peer_that_passed_them_on(house, caplog):
+    house.tell(messages.BodiesForged(ALICE.id, BOB.id, 7, 30), messages.BodiesForged(ALICE.id, BOB.id, 7, 20))
+    name = named(house.table._records[BOB.id].name, BOB.id)
+    assert house.meters.alarms.counts() == ((AlarmKind.TAMPERING, name, 50),)
+    lines = {record.getMessage() for record in caplog.records}
+    assert len(lines) == 1
+    assert f"came from peer {name}" in lines.pop()
+    assert {getattr(record, ALARM_MARK) for record in caplog.records} == {"tampering"}
+
+
+def test_a_forged_open_is_told_with_the_peer_that_passed_it_on(house):
+    house.tell(messages.FramesArrived((open_frame(),), BOB.id))
+    house.tell(messages.BodiesForged(ALICE.id, NO_AGENT, 7, 1))
+    house.tell(messages.FramesArrived((open_frame(number=8, body=b"short"),), BOB.id))
+    [alarm] = house.meters.alarms.counts()
+    assert (alarm.member, alarm.times) == (named(house.table._records[BOB.id].name, BOB.id), 2)
 
 
 def test_a_number_that_has_been_used_opens_nothing(house):

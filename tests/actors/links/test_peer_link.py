@@ -224,7 +224,7 @@ def test_the_peers_farewell_ends_the_link_after_what_came_before_it(scene, caplo
     farewell = link_frame(FrameType.CLOSE, link_bodies.encode_close("maintenance\x1b[2J"))
     peer.send_frames(data(0), farewell)
     scene.run(0.1)
-    assert scene.table.heard == [FramesArrived((data(0),))]
+    assert scene.table.heard == [FramesArrived((data(0),), PEER.id)]
     assert scene.link_ended
     assert "maintenance\\x1b[2J" in caplog.text
     assert scene.counts == (0, 0, 1)

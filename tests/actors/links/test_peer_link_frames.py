@@ -54,7 +54,7 @@ def test_frames_of_one_read_are_grouped_by_destination_in_their_order(roads):
     order = [ALICE, OWN, BOB, ALICE, OWN, ALICE]
     peer.send_frames(*[frame(agent, number=number) for number, agent in enumerate(order)])
     scene.run(0.1)
-    assert scene.table.heard == [FramesArrived((frame(OWN, number=1), frame(OWN, number=4)))]
+    assert scene.table.heard == [FramesArrived((frame(OWN, number=1), frame(OWN, number=4)), PEER.id)]
     [to_alice], [to_bob] = alice.heard, bob.heard
     assert to_alice == messages.SendFrames(
         tuple(frame(ALICE, number=number, hop_limit=15) for number in (0, 3, 5))
@@ -85,7 +85,7 @@ def test_a_frame_whose_hops_are_used_up_goes_no_further(roads):
     scene.run(0.1)
     assert scene.meters.frames_expired == 3
     assert len(alice.heard) == heard, "nothing is passed on, so nobody is woken"
-    assert scene.table.heard == [FramesArrived((frame(OWN, hop_limit=0),))]
+    assert scene.table.heard == [FramesArrived((frame(OWN, hop_limit=0),), PEER.id)]
 
 
 def test_a_frame_that_no_link_leads_on_is_dropped(roads):
@@ -115,7 +115,7 @@ def test_a_frame_for_a_link_that_has_just_ended_is_dropped(roads):
     scene.run(0.0)
     peer.send_frames(frame(ALICE), frame(OWN))
     scene.run(0.1)
-    assert scene.table.heard == [FramesArrived((frame(OWN),))]
+    assert scene.table.heard == [FramesArrived((frame(OWN),), PEER.id)]
     assert scene.is_alive
 
 

@@ -66,7 +66,7 @@ def test_what_came_with_the_judgement_is_handled_at_the_admission(scene):
     assert scene.table.heard == []
     scene.tell(ADMIT)
     scene.run(0.1)
-    assert scene.table.heard == [FramesArrived((data(0), data(1)))]
+    assert scene.table.heard == [FramesArrived((data(0), data(1)), PEER.id)]
     assert link_bodies.decode_pong(peer.of(FrameType.PONG)[0].body) == 77
 
 
@@ -83,7 +83,7 @@ def test_frames_that_came_with_the_last_message_of_the_handshake_are_not_lost(sc
     scene.tell(ADMIT)
     peer.send(peer.sealed[100:])
     scene.run(0.1)
-    assert scene.table.heard == [FramesArrived((data(0),))]
+    assert scene.table.heard == [FramesArrived((data(0),), PEER.id)]
 
 
 def test_a_link_that_waits_for_admission_leaves_its_peers_bytes_in_the_kernel(scene):

@@ -66,7 +66,7 @@ def test_who_may_not_relay_may_speak_for_itself(scene, kind):
     to_here, to_alice = frame(kind, PEER, OWN), frame(kind, PEER, ALICE)
     peer.send_frames(to_here, to_alice)
     assert is_up(scene, peer)
-    assert scene.table.heard == [FramesArrived((to_here,))]
+    assert scene.table.heard == [FramesArrived((to_here,), PEER.id)]
     assert alice.heard == [messages.SendFrames((to_alice.after_a_hop(16),))]
 
 
@@ -76,7 +76,7 @@ def test_who_may_relay_may_bring_what_others_say(scene, kind):
     sent = frame(kind, BOB, OWN)
     peer.send_frames(sent)
     assert is_up(scene, peer)
-    assert scene.table.heard == [FramesArrived((sent,))]
+    assert scene.table.heard == [FramesArrived((sent,), PEER.id)]
 
 
 @pytest.mark.parametrize("kind", [0x40, 0x4F, 0x5F])
