@@ -19,6 +19,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
+from mesh.connection.former_instances import FormerInstances
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.errors import RemoteProtocolError
@@ -48,7 +49,7 @@ REPLAY_WINDOW: Final = 65_536
 an OPEN that was ignored for lack of room, and is repeated, is not taken for a replay."""
 
 MAX_WINDOWS: Final = 4_096
-"""Replay windows kept for agents that are gone: one that comes back is not replayed against."""
+"""Replay windows kept for agents that are gone; of what is beyond only the highest number is remembered."""
 
 StartExit = Callable[
     [Frame, Party, Record, Ref[link_messages.SendFrames]], Ref[connection_messages.ExitInbound]
@@ -86,6 +87,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         """Connections being opened, and the peer that each OPEN came from."""
         self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
+        self._former = FormerInstances()
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._report_to: Ref[messages.ConnectionsGone] | None = None
@@ -254,7 +256,10 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
         if known is None or known[0] != instance:
-            known = (instance, ReplayWindow(REPLAY_WINDOW))
+            if known is not None:
+                self._former.add(source, *known)
+            used_up_to = self._former.used_up_to(source, instance)
+            known = (instance, ReplayWindow(REPLAY_WINDOW, used_up_to=used_up_to))
             self._windows[source] = known
         return known[1]
 
@@ -306,7 +311,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             if record is not None:
                 self._tell_restarted(remote, record.instance, connections)
         if len(self._windows) > MAX_WINDOWS:
-            self._windows = {key: window for key, window in self._windows.items() if key in self._records}
+            for gone in [source for source in self._windows if source not in self._records]:
+                self._former.add(gone, *self._windows.pop(gone))
 
     def _tell_restarted(
         self,

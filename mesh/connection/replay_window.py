@@ -10,6 +10,7 @@ DEFAULT_SIZE: Final = 1024
 """Numbers below the highest one that can still be told apart: OPENs that overtake each other on their way."""
 
 _BLOCK_BITS: Final = 64
+_FULL_BLOCK: Final = 2**_BLOCK_BITS - 1
 
 
 class ReplayWindow:
@@ -17,6 +18,7 @@ class ReplayWindow:
 
     Args:
         size: how far below, a multiple of 64.
+        used_up_to: counts as used with all numbers below it; -1 if none is.
 
     Raises:
         ValueError: the size is not a positive multiple of 64.
@@ -24,12 +26,21 @@ class ReplayWindow:
 
     __slots__ = ("_blocks", "_highest", "_size")
 
-    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+    def __init__(self, size: int = DEFAULT_SIZE, *, used_up_to: int = -1) -> None:
         if size <= 0 or size % _BLOCK_BITS:
             raise ValueError(f"expected a window of a multiple of {_BLOCK_BITS} numbers, found {size}")
         self._size = size
         self._blocks = [0] * (size // _BLOCK_BITS + 1)
-        self._highest = -1
+        self._highest = used_up_to
+        if used_up_to >= 0:
+            self._blocks = [_FULL_BLOCK] * len(self._blocks)
+            block, bit = divmod(used_up_to, _BLOCK_BITS)
+            self._blocks[block % len(self._blocks)] = (2 << bit) - 1
+
+    @property
+    def highest(self) -> int:
+        """The highest number that has been used; -1 before the first."""
+        return self._highest
 
     def fresh(self, number: int) -> bool:
         """Whether ``number`` may be used: not used before, and not below the window. Changes nothing."""

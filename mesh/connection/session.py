@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.link.frames import (
     FROM_EXIT,
@@ -31,6 +31,8 @@ from mesh.trust.identity import AgentId
 SEGMENT_CLASS: Final = 0
 CONTROL_CLASS: Final = 1
 SEGMENT_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})
+MAX_CONTROL_NUMBER: Final = 2**62
+"""No end comes to it; a PROBE is echoed by its number and one."""
 CONTROL_TYPES: Final = frozenset({FrameType.ACK, FrameType.RESET, FrameType.PROBE})
 
 
@@ -129,10 +131,15 @@ class Session:
 
         Raises:
             AuthenticationError: it was not sealed by the other end, as this frame, or it is old.
+            RemoteProtocolError: its number is one that no end comes to, and that could not be echoed.
         """
         if frame.number <= self._last_control:
             raise AuthenticationError(f"control frame {frame.number} comes after {self._last_control}")
         payload = self._open(CONTROL_CLASS, CONTROL_TYPES, frame)
+        if frame.number > MAX_CONTROL_NUMBER:
+            raise RemoteProtocolError(
+                f"control frame {frame.number}; at most {MAX_CONTROL_NUMBER} is allowed"
+            )
         self._last_control = frame.number
         return payload
 

@@ -261,6 +261,27 @@ def test_a_forged_open_is_told_with_the_peer_that_passed_it_on(house):
     assert (alarm.member, alarm.times) == (named(house.table._records[BOB.id].name, BOB.id), 2)
 
 
+def test_what_was_recorded_of_an_instance_stays_used_when_its_record_comes_back(house):
+    """Its newer record is forgotten after a day, and somebody who kept the old one tells of it again."""
+    other = record_of(ALICE, instance=b"n")
+    house.arrive(open_frame())
+    house.tell(
+        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7), messages.ConnectionEnded(ALICE.id, 7, True)
+    )
+    house.routes(other)
+    house.arrive(open_frame(body=other.instance + OWN_INSTANCE + b"handshake"))
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, True))
+    house.routes()
+    house.routes(record_of(ALICE, instance=b"a"))
+    opened = len(house.exits)
+    house.arrive(open_frame())
+    assert len(house.exits) == opened == 2
+    assert house.meters.opens_ignored == 1
+    # An agent that is really there goes on.
+    house.arrive(open_frame(number=8))
+    assert len(house.exits) == 3
+
+
 def test_a_number_that_has_been_used_opens_nothing(house):
     house.arrive(open_frame())
     house.tell(

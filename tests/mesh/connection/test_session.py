@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection import session as session_sealing
-from mesh.connection.session import Session
-from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.connection.session import MAX_CONTROL_NUMBER, Session
+from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
 
@@ -104,6 +104,18 @@ def test_control_numbers_count_from_zero_and_only_rise():
     for old in sealed:
         with pytest.raises(AuthenticationError):
             at_exit.open_control(old)
+
+
+@pytest.mark.parametrize("frame_type", sorted(CONTROL_TYPES))
+def test_an_authentic_control_number_beyond_all_bounds_is_refused(frame_type):
+    """The echo of a PROBE is its number and one, which must fit into 64 bits."""
+    at_ingress, at_exit = open_pair()
+    for number in (2**64 - 1, MAX_CONTROL_NUMBER + 1):
+        at_ingress._next_control = number
+        with pytest.raises(RemoteProtocolError, match="at most"):
+            at_exit.open_control(at_ingress.seal_control(frame_type, b"p"))
+    at_ingress._next_control = MAX_CONTROL_NUMBER
+    assert at_exit.open_control(at_ingress.seal_control(frame_type, b"p")) == b"p"
 
 
 def test_a_forged_control_frame_moves_no_state():

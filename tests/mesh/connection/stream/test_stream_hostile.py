@@ -98,6 +98,14 @@ def test_an_end_that_is_resetting_already_stays_so(violation):
     assert stream.state is State.RESETTING
 
 
+def test_a_probe_whose_number_cannot_be_echoed_breaks_the_protocol_and_nothing_else():
+    stream, peer = victim_and_peer()
+    peer._next_control = 2**64 - 1
+    effects = stream.receive([peer.seal_control(PROBE, acknowledgement(credit=100_000))], NOW)
+    assert effects.peer_reset is ResetCode.PROTOCOL_ERROR
+    assert [frame.type for frame in effects.frames] == [RESET]
+
+
 def test_credit_never_shrinks():
     stream, peer = victim_and_peer()
     stream.receive([peer.seal_control(ACK, acknowledgement(credit=100_000))], NOW)
