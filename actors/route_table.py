@@ -142,7 +142,7 @@ class RouteTable(Actor[messages.Inbound]):
             case messages.GetCounts():
                 return state.counts()
             case messages.GetProblems():
-                return state.problems()
+                return state.problems(self.now())
             case messages.RouteTimerFired():
                 self._alarm.disarm()
                 self._apply(state.tick(*times))

@@ -72,6 +72,7 @@ LIMIT_MODULES = (
     "mesh.routing.answers",
     "mesh.routing.early_records",
     "mesh.routing.record_store",
+    "mesh.routing.runs",
     "mesh.routing.route_computation",
     "mesh.routing.work_steps",
     "mesh.routing.routes",

@@ -25,9 +25,11 @@ from mesh.routing.record_outcomes import (
     Refused,
     Stale,
     Stored,
+    Twin,
 )
 from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
 from mesh.routing.records import Freshness, Record, RecordBody, RecordReader, within_a_day
+from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of, short_id
@@ -99,7 +101,9 @@ class LinkState:
 
     def put_own(self, record: Record, wire: WireRecord, now: float) -> None:
         """Take the own record as just signed; nothing is verified, and it never expires here."""
-        self._put(Entry(record, wire, now, now, _new_arrivals(), new_allowance()))
+        self._put(
+            Entry(record, wire, now, now, _new_arrivals(), new_allowance(), Runs.first(record.body, now))
+        )
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
@@ -128,6 +132,9 @@ class LinkState:
         if born_s + self._ttl_s + (0.0 if known is None else REMEMBER_S) <= now:
             self.counts.aged += 1
             return Stale()
+        live = self._store.live.get(agent_id)
+        if live is not None and live.runs.refuses(live.record.body, live.born_s, body):
+            return self._offer_twin(live, wire, body, now, unix_now)
         byte_count = len(wire.signed)
         if known is not None and not (known.arrivals.has(now) and known.allowance.has(now, byte_count)):
             self.counts.early += 1
@@ -135,26 +142,55 @@ class LinkState:
         if not self._store.has_room(agent_id, wire, body):
             full = RemoteProtocolError(f"no room for the record of {short_id(agent_id)}")
             return self._refuse(Refusal.FULL, full, agent_id)
-        try:
-            record, kept = self._reader.verify(wire, body, self._trust, unix_now)
-        except TrustError as error:
-            return self._refuse(Refusal.CERTIFICATE, error, agent_id)
-        except RemoteProtocolError as error:
-            return self._refuse(Refusal.OFFENCE, error, agent_id)
+        verified = self._verify(wire, body, unix_now)
+        if isinstance(verified, Refused):
+            return verified
+        record, kept = verified
         arrivals = _new_arrivals() if known is None else known.arrivals
         arrivals.take(now)
         allowance = new_allowance() if known is None else known.allowance
         allowance.spend(now, byte_count)
-        entry = Entry(record, kept, born_s, now, arrivals, allowance)
+        if live is None:
+            runs = Runs.first(body, now)
+        else:
+            runs = live.runs.followed_by(live.record.body, live.born_s, body, now)
+        entry = Entry(record, kept, born_s, now, arrivals, allowance, runs)
         self._store.make_room(entry)
-        live = self._store.live.get(agent_id)
         refreshed = live is not None and live.record.says_the_same_as(record)
         self._put(entry)
         self.counts.stored += 1
         if born_s + self._ttl_s <= now:
             self._store.bury(agent_id)
             refreshed = False
-        return Stored(record, changed=not refreshed)
+        other = live.record.instance if live is not None and runs.is_held and runs is not live.runs else None
+        return Stored(record, changed=not refreshed, came_back_after=other)
+
+    def _verify(
+        self, wire: WireRecord, body: RecordBody, unix_now: float
+    ) -> tuple[Record, WireRecord] | Refused:
+        agent_id = agent_id_of(body.public_key)
+        try:
+            return self._reader.verify(wire, body, self._trust, unix_now)
+        except TrustError as error:
+            return self._refuse(Refusal.CERTIFICATE, error, agent_id)
+        except RemoteProtocolError as error:
+            return self._refuse(Refusal.OFFENCE, error, agent_id)
+
+    def _offer_twin(
+        self, live: Entry, wire: WireRecord, body: RecordBody, now: float, unix_now: float
+    ) -> Outcome:
+        """A record of another run than the one that is held on to: it is told of, and changes nothing."""
+        self.counts.twin += 1
+        if not live.runs.rate.has(now):
+            return Stale()
+        verified = self._verify(wire, body, unix_now)
+        if isinstance(verified, Refused):
+            return verified
+        live.runs.rate.take(now)
+        live.runs = live.runs.held()
+        record, kept = verified
+        age_ms = min(wire.age_ms + HOP_MS, MAX_AGE_MS)
+        return Twin(record, live.record.instance, WireRecord(kept.signed, kept.signature, age_ms))
 
     @staticmethod
     def _born(wire: WireRecord, now: float) -> float:

@@ -71,6 +71,7 @@ class RouteCounts(msgspec.Struct, frozen=True):
     records_aged_total: int
     records_early_total: int
     records_early_dropped_total: int
+    records_twin_total: int
     records_refused_offence_total: int
     records_refused_certificate_total: int
     records_refused_clock_total: int

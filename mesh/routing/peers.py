@@ -41,6 +41,10 @@ class Peers:
         """Whether there is a link to ``peer_id``."""
         return peer_id in self._linked
 
+    def others(self, peer_id: AgentId) -> tuple[AgentId, ...]:
+        """All linked peers but this one."""
+        return tuple(each for each in self._linked if each != peer_id)
+
     def link_up(
         self, peer_id: AgentId, instance: Instance, known: Instance | None, rtt_s: float, now: float
     ) -> bool:

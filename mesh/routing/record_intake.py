@@ -19,11 +19,12 @@ from mesh.routing.notices import THIS_AGENT, Notices
 from mesh.routing.origination import Originator
 from mesh.routing.page_table import PageTable
 from mesh.routing.peers import Peers
-from mesh.routing.record_outcomes import Early, Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
-from mesh.routing.records import Freshness
+from mesh.routing.record_outcomes import Early, Newer, OwnIsNewer, Refusal, Refused, Stale, Stored, Twin
+from mesh.routing.records import Freshness, Record
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import AgentId, Instance
+from mesh.trust.naming import named
 
 _REFUSED_KINDS: Final = MappingProxyType(
     {
@@ -33,6 +34,10 @@ _REFUSED_KINDS: Final = MappingProxyType(
         Refusal.FULL: AlarmKind.FULL,
     }
 )
+
+
+def _other(held: Instance, other: Instance) -> str:
+    return "one that copies it with another session key" if held == other else f"instance {other.hex()}"
 
 
 class RecordIntake:
@@ -103,8 +108,10 @@ class RecordIntake:
             wire = records[number]
             outcome = self._link_state.offer(wire, now, unix_now)
             match outcome:
-                case Stored(record=record, changed=changed):
+                case Stored(record=record, changed=changed, came_back_after=other):
                     effects.verified += 1
+                    if other is not None:
+                        self._say_twin(effects, record, record.instance, other)
                     self._flood.spread(record.agent_id, peer_id)
                     self._flood.told(peer_id, record.agent_id)
                     self._routes.is_outdated |= changed
@@ -117,6 +124,10 @@ class RecordIntake:
                 case Stale(same_as=same_as):
                     if same_as is not None:
                         self._flood.told(peer_id, same_as)
+                case Twin(record=record, held=held, wire=evidence):
+                    effects.verified += 1
+                    self._say_twin(effects, record, held, record.instance)
+                    effects.send_records(self._peers.others(peer_id), [evidence])
                 case Early(agent_id=agent_id):
                     member = self._link_state.named(agent_id)
                     line = f"{member} says more than it may make others carry; the last of it is heard late"
@@ -144,6 +155,14 @@ class RecordIntake:
             self.take(effects, peer_id, (wire,), now, unix_now, limit=STEP_VERIFIED)
             if effects.verified >= STEP_VERIFIED or number >= STEP_RECORDS:
                 break
+
+    def _say_twin(self, effects: Effects, record: Record, held: Instance, other: Instance) -> None:
+        member = named(record.name, record.agent_id)
+        line = (
+            f"two running agents have the identity of {member}: instance {held.hex()}, "
+            f"which was here first and is held on to, and {_other(held, other)}"
+        )
+        self._notices.say(effects.notices, AlarmKind.IDENTITY, member, line)
 
     def _overtaken(self, effects: Effects, freshness: Freshness, now: float) -> None:
         another_runs = self._originator.overtaken_by(freshness, now)

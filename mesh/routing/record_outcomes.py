@@ -7,8 +7,9 @@ from typing import TypeAlias
 import msgspec
 
 from mesh.errors import RemoteProtocolError
+from mesh.link.bodies import WireRecord
 from mesh.routing.records import Freshness, Record
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import AgentId, Instance
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -17,6 +18,8 @@ class Stored(msgspec.Struct, frozen=True):
     record: Record
     changed: bool
     """Whether more than its freshness is new."""
+    came_back_after: Instance | None = None
+    """The instance that was taken for the agent's present one meanwhile: two run at once."""
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -24,6 +27,16 @@ class Stale(msgspec.Struct, frozen=True):
 
     same_as: AgentId | None = None
     """Whose record it is, where the peer need not be told of it: it holds the same as is known here."""
+
+
+class Twin(msgspec.Struct, frozen=True):
+    """Of another running agent with the same identity; the record of the one that was known first stays."""
+
+    record: Record
+    held: Instance
+    """The instance of the one that was known first."""
+    wire: WireRecord
+    """To pass on, so that everybody hears of it."""
 
 
 class Newer(msgspec.Struct, frozen=True):
@@ -67,7 +80,7 @@ class Refused(msgspec.Struct, frozen=True):
     """Whose it claims to be, where it can be read."""
 
 
-Outcome: TypeAlias = Stored | Stale | Early | Newer | OwnIsNewer | Refused
+Outcome: TypeAlias = Stored | Stale | Twin | Early | Newer | OwnIsNewer | Refused
 
 
 @dataclass(slots=True)
@@ -84,6 +97,8 @@ class RecordCounts:
     """Held back, for their agents say more than they need to."""
     early_dropped: int = 0
     """Of these, dropped for there was no room to hold them."""
+    twin: int = 0
+    """Of another running agent with the identity of one that is known."""
     refused_offence: int = 0
     refused_certificate: int = 0
     refused_clock: int = 0

@@ -6,6 +6,7 @@ from typing import Final
 
 from mesh.link.bodies import WireRecord
 from mesh.routing.records import Freshness, Record, RecordBody
+from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
@@ -31,6 +32,8 @@ class Entry:
     """How many more records of this agent are taken now."""
     allowance: TokenBucket
     """How many more bytes of its records and pages."""
+    runs: Runs
+    """The agent's runs before this one."""
 
     @property
     def freshness(self) -> Freshness:

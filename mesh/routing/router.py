@@ -131,6 +131,7 @@ class RouteTableState:
             records_aged_total=counts.aged,
             records_early_total=counts.early,
             records_early_dropped_total=counts.early_dropped,
+            records_twin_total=counts.twin,
             records_refused_offence_total=counts.refused_offence,
             records_refused_certificate_total=counts.refused_certificate,
             records_refused_clock_total=counts.refused_clock,
@@ -142,9 +143,12 @@ class RouteTableState:
             routes_computed_total=self._routes.computed,
         )
 
-    def problems(self) -> tuple[str, ...]:
-        """What this agent cannot tell the mesh of, for people."""
-        return tuple(map(str, self._originator.layout.omissions))
+    def problems(self, now: float) -> tuple[str, ...]:
+        """What this agent cannot tell the mesh of, and who else speaks in its name, for people."""
+        problems = [str(omission) for omission in self._originator.layout.omissions]
+        if self._originator.another_runs(now):
+            problems.insert(0, "another running agent has this agent's identity key")
+        return tuple(problems)
 
     # -- links -----------------------------------------------------------------------------------------------
 

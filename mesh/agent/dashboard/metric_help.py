@@ -63,6 +63,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "records_refused_full_total": "Records refused because the table is full.",
         "records_refused_offence_total": "Records refused because they break the protocol.",
         "records_stored_total": "Records that were news and were taken.",
+        "records_twin_total": "Records of a running agent that has another running agent's identity.",
         "relay_buffer_bytes": "Bytes of memory that data holds in the send queues of all links.",
         "route_count": "Pairs of routing key and exit agent that this agent can use.",
         "routes_computed_total": "Times that all routes were computed anew.",

@@ -229,13 +229,13 @@ def test_what_cannot_be_told_is_a_problem_and_is_said_once():
     mesh = chain()
     mesh.act(HUB, "set_endpoints", endpoints(MAX_ENDPOINTS + 2))
     mesh.run(1.0)
-    [problem] = mesh.tables[HUB].problems()
+    [problem] = mesh.tables[HUB].problems(0.0)
     assert problem.startswith(
         "2 endpoints not told to the mesh (an agent has at most 10,000): 'service-10000'"
     )
     assert [(notice.kind, notice.line) for notice in mesh.notices] == [(AlarmKind.OWN, problem)]
     mesh.act(HUB, "set_endpoints", endpoints(MAX_ENDPOINTS))
-    assert mesh.tables[HUB].problems() == ()
+    assert mesh.tables[HUB].problems(0.0) == ()
 
 
 def test_the_pause_between_computations_grows_with_the_keys():

@@ -34,6 +34,8 @@ IDENTITY = Identity(b"\x01" * 32)
 PEER = AgentId(b"p" * 16)
 OTHER = AgentId(b"q" * 16)
 EPOCH = 1_700_000_000_000
+OTHER = Instance(b"o" * 16)
+"""Of another run."""
 
 
 def originator(**changes) -> Originator:
@@ -167,7 +169,7 @@ def test_nothing_is_said_after_the_withdrawal():
     assert not source.link_up(PEER, 0.001, 1.0)
     assert not source.set_endpoints(endpoints("a"))
     assert not source.withdraw()
-    assert not source.overtaken_by((EPOCH + 5, 0), 2.0)
+    assert not source.overtaken_by((EPOCH + 5, 0, OTHER), 2.0)
     assert source.issue(10_000.0) is None
 
 
@@ -183,7 +185,7 @@ def test_nothing_is_said_after_the_withdrawal():
 def test_it_jumps_past_a_newer_record_of_its_own(found, follows):
     source = originator()
     issue(source, 0.0)
-    assert not source.overtaken_by(found, 5.0)
+    assert not source.overtaken_by((*found, OTHER), 5.0)
     assert issue(source, 5.0).freshness[:2] == follows
     assert source.deadline() > 100.0
 
@@ -191,7 +193,7 @@ def test_it_jumps_past_a_newer_record_of_its_own(found, follows):
 def test_an_older_record_of_its_own_moves_nothing():
     source = originator()
     issue(source, 0.0)
-    assert not source.overtaken_by((EPOCH - 1, 99), 5.0)
+    assert not source.overtaken_by((EPOCH - 1, 99, OTHER), 5.0)
     assert source.deadline() == 120.0
 
 
@@ -200,21 +202,21 @@ def test_copies_over_many_links_are_one_jump_and_no_duplicate_identity():
     issue(source, 0.0)
     source.set_endpoints(endpoints("a"))
     issue(source, 5.0)
-    assert not any(source.overtaken_by((EPOCH + 1, 3), 5.0) for _ in range(50))
+    assert not any(source.overtaken_by((EPOCH + 1, 3, OTHER), 5.0) for _ in range(50))
     assert source.issue(5.0) is None
     assert issue(source, 5.0 + FIRST_HOLD_S).freshness[:2] == (EPOCH + 1, 4)
 
 
 def test_the_counters_never_leave_their_range():
     source = originator(epoch=MAX_EPOCH)
-    assert not source.overtaken_by((MAX_EPOCH, MAX_SEQUENCE), 0.0)
+    assert not source.overtaken_by((MAX_EPOCH, MAX_SEQUENCE, OTHER), 0.0)
     assert issue(source, 0.0).epoch == MAX_EPOCH
 
 
 def test_a_jump_is_not_forgotten_over_a_change_that_is_taken_back():
     source = originator()
     issue(source, 0.0)
-    source.overtaken_by((EPOCH + 1, 0), 5.0)
+    source.overtaken_by((EPOCH + 1, 0, OTHER), 5.0)
     source.set_endpoints(endpoints("a"))
     source.set_endpoints(())
     assert issue(source, 5.0).freshness[:2] == (EPOCH + 1, 1)
@@ -248,7 +250,7 @@ def test_being_overtaken_now_and_then_is_no_duplicate_identity():
     issue(source, 0.0)
     for number in range(1, 3 * OVERTAKEN_FREELY):
         now = number * 600.0
-        assert not source.overtaken_by((EPOCH + number, 0), now)
+        assert not source.overtaken_by((EPOCH + number, 0, Instance(bytes([number]) * 16)), now)
         assert issue(source, now).freshness[:2] == (EPOCH + number, 1)
 
 

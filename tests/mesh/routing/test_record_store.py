@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mesh.routing.record_store import Entry, RecordStore, _memory_bytes
 from mesh.routing.records import EndpointEntry, decode_body, trusted_record
+from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import read_certificate
 from tests.mesh.routing.database_company import ALICE, BOB, CAROL, CERTIFICATES, OWN, wire_of
@@ -17,7 +18,8 @@ def entry_of(number: int, endpoints: int) -> Entry:
     offered = tuple(EndpointEntry(f"key-{key}", None) for key in range(endpoints))
     wire = wire_of(AGENTS[number], endpoints=offered)
     record = trusted_record(decode_body(wire.signed), read_certificate(CERTIFICATES[AGENTS[number].id]))
-    return Entry(record, wire, 0.0, 0.0, TokenBucket(1.0, 1.0), TokenBucket(1.0, 1.0))
+    arrivals, allowance = TokenBucket(1.0, 1.0), TokenBucket(1.0, 1.0)
+    return Entry(record, wire, 0.0, 0.0, arrivals, allowance, Runs.first(record.body, 0.0))
 
 
 def memory_bytes(entry: Entry) -> int:

@@ -1,0 +1,141 @@
+"""Two running agents with one identity, as all others hear of them."""
+
+import msgspec
+import pytest
+
+from mesh.alarms import AlarmBook, AlarmKind
+from mesh.link.bodies import WireRecord
+from mesh.routing.router import RouteTableState
+from mesh.routing.runs import MAX_KNOWN_RUNS, TWIN_BURST, TWIN_RATE
+from mesh.trust.identity import Instance
+from tests.mesh.routing.route_table_company import (
+    ALICE,
+    BOB,
+    DAVE,
+    IDENTITIES,
+    INSTANCE,
+    OTHER_INSTANCE,
+    OWN,
+    OWN_INSTANCE,
+    RTT_S,
+    UNIX,
+    hear,
+    linked,
+    records_in,
+    table,
+    wire_of,
+)
+
+VICTIM = IDENTITIES[4]
+GENUINE, THIEF = INSTANCE, OTHER_INSTANCE
+
+
+def speaks(sequence: int, instance: Instance, age_ms: int = 0, **changes) -> WireRecord:
+    wire = wire_of(VICTIM, sequence=sequence, instance=instance, **changes)
+    return msgspec.structs.replace(wire, age_ms=age_ms)
+
+
+def instance_held(state: RouteTableState) -> Instance | None:
+    return state._link_state.instance_of(VICTIM.id)
+
+
+def kinds(notices) -> list[AlarmKind]:
+    return [notice.kind for notice in notices]
+
+
+@pytest.mark.parametrize("thief_age_ms", [0, 290_000])
+def test_the_run_that_was_known_first_is_held_on_to_whatever_the_other_says(thief_age_ms):
+    state = linked(ALICE, BOB)
+    held, notices = [], []
+    for round_ in range(40):
+        now = float(round_)
+        for instance, peer in ((GENUINE, ALICE), (THIEF, BOB)):
+            sequence = 2 * round_ + (instance == THIEF)
+            age_ms = thief_age_ms if instance == THIEF else 0
+            notices += hear(state, peer, (speaks(sequence, instance, age_ms),), now, UNIX).notices
+            held.append(instance_held(state))
+    assert set(held[4:]) == {GENUINE}, "traffic does not alternate"
+    assert set(kinds(notices)) <= {AlarmKind.IDENTITY, AlarmKind.EXCESS}
+    line = next(notice.line for notice in notices if notice.kind is AlarmKind.IDENTITY)
+    assert GENUINE.hex() in line
+    assert THIEF.hex() in line
+    assert state.counts().records_twin_total >= 37
+
+
+def test_a_restart_is_no_twin_however_often():
+    state = linked(ALICE, BOB)
+    for number in range(3 * MAX_KNOWN_RUNS):
+        instance = Instance(bytes([number]) * 16)
+        for sequence in range(2):
+            wire = speaks(2 * number + sequence, instance)
+            assert hear(state, ALICE, (wire,), 10.0 * number, UNIX).notices == []
+            assert instance_held(state) == instance
+
+
+def test_what_a_run_of_before_has_left_in_the_mesh_is_no_twin():
+    """A clock was set back: the old record comes late, over another way, and the new run jumps past it."""
+    state = linked(ALICE, BOB)
+    left = speaks(1_000, THIEF, age_ms=120_000)
+    for number, wire in enumerate((speaks(1, GENUINE), left, speaks(1_001, GENUINE))):
+        assert hear(state, ALICE, (wire,), float(number), UNIX).notices == []
+    assert instance_held(state) == GENUINE
+
+
+def test_one_instance_with_another_session_key_changes_nothing_from_the_first_record_on():
+    book = AlarmBook()
+    state = linked(ALICE, BOB, alarms=book)
+    hear(state, ALICE, (speaks(0, GENUINE),), 0.0, UNIX)
+    effects = hear(state, BOB, (speaks(1, GENUINE, session_key=b"t" * 32),), 1.0, UNIX)
+    assert kinds(effects.notices) == [AlarmKind.IDENTITY]
+    assert state._link_state._store.live[VICTIM.id].record.session_key == b"s" * 32
+    assert [(alarm.kind, alarm.times) for alarm in book.counts()] == [(AlarmKind.IDENTITY, 1)]
+
+
+def test_others_hear_of_the_other_run_but_not_without_end():
+    state = linked(ALICE, BOB, DAVE)
+    hear(state, ALICE, (speaks(0, GENUINE),), 0.0, UNIX)
+    hear(state, BOB, (speaks(1, THIEF),), 1.0, UNIX)
+    hear(state, ALICE, (speaks(2, GENUINE),), 2.0, UNIX)
+    passed_on = 0
+    for sequence in range(3, 203):
+        effects = hear(state, BOB, (speaks(sequence, THIEF, age_ms=5),), 3.0 + sequence / 10, UNIX)
+        told = records_in(effects)
+        assert all(set(peers) == {ALICE, DAVE} and len(bodies) == 1 for peers, bodies in told)
+        passed_on += len(told)
+    assert TWIN_BURST <= passed_on <= TWIN_BURST + 20 * TWIN_RATE + 1
+    # The first one's own records do not suffer from them.
+    assert hear(state, ALICE, (speaks(300, GENUINE),), 24.0, UNIX).notices == []
+    assert state._link_state._store.live[VICTIM.id].record.body.sequence == 300
+
+
+def test_it_is_let_go_once_it_leaves_or_is_refreshed_no_more():
+    for sequence, withdrawn, now in ((3, True, 5.0), (2, False, 400.0)):
+        state = linked(ALICE, BOB)
+        for number, instance in enumerate((GENUINE, THIEF, GENUINE)):
+            hear(state, ALICE, (speaks(number, instance),), float(number), UNIX)
+        if withdrawn:
+            hear(state, ALICE, (speaks(sequence, GENUINE, withdrawn=True),), 4.0, UNIX)
+        state.tick(now, UNIX)
+        hear(state, BOB, (speaks(10, THIEF),), now, UNIX)
+        assert instance_held(state) == THIEF
+
+
+def test_the_genuine_one_says_so_where_readiness_is_asked_for():
+    state = table(OWN)
+    state.link_up(ALICE, INSTANCE, RTT_S, 0.0, UNIX)
+    epoch = int(UNIX * 1000)
+    hear(state, ALICE, (wire_of(OWN, epoch, 100, instance=THIEF),), 1.0, UNIX)
+    assert state.problems(1.0) == (), "it may be of a run before, met after a clock was set back"
+    state.tick(2.0, UNIX)
+    hear(state, ALICE, (wire_of(OWN, epoch, 200, instance=THIEF),), 31.0, UNIX)
+    [problem] = state.problems(31.0)
+    assert problem == "another running agent has this agent's identity key"
+    assert state.problems(10_000.0) == ()
+
+
+def test_who_copies_this_agents_instance_is_running_at_once():
+    state = table(OWN)
+    state.link_up(ALICE, INSTANCE, RTT_S, 0.0, UNIX)
+    effects = hear(state, ALICE, (wire_of(OWN, int(UNIX * 1000), 100, instance=OWN_INSTANCE),), 1.0, UNIX)
+    assert kinds(effects.notices) == [AlarmKind.IDENTITY]
+    assert state.problems(1.0) != ()
