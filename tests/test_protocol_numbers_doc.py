@@ -71,6 +71,7 @@ LIMIT_MODULES = (
     "mesh.routing.allowance",
     "mesh.routing.answers",
     "mesh.routing.early_records",
+    "mesh.routing.epochs",
     "mesh.routing.record_store",
     "mesh.routing.runs",
     "mesh.routing.route_computation",

@@ -15,6 +15,7 @@ from typing import Final
 from mesh.errors import RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
 from mesh.routing.allowance import new_allowance
+from mesh.routing.epochs import within_a_day
 from mesh.routing.record_outcomes import (
     Early,
     Newer,
@@ -28,7 +29,7 @@ from mesh.routing.record_outcomes import (
     Twin,
 )
 from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
-from mesh.routing.records import Freshness, Record, RecordBody, RecordReader, within_a_day
+from mesh.routing.records import Freshness, Record, RecordBody, RecordReader
 from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from mesh.link.bodies import WireRecord
+from mesh.routing.epochs import within_a_day
 from mesh.routing.records import (
     MAX_EPOCH,
     MAX_SEQUENCE,
@@ -20,7 +21,6 @@ from mesh.routing.records import (
     Neighbour,
     RecordBody,
     sign_record,
-    within_a_day,
 )
 from mesh.routing.service_layout import Layout, fit_body, lay_out
 from mesh.rtt_steps import RTT_UNIT_S, rtt_step

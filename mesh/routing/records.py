@@ -13,6 +13,7 @@ and size. So a page needs no signature, lives exactly as long as a record names 
 while it stays as it is. ``service_layout.py`` cuts them, ``page_table.py`` gathers those of others.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import chain
@@ -56,6 +57,9 @@ MAX_SERVICE_BYTES: Final = 4 * 1024 * 1024
 MAX_INLINE_ENTRIES: Final = 512
 """Endpoints, and listeners, in the record itself."""
 
+MAX_LISTENERS_OF_A_KEY: Final = 8
+"""Local ports of one agent for one key; and it offers a key once."""
+
 MAX_PAGES: Final = 1_100
 """More than ``MAX_SERVICE_BYTES`` make, as no page but the last is shorter than ``MIN_PAGE_BYTES``."""
 
@@ -74,14 +78,10 @@ MAX_ADDRESS_CHARACTERS: Final = 512
 """A host name has at most 253 characters; a unix socket's path at most 107."""
 
 MAX_EPOCH: Final = 2**62
-"""What can be read; how far ahead of the clock an epoch may be is another question (``EPOCH_AHEAD_S``)."""
+"""What can be read; how far ahead of the clock an epoch may be, ``epochs.py`` says."""
 
 MAX_SEQUENCE: Final = 2**32 - 1
 """A record a second for longer than any process runs. Beyond it the next epoch begins, a millisecond on."""
-
-EPOCH_AHEAD_S: Final = 86_400.0
-"""An epoch that is further ahead of the clock is refused: else one signature, by somebody who had an agent's
-key for a moment, would bury the agent for good. Clocks that differ by less than this do no harm."""
 
 SESSION_KEY_BYTES: Final = 32
 
@@ -274,7 +274,21 @@ def decode_body(signed: bytes) -> RecordBody:
         raise RemoteProtocolError(f"a record that cannot be read: {error}") from error
     if body.pages:
         _judge_pages(body.pages)
+    if body.endpoints or body.listeners:
+        _judge_entries(body.endpoints, body.listeners)
     return body
+
+
+def _judge_entries(endpoints: tuple[EndpointEntry, ...], listeners: tuple[ListenerEntry, ...]) -> None:
+    """Who repeats itself makes others work and show for nothing."""
+    if len({entry.key for entry in endpoints}) != len(endpoints):
+        raise RemoteProtocolError("a key is offered twice")
+    if len(listeners) > MAX_LISTENERS_OF_A_KEY:
+        key, count = Counter(entry.key for entry in listeners).most_common(1)[0]
+        if count > MAX_LISTENERS_OF_A_KEY:
+            raise RemoteProtocolError(
+                f"{count} listeners of the key {key!r}; at most {MAX_LISTENERS_OF_A_KEY} are allowed"
+            )
 
 
 def _judge_pages(pages: tuple[PageName, ...]) -> None:
@@ -287,11 +301,6 @@ def _judge_pages(pages: tuple[PageName, ...]) -> None:
         )
     if len({page.digest for page in pages}) != len(pages):
         raise RemoteProtocolError("a record that names a page twice")
-
-
-def within_a_day(epoch: int, unix_now: float) -> bool:
-    """Whether an epoch is one that an agent may have by now, by a clock that shows ``unix_now``."""
-    return epoch <= (unix_now + EPOCH_AHEAD_S) * 1000
 
 
 def page_digest(agent_id: AgentId, data: bytes) -> bytes:
@@ -309,6 +318,7 @@ def read_page(data: bytes, certificate: Certificate) -> Page:
         body = _PAGE_DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"a page that cannot be read: {error}") from error
+    _judge_entries(body.endpoints, body.listeners)
     return Page(data, body, *_judge_keys(body.endpoints, certificate))
 
 

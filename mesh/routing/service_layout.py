@@ -7,6 +7,7 @@ not sent again.
 Source: content-defined chunking, Muthitacharoen et al., "A Low-bandwidth Network File System", SOSP 2001.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
@@ -20,6 +21,7 @@ from mesh.routing.records import (
     MAX_INLINE_ENTRIES,
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
+    MAX_LISTENERS_OF_A_KEY,
     MAX_NEIGHBOURS,
     MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
@@ -55,6 +57,8 @@ SHOWN_KEYS: Final = 3
 """Keys that a line for people names before it only counts."""
 
 TOO_LONG: Final = f"keys have 1 to {MAX_KEY_CHARACTERS} characters"
+TWICE: Final = "an agent offers a key once"
+TOO_MANY_PORTS: Final = f"a key has at most {MAX_LISTENERS_OF_A_KEY} listeners"
 TOO_LARGE: Final = f"all together take at most {MAX_SERVICE_BYTES:,} bytes"
 
 
@@ -97,8 +101,16 @@ def lay_out(
 ) -> Layout:
     """Lay out what the agent ``agent_id`` offers and listens for; earlier entries go before later ones."""
     chooser = _Chooser()
-    endpoints = chooser.choose("endpoints", map(_fit_endpoint, endpoints), MAX_ENDPOINTS)
-    listeners = chooser.choose("listeners", map(_fit_listener, listeners), MAX_LISTENERS)
+    endpoints = chooser.choose(
+        "endpoints", map(_fit_endpoint, endpoints), MAX_ENDPOINTS, of_a_key=1, beyond=TWICE
+    )
+    listeners = chooser.choose(
+        "listeners",
+        map(_fit_listener, listeners),
+        MAX_LISTENERS,
+        of_a_key=MAX_LISTENERS_OF_A_KEY,
+        beyond=TOO_MANY_PORTS,
+    )
     omissions = tuple(chooser.omissions)
     if (
         _ROOM_BYTES - chooser.room <= INLINE_BYTES
@@ -134,22 +146,30 @@ class _Chooser:
         self.room = _ROOM_BYTES
         self.omissions: list[Omission] = []
 
-    def choose(self, what: str, entries: Iterable[_Entry], limit: int) -> dict[_Entry, int]:
-        """Each entry that can be offered, once, with its bytes."""
+    def choose(
+        self, what: str, entries: Iterable[_Entry], limit: int, *, of_a_key: int, beyond: str
+    ) -> dict[_Entry, int]:
+        """Each entry that can be offered, once, with its bytes; ``beyond`` says why no more of a key."""
+        of_keys: Counter[str] = Counter()
+        seen: set[_Entry] = set()
         chosen: dict[_Entry, int] = {}
         left_out: dict[str, list[str]] = {}
         for entry in entries:
+            if entry in seen:
+                continue
+            seen.add(entry)
             byte_count = len(_ENCODER.encode(entry))
             if not 0 < len(entry.key) <= MAX_KEY_CHARACTERS:
                 left_out.setdefault(TOO_LONG, []).append(entry.key[: MAX_KEY_CHARACTERS + 1])
-            elif entry in chosen:
-                continue
+            elif of_keys[entry.key] >= of_a_key:
+                left_out.setdefault(beyond, []).append(entry.key)
             elif len(chosen) >= limit:
                 left_out.setdefault(f"an agent has at most {limit:,}", []).append(entry.key)
             elif byte_count > self.room:
                 left_out.setdefault(TOO_LARGE, []).append(entry.key)
             else:
                 chosen[entry] = byte_count
+                of_keys[entry.key] += 1
                 self.room -= byte_count
         self.omissions += [Omission(what, tuple(keys), why) for why, keys in left_out.items()]
         return chosen

@@ -12,6 +12,7 @@ from mesh.routing.records import (
     MAX_INLINE_ENTRIES,
     MAX_KEY_CHARACTERS,
     MAX_LISTENERS,
+    MAX_LISTENERS_OF_A_KEY,
     MAX_NEIGHBOURS,
     MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
@@ -23,9 +24,11 @@ from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
     Neighbour,
+    PageBody,
     PageName,
     RecordBody,
     decode_body,
+    read_page,
     sign_record,
     trusted_record,
     verify_record,
@@ -179,8 +182,11 @@ AT_ITS_LIMIT = {
     "sequence": MAX_SEQUENCE,
     "certificate": b"c" * 2048,
     "neighbours": (NEIGHBOUR,) * MAX_NEIGHBOURS,
-    "endpoints": (ENDPOINT,) * MAX_INLINE_ENTRIES,
-    "listeners": (LISTENER,) * MAX_INLINE_ENTRIES,
+    "endpoints": tuple(EndpointEntry(f"key-{number}", None) for number in range(MAX_INLINE_ENTRIES)),
+    "listeners": tuple(
+        ListenerEntry(f"key-{number // MAX_LISTENERS_OF_A_KEY}", f":{number}")
+        for number in range(MAX_INLINE_ENTRIES)
+    ),
     "pages": page_names(MAX_PAGES),
 }
 
@@ -279,3 +285,15 @@ def test_a_refresh_says_the_same_and_a_change_does_not():
 def test_a_link_to_itself_is_no_link():
     body = body_of(neighbours=(Neighbour(ALICE.id, 1), Neighbour(BOB.id, 2)))
     assert dict(trusted_record(body, read_certificate(CERTIFICATE)).round_trips) == {BOB.id: 2}
+
+
+def test_who_repeats_itself_is_refused():
+    """In a record it is an offence; in a page, which its record names, the page is not what it should be."""
+    twice = (EndpointEntry("api", "a:1"), EndpointEntry("api", "b:2"))
+    ports = tuple(ListenerEntry("api", f":{port}") for port in range(MAX_LISTENERS_OF_A_KEY + 1))
+    for entries in ({"endpoints": twice}, {"listeners": ports}):
+        with pytest.raises(RemoteProtocolError, match=r"twice|at most 8"):
+            decode_body(msgspec.msgpack.encode(body_of(**entries)))
+        with pytest.raises(RemoteProtocolError, match=r"twice|at most 8"):
+            read_page(msgspec.msgpack.encode(PageBody(**entries)), read_certificate(CERTIFICATE))
+    assert decode_body(msgspec.msgpack.encode(body_of(listeners=ports[1:]))).listeners == ports[1:]

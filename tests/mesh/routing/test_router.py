@@ -5,17 +5,16 @@ from mesh.alarms import AlarmKind
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
+from mesh.routing.epochs import EPOCH_AHEAD_S, within_a_day
 from mesh.routing.flooding import FLOOD_PACE_S
 from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
 from mesh.routing.records import (
-    EPOCH_AHEAD_S,
     MAX_EPOCH,
     MAX_SEQUENCE,
     EndpointEntry,
     ListenerEntry,
     sign_record,
-    within_a_day,
 )
 from mesh.routing.router import RouteTableState
 from mesh.trust.certificates import TrustStore, read_certificate
