@@ -27,6 +27,10 @@ MAX_EXITS_SHOWN: Final = 8
 MAX_EXITS_COMPARED: Final = 64
 """Exits of a key that are all looked at for each agent that listens for it."""
 
+MAX_INGRESSES_COMPARED: Final = 64
+"""Agents that listen for a key among whose paths an exit of it is looked for, until it is said to be out of
+reach: what none of these reaches is cut off, but for the oddest of meshes."""
+
 MAX_NAMES_SHOWN: Final = 3
 """Agents that a reason names before it only counts."""
 
@@ -280,6 +284,8 @@ class _Key:
         """Of the endpoint of each agent."""
         self.unreached: dict[AgentId, None] = {}
         """Those that may offer it and that no listener has been found to reach."""
+        self._searched = 0
+        """Agents that listen for it whose paths were looked through for these."""
 
     def nearest_exits(
         self, ingress: AgentId, paths: Paths
@@ -298,7 +304,9 @@ class _Key:
             nearest = islice((each for each in way if each in exits), MAX_EXITS_SHOWN)
             found = [(_path(paths, ingress, each) or (), exits[each]) for each in nearest]
             more = len(exits) - len(found) if found else 0
-        self.unreached = {each: None for each in self.unreached if _path(paths, ingress, each) is None}
+        if self.unreached and self._searched < MAX_INGRESSES_COMPARED:
+            self._searched += 1
+            self.unreached = {each: None for each in self.unreached if _path(paths, ingress, each) is None}
         return found, more
 
 

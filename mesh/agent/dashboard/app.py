@@ -30,6 +30,9 @@ DOCUMENT_BURST_BYTES: Final = 4 * DOCUMENT_BYTES_PER_S
 """Of the document, to all clients together. One of 10,000 keys has some megabytes, and copying it to whoever
 asks without pause took the data path's time."""
 
+MAX_OFFSET: Final = 2**31
+"""Rows that a client may skip: more than there can be."""
+
 T = TypeVar("T")
 
 PAGE_FILES: Final = (
@@ -90,7 +93,12 @@ class DashboardApp:
         self._wsgi.add_route("/healthz", health)
         self._wsgi.add_route("/ready", ReadyResource(self._status))
         self._wsgi.add_route("/metrics", _MetricsResource(self._status))
-        self._wsgi.add_route("/api/dashboard", _DocumentResource(self._document))
+
+        def further(offset: int) -> Answer[dict[str, msgspec.Raw]]:
+            answer = self._status.latest()
+            return Answer(encoder.encode(answer.value, offset), answer.age_s, answer.unix_s)
+
+        self._wsgi.add_route("/api/dashboard", _DocumentResource(self._document, further))
         static = resources.files("mesh.agent.dashboard") / "static"
         for path, name, content_type in PAGE_FILES:
             self._wsgi.add_route(path, _FileResource((static / name).read_bytes(), content_type))
@@ -120,16 +128,23 @@ class _Body(Generic[T]):
 
 
 class _DocumentResource:
+    """The document that most ask for, which all who ask share, and those with what it has no room for."""
+
     def __init__(
-        self, document: SingleFlight[dict[str, msgspec.Raw]], clock: Callable[[], float] = time.monotonic
+        self,
+        first: SingleFlight[dict[str, msgspec.Raw]],
+        further: Callable[[int], Answer[dict[str, msgspec.Raw]]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._document = document
+        self._first = first
+        self._further = further
         self._body = _Body(_encoded)
         self._clock = clock
         self._bytes = TokenBucket(DOCUMENT_BYTES_PER_S, DOCUMENT_BURST_BYTES)
         self._lock = threading.Lock()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        offset = req.get_param_as_int("offset", min_value=0, max_value=MAX_OFFSET, default=0)
         with self._lock:
             wait_s = self._bytes.wait_s(self._clock())
         if wait_s:
@@ -137,7 +152,10 @@ class _DocumentResource:
                 description="the document is large and was asked for too often; ask less often",
                 retry_after=math.ceil(wait_s),
             )
-        resp.data = self._body.of(self._document.latest())
+        if offset:
+            resp.data = _encoded(self._further(offset))
+        else:
+            resp.data = self._body.of(self._first.latest())
         with self._lock:
             self._bytes.spend(self._clock(), len(resp.data))
 

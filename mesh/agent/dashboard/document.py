@@ -1,8 +1,9 @@
 """The JSON document of ``GET /api/dashboard``, made from a snapshot."""
 
+import threading
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -11,28 +12,72 @@ from mesh.alarms import AlarmCount, AlarmKind
 from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener, find_pairings, listener_order
 from mesh.trust.identity import display_id, short_id
 
+MAX_ROWS: Final = 1_000
+"""Of each list in one document, some 500 KiB of the longest; the others are in the documents that follow."""
+
+_T = TypeVar("_T")
+
+
+class Page:
+    """The rows of each list that one document has, and how many there are in all.
+
+    Args:
+        offset: rows of each list that are in documents before this one.
+    """
+
+    def __init__(self, offset: int = 0) -> None:
+        self._offset = offset
+        self.totals: dict[str, int] = {}
+        """Rows of each list, by its name."""
+
+    def of(self, name: str, rows: Sequence[_T]) -> Sequence[_T]:
+        """Those of ``rows`` that belong here."""
+        self.totals[name] = len(rows)
+        return rows[self._offset : self._offset + MAX_ROWS]
+
+    def described(self) -> dict[str, object]:
+        """Where this page is, and the offset of the next; for a JSON encoder."""
+        end = self._offset + MAX_ROWS
+        is_last = max(self.totals.values(), default=0) <= end
+        return {"offset": self._offset, "next_offset": None if is_last else end, "totals": self.totals}
+
 
 class DocumentEncoder:
     """Encodes documents; keeps what follows from the routes, which change less often than they are read.
 
-    With 10,000 keys that part takes a tenth of a second, and the rest next to nothing. Not for several
-    threads at once.
+    With 10,000 keys that part takes a tenth of a second, and the rest next to nothing.
     """
 
     def __init__(self, version: str) -> None:
         self._version = version
+        self._lock = threading.Lock()  # one works, and others have what it made
         self._routes: RouteView | None = None
         self._portless: tuple[UnmatchedListener, ...] = ()
-        self._encoded: dict[str, msgspec.Raw] = {}
+        self._pairings = Pairings()
+        self._first: dict[str, msgspec.Raw] = {}
+        self._totals: dict[str, int] = {}
 
-    def encode(self, snapshot: DashboardSnapshot) -> dict[str, msgspec.Raw]:
-        """The fields of the document, each encoded."""
-        if snapshot.routes is not self._routes or snapshot.portless != self._portless:
-            routes = snapshot.routes
-            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
-            self._encoded = _raw(routes_part(pairings, snapshot.portless))
-            self._routes, self._portless = routes, snapshot.portless
-        return {**_raw(agent_part(snapshot, self._version)), **self._encoded}
+    def encode(self, snapshot: DashboardSnapshot, offset: int = 0) -> dict[str, msgspec.Raw]:
+        """The fields of the document whose lists begin at ``offset``, each encoded."""
+        page = Page(offset)
+        own = _raw(agent_part(snapshot, self._version, page))
+        with self._lock:
+            self._follow(snapshot)
+            if offset:
+                routes = _raw(routes_part(self._pairings, snapshot.portless, page))
+            else:
+                routes = self._first
+                page.totals |= self._totals
+        return {**own, **routes, **_raw({"rows": page.described()})}
+
+    def _follow(self, snapshot: DashboardSnapshot) -> None:
+        routes = snapshot.routes
+        if routes is not self._routes:
+            self._pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
+        if routes is not self._routes or snapshot.portless != self._portless:
+            page = Page()
+            self._first = _raw(routes_part(self._pairings, snapshot.portless, page))
+            self._routes, self._portless, self._totals = routes, snapshot.portless, page.totals
 
 
 MAX_ALARMS_SHOWN: Final = 32
@@ -75,7 +120,7 @@ def _raw(fields: dict[str, object]) -> dict[str, msgspec.Raw]:
     return {field: msgspec.Raw(msgspec.json.encode(value)) for field, value in fields.items()}
 
 
-def agent_part(snapshot: DashboardSnapshot, version: str) -> dict[str, object]:
+def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[str, object]:
     """What the document says of this agent, for a JSON encoder. IDs are lower-case hexadecimal."""
     return {
         "agent": {
@@ -86,20 +131,21 @@ def agent_part(snapshot: DashboardSnapshot, version: str) -> dict[str, object]:
             "version": version,
         },
         "ready": not snapshot.problems,
-        "problems": list(snapshot.problems),
+        "problems": list(page.of("problems", snapshot.problems)),
         "stats": stats_of(snapshot),
         "alarms": [
             {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}
             for alarm in shown_alarms(snapshot.alarms)
         ],
-        "peers": [_peer(peer) for peer in snapshot.peers],
+        "peers": [_peer(peer) for peer in page.of("peers", snapshot.peers)],
     }
 
 
-def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...]) -> dict[str, object]:
+def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...], page: Page) -> dict[str, object]:
     """What the document says of the mesh, for a JSON encoder; ``portless`` are unmatched listeners, too."""
+    listeners = sorted((*pairings.unmatched_listeners, *portless), key=listener_order)
     return {
-        "forward_routes": [_pairing(pairing) for pairing in pairings.matched],
+        "forward_routes": [_pairing(pairing) for pairing in page.of("forward_routes", pairings.matched)],
         "forward_routes_left_out": pairings.left_out,
         "unmatched_listeners": [
             {
@@ -109,7 +155,7 @@ def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...]) -> 
                 "listener_address": listener.address,
                 "reason": listener.reason,
             }
-            for listener in sorted((*pairings.unmatched_listeners, *portless), key=listener_order)
+            for listener in page.of("unmatched_listeners", listeners)
         ],
         "unmatched_endpoints": [
             {
@@ -119,7 +165,7 @@ def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...]) -> 
                 "target": endpoint.target,
                 "reason": endpoint.reason,
             }
-            for endpoint in pairings.unmatched_endpoints
+            for endpoint in page.of("unmatched_endpoints", pairings.unmatched_endpoints)
         ],
     }
 

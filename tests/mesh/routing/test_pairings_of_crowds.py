@@ -8,6 +8,7 @@ import pytest
 from mesh.routing.pairings import (
     MAX_EXITS_COMPARED,
     MAX_EXITS_SHOWN,
+    MAX_INGRESSES_COMPARED,
     find_pairings,
 )
 from tests.mesh.routing.pairing_company import Agent, Endpoint, Grant, Listener, agent_id, pair
@@ -111,3 +112,15 @@ def test_work_and_output_grow_with_each_list_and_not_with_their_product(
     assert len(found.matched) + found.left_out == (all_listeners * exits if may_use else 0)
     assert len(found.unmatched_listeners) == (0 if may_use else all_listeners)
     assert sum(len(one.reason) for one in found.unmatched_endpoints) <= 200 * exits
+
+
+def test_exits_that_nobody_reaches_are_not_looked_for_among_everybodys_paths():
+    listening = crowd(1_000, "ingress", listeners=(Listener("api"),))
+    cut_off = crowd(1_000, "exit", endpoints=(Endpoint("api"),))
+    paths = Counted((one.agent_id, (agent_id("hub"), one.agent_id)) for one in listening)
+    Counted.looks = 0
+    agents = {one.agent_id: one for one in [*listening, *cut_off]}
+    found = find_pairings(listening[0].agent_id, agents, lambda _: paths)
+    assert len(found.unmatched_endpoints) == len(found.unmatched_listeners) == 1_000
+    in_search_of_the_nearest = 1_000 * 1_000
+    assert Counted.looks <= in_search_of_the_nearest + (MAX_INGRESSES_COMPARED + 1) * 1_000 + 2_000

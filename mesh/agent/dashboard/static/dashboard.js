@@ -69,7 +69,7 @@ function fill(bodyId, rows, columns, emptyText) {
 }
 
 function count(id, number, leftOut = 0) {
-  const more = leftOut ? `, and up to ${leftOut} more to agents farther away` : "";
+  const more = leftOut ? `, and up to ${leftOut} more` : "";
   byId(id).textContent = number ? `(${number}${more})` : "";
 }
 
@@ -89,7 +89,9 @@ function show(status) {
   byId("agent-version").textContent = `version ${status.agent.version}`;
   showStats(status.stats);
 
-  count("routes-count", status.forward_routes.length, status.forward_routes_left_out);
+  const totals = status.rows.totals;
+  const shownRoutes = status.forward_routes.length;
+  count("routes-count", shownRoutes, status.forward_routes_left_out + totals.forward_routes - shownRoutes);
   fill("routes", status.forward_routes.map((route) => [
     ["key", route.key],
     ["code", route.listener_address],
@@ -98,7 +100,7 @@ function show(status) {
     [route.target === null ? "empty" : "code", route.target ?? "hidden"],
   ]), 5, "No listener reaches an endpoint yet.");
 
-  count("peers-count", status.peers.length);
+  count("peers-count", status.peers.length, totals.peers - status.peers.length);
   fill("peers", status.peers.map((peer) => [
     ["key", withId(peer.display_name, peer.id)],
     ["", peerState(peer)],
@@ -112,7 +114,8 @@ function show(status) {
     ...status.unmatched_endpoints.map((one) => [one, "endpoint", one.target ?? "hidden"]),
   ];
   byId("unmatched-section").hidden = unmatched.length === 0;
-  count("unmatched-count", unmatched.length);
+  const allUnmatched = totals.unmatched_listeners + totals.unmatched_endpoints;
+  count("unmatched-count", unmatched.length, allUnmatched - unmatched.length);
   fill("unmatched", unmatched.map(([one, kind, address]) => [
     ["key", one.key],
     ["", kind],

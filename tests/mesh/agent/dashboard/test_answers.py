@@ -8,6 +8,7 @@ import pytest
 from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from mesh.agent.dashboard.document import MAX_ROWS
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.alarms import AlarmKind
 from mesh.routing.pairings import UnmatchedListener
@@ -80,6 +81,17 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             }
         ],
         "forward_routes_left_out": 0,
+        "rows": {
+            "offset": 0,
+            "next_offset": None,
+            "totals": {
+                "problems": 0,
+                "peers": 2,
+                "forward_routes": 1,
+                "unmatched_listeners": 1,
+                "unmatched_endpoints": 1,
+            },
+        },
         "unmatched_listeners": [
             {
                 "key": "<b>",
@@ -185,3 +197,28 @@ def test_a_large_document_is_not_for_those_who_ask_without_pause(
     assert int(refused.headers["retry-after"]) > 0
     assert "ask less often" in refused.json["error"]
     assert [client.simulate_get(path).status_code for path in ("/health", "/ready", "/metrics")] == [200] * 3
+
+
+def test_long_lists_are_cut_and_paged(make_app: MakeApp, snapshot: DashboardSnapshot, source: Any):
+    problems = tuple(f"problem {number}" for number in range(2 * MAX_ROWS + 1))
+    source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
+    client = client_of(make_app())
+    seen: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        answer = client.simulate_get("/api/dashboard", params={"offset": str(offset)}).json
+        assert len(answer["problems"]) <= MAX_ROWS
+        assert answer["rows"]["totals"]["problems"] == len(problems)
+        assert answer["rows"]["totals"]["forward_routes"] == 1
+        assert len(answer["forward_routes"]) == (0 if offset else 1)
+        assert answer["ready"] is False
+        seen += answer["problems"]
+        offset = answer["rows"]["next_offset"]
+    assert tuple(seen) == problems
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "99999999999999999999"])
+def test_an_offset_that_is_none_is_the_clients_fault(client: testing.TestClient, offset: str):
+    answer = client.simulate_get("/api/dashboard", params={"offset": offset})
+    assert answer.status_code == 400
+    assert "offset" in answer.json["error"]

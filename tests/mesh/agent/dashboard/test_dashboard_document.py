@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from mesh.agent.dashboard.document import DocumentEncoder, routes_part
+from mesh.agent.dashboard.document import DocumentEncoder, Page, routes_part
 from mesh.agent.dashboard.status import DashboardSnapshot
-from mesh.routing.pairings import Pairings, UnmatchedListener
+from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -90,7 +90,7 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
 
 
 def test_what_the_list_of_routes_leaves_out_is_counted():
-    assert routes_part(Pairings(left_out=1_000), ())["forward_routes_left_out"] == 1_000
+    assert routes_part(Pairings(left_out=1_000), (), Page())["forward_routes_left_out"] == 1_000
 
 
 def decoded(document: dict[str, msgspec.Raw]) -> Any:
@@ -118,3 +118,24 @@ def test_a_listener_that_loses_its_port_is_encoded_with_the_same_routes(snapshot
     portless = UnmatchedListener("a", snapshot.agent_id, "branch", "127.0.0.1:80", "port taken")
     shown = decoded(encoder.encode(msgspec.structs.replace(snapshot, portless=(portless,))))
     assert "a" in [entry["key"] for entry in shown["unmatched_listeners"]]
+
+
+def test_a_document_has_bounded_bytes_however_long_its_lists_are():
+    def sizes(times: int) -> int:
+        rows = tuple(
+            Pairing(
+                key=f"key-{number}",
+                ingress_id=BRANCH.id,
+                ingress_name="branch",
+                listener_address=":1",
+                exit_id=HQ.id,
+                exit_name="hq",
+                target=None,
+                path_ids=(BRANCH.id, HQ.id),
+                path_names=("branch", "hq"),
+            )
+            for number in range(100 * times)
+        )
+        return len(msgspec.json.encode(routes_part(Pairings(matched=rows), (), Page())))
+
+    assert sizes(1_000) < 12 * sizes(1) < 1_000_000

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mesh.agent.dashboard.document import MAX_ALARMS_SHOWN, agent_part, shown_alarms, stats_of
+from mesh.agent.dashboard.document import MAX_ALARMS_SHOWN, Page, agent_part, shown_alarms, stats_of
 from mesh.agent.dashboard.metrics import MetricsRenderer
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.alarms import AlarmBook, AlarmKind
@@ -16,7 +16,7 @@ def test_alarms_name_the_members_with_most_of_each_kind_and_sum_up_the_others(
         book.count(AlarmKind.GRANT, f"member {number}", 100 - number)
     book.count(AlarmKind.IDENTITY, "hq 03030303", 2)
     shown_in = msgspec.structs.replace(snapshot, alarms=book.counts())
-    shown = agent_part(shown_in, "1.2.3")["alarms"]
+    shown = agent_part(shown_in, "1.2.3", Page())["alarms"]
     assert shown[0] == {"kind": "identity", "member": "hq 03030303", "times": 2}
     assert shown[1] == {"kind": "grant", "member": "member 0", "times": 100}
     rest = sum(100 - number for number in range(MAX_ALARMS_SHOWN, MAX_ALARMS_SHOWN + 5))
