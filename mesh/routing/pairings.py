@@ -183,7 +183,7 @@ def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_fr
             if agent.agent_id in reachable and agent.agent_id in key.ingresses.permitted:
                 if key.exits.permitted and not paths:
                     paths = own_paths if agent.agent_id == own_id else paths_from(agent.agent_id)
-                found, more = key.nearest_exits(agent.agent_id, paths)
+                found, more = key.nearest_exits(agent.agent_id, paths, reachable)
                 left_out += more * len(key.addresses[agent.agent_id])
             for address in key.addresses[agent.agent_id]:
                 for path, exit_agent in found:
@@ -284,14 +284,20 @@ class _Key:
         """Of the endpoint of each agent."""
         self.unreached: dict[AgentId, None] = {}
         """Those that may offer it and that no listener has been found to reach."""
+        self._near: dict[AgentId, AgentView] | None = None
+        """Of very many that may offer it, those within this agent's own reach; the others only count."""
         self._searched = 0
         """Agents that listen for it whose paths were looked through for these."""
 
     def nearest_exits(
-        self, ingress: AgentId, paths: Paths
+        self, ingress: AgentId, paths: Paths, reachable: Container[AgentId]
     ) -> tuple[list[tuple[tuple[AgentId, ...], AgentView]], int]:
         """The nearest exits for ``ingress`` with the paths there, and how many more offer the key."""
         exits = self.exits.permitted
+        if len(exits) > MAX_EXITS_COMPARED:
+            if self._near is None:
+                self._near = {each: exit_ for each, exit_ in exits.items() if each in reachable}
+            exits = self._near
         if len(exits) <= MAX_EXITS_COMPARED:
             found = [
                 (path, exits[each]) for each in exits if (path := _path(paths, ingress, each)) is not None
