@@ -35,6 +35,11 @@ MIN_PAGE_CHARGE: Final = 4_000
 PAGE_WAIT_S: Final = 0.25
 """Until the pages of an agent whose allowance is used up are asked for again."""
 
+SET_ASIDE_S: Final = 30.0
+"""How long the pages of an agent are kept whose record has expired. A peer that raises the age of a record
+makes it expire; an honest copy comes soon, and nobody is to carry up to ``MAX_SERVICE_BYTES`` again for
+that."""
+
 GIVEN_RATE: Final = 128.0
 GIVEN_BURST: Final = 256.0
 """Pages that one peer is given a second, and at once: at most 4 MiB a second, if it asks without end."""
@@ -102,6 +107,8 @@ class PageTable:
     def __init__(self, allowance: Callable[[AgentId], TokenBucket]) -> None:
         self._allowance = allowance
         self._shelves: dict[AgentId, _Shelf] = {}
+        self._aside: dict[AgentId, tuple[_Shelf, float]] = {}
+        """Of agents whose record has expired, the longest ago first: a shelf, and until when it is kept."""
         self._peers: dict[AgentId, TokenBucket] = {}
         """Linked peers, and how many more pages they are given now."""
         self._due: list[tuple[float, AgentId]] = []
@@ -121,6 +128,8 @@ class PageTable:
         """``record`` is its agent's newest, of ``source``: keep what it names, want what is missing."""
         names = record.body.pages
         before = self._shelves.get(record.agent_id)
+        if before is None and record.agent_id in self._aside:
+            before, _ = self._aside.pop(record.agent_id)
         if before is None and not names:
             return
         shelf = _Shelf(record, source)
@@ -153,9 +162,11 @@ class PageTable:
         self._shelves[record.agent_id] = shelf
         return shelf.complete()
 
-    def forget(self, agent_id: AgentId) -> None:
-        """The record of ``agent_id`` has expired."""
-        self._shelves.pop(agent_id, None)
+    def set_aside(self, agent_id: AgentId, now: float) -> None:
+        """The record of ``agent_id`` has expired; if somebody only said so, its pages need not come again."""
+        shelf = self._shelves.pop(agent_id, None)
+        if shelf is not None:
+            self._aside[agent_id] = shelf, now + SET_ASIDE_S
 
     def complete(self, records: dict[AgentId, Record]) -> None:
         """Put the pages that are here into ``records``, which are the newest of their agents."""
@@ -198,6 +209,8 @@ class PageTable:
 
     def ask(self, now: float) -> list[tuple[AgentId, tuple[WantedPages, ...]]]:
         """Whom to ask for what now, in bodies of WANT_PAGES."""
+        while self._aside and (oldest := next(iter(self._aside.items())))[1][1] <= now:
+            del self._aside[oldest[0]]
         wanted: dict[AgentId, list[WantedPages]] = {}
         while self.deadline() <= now:
             at, agent_id = heappop(self._due)

@@ -119,7 +119,7 @@ class RecordIntake:
                     if record.agent_id in self._link_state:
                         self._pages.name(record, peer_id)
                     else:  # news of what has expired already
-                        self._pages.forget(record.agent_id)
+                        self._pages.set_aside(record.agent_id, now)
                     self._notices.say_denied(effects.notices, AlarmKind.GRANT, record, record.denied_keys)
                 case Stale(same_as=same_as):
                     if same_as is not None:

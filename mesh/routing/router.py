@@ -275,7 +275,7 @@ class RouteTableState:
         """Do what has become due; nothing where nothing has."""
         effects = Effects()
         for expired in self._link_state.expire(now):
-            self._pages.forget(expired.agent_id)
+            self._pages.set_aside(expired.agent_id, now)
             self._routes.is_outdated = True
         self._intake.release(effects, now, unix_now)
         self._routes.check_certificates(now, unix_now)

@@ -15,6 +15,7 @@ from mesh.routing.page_table import (
     MAX_ASK_AGAIN_S,
     MIN_PAGE_CHARGE,
     PAGES_UNDER_WAY,
+    SET_ASIDE_S,
     PageTable,
     Untrue,
 )
@@ -164,7 +165,7 @@ def test_pages_live_as_long_as_the_record_names_them(table):
     gone = [page for page in PAGES if page not in changed]
     assert table.give(NEAR, wants(ALICE, *gone), 0.0) == []
     assert table.take(wire(ALICE, gone[0]), 0.0) is None
-    table.forget(ALICE.id)
+    table.set_aside(ALICE.id, 0.0)
     assert table.missing == 0
     assert table.give(NEAR, wants(ALICE, PAGES[0]), 0.0) == []
 
@@ -337,3 +338,23 @@ def test_a_page_that_a_later_record_describes_wrongly_is_passed_on_to_nobody(tab
     table.name(record_of(ALICE, (honest,)), NEAR)
     table.take(wire(ALICE, PAGES[0]), 0.0)
     assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == [wire(ALICE, PAGES[0])]
+
+
+def test_pages_of_a_record_that_somebody_made_expire_need_not_come_again(table):
+    table.name(RECORD, NEAR)
+    for page in PAGES:
+        table.take(wire(ALICE, page), 0.0)
+    for after_s in (0.0, SET_ASIDE_S / 2):
+        table.set_aside(ALICE.id, 0.0)
+        records = {ALICE.id: RECORD}
+        table.complete(records)
+        assert records[ALICE.id].pages == (), "what has expired offers nothing"
+        asked(table, after_s)
+        table.name(RECORD, FAR)
+        assert table.missing == 0
+        assert asked(table, after_s) == []
+    # In the end they are let go.
+    table.set_aside(ALICE.id, 100.0)
+    asked(table, 100.0 + SET_ASIDE_S)
+    table.name(RECORD, FAR)
+    assert table.missing == len(PAGES)
