@@ -92,6 +92,9 @@ def test_copies_of_an_identity_at_two_relays_find_out_about_each_other():
         mesh.run(5.0)
         for name in ("branch", "impostor"):
             assert mesh.log.of(name, told), mesh.log.lines
+        mesh.run(60.0)
+        for name in ("relay", "far", "hq"):
+            assert mesh.log.of(name, "two running agents have the identity of branch"), mesh.log.lines
         mesh.crash("impostor")
         mesh.run(60.0)
         mesh.finish()
