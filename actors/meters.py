@@ -14,6 +14,8 @@ class Meters:
 
     links_refused: int = 0
     """Peer connections that ended before they became a link: garbage, time-outs, certificates refused."""
+    peers_unexpected: int = 0
+    """Times that another agent answered than the one that ``peers[].id`` names."""
     links_broken: int = 0
     """Links that ended because the peer broke the protocol."""
     links_lost: int = 0

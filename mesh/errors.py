@@ -23,3 +23,7 @@ class TrustError(RemoteProtocolError):
 
 class NotYetValidError(TrustError):
     """A certificate whose validity has not begun, by the clock of whoever judges it."""
+
+
+class UnexpectedPeerError(RemoteProtocolError):
+    """The other side is well proven, and is another agent than the one that was meant."""

@@ -162,7 +162,6 @@ def _add_link(found, agents, certificates, trust):
     link = progress.established
     assert link is not None
     assert responder.receive(progress.to_send, NOW).established.receive_key == link.send_key
-    found["link hash"] = link.handshake_hash
     found["link key A to B"] = link.send_key
     found["link key B to A"] = link.receive_key
     writer = FrameWriter(link.send_key)

@@ -18,8 +18,8 @@ from mesh.connection.stream.control import (
 )
 from mesh.link import frames
 from mesh.link.frames import Frame, FrameType
-from mesh.link.handshake import PREAMBLE
 from mesh.link.handshake import State as HandshakeState
+from mesh.link.opening import OWN_VERSIONS
 from mesh.link.states import LinkState
 from mesh.routing.records import RecordBody
 from mesh.trust import identity
@@ -140,7 +140,7 @@ def test_the_contexts_are_those_of_the_code():
     contexts = {row[0] for row in table("context", "who signs")}
     code = (identity.CERTIFICATE_CONTEXT, identity.RECORD_CONTEXT, identity.LINK_PROOF_CONTEXT)
     assert contexts == {context.decode() for context in code}
-    assert PREAMBLE == b"MESH\x01"
+    assert OWN_VERSIONS.preamble == b"MESH\x01\x01"
 
 
 def test_the_rejection_codes_are_those_of_the_code():

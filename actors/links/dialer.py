@@ -230,7 +230,10 @@ class Dialer(Actor[messages.Inbound]):
     def _refused(self, refusal: messages.DialRefused) -> None:
         level, why = self._level_of(refusal.why), escaped(refusal.why)
         mark = sampled(str(self._address))
-        if refusal.peer_name is None:
+        if refusal.is_another:
+            alarm = logging.ERROR if level == logging.WARNING else level
+            log.log(alarm, "another agent at the address of a peer: %s (dialed %s)", why, refusal.address)
+        elif refusal.peer_name is None:
             log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
         else:
             who = escaped(refusal.peer_name)

@@ -21,7 +21,7 @@ from mesh.escaping import escaped
 from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
-from mesh.trust.identity import AgentId, Instance, short_id
+from mesh.trust.identity import AgentId, short_id
 
 log = logging.getLogger("mesh.links")
 
@@ -34,6 +34,7 @@ RETIRE_AFTER_S: Final = 1.0
 MAX_REPORTED: Final = 1024
 """Duplicate instances that are remembered: each dials again for ever, and is reported once."""
 
+_DUPLICATE: Final = "duplicate identity: another running agent has this identity key"
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
 
@@ -78,8 +79,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._loopback = loopback
         self._peers: dict[AgentId, _Peer] = {}
         self._routes: RouteSnapshot | None = None
-        self._duplicates: dict[Instance, None] = {}
-        """Those that have been reported, the oldest first."""
+        self._duplicates: dict[bytes, None] = {}
+        """Static keys of those that have been reported, the oldest first."""
         self._dialers: dict[str, str] = {}
         """What those are about whose peer is not linked, by the address that they dial."""
         self._problems: dict[str, str] = {}
@@ -140,6 +141,8 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._admit(link)
         elif link.peer_instance != peer.link.peer_instance:
             self._challenge(peer, link)
+        elif link.peer_static != peer.link.peer_static:
+            self._refuse_copy(peer, link)
         elif self._replaces(link, peer.link):
             # Both ends dialed: each keeps the link that the lower ID dialed, so both keep the same one.
             # Where one end dialed twice it had lost the first, whatever this end still believes.
@@ -254,21 +257,28 @@ class PeerDirectory(Actor[messages.Inbound]):
         peer.challenge.timer.cancel()
         peer.challenge = None
         self._report_duplicate(peer, newcomer)
-        reason = "duplicate identity: another running agent has this identity key"
-        self._turn_away(peer, newcomer, reason, Blame.LOGGED_OFFENCE)
+        self._turn_away(peer, newcomer, _DUPLICATE, Blame.LOGGED_OFFENCE)
+
+    def _refuse_copy(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+        """An instance has one static key: one with another has copied it from the record of the other."""
+        self._report_duplicate(peer, newcomer)
+        nonce = self.dispatcher.random_bytes(CHALLENGE_BYTES)
+        self.tell(peer.link.link, link_messages.ChallengePeer(nonce))  # so that its operator hears of it too
+        self._turn_away(peer, newcomer, _DUPLICATE, Blame.LOGGED_OFFENCE)
 
     def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
-        if newcomer.peer_instance in self._duplicates:
+        if newcomer.peer_static in self._duplicates:
             return
         if len(self._duplicates) >= MAX_REPORTED:
             del self._duplicates[next(iter(self._duplicates))]
-        self._duplicates[newcomer.peer_instance] = None
+        self._duplicates[newcomer.peer_static] = None
         log.error(
             "duplicate identity: %s %s runs at %s and at %s; the second is refused",
             escaped(newcomer.peer_name),
             short_id(newcomer.peer_id),
             peer.link.address,
             newcomer.address,
+            extra=sampled(short_id(newcomer.peer_id)),
         )
 
     def _contested(self, peer_id: AgentId) -> None:

@@ -54,6 +54,7 @@ class PeerLink(Actor[messages.Inbound]):
         meters: Meters,
         dialer: Ref[dialer_messages.Inbound] | None = None,
         acceptor: Ref[acceptor_messages.Inbound] | None = None,
+        expected: AgentId | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket
@@ -72,6 +73,7 @@ class PeerLink(Actor[messages.Inbound]):
             static=settings.static,
             ephemeral=key_pair(dispatcher.random_bytes(32)),
             trust=settings.trust,
+            expected=expected,
         )
         self._link = Link(
             is_dialer=is_dialer,
@@ -228,6 +230,7 @@ class PeerLink(Actor[messages.Inbound]):
                 link=self.ref,
                 peer_id=peer.peer_id,
                 peer_instance=peer.peer_instance,
+                peer_static=peer.peer_static,
                 peer_name=peer.peer.name,
                 address=self._socket.peer_name,
                 is_dialer=self._is_dialer,
@@ -240,12 +243,14 @@ class PeerLink(Actor[messages.Inbound]):
         """Close the socket, and tell whoever needs to know why."""
         meters = self._meters
         match verdict:
-            case effects.LinkRefused(why=why):
+            case effects.LinkRefused(why=why, is_another=is_another):
                 meters.links_refused += 1
+                meters.peers_unexpected += is_another
                 if self._dialer is None:
                     self._reports.refused(why)
+                    self._say_farewell()
                 else:  # the dialer says it, but not again and again
-                    refused = dialer_messages.DialRefused(None, self._socket.peer_name, why)
+                    refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, is_another)
                     self.tell(self._dialer, refused)
             case effects.LinkUnwanted():
                 meters.links_refused += 1
@@ -268,12 +273,15 @@ class PeerLink(Actor[messages.Inbound]):
                 self._reports.met_itself()
                 if self._dialer is not None:
                     self.tell(self._dialer, dialer_messages.MetItself())
-                    with contextlib.suppress(OSError):
-                        self._output.flush(self.now())  # so that the accepting side recognises itself too
+                    self._say_farewell()  # so that the accepting side recognises itself too
             case _:
                 assert_never(verdict)
         self._socket.close()
         self.stop_now()
+
+    def _say_farewell(self) -> None:
+        with contextlib.suppress(OSError):
+            self._output.flush(self.now())
 
     # -- the socket ------------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class DialRefused(msgspec.Struct, frozen=True):
     address: str
     """The peer's socket address, for people."""
     why: str
+    is_another: bool = False
+    """Whether another agent has answered than the one that the configuration names."""
 
 
 class MetItself(msgspec.Struct, frozen=True):

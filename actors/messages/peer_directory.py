@@ -17,6 +17,8 @@ class LinkEstablished(msgspec.Struct, frozen=True):
     link: Ref[link_messages.Inbound]
     peer_id: AgentId
     peer_instance: Instance
+    peer_static: bytes
+    """The Noise static key of the peer's links, which an instance has one of."""
     peer_name: str
     address: str
     """The peer's socket address, for people."""

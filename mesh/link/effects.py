@@ -109,9 +109,11 @@ class FinishSending(msgspec.Struct, frozen=True, gc=False):
 
 
 class LinkRefused(msgspec.Struct, frozen=True, gc=False):
-    """It never became a link; close it."""
+    """It never became a link; close it, once what is queued has been sent."""
 
     why: str
+    is_another: bool = False
+    """Whether another agent than the one that was dialed has answered."""
 
 
 class LinkUnwanted(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ closes in order or not. Until the peer has proven its identity it holds at most 
 from collections.abc import Sequence
 from typing import Final
 
-from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError
+from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError, UnexpectedPeerError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
@@ -246,12 +246,15 @@ class Link:
             self._end(effects.LinkRefused(f"peer not trusted: {error}"))
             return
         except RemoteProtocolError as error:
-            self._end(effects.LinkRefused(str(error)))
+            is_another = isinstance(error, UnexpectedPeerError)
+            self._end(effects.LinkRefused(str(error), is_another))
             return
         if progress.to_send:
             self._effects.append(effects.SendHandshake(progress.to_send))
             self._rtt_s, self._asked_at = now - self._asked_at, now
-        if progress.met_itself:
+        if progress.refusal:
+            self._end(effects.LinkRefused(progress.refusal))
+        elif progress.met_itself:
             self._end(effects.LinkMetItself())
         elif progress.established is not None:
             self._prove(progress.established, now)

@@ -116,7 +116,7 @@ class TrustStore:
         for authority in authorities:
             if len(authority) != PUBLIC_KEY_BYTES:
                 raise ValueError(f"expected an authority of {PUBLIC_KEY_BYTES} bytes, found {len(authority)}")
-        self._authorities = frozenset(authorities)
+        self.authorities: Final = frozenset(authorities)
         self._verify = verify
         self._remembered: dict[bytes, Certificate] = {}
 
@@ -139,7 +139,7 @@ class TrustStore:
 
     def _check(self, wire: bytes) -> Certificate:
         certificate = read_certificate(wire)
-        if certificate.authority not in self._authorities:
+        if certificate.authority not in self.authorities:
             raise TrustError(
                 f"{_describe(certificate)} is signed by an authority that this agent does not trust"
             )

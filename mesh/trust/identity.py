@@ -44,7 +44,7 @@ CERTIFICATE_CONTEXT: Final = b"mesh certificate v1"
 RECORD_CONTEXT: Final = b"mesh record v1"
 """What an agent signs: its advertisement."""
 LINK_PROOF_CONTEXT: Final = b"mesh link proof v1"
-"""What an agent signs: the Noise static key of its links."""
+"""What an agent signs: who it is on one link."""
 
 _ID_PREFIX: Final = b"mesh agent id v1\0"
 _MAX_CONTEXT_BYTES: Final = 255

@@ -1,5 +1,7 @@
 """Who gets a link and who does not: certificates, other meshes, and the end of a certificate."""
 
+import contextlib
+
 import pytest
 
 from mesh.trust.identity import Identity, encode_public_key, short_id
@@ -12,7 +14,7 @@ from tests.system.peer_client import PeerClient
 REFUSALS = {
     "foreign": (
         {"authority": Identity(b"\x07" * 32)},
-        "signed by an authority that this agent does not trust",
+        "shows no authority that this agent trusts",
     ),
     "expired": ({"not_before": -2 * DAY_S, "not_after": -DAY_S}, "has been expired since"),
     "early": ({"not_before": DAY_S, "not_after": 2 * DAY_S}, "is not valid until"),
@@ -26,15 +28,17 @@ def test_a_certificate_that_does_not_admit_is_refused_and_told_and_other_links_g
     name = f"stranger-{case}"
     with Service(echo, port=chain.target_port), connect(chain.port) as client:
         with PeerClient(chain.relay, name=name, **changes) as stranger:
-            stranger.shake()
+            with contextlib.suppress(EOFError):
+                stranger.shake()
             assert stranger.ends()
         client.sendall(b"goes on")
         assert read_exactly(client, 7) == b"goes on"
     wait_until(lambda: chain.relay.stats()["links_refused_total"] == refused + 1, "it is counted")
-    (told,) = wait_until(lambda: chain.relay.lines_with(f"{name!r}"), "it is told")
+    (told,) = wait_until(lambda: chain.relay.lines_with(stranger.address), "it is told")
     assert says in told
-    assert short_id(stranger.identity.id) in told
-    assert stranger.address in told
+    if case != "foreign":
+        assert repr(name) in told
+        assert short_id(stranger.identity.id) in told
     assert "warning" in told
 
 

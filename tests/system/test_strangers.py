@@ -42,17 +42,17 @@ def is_closed(sock, timeout_s=20):
 
 
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
-PREAMBLE = b"MESH\x01"
+PREAMBLE = b"MESH\x01\x01"
 
 GARBAGE = {
     "bytes": (b"\x00\xff\xfe garbage \x1b[31m\r\n" * 50, "is no mesh agent"),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "an HTTP client"),
     "TLS": (TLS_HELLO, "speaks TLS"),
     "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
-    "version": (b"MESH\x09", "protocol version 9"),
+    "version": (b"MESH\x09\x01", "versions 9 to 1"),
     "length": (PREAMBLE + b"\xff\xff" + bytes(100), "announces 65535 bytes"),
     "short": (PREAMBLE + b"\x00\x00", "announces 0 bytes"),
-    "zero key": (PREAMBLE + b"\x00\x20" + bytes(32), ""),
+    "no MAC": (PREAMBLE + b"\x00\x30" + bytes(48), "shows no authority that this agent trusts"),
     "much": (os.urandom(MIB), "is no mesh agent"),
 }
 
@@ -78,9 +78,9 @@ def test_a_handshake_cut_off_anywhere_is_refused(relay):
     before = refused(relay)
     with PeerClient(relay) as model:
         model.shake()
-        first = len(PREAMBLE) + 2 + 32
+        first = len(PREAMBLE) + 2 + 48
         whole = model.sent
-    cuts = [0, 1, 4, 5, 6, 7, 20, first - 1, first, first + 1, first + 2, first + 100, len(whole) - 1]
+    cuts = [0, 1, 4, 5, 6, 7, 8, 20, first - 1, first, first + 1, first + 2, first + 100, len(whole) - 1]
     addresses = []
     for cut in cuts:
         with PeerClient(relay) as client:
@@ -98,7 +98,7 @@ def test_a_handshake_with_one_bit_wrong_anywhere_is_refused(relay):
     with PeerClient(relay) as model:
         model.shake()
         length = len(model.sent)
-    places = [0, 4, 6, 7, 38, 40, 45, 100, length // 2, length - 1]
+    places = [0, 4, 6, 7, 8, 38, 40, 45, 55, 56, 58, 100, length // 2, length - 1]
     for place in places:
         with PeerClient(relay) as client:
             with contextlib.suppress(EOFError, OSError, RemoteProtocolError):
@@ -138,7 +138,7 @@ def test_the_relays_own_bytes_sent_back_are_refused(relay):
 def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
     """Half-open ones say nothing; slow ones send a byte whenever they are looked at."""
     before = refused(relay)
-    data = PREAMBLE + b"\x00\x20" + bytes(32)
+    data = PREAMBLE + b"\x00\x30" + bytes(48)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         silent = [stack.enter_context(dial(relay, "127.0.0.10")) for _ in range(5)]

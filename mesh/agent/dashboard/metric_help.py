@@ -45,6 +45,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "opens_denied_total": "Connections rejected because their endpoint was at max_connections.",
         "opens_ignored_total": "Requests for connections dropped unanswered: replayed, unknown, too many.",
         "opens_rejected_total": "Connections that this agent's endpoints rejected.",
+        "peers_unexpected_total": "Times that another agent answered than the one that peers[].id names.",
         "pages_missing": "Pages of other agents' endpoints and listeners that have not come yet.",
         "pages_taken_total": "Pages of other agents' endpoints and listeners that came and were taken.",
         "pages_unnamed_total": "Pages dropped because no record names them, or because they are here.",

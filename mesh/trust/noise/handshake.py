@@ -138,12 +138,10 @@ class Handshake:
 
     @property
     def handshake_hash(self) -> bytes:
-        """What names this handshake uniquely (channel binding, section 11.2); not secret.
+        """All that has crossed the wire so far, in one value that is not secret.
 
-        Raises:
-            LocalProtocolError: the handshake is not finished.
+        That of a finished handshake names it uniquely (channel binding, section 11.2).
         """
-        self._check_finished()
         return self._symmetric.handshake_hash
 
     def copy(self) -> Self:

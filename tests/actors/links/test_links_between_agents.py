@@ -19,7 +19,7 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
-from mesh.trust.identity import Identity, Instance
+from mesh.trust.identity import AgentId, Identity, Instance
 from mesh.trust.noise.primitives import key_pair
 from tests.actors.company import IDENTITIES, start
 from tests.actors.links.link_company import FOREIGN_AUTHORITY, PEER_PORT, TRUST, certificate_of
@@ -79,17 +79,17 @@ class Side:
             host=self.host,
         )
 
-    def dial(self, host: str) -> Any:
+    def dial(self, host: str, expected: AgentId | None = None) -> Any:
         return start(
             self.world,
             Dialer,
             address=TcpAddress(host, PEER_PORT),
             directory=self.directory.ref,
-            start_link=lambda socket, dialer: self._link(socket, dialer, None),
+            start_link=lambda socket, dialer: self._link(socket, dialer, None, expected),
             host=self.host,
         )
 
-    def _link(self, socket: Any, dialer: Any, acceptor: Any) -> Any:
+    def _link(self, socket: Any, dialer: Any, acceptor: Any, expected: AgentId | None = None) -> Any:
         ref = PeerLink.start(
             self.dispatcher,
             socket=socket,
@@ -99,6 +99,7 @@ class Side:
             meters=self.meters,
             dialer=dialer,
             acceptor=acceptor,
+            expected=expected,
         )
         self.links.append(self.dispatcher.actors[-1])
         return ref
@@ -146,8 +147,33 @@ def test_the_route_table_hears_nothing_of_a_peer_that_does_not_trust_this_agent(
     assert one.meters.links_refused == other.meters.links_refused == len(one.links)
     assert one.meters.links_lost == other.meters.links_lost == 0
     assert 4 < len(one.links) < 40
-    assert "the certificate of 'one'" in caplog.text
-    assert "it may not trust this agent's certificate" in caplog.text
+    assert "shows no authority that this agent trusts" in caplog.text
+    assert "it does not trust the authority that signed this agent's certificate" in caplog.text
+
+
+def test_another_agent_at_the_address_of_a_peer_is_refused_and_never_sees_who_dialed(world, caplog):
+    one, other = sides(world)
+    other.accept()
+    world.run(0.1)
+    expected = IDENTITIES[3].id
+    one.dial("other", expected)
+    world.run(20.0)
+    assert one.route_table.of(route_messages.LinkUp) == other.route_table.of(route_messages.LinkUp) == []
+    assert one.meters.peers_unexpected == len(one.links) > 4
+    [alarm] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert alarm.startswith("another agent at the address of a peer: ")
+    assert f"expected agent {expected.hex()}, found 'other', agent {HIGHER.id.hex()}" in alarm
+    assert not any("'one'" in record.getMessage() for record in caplog.records)
+
+
+def test_the_expected_agent_is_linked(world):
+    one, other = sides(world)
+    other.accept()
+    world.run(0.1)
+    one.dial("other", HIGHER.id)
+    world.run(2.0)
+    assert len(one.up) == len(other.up) == 1
+    assert one.meters.peers_unexpected == 0
 
 
 @pytest.mark.parametrize("lower_dials_first", [True, False])
@@ -239,6 +265,26 @@ def test_a_copy_of_an_agent_is_refused_and_told_why(world, caplog):
     assert len([record for record in caplog.records if told in record.getMessage()]) == 1
 
 
+def test_a_thief_who_copies_the_instance_too_is_refused_and_all_three_hear_of_it(world, caplog):
+    one, other = sides(world)
+    one.accept()
+    world.run(0.1)
+    other.dial("one")
+    world.run(2.0)
+    genuine = list(other.up)
+    thief = Side(world, "thief", HIGHER)
+    thief.settings = msgspec.structs.replace(thief.settings, instance=other.settings.instance)
+    thief.dial("one")
+    world.run(30.0)
+    assert thief.up == []
+    assert other.up == genuine
+    assert thief.route_table.of(route_messages.LinkUp) == []
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("runs at" in line and "the second is refused" in line for line in lines) == 1
+    assert sum("has this agent's identity key" in line for line in lines) == 1
+    assert sum("has this identity key" in line for line in lines) == 1
+
+
 def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world):
     own, peer_id = start(world), HIGHER.id
     directory = start(
@@ -258,6 +304,7 @@ def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world)
                 link=ear.ref,
                 peer_id=peer_id,
                 peer_instance=Instance(instance * 16),
+                peer_static=instance * 32,
                 peer_name="peer",
                 address="there",
                 is_dialer=False,

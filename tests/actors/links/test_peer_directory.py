@@ -44,6 +44,7 @@ class House:
         peer_id: AgentId = HIGH.id,
         instance: Instance = FIRST,
         *,
+        static: bytes | None = None,
         dialer: Ear | None = None,
         rtt_s: float = 0.01,
     ) -> Ear:
@@ -53,6 +54,7 @@ class House:
                 link=link.ref,
                 peer_id=peer_id,
                 peer_instance=instance,
+                peer_static=instance * 2 if static is None else static,
                 peer_name="peer",
                 address="10.0.0.1:4433",
                 is_dialer=dialer is not None,
@@ -166,6 +168,21 @@ def test_each_duplicate_is_reported_once_and_refused_each_time(house, caplog):
         house.tell(messages.PeerAnswered(old.actor_urn, HIGH.id))
         assert closed(again)
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_an_instance_with_another_static_key_is_a_duplicate_at_once(house, caplog):
+    """An instance can be copied from a record; whoever has another static key is not that process."""
+    old = house.establish()
+    copies = [house.establish(static=byte * 32) for byte in (b"x", b"x", b"y")]
+    assert admitted(old)
+    assert not closed(old)
+    for copy in copies:
+        assert [type(message) for message in copy.heard] == [link_messages.CloseLink]
+        assert "duplicate identity" in copy.heard[0].reason
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert len(old.of(link_messages.ChallengePeer)) == 3, "its own agent hears of it"
+    house.world.run(2 * CHALLENGE_TIMEOUT_S)
+    assert not closed(old)
 
 
 def test_who_is_challenged_says_once_for_each_link_that_there_is_another(house, caplog):

@@ -19,13 +19,23 @@ from mesh.link.frames import (
     link_frame,
     nonce,
 )
-from mesh.link.handshake import MAX_MESSAGE_BYTES, PREAMBLE
+from mesh.link.handshake import MAX_MESSAGE_BYTES
+from mesh.link.opening import OWN_VERSIONS, Versions, mac_key, opening_mac, with_length
 from mesh.trust.identity import NO_AGENT
-from tests.actors.links.link_company import ADMIT, OWN, PEER, LinkScene
+from tests.actors.links.link_company import ADMIT, AUTHORITY, OWN, PEER, LinkScene
 
 KEY = bytes(range(32))
 """As good as any X25519 public key."""
-MESSAGE_1 = PREAMBLE + struct.pack(">H", len(KEY)) + KEY
+PREAMBLE = OWN_VERSIONS.preamble
+
+
+def message_1(ephemeral, versions=OWN_VERSIONS):
+    """The opening of whoever knows the authority's public key."""
+    mac = opening_mac(versions, ephemeral, mac_key(AUTHORITY.public_key))
+    return versions.preamble + with_length(ephemeral + mac)
+
+
+MESSAGE_1 = message_1(KEY)
 
 
 @pytest.fixture
@@ -45,11 +55,11 @@ OPENINGS = {
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP client"),
     "TLS": (bytes.fromhex("16030100c8010000c40303") + bytes(200), "TLS"),
     "SSH": (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),
-    "another version": (b"MESH\x02" + bytes(40), "version 2"),
+    "another version": (message_1(KEY, Versions(2, 2)), "version 2"),
     "empty message": (PREAMBLE + b"\0\0", "announces 0 bytes"),
     "absurd message": (PREAMBLE + b"\xff\xff", "announces 65535 bytes"),
     "message 3 at once": (PREAMBLE + struct.pack(">H", 300) + bytes(300), "announces 300 bytes"),
-    "key of small order": (PREAMBLE + struct.pack(">H", 32) + bytes(32), ""),
+    "key of small order": (message_1(bytes(32)), "small order"),
     "absurd message 3": (MESSAGE_1 + struct.pack(">H", MAX_MESSAGE_BYTES + 1), "announces 4097 bytes"),
     "garbage message 3": (MESSAGE_1 + struct.pack(">H", 300) + bytes(300), ""),
     "empty message 3": (MESSAGE_1 + b"\0\0", ""),

@@ -6,6 +6,7 @@ import pytest
 
 from mesh.errors import LocalProtocolError
 from mesh.link.handshake import EstablishedLink, HandshakeProgress, LinkHandshake, State
+from mesh.link.opening import LENGTH_BYTES, OWN_VERSIONS, Versions, mac_key, opening_mac, with_length
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise import key_pair
@@ -13,6 +14,9 @@ from mesh.trust.noise import key_pair
 AUTHORITY = Identity(bytes([1]) * 32)
 NOW = 1_700_000_000
 TRUST = TrustStore([AUTHORITY.public_key])
+PREAMBLE = OWN_VERSIONS.preamble
+START = len(PREAMBLE) + LENGTH_BYTES
+"""Where the first message of each side begins."""
 
 
 class Party:
@@ -57,6 +61,19 @@ def bob(**changes: Any) -> LinkHandshake:
 def established(progress: HandshakeProgress) -> EstablishedLink:
     assert progress.established is not None
     return progress.established
+
+
+def opened_by(
+    ephemeral: bytes,
+    *,
+    versions: Versions = OWN_VERSIONS,
+    authority: Identity = AUTHORITY,
+    mac: bytes | None = None,
+) -> bytes:
+    """The opening of whoever knows an authority."""
+    if mac is None:
+        mac = opening_mac(versions, ephemeral, mac_key(authority.public_key))
+    return versions.preamble + with_length(ephemeral + mac)
 
 
 def assert_over(handshake: LinkHandshake) -> None:

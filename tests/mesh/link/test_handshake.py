@@ -1,28 +1,28 @@
 import itertools
 from collections.abc import Iterable
+from hashlib import blake2s
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError
-from mesh.link.handshake import (
-    MAX_MESSAGE_BYTES,
-    PREAMBLE,
-    EstablishedLink,
-    LinkHandshake,
-    State,
-)
+from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError, UnexpectedPeerError
+from mesh.link.handshake import MAX_MESSAGE_BYTES, EstablishedLink, LinkHandshake, State
+from mesh.link.opening import Versions
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES
 from mesh.trust.identity import LINK_PROOF_CONTEXT, short_id
 from mesh.trust.noise import Handshake
 from tests.mesh.link.handshake_company import (
     ALICE,
+    AUTHORITY,
     BOB,
     FIRST,
+    MALLORY,
     NOW,
+    PREAMBLE,
     SECOND,
+    START,
     THIRD,
     alice,
     assert_over,
@@ -58,7 +58,7 @@ def cut(data: bytes, points: Iterable[int]) -> list[bytes]:
 def test_two_agents_meet():
     initiator, responder = alice(), bob()
     assert responder.start() == b""
-    assert (initiator.state, responder.state) == (State.NEW, State.PREAMBLE)
+    assert (initiator.state, responder.state) == (State.NEW, State.OPENING)
     answer = responder.receive(initiator.start(), NOW)
     assert answer.established is None
     last = initiator.receive(answer.to_send, NOW)
@@ -78,28 +78,32 @@ def test_two_agents_meet():
     assert ours.receive_key == theirs.send_key
     assert ours.send_key != ours.receive_key
     assert len(ours.send_key) == len(ours.receive_key) == 32
-    assert ours.handshake_hash == theirs.handshake_hash
+    assert (ours.peer_static, theirs.peer_static) == (BOB.static.public, ALICE.static.public)
+    assert (ours.version, theirs.version) == (1, 1)
+    assert ours.features == theirs.features == frozenset()
     assert ours.surplus == theirs.surplus == b""
 
 
 def test_the_wire_form():
-    assert PREAMBLE == b"MESH\x01"
-    assert PREAMBLE + b"\x00\x20" + ALICE.ephemeral.public == FIRST
+    assert PREAMBLE == b"MESH\x01\x01"
+    key = blake2s(b"mesh link mac v1" + AUTHORITY.public_key).digest()
+    covered = PREAMBLE + b"\x00\x30" + ALICE.ephemeral.public
+    assert covered + blake2s(covered, digest_size=16, key=key).digest() == FIRST
     assert SECOND.startswith(PREAMBLE)
-    assert int.from_bytes(SECOND[5:7], "big") == len(SECOND) - 7
-    assert SECOND[7:39] == BOB.ephemeral.public
+    assert int.from_bytes(SECOND[6:8], "big") == len(SECOND) - 8
+    assert SECOND[8:40] == BOB.ephemeral.public
     assert int.from_bytes(THIRD[:2], "big") == len(THIRD) - 2
 
 
 def test_the_proofs_read_as_documented():
-    noise = Handshake("XX", initiator=True, prologue=PREAMBLE, static=ALICE.static, ephemeral=ALICE.ephemeral)
-    assert noise.write_message(b"") == FIRST[7:]
-    signature = BOB.identity.sign(LINK_PROOF_CONTEXT, BOB.static.public)
-    assert msgspec.msgpack.decode(noise.read_message(SECOND[7:])) == [
-        BOB.certificate,
-        BOB.instance,
-        signature,
-    ]
+    noise = Handshake(
+        "XX", initiator=True, prologue=PREAMBLE + PREAMBLE, static=ALICE.static, ephemeral=ALICE.ephemeral
+    )
+    assert noise.write_message(FIRST[-16:]) == FIRST[START:]
+    binding = noise.handshake_hash
+    statement, signature = msgspec.msgpack.decode(noise.read_message(SECOND[START:]))
+    assert msgspec.msgpack.decode(statement) == [BOB.certificate, BOB.instance, 1, []]
+    assert signature == BOB.identity.sign(LINK_PROOF_CONTEXT, binding + BOB.static.public + statement)
 
 
 def test_no_identity_crosses_in_the_clear():
@@ -154,7 +158,7 @@ def outcome(handshake: LinkHandshake, chunks: Iterable[bytes]) -> tuple[type[Exc
 
 @given(
     garbage=st.binary(max_size=300),
-    kept=st.integers(min_value=0, max_value=7),
+    kept=st.integers(min_value=0, max_value=8),
     points=st.lists(st.integers(min_value=0), max_size=8),
     initiator=st.booleans(),
 )
@@ -187,8 +191,10 @@ def test_a_cut_answer_is_waited_for_and_said_at_the_end():
 
 
 def test_the_end_of_the_stream_is_explained():
-    with pytest.raises(RemoteProtocolError, match="without a word: is it a mesh agent"):
+    with pytest.raises(RemoteProtocolError, match="without a word: it does not trust the authority"):
         started().end_of_stream()
+    with pytest.raises(RemoteProtocolError, match="without a word: is it a mesh agent"):
+        bob().end_of_stream()
     with pytest.raises(RemoteProtocolError, match="its log says why if it refused us"):
         halfway().end_of_stream()
     responder = bob()
@@ -201,11 +207,8 @@ def in_state(state: State) -> LinkHandshake:
     match state:
         case State.NEW:
             return alice()
-        case State.PREAMBLE:
+        case State.OPENING:
             return bob()
-        case State.FIRST_MESSAGE:
-            handshake = bob()
-            handshake.receive(PREAMBLE, NOW)
         case State.PROOF:
             handshake = halfway()
         case State.ESTABLISHED:
@@ -217,7 +220,7 @@ def in_state(state: State) -> LinkHandshake:
         case State.FAILED:
             handshake = bob()
             with pytest.raises(RemoteProtocolError):
-                handshake.receive(bytes(5), NOW)
+                handshake.receive(bytes(6), NOW)
     return handshake
 
 
@@ -272,6 +275,45 @@ def test_an_agent_that_meets_another_instance_of_itself_is_told():
         RemoteProtocolError, match=rf"{SAME} \({short_id(ALICE.identity.id)}\).* copy of its key"
     ):
         meet(alice(), twin_of_alice(instance=BOB.instance))
+
+
+def test_the_highest_version_that_both_speak_is_the_links():
+    dialed = alice(versions=Versions(1, 2))
+    theirs = meet(dialed, bob(versions=Versions(1, 4)))
+    assert theirs.version == 2
+    assert meet(alice(versions=Versions(1, 2)), bob()).version == 1
+    assert meet(alice(), bob(versions=Versions(1, 9))).version == 1
+
+
+def test_two_without_a_common_version_both_say_so():
+    initiator, responder = alice(versions=Versions(2, 2)), bob()
+    progress = responder.receive(initiator.start(), NOW)
+    assert progress.refusal == "the other side speaks link protocol version 2, this agent version 1"
+    assert (progress.to_send, progress.established) == (PREAMBLE, None)
+    assert_over(responder)
+    with pytest.raises(RemoteProtocolError, match="speaks link protocol version 1, this agent version 2"):
+        initiator.receive(progress.to_send, NOW)
+    assert_over(initiator)
+
+
+def test_features_are_those_that_both_have():
+    theirs = meet(alice(features=("later", "both")), bob(features=("both", "mine")))
+    assert theirs.features == {"both"}
+    assert meet(alice(features=("later",)), bob()).features == frozenset()
+
+
+def test_another_agent_than_the_expected_one_learns_nothing():
+    initiator = alice(expected=MALLORY.identity.id)
+    second = bob().receive(initiator.start(), NOW).to_send
+    expected = f"expected agent {MALLORY.identity.id.hex()}, found 'bob', agent {BOB.identity.id.hex()}"
+    with pytest.raises(UnexpectedPeerError, match=expected):
+        initiator.receive(second, NOW)
+    assert_over(initiator)
+    assert meet(alice(expected=BOB.identity.id), bob()).peer_id == ALICE.identity.id
+
+
+def test_an_agent_that_expects_another_at_its_own_address_recognises_itself():
+    assert meeting_of(alice(expected=BOB.identity.id), twin_of_alice()) == (True, True)
 
 
 def test_the_clock_is_the_callers():

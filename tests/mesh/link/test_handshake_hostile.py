@@ -1,39 +1,99 @@
 """What the opening of a link must withstand: other protocols, absurd lengths, damage, echoes, replays."""
 
+from hashlib import blake2s
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.link.handshake import MAX_MESSAGE_BYTES, PREAMBLE
+from mesh.link.handshake import MAX_MESSAGE_BYTES
+from mesh.link.opening import MAX_OPENING_BYTES, Versions, mac_key
+from mesh.trust.noise import Handshake
 from tests.mesh.link.handshake_company import (
+    ALICE,
+    AUTHORITY,
     FIRST,
     MALLORY,
     NOW,
+    PREAMBLE,
     SECOND,
+    START,
     THIRD,
+    alice,
     assert_over,
     bob,
     halfway,
+    opened_by,
     started,
 )
 
 
 @given(bit=st.integers(min_value=0))
-def test_a_flipped_bit_in_message_1_never_opens_a_link(bit: int):
+def test_a_flipped_bit_in_the_opening_gets_no_answer(bit: int):
     responder = bob()
     try:
-        answer = responder.receive(flip(FIRST, bit), NOW).to_send
+        progress = responder.receive(flip(FIRST, bit), NOW)
     except RemoteProtocolError:
         assert_over(responder)
         return
-    initiator = started()
-    with pytest.raises(AuthenticationError):
-        initiator.receive(answer, NOW)
-    assert_over(initiator)
-    with pytest.raises(AuthenticationError):
-        responder.receive(THIRD, NOW)
+    assert (progress.to_send, progress.established) == (b"", None)  # a longer length: it waits for the rest
+    assert responder.buffered_bytes <= MAX_OPENING_BYTES
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        opened_by(MALLORY.ephemeral.public, authority=MALLORY.identity),
+        opened_by(MALLORY.ephemeral.public, mac=bytes(16)),
+        opened_by(bytes(32), mac=FIRST[-16:]),
+        opened_by(MALLORY.ephemeral.public, versions=Versions(2, 2), authority=MALLORY.identity),
+    ],
+    ids=["another authority", "no MAC", "the MAC of another", "another version too"],
+)
+def test_a_stranger_gets_no_answer_and_costs_no_diffie_hellman(
+    opening: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mesh.trust.noise.handshake.dh", None)
+    responder = bob()
+    with pytest.raises(AuthenticationError, match="shows no authority that this agent trusts"):
+        responder.receive(opening, NOW)
     assert_over(responder)
+
+
+@pytest.mark.parametrize("who", ["initiator", "responder"])
+@pytest.mark.parametrize("with_mac", [True, False])
+def test_nobody_in_the_middle_talks_two_agents_down(who: str, with_mac: bool):
+    """Both speak version 2; a member in the middle, who can make the MAC, makes one side believe in 1."""
+    initiator, responder = alice(versions=Versions(1, 2)), bob(versions=Versions(1, 2))
+    first = initiator.start()
+    if who == "initiator":
+        first = opened_by(first[8:40], versions=Versions(1, 1), mac=None if with_mac else first[-16:])
+        if not with_mac:
+            with pytest.raises(AuthenticationError):
+                responder.receive(first, NOW)
+            return
+    second = responder.receive(first, NOW).to_send
+    if who == "responder":
+        second = PREAMBLE + second[len(PREAMBLE) :]
+    with pytest.raises(AuthenticationError):
+        initiator.receive(second, NOW)
+    assert_over(initiator)
+
+
+@given(added=st.binary(max_size=64))
+def test_what_a_later_version_adds_to_message_1_is_bound_and_ignored(added: bytes):
+    key = mac_key(AUTHORITY.public_key)
+    preamble = Versions(1, 2).preamble
+    message = ALICE.ephemeral.public + added
+    covered = preamble + (len(message) + 16).to_bytes(2, "big") + message
+    mac = blake2s(covered, digest_size=16, key=key).digest()
+    noise = Handshake(
+        "XX", initiator=True, prologue=preamble + PREAMBLE, static=ALICE.static, ephemeral=ALICE.ephemeral
+    )
+    noise.write_message(added + mac)
+    answer = bob().receive(covered + mac, NOW).to_send
+    assert noise.read_message(answer[START:])
 
 
 @given(bit=st.integers(min_value=0), initiator=st.booleans())
@@ -73,11 +133,10 @@ def flip(data: bytes, bit: int) -> bytes:
         (bytes.fromhex("16030100f8010000f40303"), "speaks TLS"),
         (bytes.fromhex("15030300020228"), "speaks TLS"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
-        (b"MESH\x02\x00\x20", "speaks link protocol version 2, this agent version 1"),
-        (b"MESH\x00\x00\x20", "speaks link protocol version 0"),
-        (b"mesh\x01\x00\x20", r"no mesh agent: it starts with b'mesh\\x01'"),
+        (b"MESH\x02\x01\x00\x30", "offers link protocol versions 2 to 1, which are none"),
+        (b"mesh\x01\x01\x00\x30", r"no mesh agent: it starts with b'mesh\\x01\\x01'"),
         (bytes(100), "no mesh agent"),
-        (b"\x1b[2J\x07\x00\x00", r"starts with b'\\x1b\[2J\\x07'"),
+        (b"\x1b[2J\x07\x00\x00", r"starts with b'\\x1b\[2J\\x07\\x00'"),
     ],
 )
 @pytest.mark.parametrize("initiator", [True, False])
@@ -88,10 +147,10 @@ def test_other_protocols_are_named(data: bytes, says: str, initiator: bool):
     assert_over(handshake)
 
 
-@pytest.mark.parametrize("length", [0, 31, 33, MAX_MESSAGE_BYTES, 0xFFFF])
-def test_message_1_has_one_length_and_is_judged_before_it_arrives(length: int):
+@pytest.mark.parametrize("length", [0, 32, 47, 113, MAX_MESSAGE_BYTES, 0xFFFF])
+def test_message_1_is_short_and_is_judged_before_it_arrives(length: int):
     responder = bob()
-    with pytest.raises(RemoteProtocolError, match=f"message 1 announces {length} bytes, expected 32"):
+    with pytest.raises(RemoteProtocolError, match=f"message 1 announces {length} bytes, expected 48 to 112"):
         responder.receive(PREAMBLE + length.to_bytes(2, "big"), NOW)
     assert_over(responder)
 

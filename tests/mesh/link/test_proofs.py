@@ -1,12 +1,14 @@
 """What a link's proofs of identity must withstand: peers that finish the Noise handshake and then lie."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
-from mesh.link.handshake import PREAMBLE
+from mesh.link.opening import Versions, with_length
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, issue_certificate
 from mesh.trust.identity import LINK_PROOF_CONTEXT, RECORD_CONTEXT, short_id
 from mesh.trust.noise import Handshake, KeyPair
@@ -15,12 +17,15 @@ from tests.mesh.link.handshake_company import (
     BOB,
     MALLORY,
     NOW,
+    PREAMBLE,
+    START,
     Party,
     alice,
     assert_over,
     bob,
     certificate,
     established,
+    opened_by,
 )
 
 
@@ -35,25 +40,46 @@ class NoisePeer:
         static: KeyPair | None = None,
         signature: bytes | None = None,
         payload: bytes | None = None,
-        prologue: bytes = PREAMBLE,
-        first_payload: bytes = b"",
+        prologue: bytes = PREAMBLE + PREAMBLE,
+        context: bytes = LINK_PROOF_CONTEXT,
+        version: int = 1,
+        features: Any = (),
+        more: Any = (),
     ) -> None:
-        static = party.static if static is None else static
-        if signature is None:
-            signature = party.identity.sign(LINK_PROOF_CONTEXT, static.public)
-        if payload is None:
-            payload = msgspec.msgpack.encode([shown, party.instance, signature])
-        self._payload = payload
+        self._static = party.static if static is None else static
+        self._party, self._shown = party, shown
+        self._signature, self._payload = signature, payload
+        self._context, self._version, self._features, self._more = context, version, features, more
         self._noise = Handshake(
-            "XX", initiator=True, prologue=prologue, static=static, ephemeral=party.ephemeral
+            "XX",
+            initiator=True,
+            prologue=prologue,
+            static=self._static,
+            ephemeral=party.ephemeral,
         )
-        message = self._noise.write_message(first_payload)
-        self.first = PREAMBLE + len(message).to_bytes(2, "big") + message
+        self.first = opened_by(party.ephemeral.public)
+        assert self._noise.write_message(self.first[-16:]) == self.first[START:]
 
     def answer(self, received: bytes) -> bytes:
-        self._noise.read_message(received[7:])
-        message = self._noise.write_message(self._payload)
-        return len(message).to_bytes(2, "big") + message
+        self._noise.read_message(received[START:])
+        payload = self._proof() if self._payload is None else self._payload
+        return with_length(self._noise.write_message(payload))
+
+    @property
+    def proof(self) -> bytes:
+        """The latest that was made."""
+        return self._made
+
+    def _proof(self) -> bytes:
+        statement = msgspec.msgpack.encode(
+            [self._shown, self._party.instance, self._version, self._features, *self._more]
+        )
+        signature = self._signature
+        if signature is None:
+            signed = self._noise.handshake_hash + self._static.public + statement
+            signature = self._party.identity.sign(self._context, signed)
+        self._made = msgspec.msgpack.encode([statement, signature])
+        return self._made
 
 
 def refuse(peer: NoisePeer) -> RemoteProtocolError:
@@ -81,35 +107,50 @@ def test_somebody_elses_certificate_does_not_help():
     )
 
 
-def test_somebody_elses_certificate_and_signature_do_not_help():
-    # Whoever has met Alice knows both, but not the static key that they belong to.
-    signature = ALICE.identity.sign(LINK_PROOF_CONTEXT, ALICE.static.public)
-    error = refuse(NoisePeer(MALLORY, ALICE.certificate, signature=signature))
+def test_the_proof_of_another_handshake_does_not_help():
+    # Whoever Alice has dialed knows her proof, and that of no other handshake than theirs.
+    seen = NoisePeer(ALICE, ALICE.certificate)
+    seen.answer(bob(ephemeral=MALLORY.ephemeral).receive(seen.first, NOW).to_send)
+    error = refuse(NoisePeer(ALICE, ALICE.certificate, payload=seen.proof))
     assert isinstance(error, AuthenticationError)
 
 
+def test_a_proof_is_for_one_static_key():
+    honest = NoisePeer(ALICE, ALICE.certificate)
+    honest.answer(bob().receive(honest.first, NOW).to_send)
+    thief = NoisePeer(ALICE, ALICE.certificate, static=MALLORY.static, payload=honest.proof)
+    assert isinstance(refuse(thief), AuthenticationError)
+
+
 def test_a_signature_for_another_purpose_does_not_help():
-    signature = MALLORY.identity.sign(RECORD_CONTEXT, MALLORY.static.public)
-    assert "does not own it" in str(refuse(NoisePeer(MALLORY, MALLORY.certificate, signature=signature)))
+    peer = NoisePeer(MALLORY, MALLORY.certificate, context=RECORD_CONTEXT)
+    assert "does not own it" in str(refuse(peer))
+
+
+def test_the_proof_says_the_version_that_was_agreed_upon():
+    error = refuse(NoisePeer(MALLORY, MALLORY.certificate, version=2))
+    assert isinstance(error, AuthenticationError)
+    assert "speaks version 2 on a link that has 1" in str(error)
+
+
+def test_what_a_later_version_adds_to_its_proof_is_ignored():
+    responder = bob()
+    peer = NoisePeer(MALLORY, MALLORY.certificate, features=["later", "x-1"], more=[{"a": 1}, b"more"])
+    last = peer.answer(responder.receive(peer.first, NOW).to_send)
+    assert established(responder.receive(last, NOW)).features == frozenset()
 
 
 def test_another_prologue_does_not_authenticate():
     responder = bob()
-    peer = NoisePeer(MALLORY, MALLORY.certificate, prologue=b"MESH\x02")
+    peer = NoisePeer(MALLORY, MALLORY.certificate, prologue=PREAMBLE + Versions(1, 2).preamble)
     with pytest.raises(AuthenticationError):
         peer.answer(responder.receive(peer.first, NOW).to_send)
-
-
-def test_message_1_carries_nothing():
-    responder = bob()
-    with pytest.raises(RemoteProtocolError, match="announces 33 bytes, expected 32"):
-        responder.receive(NoisePeer(MALLORY, MALLORY.certificate, first_payload=b"x").first, NOW)
 
 
 def test_an_ephemeral_key_of_small_order_is_refused():
     responder = bob()
     with pytest.raises(AuthenticationError, match="small order"):
-        responder.receive(PREAMBLE + b"\x00\x20" + bytes(32), NOW)
+        responder.receive(opened_by(bytes(32)), NOW)
     assert_over(responder)
 
 
@@ -119,13 +160,14 @@ def test_the_responder_too_tells_a_copy_of_its_identity(fault):
     if fault == "another static key":  # a thief of the key who has read the instance in Bob's record
         peer = NoisePeer(BOB, copy, static=MALLORY.static)
     else:
-        signature = BOB.identity.sign(LINK_PROOF_CONTEXT, BOB.static.public)
-        payload = msgspec.msgpack.encode([copy, MALLORY.instance, signature])
-        peer = NoisePeer(BOB, copy, payload=payload)
+        other = Party(20, "bob")
+        other.instance = MALLORY.instance
+        peer = NoisePeer(other, copy)
     assert str(refuse(peer)).startswith("that is this agent's own identity")
 
 
-GOOD_SIGNATURE = MALLORY.identity.sign(LINK_PROOF_CONTEXT, MALLORY.static.public)
+def proof_of(*statement: Any, signature: Any = bytes(64)) -> bytes:
+    return msgspec.msgpack.encode([msgspec.msgpack.encode(statement), signature])
 
 
 @pytest.mark.parametrize(
@@ -137,17 +179,23 @@ GOOD_SIGNATURE = MALLORY.identity.sign(LINK_PROOF_CONTEXT, MALLORY.static.public
         b"\xdd\xff\xff\xff\xff",
         msgspec.msgpack.encode([]),
         msgspec.msgpack.encode({}),
-        msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance]),
-        msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, GOOD_SIGNATURE, b"more"]),
-        msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, GOOD_SIGNATURE]) + b"\0",
-        msgspec.msgpack.encode([MALLORY.certificate, bytes(15), GOOD_SIGNATURE]),
-        msgspec.msgpack.encode([MALLORY.certificate, bytes(17), GOOD_SIGNATURE]),
-        msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, GOOD_SIGNATURE[:63]]),
-        msgspec.msgpack.encode([MALLORY.certificate, MALLORY.instance, 7]),
-        msgspec.msgpack.encode([bytes(MAX_CERTIFICATE_BYTES + 1), MALLORY.instance, GOOD_SIGNATURE]),
+        msgspec.msgpack.encode([b"", bytes(64), b"more"]),
+        msgspec.msgpack.encode([b"", bytes(64)]),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, []) + b"\0",
+        proof_of(MALLORY.certificate, bytes(15), 1, []),
+        proof_of(MALLORY.certificate, bytes(17), 1, []),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, [], signature=bytes(63)),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, [], signature=7),
+        proof_of(MALLORY.certificate, MALLORY.instance, "1", []),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, ["x" * 33]),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, ["X Y"]),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, [""]),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, ["x"] * 33),
+        proof_of(bytes(MAX_CERTIFICATE_BYTES + 1), MALLORY.instance, 1, []),
         b"\x91" * 3000,
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_a_malformed_proof_is_refused(payload: bytes):
     assert str(refuse(NoisePeer(MALLORY, b"", payload=payload))).startswith("malformed proof of identity")

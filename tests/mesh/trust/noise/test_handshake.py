@@ -39,8 +39,12 @@ def test_before_the_end_there_is_nothing_to_take(pattern: PatternName, count: in
         assert side.state is State.UNDER_WAY
         with pytest.raises(LocalProtocolError, match="not finished"):
             side.split()
-        with pytest.raises(LocalProtocolError, match="not finished"):
-            _ = side.handshake_hash
+
+
+@at_every_message
+def test_the_hash_is_the_same_on_both_sides_after_every_message(pattern: PatternName, count: int):
+    one, two = run_until(pattern, count)
+    assert one.handshake_hash == two.handshake_hash
 
 
 @at_every_message
