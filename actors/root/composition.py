@@ -40,7 +40,7 @@ from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
-from mesh.config.schema import EndpointSection, ListenerSection
+from mesh.config.schema import EndpointSection, ListenerSection, PeerSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
@@ -50,7 +50,7 @@ from mesh.link.frames import Frame
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
-from mesh.trust.identity import INSTANCE_BYTES, Instance
+from mesh.trust.identity import INSTANCE_BYTES, AgentId, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 
@@ -118,7 +118,7 @@ class Composition:
         for number, accept in enumerate(config.accept, 1):
             yield self.acceptor(acceptor_name(accept.address, number), accept.address)
         for peer in config.peers:
-            yield self.dialer(peer.address)
+            yield self.dialer(peer)
 
     def endpoint(self, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
         """One that offers its key."""
@@ -204,23 +204,23 @@ class Composition:
 
         return ChildSpec(name, start, retire=listener_messages.StopListening())
 
-    def dialer(self, address: TcpAddress) -> ChildSpec[dialer_messages.Inbound]:
-        """One that keeps a link to the peer at ``address``."""
+    def dialer(self, peer: PeerSection) -> ChildSpec[dialer_messages.Inbound]:
+        """One that keeps a link to ``peer``."""
 
         def start_link(
             socket: StreamSocket, dialer: Ref[dialer_messages.Inbound]
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, dialer=dialer)
+            return self._start_link(socket, dialer=dialer, expected=peer.id)
 
         def start() -> ActorRef[dialer_messages.Inbound]:
             return Dialer.start(
                 self._around.dispatcher,
-                address=address,
+                address=peer.address,
                 directory=self.core.directory,
                 start_link=start_link,
             )
 
-        return ChildSpec(f"dialer {address}", start)
+        return ChildSpec(f"dialer {peer.address}", start)
 
     def _start_link(
         self,
@@ -228,6 +228,7 @@ class Composition:
         *,
         dialer: Ref[dialer_messages.Inbound] | None = None,
         acceptor: Ref[acceptor_messages.Inbound] | None = None,
+        expected: AgentId | None = None,
     ) -> Ref[link_messages.Inbound]:
         return PeerLink.start(
             self._around.dispatcher,
@@ -238,6 +239,7 @@ class Composition:
             meters=self._around.meters,
             dialer=dialer,
             acceptor=acceptor,
+            expected=expected,
         )
 
     def _start_core(self) -> Core:

@@ -50,7 +50,7 @@ _HABITS: Final[Mapping[str, Mapping[str, str]]] = {
     | _same("every link needs a certificate", "verify", "insecure", "skip_verify", "enabled"),
     "accept[]": _same(_ADDRESS, *_PORT_WORDS) | _same(_ONLY_TCP, "protocol", "type"),
     "peers[]": _same(_ADDRESS, *_PORT_WORDS)
-    | _same("a peer is known by its certificate; its address is enough", "name", "id", "key", "public_key"),
+    | _same("a peer is known by its certificate; id holds it to one agent", "name", "key", "public_key"),
     "http": _same(_ADDRESS, *_PORT_WORDS)
     | _same("http: {} is enough to have it; without the section there is none", "enabled", "enable"),
     "forward": _same("did you mean listeners?", "remote", "remotes", "imports", "listen", "connect", "ports")

@@ -24,7 +24,7 @@ from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.routing_keys import MAX_KEY_BYTES, normal_key
-from mesh.trust.identity import decode_public_key
+from mesh.trust.identity import AgentId, decode_public_key
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
@@ -55,6 +55,8 @@ _SYNONYMS: Final = {
     "console": "text",
     "human": "text",
 }
+_AGENT_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SHORT_ID: Final = re.compile(r"[0-9a-f]{8}")
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -260,6 +262,27 @@ class PublicKey(msgspec.Struct, frozen=True):
             if scalar.text.endswith((".pub", ".key", ".pem", ".cert")) or scalar.text.startswith(("/", "./")):
                 raise ValueError(f"{self.expected}; write the text in the file, not its path") from None
             raise ValueError(str(error)) from None
+
+
+class PinnedAgent(msgspec.Struct, frozen=True):
+    """The ID of an agent, as ``mesh certificate show`` prints it."""
+
+    expected: str = "an agent ID: 32 digits 0 to 9 and a to f, as mesh certificate show prints them"
+
+    def parse(self, scalar: Scalar, context: Context) -> AgentId:
+        """The ID."""
+        del context
+        text = scalar.text
+        if _AGENT_ID.fullmatch(text):
+            return AgentId(bytes.fromhex(text))
+        meant = text.strip().lower().replace(":", "").replace("-", "")
+        if _AGENT_ID.fullmatch(meant):
+            raise ValueError(f"{self.expected}; write {meant}")
+        if _SHORT_ID.fullmatch(meant):
+            raise ValueError(f"{self.expected}; the first 8, as in logs, are no proof")
+        if text.endswith("="):
+            raise ValueError(f"{self.expected}, not a public key")
+        raise ValueError(self.expected)
 
 
 class FilePath(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config import kinds
 from mesh.hops import DEFAULT_MAX_HOPS
+from mesh.trust.identity import AgentId
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -59,6 +60,8 @@ class PeerSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``peers``: an agent that this one dials, and redials for ever."""
 
     address: Annotated[TcpAddress, kinds.Dial()]
+    id: Annotated[AgentId, kinds.PinnedAgent()] | None = None
+    """The only agent that is accepted there; absent, any that an authority admits."""
 
 
 class HealthCheckSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,7 +68,8 @@ def test_every_key_arrives():
         "agent: {name: a, data_dir: d, drain_timeout: 1s, relay: false}\n"
         + TRUST
         + "accept: [{address: ':4433'}]\n"
-        "peers: [{address: 'x:1'}]\nhttp: {address: ':80'}\n"
+        f"peers: [{{address: 'x:1', id: {'5a' * 16}}}, {{address: 'y:1'}}]\n"
+        "http: {address: ':80'}\n"
         "connections: {timeout: 1, open_timeout: 2s, reroute_timeout: 3s, idle_probe: 4s}\n"
         "routing: {advertise_interval: 1s, route_ttl: 2s, max_hops: 3}\n"
         "limits: {stream_buffer: 1MiB, relay_buffer: 2MiB, pending_opens: 5, unauthenticated_links: 6}\n"
@@ -79,6 +80,7 @@ def test_every_key_arrives():
     assert config.trust.certificate == Path("/etc/mesh/c.cert")
     assert config.accept[0].address == TcpAddress("", 4433)
     assert config.peers[0].address == TcpAddress("x", 1)
+    assert [peer.id for peer in config.peers] == [b"Z" * 16, None]
     assert config.http.address == TcpAddress("127.0.0.1", 80)
     connections, routing, limits = config.connections, config.routing, config.limits
     assert (connections.timeout_s, connections.open_timeout_s) == (1.0, 2.0)

@@ -105,6 +105,10 @@ def listener(fields):
         (endpoint("key: a, target: 'udp://x:53'"), "only TCP is carried, not udp"),
         (endpoint("key: a, target: '3000'"), "localhost:3000"),
         (endpoint("key: '\u201cmy-api\u201d', target: 'x:1'"), "without quotation marks"),
+        (TRUST + f"peers: [{{address: 'x:1', id: {'AB' * 16}}}]", f"; write {'ab' * 16}"),
+        (TRUST + "peers: [{address: 'x:1', id: deadbeef}]", "the first 8, as in logs, are no proof"),
+        (TRUST + f"peers: [{{address: 'x:1', id: '{KEY}'}}]", "not a public key"),
+        (TRUST + "peers: [{address: 'x:1', name: relay}]", "id holds it to one agent"),
         (TRUST + "peers: [{address: 'unix:/run/x'}]", "links run over TCP"),
     ],
 )
