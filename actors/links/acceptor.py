@@ -1,15 +1,17 @@
 """An acceptor: the socket on which peers arrive.
 
-Whoever connects costs one small actor until it has proven who it is, for a bounded time. Their number is
-bounded too, in all and for each address; the oldest makes room.
+Whoever connects costs a socket and a few bytes until it has shown that it knows an authority of this mesh
+(:mod:`mesh.link.opening`), and one small actor from then on until it has proven who it is. Each is bounded in
+time and in number (:mod:`mesh.link.places`).
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from actors.accepting import AcceptingActor
+from actors.links.reports import report_refusal
 from actors.links.settings import LINK_SOCKET_OPTIONS
 from actors.messages import acceptor as messages
 from actors.messages import agent as agent_messages
@@ -18,15 +20,31 @@ from actors.messages.listener import AcceptAgain, BindDue, StopListening
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.errors import RemoteProtocolError
+from mesh.link.opening import MAX_OPENING_BYTES, mac_key, read_opening
+from mesh.link.places import Places, bucket_of
 from mesh.sampling import sampled
+from mesh.trust.certificates import TrustStore
 
 log = logging.getLogger("mesh.links")
 
-SHARE_OF_ONE_ADDRESS: Final = 4
-"""One address may hold a quarter of the places for unauthenticated connections: the others stay free."""
+OPENING_TIMEOUT_S: Final = 10.0
+"""What a stranger may take for its opening, which an agent sends at once: time for repetitions of TCP."""
 
-StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
-"""Starts a link on an accepted socket, on behalf of an acceptor."""
+LOOK_AGAIN_S: Final = 1.0
+"""How often it is looked for strangers who have taken longer."""
+
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound], bytes], Ref[link_messages.Inbound]]
+"""Starts a link on an accepted socket, on behalf of an acceptor, with what it has received."""
+
+
+@dataclass(slots=True)
+class _Stranger:
+    """Somebody who has connected."""
+
+    socket: StreamSocket
+    since: float
+    data: bytearray = field(default_factory=bytearray)
 
 
 class Acceptor(AcceptingActor[messages.Inbound]):
@@ -39,6 +57,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         name: str,
         address: TcpAddress,
         start_link: StartLink,
+        trust: TrustStore,
         max_unauthenticated: int,
         meters: Meters,
         root: Ref[agent_messages.PortReported],
@@ -54,10 +73,14 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             root=root,
         )
         self._start_link = start_link
-        self._max_unauthenticated = max_unauthenticated
-        self._unauthenticated: dict[str, tuple[Ref[link_messages.Inbound], str]] = {}
-        """Links that have not proven who they are, each with its host, by name; the oldest first."""
-        self._by_host: Counter[str] = Counter()
+        self._keys = tuple(map(mac_key, trust.authorities))
+        self._strangers: dict[StreamSocket | ListeningSocket, _Stranger] = {}
+        """Those who have not shown an authority, the oldest first."""
+        self._stranger_places: Places[StreamSocket | ListeningSocket] = Places(max_unauthenticated)
+        self._is_looking = False
+        self._shaking: dict[str, Ref[link_messages.Inbound]] = {}
+        """Links of those that have not proven who they are."""
+        self._link_places: Places[str] = Places(max_unauthenticated)
         self._full_reported = False
 
     def on_start(self) -> None:
@@ -69,12 +92,17 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         match message:
             case messages.HandshakeEnded(link_urn=urn):
                 self._handshake_ended(urn)
+            case messages.StrangersDue():
+                self._look_for_the_slow()
             case BindDue():
                 self._bind()
             case AcceptAgain():
                 self._resume()
             case StopListening():
                 self._close_port()
+                for stranger in list(self._strangers.values()):
+                    self._let_go(stranger.socket)
+                    stranger.socket.abort()
             case _:
                 assert_never(message)
 
@@ -87,36 +115,110 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         socket.watch_read(True)
         log.info("accepting peers at %s", socket.local_name)
 
-    def _accepted(self, socket: StreamSocket) -> None:
-        host = socket.peer_name.rpartition(":")[0]
-        share = max(1, self._max_unauthenticated // SHARE_OF_ONE_ADDRESS)
-        if self._by_host[host] >= share:
-            self._evict(next(urn for urn, (_, known) in self._unauthenticated.items() if known == host))
-        elif len(self._unauthenticated) >= self._max_unauthenticated:
-            self._evict(next(iter(self._unauthenticated)))
-        link = self._start_link(socket, self.ref)
-        self._unauthenticated[link.actor_urn] = (link, host)
-        self._by_host[host] += 1
+    # -- strangers -------------------------------------------------------------------------------------------
 
-    def _evict(self, urn: str) -> None:
-        """Make room: a peer that means it takes milliseconds, so the oldest is the one to go."""
-        link, host = self._unauthenticated[urn]
+    def _accepted(self, socket: StreamSocket) -> None:
+        bucket = bucket_of(_host(socket))
+        evicted = self._stranger_places.take(socket, bucket, self.dispatcher.uniform())
+        if evicted is not None:
+            gone = self._strangers.pop(evicted).socket
+            self._report_full(gone)
+            self._meters.links_refused += 1
+            self.disown(gone)
+            gone.abort()
+        self._strangers[socket] = _Stranger(socket, self.now())
+        self.own(socket)
+        socket.watch_read(True)
+        if not self._is_looking:
+            self._is_looking = True
+            self.schedule(LOOK_AGAIN_S, messages.StrangersDue())
+
+    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
+        """Accept those who wait, or read what a stranger says."""
+        stranger = self._strangers.get(socket)
+        if stranger is None:
+            super().on_readable(socket)
+        else:
+            self._read(stranger)
+
+    def _read(self, stranger: _Stranger) -> None:
+        socket = stranger.socket
+        buffer = self.dispatcher.read_buffer[: MAX_OPENING_BYTES - len(stranger.data)]
+        try:
+            count = socket.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            cut_off = "in the middle of the handshake" if stranger.data else "without a word"
+            self._refuse(socket, f"the other side closed the connection {cut_off}: is it a mesh agent?")
+            return
+        stranger.data += buffer[:count]
+        try:
+            opening = read_opening(stranger.data, self._keys)
+        except RemoteProtocolError as error:
+            self._refuse(socket, str(error))
+            return
+        if opening is not None:
+            self._let_go(socket)
+            self._shake(socket, bytes(stranger.data))
+
+    def _refuse(self, socket: StreamSocket, why: str) -> None:
+        """End without a word to the other side."""
+        self._let_go(socket)
+        self._meters.links_refused += 1
+        report_refusal(socket.peer_name, why)
+        socket.abort()  # a close in order would leave the kernel something to remember of each
+
+    def _let_go(self, socket: StreamSocket) -> None:
+        del self._strangers[socket]
+        self._stranger_places.leave(socket)
+        self.disown(socket)
+
+    def _look_for_the_slow(self) -> None:
+        latest = self.now() - OPENING_TIMEOUT_S
+        for stranger in [each for each in self._strangers.values() if each.since <= latest]:
+            self._refuse(stranger.socket, f"no handshake within {OPENING_TIMEOUT_S:g} s")
+        self._is_looking = bool(self._strangers)
+        if self._is_looking:
+            self.schedule(LOOK_AGAIN_S, messages.StrangersDue())
+        self._report_room()
+
+    # -- links -----------------------------------------------------------------------------------------------
+
+    def _shake(self, socket: StreamSocket, received: bytes) -> None:
+        """Go on with somebody who knows an authority of this mesh."""
+        bucket = bucket_of(_host(socket))
+        link = self._start_link(socket, self.ref, received)
+        evicted = self._link_places.take(link.actor_urn, bucket, self.dispatcher.uniform())
+        if evicted is not None:
+            self._report_full(socket)
+            self.tell(self._shaking.pop(evicted), link_messages.CloseLink(_TOO_MANY))
+        self._shaking[link.actor_urn] = link
+
+    def _handshake_ended(self, urn: str) -> None:
+        if self._link_places.leave(urn):
+            del self._shaking[urn]
+            self._report_room()
+
+    def _report_full(self, socket: StreamSocket) -> None:
         if not self._full_reported:
             self._full_reported = True
             log.warning(
-                "too many unauthenticated connections; closing the oldest, from %s, and others as needed",
-                host,
+                "%s; closing one of %s, and others as needed",
+                _TOO_MANY,
+                _host(socket),
                 extra=sampled(self._name),
             )
-        self.tell(link, link_messages.CloseLink("too many unauthenticated connections"))
-        self._handshake_ended(urn)
 
-    def _handshake_ended(self, urn: str) -> None:
-        if urn not in self._unauthenticated:
-            return  # it has been closed to make room
-        _, host = self._unauthenticated.pop(urn)
-        self._by_host[host] -= 1
-        if not self._by_host[host]:
-            del self._by_host[host]
-        if not self._unauthenticated:
+    def _report_room(self) -> None:
+        if not self._strangers and not self._shaking:
             self._full_reported = False
+
+
+def _host(socket: StreamSocket) -> str:
+    return socket.peer_name.rpartition(":")[0]
+
+
+_TOO_MANY: Final = "too many unauthenticated connections"

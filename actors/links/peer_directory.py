@@ -32,7 +32,7 @@ RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
 
 MAX_REPORTED: Final = 1024
-"""Duplicate instances that are remembered: each dials again for ever, and is reported once."""
+"""Static keys of duplicates that are remembered: each dials again for ever, and is reported once."""
 
 _DUPLICATE: Final = "duplicate identity: another running agent has this identity key"
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")

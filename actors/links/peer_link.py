@@ -55,6 +55,7 @@ class PeerLink(Actor[messages.Inbound]):
         dialer: Ref[dialer_messages.Inbound] | None = None,
         acceptor: Ref[acceptor_messages.Inbound] | None = None,
         expected: AgentId | None = None,
+        received: bytes = b"",
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket
@@ -90,6 +91,8 @@ class PeerLink(Actor[messages.Inbound]):
             own_id=settings.identity.id,
         )
         self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops)
+        self._received = received
+        """What the acceptor has read of the handshake."""
         self._is_reported = False
         """Whether the directory knows of this link."""
 
@@ -104,6 +107,8 @@ class PeerLink(Actor[messages.Inbound]):
         self.schedule(self._settings.handshake_timeout_s, messages.HandshakeTimedOut())
         self._socket.watch_read(True)
         self._do(self._link.start())
+        if self._received:
+            self._shaken(self._received)
         self._flush()
 
     def on_receive(self, message: messages.Inbound) -> None:
@@ -301,10 +306,12 @@ class PeerLink(Actor[messages.Inbound]):
             self._do(self._link.disconnected("the peer closed the connection"))
             return
         if self._link.state is LinkState.HANDSHAKE:
-            unix_now = self.dispatcher.unix_time()
-            self._do(self._link.shaken(bytes(buffer[:count]), self.now(), unix_now))
+            self._shaken(bytes(buffer[:count]))
         else:
             self._do(self._link.received(buffer[:count], self.now()))
+
+    def _shaken(self, data: bytes) -> None:
+        self._do(self._link.shaken(data, self.now(), self.dispatcher.unix_time()))
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
         self._output.push(link_frame(frame_type, body))

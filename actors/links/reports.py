@@ -10,6 +10,12 @@ from mesh.sampling import sampled
 log = logging.getLogger("mesh.links")
 
 
+def report_refusal(address: str, why: str) -> None:
+    """Whoever has connected from ``address`` gets no link."""
+    place = f"{address.rpartition(':')[0]} {why}"
+    log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
+
+
 class LinkReports:
     """The log lines of one link; a peer or a stranger can cause each of them at will.
 
@@ -32,9 +38,7 @@ class LinkReports:
 
     def refused(self, why: str) -> None:
         """The handshake of a link that was accepted has failed."""
-        address = self._socket.peer_name
-        place = f"{address.rpartition(':')[0]} {why}"
-        log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
+        report_refusal(self._socket.peer_name, why)
 
     def broken(self, why: str) -> None:
         """The peer has broken the protocol."""

@@ -13,4 +13,8 @@ class HandshakeEnded(msgspec.Struct, frozen=True):
     link_urn: str
 
 
-Inbound: TypeAlias = HandshakeEnded | BindDue | AcceptAgain | StopListening
+class StrangersDue(msgspec.Struct, frozen=True):
+    """Timer: look for strangers who have taken too long."""
+
+
+Inbound: TypeAlias = HandshakeEnded | StrangersDue | BindDue | AcceptAgain | StopListening

@@ -5,7 +5,9 @@ references. Endpoints, listeners, acceptors and dialers are services: children o
 name that survives its restarts.
 """
 
+import resource
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -52,6 +54,9 @@ from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
 from mesh.trust.identity import INSTANCE_BYTES, AgentId, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
+
+STRANGERS_SHARE: Final = 16
+"""Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -184,12 +189,12 @@ class Composition:
 
     def acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
         """One port for peers."""
-        around = self._around
+        around, setup = self._around, self._around.setup
 
         def start_link(
-            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound]
+            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, acceptor=acceptor)
+            return self._start_link(socket, acceptor=acceptor, received=received)
 
         def start() -> ActorRef[acceptor_messages.Inbound]:
             return Acceptor.start(
@@ -197,7 +202,10 @@ class Composition:
                 name=name,
                 address=address,
                 start_link=start_link,
-                max_unauthenticated=around.setup.config.limits.unauthenticated_links,
+                trust=setup.trust,
+                max_unauthenticated=stranger_places(
+                    setup.config.limits.unauthenticated_links, setup.descriptor_limit
+                ),
                 meters=around.meters,
                 root=around.root,
             )
@@ -229,6 +237,7 @@ class Composition:
         dialer: Ref[dialer_messages.Inbound] | None = None,
         acceptor: Ref[acceptor_messages.Inbound] | None = None,
         expected: AgentId | None = None,
+        received: bytes = b"",
     ) -> Ref[link_messages.Inbound]:
         return PeerLink.start(
             self._around.dispatcher,
@@ -240,6 +249,7 @@ class Composition:
             dialer=dialer,
             acceptor=acceptor,
             expected=expected,
+            received=received,
         )
 
     def _start_core(self) -> Core:
@@ -295,3 +305,10 @@ class Composition:
         )
         route_table.tell(route_messages.Subscribe(connection_table))
         return Core(route_table, connection_table, loopback, directory)
+
+
+def stranger_places(wanted: int, descriptor_limit: int) -> int:
+    """As many as are wanted, but no large part of the descriptors."""
+    if descriptor_limit == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, max(1, descriptor_limit // STRANGERS_SHARE))

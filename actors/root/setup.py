@@ -1,5 +1,7 @@
 """What an agent is made from, and what it calls those of its parts that have a port."""
 
+import resource
+
 import msgspec
 
 from mesh.addresses import TcpAddress
@@ -17,6 +19,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     certificate_wire: bytes
     trust: TrustStore
     config: Config
+    descriptor_limit: int = resource.RLIM_INFINITY
+    """Of the process: how many files and sockets it may have open."""
     reader: RecordReader = RecordReader()
 
     @property

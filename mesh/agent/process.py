@@ -96,6 +96,7 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
                 certificate_wire=credentials.wire,
                 trust=credentials.trust,
                 config=config,
+                descriptor_limit=limit,
             ),
             meters=meters,
             budget=budget,

@@ -161,8 +161,9 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     """Memory for data that waits to be sent, on all links together."""
     pending_opens: Annotated[int, kinds.Integer(1, 1_000_000)] = 4096
     """Connections that other agents are opening to endpoints here, at one time."""
-    unauthenticated_links: Annotated[int, kinds.Integer(1, 100_000)] = 64
-    """Arrivals on the acceptor that have not shown a certificate yet, at one time."""
+    unauthenticated_links: Annotated[int, kinds.Integer(1, 100_000)] = 1024
+    """Arrivals on the acceptor that have not shown an authority yet, at one time; and as many again that
+    have, but no certificate yet."""
 
 
 class LevelsSection(msgspec.Struct, frozen=True, kw_only=True):

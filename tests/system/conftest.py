@@ -61,6 +61,7 @@ class Chain:
     def __init__(self, folder):
         self.mesh = Mesh(folder)
         self.branch, self.relay, self.hq = self.agents = self.mesh.chain("branch", "relay", "hq")
+        self.relay.config["limits"] = {"unauthenticated_links": 64}  # so that a test can take them all
         self.target_port = self.mesh.ports.reserve()
         self.hq.offer(self.KEY, f"{LOOPBACK}:{self.target_port}")
         self.port = self.branch.listen(self.KEY)

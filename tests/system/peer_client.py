@@ -41,6 +41,7 @@ class PeerClient:
         not_before=-DAY_S,
         not_after=DAY_S,
         instance=None,
+        source=LOOPBACK,
     ):
         now = int(time.time())
         self.identity = identity or Identity(os.urandom(SEED_BYTES))
@@ -64,7 +65,7 @@ class PeerClient:
             ephemeral=key_pair(os.urandom(32)),
             trust=TrustStore([agent.authority.public_key]),
         )
-        self.socket = socket.create_connection((LOOPBACK, agent.accept_port), timeout=PATIENCE_S)
+        self.socket = socket.create_connection((LOOPBACK, agent.accept_port), PATIENCE_S, (source, 0))
         host, port = self.socket.getsockname()
         self.address = f"{host}:{port}"
         self.sent = b""

@@ -176,7 +176,7 @@ def has_ended(sock):
 
 
 def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_gets_in(relay):
-    """They come and stay; the oldest make room. The log has a line for many, not one for each."""
+    """They come and stay; others make room. The log has a line for many, not one for each."""
     log_bytes = len(relay.process.output)
     descriptors = len(relay.process.descriptors())
     clients = deque()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.links.acceptor import Acceptor
+from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
 from actors.messages.agent import PortReported
 from actors.messages.listener import StopListening
@@ -13,17 +13,31 @@ from actors.messages.peer_link import CloseLink
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.link.opening import MAX_OPENING_BYTES, OWN_VERSIONS, mac_key, opening_mac, with_length
+from mesh.trust.certificates import TrustStore
+from mesh.trust.identity import Identity
 from tests.actors.company import Client, Ear, start
 
 PORT = 4433
+AUTHORITY, OTHER_AUTHORITY = Identity(b"a" * 32), Identity(b"b" * 32)
+
+
+def opening_of(authority: Identity) -> bytes:
+    """What a peer sends first whose certificate this authority signed."""
+    ephemeral = bytes(range(32))
+    mac = opening_mac(OWN_VERSIONS, ephemeral, mac_key(authority.public_key))
+    return OWN_VERSIONS.preamble + with_length(ephemeral + mac)
+
+
+OPENING = opening_of(AUTHORITY)
 
 
 class Link(Ear):
     """An unauthenticated link: it ends when it is told to close."""
 
-    def __init__(self, dispatcher: Any, socket: Any, acceptor: Any) -> None:
+    def __init__(self, dispatcher: Any, socket: Any, acceptor: Any, received: bytes) -> None:
         super().__init__(dispatcher)
-        self.socket, self.acceptor = socket, acceptor
+        self.socket, self.acceptor, self.received = socket, acceptor, received
 
     def on_start(self) -> None:
         self.own(self.socket)
@@ -51,19 +65,23 @@ class House:
             name="the acceptor",
             address=TcpAddress("", PORT),
             start_link=self._start_link,
+            trust=TrustStore([OTHER_AUTHORITY.public_key, AUTHORITY.public_key]),
             max_unauthenticated=max_unauthenticated,
             meters=self.meters,
             root=self.root.ref,
         )
 
-    def _start_link(self, socket: Any, acceptor: Any) -> Any:
-        ref = Link.start(self.world.dispatcher("here"), socket, acceptor)
+    def _start_link(self, socket: Any, acceptor: Any, received: bytes) -> Any:
+        ref = Link.start(self.world.dispatcher("here"), socket, acceptor, received)
         self.links.append(self.world.dispatcher("here").actors[-1])
         return ref
 
-    def connect(self, host: str = "there") -> Client:
+    def connect(self, host: str = "there", opening: bytes = b"") -> Client:
         client = start(self.world, Client, TcpAddress("here", PORT), host=host)
         self.world.run(0.1)
+        if opening:
+            client.socket.send([opening])
+            self.world.run(0.1)
         return client
 
     def alive(self) -> list[Link]:
@@ -83,11 +101,72 @@ def house_of():
         house.world.stop()
 
 
-def test_starts_a_link_for_whoever_connects(house_of):
+def test_starts_a_link_for_whoever_knows_an_authority_with_what_has_been_read(house_of):
     house = house_of()
-    clients = [house.connect() for _ in range(3)]
-    assert [link.acceptor for link in house.links] == [house.acceptor.ref] * 3
-    assert [client.end for client in clients] == [""] * 3
+    clients = [house.connect(opening=opening_of(authority)) for authority in (AUTHORITY, OTHER_AUTHORITY)]
+    assert [link.acceptor for link in house.links] == [house.acceptor.ref] * 2
+    assert [link.received for link in house.links] == [opening_of(AUTHORITY), opening_of(OTHER_AUTHORITY)]
+    assert [client.end for client in clients] == [""] * 2
+    assert house.meters.links_refused == 0
+
+
+def test_an_opening_in_pieces_is_as_good(house_of):
+    house = house_of()
+    client = house.connect()
+    for byte in OPENING:
+        assert house.links == []
+        client.socket.send([bytes((byte,))])
+        house.world.run(0.1)
+    assert [link.received for link in house.links] == [OPENING]
+
+
+def test_a_stranger_gets_no_answer_and_no_link_and_is_counted_and_told(house_of, caplog):
+    house = house_of()
+    client = house.connect("stranger", opening_of(Identity(b"x" * 32)))
+    assert client.end == "Connection reset by peer"
+    assert house.links == []
+    assert house.meters.links_refused == 1
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "shows no authority that this agent trusts" in line
+    assert "(accepted 10.0.0." in line
+
+
+def test_what_is_no_opening_is_named(house_of, caplog):
+    house = house_of()
+    assert house.connect(opening=b"GET / HTTP/1.1\r\n").end == "Connection reset by peer"
+    leaver = house.connect()
+    leaver.ref.tell("leave")
+    house.world.run(0.1)
+    half = house.connect(opening=OPENING[:20])
+    half.socket.shutdown_write()
+    house.world.run(0.1)
+    lines = [record.getMessage() for record in caplog.records]
+    for line, says in zip(lines, ("an HTTP client", "without a word", "in the middle"), strict=True):
+        assert says in line
+    assert house.links == []
+    assert house.meters.links_refused == 3
+
+
+def test_a_stranger_who_says_nothing_is_left_after_a_time(house_of, caplog):
+    house = house_of()
+    silent, slow = house.connect(), house.connect(opening=OPENING[:20])
+    house.world.run(OPENING_TIMEOUT_S - 1.0)
+    assert (silent.end, slow.end) == ("", "")
+    house.world.run(2.0)
+    assert silent.end == slow.end == "Connection reset by peer"
+    assert house.meters.links_refused == 2
+    assert "no handshake within 10 s" in caplog.text
+    later = house.connect()
+    house.world.run(OPENING_TIMEOUT_S + 1.0)
+    assert later.end == "Connection reset by peer"
+
+
+def test_what_is_held_of_a_stranger_is_an_opening(house_of):
+    house = house_of()
+    client = house.connect(opening=OPENING + bytes(60_000))
+    [link] = house.links
+    assert len(link.received) <= MAX_OPENING_BYTES
+    assert client.end == ""
 
 
 def test_the_root_hears_whether_there_is_a_port(house_of):
@@ -98,33 +177,82 @@ def test_the_root_hears_whether_there_is_a_port(house_of):
     assert [report.trouble for report in reports] == [None, "port taken"]
 
 
-def test_the_oldest_makes_room_when_all_places_are_taken(house_of, caplog):
+def test_when_all_places_are_taken_somebody_makes_room(house_of, caplog):
     house = house_of(4)
-    hosts = ["a", "b", "c", "d", "e", "f"]
     with caplog.at_level(logging.WARNING, logger="mesh.links"):
-        for host in hosts:
-            house.connect(host)
+        clients = [house.connect(host) for host in "abcdef"]
+    assert sum(client.end == "" for client in clients) == 4
+    assert clients[-1].end == ""
+    assert house.meters.links_refused == 2
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "too many unauthenticated connections; closing one of " in line
+
+
+def test_links_that_shake_have_places_of_their_own(house_of):
+    house = house_of(4)
+    silent = [house.connect(host) for host in "abcd"]
+    for host in "efghij":
+        house.connect(host, OPENING)
     assert len(house.links) == 6
-    assert house.alive() == house.links[2:]
-    assert all(isinstance(link.heard[0], CloseLink) for link in house.links[:2])
-    assert len(caplog.records) == 1
+    assert len(house.alive()) == 4
+    closed = [link for link in house.links if not link.ref.is_alive()]
+    assert all(isinstance(link.heard[0], CloseLink) for link in closed)
+    assert sum(client.end == "" for client in silent) == 3, "the first who came then had one's place"
 
 
-def test_one_address_gets_no_more_than_its_share(house_of):
+def test_an_address_that_holds_most_makes_room(house_of):
     house = house_of(8)
     other = house.connect("other")
-    for _ in range(5):
-        house.connect("greedy")
-    assert len(house.alive()) == 3
-    assert house.links[0].ref.is_alive()
+    greedy = [house.connect("greedy") for _ in range(40)]
     assert other.end == ""
-    assert house.alive()[1:] == house.links[-2:]
+    assert sum(client.end == "" for client in greedy) == 7
+
+
+def test_many_peers_of_one_address_are_let_in_at_once(house_of):
+    """As after the restart of a relay: all agents of a site dial it, behind one address."""
+    house = house_of()
+    clients = [start(house.world, Client, TcpAddress("here", PORT), host="nat") for _ in range(60)]
+    house.world.run(0.1)
+    for client in clients:
+        client.socket.send([OPENING])
+    house.world.run(0.1)
+    assert len(house.alive()) == 60
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_peers_far_away_get_in_beside_a_flood_of_strangers(house_of, silent):
+    """3,000 connections a second from 250 addresses; peers with 200 ms of round trip, two of one address."""
+    house = house_of(1024)
+    world = house.world
+    for peer in ("far-1", "far-2"):
+        world.network.shape(peer, "here", latency_s=0.1)
+    honest: list[Client] = []
+    sent: list[Client] = []
+    number = 0
+    for step in range(100):  # of 10 ms
+        if step in (40, 50, 60):
+            honest += [
+                start(world, Client, TcpAddress("here", PORT), host=host)
+                for host in ("far-1", "far-2", "far-2")
+            ]
+        for _ in range(30):
+            number += 1
+            stranger = start(world, Client, TcpAddress("here", PORT), host=f"stranger-{number % 250}")
+        world.run(0.01)
+        if not silent and stranger.socket is not None and not stranger.end:
+            stranger.socket.send([bytes(64)])
+        for client in honest:
+            if client.socket is not None and client not in sent:
+                sent.append(client)
+                client.socket.send([OPENING])
+    world.run(0.3)
+    assert len(house.alive()) == len(honest) == 9
 
 
 def test_a_link_that_is_established_leaves_its_place(house_of):
     house = house_of(4)
     for host in ("a", "b", "c", "d", "e", "f", "g", "h"):
-        house.connect(host)
+        house.connect(host, OPENING)
         house.acceptor.ref.tell(messages.HandshakeEnded(house.links[-1].actor_urn))
         house.world.run(0.0)
     assert len(house.alive()) == 8
@@ -133,14 +261,15 @@ def test_a_link_that_is_established_leaves_its_place(house_of):
 def test_an_end_that_is_reported_twice_counts_once(house_of):
     house = house_of(4)
     for host in ("a", "b", "c", "d"):
-        house.connect(host)
+        house.connect(host, OPENING)
     for _ in range(3):
         house.acceptor.ref.tell(messages.HandshakeEnded(house.links[0].actor_urn))
     house.world.run(0.0)
-    house.connect("e")
+    house.connect("e", OPENING)
     assert len(house.alive()) == 5
-    house.connect("f")
-    assert house.alive() == [house.links[0], *house.links[2:]]
+    house.connect("f", OPENING)
+    assert len(house.alive()) == 5
+    assert house.links[0] in house.alive()
 
 
 def test_a_port_that_is_taken_is_tried_again(house_of, caplog):
@@ -151,15 +280,16 @@ def test_a_port_that_is_taken_is_tried_again(house_of, caplog):
     assert len(caplog.records) == 1
     house.acceptor.ref.stop(block=False)
     house.world.run(31.0)
-    assert house.connect().end == ""
+    assert house.connect(opening=OPENING).end == ""
     assert len(house.links) == 1
 
 
 def test_stops_accepting_and_leaves_links_alone(house_of):
     house = house_of()
-    first = house.connect()
+    first, stranger = house.connect(opening=OPENING), house.connect()
     house.acceptor.ref.tell(StopListening())
-    house.world.run(0.0)
+    house.world.run(0.1)
+    assert stranger.end == "Connection reset by peer"
     assert house.connect().end == "Connection refused"
     assert first.end == ""
     assert len(house.alive()) == 1

@@ -72,7 +72,10 @@ class Side:
             Acceptor,
             name="the acceptor",
             address=TcpAddress("", PEER_PORT),
-            start_link=lambda socket, acceptor: self._link(socket, None, acceptor),
+            start_link=lambda socket, acceptor, received: self._link(
+                socket, None, acceptor, received=received
+            ),
+            trust=self.settings.trust,
             max_unauthenticated=64,
             meters=self.meters,
             root=start(self.world, host=self.host).ref,
@@ -89,7 +92,9 @@ class Side:
             host=self.host,
         )
 
-    def _link(self, socket: Any, dialer: Any, acceptor: Any, expected: AgentId | None = None) -> Any:
+    def _link(
+        self, socket: Any, dialer: Any, acceptor: Any, expected: Any = None, received: bytes = b""
+    ) -> Any:
         ref = PeerLink.start(
             self.dispatcher,
             socket=socket,
@@ -100,6 +105,7 @@ class Side:
             dialer=dialer,
             acceptor=acceptor,
             expected=expected,
+            received=received,
         )
         self.links.append(self.dispatcher.actors[-1])
         return ref
