@@ -83,6 +83,7 @@ LIMIT_MODULES = (
     "mesh.routing.service_layout",
     "mesh.connection.session_handshake",
     "mesh.trust.certificates",
+    "mesh.trust.extensions",
     "mesh.connection.waiting_room",
     "mesh.connection.stream.acknowledging",
     "mesh.connection.stream.budget",

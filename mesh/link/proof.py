@@ -30,7 +30,7 @@ MAX_FEATURE_CHARACTERS: Final = 32
 OWN_FEATURES: Final[tuple[str, ...]] = ()
 """What this version can do beyond what its number says: nothing yet. A feature is used where both have it."""
 
-_Feature = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]+$", max_length=MAX_FEATURE_CHARACTERS)]
+_Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\Z", max_length=MAX_FEATURE_CHARACTERS)]
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True):

@@ -2,8 +2,9 @@
 
 A record travels as a :class:`~mesh.link.bodies.WireRecord`: the signed bytes, an Ed25519 signature over them
 with ``RECORD_CONTEXT``, and an age that is not signed. The signed bytes are the MessagePack array of the
-fields of :class:`RecordBody`, in their order. Elements beyond those known here are ignored, and whoever
-forwards a record passes its bytes on untouched, so a later agent may add some.
+fields of :class:`RecordBody`, in their order. Elements beyond those known here are ignored, as are extensions
+that are not critical, and whoever forwards a record passes its bytes on untouched, so a later agent may add
+some.
 
 Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
 judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
@@ -26,6 +27,7 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
 from mesh.rtt_steps import MAX_RTT_STEP
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
+from mesh.trust.extensions import Extensions, check_extensions
 from mesh.trust.identity import (
     AGENT_ID_BYTES,
     INSTANCE_BYTES,
@@ -179,6 +181,8 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_INLINE_ENTRIES)] = ()
     pages: Annotated[tuple[PageName, ...], msgspec.Meta(max_length=MAX_PAGES)] = ()
     """More endpoints and listeners."""
+    extensions: Extensions = ()
+    """What this version does not know."""
 
     @property
     def freshness(self) -> Freshness:
@@ -356,7 +360,7 @@ def verify_record(
         unix_now: Unix seconds.
 
     Raises:
-        TrustError: the certificate admits nobody.
+        TrustError: the certificate admits nobody, or a critical extension is unknown.
         RemoteProtocolError: the certificate is somebody else's.
         AuthenticationError: the signature is not the agent's.
     """
@@ -366,6 +370,8 @@ def verify_record(
             f"a record of {short_id(agent_id_of(body.public_key))} carries the certificate of "
             f"{certificate.name!r} ({short_id(certificate.agent_id)})"
         )
+    if body.extensions:
+        check_extensions(body.extensions, f"the record of {certificate.name!r}")
     check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
     return trusted_record(body, certificate)
 

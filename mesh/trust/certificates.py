@@ -20,6 +20,7 @@ from typing import Annotated, Final
 import msgspec
 
 from mesh.errors import AuthenticationError, NotYetValidError, TrustError
+from mesh.trust.extensions import Extensions, check_extensions
 from mesh.trust.identity import (
     CERTIFICATE_CONTEXT,
     PUBLIC_KEY_BYTES,
@@ -66,6 +67,7 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """What an authority says of an agent. Times are Unix seconds; patterns know ``*`` and ``?`` only.
 
     Unknown fields are refused: a field that this version does not know might take away what the others grant.
+    What a later version adds it puts into the extensions, which say whether that is so.
     """
 
     subject: _PublicKey
@@ -84,6 +86,8 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """Whether the agent may manage other agents."""
     authority: _PublicKey
     """The Ed25519 public key that signed."""
+    extensions: Extensions = ()
+    """What this version does not know."""
 
     @property
     def agent_id(self) -> AgentId:
@@ -149,6 +153,7 @@ class TrustStore:
             )
         except AuthenticationError:
             raise TrustError(f"{_describe(certificate)} has a bad signature") from None
+        check_extensions(certificate.extensions, _describe(certificate))
         return certificate
 
 

@@ -22,6 +22,7 @@ from mesh.trust.certificates import (
     issue_certificate,
     read_certificate,
 )
+from mesh.trust.extensions import Extension
 from mesh.trust.identity import Identity, decode_public_key, display_id, encode_public_key
 
 DEFAULT_VALIDITY: Final = "825d"
@@ -184,9 +185,14 @@ def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
         "may relay": "yes" if shown.may_relay else "no",
         "may manage": "yes" if shown.may_manage else "no",
         "authority": encode_public_key(shown.authority),
+        **({"extensions": ", ".join(map(_extension, shown.extensions))} if shown.extensions else {}),
         "verdict": verdict,
     }
     return "\n".join(f"{label + ':':<14}{text}" for label, text in rows.items())
+
+
+def _extension(extension: Extension) -> str:
+    return f"{extension.name} (critical)" if extension.critical else extension.name
 
 
 def write_certificate(
@@ -238,6 +244,7 @@ def _facts(shown: Certificate) -> dict[str, object]:
         "may_relay": shown.may_relay,
         "may_manage": shown.may_manage,
         "authority": encode_public_key(shown.authority),
+        "extensions": [{"name": each.name, "critical": each.critical} for each in shown.extensions],
     }
 
 

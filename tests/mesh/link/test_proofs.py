@@ -190,12 +190,13 @@ def proof_of(*statement: Any, signature: Any = bytes(64)) -> bytes:
         proof_of(MALLORY.certificate, MALLORY.instance, "1", []),
         proof_of(MALLORY.certificate, MALLORY.instance, 1, ["x" * 33]),
         proof_of(MALLORY.certificate, MALLORY.instance, 1, ["X Y"]),
+        proof_of(MALLORY.certificate, MALLORY.instance, 1, ["x\n"]),
         proof_of(MALLORY.certificate, MALLORY.instance, 1, [""]),
         proof_of(MALLORY.certificate, MALLORY.instance, 1, ["x"] * 33),
         proof_of(bytes(MAX_CERTIFICATE_BYTES + 1), MALLORY.instance, 1, []),
         b"\x91" * 3000,
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_a_malformed_proof_is_refused(payload: bytes):
     assert str(refuse(NoisePeer(MALLORY, b"", payload=payload))).startswith("malformed proof of identity")

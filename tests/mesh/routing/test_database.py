@@ -9,6 +9,7 @@ from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, WireRecord
 from mesh.routing.database import ANSWER_AFTER_S
 from mesh.routing.record_outcomes import Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
+from mesh.trust.extensions import Extension
 from mesh.trust.identity import Instance
 from tests.mesh.routing.database_company import (
     ALICE,
@@ -178,6 +179,24 @@ def test_a_certificate_that_admits_nobody_is_no_offence(certificate, unix_now, w
     assert why in str(outcome.reason)
     assert ALICE.id not in state
     assert state.counts.refused_certificate == 1
+
+
+def test_a_critical_extension_that_is_not_known_is_no_offence_of_who_passes_it_on():
+    state = graph()
+    outcome = state.offer(wire_of(ALICE, extensions=(Extension("later", True, b""),)), 0.0, UNIX)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is Refusal.CERTIFICATE
+    assert "has the critical extension 'later'" in str(outcome.reason)
+    assert ALICE.id not in state
+
+
+def test_another_extension_is_kept_and_passed_on():
+    state = graph()
+    wire = wire_of(ALICE, extensions=(Extension("later", False, b"data"),))
+    assert isinstance(state.offer(wire, 0.0, UNIX), Stored)
+    kept = state.wire(ALICE.id, 0.0)
+    assert kept is not None
+    assert kept.signed == wire.signed
 
 
 def test_a_certificate_that_ends_ends_its_agents_routes():

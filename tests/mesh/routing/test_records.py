@@ -34,6 +34,7 @@ from mesh.routing.records import (
     verify_record,
 )
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
+from mesh.trust.extensions import MAX_EXTENSION_BYTES, MAX_EXTENSIONS, Extension
 from mesh.trust.identity import AgentId, Identity, Instance, verify_signature
 
 NOW = 1_700_000_000
@@ -108,6 +109,7 @@ def test_the_layout_is_pinned():
         False,
         [],
         [["k", None]],
+        [],
         [],
         [],
     ]
@@ -226,6 +228,8 @@ def test_every_limit_itself_is_accepted():
         {"pages": page_names(MAX_SERVICE_BYTES // 16_000 + 1, byte_count=16_000)},
         {"pages": page_names((MAX_ENDPOINTS + MAX_LISTENERS) // 1_000 + 1, entries=1_000)},
         {"pages": (PageName(b"d" * 15, 1, 1),)},
+        {"extensions": tuple(Extension(str(number), False, b"") for number in range(MAX_EXTENSIONS + 1))},
+        {"extensions": (Extension("a", False, bytes(MAX_EXTENSION_BYTES + 1)),)},
     ],
     ids=lambda beyond: next(iter(beyond)),
 )

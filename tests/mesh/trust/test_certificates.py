@@ -68,6 +68,7 @@ def test_the_wire_form_is_a_signature_and_a_message_pack_array():
         True,
         False,
         AUTHORITY.public_key,
+        [],
     ]
 
 
