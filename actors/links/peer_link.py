@@ -75,6 +75,8 @@ class PeerLink(Actor[messages.Inbound]):
             ephemeral=key_pair(dispatcher.random_bytes(32)),
             trust=settings.trust,
             expected=expected,
+            versions=settings.versions,
+            features=settings.features,
         )
         self._link = Link(
             is_dialer=is_dialer,
@@ -228,6 +230,9 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _ask_for_admission(self, peer: EstablishedLink, rtt_s: float) -> None:
         self._is_reported = True
+        features = ", ".join(sorted(peer.features)) or "none"
+        name = escaped(peer.peer.name)
+        log.debug("link to %s: version %d, features: %s", name, peer.version, features)
         self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
         self._handshake_over()
         self._tell_directory(

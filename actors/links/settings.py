@@ -9,6 +9,8 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_table_messages
 from actors.runtime.seam import Ref, SocketOptions
 from mesh.config.schema import Config
+from mesh.link.opening import OWN_VERSIONS, Versions
+from mesh.link.proof import OWN_FEATURES
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity, Instance
@@ -34,6 +36,9 @@ class LinkSettings(msgspec.Struct, frozen=True):
     """Of all links, for data that waits."""
     config: Config
     handshake_timeout_s: float = 10.0
+    versions: Versions = OWN_VERSIONS
+    """Of the link protocol, that this agent offers."""
+    features: tuple[str, ...] = OWN_FEATURES
     mark_bytes: int = 256 * 1024
     """Queue depth above which data frames are marked."""
 

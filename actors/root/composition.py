@@ -110,6 +110,8 @@ class Composition:
             trust=setup.trust,
             relay_budget=surroundings.relay_budget,
             config=setup.config,
+            versions=setup.versions,
+            features=setup.features,
         )
         self._link_refs = LinkRefs(self.core.directory, self.core.route_table, self.core.connection_table)
 

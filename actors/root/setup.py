@@ -6,6 +6,8 @@ import msgspec
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
+from mesh.link.opening import OWN_VERSIONS, Versions
+from mesh.link.proof import OWN_FEATURES
 from mesh.routing.records import RecordReader
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import Identity
@@ -21,6 +23,9 @@ class AgentSetup(msgspec.Struct, frozen=True):
     config: Config
     descriptor_limit: int = resource.RLIM_INFINITY
     """Of the process: how many files and sockets it may have open."""
+    versions: Versions = OWN_VERSIONS
+    """Of the link protocol, that it offers; another for an agent that stands for another build."""
+    features: tuple[str, ...] = OWN_FEATURES
     reader: RecordReader = RecordReader()
 
     @property
