@@ -1,6 +1,8 @@
 """Frames, layouts, states and codes in the protocol's documents are those of the code."""
 
+import ast
 import enum
+import re
 
 import pytest
 
@@ -25,7 +27,7 @@ from mesh.routing.records import RecordBody
 from mesh.trust import identity
 from mesh.trust.certificates import Certificate
 from tests.frame_sizes import body_bounds
-from tests.protocol_text import TEXT, table, tables
+from tests.protocol_text import PROTOCOL, ROOT, TEXT, table, tables
 
 
 def test_the_frame_types_are_those_of_the_code():
@@ -145,3 +147,15 @@ def test_the_contexts_are_those_of_the_code():
 
 def test_the_rejection_codes_are_those_of_the_code():
     assert {row[0] for row in table("code", "meaning")} == set(RejectCode)
+
+
+def test_each_cannot_names_a_test_that_there_is():
+    section = PROTOCOL[PROTOCOL.index("## 13.") : PROTOCOL.index("## 14.")]
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", section)
+    rows = [row for rows in tables(section) if rows[0][0] == "cannot" for row in rows[1:]]
+    assert len(named) > len(rows) > 20
+    assert "Cannot:" not in section.partition("**Who stole the session key")[0]
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
+    assert all("::" in row[1] for row in rows)
