@@ -118,6 +118,12 @@ class Acceptor(AcceptingActor[messages.Inbound]):
     # -- strangers -------------------------------------------------------------------------------------------
 
     def _accepted(self, socket: StreamSocket) -> None:
+        stranger = _Stranger(socket, self.now())
+        if self._read(stranger):  # an agent's opening is there by now, most often: it takes no place
+            self._hold(stranger)
+
+    def _hold(self, stranger: _Stranger) -> None:
+        socket = stranger.socket
         bucket = bucket_of(_host(socket))
         evicted = self._stranger_places.take(socket, bucket, self.dispatcher.uniform())
         if evicted is not None:
@@ -126,7 +132,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             self._meters.links_refused += 1
             self.disown(gone)
             gone.abort()
-        self._strangers[socket] = _Stranger(socket, self.now())
+        self._strangers[socket] = stranger
         self.own(socket)
         socket.watch_read(True)
         if not self._is_looking:
@@ -141,28 +147,31 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         else:
             self._read(stranger)
 
-    def _read(self, stranger: _Stranger) -> None:
+    def _read(self, stranger: _Stranger) -> bool:
+        """Take what has arrived; whether there is more to come."""
         socket = stranger.socket
         buffer = self.dispatcher.read_buffer[: MAX_OPENING_BYTES - len(stranger.data)]
         try:
             count = socket.recv_into(buffer)
         except BlockingIOError:
-            return
+            return True
         except OSError:
             count = 0
         if not count:
             cut_off = "in the middle of the handshake" if stranger.data else "without a word"
             self._refuse(socket, f"the other side closed the connection {cut_off}: is it a mesh agent?")
-            return
+            return False
         stranger.data += buffer[:count]
         try:
             opening = read_opening(stranger.data, self._keys)
         except RemoteProtocolError as error:
             self._refuse(socket, str(error))
-            return
-        if opening is not None:
-            self._let_go(socket)
-            self._shake(socket, bytes(stranger.data))
+            return False
+        if opening is None:
+            return True
+        self._let_go(socket)
+        self._shake(socket, bytes(stranger.data))
+        return False
 
     def _refuse(self, socket: StreamSocket, why: str) -> None:
         """End without a word to the other side."""
@@ -172,9 +181,9 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         socket.abort()  # a close in order would leave the kernel something to remember of each
 
     def _let_go(self, socket: StreamSocket) -> None:
-        del self._strangers[socket]
-        self._stranger_places.leave(socket)
-        self.disown(socket)
+        if self._strangers.pop(socket, None) is not None:
+            self._stranger_places.leave(socket)
+            self.disown(socket)
 
     def _look_for_the_slow(self) -> None:
         latest = self.now() - OPENING_TIMEOUT_S
