@@ -1,6 +1,8 @@
 """What a link says of its end in the log, and how often."""
 
 import logging
+from string import digits
+from typing import Final
 
 from actors.runtime.seam import StreamSocket
 from mesh.black_hole import Evidence, evidence
@@ -9,10 +11,14 @@ from mesh.sampling import sampled
 
 log = logging.getLogger("mesh.links")
 
+_WITHOUT_DIGITS: Final = str.maketrans("", "", digits)
+
 
 def report_refusal(address: str, why: str) -> None:
     """Whoever has connected from ``address`` gets no link."""
-    place = f"{address.rpartition(':')[0]} {why}"
+    # What a stranger makes up, such as its first bytes or a length, must not be a place of its own.
+    kind = why.partition(":")[0].translate(_WITHOUT_DIGITS)
+    place = f"{address.rpartition(':')[0]} {kind}"
     log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
 
 

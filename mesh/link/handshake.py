@@ -100,7 +100,7 @@ class LinkHandshake:
         static: key pair of this instance's links, in no other use.
         ephemeral: key pair of fresh random bytes, for this link only.
         trust: judges the peer's certificate.
-        expected: the agent that is dialed; whoever admits itself by an authority's certificate where absent.
+        expected: the agent that is meant, if the other side must be no other; for the initiator.
         versions: of the link protocol that this side offers.
         features: that this side has.
     """

@@ -14,6 +14,7 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.link.opening import MAX_OPENING_BYTES, OWN_VERSIONS, mac_key, opening_mac, with_length
+from mesh.sampling import MARK
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity
 from tests.actors.company import Client, Ear, start
@@ -145,6 +146,16 @@ def test_what_is_no_opening_is_named(house_of, caplog):
         assert says in line
     assert house.links == []
     assert house.meters.links_refused == 3
+
+
+def test_what_a_stranger_makes_up_is_no_place_of_its_own_in_the_log(house_of, caplog):
+    house = house_of()
+    for number in range(3):
+        house.connect("stranger", bytes([number]) * 6)
+        house.connect("stranger", OPENING[:6] + bytes([number, 0]))
+    places = {getattr(record, MARK) for record in caplog.records}
+    assert len(caplog.records) == 6
+    assert len(places) == 2
 
 
 def test_a_stranger_who_says_nothing_is_left_after_a_time(house_of, caplog):
