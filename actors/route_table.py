@@ -19,7 +19,8 @@ from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import OwnAgent
-from mesh.routing.records import EndpointEntry, ListenerEntry, RecordReader
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.router import RouteTableState
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings

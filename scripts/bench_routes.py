@@ -199,7 +199,8 @@ if __name__ == "__main__":
         encode_records,
     )
     from mesh.routing.database import LinkState
-    from mesh.routing.records import EndpointEntry, Neighbour, Record, RecordBody, RecordReader, sign_record
+    from mesh.routing.record_reader import RecordReader
+    from mesh.routing.records import EndpointEntry, Neighbour, Record, RecordBody, sign_record
     from mesh.routing.routes import computing_routes
     from mesh.trust.certificates import TrustStore, issue_certificate
     from mesh.trust.identity import NO_AGENT, AgentId, Identity, Instance

@@ -8,7 +8,7 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
-from mesh.routing.records import RecordReader
+from mesh.routing.record_reader import RecordReader
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import Identity
 

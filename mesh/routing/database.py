@@ -28,8 +28,9 @@ from mesh.routing.record_outcomes import (
     Stored,
     Twin,
 )
+from mesh.routing.record_reader import RecordReader
 from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
-from mesh.routing.records import Freshness, Record, RecordBody, RecordReader
+from mesh.routing.records import Freshness, Record, RecordBody
 from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore

@@ -7,7 +7,7 @@ that are not critical, and whoever forwards a record passes its bytes on untouch
 some.
 
 Reading is in two steps, because a signature costs far more than a look at the freshness: :func:`decode_body`
-judges form and size, :func:`verify_record` judges who says so. A :class:`RecordReader` does both.
+judges form and size, ``record_reader.py`` judges who says so.
 
 An agent with many endpoints and listeners has them in *pages* beside its record, which names each by digest
 and size. So a page needs no signature, lives exactly as long as a record names it, and is not sent again
@@ -26,8 +26,8 @@ import msgspec
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
 from mesh.rtt_steps import MAX_RTT_STEP
-from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
-from mesh.trust.extensions import Extensions, check_extensions
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate
+from mesh.trust.extensions import Extensions
 from mesh.trust.identity import (
     AGENT_ID_BYTES,
     INSTANCE_BYTES,
@@ -36,10 +36,7 @@ from mesh.trust.identity import (
     AgentId,
     Identity,
     Instance,
-    SignatureCheck,
     agent_id_of,
-    short_id,
-    verify_signature,
 )
 
 MAX_SIGNED_BYTES: Final = 60_000
@@ -191,7 +188,10 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What an agent says of itself, verified; made by :func:`verify_record` or :func:`trusted_record`."""
+    """What an agent says of itself, verified; made by :func:`trusted_record`.
+
+    Those that others sent come by way of ``record_reader.py``.
+    """
 
     agent_id: AgentId
     body: RecordBody
@@ -345,56 +345,6 @@ def _judge_keys(
     keys = dict.fromkeys(entry.key for entry in endpoints)
     allowed = {key: certificate.allows_register(key) for key in keys}
     return tuple(key for key in keys if allowed[key]), tuple(key for key in keys if not allowed[key])
-
-
-def verify_record(
-    wire: WireRecord, body: RecordBody, trust: TrustStore, check: SignatureCheck, unix_now: float
-) -> Record:
-    """The record in ``wire``, whose body is ``body``, once certificate and signature have been judged.
-
-    Args:
-        wire: as it arrived.
-        body: what :func:`decode_body` made of it.
-        trust: who may take part.
-        check: :func:`mesh.trust.identity.verify_signature`, or one that remembers.
-        unix_now: Unix seconds.
-
-    Raises:
-        TrustError: the certificate admits nobody, or a critical extension is unknown.
-        RemoteProtocolError: the certificate is somebody else's.
-        AuthenticationError: the signature is not the agent's.
-    """
-    certificate = trust.admit(body.certificate, unix_now)
-    if certificate.subject != body.public_key:
-        raise RemoteProtocolError(
-            f"a record of {short_id(agent_id_of(body.public_key))} carries the certificate of "
-            f"{certificate.name!r} ({short_id(certificate.agent_id)})"
-        )
-    if body.extensions:
-        check_extensions(body.extensions, f"the record of {certificate.name!r}")
-    check(body.public_key, RECORD_CONTEXT, wire.signed, wire.signature)
-    return trusted_record(body, certificate)
-
-
-class RecordReader:
-    """Reads and verifies records; a simulation may pass one whose agents share what came of it.
-
-    Args:
-        check: verifies a signature.
-    """
-
-    def __init__(self, check: SignatureCheck = verify_signature) -> None:
-        self.check = check
-
-    def read(self, signed: bytes) -> RecordBody:
-        """:func:`decode_body`."""
-        return decode_body(signed)
-
-    def verify(
-        self, wire: WireRecord, body: RecordBody, trust: TrustStore, unix_now: float
-    ) -> tuple[Record, WireRecord]:
-        """:func:`verify_record`, and the bytes to keep, whose age says nothing."""
-        return verify_record(wire, body, trust, self.check, unix_now), wire
 
 
 def trusted_record(body: RecordBody, certificate: Certificate) -> Record:

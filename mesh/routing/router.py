@@ -32,15 +32,9 @@ from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers
 from mesh.routing.record_intake import RecordIntake
+from mesh.routing.record_reader import RecordReader
 from mesh.routing.record_store import MAX_RECORDS
-from mesh.routing.records import (
-    EndpointEntry,
-    ListenerEntry,
-    Record,
-    RecordReader,
-    decode_body,
-    trusted_record,
-)
+from mesh.routing.records import EndpointEntry, ListenerEntry, Record, decode_body, trusted_record
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings

@@ -4,7 +4,8 @@ from typing import Final
 
 from mesh.errors import AuthenticationError
 from mesh.link.bodies import WireRecord
-from mesh.routing.records import Record, RecordBody, RecordReader
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import Record, RecordBody
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import verify_signature
 

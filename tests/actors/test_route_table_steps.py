@@ -21,7 +21,7 @@ from mesh.link.bodies import (
 )
 from mesh.routing.origination import OwnAgent
 from mesh.routing.page_table import PageTable
-from mesh.routing.records import RecordReader
+from mesh.routing.record_reader import RecordReader
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import Identity, Instance

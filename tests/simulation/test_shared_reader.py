@@ -5,7 +5,8 @@ import pytest
 
 from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
 from mesh.link.bodies import WireRecord
-from mesh.routing.records import RecordBody, RecordReader, sign_record
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import RecordBody, sign_record
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
 from scripts.simulation.sharing import SharedReader

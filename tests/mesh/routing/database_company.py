@@ -4,7 +4,8 @@ import msgspec
 
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
 from mesh.routing.database import LinkState
-from mesh.routing.records import RecordBody, RecordReader, decode_body, sign_record, trusted_record
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import RecordBody, decode_body, sign_record, trusted_record
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance, agent_id_of, verify_signature
 

@@ -5,7 +5,8 @@ import pytest
 from mesh.link.bodies import Digest, DigestEntry
 from mesh.routing.database import REMEMBER_S, LinkState
 from mesh.routing.record_outcomes import Newer, OwnIsNewer, Stale, Stored
-from mesh.routing.records import RecordReader, decode_body, trusted_record
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import decode_body, trusted_record
 from mesh.trust.certificates import TrustStore, read_certificate
 from tests.mesh.routing.database_company import (
     ALICE,

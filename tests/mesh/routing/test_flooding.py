@@ -10,7 +10,8 @@ from mesh.config.schema import RoutingSection
 from mesh.link.bodies import decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.origination import QUIET_S, OwnAgent
-from mesh.routing.records import EndpointEntry, RecordReader
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import EndpointEntry
 from mesh.routing.route_computation import MIN_COMPUTE_INTERVAL_S
 from mesh.routing.router import RouteTableState
 from mesh.routing.work_steps import STEP_VERIFIED

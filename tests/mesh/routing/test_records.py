@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.link.bodies import WireRecord, batch_records, decode_records, encode_records
+from mesh.routing.record_reader import verify_record
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ENDPOINTS,
@@ -31,7 +32,6 @@ from mesh.routing.records import (
     read_page,
     sign_record,
     trusted_record,
-    verify_record,
 )
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.extensions import MAX_EXTENSION_BYTES, MAX_EXTENSIONS, Extension

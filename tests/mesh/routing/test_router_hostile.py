@@ -11,7 +11,8 @@ from mesh.routing.database import ARRIVAL_BURST
 from mesh.routing.early_records import ARRIVAL_HOLD_S, MAX_EARLY_BYTES, EarlyRecords
 from mesh.routing.effects import Effects
 from mesh.routing.flooding import FLOOD_PACE_S
-from mesh.routing.records import MAX_SIGNED_BYTES, EndpointEntry, Neighbour, RecordReader
+from mesh.routing.record_reader import RecordReader
+from mesh.routing.records import MAX_SIGNED_BYTES, EndpointEntry, Neighbour
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.identity import AgentId, Identity
 from tests.mesh.routing.route_table_company import (

@@ -7,15 +7,8 @@ import msgspec
 from mesh.agent.dashboard.document import DocumentEncoder, Page, routes_part
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener
-from mesh.routing.records import (
-    EndpointEntry,
-    ListenerEntry,
-    Neighbour,
-    Record,
-    RecordBody,
-    sign_record,
-    verify_record,
-)
+from mesh.routing.record_reader import verify_record
+from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, Record, RecordBody, sign_record
 from mesh.routing.routes import compute_routes
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance, verify_signature
