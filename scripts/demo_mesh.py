@@ -93,7 +93,7 @@ def _say(text: str) -> None:
 
 def _make_mesh(folder: Path, ports: Places) -> None:
     """Let ``mesh init`` make the keys, and write the three configurations that a user would."""
-    authority = init_mesh(folder / "mesh", ("branch", "relay", "hq"))
+    authority = init_mesh(folder / "mesh", (f"branch:use={KEY}", "relay:relay", f"hq:register={KEY}"))
     sections = {
         "relay": f"""
             accept:

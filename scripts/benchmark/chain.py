@@ -40,7 +40,7 @@ class Members:
         if event_loop:
             self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
-        self._authority = init_mesh(folder, self.names)
+        self._authority = init_mesh(folder, [f"{name}:all" for name in self.names])
         self._peer_ports = free_ports(len(places))
 
     def start(self, number: int, forwards: Forwards, dials: Sequence[int] = ()) -> Process:

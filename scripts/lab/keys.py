@@ -7,13 +7,17 @@ from pathlib import Path
 from scripts.lab.processes import ROOT, python
 
 
-def init_mesh(folder: Path, names: Sequence[str]) -> str:
+def init_mesh(folder: Path, agents: Sequence[str]) -> str:
     """Let ``mesh init`` make ``folder`` with a folder for each agent; the authority's public key.
+
+    Args:
+        folder: not there yet.
+        agents: names, each with its rights, as in ``relay:relay``.
 
     Raises:
         RuntimeError: it failed; with what it wrote.
     """
-    command = python("-m", "mesh.agent.entry", "init", folder.resolve(), "--agents", ",".join(names))
+    command = python("-m", "mesh.agent.entry", "init", folder.resolve(), "--agents", ",".join(agents))
     done = subprocess.run(
         list(map(str, command)),
         check=False,

@@ -67,7 +67,7 @@ class RealStage:
     def _make_agents(self, scenario: Scenario) -> None:
         names = self.script.map.names
         mesh = self._folder / "mesh"
-        authority = init_mesh(mesh, names)
+        authority = init_mesh(mesh, [f"{name}:all" for name in names])
         for name in names:
             config = agent_config(self.script, scenario.settings, name, authority, self._port)
             self.agents[name] = RealAgent(name, mesh / name, config, self._port("http", name))

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.rights import Rights, told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
 from mesh.config.kinds import Context, Duration, Scalar
@@ -97,8 +98,6 @@ def certificate() -> None:
     "--register",
     type=KeyPattern(),
     multiple=True,
-    default=("*",),
-    show_default=True,
     metavar="PATTERN",
     help="Keys it may offer endpoints for; * and ? are wildcards. Repeatable.",
 )
@@ -106,13 +105,12 @@ def certificate() -> None:
     "--use",
     type=KeyPattern(),
     multiple=True,
-    default=("*",),
-    show_default=True,
     metavar="PATTERN",
     help="Keys it may open connections to. Repeatable.",
 )
-@click.option("--relay/--no-relay", default=True, show_default=True, help="Whether others' traffic may pass.")
-@click.option("--manage/--no-manage", default=False, show_default=True, help="Whether it may manage others.")
+@click.option("--relay", is_flag=True, help="Others' traffic may pass.")
+@click.option("--manage", is_flag=True, help="It may manage others.")
+@click.option("--all", "everything", is_flag=True, help="All four rights, for a try-out.")
 @told_plainly
 def sign(
     *,
@@ -126,24 +124,27 @@ def sign(
     use: tuple[str, ...],
     relay: bool,
     manage: bool,
+    everything: bool,
 ) -> None:
-    """Sign a certificate for an agent."""
+    """Sign a certificate for an agent. What is not granted here is denied."""
     if (public_key is None) == (identity_file is None):
         raise click.UsageError("expected either --public-key or --identity")
     if identity_file is not None:
         public_key = read_key(identity_file, KeyUse.IDENTITY).public_key
+    rights = Rights.everything() if everything else Rights(register, use, relay, manage)
     signed = write_certificate(
         out,
         read_key(authority_file, KeyUse.AUTHORITY),
         public_key or b"",
         name=name,
         valid_for_s=valid_for,
-        may_register=register,
-        may_use=use,
-        may_relay=relay,
-        may_manage=manage,
+        rights=rights,
     )
-    say(f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {_time(signed.not_after)}")
+    until = _time(signed.not_after)
+    say(
+        f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {until}\n"
+        f"{told(signed.name, rights)}"
+    )
 
 
 @certificate.command("show")
@@ -202,10 +203,7 @@ def write_certificate(
     *,
     name: str,
     valid_for_s: int,
-    may_register: tuple[str, ...] = ("*",),
-    may_use: tuple[str, ...] = ("*",),
-    may_relay: bool = True,
-    may_manage: bool = False,
+    rights: Rights,
 ) -> Certificate:
     """Sign a certificate that is valid from now on, and write it to ``out``.
 
@@ -221,10 +219,10 @@ def write_certificate(
             name=name,
             not_before=now,
             not_after=now + valid_for_s,
-            may_register=may_register,
-            may_use=may_use,
-            may_relay=may_relay,
-            may_manage=may_manage,
+            may_register=rights.register,
+            may_use=rights.use,
+            may_relay=rights.relay,
+            may_manage=rights.manage,
         )
     except ValueError as error:
         raise Failure(str(error)) from None

@@ -14,6 +14,7 @@ import msgspec
 from mesh.agent.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
+from mesh.agent.cli.rights import Rights, parse_rights, told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
 from mesh.agent.files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is_there, make_directory
@@ -26,7 +27,7 @@ PEER_PORT: Final = 4433
 HTTP_PORT: Final = 8080
 
 _USUAL_RELAYS: Final = ("relay", "hub")
-"""Agents with these names are taken for relays where --relay does not say."""
+"""Agents with these names are dialed where neither --relay nor the rights say who is."""
 
 _AGENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """Fit for a directory and for a host name."""
@@ -44,14 +45,22 @@ class Relay(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--agents", required=True, metavar="NAME,NAME,...", help="Names of the agents.")
+@click.option(
+    "--agents",
+    required=True,
+    metavar="NAME[:RIGHT]...,...",
+    help="Names of the agents, and what each may: relay (carry others' traffic), register=PATTERN "
+    "(offer keys), use=PATTERN (open connections to keys), manage (other agents), or all: "
+    "all four, for a try-out.",
+)
 @click.option(
     "--relay",
     "relays",
     multiple=True,
     metavar="NAME[=HOST:PORT]",
     help="An agent that the others dial, and where they reach it. Repeatable. "
-    f"Default: the agent named {' or '.join(_USUAL_RELAYS)}, else the first.",
+    "It gives no right. Default: the agents with the right relay, else the one named "
+    f"{' or '.join(_USUAL_RELAYS)}, else the first.",
 )
 @click.option(
     "--valid-for", type=Validity(), default=DEFAULT_VALIDITY, show_default=True, help="Of the certificates."
@@ -64,14 +73,18 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
     """Make a whole mesh in DIRECTORY: an authority, and for each agent a directory to copy to its machine.
 
     \b
-    mesh init my-mesh --agents branch,relay,hq --relay relay=relay.example.com:4433
+    mesh init my-mesh --agents 'branch:use=*,relay:relay,hq:register=postgres-*' \\
+        --relay relay=relay.example.com:4433
+
+    An agent may do what its rights say, and nothing else. Quote the list: it has stars.
 
     With --local all agents run on this machine, and nothing needs to be copied.
 
     Nothing that exists is overwritten.
     """  # noqa: D301 - click wants the backspace itself
-    names = _agent_names(agents)
-    plans = _plans(names, _relays(names, relays, local=local), local=local)
+    rights = _agents(agents)
+    names = tuple(rights)
+    plans = _plans(names, _relays(rights, relays, local=local), local=local)
     for path in (directory / name for name in (*_AUTHORITY_FILES, *names)):
         if is_there(path):
             raise Failure(
@@ -80,30 +93,38 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
             )
     existed = is_there(directory)
     try:
-        until = _write(directory, plans, valid_for)
+        until = _write(directory, plans, rights, valid_for)
     except BaseException:
         _remove(directory, names, keep_directory=existed)
         raise
-    say(_next_steps(directory, plans, until, local=local))
+    say(_next_steps(directory, plans, rights, until, local=local))
 
 
-def _agent_names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(","))
-    for name in names:
+def _agents(text: str) -> dict[str, Rights]:
+    """The agents by name, with their rights, in the order of ``text``."""
+    found: dict[str, Rights] = {}
+    for part in text.split(","):
+        name, given, rights = (piece.strip() for piece in part.partition(":"))
         if not _AGENT_NAME.fullmatch(name) or name.lower() in _AUTHORITY_FILES:
             raise click.BadParameter(
                 f"expected names of 1 to 63 letters, digits, dots, dashes or underscores, found {name!r}",
                 param_hint="--agents",
             )
-    if len({name.lower() for name in names}) < len(names):
-        raise click.BadParameter("expected each name once", param_hint="--agents")
-    return names
+        if name.lower() in {other.lower() for other in found}:
+            raise click.BadParameter(
+                "expected each name once, with its rights as in a:relay:use=*", param_hint="--agents"
+            )
+        try:
+            found[name] = parse_rights(rights) if given else Rights()
+        except ValueError as error:
+            raise click.BadParameter(f"{name}: {error}", param_hint="--agents") from None
+    return found
 
 
-def _relays(names: tuple[str, ...], texts: tuple[str, ...], *, local: bool) -> tuple[Relay, ...]:
+def _relays(rights: dict[str, Rights], texts: tuple[str, ...], *, local: bool) -> tuple[Relay, ...]:
+    names = tuple(rights)
     if not texts:
-        usual = [name for name in names if name.lower() in _USUAL_RELAYS]
-        texts = (usual[0] if usual else names[0],) if len(names) > 1 else ()
+        texts = _usual_relays(rights)
     relays: dict[str, Relay] = {}
     for index, text in enumerate(texts):
         name, given, address = text.partition("=")
@@ -122,6 +143,17 @@ def _relays(names: tuple[str, ...], texts: tuple[str, ...], *, local: bool) -> t
             # The bare name is right where names are resolved, as among containers; elsewhere it is a hint.
             relays[name] = Relay(name, f"{name}:{PEER_PORT}", is_guess=True)
     return tuple(relays.values())
+
+
+def _usual_relays(rights: dict[str, Rights]) -> tuple[str, ...]:
+    """Who is dialed if nothing says so: who may relay, unless that is everybody."""
+    if len(rights) == 1:
+        return ()
+    may_relay = [name for name in rights if rights[name].relay]
+    if 0 < len(may_relay) < len(rights):
+        return tuple(may_relay)
+    usual = [name for name in rights if name.lower() in _USUAL_RELAYS]
+    return (usual or list(rights))[:1]
 
 
 def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) -> tuple[AgentPlan, ...]:
@@ -147,7 +179,7 @@ def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) ->
     return tuple(plans)
 
 
-def _write(directory: Path, plans: tuple[AgentPlan, ...], valid_for_s: int) -> int:
+def _write(directory: Path, plans: tuple[AgentPlan, ...], rights: dict[str, Rights], valid_for_s: int) -> int:
     """Write everything; the Unix second at which the certificates expire."""
     make_directory(directory)
     authority = make_authority(directory / AUTHORITY_FILE)
@@ -157,7 +189,12 @@ def _write(directory: Path, plans: tuple[AgentPlan, ...], valid_for_s: int) -> i
         make_directory(home)
         identity = make_key(home / IDENTITY_FILE, KeyUse.IDENTITY)
         certificate = write_certificate(
-            home / CERTIFICATE_FILE, authority, identity.public_key, name=plan.name, valid_for_s=valid_for_s
+            home / CERTIFICATE_FILE,
+            authority,
+            identity.public_key,
+            name=plan.name,
+            valid_for_s=valid_for_s,
+            rights=rights[plan.name],
         )
         until = certificate.not_after
         text = starter_config(plan, encode_public_key(authority.public_key), until)
@@ -188,7 +225,9 @@ def _to_fill_in(directory: Path, plan: AgentPlan) -> list[str]:
     ]
 
 
-def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, local: bool) -> str:
+def _next_steps(
+    directory: Path, plans: tuple[AgentPlan, ...], rights: dict[str, Rights], until: int, *, local: bool
+) -> str:
     width = max(len(AUTHORITY_FILE), *(len(plan.name) + 1 for plan in plans))
     lines = [f"Made a mesh of {len(plans)} agent{'s' if len(plans) > 1 else ''} in {directory}:", ""]
     lines.append(f"  {AUTHORITY_FILE:<{width}}  signs certificates; keep it secret and offline")
@@ -196,6 +235,8 @@ def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, lo
         roles = [f"accepts links on {plan.accept}"] if plan.accept else []
         roles += [f"dials {', '.join(plan.peers)}"] if plan.peers else []
         lines.append(f"  {plan.name + '/':<{width}}  {' and '.join(roles) or 'by itself'}")
+    lines += ["", "Who may what:", "", *(f"  {told(name, granted)}" for name, granted in rights.items())]
+    lines += _doubts(plans, rights)
     unfinished = [place for plan in plans if plan.guessed_peers for place in _to_fill_in(directory, plan)]
     steps = []
     if unfinished:
@@ -212,6 +253,22 @@ def _next_steps(directory: Path, plans: tuple[AgentPlan, ...], until: int, *, lo
     lines += ["", "Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
     lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}."]
     return "\n".join(lines)
+
+
+def _doubts(plans: tuple[AgentPlan, ...], rights: dict[str, Rights]) -> list[str]:
+    """What the rights leave a mesh without, for who left it out by mistake."""
+    doubts = []
+    if not any(granted.register for granted in rights.values()):
+        doubts.append("Nobody may offer a key: grant it as in NAME:register=PATTERN.")
+    if not any(granted.use for granted in rights.values()):
+        doubts.append("Nobody may use a key: grant it as in NAME:use=PATTERN.")
+    dialed = [plan.name for plan in plans if plan.accept]
+    if len(plans) > len(dialed) + 1 and not any(rights[name].relay for name in dialed):
+        doubts.append(
+            "None that the others dial may carry traffic, so they reach only those that they have a link to: "
+            f"grant it as in {dialed[0]}:relay."
+        )
+    return ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
 
 
 def _start_here(plans: tuple[AgentPlan, ...], files: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ def files(directory):
 
 @pytest.fixture
 def mesh(tmp_path):
-    result = run("init", tmp_path / "mesh", "--agents", "branch,relay,hq")
+    result = run("init", tmp_path / "mesh", "--agents", "branch:use=*,relay:relay,hq:register=postgres-*")
     assert result.exit_code == 0, result.output
     return tmp_path / "mesh"
 
@@ -58,12 +58,79 @@ def test_the_configurations_work_as_they_stand(mesh):
         for other in credentials:
             admitted = one.trust.admit(other.wire, other.certificate.not_before)
             assert admitted.name == other.certificate.name
-            assert admitted.may_relay
-            assert admitted.allows_register("any")
-            assert admitted.allows_use("any")
             assert not admitted.may_manage
             assert admitted.not_after - admitted.not_before == 825 * 86400
     assert len({one.identity.id for one in credentials}) == 3
+
+
+def test_what_was_not_asked_for_is_not_granted(mesh):
+    rights = {}
+    for name in NAMES:
+        signed = read_certificate(read_certificate_file(mesh / name / "agent.cert"))
+        rights[name] = (signed.may_register, signed.may_use, signed.may_relay, signed.may_manage)
+    assert rights == {
+        "branch": ((), ("*",), False, False),
+        "relay": ((), (), True, False),
+        "hq": (("postgres-*",), (), False, False),
+    }
+
+
+def test_several_rights_of_one_agent(tmp_path):
+    agents = " a : register=x-* : register = y: use=*:manage , b:all, c"
+    result = run("init", tmp_path / "m", "--agents", agents)
+    assert result.exit_code == 0, result.output
+    signed = {
+        name: read_certificate(read_certificate_file(tmp_path / "m" / name / "agent.cert")) for name in "abc"
+    }
+    assert (signed["a"].may_register, signed["a"].may_use) == (("x-*", "y"), ("*",))
+    assert (signed["a"].may_relay, signed["a"].may_manage) == (False, True)
+    assert (signed["b"].may_register, signed["b"].may_use) == (("*",), ("*",))
+    assert (signed["b"].may_relay, signed["b"].may_manage) == (True, True)
+    assert (signed["c"].may_register, signed["c"].may_use, signed["c"].may_relay) == ((), (), False)
+    assert "  a may offer x-*, y and use any key and manage other agents; it carries nobody's traffic.\n" in (
+        result.output
+    )
+    assert "  b may do everything: " in result.output
+    assert "  c may neither offer nor use a key; it carries nobody's traffic.\n" in result.output
+
+
+def test_who_may_relay_is_dialed(tmp_path):
+    assert run("init", tmp_path / "m", "--agents", "a,b:relay,c:relay").exit_code == 0
+    assert [bool(load(tmp_path / "m", name).accept) for name in "abc"] == [False, True, True]
+
+
+def test_what_a_mesh_cannot_do_without_rights_is_told(tmp_path):
+    without = run("init", tmp_path / "m", "--agents", "a,b,c").output
+    assert "Nobody may offer a key: grant it as in NAME:register=PATTERN.\n" in without
+    assert "Nobody may use a key: grant it as in NAME:use=PATTERN.\n" in without
+    assert "only those that they have a link to: grant it as in a:relay.\n" in without
+    enough = run("init", tmp_path / "n", "--agents", "a:register=x,b:relay,c:use=x").output
+    assert "grant it" not in enough
+    assert "have a link to" not in run("init", tmp_path / "o", "--agents", "a,b").output
+
+
+@pytest.mark.parametrize(
+    ("agent", "reason"),
+    [
+        (
+            "a:relays",
+            "a: expected the right relay, manage, register=PATTERN, use=PATTERN or all, found 'relays'",
+        ),
+        ("a:relays", "; did you mean relay?"),
+        ("a:used=*", "; did you mean use?"),
+        ("a:", "found ''; a pattern that has a colon or a comma is for: mesh certificate sign"),
+        ("a:use=x:8080", "found '8080'; a pattern that has a colon or a comma is for: mesh certificate sign"),
+        ("a:use", "a: expected a pattern after use, as in use=web-* or use=*"),
+        ("a:register=", "a: expected a pattern after register, as in register=web-*"),
+        ("a:relay=yes", "a: expected relay without a value, found 'relay=yes'"),
+        ("a:use=a b\t", "a: use=a b"),
+        ('a:use="x"', "without quotation marks"),
+    ],
+)
+def test_a_right_that_is_not_one_is_told(tmp_path, agent, reason):
+    result = run("init", tmp_path / "m", "--agents", agent)
+    assert (result.exit_code, (tmp_path / "m").exists()) == (2, False)
+    assert reason in result.stderr
 
 
 def test_the_others_dial_the_relay(mesh):

@@ -130,19 +130,29 @@ def test_a_certificate_from_an_identity_file(keys):
     signed = read(keys)
     identity = read_key(keys / "identity.key", KeyUse.IDENTITY)
     assert (signed.subject, signed.name) == (identity.public_key, "branch")
-    assert (signed.may_register, signed.may_use) == (("*",), ("*",))
-    assert (signed.may_relay, signed.may_manage) == (True, False)
+    assert (signed.may_register, signed.may_use) == ((), ())
+    assert (signed.may_relay, signed.may_manage) == (False, False)
+    assert "branch may neither offer nor use a key; it carries nobody's traffic.\n" in result.stdout
     assert signed.not_after - signed.not_before == 825 * 86400
     authority = read_key(keys / "authority.key", KeyUse.AUTHORITY)
     wire = read_certificate_file(keys / "agent.cert")
     assert TrustStore([authority.public_key]).admit(wire, signed.not_before) == signed
 
 
-def test_a_certificate_from_a_public_key_with_fewer_rights(keys):
+def test_a_certificate_with_all_rights_is_told_to_be_for_a_try_out(keys):
+    result = sign(keys, "--identity", keys / "identity.key", "--all")
+    signed = read(keys)
+    assert (signed.may_register, signed.may_use) == (("*",), ("*",))
+    assert signed.may_relay
+    assert signed.may_manage
+    assert "That is for a try-out.\n" in result.stdout
+
+
+def test_a_certificate_from_a_public_key_with_some_rights(keys):
     public_key = encode_public_key(read_key(keys / "identity.key", KeyUse.IDENTITY).public_key)
     result = sign(
         keys, "--public-key", public_key, "--valid-for", "36h", "--register", "web-*", "--register", "db",
-        "--use", "x", "--no-relay", "--manage",
+        "--use", "x", "--manage",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     signed = read(keys)
@@ -184,7 +194,7 @@ def test_a_certificate_is_never_overwritten(keys):
 
 
 def test_showing_a_certificate(keys):
-    sign(keys, "--identity", keys / "identity.key")
+    sign(keys, "--identity", keys / "identity.key", "--register", "*")
     signed = read(keys)
     rows = dict(
         line.split(":", 1) for line in run("certificate", "show", keys / "agent.cert").stdout.splitlines()
