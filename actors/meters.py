@@ -46,6 +46,12 @@ class Meters:
     """OPENs dropped unanswered: replays, unknown agents, too many pending."""
     opens_denied: int = 0
     """OPENs rejected because their endpoint was at ``max_connections``."""
+    opens_not_allowed: int = 0
+    """OPENs rejected because their endpoint's ``allow`` does not name the agent that asks."""
+    offers_disbelieved: int = 0
+    """Agents that offered a listener's key and are not in its ``agents``."""
+    offers_new: int = 0
+    """Agents that came to offer a listener's key beside others that had offered it before."""
     candidates_set_aside: int = 0
     """Times that a listener set a candidate aside because it had failed."""
     health_checks_failed: int = 0

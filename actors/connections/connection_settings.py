@@ -1,5 +1,6 @@
 """What all tunneled connections of an agent share, and how their local sockets are set up."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -59,6 +60,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     numbers: ConnectionNumbers
     ephemerals: KeyStock
     config: Config
+    allowed: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """Names and IDs of those that may use an endpoint here, by its key, where not all may."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
 
     @property

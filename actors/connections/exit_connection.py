@@ -40,7 +40,7 @@ from mesh.reaching import Failure
 from mesh.routing.records import Record
 from mesh.sampling import sampled
 from mesh.trust.identity import NO_AGENT, AgentId
-from mesh.trust.naming import named
+from mesh.trust.naming import is_listed, named
 
 log = logging.getLogger("mesh.connections")
 
@@ -148,6 +148,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self.tell(self._table, used)
                 case effects.AskEndpoint(key=key):
                     self._key = key
+                    if not self._is_allowed(key):
+                        self._meters.opens_not_allowed += 1
+                        self._do(
+                            self._opening.denied(RejectCode.NOT_PERMITTED, "not allowed here", self.now())
+                        )
+                        continue
                     self._endpoint = self._endpoints[key]
                     if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
                         self._do(self._opening.endpoint_gone(self.now()))
@@ -227,6 +233,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._meters.opens_rejected += 1
         self._send((answer,))
         self._opening_settled()
+
+    def _is_allowed(self, key: str) -> bool:
+        """Whether the endpoint lets in this ingress, whose certificate permits the use of the key."""
+        allowed = self._settings.allowed.get(key)
+        return allowed is None or is_listed(allowed, self._record.name, self._party.id)
 
     def _opening_settled(self) -> None:
         self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))

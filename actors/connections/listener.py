@@ -26,6 +26,7 @@ from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.connection.candidates import CandidatePool, Offer
 from mesh.connection.loops import LoopWatch
+from mesh.connection.offer_watch import OfferWatch
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
@@ -60,6 +61,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         key: str,
         address: TcpAddress,
         max_connections: int,
+        believed: frozenset[str],
         may_use: bool,
         route_table: Ref[route_table_messages.Inbound],
         start_ingress: StartIngress,
@@ -84,6 +86,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._route_table = route_table
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
+        self._watch = OfferWatch(believed, self.now())
         self._clients = clients
         self._loops = loops
         self._full_reported = False
@@ -148,13 +151,34 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         before = self._candidates.offers
-        offers = offers_of(snapshot, self._key) if self._may_use else ()
+        offers = self._believed(offers_of(snapshot, self._key)) if self._may_use else ()
         self._candidates.update(offers, self.now())
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
         if bool(before) != bool(offers):
             self._report()
             self._park_or_listen()
+
+    def _believed(self, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        """Those of ``offers`` that are believed; who is new or is not believed is told once, by name."""
+        judged = self._watch.judge(offers, self.now())
+        self._meters.offers_new += len(judged.newcomers)
+        self._meters.offers_disbelieved += len(judged.disbelieved)
+        for offer in judged.newcomers:
+            log.warning(
+                "listener %s: %s offers the key too, from now on; who is believed can be named in agents:",
+                self._key,
+                named(offer.name, offer.party.id),
+                extra=sampled(self._key),
+            )
+        for offer in judged.disbelieved:
+            log.warning(
+                "listener %s ignores the offer of %s, which is not in its agents:",
+                self._key,
+                named(offer.name, offer.party.id),
+                extra=sampled(self._key),
+            )
+        return judged.believed
 
     def _report(self) -> None:
         if self._listening is None:

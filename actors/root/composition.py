@@ -99,6 +99,11 @@ class Composition:
             numbers=ConnectionNumbers(),
             ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
             config=setup.config,
+            allowed={
+                endpoint.key: frozenset(endpoint.allow)
+                for endpoint in setup.config.forward.endpoints
+                if endpoint.allow
+            },
         )
         self._endpoints = EndpointRefs()
         self.core = self._start_core()
@@ -178,6 +183,7 @@ class Composition:
                 key=section.key,
                 address=section.address,
                 max_connections=section.max_connections,
+                believed=frozenset(section.agents),
                 may_use=around.setup.certificate.allows_use(section.key),
                 route_table=self.core.route_table,
                 start_ingress=start_ingress,

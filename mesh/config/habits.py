@@ -58,10 +58,14 @@ _HABITS: Final[Mapping[str, Mapping[str, str]]] = {
     "forward.endpoints[]": _same(_TARGET, *_PORT_WORDS, "address", "upstream", "backend", "to", "dest")
     | _same(_TARGET, "local_port", "local_ip", "local_addr", "destination", "service_address", "forward_to")
     | _same(_KEY, "name", "service", "id", "routing_key", "names", "service_name")
+    | _same("who may use it is in allow", "agents", "allowed", "allow_from", "clients", "acl", "users")
     | _same(_ONLY_TCP, "protocol", "type", "proto"),
     "forward.listeners[]": _same(_ADDRESS, *_PORT_WORDS, "local", "local_port", "local_addr", "bind_port")
     | _same(_KEY, "name", "service", "id", "routing_key", "service_name", "server_name", "remote")
     | _same("a target belongs to an endpoint; a listener has an address", "target", "to")
+    | _same(
+        "whose offers it believes is in agents", "allow", "allowed", "exits", "endpoints", "agent", "from"
+    )
     | _same(_ONLY_TCP, "protocol", "type", "proto"),
     "forward.endpoints[].health_check": _same(
         "a target is healthy while it accepts TCP connections; nothing is sent to it",

@@ -25,6 +25,7 @@ from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
 from mesh.routing_keys import MAX_KEY_BYTES, normal_key
 from mesh.trust.identity import AgentId, decode_public_key
+from mesh.trust.naming import is_id
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
@@ -233,6 +234,23 @@ class Name(msgspec.Struct, frozen=True):
         if not 0 < len(text) <= MAX_NAME_CHARACTERS or not text.isprintable() or text != text.strip():
             raise ValueError(self.expected)
         return text
+
+
+class NameOrId(msgspec.Struct, frozen=True):
+    """An agent: the name in its certificate, or its ID."""
+
+    expected: str = "the name in an agent's certificate, or its ID of 32 hexadecimal digits"
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The name, or the ID in lower case."""
+        if is_id(scalar.text.lower()):
+            return scalar.text.lower()
+        if "*" in scalar.text or "?" in scalar.text:
+            raise ValueError(f"{self.expected}; there are no wildcards here")
+        try:
+            return Name().parse(scalar, context)
+        except ValueError:
+            raise ValueError(self.expected) from None
 
 
 class RoutingKey(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Rules over several fields at once: what is fine by itself and wrong together."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -9,6 +10,7 @@ from mesh.config.kinds import duration_text
 from mesh.config.schema import DEFAULT_HTTP_ADDRESS, RoutingSection
 from mesh.config.walk import Found, Walk
 
+_NARROWING: Final = re.compile(r"forward\.(?:endpoints\[[0-9]+\]\.allow|listeners\[[0-9]+\]\.agents)")
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
 
 
@@ -20,6 +22,7 @@ def check_rules(walk: Walk) -> None:
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
+    _check_empty_lists(walk)
     _check_record_lifetime(walk)
 
 
@@ -95,6 +98,16 @@ def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:
         earlier = first.setdefault(_compared(found.value), found)
         if earlier is not found:
             walk.report(found.line, path, f"the same as on line {earlier.line}", expected)
+
+
+def _check_empty_lists(walk: Walk) -> None:
+    """A list that narrows is left out to mean everybody: an empty one may have been meant to be nobody."""
+    filled = {path.rpartition("[")[0] for path in walk.values if path.endswith("]")}
+    wrong = {problem.path.rpartition("[")[0] for problem in walk.problems}
+    for path, line in walk.lines.items():
+        if _NARROWING.fullmatch(path) and path not in filled and path not in wrong:
+            hint = "without the key it is everybody whose certificate allows it"
+            walk.report(line, path, "an empty list", "at least one name or ID", hint)
 
 
 def _check_record_lifetime(walk: Walk) -> None:

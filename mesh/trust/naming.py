@@ -1,9 +1,31 @@
-"""How logs and people name an agent."""
+"""How logs, people and lists in a configuration name an agent."""
+
+import re
+from collections.abc import Collection
+from typing import Final
 
 from mesh.escaping import escaped
-from mesh.trust.identity import AgentId, short_id
+from mesh.trust.identity import AgentId, display_id, short_id
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def named(name: str, agent_id: AgentId) -> str:
     """An agent as logs show it: its display name and short ID, or the ID alone if no name is known."""
     return f"{escaped(name)} {short_id(agent_id)}" if name else short_id(agent_id)
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is an ID as people see it, and so is never taken for a name."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_listed(listed: Collection[str], name: str, agent_id: AgentId) -> bool:
+    """Whether an agent is in a list of names and IDs.
+
+    Args:
+        listed: names as certificates have them, and whole IDs.
+        name: of its certificate. An agent whose name looks like an ID is not taken for the other's owner.
+        agent_id: its ID.
+    """
+    return display_id(agent_id) in listed or (name in listed and not is_id(name))

@@ -146,6 +146,7 @@ class MeshWorld:
         endpoints: dict[str, TcpAddress] | None = None,
         endpoint_sections: Sequence[EndpointSection] = (),
         listeners: dict[str, int] | None = None,
+        listener_sections: Sequence[ListenerSection] = (),
         max_connections: int = 0,
         identity_of: str = "",
         authority: str = "authority",
@@ -185,11 +186,14 @@ class MeshWorld:
                         ),
                         *endpoint_sections,
                     ),
-                    listeners=tuple(
-                        ListenerSection(
-                            key=key, address=TcpAddress("", port), max_connections=max_connections
-                        )
-                        for key, port in (listeners or {}).items()
+                    listeners=(
+                        *(
+                            ListenerSection(
+                                key=key, address=TcpAddress("", port), max_connections=max_connections
+                            )
+                            for key, port in (listeners or {}).items()
+                        ),
+                        *listener_sections,
                     ),
                 ),
                 connections=_section(ConnectionsSection, settings),

@@ -152,8 +152,8 @@ def _usual_relays(rights: dict[str, Rights]) -> tuple[str, ...]:
     may_relay = [name for name in rights if rights[name].relay]
     if 0 < len(may_relay) < len(rights):
         return tuple(may_relay)
-    usual = [name for name in rights if name.lower() in _USUAL_RELAYS]
-    return (usual or list(rights))[:1]
+    usual = tuple(name for name in rights if name.lower() in _USUAL_RELAYS)
+    return (usual or tuple(rights))[:1]
 
 
 def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) -> tuple[AgentPlan, ...]:

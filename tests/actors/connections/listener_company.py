@@ -54,7 +54,12 @@ class House:
     """Where the listener lives."""
 
     def __init__(
-        self, *, max_connections: int = 0, may_use: bool = True, address: TcpAddress = ADDRESS
+        self,
+        *,
+        max_connections: int = 0,
+        may_use: bool = True,
+        address: TcpAddress = ADDRESS,
+        believed: frozenset[str] = frozenset(),
     ) -> None:
         self.world = VirtualWorld(1)
         self.routes = start(self.world)
@@ -66,6 +71,7 @@ class House:
             "key": "postgres-main",
             "address": address,
             "max_connections": max_connections,
+            "believed": believed,
             "may_use": may_use,
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,

@@ -33,6 +33,7 @@ class House:
             key="my-api",
             address=ADDRESS,
             max_connections=0,
+            believed=frozenset(),
             may_use=True,
             route_table=start(self.world).ref,
             start_ingress=self._start_ingress,

@@ -10,8 +10,9 @@ from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.link.frames import FrameType
 from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
+from mesh.trust.identity import display_id
 from tests.actors.company import AUTHORITY
-from tests.actors.connections.end_company import INGRESS, TARGET, settings_of
+from tests.actors.connections.end_company import INGRESS, KEY, TARGET, settings_of
 from tests.actors.connections.exit_company import Answering, Asker
 from tests.mesh.connection.replies import padded, unpadded
 
@@ -67,6 +68,21 @@ def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene)
     assert scene.rejection == "not-permitted"
     scene.run(2.0)
     assert scene.is_over
+
+
+@pytest.mark.parametrize(
+    ("listed", "rejection"),
+    [("agent", None), ("ID", None), ("another", "not-permitted"), ("agen", "not-permitted")],
+)
+def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, rejection):
+    listed = display_id(INGRESS.id) if listed == "ID" else listed
+    scene.settings = msgspec.structs.replace(scene.settings, allowed={KEY: frozenset({listed})})
+    scene.ask()
+    if rejection is None:
+        assert AdmitConnection(scene.exit.ref) in scene.endpoint.heard
+    else:
+        assert (scene.rejection, scene.endpoint.heard) == (rejection, [])
+    assert scene.exit_meters.opens_not_allowed == (rejection is not None)
 
 
 def test_a_key_whose_endpoint_has_died_is_to_be_asked_for_again(scene):
