@@ -19,6 +19,7 @@ from mesh.agent.files import (
     read_key,
     write_key,
 )
+from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, signing_command
 from mesh.config.schema import AgentSection, Config
 from mesh.errors import NotYetValidError, TrustError
 from mesh.trust.certificates import (
@@ -29,7 +30,7 @@ from mesh.trust.certificates import (
     issue_certificate,
     read_certificate,
 )
-from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
+from mesh.trust.identity import SEED_BYTES, Identity, display_id
 
 Result = TypeVar("Result")
 
@@ -142,7 +143,7 @@ def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tupl
             f"agent.name is {config.agent.name!r}, "
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
-    return tuple(found)
+    return (*found, *missing_grants(config, certificate))
 
 
 def _time_left(seconds: float) -> str:
@@ -251,11 +252,16 @@ def _admitted_or_early(store: TrustStore, wire: bytes, path: Path, now_unix_s: f
 
 
 def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:
-    public_key = encode_public_key(identity.public_key)
+    forward = config.forward
+    command = signing_command(
+        config.agent.name,
+        identity.public_key,
+        register=dict.fromkeys(entry.key for entry in forward.endpoints[:MAX_KEYS_SAID]),
+        use=dict.fromkeys(entry.key for entry in forward.listeners[:MAX_KEYS_SAID]),
+        out=path.name,
+    )
     return (
-        f"{_CERTIFICATE_PLACE}: {path}: is missing; whoever has the authority's key makes it with: "
-        f"mesh certificate sign --authority authority.key --name {config.agent.name!r} "
-        f"--public-key {public_key} --out {path.name}"
+        f"{_CERTIFICATE_PLACE}: {path}: is missing; whoever has the authority's key makes it with: {command}"
     )
 
 

@@ -1,5 +1,6 @@
 """The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Final, TypeVar
@@ -16,6 +17,7 @@ from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials, invalid
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
+from mesh.agent.grants import missing_grants
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -132,11 +134,17 @@ class ActorStatus:
             ),
             problems=(
                 *self._validity(),
+                *self._missing_grants,
                 *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
             alarms=self._meters.alarms.counts(),
         )
+
+    @functools.cached_property
+    def _missing_grants(self) -> tuple[str, ...]:
+        """Neither configuration nor certificate changes while the agent runs."""
+        return missing_grants(self._config, self._credentials.certificate)
 
     def _validity(self) -> tuple[str, ...]:
         problem = invalid(self._credentials.certificate, time.time())

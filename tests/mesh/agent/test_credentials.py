@@ -82,7 +82,7 @@ def test_the_first_start_makes_the_key_and_says_how_to_sign(config):
     text = refusal(config)
     identity = Identity(b"\1" * 32)
     assert text.startswith(f"trust.certificate: {config.trust.certificate}: is missing")
-    assert f"--name 'branch' --public-key {encode_public_key(identity.public_key)} --out branch.cert" in text
+    assert f"--name branch --public-key {encode_public_key(identity.public_key)} --out branch.cert" in text
     certify(config, identity.public_key)
     assert start(config).identity.id == identity.id
 

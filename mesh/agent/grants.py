@@ -1,0 +1,62 @@
+"""What an agent is configured for and its certificate does not let it, with the command that grants it."""
+
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from mesh.config.schema import Config
+from mesh.trust.certificates import Certificate
+from mesh.trust.identity import encode_public_key
+
+MAX_KEYS_SAID: Final = 8
+
+
+def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
+    """One line that names the keys and the command, or nothing if there is a right for every key."""
+    offered = _without(certificate.allows_register, (entry.key for entry in config.forward.endpoints))
+    used = _without(certificate.allows_use, (entry.key for entry in config.forward.listeners))
+    if not offered and not used:
+        return ()
+    lacks = [f"{verb} {_keys(keys)}" for verb, keys in (("offer", offered), ("use", used)) if keys]
+    command = signing_command(
+        certificate.name,
+        certificate.subject,
+        register=(*certificate.may_register, *offered[:MAX_KEYS_SAID]),
+        use=(*certificate.may_use, *used[:MAX_KEYS_SAID]),
+        relay=certificate.may_relay,
+        manage=certificate.may_manage,
+    )
+    line = (
+        f"the certificate of this agent does not let it {' or '.join(lacks)}; "
+        f"whoever has the authority's key grants it with: {command}"
+    )
+    return (line,)
+
+
+def signing_command(
+    name: str,
+    public_key: bytes,
+    *,
+    register: Iterable[str],
+    use: Iterable[str],
+    relay: bool = False,
+    manage: bool = False,
+    out: str = "agent.cert",
+) -> str:
+    """The command that signs a certificate with these rights, to be copied into a shell."""
+    words = ["--authority", "authority.key", "--name", name, "--public-key", encode_public_key(public_key)]
+    words += [word for pattern in register for word in ("--register", pattern)]
+    words += [word for pattern in use for word in ("--use", pattern)]
+    words += [option for option, granted in (("--relay", relay), ("--manage", manage)) if granted]
+    return shlex.join(("mesh", "certificate", "sign", *words, "--out", out))
+
+
+def _without(is_allowed: Callable[[str], bool], keys: Iterable[str]) -> tuple[str, ...]:
+    """Each of ``keys`` once that is not allowed, in their order."""
+    return tuple(key for key in dict.fromkeys(keys) if not is_allowed(key))
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    said = ", ".join(repr(key) for key in keys[:MAX_KEYS_SAID])
+    more = len(keys) - MAX_KEYS_SAID
+    return f"{said} and {more:,} more" if more > 0 else said
