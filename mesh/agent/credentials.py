@@ -17,6 +17,7 @@ from mesh.agent.files import (
     make_directory,
     read_certificate_file,
     read_key,
+    require_safe_directory,
     write_key,
 )
 from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, signing_command
@@ -181,6 +182,7 @@ def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int]
     if not is_there(path):
         with _named_in(_KEY_PLACE):
             make_directory(directory)
+            require_safe_directory(directory, KeyMode(agent.key_mode))
             try:
                 write_key(path, KeyUse.IDENTITY, random_bytes(SEED_BYTES))
             except AgentFileError:
@@ -193,6 +195,7 @@ def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int]
 def _own_key(agent: AgentSection, path: Path) -> Identity:
     mode = KeyMode(agent.key_mode)
     with _named_in(_KEY_PLACE):
+        require_safe_directory(path.parent, mode)
         return read_key(path, KeyUse.IDENTITY, mode, remedy=_GROUP_REMEDY if mode is KeyMode.OWNER else "")
 
 

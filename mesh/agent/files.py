@@ -2,7 +2,8 @@
 
 A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
 never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
-group may is the caller's to say. No file is ever overwritten.
+group may is the caller's to say. They and their directory belong to this user or to root, who can do all that
+the user can. No file is ever overwritten.
 """
 
 import base64
@@ -10,6 +11,7 @@ import binascii
 import codecs
 import enum
 import os
+import pwd
 import secrets
 import shlex
 import stat
@@ -50,6 +52,9 @@ class KeyMode(enum.Enum):
 
 _FORBIDDEN: Final = {KeyMode.OWNER: 0o077, KeyMode.GROUP: 0o017}
 """Bits of a key file's mode that are refused."""
+
+_OTHERS_WRITE: Final = {KeyMode.OWNER: 0o022, KeyMode.GROUP: 0o002}
+"""Bits of a directory's mode that let others put another key in the place of one."""
 
 
 class AgentFileError(MeshError):
@@ -108,9 +113,11 @@ def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: 
         remedy: what else to say where others can read the file.
 
     Raises:
-        AgentFileError: the file cannot be read, others can read it, or it has no key for ``use``.
+        AgentFileError: the file cannot be read, it is another user's, others can read it, or it has no key
+            for ``use``.
     """
-    text, bits = _read(path)
+    text, status = _read(path)
+    bits = stat.S_IMODE(status.st_mode)
     if bits & _FORBIDDEN[mode]:
         # What is no private key at all would not become one by chmod.
         if ("BEGIN MESH" in text and use.value not in text) or _is_public_key(text):
@@ -120,6 +127,7 @@ def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: 
             f"{path}: others can read or change this key file (mode {bits:04o}); "
             f"expected mode 0{expected}: chmod {expected} {shlex.quote(str(path))}{remedy}"
         )
+    _require_owner(path, status)
     content = " ".join(text.split())
     begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
     if not content.startswith(begin):
@@ -160,13 +168,55 @@ def make_directory(path: Path) -> None:
         raise AgentFileError(f"{path}: cannot be made a directory: {_reason(error)}") from None
 
 
+def require_safe_directory(path: Path, mode: KeyMode) -> None:
+    """See that nobody else can put another key into the directory of an agent's key, or take it away.
+
+    Args:
+        path: of the directory; what is not there is for its user to find.
+        mode: whether the group may write.
+
+    Raises:
+        AgentFileError: it is another user's, or others can write there.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    _require_owner(path, status)
+    # Where the sticky bit is set, each can take away only what is his: Kubernetes mounts secrets like that.
+    if status.st_mode & _OTHERS_WRITE[mode] and not status.st_mode & stat.S_ISVTX:
+        raise AgentFileError(
+            f"{path}: others can write in this directory (mode {stat.S_IMODE(status.st_mode):04o}) and so "
+            f"exchange the key: chmod go-w {shlex.quote(str(path))}, or name a directory below it that is "
+            "not there yet"
+        )
+
+
 def is_there(path: Path) -> bool:
     """Whether anything has this name, even a link to nothing."""
     return os.path.lexists(path)
 
 
-def _read(path: Path) -> tuple[str, int]:
-    """A small text file and its mode, both by its descriptor: it cannot be swapped between look and read."""
+def _require_owner(path: Path, status: os.stat_result) -> None:
+    user = os.geteuid()
+    if status.st_uid not in (user, 0):
+        raise AgentFileError(
+            f"{path}: belongs to {_user(status.st_uid)}, who can change it, and not to {_user(user)}, who "
+            f"runs this: chown {user} {shlex.quote(str(path))}"
+        )
+
+
+def _user(number: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"user number {number}"
+
+
+def _read(path: Path) -> tuple[str, os.stat_result]:
+    """A small text file and its status, both by its descriptor: it cannot be swapped in between."""
     try:
         # A FIFO in place of a key would otherwise hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -178,7 +228,7 @@ def _read(path: Path) -> tuple[str, int]:
             data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
-    return _text(path, data), stat.S_IMODE(status.st_mode)
+    return _text(path, data), status
 
 
 def _text(path: Path, data: bytes) -> str:

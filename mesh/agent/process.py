@@ -23,6 +23,7 @@ from actors.root.setup import AgentSetup
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
+from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
@@ -62,6 +63,7 @@ def run(config: Config) -> int:
         AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
             line for people.
     """
+    forbid_core_dumps()  # before there is a key
     event_loop = _event_loop()
     events = Events()
     with events.signals():

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from mesh.agent.core_dumps import DEBUGGABLE_VARIABLE
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_TIMEOUT_S: Final = 15.0
 LAST_BYTES: Final = 20_000
@@ -44,7 +46,8 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env={**os.environ, **(environment or {})},
+                # An agent's descriptors are counted from outside, which root alone may do otherwise.
+                env={DEBUGGABLE_VARIABLE: "1", **os.environ, **(environment or {})},
                 start_new_session=True,
             )
 

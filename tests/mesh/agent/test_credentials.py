@@ -87,6 +87,22 @@ def test_the_first_start_makes_the_key_and_says_how_to_sign(config):
     assert start(config).identity.id == identity.id
 
 
+def test_a_data_directory_in_which_others_write_is_refused(config):
+    make_identity(config)
+    config.agent.data_dir.chmod(0o777)
+    certify(config, Identity(b"i" * 32).public_key)
+    text = refusal(config)
+    assert text.startswith(f"agent.data_dir: {config.agent.data_dir}: others can write in this directory")
+    assert check_files(config, now_unix_s=NOW).problems == (text,)
+
+
+def test_no_key_is_made_where_others_write(config):
+    config.agent.data_dir.mkdir()
+    config.agent.data_dir.chmod(0o777)
+    assert "others can write" in refusal(config)
+    assert list(config.agent.data_dir.iterdir()) == []
+
+
 def test_a_check_writes_nothing(config, tmp_path):
     check = check_files(config, now_unix_s=NOW)
     assert len(check.problems) == 1

@@ -3,6 +3,7 @@
 import codecs
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from mesh.agent.files import (
     make_directory,
     read_certificate_file,
     read_key,
+    require_safe_directory,
     write_key,
 )
 from mesh.trust.certificates import certificate_to_text, issue_certificate
@@ -96,6 +98,67 @@ def test_a_key_behind_a_link_is_judged_by_its_file(tmp_path):
     assert read_key(link, KeyUse.IDENTITY).public_key == Identity(SEED).public_key
     path.chmod(0o644)
     assert "others can read" in refusal(read_key, link, KeyUse.IDENTITY)
+
+
+@pytest.fixture
+def another_user(monkeypatch):
+    """Whoever runs this is another user than the one whose files are in ``tmp_path``, and not root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_001)
+    own = os.fstat
+
+    def fstat(descriptor):
+        found = list(own(descriptor))
+        found[stat.ST_UID] = 4_000_002
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    monkeypatch.setattr(Path, "stat", lambda path: fstat(os.open(path, os.O_RDONLY)))
+
+
+def test_a_key_of_another_user_is_refused(tmp_path, another_user):
+    write_key(tmp_path / "a.key", KeyUse.IDENTITY, SEED)
+    assert refusal(read_key, tmp_path / "a.key", KeyUse.IDENTITY) == (
+        f"{tmp_path}/a.key: belongs to user number 4000002, who can change it, "
+        f"and not to user number 4000001, who runs this: chown 4000001 {tmp_path}/a.key"
+    )
+
+
+def test_a_directory_of_another_user_is_refused(tmp_path, another_user):
+    text = refusal(require_safe_directory, tmp_path, KeyMode.GROUP)
+    assert f"who runs this: chown 4000001 {tmp_path}" in text
+
+
+def test_what_is_roots_is_as_good_as_ones_own(tmp_path, monkeypatch):
+    """As Kubernetes mounts it."""
+    write_key(tmp_path / "a.key", KeyUse.IDENTITY, SEED)
+    if os.geteuid() == 0:
+        monkeypatch.setattr(os, "geteuid", lambda: 4_000_001)
+    assert read_key(tmp_path / "a.key", KeyUse.IDENTITY).public_key == Identity(SEED).public_key
+    require_safe_directory(tmp_path, KeyMode.OWNER)
+
+
+@pytest.mark.parametrize(
+    ("bits", "mode", "is_safe"),
+    [
+        (0o700, KeyMode.OWNER, True),
+        (0o755, KeyMode.OWNER, True),
+        (0o775, KeyMode.OWNER, False),
+        (0o777, KeyMode.OWNER, False),
+        (0o2775, KeyMode.GROUP, True),
+        (0o2777, KeyMode.GROUP, False),
+        (0o3777, KeyMode.GROUP, True),
+        (0o1777, KeyMode.OWNER, True),
+    ],
+)
+def test_a_directory_in_which_others_can_exchange_the_key_is_refused(tmp_path, bits, mode, is_safe):
+    tmp_path.chmod(bits)
+    if is_safe:
+        require_safe_directory(tmp_path, mode)
+    else:
+        text = refusal(require_safe_directory, tmp_path, mode)
+        assert text.startswith(f"{tmp_path}: others can write in this directory (mode {bits:04o})")
+        assert f"chmod go-w {tmp_path}" in text
+    tmp_path.chmod(0o700)
 
 
 def test_an_authority_is_not_taken_for_an_identity(tmp_path):
