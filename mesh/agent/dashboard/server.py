@@ -59,6 +59,10 @@ class HttpServer:
         self._trigger: Any = None
         self._thread: threading.Thread | None = None
         self._pace = Pace()
+        self._is_ending = False
+        """Set in the loop."""
+        self._told_to_end = threading.Event()
+        """Nobody writes to the trigger any more: it may be closed."""
 
     def start(self) -> TcpAddress:
         """Serve; returns the bound address, with the chosen port."""
@@ -90,8 +94,8 @@ class HttpServer:
         return TcpAddress(host, port)
 
     def _loop(self) -> None:
-        """Waitress's own loop, with limits to time and pace; it ends when all sockets are closed."""
-        while self._sockets:
+        """Waitress's own loop, with limits to time and pace; in the end it closes all sockets."""
+        while not self._is_ending:
             now = time.monotonic()
             is_time_running = close_overdue(self._sockets, now, time.time())
             timeout_s = LOOK_S if is_time_running else LOOP_TIMEOUT_S
@@ -100,6 +104,13 @@ class HttpServer:
                 timeout_s = min(timeout_s, wait_s + MIN_WAIT_S)
             # Not select(): it fails at descriptor 1024, which a busy agent passes.
             wasyncore.poll2(timeout_s, self._pace.heard(self._sockets, now))
+        # A thread that has just served may have woken the loop before the one that ends it wrote to the
+        # trigger: closed under it, the descriptor would be none, or another file's.
+        self._told_to_end.wait(STOP_TIMEOUT_S)
+        wasyncore.close_all(self._sockets, ignore_all=True)
+
+    def _end(self) -> None:
+        self._is_ending = True
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Finish requests under way, close every connection and end the threads; idempotent.
@@ -113,8 +124,9 @@ class HttpServer:
                 bound.close()
             return
         server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
-        # Waitress's sockets belong to its loop: they are closed there, which also ends it.
-        self._trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        # Waitress's sockets belong to its loop: they are closed there.
+        self._trigger.pull_trigger(self._end)
+        self._told_to_end.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             _log.warning("the HTTP loop did not end within %.1f s", timeout_s)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import http.client
+import os
 import re
 import resource
 import socket
@@ -188,6 +189,23 @@ def test_stop_closes_idle_connections(app: DashboardApp):
         get(bound, "/health")  # the loop has taken the idle one by now: it takes them in order
         server.stop()
         assert idle.recv(1) == b""
+
+
+def test_a_loop_that_wakes_early_does_not_close_the_trigger_before_it_is_pulled(app: DashboardApp):
+    server = HttpServer(app, listen(ANY_PORT))
+    server.start()
+    pull = server._trigger._physical_pull
+
+    def pull_late() -> None:
+        pull()  # stands for a thread that has served at this moment
+        while not server._is_ending:
+            os.sched_yield()
+        pull()
+
+    server._trigger._physical_pull = pull_late
+    server.stop()
+    assert server._thread is not None
+    assert not server._thread.is_alive()
 
 
 def test_stop_without_start_frees_the_port(app: DashboardApp):
