@@ -4,10 +4,11 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = {"actors", "mesh", "scripts", "tests"}
@@ -64,3 +65,40 @@ def test_the_demo_and_the_benchmark_need_nothing_that_an_agent_does_not():
 def test_every_tested_python_is_promised(minor):
     assert f"Programming Language :: Python :: 3.{minor}" in PROJECT["classifiers"]
     assert PROJECT["requires-python"] == ">=3.11"
+
+
+def locked():
+    """Each line of ``requirements.lock`` that names a distribution, with its hashes."""
+    text = (ROOT / "requirements.lock").read_text()
+    entries = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    return {normal(re.match(r"[A-Za-z0-9._-]+", entry)[0]): entry for entry in entries}
+
+
+def test_the_lock_file_has_what_an_agent_needs_in_the_versions_that_are_allowed():
+    lock = locked()
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["fast"]:
+        requirement = Requirement(text)
+        entry = Requirement(lock[normal(requirement.name)].partition("--hash")[0])
+        (pinned,) = entry.specifier
+        assert pinned.operator == "=="
+        assert requirement.specifier.contains(pinned.version), text
+
+
+def test_everything_in_the_lock_file_has_hashes_and_no_address():
+    assert all(
+        re.fullmatch(r"[^ ]+==[^ ]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+", entry.strip())
+        for entry in locked().values()
+    )
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert "index" not in text
+
+
+def test_the_lock_file_is_complete():
+    """What each distribution needs that is installed here is in it too."""
+    lock = locked()
+    for name in lock:
+        for text in requires(name) or ():
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                assert normal(needed.name) in lock, f"{name} needs {needed.name}"
