@@ -3,14 +3,24 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
-from mesh.addresses import SocketAddress, TcpAddress, cannot_both_listen, surely_reaches
+from mesh.addresses import (
+    Family,
+    Place,
+    SocketAddress,
+    TcpAddress,
+    cannot_both_listen,
+    listening_places,
+    surely_reaches,
+)
 from mesh.config.kinds import duration_text
 from mesh.config.schema import DEFAULT_HTTP_ADDRESS, RoutingSection
 from mesh.config.walk import Found, Walk
 
 _NARROWING: Final = re.compile(r"forward\.(?:endpoints\[[0-9]+\]\.allow|listeners\[[0-9]+\]\.agents)")
+_EVERYWHERE: Final = TcpAddress("", 0)
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
 
 
@@ -43,13 +53,17 @@ def _check_trust(walk: Walk) -> None:
 
 def _check_local_ports(walk: Walk) -> None:
     """Two sockets of one agent cannot have the same port on the same address."""
-    by_port: defaultdict[int, list[tuple[str, Found]]] = defaultdict(list)
-    for path, found in _local_ports(walk):
+    first: dict[tuple[int, Place | Family], tuple[int, str, Found]] = {}
+    """Who came first at a place and port, and in a family: to compare with all would cost a square."""
+    for number, (path, found) in enumerate(_local_ports(walk)):
         address: TcpAddress = found.value
-        taken = by_port[address.port]
-        clash = next((other for other in taken if cannot_both_listen(address, other[1].value)), None)
-        if clash is not None:
-            other_path, other = clash
+        places = listening_places(address)
+        own: tuple[Place | Family, ...] = (*places, *(place.family for place in places))
+        near = (*own, *listening_places(_EVERYWHERE))
+        earlier = (first[address.port, where] for where in near if (address.port, where) in first)
+        clashes = [one for one in earlier if cannot_both_listen(address, one[2].value)]
+        if clashes:
+            _, other_path, other = min(clashes, key=itemgetter(0))
             is_default = path not in walk.values
             walk.report(
                 found.line,
@@ -58,7 +72,8 @@ def _check_local_ports(walk: Walk) -> None:
                 "a port of its own",
                 f"{other_path} on line {other.line} has {other.shown(_text(other.value))}",
             )
-        taken.append((path, found))
+        for where in own:
+            first.setdefault((address.port, where), (number, path, found))
 
 
 def _local_ports(walk: Walk) -> Iterator[tuple[str, Found]]:

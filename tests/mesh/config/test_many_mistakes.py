@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.config import ConfigError, walk
+from mesh.config import ConfigError, rules, walk
 from mesh.config.problems import MAX_PROBLEMS
 from tests.mesh.config.test_loading import parse
 
@@ -56,3 +56,20 @@ def test_what_comes_after_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, entr
     monkeypatch.setattr(walk, "hint_for_key", counted("hints", hint_for_key))
     refused(f"forward:\n  listeners:\n{entry * ENTRIES}")
     assert 0 < sum(work.values()) <= 2 * MAX_PROBLEMS
+
+
+def test_ports_are_compared_with_few_of_those_before_them(monkeypatch: pytest.MonkeyPatch):
+    work = 0
+    judge = rules.cannot_both_listen
+
+    def counted(*addresses):
+        nonlocal work
+        work += 1
+        return judge(*addresses)
+
+    monkeypatch.setattr(rules, "cannot_both_listen", counted)
+    rows = [f"    - {{key: a, address: '127.0.{n // 250}.{n % 250 + 1}:80'}}\n" for n in range(2000)]
+    parse("forward:\n  listeners:\n" + "".join(rows))
+    assert work <= 3 * len(rows)
+    error = refused("forward:\n  listeners:\n" + "".join(rows) + "    - {key: a, address: ':80'}\n")
+    assert "forward.listeners[0].address on line 3 has" in str(error)
