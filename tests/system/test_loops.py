@@ -33,9 +33,12 @@ def is_served(port):
 
 def send_round(port):
     """A client whose connection runs in a circle is reset, soon; what it said does not help it."""
-    with connect(port) as client:
-        client.sendall(b"round and round")
-        assert is_reset(client, 10)
+    try:
+        with connect(port) as client:
+            client.sendall(b"round and round")
+            assert is_reset(client, 10)
+    except ConnectionResetError:
+        pass  # known to lead round by now, it was reset at once
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "relay", "b")])
