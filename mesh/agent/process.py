@@ -23,6 +23,7 @@ from actors.root.setup import AgentSetup
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
+from mesh.agent.actor_status import ActorStatus
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
 from mesh.agent.dump import dump
@@ -31,7 +32,6 @@ from mesh.agent.files import AgentFileError
 from mesh.agent.http import open_http, serve_http
 from mesh.agent.logs import logger
 from mesh.agent.memory import keep_freed_memory
-from mesh.agent.status import ActorStatus
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget

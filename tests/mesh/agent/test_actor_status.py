@@ -2,7 +2,7 @@
 
 from actors.root.setup import acceptor_name, listener_name
 from mesh.addresses import TcpAddress
-from mesh.agent.status import NOT_YET, ActorStatus
+from mesh.agent.actor_status import NOT_YET, ActorStatus
 from mesh.config.schema import AcceptSection, Config, ForwardSection, ListenerSection
 
 ANY_PORT = TcpAddress("127.0.0.1", 0)
