@@ -1,18 +1,7 @@
 """How long to wait before trying again."""
 
-from typing import Final
 
-FIRST_DELAY_S: Final = 0.25
-"""A peer that restarts is back within a second; the first redial should not be what one waits for."""
-
-MAX_DELAY_S: Final = 5.0
-"""A peer that comes back after an hour is linked again within this time, and well within the time that
-connections wait for a path (``connections.reroute_timeout``)."""
-
-
-def retry_delay_s(
-    attempt: int, draw: float, *, first_s: float = FIRST_DELAY_S, cap_s: float = MAX_DELAY_S
-) -> float:
+def retry_delay_s(attempt: int, draw: float, *, first_s: float, cap_s: float) -> float:
     """Seconds to wait before try ``attempt`` (0-based): exponential, capped, with full jitter.
 
     Never below a tenth of the exponential value, so that an unlucky draw is no busy loop.

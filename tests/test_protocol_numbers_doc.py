@@ -46,7 +46,6 @@ LIMIT_MODULES = (
     "actors.links.peer_link",
     "actors.route_table",
     "actors.runtime.descriptors",
-    "mesh.backoff",
     "mesh.connection.candidates",
     "mesh.connection.exit_opening",
     "mesh.connection.ingress_opening",

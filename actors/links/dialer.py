@@ -42,6 +42,13 @@ DIAL_TIMEOUT_S: Final = 10.0
 STABLE_S: Final = 10.0
 """A link that lived this long starts the backoff anew."""
 
+FIRST_REDIAL_S: Final = 0.25
+"""A peer that restarts is back within a second; the first redial should not be what one waits for."""
+
+MAX_REDIAL_S: Final = 5.0
+"""A peer that comes back after an hour is linked again within this time, and well within the time that
+connections wait for a path (``connections.reroute_timeout``)."""
+
 QUICK_REDIALS: Final = 24
 """Failures that do not make the next dial wait longer: for the seconds that a restart takes on a busy
 machine, a peer is dialed often enough to be linked as soon as it is back."""
@@ -246,7 +253,12 @@ class Dialer(Actor[messages.Inbound]):
 
     def _pause(self) -> None:
         self._become(State.PAUSING)
-        delay_s = retry_delay_s(max(0, self._failures - QUICK_REDIALS), self.dispatcher.uniform())
+        delay_s = retry_delay_s(
+            max(0, self._failures - QUICK_REDIALS),
+            self.dispatcher.uniform(),
+            first_s=FIRST_REDIAL_S,
+            cap_s=MAX_REDIAL_S,
+        )
         self._failures += 1
         self._redial_in(delay_s)
 

@@ -37,6 +37,13 @@ CLOSING_TIMEOUT_S: Final = 2.0
 RESET_TIMEOUT_S: Final = 0.5
 """For connections that are reset at the end of the drain to hand their links what they have to say."""
 
+FIRST_REBUILD_S: Final = 0.25
+"""As the first redial of a peer: what dies once is back before its peers are."""
+
+MAX_REBUILD_S: Final = 5.0
+"""An agent that can run again does so well within the time that connections wait for a path
+(``connections.reroute_timeout``)."""
+
 STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
 
@@ -172,7 +179,9 @@ class Agent(Actor[messages.Inbound]):
     def _core_ended(self, name: str) -> None:
         if self._advance(Event.CORE_ENDED) and self._phase is Phase.WAITING:
             self._failures = 0 if self.now() - self._built_at_s >= STABLE_S else self._failures
-            delay_s = retry_delay_s(self._failures, self.dispatcher.uniform())
+            delay_s = retry_delay_s(
+                self._failures, self.dispatcher.uniform(), first_s=FIRST_REBUILD_S, cap_s=MAX_REBUILD_S
+            )
             self._failures += 1
             log.error("the %s has died; starting everything anew in %.2f s", name, delay_s)
             self.schedule(delay_s, messages.RebuildDue())

@@ -5,10 +5,9 @@ import logging
 import msgspec
 import pytest
 
-from actors.links.dialer import DIAL_TIMEOUT_S, QUICK_REDIALS
+from actors.links.dialer import DIAL_TIMEOUT_S, FIRST_REDIAL_S, MAX_REDIAL_S, QUICK_REDIALS
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import PathJudged
-from mesh.backoff import FIRST_DELAY_S, MAX_DELAY_S
 from mesh.black_hole import KEEP_S, Evidence
 from tests.actors.company import start
 from tests.actors.links.dialer_company import PEER, Acceptor, House
@@ -39,9 +38,9 @@ def test_redials_until_somebody_answers(house, caplog):
         assert len(caplog.records) == 1, "the same failure for ever is one line"
         assert "cannot reach peer relay:4433" in caplog.text
     tries = house.states().count("dialing")
-    assert 60.0 / MAX_DELAY_S < tries < 5 * 60.0 / MAX_DELAY_S
+    assert 60.0 / MAX_REDIAL_S < tries < 5 * 60.0 / MAX_REDIAL_S
     start(house.world, Acceptor, host="relay")
-    house.world.run(MAX_DELAY_S)
+    house.world.run(MAX_REDIAL_S)
     assert len(house.links) == 1
 
 
@@ -52,7 +51,7 @@ def test_a_peer_that_comes_and_goes_is_not_dialed_more_often(house):
     house.tell(dialer, *[messages.PeerAlreadyLinked(PEER), messages.PeerLost(PEER)] * 50)
     before = house.states().count("dialing")
     house.world.run(60.0)
-    assert house.states().count("dialing") - before < QUICK_REDIALS + 5 * 60.0 / MAX_DELAY_S
+    assert house.states().count("dialing") - before < QUICK_REDIALS + 5 * 60.0 / MAX_REDIAL_S
 
 
 def test_a_dialer_that_ends_is_not_shown_any_more(house):
@@ -69,7 +68,7 @@ def test_a_name_that_is_not_known_is_looked_up_again(house):
     house.dial("later")
     house.world.run(5.0)
     start(house.world, Acceptor, host="later")
-    house.world.run(MAX_DELAY_S)
+    house.world.run(MAX_REDIAL_S)
     assert len(house.links) == 1
 
 
@@ -82,7 +81,7 @@ def test_silence_is_given_up_in_time(house):
     house.world.run(0.2)
     assert house.states()[:2] == ["dialing", "waiting"]
     house.world.network.heal("here", "relay")
-    house.world.run(DIAL_TIMEOUT_S + MAX_DELAY_S)
+    house.world.run(DIAL_TIMEOUT_S + MAX_REDIAL_S)
     assert len(house.links) == 1
     assert house.world.open_sockets("here") == 1
 
@@ -95,7 +94,7 @@ def test_where_full_packets_seem_to_get_lost_the_next_link_has_smaller_ones_and_
     def link_ends(evidence: Evidence) -> int | None:
         house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
         house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn, evidence))
-        house.world.run(MAX_DELAY_S)
+        house.world.run(MAX_REDIAL_S)
         return dialer._reach.options.max_segment_bytes
 
     assert link_ends(Evidence.NONE) is None
@@ -129,7 +128,7 @@ def test_redials_when_its_link_has_ended(house):
     house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
     house.world.run(30.0)
     house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(house.links) == 2
 
 
@@ -139,7 +138,7 @@ def test_links_that_end_at_once_are_dialed_less_and_less_often(house):
     gaps = []
     for _ in range(QUICK_REDIALS + 9):
         count, before = len(house.links), house.world.now()
-        house.world.run_while(lambda count=count: len(house.links) == count, 2 * MAX_DELAY_S)
+        house.world.run_while(lambda count=count: len(house.links) == count, 2 * MAX_REDIAL_S)
         gaps.append(house.world.now() - before)
         house.tell(
             dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)
@@ -157,7 +156,7 @@ def test_a_peer_that_restarts_again_and_again_is_linked_soon_after_it_is_back(ho
     house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
     house.world.run(back_after_s)
     start(house.world, Acceptor, host="relay")
-    house.world.run(FIRST_DELAY_S)
+    house.world.run(FIRST_REDIAL_S)
     assert len(house.links) == 2
 
 
@@ -193,7 +192,7 @@ def test_rests_while_the_peer_is_linked_anyway(house):
     house.world.run(60.0)
     assert len(house.links) == 1
     house.tell(dialer, messages.PeerLost(PEER))
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(house.links) == 2
 
 
@@ -224,7 +223,7 @@ def test_the_end_of_an_earlier_link_says_nothing_of_the_present_one(house):
     house.world.run(0.1)
     first = house.links[-1].actor_urn
     house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.PeerLost(PEER))
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(house.links) == 2
     house.tell(dialer, messages.DialedLinkEnded(first))
     house.world.run(30.0)

@@ -4,9 +4,8 @@ import logging
 
 import pytest
 
-from actors.links.dialer import DIAL_TIMEOUT_S, OWN_ADDRESS_S
+from actors.links.dialer import DIAL_TIMEOUT_S, FIRST_REDIAL_S, MAX_REDIAL_S, OWN_ADDRESS_S
 from actors.messages import dialer as messages
-from mesh.backoff import FIRST_DELAY_S, MAX_DELAY_S
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from tests.actors.company import start
 from tests.actors.links.dialer_company import PEER, Acceptor, House
@@ -65,7 +64,7 @@ def test_an_address_that_accepts_but_is_no_peer_does_not_hide_the_others(house):
     house.world.run(0.1)
     assert relay.clients == []
     house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(relay.clients) == 1
 
 
@@ -82,7 +81,7 @@ def test_an_agent_that_is_its_own_peer_says_so_once_and_rarely_looks_whether_tha
             meet_itself(house, dialer)
             house.world.run(OWN_ADDRESS_S - 1)
             assert len(house.links) == count, "not dialed meanwhile"
-            house.world.run(1.0 + FIRST_DELAY_S + 0.1)
+            house.world.run(1.0 + FIRST_REDIAL_S + 0.1)
             assert len(house.links) == count + 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "peer relay:4433 is this agent itself" in caplog.text
@@ -91,14 +90,14 @@ def test_an_agent_that_is_its_own_peer_says_so_once_and_rarely_looks_whether_tha
     house.tell(
         dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)
     )
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(house.links) == 5, "once it is another agent, that is redialed as any"
 
 
 def test_an_agent_at_its_own_literal_address_is_not_looked_up_again(house):
     dialer = house.dial("127.0.0.1")
     start(house.world, Acceptor, host="here")
-    house.world.run(MAX_DELAY_S)
+    house.world.run(MAX_REDIAL_S)
     assert len(house.links) == 1
     meet_itself(house, dialer)
     assert house.states()[-1] == "this agent itself"
@@ -111,7 +110,7 @@ def test_a_name_that_stands_for_this_agent_and_others_leads_to_the_others(house)
     dialer = house.dial("several")
     house.world.run(0.1)
     meet_itself(house, dialer)
-    house.world.run(FIRST_DELAY_S + 0.1)
+    house.world.run(FIRST_REDIAL_S + 0.1)
     assert len(relay.clients) == len(house.links) - 1 == 1
 
 
@@ -138,5 +137,5 @@ def test_another_agent_behind_the_own_name_that_is_silent_is_dialed_on_as_any(ho
     house.world.run(DIAL_TIMEOUT_S + 1.0)
     assert "cannot reach peer several:4433: no answer within 10 s" in caplog.text
     house.world.network.heal("here", "relay")
-    house.world.run(MAX_DELAY_S + DIAL_TIMEOUT_S)
+    house.world.run(MAX_REDIAL_S + DIAL_TIMEOUT_S)
     assert len(relay.clients) == 1
