@@ -11,15 +11,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mesh.addresses import (
-    SocketAddress,
-    TcpAddress,
-    UnixAddress,
-    listening_places,
-    parse_listen,
-    parse_target,
-)
-from mesh.config.host_names import ascii_host
 from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
@@ -59,10 +50,6 @@ _SYNONYMS: Final = {
 _AGENT_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SHORT_ID: Final = re.compile(r"[0-9a-f]{8}")
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-class EmptyHostError(ValueError):
-    """A variable was to be the host and is empty; the text repeats what stands in the file only."""
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -323,70 +310,6 @@ class FilePath(msgspec.Struct, frozen=True):
                 raise ValueError("a path; ~ needs the environment variable HOME")
             text = context.home + text[1:]
         return context.directory / text
-
-
-class Target(msgspec.Struct, frozen=True):
-    """The address of a service."""
-
-    expected: str = "host:port, [ipv6]:port or unix:/path"
-
-    def parse(self, scalar: Scalar, context: Context) -> SocketAddress:
-        """The address."""
-        del context
-        address = parse_target(scalar.text)
-        if isinstance(address, TcpAddress):
-            return TcpAddress(ascii_host(address.host), address.port)
-        return address
-
-
-class Dial(msgspec.Struct, frozen=True):
-    """The address of another agent."""
-
-    expected: str = "host:port or [ipv6]:port"
-
-    def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
-        """The address."""
-        del context
-        address = parse_target(scalar.text)
-        if isinstance(address, UnixAddress):
-            raise ValueError(f"{self.expected}; links run over TCP")  # noqa: TRY004 - a wrong value, not a wrong type
-        return TcpAddress(ascii_host(address.host), address.port)
-
-
-class HostName(msgspec.Struct, frozen=True):
-    """A host name without a port, as a browser sends it."""
-
-    expected: str = "a host name without a port, such as mesh.example.com"
-
-    def parse(self, scalar: Scalar, context: Context) -> str:
-        """The name in ASCII and lower case."""
-        del context
-        text = scalar.text
-        if not text or set(text) & set(":/@*"):
-            raise ValueError(self.expected)
-        try:
-            return ascii_host(text).lower().removesuffix(".")
-        except ValueError:
-            raise ValueError(self.expected) from None
-
-
-class Listen(msgspec.Struct, frozen=True):
-    """A local port; where it is opened is the rule of :mod:`mesh.addresses`."""
-
-    default_host: str = ""
-    """What no host means; ``*`` means every interface whatever stands here."""
-    expected: str = "host:port, :port or [ipv6]:port"
-
-    def parse(self, scalar: Scalar, context: Context) -> TcpAddress:
-        """The address."""
-        del context
-        address = parse_listen(scalar.text)
-        if scalar.text.startswith(":"):
-            if scalar.written and not scalar.written.startswith(":"):
-                raise EmptyHostError(f"a host before the port; {quoted(scalar.written)} leaves it empty")
-            return TcpAddress(self.default_host, address.port)
-        listening_places(address)
-        return address
 
 
 def _written(meant: str | None) -> str:

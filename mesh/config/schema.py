@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from mesh.addresses import SocketAddress, TcpAddress
-from mesh.config import kinds
+from mesh.config import address_kinds, kinds
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.trust.identity import AgentId
 
@@ -53,13 +53,13 @@ class TrustSection(msgspec.Struct, frozen=True, kw_only=True):
 class AcceptSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``accept``: where other agents reach this one."""
 
-    address: Annotated[TcpAddress, kinds.Listen()]
+    address: Annotated[TcpAddress, address_kinds.Listen()]
 
 
 class PeerSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``peers``: an agent that this one dials, and redials for ever."""
 
-    address: Annotated[TcpAddress, kinds.Dial()]
+    address: Annotated[TcpAddress, address_kinds.Dial()]
     id: Annotated[AgentId, kinds.PinnedAgent()] | None = None
     """The only agent that is accepted there; absent, any that an authority admits."""
 
@@ -81,7 +81,7 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``forward.endpoints``: a service near this agent."""
 
     key: Annotated[str, kinds.RoutingKey()]
-    target: Annotated[SocketAddress, kinds.Target()]
+    target: Annotated[SocketAddress, address_kinds.Target()]
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time, from the whole mesh; 0 is unlimited."""
     allow: tuple[Annotated[str, kinds.NameOrId()], ...] = ()
@@ -94,7 +94,7 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``forward.listeners``: a local port for a service elsewhere."""
 
     key: Annotated[str, kinds.RoutingKey()]
-    address: Annotated[TcpAddress, kinds.Listen()]
+    address: Annotated[TcpAddress, address_kinds.Listen()]
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time; 0 is unlimited."""
     agents: tuple[Annotated[str, kinds.NameOrId()], ...] = ()
@@ -111,10 +111,10 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
-    address: Annotated[TcpAddress, kinds.Listen(default_host=DEFAULT_HTTP_ADDRESS.host)] = (
+    address: Annotated[TcpAddress, address_kinds.Listen(default_host=DEFAULT_HTTP_ADDRESS.host)] = (
         DEFAULT_HTTP_ADDRESS
     )
-    allowed_hosts: tuple[Annotated[str, kinds.HostName()], ...] = ()
+    allowed_hosts: tuple[Annotated[str, address_kinds.HostName()], ...] = ()
     """Names by which clients may ask, besides addresses and ``localhost``."""
 
 

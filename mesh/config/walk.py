@@ -12,9 +12,10 @@ import msgspec
 from msgspec.structs import FieldInfo
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from mesh.config.address_kinds import EmptyHostError
 from mesh.config.document import describe, plain_tag, short_tag
 from mesh.config.environment import substitute
-from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, EmptyHostError, Kind, Scalar
+from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
 from mesh.config.problems import MAX_PROBLEMS, Problem, TooManyProblems, quoted
 from mesh.config.suggestions import hint_for_key
 from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_value

@@ -18,7 +18,8 @@ from mesh.agent.cli.rights import Rights, parse_rights, told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
 from mesh.agent.files import IDENTITY_FILE, PUBLIC_MODE, KeyUse, create_file, is_there, make_directory
-from mesh.config.kinds import Context, Dial, Scalar
+from mesh.config.address_kinds import Dial
+from mesh.config.kinds import Context, Scalar
 from mesh.trust.identity import encode_public_key
 
 AUTHORITY_FILE: Final = "authority.key"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.addresses import TcpAddress, UnixAddress
-from mesh.config import kinds
+from mesh.config import address_kinds, kinds
 from mesh.config.document import plain_tag
 from mesh.trust.identity import Identity, encode_public_key
 
@@ -21,8 +21,8 @@ def parse(kind, text, *, is_quoted=False):
 
 
 ACCEPTED = [
-    (kinds.HostName(), "Mesh.Example.COM.", "mesh.example.com"),
-    (kinds.HostName(), "b\u00fccher.example", "xn--bcher-kva.example"),
+    (address_kinds.HostName(), "Mesh.Example.COM.", "mesh.example.com"),
+    (address_kinds.HostName(), "b\u00fccher.example", "xn--bcher-kva.example"),
     (kinds.Duration(0.0), "10s", 10.0),
     (kinds.Duration(0.0), "250ms", 0.25),
     (kinds.Duration(0.0), "2m", 120.0),
@@ -54,20 +54,20 @@ ACCEPTED = [
     (kinds.FilePath(), "/a/b", Path("/a/b")),
     (kinds.FilePath(), "~/a", Path("/home/ann/a")),
     (kinds.FilePath(), ".", Path("/etc/mesh")),
-    (kinds.Target(), "localhost:3000", TcpAddress("localhost", 3000)),
-    (kinds.Target(), "my_db.internal.:5432", TcpAddress("my_db.internal.", 5432)),
-    (kinds.Target(), "bücher.example:80", TcpAddress("xn--bcher-kva.example", 80)),
-    (kinds.Target(), "[fe80::1%eth0]:80", TcpAddress("fe80::1%eth0", 80)),
-    (kinds.Target(), "unix:/run/x.sock", UnixAddress("/run/x.sock")),
-    (kinds.Dial(), "relay.example.com:4433", TcpAddress("relay.example.com", 4433)),
-    (kinds.Listen(), ":5432", TcpAddress("", 5432)),
-    (kinds.Listen(), "127.0.0.1:0", TcpAddress("127.0.0.1", 0)),
-    (kinds.Listen(), "LocalHost:1", TcpAddress("LocalHost", 1)),
-    (kinds.Listen(), "[fe80::1%lo]:1", TcpAddress("fe80::1%lo", 1)),
-    (kinds.Listen(), "*:5432", TcpAddress("", 5432)),
-    (kinds.Listen(), "[::]:80", TcpAddress("::", 80)),
-    (kinds.Listen(default_host="127.0.0.1"), ":8080", TcpAddress("127.0.0.1", 8080)),
-    (kinds.Listen(default_host="127.0.0.1"), "*:8080", TcpAddress("", 8080)),
+    (address_kinds.Target(), "localhost:3000", TcpAddress("localhost", 3000)),
+    (address_kinds.Target(), "my_db.internal.:5432", TcpAddress("my_db.internal.", 5432)),
+    (address_kinds.Target(), "bücher.example:80", TcpAddress("xn--bcher-kva.example", 80)),
+    (address_kinds.Target(), "[fe80::1%eth0]:80", TcpAddress("fe80::1%eth0", 80)),
+    (address_kinds.Target(), "unix:/run/x.sock", UnixAddress("/run/x.sock")),
+    (address_kinds.Dial(), "relay.example.com:4433", TcpAddress("relay.example.com", 4433)),
+    (address_kinds.Listen(), ":5432", TcpAddress("", 5432)),
+    (address_kinds.Listen(), "127.0.0.1:0", TcpAddress("127.0.0.1", 0)),
+    (address_kinds.Listen(), "LocalHost:1", TcpAddress("LocalHost", 1)),
+    (address_kinds.Listen(), "[fe80::1%lo]:1", TcpAddress("fe80::1%lo", 1)),
+    (address_kinds.Listen(), "*:5432", TcpAddress("", 5432)),
+    (address_kinds.Listen(), "[::]:80", TcpAddress("::", 80)),
+    (address_kinds.Listen(default_host="127.0.0.1"), ":8080", TcpAddress("127.0.0.1", 8080)),
+    (address_kinds.Listen(default_host="127.0.0.1"), "*:8080", TcpAddress("", 8080)),
 ]
 
 
@@ -79,13 +79,13 @@ def test_a_value_is_taken(kind, text, value):
 
 
 REFUSED = [
-    (kinds.HostName(), ""),
-    (kinds.HostName(), "mesh.example.com:8080"),
-    (kinds.HostName(), "http://mesh.example.com"),
-    (kinds.HostName(), "*.example.com"),
-    (kinds.HostName(), "me@mesh.example.com"),
-    (kinds.HostName(), "a b"),
-    (kinds.HostName(), "5"),
+    (address_kinds.HostName(), ""),
+    (address_kinds.HostName(), "mesh.example.com:8080"),
+    (address_kinds.HostName(), "http://mesh.example.com"),
+    (address_kinds.HostName(), "*.example.com"),
+    (address_kinds.HostName(), "me@mesh.example.com"),
+    (address_kinds.HostName(), "a b"),
+    (address_kinds.HostName(), "5"),
     *[
         (kinds.Duration(0.0), text)
         for text in ("", "s", "-1s", "1 s", "10x", "1e3", "nan", "inf", "1:30", "\u0661s")
@@ -104,7 +104,7 @@ REFUSED = [
     *[(kinds.PublicKey(), text) for text in ("", "<public key>", "A" * 44, "ö" * 44)],
     *[(kinds.FilePath(), text) for text in ("", "a\0b")],
     *[
-        (kinds.Target(), text)
+        (address_kinds.Target(), text)
         for text in (
             "localhost",
             ":80",
@@ -133,12 +133,12 @@ REFUSED = [
             "x\ud800y:80",
         )
     ],
-    (kinds.Dial(), "unix:/run/x"),
-    (kinds.Dial(), ":4433"),
-    (kinds.Listen(), "unix:/run/x"),
-    (kinds.Listen(), "5432"),
-    (kinds.Listen(), "db.example:5432"),
-    (kinds.Listen(), "[::ffff:127.0.0.1]:5432"),
+    (address_kinds.Dial(), "unix:/run/x"),
+    (address_kinds.Dial(), ":4433"),
+    (address_kinds.Listen(), "unix:/run/x"),
+    (address_kinds.Listen(), "5432"),
+    (address_kinds.Listen(), "db.example:5432"),
+    (address_kinds.Listen(), "[::ffff:127.0.0.1]:5432"),
 ]
 
 
@@ -151,10 +151,14 @@ def test_a_value_is_refused_with_what_was_expected(kind, text):
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
     [
-        (kinds.Listen(), "db.example:5432", r"an IP address of this machine, localhost, .*'db\.example'"),
-        (kinds.Listen(), "127.0.0.1:70000", "a port from 0 to 65535"),
-        (kinds.Target(), "localhost:70000", "a port from 1 to 65535"),
-        (kinds.Target(), "localhost:0", "a port from 1 to 65535"),
+        (
+            address_kinds.Listen(),
+            "db.example:5432",
+            r"an IP address of this machine, .*'db\.example'",
+        ),
+        (address_kinds.Listen(), "127.0.0.1:70000", "a port from 0 to 65535"),
+        (address_kinds.Target(), "localhost:70000", "a port from 1 to 65535"),
+        (address_kinds.Target(), "localhost:0", "a port from 1 to 65535"),
     ],
 )
 def test_what_is_expected_of_an_address_is_said_exactly(kind, text, says):
@@ -201,9 +205,9 @@ def test_no_text_does_worse_than_a_value_error(text):
         kinds.PublicKey(),
         kinds.PinnedAgent(),
         kinds.FilePath(),
-        kinds.Target(),
-        kinds.Dial(),
-        kinds.Listen(),
+        address_kinds.Target(),
+        address_kinds.Dial(),
+        address_kinds.Listen(),
     ):
         with suppress(ValueError):
             assert parse(kind, text) is not None
