@@ -54,6 +54,8 @@ class Meters:
     """Agents that came to offer a listener's key beside others that had offered it before."""
     candidates_set_aside: int = 0
     """Times that a listener set a candidate aside because it had failed."""
+    first_hops_suspected: int = 0
+    """Times that a peer was found to lose what it is to pass on to a destination."""
     health_checks_failed: int = 0
     endpoints_withdrawn: int = 0
     """Times that an endpoint's key was withdrawn because its target was found down."""

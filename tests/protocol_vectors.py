@@ -201,7 +201,7 @@ def _add_session(found, agents, writer):
     found["REJECT body"] = rejection.body
     found["session key A to B"], found["session key B to A"] = ingress._handshake.split()
     payload = encode_acknowledgement(
-        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0
+        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, silence_s=0.0, delay_s=0.0
     )
     found["PROBE payload"] = payload
     found["PROBE body"] = session.seal_control(FrameType.PROBE, payload).body
@@ -218,7 +218,7 @@ def _add_session(found, agents, writer):
     found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0))
     found["FIN body"] = session.seal_segment(FrameType.FIN, 3, found["FIN payload"]).body
     found["ACK payload"] = encode_acknowledgement(
-        next_number=1, credit=131_072, missing_until=3, marked=1, echo=1, delay_s=0.0015
+        next_number=1, credit=131_072, missing_until=3, marked=1, echo=1, silence_s=0.0, delay_s=0.0015
     )
     found["ACK body"] = at_exit.seal_control(FrameType.ACK, found["ACK payload"]).body
     reset = Reset(ResetCode.CANCELLED, is_answer=False, final_number=4)

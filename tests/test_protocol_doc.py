@@ -80,13 +80,16 @@ def test_the_header_is_laid_out_as_drawn():
 
 
 def test_the_control_payloads_are_laid_out_as_drawn():
-    data = encode_acknowledgement(next_number=1, credit=2, missing_until=3, marked=4, echo=5, delay_s=6e-6)
+    data = encode_acknowledgement(
+        next_number=1, credit=2, missing_until=3, marked=4, echo=5, silence_s=0.007, delay_s=6e-6
+    )
     assert fields(table("offset", "octets", "field", after="ACK and PROBE, 44 octets"), data) == {
         "next number": 1,
         "credit": 2,
         "missing until": 3,
         "marked": 4,
         "echo": 5,
+        "silence": 7,
         "delay": 6,
     }
     data = encode_fin(Fin(next_number=1, delay_s=6e-6))

@@ -49,7 +49,7 @@ def test_the_worked_example_opens_by_what_the_document_says_alone():
     assert struct.unpack(">QI", given["FIN payload"]) == (0, 0)
     covered = b"\x01\x95" + given["B id"] + given["A id"] + struct.pack(">QQI", 1, 0, 60)
     assert opened("session key B to A", 1, 0, given["ACK body"], covered) == given["ACK payload"]
-    assert struct.unpack(">QQQQQI", given["ACK payload"]) == (1, 131_072, 3, 1, 1, 1_500)
+    assert struct.unpack(">QQQQIII", given["ACK payload"]) == (1, 131_072, 3, 1, 1, 0, 1_500)
     covered = b"\x01\x16" + given["A id"] + given["B id"] + struct.pack(">QQI", 1, 1, 26)
     assert opened("session key A to B", 1, 1, given["RESET body"], covered) == given["RESET payload"]
     assert struct.unpack(">BBQ", given["RESET payload"]) == (2, 0, 4)

@@ -52,6 +52,8 @@ LIMIT_MODULES = (
     "mesh.connection.open_attempt",
     "mesh.connection.patience",
     "mesh.connection.repeating",
+    "mesh.connection.stream.progress",
+    "mesh.routing.detours",
     "mesh.routing.flooding",
     "mesh.link.bodies",
     "mesh.link.own_frames",

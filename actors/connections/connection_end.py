@@ -8,10 +8,10 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from math import inf
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
-from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, Due
+from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, RETURN_AFTER_S, Due
 from actors.connections.local_socket import Break, LocalSocketActor
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -20,7 +20,7 @@ from actors.meters import Meters
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.connection.session import Session
-from mesh.connection.stream import Effects, ResetCode, Stream
+from mesh.connection.stream import Effects, PathVerdict, ResetCode, Stream
 from mesh.connection.stream.states import State
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
@@ -40,6 +40,8 @@ M = TypeVar("M")
 class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     """One end of a tunneled connection; the subclasses open it, each in its own way."""
 
+    IS_EXIT: ClassVar[bool]
+
     def __init__(
         self,
         dispatcher: Dispatcher,
@@ -52,6 +54,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._table = table
         self._key = ""
         """The routing key, once it is known."""
+        self._number = 0
+        """Of the connection, once it is known: to the chosen exit, if this is the ingress."""
         self._session: Session | None = None
         self._stream: Stream | None = None
         self._remote: AgentId | None = None
@@ -108,6 +112,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._deadlines[Due.DRAINED] = self.now() + DRAIN_AFTER_RESET_S
             if self._socket is not None:
                 self._other_end_reset(effects.peer_reset)
+        if effects.path is not None:
+            self._path_judged(effects.path)
         self._done = self._done or effects.done
         taken = self._write()
         if taken:
@@ -174,6 +180,9 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if deadlines.take(Due.HANG_UP_POLL, now) and self._has_hung_up(now):
             self._broke(Break.SHOWN)
             self._apply(_NOTHING)
+        if deadlines.take(Due.RETURN, now) and self._remote is not None:
+            retried = table_messages.PathRetried(self._remote, self._number, self.IS_EXIT)
+            self.tell(self._table, retried)
         if deadlines.take(Due.PATH, now):
             self._lose("no path to the other end")
         elif deadlines.take(Due.DRAINED, now):
@@ -191,6 +200,23 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     def _opening_deadline_reached(self, now: float) -> None:
         """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
+
+    def _path_judged(self, verdict: PathVerdict, *, is_sure: bool = True) -> None:
+        """Tell the table, which knows other first hops."""
+        if self._remote is None:
+            return
+        end = self._remote, self._number, self.IS_EXIT
+        if verdict is PathVerdict.FAILED:
+            self.tell(self._table, table_messages.PathFailed(*end))
+        else:
+            self.tell(self._table, table_messages.PathProved(*end, is_sure=is_sure))
+
+    def _answered_after_doubt(self, *, is_prompt: bool) -> None:
+        if is_prompt:
+            self._path_judged(PathVerdict.PROVED, is_sure=False)
+        else:
+            self._deadlines[Due.RETURN] = self.now() + RETURN_AFTER_S
+            self._arm()
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:
         self._link = link

@@ -41,6 +41,7 @@ RESET_MEANINGS: Final = MappingProxyType(
         ResetCode.CANCELLED: "the other end has given it up, or its agent is leaving",
         ResetCode.TIMED_OUT: "the ends have not heard from each other for too long",
         ResetCode.GONE: "the other end's agent does not know it",
+        ResetCode.NO_PROGRESS: "what is sent has not arrived for too long, though the ends hear each other",
         ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
     }
 )

@@ -24,6 +24,7 @@ from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
+from mesh.routing.detours import Detours
 from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
@@ -92,6 +93,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
+        self._detours: Detours[ConnectionId] = Detours(self._suspected)
 
     def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
         """Handle one message."""
@@ -114,6 +116,12 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._forwarding_changed(links)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes_changed(snapshot)
+            case messages.PathFailed(remote=remote, connection=number, is_exit=is_exit):
+                self._path_failed((remote, number, is_exit))
+            case messages.PathProved(remote=remote, connection=number, is_exit=is_exit, is_sure=is_sure):
+                self._detours.proved((remote, number, is_exit), self.now(), is_sure=is_sure)
+            case messages.PathRetried(remote=remote, connection=number, is_exit=is_exit):
+                self._start_again((remote, number, is_exit))
             case messages.GetConnectionCounts():
                 return self._counts()
             case messages.ReportEmpty(reply_to=reply_to):
@@ -203,9 +211,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _register_ingress(self, wish: messages.RegisterIngress) -> None:
         key = (wish.exit_id, wish.number, False)
         self._add(key, wish.connection, wish.exit_instance)
-        registered = connection_messages.IngressRegistered(
-            wish.exit_id, wish.number, self._links.get(wish.exit_id)
-        )
+        registered = connection_messages.IngressRegistered(wish.exit_id, wish.number, self._link_for(key))
         if not self.tell(wish.connection, registered):
             self._ended(key)
             return
@@ -216,7 +222,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _open(self, key: ConnectionId, frame: Frame, via: AgentId) -> None:
         """Start an exit connection, or drop the OPEN: the ingress repeats it and then looks elsewhere."""
         source, number, _ = key
-        record, link = self._records.get(source), self._links.get(source)
+        record, link = self._records.get(source), self._link_for(key)
         if record is None or link is None:
             self._meters.opens_ignored += 1
             return
@@ -279,6 +285,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _ended(self, key: ConnectionId) -> None:
         if self._connections.pop(key, None) is None:
             return
+        self._detours.forget(key)
         remote, number, is_exit = key
         of_remote = self._by_remote[remote]
         del of_remote[key]
@@ -300,12 +307,41 @@ class ConnectionTable(Actor[messages.Inbound]):
         for remote, connections in self._by_remote.items():
             link = links.get(remote)
             if link is not before.get(remote):
-                changed = connection_messages.PathChanged(remote, link)
-                for connection, _ in connections.values():
-                    self.tell(connection, changed)
+                for key, (connection, _) in connections.items():
+                    self.tell(connection, connection_messages.PathChanged(remote, self._link_for(key)))
+        for key in self._detours.stale(links):
+            self._start_again(key)
+
+    # -- first hops that lose things -------------------------------------------------------------------------
+
+    def _link_for(self, key: ConnectionId) -> Ref[link_messages.SendFrames] | None:
+        """The link that this connection is to send by; nobody has failed it yet."""
+        hop = self._detours.start(key, key[0], self.now())
+        return self._links.get(key[0] if hop is None else hop)
+
+    def _path_failed(self, key: ConnectionId) -> None:
+        hop = self._detours.failed(key, key[0], self.now()) if key in self._connections else None
+        link = None if hop is None else self._links.get(hop)
+        if link is not None:
+            self.tell(self._connections[key], connection_messages.PathChanged(key[0], link))
+
+    def _start_again(self, key: ConnectionId) -> None:
+        connection = self._connections.get(key)
+        if connection is not None:
+            self.tell(connection, connection_messages.PathChanged(key[0], self._link_for(key)))
+
+    def _suspected(self, destination: AgentId, hop: AgentId) -> None:
+        self._meters.first_hops_suspected += 1
+        who, whom = self._named(hop), self._named(destination)
+        log.warning("%s loses what goes to %s through it; avoiding it", who, whom, extra=sampled(who))
+        for key in self._by_remote.get(destination, ()):
+            if key not in self._detours:
+                self._start_again(key)
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         self._records = snapshot.records
+        for key in self._detours.routes_changed(snapshot):
+            self._start_again(key)
         for remote, connections in self._by_remote.items():
             record = self._records.get(remote)
             if record is not None:

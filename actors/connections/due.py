@@ -15,6 +15,10 @@ DRAIN_BEFORE_RESET_S: Final = 10.0
 """How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
 
 
+RETURN_AFTER_S: Final = 10.0
+"""How long a connection that opened slowly keeps to the first hop that it was given for that."""
+
+
 class Due(enum.IntEnum):
     """What an end waits for, beside its stream."""
 
@@ -28,6 +32,8 @@ class Due(enum.IntEnum):
     """What preceded the other end's reset has waited long enough for the local socket."""
     READ_OUT = 4
     """What preceded the local socket's reset has waited long enough for credit."""
+    RETURN = 5
+    """The usual first hop, which was left on a mere doubt, is to have another try."""
 
 
 NOTHING_DUE: Final = never(Due)

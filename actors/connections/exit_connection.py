@@ -33,7 +33,7 @@ from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import socket_tag
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.session_handshake import Party, SessionResponder
-from mesh.connection.stream import ResetCode
+from mesh.connection.stream import PathVerdict, ResetCode
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
@@ -47,6 +47,8 @@ log = logging.getLogger("mesh.connections")
 
 class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     """Serves one OPEN."""
+
+    IS_EXIT = True
 
     def __init__(
         self,
@@ -177,6 +179,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._reject(answer, code, reason)
                 case effects.RepeatAnswer(answer=answer):
                     self._send((answer,))
+                case effects.PathDoubted():
+                    self._path_judged(PathVerdict.FAILED)
+                case effects.PathAnswered(is_prompt=is_prompt):
+                    self._answered_after_doubt(is_prompt=is_prompt)
                 case effects.NotConfirmed():
                     self._lose("the ingress did not confirm the connection")
                 case effects.OpeningOver():
@@ -253,7 +259,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if stream.forged_frames:
             self._forged(stream.take_forged(), self._party.id, self._number, via)
         if self._opening.state is ExitState.ACCEPTED and self._stream.heard:
-            self._do(self._opening.confirmed())
+            self._do(self._opening.confirmed(self.now()))
 
     def _other_end_reset(self, code: ResetCode) -> None:
         if self._opening.state is ExitState.ACCEPTED and code is ResetCode.CANCELLED:

@@ -31,6 +31,8 @@ from mesh.connection.ingress_effects import (
     ForgetExit,
     IngressEffect,
     OpeningEnded,
+    PathAnswered,
+    PathDoubted,
     RegisterExit,
     SendOpen,
 )
@@ -52,6 +54,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     ``prepare_for`` is the candidate that this client is to try first, if the listener knows it beforehand.
     """
 
+    IS_EXIT = False
+
     def __init__(
         self,
         dispatcher: Dispatcher,
@@ -71,8 +75,6 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Where the client counts, as soon as there is one."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
         """The links towards the exits that are being tried, and towards the one that was chosen."""
-        self._number = 0
-        """Of the connection to the exit that was chosen."""
         self._answers_via = NO_AGENT
         """The peer that the answer at hand came from."""
         self._client_tag = self._exit_tag = b""
@@ -178,6 +180,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     if code == IngressVerdict.LOOP:
                         self._meters.loops_cut += 1
                     self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
+                case PathDoubted(exit_id=exit_id, number=number):
+                    self.tell(self._table, table_messages.PathFailed(exit_id, number, is_exit=False))
+                case PathAnswered(is_prompt=is_prompt):
+                    self._answered_after_doubt(is_prompt=is_prompt)
                 case AnswerForged(exit_id=exit_id, number=number):
                     self._forged(1, exit_id, number, self._answers_via)
                 case ExitDeclined(session=session, remote=remote, credit=credit):

@@ -63,6 +63,35 @@ class PendingOpenSettled(msgspec.Struct, frozen=True):
     connection: int
 
 
+class PathFailed(msgspec.Struct, frozen=True):
+    """Fact: what a connection's end at this agent sends does not arrive, or its OPEN goes unanswered.
+
+    If there is another first hop, ``connection.PathChanged`` is the answer.
+    """
+
+    remote: AgentId
+    connection: int
+    is_exit: bool
+
+
+class PathProved(msgspec.Struct, frozen=True):
+    """Fact: what it sends arrives, since it was given another first hop."""
+
+    remote: AgentId
+    connection: int
+    is_exit: bool
+    is_sure: bool = True
+    """Whether it can be no chance."""
+
+
+class PathRetried(msgspec.Struct, frozen=True):
+    """Fact: another first hop helped, or time did; this connection would take the usual one again."""
+
+    remote: AgentId
+    connection: int
+    is_exit: bool
+
+
 class GetConnectionCounts(msgspec.Struct, frozen=True):
     """Question from outside: the answer is :class:`ConnectionCounts`."""
 
@@ -100,6 +129,9 @@ Inbound: TypeAlias = (
     | OpenAuthenticated
     | BodiesForged
     | PendingOpenSettled
+    | PathFailed
+    | PathProved
+    | PathRetried
     | GetConnectionCounts
     | ReportEmpty
     | CloseConnections

@@ -17,7 +17,7 @@ from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
-from mesh.connection.repeating import repeat_delay_s
+from mesh.connection.repeating import REPEATS_TO_DOUBT, repeat_delay_s
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines, never
@@ -229,6 +229,9 @@ class CandidateTrials:
             attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
             if attempt.has_path:
                 self._send_open(attempt, now)
+                if attempt.repeats == REPEATS_TO_DOUBT:
+                    self._effects.append(effects.PathDoubted(attempt.party.id, attempt.number))
+                    attempt.doubted_at = now
         if now >= attempt.hedge_at:
             attempt.hedge_at = inf
             # Try another candidate beside one that has not answered; it may still win.

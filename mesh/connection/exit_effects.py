@@ -58,6 +58,16 @@ class RepeatAnswer(msgspec.Struct, frozen=True, gc=False):
     answer: Frame
 
 
+class PathDoubted(msgspec.Struct, frozen=True, gc=False):
+    """The answer may have been lost: ask for another first hop."""
+
+
+class PathAnswered(msgspec.Struct, frozen=True, gc=False):
+    """The ingress has heard the answer after that; if at once, then probably because of it."""
+
+    is_prompt: bool
+
+
 class OpenConfirmed(msgspec.Struct, frozen=True, gc=False):
     """The ingress has chosen this exit: the connection is no longer provisional."""
 
@@ -79,6 +89,8 @@ ExitEffect: TypeAlias = (
     | Accept
     | Reject
     | RepeatAnswer
+    | PathDoubted
+    | PathAnswered
     | OpenConfirmed
     | NotConfirmed
     | OpeningOver

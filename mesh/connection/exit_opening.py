@@ -14,7 +14,7 @@ from typing import Final
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.repeating import repeat_delay_s
+from mesh.connection.repeating import PROMPT_S, REPEATS_TO_DOUBT, repeat_delay_s
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines, never
@@ -72,6 +72,7 @@ class ExitOpening:
         "_answer",
         "_credit",
         "_deadlines",
+        "_doubted_at",
         "_may_use",
         "_offered",
         "_open_frame",
@@ -104,6 +105,7 @@ class ExitOpening:
         self._open_timeout_s = open_timeout_s
         self._credit = 0
         self._repeats = 0
+        self._doubted_at = inf
         self._deadlines = Deadlines(_NEVER)
 
     def deadline(self) -> float:
@@ -166,7 +168,7 @@ class ExitOpening:
             return (effects.RepeatAnswer(self._answer),)
         return ()
 
-    def confirmed(self) -> effects.ExitEffects:
+    def confirmed(self, now: float) -> effects.ExitEffects:
         """The ingress has chosen this exit, and has its answer: that need not be repeated any more."""
         if self.state is not ExitState.ACCEPTED:
             return ()
@@ -174,7 +176,9 @@ class ExitOpening:
         self._deadlines.clear_all()
         # An open connection may last for years: hold no memory of how it was opened.
         del self._open_frame, self._responder, self._may_use, self._answer
-        return (effects.OpenConfirmed(),)
+        if self._doubted_at == inf:
+            return (effects.OpenConfirmed(),)
+        return effects.OpenConfirmed(), effects.PathAnswered(now - self._doubted_at <= PROMPT_S)
 
     def timeout(self, now: float) -> effects.ExitEffects:
         """Do what is due."""
@@ -191,6 +195,9 @@ class ExitOpening:
             self._repeats += 1
             self._deadlines[_Due.REPEAT] = now + repeat_delay_s(self._repeats)
             wanted.append(effects.RepeatAnswer(self._answer))
+            if self._repeats == REPEATS_TO_DOUBT:
+                self._doubted_at = now
+                wanted.append(effects.PathDoubted())
         return wanted
 
     def _time_is_up(self, now: float) -> effects.ExitEffects:

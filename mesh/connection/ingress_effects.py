@@ -31,6 +31,19 @@ class SendOpen(msgspec.Struct, frozen=True, gc=False):
     frame: Frame
 
 
+class PathDoubted(msgspec.Struct, frozen=True, gc=False):
+    """The OPEN may have been lost: ask for another first hop; report with ``path_changed``."""
+
+    exit_id: AgentId
+    number: int
+
+
+class PathAnswered(msgspec.Struct, frozen=True, gc=False):
+    """The chosen exit answered after another first hop was asked for; if at once, probably because of it."""
+
+    is_prompt: bool
+
+
 class FindCandidates(msgspec.Struct, frozen=True, gc=False):
     """Ask who offers the key now, beside those ``tried``; report with ``candidates_found``."""
 
@@ -91,6 +104,8 @@ IngressEffect: TypeAlias = (
     RegisterExit
     | ForgetExit
     | SendOpen
+    | PathDoubted
+    | PathAnswered
     | FindCandidates
     | CandidateFailed
     | CandidateServed

@@ -8,6 +8,7 @@ candidate, and sends nothing.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 from mesh.connection import ingress_effects as effects
@@ -16,6 +17,7 @@ from mesh.connection.candidates import Offer
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.reject_codes import IngressVerdict, code_of_exit
+from mesh.connection.repeating import PROMPT_S
 from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
@@ -114,6 +116,9 @@ class IngressOpening(CandidateTrials):
             self._chosen = attempt.name, exit_id, number
             chosen = effects.ExitChosen(session, exit_id, number, reply.credit, reply.socket_tag)
             self._effects.append(chosen)
+            if attempt.doubted_at != inf:
+                is_prompt = now - attempt.doubted_at <= PROMPT_S
+                self._effects.append(effects.PathAnswered(is_prompt))
         else:
             self._effects.append(effects.ExitDeclined(session, attempt.party.id, reply.credit))
             self._drop(attempt)

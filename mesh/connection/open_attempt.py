@@ -29,6 +29,8 @@ class OpenAttempt:
     hedge_at: float = inf
     """When to try another candidate beside this one."""
     repeats: int = 0
+    doubted_at: float = inf
+    """When another first hop was asked for."""
     is_asked: bool = False
     """Whether an OPEN has been sent."""
     is_wanted: bool = True

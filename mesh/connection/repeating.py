@@ -7,6 +7,13 @@ FIRST_REPEAT_S: Final = 0.25
 
 MAX_REPEAT_S: Final = 2.0
 
+REPEATS_TO_DOUBT: Final = 2
+"""With this repetition another first hop is asked for, three quarters of a second after the first."""
+
+PROMPT_S: Final = 0.2
+"""An answer this soon after a frame took another first hop is the answer to that. It may be chance, if the
+target was slow, so it proves nothing alone."""
+
 
 def repeat_delay_s(repeats: int) -> float:
     """Seconds until an unanswered OPEN or ACCEPT is repeated, after so many repetitions."""

@@ -187,6 +187,36 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
     max_hops: int = DEFAULT_MAX_HOPS
 
     @cached_property
+    def _alternates(self) -> dict[AgentId, tuple[AgentId, ...]]:
+        """Those that were asked for."""
+        return {}
+
+    def alternates(self, destination: AgentId) -> tuple[AgentId, ...]:
+        """The first hops to ``destination`` other than the next hop, best first; empty if it is out of reach.
+
+        Each is a peer that passes things on and is no further from the destination than this agent, so it
+        does not send them back: loop-free alternates, RFC 5286. Computed when first asked for.
+        """
+        found = self._alternates.get(destination)
+        if found is None:
+            found = self._alternates[destination] = tuple(self._find_alternates(destination))
+        return found
+
+    def _find_alternates(self, destination: AgentId) -> list[AgentId]:
+        hop_count = self.hop_counts.get(destination, 0)
+        if not 0 < hop_count < self.max_hops:
+            return []
+        next_hop = self.next_hops[destination]
+        ranked = []
+        # A link counts in both directions alike, so one search from the far end finds all neighbours.
+        for agent_id, reach in self.graph.search(destination, hop_count).items():
+            if self.next_hops.get(agent_id) != agent_id or agent_id in (destination, next_hop):
+                continue
+            if self.records[agent_id].carries_transit:
+                ranked.append((reach.hop_count, reach.rtt_steps, agent_id))
+        return [agent_id for _, _, agent_id in sorted(ranked)]
+
+    @cached_property
     def graph(self) -> Graph:
         """The links between all agents; made when first asked for."""
         return Graph.of(self.records)

@@ -26,6 +26,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
         "endpoints_withdrawn_total": "Times that a key was withdrawn because its target was found down.",
+        "first_hops_suspected_total": "Times that a peer was found to lose what it is to pass on.",
         "frames_expired_total": "Frames dropped because their hop limit was used up.",
         "frames_forged_total": "Frames of connections dropped because they did not authenticate.",
         "frames_forwarded_total": "Frames passed on for other agents.",

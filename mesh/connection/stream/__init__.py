@@ -2,7 +2,7 @@
 
 from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import ResetCode
-from mesh.connection.stream.effects import Effects
+from mesh.connection.stream.effects import Effects, PathVerdict
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.stream import Stream
 from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, WindowLimits
@@ -10,6 +10,7 @@ from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, WindowLimits
 __all__ = [
     "INITIAL_WINDOW_BYTES",
     "Effects",
+    "PathVerdict",
     "ResetCode",
     "SegmentSealer",
     "Stream",

@@ -23,6 +23,14 @@ counts for at least ten of these times, for most include the queue that the stre
 
 NO_PROBE: Final = -1
 
+UNHEARD_S: Final = 0.5
+"""An answer that has not arrived after so long, and two round trips, is lost: nothing else goes first."""
+
+_LOW_HALF: Final = 2**32 - 1
+_LONGEST_S: Final = 1e6
+_CLOCK_S: Final = 0.002
+"""What a silence is not exact to."""
+
 
 class Acknowledger:
     """Keeps the times of acknowledgements, and makes ACK and PROBE frames."""
@@ -35,8 +43,10 @@ class Acknowledger:
         "_receiver",
         "_rtt",
         "_session",
+        "answered_at",
         "due",
         "gap_due",
+        "told_at",
     )
 
     def __init__(self, session: SegmentSealer, receiver: ReceiveHalf, rtt: RoundTrip) -> None:
@@ -52,6 +62,10 @@ class Acknowledger:
         self._probe_number = NO_PROBE
         """Number of the newest PROBE, while its echo has not come."""
         self._probe_sent_at = -inf
+        self.told_at = -inf
+        """When the newest ACK or PROBE arrived."""
+        self.answered_at = -inf
+        """When this end first answered what the other end, by what it says, has not heard since."""
 
     def segment_arrived(self, now: float, *, marked: bool) -> None:
         """A new segment has arrived."""
@@ -87,13 +101,28 @@ class Acknowledger:
         """Nothing is to be acknowledged any more."""
         self.due = self.gap_due = inf
 
-    def probe_arrived(self, number: int) -> None:
-        """The PROBE ``number`` has arrived; acknowledgements echo it from here on."""
-        self._echo = number + 1
+    def probe_arrived(self, number: int, silence_s: float, now: float) -> bool:
+        """The PROBE ``number`` has arrived; acknowledgements echo it from here on.
+
+        Args:
+            number: of the PROBE.
+            silence_s: for how long no ACK or PROBE of this end had arrived when it was sent.
+            now: seconds.
+
+        Returns:
+            Whether what this end says is lost: an earlier PROBE was answered, and long enough ago for the
+            answer to have arrived before this one was sent; but it had not.
+        """
+        self._echo = (number + 1) & _LOW_HALF
+        elapsed_s = now - self.answered_at
+        if silence_s < elapsed_s + _CLOCK_S:  # it has heard since, or this is the first
+            self.answered_at = now
+            return False
+        return elapsed_s >= max(UNHEARD_S, 2 * (self._rtt.smoothed_s or 0.0))
 
     def echo_arrived(self, echo: int, now: float) -> None:
         """An acknowledgement echoes a PROBE: the first for the newest gives a round-trip time."""
-        if echo and echo == self._probe_number + 1:
+        if echo and echo == (self._probe_number + 1) & _LOW_HALF:
             self._rtt.sample(now - self._probe_sent_at, now)
             self._probe_number = NO_PROBE
 
@@ -127,6 +156,7 @@ class Acknowledger:
             missing_until=receiver.missing_until if self._gap_reported and receiver.early else 0,
             marked=receiver.marked,
             echo=self._echo,
+            silence_s=min(now - self.told_at, _LONGEST_S),
             delay_s=self._delay_s(now),
         )
         frame = self._session.seal_control(kind, payload)

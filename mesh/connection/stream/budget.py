@@ -37,6 +37,7 @@ class StreamBudget:
         "_latest_at",
         "_others_at",
         "limit_bytes",
+        "marked_at",
         "reserved_bytes",
         "unacknowledged_segments",
     )
@@ -46,6 +47,8 @@ class StreamBudget:
         self.reserved_bytes = 0
         self.unacknowledged_segments = 0
         """Segments that all streams together have sent and wait to hear of."""
+        self.marked_at = -inf
+        """When one of them last heard of a congestion mark."""
         self._latest: object = None
         """The stream that received last, until it ends."""
         self._latest_at = self._others_at = -inf

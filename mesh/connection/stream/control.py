@@ -6,7 +6,8 @@ ACK and PROBE have the same layout, 44 bytes. PROBE asks for an ACK at once::
      8  credit           u64  bytes of the stream, counted from its start, that the receiver takes
     16  missing until    u64  segments from the next number up to here are missing; 0 where no gap is reported
     24  marked           u64  segments that have arrived with a congestion mark so far
-    32  echo             u64  number of the newest PROBE that arrived, plus 1; 0 where none has
+    32  echo             u32  number of the newest PROBE that arrived, plus 1, modulo 2**32; 0 where none has
+    36  silence          u32  milliseconds since the newest ACK or PROBE arrived, at most 2**32 - 1
     40  delay            u32  microseconds since the newest segment arrived, at most 2**32 - 1
 
 RESET, 10 bytes::
@@ -27,12 +28,12 @@ from typing import Final, NamedTuple
 
 from mesh.errors import RemoteProtocolError
 
-_ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQQI")
+_ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQIII")
 _RESET: Final = struct.Struct(">BBQ")
 _FIN: Final = struct.Struct(">QI")
 
 _ANSWER: Final = 0x01
-_MAX_DELAY_US: Final = 2**32 - 1
+_MAX_U32: Final = 2**32 - 1
 
 
 class ResetCode(enum.IntEnum):
@@ -48,6 +49,8 @@ class ResetCode(enum.IntEnum):
     """The other end's agent does not know the connection."""
     PROTOCOL_ERROR = 5
     """The other end broke the protocol."""
+    NO_PROGRESS = 6
+    """The other end answers, but what is sent to it does not arrive."""
 
 
 class Acknowledgement(NamedTuple):
@@ -58,6 +61,7 @@ class Acknowledgement(NamedTuple):
     missing_until: int
     marked: int
     echo: int
+    silence_s: float
     delay_s: float
 
 
@@ -83,10 +87,14 @@ def encode_acknowledgement(
     missing_until: int,
     marked: int,
     echo: int,
+    silence_s: float,
     delay_s: float,
 ) -> bytes:
     """The payload of an ACK or PROBE: the fields of :class:`Acknowledgement`."""
-    return _ACKNOWLEDGEMENT.pack(next_number, credit, missing_until, marked, echo, _delay_us(delay_s))
+    silence_ms = min(max(0.0, silence_s * 1e3), _MAX_U32)
+    return _ACKNOWLEDGEMENT.pack(
+        next_number, credit, missing_until, marked, echo & _MAX_U32, int(silence_ms), _delay_us(delay_s)
+    )
 
 
 def decode_acknowledgement(payload: bytes) -> Acknowledgement:
@@ -96,10 +104,12 @@ def decode_acknowledgement(payload: bytes) -> Acknowledgement:
         RemoteProtocolError: it has another length.
     """
     try:
-        next_number, credit, missing_until, marked, echo, delay_us = _ACKNOWLEDGEMENT.unpack(payload)
+        next_number, credit, missing_until, marked, echo, silence_ms, delay_us = _ACKNOWLEDGEMENT.unpack(
+            payload
+        )
     except struct.error:
         raise RemoteProtocolError(f"an ACK or PROBE with a payload of {len(payload)} bytes") from None
-    return Acknowledgement(next_number, credit, missing_until, marked, echo, delay_us / 1e6)
+    return Acknowledgement(next_number, credit, missing_until, marked, echo, silence_ms / 1e3, delay_us / 1e6)
 
 
 def encode_fin(fin: Fin) -> bytes:
@@ -121,7 +131,7 @@ def decode_fin(payload: bytes) -> Fin:
 
 
 def _delay_us(delay_s: float) -> int:
-    return min(max(0, int(delay_s * 1e6)), _MAX_DELAY_US)
+    return min(max(0, int(delay_s * 1e6)), _MAX_U32)
 
 
 def encode_reset(reset: Reset) -> bytes:

@@ -1,9 +1,20 @@
 """What a call to a stream asks of its owner."""
 
+import enum
+
 import msgspec
 
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import Frame
+
+
+class PathVerdict(enum.Enum):
+    """What a stream thinks of the path from here to the other end."""
+
+    FAILED = "failed"
+    """What is sent does not arrive: try another first hop."""
+    PROVED = "proved"
+    """It arrives, since the path was changed for a failed one's sake."""
 
 
 class Effects(msgspec.Struct):
@@ -17,5 +28,7 @@ class Effects(msgspec.Struct):
     """The other end's stream has ended: after the bytes handed out so far comes the end of stream."""
     peer_reset: ResetCode | None = None
     """The connection is broken: once the bytes handed out so far are written, reset the local socket."""
+    path: PathVerdict | None = None
+    """What has become known of this end's first hop, if anything has."""
     done: bool = False
     """The stream needs nothing more and can be let go, once the local socket has what was handed out."""

@@ -12,6 +12,7 @@ from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import Reset, ResetCode, encode_reset
 from mesh.connection.stream.effects import Effects
 from mesh.connection.stream.liveness import Liveness
+from mesh.connection.stream.progress import Progress
 from mesh.connection.stream.receive_half import ReceiveHalf
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
@@ -43,6 +44,7 @@ class StreamLife:
         "_drained_at",
         "_final_number",
         "_liveness",
+        "_progress",
         "_receiver",
         "_released",
         "_reset_code",
@@ -70,6 +72,14 @@ class StreamLife:
         self._receiver = ReceiveHalf(session, budget, self._rtt, limits)
         self._acknowledger = Acknowledger(session, self._receiver, self._rtt)
         self._liveness = Liveness(self._rtt, reroute_timeout_s, idle_probe_s)
+        self._progress = Progress(
+            self._sender,
+            self._acknowledger,
+            self._liveness,
+            self._rtt,
+            budget=budget,
+            reroute_timeout_s=reroute_timeout_s,
+        )
         self._state = State.OPEN
         self._aborted = False
         """Broken off, by either end."""
@@ -77,7 +87,9 @@ class StreamLife:
         self._answer = False
         """A frame being handled wants an ACK at once."""
         self._wait_until = inf
-        """End of the wait for questions (done), or for segments that a reset overtook (draining)."""
+        """End of the wait for questions (done), or for segments that a reset overtook (draining).
+
+        While active: when the path is to be judged."""
         self._drained_at = inf
         """Latest end of the wait for segments."""
         self._reset_code = ResetCode.RESET

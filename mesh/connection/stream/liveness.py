@@ -121,6 +121,15 @@ class Liveness:
         """
         return self._unknowns > (UNKNOWNS_TO_CLOSE if closing else UNKNOWNS_TO_END)
 
+    @property
+    def asking(self) -> bool:
+        """Whether a question waits for its answer."""
+        return self._tries > 0
+
+    def silent_s(self, now: float) -> float:
+        """For how long an answer to what was asked twice has been owed; 0 if it is not."""
+        return now - self._asked_at if self._tries > 1 and self._asked_at != inf else 0.0
+
     def overdue(self, now: float) -> bool:
         """Whether the other end has owed an answer for too long."""
         return now >= self._asked_at + self._reroute_timeout_s

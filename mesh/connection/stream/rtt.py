@@ -71,6 +71,14 @@ class RoundTrip:
         timeout = self.smoothed_s + 4 * self._variation_s + MAX_ACK_DELAY_S
         return min(max(timeout, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
 
+    @property
+    def stall_s(self) -> float:
+        """After which an acknowledgement is late even on a path that has become twice as slow; 0 if unknown.
+
+        Other than a timeout it has no upper bound: a queue of many seconds is no stall.
+        """
+        return 0.0 if self.smoothed_s is None else 2 * (self.smoothed_s + 4 * self._variation_s)
+
     def backed_off_s(self, repetitions: int, longest_s: float = MAX_TIMEOUT_S) -> float:
         """The timeout after so many repetitions: doubled with each, up to ``longest_s``."""
         return min(self.timeout_s * float(1 << min(repetitions, 16)), longest_s)

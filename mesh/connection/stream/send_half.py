@@ -44,6 +44,7 @@ class SendHalf:
         "_halved_below",
         "_in_flight",
         "_kept",
+        "_marked",
         "_patience",
         "_repaired_at",
         "_repaired_below",
@@ -59,6 +60,7 @@ class SendHalf:
         "fin_sent",
         "fin_told",
         "next_number",
+        "progress_at",
         "repeated_segments",
         "sent_bytes",
         "timeouts",
@@ -79,6 +81,10 @@ class SendHalf:
         """Number of the next new segment."""
         self.acknowledged_number = 0
         """Every segment below is acknowledged."""
+        self.progress_at = -inf
+        """When a segment was last acknowledged."""
+        self._marked = 0
+        """Segments that have arrived with a mark, as far as is known."""
         self._kept: deque[tuple[Frame, int, float]] = deque()
         """Frame, bytes and time of sending of each segment from the acknowledged number on."""
         self.fin_sent = False
@@ -115,6 +121,16 @@ class SendHalf:
     def finished(self) -> bool:
         """FIN is acknowledged."""
         return self.fin_sent and not self._kept
+
+    @property
+    def repeats(self) -> bool:
+        """Whether something unacknowledged has been repeated for want of an answer."""
+        return bool(self._kept) and self._patience > 0
+
+    @property
+    def stalled_since(self) -> float:
+        """Since when the first unacknowledged segment waits; infinity without one."""
+        return max(self.progress_at, self._kept[0][2]) if self._kept else inf
 
     @property
     def only_fin_outstanding(self) -> bool:
@@ -189,6 +205,8 @@ class SendHalf:
         first = self.acknowledged_number
         self._judge(max(ack.next_number, ack.missing_until))
         self.credit = max(self.credit, ack.credit)
+        if ack.marked > self._marked:
+            self._marked, self._budget.marked_at = ack.marked, now
         in_flight = self._in_flight
         byte_count = self._drop_below(ack.next_number, now, ack.delay_s) if ack.next_number > first else 0
         self._congestion.acknowledged(
@@ -238,6 +256,7 @@ class SendHalf:
             self._rtt.sample(now - sent_at - delay_s, now)
             self._patience = 0
         self.timeouts = 0
+        self.progress_at = now
         self._tail_probed = False
         self._arm(now)
         return byte_count

@@ -10,7 +10,7 @@ from math import inf
 from typing import Final
 
 from mesh.connection.stream.control import ResetCode, decode_acknowledgement, decode_reset
-from mesh.connection.stream.effects import Effects
+from mesh.connection.stream.effects import Effects, PathVerdict
 from mesh.connection.stream.life import StreamLife
 from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
 from mesh.connection.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State
@@ -231,12 +231,17 @@ class Stream(StreamLife):
             self._peer_reset(decode_reset(payload), now, effects)
             return
         ack = decode_acknowledgement(payload)
+        acknowledger = self._acknowledger
+        acknowledger.told_at = now
         if frame.type == FrameType.PROBE:
-            self._acknowledger.probe_arrived(frame.number)
             self._answer = True
+            if acknowledger.probe_arrived(frame.number, ack.silence_s, now) and self._state in ACTIVE:
+                self._doubt_path(now, effects)
         if self._state in ACTIVE:
-            self._acknowledger.echo_arrived(ack.echo, now)
+            acknowledger.echo_arrived(ack.echo, now)
             self._sender.acknowledged(ack, now, effects.frames)
+            if self._progress.doubts and self._progress.proved(ack.silence_s, now):
+                effects.path = PathVerdict.PROVED
             self._look_for_fin(now)
 
     def _look_for_fin(self, now: float) -> None:
@@ -265,11 +270,12 @@ class Stream(StreamLife):
         effects = Effects()
         if self._acknowledger.timeout(now):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
-        if now >= self._wait_until:
+        is_waited_for = now >= self._wait_until
+        if is_waited_for:
             self._wait_until = inf
             if self._state is State.DRAINING:
                 self._drained(effects)
-        if now >= min(self._sender.due, self._liveness.due):
+        if is_waited_for or now >= min(self._sender.due, self._liveness.due):
             if self._liveness.overdue(now):
                 if self._state in ACTIVE:
                     # The other end may hear, though it is not heard.
@@ -277,6 +283,26 @@ class Stream(StreamLife):
                 self._give_up(ResetCode.TIMED_OUT, effects)
             if now >= self._sender.due:
                 self._sender.timeout(now, effects.frames)
+                if self._sender.timeouts and not self._liveness.asking:
+                    self._ask(now, effects.frames)  # the answer tells a lost segment from a lost path
             if now >= self._liveness.due:
                 self._ask(now, effects.frames)
+            if self._state in ACTIVE:
+                self._judge_path(now, effects)
         return self._concluded(effects)
+
+    # -- the path --------------------------------------------------------------------------------------------
+
+    def _judge_path(self, now: float, effects: Effects) -> None:
+        """Something has gone unanswered: is it the path, and for how long yet?"""
+        if self._progress.hopeless(now):
+            effects.frames.append(self._reset_frame(ResetCode.NO_PROGRESS, is_answer=False))
+            self._give_up(ResetCode.NO_PROGRESS, effects)
+        elif self._progress.failed(now):
+            self._doubt_path(now, effects)
+        else:
+            self._wait_until = self._progress.look_again_at(now)
+
+    def _doubt_path(self, now: float, effects: Effects) -> None:
+        if self._progress.doubted(now):
+            effects.path = PathVerdict.FAILED

@@ -136,7 +136,7 @@ def test_any_acknowledgement_confirms(scene, kind):
     scene.ask()
     scene.read_answer()
     payload = encode_acknowledgement(
-        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, delay_s=0.0
+        next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, silence_s=0.0, delay_s=0.0
     )
     scene.tell(scene.session.seal_control(kind, payload))
     assert len(scene.table.of(PendingOpenSettled)) == 1

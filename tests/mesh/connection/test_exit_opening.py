@@ -123,7 +123,7 @@ class Exit:
             case 6:
                 self.do(opening.asked_again(draw(st.sampled_from((self.open, ANOTHER_OPEN)))))
             case 7:
-                self.do(opening.confirmed())
+                self.do(opening.confirmed(now))
             case 8:
                 self.now += draw(st.sampled_from((0.01, 0.3, 5.0)))
                 self.do(opening.timeout(self.now))

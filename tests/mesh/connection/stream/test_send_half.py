@@ -24,7 +24,7 @@ DATA, FIN = FrameType.DATA, FrameType.FIN
 
 
 def ack(next_number, *, credit=100 * MIB, missing_until=0, marked=0, delay_s=0.0):
-    return Acknowledgement(next_number, credit, missing_until, marked, 0, delay_s)
+    return Acknowledgement(next_number, credit, missing_until, marked, 0, 0.0, delay_s)
 
 
 class Sending:

@@ -18,11 +18,12 @@ from mesh.connection.stream.control import (
 )
 from mesh.errors import RemoteProtocolError
 
+u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
 
-# next number 3, credit 65536 + 5, missing until 9, marked 2, echo 7, delay 1500 us
+# next number 3, credit 65536 + 5, missing until 9, marked 2, echo 7, silence 2500 ms, delay 1500 us
 ACKNOWLEDGEMENT = bytes.fromhex(
-    "0000000000000003 0000000000010005 0000000000000009 0000000000000002 0000000000000007 000005dc"
+    "0000000000000003 0000000000010005 0000000000000009 0000000000000002 00000007 000009c4 000005dc"
 )
 FIN = bytes.fromhex("0000000000000003 000005dc")
 RESET = bytes.fromhex("03 01 000000000000002a")  # TIMED_OUT, an answer, 42 segments
@@ -30,10 +31,10 @@ RESET = bytes.fromhex("03 01 000000000000002a")  # TIMED_OUT, an answer, 42 segm
 
 def test_an_acknowledgement_by_its_bytes():
     data = encode_acknowledgement(
-        next_number=3, credit=65_541, missing_until=9, marked=2, echo=7, delay_s=0.0015
+        next_number=3, credit=65_541, missing_until=9, marked=2, echo=7, silence_s=2.5, delay_s=0.0015
     )
     assert data == ACKNOWLEDGEMENT
-    assert decode_acknowledgement(data) == Acknowledgement(3, 65_541, 9, 2, 7, 0.0015)
+    assert decode_acknowledgement(data) == Acknowledgement(3, 65_541, 9, 2, 7, 2.5, 0.0015)
 
 
 def test_a_fin_by_its_bytes():
@@ -49,14 +50,21 @@ def test_a_reset_by_its_bytes():
 
 @pytest.mark.parametrize(
     ("code", "value"),
-    [("RESET", 1), ("CANCELLED", 2), ("TIMED_OUT", 3), ("GONE", 4), ("PROTOCOL_ERROR", 5)],
+    [
+        ("RESET", 1),
+        ("CANCELLED", 2),
+        ("TIMED_OUT", 3),
+        ("GONE", 4),
+        ("PROTOCOL_ERROR", 5),
+        ("NO_PROGRESS", 6),
+    ],
 )
 def test_codes_keep_their_values(code, value):
     assert ResetCode[code] == value
 
 
-@given(st.tuples(u64, u64, u64, u64, u64), st.integers(0, 2**32 - 1))
-def test_any_acknowledgement_survives(numbers, delay_us):
+@given(st.tuples(u64, u64, u64, u64, u64), u32, u32)
+def test_any_acknowledgement_survives(numbers, silence_ms, delay_us):
     next_number, credit, missing_until, marked, echo = numbers
     data = encode_acknowledgement(
         next_number=next_number,
@@ -64,10 +72,13 @@ def test_any_acknowledgement_survives(numbers, delay_us):
         missing_until=missing_until,
         marked=marked,
         echo=echo,
+        silence_s=(silence_ms + 0.5) / 1e3,
         delay_s=(delay_us + 0.5) / 1e6,
     )
     decoded = decode_acknowledgement(data)
-    assert decoded[:5] == numbers
+    assert decoded[:4] == numbers[:4]
+    assert decoded.echo == echo % 2**32
+    assert decoded.silence_s == silence_ms / 1e3
     assert decoded.delay_s == delay_us / 1e6
 
 
@@ -79,8 +90,10 @@ def test_any_reset_survives(code, is_answer, final_number):
 
 @pytest.mark.parametrize(("delay_s", "field"), [(-1.0, "00000000"), (1e9, "ffffffff")])
 def test_a_delay_out_of_range_is_cut(delay_s, field):
-    data = encode_acknowledgement(next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=delay_s)
-    assert data[40:44].hex() == encode_fin(Fin(0, delay_s))[8:].hex() == field
+    data = encode_acknowledgement(
+        next_number=0, credit=0, missing_until=0, marked=0, echo=0, silence_s=delay_s, delay_s=delay_s
+    )
+    assert data[36:40].hex() == data[40:44].hex() == encode_fin(Fin(0, delay_s))[8:].hex() == field
 
 
 @given(st.binary(max_size=64))
@@ -97,6 +110,6 @@ def test_reserved_flags_are_refused(flags):
         decode_reset(RESET[:1] + bytes([flags]) + RESET[2:])
 
 
-@pytest.mark.parametrize("code", [0, 6, 255])
+@pytest.mark.parametrize("code", [0, 7, 255])
 def test_a_code_of_a_later_version_is_a_reset(code):
     assert decode_reset(bytes([code]) + RESET[1:]).code is ResetCode.RESET

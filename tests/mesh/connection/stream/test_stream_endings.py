@@ -177,7 +177,7 @@ def test_an_end_that_cannot_know_whether_its_last_bytes_have_arrived_says_so():
     assert world.ingress.stream.finished
     assert world.exit.resets == [ResetCode.GONE]
     assert not world.exit.stream.finished
-    assert world.exit.count(PROBE) == 3
+    assert world.exit.count(PROBE) == 5
 
 
 def test_bytes_that_were_lost_for_good_are_no_end_in_order():

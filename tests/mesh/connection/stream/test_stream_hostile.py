@@ -38,6 +38,7 @@ def acknowledgement(**fields):
         "missing_until": 0,
         "marked": 0,
         "echo": 0,
+        "silence_s": 0.0,
         "delay_s": 0.0,
     }
     return encode_acknowledgement(**(defaults | fields))

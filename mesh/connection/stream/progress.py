@@ -1,0 +1,144 @@
+"""Whether what this end sends arrives: a link may answer pings while its agent drops what it is to pass on.
+
+Each end judges its own direction, by three signs:
+
+- A segment is not acknowledged though the other end's ACKs and PROBEs arrive, which overtake all data.
+- A PROBE says that no ACK or PROBE of this end has arrived since before this end answered an earlier one.
+- Nothing is heard at all. That may be either direction's fault, so the other end, which would see the second
+  sign, has a moment more to do something about its own.
+
+A path that is merely slow shows none of them: a stream knows what its queue takes, and marks tell a new one
+of queues. Nor does a receiver that takes no bytes: what its credit covered it acknowledges as it arrives.
+"""
+
+from math import inf
+from typing import Final
+
+from mesh.connection.stream.acknowledging import Acknowledger
+from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.liveness import Liveness
+from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.send_half import SendHalf
+
+STALL_S: Final = 1.5
+"""A segment that is not acknowledged for so long has not arrived, though the other end answers."""
+
+ANSWER_AFTER_S: Final = 0.2
+"""An answer is evidence from so long after the segment: the least timeout until it is repeated."""
+
+SILENCE_S: Final = 2.5
+"""The same, without any answer: the other end notices within a second if it is its direction."""
+
+QUEUED_STALL_S: Final = 8.0
+"""The same while queues are marked, for a stream that knows no queue: nothing has been acknowledged yet."""
+
+MARKS_COUNT_S: Final = 2.0
+"""How long the newest mark tells of queues."""
+
+MAX_DOUBTS: Final = 2
+"""Doublings of the patience with each path that does not work either."""
+
+QUEUED_PATIENCE: Final = 4
+"""Times the patience after which a stalled connection is given up, where queues are marked: hundreds of bulk
+transfers on a thin link take turns of half a minute."""
+
+
+class Progress:
+    """Judges the path from one end; asked only when something has gone unanswered."""
+
+    __slots__ = (
+        "_acknowledger",
+        "_budget",
+        "_judged_from",
+        "_liveness",
+        "_reroute_timeout_s",
+        "_rtt",
+        "_sender",
+        "doubts",
+    )
+
+    def __init__(
+        self,
+        sender: SendHalf,
+        acknowledger: Acknowledger,
+        liveness: Liveness,
+        rtt: RoundTrip,
+        *,
+        budget: StreamBudget,
+        reroute_timeout_s: float,
+    ) -> None:
+        self._sender = sender
+        self._acknowledger = acknowledger
+        self._liveness = liveness
+        self._rtt = rtt
+        self._budget = budget
+        self._reroute_timeout_s = reroute_timeout_s
+        self.doubts = 0
+        """Paths that were doubted since one has worked."""
+        self._judged_from = -inf
+        """When the present path was taken for a failed one's sake."""
+
+    def failed(self, now: float) -> bool:
+        """Whether nothing that is sent arrives, as far as one can tell."""
+        stalled_until = self._stalled_until(now)
+        # An answer that came since then would have told of the segment.
+        if now >= stalled_until and self._acknowledger.told_at >= self._waits_since + ANSWER_AFTER_S:
+            return True
+        return now >= self._silent_until(now)
+
+    def look_again_at(self, now: float) -> float:
+        """When that may be so, if nothing happens before."""
+        return min(
+            (at for at in (self._stalled_until(now), self._silent_until(now)) if at > now), default=inf
+        )
+
+    def hopeless(self, now: float) -> bool:
+        """Whether segments have not arrived for so long that the connection is to be given up."""
+        since = self._sender.stalled_since
+        patience_s = self._reroute_timeout_s
+        if now < since + patience_s or self._acknowledger.told_at < since:
+            return False  # who is silent altogether is given up for that
+        if now < self._budget.marked_at + MARKS_COUNT_S:
+            patience_s *= QUEUED_PATIENCE
+        return now >= since + max(patience_s, QUEUED_PATIENCE * self._rtt.stall_s)
+
+    def doubted(self, now: float) -> bool:
+        """The path is to be left for another; whether that is news."""
+        if now < self._judged_from + STALL_S:
+            return False  # the present one has not had its time
+        self.doubts += 1
+        self._judged_from = now
+        self._acknowledger.answered_at = -inf
+        return True
+
+    def proved(self, silence_s: float, now: float) -> bool:
+        """An ACK or PROBE has arrived, after a doubt: whether it shows that this end is heard again."""
+        judged_from, sender = self._judged_from, self._sender
+        heard = not sender.outstanding and silence_s < now - judged_from
+        if heard or sender.progress_at > judged_from:
+            self.doubts = 0
+            return True
+        return False
+
+    @property
+    def _waits_since(self) -> float:
+        """Since when the first unacknowledged segment waits on the present path."""
+        return max(self._sender.stalled_since, self._judged_from)
+
+    def _patience_s(self, least_s: float) -> float:
+        return max(least_s * (1 << min(self.doubts, MAX_DOUBTS)), self._rtt.stall_s)
+
+    def _stalled_until(self, now: float) -> float:
+        """When a segment that was repeated should have arrived; infinity if there is none."""
+        sender = self._sender
+        if not sender.repeats:
+            return inf
+        queued = not sender.acknowledged_number and now < self._budget.marked_at + MARKS_COUNT_S
+        return self._waits_since + self._patience_s(QUEUED_STALL_S if queued else STALL_S)
+
+    def _silent_until(self, now: float) -> float:
+        """When nothing has been heard for too long; infinity if nothing is owed."""
+        silent_s = self._liveness.silent_s(now)
+        if not silent_s:
+            return inf
+        return max(now - silent_s, self._judged_from) + self._patience_s(SILENCE_S)
