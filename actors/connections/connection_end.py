@@ -201,7 +201,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
 
-    def _path_judged(self, verdict: PathVerdict, *, is_sure: bool = True) -> None:
+    def _path_judged(self, verdict: PathVerdict) -> None:
         """Tell the table, which knows other first hops."""
         if self._remote is None:
             return
@@ -209,11 +209,12 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if verdict is PathVerdict.FAILED:
             self.tell(self._table, table_messages.PathFailed(*end))
         else:
+            is_sure = verdict is PathVerdict.PROVED
             self.tell(self._table, table_messages.PathProved(*end, is_sure=is_sure))
 
     def _answered_after_doubt(self, *, is_prompt: bool) -> None:
         if is_prompt:
-            self._path_judged(PathVerdict.PROVED, is_sure=False)
+            self._path_judged(PathVerdict.HELPED)
         else:
             self._deadlines[Due.RETURN] = self.now() + RETURN_AFTER_S
             self._arm()

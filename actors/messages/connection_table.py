@@ -80,7 +80,7 @@ class PathProved(msgspec.Struct, frozen=True):
     remote: AgentId
     connection: int
     is_exit: bool
-    is_sure: bool = True
+    is_sure: bool
     """Whether it can be no chance."""
 
 

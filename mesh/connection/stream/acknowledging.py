@@ -120,6 +120,10 @@ class Acknowledger:
             return False
         return elapsed_s >= max(UNHEARD_S, 2 * (self._rtt.smoothed_s or 0.0))
 
+    def expect_no_sample(self) -> None:
+        """The newest PROBE overtakes what is on the way: its round-trip time is not the segments'."""
+        self._probe_number = NO_PROBE
+
     def echo_arrived(self, echo: int, now: float) -> None:
         """An acknowledgement echoes a PROBE: the first for the newest gives a round-trip time."""
         if echo and echo == (self._probe_number + 1) & _LOW_HALF:

@@ -14,7 +14,9 @@ class PathVerdict(enum.Enum):
     FAILED = "failed"
     """What is sent does not arrive: try another first hop."""
     PROVED = "proved"
-    """It arrives, since the path was changed for a failed one's sake."""
+    """It arrives, as soon as the path was changed for a failed one's sake."""
+    HELPED = "helped"
+    """It arrives by now, which may be chance."""
 
 
 class Effects(msgspec.Struct):

@@ -16,6 +16,7 @@ from typing import Final
 
 from mesh.connection.stream.acknowledging import Acknowledger
 from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.effects import PathVerdict
 from mesh.connection.stream.liveness import Liveness
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.send_half import SendHalf
@@ -25,6 +26,13 @@ STALL_S: Final = 1.5
 
 ANSWER_AFTER_S: Final = 0.2
 """An answer is evidence from so long after the segment: the least timeout until it is repeated."""
+
+SLOW_BYTES_PER_S: Final = 32 * 1024
+"""A segment may take as long as it does on such a path, which has no room for much else."""
+
+PROOF_S: Final = 1.0
+"""Progress so soon after another path was taken, or within two round trips, is owed to that; it includes what
+the other end needs to leave a path of its own."""
 
 SILENCE_S: Final = 2.5
 """The same, without any answer: the other end notices within a second if it is its direction."""
@@ -111,14 +119,15 @@ class Progress:
         self._acknowledger.answered_at = -inf
         return True
 
-    def proved(self, silence_s: float, now: float) -> bool:
-        """An ACK or PROBE has arrived, after a doubt: whether it shows that this end is heard again."""
+    def proved(self, silence_s: float, now: float) -> PathVerdict | None:
+        """What an ACK or PROBE shows that has arrived after a doubt."""
         judged_from, sender = self._judged_from, self._sender
         heard = not sender.outstanding and silence_s < now - judged_from
         if heard or sender.progress_at > judged_from:
             self.doubts = 0
-            return True
-        return False
+            is_prompt = now - judged_from <= max(PROOF_S, 2 * (self._rtt.smoothed_s or 0.0))
+            return PathVerdict.PROVED if is_prompt else PathVerdict.HELPED
+        return None
 
     @property
     def _waits_since(self) -> float:
@@ -133,8 +142,10 @@ class Progress:
         sender = self._sender
         if not sender.repeats:
             return inf
+        pace_s = max(sender.first_bytes / SLOW_BYTES_PER_S, 2 * sender.waited_s)
         queued = not sender.acknowledged_number and now < self._budget.marked_at + MARKS_COUNT_S
-        return self._waits_since + self._patience_s(QUEUED_STALL_S if queued else STALL_S)
+        patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S)
+        return self._waits_since + max(patience_s, pace_s)
 
     def _silent_until(self, now: float) -> float:
         """When nothing has been heard for too long; infinity if nothing is owed."""

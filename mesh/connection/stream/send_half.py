@@ -64,6 +64,7 @@ class SendHalf:
         "repeated_segments",
         "sent_bytes",
         "timeouts",
+        "waited_s",
     )
 
     def __init__(
@@ -83,6 +84,8 @@ class SendHalf:
         """Every segment below is acknowledged."""
         self.progress_at = -inf
         """When a segment was last acknowledged."""
+        self.waited_s = 0.0
+        """What those lately acknowledged have taken that had to be repeated; 0 once one had not."""
         self._marked = 0
         """Segments that have arrived with a mark, as far as is known."""
         self._kept: deque[tuple[Frame, int, float]] = deque()
@@ -126,6 +129,11 @@ class SendHalf:
     def repeats(self) -> bool:
         """Whether something unacknowledged has been repeated for want of an answer."""
         return bool(self._kept) and self._patience > 0
+
+    @property
+    def first_bytes(self) -> int:
+        """Bytes of the first unacknowledged segment."""
+        return self._kept[0][1] if self._kept else 0
 
     @property
     def stalled_since(self) -> float:
@@ -255,6 +263,9 @@ class SendHalf:
         if number > self._ambiguous_below:
             self._rtt.sample(now - sent_at - delay_s, now)
             self._patience = 0
+            self.waited_s = 0.0
+        else:
+            self.waited_s = max(now - sent_at, self.waited_s / 2)
         self.timeouts = 0
         self.progress_at = now
         self._tail_probed = False

@@ -240,8 +240,8 @@ class Stream(StreamLife):
         if self._state in ACTIVE:
             acknowledger.echo_arrived(ack.echo, now)
             self._sender.acknowledged(ack, now, effects.frames)
-            if self._progress.doubts and self._progress.proved(ack.silence_s, now):
-                effects.path = PathVerdict.PROVED
+            if self._progress.doubts:
+                effects.path = self._progress.proved(ack.silence_s, now) or effects.path
             self._look_for_fin(now)
 
     def _look_for_fin(self, now: float) -> None:
@@ -284,7 +284,8 @@ class Stream(StreamLife):
             if now >= self._sender.due:
                 self._sender.timeout(now, effects.frames)
                 if self._sender.timeouts and not self._liveness.asking:
-                    self._ask(now, effects.frames)  # the answer tells a lost segment from a lost path
+                    self._ask(now, effects.frames)  # the answer tells a lost path from a silent end
+                    self._acknowledger.expect_no_sample()
             if now >= self._liveness.due:
                 self._ask(now, effects.frames)
             if self._state in ACTIVE:

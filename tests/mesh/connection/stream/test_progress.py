@@ -1,0 +1,190 @@
+"""What a stream makes of frames that do not arrive: is it the path from here, and since when?"""
+
+import itertools
+
+import pytest
+
+from mesh.connection.stream import PathVerdict, StreamBudget
+from mesh.connection.stream.progress import QUEUED_STALL_S, SILENCE_S, STALL_S
+from mesh.link.frames import FrameType
+from tests.mesh.connection.stream.harness import LATENCY_S, MIB, World, make_pair, nothing, pattern
+
+DATA, FIN, ACK, PROBE = FrameType.DATA, FrameType.FIN, FrameType.ACK, FrameType.PROBE
+CONTROLS = (ACK, PROBE)
+
+
+class Judging(World):
+    """Keeps what the ends say of their paths; with ``heals`` another first hop is there at once."""
+
+    def __init__(self, *, heals=False, **settings):
+        super().__init__(**settings)
+        self.verdicts = []
+        self.heals = heals
+        self.healed = set()
+        """Ends that have another first hop."""
+
+    def apply(self, end, effects):
+        super().apply(end, effects)
+        if effects.path is None:
+            return
+        side = "ingress" if end is self.ends[0] else "exit"
+        self.verdicts.append((side, effects.path, self.now))
+        if effects.path is PathVerdict.FAILED and self.heals:
+            self.healed.add(side)
+            self.apply(end, end.stream.path_changed(self.now))
+
+    def lose(self, loses):
+        """From now on, but for the ends that have another first hop."""
+
+        def fate(frame, now):
+            side = "exit" if frame.from_exit else "ingress"
+            return [] if loses(frame) and side not in self.healed else [(LATENCY_S, frame)]
+
+        self.fate = fate
+
+    def said(self, kind):
+        return [side for side, verdict, _ in self.verdicts if verdict is kind]
+
+
+def talking(**settings):
+    """Both ends have heard of each other, and know the path."""
+    world = Judging(**settings)
+    for end in world.ends:
+        end.outgoing = pattern(1000)
+    world.run(duration=2.0)
+    assert not world.verdicts
+    return world
+
+
+def speak(world, *ends):
+    for end in ends:
+        end.outgoing = pattern(1000)
+    return world.now
+
+
+def test_data_that_is_lost_while_the_other_end_answers():
+    world = talking(heals=True)
+    world.lose(lambda frame: frame.type is DATA)
+    start = speak(world, world.ingress)
+    world.run(until=lambda: len(world.exit.incoming) == 2000)
+    assert world.verdicts[0] == ("ingress", PathVerdict.FAILED, pytest.approx(start + STALL_S, abs=0.01))
+    world.run(duration=1.0)
+    assert [verdict[:2] for verdict in world.verdicts[1:]] == [("ingress", PathVerdict.PROVED)]
+
+
+def test_a_new_stream_finds_it_as_fast():
+    world = Judging(heals=True)
+    world.lose(lambda frame: frame.type is DATA)
+    start = speak(world, world.ingress)
+    world.run(until=lambda: world.exit.incoming)
+    assert world.now - start < STALL_S + 0.1
+    assert world.said(PathVerdict.FAILED) == ["ingress"]
+
+
+def test_each_end_finds_its_own_direction():
+    for guilty, from_exit in (("ingress", False), ("exit", True)):
+        for speaker in (0, 1):
+            world = talking(heals=True)
+            world.lose(lambda frame, from_exit=from_exit: frame.from_exit == from_exit)
+            start = speak(world, world.ends[speaker])
+            world.run(until=lambda world=world: world.verdicts)
+            assert world.verdicts[0][:2] == (guilty, PathVerdict.FAILED)
+            assert world.now - start < 3.0
+            world.run(duration=5.0)
+            assert len(world.ends[1 - speaker].incoming) == 2000
+            assert world.verdicts[1][:2] == (guilty, PathVerdict.PROVED)
+            assert set(world.said(PathVerdict.PROVED)) == {guilty}
+
+
+def test_both_directions():
+    world = talking(heals=True)
+    world.lose(lambda frame: True)
+    start = speak(world, world.ingress)
+    world.run(until=lambda: set(world.said(PathVerdict.PROVED)) == {"ingress", "exit"})
+    assert world.now - start < SILENCE_S + 1.0
+
+
+def test_answers_alone():
+    world = talking(heals=True)
+    world.lose(lambda frame: frame.from_exit and frame.type in CONTROLS)
+    start = speak(world, world.ingress, world.exit)
+    world.run(until=lambda: world.said(PathVerdict.PROVED))
+    assert world.verdicts[0][:2] == ("exit", PathVerdict.FAILED)
+    assert world.now - start < 2.0
+
+
+def test_where_nothing_helps_doubts_become_rarer():
+    world = talking()
+    world.fate = nothing
+    speak(world, world.ingress)
+    world.run(duration=29.0)
+    times = [time for _, _, time in world.verdicts]
+    assert 2 <= len(times) <= 5
+    assert all(later - earlier > SILENCE_S for earlier, later in itertools.pairwise(times))
+
+
+def test_a_receiver_that_takes_nothing_is_no_failed_path():
+    world = talking()
+    world.exit.taking = False
+    world.ingress.outgoing = pattern(MIB)
+    world.run(duration=100.0)
+    assert world.ingress.stream.writable_bytes == 0
+    assert not world.verdicts
+
+
+def test_an_end_that_was_silent_for_long_is_no_failed_path():
+    world = talking()
+    for _ in range(5):
+        world.run(duration=200.0)
+        speak(world, world.ingress, world.exit)
+        world.run(duration=10.0)
+    assert not world.verdicts
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 0.001, 0.3, 0.7])
+def test_a_long_path_is_no_failed_path(latency_s):
+    world = Judging(fate=lambda frame, now: [(latency_s, frame)])
+    for _ in range(5):
+        speak(world, world.ingress, world.exit)
+        world.run(duration=10.0)
+    assert not world.verdicts
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 8.0])
+def test_a_queue_of_seconds_is_no_failed_path(seconds):
+    """It grows by a fifth of the time that passes, and control goes first."""
+    begun_at = 105.0
+
+    def fate(frame, now):
+        if frame.type in CONTROLS:
+            return [(LATENCY_S, frame)]
+        waiting_s = min(max((now - begun_at) / 5, 0.0), seconds)
+        return [(waiting_s + LATENCY_S, frame.with_mark() if waiting_s else frame)]
+
+    world = Judging(fate=fate)
+    world.run(duration=0.0)
+    for _ in range(300):
+        speak(world, world.ingress)
+        world.run(duration=0.25)
+    assert len(world.exit.incoming) > 150_000
+    assert not world.said(PathVerdict.FAILED)
+
+
+def test_progress_long_after_another_path_was_taken_may_be_chance():
+    """A queue that nobody has heard of, of four seconds at once, looks like a path that loses everything."""
+    world = Judging(fate=lambda frame, now: [(LATENCY_S if frame.type in CONTROLS else 4.0, frame)])
+    speak(world, world.ingress)
+    world.run(duration=6.0)
+    assert world.said(PathVerdict.FAILED) == ["ingress"]
+    assert world.said(PathVerdict.HELPED) == ["ingress"]
+    assert not world.said(PathVerdict.PROVED)
+
+
+def test_a_new_stream_among_many_has_more_patience():
+    budget = StreamBudget(256 * MIB)
+    budget.marked_at = 1e9
+    world = Judging(pair=make_pair(budget=budget))
+    world.lose(lambda frame: frame.type is DATA)
+    start = speak(world, world.ingress)
+    world.run(until=lambda: world.verdicts)
+    assert world.now - start == pytest.approx(QUEUED_STALL_S, abs=0.01)
