@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from math import inf
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar, assert_never
 
 from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
 from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, RETURN_AFTER_S, Due
@@ -206,18 +206,31 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if self._remote is None:
             return
         end = self._remote, self._number, self.IS_EXIT
-        if verdict is PathVerdict.FAILED:
-            self.tell(self._table, table_messages.PathFailed(*end))
-        else:
-            is_sure = verdict is PathVerdict.PROVED
-            self.tell(self._table, table_messages.PathProved(*end, is_sure=is_sure))
+        match verdict:
+            case PathVerdict.FAILED:
+                self.tell(self._table, table_messages.PathFailed(*end))
+            case PathVerdict.PROVED:
+                self.tell(self._table, table_messages.PathProved(*end, is_sure=True))
+            case PathVerdict.HELPED:
+                self._return_later()
+            case _:
+                assert_never(verdict)
 
     def _answered_after_doubt(self, *, is_prompt: bool) -> None:
-        if is_prompt:
-            self._path_judged(PathVerdict.HELPED)
+        """The opening, which had asked for another first hop, goes on."""
+        own = 0 if self._stream is None else self._stream.unacknowledged_segments
+        # Behind what others have sent an answer may be slow, and a hop that nothing waits at is faster then.
+        is_alone = self._settings.budget.unacknowledged_segments == own
+        if is_prompt and is_alone and self._remote is not None:
+            end = self._remote, self._number, self.IS_EXIT
+            self.tell(self._table, table_messages.PathProved(*end, is_sure=False))
         else:
-            self._deadlines[Due.RETURN] = self.now() + RETURN_AFTER_S
-            self._arm()
+            self._return_later()
+
+    def _return_later(self) -> None:
+        """Nobody is to blame for sure: take the usual first hop again, after a while."""
+        self._deadlines[Due.RETURN] = self.now() + RETURN_AFTER_S
+        self._arm()
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:
         self._link = link

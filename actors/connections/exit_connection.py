@@ -112,7 +112,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             case messages.CloseConnection(reason=reason):
                 self._do(self._opening.denied(RejectCode.UNAVAILABLE, reason, self.now()))
                 self._lose(reason)
-            case messages.PathChanged() | messages.PeerRestarted() | messages.DeadlineReached():
+            case messages.PathChanged():
+                self._common(message)
+                self._do(self._opening.path_changed())
+            case messages.PeerRestarted() | messages.DeadlineReached():
                 self._common(message)
             case _:
                 assert_never(message)
@@ -250,7 +253,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:
-            self._do(self._opening.asked_again(frames[0]))
+            self._do(self._opening.asked_again(frames[0], self.now()))
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return

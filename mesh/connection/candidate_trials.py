@@ -226,7 +226,8 @@ class CandidateTrials:
     def _attempt_due(self, attempt: OpenAttempt, now: float) -> None:
         if now >= attempt.repeat_at:
             attempt.repeats += 1
-            attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
+            doubted = attempt.repeats >= REPEATS_TO_DOUBT
+            attempt.repeat_at = now + repeat_delay_s(attempt.repeats - REPEATS_TO_DOUBT * doubted)
             if attempt.has_path:
                 self._send_open(attempt, now)
                 if attempt.repeats == REPEATS_TO_DOUBT:

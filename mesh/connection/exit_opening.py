@@ -14,7 +14,7 @@ from typing import Final
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.repeating import PROMPT_S, REPEATS_TO_DOUBT, repeat_delay_s
+from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines, never
@@ -70,6 +70,7 @@ class ExitOpening:
 
     __slots__ = (
         "_answer",
+        "_answered_at",
         "_credit",
         "_deadlines",
         "_doubted_at",
@@ -105,7 +106,10 @@ class ExitOpening:
         self._open_timeout_s = open_timeout_s
         self._credit = 0
         self._repeats = 0
+        self._answered_at = inf
+        """When the answer was given first."""
         self._doubted_at = inf
+        """When another first hop was asked for."""
         self._deadlines = Deadlines(_NEVER)
 
     def deadline(self) -> float:
@@ -154,6 +158,7 @@ class ExitOpening:
         """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty."""
         self.state = advance(self.state, ExitEvent.REACHED)
         self._answer, session = self._responder.accept(INITIAL_WINDOW_BYTES, socket_tag)
+        self._answered_at = now
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s
         return (effects.Accept(self._answer, session, self._credit),)
@@ -162,11 +167,21 @@ class ExitOpening:
         """The target could not be reached."""
         return self.denied(_REFUSAL_CODES[failure.kind], failure.reason, now)
 
-    def asked_again(self, frame: Frame) -> effects.ExitEffects:
-        """An OPEN with this number has arrived: the same one gets the same answer, if there is one yet."""
-        if self.state in (ExitState.ACCEPTED, ExitState.REJECTED) and frame.body == self._open_frame.body:
-            return (effects.RepeatAnswer(self._answer),)
-        return ()
+    def asked_again(self, frame: Frame, now: float) -> effects.ExitEffects:
+        """An OPEN with this number has arrived: the same one gets the same answer, if there is one yet.
+
+        If that was given long ago it is lost: who has heard it asks no more.
+        """
+        if self.state not in (ExitState.ACCEPTED, ExitState.REJECTED) or frame.body != self._open_frame.body:
+            return ()
+        if self._doubted_at == inf and now >= self._answered_at + ANSWER_LOST_S:
+            self._doubted_at = now
+            return effects.RepeatAnswer(self._answer), effects.PathDoubted()
+        return (effects.RepeatAnswer(self._answer),)
+
+    def path_changed(self) -> effects.ExitEffects:
+        """Another link leads to the ingress: it may not have heard the answer by the old one."""
+        return (effects.RepeatAnswer(self._answer),) if self.state is ExitState.ACCEPTED else ()
 
     def confirmed(self, now: float) -> effects.ExitEffects:
         """The ingress has chosen this exit, and has its answer: that need not be repeated any more."""
@@ -195,9 +210,6 @@ class ExitOpening:
             self._repeats += 1
             self._deadlines[_Due.REPEAT] = now + repeat_delay_s(self._repeats)
             wanted.append(effects.RepeatAnswer(self._answer))
-            if self._repeats == REPEATS_TO_DOUBT:
-                self._doubted_at = now
-                wanted.append(effects.PathDoubted())
         return wanted
 
     def _time_is_up(self, now: float) -> effects.ExitEffects:

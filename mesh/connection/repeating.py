@@ -8,7 +8,11 @@ FIRST_REPEAT_S: Final = 0.25
 MAX_REPEAT_S: Final = 2.0
 
 REPEATS_TO_DOUBT: Final = 2
-"""With this repetition another first hop is asked for, three quarters of a second after the first."""
+"""With this repetition of an OPEN another first hop is asked for, three quarters of a second after the first.
+From then on it is repeated as at first."""
+
+ANSWER_LOST_S: Final = 0.7
+"""An OPEN that comes this long after its answer was not sent before that could arrive, even by satellite."""
 
 PROMPT_S: Final = 0.2
 """An answer this soon after a frame took another first hop is the answer to that. It may be chance, if the

@@ -1,18 +1,20 @@
 """A relay on the shorter of two paths loses what it is given: what is open goes on, what is new opens."""
 
+import random
+
 import pytest
 
 from mesh.addresses import TcpAddress
-from scripts.simulation.conversation import Pace, Terms
+from scripts.simulation.conversation import Manner, Pace, Terms
 from tests.simulation import sinkhole
-from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
+from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 from tests.simulation.sinkhole import Sinkhole
 
 LATENCY_S = 0.005
 KINDS = [sinkhole.data, sinkhole.everything, sinkhole.to_exit, sinkhole.from_exit, sinkhole.answers]
 
 
-def two_paths(mesh):
+def two_paths(mesh, *, shaped=True):
     """Branch to hq by way of the shortcut, or by one relay more."""
     Sinkhole.be_honest()
     mesh.plan("branch", peers=["shortcut", "near"], listeners={KEY: LISTEN_PORT})
@@ -22,7 +24,8 @@ def two_paths(mesh):
     for one, other in (
         ("branch", "shortcut"), ("shortcut", "hq"), ("branch", "near"), ("near", "far"), ("far", "hq")
     ):  # fmt: skip
-        mesh.network.shape(one, other, bytes_per_s=4e6, latency_s=LATENCY_S)
+        if shaped or "shortcut" not in (one, other):
+            mesh.network.shape(one, other, bytes_per_s=4e6, latency_s=LATENCY_S)
     mesh.serve("service")
     mesh.start()
     mesh.converge()
@@ -77,4 +80,131 @@ def test_a_connection_that_is_open_goes_on_and_new_ones_open(loses):
             assert mesh.world.now() - start < 2.0
         mesh.run(2.0)
         mesh.assert_all_complete()
+        mesh.finish()
+
+
+@pytest.mark.parametrize("loses", KINDS)
+def test_new_connections_open_where_there_was_none_before(loses):
+    """Each within two seconds; where bytes are lost both ways and nobody knows yet, the first takes twice."""
+    with mesh_world(2, {"shortcut": Sinkhole}) as mesh:
+        two_paths(mesh)
+        Sinkhole.loses = loses
+        took = []
+        for number in range(6):
+            talk, start = mesh.converse(Terms(number, 1000, 1000)), mesh.world.now()
+            mesh.run_until(lambda talk=talk: talk.heard.is_over, 20.0)
+            assert talk.heard.is_complete
+            took.append(mesh.world.now() - start)
+        assert took[0] < 3.5
+        assert max(took[1:]) < 2.0
+        assert took[-1] < 0.2
+        assert suspected(mesh) >= 1 or loses is sinkhole.answers  # they are over before anybody asks
+        mesh.run(2.0)
+        mesh.finish()
+
+
+def test_one_connection_of_many_is_lost():
+    with mesh_world(3, {"shortcut": Sinkhole}) as mesh:
+        two_paths(mesh)
+        talks = [open_talk(mesh, number) for number in range(4)]
+        mesh.run(2.0)
+        Sinkhole.loses = lambda frame: frame.connection % 4 == 1
+        silence_s = max(longest_silence_s(mesh, talk) for talk in talks)
+        assert Sinkhole.lost
+        assert silence_s < 4.0
+        mesh.run(2.0)
+        mesh.assert_all_complete()
+        mesh.finish()
+
+
+@pytest.mark.parametrize("slow_s", [0.3, 3.0])
+def test_what_is_late_is_not_lost(slow_s):
+    """By however much: nothing breaks, and a second at the most is nobody's fault."""
+    with mesh_world(4, {"shortcut": Sinkhole}) as mesh:
+        two_paths(mesh)
+        talks = [open_talk(mesh, number) for number in range(3)]
+        mesh.run(2.0)
+        Sinkhole.slow_s = slow_s
+        assert max(longest_silence_s(mesh, talk) for talk in talks) < slow_s + 1.0
+        mesh.run(2.0 + slow_s)
+        mesh.assert_all_complete()
+        if slow_s < 1.0:
+            assert suspected(mesh) == 0
+        mesh.finish()
+
+
+def test_without_another_way_a_connection_is_given_up_and_says_why(caplog):
+    with mesh_world(5, {"relay": Sinkhole}) as mesh:
+        Sinkhole.be_honest()
+        three_agents(mesh)
+        talk = open_talk(mesh, 1)
+        mesh.run(2.0)
+        Sinkhole.loses = sinkhole.data
+        start = mesh.world.now()
+        mesh.run_until(lambda: talk.heard.is_over, 60.0)
+        assert not talk.heard.is_complete
+        assert 29.0 < mesh.world.now() - start < 37.0
+        assert "what is sent has not arrived for too long" in caplog.text
+        assert suspected(mesh) == 0
+        mesh.finish()
+
+
+def test_a_relay_that_is_honest_again_is_used_again(caplog):
+    with mesh_world(6, {"shortcut": Sinkhole}) as mesh:
+        two_paths(mesh)
+        Sinkhole.loses = sinkhole.everything
+        for number in range(6):
+            mesh.converse(Terms(number, 1000, 1000), start_s=float(3 * number))
+        mesh.run_until_said(30.0)
+        assert suspected(mesh) >= 1
+        told = [record for record in caplog.records if "avoiding it" in record.getMessage()]
+        assert len(told) == suspected(mesh)
+        assert "shortcut" in told[0].getMessage()
+        assert "hq" in told[0].getMessage() or "branch" in told[0].getMessage()
+        Sinkhole.loses = None
+        mesh.run(70.0)
+        passed_on = mesh.plans["shortcut"].meters.frames_forwarded
+        mesh.converse(Terms(10, 1000, 1000))
+        mesh.run_until_said(10.0)
+        assert mesh.plans["shortcut"].meters.frames_forwarded > passed_on
+        mesh.run(2.0)
+        mesh.assert_all_complete()
+        mesh.finish()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_mixture_of_losses_at_any_time(seed):
+    draw = random.Random(f"sinkhole {seed}")
+    with mesh_world(seed, {"shortcut": Sinkhole}) as mesh:
+        two_paths(mesh)
+        for number in range(8):
+            terms = Terms(number, draw.randrange(300_000), draw.randrange(300_000), Manner(draw.randrange(2)))
+            pace = Pace(byte_count=draw.choice([0, 3000]), pause_s=0.05)
+            mesh.converse(terms, pace, start_s=draw.random() * 8.0)
+        for _ in range(draw.randrange(1, 4)):
+            mesh.run(draw.random() * 3.0)
+            kinds, remainder = draw.sample(KINDS, 2), draw.randrange(3)
+            one, other = kinds
+            Sinkhole.loses = lambda frame, one=one, other=other, remainder=remainder: (
+                one(frame) if frame.connection % 3 == remainder else other(frame)
+            )
+            Sinkhole.slow_s = draw.choice([0.0, 0.0, 0.1])
+        mesh.run_until_said(60.0)
+        mesh.run(5.0)
+        mesh.assert_all_complete()
+        mesh.finish()
+
+
+@pytest.mark.parametrize("bytes_per_s", [500_000, 1_000_000, 3_000_000])
+def test_an_honest_relay_with_long_queues_is_not_blamed(bytes_per_s):
+    with mesh_world(7, {"shortcut": Sinkhole}) as mesh:
+        for one, other in (("branch", "shortcut"), ("shortcut", "hq")):
+            mesh.network.shape(one, other, bytes_per_s=bytes_per_s, latency_s=0.01)
+        two_paths(mesh, shaped=False)
+        for number in range(12):
+            mesh.converse(Terms(number, 10 * bytes_per_s // 12, 10 * bytes_per_s // 12), start_s=number / 4)
+        mesh.run_until_said(240.0)
+        mesh.run(5.0)
+        mesh.assert_all_complete()
+        assert suspected(mesh) == 0
         mesh.finish()

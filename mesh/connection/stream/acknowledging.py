@@ -23,9 +23,6 @@ counts for at least ten of these times, for most include the queue that the stre
 
 NO_PROBE: Final = -1
 
-UNHEARD_S: Final = 0.5
-"""An answer that has not arrived after so long, and two round trips, is lost: nothing else goes first."""
-
 _LOW_HALF: Final = 2**32 - 1
 _LONGEST_S: Final = 1e6
 _CLOCK_S: Final = 0.002
@@ -101,12 +98,13 @@ class Acknowledger:
         """Nothing is to be acknowledged any more."""
         self.due = self.gap_due = inf
 
-    def probe_arrived(self, number: int, silence_s: float, now: float) -> bool:
+    def probe_arrived(self, number: int, silence_s: float, late_s: float, now: float) -> bool:
         """The PROBE ``number`` has arrived; acknowledgements echo it from here on.
 
         Args:
             number: of the PROBE.
             silence_s: for how long no ACK or PROBE of this end had arrived when it was sent.
+            late_s: after which an answer should have arrived.
             now: seconds.
 
         Returns:
@@ -118,7 +116,7 @@ class Acknowledger:
         if silence_s < elapsed_s + _CLOCK_S:  # it has heard since, or this is the first
             self.answered_at = now
             return False
-        return elapsed_s >= max(UNHEARD_S, 2 * (self._rtt.smoothed_s or 0.0))
+        return elapsed_s >= late_s
 
     def expect_no_sample(self) -> None:
         """The newest PROBE overtakes what is on the way: its round-trip time is not the segments'."""

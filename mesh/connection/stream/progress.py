@@ -21,6 +21,9 @@ from mesh.connection.stream.liveness import Liveness
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.send_half import SendHalf
 
+UNHEARD_S: Final = 0.5
+"""An answer that has not arrived after so long, and two round trips, is lost: nothing else goes first."""
+
 STALL_S: Final = 1.5
 """A segment that is not acknowledged for so long has not arrived, though the other end answers."""
 
@@ -86,6 +89,11 @@ class Progress:
         self._judged_from = -inf
         """When the present path was taken for a failed one's sake."""
 
+    @property
+    def answer_late_s(self) -> float:
+        """How long after an answer the other end would have had it, however slow the path."""
+        return max(UNHEARD_S, 2 * (self._rtt.smoothed_s or 0.0), 2 * self._sender.waited_s)
+
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""
         stalled_until = self._stalled_until(now)
@@ -125,8 +133,10 @@ class Progress:
         heard = not sender.outstanding and silence_s < now - judged_from
         if heard or sender.progress_at > judged_from:
             self.doubts = 0
-            is_prompt = now - judged_from <= max(PROOF_S, 2 * (self._rtt.smoothed_s or 0.0))
-            return PathVerdict.PROVED if is_prompt else PathVerdict.HELPED
+            took_s, rtt = now - judged_from, self._rtt
+            # What comes sooner than any path can answer was on its way already.
+            is_owed = rtt.minimum_s / 4 <= took_s <= max(PROOF_S, 2 * (rtt.smoothed_s or 0.0))
+            return PathVerdict.PROVED if is_owed else PathVerdict.HELPED
         return None
 
     @property

@@ -235,7 +235,9 @@ class Stream(StreamLife):
         acknowledger.told_at = now
         if frame.type == FrameType.PROBE:
             self._answer = True
-            if acknowledger.probe_arrived(frame.number, ack.silence_s, now) and self._state in ACTIVE:
+            late_s = self._progress.answer_late_s
+            is_lost = acknowledger.probe_arrived(frame.number, ack.silence_s, late_s, now)
+            if is_lost and self._state in ACTIVE:
                 self._doubt_path(now, effects)
         if self._state in ACTIVE:
             acknowledger.echo_arrived(ack.echo, now)

@@ -121,7 +121,7 @@ class Exit:
             case 5 if opening.state is ExitState.REACHING:
                 self.do(opening.unreachable(Failure(draw(st.sampled_from(Kind)), "no"), now))
             case 6:
-                self.do(opening.asked_again(draw(st.sampled_from((self.open, ANOTHER_OPEN)))))
+                self.do(opening.asked_again(draw(st.sampled_from((self.open, ANOTHER_OPEN))), now))
             case 7:
                 self.do(opening.confirmed(now))
             case 8:
