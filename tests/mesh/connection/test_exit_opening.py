@@ -13,6 +13,8 @@ from mesh.connection.exit_effects import (
     OpenConfirmed,
     OpenForged,
     OpeningOver,
+    PathAnswered,
+    PathDoubted,
     ReachTarget,
     Reject,
     RepeatAnswer,
@@ -20,6 +22,7 @@ from mesh.connection.exit_effects import (
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import UNANSWERED, ExitState
 from mesh.connection.reject_codes import RejectCode
+from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator, SessionResponder
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure, Kind
@@ -155,3 +158,42 @@ def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
     assert exit_.count(OpenConfirmed) == (opening.state is ExitState.OPEN)
     assert exit_.count(NotConfirmed) + exit_.count(OpenConfirmed) == exit_.count(Accept)
     assert exit_.count(OpeningOver) == exit_.count(Reject)
+
+
+def accepted() -> Exit:
+    """One that has just answered yes."""
+    exit_ = Exit("my-api")
+    exit_.do(exit_.opening.granted(0.0))
+    exit_.do(exit_.opening.reached(bytes(8), 0.0))
+    exit_.done.clear()
+    return exit_
+
+
+def test_an_open_that_comes_long_after_its_answer_casts_doubt_on_the_path_once():
+    exit_ = accepted()
+    exit_.do(exit_.opening.asked_again(exit_.open, ANSWER_LOST_S - 0.01))
+    assert exit_.count(PathDoubted) == 0  # it crossed the answer
+    exit_.do(exit_.opening.asked_again(ANOTHER_OPEN, ANSWER_LOST_S))
+    assert exit_.count(PathDoubted) == 0
+    for _ in range(2):
+        exit_.do(exit_.opening.asked_again(exit_.open, ANSWER_LOST_S))
+    assert exit_.count(PathDoubted) == 1
+    assert exit_.count(RepeatAnswer) == 3
+
+
+def test_another_path_carries_the_answer_until_it_is_confirmed():
+    exit_ = accepted()
+    exit_.do(exit_.opening.path_changed())
+    assert exit_.count(RepeatAnswer) == 1
+    exit_.do(exit_.opening.confirmed(0.1))
+    exit_.do(exit_.opening.path_changed())
+    assert exit_.count(RepeatAnswer) == 1
+    assert exit_.count(PathAnswered) == 0
+
+
+def test_a_confirmation_tells_how_soon_it_came_after_the_doubt():
+    for delay_s, is_prompt in ((PROMPT_S, True), (PROMPT_S + 0.1, False)):
+        exit_ = accepted()
+        exit_.do(exit_.opening.asked_again(exit_.open, 1.0))
+        exit_.do(exit_.opening.confirmed(1.0 + delay_s - 1e-9))
+        assert exit_.done[-1] == PathAnswered(is_prompt)
