@@ -226,11 +226,10 @@ class CandidateTrials:
     def _attempt_due(self, attempt: OpenAttempt, now: float) -> None:
         if now >= attempt.repeat_at:
             attempt.repeats += 1
-            doubted = attempt.repeats >= REPEATS_TO_DOUBT
-            attempt.repeat_at = now + repeat_delay_s(attempt.repeats - REPEATS_TO_DOUBT * doubted)
+            attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
             if attempt.has_path:
                 self._send_open(attempt, now)
-                if attempt.repeats == REPEATS_TO_DOUBT:
+                if attempt.repeats == REPEATS_TO_DOUBT and attempt.doubted_at == inf:
                     self._effects.append(effects.PathDoubted(attempt.party.id, attempt.number))
                     attempt.doubted_at = now
         if now >= attempt.hedge_at:

@@ -17,7 +17,7 @@ from mesh.connection.candidates import Offer
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.reject_codes import IngressVerdict, code_of_exit
-from mesh.connection.repeating import PROMPT_S
+from mesh.connection.repeating import PROMPT_S, repeat_delay_s
 from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
@@ -176,6 +176,8 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
+                if attempt.doubted_at < inf:  # another first hop: repeat as at first
+                    attempt.repeats, attempt.repeat_at = 0, now + repeat_delay_s(0)
                 if self.state is IngressState.OPENING and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)
         return self._done()

@@ -9,7 +9,7 @@ MAX_REPEAT_S: Final = 2.0
 
 REPEATS_TO_DOUBT: Final = 2
 """With this repetition of an OPEN another first hop is asked for, three quarters of a second after the first.
-From then on it is repeated as at first."""
+By that it is repeated as at first."""
 
 ANSWER_LOST_S: Final = 0.7
 """An OPEN that comes this long after its answer was not sent before that could arrive, even by satellite."""
