@@ -152,16 +152,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     used = table_messages.OpenAuthenticated(party.id, party.instance, self._number)
                     self.tell(self._table, used)
                 case effects.AskEndpoint(key=key):
-                    self._key = key
-                    if not self._is_allowed(key):
-                        self._meters.opens_not_allowed += 1
-                        self._do(
-                            self._opening.denied(RejectCode.NOT_PERMITTED, "not allowed here", self.now())
-                        )
-                        continue
-                    self._endpoint = self._endpoints[key]
-                    if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
-                        self._do(self._opening.endpoint_gone(self.now()))
+                    self._ask_endpoint(key)
                 case effects.ReachTarget():
                     pass  # by who knows the target
                 case effects.Accept(answer=answer, session=session, credit=credit):
@@ -198,6 +189,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._deadlines[Due.OPENING] = due
         if due < self._alarm.at and not self.actor_stopped.raised:  # what moves back needs no new timer
             self._arm()
+
+    def _ask_endpoint(self, key: str) -> None:
+        self._key = key
+        if not self._is_allowed(key):
+            self._meters.opens_not_allowed += 1
+            self._do(self._opening.denied(RejectCode.NOT_PERMITTED, "not allowed here", self.now()))
+            return
+        self._endpoint = self._endpoints[key]
+        if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
+            self._do(self._opening.endpoint_gone(self.now()))
 
     def _granted(self, target: SocketAddress) -> None:
         wanted = self._opening.granted(self.now())
