@@ -16,8 +16,8 @@ OWN = ("mesh.", "actors.")
 WORLD = "actors.runtime.virtual."
 """What stands for the kernel here is not the agent's."""
 
-BOUNDED = {"SharedSecrets._secrets"}
-"""Keeps what it is told up to a number, the oldest going first."""
+BOUNDED = {"SharedSecrets._secrets", "FormerInstances._used"}
+"""They keep what they are told up to a number, the oldest going first."""
 
 
 def tables(mesh, name):
@@ -74,7 +74,7 @@ def test_an_agent_in_a_crash_loop_leaves_no_trace_at_its_peers(who):
         come_to_rest(mesh, 1_000_000)
         assert sum(talk.heard.is_complete for talk in mesh.conversations) > RESTARTS // 3
         for name in others:
-            assert {"ConnectionTable._windows", "LinkState._live", "PeerDirectory._peers"} <= set(
+            assert {"ConnectionTable._windows", "RecordStore._live", "PeerDirectory._peers"} <= set(
                 before[name]
             )
             after = tables(mesh, name)
