@@ -43,7 +43,7 @@ class Meters:
     opens_answered: int = 0
     opens_rejected: int = 0
     opens_ignored: int = 0
-    """OPENs dropped unanswered: replays, unknown agents, too many pending."""
+    """OPENs dropped unanswered: replays, unknown agents, too many pending or failing."""
     opens_denied: int = 0
     """OPENs rejected because their endpoint was at ``max_connections``."""
     opens_not_allowed: int = 0

@@ -31,6 +31,10 @@ class TokenBucket:
         self._refill(now)
         self._tokens -= amount
 
+    def give_back(self) -> None:
+        """Put back a token that was taken for nothing."""
+        self._tokens = min(self._burst, self._tokens + 1.0)
+
     def wait_s(self, now: float) -> float:
         """Seconds from monotonic time ``now`` (s) until there is a token; 0 if there is one."""
         self._refill(now)

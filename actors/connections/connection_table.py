@@ -5,7 +5,6 @@ ingress becomes an exit connection here, once it has passed every check that nee
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -20,6 +19,7 @@ from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.former_instances import FormerInstances
+from mesh.connection.open_admission import OpenAdmission
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.errors import RemoteProtocolError
@@ -41,9 +41,6 @@ UNKNOWN_RATE: Final = 100.0
 """UNKNOWN answers a second: enough to end stale connections, too few to be of use as an amplifier."""
 
 UNKNOWN_BURST: Final = 200.0
-
-SHARE_OF_ONE_INGRESS: Final = 2
-"""One ingress may hold half of the places for connections being opened: the others stay free."""
 
 REPLAY_WINDOW: Final = 65_536
 """Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
@@ -77,16 +74,13 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._instance = instance
         self._numbers = numbers
         self._start_exit = start_exit
-        self._max_pending_opens = max_pending_opens
+        self._admission = OpenAdmission(max_pending_opens)
         self._meters = meters
         self._connections: dict[ConnectionId, Ref[connection_messages.EndInbound]] = {}
         self._by_remote: dict[
             AgentId, dict[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]]
         ] = {}
         """By the other end's agent: its connections, each with the instance that it was opened with."""
-        self._pending: dict[tuple[AgentId, int], AgentId] = {}
-        """Connections being opened, and the peer that each OPEN came from."""
-        self._pending_by_ingress: Counter[AgentId] = Counter()
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
         self._former = FormerInstances()
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
@@ -108,10 +102,10 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._mark(remote, instance, number)
             case messages.BodiesForged(remote=remote, via=via, connection=number, count=count):
                 if via == NO_AGENT:
-                    via = self._pending.get((remote, number), NO_AGENT)
+                    via = self._admission.via_of(remote, number, NO_AGENT)
                 self._forged(remote, via, count)
-            case messages.PendingOpenSettled(remote=remote, connection=number):
-                self._settled(remote, number)
+            case messages.PendingOpenSettled(remote=remote, connection=number, is_in_use=is_in_use):
+                self._admission.settled(remote, number, is_in_use=is_in_use)
             case link_messages.ForwardingChanged(links=links):
                 self._forwarding_changed(links)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
@@ -145,7 +139,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         return messages.ConnectionCounts(
             ingress=len(self._connections) - exits - standing_by,
             exit=exits,
-            pending_opens=len(self._pending),
+            pending_opens=len(self._admission),
         )
 
     def _close_connections(self, reason: str) -> None:
@@ -230,7 +224,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             ingress_instance, exit_instance = read_open_instances(frame.body)
         except RemoteProtocolError:
             self._meters.frames_forged += 1
-            self._forged(source, via, 1)
+            if self._admission.take_token(source, via, self.now()):
+                self._forged(source, via, 1)
             return
         if ingress_instance != record.instance or exit_instance != self._instance:
             self._meters.opens_ignored += 1
@@ -239,25 +234,16 @@ class ConnectionTable(Actor[messages.Inbound]):
         if number < FIRST_NUMBER or not window.fresh(number):
             self._meters.opens_ignored += 1
             return
-        share = max(1, self._max_pending_opens // SHARE_OF_ONE_INGRESS)
-        if len(self._pending) >= self._max_pending_opens or self._pending_by_ingress[source] >= share:
+        refusal = self._admission.admit(source, number, via, self.now())
+        if refusal is not None:
             self._meters.opens_ignored += 1
-            who = named(record.name, source)
-            log.warning(
-                "too many connections are being opened; ignoring one from %s", who, extra=sampled(who)
-            )
+            if self._admission.is_to_be_told(via, self.now()):
+                peer = self._named(via)
+                who = named(record.name, source)
+                log.warning("%s; ignoring one of %s by peer %s", refusal, who, peer, extra=sampled(peer))
             return
         party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
-        self._pending[source, number] = via
-        self._pending_by_ingress[source] += 1
         self._add(key, self._start_exit(frame, party, record, link), ingress_instance)
-
-    def _settled(self, source: AgentId, number: int) -> None:
-        if (source, number) in self._pending:
-            del self._pending[source, number]
-            self._pending_by_ingress[source] -= 1
-            if not self._pending_by_ingress[source]:
-                del self._pending_by_ingress[source]
 
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
@@ -292,7 +278,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         if not of_remote:
             del self._by_remote[remote]
         if is_exit:
-            self._settled(remote, number)
+            self._admission.settled(remote, number, is_in_use=False)
         else:
             self._numbers.use(number)
         self._report_if_empty()

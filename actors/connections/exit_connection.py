@@ -160,7 +160,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._send((answer,))
                     self._start_stream(session, self._party.id, self._link, credit)
                 case effects.OpenConfirmed():
-                    self._opening_settled()
+                    self._opening_settled(is_in_use=True)
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
                 case effects.OpenForged(why=why):
                     self._forged(1, self._party.id, self._number, NO_AGENT)
@@ -242,15 +242,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         )
         self._meters.opens_rejected += 1
         self._send((answer,))
-        self._opening_settled()
+        self._opening_settled(is_in_use=False)
 
     def _is_allowed(self, key: str) -> bool:
         """Whether the endpoint lets in this ingress, whose certificate permits the use of the key."""
         allowed = self._settings.allowed.get(key)
         return allowed is None or is_listed(allowed, self._record.name, self._party.id)
 
-    def _opening_settled(self) -> None:
-        self.tell(self._table, table_messages.PendingOpenSettled(self._party.id, self._number))
+    def _opening_settled(self, *, is_in_use: bool) -> None:
+        settled = table_messages.PendingOpenSettled(self._party.id, self._number, is_in_use)
+        self.tell(self._table, settled)
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:

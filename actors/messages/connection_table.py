@@ -61,6 +61,8 @@ class PendingOpenSettled(msgspec.Struct, frozen=True):
 
     remote: AgentId
     connection: int
+    is_in_use: bool
+    """Whether its ingress has confirmed it."""
 
 
 class PathFailed(msgspec.Struct, frozen=True):

@@ -87,3 +87,7 @@ class House:
     def sent(self, link: Ear | None = None) -> list[Frame]:
         commands = (link or self.link).of(link_messages.SendFrames)
         return [sent for command in commands for sent in command.frames]
+
+
+def from_bob(number: int) -> Frame:
+    return open_frame(number, BOB.id, BOB_INSTANCE + OWN_INSTANCE + b"handshake")

@@ -14,7 +14,6 @@ from tests.actors.connections.connection_table_company import (
     ALICE,
     ALICE_INSTANCE,
     BOB,
-    BOB_INSTANCE,
     OWN,
     OWN_INSTANCE,
     STRANGER,
@@ -40,7 +39,7 @@ def test_an_open_becomes_an_exit_connection(house):
     assert (record.agent_id, link) == (ALICE.id, house.link.ref)
     assert house.exits[0].heard == [connection_messages.SegmentsArrived((early,))]
     assert house.counts() == (0, 1, 1)
-    house.tell(messages.PendingOpenSettled(ALICE.id, 7))
+    house.tell(messages.PendingOpenSettled(ALICE.id, 7, True))
     assert house.counts() == (0, 1, 0)
 
 
@@ -145,27 +144,6 @@ def test_numbers_count_for_each_instance_of_an_agent(house):
     house.routes(record_of(ALICE, instance=b"A"))
     house.arrive(open_frame(body=b"A" * 16 + OWN_INSTANCE + b"handshake"))
     assert len(house.exits) == 2
-
-
-def test_no_more_than_so_many_opens_are_pending():
-    house = House(max_pending_opens=4)
-    from_bob = [
-        open_frame(number, BOB.id, BOB_INSTANCE + OWN_INSTANCE + b"handshake") for number in (1, 2, 3)
-    ]
-    house.arrive(*(open_frame(number) for number in (1, 2, 3)))
-    assert len(house.exits) == 2, "half of the places are for the others"
-    house.arrive(*from_bob)
-    assert len(house.exits) == 4
-    assert house.meters.opens_ignored == 2
-    house.tell(messages.PendingOpenSettled(ALICE.id, 1))
-    house.arrive(from_bob[2])
-    assert len(house.exits) == 4
-    house.arrive(open_frame(3))
-    assert len(house.exits) == 5
-    house.tell(messages.ConnectionEnded(ALICE.id, 2, is_exit=True))
-    house.arrive(open_frame(4))
-    assert house.counts() == (0, 5, 4)
-    house.world.stop()
 
 
 def test_both_ends_of_a_connection_may_be_at_this_agent(house):

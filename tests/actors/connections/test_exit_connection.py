@@ -88,7 +88,7 @@ def test_the_answer_is_repeated_until_the_ingress_is_heard_and_no_longer(scene):
     scene.tell(scene.session.seal_segment(FrameType.DATA, 0, b"hello"))
     scene.run(30.0)
     assert len(scene.answers) == 2
-    settled = PendingOpenSettled(INGRESS.id, 7)
+    settled = PendingOpenSettled(INGRESS.id, 7, True)
     assert scene.table.of(PendingOpenSettled) == [settled]
     assert scene.exit.ref.is_alive()
 

@@ -39,7 +39,7 @@ def test_a_rejection_lingers_to_be_repeated(scene):
     assert len({frame.body for frame in scene.answers}) == 1
     scene.run(0.3)
     assert scene.is_over
-    assert scene.table.of(PendingOpenSettled) == [PendingOpenSettled(INGRESS.id, 7)]
+    assert scene.table.of(PendingOpenSettled) == [PendingOpenSettled(INGRESS.id, 7, False)]
     assert scene.endpoint.heard == []
 
 

@@ -1,0 +1,125 @@
+"""Which OPENs an exit looks at: how many at one time and how many a second, by link and by ingress.
+
+To look at an OPEN costs an actor and a Diffie-Hellman; to send one costs next to nothing, and a peer that
+relays may write any source into it. Who sent it is known only afterwards, but the peer that it came from is
+certain. Links are limited first, and on each link its sources: what one link carries in the name of an agent
+takes nothing from what that agent sends by another.
+
+An OPEN takes a token of its link and one of its source there. Both are given back when the connection is in
+use, so those who are served may open as many as the exit can; what is forged, refused or never confirmed is
+rationed, and with it the answers.
+"""
+
+import enum
+from typing import Final, NamedTuple
+
+from mesh.connection.shares import Shares
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId
+
+LINK_RATE: Final = 500.0
+"""OPENs a second that come to nothing, on one link: some 10 % of a core."""
+
+LINK_BURST: Final = 2_000.0
+"""At once: the clients of several agents behind it, after an outage."""
+
+INGRESS_RATE: Final = 250.0
+"""OPENs a second that come to nothing, of one ingress on one link."""
+
+INGRESS_BURST: Final = 1_000.0
+"""At once."""
+
+MAX_BUCKETS: Final = 4_096
+"""Ingresses whose rate is remembered; beyond, the first is forgotten. The rates of links still hold."""
+
+TOLD_RATE: Final = 1.0
+"""Lines about one link a second that are written, or counted as repetitions; more would cost more than the
+OPENs that they are about."""
+
+TOLD_BURST: Final = 5.0
+
+
+class Refusal(enum.StrEnum):
+    """Why an OPEN is not looked at."""
+
+    PENDING = "too many connections are being opened"
+    RATE = "too many requests for connections come to nothing"
+
+
+class _Link(NamedTuple):
+    rate: TokenBucket
+    told: TokenBucket
+
+
+class OpenAdmission:
+    """Counts the OPENs under way; ``now`` is monotonic seconds, ``via`` the peer that one came from.
+
+    Args:
+        max_pending: OPENs that may be under way at one time.
+    """
+
+    __slots__ = ("_by_ingress", "_by_link", "_links", "_pending", "_rates")
+
+    def __init__(self, max_pending: int) -> None:
+        self._pending: dict[tuple[AgentId, int], AgentId] = {}
+        """By source and number: the peer that it came from."""
+        self._by_link: Shares[AgentId] = Shares(max_pending)
+        self._by_ingress: Shares[tuple[AgentId, AgentId]] = Shares(max_pending)
+        self._links: dict[AgentId, _Link] = {}
+        """As many as there are peers that may send: those with a certificate."""
+        self._rates: dict[tuple[AgentId, AgentId], TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def admit(self, source: AgentId, number: int, via: AgentId, now: float) -> Refusal | None:
+        """Count an OPEN as under way, or say why it is not to be looked at."""
+        if not (self._by_link.may_take(via) and self._by_ingress.may_take((via, source))):
+            return Refusal.PENDING
+        if not self.take_token(source, via, now):
+            return Refusal.RATE
+        self._pending[source, number] = via
+        self._by_link.take(via)
+        self._by_ingress.take((via, source))
+        return None
+
+    def take_token(self, source: AgentId, via: AgentId, now: float) -> bool:
+        """Take what an OPEN costs its link and its source; whether they have it."""
+        rate = self._rates.get((via, source))
+        if rate is None:
+            if len(self._rates) >= MAX_BUCKETS:
+                del self._rates[next(iter(self._rates))]
+            rate = self._rates[via, source] = TokenBucket(INGRESS_RATE, INGRESS_BURST)
+        if not (rate.has(now) and self._link(via).rate.take(now)):
+            return False
+        rate.spend(now)
+        return True
+
+    def via_of(self, source: AgentId, number: int, default: AgentId) -> AgentId:
+        """The peer that this OPEN, which is under way, came from; else ``default``."""
+        return self._pending.get((source, number), default)
+
+    def settled(self, source: AgentId, number: int, *, is_in_use: bool) -> None:
+        """This OPEN is no longer under way; ``is_in_use`` says that its ingress has confirmed. Idempotent."""
+        via = self._pending.pop((source, number), None)
+        if via is None:
+            return
+        self._by_link.leave(via)
+        self._by_ingress.leave((via, source))
+        if is_in_use:
+            self._link(via).rate.give_back()
+            rate = self._rates.get((via, source))
+            if rate is not None:
+                rate.give_back()
+
+    def is_to_be_told(self, via: AgentId, now: float) -> bool:
+        """Whether a refusal on this link is to be written down, beside being counted."""
+        return self._link(via).told.take(now)
+
+    def _link(self, via: AgentId) -> _Link:
+        link = self._links.get(via)
+        if link is None:
+            link = self._links[via] = _Link(
+                TokenBucket(LINK_RATE, LINK_BURST), TokenBucket(TOLD_RATE, TOLD_BURST)
+            )
+        return link

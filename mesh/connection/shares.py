@@ -1,0 +1,60 @@
+"""Places that several hold, so that no one of them can hold all.
+
+One holder may have so many times what is left free: the emptier it is, the more. Alone it gets 8 of 9 places,
+two get 8 of 17 each, and a few stay free for whoever comes next. A holder that has none may take the last.
+Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
+"""
+
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+GREED: Final = 8
+"""A holder may have eight times what it leaves free."""
+
+LEAST_DIVIDED: Final = 8
+"""Fewer places are not divided: who comes first has them."""
+
+H = TypeVar("H", bound=Hashable)
+
+
+class Shares(Generic[H]):
+    """Counts who holds how many of ``limit`` places.
+
+    Args:
+        limit: places there are, at least 1.
+    """
+
+    __slots__ = ("_held", "_limit", "taken")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[H, int] = {}
+        self.taken = 0
+        """By all together."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody can have another place."""
+        return self.taken >= self._limit
+
+    def may_take(self, holder: H) -> bool:
+        """Whether there is a place that ``holder`` may have."""
+        free = self._limit - self.taken
+        if free <= 0:
+            return False
+        held = self._held.get(holder, 0)
+        return not held or self._limit < LEAST_DIVIDED or held < GREED * (free - 1)
+
+    def take(self, holder: H) -> None:
+        """Count a place as taken, even if there is none: what has been given stays given."""
+        self._held[holder] = self._held.get(holder, 0) + 1
+        self.taken += 1
+
+    def leave(self, holder: H) -> None:
+        """Count a place as given back; ``holder`` has one."""
+        held = self._held[holder] - 1
+        if held:
+            self._held[holder] = held
+        else:
+            del self._held[holder]
+        self.taken -= 1
