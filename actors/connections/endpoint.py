@@ -1,11 +1,12 @@
 """An endpoint: a service near this agent, offered to the mesh under a routing key.
 
-``max_connections`` is counted here; one too many waits for a moment if others are closing. With a health
-check the key is offered only while the target accepts connections. A check connects as an exit does, by the
-same addresses.
+``max_connections`` is counted here, and divided between ingresses: none of them can have all places. One too
+many waits for a moment if others are closing. With a health check the key is offered only while the target
+accepts connections. A check connects as an exit does, by the same addresses.
 """
 
 import logging
+import sys
 from typing import assert_never
 
 from actors.messages import connection as connection_messages
@@ -27,11 +28,13 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 from mesh.config.schema import HealthCheckSection
 from mesh.connection.reject_codes import RejectCode
+from mesh.connection.shares import Shares
 from mesh.connection.target_health import Health, HealthMonitor
 from mesh.connection.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 from mesh.reaching import Failure, Kind
 from mesh.routing.records import EndpointEntry
 from mesh.sampling import sampled
+from mesh.trust.identity import AgentId
 
 log = logging.getLogger("mesh.forward")
 
@@ -59,7 +62,7 @@ class Endpoint(Actor[messages.Inbound]):
         target: SocketAddress,
         route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
-        admitted: dict[str, Ref[connection_messages.ExitInbound]],
+        admitted: dict[str, messages.AdmitConnection],
         max_connections: int = 0,
         health_check: HealthCheckSection | None = None,
     ) -> None:
@@ -70,10 +73,11 @@ class Endpoint(Actor[messages.Inbound]):
         self._meters = meters
         self._max_connections = max_connections
         self._admitted = admitted
+        self._places: Shares[AgentId] = Shares(max_connections or sys.maxsize)
         self._full_reported = False
         self._closing: set[str] = set()
         """Those of the admitted that are about to leave."""
-        self._waiting: WaitingRoom[Ref[connection_messages.ExitInbound]] = WaitingRoom(CLOSING_NOTICE_S)
+        self._waiting: WaitingRoom[messages.AdmitConnection] = WaitingRoom(CLOSING_NOTICE_S)
         """Connections for which there is no place yet."""
         self._wait_alarm = Alarm(self, messages.WaitOver())
         self._offering = True
@@ -88,8 +92,11 @@ class Endpoint(Actor[messages.Inbound]):
 
     def on_start(self) -> None:
         """Offer the key, or see first whether the target is there."""
-        for urn, connection in self._admitted.items():
-            self.watch(connection, messages.ConnectionLeft(urn))  # it knows only the endpoint that crashed
+        for urn, admitted in self._admitted.items():
+            self._places.take(admitted.ingress)
+            self.watch(
+                admitted.connection, messages.ConnectionLeft(urn)
+            )  # it knows only the one that crashed
         log.info("endpoint %s is %s", self._key, self._target)
         if self._health_check is None:
             self._offer()
@@ -99,8 +106,8 @@ class Endpoint(Actor[messages.Inbound]):
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
         match message:
-            case messages.AdmitConnection(connection=connection):
-                self._admit(connection)
+            case messages.AdmitConnection():
+                self._admit(message)
             case messages.ConnectionLeft(connection_urn=urn):
                 self._left(urn)
             case messages.ConnectionClosing(connection_urn=urn):
@@ -137,21 +144,22 @@ class Endpoint(Actor[messages.Inbound]):
 
     # -- connections -----------------------------------------------------------------------------------------
 
-    def _admit(self, connection: Ref[connection_messages.ExitInbound]) -> None:
-        if self._is_full and self._objection() is None:
-            self._let_wait(connection)
+    def _admit(self, wish: messages.AdmitConnection) -> None:
+        if self._has_place(wish) or self._objection() is not None:
+            self._answer(wish)
         else:
-            self._answer(connection)
+            self._let_wait(wish)
 
-    def _answer(self, connection: Ref[connection_messages.ExitInbound]) -> None:
+    def _answer(self, wish: messages.AdmitConnection) -> None:
         """Let a connection in, for which there is a place, or say why it cannot be."""
         denied = self._objection()
         if denied is not None:
-            self.tell(connection, denied)
+            self.tell(wish.connection, denied)
             return
         granted = connection_messages.TargetGranted(self._target, is_counted=bool(self._max_connections))
-        if self.tell(connection, granted):
-            self._admitted[connection.actor_urn] = connection
+        if self.tell(wish.connection, granted):
+            self._admitted[wish.connection.actor_urn] = wish
+            self._places.take(wish.ingress)
 
     def _objection(self) -> connection_messages.TargetDenied | None:
         """Why no connection can be let in now, even if there is a place."""
@@ -165,48 +173,54 @@ class Endpoint(Actor[messages.Inbound]):
 
     # -- max_connections -------------------------------------------------------------------------------------
 
-    @property
-    def _is_full(self) -> bool:
-        return bool(self._max_connections) and len(self._admitted) >= self._max_connections
+    def _has_place(self, wish: messages.AdmitConnection) -> bool:
+        return self._places.may_take(wish.ingress)
 
-    def _let_wait(self, connection: Ref[connection_messages.ExitInbound]) -> None:
+    def _let_wait(self, wish: messages.AdmitConnection) -> None:
         """Let it wait for one that is closing; whether there is such a one may not have been heard yet."""
-        if self._waiting.enter(connection, self.now(), len(self._admitted)):
+        if self._waiting.enter(wish, self.now(), len(self._admitted)):
             self._plan_wait()
         else:
-            self._refuse(connection)
+            self._refuse(wish)
 
     def _left(self, urn: str) -> None:
-        connection = self._admitted.pop(urn, None)
+        admitted = self._admitted.pop(urn, None)
+        if admitted is not None:
+            self._places.leave(admitted.ingress)
         self._closing.discard(urn)
         self._full_reported = self._full_reported and bool(self._admitted)
         if not self._waiting:
             return
-        if connection is None:
-            self._waiting.leave(lambda ref: ref.actor_urn == urn)
+        if admitted is None:
+            self._waiting.leave(lambda wish: wish.connection.actor_urn == urn)
         self._seat()
 
     def _seat(self) -> None:
         """Answer those that wait, as far as there is room or a reason not to let them in at all."""
-        while self._waiting and (not self._is_full or self._objection() is not None):
-            connection = self._waiting.take()
-            if connection is not None:
-                self._answer(connection)
+        while self._waiting:
+            wish = self._waiting.take() if self._objection() else self._waiting.take(self._has_place)
+            if wish is None:
+                return
+            self._answer(wish)
 
     def _wait_over(self) -> None:
         self._wait_alarm.disarm()
         self._seat()
-        for connection in self._waiting.overdue(self.now(), len(self._closing)):
-            self._refuse(connection)
+        for wish in self._waiting.overdue(self.now(), len(self._closing)):
+            self._refuse(wish)
         self._plan_wait()
 
     def _plan_wait(self) -> None:
         """Be woken, at the latest, when the first may have waited long enough."""
         self._wait_alarm.arm(self._waiting.deadline(len(self._closing)), self.now())
 
-    def _refuse(self, connection: Ref[connection_messages.ExitInbound]) -> None:
+    def _refuse(self, wish: messages.AdmitConnection) -> None:
         self._meters.opens_denied += 1
-        if not self._full_reported:
+        why = "the endpoint is at max_connections"
+        if not self._places.is_full:
+            self._meters.opens_beyond_share += 1
+            why = "this agent holds its share of the endpoint's max_connections"
+        elif not self._full_reported:
             self._full_reported = True
             log.warning(
                 "endpoint %s is at max_connections (%d); rejecting others until there is room",
@@ -214,10 +228,7 @@ class Endpoint(Actor[messages.Inbound]):
                 self._max_connections,
                 extra=sampled(self._key),
             )
-        self.tell(
-            connection,
-            connection_messages.TargetDenied(RejectCode.AT_CAPACITY, "the endpoint is at max_connections"),
-        )
+        self.tell(wish.connection, connection_messages.TargetDenied(RejectCode.AT_CAPACITY, why))
 
     # -- the target's health ---------------------------------------------------------------------------------
 

@@ -197,7 +197,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, "not allowed here", self.now()))
             return
         self._endpoint = self._endpoints[key]
-        if not self.tell(self._endpoint, endpoint_messages.AdmitConnection(self.ref)):
+        admit = endpoint_messages.AdmitConnection(self.ref, self._party.id)
+        if not self.tell(self._endpoint, admit):
             self._do(self._opening.endpoint_gone(self.now()))
 
     def _granted(self, target: SocketAddress) -> None:

@@ -7,12 +7,15 @@ import msgspec
 from actors.messages.connection import ExitInbound
 from actors.messages.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
+from mesh.trust.identity import AgentId
 
 
 class AdmitConnection(msgspec.Struct, frozen=True):
     """Command: let a connection in; the answer is ``connection.TargetGranted`` or ``TargetDenied``."""
 
     connection: Ref[ExitInbound]
+    ingress: AgentId
+    """For whom the place is."""
 
 
 class ConnectionLeft(msgspec.Struct, frozen=True):

@@ -135,7 +135,7 @@ class Composition:
     def endpoint(self, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
         """One that offers its key."""
         admitted: dict[
-            str, Ref[connection_messages.ExitInbound]
+            str, endpoint_messages.AdmitConnection
         ] = {}  # of each that is started for this section
 
         def start() -> ActorRef[endpoint_messages.Inbound]:

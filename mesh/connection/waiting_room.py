@@ -44,9 +44,13 @@ class WaitingRoom(Generic[G]):
         self._guests.append(_Guest(who, now))
         return True
 
-    def take(self) -> G | None:
-        """The one that has waited longest, for a place that has become free; ``None`` if nobody waits."""
-        return self._guests.popleft().who if self._guests else None
+    def take(self, may: Callable[[G], bool] = lambda _: True) -> G | None:
+        """The one that has waited longest, of those that may have a place now; ``None`` if there is none."""
+        for position, guest in enumerate(self._guests):
+            if may(guest.who):
+                del self._guests[position]
+                return guest.who
+        return None
 
     def leave(self, is_gone: Callable[[G], bool]) -> None:
         """Remove those for whom ``is_gone`` is true."""

@@ -10,8 +10,10 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.routing.records import EndpointEntry
-from tests.actors.company import start
+from mesh.trust.identity import AgentId
+from tests.actors.company import IDENTITIES, start
 
+ALICE, BOB, CAROL = (identity.id for identity in IDENTITIES[:3])
 TARGET = TcpAddress("localhost", 3000)
 COUNTED = TargetGranted(TARGET, is_counted=True)
 
@@ -41,7 +43,7 @@ def test_lets_connections_in_to_its_target(world):
     _, endpoint = set_up(world)
     connections = [start(world), start(world)]
     for connection in connections:
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     assert [connection.heard for connection in connections] == [[TargetGranted(TARGET)]] * 2
     assert "2 connections" in str(endpoint)
@@ -54,7 +56,7 @@ def test_lets_nobody_in_once_it_is_withdrawn(world):
     routes, endpoint = set_up(world)
     connection = start(world)
     endpoint.ref.tell(messages.StopOffering())
-    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     assert routes.heard[-1] == AdvertiseEndpoint(endpoint.actor_urn, None)
     assert [type(message) for message in connection.heard] == [TargetDenied]
@@ -67,7 +69,7 @@ def test_a_connection_that_died_while_asking_does_no_harm(world):
     dead.ref.stop(block=False)
     world.run(0.0)
     for connection in (dead, alive):
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     assert alive.heard == [TargetGranted(TARGET)]
 
@@ -76,7 +78,7 @@ def test_max_connections_is_exact(world, caplog):
     routes, endpoint = set_up(world, max_connections=2)
     connections = [start(world) for _ in range(4)]
     for connection in connections:
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     assert [len(connection.heard) for connection in connections] == [1, 1, 0, 0]  # is any of them closing?
     world.run(0.06)
@@ -89,7 +91,7 @@ def test_max_connections_is_exact(world, caplog):
     endpoint.ref.tell(messages.ConnectionLeft(connections[0].ref.actor_urn))
     late = [start(world) for _ in range(2)]
     for connection in late:
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.06)
     assert [type(connection.heard[0]) for connection in late] == [TargetGranted, TargetDenied]
     assert len(routes.heard) == 1  # a full endpoint keeps its key
@@ -98,9 +100,9 @@ def test_max_connections_is_exact(world, caplog):
 def test_a_connection_that_has_left_before_it_was_let_in_takes_no_place(world):
     _, endpoint = set_up(world, max_connections=1)
     impatient, late = start(world), start(world)
-    endpoint.ref.tell(messages.AdmitConnection(impatient.ref))
+    endpoint.ref.tell(messages.AdmitConnection(impatient.ref, ALICE))
     endpoint.ref.tell(messages.ConnectionLeft(impatient.actor_urn))
-    endpoint.ref.tell(messages.AdmitConnection(late.ref))
+    endpoint.ref.tell(messages.AdmitConnection(late.ref, ALICE))
     world.run(0.0)
     assert late.heard == [COUNTED]
 
@@ -110,18 +112,18 @@ def test_one_that_is_started_again_counts_the_connections_that_stayed(world):
     _, endpoint = set_up(world, admitted=admitted, max_connections=2)
     stays, leaves = start(world), start(world)
     for connection in (stays, leaves):
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     endpoint.ref.stop(block=False)
     world.run(0.0)
     _, endpoint = set_up(world, admitted=admitted, max_connections=2)
     late = [start(world) for _ in range(3)]
-    endpoint.ref.tell(messages.AdmitConnection(late[0].ref))
+    endpoint.ref.tell(messages.AdmitConnection(late[0].ref, ALICE))
     world.run(0.06)
     leaves.ref.stop(block=False)  # it knows nobody but the endpoint that is gone
     world.run(0.0)
     for connection in late[1:]:
-        endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.06)
     answers = [type(connection.heard[0]) for connection in late]
     assert answers == [TargetDenied, TargetGranted, TargetDenied]
@@ -131,13 +133,13 @@ def test_connections_that_ended_while_there_was_no_endpoint_take_no_place(world)
     admitted: dict[str, Any] = {}
     _, endpoint = set_up(world, admitted=admitted, max_connections=1)
     connection, late = start(world), start(world)
-    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
     for actor in (endpoint, connection):
         actor.ref.stop(block=False)
     world.run(0.0)
     _, endpoint = set_up(world, admitted=admitted, max_connections=1)
-    endpoint.ref.tell(messages.AdmitConnection(late.ref))
+    endpoint.ref.tell(messages.AdmitConnection(late.ref, ALICE))
     world.run(0.0)
     assert late.heard == [COUNTED]
 
@@ -148,9 +150,9 @@ def full(world: VirtualWorld, count: int = 1) -> tuple[Any, list[Any]]:
     return endpoint, [ask(world, endpoint) for _ in range(count)]
 
 
-def ask(world: VirtualWorld, endpoint: Any) -> Any:
+def ask(world: VirtualWorld, endpoint: Any, ingress: AgentId = ALICE) -> Any:
     connection = start(world)
-    endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+    endpoint.ref.tell(messages.AdmitConnection(connection.ref, ingress))
     world.run(0.0)
     return connection
 
@@ -221,3 +223,44 @@ def test_those_that_wait_hear_at_once_that_the_endpoint_is_withdrawn(world):
     endpoint.ref.tell(messages.StopOffering())
     world.run(0.0)
     assert [answer.code for answer in second.heard] == ["unavailable"]
+
+
+def test_one_ingress_holds_nearly_all_places_and_never_all(world):
+    _, endpoint = set_up(world, max_connections=20)
+    alice = [ask(world, endpoint) for _ in range(20)]
+    world.run(0.06)
+    assert [connection.heard[0] for connection in alice[:17]] == [COUNTED] * 17
+    denied = {(answer.code, answer.reason) for connection in alice[17:] for answer in connection.heard}
+    assert denied == {("at-capacity", "this agent holds its share of the endpoint's max_connections")}
+    assert (endpoint._meters.opens_denied, endpoint._meters.opens_beyond_share) == (3, 3)
+    assert ask(world, endpoint, BOB).heard == [COUNTED]
+    assert ask(world, endpoint, CAROL).heard == [COUNTED]
+
+
+def test_those_that_wait_for_their_share_keep_no_other_waiting(world):
+    _, endpoint = set_up(world, max_connections=20)
+    alice = [ask(world, endpoint) for _ in range(17)]
+    bob = [ask(world, endpoint, each) for each in (BOB, CAROL, AgentId(b"d" * 16))]
+    for connection in (*alice, *bob[:1]):
+        endpoint.ref.tell(messages.ConnectionClosing(connection.actor_urn))
+    behind = [ask(world, endpoint), ask(world, endpoint), ask(world, endpoint, BOB)]
+    assert [connection.heard for connection in behind] == [[], [], []]
+    endpoint.ref.tell(messages.ConnectionLeft(bob[0].actor_urn))
+    world.run(0.0)
+    assert [connection.heard for connection in behind] == [[], [], [COUNTED]]
+    for connection in alice[:4]:
+        endpoint.ref.tell(messages.ConnectionLeft(connection.actor_urn))
+    world.run(0.0)
+    assert [connection.heard for connection in behind] == [[COUNTED]] * 3
+
+
+def test_one_that_is_started_again_counts_shares_as_before(world):
+    admitted: dict[str, Any] = {}
+    _, endpoint = set_up(world, admitted=admitted, max_connections=20)
+    for _ in range(17):
+        ask(world, endpoint)
+    endpoint.ref.stop(block=False)
+    world.run(0.0)
+    _, endpoint = set_up(world, admitted=admitted, max_connections=20)
+    assert ask(world, endpoint).heard == []
+    assert ask(world, endpoint, BOB).heard == [COUNTED]

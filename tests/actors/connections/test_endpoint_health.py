@@ -14,7 +14,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 from mesh.config.schema import HealthCheckSection
-from tests.actors.company import start
+from tests.actors.company import IDENTITIES, start
 
 SETTINGS = HealthCheckSection(interval_s=5.0, timeout_s=2.0, unhealthy_after=3, healthy_after=2)
 TARGET = TcpAddress("there", 3000)
@@ -72,7 +72,7 @@ class House:
 
     def admit(self) -> Any:
         connection = start(self.world)
-        self.endpoint.ref.tell(messages.AdmitConnection(connection.ref))
+        self.endpoint.ref.tell(messages.AdmitConnection(connection.ref, IDENTITIES[0].id))
         self.world.run(0.0)
         return connection.heard[0]
 

@@ -121,7 +121,7 @@ def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
     scene.run(scene.settings.config.connections.open_timeout_s)
     assert scene.rejection == ("unavailable" if end == "the agent leaves" else "timed-out")
     left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
-    assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref)) < left
+    assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref, INGRESS.id)) < left
     if end != "the agent leaves":
         scene.exit.ref.tell(messages.TargetGranted(TARGET))
     scene.run(2.0)
