@@ -1,5 +1,6 @@
 """What all tunneled connections of an agent share, and how their local sockets are set up."""
 
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -14,6 +15,7 @@ from mesh.connection.key_stock import KeyStock
 from mesh.connection.loops import LoopWatch
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import Party
+from mesh.connection.shares import Shares
 from mesh.connection.stream import ResetCode, Stream, StreamBudget
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
@@ -63,6 +65,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     config: Config
     allowed: Mapping[str, frozenset[str]] = MappingProxyType({})
     """Names and IDs of those that may use an endpoint here, by its key, where not all may."""
+    places: Shares[AgentId] = msgspec.field(default_factory=lambda: Shares(sys.maxsize))
+    """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
 
     @property

@@ -74,6 +74,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """The endpoint at which this connection has a place, or waits for one."""
         self._tells_of_closing = False
         """Whether the endpoint waits to hear that an end has finished: others may want this place."""
+        self._holds_place = False
+        """Whether this connection counts among those that hold a descriptor here."""
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
         responder = SessionResponder(
             local=settings.party,
@@ -137,6 +139,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
+        if self._holds_place:
+            self._holds_place = False
+            self._settings.places.leave(self._party.id)
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self.tell(endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
@@ -205,6 +210,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         wanted = self._opening.granted(self.now())
         for effect in wanted:
             if isinstance(effect, effects.ReachTarget):
+                if not self._settings.places.may_take(self._party.id):
+                    self._meters.opens_beyond_share += 1
+                    why = "this agent holds its share of the exit's descriptors"
+                    self._do(self._opening.denied(RejectCode.AT_CAPACITY, why, self.now()))
+                    return
+                self._settings.places.take(self._party.id)
+                self._holds_place = True
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)
 

@@ -6,6 +6,7 @@ name that survives its restarts.
 """
 
 import resource
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -39,6 +40,7 @@ from actors.meters import Meters
 from actors.root.setup import AgentSetup, acceptor_name, listener_name
 from actors.route_table import RouteTable
 from actors.runtime.children import AnyChildSpec, ChildSpec
+from actors.runtime.descriptors import spare_descriptors
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
@@ -47,6 +49,7 @@ from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.session_handshake import Party
+from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
 from mesh.link.relay_budget import RelayBudget
@@ -97,6 +100,7 @@ class Composition:
             shared=SharedSecrets(static),
             budget=surroundings.budget,
             numbers=ConnectionNumbers(),
+            places=Shares(exit_places(setup.descriptor_limit)),
             ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
             config=setup.config,
             allowed={
@@ -313,6 +317,13 @@ class Composition:
         )
         route_table.tell(route_messages.Subscribe(connection_table))
         return Core(route_table, connection_table, loopback, directory)
+
+
+def exit_places(descriptor_limit: int) -> int:
+    """Connections to targets that there are descriptors for; listeners' clients take of the same."""
+    if descriptor_limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, descriptor_limit - spare_descriptors(descriptor_limit))
 
 
 def stranger_places(wanted: int, descriptor_limit: int) -> int:

@@ -39,6 +39,7 @@ class Answering(World):
         self.table = start(self.world, Table, {}, host="hq")
         self.wire = start(self.world, Wire, lambda frames: None, host="hq")
         self.settings = settings_of(EXIT, **changes)
+        self.taken_by_others = self.settings.places.taken
         self.session: Any = None
 
     def ask(self, asker: Asker | None = None, run_s: float = 0.1) -> "Answering":
@@ -75,4 +76,5 @@ class Answering(World):
             and self.table.ended == [(7, True)]
             and self.world.open_sockets("hq") == 0
             and self.settings.budget.reserved_bytes == 0
+            and self.settings.places.taken == self.taken_by_others
         )

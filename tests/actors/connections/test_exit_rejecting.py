@@ -7,12 +7,13 @@ from actors.messages import connection as messages
 from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
+from mesh.connection.shares import Shares
 from mesh.link.frames import FrameType
 from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import display_id
 from tests.actors.company import AUTHORITY
-from tests.actors.connections.end_company import INGRESS, KEY, TARGET, settings_of
+from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET, settings_of
 from tests.actors.connections.exit_company import Answering, Asker
 from tests.mesh.connection.replies import padded, unpadded
 
@@ -168,3 +169,34 @@ def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
     assert (scene.exit_meters.opens_rejected, scene.exit_meters.frames_forged) == (1, 0)
     scene.run(REJECT_LINGER_S)
     assert scene.is_over
+
+
+def crowd(scene, count, holder=INGRESS.id):
+    """Others hold so many of 9 places."""
+    shares = Shares(9)
+    for _ in range(count):
+        shares.take(holder)
+    scene.settings = msgspec.structs.replace(scene.settings, places=shares)
+    scene.taken_by_others = count
+
+
+def test_an_ingress_that_holds_its_share_of_the_descriptors_is_rejected(scene):
+    crowd(scene, 8)
+    scene.ask()
+    answer = scene.read_answer()
+    assert (answer.accepted, answer.code) == (False, "at-capacity")
+    assert answer.reason == "this agent holds its share of the exit's descriptors"
+    assert scene.exit_meters.opens_beyond_share == 1
+    assert scene.left_endpoint == 1
+    scene.run(2.0)
+    assert scene.is_over
+
+
+def test_beside_it_others_are_served(scene):
+    crowd(scene, 8, EXIT.id)
+    scene.ask()
+    assert scene.read_answer().accepted
+    assert scene.settings.places.taken == 9
+    scene.exit.ref.stop(block=False)
+    scene.run(0.0)
+    assert scene.settings.places.taken == 8
