@@ -80,7 +80,7 @@ def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, r
     scene.settings = msgspec.structs.replace(scene.settings, allowed={KEY: frozenset({listed})})
     scene.ask()
     if rejection is None:
-        assert AdmitConnection(scene.exit.ref) in scene.endpoint.heard
+        assert AdmitConnection(scene.exit.ref, INGRESS.id) in scene.endpoint.heard
     else:
         assert (scene.rejection, scene.endpoint.heard) == (rejection, [])
     assert scene.exit_meters.opens_not_allowed == (rejection is not None)
