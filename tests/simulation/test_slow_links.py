@@ -7,8 +7,8 @@ import pytest
 
 from actors.connections.ingress_connection import IngressConnection
 from mesh.addresses import TcpAddress
+from scripts.simulation import echoes
 from scripts.simulation.conversation import Conversation, Terms
-from tests.simulation import echoes
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 
 MIB = 1024 * 1024

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actors.runtime.actor import Actor
-from actors.runtime.seam import Connected, Dispatcher, SocketOptions, StreamSocket
+from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, SocketOptions, StreamSocket
 from mesh.addresses import TcpAddress
 
 KEY: Final = "echo"
@@ -17,9 +17,13 @@ KEYSTROKE: Final = b"k" * 40
 class Echo(Actor[Any]):
     """Says back what it hears; its listeners and clients say so little that there is always room."""
 
+    def __init__(self, dispatcher: Dispatcher, port: int = SERVICE_PORT) -> None:
+        super().__init__(dispatcher)
+        self.port = port
+
     def on_start(self) -> None:
         """Listen."""
-        self.listener = self.own(self.dispatcher.bind(TcpAddress("", SERVICE_PORT)))
+        self.listener = self.own(self.dispatcher.bind(TcpAddress("", self.port)))
         self.listener.listen()
         self.listener.watch_read(True)
 
@@ -32,7 +36,10 @@ class Echo(Actor[Any]):
         if socket is self.listener:
             self.own(socket.accept()).watch_read(True)
             return
-        count = socket.recv_into(self.dispatcher.read_buffer)
+        try:
+            count = socket.recv_into(self.dispatcher.read_buffer)
+        except OSError:
+            count = 0
         if count:
             socket.send([bytes(self.dispatcher.read_buffer[:count])])
         else:
@@ -45,7 +52,12 @@ class Asked:
     """What a :class:`Typist` has met."""
 
     round_trips_s: list[float] = field(default_factory=list)
+    """Of each keystroke that was answered; the first one opened the connection."""
+    waits_since: float | None = None
+    """When the keystroke was sent that has no answer yet."""
     is_over: bool = False
+    broken: str = ""
+    """What went wrong, if anything did."""
 
 
 class Typist(Actor[Any]):
@@ -66,35 +78,50 @@ class Typist(Actor[Any]):
         self.goes_on = goes_on
         self.asked = asked
         self.socket: StreamSocket | None = None
-        self.sent_at = 0.0
         self.heard = b""
 
     def on_start(self) -> None:
         """Connect."""
+        self.asked.waits_since = self.now()
         self.dispatcher.connect(self.ref, self.address, 1, SocketOptions(no_delay=True))
 
     def on_receive(self, message: Any) -> None:
-        """Connected, or thought enough."""
+        """Connected or not, or thought enough."""
+        if isinstance(message, ConnectFailed):
+            self._end(f"not connected: {message.reason}")
+            return
         if isinstance(message, Connected):
             self.socket = self.own(message.socket)
             self.socket.watch_read(True)
-        elif self.socket is None:
-            raise AssertionError(message)
-        if self.goes_on():
-            self.sent_at = self.now()
+        if self.socket is None:
+            return
+        if not self.goes_on():
+            self._end()
+            return
+        self.asked.waits_since = self.now()
+        try:
             self.socket.send([KEYSTROKE])
-        else:
-            self.socket.close()
-            self.asked.is_over = True
-            self.stop_now()
+        except OSError as error:
+            self._end(f"not sent: {error.strerror}")
 
     def on_readable(self, socket: Any) -> None:
         """The echo, or a part of it."""
-        count = socket.recv_into(self.dispatcher.read_buffer)
+        try:
+            count = socket.recv_into(self.dispatcher.read_buffer)
+        except OSError as error:
+            self._end(f"reset: {error.strerror}")
+            return
         self.heard += bytes(self.dispatcher.read_buffer[:count])
         if not KEYSTROKE.startswith(self.heard) or not count:
-            raise AssertionError(f"heard {self.heard!r}")
-        if self.heard == KEYSTROKE:
+            self._end(f"heard {self.heard!r}")
+        elif self.heard == KEYSTROKE and self.asked.waits_since is not None:
             self.heard = b""
-            self.asked.round_trips_s.append(self.now() - self.sent_at)
+            self.asked.round_trips_s.append(self.now() - self.asked.waits_since)
+            self.asked.waits_since = None
             self.schedule(self.think_s, "thought enough")
+
+    def _end(self, broken: str = "") -> None:
+        self.asked.broken, self.asked.waits_since, self.asked.is_over = broken, None, True
+        if self.socket is not None:
+            self.socket.close()
+        self.stop_now()
