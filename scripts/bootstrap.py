@@ -24,8 +24,8 @@ class EnvironmentFailedError(Exception):
     """No environment; the text is for people."""
 
 
-def continue_in_environment(extra: str) -> None:
-    """Return inside the project's environment with ``extra`` installed, by running the script again in it.
+def continue_in_environment(extra: str, environment: Path = ENVIRONMENT) -> None:
+    """Return inside ``environment`` with ``extra`` installed, by running the script again in it.
 
     Exits where this is not Linux, this Python is too old or an installation fails.
     """
@@ -35,10 +35,10 @@ def continue_in_environment(extra: str) -> None:
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"Python {MINIMUM[0]}.{MINIMUM[1]} or later is needed; this is {found} ({sys.executable})")
     try:
-        python = prepare(ENVIRONMENT, sys.executable, extra)
+        python = prepare(environment, sys.executable, extra)
     except EnvironmentFailedError as error:
         sys.exit(str(error))
-    if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
+    if Path(sys.prefix).resolve() != environment.resolve():
         os.execv(python, [str(python), *sys.argv])  # noqa: S606 -- the very same script, in its environment
 
 

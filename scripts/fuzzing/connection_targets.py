@@ -1,0 +1,221 @@
+"""Targets of a connection: how its session opens, and what flows in it once that is open."""
+
+import contextlib
+import struct
+from math import inf
+from typing import Final
+
+from msgspec.structs import replace
+
+from mesh.connection import session_handshake
+from mesh.connection.replay_window import ReplayWindow
+from mesh.connection.session import MAX_CONTROL_NUMBER
+from mesh.connection.session_handshake import (
+    OpenRequest,
+    SessionInitiator,
+    SessionResponder,
+    read_open_instances,
+)
+from mesh.connection.stream import Stream, StreamBudget
+from mesh.connection.stream.effects import Effects
+from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.link.frames import MAX_SEGMENT_BYTES, Frame, FrameType
+from mesh.trust.noise.handshake import Handshake
+from mesh.trust.noise.primitives import key_pair
+from scripts.fuzzing.choices import EDGES, Choices
+from scripts.fuzzing.people import EXIT, INGRESS
+
+_STATIC: Final = {"ingress": key_pair(b"\x1e" * 32), "exit": key_pair(b"\x28" * 32)}
+_EPHEMERAL: Final = {"ingress": key_pair(b"\x50" * 32), "exit": key_pair(b"\x51" * 32)}
+_MOST_STEPS: Final = 60
+_MOST_FRAMES: Final = 3000
+"""What one step may make a stream send: its window in its smallest segments."""
+_MOST_HELD: Final = 8 << 20
+
+
+def _initiator() -> SessionInitiator:
+    return SessionInitiator(
+        local=INGRESS, remote=EXIT, connection=1, static=_STATIC["ingress"], ephemeral=_EPHEMERAL["ingress"]
+    )
+
+
+def _responder() -> SessionResponder:
+    return SessionResponder(
+        local=EXIT, remote=INGRESS, connection=1, static=_STATIC["exit"], ephemeral=_EPHEMERAL["exit"]
+    )
+
+
+_REQUEST: Final = OpenRequest("k", 1)
+_OPEN: Final = _initiator().open_frame(_REQUEST)
+
+
+def session(data: bytes) -> None:
+    """OPENs, ACCEPTs and REJECTs: made up, or authentic with a payload that is made up."""
+    choices = Choices(data)
+    mode = choices.below(6)
+    from_exit = choices.yes()
+    rest = choices.rest()
+    with contextlib.suppress(RemoteProtocolError):
+        read_open_instances(rest)
+    try:
+        match mode:
+            case 0:
+                _responder().read_open(replace(_OPEN, body=rest))
+            case 1:
+                _responder().read_open(replace(_OPEN, body=INGRESS.instance + EXIT.instance + rest))
+            case 2:
+                _read_authentic_open(rest)
+            case 3:
+                initiator = _initiator()
+                initiator.open_frame(_REQUEST)
+                kind = FrameType.ACCEPT if from_exit else FrameType.REJECT
+                initiator.read_reply(Frame(kind, True, EXIT.id, INGRESS.id, 1, 0, rest))
+            case 4:
+                _read_authentic_reply(rest, FrameType.ACCEPT if from_exit else FrameType.REJECT)
+            case _:
+                decoder = session_handshake._REPLY if from_exit else session_handshake._REQUEST
+                session_handshake._decode(rest, decoder)  # type: ignore[type-var] # both kinds of payload
+    except RemoteProtocolError:
+        pass
+
+
+def _read_authentic_open(payload: bytes) -> None:
+    noise = Handshake(
+        "IK",
+        initiator=True,
+        prologue=session_handshake._prologue(INGRESS, EXIT, 1),
+        static=_STATIC["ingress"],
+        ephemeral=_EPHEMERAL["ingress"],
+        remote_static=EXIT.session_key,
+    )
+    message = noise.write_message(payload)
+    _responder().read_open(replace(_OPEN, body=INGRESS.instance + EXIT.instance + message))
+
+
+def _read_authentic_reply(payload: bytes, kind: FrameType) -> None:
+    initiator, responder = _initiator(), _responder()
+    responder.read_open(initiator.open_frame(_REQUEST))
+    message = responder._handshake.write_message(payload)
+    initiator.read_reply(Frame(kind, True, EXIT.id, INGRESS.id, 1, 0, message))
+
+
+def replay_window(data: bytes) -> None:
+    """Numbers of connections, in any order: each is fresh once."""
+    choices, window, seen = Choices(data), ReplayWindow(), set()
+    while choices.left:
+        number = choices.number()
+        if window.fresh(number):
+            assert number not in seen  # noqa: S101
+            window.mark(number)
+            seen.add(number)
+
+
+class _Unsealed:
+    """Stands for a session that seals nothing: all that the fuzzer says is authentic."""
+
+    def __init__(self) -> None:
+        self._sent, self._newest = 0, -1
+
+    def rest(self) -> None:
+        """Let go of nothing."""
+
+    def seal_segment(self, frame_type: int, number: int, plaintext: bytes) -> Frame:
+        """A segment in the clear."""
+        return Frame(frame_type, False, INGRESS.id, EXIT.id, 1, number, bytes(plaintext))
+
+    def open_segment(self, frame: Frame) -> bytes:
+        """Believe it."""
+        return frame.body
+
+    def seal_control(self, frame_type: int, payload: bytes) -> Frame:
+        """A control frame in the clear."""
+        self._sent += 1
+        return Frame(frame_type, False, INGRESS.id, EXIT.id, 1, self._sent - 1, payload)
+
+    def open_control(self, frame: Frame) -> bytes:
+        """Believe what is newer than all before, and has a number that a session takes."""
+        if not self._newest < frame.number <= MAX_CONTROL_NUMBER:
+            raise AuthenticationError("old, or out of bounds")
+        self._newest = frame.number
+        return frame.body
+
+
+_FROM_PEER: Final = (
+    FrameType.DATA,
+    FrameType.FIN,
+    FrameType.ACK,
+    FrameType.RESET,
+    FrameType.PROBE,
+    FrameType.UNKNOWN,
+)
+
+
+def stream(data: bytes) -> None:
+    """Everything that the other end of a connection can say, at any time, beside a local socket."""
+    choices = Choices(data)
+    budget = StreamBudget(1 << 20)
+    subject = Stream(
+        session=_Unsealed(),
+        send_credit=choices.number(),
+        budget=budget,
+        reroute_timeout_s=30.0,
+        idle_probe_s=60.0,
+    )  # type: ignore[arg-type] # its stand-in
+    now, waiting, finished, control = 0.0, 0, False, 0
+    for _ in range(_MOST_STEPS):
+        if not choices.left:
+            break
+        effects: Effects | None = None
+        match choices.below(10):
+            case 0 | 1 | 2 | 3 | 4:
+                frames = []
+                for _ in range(1 + choices.below(3)):
+                    control = min(control + 1 + choices.below(2), 2**64 - 1)
+                    frames.append(_from_peer(choices, control))
+                effects = subject.receive(frames, now)
+            case 5 if not finished and subject.writable_bytes > 0:
+                effects = subject.send(bytes(min(subject.writable_bytes, 1 + 64 * choices.below(5000))), now)
+            case 6 if not finished:
+                finished = True
+                effects = subject.finish(now)
+            case 7:
+                effects = subject.timeout(now)
+            case 8:
+                effects = subject.path_changed(now)
+            case 9 if waiting:
+                taken = 1 + choices.below(min(waiting, 60_000))
+                waiting -= taken
+                effects = subject.delivered(taken, now)
+            case _:
+                pass
+        if effects is not None:
+            waiting += sum(map(len, effects.delivered))
+            assert len(effects.frames) <= _MOST_FRAMES  # noqa: S101
+            if effects.peer_reset is not None:
+                break
+        assert waiting <= _MOST_HELD  # noqa: S101
+        deadline = subject.deadline()
+        at_deadline = choices.yes() and now < deadline < inf
+        now = deadline if at_deadline else now + choices.below(3000) / 1000
+    subject.release()
+
+
+def _from_peer(choices: Choices, control: int) -> Frame:
+    kind = choices.one_of(_FROM_PEER)
+    number, marked = choices.number(), choices.below(4) == 0
+    match kind:
+        case FrameType.DATA:
+            body = bytes(choices.one_of((0, 1, 40, 1000, MAX_SEGMENT_BYTES)))
+        case FrameType.FIN:
+            body = struct.pack(">QI", choices.number(), choices.below(2**16))
+        case FrameType.RESET:
+            number = control
+            body = struct.pack(">BBQ", choices.below(8), choices.below(3), choices.number())
+        case FrameType.UNKNOWN:
+            number, body = 0, b""
+        case _:
+            number = choices.one_of((control, control, control, *EDGES[-3:]))
+            body = struct.pack(">QQQQQI", *(choices.number() for _ in range(5)), choices.below(2**16))
+    if choices.below(16) == 0:
+        body = choices.blob(60)
+    return Frame(kind, True, EXIT.id, INGRESS.id, 1, number, body, 16, marked)

@@ -1,0 +1,107 @@
+"""First inputs of each target: what honest agents say."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mesh.connection.session_handshake import OpenReply, OpenRequest
+from mesh.link import bodies
+from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
+from mesh.link.opening import OWN_VERSIONS
+from mesh.link.proof import OWN_FEATURES, Statement, make_proof
+from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
+from mesh.trust.certificates import certificate_to_text
+from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
+from scripts.fuzzing.people import ME, MY_CERTIFICATE, YOU, YOUR_CERTIFICATE
+from scripts.fuzzing.shapes import PLAIN, SHAPED, Shape, shape_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+_HEADS: Final = {
+    "link_bodies": 1,
+    "session": 2,
+    "record": 0,
+    "page": 0,
+    "proof": 0,
+    "certificate": SIGNATURE_BYTES,
+}
+"""Of inputs that are MessagePack: bytes before it."""
+
+_DEEP: Final = b"\0\0" + b"\x91" * 500
+"""Lists in lists, deeper than any reader goes."""
+
+
+def seeds(name: str) -> list[bytes]:
+    """The first inputs of a target; never none."""
+    honest = _seeds().get(name, ())
+    if name in _HEADS:
+        shaped = [bytes([SHAPED, number]) + bytes(40) for number in range(len(honest))]
+        return [bytes([PLAIN]) + data for data in (*honest, _DEEP, _DEEP.ljust(600, b"\xc0"))] + shaped
+    return [*honest, bytes(range(64)), bytes(range(256)) * 3]
+
+
+def shapes(name: str) -> list[Shape]:
+    """The honest inputs of a target that reads MessagePack."""
+    head = _HEADS[name]
+    return [shape_of(data[:head], data[head:]) for data in _seeds()[name]]
+
+
+def _seeds() -> dict[str, list[bytes]]:
+    instance = Instance(bytes(16))
+    record = RecordBody(
+        public_key=ME.public_key,
+        epoch=1,
+        sequence=1,
+        instance=instance,
+        session_key=bytes(32),
+        certificate=MY_CERTIFICATE,
+        relays=True,
+        draining=False,
+        withdrawn=False,
+        neighbours=(Neighbour(YOU.id, 1),),
+        endpoints=(EndpointEntry("k", "t:1"),),
+        listeners=(ListenerEntry("k", "a:1"),),
+        pages=(PageName(bytes(16), 10, 1),),
+    )
+    encode = msgspec.msgpack.encode
+    signed = encode(record)
+    wire = WireRecord(signed, bytes(64), 1)
+    statement = Statement(YOUR_CERTIFICATE, instance, 1, OWN_FEATURES)
+    entry = DigestEntry(ME.id, 1, 2, instance)
+    return {
+        "handshake": [
+            bytes([0, 0, 255]) + OWN_VERSIONS.preamble + b"\0\x20" + bytes(range(32)),
+            bytes([1, 0, 255]) + OWN_VERSIONS.preamble + b"\0\x60" + bytes(96),
+            bytes([0, 1, 255]) + b"\1\x2c" + bytes(300),
+            bytes([1, 0, 7]) + b"HTTP/1.1 200 OK\r\n",
+        ],
+        "proof": [make_proof(YOU, statement, binding=bytes(32), static=bytes(32))],
+        "link_bodies": [
+            b"\0" + bodies.encode_ping(1),
+            b"\1" + bodies.encode_pong(1),
+            b"\2" + bodies.encode_records(bodies.Records((wire,))),
+            b"\3" + bodies.encode_digest(bodies.Digest((entry,))),
+            b"\4" + bodies.encode_close("x"),
+            b"\5" + bodies.encode_challenge(bytes(16)),
+            b"\6" + bodies.encode_want_pages((WantedPages(ME.id, (bytes(16),)),)),
+            b"\7" + bodies.encode_pages((WirePage(ME.id, b"x"),)),
+        ],
+        "record": [signed],
+        "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),)))],
+        "session": [
+            b"\2\0" + encode(OpenRequest("k", 1)),
+            b"\4\1" + encode(OpenReply(accepted=True, credit=1, socket_tag=bytes(8))),
+            b"\4\0" + encode(OpenReply(accepted=False, code="at-capacity", reason="full")),
+            b"\5\0" + encode(OpenRequest("k", 1)),
+        ],
+        "certificate": [MY_CERTIFICATE],
+        "certificate_text": [certificate_to_text(MY_CERTIFICATE).encode()],
+        "texts": [
+            *(b"127.0.0.1:80", b"[::1]:80", b"unix:/run/x", b"*:443", b"${A:-b}", b"$$", b"name.example:1"),
+            encode_public_key(ME.public_key).encode(),
+        ],
+        "config": [path.read_bytes() for path in sorted((ROOT / "config").glob("*.yaml"))],
+        "http": [b"\0\1\1\0\0\0localhost:80", b"\0\2\1\0\0\0[::1]:80", b"\1\0\0\4abcd\0\0\0mesh.example."],
+    }

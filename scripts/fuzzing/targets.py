@@ -1,0 +1,75 @@
+"""All targets by name, and what each must keep to."""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from scripts.fuzzing import connection_targets, link_targets, routing_targets, seeds, text_targets
+from scripts.fuzzing.shapes import shaped
+
+MAX_SECONDS: Final = 1.0
+"""Of a process's CPU, for one input; the median is below a millisecond."""
+
+MAX_GROWTH_KIB: Final = 64 * 1024
+"""By which the process may grow in one input."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One reader of outside bytes."""
+
+    run: Callable[[bytes], None]
+    """Raises nothing but for a finding."""
+    max_bytes: int
+    """Of an input: as much as the reader is ever given, or makes sense of."""
+    share: int = 1
+    """Of the executions, in comparison with others: so that each takes about as long."""
+
+
+def _shaped(name: str, run: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    return shaped(run, seeds.shapes(name))
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "frames": Target(link_targets.frames, 4096, 2),
+    "link_bodies": Target(_shaped("link_bodies", link_targets.link_bodies), 4096, 4),
+    "handshake": Target(link_targets.handshake, 5000),
+    "proof": Target(_shaped("proof", link_targets.proof), 3000),
+    "record": Target(_shaped("record", routing_targets.record), 8192, 3),
+    "page": Target(_shaped("page", routing_targets.page), 4096, 8),
+    "route_table": Target(routing_targets.route_table, 1024),
+    "session": Target(_shaped("session", connection_targets.session), 2048, 2),
+    "replay_window": Target(connection_targets.replay_window, 1024),
+    "stream": Target(connection_targets.stream, 1024, 2),
+    "certificate": Target(_shaped("certificate", text_targets.certificate), 2048, 6),
+    "certificate_text": Target(text_targets.certificate_text, 4096, 6),
+    "config": Target(text_targets.config, 4096),
+    "texts": Target(text_targets.texts, 600, 10),
+    "http": Target(text_targets.http, 400, 4),
+}
+
+
+class BoundError(AssertionError):
+    """An input took more time or memory than any may."""
+
+
+def run_bounded(target: Target, data: bytes) -> None:
+    """Run one input.
+
+    Raises:
+        BoundError: it took too much.
+        Exception: whatever else the target found.
+    """
+    before_kib, start = _peak_kib(), time.process_time()
+    target.run(data)
+    seconds, growth_kib = time.process_time() - start, _peak_kib() - before_kib
+    if seconds > MAX_SECONDS:
+        raise BoundError(f"{len(data)} bytes took {seconds:.2f} s")
+    if growth_kib > MAX_GROWTH_KIB:
+        raise BoundError(f"{len(data)} bytes took {growth_kib} KiB")
+
+
+def _peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
