@@ -40,6 +40,8 @@ def run_real(order: Order) -> Outcome:
         ScenarioError: the scenario cannot be used, or is too large for this.
     """
     scenario = load_scenario(Path(order.path), agents=order.agents)
+    if scenario.hostile is not None:
+        raise ScenarioError(f"{order.path}: a hostile member is found in simulated runs only")
     script = draw_script(scenario, order.seed)
     if len(script.map.names) > MAX_REAL_AGENTS:
         raise ScenarioError(f"{len(script.map.names)} processes; --real takes {MAX_REAL_AGENTS} at most")

@@ -17,6 +17,7 @@ from actors.runtime.registry import install_ordered_registry
 from scripts.simulation import invariants
 from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import Script, draw_last_words, draw_probes, draw_script, mend
+from scripts.simulation.hostile.run import HostileRun
 from scripts.simulation.plot import Recorder
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 from scripts.simulation.stage import SimulatedStage
@@ -118,7 +119,8 @@ def run(
     mesh.log.listener = story.logged
     if story.wants_events:
         mesh.world.trace.listener = story.event
-    one_run = _Run(mesh, scenario, script, story)
+    kind = _Run if scenario.hostile is None else HostileRun
+    one_run = kind(mesh, scenario, script, story)
     broken = digest = ""
     try:
         with simulated_mesh(mesh), _no_collections():

@@ -147,6 +147,17 @@ class FaultGroup(Part):
     """Each agent of ``agents`` once, in order, instead of ``count`` that are drawn."""
 
 
+class Hostility(Part):
+    """One member that does whatever its wire allows; drawn among agents without services."""
+
+    acts: Range = (2, 5)
+    """How many things it does, each for a while."""
+    may_relay: float = 0.4
+    """The chance that its certificate lets it carry others' connections."""
+    dials_all: float = 0.3
+    """The chance that it keeps a link to every agent."""
+
+
 class Expectation(enum.StrEnum):
     """What must come of the conversations of clients that do not leave."""
 
@@ -173,6 +184,7 @@ class Scenario(Part):
     duration_s: float = 12.0
     """From convergence until everything is mended."""
     expect: Expectation = Expectation.WHOLE
+    hostile: Hostility | None = None
 
 
 def bounds(value: Range) -> tuple[float, float]:
@@ -231,6 +243,8 @@ def _judge(scenario: Scenario) -> None:
         "traffic.kib": scenario.traffic.kib,
         "traffic.during_s": scenario.traffic.during_s,
     }
+    if scenario.hostile is not None:
+        ranges["hostile.acts"] = scenario.hostile.acts
     for number, service in enumerate(scenario.services):
         name = f"services[{number}]"
         ranges[f"{name}.max_connections"] = service.max_connections

@@ -1,6 +1,6 @@
 """A scenario's script in a simulated world: builds the mesh, plays faults and clients."""
 
-from typing import Final
+from typing import Any, Final
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
@@ -41,21 +41,33 @@ class SimulatedStage:
             mesh.network.shape(one, other, latency_s=shape.latency_s, bytes_per_s=shape.bytes_per_s)
         for name in layout.names:
             offered = [key for key, names in layout.endpoints.items() if name in names]
-            used = [key for key, names in layout.listeners.items() if name in names]
             mesh.plan(
                 name,
                 peers=layout.dialed_by(name),
                 endpoint_sections=[self._endpoint(key, name) for key in offered],
-                listeners={key: self._port(key) for key in used},
+                listeners={key: self._port(key) for key in self._used_by(name)},
                 relays=name not in layout.without_relay,
                 timeout_s=settings.timeout_s,
                 open_timeout_s=settings.open_timeout_s,
                 reroute_timeout_s=settings.reroute_timeout_s,
                 relay_buffer_bytes=int(settings.relay_mib * MIB),
                 stream_buffer_bytes=int(settings.stream_mib * MIB),
+                **self._rights(name),
             )
             for key in offered:
-                mesh.serve(service_host(key, name))
+                self._serve(key, service_host(key, name))
+
+    def _used_by(self, name: str) -> list[str]:
+        """The keys that an agent has listeners for."""
+        return [key for key, names in self.script.map.listeners.items() if name in names]
+
+    def _rights(self, name: str) -> dict[str, Any]:
+        """What an agent's certificate grants, if not everything; see :meth:`MeshWorld.plan`."""
+        return {}
+
+    def _serve(self, key: str, host: str) -> None:
+        """Start a service on ``host``."""
+        self.mesh.serve(host)
 
     def _endpoint(self, key: str, name: str) -> EndpointSection:
         shape = self.script.endpoints[key, name]

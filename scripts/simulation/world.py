@@ -152,6 +152,7 @@ class MeshWorld:
         authority: str = "authority",
         accepts: bool = True,
         relays: bool = True,
+        may_register: Sequence[str] = ("*",),
         may_relay: bool = True,
         valid_s: int = 10_000_000,
         **settings: Any,
@@ -164,7 +165,7 @@ class MeshWorld:
             name=identity_of or name,
             not_before=int(UNIX_START_S) - 1000,
             not_after=int(UNIX_START_S) + valid_s,
-            may_register=["*"],
+            may_register=may_register,
             may_use=["*"],
             may_relay=may_relay,
         )

@@ -15,6 +15,7 @@ from scripts.simulation.scenario import (
     FaultGroup,
     FaultKind,
     HealthCheck,
+    Hostility,
     Scenario,
     ScenarioError,
     ServiceSpec,
@@ -216,7 +217,7 @@ def test_the_document_names_every_scenario_key_fault_and_option():
         assert f"`{path.name}`" in DOCUMENT, path.name
     for kind in FaultKind:
         assert f"`{kind.value}`" in DOCUMENT, kind
-    for part in (Scenario, Topology, ServiceSpec, HealthCheck, Settings, Traffic, FaultGroup):
+    for part in (Scenario, Topology, ServiceSpec, HealthCheck, Settings, Traffic, FaultGroup, Hostility):
         for field in msgspec.structs.fields(part):
             assert f"`{field.name}`" in DOCUMENT, f"{part.__name__}.{field.name}"
     for expectation in Expectation:

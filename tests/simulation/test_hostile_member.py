@@ -1,0 +1,117 @@
+"""A member that does whatever its wire allows: nobody else notices."""
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import AgentId
+from scripts.simulation.faults import draw_script
+from scripts.simulation.hostile import run as hostile_run
+from scripts.simulation.hostile.loot import MOST_HELD, Loot
+from scripts.simulation.hostile.member import ACTS, Act, draw_acts
+from scripts.simulation.hostile.stage import Plot, draw_plot
+from scripts.simulation.real_runner import run_real
+from scripts.simulation.runner import Order, run, run_order
+from scripts.simulation.scenario import ScenarioError, load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[2] / "config" / "scenarios" / "hostile_member.yaml"
+SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
+UNGUARDED = {"squat"}
+"""An endpoint's places have no shares yet."""
+A, B, C = (AgentId(name * 16) for name in (b"a", b"b", b"c"))
+
+
+def assert_holds(path, seed):
+    outcome = run_order(Order(str(path), seed))
+    again = f"python scripts/simulate.py {path} --seed {seed}"
+    assert not outcome.broken, "\n".join([outcome.broken, *outcome.story, again])
+    return outcome
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nobody_else_notices(seed):
+    assert assert_holds(SCENARIO, seed).fates.complete > 0
+
+
+@pytest.mark.parametrize("number", [number for number, name in enumerate(ACTS) if name not in UNGUARDED])
+def test_nobody_notices_one_act(number, monkeypatch):
+    def plot_of(scenario, script):
+        plot, script = draw_plot(scenario, script)
+        return Plot(plot.name, plot.may_relay, plot.temper, (Act(ACTS[number], 0.5, 3.5),)), script
+
+    monkeypatch.setattr(hostile_run, "draw_plot", plot_of)
+    outcome = run(Order(str(SCENARIO), number))
+    assert not outcome.broken, "\n".join([outcome.broken, *outcome.story])
+
+
+def test_one_seed_gives_one_history():
+    assert run(Order(str(SCENARIO), 3)).digest == run(Order(str(SCENARIO), 3), wants_events=True).digest
+
+
+def test_what_takes_too_long_is_told(monkeypatch):
+    monkeypatch.setattr(hostile_run, "ANSWERS_WITHIN_S", 0.0001)
+    outcome = run(Order(str(SCENARIO), 3))
+    assert "nobody else notices: typist at " in outcome.broken
+    assert any("hostile" in line for line in outcome.story)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_plot_is_drawn_among_those_without_services(seed):
+    scenario = load_scenario(SCENARIO)
+    plot, script = draw_plot(scenario, draw_script(scenario, seed))
+    layout = script.map
+    assert plot.name in layout.names
+    assert plot.name not in {name for names in layout.endpoints.values() for name in names}
+    assert plot.name not in {name for names in layout.listeners.values() for name in names}
+    assert plot.may_relay is (plot.name not in layout.without_relay)
+    assert set(layout.links) == set(script.shapes)
+    assert all(planned.key != "echo" for planned in script.conversations)
+
+
+def test_acts_stay_within_the_run():
+    for act in draw_acts(random.Random(1), 500, 8.0):
+        assert 0.2 <= act.start_s < act.stop_s <= 8.0
+    assert {act.name for act in draw_acts(random.Random(1), 500, 8.0)} == set(ACTS)
+
+
+def test_only_those_whose_frames_it_carried_are_excused():
+    loot = Loot()
+    loot.take_frames([Frame(FrameType.DATA, False, A, B, 1, 0, b"x")], 5.0)
+    assert loot.has_carried(A, B, 4.0, 6.0)
+    assert loot.has_carried(B, A, 5.0, 5.0)
+    assert not loot.has_carried(A, C, 0.0, 9.0)
+    assert not loot.has_carried(A, B, 5.1, 9.0)
+    assert not loot.has_carried(A, B, 0.0, 4.9)
+
+
+def test_what_it_has_seen_is_kept_up_to_a_limit():
+    loot = Loot()
+    for number in range(3 * MOST_HELD):
+        loot.take_frames([Frame(FrameType.DATA, False, A, B, 1, number, b"")], 0.0)
+    assert len(loot.frames) == MOST_HELD
+    assert loot.frames[-1].number == 3 * MOST_HELD - 1
+
+
+@pytest.mark.parametrize(
+    ("services", "text"),
+    [
+        ([{"key": "my-api", "endpoints": 1, "listeners": 1}], "a service with the key 'echo'"),
+        ([{"key": "echo", "endpoints": 1, "listeners": 1}], "and another"),
+        ([{"key": key, "endpoints": 8, "listeners": 1} for key in ("my-api", "echo")], "none is left"),
+    ],
+)
+def test_a_scenario_without_room_for_it_is_refused(services, text, tmp_path):
+    document = {**yaml.safe_load(SCENARIO.read_text()), "services": services}
+    file = tmp_path / "scenario.yaml"
+    file.write_text(yaml.safe_dump(document))
+    scenario = load_scenario(file)
+    with pytest.raises(ScenarioError, match=text):
+        draw_plot(scenario, draw_script(scenario, 1))
+
+
+def test_there_is_none_on_loopback():
+    with pytest.raises(ScenarioError, match="in simulated runs only"):
+        run_real(Order(str(SCENARIO), 1))
