@@ -77,7 +77,7 @@ def test_constants_are_those_of_the_protocol():
 
 def test_bodies_that_are_sealed_end_to_end_have_the_sizes_of_their_payloads():
     acknowledgement = encode_acknowledgement(
-        next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=0
+        next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=0, silence_s=0
     )
     payloads = {
         FrameType.FIN: encode_fin(Fin(0, 0)),
