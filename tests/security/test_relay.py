@@ -1,0 +1,138 @@
+"""A member with the right to relay, on the path between others."""
+
+import random
+
+import pytest
+
+from mesh.link.frames import FrameType
+from scripts.lab.meshes import Mesh
+from scripts.lab.waiting import wait_until
+from scripts.simulation.conversation import Terms
+from tests.security.chains import KEY, SAYING, Chain, Held
+from tests.security.go_between import GoBetween
+from tests.simulation.hostile_transit import MISCHIEF, HostileLink
+from tests.simulation.mesh_world import mesh_world, three_agents
+
+OPEN_GOES_ON_S = 5.0
+"""A path that makes no progress is found within 3 s, and what was lost on it is sent again."""
+BOTH_WAYS_GO_ON_S = 15.0
+"""Where nothing comes either way, one end finds it, then the other; and both have backed off meanwhile."""
+NEW_OPENS_S = 2.0
+
+EVERYTHING = "everything of connections"
+SINKS = {
+    "data": lambda frame: frame.type != FrameType.DATA,
+    EVERYTHING: lambda frame: False,
+    "what the exit sends": lambda frame: not frame.from_exit,
+    "what the ingress sends": lambda frame: frame.from_exit,
+    "data of every second connection": lambda frame: (
+        frame.type != FrameType.DATA or frame.connection % 2 == 0
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def long_way(tmp_path_factory):
+    """Branch - relay - relay1 - hq; both ends accept links, so there is room for a shorter way."""
+    chain = Chain(Mesh(tmp_path_factory.mktemp("long")), relays=2)
+    chain.branch.accept()
+    chain.hq.accept()
+    try:
+        yield chain.start()
+    finally:
+        chain.close()
+
+
+@pytest.fixture
+def short_cut(long_way):
+    with GoBetween(long_way.branch, long_way.hq, long_way.authority) as relay:
+        relay.wait_until_it_is_the_way(KEY)
+        yield relay
+    wait_until(
+        lambda: not any("short-cut" in route["path_display"] for route in long_way.branch.routes(KEY)),
+        "the short cut is gone",
+    )
+
+
+@pytest.mark.parametrize("kind", SINKS)
+def test_a_relay_that_drops_what_it_is_given_and_answers_pings_is_gone_round(long_way, short_cut, kind):
+    within_s = BOTH_WAYS_GO_ON_S if kind == EVERYTHING else OPEN_GOES_ON_S
+    with Held(long_way.port, within_s) as held, Held(long_way.port, within_s) as another:
+        short_cut.passes = SINKS[kind]
+        assert max(held.says(), another.says()) < within_s
+        assert short_cut.kept, "it was not the way"
+        took = long_way.newcomers(3, NEW_OPENS_S + 1)
+        assert None not in took
+        assert max(took) < NEW_OPENS_S, took
+
+
+def test_a_relay_finds_neither_what_is_said_nor_for_which_key(long_way, short_cut):
+    with Held(long_way.port) as held:
+        held.says()
+    seen = b"|".join(frame.body for frame in short_cut.seen)
+    assert {frame.type for frame in short_cut.seen} >= {FrameType.OPEN, FrameType.ACCEPT, FrameType.DATA}
+    assert SAYING not in seen
+    openings = {
+        len(frame.body)
+        for frame in short_cut.seen
+        if frame.type in (FrameType.OPEN, FrameType.ACCEPT, FrameType.REJECT)
+    }
+    assert len(openings) == 1
+
+
+def served(chain):
+    return chain.hq.stats()["opens_answered_total"]
+
+
+def test_an_open_that_was_recorded_opens_nothing_when_it_comes_again(mesh):
+    chain = Chain(mesh)
+    chain.branch.accept()
+    chain.hq.accept()
+    chain.start()
+    with GoBetween(chain.branch, chain.hq, chain.authority) as relay:
+        relay.wait_until_it_is_the_way(KEY)
+
+        def replay():
+            """How many connections a recorded OPEN makes the exit serve, which has just served a true one."""
+            chain.hq.wait_until_quiet()
+            before = served(chain), chain.hq.stats()["opens_ignored_total"]
+            relay.links[chain.hq.identity.id].send(*(recorded for _ in range(3)))
+            wait_until(lambda: chain.hq.stats()["opens_ignored_total"] > before[1], "it is ignored", 3)
+            return served(chain) - before[0]
+
+        # Some, for one or two always stand by for clients to come.
+        for _ in range(4):
+            assert chain.answers() is not None
+        recorded = next(frame for frame in relay.seen if frame.type == FrameType.OPEN)
+        assert replay() == 0
+        chain.branch.kill()
+        chain.branch.start()
+        relay.link(chain.branch)
+        relay.wait_until_it_is_the_way(KEY)
+        assert chain.answers() is not None
+        assert replay() == 0
+        chain.hq.kill()
+        chain.hq.start()
+        relay.link(chain.hq)
+        relay.wait_until_it_is_the_way(KEY)
+        assert chain.answers() is not None
+        assert replay() == 0
+    chain.service.stop_listening()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_relay_does_to_frames_no_byte_is_forged_and_it_is_counted(seed):
+    draw = random.Random(seed)
+    HostileLink.plan(seed, MISCHIEF, 0.3)
+    with mesh_world(seed, {"relay": HostileLink}) as mesh:
+        three_agents(mesh)
+        for number in range(4):
+            mesh.converse(Terms(number, draw.randrange(100_000, 400_000), draw.randrange(400_000)))
+        mesh.run(20.0)
+        mesh.assert_nothing_wrong()
+        counted = sum(mesh.plans[name].meters.frames_forged for name in ("branch", "hq"))
+        HostileLink.chance = 0.0
+        mesh.run_until_said(200.0)
+        mesh.finish(limit_s=120.0)
+        assert HostileLink.done
+        assert counted
