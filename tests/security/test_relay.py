@@ -20,14 +20,13 @@ BOTH_WAYS_GO_ON_S = 15.0
 NEW_OPENS_S = 2.0
 
 EVERYTHING = "everything of connections"
+EVERY_SECOND = "data of every second connection"
 SINKS = {
     "data": lambda frame: frame.type != FrameType.DATA,
     EVERYTHING: lambda frame: False,
     "what the exit sends": lambda frame: not frame.from_exit,
     "what the ingress sends": lambda frame: frame.from_exit,
-    "data of every second connection": lambda frame: (
-        frame.type != FrameType.DATA or frame.connection % 2 == 0
-    ),
+    EVERY_SECOND: lambda frame: frame.type != FrameType.DATA or frame.connection % 2 == 0,
 }
 
 
@@ -59,7 +58,9 @@ def test_a_relay_that_drops_what_it_is_given_and_answers_pings_is_gone_round(lon
     within_s = BOTH_WAYS_GO_ON_S if kind == EVERYTHING else OPEN_GOES_ON_S
     with Held(long_way.port, within_s) as held, Held(long_way.port, within_s) as another:
         short_cut.passes = SINKS[kind]
-        assert max(held.says(), another.says()) < within_s
+        assert held.says() < within_s
+        if kind == EVERY_SECOND:  # one of the two, whichever
+            assert another.says() < within_s
         assert short_cut.kept, "it was not the way"
         took = long_way.newcomers(3, NEW_OPENS_S + 1)
         assert None not in took
