@@ -14,9 +14,9 @@ from actors.runtime.actor import Actor
 from mesh.addresses import TcpAddress
 from mesh.link.frames import SEALED_HEADER_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.simulation import echoes
 from scripts.simulation.conversation import Terms
 from tests.frame_sizes import smallest_body
-from tests.simulation import echoes
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 
 BOTTLENECK_BYTES_PER_S = 1.25e6

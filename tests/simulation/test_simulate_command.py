@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.connections.endpoint import Endpoint
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
 from actors.runtime.virtual import world as virtual_world
 from mesh.connection.candidates import CandidatePool
+from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.connection.target_health import Health, HealthMonitor
 from mesh.link.data_lane import DataLane
@@ -66,7 +66,7 @@ def crash_on_a_lost_link(monkeypatch):
 
 
 def let_everybody_in(monkeypatch):
-    monkeypatch.setattr(Endpoint, "_is_full", False)
+    monkeypatch.setattr(Shares, "may_take", lambda _self, _holder: True)
 
 
 def check_for_show(monkeypatch):
