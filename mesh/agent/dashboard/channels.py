@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
-from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 
+from mesh.agent.dashboard.requests import RequestParser
 from mesh.token_bucket import TokenBucket
 
 MAX_CONNECTIONS: Final = 100
@@ -76,13 +76,13 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         self._pace.arrivals.spend(self._since)
         make_room(map, newcomer=self)
 
-    def parser_class(self, adj: object) -> HTTPRequestParser:
+    def parser_class(self, adj: object) -> RequestParser:
         """Waitress calls this at the first byte of each request."""
         self._since = time.monotonic()
         if self._requests_begun:  # the first one is paid for by the arrival
             self._pace.requests.spend(self._since)
         self._requests_begun += 1
-        return HTTPRequestParser(adj)
+        return RequestParser(adj)
 
     def may_be_kept_waiting(self) -> bool:
         """Whether it has asked before, is in the middle of nothing, and has nothing to be sent."""
