@@ -48,16 +48,7 @@ def answered(port, timeout_s=3.0):
         return client, False
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        "places",
-        pytest.param(
-            "descriptors",
-            marks=pytest.mark.xfail(strict=True, reason="an ingress may hold all descriptors"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("what", ["places", "descriptors"])
 def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh, what):
     victim, attacker, hq = mesh.agent("victim"), mesh.agent("attacker"), mesh.agent("hq")
     victim.dial(hq)
