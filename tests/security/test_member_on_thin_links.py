@@ -10,10 +10,10 @@ from mesh.addresses import TcpAddress
 from mesh.link.frames import FrameType
 from mesh.routing.records import ListenerEntry
 from mesh.trust.identity import AgentId
+from scripts.simulation import echoes
 from scripts.simulation.conversation import Terms
 from tests.security.hostile import junk
 from tests.security.simulated import SimulatedMember
-from tests.simulation import echoes
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 
 BOTTLENECK_BYTES_PER_S = 1.25e6
