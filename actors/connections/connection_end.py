@@ -85,6 +85,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
                 self._path_changed(link)
             case messages.PeerRestarted():
                 self._lose("the other end's agent has restarted")
+            case messages.PeerExpired():
+                self._lose("the certificate of the other end's agent has ended")
             case messages.CloseConnection(reason=reason):
                 self._lose(reason)
 

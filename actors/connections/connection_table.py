@@ -5,6 +5,7 @@ ingress becomes an exit connection here, once it has passed every check that nee
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -15,8 +16,10 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
+from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
+from mesh.connection.certificate_ends import CertificateEnds
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
@@ -26,6 +29,7 @@ from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.detours import Detours
 from mesh.routing.records import Record
+from mesh.routing.route_computation import CERTIFICATE_POLL_S
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
 from mesh.token_bucket import TokenBucket
@@ -85,6 +89,9 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._former = FormerInstances()
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
+        self._certificate_ends = CertificateEnds()
+        """Of those with connections."""
+        self._alarm: Alarm[messages.CertificateTimerFired] = Alarm(self, messages.CertificateTimerFired())
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
@@ -118,6 +125,9 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._start_again((remote, number, is_exit))
             case messages.GetConnectionCounts():
                 return self._counts()
+            case messages.CertificateTimerFired():
+                self._alarm.disarm()
+                self._end_expired()
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
@@ -130,6 +140,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def release(self) -> None:
         """Without the table no frame reaches a connection any more."""
         self._close_connections("the agent starts anew, or leaves in disorder")
+        self._alarm.end()
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)
@@ -266,7 +277,12 @@ class ConnectionTable(Actor[messages.Inbound]):
         self, key: ConnectionId, connection: Ref[connection_messages.EndInbound], instance: Instance
     ) -> None:
         self._connections[key] = connection
-        self._by_remote.setdefault(key[0], {})[key] = (connection, instance)
+        of_remote = self._by_remote.get(key[0])
+        if of_remote is None:
+            of_remote = self._by_remote[key[0]] = {}
+            if (record := self._records.get(key[0])) is not None:
+                self._note_end(record)
+        of_remote[key] = (connection, instance)
 
     def _ended(self, key: ConnectionId) -> None:
         if self._connections.pop(key, None) is None:
@@ -277,6 +293,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         del of_remote[key]
         if not of_remote:
             del self._by_remote[remote]
+            self._certificate_ends.forget(remote)
         if is_exit:
             self._admission.settled(remote, number, is_in_use=False)
         else:
@@ -325,12 +342,14 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._start_again(key)
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        self._end_expired()  # those whose certificates have just ended are still known by name
         self._records = snapshot.records
         for key in self._detours.routes_changed(snapshot):
             self._start_again(key)
         for remote, connections in self._by_remote.items():
             record = self._records.get(remote)
             if record is not None:
+                self._note_end(record)
                 self._tell_restarted(remote, record.instance, connections)
         if len(self._windows) > MAX_WINDOWS:
             for gone in [source for source in self._windows if source not in self._records]:
@@ -345,6 +364,27 @@ class ConnectionTable(Actor[messages.Inbound]):
         for connection, opened_with in connections.values():
             if opened_with != instance:
                 self.tell(connection, connection_messages.PeerRestarted(remote))
+
+    # -- certificates that end -------------------------------------------------------------------------------
+
+    def _note_end(self, record: Record) -> None:
+        remote, not_after = record.agent_id, record.certificate.not_after
+        if remote != self._own_id and self._certificate_ends.note(remote, not_after):
+            self._arm()
+
+    def _end_expired(self) -> None:
+        for remote in self._certificate_ends.ended(self.dispatcher.unix_time()):
+            news, who = connection_messages.PeerExpired(remote), self._named(remote)
+            told = sum(self.tell(connection, news) for connection, _ in self._by_remote[remote].values())
+            if told:
+                log.warning("the certificate of %s has ended; connections with it: %d, reset", who, told)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Ring when the next certificate ends; the wall clock may be set, so look before that too."""
+        left_s = self._certificate_ends.next_look - self.dispatcher.unix_time()
+        if left_s < math.inf:
+            self._alarm.arm(self.now() + min(max(left_s, 0.0), CERTIFICATE_POLL_S), self.now())
 
 
 def _unknown(frame: Frame) -> Frame:

@@ -117,7 +117,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             case messages.PathChanged():
                 self._common(message)
                 self._do(self._opening.path_changed())
-            case messages.PeerRestarted() | messages.DeadlineReached():
+            case messages.PeerRestarted() | messages.PeerExpired() | messages.DeadlineReached():
                 self._common(message)
             case _:
                 assert_never(message)

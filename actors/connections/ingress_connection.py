@@ -106,10 +106,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             case messages.PathChanged(remote=remote, link=link):
                 self._path_to_exit_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
-                if self._stream is not None and remote == self._remote:
-                    self._lose("the exit's agent has restarted")
-                else:
-                    self._do(self._opening.exit_restarted(remote, self.now()))
+                self._exit_gone(remote, IngressVerdict.RESTARTED, "the exit's agent has restarted")
+            case messages.PeerExpired(remote=remote):
+                why = "the certificate of the exit's agent has ended"
+                self._exit_gone(remote, IngressVerdict.EXPIRED, why)
             case listener_messages.CandidatesFound(offers=offers):
                 self._do(self._opening.candidates_found(offers, self.now()))
             case messages.CameBack(exit_id=exit_id):
@@ -260,6 +260,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self.tell(self._listener, listener_messages.CandidateFailed(exit_id, IngressVerdict.LOOP))
         self._drop_socket(reset=True)
         self._local_reset([])
+
+    def _exit_gone(self, remote: AgentId, verdict: IngressVerdict, why: str) -> None:
+        if self._stream is not None and remote == self._remote:
+            self._lose(why)
+        else:
+            self._do(self._opening.exit_gone(remote, verdict, why, self.now()))
 
     def _path_to_exit_changed(self, remote: AgentId, link: Ref[link_messages.SendFrames] | None) -> None:
         if remote not in self._links:

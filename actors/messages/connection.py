@@ -36,6 +36,12 @@ class PeerRestarted(msgspec.Struct, frozen=True):
     remote: AgentId
 
 
+class PeerExpired(msgspec.Struct, frozen=True):
+    """Fact: the certificate of the agent ``remote`` has ended."""
+
+    remote: AgentId
+
+
 class ServeClient(Handover, frozen=True):
     """Command: open a connection for this client, who has been counted in."""
 
@@ -92,6 +98,8 @@ class CloseConnection(msgspec.Struct, frozen=True):
     """For the log."""
 
 
-EndInbound: TypeAlias = SegmentsArrived | PathChanged | PeerRestarted | DeadlineReached | CloseConnection
+EndInbound: TypeAlias = (
+    SegmentsArrived | PathChanged | PeerRestarted | PeerExpired | DeadlineReached | CloseConnection
+)
 IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

@@ -111,6 +111,10 @@ class ConnectionsGone(msgspec.Struct, frozen=True):
     """Fact, told to whoever wanted to know: no connection ends here any more."""
 
 
+class CertificateTimerFired(msgspec.Struct, frozen=True):
+    """Timer: the certificate of an agent at the other end of a connection may have ended."""
+
+
 class ReportEmpty(msgspec.Struct, frozen=True):
     """Command: tell ``reply_to`` once no connection ends here any more."""
 
@@ -135,6 +139,7 @@ Inbound: TypeAlias = (
     | PathProved
     | PathRetried
     | GetConnectionCounts
+    | CertificateTimerFired
     | ReportEmpty
     | CloseConnections
     | ForwardingChanged

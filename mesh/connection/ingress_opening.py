@@ -182,14 +182,16 @@ class IngressOpening(CandidateTrials):
                     self._open_or_pass_on(attempt, now)
         return self._done()
 
-    def exit_restarted(self, exit_id: AgentId, now: float) -> effects.IngressEffects:
-        """This exit's agent runs as a new instance, which knows nothing of the OPEN."""
+    def exit_gone(
+        self, exit_id: AgentId, verdict: IngressVerdict, why: str, now: float
+    ) -> effects.IngressEffects:
+        """This exit's agent is a new instance, which knows nothing of the OPEN, or may no longer serve."""
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 if self.stands_by:
                     self._drop(attempt)
                 else:
-                    self._refused(attempt, IngressVerdict.RESTARTED, "the exit's agent has restarted", now)
+                    self._refused(attempt, verdict, why, now)
         return self._done()
 
     def client_left(self) -> effects.IngressEffects:

@@ -25,6 +25,8 @@ class IngressVerdict(StrEnum):
 
     RESTARTED = "restarted"
     """The exit's agent runs as a new instance since it was chosen."""
+    EXPIRED = "expired"
+    """The certificate of the exit's agent has ended since it was chosen."""
     SILENT = "silent"
     """It has not answered yet."""
     UNUSABLE_KEY = "unusable-key"

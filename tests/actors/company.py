@@ -71,14 +71,14 @@ def start(world: VirtualWorld, kind: type = Ear, *args: Any, host: str = "here",
     return actor
 
 
-def record_of(identity: Identity, *keys: str, instance: bytes = b"i") -> Record:
-    """The record of an agent that offers ``keys``."""
+def record_of(identity: Identity, *keys: str, instance: bytes = b"i", valid_s: int = 100_000) -> Record:
+    """The record of an agent that offers ``keys``, certified for the first ``valid_s`` seconds."""
     certificate = issue_certificate(
         AUTHORITY,
         subject=identity.public_key,
         name="agent",
         not_before=int(UNIX_START_S),
-        not_after=int(UNIX_START_S) + 100_000,
+        not_after=int(UNIX_START_S) + valid_s,
         may_register=["*"],
         may_use=["*"],
         may_relay=True,

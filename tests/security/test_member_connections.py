@@ -241,7 +241,6 @@ def test_a_new_agent_that_offers_a_key_already_offered_is_told():
 # -- the end of a certificate --------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="the other end finds out when it has repeated for long enough")
 def test_connections_of_an_agent_whose_certificate_ends_end_within_a_second(fresh_chain):
     chain = fresh_chain
     ends_at = int(time.time()) + 5

@@ -243,10 +243,16 @@ def test_an_end_that_crashes_resets_both_sides(ends, caplog):
 
 
 @pytest.mark.parametrize("end", ["ingress", "exit"])
-def test_a_connection_of_an_agent_that_has_restarted_is_reset(ends, end):
+@pytest.mark.parametrize(
+    ("news", "why"),
+    [(messages.PeerRestarted, "agent has restarted"), (messages.PeerExpired, "agent has ended")],
+)
+def test_a_connection_of_an_agent_that_is_gone_is_reset(ends, end, news, why, caplog):
     far = EXIT if end == "ingress" else INGRESS
-    getattr(ends, end).ref.tell(messages.PeerRestarted(far.id))
-    ends.run(1.0)
+    with caplog.at_level("INFO", logger="mesh.connections"):
+        getattr(ends, end).ref.tell(news(far.id))
+        ends.run(1.0)
+    assert why in caplog.text
     assert (ends.client.end, ends.target.end) == (RESET, RESET)
     assert ends.is_over
 

@@ -112,7 +112,10 @@ def test_who_has_been_reset_is_not_counted_again_when_the_path_is_lost(ends):
     assert resets(ends) == (1, 1)
 
 
-@pytest.mark.parametrize("news", [messages.PeerRestarted(EXIT.id), messages.CloseConnection("leaving")])
+@pytest.mark.parametrize(
+    "news",
+    [messages.PeerRestarted(EXIT.id), messages.PeerExpired(EXIT.id), messages.CloseConnection("leaving")],
+)
 def test_what_has_ended_in_order_is_not_told_as_reset_while_it_stays_to_repeat_its_last_word(
     ends, caplog, news
 ):

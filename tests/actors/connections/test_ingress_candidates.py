@@ -118,11 +118,21 @@ def test_a_client_that_leaves_while_its_exit_is_being_started_again_is_not_waite
     assert one.is_over
 
 
-def test_a_restarted_candidate_is_followed_by_the_next(two):
+@pytest.mark.parametrize("gone", [messages.PeerRestarted, messages.PeerExpired])
+def test_a_candidate_that_is_gone_is_followed_by_the_next(two, gone):
     _, second = two.exits
-    two.tell(messages.PeerRestarted(EXIT.id))
+    two.tell(gone(EXIT.id))
     assert len(second.opens) == 1
     assert two.table.ended == [(1, False)]
+
+
+def test_an_exit_whose_certificate_has_ended_is_not_waited_for(one):
+    one.listener.parties = ()
+    one.tell(messages.PeerExpired(EXIT.id))
+    one.run(3 * RETRY_AFTER_S)
+    assert one.client.end == RESET
+    one.run(0.1)
+    assert one.is_over
 
 
 def test_an_exit_that_was_restarted_is_asked_again_as_what_it_is_now(one):

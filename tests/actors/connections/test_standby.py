@@ -112,7 +112,11 @@ def lose_the_exit(scene):
     scene.tell(messages.PeerRestarted(EXIT.id))
 
 
-@pytest.mark.parametrize("spoil", [grow_old, be_overtaken, lose_the_exit])
+def let_its_certificate_end(scene):
+    scene.tell(messages.PeerExpired(EXIT.id))
+
+
+@pytest.mark.parametrize("spoil", [grow_old, be_overtaken, lose_the_exit, let_its_certificate_end])
 def test_what_is_no_longer_of_use_is_made_anew_for_the_client(scenes, spoil):
     one = scenes()
     spoil(one)

@@ -21,6 +21,7 @@ from mesh.connection.ingress_effects import (
 )
 from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.ingress_states import IngressState
+from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator, SessionResponder
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
@@ -120,7 +121,9 @@ class Ingress:
                 exit_id = data.draw(st.sampled_from(OFFERS)).party.id
                 self.do(opening.path_changed(exit_id, self.now, has_path=data.draw(st.booleans())))
             case 6:
-                self.do(opening.exit_restarted(data.draw(st.sampled_from(OFFERS)).party.id, self.now))
+                exit_id = data.draw(st.sampled_from(OFFERS)).party.id
+                verdict = data.draw(st.sampled_from((IngressVerdict.RESTARTED, IngressVerdict.EXPIRED)))
+                self.do(opening.exit_gone(exit_id, verdict, "why", self.now))
             case 7 if opening.state is IngressState.OPENING and data.draw(st.booleans()):
                 self.do(opening.client_left())
             case 8 if self.answers:
