@@ -27,6 +27,8 @@ class Meters:
     """Frames dropped because their hop limit was used up."""
     frames_unroutable: int = 0
     """Frames dropped because no link leads to their destination, or only the one that they came by."""
+    opens_held_back: int = 0
+    """OPENs not passed on: too many in the names of agents that this is no shortest way from."""
     frames_unknown: int = 0
     """Frames for connections that do not exist here."""
     frames_forged: int = 0

@@ -1,13 +1,31 @@
 """Passing frames on: from the link that brought them straight to the link that leads on."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
 from actors.runtime.seam import Ref
-from mesh.link.frames import Frame
-from mesh.trust.identity import AgentId
+from mesh.link.frames import Frame, FrameType
+from mesh.link.handshake import EstablishedLink
+from mesh.routing.routes import RouteSnapshot
+from mesh.routing.ways_back import WaysBack
+from mesh.sampling import sampled
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import NO_AGENT, AgentId, short_id
+from mesh.trust.naming import named
+
+log = logging.getLogger("mesh.links")
+
+TOLD_RATE: Final = 1.0
+"""Lines a second about OPENs of one link that are not passed on; all are counted."""
+
+TOLD_BURST: Final = 5.0
+"""At once."""
+
+_OPEN: Final = FrameType.OPEN
 
 
 class LinkForwarding:
@@ -17,16 +35,35 @@ class LinkForwarding:
         own: the link itself.
         meters: what the agent counts.
         max_hops: links that a frame may still cross, whatever it says.
+        clock: monotonic seconds.
     """
 
-    __slots__ = ("_max_hops", "_meters", "_own", "links")
+    __slots__ = ("_clock", "_links", "_max_hops", "_meters", "_own", "_peer", "_told", "_ways_back")
 
-    def __init__(self, own: Ref[SendFrames], meters: Meters, max_hops: int) -> None:
+    def __init__(
+        self, own: Ref[SendFrames], meters: Meters, max_hops: int, clock: Callable[[], float]
+    ) -> None:
         self._own = own
         self._meters = meters
         self._max_hops = max_hops
-        self.links: Mapping[AgentId, Ref[SendFrames]] = MappingProxyType({})
-        """Destination to the link that leads there."""
+        self._clock = clock
+        self._links: Mapping[AgentId, Ref[SendFrames]] = MappingProxyType({})
+        self._peer = ""
+        self._ways_back = WaysBack(NO_AGENT)
+        self._told = TokenBucket(TOLD_RATE, TOLD_BURST)
+
+    def follow(
+        self,
+        links: Mapping[AgentId, Ref[SendFrames]],
+        routes: RouteSnapshot | None,
+        peer: EstablishedLink,
+    ) -> None:
+        """Take destination to the link that leads there, the routes that this is of, and who the peer is."""
+        self._links = links
+        if not self._peer:
+            self._peer = named(peer.peer.name, peer.peer_id)
+            self._ways_back = WaysBack(peer.peer_id)
+        self._ways_back.routes = routes
 
     def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[SendFrames], SendFrames] | None:
         """The link that leads to ``destination`` and what it is to send, a hop less to go.
@@ -34,7 +71,7 @@ class LinkForwarding:
         ``None`` if no other link leads there, or nothing goes any further. What does not is counted.
         """
         meters = self._meters
-        link = self.links.get(destination)
+        link = self._links.get(destination)
         if link is None or link is self._own:  # two agents that disagree would pass it to and fro
             meters.frames_unroutable += len(frames)
             return None
@@ -42,13 +79,28 @@ class LinkForwarding:
         passed = []
         byte_count = 0
         for frame in frames:
-            if frame.hop_limit > 1:
+            if frame.hop_limit <= 1:
+                meters.frames_expired += 1
+            elif frame.type != _OPEN or self._may_open(frame.source):
                 passed.append(frame.after_a_hop(max_hops))
                 byte_count += len(frame.body)
-            else:
-                meters.frames_expired += 1
         if not passed:
             return None
         meters.frames_forwarded += len(passed)
         meters.bytes_forwarded += byte_count
         return link, SendFrames(tuple(passed))
+
+    def _may_open(self, source: AgentId) -> bool:
+        now = self._clock()
+        if self._ways_back.may_pass(source, now):
+            return True
+        self._meters.opens_held_back += 1
+        if self._told.take(now):
+            log.warning(
+                "too many requests for connections in the name of %s, to whom it is no way, come by peer %s; "
+                "holding them back",
+                short_id(source),
+                self._peer,
+                extra=sampled(self._peer),
+            )
+        return False

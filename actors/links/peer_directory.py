@@ -317,7 +317,7 @@ class PeerDirectory(Actor[messages.Inbound]):
                 peer = self._peers.get(neighbour)
                 if peer is not None:
                     links[destination] = peer.link.link
-        forwarding = link_messages.ForwardingChanged(MappingProxyType(links))
+        forwarding = link_messages.ForwardingChanged(MappingProxyType(links), self._routes)
         self.tell(self._connection_table, forwarding)
         if self._relays:
             for peer in self._peers.values():

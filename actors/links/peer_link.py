@@ -92,7 +92,7 @@ class PeerLink(Actor[messages.Inbound]):
             mark_bytes=settings.mark_bytes,
             own_id=settings.identity.id,
         )
-        self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops)
+        self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops, self.now)
         self._received = received
         """What the acceptor has read of the handshake."""
         self._is_reported = False
@@ -121,8 +121,8 @@ class PeerLink(Actor[messages.Inbound]):
                     self._output.push(frame)
             case messages.SendControl(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
-            case messages.ForwardingChanged(links=links):
-                self._forwarding.links = links
+            case messages.ForwardingChanged(links=links, routes=routes):
+                self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
             case messages.AdmitLink():
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))

@@ -8,6 +8,7 @@ import msgspec
 
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame, FrameType
+from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 
 
@@ -55,6 +56,8 @@ class ForwardingChanged(msgspec.Struct, frozen=True, gc=False):
     """Fact: where frames for each destination go from now on."""
 
     links: Mapping[AgentId, Ref[SendFrames]]
+    routes: RouteSnapshot | None = None
+    """What they follow from, once there are any."""
 
 
 class PingDue(msgspec.Struct, frozen=True):

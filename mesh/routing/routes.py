@@ -217,6 +217,30 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         return [agent_id for _, _, agent_id in sorted(ranked)]
 
     @cached_property
+    def _shortest(self) -> dict[AgentId, frozenset[AgentId]]:
+        """Those that were asked for."""
+        return {}
+
+    def has_shortest(self, destination: AgentId) -> bool:
+        """Whether :meth:`shortest` has its answer ready: else it searches."""
+        return destination in self._shortest or destination not in self.next_hops
+
+    def shortest(self, destination: AgentId) -> frozenset[AgentId]:
+        """The peers that a path of fewest links to ``destination`` begins with; none if it is out of reach.
+
+        Computed when first asked for.
+        """
+        if destination not in self.next_hops:
+            return frozenset()
+        found = self._shortest.get(destination)
+        if found is None:
+            beyond = self.hop_counts[destination] - 1
+            within = self.graph.search(destination, beyond)
+            found = frozenset(peer for peer in within if self.next_hops.get(peer) == peer)
+            self._shortest[destination] = found
+        return found
+
+    @cached_property
     def graph(self) -> Graph:
         """The links between all agents; made when first asked for."""
         return Graph.of(self.records)

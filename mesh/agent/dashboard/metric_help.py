@@ -47,6 +47,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "opens_answered_total": "Connections that this agent's endpoints accepted.",
         "opens_beyond_share_total": "Connections rejected because their agent held its share of the places.",
         "opens_denied_total": "Connections rejected because their endpoint was at max_connections.",
+        "opens_held_back_total": "Requests for connections not passed on: too many by a way round.",
         "opens_ignored_total": "Requests for connections dropped unanswered: replayed, unknown, too many.",
         "opens_not_allowed_total": "Connections rejected because their endpoint does not allow their agent.",
         "opens_rejected_total": "Connections that this agent's endpoints rejected.",

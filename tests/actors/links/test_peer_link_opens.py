@@ -1,0 +1,68 @@
+"""OPENs that a link brings in the names of agents whose way it is not on: few go on, and that is told."""
+
+from typing import Any
+
+import pytest
+
+from actors.links.forwarding import TOLD_BURST
+from actors.messages import peer_link as messages
+from mesh.link.frames import Frame, FrameType
+from mesh.routing.routes import RouteSnapshot
+from mesh.routing.ways_back import ROUNDABOUT_BURST
+from tests.actors.company import start
+from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
+from tests.frame_sizes import smallest_body
+
+COUNT = 1_000
+
+
+@pytest.fixture
+def scene():
+    scene = LinkScene()
+    yield scene
+    scene.world.stop()
+
+
+def passed(scene: LinkScene, *, source: Any, bob_by: Any, kind: FrameType = FrameType.OPEN) -> int:
+    """How many of so many frames for Alice went on."""
+    alice = start(scene.world)
+    peer = scene.admitted()
+    next_hops = {ALICE.id: ALICE.id, PEER.id: PEER.id, BOB.id: bob_by.id}
+    snapshot = RouteSnapshot(
+        own_id=OWN.id,
+        version=1,
+        next_hops=next_hops,
+        hop_counts={ALICE.id: 1, PEER.id: 1, BOB.id: 1 if bob_by is BOB else 2},
+        candidates={},
+        records={},
+    )
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, snapshot))
+    body = smallest_body(kind)
+    peer.send_frames(
+        *(Frame(kind, False, source.id, ALICE.id, number, 0, body) for number in range(1, COUNT + 1))
+    )
+    scene.run(0.5)
+    return sum(len(message.frames) for message in alice.heard)
+
+
+def test_few_opens_go_on_in_the_name_of_an_agent_that_is_elsewhere(scene, caplog):
+    went = passed(scene, source=BOB, bob_by=BOB)
+    assert ROUNDABOUT_BURST <= went < ROUNDABOUT_BURST + 20
+    assert scene.meters.opens_held_back == COUNT - went
+    assert scene.meters.frames_forwarded == went
+    lines = [line for line in caplog.messages if "holding them back" in line]
+    assert len(lines) == TOLD_BURST
+    assert "come by peer peer" in lines[0]
+
+
+def test_opens_of_whom_the_way_leads_to_by_this_link_all_go_on(scene):
+    assert passed(scene, source=BOB, bob_by=PEER) == COUNT
+    assert scene.meters.opens_held_back == 0
+
+
+def test_opens_of_the_peer_itself_all_go_on(scene):
+    assert passed(scene, source=PEER, bob_by=BOB) == COUNT
+
+
+def test_other_frames_all_go_on_wherever_they_come_from(scene):
+    assert passed(scene, source=BOB, bob_by=BOB, kind=FrameType.ACK) == COUNT
