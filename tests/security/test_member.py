@@ -1,5 +1,6 @@
 """A member with a valid certificate, linked to a relay, against everybody else."""
 
+import contextlib
 import itertools
 import os
 import random
@@ -11,7 +12,7 @@ from mesh.link import bodies
 from mesh.link.frames import FrameType, link_frame
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour
 from scripts.lab.waiting import wait_until
-from tests.security.chains import KEY, Held
+from tests.security.chains import KEY, Chain, Held
 from tests.security.hostile import Credentials, Member, Repeating, junk
 
 OPENS_PER_S = 20_000
@@ -112,6 +113,22 @@ def test_20000_opens_a_second_by_one_that_relays_use_up_nobodys_places(fresh_cha
             assert max(took) < 1.0, took
             assert held.says() < 1.0
         assert held.says() < 1.0
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["the first relay", "the last"])
+def test_opens_in_anothers_name_are_held_back_wherever_they_join_its_way(mesh, at):
+    with contextlib.closing(Chain(mesh, relays=2)) as chain:
+        chain.start()
+        with Member(chain.agents[at], Credentials(chain.authority, relay=True)) as hostile:
+            hostile.know(chain.branch)
+            hostile.advertise()
+            with open_flood(hostile, chain.branch.identity.id, chain.hq, OPENS_PER_S):
+                time.sleep(0.5)
+                took = chain.newcomers(6)
+            assert None not in took
+            assert max(took) < 1.0, took
+            assert chain.agents[at].stats()["opens_held_back_total"] > 0
+            assert chain.agents[at].lines_with("holding them back")
 
 
 def test_an_agent_that_may_not_relay_speaks_for_itself_only(chain, member):
