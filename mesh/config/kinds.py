@@ -47,7 +47,6 @@ _SYNONYMS: Final = {
     "console": "text",
     "human": "text",
 }
-_AGENT_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SHORT_ID: Final = re.compile(r"[0-9a-f]{8}")
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -278,10 +277,10 @@ class PinnedAgent(msgspec.Struct, frozen=True):
         """The ID."""
         del context
         text = scalar.text
-        if _AGENT_ID.fullmatch(text):
+        if is_id(text):
             return AgentId(bytes.fromhex(text))
         meant = text.strip().lower().replace(":", "").replace("-", "")
-        if _AGENT_ID.fullmatch(meant):
+        if is_id(meant):
             raise ValueError(f"{self.expected}; write {meant}")
         if _SHORT_ID.fullmatch(meant):
             raise ValueError(f"{self.expected}; the first 8, as in logs, are no proof")
