@@ -54,15 +54,14 @@ def made_up_agents(own, hq):
 
 
 FLOODS = {
-    "short data of made-up connections": (short_data, False, 1),
-    "200 flows": (many_flows, False, 1),
-    "one flow that ignores marks": (one_flow, False, 1),
-    "large acknowledgements": (large_acknowledgements, False, 1),
-    "acknowledgements": (acknowledgements, False, 1),
-    "data of made-up agents": (made_up_agents, True, 1),
+    "short data of made-up connections": (short_data, False),
+    "200 flows": (many_flows, False),
+    "one flow that ignores marks": (one_flow, False),
+    "large acknowledgements": (large_acknowledgements, False),
+    "acknowledgements": (acknowledgements, False),
+    "data of made-up agents": (made_up_agents, True),
 }
-"""What makes a frame, whether that takes the right to relay, and by what all rates are divided: a simulation
-takes its time for each small frame."""
+"""What makes a frame, and whether that takes the right to relay."""
 
 
 class Scene:
@@ -132,14 +131,13 @@ def scene_of(bytes_per_s, **granted):
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_beside_a_flood_of_one_member_others_keep_their_share(kind):
-    make, may_relay, divisor = FLOODS[kind]
-    byte_count = BYTES // divisor
-    with scene_of(BOTTLENECK_BYTES_PER_S / divisor, relay=may_relay) as scene:
-        alone_s = scene.upload(byte_count)
+    make, may_relay = FLOODS[kind]
+    with scene_of(BOTTLENECK_BYTES_PER_S, relay=may_relay) as scene:
+        alone_s = scene.upload(BYTES)
         member, hq = scene.member, scene.mesh.id_of("hq")
-        member.rate = FLOOD_BYTES_PER_S / divisor
+        member.rate = FLOOD_BYTES_PER_S
         member.step = lambda: make(member.credentials.id, hq)
-        took, opened, answers = scene.suffer(byte_count)
+        took, opened, answers = scene.suffer(BYTES)
         assert alone_s / took > SHARE
         assert max(opened) < 2.0
         assert len(answers) > 10
