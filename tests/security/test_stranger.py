@@ -45,7 +45,7 @@ def test_a_crowd_of_strangers_keeps_no_honest_peer_with_a_long_way_out(chain, tm
         let_in = 0
         with Held(chain.port) as held:
             end = time.monotonic() + CROWD_S - 1.5
-            for number in range(HONEST):
+            for number in range(least):
                 while time.monotonic() < end:  # as an agent does, which dials again
                     try:
                         peer = Member(
