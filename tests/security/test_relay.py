@@ -15,7 +15,7 @@ from tests.simulation.mesh_world import mesh_world, three_agents
 
 OPEN_GOES_ON_S = 5.0
 """A path that makes no progress is found within 3 s, and what was lost on it is sent again."""
-BOTH_WAYS_GO_ON_S = 15.0
+BOTH_WAYS_GO_ON_S = 30.0
 """Where nothing comes either way, one end finds it, then the other; and both have backed off meanwhile."""
 NEW_OPENS_S = 2.0
 
