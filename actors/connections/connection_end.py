@@ -67,13 +67,18 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     # -- the stream ------------------------------------------------------------------------------------------
 
     def _start_stream(
-        self, session: Session, remote: AgentId, link: Ref[link_messages.SendFrames] | None, credit: int
+        self,
+        session: Session,
+        remote: AgentId,
+        link: Ref[link_messages.SendFrames] | None,
+        send_credit: int,
+        credit: int,
     ) -> None:
-        """Begin to carry bytes; ``credit`` is what the other end takes at first."""
+        """Begin to carry bytes: ``send_credit`` is what the other end takes at first, ``credit`` this one."""
         self._remote = remote
         self._link = link
         self._session = session
-        self._stream = self._settings.stream(session, credit)
+        self._stream = self._settings.stream(session, send_credit, credit)
         self._watch_read(self._socket is not None)
 
     def _common(self, message: messages.EndInbound) -> None:

@@ -16,7 +16,7 @@ from mesh.connection.loops import LoopWatch
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
-from mesh.connection.stream import ResetCode, Stream, StreamBudget
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, Stream, StreamBudget
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
@@ -74,12 +74,13 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
         """This agent as one end of a session."""
         return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)
 
-    def stream(self, session: Session, credit: int) -> Stream:
-        """The stream of a connection; ``credit`` is what the other end takes at first, in bytes."""
+    def stream(self, session: Session, send_credit: int, credit: int = INITIAL_WINDOW_BYTES) -> Stream:
+        """The stream of a connection: what the other end takes at first, and this one, in bytes."""
         timeouts = self.config.connections
         return Stream(
             session=session,
-            send_credit=credit,
+            send_credit=send_credit,
+            credit=credit,
             budget=self.budget,
             reroute_timeout_s=timeouts.reroute_timeout_s,
             idle_probe_s=timeouts.idle_probe_s,

@@ -76,6 +76,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._holds_place = False
         """Whether this connection counts among those that hold a descriptor here."""
+        self._first_window_bytes = 0
+        """Taken from the budget for this connection; to be released by the stream once there is one."""
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
         responder = SessionResponder(
             local=settings.party,
@@ -127,6 +129,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._reach.cancel()
         self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
+        self._leave_first_window()
         super().release()
 
     def _closing(self) -> None:
@@ -146,6 +149,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if endpoint is not None:
             self.tell(endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
 
+    def _leave_first_window(self) -> None:
+        byte_count, self._first_window_bytes = self._first_window_bytes, 0
+        if byte_count:
+            self._settings.budget.leave_first_window(self._party.id)
+            if self._stream is None:
+                self._settings.budget.release(byte_count)
+
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _do(self, wanted: effects.ExitEffects) -> None:
@@ -163,7 +173,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 case effects.Accept(answer=answer, session=session, credit=credit):
                     self._meters.opens_answered += 1
                     self._send((answer,))
-                    self._start_stream(session, self._party.id, self._link, credit)
+                    first_bytes = self._first_window_bytes
+                    self._settings.budget.release(first_bytes)  # the stream reserves it itself
+                    self._start_stream(session, self._party.id, self._link, credit, first_bytes)
                 case effects.OpenConfirmed():
                     self._opening_settled(is_in_use=True)
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
@@ -211,14 +223,20 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         for effect in wanted:
             if isinstance(effect, effects.ReachTarget):
                 if not self._settings.places.may_take(self._party.id):
-                    self._meters.opens_beyond_share += 1
-                    why = "this agent holds its share of the exit's descriptors"
-                    self._do(self._opening.denied(RejectCode.AT_CAPACITY, why, self.now()))
+                    self._beyond_share("this agent holds its share of the exit's descriptors")
+                    return
+                self._first_window_bytes = self._settings.budget.take_first_window(self._party.id)
+                if not self._first_window_bytes:
+                    self._beyond_share("no share of the exit's limits.stream_buffer is left for this agent")
                     return
                 self._settings.places.take(self._party.id)
                 self._holds_place = True
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)
+
+    def _beyond_share(self, why: str) -> None:
+        self._meters.opens_beyond_share += 1
+        self._do(self._opening.denied(RejectCode.AT_CAPACITY, why, self.now()))
 
     def _go_on(self, report: Report) -> None:
         """Go on reaching the target; what comes too late is dropped."""
@@ -238,12 +256,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if not far.startswith("unix:"):  # a listener has a TCP port
             self._settings.loops.exit_opened(near, far)
             tag = socket_tag(self._party.instance, near, far)
-        self._do(self._opening.reached(tag, self.now()))
+        self._do(self._opening.reached(tag, self._first_window_bytes, self.now()))
 
     def _reject(self, answer: Frame, code: RejectCode, reason: str) -> None:
         """Answer no, and stay for a moment to answer it again."""
         self._leave_endpoint()  # at once: what lingers takes no place at the target
         self._reach.cancel()
+        self._leave_first_window()
         what = escaped(self._opening.key) or "an OPEN"  # whose key could not be read
         log.info(
             "rejected %s for %s: %s: %s",

@@ -79,8 +79,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """The peer that the answer at hand came from."""
         self._client_tag = self._exit_tag = b""
         """Of the client's socket, and what the chosen exit said of its own."""
+        self._credit = settings.budget.first_window_bytes
+        """What an exit may send at first, in bytes."""
         self._opening = IngressOpening(
             key=key,
+            credit=self._credit,
             numbers=settings.numbers,
             initiate=partial(_initiate, settings),  # no method, which would hold this actor
             open_timeout_s=settings.config.connections.open_timeout_s,
@@ -227,7 +230,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         client = self._settings.loops.exit_said(choice.socket_tag, choice.remote, choice.number)
         if client is not None:
             self.tell(client, messages.CameBack(choice.remote))
-        self._start_stream(choice.session, choice.remote, self._links[choice.remote], choice.credit)
+        link = self._links[choice.remote]
+        self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         if self._stream is None or self._socket is None:
             return
         # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and

@@ -19,7 +19,6 @@ from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.repeating import REPEATS_TO_DOUBT, repeat_delay_s
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
-from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError
 from mesh.escaping import escaped
@@ -57,6 +56,7 @@ class CandidateTrials:
         "_attempts",
         "_candidates",
         "_chosen",
+        "_credit",
         "_deadlines",
         "_effects",
         "_initiate",
@@ -72,12 +72,19 @@ class CandidateTrials:
     )
 
     def __init__(
-        self, *, key: str, numbers: ConnectionNumbers, initiate: Initiate, open_timeout_s: float
+        self,
+        *,
+        key: str,
+        credit: int,
+        numbers: ConnectionNumbers,
+        initiate: Initiate,
+        open_timeout_s: float,
     ) -> None:
         self.state = IngressState.STANDING_BY
         self._chosen = _NONE_CHOSEN
         """Name, ID and number of the exit that was chosen."""
         self._key = key
+        self._credit = credit
         self._numbers = numbers
         self._initiate = initiate
         self._open_timeout_s = open_timeout_s
@@ -193,7 +200,7 @@ class CandidateTrials:
 
     def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
         """The OPEN, the same each time; nothing if the exit's key is of no use."""
-        request = OpenRequest(routing_key=self._key, credit=INITIAL_WINDOW_BYTES)
+        request = OpenRequest(routing_key=self._key, credit=self._credit)
         try:
             return (attempt.initiator.open_frame(request),)
         except AuthenticationError as error:

@@ -16,7 +16,6 @@ from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advanc
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
-from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.link.frames import Frame
@@ -154,10 +153,13 @@ class ExitOpening:
         """The endpoint has crashed, perhaps over the question."""
         return self.denied(RejectCode.RESTARTING, "the endpoint is being started again", now)
 
-    def reached(self, socket_tag: bytes, now: float) -> effects.ExitEffects:
-        """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty."""
+    def reached(self, socket_tag: bytes, credit: int, now: float) -> effects.ExitEffects:
+        """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty.
+
+        ``credit`` is what the ingress may send at first, in bytes.
+        """
         self.state = advance(self.state, ExitEvent.REACHED)
-        self._answer, session = self._responder.accept(INITIAL_WINDOW_BYTES, socket_tag)
+        self._answer, session = self._responder.accept(credit, socket_tag)
         self._answered_at = now
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s

@@ -88,7 +88,6 @@ def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh,
             newcomer.know(victim)
 
 
-@pytest.mark.xfail(strict=True, reason="each connection has 64 KiB whatever is reserved")
 def test_what_one_ingress_makes_an_exit_hold_stays_within_stream_buffer(mesh):
     hq = mesh.agent("hq").accept()
     hq.config["limits"] = {"stream_buffer": "8MiB"}

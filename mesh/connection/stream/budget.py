@@ -1,7 +1,11 @@
 """The memory that all streams of an agent share."""
 
+from collections.abc import Hashable
 from math import inf
 from typing import Final
+
+from mesh.connection.shares import GREED
+from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
 SHARE_SHIFT: Final = 3
 """A stream's window or send buffer may take up to 1/8 of what is free.
@@ -9,6 +13,14 @@ SHARE_SHIFT: Final = 3
 With N of them wanting more than they get, each gets limit / (8 + N): those that came first starve nobody.
 Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
 """
+
+KEPT_SHIFT: Final = 3
+"""1/8 of the limit is no stream's to grow into: what is given at the floor comes out of it, so that large
+windows keep nobody from opening."""
+
+ROOMY_SHIFT: Final = 2
+"""While less than 1/4 of the limit is reserved a connection starts with ``INITIAL_WINDOW_BYTES``, later with
+the floor: of many most are idle, and what has been promised them is not taken back."""
 
 COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
@@ -24,17 +36,21 @@ class StreamBudget:
 
     What waits unsent in the kernel for a local socket that takes no more counts, too.
 
-    What has been promised to the other end cannot be taken back, and the smallest window is always given: a
-    stream without one would stand still. So reservations may exceed the limit by as much; ``share_bytes`` is
-    then 0, and streams shrink to their floor as they progress.
+    What has been promised to the other end cannot be taken back, and a stream without a window would stand
+    still. So an exit takes a first window for each connection that it lets in (``take_first_window``), and a
+    stream keeps as much as the floor until it ends: what exits promise stays within the limit. Send buffers
+    at their floor, sockets that take no more and ingress ends of connections are counted, yet not refused.
+    Where all is taken ``share_bytes`` is 0, and streams shrink to their floor as they progress.
 
     Args:
         limit_bytes: for all streams together.
     """
 
     __slots__ = (
+        "_divided_bytes",
         "_latest",
         "_latest_at",
+        "_opened",
         "_others_at",
         "limit_bytes",
         "marked_at",
@@ -44,6 +60,9 @@ class StreamBudget:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
+        self._divided_bytes = limit_bytes - (limit_bytes >> KEPT_SHIFT)
+        self._opened: dict[Hashable, int] = {}
+        """First windows taken and not given back, by ingress."""
         self.reserved_bytes = 0
         self.unacknowledged_segments = 0
         """Segments that all streams together have sent and wait to hear of."""
@@ -62,8 +81,41 @@ class StreamBudget:
     @property
     def share_bytes(self) -> int:
         """What one window or send buffer may take altogether at present."""
-        free = self.limit_bytes - self.reserved_bytes
+        free = self._divided_bytes - self.reserved_bytes
         return free >> SHARE_SHIFT if free > 0 else 0
+
+    @property
+    def first_window_bytes(self) -> int:
+        """The window that a connection opened now starts with."""
+        is_roomy = self.reserved_bytes < self.limit_bytes >> ROOMY_SHIFT
+        return INITIAL_WINDOW_BYTES if is_roomy else DEFAULT_LIMITS.floor
+
+    def take_first_window(self, ingress: Hashable) -> int:
+        """Reserve the window that a connection of ``ingress`` starts with.
+
+        An ingress may have eight times what it leaves free, counted in floors, as in ``shares.py``; one that
+        has none may take the last.
+
+        Returns:
+            Its bytes; 0 if there is none for this ingress now.
+        """
+        floor = DEFAULT_LIMITS.floor
+        free = self.limit_bytes - self.reserved_bytes - floor
+        held = self._opened.get(ingress, 0)
+        if free < 0 or (held and held * floor >= GREED * free):
+            return 0
+        self._opened[ingress] = held + 1
+        size = self.first_window_bytes
+        self.reserved_bytes += size
+        return size
+
+    def leave_first_window(self, ingress: Hashable) -> None:
+        """One connection less of ``ingress``; what is still reserved for it is released by who holds it."""
+        held = self._opened[ingress] - 1
+        if held:
+            self._opened[ingress] = held
+        else:
+            del self._opened[ingress]
 
     def in_company(self, stream: object, now: float) -> bool:
         """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``.

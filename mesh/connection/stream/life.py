@@ -18,7 +18,7 @@ from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.send_half import SendHalf
 from mesh.connection.stream.states import ACTIVE, Event, State, advance
-from mesh.connection.stream.window import DEFAULT_LIMITS, WindowLimits
+from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES, WindowLimits
 from mesh.link.frames import Frame, FrameType
 
 MIN_LINGER_S: Final = 3.0
@@ -61,6 +61,7 @@ class StreamLife:
         *,
         session: SegmentSealer,
         send_credit: int,
+        credit: int = INITIAL_WINDOW_BYTES,
         budget: StreamBudget,
         reroute_timeout_s: float,
         idle_probe_s: float,
@@ -69,7 +70,7 @@ class StreamLife:
         self._session = session
         self._rtt = RoundTrip()
         self._sender = SendHalf(session, send_credit, budget, self._rtt, limits)
-        self._receiver = ReceiveHalf(session, budget, self._rtt, limits)
+        self._receiver = ReceiveHalf(session, credit, budget, self._rtt, limits)
         self._acknowledger = Acknowledger(session, self._receiver, self._rtt)
         self._liveness = Liveness(self._rtt, reroute_timeout_s, idle_probe_s)
         self._progress = Progress(

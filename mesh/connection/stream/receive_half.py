@@ -7,7 +7,7 @@ from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import Fin, decode_fin
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
-from mesh.connection.stream.window import INITIAL_WINDOW_BYTES, ReceiveWindow, WindowLimits
+from mesh.connection.stream.window import ReceiveWindow, WindowLimits
 from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 
@@ -28,9 +28,10 @@ class ReceiveHalf:
         "_budget",
         "_early_bytes",
         "_final_number",
+        "_floor",
+        "_reserved_bytes",
         "_rtt",
         "_session",
-        "_unused_bytes",
         "_window",
         "arrived_at",
         "credit",
@@ -45,15 +46,23 @@ class ReceiveHalf:
     )
 
     def __init__(
-        self, session: SegmentSealer, budget: StreamBudget, rtt: RoundTrip, limits: WindowLimits
+        self,
+        session: SegmentSealer,
+        credit: int,
+        budget: StreamBudget,
+        rtt: RoundTrip,
+        limits: WindowLimits,
     ) -> None:
         self._session = session
         self._budget = budget
         self._rtt = rtt
-        self._window = ReceiveWindow(limits)
-        self.credit = INITIAL_WINDOW_BYTES
+        self._window = ReceiveWindow(limits, credit)
+        self.credit = credit
         """Bytes since the start that the other end has been told it may send."""
-        budget.reserve(self.credit)
+        self._floor = limits.floor
+        self._reserved_bytes = max(credit, limits.floor)
+        """What of the budget is this half's: credit not taken yet, and until the FIN at least the floor."""
+        budget.reserve(self._reserved_bytes)
         self.next_number = 0
         """Every segment below has arrived."""
         self.received_bytes = self.taken_bytes = 0
@@ -63,8 +72,6 @@ class ReceiveHalf:
         self.arrived_at = -inf
         self.marked = 0
         """Segments that arrived with a congestion mark."""
-        self._unused_bytes = 0
-        """Credit that the other end had left when it finished; it is no longer reserved."""
         self.finished = False
         """The FIN and everything before it have arrived."""
         self.fin = _NO_FIN
@@ -141,8 +148,7 @@ class ReceiveHalf:
         self.next_number += 1
         if is_fin:
             self.finished = True
-            self._unused_bytes = self.credit - self.received_bytes
-            self._budget.release(self._unused_bytes)
+            self._hold(self.received_bytes - self.taken_bytes)
         else:
             size = len(plaintext)
             self.received_bytes += size
@@ -153,7 +159,12 @@ class ReceiveHalf:
         """The local socket has taken ``byte_count``; return whether there is credit worth telling now."""
         self.taken_bytes += byte_count
         budget = self._budget
-        budget.reserved_bytes -= byte_count
+        if self.finished:
+            held = self.received_bytes - self.taken_bytes
+        elif (held := self.credit - self.taken_bytes) < self._floor:
+            held = self._floor
+        budget.reserved_bytes += held - self._reserved_bytes
+        self._reserved_bytes = held
         window = self._window
         window.update(
             self.received_bytes,
@@ -173,8 +184,8 @@ class ReceiveHalf:
         """
         new_credit = self.taken_bytes + self._window.size_bytes - self.credit
         if new_credit >= self._window.ack_bytes and not self.finished:
-            self._budget.reserve(new_credit)
             self.credit += new_credit
+            self._hold(max(self.credit - self.taken_bytes, self._floor))
         return self.credit
 
     def release(self) -> None:
@@ -182,6 +193,10 @@ class ReceiveHalf:
         self.early.clear()
         self._early_bytes = 0
         self._budget.forget(self)
-        self._budget.release(self.credit - self._unused_bytes - self.taken_bytes)
-        self._unused_bytes = 0
+        self._hold(0)
         self.credit = self.taken_bytes
+
+    def _hold(self, byte_count: int) -> None:
+        """Have so much of the budget reserved."""
+        self._budget.reserve(byte_count - self._reserved_bytes)
+        self._reserved_bytes = byte_count

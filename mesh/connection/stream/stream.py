@@ -29,8 +29,8 @@ class Stream(StreamLife):
 
     Args:
         session: seals and opens.
-        send_credit: what the other end takes at first, from its OPEN or ACCEPT. It must have been given
-            ``INITIAL_WINDOW_BYTES``.
+        send_credit: what the other end takes at first, from its OPEN or ACCEPT.
+        credit: what it was given, by this end's ACCEPT or OPEN.
         budget: of all streams.
         limits: of the receive window.
         reroute_timeout_s: unanswered for so long, the connection is given up.

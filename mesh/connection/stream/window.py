@@ -7,7 +7,7 @@ import msgspec
 from mesh.link.frames import MAX_SEGMENT_BYTES
 
 INITIAL_WINDOW_BYTES: Final = 64 * 1024
-"""Credit that OPEN and ACCEPT give."""
+"""Credit that OPEN gives, and ACCEPT while the exit has room."""
 
 SMALLEST_ACK_BYTES: Final = 8 * 1024
 LARGEST_ACK_BYTES: Final = 512 * 1024
@@ -34,7 +34,7 @@ class WindowLimits(msgspec.Struct, frozen=True):
     """Sizes of a receive window, in bytes."""
 
     floor: int = 16 * 1024
-    """Given even if the budget is used up."""
+    """Given even if the budget is used up; kept for a stream until it ends."""
     cap: int = 4 * 1024 * 1024
     """What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
 
@@ -62,10 +62,10 @@ class ReceiveWindow:
         "size_bytes",
     )
 
-    def __init__(self, limits: WindowLimits) -> None:
+    def __init__(self, limits: WindowLimits, first_bytes: int = INITIAL_WINDOW_BYTES) -> None:
         self._floor, self._cap = limits.floor, limits.cap
-        self._wanted = self.size_bytes = INITIAL_WINDOW_BYTES
-        self.ack_bytes = SMALLEST_ACK_BYTES
+        self._wanted = self.size_bytes = first_bytes
+        self.ack_bytes = min(SMALLEST_ACK_BYTES, first_bytes // 4)
         """Bytes after which an acknowledgement is due."""
         self._round_started_at: float | None = None
         self._round_bytes = 0

@@ -8,6 +8,7 @@ from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettl
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.connection.shares import Shares
+from mesh.connection.stream.window import DEFAULT_LIMITS
 from mesh.link.frames import FrameType
 from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
@@ -200,3 +201,29 @@ def test_beside_it_others_are_served(scene):
     scene.exit.ref.stop(block=False)
     scene.run(0.0)
     assert scene.settings.places.taken == 8
+
+
+def test_with_no_window_left_an_open_is_rejected_and_leaves_nothing(scene):
+    budget = scene.settings.budget
+    others = budget.free_bytes
+    budget.reserve(others)
+    scene.ask()
+    answer = scene.read_answer()
+    assert (answer.accepted, answer.code) == (False, "at-capacity")
+    assert answer.reason == "no share of the exit's limits.stream_buffer is left for this agent"
+    assert scene.exit_meters.opens_beyond_share == 1
+    scene.run(2.0)
+    budget.release(others)
+    assert scene.is_over
+
+
+def test_with_little_left_a_connection_starts_with_the_smallest_window(scene):
+    budget = scene.settings.budget
+    others = budget.limit_bytes // 2
+    budget.reserve(others)
+    scene.ask()
+    assert scene.read_answer().credit == DEFAULT_LIMITS.floor
+    assert budget.reserved_bytes == others + DEFAULT_LIMITS.floor
+    scene.exit.ref.stop(block=False)
+    scene.run(0.0)
+    assert budget.reserved_bytes == others

@@ -24,6 +24,7 @@ from mesh.connection.exit_states import UNANSWERED, ExitState
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator, SessionResponder
+from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure, Kind
 from mesh.trust.identity import AgentId, Instance
@@ -120,7 +121,7 @@ class Exit:
             case 3:
                 self.do(opening.endpoint_gone(now))
             case 4 if opening.state is ExitState.REACHING:
-                self.do(opening.reached(bytes(8), now))
+                self.do(opening.reached(bytes(8), INITIAL_WINDOW_BYTES, now))
             case 5 if opening.state is ExitState.REACHING:
                 self.do(opening.unreachable(Failure(draw(st.sampled_from(Kind)), "no"), now))
             case 6:
@@ -164,7 +165,7 @@ def accepted() -> Exit:
     """One that has just answered yes."""
     exit_ = Exit("my-api")
     exit_.do(exit_.opening.granted(0.0))
-    exit_.do(exit_.opening.reached(bytes(8), 0.0))
+    exit_.do(exit_.opening.reached(bytes(8), INITIAL_WINDOW_BYTES, 0.0))
     exit_.done.clear()
     return exit_
 

@@ -23,6 +23,7 @@ from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.ingress_states import IngressState
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator, SessionResponder
+from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
 from tests.mesh.connection.replies import reply_with
@@ -49,6 +50,7 @@ class Ingress:
         self.ephemerals = 0
         self.opening = IngressOpening(
             key="my-api",
+            credit=INITIAL_WINDOW_BYTES,
             numbers=ConnectionNumbers(),
             initiate=self.initiate,
             open_timeout_s=OPEN_TIMEOUT_S,
