@@ -185,7 +185,9 @@ class ReceiveHalf:
         new_credit = self.taken_bytes + self._window.size_bytes - self.credit
         if new_credit >= self._window.ack_bytes and not self.finished:
             self.credit += new_credit
-            self._hold(max(self.credit - self.taken_bytes, self._floor))
+            held = self._window.size_bytes  # at least the floor
+            self._budget.reserve(held - self._reserved_bytes)
+            self._reserved_bytes = held
         return self.credit
 
     def release(self) -> None:

@@ -86,6 +86,20 @@ def test_after_the_end_no_more_credit_is_given():
     assert receiving.budget.reserved_bytes == 0
 
 
+def test_the_floor_stays_reserved_until_the_end_so_that_nobody_else_is_promised_it():
+    receiving = Receiving(StreamBudget(0))
+    budget, floor = receiving.budget, WindowLimits().floor
+    receiving.arrive(receiving.peer.seal_segment(DATA, 0, bytes(60_000)))
+    receiving.half.taken(60_000, NOW)
+    assert budget.reserved_bytes == floor
+    assert receiving.half.grant() == 60_000 + floor
+    assert budget.reserved_bytes == floor
+    receiving.arrive(receiving.peer.seal_segment(FIN, 1, encode_fin(Fin(0, 0.0))))
+    assert budget.reserved_bytes == 0
+    receiving.half.release()
+    assert budget.reserved_bytes == 0
+
+
 def test_an_acknowledgement_tells_how_long_it_was_held_back():
     receiving = Receiving()
     receiving.arrive(receiving.peer.seal_segment(DATA, 0, b"x"))
