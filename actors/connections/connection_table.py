@@ -25,7 +25,6 @@ from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
-from mesh.errors import RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.detours import Detours
 from mesh.routing.records import Record
@@ -231,13 +230,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         if record is None or link is None:
             self._meters.opens_ignored += 1
             return
-        try:
-            ingress_instance, exit_instance = read_open_instances(frame.body)
-        except RemoteProtocolError:
-            self._meters.frames_forged += 1
-            if self._admission.take_token(source, via, self.now()):
-                self._forged(source, via, 1)
-            return
+        ingress_instance, exit_instance = read_open_instances(frame.body)
         if ingress_instance != record.instance or exit_instance != self._instance:
             self._meters.opens_ignored += 1
             return

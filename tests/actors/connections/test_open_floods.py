@@ -42,13 +42,3 @@ def test_beside_a_flood_of_forged_opens_others_are_looked_at():
     house.tell(messages.FramesArrived((from_bob(1),), BOB.id))
     assert len(house.exits) == INGRESS_BURST + 2
     house.world.stop()
-
-
-def test_a_flood_of_malformed_opens_is_counted_and_told_now_and_then():
-    house = House()
-    for number in range(1, 3001):
-        house.table.ref.tell(messages.FramesArrived((open_frame(number, body=b"short"),), BOB.id))
-    house.world.run(0.0)
-    [alarm] = house.meters.alarms.counts()
-    assert (house.meters.frames_forged, alarm.times) == (3000, INGRESS_BURST)
-    house.world.stop()
