@@ -226,16 +226,12 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _open(self, key: ConnectionId, frame: Frame, via: AgentId) -> None:
         """Start an exit connection, or drop the OPEN: the ingress repeats it and then looks elsewhere."""
         source, number, _ = key
-        record, link = self._records.get(source), self._link_for(key)
+        record, link = self._records.get(source), self._links.get(source)
         if record is None or link is None:
             self._meters.opens_ignored += 1
             return
-        ingress_instance, exit_instance = read_open_instances(frame.body)
-        if ingress_instance != record.instance or exit_instance != self._instance:
-            self._meters.opens_ignored += 1
-            return
-        window = self._window(source, ingress_instance)
-        if number < FIRST_NUMBER or not window.fresh(number):
+        is_meant = read_open_instances(frame.body) == (record.instance, self._instance)
+        if not is_meant or number < FIRST_NUMBER or not self._window(source, record.instance).fresh(number):
             self._meters.opens_ignored += 1
             return
         refusal = self._admission.admit(source, number, via, self.now())
@@ -246,8 +242,10 @@ class ConnectionTable(Actor[messages.Inbound]):
                 who = named(record.name, source)
                 log.warning("%s; ignoring one of %s by peer %s", refusal, who, peer, extra=sampled(peer))
             return
-        party = Party(id=source, instance=ingress_instance, session_key=record.session_key)
-        self._add(key, self._start_exit(frame, party, record, link), ingress_instance)
+        party = Party(id=source, instance=record.instance, session_key=record.session_key)
+        detour = self._detour_for(key)  # kept until the connection ends: only for one that there will be
+        exit_ = self._start_exit(frame, party, record, link if detour is None else detour)
+        self._add(key, exit_, record.instance)
 
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
@@ -312,8 +310,16 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _link_for(self, key: ConnectionId) -> Ref[link_messages.SendFrames] | None:
         """The link that this connection is to send by; nobody has failed it yet."""
+        detour = self._detour_for(key)
+        return self._links.get(key[0]) if detour is None else detour
+
+    def _detour_for(self, key: ConnectionId) -> Ref[link_messages.SendFrames] | None:
+        """The link round a suspected first hop; ``None`` if the usual one is to be taken."""
         hop = self._detours.start(key, key[0], self.now())
-        return self._links.get(key[0] if hop is None else hop)
+        detour = None if hop is None else self._links.get(hop)
+        if detour is None:
+            self._detours.forget(key)
+        return detour
 
     def _path_failed(self, key: ConnectionId) -> None:
         hop = self._detours.failed(key, key[0], self.now()) if key in self._connections else None

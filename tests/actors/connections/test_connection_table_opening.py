@@ -4,12 +4,13 @@ import pytest
 
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
+from actors.messages.route_table import RoutesChanged
 from mesh.alarms import AlarmKind
 from mesh.link.frames import FrameType
 from mesh.sampling import ALARM_MARK
 from mesh.trust.identity import NO_AGENT
 from mesh.trust.naming import named
-from tests.actors.company import record_of
+from tests.actors.company import record_of, routes_of
 from tests.actors.connections.connection_table_company import (
     ALICE,
     ALICE_INSTANCE,
@@ -154,3 +155,39 @@ def test_both_ends_of_a_connection_may_be_at_this_agent(house):
     house.arrive(answer)
     assert ingress.heard[1:] == [connection_messages.SegmentsArrived((answer,))]
     assert house.exits[0].heard == []
+
+
+def suspect_the_usual_hop_to_alice(house):
+    """A connection to Alice has failed, and goes on by Bob: what is opened next goes by Bob too."""
+    house.forward({ALICE.id: house.link.ref, BOB.id: house.other_link.ref})
+    known = record_of(ALICE, instance=b"a"), record_of(BOB, instance=b"b")
+    snapshot = routes_of(OWN, *known, next_hops={ALICE.id: ALICE.id, BOB.id: BOB.id})
+    snapshot._alternates[ALICE.id] = (BOB.id,)
+    house.tell(RoutesChanged(snapshot))
+    _, number = house.register()
+    house.tell(
+        messages.PathFailed(ALICE.id, number, is_exit=False),
+        messages.PathProved(ALICE.id, number, is_exit=False, is_sure=True),
+    )
+    assert house.meters.first_hops_suspected == 1
+
+
+def test_an_open_that_is_dropped_leaves_no_detour_behind(house):
+    suspect_the_usual_hop_to_alice(house)
+    house.arrive(open_frame())
+    assert house.exit_arguments[0][3] is house.other_link.ref
+    for number in range(8, 108):
+        house.arrive(open_frame(number, body=ALICE_INSTANCE + b"x" * 16 + b"handshake"))
+    house.arrive(open_frame(0))
+    assert house.meters.opens_ignored == 101
+    assert len(house.table._detours._detours) == 2, "of the two connections that there are"
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
+    assert len(house.table._detours._detours) == 1
+
+
+def test_where_the_way_round_has_no_link_the_usual_one_is_taken(house):
+    suspect_the_usual_hop_to_alice(house)
+    house.forward({ALICE.id: house.link.ref})
+    house.arrive(open_frame())
+    assert house.exit_arguments[0][3] is house.link.ref
+    assert len(house.table._detours._detours) == 0
