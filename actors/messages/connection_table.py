@@ -9,14 +9,14 @@ from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame
-from mesh.trust.identity import NO_AGENT, AgentId, Instance
+from mesh.trust.identity import AgentId, Instance
 
 
 class FramesArrived(msgspec.Struct, frozen=True, gc=False):
     """Fact: frames of connections that end at this agent, in link order."""
 
     frames: tuple[Frame, ...]
-    via: AgentId = NO_AGENT
+    via: AgentId
     """The peer that they came from; this agent itself if they crossed no link."""
 
 

@@ -306,7 +306,9 @@ class Composition:
             max_pending_opens=setup.config.limits.pending_opens,
             meters=around.meters,
         )
-        loopback = Loopback.start(around.dispatcher, connection_table=connection_table)
+        loopback = Loopback.start(
+            around.dispatcher, own_id=setup.identity.id, connection_table=connection_table
+        )
         directory = PeerDirectory.start(
             around.dispatcher,
             own_id=setup.identity.id,

@@ -15,6 +15,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.reference import AskRef
 from actors.runtime.seam import AnyRef, Connected, Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.trust.identity import AgentId
 
 
 def others(
@@ -37,10 +38,12 @@ def others(
     connection.PathChanged(b"", ends)  # wrong: a table is no link, and bytes are no agent
 
 
-def actors(dispatcher: Dispatcher, table: Ref[connection_table.Inbound], ends: Ref[endpoint.Inbound]) -> None:
-    Loopback.start(dispatcher, connection_table=table)
-    Loopback.start(dispatcher, connection_table=ends)  # wrong: endpoints take no frames
-    Loopback.start(dispatcher)  # wrong: it lacks a reference
+def actors(
+    dispatcher: Dispatcher, own: AgentId, table: Ref[connection_table.Inbound], ends: Ref[endpoint.Inbound]
+) -> None:
+    Loopback.start(dispatcher, own_id=own, connection_table=table)
+    Loopback.start(dispatcher, own_id=own, connection_table=ends)  # wrong: endpoints take no frames
+    Loopback.start(dispatcher, own_id=own)  # wrong: it lacks a reference
     dispatcher.schedule(ends, 1.0, endpoint.CheckDue())
     dispatcher.schedule(ends, 1.0, dialer.DialDue())  # wrong: a timer tells, too
     dispatcher.resolve(ends, "localhost", 80, 1)

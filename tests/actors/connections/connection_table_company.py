@@ -12,7 +12,7 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import AgentId, Instance
+from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
 
 OWN, ALICE, BOB, STRANGER = IDENTITIES[:4]
@@ -64,7 +64,7 @@ class House:
         self.world.run(0.0)
 
     def arrive(self, *frames: Frame) -> None:
-        self.tell(messages.FramesArrived(frames))
+        self.tell(messages.FramesArrived(frames, NO_AGENT))
 
     def routes(self, *records: Any) -> None:
         self.tell(RoutesChanged(routes_of(OWN, *records)))

@@ -112,7 +112,7 @@ def test_where_no_link_leads_nothing_is_answered(house):
 
 def test_answers_to_unknown_connections_are_rationed(house):
     for number in range(int(UNKNOWN_BURST) * 2):
-        house.table.ref.tell(messages.FramesArrived((frame(FrameType.DATA, number),)))
+        house.table.ref.tell(messages.FramesArrived((frame(FrameType.DATA, number),), ALICE.id))
     house.world.run(0.0)
     assert len(house.sent()) == UNKNOWN_BURST
     house.world.run(1.0)
