@@ -14,7 +14,11 @@ class RemoteProtocolError(MeshError):
 
 
 class AuthenticationError(RemoteProtocolError):
-    """Bytes that do not authenticate: forged, damaged, replayed, or sealed with another key."""
+    """Bytes that do not authenticate: forged, damaged, or sealed with another key."""
+
+
+class OvertakenError(MeshError):
+    """Authentic, but a newer one came before it, or it comes again: nobody's fault, and dropped."""
 
 
 class TrustError(RemoteProtocolError):

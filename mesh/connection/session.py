@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError, RemoteProtocolError
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.link.frames import (
     FROM_EXIT,
@@ -130,12 +130,13 @@ class Session:
         """The payload of an ACK, RESET or PROBE frame that is newer than all opened before.
 
         Raises:
-            AuthenticationError: it was not sealed by the other end, as this frame, or it is old.
+            AuthenticationError: it was not sealed by the other end, as this frame.
+            OvertakenError: it is not newer than all opened before; frames overtake where the path changes.
             RemoteProtocolError: its number is one that no end comes to, and that could not be echoed.
         """
-        if frame.number <= self._last_control:
-            raise AuthenticationError(f"control frame {frame.number} comes after {self._last_control}")
         payload = self._open(CONTROL_CLASS, CONTROL_TYPES, frame)
+        if frame.number <= self._last_control:
+            raise OvertakenError(f"control frame {frame.number} comes after {self._last_control}")
         if frame.number > MAX_CONTROL_NUMBER:
             raise RemoteProtocolError(
                 f"control frame {frame.number}; at most {MAX_CONTROL_NUMBER} is allowed"

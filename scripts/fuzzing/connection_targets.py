@@ -18,7 +18,7 @@ from mesh.connection.session_handshake import (
 )
 from mesh.connection.stream import Stream, StreamBudget
 from mesh.connection.stream.effects import Effects
-from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.errors import AuthenticationError, OvertakenError, RemoteProtocolError
 from mesh.link.frames import MAX_SEGMENT_BYTES, Frame, FrameType
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import key_pair
@@ -134,8 +134,10 @@ class _Unsealed:
 
     def open_control(self, frame: Frame) -> bytes:
         """Believe what is newer than all before, and has a number that a session takes."""
-        if not self._newest < frame.number <= MAX_CONTROL_NUMBER:
-            raise AuthenticationError("old, or out of bounds")
+        if frame.number <= self._newest:
+            raise OvertakenError("old")
+        if frame.number > MAX_CONTROL_NUMBER:
+            raise AuthenticationError("out of bounds")
         self._newest = frame.number
         return frame.body
 

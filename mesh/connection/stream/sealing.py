@@ -28,6 +28,7 @@ class SegmentSealer(Protocol):
         """The payload of an ACK, RESET or PROBE frame.
 
         Raises:
-            AuthenticationError: the other end did not seal it, or it is not newer than all opened before.
+            AuthenticationError: the other end did not seal it.
+            OvertakenError: it is not newer than all opened before.
         """
         ...

@@ -15,7 +15,7 @@ from mesh.connection.stream.life import StreamLife
 from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
 from mesh.connection.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State
 from mesh.connection.stream.window import SMALLEST_ACK_BYTES
-from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError, RemoteProtocolError
 from mesh.link.frames import BytesLike, Frame, FrameType
 
 _SEGMENTS: Final = (FrameType.DATA, FrameType.FIN)
@@ -167,8 +167,8 @@ class Stream(StreamLife):
     def receive(self, frames: Sequence[Frame], now: float) -> Effects:
         """Take frames of this connection, in the order of their arrival.
 
-        Those that do not authenticate are dropped and counted. An authentic one that breaks the protocol
-        resets the connection.
+        Those that do not authenticate are dropped and counted; control frames that newer ones have overtaken
+        are dropped. An authentic one that breaks the protocol resets the connection.
         """
         effects = Effects()
         heard = self._answer = False
@@ -185,6 +185,8 @@ class Stream(StreamLife):
                     self._peer_unknown(now, effects)
             except AuthenticationError:
                 self.forged_frames += 1
+            except OvertakenError:
+                pass  # a newer one has said more
             except RemoteProtocolError:
                 self._violated(now, effects)
         if heard and self._state in ACTIVE:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mesh.connection import session as session_sealing
 from mesh.connection.session import MAX_CONTROL_NUMBER, Session
-from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError, RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
 
@@ -102,8 +102,10 @@ def test_control_numbers_count_from_zero_and_only_rise():
     assert at_exit.open_control(sealed[0]) == b"p"
     assert at_exit.open_control(sealed[2]) == b"p"
     for old in sealed:
-        with pytest.raises(AuthenticationError):
+        with pytest.raises(OvertakenError):
             at_exit.open_control(old)
+        with pytest.raises(AuthenticationError):
+            at_exit.open_control(altered(old, body=flipped(old.body, 3)))
 
 
 @pytest.mark.parametrize("frame_type", sorted(CONTROL_TYPES))

@@ -207,3 +207,15 @@ def test_another_marking_on_the_way_does_no_harm():
     stream, peer = victim_and_peer()
     data = replace(peer.seal_segment(DATA, 0, b"x"), marked=True, hop_limit=3)
     assert stream.receive([data], NOW).delivered == [b"x"]
+
+
+@pytest.mark.parametrize("kind", [ACK, PROBE])
+def test_a_control_frame_that_another_has_overtaken_is_dropped_and_is_no_forgery(kind):
+    stream, peer = victim_and_peer()
+    first, second = (peer.seal_control(kind, acknowledgement()) for _ in range(2))
+    stream.receive([second], NOW)
+    effects = stream.receive([first, second], NOW)
+    assert effects.frames == []
+    assert stream.forged_frames == 0
+    stream.receive([replace(first, body=bytes(len(first.body)))], NOW)
+    assert stream.forged_frames == 1, "what was not sealed there is one, whatever its number"
