@@ -42,8 +42,7 @@ class ControlLane:
     def __init__(self, limit_bytes: int, own_id: AgentId) -> None:
         self._limit_bytes = limit_bytes
         self._own_id = own_id
-        self.known: Container[AgentId] = frozenset()
-        """Agents that have a turn of their own, beside this one."""
+        self._known: Container[AgentId] = frozenset()
         self._sources: dict[AgentId, _Source] = {}
         self._turns: deque[_Source] = deque()
         self.frames = 0
@@ -51,6 +50,29 @@ class ControlLane:
         self.byte_count = 0
         """Memory held."""
         self.dropped = 0
+
+    def know(self, agents: Container[AgentId]) -> None:
+        """Give each of these a turn of its own, beside this one, and move there what waits of it."""
+        self._known = agents
+        strangers = self._sources.get(NO_AGENT)
+        if strangers is None:
+            return
+        waiting, strangers.frames = strangers.frames, deque()
+        for frame in waiting:
+            source = self._sources.get(frame.source) or self._source_of(frame.source)
+            if source is not strangers:
+                if not source.frames:
+                    self._sources[source.agent] = source
+                    self._turns.append(source)
+                    self.byte_count += CONTROL_SOURCE_BYTES
+                held = len(frame.body) + FRAME_OVERHEAD_BYTES
+                source.byte_count += held
+                strangers.byte_count -= held
+            source.frames.append(frame)
+        if not strangers.frames:
+            self._turns.remove(strangers)
+            del self._sources[NO_AGENT]
+            self.byte_count -= CONTROL_SOURCE_BYTES
 
     def push(self, frame: Frame, held: int) -> bool:
         """Let ``frame`` wait, of which ``held`` bytes of memory are held; whether it is taken."""
@@ -101,6 +123,6 @@ class ControlLane:
 
     def _source_of(self, agent: AgentId) -> _Source:
         """A source that has nothing waiting, or that of all strangers."""
-        if agent != self._own_id and agent not in self.known:
+        if agent != self._own_id and agent not in self._known:
             agent = NO_AGENT
         return self._sources.get(agent) or _Source(agent)

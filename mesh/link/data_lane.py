@@ -116,8 +116,7 @@ class DataLane:
         self._own_id = own_id
         self.mark_bytes = mark_bytes
         """Memory held above which data is marked as it leaves; it may follow the link's pace."""
-        self.known: Container[AgentId] = frozenset()
-        """Agents that have a turn of their own, beside this one."""
+        self._known: Container[AgentId] = frozenset()
         self._sources: dict[AgentId, _Source] = {}
         self._turns: deque[_Source] = deque()  # all sources; the one at the left has its turn
         self._early: deque[_Source] = deque()  # those that have credit and a flow whose next frame goes early
@@ -127,6 +126,22 @@ class DataLane:
         self.byte_count = 0
         """Memory held. Whoever calls :meth:`pop_into` gives what that frees back to the budget."""
         self.dropped = 0
+
+    def know(self, agents: Container[AgentId]) -> None:
+        """Give each of these a turn of its own, beside this one, and move there what waits of it."""
+        self._known = agents
+        strangers = self._sources.get(NO_AGENT) or _Source(NO_AGENT)
+        for flow in [flow for flow in strangers.turns if flow.frames and flow.key[0] in agents]:
+            source = self._sources.get(flow.key[0]) or self._source_of(flow.frames[0])
+            source.flows[flow.key] = strangers.flows.pop(flow.key)
+            source.turns.append(flow)
+            source.frames += len(flow.frames)
+            source.byte_count += flow.byte_count
+            strangers.frames -= len(flow.frames)
+            strangers.byte_count -= flow.byte_count
+            flow.is_early = False
+        self._tidy(strangers)
+        self._waiting_sources = sum(source.frames > 0 for source in self._turns)
 
     def push(self, frame: Frame, held: int) -> int:
         """Let ``frame`` wait, of which ``held`` bytes of memory are held; how many more frames wait now.
@@ -236,7 +251,7 @@ class DataLane:
     def _source_of(self, frame: Frame) -> _Source:
         """A source that has nothing waiting, or that of all strangers."""
         agent = frame.source
-        if agent != self._own_id and agent not in self.known:
+        if agent != self._own_id and agent not in self._known:
             agent = NO_AGENT
             if agent in self._sources:
                 return self._sources[agent]
@@ -365,7 +380,7 @@ class DataLane:
         """Take what has been dropped whole out of its places."""
         source.turns = deque(flow for flow in source.turns if flow.key in source.flows)
         for flow in source.early:
-            flow.is_early = len(flow.frames) > 0
+            flow.is_early = flow.is_early and len(flow.frames) > 0
         source.early = deque(flow for flow in source.early if flow.is_early)
 
 

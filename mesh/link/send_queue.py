@@ -77,8 +77,12 @@ class SendQueue:
         return self.data.dropped + self._control.dropped
 
     def know(self, agents: Container[AgentId]) -> None:
-        """Give each of these agents a turn of its own, beside this one; all others share one."""
-        self.data.known = self._control.known = agents
+        """Give each of these agents a turn of its own, beside this one; all others share one.
+
+        What waits of an agent that was a stranger until now moves to its own turn, so that its order stays.
+        """
+        self.data.know(agents)
+        self._control.know(agents)
 
     def push(self, frame: Frame) -> None:
         """Let ``frame`` wait for its turn; if a limit is hit, frames are dropped and counted."""
