@@ -25,6 +25,8 @@ class Meters:
     """Bodies passed on for others."""
     frames_expired: int = 0
     """Frames dropped because their hop limit was used up."""
+    frames_returned: int = 0
+    """Frames of connections dropped because a link brought them in this agent's own name."""
     frames_unroutable: int = 0
     """Frames dropped because no link leads to their destination, or only the one that they came by."""
     opens_held_back: int = 0

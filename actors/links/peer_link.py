@@ -194,6 +194,8 @@ class PeerLink(Actor[messages.Inbound]):
             case effects.PagesCame(pages=given):
                 pages_came = route_table_messages.PagesArrived(self._link.peer.peer_id, given)
                 self.tell(self._refs.route_table, pages_came)
+            case effects.FramesReturned(count=count):
+                self._meters.frames_returned += count
             case effects.RoundTripMeasured(rtt_s=rtt_s):
                 self._output.follow_round_trip(rtt_s)
                 self._tell_directory(

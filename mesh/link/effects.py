@@ -78,6 +78,12 @@ class PagesCame(msgspec.Struct, frozen=True, gc=False):
     pages: tuple[WirePage, ...]
 
 
+class FramesReturned(msgspec.Struct, frozen=True, gc=False):
+    """So many frames that name this agent as their source came by this link, and are dropped."""
+
+    count: int
+
+
 class RoundTripMeasured(msgspec.Struct, frozen=True, gc=False):
     """A ping came back."""
 
@@ -166,6 +172,7 @@ LinkAffair: TypeAlias = (
     | DigestCame
     | PagesWanted
     | PagesCame
+    | FramesReturned
     | RoundTripMeasured
     | PeerChallenged
     | PeerAnswered

@@ -306,6 +306,7 @@ class Link:
         transit: dict[AgentId, list[Frame]] = {}
         own_id, speaker = self._own_id, self._peer.peer_id
         relays = self._peer.peer.may_relay
+        returned = 0
         for frame in frames:
             if frame.type < FIRST_CONNECTION_TYPE:
                 try:
@@ -320,6 +321,8 @@ class Link:
             elif not relays and frame.source != speaker:
                 self._end(effects.LinkBroken(f"{type_name(frame.type)} in the name of another: {_NO_RELAY}"))
                 return
+            elif frame.source == own_id:
+                returned += 1  # made up, or gone round in a circle; an end that lacks it repeats it
             elif frame.destination == own_id:
                 local.append(frame)
             elif frame.destination in transit:
@@ -330,6 +333,8 @@ class Link:
             self._effects.append(effects.Deliver(tuple(local)))
         for destination, passing in transit.items():
             self._effects.append(effects.PassOn(destination, passing))
+        if returned:
+            self._effects.append(effects.FramesReturned(returned))
         if self._own_frames.records:
             self._own_frames.hand_over_records(self._effects)
 

@@ -30,6 +30,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "frames_expired_total": "Frames dropped because their hop limit was used up.",
         "frames_forged_total": "Frames of connections dropped because they did not authenticate.",
         "frames_forwarded_total": "Frames passed on for other agents.",
+        "frames_returned_total": "Frames dropped because a peer brought them in this agent's own name.",
         "frames_unknown_total": "Frames for connections that do not exist here.",
         "frames_unroutable_total": "Frames dropped because no other link leads to their destination.",
         "health_checks_failed_total": "Health checks of endpoints' targets that failed.",

@@ -79,6 +79,18 @@ def test_who_may_relay_may_bring_what_others_say(scene, kind):
     assert scene.table.heard == [FramesArrived((sent,), PEER.id)]
 
 
+@pytest.mark.parametrize("kind", OF_CONNECTIONS)
+def test_what_a_relay_brings_in_this_agents_own_name_is_dropped_and_counted(scene, kind):
+    alice = start(scene.world)
+    peer = scene.admitted()
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    peer.send_frames(frame(kind, OWN, OWN), frame(kind, OWN, ALICE), genuine := frame(kind, BOB, ALICE))
+    assert is_up(scene, peer)
+    assert scene.table.heard == []
+    assert alice.heard == [messages.SendFrames((genuine.after_a_hop(16),))]
+    assert scene.meters.frames_returned == 2
+
+
 @pytest.mark.parametrize("kind", [0x40, 0x4F, 0x5F])
 @pytest.mark.parametrize("byte_count", [0, 1, 65_536])
 def test_a_frame_of_the_links_own_that_may_be_skipped_is_dropped(scene, kind, byte_count):
