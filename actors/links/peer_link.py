@@ -22,6 +22,7 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.alarms import AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType, link_frame
@@ -29,6 +30,7 @@ from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.link import Link
 from mesh.link.states import LinkState
 from mesh.trust.identity import AgentId, short_id
+from mesh.trust.naming import named
 from mesh.trust.noise.primitives import key_pair
 
 log = logging.getLogger("mesh.links")
@@ -274,6 +276,11 @@ class PeerLink(Actor[messages.Inbound]):
                             peer.peer_id, peer.peer.name, self._socket.peer_name, reason, self._dialer
                         )
                     )
+            case effects.LinkBroken(why=why, is_forgery=True):
+                member = named(self._link.name, self._link.peer.peer_id)
+                meters.links_broken += 1
+                meters.alarms.count(AlarmKind.TAMPERING, member)
+                self._reports.forged(why, member)
             case effects.LinkBroken(why=why):
                 meters.links_broken += 1
                 self._reports.broken(why)

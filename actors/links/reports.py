@@ -5,9 +5,10 @@ from string import digits
 from typing import Final
 
 from actors.runtime.seam import StreamSocket
+from mesh.alarms import AlarmKind
 from mesh.black_hole import Evidence, evidence
 from mesh.escaping import escaped
-from mesh.sampling import sampled
+from mesh.sampling import alarming, sampled
 
 log = logging.getLogger("mesh.links")
 
@@ -49,6 +50,11 @@ class LinkReports:
     def broken(self, why: str) -> None:
         """The peer has broken the protocol."""
         self._say(logging.WARNING, "link broken: %s (peer %s at %s)", escaped(why))
+
+    def forged(self, why: str, member: str) -> None:
+        """The peer, ``member``, has spoken in the name of another."""
+        line, extra = "tampering: link broken: %s (peer %s at %s)", alarming(AlarmKind.TAMPERING, member)
+        log.warning(line, escaped(why), member, self._socket.peer_name, extra=extra)
 
     def lost(self, why: str) -> None:
         """The link is ending for another reason, its socket is not closed yet."""

@@ -141,6 +141,8 @@ class LinkBroken(msgspec.Struct, frozen=True, gc=False):
     """The peer broke the protocol; close it."""
 
     why: str
+    is_forgery: bool = False
+    """Whether the peer, which is proven, spoke in the name of another."""
 
 
 class LinkLost(msgspec.Struct, frozen=True, gc=False):

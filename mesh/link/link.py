@@ -319,7 +319,8 @@ class Link:
             ):
                 pass  # for agents that know what it is
             elif not relays and frame.source != speaker:
-                self._end(effects.LinkBroken(f"{type_name(frame.type)} in the name of another: {_NO_RELAY}"))
+                why = f"{type_name(frame.type)} in the name of another: {_NO_RELAY}"
+                self._end(effects.LinkBroken(why, is_forgery=True))
                 return
             elif frame.source == own_id:
                 returned += 1  # made up, or gone round in a circle; an end that lacks it repeats it

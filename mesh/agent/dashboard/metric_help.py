@@ -19,7 +19,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "alarms_grant_total": "Keys offered by agents whose certificates do not permit that.",
         "alarms_identity_total": "Signs that two running agents have one identity.",
         "alarms_own_total": "Things that this agent was told to do and cannot.",
-        "alarms_tampering_total": "Bodies and pages that are not what their sender sealed or named.",
+        "alarms_tampering_total": "Bodies and pages altered on the way, and frames in the name of another.",
         "candidates_set_aside_total": "Times that a listener set a candidate aside because it had failed.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",
         "clients_refused_total": "Clients reset because their listener was at max_connections.",

@@ -7,8 +7,11 @@ import pytest
 
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
+from mesh.alarms import AlarmKind
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import MAX_SKIPPED_BODY_BYTES, Frame, FrameType, link_frame
+from mesh.sampling import ALARM_MARK, MARK
+from mesh.trust.naming import named
 from tests.actors.company import start
 from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
 from tests.frame_sizes import smallest_body
@@ -54,7 +57,11 @@ def test_who_may_not_relay_speaks_for_itself_only(scene, caplog, kind, destinati
     assert scene.counts == (0, 1, 1)
     [line] = scene.complaints(caplog)
     assert IN_NAME in line
-    assert "peer peer at" in line
+    member = named("peer", PEER.id)
+    assert f"peer {member} at" in line
+    [said] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert (getattr(said, MARK), getattr(said, ALARM_MARK)) == (member, "tampering")
+    assert scene.meters.alarms.counts() == ((AlarmKind.TAMPERING, member, 1),)
     assert scene.table.heard == alice.heard == []
 
 
