@@ -93,7 +93,9 @@ def records_figures(wires: "list[WireRecord]") -> tuple[float, ...]:
 
 def empty_state() -> "LinkState":
     """Of an agent beside the mesh."""
-    return LinkState(NO_AGENT, TrustStore([AUTHORITY.public_key]), RecordReader())
+    return LinkState(
+        NO_AGENT, TrustStore([AUTHORITY.public_key]), RecordReader(), ttl_s=RoutingSection().route_ttl_s
+    )
 
 
 def copies(wires: "list[WireRecord]") -> "Iterable[WireRecord]":
@@ -189,6 +191,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(bootstrap.ROOT))
 
     from mesh.agent.process import GC_THRESHOLDS
+    from mesh.config.schema import RoutingSection
     from mesh.link.bodies import (
         Records,
         WireRecord,
