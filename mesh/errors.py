@@ -29,5 +29,9 @@ class NotYetValidError(TrustError):
     """A certificate whose validity has not begun, by the clock of whoever judges it."""
 
 
+class OwnIdentityError(RemoteProtocolError):
+    """The peer has proven this agent's own identity, and is another process."""
+
+
 class UnexpectedPeerError(RemoteProtocolError):
     """The other side is well proven, and is another agent than the one that was meant."""

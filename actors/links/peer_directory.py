@@ -15,13 +15,17 @@ from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
 from actors.messages.peer_link import Blame
+from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
+from mesh.alarms import AlarmKind
 from mesh.escaping import escaped
 from mesh.link.bodies import CHALLENGE_BYTES
+from mesh.routing.notices import THIS_AGENT
 from mesh.routing.routes import RouteSnapshot
-from mesh.sampling import sampled
+from mesh.sampling import alarming, sampled
 from mesh.trust.identity import AgentId, short_id
+from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.links")
 
@@ -70,6 +74,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         route_table: Ref[route_table_messages.Inbound],
         connection_table: Ref[link_messages.ForwardingChanged],
         loopback: Ref[link_messages.SendFrames],
+        meters: Meters,
     ) -> None:
         super().__init__(dispatcher)
         self._own_id = own_id
@@ -77,6 +82,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._route_table = route_table
         self._connection_table = connection_table
         self._loopback = loopback
+        self._meters = meters
         self._peers: dict[AgentId, _Peer] = {}
         self._routes: RouteSnapshot | None = None
         self._duplicates: dict[bytes, None] = {}
@@ -267,29 +273,33 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._turn_away(peer, newcomer, _DUPLICATE, Blame.LOGGED_OFFENCE)
 
     def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+        member = named(newcomer.peer_name, newcomer.peer_id)
+        self._meters.alarms.count(AlarmKind.IDENTITY, member)
         if newcomer.peer_static in self._duplicates:
             return
         if len(self._duplicates) >= MAX_REPORTED:
             del self._duplicates[next(iter(self._duplicates))]
         self._duplicates[newcomer.peer_static] = None
         log.error(
-            "duplicate identity: %s %s runs at %s and at %s; the second is refused",
-            escaped(newcomer.peer_name),
-            short_id(newcomer.peer_id),
+            "duplicate identity: %s runs at %s and at %s; the second is refused",
+            member,
             peer.link.address,
             newcomer.address,
-            extra=sampled(short_id(newcomer.peer_id)),
+            extra=alarming(AlarmKind.IDENTITY, member),
         )
 
     def _contested(self, peer_id: AgentId) -> None:
-        """Say, once for each link, that a peer has met another instance of this agent."""
+        """Say, once for each link, that a peer has met another instance of this agent; count each time."""
         peer = self._peers.get(peer_id)
-        if peer is not None and not peer.is_contested:
+        if peer is None:
+            return
+        self._meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
+        if not peer.is_contested:
             peer.is_contested = True
             log.error(
-                "duplicate identity: another running agent has this agent's identity key; %s %s has met it",
-                escaped(peer.link.peer_name),
-                short_id(peer_id),
+                "duplicate identity: another running agent has this agent's identity key; %s has met it",
+                named(peer.link.peer_name, peer_id),
+                extra=alarming(AlarmKind.IDENTITY, THIS_AGENT),
             )
 
     def _challenge_expired(self, peer_id: AgentId, newcomer_urn: str) -> None:

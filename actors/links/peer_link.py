@@ -29,6 +29,7 @@ from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.link import Link
 from mesh.link.states import LinkState
+from mesh.routing.notices import THIS_AGENT
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 from mesh.trust.noise.primitives import key_pair
@@ -257,11 +258,15 @@ class PeerLink(Actor[messages.Inbound]):
         """Close the socket, and tell whoever needs to know why."""
         meters = self._meters
         match verdict:
-            case effects.LinkRefused(why=why, is_another=is_another):
+            case effects.LinkRefused(why=why, is_another=is_another, is_copy=is_copy):
                 meters.links_refused += 1
                 meters.peers_unexpected += is_another
-                if self._dialer is None:
+                if is_copy:
+                    meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
+                    self._reports.met_copy(why)
+                elif self._dialer is None:
                     self._reports.refused(why)
+                if self._dialer is None:
                     self._say_farewell()
                 else:  # the dialer says it, but not again and again
                     refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, is_another)

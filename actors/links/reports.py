@@ -8,6 +8,7 @@ from actors.runtime.seam import StreamSocket
 from mesh.alarms import AlarmKind
 from mesh.black_hole import Evidence, evidence
 from mesh.escaping import escaped
+from mesh.routing.notices import THIS_AGENT
 from mesh.sampling import alarming, sampled
 
 log = logging.getLogger("mesh.links")
@@ -46,6 +47,11 @@ class LinkReports:
     def refused(self, why: str) -> None:
         """The handshake of a link that was accepted has failed."""
         report_refusal(self._socket.peer_name, why)
+
+    def met_copy(self, why: str) -> None:
+        """The other end has this agent's identity, and is another process."""
+        mark = alarming(AlarmKind.IDENTITY, THIS_AGENT)
+        log.error("duplicate identity: %s (peer at %s)", escaped(why), self._socket.peer_name, extra=mark)
 
     def broken(self, why: str) -> None:
         """The peer has broken the protocol."""

@@ -316,6 +316,7 @@ class Composition:
             route_table=route_table,
             connection_table=connection_table,
             loopback=loopback,
+            meters=around.meters,
         )
         route_table.tell(route_messages.Subscribe(connection_table))
         return Core(route_table, connection_table, loopback, directory)

@@ -120,6 +120,8 @@ class LinkRefused(msgspec.Struct, frozen=True, gc=False):
     why: str
     is_another: bool = False
     """Whether another agent than the one that was dialed has answered."""
+    is_copy: bool = False
+    """Whether the other end has this agent's own identity, and is another process."""
 
 
 class LinkUnwanted(msgspec.Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 
 from mesh.errors import (
     LocalProtocolError,
+    OwnIdentityError,
     RemoteProtocolError,
     UnexpectedPeerError,
 )
@@ -192,8 +193,9 @@ class LinkHandshake:
         Raises:
             RemoteProtocolError: the other side is no agent, or not one for this link; the text says why. Of
                 its subclasses, ``AuthenticationError`` for bytes that do not authenticate, ``TrustError``
-                for a certificate that does not admit and ``UnexpectedPeerError`` for another agent than the
-                expected one. The handshake is over, the link to be closed.
+                for a certificate that does not admit, ``OwnIdentityError`` for another process with this
+                agent's identity and ``UnexpectedPeerError`` for another agent than the expected one. The
+                handshake is over, the link to be closed.
             LocalProtocolError: the handshake has not been started, or is over.
         """
         if self._state in _SILENT:
@@ -325,7 +327,7 @@ class LinkHandshake:
         if peer.agent_id == self._identity.id:
             # Instances stand in records; the private part of the static key has this process alone.
             if statement.instance != self._instance or remote_static != self._static.public:
-                raise RemoteProtocolError(
+                raise OwnIdentityError(
                     f"that is this agent's own identity ({short_id(peer.agent_id)}): "
                     "another running agent has a copy of its key"
                 )

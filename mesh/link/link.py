@@ -7,7 +7,13 @@ closes in order or not. Until the peer has proven its identity it holds at most 
 from collections.abc import Sequence
 from typing import Final
 
-from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError, UnexpectedPeerError
+from mesh.errors import (
+    LocalProtocolError,
+    OwnIdentityError,
+    RemoteProtocolError,
+    TrustError,
+    UnexpectedPeerError,
+)
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
@@ -247,7 +253,8 @@ class Link:
             return
         except RemoteProtocolError as error:
             is_another = isinstance(error, UnexpectedPeerError)
-            self._end(effects.LinkRefused(str(error), is_another))
+            is_copy = isinstance(error, OwnIdentityError)
+            self._end(effects.LinkRefused(str(error), is_another, is_copy))
             return
         if progress.to_send:
             self._effects.append(effects.SendHandshake(progress.to_send))

@@ -63,6 +63,7 @@ class Side:
             route_table=self.route_table.ref,
             connection_table=self.connection_table.ref,
             loopback=loopback.ref,
+            meters=self.meters,
             host=self.host,
         )
 
@@ -301,6 +302,7 @@ def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world)
         route_table=own.ref,
         connection_table=own.ref,
         loopback=own.ref,
+        meters=Meters(),
     )
 
     def link(instance: bytes) -> Any:

@@ -9,8 +9,11 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
+from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
-from mesh.trust.identity import AgentId, Instance
+from mesh.alarms import AlarmKind
+from mesh.sampling import ALARM_MARK
+from mesh.trust.identity import AgentId, Instance, short_id
 from tests.actors.company import IDENTITIES, Ear, routes_of, start
 
 LOW, OWN, HIGH, FAR = IDENTITIES[:4]
@@ -24,6 +27,7 @@ class House:
     def __init__(self, *, relays: bool = True) -> None:
         self.world = VirtualWorld(1)
         self.routes, self.connections, self.loopback = (start(self.world) for _ in range(3))
+        self.meters = Meters()
         self.directory = start(
             self.world,
             PeerDirectory,
@@ -32,6 +36,7 @@ class House:
             route_table=self.routes.ref,
             connection_table=self.connections.ref,
             loopback=self.loopback.ref,
+            meters=self.meters,
         )
 
     def tell(self, *told: Any) -> None:
@@ -168,6 +173,8 @@ def test_each_duplicate_is_reported_once_and_refused_each_time(house, caplog):
         house.tell(messages.PeerAnswered(old.actor_urn, HIGH.id))
         assert closed(again)
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert [getattr(record, ALARM_MARK) for record in caplog.records] == ["identity"] * 2
+    assert house.meters.alarms.counts() == ((AlarmKind.IDENTITY, f"peer {short_id(HIGH.id)}", 5),)
 
 
 def test_an_instance_with_another_static_key_is_a_duplicate_at_once(house, caplog):
@@ -179,6 +186,7 @@ def test_an_instance_with_another_static_key_is_a_duplicate_at_once(house, caplo
     for copy in copies:
         assert [type(message) for message in copy.heard] == [link_messages.CloseLink]
         assert "duplicate identity" in copy.heard[0].reason
+    assert house.meters.alarms.counts() == ((AlarmKind.IDENTITY, f"peer {short_id(HIGH.id)}", 3),)
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert len(old.of(link_messages.ChallengePeer)) == 3, "its own agent hears of it"
     house.world.run(2 * CHALLENGE_TIMEOUT_S)
@@ -193,6 +201,8 @@ def test_who_is_challenged_says_once_for_each_link_that_there_is_another(house, 
         house.tell(*[messages.ChallengeArrived(HIGH.id)] * 3)
         assert sum("this agent's identity key" in record.message for record in caplog.records) == told
         house.end(link)
+    assert {getattr(record, ALARM_MARK) for record in caplog.records} == {"identity"}
+    assert house.meters.alarms.counts() == ((AlarmKind.IDENTITY, "this agent", 6),)
 
 
 def test_an_answer_on_another_link_saves_nobody(house):

@@ -7,8 +7,10 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.peer_directory import LinkTurnedAway
+from mesh.alarms import AlarmKind
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import FrameType, link_frame
+from mesh.sampling import ALARM_MARK
 from mesh.trust.certificates import TrustStore
 from tests.actors.links.link_company import (
     ADMIT,
@@ -164,6 +166,10 @@ def test_an_agent_is_no_peer_of_itself(scene, caplog):
     assert peer.refusal
     other = scene.dial(scene.handshake(initiator=False, identity=OWN))
     refused(scene, caplog, other, "own identity")
+    assert scene.meters.alarms.counts() == ((AlarmKind.IDENTITY, "this agent", 1),)
+    [line] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert getattr(line, ALARM_MARK) == "identity"
+    assert "another running agent has a copy of its key" in line.getMessage()
 
 
 def test_the_reason_of_a_peer_that_closes_instead_of_admitting_is_reported(scene, caplog):
