@@ -29,7 +29,7 @@ class AlarmKind(enum.StrEnum):
     CLOCK = "clock"
     """A record says that it is of a time to come."""
     EXCESS = "excess"
-    """An agent says more than it may make others carry."""
+    """A peer passes on more of an agent's records than that agent may make others carry."""
     FULL = "full"
     """There is no room for what an agent says."""
     OWN = "own"

@@ -129,8 +129,12 @@ class RecordIntake:
                     self._say_twin(effects, record, held, record.instance)
                     effects.send_records(self._peers.others(peer_id), [evidence])
                 case Early(agent_id=agent_id):
-                    member = self._link_state.named(agent_id)
-                    line = f"{member} says more than it may make others carry; the last of it is heard late"
+                    # Nobody has verified it: its agent may have said nothing, so the peer answers for it.
+                    member, whose = self._link_state.named(peer_id), self._link_state.named(agent_id)
+                    line = (
+                        f"{member} passes on more records of {whose} than that may make others carry; "
+                        "the last of them is heard late"
+                    )
                     self._notices.say(effects.notices, AlarmKind.EXCESS, member, line)
                     if not self._early.hold(peer_id, agent_id, wire, now):
                         self._link_state.counts.early_dropped += 1

@@ -14,7 +14,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "agents": "Agents that this one has a record of, itself included.",
         "alarms_certificate_total": "Records refused here because a certificate does not admit their agent.",
         "alarms_clock_total": "Records refused here because they say that they are of a time to come.",
-        "alarms_excess_total": "Records held back for their agent says more than it may make others carry.",
+        "alarms_excess_total": "Records held back: peers passed on more than an agent may make others carry.",
         "alarms_full_total": "Records refused here because there was no room for their agent.",
         "alarms_grant_total": "Keys offered by agents whose certificates do not permit that.",
         "alarms_identity_total": "Signs that two running agents have one identity.",

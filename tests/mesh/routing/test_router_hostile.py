@@ -14,7 +14,7 @@ from mesh.routing.flooding import FLOOD_PACE_S
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.records import MAX_SIGNED_BYTES, EndpointEntry, Neighbour
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
-from mesh.trust.identity import AgentId, Identity
+from mesh.trust.identity import AgentId, Identity, short_id
 from tests.mesh.routing.route_table_company import (
     ALICE,
     BOB,
@@ -102,11 +102,25 @@ def test_records_of_one_agent_are_taken_by_their_bytes():
     assert passed_on < 1.05 * most
     [notice] = notices
     assert notice.kind is AlarmKind.EXCESS
-    assert notice.member.startswith("agent ")
+    assert notice.member == short_id(ALICE), "who passed it on"
+    assert f" of agent {IDENTITIES[4].public_key.hex()[:4]} {short_id(DAVE)} " in notice.line
     # The newest is heard in the end.
     for second in range(5):
         state.tick(101.0 + second, UNIX)
     assert next(entry.sequence for entry in state._link_state.digest() if entry.agent_id == DAVE) == 999
+
+
+def test_too_many_records_that_an_agent_never_signed_are_laid_to_the_peer_that_passed_them_on():
+    state = linked(ALICE, BOB)
+    hear(state, ALICE, [wire_of(IDENTITIES[4], sequence=0)], 0.0, UNIX)
+    notices = []
+    for sequence in range(1, int(ARRIVAL_BURST) + 2):
+        wire = wire_of(IDENTITIES[4], sequence=sequence)
+        if sequence >= ARRIVAL_BURST:
+            wire = msgspec.structs.replace(wire, signature=bytes(64))
+        notices += hear(state, BOB, [wire], 0.0, UNIX).notices
+    [notice] = notices
+    assert (notice.kind, notice.member) == (AlarmKind.EXCESS, short_id(BOB))
 
 
 def test_what_comes_too_early_takes_bounded_memory():
