@@ -47,6 +47,14 @@ class _Stranger:
     data: bytearray = field(default_factory=bytearray)
 
 
+@dataclass(slots=True)
+class _Shaking:
+    """A link of somebody who has not proven who it is, and where it came from."""
+
+    link: Ref[link_messages.Inbound]
+    host: str
+
+
 class Acceptor(AcceptingActor[messages.Inbound]):
     """Lets peers in on one address."""
 
@@ -78,7 +86,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         """Those who have not shown an authority, the oldest first."""
         self._stranger_places: Places[StreamSocket | ListeningSocket] = Places(max_unauthenticated)
         self._is_looking = False
-        self._shaking: dict[str, Ref[link_messages.Inbound]] = {}
+        self._shaking: dict[str, _Shaking] = {}
         """Links of those that have not proven who they are."""
         self._link_places: Places[str] = Places(max_unauthenticated)
         self._full_reported = False
@@ -128,7 +136,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         evicted = self._stranger_places.take(socket, bucket, self.dispatcher.uniform())
         if evicted is not None:
             gone = self._strangers.pop(evicted).socket
-            self._report_full(gone)
+            self._report_full(_host(gone))
             self._meters.links_refused += 1
             self.disown(gone)
             gone.abort()
@@ -198,26 +206,27 @@ class Acceptor(AcceptingActor[messages.Inbound]):
 
     def _shake(self, socket: StreamSocket, received: bytes) -> None:
         """Go on with somebody who knows an authority of this mesh."""
-        bucket = bucket_of(_host(socket))
+        host = _host(socket)
         link = self._start_link(socket, self.ref, received)
-        evicted = self._link_places.take(link.actor_urn, bucket, self.dispatcher.uniform())
+        evicted = self._link_places.take(link.actor_urn, bucket_of(host), self.dispatcher.uniform())
         if evicted is not None:
-            self._report_full(socket)
-            self.tell(self._shaking.pop(evicted), link_messages.CloseLink(_TOO_MANY))
-        self._shaking[link.actor_urn] = link
+            gone = self._shaking.pop(evicted)
+            self._report_full(gone.host)
+            self.tell(gone.link, link_messages.CloseLink(_TOO_MANY))
+        self._shaking[link.actor_urn] = _Shaking(link, host)
 
     def _handshake_ended(self, urn: str) -> None:
         if self._link_places.leave(urn):
             del self._shaking[urn]
             self._report_room()
 
-    def _report_full(self, socket: StreamSocket) -> None:
+    def _report_full(self, host: str) -> None:
         if not self._full_reported:
             self._full_reported = True
             log.warning(
                 "%s; closing one of %s, and others as needed",
                 _TOO_MANY,
-                _host(socket),
+                host,
                 extra=sampled(self._name),
             )
 

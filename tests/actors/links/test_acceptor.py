@@ -211,6 +211,18 @@ def test_links_that_shake_have_places_of_their_own(house_of):
     assert sum(client.end == "" for client in silent) == 3, "the first who came then had one's place"
 
 
+def test_the_log_names_whom_a_link_that_makes_room_came_from(house_of, caplog):
+    house = house_of(2)
+    with caplog.at_level(logging.WARNING, logger="mesh.links"):
+        for host in ("greedy", "greedy", "newcomer"):
+            house.connect(host, OPENING)
+    [closed] = [link for link in house.links if not link.ref.is_alive()]
+    assert closed in house.links[:2]
+    host = house.links[0].socket.peer_name.rpartition(":")[0]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert f"closing one of {host}, " in line
+
+
 def test_an_address_that_holds_most_makes_room(house_of):
     house = house_of(8)
     other = house.connect("other")
