@@ -14,7 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import falcon
 import msgspec
 
-from mesh.agent.dashboard.document import DocumentEncoder, shown_alarms, stats_of
+from mesh.agent.dashboard.document import DocumentEncoder, measured_alarms, stats_of
 from mesh.agent.dashboard.guard import HostGuard, ReadOnly
 from mesh.agent.dashboard.health import HealthResource, ReadyResource
 from mesh.agent.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
@@ -173,7 +173,7 @@ class _MetricsResource:
         renderer = MetricsRenderer()
         self._body: _Body[DashboardSnapshot] = _Body(
             lambda answer: renderer.render(
-                stats_of(answer.value), answer.age_s, shown_alarms(answer.value.alarms)
+                stats_of(answer.value), answer.age_s, measured_alarms(answer.value.alarms)
             )
         )
 

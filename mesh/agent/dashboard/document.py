@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
-from mesh.alarms import AlarmCount, AlarmKind
+from mesh.alarms import OTHERS, AlarmCount, AlarmKind
 from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener, find_pairings, listener_order
 from mesh.trust.identity import display_id, short_id
 
@@ -91,9 +91,24 @@ def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
         found = list(each)
         shown += found[:MAX_ALARMS_SHOWN]
         if rest := found[MAX_ALARMS_SHOWN:]:
-            more = sum(alarm.times for alarm in rest)
-            shown.append(AlarmCount(kind, f"{len(rest):,} more", more))
+            shown.append(AlarmCount(kind, f"{len(rest):,} more", _times(rest)))
     return shown
+
+
+def measured_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
+    """The same for metrics: all beyond the limit are ``OTHERS``, as each name is a series that is kept."""
+    shown: list[AlarmCount] = []
+    for kind, each in groupby(alarms, key=lambda alarm: alarm.kind):
+        found = list(each)
+        members = [alarm for alarm in found if alarm.member != OTHERS][:MAX_ALARMS_SHOWN]
+        shown += members
+        if rest := _times(found) - _times(members):
+            shown.append(AlarmCount(kind, OTHERS, rest))
+    return shown
+
+
+def _times(alarms: Sequence[AlarmCount]) -> int:
+    return sum(alarm.times for alarm in alarms)
 
 
 def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
