@@ -120,7 +120,8 @@ class RecordIntake:
                         self._pages.name(record, peer_id)
                     else:  # news of what has expired already
                         self._pages.set_aside(record.agent_id, now)
-                    self._notices.say_denied(effects.notices, AlarmKind.GRANT, record, record.denied_keys)
+                    if changed:  # a refresh is no alarm
+                        self._notices.say_denied(effects.notices, AlarmKind.GRANT, record, record.denied_keys)
                 case Stale(same_as=same_as):
                     if same_as is not None:
                         self._flood.told(peer_id, same_as)

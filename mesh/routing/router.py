@@ -37,6 +37,7 @@ from mesh.routing.record_store import MAX_RECORDS
 from mesh.routing.records import EndpointEntry, ListenerEntry, Record, decode_body, trusted_record
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.routes import RouteSnapshot
+from mesh.routing.service_layout import Omission
 from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity, Instance, short_id
@@ -91,6 +92,8 @@ class RouteTableState:
         self._pages = PageTable(self._link_state.allowance)
         self._notices = Notices(AlarmBook() if alarms is None else alarms)
         self._originated = 0
+        self._left_out: tuple[Sequence[str], Sequence[Omission]] = ((), ())
+        """Of what this agent offers: keys that its certificate denies, and what found no room."""
         self._routes = RouteComputation(
             self._link_state, self._pages, self._own_record, max_hops=settings.max_hops
         )
@@ -287,9 +290,12 @@ class RouteTableState:
             self._flood.spread(self._own_id)
             if self._originator.is_leaving:
                 self._flood.hurry()
-            self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
-            for omission in self._originator.layout.omissions:
-                self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, str(omission))
+            omissions = self._originator.layout.omissions
+            if self._left_out != (whole.denied_keys, omissions):  # a refresh is no alarm
+                self._left_out = whole.denied_keys, omissions
+                self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
+                for omission in omissions:
+                    self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, str(omission))
         for peers, agent_ids in self._flood.take(now):
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)

@@ -44,6 +44,29 @@ def test_an_own_key_that_the_certificate_denies_is_said_as_an_alarm():
     assert alarm.kind is AlarmKind.OWN, "lines about others cannot hide it"
 
 
+def test_an_own_key_that_is_denied_counts_once_not_with_each_refresh():
+    book = AlarmBook()
+    state = table(OWN, certificate=certificate_of(OWN, may_register=["web"]), alarms=book)
+    state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX)
+    before = state.counts().records_originated_total
+    for number in range(5):
+        state.tick(1_000.0 * (number + 1), UNIX)
+    assert state.counts().records_originated_total == before + 5
+    assert [count.times for count in book.counts()] == [1]
+    state.set_endpoints((EndpointEntry("db", None), EndpointEntry("disk", None)), 10_000.0, UNIX)
+    assert [count.times for count in book.counts()] == [3], "both are denied anew"
+
+
+def test_a_refresh_of_a_record_with_denied_keys_is_not_counted():
+    book = AlarmBook()
+    state = linked(ALICE, alarms=book)
+    for sequence in range(5):
+        said(state, IDENTITIES[4], sequence, "db")
+    assert [count.times for count in book.counts()] == [1]
+    said(state, IDENTITIES[4], 5, "db", "disk")
+    assert [count.times for count in book.counts()] == [3], "both are denied anew"
+
+
 def said(state, identity, sequence, *keys):
     certificate = certificate_of(identity, may_register=[])
     entries = tuple(EndpointEntry(key, None) for key in keys)
@@ -70,13 +93,13 @@ def test_what_has_been_said_is_remembered_within_limits():
 def test_one_members_noise_makes_nothing_of_another_be_said_again_and_is_counted():
     book = AlarmBook()
     state = linked(ALICE, alarms=book)
-    assert said(state, IDENTITIES[5], 0, "quiet") == 1
+    assert said(state, IDENTITIES[5], 0, "quiet", "still") == 2
     for sequence in range(1, 2 * MAX_SAID):
         assert said(state, IDENTITIES[4], sequence, *(f"{sequence}-{number}" for number in range(300)))
     assert said(state, IDENTITIES[5], 1, "quiet") == 0
     counts = {count.member: count.times for count in book.counts()}
     noisy, quiet = (f"agent {each.public_key.hex()[:4]} {short_id(each.id)}" for each in IDENTITIES[4:6])
-    assert counts == {noisy: 300 * (2 * MAX_SAID - 1), quiet: 2}
+    assert counts == {noisy: 300 * (2 * MAX_SAID - 1), quiet: 3}
     assert {count.kind for count in book.counts()} == {AlarmKind.GRANT}
 
 
