@@ -212,7 +212,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         if evicted is not None:
             gone = self._shaking.pop(evicted)
             self._report_full(gone.host)
-            self.tell(gone.link, link_messages.CloseLink(_TOO_MANY))
+            self.tell(gone.link, link_messages.MakeRoom())
         self._shaking[link.actor_urn] = _Shaking(link, host)
 
     def _handshake_ended(self, urn: str) -> None:

@@ -141,6 +141,8 @@ class PeerLink(Actor[messages.Inbound]):
                 if blame is messages.Blame.OFFENCE:
                     self._reports.broken(reason)
                 self._do(self._link.close(reason))
+            case messages.MakeRoom():
+                self._do(self._link.make_room())
             case messages.LeaveTimedOut():
                 self._do(self._link.leave_timed_out())
             case messages.HandshakeTimedOut():

@@ -46,6 +46,10 @@ class CloseLink(msgspec.Struct, frozen=True):
     blame: Blame = Blame.NONE
 
 
+class MakeRoom(msgspec.Struct, frozen=True):
+    """Command: another stranger needs the place; close, unless the peer has proven itself."""
+
+
 class ChallengePeer(msgspec.Struct, frozen=True):
     """Command: find out whether the peer is still there, at once."""
 
@@ -77,6 +81,7 @@ Inbound: TypeAlias = (
     | SendControl
     | AdmitLink
     | CloseLink
+    | MakeRoom
     | ChallengePeer
     | ForwardingChanged
     | PingDue

@@ -125,6 +125,12 @@ class Link:
         self._close(reason)
         return self._done()
 
+    def make_room(self) -> effects.LinkEffects:
+        """Close, unless the peer has proven itself while that was being asked for."""
+        if self.state in (LinkState.HANDSHAKE, LinkState.CONFIRMING):
+            self._end(effects.LinkUnwanted())
+        return self._done()
+
     def _close(self, reason: str) -> None:
         match self.state:
             case LinkState.HANDSHAKE | LinkState.CONFIRMING:

@@ -9,7 +9,7 @@ from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
 from actors.messages.agent import PortReported
 from actors.messages.listener import StopListening
-from actors.messages.peer_link import CloseLink
+from actors.messages.peer_link import MakeRoom
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
@@ -207,7 +207,7 @@ def test_links_that_shake_have_places_of_their_own(house_of):
     assert len(house.links) == 6
     assert len(house.alive()) == 4
     closed = [link for link in house.links if not link.ref.is_alive()]
-    assert all(isinstance(link.heard[0], CloseLink) for link in closed)
+    assert all(isinstance(link.heard[0], MakeRoom) for link in closed)
     assert sum(client.end == "" for client in silent) == 3, "the first who came then had one's place"
 
 

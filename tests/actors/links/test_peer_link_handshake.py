@@ -230,9 +230,22 @@ def test_the_admission_ends_the_time_limit_of_the_handshake(scene):
     assert scene.counts == (0, 0, 0)
 
 
-def test_a_link_that_is_not_wanted_is_closed_while_it_shakes_hands(scene):
+def test_a_link_that_has_proven_itself_by_the_time_it_is_to_make_room_stays(scene):
+    peer = scene.accepted()
+    scene.tell(messages.MakeRoom())
+    scene.run(0.1)
+    assert scene.is_alive
+    scene.tell(ADMIT, messages.MakeRoom())
+    scene.run(0.1)
+    assert scene.is_alive
+    assert peer.end == ""
+    assert scene.counts == (0, 0, 0)
+
+
+@pytest.mark.parametrize("told", [messages.MakeRoom(), messages.CloseLink("leaving")])
+def test_a_link_that_is_not_wanted_is_closed_while_it_shakes_hands(scene, told):
     peer = scene.accept()
-    scene.tell(messages.CloseLink("too many unauthenticated connections"))
+    scene.tell(told)
     scene.run(0.1)
     assert scene.link_ended
     assert peer.end == "EOF"
