@@ -123,6 +123,14 @@ function show(status) {
     ["code", address],
     ["", one.reason],
   ]), 5, "");
+
+  byId("alarms-section").hidden = status.alarms.length === 0;
+  count("alarms-count", status.alarms.length);
+  fill("alarms", status.alarms.map((alarm) => [
+    ["key", alarm.kind],
+    ["", alarm.member],
+    ["number", alarm.times.toLocaleString("en")],
+  ]), 3, "");
 }
 
 function showState(text, kind, notice) {

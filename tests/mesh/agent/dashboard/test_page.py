@@ -4,6 +4,8 @@ import re
 
 from falcon import testing
 
+from mesh.alarms import AlarmCount, AlarmKind
+
 
 def test_the_page_loads_nothing_but_its_own_files(client: testing.TestClient):
     page = client.simulate_get("/").text
@@ -25,7 +27,7 @@ def test_the_script_never_makes_markup_from_data(client: testing.TestClient):
 def test_every_element_that_the_script_fills_is_on_the_page(client: testing.TestClient):
     page, script = client.simulate_get("/").text, client.simulate_get("/dashboard.js").text
     ids = set(re.findall(r'(?:byId|fill|count)\(\s*"([\w-]+)"', script))
-    assert {"routes", "peers", "unmatched", "notice"} <= ids
+    assert {"routes", "peers", "unmatched", "alarms", "alarms-section", "notice"} <= ids
     assert ids <= set(re.findall(r'\bid="([\w-]+)"', page))
 
 
@@ -37,11 +39,14 @@ def test_every_field_that_the_script_reads_is_in_the_document(client: testing.Te
         ("peer", document["peers"][0]),
         ("status", document),
         (r"status\.agent", document["agent"]),
+        ("alarm", AlarmCount(AlarmKind.IDENTITY, "hq", 1)._asdict()),
         ("body", {**document, "error": ""}),
     ):
         read = set(re.findall(rf"(?<![.\w]){variable}\.(\w+)", script)) - {"replaceChildren"}
         assert read
         assert read <= fields.keys()
+    assert "status.alarms.map" in script
+    assert set(re.findall(r"(?<![.\w])alarm\.(\w+)", script)) == {"kind", "member", "times"}
     labels = re.search(r"LABELS = \{(.*?)\}", script, re.DOTALL)
     assert labels is not None
     assert set(re.findall(r"(\w+):", labels[1])) <= document["stats"].keys()
