@@ -211,7 +211,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._key = key
         if not self._is_allowed(key):
             self._meters.opens_not_allowed += 1
-            self._do(self._opening.denied(RejectCode.NOT_PERMITTED, "not allowed here", self.now()))
+            why = f"this endpoint's allow: does not name {self._record.name}"
+            self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
             return
         self._endpoint = self._endpoints[key]
         admit = endpoint_messages.AdmitConnection(self.ref, self._party.id)

@@ -96,4 +96,4 @@ def test_an_endpoint_that_names_who_may_use_it_serves_no_other(mesh, allowed, is
     mesh.converge()
     assert talk(mesh) == (None if is_served else errno.ECONNRESET)
     assert (mesh.plans["hq"].meters.opens_not_allowed > 0) is not is_served
-    assert (mesh.log.count("not allowed here") > 0) is not is_served
+    assert (mesh.log.count("this endpoint's allow: does not name branch") > 0) is not is_served

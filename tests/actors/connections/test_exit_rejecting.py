@@ -76,14 +76,18 @@ def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene)
     ("listed", "rejection"),
     [("agent", None), ("ID", None), ("another", "not-permitted"), ("agen", "not-permitted")],
 )
-def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, rejection):
+def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, rejection, caplog):
     listed = display_id(INGRESS.id) if listed == "ID" else listed
     scene.settings = msgspec.structs.replace(scene.settings, allowed={KEY: frozenset({listed})})
-    scene.ask()
+    with caplog.at_level("INFO", logger="mesh.connections"):
+        scene.ask()
     if rejection is None:
         assert AdmitConnection(scene.exit.ref, INGRESS.id) in scene.endpoint.heard
     else:
-        assert (scene.rejection, scene.endpoint.heard) == (rejection, [])
+        reply = scene.read_answer()
+        why = "this endpoint's allow: does not name agent"
+        assert (reply.code, reply.reason, scene.endpoint.heard) == (rejection, why, [])
+        assert f"{rejection}: {why}" in caplog.text
     assert scene.exit_meters.opens_not_allowed == (rejection is not None)
 
 
