@@ -61,8 +61,14 @@ class AgentFileError(MeshError):
     """A file that is missing, unreadable, unfit or in the way; one line that says its path."""
 
 
-def create_file(path: Path, text: str, mode: int) -> None:
+def create_file(path: Path, text: str, mode: int, *, remedy: str = "") -> None:
     """Write a new file that appears with its whole content or not at all, and survives a power cut.
+
+    Args:
+        path: where; nothing may be there yet.
+        text: what to write, in UTF-8.
+        mode: the file's permissions.
+        remedy: what to do if something is there, for the end of the error.
 
     Raises:
         AgentFileError: something is there already, or the file cannot be written.
@@ -83,7 +89,7 @@ def create_file(path: Path, text: str, mode: int) -> None:
             temporary.unlink()
         _sync_directory(path.parent)
     except FileExistsError:
-        raise AgentFileError(f"{path}: exists already and is not overwritten") from None
+        raise AgentFileError(f"{path}: exists already and is not overwritten{remedy}") from None
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be written: {_reason(error)}") from None
 

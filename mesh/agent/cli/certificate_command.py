@@ -226,7 +226,8 @@ def write_certificate(
         )
     except ValueError as error:
         raise Failure(str(error)) from None
-    create_file(out, certificate_to_text(wire), PUBLIC_MODE)
+    remedy = "; choose another name, or move the old one away first"
+    create_file(out, certificate_to_text(wire), PUBLIC_MODE, remedy=remedy)
     return read_certificate(wire)
 
 

@@ -179,6 +179,18 @@ def test_a_certificate_that_cannot_be_signed(keys, more, reason):
     assert not (keys / "agent.cert").exists()
 
 
+def test_a_certificate_in_the_way_stays_and_the_error_says_what_to_do(keys):
+    sign(keys, "--identity", keys / "identity.key")
+    before = (keys / "agent.cert").read_text()
+    result = sign(keys, "--identity", keys / "identity.key", "--use", "x")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "agent.cert: exists already and is not overwritten; "
+        "choose another name, or move the old one away first\n"
+    )
+    assert (keys / "agent.cert").read_text() == before
+
+
 def test_an_identity_cannot_sign(keys):
     result = run(
         "certificate", "sign", "--authority", keys / "identity.key", "--name", "x",
