@@ -10,6 +10,9 @@ from mesh.trust.identity import encode_public_key
 
 MAX_KEYS_SAID: Final = 8
 
+_AFTERWARDS: Final = "  # then put it in the place of the file at trust.certificate and restart this agent"
+"""A comment to a shell, so that the line's end may be copied as it is."""
+
 
 def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
     """One line that names the keys and the command, or nothing if there is a right for every key."""
@@ -28,7 +31,7 @@ def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
     )
     line = (
         f"the certificate of this agent does not let it {' or '.join(lacks)}; "
-        f"whoever has the authority's key grants it with: {command}"
+        f"whoever has the authority's key grants it with: {command}{_AFTERWARDS}"
     )
     return (line,)
 
