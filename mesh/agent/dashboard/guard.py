@@ -10,7 +10,7 @@ import falcon
 MAX_PORT: Final = 65_535
 
 _HOST: Final = re.compile(
-    r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?))"
+    r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?)\.?)"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 """RFC 9110 section 7.2, of which no browser sends more."""
@@ -65,7 +65,8 @@ class HostGuard:
 def host_in(header: str) -> str | None:
     """The host of a ``Host`` header (``name``, ``name:port``, ``[v6]:port``), in lower case, no brackets.
 
-    ``None`` if it is anything else: empty, several, with a user, a dot at the end, or a port that is none.
+    A name may end in one dot, which says that it is absolute, and is the same name without it. ``None`` if
+    it is anything else: empty, several, with a user, or a port that is none.
     """
     match = _HOST.fullmatch(header)
     if match is None or not 0 < int(match["port"] or "80") <= MAX_PORT:
