@@ -60,6 +60,9 @@ failover, a changed port mapping), and nothing says so."""
 MAX_USELESS: Final = 16
 """Addresses of a peer that are remembered as useless: more than a name has that people manage."""
 
+MAX_TROUBLE_CHARACTERS: Final = 300
+"""Of a failure, as the dashboard shows it: a peer may supply the reason."""
+
 StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
 """Starts a link on a connected socket, on behalf of a dialer."""
 
@@ -95,6 +98,10 @@ class Dialer(Actor[messages.Inbound]):
         self._redial = Alarm(self, messages.DialDue())
         self._segments = SegmentLimit()
         self._problem = ""
+        self._trouble = ""
+        """Why the latest dial came to nothing; empty when the peer has been linked since."""
+        self._is_explained = False
+        """Whether it is known why the latest link was refused."""
         self._reached: SocketAddress | None = None
         """The address of the latest link."""
         self._useless: dict[SocketAddress, None] = {}
@@ -121,12 +128,13 @@ class Dialer(Actor[messages.Inbound]):
                 self._go_on(self._reach.take(message))
             case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
                 self._linked_at = self.now()
-                self._reported = ""
+                self._trouble = self._reported = ""
                 self._useless.clear()
                 self._told_of_itself = False
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.PeerAlreadyLinked():
                 self._reach.cancel()
+                self._trouble = ""
                 self._become(State.RESTING)
                 self._failures = 0
             case messages.PeerLost():
@@ -153,7 +161,9 @@ class Dialer(Actor[messages.Inbound]):
     def _become(self, state: State) -> None:
         self._state = state
         shown = None if state in (State.LINKED, State.RESTING) else state.value
-        self.tell(self._directory, directory_messages.DialerReported(str(self._address), shown))
+        trouble = (self._trouble or self._problem) if shown is not None else ""
+        report = directory_messages.DialerReported(str(self._address), shown, trouble or None)
+        self.tell(self._directory, report)
 
     def _dial(self) -> None:
         self._become(State.DIALING)
@@ -171,6 +181,7 @@ class Dialer(Actor[messages.Inbound]):
             case Contact(socket=socket, address=address):
                 self._become(State.LINKED)
                 self._linked_at = None
+                self._is_explained = False
                 self._reached = address
                 self._link_urn = self._start_link(socket, self.ref).actor_urn
             case Failure(kind=Kind.EXCLUDED):
@@ -198,6 +209,7 @@ class Dialer(Actor[messages.Inbound]):
             self._pause()
 
     def _rest_as_itself(self) -> None:
+        self._trouble = ""
         self._become(State.ITSELF)
         self._failures = 0
         self._redial_in(OWN_ADDRESS_S)
@@ -210,6 +222,8 @@ class Dialer(Actor[messages.Inbound]):
             self._useless[self._reached] = None
             if len(self._useless) > MAX_USELESS:
                 del self._useless[next(iter(self._useless))]
+            if not self._is_explained:
+                self._trouble = f"{self._reached} accepts connections, but the last ended without a handshake"
         self._pause()
 
     def _judge_path(self, evidence: Evidence) -> None:
@@ -232,6 +246,7 @@ class Dialer(Actor[messages.Inbound]):
         level = self._level_of(why)
         mark = sampled(str(self._address))
         log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why), extra=mark)
+        self._trouble = _brief(why)
         self._pause()
 
     def _refused(self, refusal: messages.DialRefused) -> None:
@@ -240,11 +255,15 @@ class Dialer(Actor[messages.Inbound]):
         if refusal.is_another:
             alarm = logging.ERROR if level == logging.WARNING else level
             log.log(alarm, "another agent at the address of a peer: %s (dialed %s)", why, refusal.address)
+            trouble = f"another agent at the address: {why}"
         elif refusal.peer_name is None:
             log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
+            trouble = f"refused by this agent: {why}"
         else:
             who = escaped(refusal.peer_name)
             log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
+            trouble = f"refused by {who}: {why}"
+        self._trouble, self._is_explained = _brief(trouble), True
 
     def _level_of(self, why: str) -> int:
         """The log level for a failure: a warning at first, not when it repeats."""
@@ -267,3 +286,8 @@ class Dialer(Actor[messages.Inbound]):
         now = self.now()
         self._redial.disarm()
         self._redial.arm(now + delay_s, now)
+
+
+def _brief(trouble: str) -> str:
+    shown = escaped(trouble)
+    return shown if len(shown) <= MAX_TROUBLE_CHARACTERS else f"{shown[:MAX_TROUBLE_CHARACTERS]}..."

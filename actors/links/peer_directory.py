@@ -87,8 +87,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._routes: RouteSnapshot | None = None
         self._duplicates: dict[bytes, None] = {}
         """Static keys of those that have been reported, the oldest first."""
-        self._dialers: dict[str, str] = {}
-        """What those are about whose peer is not linked, by the address that they dial."""
+        self._dialers: dict[str, messages.PeerStatus] = {}
+        """Those whose peer is not linked, by the address that they dial."""
         self._problems: dict[str, str] = {}
         """Of the paths of dialers' links, by the dialer."""
         self._closing: str | None = None
@@ -124,10 +124,18 @@ class PeerDirectory(Actor[messages.Inbound]):
                 return self._statuses()
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
-            case messages.DialerReported(address=address, state=state):
+            case messages.DialerReported(address=address, state=state, problem=problem):
                 self._dialers.pop(address, None)
                 if state is not None:
-                    self._dialers[address] = state
+                    self._dialers[address] = messages.PeerStatus(
+                        peer_id=None,
+                        name="",
+                        state=state,
+                        address=address,
+                        is_dialer=True,
+                        rtt_s=None,
+                        problem=problem,
+                    )
             case messages.PathJudged(dialer_urn=urn, problem=problem):
                 self._problems.pop(urn, None)
                 if problem:
@@ -346,13 +354,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             )
             for peer_id, peer in self._peers.items()
         ]
-        dialed = [
-            messages.PeerStatus(
-                peer_id=None, name="", state=state, address=address, is_dialer=True, rtt_s=None
-            )
-            for address, state in self._dialers.items()
-        ]
-        return (*connected, *dialed)
+        return (*connected, *self._dialers.values())
 
     def _problem_of(self, dialer: AnyRef | None) -> str | None:
         return None if dialer is None else self._problems.get(dialer.actor_urn)

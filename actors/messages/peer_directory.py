@@ -104,6 +104,8 @@ class DialerReported(msgspec.Struct, frozen=True):
 
     address: str
     state: str | None
+    problem: str | None = None
+    """Why the latest dial came to nothing; escaped."""
 
 
 class PathJudged(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ class PeerStatus(msgspec.Struct, frozen=True):
     is_dialer: bool
     rtt_s: float | None
     problem: str | None = None
-    """What is wrong with the path to it."""
+    """What is wrong with the path to it, or why it is not connected."""
 
 
 Inbound: TypeAlias = (

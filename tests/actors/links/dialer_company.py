@@ -61,6 +61,10 @@ class House:
     def states(self) -> list[str | None]:
         return [report.state for report in self.directory.of(DialerReported)]
 
+    def problem(self) -> str | None:
+        """What the dashboard says last of the dialed peer."""
+        return self.directory.of(DialerReported)[-1].problem
+
     def tell(self, dialer: Any, *told: Any) -> None:
         for message in told:
             dialer.ref.tell(message)

@@ -5,7 +5,13 @@ import logging
 import msgspec
 import pytest
 
-from actors.links.dialer import DIAL_TIMEOUT_S, FIRST_REDIAL_S, MAX_REDIAL_S, QUICK_REDIALS
+from actors.links.dialer import (
+    DIAL_TIMEOUT_S,
+    FIRST_REDIAL_S,
+    MAX_REDIAL_S,
+    MAX_TROUBLE_CHARACTERS,
+    QUICK_REDIALS,
+)
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import PathJudged
 from mesh.black_hole import KEEP_S, Evidence
@@ -182,6 +188,49 @@ def test_the_same_refusal_for_ever_is_one_line_until_something_changes(house, ca
     with caplog.at_level(logging.DEBUG, logger="mesh.links"):
         house.tell(dialer, theirs)
         assert caplog.records[-1].levelno == logging.DEBUG
+
+
+def test_why_a_peer_cannot_be_reached_is_shown_until_it_is_linked(house):
+    house.world.dispatcher("relay")
+    dialer = house.dial()
+    house.world.run(1.0)
+    assert "Connection refused" in house.problem()
+    start(house.world, Acceptor, host="relay")
+    house.world.run(MAX_REDIAL_S)
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    assert house.problem() is None
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    assert (house.states()[-1], house.problem()) == ("waiting", None), "it was linked"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "shown"),
+    [
+        (messages.DialRefused("re\nlay", "relay:4433", "duplicate\n"), "refused by re\\nlay: duplicate\\n"),
+        (messages.DialRefused(None, "relay:4433", "not trusted"), "refused by this agent: not trusted"),
+        (messages.DialRefused(None, "relay:4433", "it is x", True), "another agent at the address: it is x"),
+        (None, "accepts connections, but the last ended without a handshake"),
+    ],
+)
+def test_why_a_link_came_to_nothing_is_shown_until_the_peer_is_linked_anyway(house, refusal, shown):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    told = () if refusal is None else (refusal,)
+    house.tell(dialer, *told, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    assert house.states()[-1] == "waiting"
+    assert house.problem().endswith(shown)
+    house.tell(dialer, messages.PeerAlreadyLinked(PEER), messages.PeerLost(PEER))
+    assert (house.states()[-1], house.problem()) == ("waiting", None)
+
+
+def test_a_long_reason_is_shown_in_part(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    refused = messages.DialRefused("relay", "relay:4433", "\n" * 10_000)
+    house.tell(dialer, refused, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    assert len(house.problem()) == MAX_TROUBLE_CHARACTERS + len("...")
 
 
 def test_rests_while_the_peer_is_linked_anyway(house):

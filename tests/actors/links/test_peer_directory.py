@@ -273,7 +273,7 @@ def test_links_of_an_agent_that_does_not_relay_hear_of_no_routes():
 def test_shows_peers_and_what_dialers_are_about(house):
     house.establish(rtt_s=0.25)
     house.tell(
-        messages.DialerReported("relay:4433", "dialing"),
+        messages.DialerReported("relay:4433", "dialing", "Connection refused"),
         messages.DialerReported("hq:4433", "waiting"),
         messages.DialerReported("hq:4433", None),
     )
@@ -282,6 +282,7 @@ def test_shows_peers_and_what_dialers_are_about(house):
         (HIGH.id, "connected", "10.0.0.1:4433", 0.25),
         (None, "dialing", "relay:4433", None),
     ]
+    assert [peer.problem for peer in peers] == [None, "Connection refused"]
 
 
 def test_shows_what_is_wrong_with_the_path_of_a_link_while_it_is(house):
