@@ -20,7 +20,7 @@ from mesh.agent.files import (
     require_safe_directory,
     write_key,
 )
-from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, signing_command
+from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, relay_notices, signing_command
 from mesh.config.schema import AgentSection, Config
 from mesh.errors import NotYetValidError, TrustError
 from mesh.trust.certificates import (
@@ -144,7 +144,7 @@ def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tupl
             f"agent.name is {config.agent.name!r}, "
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
-    return (*found, *missing_grants(config, certificate))
+    return (*found, *missing_grants(config, certificate), *relay_notices(config, certificate))
 
 
 def _time_left(seconds: float) -> str:

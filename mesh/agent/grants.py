@@ -16,22 +16,36 @@ _AFTERWARDS: Final = "  # then put it in the place of the file at trust.certific
 
 def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
     """One line that names the keys and the command, or nothing if there is a right for every key."""
-    offered = _without(certificate.allows_register, (entry.key for entry in config.forward.endpoints))
-    used = _without(certificate.allows_use, (entry.key for entry in config.forward.listeners))
+    offered, used = _ungranted(config, certificate)
     if not offered and not used:
         return ()
     lacks = [f"{verb} {_keys(keys)}" for verb, keys in (("offer", offered), ("use", used)) if keys]
-    command = signing_command(
-        certificate.name,
-        certificate.subject,
-        register=(*certificate.may_register, *offered[:MAX_KEYS_SAID]),
-        use=(*certificate.may_use, *used[:MAX_KEYS_SAID]),
-        relay=certificate.may_relay,
-        manage=certificate.may_manage,
-    )
+    command = _regranting_command(certificate, offered, used, relay=certificate.may_relay)
     line = (
         f"the certificate of this agent does not let it {' or '.join(lacks)}; "
         f"whoever has the authority's key grants it with: {command}{_AFTERWARDS}"
+    )
+    return (line,)
+
+
+def relay_notices(config: Config, certificate: Certificate) -> tuple[str, ...]:
+    """One line if others dial this agent and it may not relay, unless nobody seems to want that it does.
+
+    Whoever sets ``agent.relay: false`` where the certificate does not let it relay has chosen so.
+    """
+    relays = config.agent.relay
+    if config.trust is None or not config.accept or relays == certificate.may_relay:
+        return ()
+    carries_nothing = (
+        "this agent accepts links and carries nobody's traffic: "
+        "agents that reach each other only through it cannot"
+    )
+    if not relays:
+        return (f"{carries_nothing}; its certificate lets it relay, but agent.relay is false",)
+    command = _regranting_command(certificate, *_ungranted(config, certificate), relay=True)
+    line = (
+        f"{carries_nothing}; set agent.relay: false if that is meant; "
+        f"else whoever has the authority's key grants it with: {command}"
     )
     return (line,)
 
@@ -52,6 +66,27 @@ def signing_command(
     words += [word for pattern in use for word in ("--use", pattern)]
     words += [option for option, granted in (("--relay", relay), ("--manage", manage)) if granted]
     return shlex.join(("mesh", "certificate", "sign", *words, "--out", out))
+
+
+def _regranting_command(
+    certificate: Certificate, offered: tuple[str, ...], used: tuple[str, ...], *, relay: bool
+) -> str:
+    """The command for a certificate with the rights of this one, and these keys."""
+    return signing_command(
+        certificate.name,
+        certificate.subject,
+        register=(*certificate.may_register, *offered[:MAX_KEYS_SAID]),
+        use=(*certificate.may_use, *used[:MAX_KEYS_SAID]),
+        relay=relay,
+        manage=certificate.may_manage,
+    )
+
+
+def _ungranted(config: Config, certificate: Certificate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that it is configured to offer, and to use, and may not."""
+    offered = _without(certificate.allows_register, (entry.key for entry in config.forward.endpoints))
+    used = _without(certificate.allows_use, (entry.key for entry in config.forward.listeners))
+    return offered, used
 
 
 def _without(is_allowed: Callable[[str], bool], keys: Iterable[str]) -> tuple[str, ...]:

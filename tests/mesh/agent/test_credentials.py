@@ -5,6 +5,7 @@ import itertools
 import msgspec
 import pytest
 
+from mesh.addresses import TcpAddress
 from mesh.agent.credentials import (
     CertificateEarlyError,
     FileCheck,
@@ -22,7 +23,7 @@ from mesh.agent.files import (
     create_file,
     write_key,
 )
-from mesh.config.schema import KEY_MODES, AgentSection, Config, TrustSection
+from mesh.config.schema import KEY_MODES, AcceptSection, AgentSection, Config, TrustSection
 from mesh.trust.certificates import certificate_to_text, issue_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
 
@@ -203,6 +204,13 @@ def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
     assert notices(config, start(config).certificate, NOW - 2 * DAY) == found[1:]
     assert "in 24.0 hours" in notices(config, start(config).certificate, NOW + 28 * DAY)[0]
     assert "in 60 minutes" in notices(config, start(config).certificate, NOW + 29 * DAY - 3600)[0]
+
+
+def test_an_agent_that_others_dial_and_that_may_not_relay_is_noticed(config):
+    certify(config, make_identity(config).public_key)
+    accepting = msgspec.structs.replace(config, accept=(AcceptSection(address=TcpAddress("localhost", 1)),))
+    (notice,) = check_files(accepting, now_unix_s=NOW).notices
+    assert "carries nobody's traffic" in notice
 
 
 def test_a_certificate_that_has_come_to_its_end_is_a_problem(config):

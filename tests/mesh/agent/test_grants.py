@@ -1,14 +1,25 @@
 """What an agent lacks the right for, and the command that grants it."""
 
 import shlex
+from pathlib import Path
 
+import msgspec
+import pytest
 from click.testing import CliRunner
 
 from mesh.addresses import TcpAddress
 from mesh.agent.cli import main
 from mesh.agent.files import read_certificate_file
-from mesh.agent.grants import MAX_KEYS_SAID, missing_grants
-from mesh.config.schema import Config, EndpointSection, ForwardSection, ListenerSection
+from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, relay_notices
+from mesh.config.schema import (
+    AcceptSection,
+    AgentSection,
+    Config,
+    EndpointSection,
+    ForwardSection,
+    ListenerSection,
+    TrustSection,
+)
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import Identity
 
@@ -64,3 +75,34 @@ def test_many_keys_are_one_line():
     (line,) = missing_grants(config_of([f"k{number}" for number in range(10_000)]), certificate())
     assert f"'k{MAX_KEYS_SAID - 1}' and {10_000 - MAX_KEYS_SAID:,} more;" in line
     assert len(line) < 1000
+
+
+def accepting(*, relay=True, endpoints=()):
+    return msgspec.structs.replace(
+        config_of(endpoints),
+        agent=AgentSection(relay=relay),
+        accept=(AcceptSection(address=ADDRESS),),
+        trust=TrustSection(authorities=(bytes(32),), certificate=Path("agent.cert")),
+    )
+
+
+def test_an_agent_that_others_dial_and_that_may_not_relay_says_how_that_is_granted():
+    config = accepting(endpoints=["web"])
+    (line,) = relay_notices(config, certificate(may_use=("db",)))
+    assert "carries nobody's traffic: agents that reach each other only through it cannot; " in line
+    assert " --register web --use db --relay --out " in line
+    (line,) = relay_notices(accepting(relay=False), certificate(may_relay=True))
+    assert line.endswith("its certificate lets it relay, but agent.relay is false")
+
+
+@pytest.mark.parametrize(
+    ("config", "may_relay"),
+    [
+        (accepting(), True),
+        (accepting(relay=False), False),
+        (msgspec.structs.replace(accepting(), accept=()), False),
+        (msgspec.structs.replace(accepting(), trust=None), False),
+    ],
+)
+def test_nothing_is_said_where_nobody_misses_a_relay(config, may_relay):
+    assert relay_notices(config, certificate(may_relay=may_relay)) == ()
