@@ -103,6 +103,7 @@ LIMIT_MODULES = (
 """Modules of which every public number stands in the document."""
 
 NOT_OF_THE_PROTOCOL = {
+    "actors.links.dialer.MAX_TROUBLE_CHARACTERS",
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.READS_PER_TURN",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
