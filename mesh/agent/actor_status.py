@@ -17,6 +17,7 @@ from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials, invalid
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
+from mesh.agent.disbelieved import disbelieved
 from mesh.agent.grants import missing_grants
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
@@ -132,6 +133,7 @@ class ActorStatus:
                 for key, address, trouble in closed
                 if key is not None
             ),
+            disbelieved=disbelieved(self._config, routes),
             problems=(
                 *self._validity(),
                 *self._missing_grants,

@@ -73,11 +73,31 @@ class DocumentEncoder:
     def _follow(self, snapshot: DashboardSnapshot) -> None:
         routes = snapshot.routes
         if routes is not self._routes:
-            self._pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
+            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
+            self._pairings = _without_disbelieved(pairings, snapshot)
         if routes is not self._routes or snapshot.portless != self._portless:
             page = Page()
             self._first = _raw(routes_part(self._pairings, snapshot.portless, page))
             self._routes, self._portless, self._totals = routes, snapshot.portless, page.totals
+
+
+def _without_disbelieved(pairings: Pairings, snapshot: DashboardSnapshot) -> Pairings:
+    """The same, but what this agent's listeners ignore is no route: whom others believe it cannot know."""
+    reasons = snapshot.disbelieved
+    if not reasons:
+        return pairings
+    matched: list[Pairing] = []
+    idle: dict[tuple[str, str], UnmatchedListener] = {}
+    for pairing in pairings.matched:
+        key, address = pairing.key, pairing.listener_address
+        if pairing.ingress_id == snapshot.agent_id and key in reasons:
+            idle[key, address] = UnmatchedListener(
+                key, pairing.ingress_id, pairing.ingress_name, address, reasons[key]
+            )
+        else:
+            matched.append(pairing)
+    listeners = (*pairings.unmatched_listeners, *idle.values())
+    return msgspec.structs.replace(pairings, matched=tuple(matched), unmatched_listeners=listeners)
 
 
 MAX_ALARMS_SHOWN: Final = 32

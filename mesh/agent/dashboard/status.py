@@ -85,6 +85,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     routes: RouteView
     portless: tuple[UnmatchedListener, ...] = ()
     """This agent's listeners that have no port, and so are in no record."""
+    disbelieved: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Keys whose offers this agent's listeners all ignore, each with the reason; follows from ``routes``."""
     problems: tuple[str, ...] = ()
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
     alarms: tuple[AlarmCount, ...] = ()

@@ -4,8 +4,11 @@ from typing import Any
 
 import msgspec
 
+from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.document import DocumentEncoder, Page, routes_part
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.agent.disbelieved import disbelieved
+from mesh.config.schema import Config, ForwardSection, ListenerSection
 from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener
 from mesh.routing.record_reader import verify_record
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, Record, RecordBody, sign_record
@@ -80,6 +83,33 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
         }
     ]
     assert document["unmatched_listeners"] == document["unmatched_endpoints"] == []
+
+
+def config_of(*agents: tuple[str, ...]) -> Config:
+    """One listener for ``api`` for each, which believes these."""
+    address = TcpAddress("127.0.0.1", 8001)
+    sections = tuple(ListenerSection(key="api", address=address, agents=names) for names in agents)
+    return Config(forward=ForwardSection(listeners=sections))
+
+
+def test_an_own_listener_that_ignores_every_offer_is_no_route(snapshot: DashboardSnapshot):
+    records = [
+        record(BRANCH, "branch", (HQ,), listeners=(ListenerEntry("api", "127.0.0.1:8001"),)),
+        record(HQ, "hq", (BRANCH,), endpoints=(EndpointEntry("api", None),)),
+    ]
+    routes = compute_routes(BRANCH.id, {one.agent_id: one for one in records}, max_hops=16, version=1)
+
+    def shown(config: Config) -> tuple[int, list[str]]:
+        reasons = disbelieved(config, routes)
+        own = msgspec.structs.replace(snapshot, agent_id=BRANCH.id, routes=routes, disbelieved=reasons)
+        document = decoded(DocumentEncoder("1.2.3").encode(own))
+        reasons_shown = [entry["reason"] for entry in document["unmatched_listeners"]]
+        return len(document["forward_routes"]), reasons_shown
+
+    assert shown(config_of(("other",))) == (0, ["offered by hq, which is not in agents:"])
+    assert shown(config_of(("other", "hq"))) == (1, [])
+    assert shown(config_of((HQ.id.hex(),))) == (1, [])
+    assert shown(config_of(("other",), ())) == (1, []), "one of its listeners believes all"
 
 
 def test_what_the_list_of_routes_leaves_out_is_counted():

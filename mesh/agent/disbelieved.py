@@ -1,0 +1,33 @@
+"""The keys whose listeners here ignore every offer that there is, for none is of an agent that they name."""
+
+from typing import Final
+
+from mesh.config.schema import Config
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.naming import is_listed
+
+MAX_NAMES_SHOWN: Final = 3
+"""Agents that a reason names before it only counts."""
+
+
+def disbelieved(config: Config, routes: RouteSnapshot) -> dict[str, str]:
+    """The reason for each such key; a key with several listeners is not one if any of them has an offer."""
+    named: dict[str, set[str]] = {}
+    for section in config.forward.listeners:
+        if section.agents:
+            named.setdefault(section.key, set()).update(section.agents)
+    for section in config.forward.listeners:
+        if not section.agents:  # it believes all
+            named.pop(section.key, None)
+    found = {}
+    for key, agents in named.items():
+        offering = [routes.records[candidate.agent_id] for candidate in routes.candidates.get(key, ())]
+        if offering and not any(is_listed(agents, record.name, record.agent_id) for record in offering):
+            found[key] = _reason(sorted(record.name for record in offering))
+    return found
+
+
+def _reason(names: list[str]) -> str:
+    more = len(names) - MAX_NAMES_SHOWN
+    said = ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return f"offered by {said}, which {'is' if len(names) == 1 else 'are'} not in agents:"
