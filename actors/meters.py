@@ -49,7 +49,7 @@ class Meters:
     opens_ignored: int = 0
     """OPENs dropped unanswered: replays, unknown agents, too many pending or failing."""
     opens_denied: int = 0
-    """OPENs rejected because their endpoint was at ``max_connections``, or their agent had its share."""
+    """OPENs rejected because no place or memory was left for them, or their agent had its share."""
     opens_beyond_share: int = 0
     """OPENs rejected because their agent had its share of this agent's places, while others had room."""
     opens_not_allowed: int = 0

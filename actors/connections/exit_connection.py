@@ -223,20 +223,25 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         wanted = self._opening.granted(self.now())
         for effect in wanted:
             if isinstance(effect, effects.ReachTarget):
-                if not self._settings.places.may_take(self._party.id):
-                    self._beyond_share("this agent holds its share of the exit's descriptors")
+                places = self._settings.places
+                if not places.may_take(self._party.id):
+                    if places.is_full:
+                        self._no_room("no descriptor of the exit is left for connections", for_others=False)
+                    else:
+                        self._no_room("this agent holds its share of the exit's descriptors")
                     return
                 self._first_window_bytes = self._settings.budget.take_first_window(self._party.id)
                 if not self._first_window_bytes:
-                    self._beyond_share("no share of the exit's limits.stream_buffer is left for this agent")
+                    self._no_room("no share of the exit's limits.stream_buffer is left for this agent")
                     return
-                self._settings.places.take(self._party.id)
+                places.take(self._party.id)
                 self._holds_place = True
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)
 
-    def _beyond_share(self, why: str) -> None:
-        self._meters.opens_beyond_share += 1
+    def _no_room(self, why: str, *, for_others: bool = True) -> None:
+        self._meters.opens_denied += 1
+        self._meters.opens_beyond_share += for_others
         self._do(self._opening.denied(RejectCode.AT_CAPACITY, why, self.now()))
 
     def _go_on(self, report: Report) -> None:

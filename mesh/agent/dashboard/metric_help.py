@@ -47,7 +47,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "open_connections": "Established tunneled connections that this agent is an end of.",
         "opens_answered_total": "Connections that this agent's endpoints accepted.",
         "opens_beyond_share_total": "Connections rejected: their agent held its share of places or memory.",
-        "opens_denied_total": "Connections rejected because their endpoint was at max_connections.",
+        "opens_denied_total": "Connections rejected because no place or memory was left for them.",
         "opens_held_back_total": "Requests for connections not passed on: too many by a way round.",
         "opens_ignored_total": "Requests for connections dropped unanswered: replayed, unknown, too many.",
         "opens_not_allowed_total": "Connections rejected because their endpoint does not allow their agent.",

@@ -207,6 +207,15 @@ def test_beside_it_others_are_served(scene):
     assert scene.settings.places.taken == 8
 
 
+def test_where_no_descriptor_is_left_nobodys_share_is_blamed(scene):
+    crowd(scene, 9)
+    scene.ask()
+    answer = scene.read_answer()
+    assert (answer.accepted, answer.code) == (False, "at-capacity")
+    assert answer.reason == "no descriptor of the exit is left for connections"
+    assert (scene.exit_meters.opens_denied, scene.exit_meters.opens_beyond_share) == (1, 0)
+
+
 def test_with_no_window_left_an_open_is_rejected_and_leaves_nothing(scene):
     budget = scene.settings.budget
     others = budget.free_bytes
