@@ -12,21 +12,9 @@ from tests.actors.company import start
 from tests.actors.connections.both_ends_company import MIB, SIDES, Ends, both, pattern, resets
 from tests.actors.connections.end_company import EXIT, EXIT_NAME, INGRESS, KEY, RESET
 
+pytestmark = pytest.mark.usefixtures("no_crashes")
+
 RELAY = AgentId(b"relay".ljust(16))
-
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def ends():
-    ends = Ends().open()
-    ends.client.closes_at_end = ends.target.closes_at_end = False
-    yield ends
-    ends.world.stop()
 
 
 # Forged

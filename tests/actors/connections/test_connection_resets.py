@@ -9,19 +9,7 @@ from mesh.connection.stream import ResetCode
 from tests.actors.connections.both_ends_company import SIDES, SMALL, Ends, both, pattern, resets
 from tests.actors.connections.end_company import EXIT, RESET
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def ends():
-    ends = Ends().open()
-    ends.client.closes_at_end = ends.target.closes_at_end = False
-    yield ends
-    ends.world.stop()
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 
 @pytest.mark.parametrize("side", SIDES)

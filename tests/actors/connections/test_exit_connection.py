@@ -11,19 +11,7 @@ from mesh.link.frames import FrameType
 from tests.actors.connections.end_company import INGRESS, RESET, settings_of
 from tests.actors.connections.exit_company import Answering, Asker
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def scene():
-    scene = Answering()
-    yield scene
-    scene.world.stop()
-
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 # Accepting
 

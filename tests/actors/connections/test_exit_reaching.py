@@ -6,20 +6,8 @@ from actors.runtime.seam import NamesResolved
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.link.frames import FrameType
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
-from tests.actors.connections.exit_company import Answering
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def scene():
-    scene = Answering()
-    yield scene
-    scene.world.stop()
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 
 def several(scene, *hosts):

@@ -15,21 +15,10 @@ from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import display_id
 from tests.actors.company import AUTHORITY
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET, settings_of
-from tests.actors.connections.exit_company import Answering, Asker
+from tests.actors.connections.exit_company import Asker
 from tests.mesh.connection.replies import padded, unpadded
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def scene():
-    scene = Answering()
-    yield scene
-    scene.world.stop()
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 
 def test_a_rejection_lingers_to_be_repeated(scene):

@@ -14,26 +14,7 @@ from mesh.trust.identity import Instance
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Opening
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def one():
-    scene = Opening(EXIT)
-    yield scene
-    scene.world.stop()
-
-
-@pytest.fixture
-def two():
-    scene = Opening(EXIT, OTHER_EXIT)
-    yield scene
-    scene.world.stop()
-
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 # Being refused
 

@@ -4,28 +4,8 @@ import pytest
 
 from actors.connections.due import HANG_UP_POLL_S
 from mesh.link.frames import FrameType
-from tests.actors.connections.end_company import EXIT, OTHER_EXIT
-from tests.actors.connections.ingress_company import Opening
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def one():
-    scene = Opening(EXIT)
-    yield scene
-    scene.world.stop()
-
-
-@pytest.fixture
-def two():
-    scene = Opening(EXIT, OTHER_EXIT)
-    yield scene
-    scene.world.stop()
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 
 def test_a_client_that_resets_before_the_open_is_noticed_and_what_opens_late_is_reset(one):

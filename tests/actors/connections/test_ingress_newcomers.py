@@ -13,11 +13,7 @@ from tests.actors.company import IDENTITIES
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Opening
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 
 @pytest.fixture

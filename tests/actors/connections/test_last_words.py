@@ -1,7 +1,5 @@
 """What a client or target sent before its reset arrives before the reset, however this agent meets it."""
 
-from typing import Any
-
 import pytest
 
 from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
@@ -9,14 +7,6 @@ from tests.actors.connections.both_ends_company import MIB, SIDES, SMALL, Ends, 
 from tests.actors.connections.end_company import RESET
 
 HOSTS = {"client": "branch", "target": "hq"}
-
-
-@pytest.fixture
-def ends() -> Any:
-    ends = Ends().open()
-    ends.client.closes_at_end = ends.target.closes_at_end = False
-    yield ends
-    ends.world.stop()
 
 
 def meet_while_writing(ends: Ends, side: str, last_words: bytes, *, finishes: bool = False) -> None:

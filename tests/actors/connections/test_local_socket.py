@@ -7,20 +7,7 @@ from actors.connections.due import DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
 from tests.actors.connections.both_ends_company import MIB, SIDES, SMALL, Ends, both, pattern
 from tests.actors.connections.end_company import RESET
 
-
-@pytest.fixture(autouse=True)
-def no_crashes(caplog):
-    yield
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
-def ends():
-    ends = Ends().open()
-    ends.client.closes_at_end = ends.target.closes_at_end = False
-    yield ends
-    ends.world.stop()
-
+pytestmark = pytest.mark.usefixtures("no_crashes")
 
 # Slow sockets
 
