@@ -3,11 +3,9 @@
 import pytest
 
 from scripts.lab.meshes import Mesh, complaints
-from scripts.lab.processes import tail
+from tests.lab_meshes import MESHES
 from tests.security.chains import Chain
 
-MESHES = pytest.StashKey()
-"""Meshes whose logs belong to the report of a test."""
 REAL = {"mesh", "shared_chain", "tapped", "thieves", "long_way", "served"}
 
 
@@ -15,30 +13,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/security/" in item.path.as_posix() and REAL & set(item.fixturenames):
             item.add_marker(pytest.mark.system)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        for mesh in item.stash.get(MESHES, ()):
-            for name, log in mesh.logs():
-                report.sections.append((f"log of agent {name}", tail(log)))
-    return report
-
-
-@pytest.fixture
-def mesh(request, tmp_path):
-    """An empty mesh for one test; none of its agents may crash."""
-    folder = tmp_path / "mesh"
-    folder.mkdir()
-    mesh = Mesh(folder)
-    request.node.stash.setdefault(MESHES, []).append(mesh)
-    try:
-        yield mesh
-    finally:
-        mesh.close()
-    assert complaints(mesh) == []
 
 
 @pytest.fixture

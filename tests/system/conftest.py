@@ -5,52 +5,15 @@ import pytest
 from scripts.lab.clients import connect, read_exactly
 from scripts.lab.meshes import Mesh, complaints
 from scripts.lab.ports import LOOPBACK
-from scripts.lab.processes import tail
 from scripts.lab.services import Service, echo
+from tests.lab_meshes import FAILED, MESHES
 from tests.system.siege import besieged
-
-MESHES = pytest.StashKey()
-"""Meshes whose logs belong to the report of a test."""
-
-FAILED = pytest.StashKey()
-"""Set once a phase of a test has failed."""
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/system/" in item.path.as_posix():
             item.add_marker(pytest.mark.system)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        item.stash[FAILED] = True
-        for mesh in item.stash.get(MESHES, ()):
-            for name, log in mesh.logs():
-                report.sections.append((f"log of agent {name}", tail(log)))
-    return report
-
-
-@pytest.fixture
-def rough_mesh(request, tmp_path):
-    """An empty mesh for one test, whose agents may crash."""
-    folder = tmp_path / "mesh"
-    folder.mkdir()
-    mesh = Mesh(folder)
-    request.node.stash.setdefault(MESHES, []).append(mesh)
-    try:
-        yield mesh
-    finally:
-        mesh.close()
-
-
-@pytest.fixture
-def mesh(rough_mesh):
-    """An empty mesh for one test, which makes its agents; none may crash."""
-    yield rough_mesh
-    assert complaints(rough_mesh) == []
 
 
 class Chain:
