@@ -31,16 +31,20 @@ class Members:
         folder: where their keys, configurations and logs go; made here.
         places: where each of them runs.
         event_loop: which one they run on; nothing leaves it to the environment and to what is installed.
+        tree: the checkout whose agents run.
     """
 
-    def __init__(self, folder: Path, places: Sequence[Place], event_loop: str = "") -> None:
+    def __init__(
+        self, folder: Path, places: Sequence[Place], event_loop: str = "", tree: Path = ROOT
+    ) -> None:
         self._folder = folder
         self._places = places
-        self._environment = {"PYTHONPATH": str(ROOT)}
+        self._tree = tree
+        self._environment = {"PYTHONPATH": str(tree)}
         if event_loop:
             self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
-        self._authority = init_mesh(folder, [f"{name}:all" for name in self.names])
+        self._authority = init_mesh(folder, [f"{name}:all" for name in self.names], tree)
         self._peer_ports = free_ports(len(places))
 
     def start(self, number: int, forwards: Forwards, dials: Sequence[int] = ()) -> Process:
@@ -60,14 +64,16 @@ class Members:
         path = self._folder / name / "bench.yaml"
         write_config(path, config)
         command = [*self._places[number].prefix, *python(*PROGRAM, path)]
-        return Process(command, self._folder / f"{name}.log", environment=self._environment)
+        return Process(command, self._folder / f"{name}.log", cwd=self._tree, environment=self._environment)
 
     def _address(self, number: int) -> str:
         return f"{self._places[number].address}:{self._peer_ports[number]}"
 
 
 @contextlib.contextmanager
-def mesh(services: Servers, folder: Path, *, places: Sequence[Place], event_loop: str = "") -> Iterator[Way]:
+def mesh(
+    services: Servers, folder: Path, *, places: Sequence[Place], event_loop: str = "", tree: Path = ROOT
+) -> Iterator[Way]:
     """A chain of agents: the first has the listeners, the last the endpoints, each dials the next."""
     targets = {"bulk": f"127.0.0.1:{services.bulk_port}", "echo": f"127.0.0.1:{services.echo_port}"}
     if services.crowd_port:
@@ -75,7 +81,7 @@ def mesh(services: Servers, folder: Path, *, places: Sequence[Place], event_loop
             targets[f"crowd{number}"] = f"{address}:{services.crowd_port}"
     ports = dict(zip(targets, free_ports(len(targets)), strict=True))
     listeners = {key: f"127.0.0.1:{port}" for key, port in ports.items()}
-    members = Members(folder, places, event_loop)
+    members = Members(folder, places, event_loop, tree)
     last = len(places) - 1
     with contextlib.ExitStack() as stack:
         processes = {}
