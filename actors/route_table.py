@@ -66,7 +66,7 @@ class RouteTable(Actor[messages.Inbound]):
         trust: TrustStore,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
-        alarms: AlarmBook | None = None,
+        alarms: AlarmBook,
     ) -> None:
         super().__init__(dispatcher)
         # A restarted route table speaks with a later epoch, so the mesh believes it at once.

@@ -152,6 +152,7 @@ def _add_link(found, agents, certificates, trust):
             static=_pair(4 + position),
             ephemeral=_pair(6 + position),
             trust=trust,
+            expected=None,
         )
         for position in (0, 1)
     )

@@ -1,6 +1,5 @@
 """What all tunneled connections of an agent share, and how their local sockets are set up."""
 
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -63,9 +62,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     numbers: ConnectionNumbers
     ephemerals: KeyStock
     config: Config
-    allowed: Mapping[str, frozenset[str]] = MappingProxyType({})
+    allowed: Mapping[str, frozenset[str]]
     """Names and IDs of those that may use an endpoint here, by its key, where not all may."""
-    places: Shares[AgentId] = msgspec.field(default_factory=lambda: Shares(sys.maxsize))
+    places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
 

@@ -63,8 +63,8 @@ class Endpoint(Actor[messages.Inbound]):
         route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
         admitted: dict[str, messages.AdmitConnection],
-        max_connections: int = 0,
-        health_check: HealthCheckSection | None = None,
+        max_connections: int,
+        health_check: HealthCheckSection | None,
     ) -> None:
         super().__init__(dispatcher)
         self._key = key

@@ -55,10 +55,10 @@ class PeerLink(Actor[messages.Inbound]):
         settings: LinkSettings,
         refs: LinkRefs,
         meters: Meters,
-        dialer: Ref[dialer_messages.Inbound] | None = None,
-        acceptor: Ref[acceptor_messages.Inbound] | None = None,
-        expected: AgentId | None = None,
-        received: bytes = b"",
+        dialer: Ref[dialer_messages.Inbound] | None,
+        acceptor: Ref[acceptor_messages.Inbound] | None,
+        expected: AgentId | None,
+        received: bytes,
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket

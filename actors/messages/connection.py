@@ -12,14 +12,14 @@ from mesh.addresses import SocketAddress
 from mesh.connection.candidates import Offer
 from mesh.connection.reject_codes import RejectCode
 from mesh.link.frames import Frame
-from mesh.trust.identity import NO_AGENT, AgentId
+from mesh.trust.identity import AgentId
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
     """Fact: sealed frames of this connection, in link order."""
 
     frames: tuple[Frame, ...]
-    via: AgentId = NO_AGENT
+    via: AgentId
     """The peer that they came from."""
 
 
@@ -76,7 +76,7 @@ class TargetGranted(msgspec.Struct, frozen=True):
     """Fact: the endpoint lets this connection in; connect to ``target``."""
 
     target: SocketAddress
-    is_counted: bool = False
+    is_counted: bool
     """Whether the endpoint has a limit, and wants to hear when this connection begins to close."""
 
 

@@ -60,7 +60,7 @@ class ForwardingChanged(msgspec.Struct, frozen=True, gc=False):
     """Fact: where frames for each destination go from now on."""
 
     links: Mapping[AgentId, Ref[SendFrames]]
-    routes: RouteSnapshot | None = None
+    routes: RouteSnapshot | None
     """What they follow from, once there are any."""
 
 

@@ -206,7 +206,7 @@ class Composition:
         def start_link(
             socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, acceptor=acceptor, received=received)
+            return self._start_link(socket, dialer=None, acceptor=acceptor, expected=None, received=received)
 
         def start() -> ActorRef[acceptor_messages.Inbound]:
             return Acceptor.start(
@@ -230,7 +230,7 @@ class Composition:
         def start_link(
             socket: StreamSocket, dialer: Ref[dialer_messages.Inbound]
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, dialer=dialer, expected=peer.id)
+            return self._start_link(socket, dialer=dialer, acceptor=None, expected=peer.id, received=b"")
 
         def start() -> ActorRef[dialer_messages.Inbound]:
             return Dialer.start(
@@ -246,10 +246,10 @@ class Composition:
         self,
         socket: StreamSocket,
         *,
-        dialer: Ref[dialer_messages.Inbound] | None = None,
-        acceptor: Ref[acceptor_messages.Inbound] | None = None,
-        expected: AgentId | None = None,
-        received: bytes = b"",
+        dialer: Ref[dialer_messages.Inbound] | None,
+        acceptor: Ref[acceptor_messages.Inbound] | None,
+        expected: AgentId | None,
+        received: bytes,
     ) -> Ref[link_messages.Inbound]:
         return PeerLink.start(
             self._around.dispatcher,

@@ -1,7 +1,5 @@
 """What an agent is made from, and what it calls those of its parts that have a port."""
 
-import resource
-
 import msgspec
 
 from mesh.addresses import TcpAddress
@@ -21,7 +19,7 @@ class AgentSetup(msgspec.Struct, frozen=True):
     certificate_wire: bytes
     trust: TrustStore
     config: Config
-    descriptor_limit: int = resource.RLIM_INFINITY
+    descriptor_limit: int
     """Of the process: how many files and sockets it may have open."""
     versions: Versions = OWN_VERSIONS
     """Of the link protocol, that it offers; another for an agent that stands for another build."""

@@ -138,7 +138,7 @@ class LinkHandshake:
         static: KeyPair,
         ephemeral: KeyPair,
         trust: TrustStore,
-        expected: AgentId | None = None,
+        expected: AgentId | None,
         versions: Versions = OWN_VERSIONS,
         features: Sequence[str] = OWN_FEATURES,
     ) -> None:

@@ -74,7 +74,7 @@ class RouteTableState:
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
         max_records: int = MAX_RECORDS,
-        alarms: AlarmBook | None = None,
+        alarms: AlarmBook,
     ) -> None:
         self._own_id = identity.id
         self._certificate = certificate
@@ -90,7 +90,7 @@ class RouteTableState:
         )
         self._flood = FloodQueue()
         self._pages = PageTable(self._link_state.allowance)
-        self._notices = Notices(AlarmBook() if alarms is None else alarms)
+        self._notices = Notices(alarms)
         self._originated = 0
         self._left_out: tuple[Sequence[str], Sequence[Omission]] = ((), ())
         """Of what this agent offers: keys that its certificate denies, and what found no room."""

@@ -77,6 +77,7 @@ def _side(initiator: bool, *, is_me: bool) -> LinkHandshake:
         static=_PAIRS[first],
         ephemeral=_PAIRS[first + 1],
         trust=STRICT,
+        expected=None,
     )
 
 

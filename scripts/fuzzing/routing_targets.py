@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import Digest, DigestEntry, WantedPages, WirePage, WireRecord
@@ -71,6 +72,7 @@ def route_table(data: bytes) -> None:
         unix_now=UNIX_NOW,
         reader=RecordReader(believe),
         settings=RoutingSection(),
+        alarms=AlarmBook(),
     )
     now = 0.0
     for identity, _ in _WHO[1:]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -200,6 +201,7 @@ class MeshWorld:
                 connections=_section(ConnectionsSection, settings),
                 limits=_section(LimitsSection, settings),
             ),
+            descriptor_limit=resource.RLIM_INFINITY,
             reader=self._reader,
         )
         if settings:

@@ -59,7 +59,7 @@ def start_table(
         certificate=read_certificate(certificate),
         trust=TrustStore([AUTHORITY.public_key]),
         settings=RoutingSection(**settings),
-        alarms=alarms,
+        alarms=alarms or AlarmBook(),
     )
 
 

@@ -10,6 +10,7 @@ from actors.messages import route_table as messages
 from actors.route_table import MAX_WAITING_BYTES, RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
+from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import (
     MAX_WANTED_AGENTS,
@@ -104,6 +105,7 @@ class Scene:
             trust=TrustStore([AUTHORITY.public_key]),
             reader=self.reader,
             settings=RoutingSection(),
+            alarms=AlarmBook(),
         )
         self.source, self.link = start(self.world), start(self.world)
         self.tell(messages.LinkUp(ALICE, INSTANCE, self.source.ref, RTT_S))

@@ -140,6 +140,7 @@ class Wire:
             static=credentials.static,
             ephemeral=key_pair(os.urandom(32)),
             trust=TrustStore([credentials.trusts.public_key]),
+            expected=None,
         )
         self._writer = self._reader = None
         self.peer_id = None

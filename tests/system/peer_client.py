@@ -64,6 +64,7 @@ class PeerClient:
             static=key_pair(os.urandom(32)),
             ephemeral=key_pair(os.urandom(32)),
             trust=TrustStore([agent.authority.public_key]),
+            expected=None,
         )
         self.socket = socket.create_connection((LOOPBACK, agent.accept_port), PATIENCE_S, (source, 0))
         host, port = self.socket.getsockname()

@@ -7,6 +7,7 @@ often it wakes depends on the machine.
 import collections
 import contextlib
 import os
+import resource
 import selectors
 import socket
 import threading
@@ -172,6 +173,7 @@ def _setup(name: str, authority: Identity, config: Config) -> AgentSetup:
         certificate_wire=wire,
         trust=trust,
         config=config,
+        descriptor_limit=resource.RLIM_INFINITY,
     )
 
 

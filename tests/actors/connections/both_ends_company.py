@@ -6,6 +6,7 @@ from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.messages import connection as messages
 from actors.runtime.seam import SocketOptions
 from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import NO_AGENT
 from tests.actors.company import start
 from tests.actors.connections.end_company import EXIT, INGRESS, Table, Wire, World, settings_of
 from tests.actors.links.link_company import RawPeer
@@ -40,11 +41,11 @@ class Ends(World):
                 frames[0], link=self.to_ingress.ref, table=self.exit_table, settings=self.exit_settings
             )
         elif self.exit is not None and self.exit.ref.is_alive():
-            self.exit.ref.tell(messages.SegmentsArrived(frames))
+            self.exit.ref.tell(messages.SegmentsArrived(frames, NO_AGENT))
 
     def _reach_ingress(self, frames: tuple[Frame, ...]) -> None:
         if self.ingress.ref.is_alive():
-            self.ingress.ref.tell(messages.SegmentsArrived(frames))
+            self.ingress.ref.tell(messages.SegmentsArrived(frames, NO_AGENT))
 
     def open(self) -> "Ends":
         """Let the connection open."""

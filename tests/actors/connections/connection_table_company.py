@@ -70,7 +70,7 @@ class House:
         self.tell(RoutesChanged(routes_of(OWN, *records)))
 
     def forward(self, links: dict[AgentId, Any]) -> None:
-        self.tell(link_messages.ForwardingChanged(links))
+        self.tell(link_messages.ForwardingChanged(links, None))
 
     def register(
         self, exit_id: AgentId = ALICE.id, exit_instance: Instance = ALICE_INSTANCE

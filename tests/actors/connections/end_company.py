@@ -23,6 +23,7 @@ from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.session_handshake import Party
+from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
 from mesh.trust.identity import Identity, Instance
@@ -35,6 +36,7 @@ KEY = "my-api"
 RESET = "Connection reset by peer"
 TARGET = TcpAddress("target", 80)
 BUDGET_BYTES = 1 << 28
+PLACES = 1000
 WIRE_LATENCY_S = 0.005
 
 
@@ -50,6 +52,8 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         numbers=ConnectionNumbers(),
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
         config=Config(connections=ConnectionsSection(**timeouts)),
+        allowed={},
+        places=Shares(PLACES),
     )
     return msgspec.structs.replace(settings, **changes)
 
@@ -126,7 +130,7 @@ class Endpoint(Ear):
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)
         if isinstance(message, endpoint_messages.AdmitConnection) and self.target is not None:
-            self.tell(message.connection, messages.TargetGranted(self.target))
+            self.tell(message.connection, messages.TargetGranted(self.target, is_counted=False))
         elif self.crashes:
             self.stop_now()
 

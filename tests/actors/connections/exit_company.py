@@ -6,6 +6,7 @@ from actors.messages import connection as messages
 from mesh.connection.session_handshake import OpenRequest, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import FrameType
+from mesh.trust.identity import NO_AGENT
 from mesh.trust.noise.primitives import key_pair
 from tests.actors.company import start
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, Table, Wire, World, settings_of
@@ -49,7 +50,7 @@ class Answering(World):
         return self
 
     def tell(self, *frames: Any) -> None:
-        self.exit.ref.tell(messages.SegmentsArrived(frames))
+        self.exit.ref.tell(messages.SegmentsArrived(frames, NO_AGENT))
         self.run(0.0)
 
     def read_answer(self) -> Any:

@@ -9,7 +9,7 @@ from mesh.connection.session import Session
 from mesh.connection.session_handshake import OpenReply, OpenRequest, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import Identity
+from mesh.trust.identity import NO_AGENT, Identity
 from mesh.trust.noise.primitives import key_pair
 from tests.actors.company import start
 from tests.actors.connections.end_company import INGRESS, KEY, Table, Wire, World, settings_of
@@ -52,7 +52,7 @@ class Candidate:
         return reply_with(responder, accepting)
 
     def send(self, *frames: Frame) -> None:
-        self._scene.ingress.ref.tell(messages.SegmentsArrived(frames))
+        self._scene.ingress.ref.tell(messages.SegmentsArrived(frames, NO_AGENT))
         self._scene.run(0.0)
 
 

@@ -7,6 +7,7 @@ from actors.connections.connection_table import UNKNOWN_BURST
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from mesh.link.frames import FrameType
+from mesh.trust.identity import NO_AGENT
 from tests.actors.company import record_of, start
 from tests.actors.connections.connection_table_company import (
     ALICE,
@@ -55,8 +56,10 @@ def test_frames_reach_their_connection_in_order(house):
         for position, number in enumerate((one, two, one, one, two))
     ]
     house.arrive(*frames)
-    assert first.heard[1:] == [connection_messages.SegmentsArrived((frames[0], frames[2], frames[3]))]
-    assert second.heard[1:] == [connection_messages.SegmentsArrived((frames[1], frames[4]))]
+    assert first.heard[1:] == [
+        connection_messages.SegmentsArrived((frames[0], frames[2], frames[3]), NO_AGENT)
+    ]
+    assert second.heard[1:] == [connection_messages.SegmentsArrived((frames[1], frames[4]), NO_AGENT)]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_an_open_becomes_an_exit_connection(house):
     assert asked is opening
     assert (party.id, party.instance, party.session_key) == (ALICE.id, ALICE_INSTANCE, ALICE.public_key)
     assert (record.agent_id, link) == (ALICE.id, house.link.ref)
-    assert house.exits[0].heard == [connection_messages.SegmentsArrived((early,))]
+    assert house.exits[0].heard == [connection_messages.SegmentsArrived((early,), NO_AGENT)]
     assert house.counts() == (0, 1, 1)
     house.tell(messages.PendingOpenSettled(ALICE.id, 7, True))
     assert house.counts() == (0, 1, 0)
@@ -49,7 +49,7 @@ def test_a_repeated_open_goes_to_the_connection_it_made(house):
     house.arrive(opening)
     house.arrive(opening)
     assert len(house.exits) == 1
-    assert house.exits[0].heard == [connection_messages.SegmentsArrived((opening,))]
+    assert house.exits[0].heard == [connection_messages.SegmentsArrived((opening,), NO_AGENT)]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_both_ends_of_a_connection_may_be_at_this_agent(house):
     assert house.counts() == (1, 1, 1)
     answer = frame(FrameType.ACCEPT, number, OWN.id, from_exit=True)
     house.arrive(answer)
-    assert ingress.heard[1:] == [connection_messages.SegmentsArrived((answer,))]
+    assert ingress.heard[1:] == [connection_messages.SegmentsArrived((answer,), NO_AGENT)]
     assert house.exits[0].heard == []
 
 

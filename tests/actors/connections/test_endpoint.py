@@ -16,6 +16,7 @@ from tests.actors.company import IDENTITIES, start
 ALICE, BOB, CAROL = (identity.id for identity in IDENTITIES[:3])
 TARGET = TcpAddress("localhost", 3000)
 COUNTED = TargetGranted(TARGET, is_counted=True)
+UNCOUNTED = TargetGranted(TARGET, is_counted=False)
 
 
 @pytest.fixture
@@ -26,7 +27,13 @@ def world():
 
 def set_up(world: VirtualWorld, **settings: Any):
     routes = start(world)
-    kept: dict[str, Any] = {"admitted": {}, "meters": Meters(), "route_table": routes.ref}
+    kept: dict[str, Any] = {
+        "admitted": {},
+        "meters": Meters(),
+        "route_table": routes.ref,
+        "max_connections": 0,
+        "health_check": None,
+    }
     return routes, start(world, Endpoint, key="my-api", target=TARGET, **(kept | settings))
 
 
@@ -45,7 +52,7 @@ def test_lets_connections_in_to_its_target(world):
     for connection in connections:
         endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
-    assert [connection.heard for connection in connections] == [[TargetGranted(TARGET)]] * 2
+    assert [connection.heard for connection in connections] == [[UNCOUNTED]] * 2
     assert "2 connections" in str(endpoint)
     endpoint.ref.tell(messages.ConnectionLeft(connection.ref.actor_urn))
     world.run(0.0)
@@ -71,7 +78,7 @@ def test_a_connection_that_died_while_asking_does_no_harm(world):
     for connection in (dead, alive):
         endpoint.ref.tell(messages.AdmitConnection(connection.ref, ALICE))
     world.run(0.0)
-    assert alive.heard == [TargetGranted(TARGET)]
+    assert alive.heard == [UNCOUNTED]
 
 
 def test_max_connections_is_exact(world, caplog):

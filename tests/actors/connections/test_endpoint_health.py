@@ -63,6 +63,7 @@ class House:
             route_table=self.routes.ref,
             meters=self.meters,
             admitted={},
+            max_connections=0,
             health_check=SETTINGS,
         )
 
@@ -91,7 +92,7 @@ def test_a_target_that_is_up_is_offered_after_the_first_check(house):
     assert isinstance(house.admit(), TargetDenied)
     house.world.run(0.1)
     assert house.said() == [True]
-    assert house.admit() == TargetGranted(TARGET)
+    assert house.admit() == TargetGranted(TARGET, is_counted=False)
     house.world.run(19.8)
     assert [round(at) for at in target.accepted_at] == [0, 5, 10, 15]
     assert target.open == 0

@@ -102,7 +102,7 @@ def test_an_endpoint_that_is_late_is_waited_for(scene):
     scene.endpoint.target = None
     scene.ask(run_s=10 * ENDPOINT_TIMEOUT_S)
     assert scene.answers == []
-    scene.exit.ref.tell(messages.TargetGranted(TARGET))
+    scene.exit.ref.tell(messages.TargetGranted(TARGET, is_counted=False))
     scene.run(0.1)
     assert scene.read_answer().accepted
 
@@ -118,7 +118,7 @@ def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
     left = scene.endpoint.heard.index(ConnectionLeft(scene.exit.actor_urn))
     assert scene.endpoint.heard.index(AdmitConnection(scene.exit.ref, INGRESS.id)) < left
     if end != "the agent leaves":
-        scene.exit.ref.tell(messages.TargetGranted(TARGET))
+        scene.exit.ref.tell(messages.TargetGranted(TARGET, is_counted=False))
     scene.run(2.0)
     assert scene.is_over
     assert scene.left_endpoint == 1

@@ -10,6 +10,7 @@ from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.connection.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.connection.open_attempt import STANDBY_NUMBERS
 from mesh.link.frames import FrameType
+from mesh.trust.identity import NO_AGENT
 from mesh.trust.noise.primitives import key_pair
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Opening
@@ -224,7 +225,7 @@ def test_frames_that_nobody_asked_for_change_nothing(scenes):
     one, other = scenes(), scenes()
     serve(other)
     frame, _ = other.exits[0].reply()
-    one.tell(messages.SegmentsArrived((frame,)))
+    one.tell(messages.SegmentsArrived((frame,), NO_AGENT))
     assert one.ingress.stands_by
     serve(one)
     assert len(one.exits[0].opens) == 1

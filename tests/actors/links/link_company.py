@@ -220,6 +220,7 @@ class LinkScene:
             "static": key_pair(b"S" * 32),
             "ephemeral": key_pair(self.world.dispatcher("there").random_bytes(32)),
             "trust": TRUST,
+            "expected": None,
         }
         return LinkHandshake(initiator=initiator, identity=identity, **(fields | changes))
 
@@ -261,7 +262,7 @@ class LinkScene:
             settings=self.settings,
             refs=LinkRefs(self.directory.ref, self.route_table.ref, self.table.ref),
             meters=self.meters,
-            **caller,
+            **({"dialer": None, "acceptor": None, "expected": None, "received": b""} | caller),
         )
         self.link = dispatcher.actors[-1]
         self.run(0.0)

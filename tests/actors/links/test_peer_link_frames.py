@@ -42,7 +42,7 @@ def roads(scene):
     """Links to Alice and Bob, which only listen."""
     links = {ALICE.id: start(scene.world), BOB.id: start(scene.world)}
     peer = scene.admitted()
-    scene.tell(messages.ForwardingChanged({agent: link.ref for agent, link in links.items()}))
+    scene.tell(messages.ForwardingChanged({agent: link.ref for agent, link in links.items()}, None))
     return scene, peer, links[ALICE.id], links[BOB.id]
 
 
@@ -66,7 +66,7 @@ def test_frames_of_one_read_are_grouped_by_destination_in_their_order(roads):
 def test_each_link_takes_a_hop_and_no_sender_gets_more_than_the_maximum():
     scene = LinkScene(Config(routing=RoutingSection(max_hops=4)))
     alice, peer = start(scene.world), scene.admitted()
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     peer.send_frames(*[frame(ALICE, number=limit, hop_limit=limit) for limit in (2, 3, 4, 5, 255)])
     scene.run(0.1)
     assert [passed.hop_limit for passed in alice.heard[0].frames] == [1, 2, 3, 3, 3]
@@ -90,7 +90,7 @@ def test_a_frame_whose_hops_are_used_up_goes_no_further(roads):
 
 def test_a_frame_that_no_link_leads_on_is_dropped(roads):
     scene, peer, alice, _ = roads
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     peer.send_frames(frame(BOB), frame(BOB), frame(ALICE))
     scene.run(0.1)
     assert scene.meters.frames_unroutable == 2
@@ -100,7 +100,7 @@ def test_a_frame_that_no_link_leads_on_is_dropped(roads):
 
 def test_a_frame_does_not_go_back_by_the_link_that_it_came_by(roads):
     scene, peer, alice, _ = roads
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref, BOB.id: scene.link.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref, BOB.id: scene.link.ref}, None))
     peer.send_frames(frame(BOB), frame(ALICE), frame(BOB))
     scene.run(0.1)
     assert peer.of(FrameType.DATA) == []

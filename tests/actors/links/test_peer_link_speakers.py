@@ -47,7 +47,7 @@ def is_up(scene: LinkScene, peer: Any) -> bool:
 def test_who_may_not_relay_speaks_for_itself_only(scene, caplog, kind, destination, from_exit):
     alice = start(scene.world)
     peer = scene.admitted(may_relay=False)
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     peer.send_frames(frame(kind, BOB, destination, from_exit=from_exit))
     scene.run(0.1)
     if kind == 0x60 and destination is OWN:
@@ -69,7 +69,7 @@ def test_who_may_not_relay_speaks_for_itself_only(scene, caplog, kind, destinati
 def test_who_may_not_relay_may_speak_for_itself(scene, kind):
     alice = start(scene.world)
     peer = scene.admitted(may_relay=False)
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     to_here, to_alice = frame(kind, PEER, OWN), frame(kind, PEER, ALICE)
     peer.send_frames(to_here, to_alice)
     assert is_up(scene, peer)
@@ -90,7 +90,7 @@ def test_who_may_relay_may_bring_what_others_say(scene, kind):
 def test_what_a_relay_brings_in_this_agents_own_name_is_dropped_and_counted(scene, kind):
     alice = start(scene.world)
     peer = scene.admitted()
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     peer.send_frames(frame(kind, OWN, OWN), frame(kind, OWN, ALICE), genuine := frame(kind, BOB, ALICE))
     assert is_up(scene, peer)
     assert scene.table.heard == []
@@ -112,7 +112,7 @@ def test_a_frame_of_the_links_own_that_may_be_skipped_is_dropped(scene, kind, by
 def test_a_connections_frame_that_may_be_skipped_is_passed_on_and_dropped_at_its_end(scene, kind, byte_count):
     alice = start(scene.world)
     peer = scene.admitted()
-    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}))
+    scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, None))
     passing = frame(kind, BOB, ALICE, body=bytes(byte_count), from_exit=True, number=7)
     peer.send_frames(frame(kind, BOB, OWN, body=bytes(byte_count)), passing)
     assert is_up(scene, peer)

@@ -1,5 +1,6 @@
 """Three agents under their root actors, in a virtual world: branch - relay - hq."""
 
+import resource
 from collections import Counter
 from typing import Any
 
@@ -185,6 +186,7 @@ def credentials(identity: Identity, name: str) -> dict[str, Any]:
         "certificate": certificate,
         "certificate_wire": wire,
         "trust": TRUST,
+        "descriptor_limit": resource.RLIM_INFINITY,
     }
 
 

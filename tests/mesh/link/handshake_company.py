@@ -46,6 +46,7 @@ def side(party: Party, *, initiator: bool, **changes: Any) -> LinkHandshake:
         "static": party.static,
         "ephemeral": party.ephemeral,
         "trust": TRUST,
+        "expected": None,
     }
     return LinkHandshake(initiator=initiator, **(arguments | changes))
 

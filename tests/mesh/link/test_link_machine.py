@@ -65,6 +65,7 @@ def handshake_of(seed: int, *, initiator: bool) -> LinkHandshake:
         static=key_pair(bytes([seed + 10]) * 32),
         ephemeral=key_pair(bytes([seed + 20]) * 32),
         trust=TrustStore([AUTHORITY.public_key]),
+        expected=None,
     )
 
 

@@ -56,7 +56,7 @@ def table(
         unix_now=UNIX,
         settings=RoutingSection(**changes),
         max_records=max_records,
-        alarms=alarms,
+        alarms=alarms or AlarmBook(),
     )
 
 

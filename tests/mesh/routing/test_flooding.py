@@ -6,6 +6,7 @@ from collections import deque
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import decode_digest, decode_records
 from mesh.link.frames import FrameType
@@ -52,6 +53,7 @@ def table(identity: Identity, unix_now: float, instance: Instance) -> RouteTable
         unix_now=unix_now,
         reader=RecordReader(remembering_check),
         settings=RoutingSection(),
+        alarms=AlarmBook(),
     )
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from mesh.alarms import AlarmKind
+from mesh.alarms import AlarmBook, AlarmKind
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
@@ -222,6 +222,7 @@ def test_the_first_record_waits_for_endpoints_or_a_link():
             unix_now=UNIX,
             began_at=0.0,
             settings=RoutingSection(),
+            alarms=AlarmBook(),
         )
         state.tick(0.0, UNIX)
         assert state.deadline() == pytest.approx(FIRST_RECORD_S)
