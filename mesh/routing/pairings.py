@@ -1,17 +1,18 @@
 """Which listener reaches which endpoint, over all agents of the mesh, and why the others do not.
 
-Pure: takes one immutable route snapshot and returns plain values. It costs one path search for each agent
-with a usable listener, so it belongs on a reader's thread, not on the route table's.
+Pure: takes one immutable route snapshot and returns plain values. It costs at most one path search for each
+agent with a usable listener, so it belongs on a reader's thread, not on the route table's.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from heapq import nsmallest
 from itertools import chain, islice
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
 
 NO_OFFER: Final = "no agent offers this key"
@@ -155,34 +156,42 @@ class Pairings(msgspec.Struct, frozen=True):
     unmatched_endpoints: tuple[UnmatchedEndpoint, ...] = ()
 
 
-Paths: TypeAlias = Mapping[AgentId, tuple[AgentId, ...]]
-PathSearch: TypeAlias = Callable[[AgentId], Paths]
-"""Paths from one agent to all it reaches, nearest first, itself included: exit to (ingress, ..., exit)."""
+PathSearches: TypeAlias = Callable[[Collection[AgentId]], PathSearch]
+"""Given the agents that are to be asked for, how to find the paths from each."""
 
 
-def find_pairings(own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_from: PathSearch) -> Pairings:
+def find_pairings(
+    own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_from_each: PathSearches
+) -> Pairings:
     """Pair every listener with the nearest endpoints of its key that it may use and can reach.
 
     Args:
         own_id: the agent that asks. What it cannot reach, it cannot judge either: agents outside its part of
             the mesh are listed as unmatched, whatever they said before they were cut off.
         agents: the newest record of every agent, the own one included.
-        paths_from: the path search over these records; called at most once for each agent.
+        paths_from_each: path searches over these records.
     """
-    own_paths = paths_from(own_id)
+    own_paths = paths_from_each((own_id,))(own_id)
     reachable = own_paths.keys() | {own_id}
     keys, keys_of = _by_key(agents.values())
+    sources = dict.fromkeys(
+        each
+        for each, names in keys_of.items()
+        if each in reachable and each != own_id and any(keys[name].is_offered_to(each) for name in names)
+    )
+    paths_from = paths_from_each(sources)
     matched: list[Pairing] = []
     idle_listeners: list[UnmatchedListener] = []
     left_out = 0
     for agent in (agents[agent_id] for agent_id in keys_of):
-        paths: Paths = {}  # of one agent at a time: those of all together would be too many to hold
+        # Of one agent at a time: those of all together would be too many to hold.
+        paths = own_paths if agent.agent_id == own_id else {}
+        if agent.agent_id in sources:
+            paths = paths_from(agent.agent_id)
         for name in keys_of[agent.agent_id]:
             key = keys[name]
             found: list[tuple[tuple[AgentId, ...], AgentView]] = []
             if agent.agent_id in reachable and agent.agent_id in key.ingresses.permitted:
-                if key.exits.permitted and not paths:
-                    paths = own_paths if agent.agent_id == own_id else paths_from(agent.agent_id)
                 found, more = key.nearest_exits(agent.agent_id, paths, reachable)
                 left_out += more * len(key.addresses[agent.agent_id])
             for address in key.addresses[agent.agent_id]:
@@ -288,6 +297,10 @@ class _Key:
         """Of very many that may offer it, those within this agent's own reach; the others only count."""
         self._searched = 0
         """Agents that listen for it whose paths were looked through for these."""
+
+    def is_offered_to(self, ingress: AgentId) -> bool:
+        """Whether ``ingress`` may listen for it, and somebody may offer it."""
+        return ingress in self.ingresses.permitted and bool(self.exits.permitted)
 
     def nearest_exits(
         self, ingress: AgentId, paths: Paths, reachable: Container[AgentId]

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from mesh.routing.database import LinkState
+from mesh.routing.graph import Steps
 from mesh.routing.page_table import PageTable
 from mesh.routing.records import Record
-from mesh.routing.routes import RouteSnapshot, Steps, compute_routes, computing_routes
+from mesh.routing.routes import RouteSnapshot, compute_routes, computing_routes
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
 """Changes within this time are computed together; the first one at once."""

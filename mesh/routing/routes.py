@@ -1,59 +1,21 @@
-"""Routes: what follows from all records together.
+"""Routes: what follows from all records together, for one agent (``graph.py`` says which paths are best)."""
 
-A link counts only when both ends report it, at the worse of the two round trips. A path may pass through
-agents that relay, are permitted to, and are not about to leave; it may start and end anywhere. The best path
-has the fewest links, then the shortest round trip, then the smallest IDs from its start on. Every tail of a
-best path is itself the best path from where it starts, so agents that hold the same records forward along one
-and the same path although each looks only at its own next hop.
-
-What takes long in a large mesh is a generator, one step at a time (``Steps``): whoever has other work
-does it in between. ``finish`` takes all steps at once.
-"""
-
-from collections.abc import Generator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
 from mesh.hops import DEFAULT_MAX_HOPS
+from mesh.routing.graph import STEP_AGENTS, Graph, Reach, Steps, finish
 from mesh.routing.records import Record
+from mesh.routing.shared_paths import PathSearch, SharedPaths
 from mesh.trust.identity import AgentId
 
-STEP_AGENTS: Final = 256
-"""Agents looked at in one step of a computation: some 0.4 ms, so that data need not wait."""
-
 STEP_OFFERS: Final = 2_048
-"""Offers of a key looked at in one step: as long."""
-
-T = TypeVar("T")
-Steps: TypeAlias = Generator[None, None, T]
-"""A computation that stops after each step; it returns its result."""
-
-
-def finish(steps: Steps[T]) -> T:
-    """The result, after all steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-
-
-class Reach(NamedTuple):
-    """How one agent is reached from the source of a search."""
-
-    hop_count: int
-    rtt_steps: int
-    """Round trip of the whole path, in steps of half a millisecond, as quantised link by link."""
-    first_hop: AgentId
-    """The first agent after the source; the source itself where that is the destination."""
-    previous: AgentId
-    """The last agent before the destination; the source itself where that is the destination."""
+"""Offers of a key looked at in one step: as long as ``STEP_AGENTS``."""
 
 
 class Candidate(NamedTuple):
@@ -63,97 +25,6 @@ class Candidate(NamedTuple):
     hop_count: int
     rtt_steps: int
     """As in :class:`Reach`."""
-
-
-class Graph:
-    """The links that both ends report, and who passes things on; immutable.
-
-    Args:
-        links: of each agent: to whom, and the round trip in steps.
-        transits: who passes things on.
-    """
-
-    __slots__ = ("_links", "_transits")
-
-    def __init__(
-        self, links: Mapping[AgentId, tuple[tuple[AgentId, int], ...]], transits: AbstractSet[AgentId]
-    ) -> None:
-        self._links = links
-        self._transits = transits
-
-    @classmethod
-    def building(cls, records: Mapping[AgentId, Record]) -> "Steps[Graph]":
-        """The graph that the newest record of each agent makes; nobody changes ``records`` meanwhile."""
-        links_of: dict[AgentId, tuple[tuple[AgentId, int], ...]] = {}
-        transits = set()
-        for number, (agent_id, record) in enumerate(records.items(), 1):
-            links = []
-            for peer_id, step in record.round_trips.items():
-                peer = records.get(peer_id)
-                if peer is not None and agent_id in peer.round_trips:
-                    links.append((peer_id, 1 << max(step, peer.round_trips[agent_id])))
-            links_of[agent_id] = tuple(links)
-            if record.carries_transit:
-                transits.add(agent_id)
-            if not number % STEP_AGENTS:
-                yield
-        return cls(links_of, transits)
-
-    @classmethod
-    def of(cls, records: Mapping[AgentId, Record]) -> "Graph":
-        """The graph that the newest record of each agent makes."""
-        return finish(cls.building(records))
-
-    def search(self, source: AgentId, max_hops: int) -> dict[AgentId, Reach]:
-        """The best path from ``source`` to each agent that at most ``max_hops`` links lead to, nearest first.
-
-        ``source`` itself is the first entry; without a record of it there is none.
-        """
-        return finish(self.searching(source, max_hops))
-
-    def searching(self, source: AgentId, max_hops: int) -> Steps[dict[AgentId, Reach]]:
-        """:meth:`search`, step by step."""
-        if source not in self._links:
-            return {}
-        reached = {source: Reach(0, 0, source, source)}
-        layer = [source]  # in the order of their paths, compared ID by ID
-        for hop_count in range(1, max_hops + 1):
-            best: dict[AgentId, tuple[int, int]] = {}  # round trip, rank of the agent before
-            for rank, agent_id in enumerate(layer):
-                if rank % STEP_AGENTS == STEP_AGENTS - 1:
-                    yield
-                if agent_id != source and agent_id not in self._transits:
-                    continue
-                rtt_steps = reached[agent_id].rtt_steps
-                for peer_id, link_steps in self._links[agent_id]:
-                    if peer_id in reached:
-                        continue
-                    offer = (rtt_steps + link_steps, rank)
-                    if peer_id not in best or offer < best[peer_id]:
-                        best[peer_id] = offer
-            if not best:
-                break
-            following = sorted((rank, peer_id, rtt_steps) for peer_id, (rtt_steps, rank) in best.items())
-            if len(following) > STEP_AGENTS:
-                yield
-            for number, (rank, peer_id, rtt_steps) in enumerate(following, 1):
-                if not number % STEP_AGENTS:
-                    yield
-                previous = layer[rank]
-                first_hop = peer_id if previous == source else reached[previous].first_hop
-                reached[peer_id] = Reach(hop_count, rtt_steps, first_hop, previous)
-            layer = [peer_id for _, peer_id, _ in following]
-        return reached
-
-    def paths_from(
-        self, source: AgentId, max_hops: int = DEFAULT_MAX_HOPS
-    ) -> dict[AgentId, tuple[AgentId, ...]]:
-        """Each agent that ``source`` reaches (itself included) to the path there, both ends included."""
-        paths: dict[AgentId, tuple[AgentId, ...]] = {}
-        for agent_id, reach in self.search(source, max_hops).items():
-            # Nearest first, so the path to the agent before is known.
-            paths[agent_id] = (*paths[reach.previous], agent_id) if paths else (agent_id,)
-        return paths
 
 
 def paths_from(
@@ -248,6 +119,10 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
     def paths_from(self, source: AgentId) -> dict[AgentId, tuple[AgentId, ...]]:
         """Each agent that ``source`` reaches (itself included) to the path there, both ends included."""
         return self.graph.paths_from(source, self.max_hops)
+
+    def paths_from_each(self, sources: Collection[AgentId]) -> PathSearch:
+        """:meth:`paths_from`, of ``sources``: many of them cost few searches."""
+        return SharedPaths(self.graph, sources, self.max_hops).paths_from
 
 
 def compute_routes(

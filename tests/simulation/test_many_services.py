@@ -26,7 +26,7 @@ def history(seed: int) -> str:
         for name in ("branch", "relay", "hq"):
             snapshot = mesh.snapshot(name)
             assert len(snapshot.candidates) == ENDPOINTS + 1
-            pairings = find_pairings(snapshot.own_id, snapshot.records, snapshot.paths_from)
+            pairings = find_pairings(snapshot.own_id, snapshot.records, snapshot.paths_from_each)
             assert len(pairings.matched) == LISTENERS + 1
             assert pairings.unmatched_listeners == ()
             assert len(pairings.unmatched_endpoints) == ENDPOINTS - LISTENERS

@@ -73,7 +73,7 @@ class DocumentEncoder:
     def _follow(self, snapshot: DashboardSnapshot) -> None:
         routes = snapshot.routes
         if routes is not self._routes:
-            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from)
+            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from_each)
             self._pairings = _without_disbelieved(pairings, snapshot)
         if routes is not self._routes or snapshot.portless != self._portless:
             page = Page()

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 import msgspec
 
 from mesh.alarms import AlarmCount
-from mesh.routing.pairings import AgentView, Paths, UnmatchedListener
+from mesh.routing.pairings import AgentView, UnmatchedListener
+from mesh.routing.shared_paths import PathSearch
 from mesh.trust.identity import AgentId
 
 CONNECTED: Final = "connected"
@@ -69,8 +70,8 @@ class RouteView(Protocol):
         """The newest record of every agent, the own one included."""
         ...
 
-    def paths_from(self, source: AgentId) -> Paths:
-        """Each agent that ``source`` reaches to the path there, both ends included."""
+    def paths_from_each(self, sources: Collection[AgentId]) -> PathSearch:
+        """How to find the paths from each of ``sources``."""
         ...
 
 

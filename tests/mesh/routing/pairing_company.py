@@ -7,9 +7,9 @@ import msgspec
 
 from mesh.routing.pairings import (
     Pairings,
-    Paths,
     find_pairings,
 )
+from mesh.routing.shared_paths import Paths
 from mesh.trust.identity import AgentId
 
 
@@ -55,7 +55,9 @@ def pair(agents: list[Agent], links: list[tuple[str, str]], own: str) -> Pairing
         graph[agent_id(one)].append(agent_id(other))
         graph[agent_id(other)].append(agent_id(one))
     return find_pairings(
-        agent_id(own), {agent.agent_id: agent for agent in agents}, lambda start: breadth_first(graph, start)
+        agent_id(own),
+        {agent.agent_id: agent for agent in agents},
+        lambda _: lambda start: breadth_first(graph, start),
     )
 
 

@@ -144,7 +144,7 @@ def test_ten_thousand_endpoints_are_reached_over_two_links_each_page_carried_onc
         pages + len(office.records[IDENTITIES[OFFICE].id].body.pages),
     ]
     assert mesh.tables[OFFICE].counts().pages_missing == 0
-    pairings = [find_pairings(s.own_id, s.records, s.paths_from) for s in map(mesh.snapshot, range(3))]
+    pairings = [find_pairings(s.own_id, s.records, s.paths_from_each) for s in map(mesh.snapshot, range(3))]
     assert pairings[0] == pairings[1] == pairings[2]
     assert len(pairings[0].matched) == 1_000
     assert len(pairings[0].unmatched_endpoints) == 9_000

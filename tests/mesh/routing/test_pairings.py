@@ -11,9 +11,9 @@ from mesh.routing.pairings import (
     NO_USE,
     Pairing,
     Pairings,
-    Paths,
     find_pairings,
 )
+from mesh.routing.shared_paths import Paths
 from mesh.trust.identity import AgentId
 from tests.mesh.routing.pairing_company import Agent, Endpoint, Grant, Listener, agent_id, pair
 
@@ -56,7 +56,7 @@ def test_both_ends_on_one_agent_are_no_hop_apart():
 
 def test_an_agent_reaches_itself_even_where_the_path_search_leaves_it_out():
     solo = Agent("solo", (Endpoint("api"),), (Listener("api"),))
-    found = find_pairings(solo.agent_id, {solo.agent_id: solo}, lambda start: {})
+    found = find_pairings(solo.agent_id, {solo.agent_id: solo}, lambda _: lambda start: {})
     assert [pairing.path_ids for pairing in found.matched] == [(solo.agent_id,)]
 
 
@@ -123,7 +123,9 @@ def test_agents_that_reach_us_but_not_each_other_say_that_no_path_leads_there():
         ends = {agent_id("branch"), agent_id("hq")} if start == agent_id("middle") else {agent_id("middle")}
         return {start: (start,)} | {end: (start, end) for end in ends}
 
-    found = find_pairings(agent_id("middle"), {agent.agent_id: agent for agent in agents}, no_transit)
+    found = find_pairings(
+        agent_id("middle"), {agent.agent_id: agent for agent in agents}, lambda _: no_transit
+    )
     assert found.matched == ()
     assert [one.reason for one in found.unmatched_listeners] == ["offered by hq, but no path leads there"]
     assert [one.reason for one in found.unmatched_endpoints] == [
@@ -151,7 +153,7 @@ def test_a_transit_agent_without_a_record_is_shown_by_its_id():
     hq = Agent("hq", (Endpoint("api"),))
     paths = {hq.agent_id: (branch.agent_id, AgentId(b"\xab" * 16), hq.agent_id)}
     agents = {agent.agent_id: agent for agent in (branch, hq)}
-    found = find_pairings(branch.agent_id, agents, lambda start: paths)
+    found = find_pairings(branch.agent_id, agents, lambda _: lambda start: paths)
     assert [pairing.path_names for pairing in found.matched] == [("branch", "abababab", "hq")]
 
 

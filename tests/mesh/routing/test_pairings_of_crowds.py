@@ -103,7 +103,9 @@ def test_work_and_output_grow_with_each_list_and_not_with_their_product(
     paths = Counted((one.agent_id, (agent_id("hub"), one.agent_id)) for one in reversed(agents))
     Counted.looks = 0
     CountedGrant.asked.clear()
-    found = find_pairings(agents[0].agent_id, {one.agent_id: one for one in agents}, lambda _: paths)
+    found = find_pairings(
+        agents[0].agent_id, {one.agent_id: one for one in agents}, lambda _: lambda _: paths
+    )
     all_listeners = listeners * ingresses
     assert len(CountedGrant.asked) == ingresses + exits
     assert Counted.looks <= 4 * MAX_EXITS_SHOWN * ingresses + 2 * exits + ingresses + 100
@@ -120,6 +122,6 @@ def test_exits_that_nobody_reaches_are_not_looked_for_among_everybodys_paths():
     paths = Counted((one.agent_id, (agent_id("hub"), one.agent_id)) for one in listening)
     Counted.looks = 0
     agents = {one.agent_id: one for one in [*listening, *cut_off]}
-    found = find_pairings(listening[0].agent_id, agents, lambda _: paths)
+    found = find_pairings(listening[0].agent_id, agents, lambda _: lambda _: paths)
     assert len(found.unmatched_endpoints) == len(found.unmatched_listeners) == 1_000
     assert Counted.looks <= (MAX_INGRESSES_COMPARED + 1) * 1_000 + 2_000

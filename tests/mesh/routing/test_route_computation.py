@@ -96,7 +96,7 @@ def test_a_tick_with_nothing_due_does_nothing():
 
 
 def test_routes_of_a_large_mesh_are_computed_between_other_work(monkeypatch):
-    monkeypatch.setattr("mesh.routing.routes.STEP_AGENTS", 1)
+    monkeypatch.setattr("mesh.routing.graph.STEP_AGENTS", 1)
     state = linked(ALICE)
     while state.deadline() <= -30.0:
         state.tick(-30.0, UNIX)

@@ -1,62 +1,12 @@
 from itertools import pairwise
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.routing.records import Record, RecordBody
-from mesh.routing.routes import Candidate, Graph, compute_routes, computing_routes, paths_from
-from mesh.trust.certificates import Certificate
-from mesh.trust.identity import AgentId, Instance
-
-
-def agent(number: int) -> AgentId:
-    return AgentId(bytes((number,)) * 16)
-
-
-def record_of(
-    number: int,
-    peers: dict[int, int],
-    *,
-    relays: bool = True,
-    draining: bool = False,
-    may_relay: bool = True,
-    keys: tuple[str, ...] = (),
-) -> Record:
-    return Record(
-        agent_id=agent(number),
-        body=RecordBody(
-            public_key=bytes(32),
-            epoch=1,
-            sequence=1,
-            instance=Instance(bytes(16)),
-            session_key=bytes(32),
-            certificate=b"",
-            relays=relays,
-            draining=draining,
-            withdrawn=False,
-        ),
-        certificate=Certificate(
-            bytes(32), f"agent-{number}", 0, 1, ("*",), ("*",), may_relay, False, bytes(32)
-        ),
-        round_trips=MappingProxyType({agent(peer): step for peer, step in peers.items()}),
-        offered_keys=keys,
-        denied_keys=(),
-    )
-
-
-def mesh(*links: tuple[int, int, int], **records: object) -> dict[AgentId, Record]:
-    """Records of agents whose links (one end, other end, step) both ends report."""
-    peers: dict[int, dict[int, int]] = {}
-    for one, other, step in links:
-        peers.setdefault(one, {})[other] = step
-        peers.setdefault(other, {})[one] = step
-    special = {int(name.removeprefix("agent_")): changes for name, changes in records.items()}
-    return {
-        agent(number): record_of(number, known, **special.get(number, {})) for number, known in peers.items()
-    }
-
+from mesh.routing.graph import Graph
+from mesh.routing.routes import Candidate, compute_routes, computing_routes, paths_from
+from tests.mesh.routing.graph_company import agent, mesh, random_meshes, record_of
 
 # -- the reference: every simple path, compared as the rule says -------------------------------------------
 
@@ -91,32 +41,6 @@ def best_paths(records, source, max_hops):
         if path[-1] not in best or rank < best[path[-1]]:
             best[path[-1]] = rank
     return {destination: path for destination, (_, _, path) in best.items()}
-
-
-@st.composite
-def random_meshes(draw):
-    size = draw(st.integers(1, 7))
-    reports = draw(
-        st.lists(
-            st.tuples(st.integers(0, size - 1), st.integers(0, size), st.integers(0, 3), st.booleans()),
-            max_size=28,
-        )
-    )
-    peers: list[dict[int, int]] = [{} for _ in range(size)]
-    for one, other, step, both in reports:
-        if one != other:
-            peers[one][other] = step  # agent number ``size`` is one that nobody has a record of
-            if both and other < size:
-                peers[other][one] = draw(st.integers(0, 3))
-    flags = st.tuples(*[st.sampled_from((True, True, True, False))] * 3)
-    records = {}
-    for number in range(size):
-        relays, stays, may_relay = draw(flags)
-        keys = draw(st.sampled_from(((), ("a",), ("b",), ("a", "b"))))
-        records[agent(number)] = record_of(
-            number, peers[number], relays=relays, draining=not stays, may_relay=may_relay, keys=keys
-        )
-    return records
 
 
 @settings(deadline=None)
@@ -256,6 +180,7 @@ def test_a_snapshot_cannot_be_changed():
 def test_routes_are_the_same_however_small_the_steps(records):
     at_once = compute_routes(agent(0), dict(records), max_hops=16, version=1)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mesh.routing.graph.STEP_AGENTS", 1)
         patch.setattr("mesh.routing.routes.STEP_AGENTS", 1)
         patch.setattr("mesh.routing.routes.STEP_OFFERS", 1)
         stepwise = compute_routes(agent(0), dict(records), max_hops=16, version=1)
@@ -266,5 +191,6 @@ def test_routes_are_the_same_however_small_the_steps(records):
 def test_a_small_mesh_takes_one_step_and_a_large_one_many(monkeypatch):
     star = [(0, number, 0) for number in range(1, 200)]
     assert list(computing_routes(agent(0), mesh(*star), max_hops=16, version=1)) == []
+    monkeypatch.setattr("mesh.routing.graph.STEP_AGENTS", 20)
     monkeypatch.setattr("mesh.routing.routes.STEP_AGENTS", 20)
     assert len(list(computing_routes(agent(0), mesh(*star), max_hops=16, version=1))) > 2 * 200 / 20

@@ -1,7 +1,7 @@
 """A source whose answers a test chooses, and one mesh of three agents to show."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 import pytest
@@ -9,7 +9,8 @@ from falcon import testing
 
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, Stats
-from mesh.routing.pairings import AgentView, Paths
+from mesh.routing.pairings import AgentView
+from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
@@ -47,7 +48,10 @@ class Routes(msgspec.Struct, frozen=True):
     records: Mapping[AgentId, AgentView]
     candidates: Mapping[str, tuple[AgentId, ...]]
 
-    def paths_from(self, source: AgentId) -> Paths:
+    def paths_from_each(self, _: Collection[AgentId]) -> PathSearch:
+        return self._paths_from
+
+    def _paths_from(self, source: AgentId) -> Paths:
         """Paths along a chain of all agents, in the order of the records."""
         chain = list(self.records)
         begin = chain.index(source)
