@@ -63,6 +63,13 @@ MAX_USELESS: Final = 16
 MAX_TROUBLE_CHARACTERS: Final = 300
 """Of a failure, as the dashboard shows it: a peer may supply the reason."""
 
+HANDSHAKE_HINT_S: Final = 3.0
+"""Without a handshake after this time the address is hardly an agent's: one takes two round trips."""
+
+_CHECK: Final = "check that it is the address of an agent's accept: and not another program's"
+
+SILENT: Final = f"accepts connections and has not answered for {HANDSHAKE_HINT_S:g} s: {_CHECK}"
+
 StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
 """Starts a link on a connected socket, on behalf of a dialer."""
 
@@ -72,6 +79,7 @@ class State(enum.Enum):
 
     PAUSING = "waiting"
     DIALING = "dialing"
+    SHAKING = "connected, waiting for the handshake"
     LINKED = "linked"
     RESTING = "resting"
     ITSELF = "this agent itself"
@@ -96,6 +104,7 @@ class Dialer(Actor[messages.Inbound]):
         self._failures = 0
         self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS, timer_ref=self.ref)
         self._redial = Alarm(self, messages.DialDue())
+        self._late = Alarm(self, messages.HandshakeLate())
         self._segments = SegmentLimit()
         self._problem = ""
         self._trouble = ""
@@ -110,7 +119,7 @@ class Dialer(Actor[messages.Inbound]):
         """Addresses that lead to this agent itself, and when they did last."""
         self._told_of_itself = False
         self._link_urn = ""
-        self._linked_at: float | None = None
+        self._linked_at = 0.0
         self._reported = ""
 
     def on_start(self) -> None:
@@ -126,11 +135,10 @@ class Dialer(Actor[messages.Inbound]):
                     self._dial()
             case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
                 self._go_on(self._reach.take(message))
+            case messages.HandshakeLate():
+                self._handshake_late()
             case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
-                self._linked_at = self.now()
-                self._trouble = self._reported = ""
-                self._useless.clear()
-                self._told_of_itself = False
+                self._admitted()
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.PeerAlreadyLinked():
                 self._reach.cancel()
@@ -147,7 +155,7 @@ class Dialer(Actor[messages.Inbound]):
             case messages.DialedLinkEnded(link_urn=urn, evidence=evidence):
                 if urn == self._link_urn:
                     self._judge_path(evidence)
-                    if self._state is State.LINKED:
+                    if self._state in (State.SHAKING, State.LINKED):
                         self._link_ended()
             case _:
                 assert_never(message)
@@ -160,6 +168,11 @@ class Dialer(Actor[messages.Inbound]):
 
     def _become(self, state: State) -> None:
         self._state = state
+        self._late.disarm()
+        self._show()
+
+    def _show(self) -> None:
+        state = self._state
         shown = None if state in (State.LINKED, State.RESTING) else state.value
         trouble = (self._trouble or self._problem) if shown is not None else ""
         report = directory_messages.DialerReported(str(self._address), shown, trouble or None)
@@ -179,8 +192,8 @@ class Dialer(Actor[messages.Inbound]):
             case None:
                 pass
             case Contact(socket=socket, address=address):
-                self._become(State.LINKED)
-                self._linked_at = None
+                self._become(State.SHAKING)
+                self._late.arm(self.now() + HANDSHAKE_HINT_S, self.now())
                 self._is_explained = False
                 self._reached = address
                 self._link_urn = self._start_link(socket, self.ref).actor_urn
@@ -197,7 +210,7 @@ class Dialer(Actor[messages.Inbound]):
 
     def _met_itself(self) -> None:
         """The peer, or one address of its name, is this agent: look for others now, for a change later."""
-        if self._state is not State.LINKED or self._reached is None:
+        if self._state is not State.SHAKING or self._reached is None:
             return
         self._own[self._reached] = self.now()
         if not self._told_of_itself:
@@ -214,16 +227,36 @@ class Dialer(Actor[messages.Inbound]):
         self._failures = 0
         self._redial_in(OWN_ADDRESS_S)
 
+    def _admitted(self) -> None:
+        self._linked_at = self.now()
+        self._trouble = self._reported = ""
+        self._useless.clear()
+        self._told_of_itself = False
+        if self._state is State.SHAKING:
+            self._become(State.LINKED)
+
+    def _handshake_late(self) -> None:
+        """Say so while the link still waits: most likely the address is another program's."""
+        self._late.disarm()
+        if self._state is not State.SHAKING:
+            return
+        self._trouble, self._is_explained = _brief(f"{self._reached} {SILENT}"), True
+        level, mark = self._level_of(SILENT), sampled(str(self._address))
+        log.log(level, "cannot link with peer %s: %s", self._address, self._trouble, extra=mark)
+        self._show()
+
     def _link_ended(self) -> None:
-        stable = self._linked_at is not None and self.now() - self._linked_at >= STABLE_S
-        self._failures = 0 if stable else self._failures
-        if self._linked_at is None and self._reached is not None:
+        if self._state is State.LINKED and self.now() - self._linked_at >= STABLE_S:
+            self._failures = 0
+        if self._state is State.SHAKING and self._reached is not None:
             self._useless.pop(self._reached, None)
             self._useless[self._reached] = None
             if len(self._useless) > MAX_USELESS:
                 del self._useless[next(iter(self._useless))]
             if not self._is_explained:
-                self._trouble = f"{self._reached} accepts connections, but the last ended without a handshake"
+                self._trouble = (
+                    f"{self._reached} accepts connections, but the last ended without a handshake: {_CHECK}"
+                )
         self._pause()
 
     def _judge_path(self, evidence: Evidence) -> None:

@@ -7,6 +7,7 @@ happens when there are two, tells the route table which links are up, and publis
 
 import logging
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Final, assert_never
 
@@ -21,7 +22,7 @@ from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
 from mesh.alarms import AlarmKind
 from mesh.escaping import escaped
 from mesh.link.bodies import CHALLENGE_BYTES
-from mesh.routing.notices import THIS_AGENT
+from mesh.routing.notices import OWN_KEY_REMEDY, THIS_AGENT
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
 from mesh.trust.identity import AgentId, short_id
@@ -35,10 +36,15 @@ CHALLENGE_TIMEOUT_S: Final = 1.0
 RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
 
+TWIN_WARNING_S: Final = 60.0
+"""How long the warning of another agent with this agent's identity stays after the latest sign of it. While
+that runs it dials again every few seconds, and each time is a sign."""
+
 MAX_REPORTED: Final = 1024
 """Static keys of duplicates that are remembered: each dials again for ever, and is reported once."""
 
-_DUPLICATE: Final = "duplicate identity: another running agent has this identity key"
+_DUPLICATE: Final = f"duplicate identity: another running agent has this identity key; {OWN_KEY_REMEDY}"
+_TWIN: Final = f"another running agent has this agent's identity key, and is refused; {OWN_KEY_REMEDY}"
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
 
@@ -87,6 +93,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._routes: RouteSnapshot | None = None
         self._duplicates: dict[bytes, None] = {}
         """Static keys of those that have been reported, the oldest first."""
+        self._twin_warned_until = -inf
         self._dialers: dict[str, messages.PeerStatus] = {}
         """Those whose peer is not linked, by the address that they dial."""
         self._problems: dict[str, str] = {}
@@ -98,7 +105,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         """Ask to be told of routes."""
         self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
 
-    def on_receive(self, message: messages.Inbound) -> tuple[messages.PeerStatus, ...] | None:
+    def on_receive(self, message: messages.Inbound) -> tuple[messages.PeerStatus | str, ...] | None:
         """Handle one message."""
         match message:
             case messages.LinkEstablished():
@@ -120,8 +127,12 @@ class PeerDirectory(Actor[messages.Inbound]):
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes = snapshot
                 self._publish()
+            case messages.TwinMet():
+                self._twin_warned_until = self.now() + TWIN_WARNING_S
             case messages.GetPeers():
                 return self._statuses()
+            case messages.GetWarnings():
+                return (_TWIN,) if self.now() < self._twin_warned_until else ()
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported(address=address, state=state, problem=problem):
@@ -302,6 +313,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer is None:
             return
         self._meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
+        self._twin_warned_until = self.now() + TWIN_WARNING_S
         if not peer.is_contested:
             peer.is_contested = True
             log.error(

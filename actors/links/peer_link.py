@@ -266,6 +266,7 @@ class PeerLink(Actor[messages.Inbound]):
                 if is_copy:
                     meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
                     self._reports.met_copy(why)
+                    self._tell_directory(directory_messages.TwinMet())
                 elif self._dialer is None:
                     self._reports.refused(why)
                 if self._dialer is None:
@@ -273,6 +274,11 @@ class PeerLink(Actor[messages.Inbound]):
                 else:  # the dialer says it, but not again and again
                     refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, is_another)
                     self.tell(self._dialer, refused)
+            case effects.LinkOverdue(why=why):
+                meters.links_refused += 1
+                if self._dialer is None:  # a dialer has told of the silence already
+                    self._reports.refused(why)
+                    self._say_farewell()
             case effects.LinkUnwanted():
                 meters.links_refused += 1
             case effects.LinkTurnedAway(peer=peer, reason=reason):

@@ -14,6 +14,10 @@ class DialDue(msgspec.Struct, frozen=True):
     """Timer: dial now."""
 
 
+class HandshakeLate(msgspec.Struct, frozen=True):
+    """Timer: the dialed address has been connected for a while, and may have said nothing."""
+
+
 class DialedLinkEnded(msgspec.Struct, frozen=True):
     """Fact: a link that this dialer made is gone, established or not."""
 
@@ -59,6 +63,7 @@ class PeerLost(msgspec.Struct, frozen=True):
 
 Inbound: TypeAlias = (
     DialDue
+    | HandshakeLate
     | DialedLinkEnded
     | DialRefused
     | MetItself

@@ -67,6 +67,10 @@ class ChallengeArrived(msgspec.Struct, frozen=True):
     peer_id: AgentId
 
 
+class TwinMet(msgspec.Struct, frozen=True):
+    """Fact: an address that this agent dialed is that of another running agent with its identity."""
+
+
 class RetireDue(msgspec.Struct, frozen=True):
     """Timer: a link that was replaced has had the time to be replaced at the other end too."""
 
@@ -82,6 +86,10 @@ class ChallengeExpired(msgspec.Struct, frozen=True):
 
 class GetPeers(msgspec.Struct, frozen=True):
     """Question from outside: the peers connected now; the answer is ``tuple[PeerStatus, ...]``."""
+
+
+class GetWarnings(msgspec.Struct, frozen=True):
+    """Question from outside: what an operator should look at though the links work, as lines for people."""
 
 
 class LinksClosed(msgspec.Struct, frozen=True):
@@ -138,8 +146,10 @@ Inbound: TypeAlias = (
     | PeerAnswered
     | ChallengeArrived
     | ChallengeExpired
+    | TwinMet
     | RetireDue
     | GetPeers
+    | GetWarnings
     | CloseAllLinks
     | DialerReported
     | PathJudged

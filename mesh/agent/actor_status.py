@@ -19,6 +19,7 @@ from mesh.agent.credentials import Credentials, invalid
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.grants import missing_grants
+from mesh.agent.link_problems import link_problems
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -79,6 +80,9 @@ class ActorStatus:
         ask_peers: pykka.Future[tuple[directory_messages.PeerStatus, ...]] = refs.directory.ask(
             directory_messages.GetPeers(), block=False
         )
+        ask_warnings: pykka.Future[tuple[str, ...]] = refs.directory.ask(
+            directory_messages.GetWarnings(), block=False
+        )
         ask_connections: pykka.Future[table_messages.ConnectionCounts] = refs.connection_table.ask(
             table_messages.GetConnectionCounts(), block=False
         )
@@ -91,6 +95,7 @@ class ActorStatus:
         routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
         peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
         ports, untold = _answer(ask_ports, deadline), _answer(ask_problems, deadline)
+        warnings = _answer(ask_warnings, deadline)
         counters = {f"{name}_total": value for name, value in self._meters.figures().items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
@@ -137,9 +142,11 @@ class ActorStatus:
             problems=(
                 *self._validity(),
                 *self._missing_grants,
+                *link_problems(self._config, peers),
                 *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
+            warnings=warnings,
             alarms=self._meters.alarms.counts(),
         )
 

@@ -124,6 +124,12 @@ class LinkRefused(msgspec.Struct, frozen=True, gc=False):
     """Whether the other end has this agent's own identity, and is another process."""
 
 
+class LinkOverdue(msgspec.Struct, frozen=True, gc=False):
+    """Its handshake has taken too long; close it."""
+
+    why: str
+
+
 class LinkUnwanted(msgspec.Struct, frozen=True, gc=False):
     """This agent closes it before it has become a link."""
 
@@ -162,7 +168,14 @@ class CertificateExpired(msgspec.Struct, frozen=True, gc=False):
 
 
 LinkVerdict: TypeAlias = (
-    LinkRefused | LinkUnwanted | LinkTurnedAway | LinkMetItself | LinkBroken | LinkLost | LinkOver
+    LinkRefused
+    | LinkOverdue
+    | LinkUnwanted
+    | LinkTurnedAway
+    | LinkMetItself
+    | LinkBroken
+    | LinkLost
+    | LinkOver
 )
 """How a link has ended: close its socket."""
 

@@ -210,7 +210,7 @@ class Link:
     def handshake_timed_out(self, timeout_s: float) -> effects.LinkEffects:
         """An unauthenticated connection has lived long enough."""
         if self.state in UNADMITTED:
-            self._end(effects.LinkRefused(f"no handshake within {timeout_s:g} s"))
+            self._end(effects.LinkOverdue(f"no handshake within {timeout_s:g} s"))
         return self._done()
 
     def leave_timed_out(self) -> effects.LinkEffects:

@@ -13,6 +13,9 @@ from mesh.trust.naming import named
 THIS_AGENT: Final = "this agent"
 """Stands for a member where an alarm is about the agent that raises it."""
 
+OWN_KEY_REMEDY: Final = "stop one of the two, or give it a key and a certificate of its own"
+"""What to do if two running agents have one identity."""
+
 MAX_SAID: Final = 32
 """What has been said once is remembered up to this number of lines, for each kind and member."""
 

@@ -27,7 +27,7 @@ from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.notices import THIS_AGENT, Notices
+from mesh.routing.notices import OWN_KEY_REMEDY, THIS_AGENT, Notices
 from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers
@@ -144,7 +144,7 @@ class RouteTableState:
         """What this agent cannot tell the mesh of, and who else speaks in its name, for people."""
         problems = [str(omission) for omission in self._originator.layout.omissions]
         if self._originator.another_runs(now):
-            problems.insert(0, "another running agent has this agent's identity key")
+            problems.insert(0, f"another running agent has this agent's identity key; {OWN_KEY_REMEDY}")
         return tuple(problems)
 
     # -- links -----------------------------------------------------------------------------------------------

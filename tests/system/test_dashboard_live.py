@@ -233,7 +233,7 @@ def test_every_field_of_a_pairing_and_no_more_is_shown_for_several_exits(mesh):
 # -- other paths ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/health", "/healthz", "/ready", "/api/dashboard"])
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/api/dashboard"])
 def test_answers_are_json(chain, path):
     status, body = chain.relay.get(path)
     assert status == HTTPStatus.OK
@@ -295,11 +295,11 @@ def timed(agent, path):
 
 def test_actors_that_are_stuck_are_shown_as_they_were_and_then_give_503_while_health_is_fine(stuck):
     agent, peer, marker = stuck
-    assert json.loads(agent.get("/ready")[1]) == {"status": "ready", "age_s": 0.0}
+    assert agent.get("/ready")[1] == b"ready\n"
     marker.write_text("")
     wait_until(lambda: agent.dashboard()["age_s"] > 1.0, "it is stuck, and shown as it was a second ago")
     status, body, took_s = timed(agent, "/ready")
-    assert (status, json.loads(body)["status"]) == (HTTPStatus.OK, "ready"), "it may just be busy"
+    assert (status, body[:7]) == (HTTPStatus.OK, b"ready ("), "it may just be busy"
     assert took_s < WITHIN_S + LATE_S
     wait_until(
         lambda: agent.get("/api/dashboard")[0] == HTTPStatus.SERVICE_UNAVAILABLE, "it is stuck for long"
@@ -309,7 +309,7 @@ def test_actors_that_are_stuck_are_shown_as_they_were_and_then_give_503_while_he
         for _ in range(3):
             status, body, took_s = timed(agent, path)
             assert status == HTTPStatus.SERVICE_UNAVAILABLE
-            assert json.loads(body)["error"]
+            assert b"unavailable" in body
             assert took_s < WITHIN_S + LATE_S
     for path in ("/health", "/healthz", "/"):
         status, _, took_s = timed(agent, path)

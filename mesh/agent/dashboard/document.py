@@ -167,6 +167,7 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
         },
         "ready": not snapshot.problems,
         "problems": list(page.of("problems", snapshot.problems)),
+        "warnings": list(page.of("warnings", snapshot.warnings)),
         "stats": stats_of(snapshot),
         "alarms": [
             {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}

@@ -1,10 +1,16 @@
 """``/health``, ``/healthz`` and ``/ready``: for supervisors and load balancers."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import falcon
 import msgspec
 
 from mesh.agent.dashboard.single_flight import SingleFlight
-from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
+
+READY: Final = "ready"
+NOT_READY: Final = "not ready"
 
 
 class HealthResource:
@@ -18,7 +24,7 @@ class HealthResource:
 
 
 class ReadyResource:
-    """The actors answer, or did lately, and every listener and acceptor is up.
+    """The actors answer, or did lately, every listener and acceptor is up, and there is a link to a peer.
 
     A probe is to find out an agent that is stuck or cannot serve, not one that is busy for a moment.
     """
@@ -27,17 +33,41 @@ class ReadyResource:
         self._status = status
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 when ready; 503 with the reasons otherwise (no answer: see the app's error handler).
+        """200 when ready; 503 with the reasons otherwise.
 
+        Plain text, a line for each problem and each warning; JSON for whoever asks for it and not for text.
         ``age_s`` says how old the answer is: 0 unless the actors are late.
         """
-        answer = self._status.latest()
-        problems, age_s = answer.value.problems, round(answer.age_s, 3)
-        if problems:
-            resp.status = falcon.HTTP_503
-            not_ready = {"status": "not ready", "error": "; ".join(problems), "age_s": age_s}
-            resp.data = msgspec.json.encode(not_ready)
+        problems: tuple[str, ...]
+        warnings: tuple[str, ...] = ()
+        age_s = 0.0
+        try:
+            answer = self._status.latest()
+        except StatusUnavailable as unavailable:
+            problems = (f"status unavailable: {unavailable}",)
+            resp.set_header("Retry-After", "1")
         else:
-            resp.data = msgspec.json.encode({"status": "ready", "age_s": age_s})
+            problems, warnings = answer.value.problems, answer.value.warnings
+            age_s = round(answer.age_s, 3)
+        status = NOT_READY if problems else READY
+        resp.status = falcon.HTTP_503 if problems else falcon.HTTP_200
+        if req.client_prefers((falcon.MEDIA_TEXT, falcon.MEDIA_JSON)) == falcon.MEDIA_JSON:
+            content: dict[str, object] = {
+                "status": status,
+                "problems": problems,
+                "warnings": warnings,
+                "age_s": age_s,
+            }
+            resp.data = msgspec.json.encode(content)
+        else:
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.data = ready_text(status, problems, warnings, age_s).encode()
 
     on_head = on_get
+
+
+def ready_text(status: str, problems: Sequence[str], warnings: Sequence[str], age_s: float) -> str:
+    """The answer for people: the status, then a line for each problem and each warning."""
+    late = f" ({age_s:.1f} s ago: the agent is busy)" if age_s else ""
+    lines = [f"{status}{late}", *problems, *(f"warning: {warning}" for warning in warnings)]
+    return "".join(f"{line}\n" for line in lines)

@@ -90,6 +90,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """Keys whose offers this agent's listeners all ignore, each with the reason; follows from ``routes``."""
     problems: tuple[str, ...] = ()
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
+    warnings: tuple[str, ...] = ()
+    """What somebody should look at though this agent serves, as lines for people."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it; the most frequent of each kind first."""
 

@@ -8,9 +8,12 @@ import pytest
 from actors.links.dialer import (
     DIAL_TIMEOUT_S,
     FIRST_REDIAL_S,
+    HANDSHAKE_HINT_S,
     MAX_REDIAL_S,
     MAX_TROUBLE_CHARACTERS,
     QUICK_REDIALS,
+    SILENT,
+    State,
 )
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import PathJudged
@@ -32,7 +35,36 @@ def test_dials_at_once_and_starts_a_link(house):
     house.world.run(0.1)
     assert len(house.links) == len(relay.clients) == 1
     assert house.dialers == [dialer.ref]
-    assert house.states() == ["dialing", None]
+    assert house.states() == ["dialing", State.SHAKING.value]
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    assert house.states()[2:] == [None]
+
+
+def test_an_address_where_something_listens_and_says_nothing_is_told_of_while_it_is_silent(house, caplog):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(HANDSHAKE_HINT_S - 0.1)
+    assert (house.states()[-1], house.problem(), caplog.records) == (State.SHAKING.value, None, [])
+    house.world.run(0.2)
+    told = f"10.0.0.2:4433 {SILENT}"
+    assert house.states()[-1] == State.SHAKING.value
+    assert house.problem() == told
+    for _ in range(3):  # the link gives up, and the next one meets the same silence
+        house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+        assert (house.states()[-1], house.problem()) == ("waiting", told)
+        house.world.run(FIRST_REDIAL_S + HANDSHAKE_HINT_S + 0.1)
+    assert [record.getMessage() for record in caplog.records] == [f"cannot link with peer relay:4433: {told}"]
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    assert (house.states()[-1], house.problem()) == (None, None), "late is not never"
+
+
+def test_a_link_that_is_admitted_in_time_is_not_told_of_as_silent(house, caplog):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    house.world.run(0.1)
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    house.world.run(10 * HANDSHAKE_HINT_S)
+    assert (house.states()[-1], caplog.records) == (None, [])
 
 
 def test_redials_until_somebody_answers(house, caplog):
@@ -209,7 +241,7 @@ def test_why_a_peer_cannot_be_reached_is_shown_until_it_is_linked(house):
         (messages.DialRefused("re\nlay", "relay:4433", "duplicate\n"), "refused by re\\nlay: duplicate\\n"),
         (messages.DialRefused(None, "relay:4433", "not trusted"), "refused by this agent: not trusted"),
         (messages.DialRefused(None, "relay:4433", "it is x", True), "another agent at the address: it is x"),
-        (None, "accepts connections, but the last ended without a handshake"),
+        (None, "is the address of an agent's accept: and not another program's"),
     ],
 )
 def test_why_a_link_came_to_nothing_is_shown_until_the_peer_is_linked_anyway(house, refusal, shown):

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from actors.links.dialer import DIAL_TIMEOUT_S, FIRST_REDIAL_S, MAX_REDIAL_S, OWN_ADDRESS_S
+from actors.links.dialer import DIAL_TIMEOUT_S, FIRST_REDIAL_S, MAX_REDIAL_S, OWN_ADDRESS_S, State
 from actors.messages import dialer as messages
 from mesh.reaching import NEXT_ADDRESS_AFTER_S
 from tests.actors.company import start
@@ -85,7 +85,9 @@ def test_an_agent_that_is_its_own_peer_says_so_once_and_rarely_looks_whether_tha
             assert len(house.links) == count + 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "peer relay:4433 is this agent itself" in caplog.text
-    assert house.states()[1:4] == [None, "waiting", "dialing"], "a name may have other addresses"
+    assert house.states()[1:4] == [State.SHAKING.value, "waiting", "dialing"], (
+        "a name may have other addresses"
+    )
     assert house.states()[4] == "this agent itself"
     house.tell(
         dialer, messages.LinkAdmitted(PEER, "relay"), messages.DialedLinkEnded(house.links[-1].actor_urn)

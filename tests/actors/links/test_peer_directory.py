@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from actors.links.peer_directory import CHALLENGE_TIMEOUT_S, RETIRE_AFTER_S, PeerDirectory
+from actors.links.peer_directory import (
+    CHALLENGE_TIMEOUT_S,
+    RETIRE_AFTER_S,
+    TWIN_WARNING_S,
+    PeerDirectory,
+)
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
@@ -203,6 +208,21 @@ def test_who_is_challenged_says_once_for_each_link_that_there_is_another(house, 
         house.end(link)
     assert {getattr(record, ALARM_MARK) for record in caplog.records} == {"identity"}
     assert house.meters.alarms.counts() == ((AlarmKind.IDENTITY, "this agent", 6),)
+
+
+@pytest.mark.parametrize("sign", [messages.ChallengeArrived(HIGH.id), messages.TwinMet()])
+def test_a_twin_is_warned_of_for_a_while_after_the_latest_sign_of_it(house, sign):
+    def warnings() -> tuple[str, ...]:
+        return house.world.ask(house.directory.ref, messages.GetWarnings())
+
+    house.establish()
+    assert warnings() == ()
+    for _ in range(3):
+        house.tell(sign)
+        house.world.run(TWIN_WARNING_S - 1.0)
+        assert ["this agent's identity key" in warning for warning in warnings()] == [True]
+    house.world.run(1.1)
+    assert warnings() == ()
 
 
 def test_an_answer_on_another_link_saves_nobody(house):

@@ -12,6 +12,7 @@ from mesh.link.effects import (
     LinkLost,
     LinkMetItself,
     LinkOver,
+    LinkOverdue,
     LinkRefused,
     LinkTurnedAway,
     LinkUnwanted,
@@ -30,7 +31,16 @@ from mesh.trust.noise.primitives import key_pair
 
 NOW, UNIX = 100.0, 1_750_000_000.0
 AUTHORITY = Identity(bytes([9]) * 32)
-VERDICTS = (LinkBroken, LinkLost, LinkMetItself, LinkOver, LinkRefused, LinkTurnedAway, LinkUnwanted)
+VERDICTS = (
+    LinkBroken,
+    LinkLost,
+    LinkMetItself,
+    LinkOver,
+    LinkOverdue,
+    LinkRefused,
+    LinkTurnedAway,
+    LinkUnwanted,
+)
 BODIES = (
     (FrameType.PING, bodies.encode_ping(1)),
     (FrameType.PONG, bodies.encode_pong(1)),

@@ -129,7 +129,7 @@ def test_the_genuine_one_says_so_where_readiness_is_asked_for():
     state.tick(2.0, UNIX)
     hear(state, ALICE, (wire_of(OWN, epoch, 200, instance=THIEF),), 31.0, UNIX)
     [problem] = state.problems(31.0)
-    assert problem == "another running agent has this agent's identity key"
+    assert problem.startswith("another running agent has this agent's identity key; ")
     assert state.problems(10_000.0) == ()
 
 

@@ -133,13 +133,19 @@ function show(status) {
   ]), 3, "");
 }
 
-function showState(text, kind, notice) {
+function lines(boxId, texts) {
+  const box = byId(boxId);
+  if ([...box.children].map((line) => line.textContent).join("\n") !== texts.join("\n")) {
+    box.replaceChildren(...texts.map((text) => element("li", "", text)));
+  }
+  box.hidden = texts.length === 0;
+}
+
+function showState(text, kind, notices) {
   const state = byId("state");
   if (state.textContent !== text) state.textContent = text; // a screen reader announces each change
   state.className = `state ${kind}`;
-  const box = byId("notice");
-  if (box.textContent !== notice) box.textContent = notice;
-  box.hidden = !notice;
+  lines("notice", notices);
 }
 
 async function refresh() {
@@ -149,13 +155,14 @@ async function refresh() {
     if (!answer.ok) throw new Error(body.error || `HTTP ${answer.status}`);
     show(body);
     document.body.classList.remove("stale");
-    if (body.ready) showState("ready", "good", "");
-    else showState("not ready", "waiting", body.problems.join("; "));
+    if (body.ready) showState("ready", "good", []);
+    else showState("not ready", "waiting", body.problems);
+    lines("warnings", body.warnings);
     const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";
     byId("updated").textContent = `Updated ${new Date(body.as_of).toLocaleTimeString()}${late}`;
   } catch (error) {
     document.body.classList.add("stale");
-    showState("no answer", "bad", `The agent does not answer: ${error.message}`);
+    showState("no answer", "bad", [`The agent does not answer: ${error.message}`]);
   }
 }
 

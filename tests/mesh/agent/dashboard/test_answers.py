@@ -14,6 +14,8 @@ from mesh.alarms import AlarmKind
 from mesh.routing.pairings import UnmatchedListener
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
+JSON = {"Accept": "application/json"}
+
 
 def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestClient):
     answer = client.simulate_get("/api/dashboard")
@@ -33,6 +35,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
         },
         "ready": True,
         "problems": [],
+        "warnings": [],
         "stats": {
             "peer_count": 1,
             "stream_count": 3,
@@ -86,6 +89,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             "next_offset": None,
             "totals": {
                 "problems": 0,
+                "warnings": 0,
                 "peers": 2,
                 "forward_routes": 1,
                 "unmatched_listeners": 1,
@@ -146,15 +150,48 @@ def test_health_asks_nobody(client: testing.TestClient, source: Any, path: str):
 
 def test_ready_when_the_actors_answer_without_problems(client: testing.TestClient):
     answer = client.simulate_get("/ready")
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "age_s": 0.0})
+    assert (answer.status_code, answer.text) == (200, "ready\n")
+    answer = client.simulate_get("/ready", headers=JSON)
+    assert answer.status_code == 200
+    assert answer.json == {"status": "ready", "problems": [], "warnings": [], "age_s": 0.0}
 
 
-def test_not_ready_says_why(client: testing.TestClient, source: Any, snapshot: DashboardSnapshot):
+def test_a_warning_is_told_by_an_agent_that_is_ready(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
+    source.answer = lambda: msgspec.structs.replace(snapshot, warnings=("renew it",))
+    answer = client.simulate_get("/ready")
+    assert (answer.status_code, answer.text) == (200, "ready\nwarning: renew it\n")
+    assert client.simulate_get("/ready", headers=JSON).json["warnings"] == ["renew it"]
+    document = client.simulate_get("/api/dashboard").json
+    assert (document["ready"], document["warnings"]) == (True, ["renew it"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_json"),
+    [
+        ("*/*", False),
+        ("text/plain", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", False),
+        ("application/json", True),
+        ("application/json, */*;q=0.1", True),
+    ],
+)
+def test_ready_is_text_unless_json_is_asked_for(client: testing.TestClient, accept: str, is_json: bool):
+    answer = client.simulate_get("/ready", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("application/json" if is_json else "text/plain")
+
+
+def test_not_ready_says_why_a_line_for_each_problem(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
     problems = ("listener 127.0.0.1:80: port taken", "acceptor :4433: port taken")
     source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
     answer = client.simulate_get("/ready")
+    assert (answer.status_code, answer.text) == (503, "not ready\n" + "\n".join(problems) + "\n")
+    answer = client.simulate_get("/ready", headers=JSON)
     assert answer.status_code == 503
-    assert answer.json == {"status": "not ready", "error": "; ".join(problems), "age_s": 0.0}
+    assert answer.json == {"status": "not ready", "problems": list(problems), "warnings": [], "age_s": 0.0}
     document = client.simulate_get("/api/dashboard")
     assert (document.status_code, document.json["ready"]) == (200, False)
     assert document.json["problems"] == list(problems)

@@ -33,7 +33,7 @@ def test_an_agent_that_is_busy_is_shown_as_it_was_last(make_app: MakeApp, source
             assert again.json["age_s"] >= 0
             assert {**again.json, "age_s": 0} == {**first.json, "age_s": 0}
         elif path == "/ready":
-            assert again.json["status"] == "ready"
+            assert again.text.startswith("ready")
     source.go_on.set()
 
 
@@ -61,7 +61,7 @@ def test_an_agent_that_has_not_answered_for_too_long_is_a_503(make_app: MakeApp,
     source.answer = busy
     answer = client.simulate_get(path)
     assert answer.status_code == 503
-    assert "has not answered for" in answer.json["error"]
+    assert "has not answered for" in answer.text
 
 
 @pytest.mark.parametrize("path", ASKING)
@@ -87,7 +87,7 @@ def test_a_dead_route_actor_is_a_503_with_the_reason(client: testing.TestClient,
     source.answer = dead
     answer = client.simulate_get(path)
     assert answer.status_code == 503
-    assert answer.json == {"error": "status unavailable: the route table has stopped"}
+    assert "status unavailable: the route table has stopped" in answer.text
     assert answer.headers["retry-after"] == "1"
 
 
@@ -97,7 +97,7 @@ def test_a_source_that_hangs_is_a_503_and_the_page_still_loads(make_app: MakeApp
     client = client_of(make_app(deadline_s=0.01))
     answer = client.simulate_get(path)
     assert answer.status_code == 503
-    assert answer.json == {"error": "status unavailable: no answer within 0.01 s"}
+    assert "status unavailable: no answer within 0.01 s" in answer.text
     assert client.simulate_get("/").status_code == 200
 
 

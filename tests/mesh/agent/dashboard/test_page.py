@@ -26,8 +26,8 @@ def test_the_script_never_makes_markup_from_data(client: testing.TestClient):
 
 def test_every_element_that_the_script_fills_is_on_the_page(client: testing.TestClient):
     page, script = client.simulate_get("/").text, client.simulate_get("/dashboard.js").text
-    ids = set(re.findall(r'(?:byId|fill|count)\(\s*"([\w-]+)"', script))
-    assert {"routes", "peers", "unmatched", "alarms", "alarms-section", "notice"} <= ids
+    ids = set(re.findall(r'(?:byId|fill|count|lines)\(\s*"([\w-]+)"', script))
+    assert {"routes", "peers", "unmatched", "alarms", "alarms-section", "notice", "warnings"} <= ids
     assert ids <= set(re.findall(r'\bid="([\w-]+)"', page))
 
 

@@ -1,0 +1,71 @@
+"""What the operator of an agent sees of its links: nobody linked, a copy of it, a port that is no agent's."""
+
+import contextlib
+import json
+import shutil
+import socket
+from http.client import HTTPConnection
+
+from actors.links.dialer import HANDSHAKE_HINT_S, SILENT
+from mesh.agent.files import IDENTITY_FILE
+from mesh.agent.link_problems import NO_LINK
+from scripts.lab.ports import LOOPBACK
+from scripts.lab.waiting import wait_until
+
+
+def ready(agent):
+    status, body = agent.get("/ready")
+    return status, body.decode()
+
+
+def ready_json(agent):
+    """``/ready`` as a program asks for it."""
+    with contextlib.closing(HTTPConnection(LOOPBACK, agent.http_port, timeout=5)) as connection:
+        connection.request("GET", "/ready", headers={"Accept": "application/json"})
+        return json.loads(connection.getresponse().read())
+
+
+def test_an_agent_that_is_linked_with_none_of_its_peers_is_not_ready_and_says_why(mesh):
+    relay = mesh.agent("relay").accept()
+    branch = mesh.agent("branch").dial(relay)
+    branch.start()
+    address = f"{LOOPBACK}:{relay.accept_port}"
+    status, body = wait_until(lambda: "refused" in ready(branch)[1] and ready(branch), "it says why")
+    assert status == 503
+    assert body.startswith(f"not ready\n{NO_LINK}: {address}: ")
+    assert ready_json(branch)["problems"] == body.splitlines()[1:]
+    relay.start()
+    wait_until(lambda: ready(relay)[0] == 200, "one without peers is ready")
+    wait_until(lambda: ready(branch) == (200, "ready\n"), "it has a link")
+    relay.stop()
+    wait_until(lambda: ready(branch)[0] == 503, "it has lost its only link")
+
+
+def test_of_two_agents_with_one_key_the_one_that_is_only_refused_is_not_ready(mesh):
+    relay = mesh.agent("relay").accept()
+    branch = mesh.agent("branch").dial(relay)
+    copy = mesh.agent("copy").dial(relay)
+    for name in (IDENTITY_FILE, "agent.cert"):
+        shutil.copy(branch.folder / name, copy.folder / name)
+    relay.start()
+    branch.start()
+    branch.wait_for_peers(relay)
+    copy.start()
+    status, body = wait_until(lambda: "duplicate" in ready(copy)[1] and ready(copy), "it says why")
+    assert status == 503
+    assert "refused by relay: duplicate identity: another running agent has this identity key" in body
+    status, body = wait_until(lambda: "warning" in ready(branch)[1] and ready(branch), "the first is warned")
+    assert status == 200
+    assert "another running agent has this agent's identity key" in body
+    assert branch.dashboard()["warnings"] == [body.splitlines()[1].removeprefix("warning: ")]
+
+
+def test_a_port_that_takes_connections_and_never_answers_is_told_of_soon(mesh):
+    with socket.create_server((LOOPBACK, 0)) as hole:
+        branch = mesh.agent("branch")
+        branch.config["peers"] = [{"address": f"{LOOPBACK}:{hole.getsockname()[1]}"}]
+        branch.start()
+        wait_until(lambda: SILENT in ready(branch)[1], "it says so", 3 * HANDSHAKE_HINT_S)
+        (peer,) = branch.dashboard()["peers"]
+        assert SILENT in peer["problem"]
+        assert len(branch.lines_with(SILENT)) == 1
