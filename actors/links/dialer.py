@@ -297,6 +297,7 @@ class Dialer(Actor[messages.Inbound]):
             log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
             trouble = f"refused by {who}: {why}"
         self._trouble, self._is_explained = _brief(trouble), True
+        self._show()  # the directory may pass a refusal on after the end of its link
 
     def _level_of(self, why: str) -> int:
         """The log level for a failure: a warning at first, not when it repeats."""

@@ -256,6 +256,16 @@ def test_why_a_link_came_to_nothing_is_shown_until_the_peer_is_linked_anyway(hou
     assert (house.states()[-1], house.problem()) == ("waiting", None)
 
 
+def test_a_refusal_that_is_heard_after_the_end_of_its_link_is_shown_all_the_same(house):
+    start(house.world, Acceptor, host="relay")
+    dialer = house.dial()
+    for _ in range(3):
+        house.world.run(FIRST_REDIAL_S + 0.1)
+        house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+        house.tell(dialer, messages.DialRefused("relay", "relay:4433", "duplicate identity"))
+        assert (house.states()[-1], house.problem()) == ("waiting", "refused by relay: duplicate identity")
+
+
 def test_a_long_reason_is_shown_in_part(house):
     start(house.world, Acceptor, host="relay")
     dialer = house.dial()
