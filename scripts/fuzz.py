@@ -5,6 +5,10 @@
     python scripts/fuzz.py stream frames --runs 1000000       some targets
     python scripts/fuzz.py stream --replay build/fuzz/stream-crash-...
 
+Every target gets as much time as any other, beyond a minimum of executions. A line tells of progress at least
+each half minute, and a campaign that is interrupted (Ctrl-C, SIGTERM) ends with its table all the same.
+Ten million executions take about half an hour of one core.
+
 Only errors that a reader declares are right answers, and no input may take more than a second or 64 MiB.
 The fuzzer, atheris, lives in an environment of its own, .venv-fuzz: the product does not need it.
 """

@@ -1,5 +1,6 @@
 """From a file to a validated configuration, or to its problems, as many as are worth telling at once."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,6 +69,7 @@ def parse_config(
     return _completed(config, directory.absolute(), host_name)
 
 
+@functools.cache
 def schema_keys() -> tuple[str, ...]:
     """Every key of the schema by its path, lists marked by ``[]``: ``forward.endpoints[].target``."""
     return tuple(_keys_of(Config, ""))

@@ -1,53 +1,72 @@
-"""The command line of ``scripts/fuzz.py``: runs targets in processes of their own."""
+"""The command line of ``scripts/fuzz.py``: a campaign, its progress, and what came of it."""
 
 import argparse
+import functools
 import hashlib
 import importlib
-import re
 import shlex
-import subprocess
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from mesh.trust.noise import handshake as noise_handshake
+from scripts.fuzzing import child
+from scripts.fuzzing.campaign import Campaign, Slice
 from scripts.fuzzing.seeds import ROOT, seeds
 from scripts.fuzzing.targets import TARGETS, run_bounded
 
 CORPUS: Final = ROOT / "tests" / "fuzz" / "corpus"
 """The minimised corpus: a folder a target, which a test replays."""
-WORK: Final = ROOT / "build" / "fuzz"
-"""What is found on the way; not kept."""
 
 MAX_KEPT_BYTES: Final = 20_000
 """Of each target's minimised corpus: the smallest inputs that bring something new."""
 
+MAX_SECRETS: Final = 4_096
+"""Results of Diffie-Hellman that a fuzzed process keeps."""
+
 EXIT_OK: Final = 0
 EXIT_FOUND: Final = 1
-
-_DONE: Final = re.compile(r"^Done (\d+) (?:runs )?in (\d+) second", re.MULTILINE)
-_COVERED: Final = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
+EXIT_STOPPED: Final = 130
+"""That of a shell whose program was interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; the exit status: 0, or 1 if something was found."""
+    """Do what the command line says.
+
+    Returns:
+        The exit status: 0, 1 if something was found, 130 if it was interrupted before.
+    """
     options = _parse(arguments)
-    names = options.target or list(TARGETS)
+    names = list(dict.fromkeys(options.target)) or list(TARGETS)
     if options.child:
         return _fuzz(names[0], options.rest)
     if options.replay is not None:
         run_bounded(TARGETS[names[0]], options.replay.read_bytes())
         return EXIT_OK
-    shares = sum(TARGETS[name].share for name in names)
-    found, total = [], 0
-    for name in names:
-        runs = options.runs * TARGETS[name].share // shares
-        done, is_clean = _run_target(name, runs, minimize=options.minimize)
-        total += done
-        if not is_clean:
-            found.append(name)
-    print(f"{total:,} executions of {len(names)} targets; findings: {', '.join(found) or 'none'}")
-    return EXIT_FOUND if found else EXIT_OK
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a report ends this campaign, too
+    campaign, covered = Campaign(names, options.runs), {}
+    was_stopped = False
+    while not was_stopped and (piece := campaign.next()) is not None:
+        report = _run(piece, campaign)
+        covered[piece.name] = report.covered
+        was_stopped = report.was_stopped
+    print(_table(campaign, covered))
+    found = [name for name, tally in campaign.tallies.items() if tally.has_failed]
+    print(
+        f"{campaign.executions:,} executions of {len(names)} targets"
+        f"{', interrupted' if was_stopped else ''}; findings: {', '.join(found) or 'none'}",
+        flush=True,
+    )
+    if options.minimize and not was_stopped:
+        for name in names:
+            if name not in found:
+                _minimize(name)
+    if found:
+        return EXIT_FOUND
+    return EXIT_STOPPED if was_stopped else EXIT_OK
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -59,45 +78,75 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options, options.rest = parser.parse_known_args(arguments)
     unknown = [name for name in options.target if name not in TARGETS]
-    if unknown:
-        parser.error(f"no target is called {unknown[0]!r}")
+    if unknown and not options.child:
+        parser.error(f"no target is called {unknown[0]!r}; there are {', '.join(TARGETS)}")
     if options.rest and not options.child:
         parser.error(f"unknown option {options.rest[0]}")
+    if options.runs < 1:
+        parser.error("--runs is at least 1")
     if options.replay and len(options.target) != 1:
         parser.error("--replay takes one target")
+    if options.replay and not options.replay.is_file():
+        parser.error(f"there is no file {options.replay}")
     return options
 
 
-def _run_target(name: str, runs: int, *, minimize: bool) -> tuple[int, bool]:
-    """Fuzz one target; the executions, and whether nothing was found."""
-    work, kept = WORK / name, CORPUS / name
+def _run(piece: Slice, campaign: Campaign) -> child.Report:
+    """Fuzz one target for a while, and tell of it."""
+    name = piece.name
+    work, kept = child.WORK / name, CORPUS / name
     work.mkdir(parents=True, exist_ok=True)
     for seed in seeds(name):
         _keep(work, seed)
-    options = [f"-runs={runs}", f"-max_len={TARGETS[name].max_bytes}", "-timeout=20", "-rss_limit_mb=2048"]
-    folders = [str(work), *([str(kept)] if kept.is_dir() else [])]
-    text, status = _child(name, [*options, f"-artifact_prefix={WORK}/{name}-", *folders])
-    done = [int(match[1]) for match in _DONE.finditer(text)]
-    covered = _COVERED.findall(text)
-    figures = "edges {}, features {}, corpus {}".format(*covered[-1]) if covered else "nothing covered"
-    print(f"{name:18} {sum(done):>10,} executions, {figures}", flush=True)
-    if status:
-        print(text[-4000:], flush=True)
-        return sum(done), False
-    if minimize:
-        _minimize(name)
-    return sum(done), True
+    folders = [work, *([kept] if kept.is_dir() else [])]
+    report = child.fuzz(name, piece.runs, folders, functools.partial(_say, campaign, name))
+    campaign.took(
+        name,
+        executions=report.executions,
+        cpu_s=report.cpu_s,
+        set_up_s=report.set_up_s,
+        has_failed=not report.is_clean,
+    )
+    if not report.is_clean:
+        print(f"{name}: found something\n{report.log[-4000:]}", flush=True)
+    _say(campaign, name, 0)
+    return report
+
+
+def _say(campaign: Campaign, name: str, under_way: int) -> None:
+    """One line of progress; ``under_way`` executions of ``name`` have not been counted yet."""
+    tally = campaign.tallies[name]
+    print(
+        f"{name:18} {tally.executions + under_way:>11,} executions in {tally.cpu_s:6.0f} s; "
+        f"altogether {campaign.executions + under_way:,} of {campaign.runs:,}",
+        flush=True,
+    )
+
+
+def _table(campaign: Campaign, covered: dict[str, tuple[int, int, int]]) -> str:
+    heads = ("executions", "CPU s", "per CPU s", "edges", "features", "corpus")
+    lines = ["", f"{'target':18}" + "".join(f"{head:>12}" for head in heads)]
+    for name, tally in campaign.tallies.items():
+        figures = (
+            f"{tally.executions:,}",
+            f"{tally.cpu_s:.0f}",
+            f"{tally.rate:,.0f}" if tally.executions else "-",
+            *map(str, covered.get(name, (0, 0, 0))),
+        )
+        lines.append(f"{name:18}" + "".join(f"{figure:>12}" for figure in figures))
+    cpu_s = sum(tally.cpu_s for tally in campaign.tallies.values())
+    lines.append(f"{'all':18}{campaign.executions:>12,}{cpu_s:>12.0f}")
+    set_up_s = sum(tally.set_up_s for tally in campaign.tallies.values())
+    return "\n".join([*lines, f"and {set_up_s:.0f} s of CPU to set up processes", ""])
 
 
 def _minimize(name: str) -> None:
     """Keep of the target's corpus what covers as much with the fewest bytes, up to a limit."""
-    work, merged, kept = WORK / name, WORK / f"{name}-merged", CORPUS / name
+    work, merged, kept = child.WORK / name, child.WORK / f"{name}-merged", CORPUS / name
     for path in merged.glob("*") if merged.is_dir() else ():
         path.unlink()
     merged.mkdir(parents=True, exist_ok=True)
-    limit = f"-max_len={TARGETS[name].max_bytes}"
-    folders = [str(merged), str(work), *([str(kept)] if kept.is_dir() else [])]
-    _child(name, ["-merge=1", limit, *folders])
+    child.merge(name, merged, [work, *([kept] if kept.is_dir() else [])])
     inputs = sorted((path.read_bytes() for path in merged.iterdir()), key=lambda data: (len(data), data))
     kept.mkdir(parents=True, exist_ok=True)
     for path in kept.iterdir():
@@ -110,28 +159,17 @@ def _minimize(name: str) -> None:
         _keep(kept, data)
 
 
-def _child(name: str, options: Sequence[str]) -> tuple[str, int]:
-    command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), name, "--child", *options]
-    done = subprocess.run(
-        command,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        cwd=ROOT,
-    )
-    return done.stdout, done.returncode
-
-
 def _keep(folder: Path, data: bytes) -> None:
     (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
 
 def _fuzz(name: str, options: Sequence[str]) -> int:
     atheris = importlib.import_module("atheris")  # no other environment has it
+    # Most of what a handshake costs, and nearly always of the same few keys.
+    noise_handshake.dh = functools.lru_cache(MAX_SECRETS)(noise_handshake.dh)
     target = TARGETS[name]
     again = shlex.join([sys.executable, *sys.argv[:3]])  # a merge runs its program by this, in a shell
     atheris.Setup([again, *options], lambda data: run_bounded(target, data))
+    child.say_set_up(time.process_time())
     atheris.Fuzz()
     return EXIT_OK

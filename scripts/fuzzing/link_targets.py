@@ -30,6 +30,8 @@ from scripts.fuzzing.choices import Choices
 from scripts.fuzzing.people import ME, MY_CERTIFICATE, STRICT, UNIX_NOW, YOU, YOUR_CERTIFICATE
 
 _KEY: Final = bytes(32)
+_MOST_PIECES: Final = 256
+"""In which bytes arrive: a few frames come byte by byte, many do not."""
 _PAIRS: Final = {number: key_pair(bytes([number]) * 32) for number in (1, 2, 3, 4)}
 
 
@@ -85,7 +87,7 @@ def frames(data: bytes) -> None:
     """Headers and bodies of the fuzzer's, sealed as they should be, in pieces of any size."""
     choices = Choices(data)
     writer, reader = FrameWriter(_KEY), FrameReader(_KEY)
-    step = 1 + choices.below(1000)
+    wanted_step = 1 + choices.below(1000)
     sealed = bytearray()
     count = 0
     while choices.left and len(sealed) < 200_000:
@@ -113,6 +115,7 @@ def frames(data: bytes) -> None:
             count += 1
         else:
             sealed += body + bytes(TAG_BYTES)
+    step = max(wanted_step, -(-len(sealed) // _MOST_PIECES))
     try:
         for start in range(0, len(sealed), step):
             for frame in reader.feed(memoryview(sealed)[start : start + step]):

@@ -24,8 +24,6 @@ class Target(msgspec.Struct, frozen=True):
     """Raises nothing but for a finding."""
     max_bytes: int
     """Of an input: as much as the reader is ever given, or makes sense of."""
-    share: int = 1
-    """Of the executions, in comparison with others: so that each takes about as long."""
 
 
 def _shaped(name: str, run: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -33,21 +31,21 @@ def _shaped(name: str, run: Callable[[bytes], None]) -> Callable[[bytes], None]:
 
 
 TARGETS: Final[dict[str, Target]] = {
-    "frames": Target(link_targets.frames, 4096, 2),
-    "link_bodies": Target(_shaped("link_bodies", link_targets.link_bodies), 4096, 4),
+    "frames": Target(link_targets.frames, 4096),
+    "link_bodies": Target(_shaped("link_bodies", link_targets.link_bodies), 4096),
     "handshake": Target(link_targets.handshake, 5000),
     "proof": Target(_shaped("proof", link_targets.proof), 3000),
-    "record": Target(_shaped("record", routing_targets.record), 8192, 3),
-    "page": Target(_shaped("page", routing_targets.page), 4096, 8),
+    "record": Target(_shaped("record", routing_targets.record), 8192),
+    "page": Target(_shaped("page", routing_targets.page), 4096),
     "route_table": Target(routing_targets.route_table, 1024),
-    "session": Target(_shaped("session", connection_targets.session), 2048, 2),
+    "session": Target(_shaped("session", connection_targets.session), 2048),
     "replay_window": Target(connection_targets.replay_window, 1024),
-    "stream": Target(connection_targets.stream, 1024, 2),
-    "certificate": Target(_shaped("certificate", text_targets.certificate), 2048, 6),
-    "certificate_text": Target(text_targets.certificate_text, 4096, 6),
+    "stream": Target(connection_targets.stream, 1024),
+    "certificate": Target(_shaped("certificate", text_targets.certificate), 2048),
+    "certificate_text": Target(text_targets.certificate_text, 4096),
     "config": Target(text_targets.config, 4096),
-    "texts": Target(text_targets.texts, 600, 10),
-    "http": Target(text_targets.http, 400, 4),
+    "texts": Target(text_targets.texts, 600),
+    "http": Target(text_targets.http, 400),
 }
 
 
