@@ -1,5 +1,6 @@
 """What a fuzzer has found so far, and what honest agents say: no reader takes harm or long from any of it."""
 
+import resource
 import tracemalloc
 
 import pytest
@@ -54,8 +55,9 @@ def test_an_input_that_takes_too_long_or_too_much_is_a_finding():
     with pytest.raises(BoundError, match=r"60 bytes took [0-9.]+ s"):
         run_bounded(Target(count, 100), bytes(60))
     held = []
+    peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # other tests count
     with pytest.raises(BoundError, match="KiB"):
-        run_bounded(Target(lambda data: held.append(bytearray(b"x") * (256 << 20)), 100), b"")
+        run_bounded(Target(lambda data: held.append(bytearray(b"x") * (peak_bytes + (128 << 20))), 100), b"")
 
 
 def test_what_a_target_finds_is_not_swallowed():
