@@ -56,7 +56,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         options: SocketOptions,
         log: logging.Logger,
         meters: Meters,
-        root: Ref[agent_messages.PortReported],
+        root: Ref[agent_messages.PartReported],
     ) -> None:
         super().__init__(dispatcher)
         self._name = name
@@ -130,7 +130,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         self._report_port(CLOSED)
 
     def _report_port(self, trouble: str | None) -> None:
-        self.tell(self._root, agent_messages.PortReported(self._name, trouble))
+        self.tell(self._root, agent_messages.PartReported(self._name, trouble))
 
     def release(self) -> None:
         """Say that the port is gone."""

@@ -7,8 +7,9 @@ accepts connections. A check connects as an exit does, by the same addresses.
 
 import logging
 import sys
-from typing import assert_never
+from typing import Final, assert_never
 
+from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import endpoint as messages
 from actors.messages import route_table as route_table_messages
@@ -39,11 +40,16 @@ from mesh.trust.identity import AgentId
 log = logging.getLogger("mesh.forward")
 
 
+NOT_CHECKED: Final = "not offered yet: the first health check of its target is under way"
+WITHDRAWN: Final = "withdrawn until its target passes its health check"
+
+
 class Endpoint(Actor[messages.Inbound]):
     """Offers one key, and lets its connections in.
 
     Args:
         dispatcher: where it runs.
+        name: what the agent calls it.
         key: the routing key.
         target: the service.
         route_table: hears whether the key is offered.
@@ -52,12 +58,14 @@ class Endpoint(Actor[messages.Inbound]):
             crashes and is started again goes on counting where it stood, for its connections stay.
         max_connections: at one time; 0 is unlimited.
         health_check: how the target is checked; ``None`` offers the key unseen.
+        root: hears why the key is not offered, if it is not.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         *,
+        name: str,
         key: str,
         target: SocketAddress,
         route_table: Ref[route_table_messages.Inbound],
@@ -65,8 +73,13 @@ class Endpoint(Actor[messages.Inbound]):
         admitted: dict[str, messages.AdmitConnection],
         max_connections: int,
         health_check: HealthCheckSection | None,
+        root: Ref[agent_messages.PartReported],
     ) -> None:
         super().__init__(dispatcher)
+        self._name = name
+        self._root = root
+        self._withheld = ""
+        """What the root has heard last: why the key is not offered."""
         self._key = key
         self._target = target
         self._route_table = route_table
@@ -101,6 +114,7 @@ class Endpoint(Actor[messages.Inbound]):
         if self._health_check is None:
             self._offer()
         else:
+            self._report(NOT_CHECKED)
             self._begin_check()
 
     def on_receive(self, message: messages.Inbound) -> None:
@@ -258,15 +272,24 @@ class Endpoint(Actor[messages.Inbound]):
 
     def _end_check(self, *, passed: bool, why: str) -> None:
         self._next_check()
-        if not self._monitor.observe(passed=passed):
+        changed = self._monitor.observe(passed=passed)
+        if self._monitor.state is Health.DOWN and why:
+            self._report(f"{WITHDRAWN}: {self._target}: {why}")
+        if not changed:
             return
         if passed:
             log.info("endpoint %s is offered: %s accepts connections", self._key, self._target)
+            self._report("")
             self._offer()
         else:
             self._meters.endpoints_withdrawn += 1
             log.warning("endpoint %s is not offered: %s is down: %s", self._key, self._target, why)
             self._advertise(None)
+
+    def _report(self, withheld: str) -> None:
+        if withheld != self._withheld:
+            self._withheld = withheld
+            self.tell(self._root, agent_messages.PartReported(self._name, withheld or None))
 
     def _next_check(self) -> None:
         if self._health_check is not None:

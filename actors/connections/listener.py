@@ -30,6 +30,7 @@ from mesh.connection.offer_watch import OfferWatch
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
+from mesh.routing.counterparts import why_disbelieved, why_unoffered
 from mesh.routing.records import ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
@@ -68,7 +69,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         clients: ClientCount,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
         meters: Meters,
-        root: Ref[agent_messages.PortReported],
+        root: Ref[agent_messages.PartReported],
     ) -> None:
         super().__init__(
             dispatcher,
@@ -156,7 +157,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
         if bool(before) != bool(offers):
-            self._report()
+            self._report(snapshot)
             self._park_or_listen()
 
     def _believed(self, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
@@ -180,7 +181,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             )
         return judged.believed
 
-    def _report(self) -> None:
+    def _report(self, snapshot: RouteSnapshot) -> None:
         if self._listening is None:
             return  # its port is taken, or the agent is leaving: that has been said
         mark = sampled(self._key)
@@ -188,7 +189,9 @@ class Listener(AcceptingActor[messages.Inbound]):
             nearest = self._candidates.offers[0].party
             log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
         else:
-            log.info("listener %s refuses: nobody within reach offers the key", self._key, extra=mark)
+            ignored = [offer.name for offer in offers_of(snapshot, self._key)]
+            why = why_disbelieved(ignored) if ignored else why_unoffered(snapshot, self._key)
+            log.info("listener %s refuses: %s", self._key, why, extra=mark)
 
     def _named(self, exit_id: AgentId) -> str:
         return named(self._candidates.name_of(exit_id), exit_id)

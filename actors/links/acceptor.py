@@ -68,7 +68,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         trust: TrustStore,
         max_unauthenticated: int,
         meters: Meters,
-        root: Ref[agent_messages.PortReported],
+        root: Ref[agent_messages.PartReported],
     ) -> None:
         super().__init__(
             dispatcher,

@@ -34,17 +34,17 @@ class AgentRefs(msgspec.Struct, frozen=True):
     directory: AskRef[directory_messages.Inbound]
 
 
-class PortReported(msgspec.Struct, frozen=True):
-    """Fact: whether a listener or an acceptor has its port; the last one holds."""
+class PartReported(msgspec.Struct, frozen=True):
+    """Fact: whether a listener or acceptor has its port, or an endpoint offers its key; the last holds."""
 
     name: str
     """What the agent calls it, and nothing else: see :mod:`actors.root.setup`."""
     trouble: str | None
-    """Why it has none; ``None`` if it has one."""
+    """Why not; ``None`` if so."""
 
 
-class GetPorts(msgspec.Struct, frozen=True):
-    """Question from outside: the answer is ``tuple[PortReported, ...]``, one for each that has reported."""
+class GetParts(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is ``tuple[PartReported, ...]``, one for each that has reported."""
 
 
 class Leave(msgspec.Struct, frozen=True):
@@ -73,8 +73,8 @@ Inbound: TypeAlias = (
     CoreEnded
     | RebuildDue
     | GetRefs
-    | PortReported
-    | GetPorts
+    | PartReported
+    | GetParts
     | Leave
     | GraceOver
     | table_messages.ConnectionsGone

@@ -72,7 +72,7 @@ class Agent(Actor[messages.Inbound]):
         self._generation = 0
         self._built_at_s = 0.0
         self._failures = 0
-        self._ports: dict[str, messages.PortReported] = {}
+        self._parts: dict[str, messages.PartReported] = {}
 
     def on_start(self) -> None:
         """Start all actors."""
@@ -80,7 +80,7 @@ class Agent(Actor[messages.Inbound]):
 
     def on_receive(
         self, message: messages.Inbound
-    ) -> messages.AgentRefs | tuple[messages.PortReported, ...] | None:
+    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | None:
         """Handle one message."""
         match message:
             case messages.CoreEnded(name=name, generation=generation):
@@ -91,10 +91,10 @@ class Agent(Actor[messages.Inbound]):
                     self._build()
             case messages.GetRefs():
                 return self._refs()
-            case messages.PortReported(name=name):
-                self._ports[name] = message
-            case messages.GetPorts():
-                return tuple(self._ports.values())
+            case messages.PartReported(name=name):
+                self._parts[name] = message
+            case messages.GetParts():
+                return tuple(self._parts.values())
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
             case messages.GraceOver():

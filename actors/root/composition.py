@@ -37,7 +37,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
-from actors.root.setup import AgentSetup, acceptor_name, listener_name
+from actors.root.setup import AgentSetup, acceptor_name, endpoint_name, listener_name
 from actors.route_table import RouteTable
 from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.descriptors import spare_descriptors
@@ -138,6 +138,7 @@ class Composition:
 
     def endpoint(self, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
         """One that offers its key."""
+        name = endpoint_name(section.key)
         admitted: dict[
             str, endpoint_messages.AdmitConnection
         ] = {}  # of each that is started for this section
@@ -145,6 +146,7 @@ class Composition:
         def start() -> ActorRef[endpoint_messages.Inbound]:
             ref = Endpoint.start(
                 self._around.dispatcher,
+                name=name,
                 key=section.key,
                 target=section.target,
                 route_table=self.core.route_table,
@@ -152,6 +154,7 @@ class Composition:
                 admitted=admitted,
                 max_connections=section.max_connections,
                 health_check=section.health_check,
+                root=self._around.root,
             )
             self._endpoints.put(section.key, ref)
             return ref
@@ -159,7 +162,6 @@ class Composition:
         def when_gone() -> None:
             self._endpoints.forget(section.key)
 
-        name = f"endpoint {section.key}"
         return ChildSpec(name, start, retire=endpoint_messages.StopOffering(), when_gone=when_gone)
 
     def listener(self, name: str, section: ListenerSection) -> ChildSpec[listener_messages.Inbound]:

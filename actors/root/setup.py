@@ -1,4 +1,4 @@
-"""What an agent is made from, and what it calls those of its parts that have a port."""
+"""What an agent is made from, and what it calls those of its parts that report to it."""
 
 import msgspec
 
@@ -30,6 +30,11 @@ class AgentSetup(msgspec.Struct, frozen=True):
     def relays(self) -> bool:
         """Whether others' traffic may pass: both the configuration and the certificate have a say."""
         return self.config.agent.relay and self.certificate.may_relay
+
+
+def endpoint_name(key: str) -> str:
+    """The only endpoint with this name: an agent offers a key once."""
+    return f"endpoint {key}"
 
 
 def acceptor_name(address: TcpAddress, number: int) -> str:

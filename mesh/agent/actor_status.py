@@ -12,7 +12,7 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
-from actors.root.setup import acceptor_name, listener_name
+from actors.root.setup import acceptor_name, endpoint_name, listener_name
 from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials, invalid
@@ -24,7 +24,7 @@ from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.effects import RouteCounts
-from mesh.routing.pairings import UnmatchedListener
+from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 
@@ -86,15 +86,15 @@ class ActorStatus:
         ask_connections: pykka.Future[table_messages.ConnectionCounts] = refs.connection_table.ask(
             table_messages.GetConnectionCounts(), block=False
         )
-        ask_ports: pykka.Future[tuple[agent_messages.PortReported, ...]] = self._root.ask(
-            agent_messages.GetPorts(), block=False
+        ask_parts: pykka.Future[tuple[agent_messages.PartReported, ...]] = self._root.ask(
+            agent_messages.GetParts(), block=False
         )
         ask_problems: pykka.Future[tuple[str, ...]] = refs.route_table.ask(
             route_messages.GetProblems(), block=False
         )
         routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
         peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
-        ports, untold = _answer(ask_ports, deadline), _answer(ask_problems, deadline)
+        parts, untold = _answer(ask_parts, deadline), _answer(ask_problems, deadline)
         warnings = _answer(ask_warnings, deadline)
         counters = {f"{name}_total": value for name, value in self._meters.figures().items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
@@ -102,7 +102,8 @@ class ActorStatus:
         counters["stream_buffer_bytes"] = self._budget.reserved_bytes
         counters["relay_buffer_bytes"] = self._relay_budget.held_bytes
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
-        closed = self._closed({port.name: port.trouble for port in ports})
+        troubles = {part.name: part.trouble for part in parts}
+        closed = self._closed(troubles)
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,
@@ -138,6 +139,7 @@ class ActorStatus:
                 for key, address, trouble in closed
                 if key is not None
             ),
+            withheld=self._withheld(troubles),
             disbelieved=disbelieved(self._config, routes),
             problems=(
                 *self._validity(),
@@ -158,6 +160,21 @@ class ActorStatus:
     def _validity(self) -> tuple[str, ...]:
         problem = invalid(self._credentials.certificate, time.time())
         return () if problem is None else (problem,)
+
+    def _withheld(self, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
+        """The endpoints that keep their key to themselves for now."""
+        found = ((entry, troubles.get(endpoint_name(entry.key))) for entry in self._config.forward.endpoints)
+        return tuple(
+            UnmatchedEndpoint(
+                key=entry.key,
+                agent_id=self.own_id,
+                agent_name=self._credentials.certificate.name,
+                target=str(entry.target),
+                reason=reason,
+            )
+            for entry, reason in found
+            if reason is not None
+        )
 
     def _closed(self, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
         """Key (none for an acceptor), address and reason of each configured port that is not open."""

@@ -1,13 +1,9 @@
 """The keys whose listeners here ignore every offer that there is, for none is of an agent that they name."""
 
-from typing import Final
-
 from mesh.config.schema import Config
+from mesh.routing.counterparts import why_disbelieved
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.naming import is_listed
-
-MAX_NAMES_SHOWN: Final = 3
-"""Agents that a reason names before it only counts."""
 
 
 def disbelieved(config: Config, routes: RouteSnapshot) -> dict[str, str]:
@@ -23,11 +19,5 @@ def disbelieved(config: Config, routes: RouteSnapshot) -> dict[str, str]:
     for key, agents in named.items():
         offering = [routes.records[candidate.agent_id] for candidate in routes.candidates.get(key, ())]
         if offering and not any(is_listed(agents, record.name, record.agent_id) for record in offering):
-            found[key] = _reason(sorted(record.name for record in offering))
+            found[key] = why_disbelieved([record.name for record in offering])
     return found
-
-
-def _reason(names: list[str]) -> str:
-    more = len(names) - MAX_NAMES_SHOWN
-    said = ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    return f"offered by {said}, which {'is' if len(names) == 1 else 'are'} not in agents:"

@@ -8,18 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from heapq import nsmallest
 from itertools import chain, islice
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
+from mesh.routing.agent_views import AgentView
+from mesh.routing.counterparts import ENDPOINT_WORDS, LISTENER_WORDS, Side
 from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
-
-NO_OFFER: Final = "no agent offers this key"
-NO_LISTENER: Final = "no agent listens for this key"
-NO_USE: Final = "the agent's certificate does not permit it to use this key"
-NO_REGISTER: Final = "the agent's certificate does not permit it to register this key"
-CUT_OFF: Final = "no path leads to this agent at present"
 
 MAX_EXITS_SHOWN: Final = 8
 """Exits that each listener is paired with: the nearest, which its connections try first. One record may name
@@ -31,78 +27,6 @@ MAX_EXITS_COMPARED: Final = 64
 MAX_INGRESSES_COMPARED: Final = 64
 """Agents that listen for a key among whose paths an exit of it is looked for, until it is said to be out of
 reach: what none of these reaches is cut off, but for the oddest of meshes."""
-
-MAX_NAMES_SHOWN: Final = 3
-"""Agents that a reason names before it only counts."""
-
-
-class EndpointView(Protocol):
-    """An endpoint as its agent advertises it."""
-
-    @property
-    def key(self) -> str:
-        """The routing key."""
-        ...
-
-    @property
-    def target(self) -> str | None:
-        """The service's address; ``None`` where its agent hides it."""
-        ...
-
-
-class ListenerView(Protocol):
-    """A listener as its agent advertises it."""
-
-    @property
-    def key(self) -> str:
-        """The routing key."""
-        ...
-
-    @property
-    def address(self) -> str:
-        """The bound address, for people."""
-        ...
-
-
-class GrantView(Protocol):
-    """What a certificate permits its agent."""
-
-    def allows_register(self, key: str) -> bool:
-        """Whether the agent may offer an endpoint for ``key``."""
-        ...
-
-    def allows_use(self, key: str) -> bool:
-        """Whether the agent may open connections to ``key``."""
-        ...
-
-
-class AgentView(Protocol):
-    """What the pairings need of an agent's record."""
-
-    @property
-    def agent_id(self) -> AgentId:
-        """The agent's ID."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The agent's display name."""
-        ...
-
-    @property
-    def certificate(self) -> GrantView:
-        """What the agent may do."""
-        ...
-
-    @property
-    def endpoints(self) -> Iterable[EndpointView]:
-        """What the agent offers."""
-        ...
-
-    @property
-    def listeners(self) -> Iterable[ListenerView]:
-        """What the agent listens for."""
-        ...
 
 
 class Pairing(msgspec.Struct, frozen=True):
@@ -228,65 +152,16 @@ def find_pairings(
         matched=tuple(sorted(matched, key=_pairing_order)),
         left_out=left_out,
         unmatched_listeners=tuple(sorted(idle_listeners, key=listener_order)),
-        unmatched_endpoints=tuple(sorted(idle_endpoints, key=_endpoint_order)),
+        unmatched_endpoints=tuple(sorted(idle_endpoints, key=endpoint_order)),
     )
-
-
-class _Words(NamedTuple):
-    """Why an agent on one side of a key has no counterpart; ``{}`` stands for names."""
-
-    denied: str
-    apart: str
-    barred: str
-    nobody: str
-
-
-_LISTENER_WORDS: Final = _Words(
-    denied=NO_USE,
-    apart="offered by {}, but no path leads there",
-    barred="offered by {}, whose certificate does not permit it",
-    nobody=NO_OFFER,
-)
-_ENDPOINT_WORDS: Final = _Words(
-    denied=NO_REGISTER,
-    apart="{} listens for it, but no path leads here from there",
-    barred="{} listens for it, but its certificate does not permit that",
-    nobody=NO_LISTENER,
-)
-
-
-class _Side:
-    """The agents that listen for a key, or those that offer it; ``words`` are for these."""
-
-    def __init__(self, words: _Words) -> None:
-        self._words = words
-        self.permitted: dict[AgentId, AgentView] = {}
-        self.barred: dict[AgentId, AgentView] = {}
-        self._why_apart = ""
-        """The same for all that may be on this side: made once."""
-
-    def add(self, agent: AgentView, *, is_permitted: bool) -> None:
-        (self.permitted if is_permitted else self.barred)[agent.agent_id] = agent
-
-    def why_unmatched(self, agent: AgentView, others: "_Side", reachable: Container[AgentId]) -> str:
-        """Why ``agent``, who is on this side, has no counterpart among ``others``."""
-        if agent.agent_id not in reachable:
-            return CUT_OFF
-        if agent.agent_id in self.barred:
-            return self._words.denied
-        if not self._why_apart:
-            parts = ((self._words.apart, others.permitted), (self._words.barred, others.barred))
-            reasons = [text.format(_names(agents.values())) for text, agents in parts if agents]
-            self._why_apart = "; ".join(reasons) or self._words.nobody
-        return self._why_apart
 
 
 class _Key:
     """Who listens for one key, and who offers it."""
 
     def __init__(self) -> None:
-        self.ingresses = _Side(_LISTENER_WORDS)
-        self.exits = _Side(_ENDPOINT_WORDS)
+        self.ingresses: Side[AgentView] = Side(LISTENER_WORDS)
+        self.exits: Side[AgentView] = Side(ENDPOINT_WORDS)
         self.addresses: dict[AgentId, dict[str, None]] = {}
         """Of the listeners of each agent, each once."""
         self.targets: dict[AgentId, str | None] = {}
@@ -361,12 +236,6 @@ def _name(agents: Mapping[AgentId, AgentView], agent_id: AgentId) -> str:
     return agent_id.hex()[:8] if agent is None else agent.name
 
 
-def _names(agents: Iterable[AgentView]) -> str:
-    names = sorted(agent.name for agent in agents)
-    more = len(names) - MAX_NAMES_SHOWN
-    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
 def _exit_order(found: tuple[tuple[AgentId, ...], AgentView]) -> tuple[object, ...]:
     path, exit_agent = found
     return (len(path), exit_agent.name, exit_agent.agent_id)
@@ -390,5 +259,6 @@ def listener_order(listener: UnmatchedListener) -> tuple[object, ...]:
     return (listener.key, listener.agent_name, listener.agent_id, listener.address)
 
 
-def _endpoint_order(endpoint: UnmatchedEndpoint) -> tuple[object, ...]:
+def endpoint_order(endpoint: UnmatchedEndpoint) -> tuple[object, ...]:
+    """The order in which endpoints are shown."""
     return (endpoint.key, endpoint.agent_name, endpoint.agent_id, endpoint.target or "")

@@ -1,6 +1,6 @@
 """Routes: what follows from all records together, for one agent (``graph.py`` says which paths are best)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
@@ -110,6 +110,27 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
             found = frozenset(peer for peer in within if self.next_hops.get(peer) == peer)
             self._shortest[destination] = found
         return found
+
+    @cached_property
+    def usable_count(self) -> int:
+        """Pairs of a key and an agent within reach that offers it, as far as this agent may use the key."""
+        may_use = self.records[self.own_id].certificate.allows_use
+        return sum(len(found) for key, found in self.candidates.items() if may_use(key))
+
+    @cached_property
+    def _beyond(self) -> Mapping[str, list[Record]]:
+        """Who offers each key and is no candidate for it; made when first asked for."""
+        beyond: dict[str, list[Record]] = {}
+        for agent_id, record in self.records.items():
+            for key in record.denied_keys:
+                beyond.setdefault(key, []).append(record)
+            for key in record.offered_keys if agent_id not in self.hop_counts else ():
+                beyond.setdefault(key, []).append(record)
+        return beyond
+
+    def offering_beyond(self, key: str) -> Sequence[Record]:
+        """Who offers ``key`` in vain: out of reach, or without the right to."""
+        return self._beyond.get(key, ())
 
     @cached_property
     def graph(self) -> Graph:

@@ -1,4 +1,4 @@
-"""What the operator of an agent sees of its links: nobody linked, a copy of it, a port that is no agent's."""
+"""What the operator of an agent sees of its links and endpoints when something is not as it should be."""
 
 import contextlib
 import json
@@ -6,9 +6,11 @@ import shutil
 import socket
 from http.client import HTTPConnection
 
+from actors.connections.endpoint import WITHDRAWN
 from actors.links.dialer import HANDSHAKE_HINT_S, SILENT
 from mesh.agent.files import IDENTITY_FILE
 from mesh.agent.link_problems import NO_LINK
+from mesh.routing.counterparts import NO_LISTENER
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.waiting import wait_until
 
@@ -69,3 +71,19 @@ def test_a_port_that_takes_connections_and_never_answers_is_told_of_soon(mesh):
         (peer,) = branch.dashboard()["peers"]
         assert SILENT in peer["problem"]
         assert len(branch.lines_with(SILENT)) == 1
+
+
+def test_an_endpoint_that_is_withdrawn_is_shown_on_its_own_page(mesh):
+    alone = mesh.agent("alone")
+    port = alone.ports.reserve()
+    alone.offer("db", port)
+    alone.config["forward"]["endpoints"][0]["health_check"] = {"interval": "200ms", "timeout": "200ms"}
+    alone.start()
+
+    def withheld():
+        return [entry["reason"] for entry in alone.dashboard()["unmatched_endpoints"]]
+
+    down = f"{WITHDRAWN}: {LOOPBACK}:{port}: Connection refused"
+    wait_until(lambda: withheld() == [down], "it is shown")
+    with socket.create_server((LOOPBACK, port)):
+        wait_until(lambda: withheld() == [NO_LISTENER], "it is offered")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mesh.agent.files import IDENTITY_FILE
-from mesh.routing.pairings import NO_OFFER
+from mesh.routing.counterparts import NO_OFFER
 from mesh.trust.identity import Identity
 from scripts.lab.agents import DAY_S, Agent
 from scripts.lab.clients import connect

@@ -3,19 +3,30 @@
 import threading
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
 from mesh.alarms import OTHERS, AlarmCount, AlarmKind
-from mesh.routing.pairings import Pairing, Pairings, UnmatchedListener, find_pairings, listener_order
+from mesh.routing.pairings import (
+    Pairing,
+    Pairings,
+    UnmatchedEndpoint,
+    UnmatchedListener,
+    endpoint_order,
+    find_pairings,
+    listener_order,
+)
 from mesh.trust.identity import display_id, short_id
 
 MAX_ROWS: Final = 1_000
 """Of each list in one document, some 500 KiB of the longest; the others are in the documents that follow."""
 
 _T = TypeVar("_T")
+
+_Unannounced: TypeAlias = tuple[tuple[UnmatchedListener, ...], tuple[UnmatchedEndpoint, ...]]
+"""Listeners and endpoints that the mesh is not told of."""
 
 
 class Page:
@@ -52,7 +63,7 @@ class DocumentEncoder:
         self._version = version
         self._lock = threading.Lock()  # one works, and others have what it made
         self._routes: RouteView | None = None
-        self._portless: tuple[UnmatchedListener, ...] = ()
+        self._unannounced: _Unannounced = ((), ())
         self._pairings = Pairings()
         self._first: dict[str, msgspec.Raw] = {}
         self._totals: dict[str, int] = {}
@@ -64,7 +75,7 @@ class DocumentEncoder:
         with self._lock:
             self._follow(snapshot)
             if offset:
-                routes = _raw(routes_part(self._pairings, snapshot.portless, page))
+                routes = _raw(routes_part(self._pairings, *self._unannounced, page))
             else:
                 routes = self._first
                 page.totals |= self._totals
@@ -75,10 +86,11 @@ class DocumentEncoder:
         if routes is not self._routes:
             pairings = find_pairings(routes.own_id, routes.records, routes.paths_from_each)
             self._pairings = _without_disbelieved(pairings, snapshot)
-        if routes is not self._routes or snapshot.portless != self._portless:
+        unannounced = (snapshot.portless, snapshot.withheld)
+        if routes is not self._routes or unannounced != self._unannounced:
             page = Page()
-            self._first = _raw(routes_part(self._pairings, snapshot.portless, page))
-            self._routes, self._portless, self._totals = routes, snapshot.portless, page.totals
+            self._first = _raw(routes_part(self._pairings, *unannounced, page))
+            self._routes, self._unannounced, self._totals = routes, unannounced, page.totals
 
 
 def _without_disbelieved(pairings: Pairings, snapshot: DashboardSnapshot) -> Pairings:
@@ -134,7 +146,7 @@ def _times(alarms: Sequence[AlarmCount]) -> int:
 def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
     """Every figure by its name, as JSON and metrics show them.
 
-    ``route_count`` counts (key, exit agent) pairs that this agent can use.
+    ``route_count`` counts (key, exit agent) pairs that this agent reaches and may use.
     """
     alarms = {f"alarms_{kind.value}_total": 0 for kind in AlarmKind}
     for alarm in snapshot.alarms:
@@ -144,7 +156,7 @@ def stats_of(snapshot: DashboardSnapshot) -> dict[str, int]:
         **alarms,
         "peer_count": sum(peer.state == CONNECTED for peer in snapshot.peers),
         "stream_count": snapshot.stats.stream_count,
-        "route_count": sum(len(candidates) for candidates in snapshot.routes.candidates.values()),
+        "route_count": snapshot.routes.usable_count,
         "open_connections": snapshot.stats.open_connections,
         "actors": snapshot.stats.actors,
         "unacknowledged_segments": snapshot.stats.unacknowledged_segments,
@@ -177,9 +189,15 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
     }
 
 
-def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...], page: Page) -> dict[str, object]:
-    """What the document says of the mesh, for a JSON encoder; ``portless`` are unmatched listeners, too."""
+def routes_part(
+    pairings: Pairings,
+    portless: tuple[UnmatchedListener, ...],
+    withheld: tuple[UnmatchedEndpoint, ...],
+    page: Page,
+) -> dict[str, object]:
+    """What the document says of the mesh, for a JSON encoder; of some that are unmatched nobody else hears."""
     listeners = sorted((*pairings.unmatched_listeners, *portless), key=listener_order)
+    endpoints = sorted((*pairings.unmatched_endpoints, *withheld), key=endpoint_order)
     return {
         "forward_routes": [_pairing(pairing) for pairing in page.of("forward_routes", pairings.matched)],
         "forward_routes_left_out": pairings.left_out,
@@ -201,7 +219,7 @@ def routes_part(pairings: Pairings, portless: tuple[UnmatchedListener, ...], pag
                 "target": endpoint.target,
                 "reason": endpoint.reason,
             }
-            for endpoint in page.of("unmatched_endpoints", pairings.unmatched_endpoints)
+            for endpoint in page.of("unmatched_endpoints", endpoints)
         ],
     }
 

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 import msgspec
 
 from mesh.alarms import AlarmCount
-from mesh.routing.pairings import AgentView, UnmatchedListener
+from mesh.routing.agent_views import AgentView
+from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.routing.shared_paths import PathSearch
 from mesh.trust.identity import AgentId
 
@@ -61,8 +62,8 @@ class RouteView(Protocol):
         ...
 
     @property
-    def candidates(self) -> Mapping[str, Collection[object]]:
-        """Exit agents that this agent can use, for each routing key."""
+    def usable_count(self) -> int:
+        """Pairs of a routing key and an exit agent that this agent reaches and may use."""
         ...
 
     @property
@@ -86,6 +87,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     routes: RouteView
     portless: tuple[UnmatchedListener, ...] = ()
     """This agent's listeners that have no port, and so are in no record."""
+    withheld: tuple[UnmatchedEndpoint, ...] = ()
+    """This agent's endpoints whose key is not offered, and so is in no record."""
     disbelieved: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Keys whose offers this agent's listeners all ignore, each with the reason; follows from ``routes``."""
     problems: tuple[str, ...] = ()

@@ -92,7 +92,7 @@ class House:
 
     def port_troubles(self) -> list[str | None]:
         """What the root has heard of the listener's port."""
-        reports = self.root.of(agent_messages.PortReported)
+        reports = self.root.of(agent_messages.PartReported)
         assert {report.name for report in reports} == {self.settings["name"]}
         return [report.trouble for report in reports]
 

@@ -33,6 +33,8 @@ def set_up(world: VirtualWorld, **settings: Any):
         "route_table": routes.ref,
         "max_connections": 0,
         "health_check": None,
+        "name": "endpoint my-api",
+        "root": start(world).ref,
     }
     return routes, start(world, Endpoint, key="my-api", target=TARGET, **(kept | settings))
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from actors.connections.endpoint import Endpoint
+from actors.connections.endpoint import NOT_CHECKED, WITHDRAWN, Endpoint
 from actors.messages import endpoint as messages
+from actors.messages.agent import PartReported
 from actors.messages.connection import TargetDenied, TargetGranted
 from actors.messages.route_table import AdvertiseEndpoint
 from actors.meters import Meters
@@ -50,6 +51,7 @@ class House:
         self.world = VirtualWorld(1)
         self.meters = Meters()
         self.routes = start(self.world)
+        self.root = start(self.world)
 
     def serve(self, address: SocketAddress = TARGET, host: str = "there") -> Target:
         return start(self.world, Target, address, host=host)
@@ -58,6 +60,7 @@ class House:
         self.endpoint = start(
             self.world,
             Endpoint,
+            name="endpoint my-api",
             key="my-api",
             target=target,
             route_table=self.routes.ref,
@@ -65,11 +68,18 @@ class House:
             admitted={},
             max_connections=0,
             health_check=SETTINGS,
+            root=self.root.ref,
         )
 
     def said(self) -> list[bool]:
         """Whether the key was offered, each time the route table was told."""
         return [told.entry is not None for told in self.routes.of(AdvertiseEndpoint)]
+
+    def withheld(self) -> list[str | None]:
+        """Why the key was not offered, each time the root was told."""
+        reports = self.root.of(PartReported)
+        assert {report.name for report in reports} == {"endpoint my-api"}
+        return [report.trouble for report in reports]
 
     def admit(self) -> Any:
         connection = start(self.world)
@@ -274,3 +284,18 @@ def test_what_comes_from_a_check_that_is_over_changes_nothing(house):
     house.world.run(1.0)
     assert house.said() == [True]
     assert house.meters.health_checks_failed == 0
+
+
+def test_why_its_key_is_not_offered_is_told_until_it_is(house):
+    house.world.network.host("there")
+    house.offer()
+    house.world.run(30.0)
+    refused = f"{WITHDRAWN}: there:3000: Connection refused"
+    assert house.withheld() == [NOT_CHECKED, refused]
+    house.world.network.cut("here", "there")
+    house.world.run(10.0)
+    assert house.withheld()[2:] == [f"{WITHDRAWN}: there:3000: no answer within 2 s"], "it is silent now"
+    house.world.network.heal("here", "there")
+    house.serve()
+    house.world.run(20.0)
+    assert house.withheld()[-1] is None

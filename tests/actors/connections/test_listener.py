@@ -13,7 +13,7 @@ from actors.messages.route_table import AdvertiseListener, Subscribe
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
 from mesh.routing.records import ListenerEntry
-from mesh.trust.identity import short_id
+from mesh.trust.identity import display_id, short_id
 from tests.actors.company import Client, record_of, start
 from tests.actors.connections.listener_company import ADDRESS, FAR, NEAR, House
 
@@ -67,6 +67,22 @@ def test_says_by_name_who_offers_the_key(world_of, caplog):
     house.open()
     house.offer(record_of(NEAR, "postgres-main"))
     assert f"offered by agent {short_id(NEAR.id)}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("believed", "why"),
+    [
+        (frozenset(), "no agent offers this key"),
+        (frozenset({display_id(NEAR.id)}), "offered by agent, which is not in agents:"),
+    ],
+)
+def test_says_why_it_refuses_as_exactly_as_the_page(world_of, caplog, believed, why):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house = world_of(believed=believed)
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    house.offer(*([record_of(FAR, "postgres-main")] if believed else []))
+    assert caplog.records[-1].getMessage() == f"listener postgres-main refuses: {why}"
 
 
 def test_hands_over_the_candidates_best_first(world_of):

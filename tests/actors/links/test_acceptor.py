@@ -7,7 +7,7 @@ import pytest
 
 from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
-from actors.messages.agent import PortReported
+from actors.messages.agent import PartReported
 from actors.messages.listener import StopListening
 from actors.messages.peer_link import MakeRoom
 from actors.meters import Meters
@@ -183,7 +183,7 @@ def test_what_is_held_of_a_stranger_is_an_opening(house_of):
 def test_the_root_hears_whether_there_is_a_port(house_of):
     house = house_of()
     house.open()
-    reports = house.root.of(PortReported)
+    reports = house.root.of(PartReported)
     assert [report.name for report in reports] == ["the acceptor"] * 2
     assert [report.trouble for report in reports] == [None, "port taken"]
 

@@ -89,7 +89,7 @@ class Mesh:
 
     def ports(self, name: str) -> dict[str, str | None]:
         """What is wrong with each port of the agent, by the name of who has it."""
-        reports = self.world.ask(self.roots[name].ref, messages.GetPorts())
+        reports = self.world.ask(self.roots[name].ref, messages.GetParts())
         return {report.name: report.trouble for report in sorted(reports, key=lambda each: each.name)}
 
     def identity(self, name: str) -> Identity:

@@ -3,16 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.routing.pairings import (
-    CUT_OFF,
-    NO_LISTENER,
-    NO_OFFER,
-    NO_REGISTER,
-    NO_USE,
-    Pairing,
-    Pairings,
-    find_pairings,
-)
+from mesh.routing.counterparts import CUT_OFF, NO_LISTENER, NO_OFFER, NO_REGISTER, NO_USE
+from mesh.routing.pairings import Pairing, Pairings, find_pairings
 from mesh.routing.shared_paths import Paths
 from mesh.trust.identity import AgentId
 from tests.mesh.routing.pairing_company import Agent, Endpoint, Grant, Listener, agent_id, pair

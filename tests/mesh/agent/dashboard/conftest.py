@@ -9,7 +9,7 @@ from falcon import testing
 
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, Stats
-from mesh.routing.pairings import AgentView
+from mesh.routing.agent_views import AgentView
 from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
@@ -46,7 +46,7 @@ class Agent(msgspec.Struct, frozen=True):
 class Routes(msgspec.Struct, frozen=True):
     own_id: AgentId
     records: Mapping[AgentId, AgentView]
-    candidates: Mapping[str, tuple[AgentId, ...]]
+    usable_count: int = 2
 
     def paths_from_each(self, _: Collection[AgentId]) -> PathSearch:
         return self._paths_from
@@ -95,9 +95,7 @@ def three_agents() -> DashboardSnapshot:
             unacknowledged_segments=5,
             counters={"frames_dropped_total": 4},
         ),
-        routes=Routes(
-            BRANCH, {BRANCH: branch, RELAY: Agent(RELAY, "relay"), HQ: hq}, {"api": (HQ,), "db": (HQ,)}
-        ),
+        routes=Routes(BRANCH, {BRANCH: branch, RELAY: Agent(RELAY, "relay"), HQ: hq}),
     )
 
 

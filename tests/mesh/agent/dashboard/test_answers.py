@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mesh.agent.dashboard.document import MAX_ROWS
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.alarms import AlarmKind
-from mesh.routing.pairings import UnmatchedListener
+from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
 JSON = {"Accept": "application/json"}
@@ -211,6 +211,19 @@ def test_an_own_listener_without_a_port_is_shown_among_the_unmatched(
         "listener_address": "127.0.0.1:80",
         "reason": "port taken",
     }
+
+
+def test_an_own_endpoint_that_is_withdrawn_is_shown_with_the_reason_until_it_is_offered(
+    client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
+):
+    withheld = UnmatchedEndpoint("a", snapshot.agent_id, "branch", "localhost:1", "its target is down")
+    source.answer = lambda: msgspec.structs.replace(snapshot, withheld=(withheld,))
+    shown = client.simulate_get("/api/dashboard").json["unmatched_endpoints"]
+    assert [entry["key"] for entry in shown] == ["a", "db"]
+    assert (shown[0]["target"], shown[0]["reason"]) == ("localhost:1", "its target is down")
+    source.answer = lambda: snapshot
+    shown = client.simulate_get("/api/dashboard").json["unmatched_endpoints"]
+    assert [entry["key"] for entry in shown] == ["db"]
 
 
 @pytest.mark.parametrize("path", ["/api/dashboard", "/metrics"])

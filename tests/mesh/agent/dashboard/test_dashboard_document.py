@@ -113,7 +113,7 @@ def test_an_own_listener_that_ignores_every_offer_is_no_route(snapshot: Dashboar
 
 
 def test_what_the_list_of_routes_leaves_out_is_counted():
-    assert routes_part(Pairings(left_out=1_000), (), Page())["forward_routes_left_out"] == 1_000
+    assert routes_part(Pairings(left_out=1_000), (), (), Page())["forward_routes_left_out"] == 1_000
 
 
 def decoded(document: dict[str, msgspec.Raw]) -> Any:
@@ -159,6 +159,6 @@ def test_a_document_has_bounded_bytes_however_long_its_lists_are():
             )
             for number in range(100 * times)
         )
-        return len(msgspec.json.encode(routes_part(Pairings(matched=rows), (), Page())))
+        return len(msgspec.json.encode(routes_part(Pairings(matched=rows), (), (), Page())))
 
     assert sizes(1_000) < 12 * sizes(1) < 1_000_000

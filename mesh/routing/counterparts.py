@@ -1,0 +1,90 @@
+"""Why a listener or an endpoint has no counterpart, in the words of the dashboard's page and of the log."""
+
+from collections.abc import Container, Iterable, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from mesh.routing.agent_views import NamedView
+from mesh.routing.routes import RouteSnapshot
+from mesh.trust.identity import AgentId
+
+NO_OFFER: Final = "no agent offers this key"
+NO_LISTENER: Final = "no agent listens for this key"
+NO_USE: Final = "the agent's certificate does not permit it to use this key"
+NO_REGISTER: Final = "the agent's certificate does not permit it to register this key"
+CUT_OFF: Final = "no path leads to this agent at present"
+
+MAX_NAMES_SHOWN: Final = 3
+"""Agents that a reason names before it only counts."""
+
+A = TypeVar("A", bound=NamedView)
+
+
+class Words(NamedTuple):
+    """Why an agent on one side of a key has no counterpart; ``{}`` stands for names."""
+
+    denied: str
+    apart: str
+    barred: str
+    nobody: str
+
+
+LISTENER_WORDS: Final = Words(
+    denied=NO_USE,
+    apart="offered by {}, but no path leads there",
+    barred="offered by {}, whose certificate does not permit it",
+    nobody=NO_OFFER,
+)
+ENDPOINT_WORDS: Final = Words(
+    denied=NO_REGISTER,
+    apart="{} listens for it, but no path leads here from there",
+    barred="{} listens for it, but its certificate does not permit that",
+    nobody=NO_LISTENER,
+)
+
+
+class Side(Generic[A]):
+    """The agents that listen for a key, or those that offer it; ``words`` are for these."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self.permitted: dict[AgentId, A] = {}
+        self.barred: dict[AgentId, A] = {}
+        self._why_apart = ""
+        """The same for all that may be on this side: made once."""
+
+    def add(self, agent: A, *, is_permitted: bool) -> None:
+        """One more."""
+        (self.permitted if is_permitted else self.barred)[agent.agent_id] = agent
+
+    def why_unmatched(self, agent: A, others: "Side[A]", reachable: Container[AgentId]) -> str:
+        """Why ``agent``, who is on this side, has no counterpart among ``others``."""
+        if agent.agent_id not in reachable:
+            return CUT_OFF
+        if agent.agent_id in self.barred:
+            return self._words.denied
+        if not self._why_apart:
+            self._why_apart = _why_apart(self._words, others.permitted.values(), others.barred.values())
+        return self._why_apart
+
+
+def why_unoffered(routes: RouteSnapshot, key: str) -> str:
+    """Why the agent whose routes these are, and who may use ``key``, reaches nobody who offers it."""
+    beyond = routes.offering_beyond(key)
+    barred = [record for record in beyond if key in record.denied_keys]
+    return _why_apart(LISTENER_WORDS, [record for record in beyond if record not in barred], barred)
+
+
+def why_disbelieved(names: Sequence[str]) -> str:
+    """Why a listener ignores all that offer its key: ``names`` of agents that are not in its ``agents:``."""
+    return f"offered by {_said(sorted(names))}, which {'is' if len(names) == 1 else 'are'} not in agents:"
+
+
+def _why_apart(words: Words, permitted: Iterable[NamedView], barred: Iterable[NamedView]) -> str:
+    parts = ((words.apart, permitted), (words.barred, barred))
+    found = ((text, sorted(agent.name for agent in agents)) for text, agents in parts)
+    return "; ".join(text.format(_said(names)) for text, names in found if names) or words.nobody
+
+
+def _said(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES_SHOWN
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

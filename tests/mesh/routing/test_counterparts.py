@@ -1,0 +1,71 @@
+"""Why nobody serves a listener: the log says what the page says."""
+
+import msgspec
+import pytest
+
+from mesh.hops import DEFAULT_MAX_HOPS
+from mesh.routing.counterparts import NO_OFFER, why_disbelieved, why_unoffered
+from mesh.routing.pairings import find_pairings
+from mesh.routing.records import EndpointEntry, ListenerEntry
+from mesh.routing.routes import compute_routes
+from tests.mesh.routing.graph_company import agent, mesh
+
+KEY = "db"
+APART = "offered by agent-3, but no path leads there"
+
+
+def routes_with(*, offered_by=(), denied_to=(), may_use=("*",)):
+    """Agents 1 and 2 are linked, and 3 to 7 among themselves; 1 listens for the key."""
+    links = [(1, 2, 0), *((3, number, 0) for number in range(4, 8))]
+    records = mesh(*links)
+    for number in (*offered_by, *denied_to):
+        record = records[agent(number)]
+        granted = () if number in denied_to else ("*",)
+        records[agent(number)] = msgspec.structs.replace(
+            record,
+            body=msgspec.structs.replace(record.body, endpoints=(EndpointEntry(KEY, None),)),
+            certificate=msgspec.structs.replace(record.certificate, may_register=granted),
+            offered_keys=() if number in denied_to else (KEY,),
+            denied_keys=(KEY,) if number in denied_to else (),
+        )
+    own = records[agent(1)]
+    records[agent(1)] = msgspec.structs.replace(
+        own,
+        body=msgspec.structs.replace(own.body, listeners=(ListenerEntry(KEY, "127.0.0.1:1"),)),
+        certificate=msgspec.structs.replace(own.certificate, may_use=may_use),
+    )
+    return compute_routes(agent(1), records, max_hops=DEFAULT_MAX_HOPS, version=1)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({}, NO_OFFER),
+        ({"offered_by": (3,)}, APART),
+        ({"denied_to": (2,)}, "offered by agent-2, whose certificate does not permit it"),
+        (
+            {"offered_by": (3,), "denied_to": (2, 4)},
+            f"{APART}; offered by agent-2, agent-4, whose certificate does not permit it",
+        ),
+        (
+            {"offered_by": (3, 4, 5, 6, 7)},
+            "offered by agent-3, agent-4, agent-5 and 2 more, but no path leads there",
+        ),
+    ],
+)
+def test_the_log_has_the_reason_of_the_page(found, reason):
+    routes = routes_with(**found)
+    (listener,) = find_pairings(routes.own_id, routes.records, routes.paths_from_each).unmatched_listeners
+    assert why_unoffered(routes, KEY) == listener.reason == reason
+
+
+def test_offers_that_a_listener_does_not_believe_are_named():
+    assert why_disbelieved(["hq"]) == "offered by hq, which is not in agents:"
+    assert why_disbelieved(["b", "a"]) == "offered by a, b, which are not in agents:"
+
+
+def test_routes_are_counted_as_far_as_the_agent_may_use_them():
+    assert routes_with(offered_by=(2,)).usable_count == 1
+    assert routes_with(offered_by=(2, 3)).usable_count == 1, "3 is out of reach"
+    assert routes_with(offered_by=(2,), may_use=("web-*",)).usable_count == 0
+    assert routes_with(denied_to=(2,)).usable_count == 0
