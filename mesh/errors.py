@@ -29,6 +29,10 @@ class NotYetValidError(TrustError):
     """A certificate whose validity has not begun, by the clock of whoever judges it."""
 
 
+class ExpiredError(TrustError):
+    """A certificate whose validity has ended, by the clock of whoever judges it."""
+
+
 class OwnIdentityError(RemoteProtocolError):
     """The peer has proven this agent's own identity, and is another process."""
 

@@ -15,11 +15,12 @@ from actors.meters import Meters
 from actors.root.setup import acceptor_name, endpoint_name, listener_name
 from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
-from mesh.agent.credentials import Credentials, invalid
+from mesh.agent.credentials import Credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
+from mesh.agent.validity import ends_soon, invalid
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -102,6 +103,7 @@ class ActorStatus:
         counters["stream_buffer_bytes"] = self._budget.reserved_bytes
         counters["relay_buffer_bytes"] = self._relay_budget.held_bytes
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
+        counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
         troubles = {part.name: part.trouble for part in parts}
         closed = self._closed(troubles)
         return DashboardSnapshot(
@@ -148,7 +150,7 @@ class ActorStatus:
                 *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
-            warnings=warnings,
+            warnings=(*self._ending(), *warnings),
             alarms=self._meters.alarms.counts(),
         )
 
@@ -160,6 +162,10 @@ class ActorStatus:
     def _validity(self) -> tuple[str, ...]:
         problem = invalid(self._credentials.certificate, time.time())
         return () if problem is None else (problem,)
+
+    def _ending(self) -> tuple[str, ...]:
+        warning = ends_soon(self._credentials.certificate, time.time())
+        return () if warning is None else (warning,)
 
     def _withheld(self, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
         """The endpoints that keep their key to themselves for now."""

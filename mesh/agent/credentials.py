@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,12 +20,13 @@ from mesh.agent.files import (
     require_safe_directory,
     write_key,
 )
-from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, relay_notices, signing_command
+from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, relay_notices, renewal, signing_command
+from mesh.agent.validity import early, ends_soon, two_times
+from mesh.config.loading import Written
 from mesh.config.schema import AgentSection, Config
-from mesh.errors import NotYetValidError, TrustError
+from mesh.errors import ExpiredError, NotYetValidError, TrustError
 from mesh.trust.certificates import (
     MAX_UNIX_S,
-    NOT_BEFORE_TOLERANCE_S,
     Certificate,
     TrustStore,
     issue_certificate,
@@ -35,17 +36,20 @@ from mesh.trust.identity import SEED_BYTES, Identity, display_id
 
 Result = TypeVar("Result")
 
-EXPIRY_NOTICE_S: Final = 30 * 86400
-"""A month to renew a certificate before its agent loses its links."""
-
 _CERTIFICATE_PLACE: Final = "trust.certificate"
 _KEY_PLACE: Final = "agent.data_dir"
 """Where the configuration names these files: every complaint about one starts with it."""
+
+_NAME_PLACE: Final = "agent.name"
 
 _GROUP_REMEDY: Final = (
     "; or, if its group is to read it (as with Kubernetes' fsGroup), "
     "mode 0440 or 0640 and agent.key_mode: group"
 )
+
+
+NOTHING: Final[Written] = MappingProxyType({})
+"""For a configuration in which nothing came from the environment."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ class FileCheck(msgspec.Struct, frozen=True):
 
 
 def open_credentials(
-    config: Config, *, now_unix_s: float, random_bytes: Callable[[int], bytes]
+    config: Config, *, now_unix_s: float, random_bytes: Callable[[int], bytes], written: Written = NOTHING
 ) -> Credentials:
     """All that ``config`` needs of keys and certificates; makes the identity key on first start.
 
@@ -82,11 +86,21 @@ def open_credentials(
         config: validated.
         now_unix_s: for the validity of the certificate.
         random_bytes: fit for keys.
+        written: what errors say in the place of values that came from the environment.
 
     Raises:
         CertificateEarlyError: the certificate does not admit this agent yet.
         AgentFileError: a file is missing or unfit, or the certificate does not admit this agent.
     """
+    try:
+        return _opened(config, now_unix_s, random_bytes, written)
+    except AgentFileError as error:
+        raise type(error)(_as_written(str(error), config, written)) from None
+
+
+def _opened(
+    config: Config, now_unix_s: float, random_bytes: Callable[[int], bytes], written: Written
+) -> Credentials:
     trust = config.trust
     if trust is None:
         directory = config.agent.data_dir
@@ -99,14 +113,16 @@ def open_credentials(
     directory, path = _data_dir(config), _plain(trust.certificate)
     if not is_there(path):
         identity = _identity(config.agent, directory, random_bytes)
-        raise AgentFileError(_missing_certificate(config, path, identity))
+        raise AgentFileError(_missing_certificate(config, path, identity, written))
     wire = _certificate_bytes(path)
     identity = _matching_identity(config.agent, directory, wire, path)
+    for problem in _own_peers(config, identity):
+        raise AgentFileError(problem)
     store = TrustStore(trust.authorities)
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
 
 
-def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
+def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING) -> FileCheck:
     """What :func:`open_credentials` would refuse, all at once, and what it would warn of; writes nothing."""
     problems: list[str] = []
     trust, data_dir = config.trust, config.agent.data_dir
@@ -118,63 +134,33 @@ def check_files(config: Config, *, now_unix_s: float) -> FileCheck:
         if wire is not None:
             store = TrustStore(trust.authorities)
             certificate = _collect(problems, lambda: _admitted_or_early(store, wire, path, now_unix_s))
-            _collect(problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path))
+            identity = _collect(
+                problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path)
+            )
+            problems += _own_peers(config, identity) if identity is not None else ()
             key_file = None
     if key_file is not None and is_there(key_file):
         _collect(problems, lambda: _own_key(config.agent, key_file))
+    told = tuple(_as_written(problem, config, written) for problem in problems)
     if certificate is None:
-        return FileCheck(tuple(problems), ())
-    early = _early(certificate, now_unix_s)
-    wait = () if early is None else (f"{early}; an agent that is started now waits until it is right",)
-    return FileCheck(tuple(problems), (*wait, *notices(config, certificate, now_unix_s)))
+        return FileCheck(told, ())
+    not_yet = early(certificate, now_unix_s)
+    wait = () if not_yet is None else (f"{not_yet}; an agent that is started now waits until it is right",)
+    return FileCheck(told, (*wait, *notices(config, certificate, now_unix_s, written)))
 
 
-def notices(config: Config, certificate: Certificate, now_unix_s: float) -> tuple[str, ...]:
+def notices(
+    config: Config, certificate: Certificate, now_unix_s: float, written: Written = NOTHING
+) -> tuple[str, ...]:
     """What deserves a warning at start though nothing is wrong yet."""
-    found = []
-    left_s = certificate.not_after - now_unix_s
-    if left_s < EXPIRY_NOTICE_S:
-        end = datetime.fromtimestamp(certificate.not_after, UTC)
-        found.append(
-            f"the certificate of this agent expires on {end:%Y-%m-%d %H:%M UTC}, "
-            f"in {_time_left(left_s)}; its links close then"
-        )
+    ending = ends_soon(certificate, now_unix_s)
+    found = [] if ending is None else [ending]
     if certificate.name != config.agent.name:
         found.append(
-            f"agent.name is {config.agent.name!r}, "
+            f"agent.name is {written.get(_NAME_PLACE, config.agent.name)!r}, "
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
     return (*found, *missing_grants(config, certificate), *relay_notices(config, certificate))
-
-
-def _time_left(seconds: float) -> str:
-    if seconds >= 2 * 86400:
-        return f"{seconds / 86400:.1f} days"
-    return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} minutes"
-
-
-def invalid(certificate: Certificate, now_unix_s: float) -> str | None:
-    """What is wrong if this agent's own certificate has expired, or the clock was set to before its start."""
-    if now_unix_s < certificate.not_after:
-        return _early(certificate, now_unix_s)
-    end = datetime.fromtimestamp(certificate.not_after, UTC)
-    return f"the certificate of this agent expired on {end:%Y-%m-%d %H:%M UTC}: nobody links with it"
-
-
-def _early(certificate: Certificate, now_unix_s: float) -> str | None:
-    """What is wrong if the certificate's validity has not begun."""
-    if now_unix_s >= certificate.not_before - NOT_BEFORE_TOLERANCE_S:
-        return None
-    return f"the certificate of this agent is not valid yet: {_two_times(certificate, now_unix_s)}"
-
-
-def _two_times(certificate: Certificate, now_unix_s: float) -> str:
-    """Both, for people to see which one is wrong."""
-    start, clock = (
-        f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%d %H:%M:%S UTC}"
-        for at in (certificate.not_before, now_unix_s)
-    )
-    return f"it begins at {start}, and this machine's clock shows {clock}"
 
 
 def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int], bytes]) -> Identity:
@@ -240,8 +226,11 @@ def _admitted(store: TrustStore, wire: bytes, path: Path, now_unix_s: float) -> 
     try:
         return store.admit(wire, now_unix_s)
     except NotYetValidError:
-        times = _two_times(read_certificate(wire), now_unix_s)
+        times = two_times(read_certificate(wire), now_unix_s)
         raise CertificateEarlyError(f"{_CERTIFICATE_PLACE}: {path}: is not valid yet: {times}") from None
+    except ExpiredError as error:
+        remedy = renewal(read_certificate(wire))
+        raise AgentFileError(f"{_CERTIFICATE_PLACE}: {path}: {error}; {remedy}") from None
     except TrustError as error:
         raise AgentFileError(f"{_CERTIFICATE_PLACE}: {path}: {error}") from None
 
@@ -254,14 +243,24 @@ def _admitted_or_early(store: TrustStore, wire: bytes, path: Path, now_unix_s: f
         return read_certificate(wire)
 
 
-def _missing_certificate(config: Config, path: Path, identity: Identity) -> str:
+def _own_peers(config: Config, identity: Identity) -> tuple[str, ...]:
+    """Each peer that is to be this very agent: at that address it would never find it."""
+    return tuple(
+        f"peers[{number}].id: found this agent's own ID; "
+        "expected the ID of the agent at that address, which `mesh certificate show` tells there"
+        for number, peer in enumerate(config.peers)
+        if peer.id == identity.id
+    )
+
+
+def _missing_certificate(config: Config, path: Path, identity: Identity, written: Written) -> str:
     forward = config.forward
     command = signing_command(
-        config.agent.name,
+        written.get(_NAME_PLACE, config.agent.name),
         identity.public_key,
         register=dict.fromkeys(entry.key for entry in forward.endpoints[:MAX_KEYS_SAID]),
         use=dict.fromkeys(entry.key for entry in forward.listeners[:MAX_KEYS_SAID]),
-        out=path.name,
+        out="agent.cert" if _CERTIFICATE_PLACE in written else path.name,
     )
     return (
         f"{_CERTIFICATE_PLACE}: {path}: is missing; whoever has the authority's key makes it with: {command}"
@@ -284,6 +283,18 @@ def _plain(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # links that lead in a circle: using the path will say so
         return path
+
+
+def _as_written(text: str, config: Config, written: Written) -> str:
+    """``text`` with the configuration's own words for paths that came from the environment."""
+    paths = {
+        _CERTIFICATE_PLACE: config.trust.certificate if config.trust is not None else None,
+        _KEY_PLACE: config.agent.data_dir,
+    }
+    for place, path in paths.items():
+        if path is not None and place in written and path.name:
+            text = text.replace(str(_plain(path)), written[place]).replace(str(path), written[place])
+    return text
 
 
 @contextmanager

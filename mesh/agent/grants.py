@@ -28,6 +28,12 @@ def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
     return (line,)
 
 
+def renewal(certificate: Certificate) -> str:
+    """How to get another certificate with the same rights."""
+    command = _regranting_command(certificate, (), (), relay=certificate.may_relay)
+    return f"whoever has the authority's key renews it with: {command}{_AFTERWARDS}"
+
+
 def relay_notices(config: Config, certificate: Certificate) -> tuple[str, ...]:
     """One line if others dial this agent and it may not relay, unless nobody seems to want that it does.
 

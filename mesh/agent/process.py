@@ -25,14 +25,16 @@ from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.core_dumps import forbid_core_dumps
-from mesh.agent.credentials import Credentials, notices
+from mesh.agent.credentials import NOTHING, Credentials, notices
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import open_http, serve_http
 from mesh.agent.logs import logger
 from mesh.agent.memory import keep_freed_memory
+from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
+from mesh.config.loading import Written
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -56,8 +58,12 @@ EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
 
-def run(config: Config) -> int:
+def run(config: Config, written: Written = NOTHING) -> int:
     """Run the agent until it is told to stop; the process's exit status.
+
+    Args:
+        config: validated.
+        written: what is said in the place of values that came from the environment.
 
     Raises:
         AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
@@ -68,16 +74,17 @@ def run(config: Config) -> int:
     events = Events()
     with events.signals():
         try:
-            credentials = wait_for_credentials(config, events)
+            credentials = wait_for_credentials(config, events, written)
         except StoppedWaiting as stopped:
             log.info("%s: the agent ends without having started", stopped.signal.name)
             return EXIT_OK
+        for notice in notices(config, credentials.certificate, time.time(), written):
+            log.warning("%s", notice)
         return _run(config, credentials, events, event_loop)
 
 
 def _run(config: Config, credentials: Credentials, events: Events, event_loop: str) -> int:
-    for notice in notices(config, credentials.certificate, time.time()):
-        log.warning("%s", notice)
+    reminder = Reminder(credentials.certificate, time.time())
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
@@ -119,12 +126,12 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
         gc.set_threshold(*GC_THRESHOLDS)
         log.info(
             "agent %s %s runs on %s, descriptor limit %d",
-            config.agent.name,
+            credentials.certificate.name,
             display_id(status.own_id),
             dispatcher.event_loop,
             limit,
         )
-        return _wait(config, root, events)
+        return _wait(config, root, events, reminder)
 
 
 def _event_loop() -> str:
@@ -141,11 +148,16 @@ def _event_loop() -> str:
     return wanted
 
 
-def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events) -> int:
+def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events, reminder: Reminder) -> int:
     """Wait for the end; the exit status."""
     leaving = False
     while True:
-        event = events.get()
+        try:
+            event = events.get(reminder.wait_s(time.time()))
+        except TimeoutError:
+            if told := reminder.due(time.time()):
+                log.log(*told)
+            continue
         if event is signal.SIGUSR1:
             dump(sys.stderr)
         elif event is signal.SIGHUP and leaving:

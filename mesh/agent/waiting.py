@@ -11,12 +11,13 @@ import sys
 import time
 from typing import Final
 
-from mesh.agent.credentials import CertificateEarlyError, Credentials, open_credentials
+from mesh.agent.credentials import NOTHING, CertificateEarlyError, Credentials, open_credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
 from mesh.agent.http import open_http, serve_http
 from mesh.agent.logs import logger
+from mesh.config.loading import Written
 from mesh.config.schema import Config
 
 LOOK_S: Final = 1.0
@@ -54,7 +55,7 @@ class WaitingStatus:
         raise StatusUnavailable(self.reason)
 
 
-def wait_for_credentials(config: Config, events: Events) -> Credentials:
+def wait_for_credentials(config: Config, events: Events, written: Written = NOTHING) -> Credentials:
     """As :func:`~mesh.agent.credentials.open_credentials`, as soon as this machine's clock allows it.
 
     Files are read anew each time: a certificate that is replaced meanwhile is taken.
@@ -68,7 +69,9 @@ def wait_for_credentials(config: Config, events: Events) -> Credentials:
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                credentials = open_credentials(config, now_unix_s=time.time(), random_bytes=os.urandom)
+                credentials = open_credentials(
+                    config, now_unix_s=time.time(), random_bytes=os.urandom, written=written
+                )
             except CertificateEarlyError as early:
                 status.reason = f"waiting: {early}"
             else:

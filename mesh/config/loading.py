@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Final, get_args, get_origin
+from typing import Annotated, Final, NamedTuple, TypeAlias, get_args, get_origin
 
 import msgspec
 
@@ -20,7 +20,23 @@ _UNFIT_FOR_FILES: Final = re.compile(r"[^A-Za-z0-9._-]")
 _LAST_RESORT_NAME: Final = "agent"
 
 
+Written: TypeAlias = Mapping[str, str]
+"""What stands in the file for each value that the environment has filled in, by the value's path."""
+
+
+class Loaded(NamedTuple):
+    """A configuration, and what its file says."""
+
+    config: Config
+    written: Written
+
+
 def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -> Config:
+    """The configuration of :func:`load`, for whoever tells nobody of its values."""
+    return load(path, environment=environment, host_name=host_name).config
+
+
+def load(path: Path, *, environment: Mapping[str, str], host_name: str) -> Loaded:
     """Read and validate a configuration file.
 
     Args:
@@ -39,15 +55,20 @@ def load_config(path: Path, *, environment: Mapping[str, str], host_name: str) -
     except OSError as error:
         found = (error.strerror or str(error)).lower()
         raise ConfigError([Problem(str(path), 0, "", found, "a configuration file")]) from None
-    return parse_config(
-        data, file=str(path), directory=path.parent, environment=environment, host_name=host_name
-    )
+    return parse(data, file=str(path), directory=path.parent, environment=environment, host_name=host_name)
 
 
 def parse_config(
     data: bytes, *, file: str, directory: Path, environment: Mapping[str, str], host_name: str
 ) -> Config:
-    """Validate a configuration file that has been read; the arguments are those of :func:`load_config`.
+    """The configuration of :func:`parse`, for whoever tells nobody of its values."""
+    return parse(data, file=file, directory=directory, environment=environment, host_name=host_name).config
+
+
+def parse(
+    data: bytes, *, file: str, directory: Path, environment: Mapping[str, str], host_name: str
+) -> Loaded:
+    """Validate a configuration file that has been read; the arguments are those of :func:`load`.
 
     Raises:
         ConfigError: there is something wrong in it; has its problems.
@@ -66,7 +87,12 @@ def parse_config(
         raise ConfigError(walk.problems, are_more=True) from None
     if config is None or walk.problems:
         raise ConfigError(walk.problems)
-    return _completed(config, directory.absolute(), host_name)
+    written = {path: found.written for path, found in walk.values.items() if found.written}
+    completed = _completed(config, directory.absolute(), host_name)
+    if "agent.name" in written and config.agent.data_dir is None and completed.agent.data_dir is not None:
+        # The directory has the name's value as its own name.
+        written["agent.data_dir"] = str(completed.agent.data_dir.with_name(written["agent.name"]))
+    return Loaded(completed, written)
 
 
 @functools.cache

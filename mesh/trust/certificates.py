@@ -19,7 +19,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mesh.errors import AuthenticationError, NotYetValidError, TrustError
+from mesh.errors import AuthenticationError, ExpiredError, NotYetValidError, TrustError
 from mesh.trust.extensions import Extensions, check_extensions
 from mesh.trust.identity import (
     CERTIFICATE_CONTEXT,
@@ -280,7 +280,7 @@ def _matches(key: str, pattern: str) -> bool:
 
 def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
-        raise TrustError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
+        raise ExpiredError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
         raise NotYetValidError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
 

@@ -72,8 +72,9 @@ def test_a_link_ends_with_the_certificate_it_rests_on_and_is_refused_from_then_o
             assert read_exactly(client, 1) == b"x"
             relay.wait_for_peers(hq)
             wait_until(lambda: relay.lines_with("has been expired since"), "the next attempt is refused")
-            (problem,) = branch.dashboard()["problems"]
+            problem = branch.dashboard()["problems"][0]
             assert "the certificate of this agent expired on" in problem
+            wait_until(lambda: branch.lines_with("this agent expired on"), "its own log says so at once", 5)
             client.sendall(b"y")
             assert read_exactly(client, 1) == b"y"
     (told,) = relay.lines_with("the certificate of branch has expired")

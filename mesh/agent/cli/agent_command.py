@@ -14,7 +14,7 @@ from mesh.agent.cli.standard_streams import complete_standard_streams, say
 from mesh.agent.credentials import check_files
 from mesh.agent.logs import logging_to
 from mesh.agent.offers import offer_problems
-from mesh.config import Config, load_config
+from mesh.config import Loaded, load
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
 
 _CONFIG = click.Path(path_type=Path)
@@ -38,12 +38,12 @@ def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: 
         return
     overrides = {"format": log_format, "level": log_level}
     chosen = {key: value for key, value in overrides.items() if value is not None}
-    loaded = msgspec.structs.replace(loaded, logging=msgspec.structs.replace(loaded.logging, **chosen))
+    told = msgspec.structs.replace(loaded.config.logging, **chosen)
     # Not above: checking a configuration needs neither event loops nor the HTTP server.
     from mesh.agent.process import run  # noqa: PLC0415
 
-    with logging_to(loaded.logging):
-        status = run(loaded)
+    with logging_to(told):
+        status = run(msgspec.structs.replace(loaded.config, logging=told), loaded.written)
     sys.exit(status)
 
 
@@ -55,12 +55,13 @@ def check(config: Path) -> None:
     _report_check(config, _load(config))
 
 
-def _load(path: Path) -> Config:
-    return load_config(path, environment=os.environ, host_name=socket.gethostname())
+def _load(path: Path) -> Loaded:
+    return load(path, environment=os.environ, host_name=socket.gethostname())
 
 
-def _report_check(path: Path, config: Config) -> None:
-    result = check_files(config, now_unix_s=time.time())
+def _report_check(path: Path, loaded: Loaded) -> None:
+    config, written = loaded
+    result = check_files(config, now_unix_s=time.time(), written=written)
     for notice in result.notices:
         click.echo(f"{path}: warning: {notice}", err=True)
     problems = (*result.problems, *(f"{path}: {problem}" for problem in offer_problems(config)))
@@ -72,4 +73,4 @@ def _report_check(path: Path, config: Config) -> None:
         (len(config.peers), "peer"),
     )
     parts = ", ".join(f"{count} {noun if count == 1 else noun + 's'}" for count, noun in counts)
-    say(f"{path}: ok: agent {config.agent.name} with {parts}")
+    say(f"{path}: ok: agent {written.get('agent.name', config.agent.name)} with {parts}")

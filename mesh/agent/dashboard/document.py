@@ -195,7 +195,7 @@ def routes_part(
     withheld: tuple[UnmatchedEndpoint, ...],
     page: Page,
 ) -> dict[str, object]:
-    """What the document says of the mesh, for a JSON encoder; of some that are unmatched nobody else hears."""
+    """What the document says of the mesh, for a JSON encoder; ``portless`` and ``withheld`` are unmatched."""
     listeners = sorted((*pairings.unmatched_listeners, *portless), key=listener_order)
     endpoints = sorted((*pairings.unmatched_endpoints, *withheld), key=endpoint_order)
     return {

@@ -21,6 +21,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "alarms_own_total": "Things that this agent was told to do and cannot.",
         "alarms_tampering_total": "Bodies and pages altered on the way, and frames in the name of another.",
         "candidates_set_aside_total": "Times that a listener set a candidate aside because it had failed.",
+        "certificate_expiry_timestamp_seconds": "Unix time at which this agent's own certificate ends.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",
         "clients_refused_total": "Clients reset because their listener was at max_connections.",
         "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",

@@ -10,7 +10,6 @@ from mesh.agent.credentials import (
     CertificateEarlyError,
     FileCheck,
     check_files,
-    invalid,
     notices,
     open_credentials,
 )
@@ -23,7 +22,8 @@ from mesh.agent.files import (
     create_file,
     write_key,
 )
-from mesh.config.schema import KEY_MODES, AcceptSection, AgentSection, Config, TrustSection
+from mesh.agent.validity import invalid
+from mesh.config.schema import KEY_MODES, AcceptSection, AgentSection, Config, PeerSection, TrustSection
 from mesh.trust.certificates import certificate_to_text, issue_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
 
@@ -197,13 +197,73 @@ def test_a_check_tells_all_problems(config):
 
 def test_a_certificate_that_ends_soon_or_has_another_name_is_noticed(config):
     certify(config, make_identity(config).public_key, name="other", days=29)
-    found = notices(config, start(config).certificate, NOW)
-    assert "in 29.0 days" in found[0]
-    assert "agent.name is 'branch', but the mesh shows the certificate's name, 'other'" in found[1]
-    assert check_files(config, now_unix_s=NOW).notices == found
-    assert notices(config, start(config).certificate, NOW - 2 * DAY) == found[1:]
-    assert "in 24.0 hours" in notices(config, start(config).certificate, NOW + 28 * DAY)[0]
-    assert "in 60 minutes" in notices(config, start(config).certificate, NOW + 29 * DAY - 3600)[0]
+    certificate = start(config).certificate
+    (named,) = notices(config, certificate, NOW)
+    assert "agent.name is 'branch', but the mesh shows the certificate's name, 'other'" in named
+    assert check_files(config, now_unix_s=NOW).notices == (named,)
+    ending, named_again = notices(config, certificate, NOW + 28 * DAY)
+    assert "in 24.0 hours" in ending
+    assert named_again == named
+
+
+def test_a_certificate_that_has_ended_is_refused_with_how_to_renew_it(config):
+    certify(config, make_identity(config).public_key, days=29)
+    text = refusal(config, now=NOW + 30 * DAY)
+    assert "has been expired since 2027-02-13" in text
+    assert "renews it with: mesh certificate sign --authority authority.key --name branch" in text
+    assert check_files(config, now_unix_s=NOW + 30 * DAY).problems == (text,)
+
+
+def test_a_peer_that_is_to_be_this_very_agent_is_an_error_by_name(config):
+    identity = make_identity(config)
+    certify(config, identity.public_key)
+    elsewhere = PeerSection(address=TcpAddress("relay", 1), id=AUTHORITY.id)
+    itself = PeerSection(address=TcpAddress("hq", 1), id=identity.id)
+    config = msgspec.structs.replace(config, peers=(elsewhere, itself, PeerSection(address=itself.address)))
+    text = refusal(config)
+    assert text.startswith("peers[1].id: found this agent's own ID; expected")
+    assert check_files(config, now_unix_s=NOW).problems == (text,)
+
+
+SECRET = "s3cret"
+WRITTEN = {
+    "agent.name": "${NAME}",
+    "agent.data_dir": "${HOME}/keys",
+    "trust.certificate": "${CERTIFICATE}",
+}
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "no certificate", "no key", "mode", "directory", "foreign"])
+def test_what_came_from_the_environment_is_told_by_its_name(tmp_path, spoil):
+    """It may be secret, such as the content of a file where its path belongs."""
+    home = tmp_path / SECRET
+    home.mkdir()
+    config = Config(
+        agent=AgentSection(name=SECRET, data_dir=home / "data"),
+        trust=TrustSection(authorities=(AUTHORITY.public_key,), certificate=home / f"{SECRET}.cert"),
+    )
+    identity = make_identity(config)
+    if spoil != "no certificate":
+        authority = Identity(b"f" * 32) if spoil == "foreign" else AUTHORITY
+        certify(config, identity.public_key, authority=authority)
+    key = config.agent.data_dir / IDENTITY_FILE
+    if spoil == "no key":
+        key.unlink()
+    elif spoil == "mode":
+        key.chmod(0o644)
+    elif spoil == "directory":
+        config.agent.data_dir.chmod(0o777)
+    check = check_files(config, now_unix_s=NOW, written=WRITTEN)
+    said = [*check.problems, *check.notices]
+    if spoil == "nothing":
+        assert "agent.name is '${NAME}'" in said[0]
+    else:
+        with pytest.raises(AgentFileError) as caught:
+            open_credentials(config, now_unix_s=NOW, random_bytes=byte_count(), written=WRITTEN)
+        said.append(str(caught.value))
+        assert any("${" in line for line in check.problems)
+    assert said
+    assert not [line for line in said if SECRET in line]
 
 
 def test_an_agent_that_others_dial_and_that_may_not_relay_is_noticed(config):
@@ -211,20 +271,6 @@ def test_an_agent_that_others_dial_and_that_may_not_relay_is_noticed(config):
     accepting = msgspec.structs.replace(config, accept=(AcceptSection(address=TcpAddress("localhost", 1)),))
     (notice,) = check_files(accepting, now_unix_s=NOW).notices
     assert "carries nobody's traffic" in notice
-
-
-def test_a_certificate_that_has_come_to_its_end_is_a_problem(config):
-    certify(config, make_identity(config).public_key, days=29)
-    certificate = start(config).certificate
-    assert invalid(certificate, certificate.not_after - 1) is None
-    assert "expired on" in invalid(certificate, certificate.not_after)
-
-
-def test_a_clock_that_is_set_to_before_the_certificate_is_a_problem(config):
-    certify(config, make_identity(config).public_key)
-    certificate = start(config).certificate
-    assert invalid(certificate, NOW - 300) is None
-    assert "this machine's clock shows 1970-01-01 00:00:07 UTC" in invalid(certificate, 7.9)
 
 
 def test_an_agent_without_trust_lives_by_itself():

@@ -45,7 +45,7 @@ class World:
             raise TimeoutError
         return event
 
-    def open_credentials(self, config, *, now_unix_s, random_bytes):
+    def open_credentials(self, config, *, now_unix_s, random_bytes, written):
         assert now_unix_s == self.unix_s
         if now_unix_s < VALID_AT:
             raise CertificateEarlyError(f"a.cert: is not valid yet: {VALID_AT}, {now_unix_s}")
@@ -115,7 +115,7 @@ def test_a_dump_does_not(world, monkeypatch):
 
 
 def test_what_time_does_not_mend_ends_it(world, monkeypatch):
-    def open_credentials(config, *, now_unix_s, random_bytes):
+    def open_credentials(config, *, now_unix_s, random_bytes, written):
         raise AgentFileError("a.cert: is missing")
 
     world.due[2] = lambda: monkeypatch.setattr(agent_waiting, "open_credentials", open_credentials)

@@ -31,8 +31,9 @@ def agent(monkeypatch):
     module = ModuleType("mesh.agent")
     module.given = []
 
-    def run(config):
+    def run(config, written):
         module.given.append(config)
+        module.written = written
         logger("agent").info("running")
         if config.agent.name == "broken":
             raise AgentFileError("/x/identity.key: is missing")
@@ -64,6 +65,7 @@ def test_the_environment_and_the_host_name_are_used(write, agent, monkeypatch):
     monkeypatch.setenv("MY_KEY", "from-environment")
     monkeypatch.setattr("socket.gethostname", lambda: "my-host")
     run("agent", write("forward: {endpoints: [{key: '${MY_KEY}', target: 'x:1'}]}"))
+    assert agent.written == {"forward.endpoints[0].key": "${MY_KEY}"}
     assert agent.given[0].agent.name == "my-host"
     assert agent.given[0].forward.endpoints[0].key == "from-environment"
 
@@ -101,10 +103,23 @@ def test_a_check_tells_of_files(write, tmp_path):
 
 
 def test_a_check_warns(tmp_path):
-    run("init", tmp_path / "m", "--agents", "a", "--valid-for", "10d")
-    result = run("check", tmp_path / "m" / "a" / "config.yaml")
+    run("init", tmp_path / "m", "--agents", "a")
+    path = tmp_path / "m" / "a" / "config.yaml"
+    path.write_text(path.read_text().replace('name: "a"', 'name: "b"').replace("name: a", "name: b"))
+    result = run("check", path)
     assert result.exit_code == 0
-    assert "warning: the certificate of this agent expires on" in result.stderr
+    assert (
+        f"{path}: warning: agent.name is 'b', but the mesh shows the certificate's name, 'a'" in result.stderr
+    )
+
+
+def test_a_check_shows_nothing_that_came_from_the_environment(write, monkeypatch):
+    monkeypatch.setenv("MESH_NAME", "s3cret")
+    path = write("agent: {name: '${MESH_NAME}'}")
+    result = run("check", path)
+    assert result.exit_code == 0
+    assert "agent ${MESH_NAME} with" in result.stdout
+    assert "s3cret" not in result.output
 
 
 def test_a_file_at_fault_is_one_line(write, agent):

@@ -1,0 +1,93 @@
+"""When the log and the page speak of the agent's own certificate."""
+
+import logging
+
+import pytest
+
+from mesh.agent.validity import DAY_S, LOOK_S, NOTICE_S, REMIND_S, Reminder, ends_soon, invalid
+from mesh.trust.certificates import MAX_UNIX_S, NOT_BEFORE_TOLERANCE_S, Certificate
+
+START = 1_800_000_000
+
+
+def certificate(days: float, not_before: int = START) -> Certificate:
+    end = min(MAX_UNIX_S, int(not_before + days * DAY_S))
+    return Certificate(bytes(32), "branch", not_before, end, (), ("db",), True, False, bytes(32))
+
+
+@pytest.mark.parametrize(("days", "notice_s"), [(365, NOTICE_S), (140, NOTICE_S), (30, 3 * DAY_S), (1, 8640)])
+def test_two_weeks_or_a_tenth_of_its_life_before_its_end_a_certificate_is_warned_of(days, notice_s):
+    own = certificate(days)
+    assert ends_soon(own, own.not_after - notice_s) is None
+    warning = ends_soon(own, own.not_after - notice_s + 1)
+    assert warning is not None
+    assert "its links close then" in warning
+    assert "renews it with: mesh certificate sign" in warning
+    assert "--name branch" in warning
+    assert "--use db --relay" in warning
+    assert ends_soon(own, own.not_after) is None, "that is a problem, and no warning any more"
+
+
+@pytest.mark.parametrize(
+    ("left_s", "said"), [(13 * DAY_S, "13.0 days"), (DAY_S, "24.0 hours"), (3600, "60 minutes")]
+)
+def test_how_long_is_left_is_said_in_a_unit_that_fits(left_s, said):
+    own = certificate(365)
+    assert f"in {said};" in (ends_soon(own, own.not_after - left_s) or "")
+
+
+def test_a_certificate_that_has_come_to_its_end_is_a_problem():
+    own = certificate(29)
+    assert invalid(own, own.not_after - 1) is None
+    ended = invalid(own, own.not_after) or ""
+    assert "expired on 2027-02-13" in ended
+    assert "renews it with: mesh certificate sign" in ended
+
+
+def test_a_clock_that_is_set_to_before_the_certificate_is_a_problem():
+    own = certificate(29)
+    assert invalid(own, START - NOT_BEFORE_TOLERANCE_S) is None
+    assert "this machine's clock shows 1970-01-01 00:00:07 UTC" in (invalid(own, 7.9) or "")
+
+
+def told(reminder: Reminder, since: float, until: float) -> list[tuple[float, int]]:
+    """When the log speaks, and at which level, if the reminder is asked when it wants to be."""
+    now, found = since, []
+    while now <= until:
+        line = reminder.due(now)
+        if line is not None:
+            found.append((now, line[0]))
+        assert 0 < reminder.wait_s(now) <= LOOK_S
+        now += reminder.wait_s(now)
+    return found
+
+
+def test_the_log_warns_daily_from_the_notice_on_and_tells_the_end_when_it_comes():
+    own = certificate(30)
+    end, notice = own.not_after, own.not_after - 3 * DAY_S
+    spoken = told(Reminder(own, notice - DAY_S), notice - DAY_S, end + 2 * REMIND_S)
+    warned, ended = [
+        [at for at, level in spoken if level == which] for which in (logging.WARNING, logging.ERROR)
+    ]
+    assert len(warned) == 3
+    assert 0 < warned[0] - notice <= LOOK_S
+    assert ended[0] == end
+    assert len(ended) == 3
+
+
+def test_what_the_start_has_said_is_said_again_a_day_later():
+    own = certificate(30)
+    since = own.not_after - 2.5 * DAY_S
+    assert [at for at, _ in told(Reminder(own, since), since, own.not_after - DAY_S)] == [since + REMIND_S]
+
+
+def test_a_clock_that_jumps_back_is_told_of_and_does_not_silence_the_rest():
+    own = certificate(30)
+    reminder = Reminder(own, own.not_after - 10)
+    assert reminder.due(7.0) is not None
+    assert reminder.due(own.not_after - 9) is not None
+
+
+def test_a_certificate_that_lasts_is_not_spoken_of():
+    forever = certificate(10**9, not_before=0)
+    assert told(Reminder(forever, START), START, START + 2 * DAY_S) == []
