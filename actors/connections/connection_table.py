@@ -28,10 +28,10 @@ from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.detours import Detours
 from mesh.routing.records import Record
-from mesh.routing.route_computation import CERTIFICATE_POLL_S
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
 from mesh.token_bucket import TokenBucket
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from mesh.trust.naming import named
 

@@ -30,6 +30,7 @@ from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.own_frames import OwnFrames
 from mesh.link.silence import Pulse
 from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 from mesh.trust.identity import AgentId
 
 LEAVE_TIMEOUT_S: Final = 1.0
@@ -236,7 +237,8 @@ class Link:
         pulse = self._pulse
         if not pulse.is_late(now) and self._is_to_end(now, unix_now, took_at):
             return
-        token, wait_s = pulse.ping(now, took_at)
+        left_s = self._peer.peer.not_after - unix_now
+        token, wait_s = pulse.ping(now, took_at, within_s=min(max(left_s, 0.0), CERTIFICATE_POLL_S))
         self._effects.append(effects.SendOwn(FrameType.PING, link_bodies.encode_ping(token)))
         self._effects.append(effects.PingLater(wait_s))
 

@@ -6,7 +6,7 @@ PINGS_PER_TIMEOUT: Final = 3
 """Pings within the time after which a silent peer is dead: one lost or late answer is no death."""
 
 TIMER_SLACK_S: Final = 0.01
-"""Beyond the time at which a silent peer is dead, for timers that are not exact: judged too early, it would
+"""Beyond the time at which a peer is to be judged, for timers that are not exact: judged too early, it would
 have to be judged again."""
 
 
@@ -71,9 +71,16 @@ class Pulse:
             return f"the peer has taken nothing for {now - took_at:.1f} s"
         return ""
 
-    def ping(self, now: float, took_at: float) -> tuple[int, float]:
-        """The token of the ping to send now, and the seconds until the next; ``took_at`` as above."""
+    def ping(self, now: float, took_at: float, *, within_s: float) -> tuple[int, float]:
+        """The token of the ping to send now, and the seconds until the next.
+
+        Args:
+            now: monotonic seconds.
+            took_at: as above.
+            within_s: seconds until something else about the peer is to be judged.
+        """
         wait_s = next_ping_s(self._timeout_s, now - min(self.heard_at, took_at))
+        wait_s = min(wait_s, within_s + TIMER_SLACK_S)
         self._due_at = now + wait_s
         self._token += 1
         self._sent_at = now

@@ -13,6 +13,7 @@ from mesh.routing.graph import Steps
 from mesh.routing.page_table import PageTable
 from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot, compute_routes, computing_routes
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
 """Changes within this time are computed together; the first one at once."""
@@ -22,9 +23,6 @@ COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
 
 COMPUTE_INTERVAL_PER_KEY_S: Final = 0.000005
 """Ranking who offers a key takes about 1 us."""
-
-CERTIFICATE_POLL_S: Final = 60.0
-"""Certificates end by the wall clock, which may be set; so look at least this often."""
 
 
 class RouteComputation:

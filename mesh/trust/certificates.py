@@ -43,6 +43,9 @@ NOT_BEFORE_TOLERANCE_S: Final = 300
 """How early a certificate is accepted: it is issued on one machine and used on another within minutes, and
 clocks differ that much. Expiry has no tolerance: to accept late would stretch what the authority granted."""
 
+CERTIFICATE_POLL_S: Final = 60.0
+"""Certificates end by the wall clock, which may be set; so who waits for that looks at least this often."""
+
 MAX_UNIX_S: Final = 253_402_300_799
 """The last second of the year 9999, so that every time can be shown."""
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.connections.connection_table import CERTIFICATE_POLL_S
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 from tests.actors.company import record_of
 from tests.actors.connections.connection_table_company import (
     ALICE,

@@ -8,9 +8,11 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
 from actors.messages.connection_table import FramesArrived
 from actors.messages.peer_directory import ChallengeArrived
+from mesh.config.schema import Config, ConnectionsSection
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.link import LEAVE_TIMEOUT_S
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 from tests.actors.links.link_company import (
     ADMIT,
     PEER,
@@ -116,16 +118,38 @@ def test_a_peer_that_takes_nothing_is_dead_though_it_speaks(scene, caplog):
     assert "has taken nothing for 3" in caplog.text
 
 
-def test_a_link_ends_with_its_peers_certificate(scene, caplog):
+@pytest.fixture
+def patient():
+    """A link that pings three times an hour."""
+    scene = LinkScene(Config(connections=ConnectionsSection(timeout_s=3_600.0)))
+    yield scene
+    scene.world.stop()
+
+
+@pytest.mark.parametrize("timeout", ["scene", "patient"])
+def test_a_link_ends_with_its_peers_certificate(request, timeout, caplog):
+    scene = request.getfixturevalue(timeout)
     peer = scene.accept(scene.handshake(initiator=True, certificate=certificate_of(PEER, valid_s=100)))
     scene.run(0.1)
     scene.tell(ADMIT)
-    scene.run(98.0)
+    scene.run(99.8)
     assert scene.is_alive
-    scene.run(5.0)
+    scene.run(0.2)
     assert scene.link_ended
     assert peer.reasons == ["certificate expired"]
     assert "the certificate of peer has expired" in caplog.text
+
+
+def test_a_link_ends_a_minute_after_a_clock_was_set_beyond_its_peers_certificate(patient):
+    scene = patient
+    scene.accept(scene.handshake(initiator=True, certificate=certificate_of(PEER, valid_s=100_000)))
+    scene.run(0.1)
+    scene.tell(ADMIT)
+    scene.run(100.0)
+    assert scene.is_alive
+    scene.world.dispatcher("here").clock_skew_s = 200_000.0
+    scene.run(CERTIFICATE_POLL_S + 0.1)
+    assert scene.link_ended
 
 
 # Challenges

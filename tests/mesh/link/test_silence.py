@@ -22,8 +22,8 @@ def test_silence_that_was_this_agents_own_gives_the_peer_a_period(silence_s):
 def test_only_the_first_answer_to_the_newest_ping_is_a_measurement():
     pulse = Pulse(3.0, 100.0)
     assert pulse.round_trip_s(0, 100.0) is None  # nothing has been asked
-    first, _ = pulse.ping(100.0, 100.0)
-    second, _ = pulse.ping(101.0, 101.0)
+    first, _ = pulse.ping(100.0, 100.0, within_s=60.0)
+    second, _ = pulse.ping(101.0, 101.0, within_s=60.0)
     assert pulse.round_trip_s(first, 101.1) is None
     assert pulse.round_trip_s(second + 1, 101.1) is None
     assert pulse.round_trip_s(second, 101.25) == 0.25
@@ -43,7 +43,16 @@ def test_a_peer_is_dead_when_it_says_or_takes_nothing_for_the_timeout():
 
 def test_a_timer_that_is_late_by_more_than_a_period_says_that_this_process_stood_still():
     pulse = Pulse(3.0, 100.0)
-    _, wait_s = pulse.ping(100.0, 100.0)
+    _, wait_s = pulse.ping(100.0, 100.0, within_s=60.0)
     assert wait_s == 1.0
     assert not pulse.is_late(102.0)
     assert pulse.is_late(102.1)
+
+
+@pytest.mark.parametrize(
+    ("within_s", "wait_s"), [(0.0, TIMER_SLACK_S), (0.5, 0.5 + TIMER_SLACK_S), (5.0, 1.0)]
+)
+def test_a_peer_is_judged_when_something_else_about_it_is_due(within_s, wait_s):
+    pulse = Pulse(3.0, 100.0)
+    assert pulse.ping(100.0, 100.0, within_s=within_s)[1] == pytest.approx(wait_s)
+    assert not pulse.is_late(100.0 + wait_s + 0.9)

@@ -6,8 +6,9 @@ import pytest
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects
 from mesh.routing.records import EndpointEntry
-from mesh.routing.route_computation import CERTIFICATE_POLL_S, MIN_COMPUTE_INTERVAL_S
+from mesh.routing.route_computation import MIN_COMPUTE_INTERVAL_S
 from mesh.routing.router import RouteTableState
+from mesh.trust.certificates import CERTIFICATE_POLL_S
 from tests.mesh.routing.route_table_company import (
     ALICE,
     IDENTITIES,

@@ -1,0 +1,105 @@
+"""A peer whose link comes and goes without end makes its peers say little, and delays nobody."""
+
+import pytest
+
+from mesh.routing.origination import Originator, OwnAgent
+from mesh.routing.pacing import FIRST_HOLD_S, LINK_UP_COST_S, MAX_DEBT_S, MAX_HOLD_S, RESTLESS_S, Pacing
+from mesh.routing.records import EndpointEntry, decode_body
+from mesh.trust.identity import AgentId, Identity, Instance
+
+QUIET = AgentId(b"q" * 16)
+
+
+def restless(number: int) -> AgentId:
+    return AgentId(number.to_bytes(16, "big"))
+
+
+def originator() -> Originator:
+    fixed = OwnAgent(certificate=b"cert", session_key=b"s" * 32, instance=Instance(b"i" * 16), relays=True)
+    source = Originator(Identity(b"\x01" * 32), fixed, epoch=1, advertise_interval_s=1_000.0)
+    assert source.issue(0.0) is not None
+    return source
+
+
+def flap(source: Originator, flaps: int, now: float) -> None:
+    peer = restless(flaps % 3)
+    source.link_down(peer, now)
+    source.link_up(peer, 0.001, now)
+    if flaps % 2:
+        source.link_down(peer, now)
+
+
+def waits(of: int) -> list[float]:
+    """How long the news of others waits while three links come and go, 20 times a second each, for minutes.
+
+    ``of``: 0 for an endpoint that comes and goes each 5 s, 1 for another peer's link that does each 30 s.
+    """
+    source = originator()
+    found, said = [], 0.0
+    for tick in range(60 * 1_000):
+        now = 10.0 + tick / 500
+        if not tick % 10:
+            flap(source, tick // 10, now)
+        if tick % 2_500 == 1_250 and of == 0:
+            said = now
+            source.set_endpoints((EndpointEntry(f"key-{tick}", None),))
+        if tick % 15_000 == 7_500 and of == 1:
+            said = now
+            source.link_up(QUIET, 0.001 * 4 ** (tick // 15_000), now)
+        wire = source.issue(now)
+        if wire is not None and said:
+            found.append(now - said)
+            body = decode_body(wire.signed)
+            assert body.endpoints if of == 0 else QUIET in [each.id for each in body.neighbours]
+            said = 0.0
+    return found
+
+
+@pytest.mark.parametrize(("of", "count"), [(0, 24), (1, 4)])
+def test_links_that_come_and_go_delay_nobody_elses_news(of: int, count: int):
+    found = waits(of)
+    assert len(found) == count
+    assert max(found) <= 2 * FIRST_HOLD_S
+
+
+@pytest.mark.parametrize("peers", [1, 20])
+def test_all_restless_peers_together_cost_a_record_a_second(peers: int):
+    source = originator()
+    issued = 0
+    for tick in range(20 * 120):
+        now = 10.0 + tick / 20
+        peer = restless(tick % peers)
+        source.link_down(peer, now)
+        if tick // peers % 2:
+            source.link_up(peer, 0.001, now)
+        if now >= 70.0:
+            issued += source.issue(now) is not None
+        else:
+            source.issue(now)
+    assert issued <= 60 / MAX_HOLD_S + 1
+
+
+def test_a_peer_that_keeps_its_link_is_like_any_other_again():
+    pacing = Pacing()
+    for number in range(100):
+        pacing.link_up(restless(1), number / 100)
+        pacing.told(number / 100)
+    pacing.link_changed(restless(1), 1.0)
+    assert pacing.due_at() == 0.99 + MAX_HOLD_S
+    pacing.link_changed(restless(1), 1.0 + MAX_DEBT_S - RESTLESS_S)
+    assert pacing.due_at() < 0.99 + MAX_HOLD_S
+
+
+def test_a_peer_that_is_restarted_now_and_then_is_not_restless():
+    pacing = Pacing()
+    for number in range(50):
+        pacing.link_up(restless(1), number * LINK_UP_COST_S)
+        assert pacing._is_calm
+        pacing.told(number * LINK_UP_COST_S)
+
+
+def test_what_is_remembered_of_peers_does_not_grow_with_those_that_have_paid():
+    pacing = Pacing()
+    for number in range(3_000):
+        pacing.link_up(restless(number), number * 0.1)
+    assert len(pacing._debts) <= LINK_UP_COST_S / 0.1 + 1
