@@ -14,10 +14,9 @@ from actors.messages import route_table as messages
 from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
-from mesh.alarms import AlarmBook, AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
-from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import OwnAgent
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.records import EndpointEntry, ListenerEntry

@@ -14,6 +14,9 @@ MAX_MEMBERS: Final = 4_096
 OTHERS: Final = "others"
 """Stands for those there is no room for."""
 
+THIS_AGENT: Final = "this agent"
+"""Stands for a member where an alarm is about the agent that raises it."""
+
 
 class AlarmKind(enum.StrEnum):
     """What happened; the names are those of logs, metrics and the dashboard."""
@@ -59,9 +62,9 @@ class AlarmBook:
         counts[member] = counts.get(member, 0) + times
 
     def counts(self) -> tuple[AlarmCount, ...]:
-        """All that has happened, the most frequent of each kind first."""
+        """All that has happened, by kind; of each kind in the order of the members' first alarms."""
         return tuple(
             AlarmCount(kind, member, times)
             for kind, counts in self._counts.items()
-            for member, times in sorted(counts.items(), key=lambda found: (-found[1], found[0]))
+            for member, times in tuple(counts.items())  # at once: another thread may add to them
         )

@@ -19,10 +19,10 @@ from actors.messages.peer_link import Blame
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
-from mesh.alarms import AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link.bodies import CHALLENGE_BYTES
-from mesh.routing.notices import OWN_KEY_REMEDY, THIS_AGENT
+from mesh.routing.notices import OWN_KEY_REMEDY
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
 from mesh.trust.identity import AgentId, short_id

@@ -22,14 +22,13 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
-from mesh.alarms import AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.link import Link
 from mesh.link.states import LinkState
-from mesh.routing.notices import THIS_AGENT
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 from mesh.trust.noise.primitives import key_pair

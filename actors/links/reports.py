@@ -5,10 +5,9 @@ from string import digits
 from typing import Final
 
 from actors.runtime.seam import StreamSocket
-from mesh.alarms import AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.black_hole import Evidence, evidence
 from mesh.escaping import escaped
-from mesh.routing.notices import THIS_AGENT
 from mesh.sampling import alarming, sampled
 
 log = logging.getLogger("mesh.links")

@@ -5,13 +5,10 @@ from typing import Final
 
 import msgspec
 
-from mesh.alarms import MAX_MEMBERS, OTHERS, AlarmBook, AlarmKind
+from mesh.alarms import MAX_MEMBERS, OTHERS, THIS_AGENT, AlarmBook, AlarmKind
 from mesh.routing.records import Record
 from mesh.trust.identity import short_id
 from mesh.trust.naming import named
-
-THIS_AGENT: Final = "this agent"
-"""Stands for a member where an alarm is about the agent that raises it."""
 
 OWN_KEY_REMEDY: Final = "stop one of the two, or give it a key and a certificate of its own"
 """What to do if two running agents have one identity."""
@@ -56,7 +53,7 @@ class Notices:
         """``record``'s agent may not register ``keys``: with thousands of them it does not fill the log."""
         if not keys:
             return
-        member = named(record.name, record.agent_id)
+        member = THIS_AGENT if kind is AlarmKind.OWN else named(record.name, record.agent_id)
         self._book.count(kind, member, len(keys))
         ignored = f"ignored: the certificate of {record.name!r} ({short_id(record.agent_id)}) does not permit"
         for key in keys[:MAX_DENIED_SAID]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from mesh.alarms import AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.early_records import EarlyRecords
 from mesh.routing.effects import Close, Effects
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.notices import THIS_AGENT, Notices
+from mesh.routing.notices import Notices
 from mesh.routing.origination import Originator
 from mesh.routing.page_table import PageTable
 from mesh.routing.peers import Peers

@@ -12,7 +12,7 @@ hold (a digest) and send what the other lacks; links lose nothing, so that is al
 import math
 from collections.abc import Sequence
 
-from mesh.alarms import AlarmBook, AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.link.bodies import (
     Digest,
     WantedPages,
@@ -27,7 +27,7 @@ from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.notices import OWN_KEY_REMEDY, THIS_AGENT, Notices
+from mesh.routing.notices import OWN_KEY_REMEDY, Notices
 from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers

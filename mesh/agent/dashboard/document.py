@@ -120,7 +120,7 @@ def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
     """``alarms``, the most frequent of each kind first, with one entry for all beyond the limit."""
     shown: list[AlarmCount] = []
     for kind, each in groupby(alarms, key=lambda alarm: alarm.kind):
-        found = list(each)
+        found = sorted(each, key=lambda alarm: (-alarm.times, alarm.member))
         shown += found[:MAX_ALARMS_SHOWN]
         if rest := found[MAX_ALARMS_SHOWN:]:
             shown.append(AlarmCount(kind, f"{len(rest):,} more", _times(rest)))
@@ -128,7 +128,10 @@ def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
 
 
 def measured_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
-    """The same for metrics: all beyond the limit are ``OTHERS``, as each name is a series that is kept."""
+    """``alarms`` for metrics: all beyond the limit are ``OTHERS``, as each name is a series that is kept.
+
+    Those that were first keep their names, however often it happens to others: so no series ever falls.
+    """
     shown: list[AlarmCount] = []
     for kind, each in groupby(alarms, key=lambda alarm: alarm.kind):
         found = list(each)

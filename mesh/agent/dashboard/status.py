@@ -96,7 +96,7 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """What somebody should look at though this agent serves, as lines for people."""
     alarms: tuple[AlarmCount, ...] = ()
-    """What members have done to others, as this agent has seen it; the most frequent of each kind first."""
+    """What members have done to others, as this agent has seen it, in the order of first alarms."""
 
 
 class StatusSource(Protocol):

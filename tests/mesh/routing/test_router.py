@@ -1,13 +1,12 @@
 import msgspec
 import pytest
 
-from mesh.alarms import AlarmBook, AlarmKind
+from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.epochs import EPOCH_AHEAD_S, within_a_day
 from mesh.routing.flooding import FLOOD_PACE_S
-from mesh.routing.notices import THIS_AGENT
 from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
 from mesh.routing.records import (
     MAX_EPOCH,

@@ -19,7 +19,7 @@ def test_alarms_name_the_members_with_most_of_each_kind_and_sum_up_the_others(
     snapshot: DashboardSnapshot,
 ):
     book = AlarmBook()
-    for number in range(MAX_ALARMS_SHOWN + 5):
+    for number in reversed(range(MAX_ALARMS_SHOWN + 5)):
         book.count(AlarmKind.GRANT, f"member {number}", 100 - number)
     book.count(AlarmKind.IDENTITY, "hq 03030303", 2)
     shown_in = msgspec.structs.replace(snapshot, alarms=book.counts())
@@ -33,7 +33,8 @@ def test_alarms_name_the_members_with_most_of_each_kind_and_sum_up_the_others(
     exposition = MetricsRenderer().render(figures, 0.0, measured_alarms(shown_in.alarms)).decode()
     assert '\nmesh_alarms_by_member_total{kind="identity",member="hq 03030303"} 2.0\n' in exposition
     assert "\nmesh_alarms_grant_total " in exposition
-    assert f'\nmesh_alarms_by_member_total{{kind="grant",member="others"}} {rest}.0\n' in exposition
+    last = sum(100 - number for number in range(5))
+    assert f'\nmesh_alarms_by_member_total{{kind="grant",member="others"}} {last}.0\n' in exposition
 
 
 @pytest.mark.parametrize("others", [1, 5])
@@ -46,3 +47,15 @@ def test_the_series_of_all_beyond_the_limit_is_one_however_many_they_are(others:
     assert len(series) == MAX_ALARMS_SHOWN + 1
     rest = MAX_MEMBERS + others - MAX_ALARMS_SHOWN
     assert series[-1] == f'mesh_alarms_by_member_total{{kind="full",member="{OTHERS}"}} {rest}.0'
+
+
+def test_no_series_falls_when_a_member_overtakes_others():
+    book = AlarmBook()
+    for number in range(MAX_ALARMS_SHOWN + 2):
+        book.count(AlarmKind.GRANT, f"member {number}", 10)
+    before = {alarm.member: alarm.times for alarm in measured_alarms(book.counts())}
+    for _ in range(3):
+        book.count(AlarmKind.GRANT, f"member {MAX_ALARMS_SHOWN}", 50)
+        after = {alarm.member: alarm.times for alarm in measured_alarms(book.counts())}
+        assert after == before | {OTHERS: before[OTHERS] + 50}
+        before = after
