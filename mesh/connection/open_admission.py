@@ -7,7 +7,8 @@ takes nothing from what that agent sends by another.
 
 An OPEN takes a token of its link and one of its source there. Both are given back when the connection is in
 use, so those who are served may open as many as the exit can; what is forged, refused or never confirmed is
-rationed, and with it the answers.
+rationed, and with it the answers. Half of what a link has is kept for sources that ask little: so a flood in
+a few names, or in a few dozen, leaves the others of that link their connections.
 """
 
 import enum
@@ -28,6 +29,16 @@ INGRESS_RATE: Final = 250.0
 
 INGRESS_BURST: Final = 1_000.0
 """At once."""
+
+LINK_RESERVE: Final = LINK_BURST / 2
+"""Of a link's tokens, for sources that ask little."""
+
+LITTLE_RATE: Final = 5.0
+"""OPENs a second that come to nothing, of one ingress on one link, that are few: a hundred ingresses use up
+what their link has."""
+
+LITTLE_BURST: Final = 10.0
+"""At once: a hundred ingresses use up what is kept for them."""
 
 MAX_BUCKETS: Final = 4_096
 """Ingresses whose rate is remembered; beyond, the first is forgotten. The rates of links still hold."""
@@ -51,6 +62,12 @@ class _Link(NamedTuple):
     told: TokenBucket
 
 
+class _Source(NamedTuple):
+    rate: TokenBucket
+    little: TokenBucket
+    """How much it may yet ask of what is kept for those that ask little."""
+
+
 class OpenAdmission:
     """Counts the OPENs under way; ``now`` is monotonic seconds, ``via`` the peer that one came from.
 
@@ -67,7 +84,7 @@ class OpenAdmission:
         self._by_ingress: Shares[tuple[AgentId, AgentId]] = Shares(max_pending)
         self._links: dict[AgentId, _Link] = {}
         """As many as there are peers that may send: those with a certificate."""
-        self._rates: dict[tuple[AgentId, AgentId], TokenBucket] = {}
+        self._rates: dict[tuple[AgentId, AgentId], _Source] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -85,14 +102,20 @@ class OpenAdmission:
 
     def take_token(self, source: AgentId, via: AgentId, now: float) -> bool:
         """Take what an OPEN costs its link and its source; whether they have it."""
-        rate = self._rates.get((via, source))
-        if rate is None:
+        of_source = self._rates.get((via, source))
+        if of_source is None:
             if len(self._rates) >= MAX_BUCKETS:
                 del self._rates[next(iter(self._rates))]
-            rate = self._rates[via, source] = TokenBucket(INGRESS_RATE, INGRESS_BURST)
-        if not (rate.has(now) and self._link(via).rate.take(now)):
+            of_source = self._rates[via, source] = _Source(
+                TokenBucket(INGRESS_RATE, INGRESS_BURST), TokenBucket(LITTLE_RATE, LITTLE_BURST)
+            )
+        of_link = self._link(via).rate
+        if not of_source.rate.has(now):
             return False
-        rate.spend(now)
+        if not of_link.has(now, LINK_RESERVE + 1.0) and not (of_link.has(now) and of_source.little.take(now)):
+            return False
+        of_link.spend(now)
+        of_source.rate.spend(now)
         return True
 
     def via_of(self, source: AgentId, number: int, default: AgentId) -> AgentId:
@@ -108,9 +131,10 @@ class OpenAdmission:
         self._by_ingress.leave((via, source))
         if is_in_use:
             self._link(via).rate.give_back()
-            rate = self._rates.get((via, source))
-            if rate is not None:
-                rate.give_back()
+            of_source = self._rates.get((via, source))
+            if of_source is not None:
+                of_source.rate.give_back()
+                of_source.little.give_back()
 
     def is_to_be_told(self, via: AgentId, now: float) -> bool:
         """Whether a refusal on this link is to be written down, beside being counted."""

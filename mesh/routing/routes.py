@@ -12,7 +12,7 @@ from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.routing.graph import STEP_AGENTS, Graph, Reach, Steps, finish
 from mesh.routing.records import Record
 from mesh.routing.shared_paths import PathSearch, SharedPaths
-from mesh.trust.identity import AgentId
+from mesh.trust.identity import NO_AGENT, AgentId
 
 STEP_OFFERS: Final = 2_048
 """Offers of a key looked at in one step: as long as ``STEP_AGENTS``."""
@@ -35,6 +35,19 @@ def paths_from(
     Whoever asks for many sources does better with one :class:`Graph`, or :meth:`RouteSnapshot.paths_from`.
     """
     return Graph.of(records).paths_from(source, max_hops)
+
+
+class WaysIn(NamedTuple):
+    """The peers by which frames of one agent come to another."""
+
+    best: AgentId
+    """Of the path that its frames take, whatever lies beyond: its part up to here is a best path, too."""
+    equal: frozenset[AgentId]
+    """Of all paths of as few links, the best included."""
+
+
+NO_WAY_IN: Final = WaysIn(NO_AGENT, frozenset())
+"""Of an agent that is out of reach."""
 
 
 class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
@@ -88,27 +101,30 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         return [agent_id for _, _, agent_id in sorted(ranked)]
 
     @cached_property
-    def _shortest(self) -> dict[AgentId, frozenset[AgentId]]:
+    def _ways_in(self) -> dict[AgentId, WaysIn]:
         """Those that were asked for."""
         return {}
 
-    def has_shortest(self, destination: AgentId) -> bool:
-        """Whether :meth:`shortest` has its answer ready: else it searches."""
-        return destination in self._shortest or destination not in self.next_hops
+    def has_ways_in(self, source: AgentId) -> bool:
+        """Whether :meth:`ways_in` has its answer ready: else it searches."""
+        return source in self._ways_in or source not in self.next_hops
 
-    def shortest(self, destination: AgentId) -> frozenset[AgentId]:
-        """The peers that a path of fewest links to ``destination`` begins with; none if it is out of reach.
-
-        Computed when first asked for.
-        """
-        if destination not in self.next_hops:
-            return frozenset()
-        found = self._shortest.get(destination)
+    def ways_in(self, source: AgentId) -> WaysIn:
+        """By which peers frames of ``source`` come here. Computed when first asked for."""
+        if source not in self.next_hops:
+            return NO_WAY_IN
+        found = self._ways_in.get(source)
         if found is None:
-            beyond = self.hop_counts[destination] - 1
-            within = self.graph.search(destination, beyond)
-            found = frozenset(peer for peer in within if self.next_hops.get(peer) == peer)
-            self._shortest[destination] = found
+            hop_count = self.hop_counts[source]
+            within = self.graph.search(source, hop_count)
+            found = self._ways_in[source] = WaysIn(
+                within[self.own_id].previous,
+                frozenset(
+                    peer
+                    for peer, reach in within.items()
+                    if reach.hop_count < hop_count and self.next_hops.get(peer) == peer
+                ),
+            )
         return found
 
     @cached_property

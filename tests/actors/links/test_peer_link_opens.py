@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.links.forwarding import TOLD_BURST
 from actors.messages import peer_link as messages
 from mesh.link.frames import Frame, FrameType
-from mesh.routing.routes import RouteSnapshot
+from mesh.routing.routes import compute_routes
 from mesh.routing.ways_back import ROUNDABOUT_BURST
 from tests.actors.company import start
 from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
 from tests.frame_sizes import smallest_body
+from tests.mesh.routing.graph_company import record_of
 
 COUNT = 1_000
+MESH = (OWN, PEER, ALICE, BOB)
 
 
 @pytest.fixture
@@ -27,15 +30,16 @@ def passed(scene: LinkScene, *, source: Any, bob_by: Any, kind: FrameType = Fram
     """How many of so many frames for Alice went on."""
     alice = start(scene.world)
     peer = scene.admitted()
-    next_hops = {ALICE.id: ALICE.id, PEER.id: PEER.id, BOB.id: bob_by.id}
-    snapshot = RouteSnapshot(
-        own_id=OWN.id,
-        version=1,
-        next_hops=next_hops,
-        hop_counts={ALICE.id: 1, PEER.id: 1, BOB.id: 1 if bob_by is BOB else 2},
-        candidates={},
-        records={},
-    )
+    links = {(OWN.id, ALICE.id), (OWN.id, PEER.id), (OWN.id if bob_by is BOB else bob_by.id, BOB.id)}
+    records = {
+        each.id: msgspec.structs.replace(
+            record_of(0, {}),
+            agent_id=each.id,
+            round_trips={other.id: 0 for other in MESH if {(each.id, other.id), (other.id, each.id)} & links},
+        )
+        for each in MESH
+    }
+    snapshot = compute_routes(OWN.id, records, max_hops=16, version=1)
     scene.tell(messages.ForwardingChanged({ALICE.id: alice.ref}, snapshot))
     body = smallest_body(kind)
     peer.send_frames(

@@ -7,6 +7,7 @@ from mesh.connection.open_admission import (
     INGRESS_RATE,
     LINK_BURST,
     LINK_RATE,
+    LITTLE_RATE,
     MAX_BUCKETS,
     TOLD_BURST,
     OpenAdmission,
@@ -73,6 +74,15 @@ def test_beside_a_flood_in_one_name_others_on_its_link_are_served(admission):
         for number in range(100):
             assert admission.admit(BOB, number, HOSTILE, float(second)) is None
             admission.settled(BOB, number, is_in_use=True)
+
+
+def test_beside_a_flood_in_many_names_those_who_ask_little_are_served(admission):
+    names = [agent(number) for number in range(100, 100 + int(LINK_RATE / LITTLE_RATE) - 10)]
+    for second in range(60):
+        flood(admission, 5_000, float(second), names)
+        for number in range(int(LITTLE_RATE)):
+            assert admission.admit(BOB, number, HOSTILE, float(second)) is None
+            admission.settled(BOB, number, is_in_use=False)
 
 
 def test_one_link_cannot_have_all_that_is_under_way():
