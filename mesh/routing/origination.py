@@ -1,8 +1,7 @@
-"""What this agent says of itself, and when: the first change at once, a flood of changes at a bounded rate.
+"""What this agent says of itself, and when: changes at the pace of ``pacing.py``.
 
-Time pays for changes, and unpaid ones make the next wait longer: those that a few restarting peers cause
-follow each other quickly, a link that flaps for ever costs one record a second. A refresh comes each
-``advertise_interval_s``. An agent that finds a newer record of its own in the mesh jumps past it.
+A refresh comes each ``advertise_interval_s``. An agent that finds a newer record of its own in the mesh jumps
+past it.
 """
 
 import math
@@ -12,6 +11,7 @@ import msgspec
 
 from mesh.link.bodies import WireRecord
 from mesh.routing.epochs import within_a_day
+from mesh.routing.pacing import MAX_HOLD_S, Pacing
 from mesh.routing.records import (
     MAX_EPOCH,
     MAX_SEQUENCE,
@@ -28,13 +28,6 @@ from mesh.trust.identity import AgentId, Identity, Instance
 
 FIRST_RECORD_S: Final = 0.05
 """How long the first record waits for a link: endpoints and listeners say meanwhile what they are."""
-
-FIRST_HOLD_S: Final = 0.005
-"""After a change the next one waits so long, and twice as long for each that is not paid for yet: a relay
-that starts has told of its second link before anybody counts on it."""
-
-MAX_HOLD_S: Final = 1.0
-"""Time that pays for a change, and the longest wait: a link that flaps for ever costs one record a second."""
 
 QUIET_S: Final = 3.0
 """After so long without a change nobody else speaks in this agent's name any more."""
@@ -147,9 +140,9 @@ class Originator:
         self._issued: RecordBody | None = None
         self._issued_at = -math.inf
         self._changed_at = -math.inf
+        self._pacing = Pacing()
         self._hold_s = 0.0
-        self._paid_until = -math.inf
-        """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
+        """How long to wait after others with this agent's key, beyond the pace."""
         self._must_jump = False
         self._urgent = False
         self._first_at = began_at + FIRST_RECORD_S
@@ -195,34 +188,37 @@ class Originator:
     def link_up(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:
         """A link to ``peer_id`` is up."""
         self._links[peer_id] = DampedRtt(rtt_s, now)
-        return self._refresh_neighbours()
+        if not self._refresh_neighbours():
+            return False
+        self._pacing.link_up(peer_id, now)
+        return True
 
     def somebody_listens(self) -> None:
         """There is a link: the first record need not wait."""
         self._first_at = -math.inf
 
-    def link_down(self, peer_id: AgentId) -> bool:
+    def link_down(self, peer_id: AgentId, now: float) -> bool:
         """The link to ``peer_id`` is gone."""
         self._links.pop(peer_id, None)
-        return self._refresh_neighbours()
+        return self._link_changed(peer_id, now)
 
     def link_measured(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:
         """A round trip to ``peer_id`` took ``rtt_s`` seconds."""
         link = self._links.get(peer_id)
-        return link is not None and link.observe(rtt_s, now) and self._refresh_neighbours()
+        return link is not None and link.observe(rtt_s, now) and self._link_changed(peer_id, now)
 
     def set_endpoints(self, endpoints: tuple[EndpointEntry, ...]) -> bool:
         """These are the endpoints from now on."""
-        return self._become(msgspec.structs.replace(self._body, endpoints=endpoints))
+        return self._change(msgspec.structs.replace(self._body, endpoints=endpoints))
 
     def set_listeners(self, listeners: tuple[ListenerEntry, ...]) -> bool:
         """These are the listeners from now on."""
-        return self._become(msgspec.structs.replace(self._body, listeners=listeners))
+        return self._change(msgspec.structs.replace(self._body, listeners=listeners))
 
     def start_draining(self) -> bool:
         """Not through me; said at once."""
         self._urgent = True
-        return self._become(msgspec.structs.replace(self._body, draining=True))
+        return self._change(msgspec.structs.replace(self._body, draining=True))
 
     def withdraw(self) -> bool:
         """This agent leaves; said at once, and nothing after it."""
@@ -232,6 +228,19 @@ class Originator:
         self._body = msgspec.structs.replace(
             self._body, draining=True, withdrawn=True, neighbours=(), endpoints=(), listeners=()
         )
+        return True
+
+    def _change(self, body: RecordBody) -> bool:
+        """Say ``body`` from now on, whoever the peers are."""
+        if not self._become(body):
+            return False
+        self._pacing.changed()
+        return True
+
+    def _link_changed(self, peer_id: AgentId, now: float) -> bool:
+        if not self._refresh_neighbours():
+            return False
+        self._pacing.link_changed(peer_id, now)
         return True
 
     def _refresh_neighbours(self) -> bool:
@@ -260,6 +269,7 @@ class Originator:
         if not within_a_day(self._next[0] - JUMPED_MS, unix_now):
             self._next = (max(0, int(unix_now * 1000)), 0)
             self._must_jump = not self.is_withdrawn
+            self._pacing.changed()
 
     def overtaken_by(self, freshness: Freshness, now: float) -> bool:
         """A verified own record of ``freshness`` is in the mesh; jump past it.
@@ -274,6 +284,7 @@ class Originator:
         if self.is_withdrawn or theirs < self._body.freshness[:2]:
             return False
         self._must_jump = True
+        self._pacing.changed()
         if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
         self._next = _after(theirs)
@@ -298,7 +309,7 @@ class Originator:
             return -math.inf
         if self._issued is None:
             return self._first_at
-        return self._changed_at + self._hold_s
+        return max(self._pacing.due_at(), self._changed_at + self._hold_s)
 
     def issue(self, now: float) -> WireRecord | None:
         """The next record, where one is due at ``now``."""
@@ -319,10 +330,9 @@ class Originator:
     def _note_change(self, now: float) -> None:
         if now - self._changed_at > max(QUIET_S, self._hold_s * 2):
             self._overtaken = 0
-        self._paid_until = max(self._paid_until, now) + MAX_HOLD_S
-        unpaid = (self._paid_until - now) / MAX_HOLD_S
-        pace_s = min(FIRST_HOLD_S * 2.0 ** min(unpaid - 1, 16.0), MAX_HOLD_S)
-        self._hold_s = pace_s if self._overtaken <= OVERTAKEN_FREELY else max(pace_s, self._hold_s)
+        if self._overtaken <= OVERTAKEN_FREELY:
+            self._hold_s = 0.0
+        self._pacing.told(now)
         self._changed_at = now
 
 

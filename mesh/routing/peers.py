@@ -66,16 +66,16 @@ class Peers:
             self._unheard.pop(peer_id, None)
             return self._originator.link_up(peer_id, rtt_s, now)
         self._unheard[peer_id] = instance, rtt_s
-        return self._originator.link_down(peer_id)
+        return self._originator.link_down(peer_id, now)
 
-    def link_down(self, peer_id: AgentId) -> bool:
+    def link_down(self, peer_id: AgentId, now: float) -> bool:
         """The link to ``peer_id`` is gone, or about to be closed."""
         self._linked.discard(peer_id)
         self._unheard.pop(peer_id, None)
         self._answers.peer_down(peer_id)
         self._flood.peer_down(peer_id)
         self._pages.peer_down(peer_id)
-        return self._originator.link_down(peer_id)
+        return self._originator.link_down(peer_id, now)
 
     def link_measured(self, peer_id: AgentId, rtt_s: float, now: float) -> bool:
         """A round trip to ``peer_id`` took ``rtt_s`` seconds."""

@@ -146,7 +146,7 @@ class RecordIntake:
                     self._overtaken(effects, freshness, now)
                 case Refused():
                     effects.verified += 1
-                    self._refused(effects, peer_id, outcome)
+                    self._refused(effects, peer_id, outcome, now)
                 case _:
                     assert_never(outcome)
 
@@ -180,13 +180,13 @@ class RecordIntake:
         )
         self._notices.say(effects.notices, AlarmKind.IDENTITY, THIS_AGENT, line)
 
-    def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused) -> None:
+    def _refused(self, effects: Effects, peer_id: AgentId, refused: Refused, now: float) -> None:
         offence = refused.refusal is Refusal.OFFENCE
         # A peer knows whether its own certificate is good; another agent's it may see otherwise than we do.
         if offence or (refused.refusal is Refusal.CERTIFICATE and refused.agent_id == peer_id):
             self._notices.count(_REFUSED_KINDS[refused.refusal], self._link_state.named(peer_id))
             effects.closes.append(Close(peer_id, str(refused.reason)))
-            self._routes.is_outdated |= self._peers.link_down(peer_id)
+            self._routes.is_outdated |= self._peers.link_down(peer_id, now)
             return
         line = f"record refused: {refused.reason}"
         if refused.refusal is Refusal.CLOCK and refused.agent_id == self._link_state.own_id:

@@ -162,7 +162,7 @@ class RouteTableState:
 
     def link_down(self, peer_id: AgentId, now: float, unix_now: float) -> Effects:
         """The link to ``peer_id`` is gone."""
-        self._routes.is_outdated |= self._peers.link_down(peer_id)
+        self._routes.is_outdated |= self._peers.link_down(peer_id, now)
         return self._settle(Effects(), now, unix_now)
 
     def link_measured(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:

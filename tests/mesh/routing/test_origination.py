@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.routing.origination import (
-    FIRST_HOLD_S,
-    MAX_HOLD_S,
     MAX_OVERTAKEN_HOLD_S,
     OVERTAKEN_FREELY,
     QUIET_S,
@@ -18,6 +16,7 @@ from mesh.routing.origination import (
     OwnAgent,
     rtt_step,
 )
+from mesh.routing.pacing import FIRST_HOLD_S, MAX_HOLD_S
 from mesh.routing.records import (
     MAX_ENDPOINTS,
     MAX_EPOCH,
@@ -81,7 +80,7 @@ def test_a_flapping_link_costs_one_record_a_second():
     now, issued = 10.0, []
     while now < 40.0:
         if source.body.neighbours:
-            source.link_down(PEER)
+            source.link_down(PEER, now)
         else:
             source.link_up(PEER, 0.001, now)
         if source.issue(now) is not None:
@@ -135,7 +134,7 @@ def test_saying_the_same_again_is_no_change():
     source = originator()
     assert source.set_listeners((ListenerEntry("k", ":1"),))
     assert not source.set_listeners((ListenerEntry("k", ":1"),))
-    assert not source.link_down(PEER)
+    assert not source.link_down(PEER, 0.0)
     assert source.link_up(PEER, 0.001, 0.0)
     assert not source.link_up(PEER, 0.001, 1.0)
     assert not source.link_measured(OTHER, 0.5, 2.0)
