@@ -5,7 +5,6 @@ it shares a thread with that: so a few records are verified in one turn, and the
 """
 
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, TypeVar, assert_never
 
@@ -17,6 +16,7 @@ from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
+from mesh.routing.fair_queue import FairQueue
 from mesh.routing.origination import OwnAgent
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.records import EndpointEntry, ListenerEntry
@@ -32,7 +32,8 @@ log = logging.getLogger("mesh.routing.routes")
 
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """Of memory for what links have said and was not taken yet, about a thousand records. What is beyond that is
-taken at once: a peer that says more than is verified in time makes this agent slow, but not big."""
+taken at once, of whom most waits: a peer that says more than is verified in time makes this agent slow, but
+not big."""
 
 _MESSAGE_BYTES: Final = 256
 """About what a message, a record or the entry of a digest takes beside its bytes."""
@@ -85,9 +86,8 @@ class RouteTable(Actor[messages.Inbound]):
         self._endpoints: dict[str, EndpointEntry] = {}
         self._listeners: dict[str, ListenerEntry] = {}
         self._alarm: Alarm[messages.RouteTimerFired] = Alarm(self, messages.RouteTimerFired())
-        self._waiting: deque[tuple[messages.FromLinks, int]] = deque()
+        self._waiting: FairQueue[AgentId, tuple[messages.FromLinks, int]] = FairQueue()
         """What links have said, and how many of its records have been taken."""
-        self._waiting_bytes = 0
         self._spent = 0
         """What this turn has verified, or an equal amount of other work."""
         self._advertises = False
@@ -167,32 +167,32 @@ class RouteTable(Actor[messages.Inbound]):
     # -- what links say --------------------------------------------------------------------------------------
 
     def _wait(self, message: messages.FromLinks) -> None:
-        behind = 0
         if isinstance(message, messages.LinkDown):
             # Routes through it are of no use any more. It passes all but what its own peer has said.
-            for waiting, _ in reversed(self._waiting):
-                if waiting.peer_id == message.peer_id:
-                    break
-                behind += 1
-        self._waiting.insert(len(self._waiting) - behind, (message, 0))
-        self._waiting_bytes += _bytes(message)
+            self._waiting.push_first(message.peer_id, (message, 0), _bytes(message))
+        else:
+            self._waiting.push(message.peer_id, (message, 0), _bytes(message))
 
     def _take_waiting(self) -> None:
         """Take as much as a turn may last, and what there is no room for; the rest after others' turns."""
-        while self._waiting and (self._spent < STEP_VERIFIED or self._waiting_bytes > MAX_WAITING_BYTES):
-            message, first = self._waiting.popleft()
+        waiting = self._waiting
+        while waiting and (self._spent < STEP_VERIFIED or waiting.byte_count > MAX_WAITING_BYTES):
+            is_beyond = waiting.byte_count > MAX_WAITING_BYTES
+            (message, first), byte_count = waiting.take_of_most() if is_beyond else waiting.take()
             if isinstance(message, messages.RecordsArrived):
-                self._take_records(message, first)
+                self._take_records(message, first, byte_count)
             else:
-                self._waiting_bytes -= _bytes(message)
                 self._take(message)
         if (self._waiting or self._spent) and not self._goes_on:
             self._goes_on = True
             # Not a message to itself, which would be handled in this very turn.
             self.schedule(0.0, messages.GoOn())
 
-    def _take_records(self, message: messages.RecordsArrived, first: int) -> None:
-        """Take some of what a peer has passed on, from the ``first``-th that was not taken before."""
+    def _take_records(self, message: messages.RecordsArrived, first: int, byte_count: int) -> None:
+        """Take some of what a peer has passed on, from the ``first``-th that was not taken before.
+
+        ``byte_count`` is what it holds of memory.
+        """
         peer_id, records = message.peer_id, message.records
         limit = STEP_VERIFIED - self._spent
         effects = self._state.take_records(
@@ -205,12 +205,10 @@ class RouteTable(Actor[messages.Inbound]):
         )
         self._spent += effects.verified
         rest = len(records) - effects.rest
-        self._waiting_bytes -= _bytes_of_records(records[first:rest])
         if effects.rest:
             self._spent = STEP_VERIFIED
-            self._waiting.appendleft((message, rest))
-        else:
-            self._waiting_bytes -= _MESSAGE_BYTES
+            taken = _bytes_of_records(records[first:rest])
+            self._waiting.put_back(peer_id, (message, rest), byte_count - taken)
         self._apply(effects)
 
     def _take(
