@@ -1,18 +1,15 @@
 """A member that floods a bottleneck which others' connections cross: in the simulated world, to the byte."""
 
 import contextlib
-import itertools
 import statistics
 
 import pytest
 
 from mesh.addresses import TcpAddress
-from mesh.link.frames import FrameType
 from mesh.routing.records import ListenerEntry
-from mesh.trust.identity import AgentId
 from scripts.simulation import echoes
 from scripts.simulation.conversation import Terms
-from tests.security.hostile import junk
+from tests.security.floods import FLOODS, numbers
 from tests.security.simulated import SimulatedMember
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
 
@@ -22,46 +19,6 @@ THIN_BYTES_PER_S = 125e3
 BYTES = 1_500_000
 SHARE = 0.4
 LIMIT_S = 60.0
-numbers = itertools.count(1)
-
-
-def short_data(own, hq):
-    return junk(FrameType.DATA, own, hq, next(numbers), bytes(3900))
-
-
-def many_flows(own, hq):
-    number = next(numbers)
-    return junk(FrameType.DATA, own, hq, number % 200, bytes(60_000), number=number)
-
-
-def one_flow(own, hq):
-    return junk(FrameType.DATA, own, hq, 1, bytes(60_000), number=next(numbers))
-
-
-def large_acknowledgements(own, hq):
-    number = next(numbers)
-    return junk(FrameType.ACK, own, hq, number, bytes(65_000), number=number)
-
-
-def acknowledgements(own, hq):
-    number = next(numbers)
-    return junk(FrameType.ACK, own, hq, number, bytes(60), number=number)
-
-
-def made_up_agents(own, hq):
-    number = next(numbers)
-    return junk(FrameType.DATA, AgentId(number.to_bytes(16, "big")), hq, number, bytes(3900))
-
-
-FLOODS = {
-    "short data of made-up connections": (short_data, False),
-    "200 flows": (many_flows, False),
-    "one flow that ignores marks": (one_flow, False),
-    "large acknowledgements": (large_acknowledgements, False),
-    "acknowledgements": (acknowledgements, False),
-    "data of made-up agents": (made_up_agents, True),
-}
-"""What makes a frame, and whether that takes the right to relay."""
 
 
 class Scene:

@@ -15,7 +15,8 @@ PIECE_BYTES = 16 * 1024
 class SlowLink:
     """Passes connections to its port on to ``target_port`` of loopback, each at ``bytes_per_s`` each way."""
 
-    def __init__(self, target_port, bytes_per_s):
+    def __init__(self, target_port, bytes_per_s, buffer_bytes=BUFFER_BYTES):
+        self._buffer_bytes = buffer_bytes
         self._target_port = target_port
         self._bytes_per_s = bytes_per_s
         self._closed = threading.Event()
@@ -29,7 +30,7 @@ class SlowLink:
     def _with_small_buffers(self):
         made = socket.socket()
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            made.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES // 2)  # the kernel doubles it
+            made.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes // 2)  # the kernel doubles it
         self._sockets.append(made)
         return made
 

@@ -166,6 +166,8 @@ class ReceiveHalf:
         budget.reserved_bytes += held - self._reserved_bytes
         self._reserved_bytes = held
         window = self._window
+        if self.taken_bytes < self.received_bytes:
+            window.hindered(self.received_bytes, now)
         window.update(
             self.received_bytes,
             now,

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from mesh.connection.stream.lost_pace import LostPace
 from mesh.link.frames import MAX_SEGMENT_BYTES
 
 INITIAL_WINDOW_BYTES: Final = 64 * 1024
@@ -50,11 +51,13 @@ class ReceiveWindow:
     queue, so the queue cannot feed the window. A segment more, because credit moves on by whole segments.
 
     Source: dynamic right-sizing, Fisk and Feng, LACSI 2001. On a short path that others use it is smaller.
+    If others have taken most of the stream's pace it is larger, as long as that helps: ``lost_pace.py``.
     """
 
     __slots__ = (
         "_cap",
         "_floor",
+        "_lost_pace",
         "_round_bytes",
         "_round_started_at",
         "_wanted",
@@ -69,6 +72,7 @@ class ReceiveWindow:
         """Bytes after which an acknowledgement is due."""
         self._round_started_at: float | None = None
         self._round_bytes = 0
+        self._lost_pace = LostPace(limits.cap)
 
     def update(
         self, received_bytes: int, now: float, minimum_rtt_s: float, share_bytes: int, *, in_company: bool
@@ -92,6 +96,7 @@ class ReceiveWindow:
         if is_over:
             in_a_round = int(in_a_round * round_s / elapsed)
             self._round_bytes, self._round_started_at = received_bytes, now
+            self._lost_pace.round_over(received_bytes, now, self.size_bytes)
         if is_over or in_a_round > 4 * self.ack_bytes:
             self.ack_bytes = min(max(in_a_round // 4, SMALLEST_ACK_BYTES), LARGEST_ACK_BYTES)
         if crowded:
@@ -102,5 +107,10 @@ class ReceiveWindow:
         else:
             wanted = 2 * in_a_round + min(2 * in_a_round, MAX_SEGMENT_BYTES)
         self._wanted = min(max(self._wanted, wanted), self._cap)
-        self.size_bytes = max(min(self._wanted, share_bytes), self._floor)
+        wanted = max(self._wanted, self._lost_pace.least_bytes)
+        self.size_bytes = max(min(wanted, share_bytes), self._floor)
         self.ack_bytes = min(self.ack_bytes, self.size_bytes // 4)
+
+    def hindered(self, received_bytes: int, now: float) -> None:
+        """The local socket has not taken all of the ``received_bytes`` that were handed out."""
+        self._lost_pace.hindered(received_bytes, now)
