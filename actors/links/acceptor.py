@@ -23,13 +23,21 @@ from mesh.addresses import TcpAddress
 from mesh.errors import RemoteProtocolError
 from mesh.link.opening import MAX_OPENING_BYTES, mac_key, read_opening
 from mesh.link.places import Places, bucket_of
+from mesh.remembered import Remembered
 from mesh.sampling import sampled
+from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
 
 log = logging.getLogger("mesh.links")
 
 OPENING_TIMEOUT_S: Final = 10.0
 """What a stranger may take for its opening, which an agent sends at once: time for repetitions of TCP."""
+
+FUTILE_RATE: Final = 20.0
+"""Handshakes a second that come to no link, by bucket of addresses: each costs half a millisecond."""
+
+FUTILE_BURST: Final = 2_000.0
+"""At once: many agents behind one address, all of which have been restarted with an old certificate."""
 
 LOOK_AGAIN_S: Final = 1.0
 """How often it is looked for strangers who have taken longer."""
@@ -90,6 +98,10 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         """Links of those that have not proven who they are."""
         self._link_places: Places[str] = Places(max_unauthenticated)
         self._full_reported = False
+        self._futile: Remembered[str, TokenBucket] = Remembered(
+            lambda: TokenBucket(FUTILE_RATE, FUTILE_BURST)
+        )
+        """By bucket of addresses: how many more handshakes may come to nothing."""
 
     def on_start(self) -> None:
         """Take the port."""
@@ -100,6 +112,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         match message:
             case messages.HandshakeEnded(link_urn=urn):
                 self._handshake_ended(urn)
+            case messages.LinkAdmitted(address=address):
+                self._futile.of(bucket_of(_host(address)), self.now()).give_back()
             case messages.StrangersDue():
                 self._look_for_the_slow()
             case BindDue():
@@ -132,11 +146,11 @@ class Acceptor(AcceptingActor[messages.Inbound]):
 
     def _hold(self, stranger: _Stranger) -> None:
         socket = stranger.socket
-        bucket = bucket_of(_host(socket))
+        bucket = bucket_of(_host(socket.peer_name))
         evicted = self._stranger_places.take(socket, bucket, self.dispatcher.uniform())
         if evicted is not None:
             gone = self._strangers.pop(evicted).socket
-            self._report_full(_host(gone))
+            self._report_full(_host(gone.peer_name))
             self._meters.links_refused += 1
             self.disown(gone)
             gone.abort()
@@ -206,7 +220,10 @@ class Acceptor(AcceptingActor[messages.Inbound]):
 
     def _shake(self, socket: StreamSocket, received: bytes) -> None:
         """Go on with somebody who knows an authority of this mesh."""
-        host = _host(socket)
+        host = _host(socket.peer_name)
+        if not self._futile.of(bucket_of(host), self.now()).take(self.now()):
+            self._refuse(socket, "too many handshakes from there come to nothing")
+            return
         link = self._start_link(socket, self.ref, received)
         evicted = self._link_places.take(link.actor_urn, bucket_of(host), self.dispatcher.uniform())
         if evicted is not None:
@@ -235,8 +252,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             self._full_reported = False
 
 
-def _host(socket: StreamSocket) -> str:
-    return socket.peer_name.rpartition(":")[0]
+def _host(peer_name: str) -> str:
+    return peer_name.rpartition(":")[0]
 
 
 _TOO_MANY: Final = "too many unauthenticated connections"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from actors.links.budgets import PeerBudgets
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
 from actors.runtime.seam import Ref
@@ -13,17 +14,10 @@ from mesh.link.handshake import EstablishedLink
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.ways_back import WaysBack
 from mesh.sampling import sampled
-from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import NO_AGENT, AgentId, short_id
 from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.links")
-
-TOLD_RATE: Final = 1.0
-"""Lines a second about OPENs of one link that are not passed on; all are counted."""
-
-TOLD_BURST: Final = 5.0
-"""At once."""
 
 _OPEN: Final = FrameType.OPEN
 
@@ -36,12 +30,18 @@ class LinkForwarding:
         meters: what the agent counts.
         max_hops: links that a frame may still cross, whatever it says.
         clock: monotonic seconds.
+        budgets: what each peer may bring.
     """
 
-    __slots__ = ("_clock", "_links", "_max_hops", "_meters", "_own", "_peer", "_told", "_ways_back")
+    __slots__ = ("_budgets", "_clock", "_links", "_max_hops", "_meters", "_own", "_peer", "_ways_back")
 
     def __init__(
-        self, own: Ref[SendFrames], meters: Meters, max_hops: int, clock: Callable[[], float]
+        self,
+        own: Ref[SendFrames],
+        meters: Meters,
+        max_hops: int,
+        clock: Callable[[], float],
+        budgets: PeerBudgets,
     ) -> None:
         self._own = own
         self._meters = meters
@@ -49,8 +49,8 @@ class LinkForwarding:
         self._clock = clock
         self._links: Mapping[AgentId, Ref[SendFrames]] = MappingProxyType({})
         self._peer = ""
-        self._ways_back = WaysBack(NO_AGENT)
-        self._told = TokenBucket(TOLD_RATE, TOLD_BURST)
+        self._budgets = budgets
+        self._ways_back = WaysBack(NO_AGENT, budgets.opens)
 
     def follow(
         self,
@@ -62,7 +62,7 @@ class LinkForwarding:
         self._links = links
         if not self._peer:
             self._peer = named(peer.peer.name, peer.peer_id)
-            self._ways_back = WaysBack(peer.peer_id)
+            self._ways_back = WaysBack(peer.peer_id, self._budgets.opens)
         self._ways_back.routes = routes
 
     def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[SendFrames], SendFrames] | None:
@@ -95,7 +95,7 @@ class LinkForwarding:
         if self._ways_back.may_pass(source, now):
             return True
         self._meters.opens_held_back += 1
-        if self._told.take(now):
+        if self._budgets.told.of(self._peer, now).take(now):
             log.warning(
                 "too many requests for connections in the name of %s, to whom it is no way, come by peer %s; "
                 "holding them back",

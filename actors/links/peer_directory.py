@@ -21,6 +21,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
 from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
+from mesh.link.arrivals import Arrivals
 from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.notices import OWN_KEY_REMEDY
 from mesh.routing.routes import RouteSnapshot
@@ -45,6 +46,7 @@ MAX_REPORTED: Final = 1024
 
 _DUPLICATE: Final = f"duplicate identity: another running agent has this identity key; {OWN_KEY_REMEDY}"
 _TWIN: Final = f"another running agent has this agent's identity key, and is refused; {OWN_KEY_REMEDY}"
+_TOO_OFTEN: Final = "links of this agent come and go too often"
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
 
@@ -90,6 +92,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._loopback = loopback
         self._meters = meters
         self._peers: dict[AgentId, _Peer] = {}
+        self._arrivals = Arrivals()
         self._routes: RouteSnapshot | None = None
         self._duplicates: dict[bytes, None] = {}
         """Static keys of those that have been reported, the oldest first."""
@@ -109,7 +112,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         """Handle one message."""
         match message:
             case messages.LinkEstablished():
-                self._established(message)
+                if self._may_come(message):
+                    self._established(message)
             case messages.LinkEnded(link_urn=urn, peer_id=peer_id):
                 self._ended(urn, peer_id)
             case messages.LinkTurnedAway():
@@ -174,6 +178,16 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._replace(peer, link)
         else:
             self._turn_away(peer, link, "another link to this peer is up")
+
+    def _may_come(self, link: messages.LinkEstablished) -> bool:
+        """Whether a peer has not come too often; what this agent dials it dials at its own pace."""
+        if link.dialer is not None or self._arrivals.may_come(link.peer_id, self.now()):
+            return True
+        who = named(link.peer_name, link.peer_id)
+        log.warning("link refused: %s: %s", who, _TOO_OFTEN, extra=sampled(who))
+        self._meters.links_refused += 1
+        self.tell(link.link, link_messages.CloseLink(_TOO_OFTEN))
+        return False
 
     def _replaces(self, newcomer: messages.LinkEstablished, present: messages.LinkEstablished) -> bool:
         if newcomer.is_dialer == present.is_dialer:

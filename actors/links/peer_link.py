@@ -66,7 +66,7 @@ class PeerLink(Actor[messages.Inbound]):
         self._refs = refs
         self._meters = meters
         self._dialer = dialer
-        self._acceptor = acceptor
+        self._accepted_by = self._acceptor = acceptor
         timeout_s = settings.config.connections.timeout_s
         handshake = LinkHandshake(
             initiator=is_dialer,
@@ -86,6 +86,7 @@ class PeerLink(Actor[messages.Inbound]):
             own_id=settings.identity.id,
             timeout_s=timeout_s,
             now=self.now(),
+            digests=settings.budgets.digests,
         )
         self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
         self._output = LinkOutput(
@@ -94,7 +95,9 @@ class PeerLink(Actor[messages.Inbound]):
             mark_bytes=settings.mark_bytes,
             own_id=settings.identity.id,
         )
-        self._forwarding = LinkForwarding(self.ref, meters, settings.config.routing.max_hops, self.now)
+        self._forwarding = LinkForwarding(
+            self.ref, meters, settings.config.routing.max_hops, self.now, settings.budgets
+        )
         self._received = received
         """What the acceptor has read of the handshake."""
         self._is_reported = False
@@ -127,6 +130,8 @@ class PeerLink(Actor[messages.Inbound]):
                 self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
             case messages.AdmitLink():
+                if self._accepted_by is not None:
+                    self.tell(self._accepted_by, acceptor_messages.LinkAdmitted(self._socket.peer_name))
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():
                 now, output = self.now(), self._output

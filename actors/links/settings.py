@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from actors.links.budgets import PeerBudgets
 from actors.messages import connection_table as connection_table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_table_messages
@@ -35,6 +36,8 @@ class LinkSettings(msgspec.Struct, frozen=True):
     relay_budget: RelayBudget
     """Of all links, for data that waits."""
     config: Config
+    budgets: PeerBudgets
+    """What each peer may have its links bring."""
     handshake_timeout_s: float = 10.0
     versions: Versions = OWN_VERSIONS
     """Of the link protocol, that this agent offers."""

@@ -13,8 +13,14 @@ class HandshakeEnded(msgspec.Struct, frozen=True):
     link_urn: str
 
 
+class LinkAdmitted(msgspec.Struct, frozen=True):
+    """Fact: a link that was accepted from this address is up."""
+
+    address: str
+
+
 class StrangersDue(msgspec.Struct, frozen=True):
     """Timer: look for strangers who have taken too long."""
 
 
-Inbound: TypeAlias = HandshakeEnded | StrangersDue | BindDue | AcceptAgain | StopListening
+Inbound: TypeAlias = HandshakeEnded | LinkAdmitted | StrangersDue | BindDue | AcceptAgain | StopListening

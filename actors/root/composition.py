@@ -20,6 +20,7 @@ from actors.connections.exit_connection import ExitConnection
 from actors.connections.ingress_connection import IngressConnection
 from actors.connections.listener import Listener
 from actors.links.acceptor import Acceptor
+from actors.links.budgets import peer_budgets
 from actors.links.dialer import Dialer
 from actors.links.loopback import Loopback
 from actors.links.peer_directory import PeerDirectory
@@ -119,6 +120,7 @@ class Composition:
             trust=setup.trust,
             relay_budget=surroundings.relay_budget,
             config=setup.config,
+            budgets=peer_budgets(),
             versions=setup.versions,
             features=setup.features,
         )

@@ -27,7 +27,7 @@ from mesh.link.frames import (
     type_name,
 )
 from mesh.link.handshake import EstablishedLink, LinkHandshake
-from mesh.link.own_frames import OwnFrames
+from mesh.link.own_frames import DigestBudgets, OwnFrames
 from mesh.link.silence import Pulse
 from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
 from mesh.trust.certificates import CERTIFICATE_POLL_S
@@ -46,6 +46,7 @@ class Link:
         own_id: this agent.
         timeout_s: silence after which the peer is dead.
         now: when the link began.
+        digests: how many more digests each peer may send.
     """
 
     __slots__ = (
@@ -70,7 +71,14 @@ class Link:
     _reader: FrameReader
 
     def __init__(
-        self, *, is_dialer: bool, handshake: LinkHandshake, own_id: AgentId, timeout_s: float, now: float
+        self,
+        *,
+        is_dialer: bool,
+        handshake: LinkHandshake,
+        own_id: AgentId,
+        timeout_s: float,
+        now: float,
+        digests: DigestBudgets,
     ) -> None:
         self.state = LinkState.HANDSHAKE
         self.name = ""
@@ -82,7 +90,7 @@ class Link:
         self._asked_at = now
         """When the handshake's latest question was sent."""
         self._rtt_s = 0.0
-        self._own_frames = OwnFrames(self._pulse)
+        self._own_frames = OwnFrames(self._pulse, digests)
         self._early: Sequence[Frame] = ()
         """Frames that came with the peer's judgement, before the admission."""
         self._farewell = b""
@@ -276,6 +284,7 @@ class Link:
 
     def _prove(self, peer: EstablishedLink, now: float) -> None:
         self._peer = peer
+        self._own_frames.peer_id = peer.peer_id
         self._reader = FrameReader(peer.receive_key)
         self.name = peer.peer.name
         self._effects.append(effects.StartSealing(peer.send_key))

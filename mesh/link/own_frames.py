@@ -3,14 +3,16 @@
 All but CLOSE, which is the business of the link's life.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType
 from mesh.link.silence import Pulse
+from mesh.remembered import Remembered
 from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId
 
 DIGEST_RATE: Final = 1.0
 DIGEST_BURST: Final = 64.0
@@ -18,18 +20,30 @@ DIGEST_BURST: Final = 64.0
 is answered with every record that it lacks."""
 
 
+DigestBudgets: TypeAlias = Remembered[AgentId, TokenBucket]
+
+
+def digest_budgets() -> DigestBudgets:
+    """Those of all peers of an agent, which its links share."""
+    return Remembered(lambda: TokenBucket(DIGEST_RATE, DIGEST_BURST))
+
+
 class OwnFrames:
     """Reads the link's own frames.
 
     Args:
         pulse: of the link, which knows its pings.
+        digests: how many more digests each peer may send now; a new link begins no new burst.
     """
 
-    __slots__ = ("_challenge", "_digests", "_is_challenged", "_pulse", "records")
+    __slots__ = ("_challenge", "_digests", "_is_challenged", "_pulse", "peer_id", "records")
 
-    def __init__(self, pulse: Pulse) -> None:
+    peer_id: AgentId
+    """Set as soon as the peer is proven."""
+
+    def __init__(self, pulse: Pulse, digests: DigestBudgets) -> None:
         self._pulse = pulse
-        self._digests = TokenBucket(DIGEST_RATE, DIGEST_BURST)
+        self._digests = digests
         self.records: list[link_bodies.WireRecord] = []
         """Those of the read at hand."""
         self._challenge = b""
@@ -59,7 +73,7 @@ class OwnFrames:
             case FrameType.RECORDS:
                 self.records += link_bodies.decode_records(frame.body)
             case FrameType.DIGEST:
-                if not self._digests.take(now):
+                if not self._digests.of(self.peer_id, now).take(now):
                     raise RemoteProtocolError("more digests than a link ever needs")
                 digest = link_bodies.decode_digest(frame.body)
                 self.hand_over_records(wanted)

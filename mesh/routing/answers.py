@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from mesh.link.bodies import WireRecord
+from mesh.remembered import Remembered
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
@@ -26,21 +27,19 @@ class Answers:
     """What each peer is still to be told of; ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
-        self._rates: dict[AgentId, TokenBucket] = {}
-        """Linked peers, and how many more bytes they get now."""
+        self._rates: Remembered[AgentId, TokenBucket] = Remembered(
+            lambda: TokenBucket(ANSWER_BYTE_RATE, ANSWER_BYTE_BURST)
+        )
+        """By peer: how many more bytes it gets now. A new link begins no new burst."""
         self._owed: dict[AgentId, dict[AgentId, None]] = {}
         """By peer: agents whose newest record it lacks."""
         self._wait_until: dict[AgentId, float] = {}
         """Peers that were given too much, and until when."""
 
-    def peer_up(self, peer_id: AgentId) -> None:
-        """There is a link to ``peer_id``; one that takes another's place begins no new burst."""
-        self._rates.setdefault(peer_id, TokenBucket(ANSWER_BYTE_RATE, ANSWER_BYTE_BURST))
-
     def peer_down(self, peer_id: AgentId) -> None:
         """The link to ``peer_id`` is gone."""
-        for table in (self._rates, self._owed, self._wait_until):
-            table.pop(peer_id, None)
+        self._owed.pop(peer_id, None)
+        self._wait_until.pop(peer_id, None)
 
     def owe(self, peer_id: AgentId, agent_ids: Iterable[AgentId]) -> None:
         """``peer_id``, a linked peer, lacks the newest records of these."""
@@ -55,7 +54,7 @@ class Answers:
     ) -> Iterator[tuple[AgentId, list[WireRecord]]]:
         """Peers, and the records to give them now; ``newest`` gives that of each agent, or None."""
         for peer_id in [each for each in self._owed if now >= self._wait_until.get(each, -math.inf)]:
-            owed, rate = self._owed[peer_id], self._rates[peer_id]
+            owed, rate = self._owed[peer_id], self._rates.of(peer_id, now)
             self._wait_until.pop(peer_id, None)
             given: list[WireRecord] = []
             for agent_id in tuple(owed):

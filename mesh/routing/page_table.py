@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import MAX_WANTED_AGENTS, MAX_WANTED_PAGES, WantedPages, WirePage
+from mesh.remembered import Remembered
 from mesh.routing.records import Page, PageName, Record, page_digest, read_page, with_pages
 from mesh.routing.service_layout import LaidPage
 from mesh.token_bucket import TokenBucket
@@ -109,8 +110,12 @@ class PageTable:
         self._shelves: dict[AgentId, _Shelf] = {}
         self._aside: dict[AgentId, tuple[_Shelf, float]] = {}
         """Of agents whose record has expired, the longest ago first: a shelf, and until when it is kept."""
-        self._peers: dict[AgentId, TokenBucket] = {}
-        """Linked peers, and how many more pages they are given now."""
+        self._peers: dict[AgentId, None] = {}
+        """Linked peers."""
+        self._given: Remembered[AgentId, TokenBucket] = Remembered(
+            lambda: TokenBucket(GIVEN_RATE, GIVEN_BURST)
+        )
+        """By peer: how many more pages it is given now. A new link begins no new burst."""
         self._due: list[tuple[float, AgentId]] = []
         """A heap: when to look at whose shelf. One that is not of the shelf's ``ask_at`` says nothing."""
         self.taken = 0
@@ -178,7 +183,7 @@ class PageTable:
 
     def peer_up(self, peer_id: AgentId) -> None:
         """There is a link to ``peer_id``: ask it for what others did not give."""
-        self._peers.setdefault(peer_id, TokenBucket(GIVEN_RATE, GIVEN_BURST))
+        self._peers[peer_id] = None
         for shelf in self._shelves.values():
             for missing in shelf.missing.values():
                 shelf.source = peer_id
@@ -311,8 +316,7 @@ class PageTable:
         return Taken(shelf.record, page, wished_by)
 
     def _may_have(self, peer_id: AgentId, now: float) -> bool:
-        bucket = self._peers.get(peer_id)
-        return bucket is not None and bucket.take(now)
+        return peer_id in self._peers and self._given.of(peer_id, now).take(now)
 
 
 def _charge(name: PageName) -> int:

@@ -58,7 +58,6 @@ class Peers:
             now: monotonic seconds.
         """
         self._linked.add(peer_id)
-        self._answers.peer_up(peer_id)
         self._flood.peer_up(peer_id)
         self._pages.peer_up(peer_id)
         self._originator.somebody_listens()

@@ -9,8 +9,9 @@ further on.
 Source: feasible reverse path, RFC 3704 section 2.3, as a share instead of a filter.
 """
 
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
+from mesh.remembered import Remembered
 from mesh.routing.routes import RouteSnapshot
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
@@ -34,34 +35,56 @@ SEARCH_RATE: Final = 2.0
 SEARCH_BURST: Final = 20.0
 
 
+class OpenBudget(NamedTuple):
+    """What the links of one peer may bring of OPENs by other ways than the best."""
+
+    equal: TokenBucket
+    roundabout: TokenBucket
+    searches: TokenBucket
+
+
+OpenBudgets: TypeAlias = Remembered[AgentId, OpenBudget]
+
+
+def open_budgets() -> OpenBudgets:
+    """Those of all peers of an agent, which its links share: a new link begins no new burst."""
+    return Remembered(
+        lambda: OpenBudget(
+            equal=TokenBucket(EQUAL_RATE, EQUAL_BURST),
+            roundabout=TokenBucket(ROUNDABOUT_RATE, ROUNDABOUT_BURST),
+            searches=TokenBucket(SEARCH_RATE, SEARCH_BURST),
+        )
+    )
+
+
 class WaysBack:
     """What one link may bring of OPENs; ``now`` is monotonic seconds.
 
     Args:
         peer_id: where the link comes from.
+        budgets: of all peers.
     """
 
-    __slots__ = ("_equal", "_peer_id", "_roundabout", "_searches", "routes")
+    __slots__ = ("_budgets", "_peer_id", "routes")
 
-    def __init__(self, peer_id: AgentId) -> None:
+    def __init__(self, peer_id: AgentId, budgets: OpenBudgets) -> None:
         self._peer_id = peer_id
+        self._budgets = budgets
         self.routes: RouteSnapshot | None = None
-        self._equal = TokenBucket(EQUAL_RATE, EQUAL_BURST)
-        self._roundabout = TokenBucket(ROUNDABOUT_RATE, ROUNDABOUT_BURST)
-        self._searches = TokenBucket(SEARCH_RATE, SEARCH_BURST)
 
     def may_pass(self, source: AgentId, now: float) -> bool:
         """Whether an OPEN in the name of ``source`` is to be passed on."""
         routes = self.routes
         if source == self._peer_id or routes is None or routes.next_hops.get(source) == self._peer_id:
             return True
+        budget = self._budgets.of(self._peer_id, now)
         if not routes.has_ways_in(source):
-            if self._roundabout.take(now):
+            if budget.roundabout.take(now):
                 return True
             # A search through the mesh costs more than an OPEN: only where it makes a difference.
-            if not self._searches.take(now):
+            if not budget.searches.take(now):
                 return False
         ways = routes.ways_in(source)
         if self._peer_id == ways.best:
             return True
-        return (self._peer_id in ways.equal and self._equal.take(now)) or self._roundabout.take(now)
+        return (self._peer_id in ways.equal and budget.equal.take(now)) or budget.roundabout.take(now)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from actors.links.budgets import peer_budgets
 from actors.links.peer_link import PeerLink
 from actors.links.settings import LINK_SOCKET_OPTIONS, LinkRefs, LinkSettings
 from actors.messages import dialer as dialer_messages
@@ -207,6 +208,7 @@ class LinkScene:
             static=key_pair(b"s" * 32),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
+            budgets=peer_budgets(),
             config=config,
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.links import acceptor
 from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
 from actors.messages.agent import PartReported
@@ -316,3 +317,35 @@ def test_stops_accepting_and_leaves_links_alone(house_of):
     assert house.connect().end == "Connection refused"
     assert first.end == ""
     assert len(house.alive()) == 1
+
+
+def test_handshakes_that_come_to_nothing_are_few_from_one_address(house_of, monkeypatch):
+    monkeypatch.setattr(acceptor, "FUTILE_BURST", 5.0)
+    monkeypatch.setattr(acceptor, "FUTILE_RATE", 0.5)
+    house = house_of()
+
+    def shake(host: str) -> bool:
+        before = len(house.links)
+        house.connect(host, opening=OPENING)
+        for link in house.alive():
+            link.ref.stop(block=False)
+        house.world.run(0.0)
+        return len(house.links) > before
+
+    assert sum(shake("there") for _ in range(20)) in (5, 6, 7, 8)
+    assert house.meters.links_refused == 20 - len(house.links)
+    assert shake("elsewhere")
+    house.world.run(2.0 / 0.5)
+    assert shake("there")
+
+
+def test_handshakes_that_become_links_are_not_rationed(house_of, monkeypatch):
+    monkeypatch.setattr(acceptor, "FUTILE_BURST", 5.0)
+    monkeypatch.setattr(acceptor, "FUTILE_RATE", 0.01)
+    house = house_of()
+    for number in range(20):
+        client = house.connect(opening=OPENING)
+        assert len(house.links) == number + 1
+        house.acceptor.ref.tell(messages.LinkAdmitted(house.links[-1].socket.peer_name))
+        house.world.run(0.0)
+        client.ref.stop(block=False)

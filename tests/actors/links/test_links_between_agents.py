@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from actors.links.acceptor import Acceptor
+from actors.links.budgets import peer_budgets
 from actors.links.dialer import Dialer
 from actors.links.peer_directory import CHALLENGE_TIMEOUT_S, PeerDirectory
 from actors.links.peer_link import PeerLink
@@ -43,6 +44,7 @@ class Side:
             static=key_pair(self.dispatcher.random_bytes(32)),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
+            budgets=peer_budgets(),
             config=Config(),
         )
         self.settings = msgspec.structs.replace(self.settings, **settings)

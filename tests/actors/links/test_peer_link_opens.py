@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.links.forwarding import TOLD_BURST
+from actors.links.budgets import TOLD_BURST
 from actors.messages import peer_link as messages
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.routes import compute_routes

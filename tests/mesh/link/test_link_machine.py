@@ -24,6 +24,7 @@ from mesh.link.effects import (
 from mesh.link.frames import FrameType, FrameWriter, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.link import Link
+from mesh.link.own_frames import digest_budgets
 from mesh.link.states import UNADMITTED, LinkState
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
@@ -85,7 +86,14 @@ class Ends:
     def __init__(self, *, is_dialer: bool) -> None:
         own = Identity(bytes([1]) * 32)
         handshake = handshake_of(1, initiator=is_dialer)
-        self.link = Link(is_dialer=is_dialer, handshake=handshake, own_id=own.id, timeout_s=3.0, now=NOW)
+        self.link = Link(
+            is_dialer=is_dialer,
+            handshake=handshake,
+            own_id=own.id,
+            timeout_s=3.0,
+            now=NOW,
+            digests=digest_budgets(),
+        )
         self.peer = handshake_of(2, initiator=not is_dialer)
         self.now = NOW
         self.writer: FrameWriter | None = None

@@ -253,6 +253,9 @@ def test_a_peer_that_asks_without_end_is_given_so_much_a_second(table):
     table.take(wire(ALICE, PAGES[0]), 0.0)
     given = sum(len(table.give(FAR, wants(ALICE, PAGES[0]), 0.0)) for _ in range(10_000))
     assert given == GIVEN_BURST
+    table.peer_down(FAR)
+    table.peer_up(FAR)
+    assert table.give(FAR, wants(ALICE, PAGES[0]), 0.0) == [], "another link begins no new burst"
     assert table.give(NEAR, wants(ALICE, PAGES[0]), 0.0) != [], "which costs no other peer anything"
     assert table.give(FAR, wants(ALICE, PAGES[0]), 1.0) != []
 

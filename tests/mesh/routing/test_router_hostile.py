@@ -58,6 +58,20 @@ def test_older_records_without_end_are_answered_slowly_and_other_peers_as_before
     assert answered(state.tick(2.0, UNIX)) == 0
 
 
+def test_a_peer_that_comes_again_and_again_is_answered_as_slowly():
+    state = linked(ALICE, BOB)
+    long = tuple(EndpointEntry(f"{number:03}".rjust(200, "x"), None) for number in range(200))
+    newest = wire_of(IDENTITIES[4], sequence=5, endpoints=long)
+    hear(state, ALICE, [newest], 0.0, UNIX)
+    older = [msgspec.structs.replace(wire_of(IDENTITIES[4]), signature=bytes(64))]
+    answers = 0
+    for _ in range(20):
+        state.link_down(BOB, 1.0, UNIX)
+        state.link_up(BOB, INSTANCE, 0.001, 1.0, UNIX)
+        answers += sum(answered(hear(state, BOB, older, 1.0, UNIX)) for _ in range(50))
+    assert answers == ANSWER_BYTE_BURST // len(newest.signed)
+
+
 def test_digests_without_end_cost_a_bounded_number_of_bytes_and_lose_nothing():
     """Each may be empty and speak for all IDs: all records, as often as it comes."""
     state = linked(ALICE, BOB)

@@ -13,6 +13,7 @@ from mesh.routing.ways_back import (
     ROUNDABOUT_RATE,
     SEARCH_BURST,
     WaysBack,
+    open_budgets,
 )
 from tests.mesh.routing.graph_company import agent, mesh, random_meshes
 
@@ -26,7 +27,7 @@ def routes():
 
 
 def ways_back(peer):
-    made = WaysBack(peer)
+    made = WaysBack(peer, open_budgets())
     made.routes = routes()
     return made
 
@@ -51,7 +52,7 @@ def test_all_pass_of_one_whose_best_way_here_is_not_the_best_way_back():
     records = mesh((5, 2, 0), (2, 6, 0), (6, 1, 0), (5, 4, 0), (4, 3, 0), (3, 1, 0))
     assert compute_routes(OWN, records, max_hops=16, version=1).next_hops[FAR] == agent(3)
     for peer, count in ((6, 20_000), (3, 20_000), (2, ROUNDABOUT_BURST)):
-        ways = WaysBack(agent(peer))
+        ways = WaysBack(agent(peer), open_budgets())
         ways.routes = compute_routes(OWN, records, max_hops=16, version=1)
         assert passed(ways, [FAR]) == count
 
@@ -75,7 +76,7 @@ def test_all_pass_that_a_peer_sends_for_itself_wherever_routes_lead():
 
 
 def test_all_pass_until_there_are_routes():
-    assert passed(WaysBack(HOSTILE), [FAR]) == 20_000
+    assert passed(WaysBack(HOSTILE, open_budgets()), [FAR]) == 20_000
 
 
 @pytest.mark.parametrize("peer", [LONGER, HOSTILE])
@@ -104,7 +105,7 @@ def test_what_comes_by_an_equal_way_leaves_the_share_to_others():
 def test_searches_are_few():
     far = {number: (10, number, 0) for number in range(100, 200)}
     records = mesh((1, 10, 0), (1, 6, 0), *far.values())
-    ways = WaysBack(HOSTILE)
+    ways = WaysBack(HOSTILE, open_budgets())
     ways.routes = compute_routes(OWN, records, max_hops=16, version=1)
     passed(ways, [agent(number) for number in far])
     assert len(ways.routes._ways_in) == SEARCH_BURST
@@ -114,3 +115,13 @@ def test_ways_in():
     assert routes().ways_in(FAR) == WaysIn(NEXT, frozenset({NEXT, EQUAL}))
     assert routes().ways_in(NEXT) == WaysIn(NEXT, frozenset({NEXT}))
     assert routes().ways_in(agent(9)) == routes().ways_in(OWN) == NO_WAY_IN
+
+
+def test_a_new_link_begins_no_new_burst():
+    budgets = open_budgets()
+    went = 0
+    for _ in range(100):
+        ways = WaysBack(HOSTILE, budgets)
+        ways.routes = routes()
+        went += passed(ways, [FAR], count=1_000)
+    assert went == ROUNDABOUT_BURST
