@@ -342,14 +342,15 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         self._end_expired()  # those whose certificates have just ended are still known by name
-        self._records = snapshot.records
+        before, self._records = self._records, snapshot.records
         for key in self._detours.routes_changed(snapshot):
             self._start_again(key)
         for remote, connections in self._by_remote.items():
             record = self._records.get(remote)
             if record is not None:
                 self._note_end(record)
-                self._tell_restarted(remote, record.instance, connections)
+                if (known := before.get(remote)) is None or known.instance != record.instance:
+                    self._tell_restarted(remote, record.instance, connections)
         if len(self._windows) > MAX_WINDOWS:
             for gone in [source for source in self._windows if source not in self._records]:
                 self._former.add(gone, *self._windows.pop(gone))

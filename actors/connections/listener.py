@@ -15,7 +15,7 @@ from typing import NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
-from actors.connections.offers import offers_of
+from actors.connections.offers import KnownOffers
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
@@ -68,6 +68,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         start_ingress: StartIngress,
         clients: ClientCount,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
+        offers: KnownOffers,
         meters: Meters,
         root: Ref[agent_messages.PartReported],
     ) -> None:
@@ -90,6 +91,9 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._watch = OfferWatch(believed, self.now())
         self._clients = clients
         self._loops = loops
+        self._known_offers = offers
+        self._offers: tuple[Offer, ...] = ()
+        """All that there are of the key, believed or not."""
         self._full_reported = False
         self._waiting: WaitingRoom[StreamSocket] = WaitingRoom()
         """Clients for whom there is no place yet."""
@@ -151,8 +155,12 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        known = self._known_offers.of(snapshot, self._key) if self._may_use else ()
+        if known is self._offers:
+            return  # most that changes in a mesh is no business of this key
+        self._offers = known
         before = self._candidates.offers
-        offers = self._believed(offers_of(snapshot, self._key)) if self._may_use else ()
+        offers = self._believed(known)
         self._candidates.update(offers, self.now())
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
@@ -189,7 +197,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             nearest = self._candidates.offers[0].party
             log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
         else:
-            ignored = [offer.name for offer in offers_of(snapshot, self._key)]
+            ignored = [offer.name for offer in self._offers]
             why = why_disbelieved(ignored) if ignored else why_unoffered(snapshot, self._key)
             log.info("listener %s refuses: %s", self._key, why, extra=mark)
 

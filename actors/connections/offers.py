@@ -5,6 +5,34 @@ from mesh.connection.session_handshake import Party
 from mesh.routing.routes import RouteSnapshot
 
 
+class KnownOffers:
+    """The offers of each key, for all listeners of an agent.
+
+    They are put together once for each snapshot and key, however many listen for it. While nothing about the
+    offers of a key changes, it is the same tuple: who has seen it has nothing to do.
+    """
+
+    __slots__ = ("_before", "_now", "_snapshot")
+
+    def __init__(self) -> None:
+        self._snapshot: RouteSnapshot | None = None
+        self._now: dict[str, tuple[Offer, ...]] = {}
+        """Those of the snapshot, by key, as far as they were asked for."""
+        self._before: dict[str, tuple[Offer, ...]] = {}
+
+    def of(self, snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
+        """Who offers ``key`` within reach, in the order of the snapshot."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._before, self._now = snapshot, self._now, {}
+        found = self._now.get(key)
+        if found is None:
+            found, before = offers_of(snapshot, key), self._before.get(key)
+            if before == found:
+                found = before
+            self._now[key] = found
+        return found
+
+
 def offers_of(snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
     """Who offers ``key`` within reach, in the order of the snapshot."""
     offers = []

@@ -19,6 +19,7 @@ from actors.connections.endpoint_refs import EndpointRefs
 from actors.connections.exit_connection import ExitConnection
 from actors.connections.ingress_connection import IngressConnection
 from actors.connections.listener import Listener
+from actors.connections.offers import KnownOffers
 from actors.links.acceptor import Acceptor
 from actors.links.budgets import peer_budgets
 from actors.links.dialer import Dialer
@@ -111,6 +112,7 @@ class Composition:
             },
         )
         self._endpoints = EndpointRefs()
+        self._offers = KnownOffers()
         self.core = self._start_core()
         self._links = LinkSettings(
             identity=setup.identity,
@@ -197,6 +199,7 @@ class Composition:
                 start_ingress=start_ingress,
                 clients=clients,
                 loops=self._connections.loops,
+                offers=self._offers,
                 meters=around.meters,
                 root=around.root,
             )

@@ -41,7 +41,7 @@ LITTLE_BURST: Final = 10.0
 """At once: a hundred ingresses use up what is kept for them."""
 
 MAX_BUCKETS: Final = 4_096
-"""Ingresses whose rate is remembered; beyond, the first is forgotten. The rates of links still hold."""
+"""Ingresses, and links, whose rate is remembered; beyond, the first is forgotten."""
 
 TOLD_RATE: Final = 1.0
 """Lines about one link a second that are written, or counted as repetitions; more would cost more than the
@@ -83,7 +83,6 @@ class OpenAdmission:
         self._by_link: Shares[AgentId] = Shares(max_pending)
         self._by_ingress: Shares[tuple[AgentId, AgentId]] = Shares(max_pending)
         self._links: dict[AgentId, _Link] = {}
-        """As many as there are peers that may send: those with a certificate."""
         self._rates: dict[tuple[AgentId, AgentId], _Source] = {}
 
     def __len__(self) -> int:
@@ -143,6 +142,8 @@ class OpenAdmission:
     def _link(self, via: AgentId) -> _Link:
         link = self._links.get(via)
         if link is None:
+            if len(self._links) >= MAX_BUCKETS:
+                del self._links[next(iter(self._links))]
             link = self._links[via] = _Link(
                 TokenBucket(LINK_RATE, LINK_BURST), TokenBucket(TOLD_RATE, TOLD_BURST)
             )

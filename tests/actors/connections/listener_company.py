@@ -3,6 +3,7 @@
 from typing import Any
 
 from actors.connections.listener import Listener
+from actors.connections.offers import KnownOffers
 from actors.messages import agent as agent_messages
 from actors.messages.client_count import ClientCount
 from actors.messages.connection import CloseConnection, ServeClient
@@ -77,6 +78,7 @@ class House:
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),
             "loops": LoopWatch(),
+            "offers": KnownOffers(),
             "meters": self.meters,
             "root": self.root.ref,
         }

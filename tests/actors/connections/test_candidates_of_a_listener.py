@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from actors.connections.listener import Listener
+from actors.connections.offers import KnownOffers
 from actors.messages import listener as messages
 from actors.messages.client_count import ClientCount
 from actors.messages.connection import ServeClient
@@ -39,6 +40,7 @@ class House:
             start_ingress=self._start_ingress,
             clients=ClientCount(),
             loops=LoopWatch(),
+            offers=KnownOffers(),
             meters=self.meters,
             root=start(self.world).ref,
         )

@@ -92,6 +92,22 @@ def test_a_connection_hears_when_the_other_end_runs_as_a_new_instance(house):
     assert len(with_bob.heard) == 1
 
 
+def test_news_of_an_agent_that_is_not_restarted_costs_its_connections_nothing(house, monkeypatch):
+    house.routes(record_of(ALICE, instance=ALICE_INSTANCE[:1]), record_of(BOB, instance=BOB_INSTANCE[:1]))
+    for _ in range(100):
+        house.register(ALICE.id)
+    looked_at = []
+    monkeypatch.setattr(type(house.table), "_tell_restarted", lambda _, remote, *__: looked_at.append(remote))
+    for number in range(50):
+        house.routes(
+            record_of(ALICE, f"key-{number}", instance=ALICE_INSTANCE[:1]),
+            record_of(BOB, instance=BOB_INSTANCE[:1]),
+        )
+    assert looked_at == []
+    house.routes(record_of(ALICE, instance=b"z"))
+    assert looked_at == [ALICE.id]
+
+
 # Frames for nobody
 
 
