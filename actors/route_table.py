@@ -249,6 +249,7 @@ class RouteTable(Actor[messages.Inbound]):
     def _subscribe(self, subscriber: Ref[messages.RoutesChanged]) -> None:
         if self.tell(subscriber, messages.RoutesChanged(self._state.snapshot)):
             self._subscribers[subscriber.actor_urn] = subscriber
+            self._state.told_to(len(self._subscribers))
 
     def _apply(self, effects: Effects) -> None:
         for send in effects.sends:
@@ -272,6 +273,7 @@ class RouteTable(Actor[messages.Inbound]):
         for urn, subscriber in list(self._subscribers.items()):
             if not self.tell(subscriber, news):
                 del self._subscribers[urn]
+        self._state.told_to(len(self._subscribers))
 
 
 def _bytes(message: messages.FromLinks) -> int:

@@ -24,6 +24,9 @@ COMPUTE_INTERVAL_PER_RECORD_S: Final = 0.0001
 COMPUTE_INTERVAL_PER_KEY_S: Final = 0.000005
 """Ranking who offers a key takes about 1 us."""
 
+COMPUTE_INTERVAL_PER_SUBSCRIBER_S: Final = 0.00003
+"""Telling one that there are new routes takes about 3 us, and each listener is one."""
+
 
 class RouteComputation:
     """Computes routes; ``now`` is monotonic seconds, ``unix_now`` is Unix seconds.
@@ -49,6 +52,8 @@ class RouteComputation:
         self._max_hops = max_hops
         self.is_outdated = True
         """Whether something has changed since the last computation began."""
+        self.subscribers = 0
+        """How many are told of new routes."""
         self.computed = 0
         """Computations begun."""
         self._computed_at = -math.inf
@@ -104,4 +109,5 @@ class RouteComputation:
     def _due_at(self) -> float:
         interval_s = COMPUTE_INTERVAL_PER_RECORD_S * len(self._link_state)
         interval_s += COMPUTE_INTERVAL_PER_KEY_S * len(self.snapshot.candidates)
+        interval_s += COMPUTE_INTERVAL_PER_SUBSCRIBER_S * self.subscribers
         return self._computed_at + max(MIN_COMPUTE_INTERVAL_S, interval_s)

@@ -232,6 +232,10 @@ class RouteTableState:
         self._intake.take(effects, peer_id, records, now, unix_now, limit=limit, first=first)
         return effects if effects.rest else self._settle(effects, now, unix_now)
 
+    def told_to(self, subscribers: int) -> None:
+        """So many are told of new routes from now on: the more, the longer the pause between two of them."""
+        self._routes.subscribers = subscribers
+
     # -- what this agent says --------------------------------------------------------------------------------
 
     def set_endpoints(self, endpoints: tuple[EndpointEntry, ...], now: float, unix_now: float) -> Effects:

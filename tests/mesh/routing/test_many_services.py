@@ -19,7 +19,7 @@ from mesh.routing.notices import Notice
 from mesh.routing.page_table import ASK_AGAIN_S
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import MAX_ENDPOINTS, EndpointEntry, ListenerEntry, Neighbour
-from mesh.routing.route_computation import COMPUTE_INTERVAL_PER_KEY_S
+from mesh.routing.route_computation import COMPUTE_INTERVAL_PER_KEY_S, COMPUTE_INTERVAL_PER_SUBSCRIBER_S
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.service_layout import Layout, lay_out
 from mesh.trust.identity import AgentId
@@ -250,6 +250,18 @@ def test_the_pause_between_computations_grows_with_the_keys():
         state.tick(1.0 + number / 1_000, UNIX)
     pause_s = COMPUTE_INTERVAL_PER_KEY_S * 2_000
     assert state.counts().routes_computed_total - before <= 0.1 / pause_s + 1
+
+
+def test_the_pause_between_computations_grows_with_those_that_are_told():
+    state = linked()
+    state.tick(0.5, UNIX)
+    state.told_to(1_000)
+    before = state.counts().routes_computed_total
+    for number in range(100):
+        state.set_endpoints(endpoints(1, first=number % 2), 1.0 + number / 1_000, UNIX)
+        state.tick(1.0 + number / 1_000, UNIX)
+    pause_s = COMPUTE_INTERVAL_PER_SUBSCRIBER_S * 1_000
+    assert 2 <= state.counts().routes_computed_total - before <= 0.1 / pause_s + 1
 
 
 def test_keys_on_pages_need_a_certificate_too():
