@@ -1,8 +1,10 @@
 """The command line of ``scripts/simulate.py``: what to run, a progress bar, and what came of it."""
 
 import argparse
+import contextlib
 import random
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,18 +12,22 @@ from typing import Final
 
 import rich.box
 import rich.console
-import rich.progress
 import rich.table
 
+from scripts import arguments as values
 from scripts.simulation.faults import draw_script
+from scripts.simulation.many import Outcomes, attempt, run_many
 from scripts.simulation.plot import Recorder
+from scripts.simulation.progress import Progress
 from scripts.simulation.real_runner import run_real
-from scripts.simulation.runner import Order, Outcome, run, run_many
+from scripts.simulation.runner import Order, Outcome, run
 from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 
 EXIT_OK: Final = 0
 EXIT_BROKEN: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+"""That of a shell whose program was interrupted."""
 
 SEEDS: Final = 1 << 31
 """Where no seed is given, one below this is drawn."""
@@ -34,7 +40,12 @@ STORY_LINES: Final = 400
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what the command line says; the exit status: 0, 1 for a broken invariant, 2 for wrong usage."""
+    """Run what the command line says.
+
+    Returns:
+        The exit status: 0, 1 for a broken invariant, 2 for wrong usage, 130 if it was interrupted and no
+        invariant was broken until then.
+    """
     options = _parse(arguments)
     width = None if sys.stdout.isatty() else WIDTH
     console = rich.console.Console(highlight=False, soft_wrap=True, width=width)
@@ -44,10 +55,21 @@ def main(arguments: Sequence[str]) -> int:
             draw_script(load_scenario(path, agents=options.agents), seed)
         if options.plot is not None or options.trace is not None:
             return _report(console, [_run_watched(options, seed)], options)
-        return _report(console, _run_all(console, _orders(options, seed), options), options)
+        return _run_and_report(console, seed, options)
     except ScenarioError as error:
         console.print(f"error: {error}", markup=False)
         return EXIT_USAGE
+
+
+def _run_and_report(console: rich.console.Console, seed: int, options: argparse.Namespace) -> int:
+    orders = _orders(options, seed)
+    outcomes = _run_all(console, orders, options)
+    status = _report(console, outcomes, options) if outcomes else EXIT_OK
+    if len(outcomes) < len(orders):
+        of = f"{len(outcomes)} of {len(orders)} runs were done"
+        console.print(f"interrupted: {of}, the first with seed {seed}")
+        return status or EXIT_INTERRUPTED
+    return status
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -55,16 +77,26 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="simulate.py", description="Run a mesh of agents while everything in it fails."
     )
     parser.add_argument("scenario", nargs="+", type=Path, help="files like those in config/scenarios")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the first run; drawn where none is given")
-    parser.add_argument("--agents", type=int, metavar="N", help="how many, instead of what the file says")
-    parser.add_argument("--runs", type=int, default=1, metavar="N", help="with this seed and those after it")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share the runs")
+    parser.add_argument(
+        "--seed", type=values.seed, metavar="N", help="of the first run; drawn where none is given"
+    )
+    parser.add_argument(
+        "--agents", type=values.whole(1), metavar="N", help="how many, instead of what the file says"
+    )
+    parser.add_argument(
+        "--runs", type=values.whole(1), default=1, metavar="N", help="with this seed and those after it"
+    )
+    parser.add_argument(
+        "--jobs", type=values.whole(1), default=1, metavar="N", help="processes that share the runs"
+    )
     parser.add_argument("--real", action="store_true", help="real agents and sockets on loopback, real time")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a timeline of one run")
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="write every event of one run")
+    parser.add_argument(
+        "--plot", type=values.file_to_write, metavar="FILE.svg", help="draw a timeline of one run"
+    )
+    parser.add_argument(
+        "--trace", type=values.file_to_write, metavar="FILE", help="write every event of one run"
+    )
     options = parser.parse_args(arguments)
-    if options.runs < 1 or options.jobs < 1:
-        parser.error("--runs and --jobs are at least 1")
     if (options.plot or options.trace) and (options.runs > 1 or len(options.scenario) > 1):
         parser.error("--plot and --trace show one run of one scenario")
     if options.real and (options.plot or options.trace):
@@ -84,24 +116,21 @@ def _orders(options: argparse.Namespace, seed: int) -> list[Order]:
 def _run_all(
     console: rich.console.Console, orders: list[Order], options: argparse.Namespace
 ) -> list[Outcome]:
+    """The outcomes of all runs; of those that were done, if somebody interrupts."""
     outcomes: list[Outcome] = []
-    columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeRemainingColumn(),
-    )
-    with rich.progress.Progress(
-        *columns, console=console, disable=len(orders) == 1, transient=True
-    ) as progress:
-        task = progress.add_task("all invariants hold", total=len(orders))
-        for outcome in map(run_real, orders) if options.real else run_many(orders, options.jobs):
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    real: Outcomes = (attempt(order, run_real) for order in orders)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        contextlib.closing(real if options.real else run_many(orders, options.jobs)) as coming,
+        Progress(console, len(orders)) as progress,
+    ):
+        for outcome in coming:
             outcomes.append(outcome)
             if options.real and len(orders) > 1:
                 _print_one(console, outcome)  # half a minute and more each: not all at the end
-            broken = sum(bool(each.broken) for each in outcomes)
-            text = f"[red]{broken} broken[/red]" if broken else "all invariants hold"
-            progress.update(task, advance=1, description=text)
+            progress.note(outcome)
+    signal.signal(signal.SIGTERM, former)
     return outcomes
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from scripts.lab.agent_processes import LOG_FILE
-from scripts.lab.processes import sigterm_unwinds
 from scripts.simulation import invariants
 from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import Script, draw_probes, draw_script, mend
@@ -51,7 +50,7 @@ def run_real(order: Order) -> Outcome:
     broken, times = "", (0.0, 0.0)
     conversations: list[Conversation] = []
     events: tuple[str, ...] = ()
-    with sigterm_unwinds(), tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mesh-simulation-") as folder:
         try:
             stage = RealStage(scenario, script, Path(folder), story)
             conversations = stage.conversations

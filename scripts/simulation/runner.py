@@ -1,15 +1,11 @@
-"""Runs of scenarios: one, and many on several processes."""
+"""One run of a scenario."""
 
 import contextlib
 import gc
-import multiprocessing
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,7 +15,7 @@ from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import Script, draw_last_words, draw_probes, draw_script, mend
 from scripts.simulation.hostile.run import HostileRun
 from scripts.simulation.plot import Recorder
-from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
+from scripts.simulation.scenario import Scenario, load_scenario
 from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
 from scripts.simulation.watch import watches
@@ -230,49 +226,3 @@ def _no_collections() -> Iterator[None]:
         if was_enabled:
             gc.enable()
         gc.collect()
-
-
-def run_many(orders: Sequence[Order], jobs: int) -> Iterator[Outcome]:
-    """Do runs on ``jobs`` processes, or in this one; outcomes come as they are ready."""
-    if jobs <= 1:
-        yield from map(run_order, orders)
-        return
-    waiting = deque(orders)
-    running: dict[Future[Outcome], Order] = {}
-    # Not forked: the progress bar has a thread.
-    context: Any = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < 2 * jobs:
-                    order = waiting.popleft()
-                    running[_submit(pool, order)] = order
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield outcome_of(future, running.pop(future))
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def _submit(pool: ProcessPoolExecutor, order: Order) -> Future[Outcome]:
-    try:
-        return pool.submit(run_order, order)
-    except BrokenProcessPool as error:
-        failed: Future[Outcome] = Future()
-        failed.set_exception(error)
-        return failed
-
-
-def outcome_of(future: Future[Outcome], order: Order) -> Outcome:
-    """What came of one run on another process; one that died with its process is broken, too.
-
-    Raises:
-        ScenarioError: the scenario cannot be used.
-    """
-    try:
-        return future.result()
-    except ScenarioError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- the others go on
-        text = f"the run ends in order: {type(error).__name__}: {error}"
-        return Outcome(scenario=Path(order.path).stem, seed=order.seed, digest="", broken=text)

@@ -1,11 +1,16 @@
 """The simulator finds bugs that are planted, and says so in a way that helps."""
 
+import importlib
+import re
+import signal
+import subprocess
+import sys
+import threading
 import xml.etree.ElementTree as ET
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+import rich.console
 
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
@@ -17,8 +22,9 @@ from mesh.connection.target_health import Health, HealthMonitor
 from mesh.link.data_lane import DataLane
 from mesh.routing.origination import Originator
 from mesh.routing.records import Record
-from scripts.simulation import command, stage
-from scripts.simulation.runner import Order, Outcome, outcome_of, run_many
+from scripts.simulation import command, many, progress, stage
+from scripts.simulation.many import run_many
+from scripts.simulation.runner import Order, Outcome
 from scripts.simulation.talk import Talk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,12 +158,82 @@ def test_a_run_that_ends_unexpectedly_leaves_the_others_alone(monkeypatch, capsy
     assert f"The same again: python scripts/simulate.py {DIAMOND} --seed" in said
 
 
-def test_a_process_that_dies_takes_its_run_along_only():
-    future = Future()
-    future.set_exception(BrokenProcessPool("planted"))
-    outcome = outcome_of(future, Order(str(RING), 4))
+def test_a_process_that_dies_takes_its_run_along_only(tmp_path, monkeypatch):
+    # Spawned processes import this file, and find in it who dies.
+    helper = tmp_path / "dying_runs.py"
+    helper.write_text(
+        "import os\n"
+        "from scripts.simulation import many, runner\n"
+        "def attempt(order):\n"
+        "    if order.seed == 4:\n"
+        "        os._exit(9)\n"
+        "    return runner.Outcome(scenario='ring', seed=order.seed, digest='done')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(many, "attempt", importlib.import_module("dying_runs").attempt)
+    outcomes = list(many.run_many([Order(str(RING), seed) for seed in range(8)], 2))
+    assert sorted(outcome.seed for outcome in outcomes) == list(range(8))
+    (broken,) = (outcome for outcome in outcomes if outcome.broken)
+    assert (broken.scenario, broken.seed) == ("ring", 4)
+    assert broken.broken.startswith("the run ends in order: BrokenProcessPool: ")
+
+
+@pytest.mark.parametrize("error", [OSError("planted"), SystemExit(3), MemoryError(), GeneratorExit()])
+def test_whatever_ends_a_run_is_a_fault_of_that_run(error):
+    def fail(_order):
+        raise error
+
+    outcome = many.attempt(Order(str(RING), 4), fail)
     assert (outcome.scenario, outcome.seed) == ("ring", 4)
-    assert outcome.broken == "the run ends in order: BrokenProcessPool: planted"
+    assert outcome.broken == f"the run ends in order: {type(error).__name__}: {error}"
+
+
+def test_progress_is_told_while_runs_last(capsys):
+    console = rich.console.Console(force_terminal=False, width=110)
+    with progress.Progress(console, 3, line_s=0.01) as told:
+        told.note(Outcome(scenario="ring", seed=1, digest="", cpu_s=1.0))
+        told.note(Outcome(scenario="ring", seed=2, digest="", cpu_s=2.0, broken="it broke\nhere"))
+        said = ""
+        for _ in range(1000):
+            said += capsys.readouterr().out
+            if "2 of 3 runs: 1 broken, 1.50 s of CPU each\n" in said:
+                break
+            threading.Event().wait(0.01)
+    assert "2 of 3 runs: 1 broken, 1.50 s of CPU each\n" in said
+    assert "ring, seed 2: it broke\n" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_campaign_that_is_interrupted_says_what_was_done(number, jobs, tmp_path):
+    output = tmp_path / "output"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
+        "from scripts.simulation import command, progress\n"
+        "if __name__ == '__main__':\n"
+        "    progress.LINE_S = 0.2\n"
+        "    sys.exit(command.main(sys.argv[1:]))\n"
+    )
+    script = tmp_path / "simulate.py"
+    script.write_text(program)
+    words = [sys.executable, script, ROOT, DIAMOND, "--seed", "1", "--runs", "100000", "--jobs", jobs]
+    with output.open("w") as file:
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(600):
+            if re.search(r"^([2-9]|\d\d+) of 100000 runs: all", output.read_text(), re.MULTILINE):
+                break
+            threading.Event().wait(0.1)
+        process.send_signal(number)
+        status = process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+    said = output.read_text()
+    assert status == 130, said
+    assert re.search(r"interrupted: [1-9]\d* of 100000 runs were done, the first with seed 1", said)
+    assert re.search(r"^ *all +[1-9]\d* +0 ", said, re.MULTILINE)
+    assert "Traceback" not in said
 
 
 def test_one_run_says_what_came_of_it(capsys):
@@ -261,6 +337,12 @@ def test_what_a_scenario_is_there_for_is_found(scenario, seed, plant, found, *, 
     [
         [],
         [DIAMOND, "--runs", "0"],
+        [DIAMOND, "--jobs", "-1"],
+        [DIAMOND, "--seed", "-1"],
+        [DIAMOND, "--seed", str(2**63)],
+        [DIAMOND, "--agents", "many"],
+        [DIAMOND, "--plot", "/nowhere/x.svg"],
+        [DIAMOND, "--trace", "/"],
         [DIAMOND, "--plot", "x.svg", "--runs", "2"],
         [DIAMOND, "--real", "--plot", "x.svg"],
         [DIAMOND, "--real", "--runs", "2", "--jobs", "2"],
