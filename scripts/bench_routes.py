@@ -35,13 +35,16 @@ COLUMNS = (
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Time what records and routes cost on random graphs.")
-    parser.add_argument("--agents", type=int, nargs="+", default=[100, 300, 1000, 3000, 10_000])
-    parser.add_argument("--links", type=int, default=3, help="that each agent has on average (3)")
+    parser.add_argument("--agents", type=whole(2), nargs="+", default=[100, 300, 1000, 3000, 10_000])
+    parser.add_argument("--links", type=whole(1), default=3, help="that each agent has on average (3)")
     parser.add_argument(
-        "--keys", type=int, default=10_000, help="in the whole mesh, offered twice each (10000)"
+        "--keys", type=whole(0), default=10_000, help="in the whole mesh, offered twice each (10000)"
     )
-    parser.add_argument("--rounds", type=int, default=9)
-    return parser.parse_args()
+    parser.add_argument("--rounds", type=whole(1), default=9)
+    options = parser.parse_args()
+    if options.links >= min(options.agents):
+        parser.error(f"argument --links: {min(options.agents)} agents have at most {min(options.agents) - 1}")
+    return options
 
 
 def main(options: argparse.Namespace) -> None:
@@ -186,9 +189,12 @@ def wire_of(identity: "Identity", peers: "list[Neighbour]", offered: "list[Endpo
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(bootstrap.ROOT))
+
+    from scripts.arguments import whole
+
     arguments = parse()
     bootstrap.continue_in_environment("dev")
-    sys.path.insert(0, str(bootstrap.ROOT))
 
     from mesh.agent.process import GC_THRESHOLDS
     from mesh.config.schema import RoutingSection

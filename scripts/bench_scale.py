@@ -27,9 +27,11 @@ STEP_S = 0.01
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure control traffic in a simulated mesh.")
-    parser.add_argument("--agents", type=int, nargs="+", default=[50, 100, 200])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rest", type=float, default=0.0, help="seconds of rest; a refresh takes 120 (0)")
+    parser.add_argument("--agents", type=whole(1), nargs="+", default=[50, 100, 200])
+    parser.add_argument("--seed", type=seed, default=1)
+    parser.add_argument(
+        "--rest", type=number(0), default=0.0, help="seconds of rest; a refresh takes 120 (0)"
+    )
     return parser.parse_args()
 
 
@@ -150,9 +152,12 @@ def counted_bytes() -> "Iterator[Counter[str]]":
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(bootstrap.ROOT))
+
+    from scripts.arguments import number, seed, whole
+
     arguments = parse()
     bootstrap.continue_in_environment("dev")
-    sys.path.insert(0, str(bootstrap.ROOT))
 
     from actors.messages.route_table import GetCounts
     from actors.runtime.registry import install_ordered_registry

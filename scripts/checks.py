@@ -22,17 +22,23 @@ UNIT_TESTS = (
 """The pure core, the actors and the process around them: what another Python may make a difference to, in a
 minute. All tests take several, so they run on one Python only."""
 
+EXIT_USAGE = 2
+PYTEST_USAGE = 4
+"""What pytest answers to arguments that it does not know, and to tests that are not there."""
+
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 """Keeps Python from storing what it has compiled."""
 
 
 def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
-    """Run every step, whatever the others say; 0 where all passed.
+    """Run every step, whatever the others say; 0 where all passed, 2 if pytest does not take the arguments.
 
     Args:
         arguments: for pytest.
         pythons: by version, for the unit tests; ``None`` is this Python only.
     """
+    if arguments and not _are_understood(arguments):
+        return EXIT_USAGE
     own = platform.python_version()
     failed: list[str] = []
 
@@ -55,6 +61,16 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
         return 1
     print("All checks passed.")
     return 0
+
+
+def _are_understood(arguments: Sequence[str]) -> bool:
+    """Ask pytest before all else: its step is the last, and minutes away."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+    done = subprocess.run(command, cwd=bootstrap.ROOT, check=False, capture_output=True, text=True)
+    if done.returncode != PYTEST_USAGE:
+        return True
+    print(done.stderr.strip() or done.stdout.strip(), file=sys.stderr)
+    return False
 
 
 def _prepare_others(pool: ThreadPoolExecutor, pythons: Mapping[str, Path]) -> dict[str, Future[Path]]:

@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from scripts import arguments as values
 from scripts.benchmark import chain, once, plot, ssh, wan, ways
 from scripts.benchmark.measures import FULL, QUICK, Effort, Rounds, Samples
 from scripts.benchmark.processes import BenchmarkError
@@ -153,14 +154,19 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--quick", action="store_true", help="three short rounds; print the ratios only")
     arguments.add_argument(
-        "--json", type=Path, metavar="FILE", help="write every sample, medians, ratios and bars there"
+        "--json",
+        type=values.file_to_write,
+        metavar="FILE",
+        help="write every sample, medians, ratios and bars there",
     )
-    arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw medians and ranges there, as SVG")
+    arguments.add_argument(
+        "--plot", type=values.file_to_write, metavar="FILE", help="draw medians and ranges there, as SVG"
+    )
     arguments.add_argument("--ways", nargs="+", choices=WAYS, metavar="WAY", help=f"of: {', '.join(WAYS)}")
     arguments.add_argument(
         "--measures", nargs="+", choices=MEASURES, metavar="MEASURE", help=f"of: {', '.join(MEASURES)}"
     )
-    arguments.add_argument("--rounds", type=int, help="instead of the usual number")
+    arguments.add_argument("--rounds", type=values.whole(1), help="instead of the usual number")
     return arguments
 
 
@@ -170,8 +176,6 @@ def main(words: Sequence[str]) -> int:
     given = arguments.parse_args(words)
     effort = QUICK if given.quick else FULL
     if given.rounds is not None:
-        if given.rounds < 1:
-            arguments.error("--rounds: expected 1 or more")
         effort = msgspec.structs.replace(effort, rounds=given.rounds)
     names = given.ways or (QUICK_WAYS if given.quick else WAYS)
     measures = given.measures or (QUICK_MEASURES if given.quick else MEASURES)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from scripts import arguments as values
 from scripts.benchmark import chain, ways
 from scripts.benchmark.command import say
 from scripts.benchmark.measures import GIB, MANY, MIB, client
@@ -130,7 +131,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "trees", nargs="+", type=Path, metavar="TREE", help="a checkout; the first is the base"
     )
-    arguments.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS} unless it is given")
+    arguments.add_argument(
+        "--rounds", type=values.whole(1), default=ROUNDS, help=f"{ROUNDS} unless it is given"
+    )
     arguments.add_argument(
         "--measures", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="MEASURE",
         help=f"of: {', '.join(MEASURES)}",
@@ -142,8 +145,6 @@ def main(words: Sequence[str]) -> int:
     """Compare and report; the exit status is 1 if something failed, whatever the ratios are."""
     arguments = parser()
     given = arguments.parse_args(words)
-    if given.rounds < 1:
-        arguments.error("--rounds: expected 1 or more")
     trees = [tree.resolve() for tree in given.trees]
     if len(trees) == 1:
         trees.append(ROOT)

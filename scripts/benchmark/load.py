@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 
+from scripts import arguments as values
 from scripts.benchmark import load_clients as clients
 from scripts.benchmark.load_servers import serve
 
@@ -20,13 +21,13 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("load", choices=loads)
     arguments.add_argument("--kind", choices=("bulk", "echo"), default="echo")
     arguments.add_argument("--addresses", nargs="+", default=["127.0.0.1"])
-    arguments.add_argument("--ports", "--port", type=int, nargs="+", default=[0])
+    arguments.add_argument("--ports", "--port", type=values.port, nargs="+", default=[0])
     arguments.add_argument("--up", action="store_true")
-    arguments.add_argument("--connections", type=int, default=1)
-    arguments.add_argument("--bytes", dest="byte_count", type=int, default=0)
-    arguments.add_argument("--rate", type=float, default=0.0)
-    arguments.add_argument("--rounds", type=int, default=1000)
-    arguments.add_argument("--seconds", type=float, default=clients.TIMEOUT_S)
+    arguments.add_argument("--connections", type=values.whole(1), default=1)
+    arguments.add_argument("--bytes", dest="byte_count", type=values.whole(0), default=0)
+    arguments.add_argument("--rate", type=values.number(0), default=0.0)
+    arguments.add_argument("--rounds", type=values.whole(1), default=1000)
+    arguments.add_argument("--seconds", type=values.number(0), default=clients.TIMEOUT_S)
     return arguments
 
 

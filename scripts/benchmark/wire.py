@@ -18,6 +18,8 @@ import time
 from collections import deque
 from typing import Final
 
+from scripts import arguments as values
+
 TUNSETIFF: Final = 0x400454CA
 TUNSETOFFLOAD: Final = 0x400454D0
 IFF_TUN: Final = 0x0001
@@ -123,9 +125,9 @@ def main() -> int:
     """Make the cable and carry."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs=2)
-    parser.add_argument("--delay-s", type=float, required=True)
-    parser.add_argument("--bits-per-s", type=float, required=True)
-    parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--delay-s", type=values.number(0), required=True)
+    parser.add_argument("--bits-per-s", type=values.number(1), required=True)
+    parser.add_argument("--loss", type=values.number(0, 1), default=0.0)
     given = parser.parse_args()
     offload = given.loss == 0  # what is lost is one packet, never a train of them
     first, second = (open_tun(name, offload=offload) for name in given.names)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.trust.noise import handshake as noise_handshake
+from scripts import arguments as values
 from scripts.fuzzing import child
 from scripts.fuzzing.campaign import Campaign, Slice
 from scripts.fuzzing.seeds import ROOT, seeds
@@ -72,9 +73,13 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuzz.py", description="Fuzz all that reads outside bytes.")
     parser.add_argument("target", nargs="*", help=f"of: {', '.join(TARGETS)}; all where none is named")
-    parser.add_argument("--runs", type=int, default=100_000, metavar="N", help="executions altogether")
+    parser.add_argument(
+        "--runs", type=values.whole(1), default=100_000, metavar="N", help="executions altogether"
+    )
     parser.add_argument("--minimize", action="store_true", help="keep the smallest corpus in tests/fuzz")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="run the target on one input")
+    parser.add_argument(
+        "--replay", type=values.file_to_read, metavar="FILE", help="run the target on one input"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options, options.rest = parser.parse_known_args(arguments)
     unknown = [name for name in options.target if name not in TARGETS]
@@ -82,12 +87,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"no target is called {unknown[0]!r}; there are {', '.join(TARGETS)}")
     if options.rest and not options.child:
         parser.error(f"unknown option {options.rest[0]}")
-    if options.runs < 1:
-        parser.error("--runs is at least 1")
     if options.replay and len(options.target) != 1:
         parser.error("--replay takes one target")
-    if options.replay and not options.replay.is_file():
-        parser.error(f"there is no file {options.replay}")
     return options
 
 

@@ -17,6 +17,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from scripts import arguments as values
 from scripts.lab.meshes import Mesh, complaints
 from scripts.lab.processes import sigterm_unwinds, tail
 from scripts.trial_runs import exits, relays, rolling, starts
@@ -146,16 +147,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="trials: " + "; ".join(f"{name}: {trial.what}" for name, trial in TRIALS.items()),
     )
     parser.add_argument("trial", nargs="*", metavar="NAME", help="which; all where none is named")
-    parser.add_argument("--runs", type=int, default=1, metavar="N", help="of each trial (1)")
-    parser.add_argument("--mib", type=int, default=1024, metavar="MIB", help="in each transfer (1024)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first run; the next has the next (1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument("--runs", type=values.whole(1), default=1, metavar="N", help="of each trial (1)")
+    parser.add_argument(
+        "--mib", type=values.whole(1), default=1024, metavar="MIB", help="in each transfer (1024)"
+    )
+    parser.add_argument(
+        "--seed", type=values.seed, default=1, help="of the first run; the next has the next (1)"
+    )
+    parser.add_argument("--json", type=values.file_to_write, metavar="FILE", help="write every sample there")
     options = parser.parse_args(arguments)
     for name in options.trial:
         if name not in TRIALS:
             parser.error(f"expected one of {', '.join(TRIALS)}, found {name}")
-    if options.runs < 1 or options.mib < 1:
-        parser.error("--runs and --mib: expected 1 or more")
     return options
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from scripts import arguments as values
+
 HEADER: Final = struct.Struct(">cQ")
 CHUNK_BYTES: Final = 256 * 1024
 PAGE_BYTES: Final = 2048
@@ -93,7 +95,7 @@ def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=_KINDS)
-    parser.add_argument("port", type=int)
+    parser.add_argument("port", type=values.port)
     parser.add_argument("name", nargs="?", default="")
     given = parser.parse_args()
     with (

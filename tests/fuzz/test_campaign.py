@@ -76,13 +76,13 @@ def test_a_log_tells_of_executions_whether_it_has_come_to_its_end_or_not():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--runs", "0"], "--runs is at least 1"),
-        (["--runs", "-5"], "--runs is at least 1"),
-        (["--runs", "many"], "invalid int value: 'many'"),
+        (["--runs", "0"], "--runs: at least 1, found 0"),
+        (["--runs", "-5"], "--runs: at least 1, found -5"),
+        (["--runs", "many"], "--runs: 'many' is no whole number"),
         (["streams"], "no target is called 'streams'; there are frames, "),
-        (["--replay", "x"], "--replay takes one target"),
+        (["--replay", __file__], "--replay takes one target"),
         (["stream", "--replay", "/nowhere/x"], "there is no file /nowhere/x"),
-        (["stream", "--replay", "/"], "there is no file /"),
+        (["stream", "--replay", "/"], "/ is no file"),
         (["--quickly"], "unknown option --quickly"),
     ],
 )

@@ -146,6 +146,10 @@ def check(scripts, monkeypatch, capsys):
         steps = []
 
         def run_step(command, **options):
+            if "--collect-only" in command:
+                return SimpleNamespace(
+                    returncode=4 * ("--bogus" in command), stderr="no --bogus here", stdout=""
+                )
             assert "PYTHONDONTWRITEBYTECODE" not in options["env"]
             steps.append(" ".join(command))
             return SimpleNamespace(returncode=int(any(word in steps[-1] for word in failing)))
@@ -165,6 +169,15 @@ def test_all_steps_run_on_this_python(check):
     assert [step.split()[2] for step in steps] == ["ruff", "ruff", "mypy", "pytest"]
     assert steps[-1].endswith(" -k x")
     assert all(step.startswith(sys.executable) for step in steps)
+
+
+def test_arguments_that_pytest_does_not_take_are_refused_before_all_else(scripts, capsys):
+    assert scripts.checks.main(["--bogus"], None) == 2
+    assert scripts.checks.main(["tests/no_such_test.py"], None) == 2
+    said = capsys.readouterr()
+    assert "unrecognized arguments: --bogus" in said.err
+    assert "file or directory not found: tests/no_such_test.py" in said.err
+    assert said.out == ""
 
 
 def test_a_failing_step_does_not_hide_the_others(check):
