@@ -69,9 +69,11 @@ class Side(Generic[A]):
 
 def why_unoffered(routes: RouteSnapshot, key: str) -> str:
     """Why the agent whose routes these are, and who may use ``key``, reaches nobody who offers it."""
-    beyond = routes.offering_beyond(key)
-    barred = [record for record in beyond if key in record.denied_keys]
-    return _why_apart(LISTENER_WORDS, [record for record in beyond if record not in barred], barred)
+    reason = routes.reasons.get(key)
+    if reason is None:
+        found = routes.offering_in_vain(key)
+        reason = routes.reasons[key] = _why_apart(LISTENER_WORDS, found.apart, found.barred)
+    return reason
 
 
 def why_disbelieved(names: Sequence[str]) -> str:

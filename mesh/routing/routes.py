@@ -1,6 +1,6 @@
 """Routes: what follows from all records together, for one agent (``graph.py`` says which paths are best)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
@@ -44,6 +44,15 @@ class WaysIn(NamedTuple):
     """Of the path that its frames take, whatever lies beyond: its part up to here is a best path, too."""
     equal: frozenset[AgentId]
     """Of all paths of as few links, the best included."""
+
+
+class InVain(NamedTuple):
+    """Agents that offer a key and are no candidates for it."""
+
+    apart: list[Record]
+    """Out of reach."""
+    barred: list[Record]
+    """Without the right to."""
 
 
 NO_WAY_IN: Final = WaysIn(NO_AGENT, frozenset())
@@ -134,19 +143,24 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         return sum(len(found) for key, found in self.candidates.items() if may_use(key))
 
     @cached_property
-    def _beyond(self) -> Mapping[str, list[Record]]:
+    def _in_vain(self) -> Mapping[str, InVain]:
         """Who offers each key and is no candidate for it; made when first asked for."""
-        beyond: dict[str, list[Record]] = {}
+        found: dict[str, InVain] = {}
         for agent_id, record in self.records.items():
             for key in record.denied_keys:
-                beyond.setdefault(key, []).append(record)
+                found.setdefault(key, InVain([], [])).barred.append(record)
             for key in record.offered_keys if agent_id not in self.hop_counts else ():
-                beyond.setdefault(key, []).append(record)
-        return beyond
+                found.setdefault(key, InVain([], [])).apart.append(record)
+        return found
 
-    def offering_beyond(self, key: str) -> Sequence[Record]:
-        """Who offers ``key`` in vain: out of reach, or without the right to."""
-        return self._beyond.get(key, ())
+    def offering_in_vain(self, key: str) -> InVain:
+        """Who offers ``key`` and is no candidate for it."""
+        return self._in_vain.get(key, InVain([], []))
+
+    @cached_property
+    def reasons(self) -> dict[str, str]:
+        """Why a key has no candidate, for those that have been asked for: many listeners ask for one."""
+        return {}
 
     @cached_property
     def graph(self) -> Graph:

@@ -1,5 +1,7 @@
 """Why nobody serves a listener: the log says what the page says."""
 
+from unittest import mock
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.routing.counterparts import NO_OFFER, why_disbelieved, why_unoffered
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import EndpointEntry, ListenerEntry
-from mesh.routing.routes import compute_routes
+from mesh.routing.routes import InVain, compute_routes
 from tests.mesh.routing.graph_company import agent, mesh
 
 KEY = "db"
@@ -69,3 +71,23 @@ def test_routes_are_counted_as_far_as_the_agent_may_use_them():
     assert routes_with(offered_by=(2, 3)).usable_count == 1, "3 is out of reach"
     assert routes_with(offered_by=(2,), may_use=("web-*",)).usable_count == 0
     assert routes_with(denied_to=(2,)).usable_count == 0
+
+
+def test_a_reason_costs_as_much_as_there_are_offers_however_many_ask():
+    looked_at = []
+
+    class Offering:
+        def __init__(self, number: int) -> None:
+            self._name = f"agent-{number:05}"
+
+        @property
+        def name(self) -> str:
+            looked_at.append(self._name)
+            return self._name
+
+    routes = routes_with()
+    barred = [Offering(number) for number in range(1_000)]
+    with mock.patch.object(type(routes), "offering_in_vain", return_value=InVain([], barred)):
+        for _ in range(1_000):
+            assert "agent-00000, agent-00001, agent-00002 and 997 more" in why_unoffered(routes, KEY)
+    assert len(looked_at) == 1_000
