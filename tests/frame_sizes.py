@@ -10,7 +10,7 @@ def is_sealed(kind: int) -> bool:
 
 def body_bounds(kind: int) -> tuple[int, int]:
     """Bytes of a body of this type, before the link seals it: at the least and at the most."""
-    _, least, most, _ = _KINDS[kind]
+    _, least, most, *_ = _KINDS[kind]
     tag = TAG_BYTES if is_sealed(kind) else 0
     return least - tag, most - tag
 

@@ -41,7 +41,6 @@ from mesh.link.frames import (
     Frame,
     FrameType,
     FrameWriter,
-    _encode_header,
     associated_data,
     link_frame,
 )
@@ -60,6 +59,7 @@ from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance, agent_id_of
 from mesh.trust.noise import key_pair
 from tests.mesh.connection.replies import reply_with
+from tests.mesh.link.frame_company import clear_header, wire
 
 NOT_BEFORE, NOT_AFTER = 1_700_000_000, 1_800_000_000
 NOW = 1_750_000_000.0
@@ -213,8 +213,8 @@ def _add_session(found, agents, writer):
     found["DATA body"] = data.body
     found["DATA frame"] = b"".join(writer.seal(data))
     passed_on = data.after_a_hop(max_hops=16).with_mark()
-    found["DATA header"] = _encode_header(data, len(data.body))
-    found["DATA header after a hop"] = _encode_header(passed_on, len(data.body))
+    found["DATA header"] = clear_header(wire(data))
+    found["DATA header after a hop"] = clear_header(wire(passed_on))
     found["DATA frame after a hop"] = b"".join(writer.seal(passed_on))
     found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0))
     found["FIN body"] = session.seal_segment(FrameType.FIN, 3, found["FIN payload"]).body

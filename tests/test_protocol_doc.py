@@ -27,6 +27,7 @@ from mesh.routing.records import RecordBody
 from mesh.trust import identity
 from mesh.trust.certificates import Certificate
 from tests.frame_sizes import body_bounds
+from tests.mesh.link.frame_company import clear_header, wire
 from tests.protocol_text import PROTOCOL, ROOT, TEXT, table, tables
 
 
@@ -65,8 +66,8 @@ def fields(rows, data):
 def test_the_header_is_laid_out_as_drawn():
     source, destination = identity.AgentId(b"s" * 16), identity.AgentId(b"d" * 16)
     frame = Frame(FrameType.DATA, True, source, destination, 0x0102, 0x0304, b"body", 5, marked=True)
-    byte_count = frames._encode_header(frame, len(frame.body))
-    assert fields(table("offset", "octets", "field"), byte_count) == {
+    header = clear_header(wire(frame))
+    assert fields(table("offset", "octets", "field"), header) == {
         "version": frames.VERSION,
         "type": FrameType.DATA | 0x80,
         "hop limit": 5,

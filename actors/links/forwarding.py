@@ -8,6 +8,7 @@ from typing import Final
 from actors.links.budgets import PeerBudgets
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
+from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame, FrameType
 from mesh.link.handshake import EstablishedLink
@@ -65,16 +66,16 @@ class LinkForwarding:
             self._ways_back = WaysBack(peer.peer_id, self._budgets.opens)
         self._ways_back.routes = routes
 
-    def onward(self, destination: AgentId, frames: list[Frame]) -> tuple[Ref[SendFrames], SendFrames] | None:
-        """The link that leads to ``destination`` and what it is to send, a hop less to go.
+    def pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
+        """Tell the link that leads to ``destination`` to send these, a hop less to go.
 
-        ``None`` if no other link leads there, or nothing goes any further. What does not is counted.
+        What goes no further, or where no other link leads, is dropped and counted.
         """
         meters = self._meters
         link = self._links.get(destination)
         if link is None or link is self._own:  # two agents that disagree would pass it to and fro
             meters.frames_unroutable += len(frames)
-            return None
+            return
         max_hops = self._max_hops
         passed = []
         byte_count = 0
@@ -84,11 +85,10 @@ class LinkForwarding:
             elif frame.type != _OPEN or self._may_open(frame.source):
                 passed.append(frame.after_a_hop(max_hops))
                 byte_count += len(frame.body)
-        if not passed:
-            return None
-        meters.frames_forwarded += len(passed)
-        meters.bytes_forwarded += byte_count
-        return link, SendFrames(tuple(passed))
+        if passed:
+            meters.frames_forwarded += len(passed)
+            meters.bytes_forwarded += byte_count
+            tell_if_alive(link, SendFrames(tuple(passed)))
 
     def _may_open(self, source: AgentId) -> bool:
         now = self._clock()

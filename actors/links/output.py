@@ -1,6 +1,7 @@
 """What a link has to send, and how far its socket has taken it."""
 
 from collections import deque
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
@@ -88,16 +89,18 @@ class LinkOutput:
         """From now on frames may leave, sealed with the link's key."""
         self._writer = FrameWriter(key)
 
-    def push(self, frame: Frame) -> None:
-        """Queue a frame; if nothing waits, seal it at once."""
-        byte_count = self.unsent_bytes + len(frame.body)
-        writer = self._writer
-        if byte_count > AT_ONCE_BYTES or self.is_blocked or writer is None or self.queue.frames:
-            self.queue.push(frame)
-        else:
-            for piece in writer.seal(frame):
-                self._unsent.append(piece)
-                self.unsent_bytes += len(piece)
+    def push(self, frames: Sequence[Frame]) -> None:
+        """Queue frames; if nothing waits, seal them at once."""
+        queue, writer, byte_count = self.queue, self._writer, self.unsent_bytes
+        for frame in frames:
+            is_much = byte_count + len(frame.body) > AT_ONCE_BYTES
+            if is_much or self.is_blocked or writer is None or queue.frames:
+                queue.push(frame)
+            else:
+                for piece in writer.seal(frame):
+                    self._unsent.append(piece)
+                    byte_count += len(piece)
+        self.unsent_bytes = byte_count
 
     def flush(self, now: float) -> bool:
         """Send until the socket is full or nothing is left; whether nothing is left.
@@ -107,7 +110,7 @@ class LinkOutput:
         """
         unsent, queue = self._unsent, self.queue
         while True:
-            if self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None and queue.frames:
+            if queue.frames and self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None:
                 for frame in queue.pop_batch(self._batch_bytes):
                     for piece in self._writer.seal(frame):
                         unsent.append(piece)

@@ -122,8 +122,7 @@ class PeerLink(Actor[messages.Inbound]):
         """Handle one message."""
         match message:
             case messages.SendFrames(frames=frames):
-                for frame in frames:
-                    self._output.push(frame)
+                self._output.push(frames)
             case messages.SendControl(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case messages.ForwardingChanged(links=links, routes=routes):
@@ -227,9 +226,7 @@ class PeerLink(Actor[messages.Inbound]):
                 self._end(effect)
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
-        onward = self._forwarding.onward(destination, frames)
-        if onward is not None:
-            self.tell(*onward)
+        self._forwarding.pass_on(destination, frames)
 
     def _tell_directory(self, fact: directory_messages.Inbound) -> None:
         self.tell(self._refs.directory, fact)
@@ -323,29 +320,29 @@ class PeerLink(Actor[messages.Inbound]):
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Take what has arrived."""
-        buffer = self._dispatcher.read_buffer
-        if self._link.state is LinkState.HANDSHAKE:
+        link, buffer = self._link, self._dispatcher.read_buffer
+        is_handshake = link.state is LinkState.HANDSHAKE
+        if is_handshake:
             buffer = buffer[:HANDSHAKE_READ_BYTES]
         try:
             count = self._socket.recv_into(buffer)
         except BlockingIOError:
             return
         except OSError as error:
-            self._do(self._link.disconnected(error.strerror or str(error)))
+            self._do(link.disconnected(error.strerror or str(error)))
             return
         if count == 0:
-            self._do(self._link.disconnected("the peer closed the connection"))
-            return
-        if self._link.state is LinkState.HANDSHAKE:
+            self._do(link.disconnected("the peer closed the connection"))
+        elif is_handshake:
             self._shaken(bytes(buffer[:count]))
         else:
-            self._do(self._link.received(buffer[:count], self.now()))
+            self._do(link.received(buffer[:count], self.now()))
 
     def _shaken(self, data: bytes) -> None:
         self._do(self._link.shaken(data, self.now(), self.dispatcher.unix_time()))
 
     def _send_own(self, frame_type: FrameType, body: bytes) -> None:
-        self._output.push(link_frame(frame_type, body))
+        self._output.push((link_frame(frame_type, body),))
         if self._output.control_bytes > MAX_CONTROL_BYTES:
             self._do(self._link.break_off("the peer asks for more than it reads"))
 

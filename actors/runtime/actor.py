@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 class ActorDispatcher(Dispatcher, Protocol):
     """What a dispatcher is to the runtime itself, beyond the seam that actors see.
 
-    A dispatcher gives turns by calling :meth:`Mailbox.run` on its own thread, never from inside another turn,
+    A dispatcher gives turns by calling ``Mailbox.run`` on its own thread, never from inside another turn,
     and ends what is left with :meth:`Actor.terminate` when it stops. Its sockets report readiness through
     :meth:`Actor.socket_turn`.
     """
@@ -204,37 +204,46 @@ class Actor(pykka.Actor, Generic[M]):
 
     # What follows is for dispatchers.
 
-    def run_turn(self, limit: int) -> int:
-        """Handle what the mailbox holds, at most ``limit`` of it; for :meth:`Mailbox.run`.
+    def run_turn(self, limit: int, due: int) -> int:
+        """Handle what the mailbox holds, as :attr:`Mailbox.run` says.
 
         Pykka's loop handles what is for Pykka. What was told goes straight to ``on_receive``, with the same
         consequences: a message is a third cheaper so.
         """
         mailbox, flag = self._mailbox, self._flag
         queue = mailbox.queue
-        taken = 0
-        try:
-            if not self._is_set_up:
-                self._set_up()
-            while queue and taken < limit and not flag.raised:
-                message = queue.popleft()
-                taken += 1
-                if message.__class__ in _FOR_PYKKA:
-                    self._let_pykka_handle(mailbox, message)
-                else:
-                    self.on_receive(message)
-            if self._ends_turns and not flag.raised:
-                self.on_turn_over()
-        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-            self._crash()
-        except BaseException as error:  # noqa: BLE001
-            self._fatal(error)
-            self._crash()
-        if flag.raised:
-            self._end_life()
+        taken, end = 0, limit
+        while True:
+            try:
+                if not self._is_set_up:
+                    self._set_up()
+                while queue and taken < end and not flag.raised:
+                    message = queue.popleft()
+                    taken += 1
+                    if message.__class__ in _FOR_PYKKA:
+                        self._let_pykka_handle(mailbox, message)
+                    else:
+                        self.on_receive(message)
+                if self._ends_turns and not flag.raised:
+                    self.on_turn_over()
+            except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+                self._crash()
+            except BaseException as error:  # noqa: BLE001
+                self._fatal(error)
+                self._crash()
+            if flag.raised:
+                self._end_life()
+                return taken
+            if taken >= due or not queue:
+                break
+            end = taken + limit
+        mailbox.scheduled = False
+        if queue:
+            mailbox.scheduled = True
+            mailbox.announce(mailbox)
         return taken
 
-    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
+    def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
         """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
         flag = self._flag
         if flag.raised:
@@ -243,7 +252,7 @@ class Actor(pykka.Actor, Generic[M]):
             if not self._is_set_up:
                 self._set_up()
             if not flag.raised:
-                callback(*arguments)
+                callback(what)
             if self._ends_turns and not flag.raised:
                 self.on_turn_over()
         except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends

@@ -26,8 +26,8 @@ class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is lef
 class Resident(Protocol):
     """The actor behind a mailbox, as its mailbox sees it."""
 
-    def run_turn(self, limit: int) -> int:
-        """Handle what the mailbox holds, at most ``limit`` of it or until the actor ends; return how much."""
+    def run_turn(self, limit: int, due: int) -> int:
+        """Do what :attr:`Mailbox.run` says; then clear ``scheduled``, or announce what has come meanwhile."""
         ...
 
 
@@ -60,7 +60,7 @@ class Watch(Generic[M]):
 class Mailbox:
     """Messages for one actor, in order of arrival, without bound and without a lock.
 
-    Any thread may put. Only the dispatcher's thread takes, through :meth:`run`. That is safe without a lock
+    Any thread may put. Only the dispatcher's thread takes, through ``run``. That is safe without a lock
     because a ``deque`` and a ``dict`` change atomically and both sides first write, then look at what the
     other has written: the sender appends and then reads ``scheduled``; the dispatcher clears ``scheduled``
     and then looks at the queue. At worst a mailbox stands twice in the ready queue, once for nothing.
@@ -70,10 +70,10 @@ class Mailbox:
         "_at_hand",
         "_closed",
         "_owner",
-        "_resident",
         "_watches",
         "announce",
         "queue",
+        "run",
         "scheduled",
     )
 
@@ -82,21 +82,26 @@ class Mailbox:
         """Messages and envelopes that wait; only the resident takes from it, in its turn."""
         self._at_hand: Envelope[Any] | None = None
         self._watches: dict[Watch[Any], None] = {}
-        self._resident: Resident | None = None
         self._owner = ""
         self._closed = False
         self.announce: Callable[[Mailbox], None] = _nobody_comes
         """To be called by whoever queues something and sets ``scheduled``."""
         self.scheduled = True
         """Whether a turn is to come; until it is bound there is nobody to call."""
+        self.run: Callable[[int, int], int] = _nobody_runs
+        """Give the actor a turn of at most so many messages, and more until it took the second; say how many.
+
+        A mailbox that still has mail afterwards goes to the end of the ready queue. It is the actor's own
+        method: every message passes here.
+        """
 
     def bind(self, resident: Resident, enqueue_ready: Callable[["Mailbox"], None]) -> None:
         """Give the mailbox its actor and put it into the dispatcher's ready queue for the first time.
 
-        ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
+        ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls ``run``.
         A mailbox that has been closed stays so.
         """
-        self._resident = resident
+        self.run = resident.run_turn
         self.announce = enqueue_ready
         if self._closed:  # by a dispatcher that stops, on its own thread, while the actor was starting
             self._shut()
@@ -137,25 +142,6 @@ class Mailbox:
         """Whether nothing waits."""
         return not self.queue
 
-    def run(self, limit: int, due: int = 0) -> int:
-        """Give the actor a turn of at most ``limit`` messages, and more until it took ``due``; say how many.
-
-        A mailbox that still has mail afterwards goes to the end of the ready queue.
-        """
-        resident = self._resident
-        if resident is None:
-            _nobody_comes(self)
-            return 0
-        taken = resident.run_turn(limit)
-        while taken < due and self.queue and not self._closed:
-            taken += resident.run_turn(limit)
-        if not self._closed:
-            self.scheduled = False
-            if self.queue:
-                self.scheduled = True
-                self.announce(self)
-        return taken
-
     def watch(self, watcher: Ref[M], message: M, pending: dict[Watch[M], None]) -> Watch[M]:
         """Tell ``watcher`` the message when this mailbox's actor ends; at once if it has ended.
 
@@ -181,7 +167,7 @@ class Mailbox:
         self._fire_watches()
 
     def _shut(self) -> None:
-        self._resident = None
+        self.run = _nobody_runs
         self.announce = _nobody_comes
         _nobody_comes(self)
 
@@ -214,6 +200,11 @@ class Mailbox:
             for watch in list(self._watches):
                 if self._watches.pop(watch, watch) is None:  # else another thread fired or cancelled it
                     watch._fire()
+
+
+def _nobody_runs(_limit: int, _due: int) -> int:
+    """Stands where the actor is not. What still comes is refused by :func:`_nobody_comes`."""
+    return 0
 
 
 def _nobody_comes(mailbox: Mailbox) -> None:

@@ -20,6 +20,7 @@ READ_BUFFER_BYTES: Final = 256 * 1024
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 M = TypeVar("M")
+N = TypeVar("N")
 M_contra = TypeVar("M_contra", contravariant=True)
 
 
@@ -122,8 +123,8 @@ class SocketOwner(Protocol):
         """There is room to send."""
         ...
 
-    def socket_turn(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run ``callback``, which calls one of the above, as a turn of its own; never raises."""
+    def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
+        """Run ``callback``, which is one of the above or calls it, as a turn of its own; never raises."""
         ...
 
 

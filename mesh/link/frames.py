@@ -56,6 +56,8 @@ MAX_SKIPPED_BODY_BYTES: Final = 2048
 """Body of a connection's frame whose type this version does not know, before the link seals it."""
 
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
+_pack_header: Final = _HEADER.pack
+_unpack_header: Final = _HEADER.unpack
 _LINK_OWN_ZEROS: Final = slice(2, 52)
 """Hop limit to number: 0 in the header of a frame of the link's own."""
 _JOINED_BYTES: Final = 4096
@@ -112,22 +114,30 @@ _BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
 )
 """Bytes of a connection's body as it stands on the wire, at the least and at the most."""
 
-_Kind: TypeAlias = tuple[int, int, int, bool]
-"""Type, by name if it has one; bytes of the body on the wire, the least and the most; whether it is own."""
+_Kind: TypeAlias = tuple[int, int, int, bool, bool]
+"""Type, by name if it has one; bytes of the body on the wire, the least and the most; whether it is own;
+whether the link seals its body."""
 
 
 def _kinds() -> dict[int, _Kind]:
     own, skipped = (TAG_BYTES, MAX_CONTROL_BODY_BYTES), (TAG_BYTES, MAX_SKIPPED_BODY_BYTES + TAG_BYTES)
     kinds: dict[int, _Kind] = {
-        int(kind): (kind, *_BOUNDS.get(kind, own), kind < FIRST_CONNECTION_TYPE) for kind in FrameType
+        int(kind): (
+            kind,
+            *_BOUNDS.get(kind, own),
+            kind < FIRST_CONNECTION_TYPE,
+            kind < FIRST_END_TO_END_TYPE,
+        )
+        for kind in FrameType
     }
-    kinds |= {kind: (kind, *own, True) for kind in range(FIRST_SKIPPED_TYPE, FIRST_SKIPPED_CONNECTION_TYPE)}
-    kinds |= {kind: (kind, *skipped, False) for kind in range(FIRST_SKIPPED_CONNECTION_TYPE, FROM_EXIT)}
+    own_skipped = range(FIRST_SKIPPED_TYPE, FIRST_SKIPPED_CONNECTION_TYPE)
+    kinds |= {kind: (kind, *own, True, True) for kind in own_skipped}
+    kinds |= {kind: (kind, *skipped, False, True) for kind in range(FIRST_SKIPPED_CONNECTION_TYPE, FROM_EXIT)}
     return kinds
 
 
-_KINDS: Final[Mapping[int, _Kind]] = MappingProxyType(_kinds())
-"""All types that a frame may have."""
+_KINDS: Final[Mapping[int, _Kind]] = _kinds()
+"""All types that a frame may have. No proxy around it, for each frame is looked up."""
 
 
 def type_name(kind: int) -> str:
@@ -194,7 +204,7 @@ class FrameWriter:
     """Seals the frames of one direction of a link."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(key)
+        self._encrypt = ChaCha20Poly1305(key).encrypt
         self._sealed = 0
 
     def seal(self, frame: Frame) -> tuple[bytes, ...]:
@@ -205,46 +215,40 @@ class FrameWriter:
         Raises:
             LocalProtocolError: the frame cannot be encoded; the writer is as it was.
         """
-        body = frame.body
-        byte_count = len(body)
-        number = self._sealed
-        if FIRST_END_TO_END_TYPE <= frame.type < FIRST_SKIPPED_TYPE:
-            header = _encode_header(frame, byte_count)
-            self._sealed = number + 1
-        else:
-            header = _encode_header(frame, byte_count + TAG_BYTES)
-            body = self._cipher.encrypt(nonce(0, number + 1), body, None)
+        kind, source, destination, body = frame.type, frame.source, frame.destination, frame.body
+        known = _KINDS.get(kind)
+        # "16s" pads and cuts in silence, so the lengths of the IDs are judged here.
+        if known is None or not len(source) == len(destination) == AGENT_ID_BYTES:
+            raise LocalProtocolError(f"frame type {kind} is unknown, or an agent ID has the wrong length")
+        _, least, most, is_own, is_sealed = known
+        held_bytes = len(body)
+        body_bytes = held_bytes + TAG_BYTES if is_sealed else held_bytes
+        if not least <= body_bytes <= most:
+            raise LocalProtocolError(f"frame type {kind} with a body of {body_bytes} bytes")
+        try:
+            header = _pack_header(
+                VERSION,
+                kind | FROM_EXIT if frame.from_exit else kind,
+                frame.hop_limit,
+                frame.marked,
+                source,
+                destination,
+                frame.connection,
+                frame.number,
+                body_bytes,
+            )
+        except struct.error as error:
+            raise LocalProtocolError(f"frame type {kind} has a field out of range: {error}") from error
+        if is_own and (frame.from_exit or any(header[_LINK_OWN_ZEROS])):
+            raise LocalProtocolError(f"frame type {kind} is the link's own, yet is addressed to an agent")
+        number, encrypt = self._sealed, self._encrypt
+        if is_sealed:
+            body = encrypt(nonce(0, number + 1), body, None)
             self._sealed = number + 2
-        sealed = self._cipher.encrypt(nonce(0, number), header, None)
-        return (sealed + body,) if byte_count <= _JOINED_BYTES else (sealed, body)
-
-
-def _encode_header(frame: Frame, body_bytes: int) -> bytes:
-    frame_type = frame.type
-    # "16s" pads and cuts in silence, so the lengths of the IDs are judged here.
-    known = _KINDS.get(frame_type)
-    if known is None or not len(frame.source) == len(frame.destination) == AGENT_ID_BYTES:
-        raise LocalProtocolError(f"frame type {frame_type} is unknown, or an agent ID has the wrong length")
-    _, least, most, is_own = known
-    if not least <= body_bytes <= most:
-        raise LocalProtocolError(f"frame type {frame_type} with a body of {body_bytes} bytes")
-    try:
-        header = _HEADER.pack(
-            VERSION,
-            frame_type | FROM_EXIT if frame.from_exit else frame_type,
-            frame.hop_limit,
-            _MARK if frame.marked else 0,
-            frame.source,
-            frame.destination,
-            frame.connection,
-            frame.number,
-            body_bytes,
-        )
-    except struct.error as error:
-        raise LocalProtocolError(f"frame type {frame_type} has a field out of range: {error}") from error
-    if is_own and (frame.from_exit or any(header[_LINK_OWN_ZEROS])):
-        raise LocalProtocolError(f"frame type {frame_type} is the link's own, yet is addressed to an agent")
-    return header
+        else:
+            self._sealed = number + 1
+        sealed = encrypt(nonce(0, number), header, None)
+        return (sealed + body,) if held_bytes <= _JOINED_BYTES else (sealed, body)
 
 
 class FrameReader:
@@ -254,7 +258,7 @@ class FrameReader:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(key)
+        self._decrypt = ChaCha20Poly1305(key).decrypt
         self._opened = 0
         self._header: _Header | None = None  # opened and judged; its body is still arriving
         self._wanted = SEALED_HEADER_BYTES
@@ -280,7 +284,7 @@ class FrameReader:
         if not self._usable:
             raise LocalProtocolError("this link's reader has failed before; nothing more can be read")
         self._usable = False  # unless all goes well
-        cipher, opened = self._cipher, self._opened
+        decrypt, opened, header = self._decrypt, self._opened, self._header
         frames: list[Frame] = []
         position, end, wanted = 0, len(data), self._wanted
         piece: BytesLike | None = None
@@ -293,56 +297,83 @@ class FrameReader:
         try:
             while piece is not None or end - position >= wanted:
                 if piece is None:
-                    piece = data[position : position + wanted]
-                    position += wanted
-                header = self._header
+                    start, position = position, position + wanted
+                    piece = data[start:position]
                 if header is None:
-                    self._header = header = _decode_header(cipher.decrypt(nonce(0, opened), piece, None))
+                    plain = decrypt(nonce(0, opened), piece, None)
                     opened += 1
-                    wanted = header[-1]
-                else:
-                    kind, from_exit, hop_limit, marked, source, destination, connection, number, _ = header
-                    if FIRST_END_TO_END_TYPE <= kind < FIRST_SKIPPED_TYPE:
-                        body = bytes(piece)
-                    else:
-                        body = cipher.decrypt(nonce(0, opened), piece, None)
-                        opened += 1
-                    frames.append(
-                        Frame(
-                            kind, from_exit, source, destination, connection, number, body, hop_limit, marked
-                        )
+                    piece = None
+                    version, byte, hop_limit, flags, source, destination, connection, number, wanted = (
+                        _unpack_header(plain)
                     )
-                    self._header = None
-                    wanted = SEALED_HEADER_BYTES
-                piece = None
+                    kind, least, most, is_own, is_sealed = _BY_BYTE[byte]
+                    is_fine = version == VERSION and flags <= _MARK and least <= wanted <= most
+                    if not is_fine or (is_own and any(plain[_LINK_OWN_ZEROS])):
+                        raise RemoteProtocolError(_what_is_wrong(plain))
+                    after = position + wanted
+                    if after > end:  # its body is still arriving
+                        header = byte, hop_limit, flags, source, destination, connection, number
+                        continue
+                    piece, position = data[position:after], after
+                else:
+                    byte, hop_limit, flags, source, destination, connection, number = header
+                    kind, _, _, _, is_sealed = _BY_BYTE[byte]
+                    header = None
+                if is_sealed:
+                    body = decrypt(nonce(0, opened), piece, None)
+                    opened += 1
+                else:
+                    body = bytes(piece)
+                piece, wanted = None, SEALED_HEADER_BYTES
+                frames.append(
+                    Frame(
+                        kind,
+                        byte >= FROM_EXIT,
+                        source,
+                        destination,
+                        connection,
+                        number,
+                        body,
+                        hop_limit,
+                        flags == _MARK,
+                    )
+                )
         except InvalidTag:
             raise AuthenticationError("a frame on this link does not authenticate") from None
         if position < end:
             self._held += data[position:]
-        self._opened, self._wanted = opened, wanted
+        self._header, self._opened, self._wanted = header, opened, wanted
         self._usable = True
         return frames
 
 
-_Header: TypeAlias = tuple[int, bool, int, bool, AgentId, AgentId, int, int, int]
-"""Type, from exit, hop limit, marked, source, destination, connection, number, bytes of the body."""
+_Header: TypeAlias = tuple[int, int, int, AgentId, AgentId, int, int]
+"""Type's byte, hop limit, flags, source, destination, connection, number."""
+
+_NO_KIND: Final[_Kind] = (0, 1, 0, False, False)
+"""No length is right for it."""
 
 
-def _decode_header(data: bytes) -> _Header:
-    version, type_byte, hop_limit, flags, source, destination, connection, number, length = _HEADER.unpack(
-        data
-    )
+def _kind_of_byte(byte: int) -> _Kind:
+    known = _KINDS.get(byte & ~FROM_EXIT, _NO_KIND)
+    return _NO_KIND if byte & FROM_EXIT and known[3] else known  # what is the link's own has no direction
+
+
+_BY_BYTE: Final = tuple(map(_kind_of_byte, range(256)))
+"""All types by their byte, which has the direction in it, too."""
+
+
+def _what_is_wrong(data: bytes) -> str:
+    """What is wrong with a header, in words; only for one that is."""
+    version, type_byte, _, flags, *_, length = _unpack_header(data)
     if version != VERSION:
-        raise RemoteProtocolError(f"frame of protocol version {version}; this agent speaks {VERSION}")
+        return f"frame of protocol version {version}; this agent speaks {VERSION}"
     known = _KINDS.get(type_byte & ~FROM_EXIT)
     if known is None:
-        raise RemoteProtocolError(f"frame of unknown type {type_byte & ~FROM_EXIT:#04x}")
-    kind, least, most, is_own = known
+        return f"frame of unknown type {type_byte & ~FROM_EXIT:#04x}"
+    kind, least, most, _, _ = known
     if flags & ~_MARK:
-        raise RemoteProtocolError(f"frame with reserved flags set: {flags:#04x}")
+        return f"frame with reserved flags set: {flags:#04x}"
     if not least <= length <= most:
-        raise RemoteProtocolError(f"{type_name(kind)} announces a body of {length} bytes")
-    if is_own and (type_byte & FROM_EXIT or any(data[_LINK_OWN_ZEROS])):
-        raise RemoteProtocolError(f"{type_name(kind)} is the link's own, yet is addressed to an agent")
-    from_exit = type_byte >= FROM_EXIT
-    return kind, from_exit, hop_limit, flags == _MARK, source, destination, connection, number, length
+        return f"{type_name(kind)} announces a body of {length} bytes"
+    return f"{type_name(kind)} is the link's own, yet is addressed to an agent"

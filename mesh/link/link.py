@@ -58,16 +58,16 @@ class Link:
         "_is_dialer",
         "_own_frames",
         "_own_id",
-        "_peer",
         "_pulse",
         "_reader",
         "_rtt_s",
         "name",
+        "peer",
         "state",
     )
 
-    _peer: EstablishedLink
-    """Set as soon as the peer is proven, as is the reader of its frames."""
+    peer: EstablishedLink
+    """Who the peer has proven to be; set as soon as it is proven, as is the reader of its frames."""
     _reader: FrameReader
 
     def __init__(
@@ -97,11 +97,6 @@ class Link:
         """Body of the CLOSE, once there is to be one."""
         self._effects: list[effects.LinkEffect] = []
 
-    @property
-    def peer(self) -> EstablishedLink:
-        """Who the peer has proven to be; not known before it is proven."""
-        return self._peer
-
     # -- commands --------------------------------------------------------------------------------------------
 
     def start(self) -> effects.LinkEffects:
@@ -121,8 +116,8 @@ class Link:
         self._effects.append(effects.ReadOn())
         early, self._early = self._early, ()
         self._dispatch(early, now)
-        if self._peer.surplus and not self._is_dialer:
-            self._dispatch(self._read(memoryview(self._peer.surplus), now), now)
+        if self.peer.surplus and not self._is_dialer:
+            self._dispatch(self._read(memoryview(self.peer.surplus), now), now)
         return self._done()
 
     def challenge(self, nonce: bytes) -> effects.LinkEffects:
@@ -172,7 +167,9 @@ class Link:
         """
         match self.state:
             case LinkState.UP | LinkState.LEAVING | LinkState.PARTING:
-                self._dispatch(self._read(data, now), now)
+                frames = self._read(data, now)
+                if frames:
+                    self._dispatch(frames, now)
             case LinkState.CONFIRMING:
                 self._confirm(data, now)
             case LinkState.HANDSHAKE | LinkState.WAITING:
@@ -245,7 +242,7 @@ class Link:
         pulse = self._pulse
         if not pulse.is_late(now) and self._is_to_end(now, unix_now, took_at):
             return
-        left_s = self._peer.peer.not_after - unix_now
+        left_s = self.peer.peer.not_after - unix_now
         token, wait_s = pulse.ping(now, took_at, within_s=min(max(left_s, 0.0), CERTIFICATE_POLL_S))
         self._effects.append(effects.SendOwn(FrameType.PING, link_bodies.encode_ping(token)))
         self._effects.append(effects.PingLater(wait_s))
@@ -254,7 +251,7 @@ class Link:
         cause = self._pulse.cause_of_death(now, took_at)
         if cause:
             self._end(effects.LinkLost(cause))
-        elif unix_now >= self._peer.peer.not_after:
+        elif unix_now >= self.peer.peer.not_after:
             self._effects.append(effects.CertificateExpired())
             self._close("certificate expired")
         return self.state is not LinkState.UP
@@ -283,7 +280,7 @@ class Link:
             self._prove(progress.established, now)
 
     def _prove(self, peer: EstablishedLink, now: float) -> None:
-        self._peer = peer
+        self.peer = peer
         self._own_frames.peer_id = peer.peer_id
         self._reader = FrameReader(peer.receive_key)
         self.name = peer.peer.name
@@ -308,11 +305,11 @@ class Link:
             except RemoteProtocolError as error:
                 self._end(effects.LinkRefused(str(error)))
             else:
-                self._end(effects.LinkTurnedAway(self._peer, reason))
+                self._end(effects.LinkTurnedAway(self.peer, reason))
             return
         self._early = frames
         self.state = advance(self.state, LinkEvent.CONFIRMED)
-        self._effects.append(effects.AskForAdmission(self._peer, self._rtt_s))
+        self._effects.append(effects.AskForAdmission(self.peer, self._rtt_s))
 
     # -- frames ----------------------------------------------------------------------------------------------
 
@@ -328,36 +325,37 @@ class Link:
         """Hand each receiver all its frames of this read together, in order."""
         local: list[Frame] = []
         transit: dict[AgentId, list[Frame]] = {}
-        own_id, speaker = self._own_id, self._peer.peer_id
-        relays = self._peer.peer.may_relay
+        own_id, peer = self._own_id, self.peer
+        relays = peer.peer.may_relay
         returned = 0
         for frame in frames:
-            if frame.type < FIRST_CONNECTION_TYPE:
+            kind, destination = frame.type, frame.destination
+            if kind < FIRST_CONNECTION_TYPE:
                 try:
                     self._take_own(frame, now)
                 except RemoteProtocolError as error:
                     self._end(effects.LinkBroken(str(error)))
                     return
-            elif frame.type >= FIRST_SKIPPED_TYPE and (
-                frame.type < FIRST_SKIPPED_CONNECTION_TYPE or frame.destination == own_id
+            elif kind >= FIRST_SKIPPED_TYPE and (
+                kind < FIRST_SKIPPED_CONNECTION_TYPE or destination == own_id
             ):
                 pass  # for agents that know what it is
-            elif not relays and frame.source != speaker:
-                why = f"{type_name(frame.type)} in the name of another: {_NO_RELAY}"
+            elif not relays and frame.source != peer.peer_id:
+                why = f"{type_name(kind)} in the name of another: {_NO_RELAY}"
                 self._end(effects.LinkBroken(why, is_forgery=True))
                 return
             elif frame.source == own_id:
                 returned += 1  # made up, or gone round in a circle; an end that lacks it repeats it
-            elif frame.destination == own_id:
+            elif destination == own_id:
                 local.append(frame)
-            elif frame.destination in transit:
-                transit[frame.destination].append(frame)
+            elif destination in transit:
+                transit[destination].append(frame)
             else:
-                transit[frame.destination] = [frame]
+                transit[destination] = [frame]
         if local:
             self._effects.append(effects.Deliver(tuple(local)))
-        for destination, passing in transit.items():
-            self._effects.append(effects.PassOn(destination, passing))
+        if transit:
+            self._effects.extend(map(effects.PassOn, transit, transit.values()))
         if returned:
             self._effects.append(effects.FramesReturned(returned))
         if self._own_frames.records:

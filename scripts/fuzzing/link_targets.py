@@ -105,13 +105,13 @@ def frames(data: bytes) -> None:
                 byte_count = choices.one_of((0, 1, 10, 12, 44, 100, 1296)) + TAG_BYTES
                 header[52:56] = struct.pack(">I", byte_count)
         wanted = int.from_bytes(header[52:56], "big")
-        sealed += writer._cipher.encrypt(nonce(0, count), bytes(header), None)
+        sealed += writer._encrypt(nonce(0, count), bytes(header), None)
         count += 1
         body = choices.blob(300)[: max(0, wanted - TAG_BYTES)].ljust(
             min(max(0, wanted - TAG_BYTES), 1400), b"\0"
         )
         if not FIRST_END_TO_END_TYPE <= kind < FIRST_SKIPPED_TYPE:
-            sealed += writer._cipher.encrypt(nonce(0, count), body, None)
+            sealed += writer._encrypt(nonce(0, count), body, None)
             count += 1
         else:
             sealed += body + bytes(TAG_BYTES)

@@ -48,7 +48,7 @@ def keep_frames(monkeypatch):
         return self.queue.frames == 1 or flush(self, now)
 
     monkeypatch.setattr(LinkOutput, "flush", late)
-    monkeypatch.setattr(LinkOutput, "push", lambda self, frame: self.queue.push(frame))
+    monkeypatch.setattr(LinkOutput, "push", lambda self, frames: list(map(self.queue.push, frames)))
 
 
 def keep_waiting_bytes(monkeypatch):

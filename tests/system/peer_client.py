@@ -20,7 +20,7 @@ class _Sealer(FrameWriter):
     """Seals anything, and counts it as the protocol does."""
 
     def byte_count(self, byte_count):
-        sealed = self._cipher.encrypt(nonce(0, self._sealed), byte_count, None)
+        sealed = self._encrypt(nonce(0, self._sealed), byte_count, None)
         self._sealed += 1
         return sealed
 

@@ -1,10 +1,12 @@
 """Which readiness of a descriptor its owner hears of, and what reports it."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from actors.runtime.descriptors import Descriptors
-from actors.runtime.seam import SocketOwner, Timer
+from actors.runtime.seam import ListeningSocket, SocketOwner, StreamSocket, Timer
+
+Watched: TypeAlias = StreamSocket | ListeningSocket
 
 CLOSED: Final = -1
 """What Python says of a closed socket's descriptor."""
@@ -64,7 +66,7 @@ class Readiness:
         self._reactor = reactor
         self._fd = fd
         self._owner: SocketOwner | None = None
-        self._socket: object = None
+        self._socket: Watched | None = None
         """What the owner knows the descriptor as, once it is watched."""
         self._reading = False
         self._writing = False
@@ -84,7 +86,7 @@ class Readiness:
         self._ends = True
         self._reactor.watch_end(self._fd, self._ended)
 
-    def watch_read(self, enabled: bool, socket_: object) -> None:
+    def watch_read(self, enabled: bool, socket_: Watched | None) -> None:
         """Call the owner's ``on_readable`` with ``socket_``, or stop."""
         if enabled != self._reading and self._fd >= 0:
             self._reading = enabled
@@ -97,7 +99,7 @@ class Readiness:
             elif not self._over:
                 self._reactor.remove_reader(self._fd)
 
-    def watch_write(self, enabled: bool, socket_: object) -> None:
+    def watch_write(self, enabled: bool, socket_: Watched | None) -> None:
         """Call the owner's ``on_writable`` with ``socket_``, or stop."""
         if enabled != self._writing and self._fd >= 0:
             self._writing = enabled
@@ -155,9 +157,9 @@ class Readiness:
 
     def _report(self) -> None:
         """Tell the owner, in a round of the loop, and again in the next while it goes on watching."""
-        if self._reading and self._owner is not None:
+        if self._reading and self._owner is not None and self._socket is not None:
             self._owner.socket_turn(self._owner.on_readable, self._socket)
-        if self._writing and self._owner is not None:
+        if self._writing and self._owner is not None and self._socket is not None:
             self._owner.socket_turn(self._owner.on_writable, self._socket)
         self._due = False
         if self._reading or self._writing:

@@ -62,11 +62,12 @@ class World(Protocol):
 class _SocketTurn:
     """A turn in which an actor hears of a socket."""
 
-    __slots__ = ("_owner", "_report")
+    __slots__ = ("_attachment", "_owner", "_report")
 
-    def __init__(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+    def __init__(self, owner: SocketOwner, report: Callable[[int], None], attachment: int) -> None:
         self._owner = owner
         self._report = report
+        self._attachment = attachment
 
     @property
     def owner_name(self) -> str:
@@ -74,7 +75,7 @@ class _SocketTurn:
 
     def run(self) -> None:
         # Owners are actors: their failure ends them and nothing else.
-        self._owner.socket_turn(self._report)
+        self._owner.socket_turn(self._report, self._attachment)
 
 
 class VirtualDispatcher:
@@ -206,9 +207,9 @@ class VirtualDispatcher:
 
     # For the network and the world.
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+    def post_turn(self, owner: SocketOwner, report: Callable[[int], None], attachment: int) -> None:
         """Run ``report``, which tells ``owner`` of a socket, as a turn of the owner's."""
-        self._ready.append(_SocketTurn(owner, report))
+        self._ready.append(_SocketTurn(owner, report, attachment))
         self._announce()
 
     def run_next(self) -> bool:
@@ -217,7 +218,7 @@ class VirtualDispatcher:
             turn = self._ready.popleft()
             if isinstance(turn, Mailbox):
                 actor = self._actors.get(turn)
-                taken = turn.run(TURN_ENVELOPES)
+                taken = turn.run(TURN_ENVELOPES, 0)
                 if actor is not None:
                     self._world.trace.note("turn", self._host.name, f"{type(actor).__name__} {taken}")
             else:

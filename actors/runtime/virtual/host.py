@@ -24,7 +24,7 @@ _EVERY: Final = {place.family: place for place in listening_places(TcpAddress(""
 class Turns(Protocol):
     """What runs the actors of a host."""
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+    def post_turn(self, owner: SocketOwner, report: Callable[[int], None], attachment: int) -> None:
         """Run ``report``, which tells ``owner`` of a socket, as a turn of the owner's."""
         ...
 
@@ -53,10 +53,10 @@ class VirtualHost:
         """Descriptors that the process holds: to be 0 once all its actors have ended."""
         return self._open_sockets
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+    def post_turn(self, owner: SocketOwner, report: Callable[[int], None], attachment: int) -> None:
         """Run ``report`` as a turn of ``owner``'s; a process that has ended takes no more turns."""
         if self.turns is not None:
-            self.turns.post_turn(owner, report)
+            self.turns.post_turn(owner, report, attachment)
 
     def open_descriptor(self) -> None:
         """Count a descriptor.

@@ -18,7 +18,7 @@ class TurnHost(Protocol):
 
     clock: VirtualClock
 
-    def post_turn(self, owner: SocketOwner, report: Callable[[], None]) -> None:
+    def post_turn(self, owner: SocketOwner, report: Callable[[int], None], attachment: int) -> None:
         """Run ``report``, which tells ``owner`` of a socket, as a turn of the owner's."""
         ...
 
@@ -68,8 +68,7 @@ class ReadinessWatch:
         """Post a report if the condition holds and none is on its way."""
         if self.enabled and not self._posted and self.owner is not None and self._condition():
             self._posted = True
-            attachment = self._attachment
-            self._host.post_turn(self.owner, lambda: self._turn(attachment))
+            self._host.post_turn(self.owner, self._turn, self._attachment)
 
     def _turn(self, attachment: int) -> None:
         if attachment != self._attachment:

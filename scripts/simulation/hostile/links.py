@@ -76,12 +76,25 @@ class _RawWriter(FrameWriter):
 
     def seal_odd(self, odd: Odd) -> tuple[bytes, ...]:
         """The buffers of a frame with another header."""
-        header = bytearray(frames._encode_header(odd.frame, len(odd.frame.body)))
+        frame = odd.frame
+        header = bytearray(
+            frames._HEADER.pack(
+                frames.VERSION,
+                frame.type | frames.FROM_EXIT if frame.from_exit else frame.type,
+                frame.hop_limit,
+                frame.marked,
+                frame.source,
+                frame.destination,
+                frame.connection,
+                frame.number,
+                len(frame.body),
+            )
+        )
         for place, value in odd.overwrite.items():
             header[place] = value
-        sealed = self._cipher.encrypt(frames.nonce(0, self._sealed), bytes(header), None)
+        sealed = self._encrypt(frames.nonce(0, self._sealed), bytes(header), None)
         self._sealed += 1
-        return (sealed, odd.frame.body)
+        return (sealed, frame.body)
 
 
 class HostileLink(PeerLink):

@@ -33,7 +33,7 @@ def output_at(bytes_per_s, *round_trips_s):
     for rtt_s in round_trips_s:
         output.follow_round_trip(rtt_s)
     for number in range(200):
-        output.push(Frame(FrameType.DATA, False, AgentId(bytes(16)), AgentId(bytes(16)), 1, number, BODY))
+        output.push((Frame(FrameType.DATA, False, AgentId(bytes(16)), AgentId(bytes(16)), 1, number, BODY),))
         output.flush(100.0 + number * len(BODY) / bytes_per_s)
     return output
 
@@ -98,7 +98,7 @@ def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(
     most = number = 0
     for step in range(600):
         while output.queue.byte_count < 2_000_000:
-            output.push(Frame(FrameType.DATA, False, agent, agent, 1, number, BODY[:8192]))
+            output.push((Frame(FrameType.DATA, False, agent, agent, 1, number, BODY[:8192]),))
             number += 1
         socket.room = int(bytes_per_s * 0.01)
         output.flush(100.0 + step * 0.01)
@@ -115,12 +115,12 @@ def test_a_link_that_is_full_no_more_takes_as_much_as_ever():
     for step in range(600):
         if output.queue.byte_count < 200_000 and step < 300:
             for number in range(20):
-                output.push(Frame(FrameType.DATA, False, agent, agent, 1, 20 * step + number, BODY[:8192]))
+                output.push((Frame(FrameType.DATA, False, agent, agent, 1, 20 * step + number, BODY[:8192]),))
         socket.room = 1250
         output.flush(100.0 + step * 0.01)
     assert socket.unsent == LEAST_BATCH_BYTES
     for step in range(10):
         socket.room = 1 << 20
-        output.push(Frame(FrameType.DATA, False, agent, agent, 2, step, BODY[:8192]))
+        output.push((Frame(FrameType.DATA, False, agent, agent, 2, step, BODY[:8192]),))
         output.flush(110.0 + step * 0.1)
     assert socket.unsent == NOT_SENT_BYTES

@@ -218,7 +218,7 @@ def test_the_links_own_bytes_sent_back_are_refused(scene):
 
 def sealed_header(peer, byte_count):
     writer = peer.writer
-    sealed = writer._cipher.encrypt(nonce(0, writer._sealed), byte_count, None)
+    sealed = writer._encrypt(nonce(0, writer._sealed), byte_count, None)
     writer._sealed += 1
     return sealed
 

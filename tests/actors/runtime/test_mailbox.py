@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections import deque
 from typing import Any, cast
 
@@ -19,25 +20,42 @@ from actors.runtime.seam import Handover
 LIMIT_S = 10.0
 
 
-class Reader:
-    """An actor reduced to what a mailbox sees of it."""
+class Desk:
+    """A dispatcher reduced to what an actor needs of it: the mailboxes that are to have a turn."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox = mailbox
+    def __init__(self) -> None:
+        self.ready: deque[Mailbox] = deque()
+        self.enqueue_ready = self.ready.append
+        self.now = time.monotonic
+
+    def adopt(self, actor: Actor[Any]) -> None:
+        pass
+
+    def forget(self, actor: Actor[Any]) -> None:
+        pass
+
+    def run(self, limit: int, due: int = 0) -> int:
+        return self.ready.popleft().run(limit, due)
+
+
+class Reader(Actor[Any]):
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(cast(Any, desk))
         self.read: list[Any] = []
-        self.end_on: Any = object()
+        self.turns = 0
 
-    def run_turn(self, limit: int) -> int:
-        queue, taken = self.mailbox.queue, 0
-        while queue and taken < limit:
-            waiting = queue.popleft()
-            taken += 1
-            message = waiting.message if isinstance(waiting, Envelope) else waiting
-            self.read.append(message)
-            if message == self.end_on:
-                self.mailbox.close("the reader")
-                break
-        return taken
+    def on_receive(self, message: Any) -> None:
+        self.read.append(message)
+        if message == "end":
+            self.stop_now()
+
+    def on_turn_over(self) -> None:
+        self.turns += 1
+
+
+def reader_at(desk: Desk) -> tuple[Reader, Mailbox]:
+    reader = Reader(desk)
+    return reader, reader.actor_inbox
 
 
 def test_get_gives_what_was_handed_over_once_and_then_hands_the_thread_back():
@@ -49,66 +67,83 @@ def test_get_gives_what_was_handed_over_once_and_then_hands_the_thread_back():
 
 
 def test_what_comes_before_the_bind_waits_for_the_first_turn():
-    mailbox, ready = Mailbox(), deque()
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
     mailbox.put(Envelope("early"))
     assert not mailbox.empty()
-    reader = Reader(mailbox)
-    mailbox.bind(reader, ready.append)
-    assert list(ready) == [mailbox]
-    assert ready.popleft().run(10) == 1
+    mailbox.bind(reader, desk.enqueue_ready)
+    assert list(desk.ready) == [mailbox]
+    assert desk.run(10) == 1
     assert reader.read == ["early"]
 
 
 def test_a_turn_ends_at_its_limit_and_the_rest_queues_up_again():
-    mailbox, ready = Mailbox(), deque()
-    reader = Reader(mailbox)
-    mailbox.bind(reader, ready.append)
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
+    mailbox.bind(reader, desk.enqueue_ready)
     for number in range(5):
         mailbox.put(Envelope(number))
-    assert len(ready) == 1
-    assert ready.popleft().run(3) == 3
-    assert (reader.read, len(ready)) == ([0, 1, 2], 1)
-    assert ready.popleft().run(3) == 2
-    assert (reader.read, len(ready)) == ([0, 1, 2, 3, 4], 0)
+    assert len(desk.ready) == 1
+    assert desk.run(3) == 3
+    assert (reader.read, len(desk.ready)) == ([0, 1, 2], 1)
+    assert desk.run(3) == 2
+    assert (reader.read, len(desk.ready)) == ([0, 1, 2, 3, 4], 0)
+
+
+def test_what_is_due_is_taken_in_several_turns_before_others_have_theirs():
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
+    mailbox.bind(reader, desk.enqueue_ready)
+    for number in range(8):
+        mailbox.post(number)
+    assert desk.run(3, 5) == 6
+    assert (reader.read, reader.turns, len(desk.ready)) == ([0, 1, 2, 3, 4, 5], 2, 1)
+    mailbox.post("end")
+    assert desk.run(3, 9) == 3
+    assert (reader.read, reader.turns, len(desk.ready)) == ([0, 1, 2, 3, 4, 5, 6, 7, "end"], 2, 0)
 
 
 def test_a_closed_mailbox_in_the_ready_queue_has_nothing_to_do():
-    mailbox, ready = Mailbox(), deque()
-    mailbox.bind(Reader(mailbox), ready.append)
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
+    mailbox.bind(reader, desk.enqueue_ready)
     mailbox.close("the reader")
-    assert ready.popleft().run(3) == 0
+    assert desk.run(3) == 0
     mailbox.put(Envelope("late"))
     assert mailbox.empty()
-    assert not ready
+    assert not desk.ready
 
 
 @given(st.lists(st.one_of(st.just("put"), st.just("ask"), st.just("end"), st.integers(1, 4))))
 def test_every_ask_is_answered_or_refused_and_ready_never_holds_a_mailbox_twice(steps: list[Any]):
-    mailbox, ready = Mailbox(), deque()
-    reader = Reader(mailbox)
-    reader.end_on = "end"
-    mailbox.bind(reader, ready.append)
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
+    mailbox.bind(reader, desk.enqueue_ready)
     sent: list[Any] = []
-    futures: list[pykka.ThreadingFuture[Any]] = []
+    futures: dict[int, pykka.ThreadingFuture[Any]] = {}
     for number, step in enumerate(steps):
         if isinstance(step, int):
-            if ready:
-                ready.popleft().run(step)
+            if desk.ready:
+                desk.run(step)
         elif step == "ask":
-            futures.append(pykka.ThreadingFuture())
             sent.append(number)
-            mailbox.put(Envelope(number, reply_to=futures[-1]))
+            futures[number] = pykka.ThreadingFuture()
+            mailbox.put(Envelope(number, reply_to=futures[number]))
         else:
             sent.append("end" if step == "end" else number)
             mailbox.post(sent[-1])
-        assert len(ready) <= 1
-    while ready:
-        ready.popleft().run(4)
+        assert len(desk.ready) <= 1
+    while desk.ready:
+        desk.run(4)
     assert mailbox.empty()
     expected = sent[: sent.index("end") + 1] if "end" in sent else sent
     assert reader.read == expected
-    refused = sum(1 for message in sent[len(expected) :] if message != "end" and steps[message] == "ask")
-    assert sum(future._result is not None for future in futures) == refused
+    for number, future in futures.items():
+        if number in expected:
+            assert future.get(timeout=0) is None
+        else:
+            with pytest.raises(pykka.ActorDeadError):
+                future.get(timeout=0)
 
 
 class Counter(Actor[Any]):
@@ -206,11 +241,12 @@ def test_a_dispatcher_stops_whatever_waits_for_its_actors(dispatcher: LoopDispat
 
 
 def test_a_mailbox_that_is_closed_before_its_bind_stays_closed():
-    mailbox, ready = Mailbox(), deque[Mailbox]()
+    desk = Desk()
+    reader, mailbox = reader_at(desk)
     mailbox.close("an actor that was ended while it started")
-    mailbox.bind(Reader(mailbox), ready.append)
+    mailbox.bind(reader, desk.enqueue_ready)
     asked: pykka.ThreadingFuture[Any] = pykka.ThreadingFuture()
     mailbox.put(Envelope("asked", reply_to=asked))
     with pytest.raises(pykka.ActorDeadError):
         asked.get(timeout=0)
-    assert not ready
+    assert not desk.ready
