@@ -91,10 +91,10 @@ class LinkOutput:
 
     def push(self, frames: Sequence[Frame]) -> None:
         """Queue frames; if nothing waits, seal them at once."""
-        queue, writer, byte_count = self.queue, self._writer, self.unsent_bytes
+        queue, byte_count = self.queue, self.unsent_bytes
+        writer = None if self.is_blocked else self._writer
         for frame in frames:
-            is_much = byte_count + len(frame.body) > AT_ONCE_BYTES
-            if is_much or self.is_blocked or writer is None or queue.frames:
+            if writer is None or queue.frames or byte_count + len(frame.body) > AT_ONCE_BYTES:
                 queue.push(frame)
             else:
                 for piece in writer.seal(frame):
@@ -131,6 +131,8 @@ class LinkOutput:
             if sent == self.unsent_bytes:
                 unsent.clear()
                 self.unsent_bytes = 0
+                if not (queue.frames or self.is_blocked):
+                    return True
             else:
                 drop_sent(unsent, sent)
                 self.unsent_bytes -= sent

@@ -349,9 +349,8 @@ class PeerLink(Actor[messages.Inbound]):
     def on_turn_over(self) -> None:
         """Send what this turn has queued: one gathered write for all its messages."""
         output = self._output
-        if output.is_blocked:
-            return
-        if output.unsent_bytes or output.queue.frames or self._link.state is LinkState.LEAVING:
+        has_more = output.unsent_bytes or output.queue.frames or self._link.state is LinkState.LEAVING
+        if has_more and not output.is_blocked:
             self._flush()
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
@@ -359,13 +358,17 @@ class PeerLink(Actor[messages.Inbound]):
         self._flush()
 
     def _flush(self) -> None:
-        if self._link.state in _SILENT:
-            return  # what comes now comes too late
+        link = self._link
         try:
-            while self._output.flush(self.now()) and self._link.state in _PARTING:
-                self._do(self._link.sent())
+            if link.state is LinkState.UP:
+                self._output.flush(self.now())
+                return
+            if link.state in _SILENT:
+                return  # what comes now comes too late
+            while self._output.flush(self.now()) and link.state in _PARTING:
+                self._do(link.sent())
         except OSError as error:
-            self._do(self._link.disconnected(error.strerror or str(error)))
+            self._do(link.disconnected(error.strerror or str(error)))
 
     def __str__(self) -> str:
         """Name the peer, for logs and dumps."""

@@ -212,14 +212,15 @@ class Actor(pykka.Actor, Generic[M]):
         """
         mailbox, flag = self._mailbox, self._flag
         queue = mailbox.queue
-        taken, end = 0, limit
+        taken = 0
         while True:
+            left = limit
             try:
                 if not self._is_set_up:
                     self._set_up()
-                while queue and taken < end and not flag.raised:
+                while queue and left and not flag.raised:
+                    left -= 1
                     message = queue.popleft()
-                    taken += 1
                     if message.__class__ in _FOR_PYKKA:
                         self._let_pykka_handle(mailbox, message)
                     else:
@@ -231,17 +232,19 @@ class Actor(pykka.Actor, Generic[M]):
             except BaseException as error:  # noqa: BLE001
                 self._fatal(error)
                 self._crash()
+            taken += limit - left
             if flag.raised:
                 self._end_life()
                 return taken
-            if taken >= due or not queue:
-                break
-            end = taken + limit
-        mailbox.scheduled = False
-        if queue:
+            if not queue:
+                mailbox.scheduled = False
+                if not queue:  # nothing has come between the two
+                    return taken
+            elif taken < due:
+                continue
             mailbox.scheduled = True
             mailbox.announce(mailbox)
-        return taken
+            return taken
 
     def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
         """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from actors.runtime.mailbox import Mailbox
@@ -78,7 +78,7 @@ class Turns:
             self._awake = False
             if self._ready:
                 self._awake = True
-                if time.monotonic() - self._pass_ended_at >= ALONE_S:
+                if monotonic() - self._pass_ended_at >= ALONE_S:
                     self._run()
                 else:
                     self._loop.call_soon(self._run)
@@ -91,9 +91,9 @@ class Turns:
                 mailbox = ready.popleft()
                 left -= mailbox.run(BATCH_MESSAGES, len(mailbox.queue)) or 1
             while ready and left > 0:
-                left -= ready.popleft().run(min(BATCH_MESSAGES, left), 0) or 1
+                left -= ready.popleft().run(BATCH_MESSAGES, 0) or 1
         finally:
-            self._pass_ended_at = time.monotonic()
+            self._pass_ended_at = monotonic()
             self._awake = False
             if ready:
                 self._awake = True
