@@ -33,6 +33,10 @@ class ExpiredError(TrustError):
     """A certificate whose validity has ended, by the clock of whoever judges it."""
 
 
+class ForgedCertificateError(TrustError):
+    """A certificate that names an authority which is trusted and has not signed it: nobody passes it on."""
+
+
 class OwnIdentityError(RemoteProtocolError):
     """The peer has proven this agent's own identity, and is another process."""
 

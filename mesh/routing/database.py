@@ -12,7 +12,7 @@ passed before it first came here, and no more; one that raises it is corrected b
 import math
 from typing import Final
 
-from mesh.errors import RemoteProtocolError, TrustError
+from mesh.errors import ForgedCertificateError, RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, DigestEntry, WireRecord
 from mesh.routing.allowance import new_allowance
 from mesh.routing.epochs import within_a_day
@@ -173,6 +173,8 @@ class LinkState:
         agent_id = agent_id_of(body.public_key)
         try:
             return self._reader.verify(wire, body, self._trust, unix_now)
+        except ForgedCertificateError as error:
+            return self._refuse(Refusal.OFFENCE, error, agent_id)
         except TrustError as error:
             return self._refuse(Refusal.CERTIFICATE, error, agent_id)
         except RemoteProtocolError as error:

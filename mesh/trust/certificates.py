@@ -19,7 +19,13 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mesh.errors import AuthenticationError, ExpiredError, NotYetValidError, TrustError
+from mesh.errors import (
+    AuthenticationError,
+    ExpiredError,
+    ForgedCertificateError,
+    NotYetValidError,
+    TrustError,
+)
 from mesh.trust.extensions import Extensions, check_extensions
 from mesh.trust.identity import (
     CERTIFICATE_CONTEXT,
@@ -132,6 +138,7 @@ class TrustStore:
 
         Raises:
             NotYetValidError: its validity has not begun; nothing else is wrong with it.
+            ForgedCertificateError: an authority that is trusted has not signed what is said to be its own.
             TrustError: it is not; the text names the certificate and the reason.
         """
         wire = bytes(wire)
@@ -155,7 +162,7 @@ class TrustStore:
                 certificate.authority, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES]
             )
         except AuthenticationError:
-            raise TrustError(f"{_describe(certificate)} has a bad signature") from None
+            raise ForgedCertificateError(f"{_describe(certificate)} has a bad signature") from None
         check_extensions(certificate.extensions, _describe(certificate))
         return certificate
 

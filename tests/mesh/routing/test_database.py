@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.errors import AuthenticationError, RemoteProtocolError, TrustError
+from mesh.errors import AuthenticationError, ForgedCertificateError, RemoteProtocolError, TrustError
 from mesh.link.bodies import Digest, WireRecord
 from mesh.routing.database import ANSWER_AFTER_S
 from mesh.routing.record_outcomes import Newer, OwnIsNewer, Refusal, Refused, Stale, Stored
@@ -149,6 +149,7 @@ def test_a_forged_own_record_moves_nothing():
         (WireRecord(b"junk", bytes(64), 0), RemoteProtocolError),
         (msgspec.structs.replace(wire_of(ALICE), signature=bytes(64)), AuthenticationError),
         (wire_of(ALICE, certificate=CERTIFICATES[BOB.id]), RemoteProtocolError),
+        (wire_of(ALICE, certificate=bytes(64) + CERTIFICATES[ALICE.id][64:]), ForgedCertificateError),
     ],
 )
 def test_what_nobody_passes_on_is_an_offence(wire, error):
@@ -157,7 +158,7 @@ def test_what_nobody_passes_on_is_an_offence(wire, error):
     assert isinstance(outcome, Refused)
     assert outcome.refusal is Refusal.OFFENCE
     assert isinstance(outcome.reason, error)
-    assert not isinstance(outcome.reason, TrustError)
+    assert isinstance(outcome.reason, TrustError) == (error is ForgedCertificateError)
     assert len(state) == 1
     assert state.counts.refused_offence == 1
 
