@@ -9,6 +9,7 @@ Source: Noise revision 34, sections 5.3, 7.4 and 7.5.
 """
 
 import enum
+import functools
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
@@ -115,8 +116,7 @@ class Handshake:
         self._keys = (b"", b"")
         """Of no use before the handshake is finished."""
         self._shared = shared
-        protocol_name = f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
-        self._symmetric = SymmetricState(protocol_name, hash_name)
+        self._symmetric = SymmetricState(_protocol_name(pattern, hash_name), hash_name)
         self._symmetric.mix_hash(prologue)
         if responder_known:
             self._symmetric.mix_hash(static.public if remote_static is None else remote_static)
@@ -150,10 +150,15 @@ class Handshake:
         Of a handshake and its copies only one may ever write the same message, else nonces repeat.
         """
         twin = object.__new__(type(self))
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
-        twin._symmetric = self._symmetric.copy()
+        twin._initiator = self._initiator
+        twin._keys = self._keys
+        twin._messages = self._messages
+        twin._own = self._own
+        twin._position = self._position
         twin._remote = dict(self._remote)
+        twin._shared = self._shared
+        twin._symmetric = self._symmetric.copy()
+        twin.state = self.state
         return twin
 
     def write_message(self, payload: bytes) -> bytes:
@@ -210,8 +215,19 @@ class Handshake:
         return self._messages[self._position]
 
     def _write(self, tokens: tuple[_Token, ...], payload: bytes) -> bytes:
-        message = b"".join([self._write_token(token) for token in tokens])
-        message += self._symmetric.encrypt_and_hash(payload)
+        symmetric = self._symmetric
+        message = b""
+        for token in tokens:
+            match token:
+                case "e":
+                    public = self._own["e"].public
+                    symmetric.mix_hash(public)
+                    message += public
+                case "s":
+                    message += symmetric.encrypt_and_hash(self._own["s"].public)
+                case _:
+                    self._mix_dh(token)
+        message += symmetric.encrypt_and_hash(payload)
         if len(message) > MAX_MESSAGE_BYTES:
             raise LocalProtocolError(f"a handshake message of {len(message)} bytes is too long")
         return message
@@ -219,36 +235,20 @@ class Handshake:
     def _read(self, tokens: tuple[_Token, ...], message: bytes) -> bytes:
         if len(message) > MAX_MESSAGE_BYTES:
             raise AuthenticationError(f"a handshake message of {len(message)} bytes is too long")
+        symmetric = self._symmetric
         for token in tokens:
-            message = self._read_token(token, message)
-        return self._symmetric.decrypt_and_hash(message)
-
-    def _write_token(self, token: _Token) -> bytes:
-        match token:
-            case "e":
-                public = self._own["e"].public
-                self._symmetric.mix_hash(public)
-                return public
-            case "s":
-                return self._symmetric.encrypt_and_hash(self._own["s"].public)
-            case _:
-                self._mix_dh(token)
-                return b""
-
-    def _read_token(self, token: _Token, rest: bytes) -> bytes:
-        """Read ``token`` off the front of ``rest`` and return what follows."""
-        match token:
-            case "e":
-                public, rest = _cut(rest, KEY_BYTES)
-                self._symmetric.mix_hash(public)
-                self._remote["e"] = public
-            case "s":
-                # In both patterns a key has been mixed by now, so a static key always comes sealed.
-                sealed, rest = _cut(rest, KEY_BYTES + TAG_BYTES)
-                self._remote["s"] = self._symmetric.decrypt_and_hash(sealed)
-            case _:
-                self._mix_dh(token)
-        return rest
+            match token:
+                case "e":
+                    public, message = _cut(message, KEY_BYTES)
+                    symmetric.mix_hash(public)
+                    self._remote["e"] = public
+                case "s":
+                    # In both patterns a key has been mixed by now, so a static key always comes sealed.
+                    sealed, message = _cut(message, KEY_BYTES + TAG_BYTES)
+                    self._remote["s"] = symmetric.decrypt_and_hash(sealed)
+                case _:
+                    self._mix_dh(token)
+        return symmetric.decrypt_and_hash(message)
 
     def _mix_dh(self, token: _Token) -> None:
         """Mix in what the initiator's key (first letter) and the responder's (second) have in common."""
@@ -274,6 +274,11 @@ class Handshake:
     def _forget(self) -> None:
         self._own = {}
         self._symmetric.forget()
+
+
+@functools.cache  # two patterns, four hashes
+def _protocol_name(pattern: PatternName, hash_name: HashName) -> bytes:
+    return f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
 
 
 def _cut(message: bytes, byte_count: int) -> tuple[bytes, bytes]:

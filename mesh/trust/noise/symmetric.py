@@ -3,7 +3,9 @@
 Source: Noise revision 34, sections 4.3, 5.1 and 5.2, 12.3 to 12.8. Method names are the specification's.
 """
 
+import functools
 import hashlib
+import struct
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
@@ -11,17 +13,23 @@ from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from mesh.errors import AuthenticationError, LocalProtocolError
+from mesh.errors import AuthenticationError
 from mesh.trust.noise.primitives import KEY_BYTES
 
 HashName: TypeAlias = Literal["SHA256", "SHA512", "BLAKE2s", "BLAKE2b"]
 
-MAX_NONCE: Final = 2**64 - 1
-"""Reserved by the specification, so never used to encrypt."""
+_nonce: Final = struct.Struct("<4xQ").pack
+"""The 12-byte nonce of a count: 32 zero bits and the little-endian count: section 12.3.
 
-_NONCE_PREFIX: Final = bytes(4)
+The specification reserves the last count; a key of a handshake seals two messages at most.
+"""
+
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_MOST_PAD_BYTES: Final = 128
+_INNER_REST: Final = bytes((0x36,)) * _MOST_PAD_BYTES
+_OUTER_REST: Final = bytes((0x5C,)) * _MOST_PAD_BYTES
+"""What the zeros become that fill a key up to a block."""
 
 
 class Digest(Protocol):
@@ -41,15 +49,19 @@ class Hash(NamedTuple):
     block_bytes: int
 
     def hkdf(self, salt: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
-        """RFC 5869 with no info and two outputs; ``salt`` fits in a block.
+        """RFC 5869 with no info and two outputs; ``salt`` is as long as a hash, as chaining keys are.
 
-        HMAC (RFC 2104) is written out: a third of what three calls of :func:`hmac.digest` take.
+        HMAC (RFC 2104) is written out: half of what three calls of :func:`hmac.digest` take.
         """
-        new, block_bytes = self.new, self.block_bytes
-        key = salt.ljust(block_bytes, b"\0")
-        inner = new(key.translate(_INNER_PAD) + input_key_material).digest()
-        key = new(key.translate(_OUTER_PAD) + inner).digest().ljust(block_bytes, b"\0")
-        inner_block, outer_block = key.translate(_INNER_PAD), key.translate(_OUTER_PAD)
+        new = self.new
+        rest_bytes = self.block_bytes - self.byte_count
+        inner_rest, outer_rest = _INNER_REST[:rest_bytes], _OUTER_REST[:rest_bytes]
+        inner = new(salt.translate(_INNER_PAD) + inner_rest + input_key_material).digest()
+        key = new(salt.translate(_OUTER_PAD) + outer_rest + inner).digest()
+        inner_block, outer_block = (
+            key.translate(_INNER_PAD) + inner_rest,
+            key.translate(_OUTER_PAD) + outer_rest,
+        )
         first = new(outer_block + new(inner_block + b"\x01").digest()).digest()
         second = new(outer_block + new(inner_block + first + b"\x02").digest()).digest()
         return first, second
@@ -68,110 +80,68 @@ HASHES: Final = MappingProxyType(
 )
 
 
-class CipherState:
-    """A ChaCha20-Poly1305 key of 32 bytes and its counting nonce."""
-
-    __slots__ = ("_aead", "_key", "_nonce")
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._aead: ChaCha20Poly1305 | None = None
-        self._nonce = 0
-
-    def copy(self) -> Self:
-        """A second state with the same key and nonce; only one of the two may ever encrypt."""
-        twin = type(self)(self._key)
-        twin._aead = self._aead
-        twin._nonce = self._nonce
-        return twin
-
-    def encrypt_with_ad(self, associated_data: bytes, plaintext: bytes) -> bytes:
-        """Seal ``plaintext``: 16 bytes longer.
-
-        Raises:
-            LocalProtocolError: the nonces are used up.
-        """
-        cipher, nonce = self._next()
-        sealed = cipher.encrypt(nonce, plaintext, associated_data)
-        self._nonce += 1
-        return sealed
-
-    def decrypt_with_ad(self, associated_data: bytes, ciphertext: bytes) -> bytes:
-        """Open what the other side sealed; the nonce counts on only if it authenticates.
-
-        Raises:
-            AuthenticationError: it does not authenticate.
-            LocalProtocolError: the nonces are used up.
-        """
-        cipher, nonce = self._next()
-        try:
-            plaintext = cipher.decrypt(nonce, ciphertext, associated_data)
-        except InvalidTag:
-            raise AuthenticationError("the handshake message does not authenticate") from None
-        self._nonce += 1
-        return plaintext
-
-    def _next(self) -> tuple[ChaCha20Poly1305, bytes]:
-        """The cipher and its next nonce, 32 zero bits and the little-endian count: section 12.3."""
-        if self._nonce >= MAX_NONCE:
-            raise LocalProtocolError("the nonces of this key are used up")
-        # Made on first use: of the keys that a handshake mixes, every other one seals nothing.
-        if self._aead is None:
-            self._aead = ChaCha20Poly1305(self._key)
-        return self._aead, _NONCE_PREFIX + self._nonce.to_bytes(8, "little")
-
-
 class SymmetricState:
-    """Chaining key, handshake hash and current cipher."""
+    """Chaining key, handshake hash and current cipher: a ChaCha20-Poly1305 key and its count."""
 
-    __slots__ = ("_chaining_key", "_cipher", "_hash", "handshake_hash")
+    __slots__ = ("_chaining_key", "_count", "_hash", "_key", "handshake_hash")
 
     handshake_hash: bytes
     """What has been sent and received so far, in one value; not secret."""
 
     def __init__(self, protocol_name: bytes, hash_name: HashName) -> None:
         self._hash = HASHES[hash_name]
-        if len(protocol_name) <= self._hash.byte_count:
-            self.handshake_hash = protocol_name.ljust(self._hash.byte_count, b"\0")
-        else:
-            self.handshake_hash = self._hash.new(protocol_name).digest()
-        self._chaining_key = self.handshake_hash
-        self._cipher: CipherState | None = None  # until a key is mixed, bytes pass as they are
+        self._chaining_key = self.handshake_hash = _first_hash(protocol_name, hash_name)
+        self._key = b""  # until one is mixed, bytes pass as they are
+        self._count = 0
 
     def copy(self) -> Self:
-        """A second state that goes its own way from here."""
+        """A second state that goes its own way from here; only one of the two may ever seal the next."""
         twin = object.__new__(type(self))
         twin._hash = self._hash
         twin.handshake_hash = self.handshake_hash
         twin._chaining_key = self._chaining_key
-        twin._cipher = None if self._cipher is None else self._cipher.copy()
+        twin._key = self._key
+        twin._count = self._count
         return twin
 
     def mix_key(self, input_key_material: bytes) -> None:
         """Mix a secret into the chaining key, and take a new key from it."""
         self._chaining_key, key = self._hash.hkdf(self._chaining_key, input_key_material)
-        self._cipher = CipherState(key[:KEY_BYTES])
+        self._key = key[:KEY_BYTES]
+        self._count = 0
 
     def mix_hash(self, data: bytes) -> None:
         """Mix bytes that both sides know into the handshake hash."""
         self.handshake_hash = self._hash.new(self.handshake_hash + data).digest()
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
-        """Seal ``plaintext`` with the handshake hash as associated data, then mix in the result."""
-        cipher = self._cipher
-        ciphertext = plaintext if cipher is None else cipher.encrypt_with_ad(self.handshake_hash, plaintext)
-        self.mix_hash(ciphertext)
+        """Seal ``plaintext`` with the handshake hash as associated data, then mix in the result.
+
+        Without a key it passes as it is; else it becomes 16 bytes longer.
+        """
+        ciphertext = plaintext
+        if self._key:
+            sealer = ChaCha20Poly1305(self._key)
+            ciphertext = sealer.encrypt(_nonce(self._count), plaintext, self.handshake_hash)
+            self._count += 1
+        self.handshake_hash = self._hash.new(self.handshake_hash + ciphertext).digest()
         return ciphertext
 
     def decrypt_and_hash(self, ciphertext: bytes) -> bytes:
         """Open ``ciphertext``, then mix it in.
 
         Raises:
-            AuthenticationError: it does not authenticate; the hash has not moved.
+            AuthenticationError: it does not authenticate; neither hash nor count have moved.
         """
-        cipher = self._cipher
-        plaintext = ciphertext if cipher is None else cipher.decrypt_with_ad(self.handshake_hash, ciphertext)
-        self.mix_hash(ciphertext)
+        plaintext = ciphertext
+        if self._key:
+            opener = ChaCha20Poly1305(self._key)
+            try:
+                plaintext = opener.decrypt(_nonce(self._count), ciphertext, self.handshake_hash)
+            except InvalidTag:
+                raise AuthenticationError("the handshake message does not authenticate") from None
+            self._count += 1
+        self.handshake_hash = self._hash.new(self.handshake_hash + ciphertext).digest()
         return plaintext
 
     def split(self) -> tuple[bytes, bytes]:
@@ -181,5 +151,13 @@ class SymmetricState:
 
     def forget(self) -> None:
         """Drop the secrets; the handshake hash stays."""
-        self._chaining_key = b""
-        self._cipher = None
+        self._chaining_key = bytes(self._hash.byte_count)
+        self._key = b""
+
+
+@functools.cache  # there are as many as protocols that this program speaks
+def _first_hash(protocol_name: bytes, hash_name: HashName) -> bytes:
+    hash_ = HASHES[hash_name]
+    if len(protocol_name) <= hash_.byte_count:
+        return protocol_name.ljust(hash_.byte_count, b"\0")
+    return hash_.new(protocol_name).digest()

@@ -1,6 +1,7 @@
 """Both sides of the Noise handshakes that tests run, with keys that never change."""
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from mesh.errors import LocalProtocolError
 from mesh.trust.noise import Handshake, KeyPair, PatternName, key_pair
@@ -42,6 +43,23 @@ def run_until(pattern: PatternName, count: int):
 
 POINTS = [(pattern, count) for pattern in PATTERNS for count in range(MESSAGES[pattern])]
 at_every_message = pytest.mark.parametrize(("pattern", "count"), POINTS)
+
+
+class Transport:
+    """Messages behind a handshake, as section 5.1 of the specification has them; the mesh has its own."""
+
+    def __init__(self, key: bytes):
+        self._cipher, self._count = ChaCha20Poly1305(key), 0
+
+    def _nonce(self):
+        self._count += 1
+        return bytes(4) + (self._count - 1).to_bytes(8, "little")
+
+    def seal(self, plaintext: bytes):
+        return self._cipher.encrypt(self._nonce(), plaintext, b"")
+
+    def open(self, ciphertext: bytes):
+        return self._cipher.decrypt(self._nonce(), ciphertext, b"")
 
 
 def assert_dead(side: Handshake):
