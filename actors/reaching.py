@@ -23,7 +23,7 @@ from actors.runtime.seam import (
     Timer,
 )
 from mesh import reaching
-from mesh.addresses import SocketAddress, UnixAddress
+from mesh.addresses import SocketAddress, TcpAddress
 
 
 class Contact(msgspec.Struct, frozen=True):
@@ -100,14 +100,16 @@ class Reach:
         without: Collection[SocketAddress] = (),
     ) -> None:
         """Reach ``address`` instead of what was being reached; see :class:`mesh.reaching.Reaching`."""
-        self.cancel()
+        if self._machine is not None:
+            self.cancel()
         now = self._dispatcher.now()
         self._machine = reaching.Reaching(address, now, within_s, last, without)
-        if not isinstance(address, UnixAddress):
+        effects = self._machine.start(now)
+        if not effects and isinstance(address, TcpAddress):
             self._token += 1
             lookup = self._dispatcher.resolve(self._ref, address.host, address.port, self._token)
             self._pending[self._token] = (0, lookup)
-        self._carry_out(self._machine.start(now))
+        self._carry_out(effects)
         self._arm()
 
     def take(self, report: Report) -> Outcome | None:

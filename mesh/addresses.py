@@ -10,6 +10,7 @@ One rule says where a local port is opened, whoever opens it (listeners, accepto
 """
 
 import enum
+import functools
 import ipaddress
 import re
 from typing import Final, TypeAlias
@@ -73,6 +74,19 @@ _HOST_AND_PORT: Final = re.compile(
 )
 
 _IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@functools.lru_cache(maxsize=1024)
+def is_ipv4(host: str) -> bool:
+    """Whether ``host`` is an IPv4 literal in its usual form, which means the same to everybody.
+
+    Each connection to a target asks, mostly of the same few hosts.
+    """
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_localhost(host: str) -> bool:

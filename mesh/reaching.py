@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, is_ipv4
 from mesh.errors import LocalProtocolError
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
@@ -95,7 +95,7 @@ class Reaching:
     """The attempts to reach one address.
 
     Args:
-        address: a name to look up, an IP literal (which is "looked up" too), or a unix socket.
+        address: a name to look up, an IP literal (one of IPv6 is "looked up" too), or a unix socket.
         now: monotonic seconds.
         within_s: for all of it, the look-up included.
         last: addresses to be tried after all others: they accepted before, and were of no use.
@@ -144,9 +144,13 @@ class Reaching:
         return inf if self.state in _ENDED else min(self._deadline, self._next_at)
 
     def start(self, now: float) -> tuple[Effect, ...]:
-        """Begin with what needs no look-up; nothing for a name, which the caller is to look up."""
-        if isinstance(self._address, UnixAddress):
-            return self.resolved((self._address,), "", now)
+        """Begin with what needs no look-up; nothing for the rest, which the caller is to look up."""
+        address = self._address
+        # An address that is not to be tried is looked up, so that the failure comes as that of any other.
+        if isinstance(address, UnixAddress) or (is_ipv4(address.host) and address not in self._without):
+            self.state = State.CONNECTING
+            self._remaining = [address]
+            return self._try_next(now)
         return ()
 
     def resolved(self, addresses: Sequence[SocketAddress], reason: str, now: float) -> tuple[Effect, ...]:

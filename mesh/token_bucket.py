@@ -19,9 +19,13 @@ class TokenBucket:
         self._refill(now)
         return self._tokens >= amount
 
-    def take(self, now: float, amount: float = 1.0) -> bool:
-        """Take ``amount`` tokens at monotonic time ``now`` (s); False if there are not as many."""
-        if not self.has(now, amount):
+    def take(self, now: float, amount: float = 1.0, *, keep: float = 0.0) -> bool:
+        """Take ``amount`` tokens at monotonic time ``now`` (s); False if that leaves less than ``keep``."""
+        elapsed_s = now - self._updated_at
+        if elapsed_s > 0:  # as in _refill(), without a call for each OPEN and record
+            self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate)
+            self._updated_at = now
+        if self._tokens < amount + keep:
             return False
         self._tokens -= amount
         return True

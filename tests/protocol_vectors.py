@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mesh.connection.loops import socket_tag
+from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.session_handshake import (
     OpenReply,
     OpenRequest,
@@ -191,7 +191,7 @@ def _add_session(found, agents, writer):
     )
     opening = ingress.open_frame(OpenRequest(routing_key="my-api", credit=65_536))
     exit_.read_open(opening)
-    tag = socket_tag(parties[0].instance, "127.0.0.1:40000", "127.0.0.1:3000")
+    tag = socket_tag(parties[0].instance, ends_of("127.0.0.1:40000", "127.0.0.1:3000"))
     answer, at_exit = reply_with(exit_, OpenReply(accepted=True, credit=65_536, socket_tag=tag))
     _, session = ingress.read_reply(answer)
     other_exit.read_open(opening)

@@ -62,6 +62,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._link: Ref[link_messages.SendFrames] | None = None
         self._peer_reset: ResetCode | None = None
         self._done = False
+        self._tells_of_closing = False
+        """Whether somebody waits to hear that an end has finished."""
         self._alarm = Alarm(self, _LOOK)
 
     # -- the stream ------------------------------------------------------------------------------------------
@@ -163,11 +165,12 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self.stop_now()
         else:
             self._arm()
-        if self._at_end or self._peer_finished or self._peer_reset is not None:
+        if self._tells_of_closing and (self._at_end or self._peer_finished or self._peer_reset is not None):
+            self._tells_of_closing = False
             self._closing()
 
     def _closing(self) -> None:
-        """An end has finished; a subclass may tell somebody, at the first of many calls."""
+        """An end has finished; a subclass that tells of it tells somebody."""
 
     # -- time ------------------------------------------------------------------------------------------------
 

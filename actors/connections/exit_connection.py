@@ -30,7 +30,7 @@ from mesh.addresses import SocketAddress
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
-from mesh.connection.loops import socket_tag
+from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
@@ -72,10 +72,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._number = open_frame.connection
         self._endpoint: Ref[endpoint_messages.Inbound] | None = None
         """The endpoint at which this connection has a place, or waits for one."""
-        self._tells_of_closing = False
-        """Whether the endpoint waits to hear that an end has finished: others may want this place."""
         self._holds_place = False
         """Whether this connection counts among those that hold a descriptor here."""
+        self._ends = NO_ENDS
+        """Of the socket towards the target, as soon as there is one; a unix socket has none."""
         self._first_window_bytes = 0
         """Taken from the budget for this connection; to be released by the stream once there is one."""
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
@@ -106,7 +106,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             case messages.SegmentsArrived(frames=frames, via=via):
                 self._segments_arrived(frames, via)
             case messages.TargetGranted(target=target, is_counted=is_counted):
-                self._tells_of_closing = is_counted
+                self._tells_of_closing = is_counted  # others may want this place
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
                 self._endpoint = None
@@ -133,12 +133,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         super().release()
 
     def _closing(self) -> None:
-        if self._tells_of_closing and self._endpoint is not None:
-            self._tells_of_closing = False
+        if self._endpoint is not None:
             self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
 
     def _socket_gone(self, socket: StreamSocket) -> None:
-        self._settings.loops.exit_closed(socket.local_name, socket.peer_name)
+        self._settings.loops.exit_closed(self._ends)
         self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
     def _leave_endpoint(self) -> None:
@@ -224,18 +223,17 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         for effect in wanted:
             if isinstance(effect, effects.ReachTarget):
                 places = self._settings.places
-                if not places.may_take(self._party.id):
+                if not places.try_take(self._party.id):
                     if places.is_full:
                         self._no_room("no descriptor of the exit is left for connections", for_others=False)
                     else:
                         self._no_room("this agent holds its share of the exit's descriptors")
                     return
+                self._holds_place = True
                 self._first_window_bytes = self._settings.budget.take_first_window(self._party.id)
                 if not self._first_window_bytes:
                     self._no_room("no share of the exit's limits.stream_buffer is left for this agent")
                     return
-                places.take(self._party.id)
-                self._holds_place = True
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)
 
@@ -258,10 +256,11 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self.own(socket)
         self._socket = socket
         tag = b""
-        near, far = socket.local_name, socket.peer_name
+        far = socket.peer_name
         if not far.startswith("unix:"):  # a listener has a TCP port
-            self._settings.loops.exit_opened(near, far)
-            tag = socket_tag(self._party.instance, near, far)
+            self._ends = ends_of(socket.local_name, far)
+            self._settings.loops.exit_opened(self._ends)
+            tag = socket_tag(self._party.instance, self._ends)
         self._do(self._opening.reached(tag, self._first_window_bytes, self.now()))
 
     def _reject(self, answer: Frame, code: RejectCode, reason: str) -> None:

@@ -37,7 +37,7 @@ from mesh.connection.ingress_effects import (
     SendOpen,
 )
 from mesh.connection.ingress_opening import IngressOpening
-from mesh.connection.loops import socket_tag
+from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
@@ -151,7 +151,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _serve(self, socket: StreamSocket, clients: ClientCount, candidates: tuple[Offer, ...]) -> None:
         self._clients = clients
         self._socket = self.own(socket)
-        self._client_tag = socket_tag(self._settings.instance, socket.peer_name, socket.local_name)
+        ends = ends_of(socket.peer_name, socket.local_name)
+        self._client_tag = socket_tag(self._settings.instance, ends)
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
         self._do(self._opening.client_came(candidates, self.now()))

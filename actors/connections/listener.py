@@ -25,7 +25,7 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.connection.candidates import CandidatePool, Offer
-from mesh.connection.loops import LoopWatch
+from mesh.connection.loops import LoopWatch, ends_of
 from mesh.connection.offer_watch import OfferWatch
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
@@ -234,7 +234,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         if not self._candidates.offers:
             socket.abort()
             return
-        if self._loops.has_exits and self._loops.is_own_exit(socket.peer_name, socket.local_name):
+        if self._loops.has_exits and self._loops.is_own_exit(ends_of(socket.peer_name, socket.local_name)):
             self._cut_loop(socket, "it is an exit of this agent; the target is this listener")
             return
         self._full_reported = self._full_reported and self._clients.connected > 0

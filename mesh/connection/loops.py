@@ -45,12 +45,29 @@ def plain(name: str) -> str:
     return f"127.0.0.1:{name[8:]}" if name.startswith("0.0.0.0:") else name
 
 
-def socket_tag(instance: Instance, near: str, far: str) -> bytes:
-    """The tag of an exit's socket: ``near`` is its own address, ``far`` that of its target.
+class Ends(NamedTuple):
+    """The two addresses of a socket between an exit and its target, each in its one spelling."""
 
-    Of a client ``near`` is the client's address and ``far`` the listener's.
-    """
-    addresses = f"{plain(near)} {plain(far)}".encode()
+    near: str
+    """Of the exit's own end, which is the client's if the target is a listener."""
+    far: str
+    """Of the target, or of the listener."""
+
+
+NO_ENDS: Final = Ends("", "")
+"""Of no socket."""
+
+
+def ends_of(near: str, far: str) -> Ends:
+    """The two ends of a socket, however they are spelled."""
+    if near.startswith(_OTHER_SPELLINGS) or far.startswith(_OTHER_SPELLINGS):
+        return Ends(plain(near), plain(far))
+    return Ends(near, far)
+
+
+def socket_tag(instance: Instance, ends: Ends) -> bytes:
+    """The tag of an exit's socket, or of a client's."""
+    addresses = f"{ends.near} {ends.far}".encode()
     return blake2b(addresses, digest_size=TAG_BYTES, key=instance, person=b"mesh socket").digest()
 
 
@@ -63,7 +80,7 @@ class LoopWatch(Generic[R]):
     __slots__ = ("_clients", "_exits", "_said")
 
     def __init__(self) -> None:
-        self._exits: set[tuple[str, str]] = set()
+        self._exits: set[Ends] = set()
         self._clients: dict[bytes, R] = {}
         self._said: dict[bytes, tuple[_Said, ...]] = {}
         """By tag, for each exit that has said it the latest connection: all but one of them lie."""
@@ -73,22 +90,23 @@ class LoopWatch(Generic[R]):
         """Whether any exit of this agent has a socket."""
         return bool(self._exits)
 
-    def exit_opened(self, near: str, far: str) -> None:
-        """An exit of this agent has reached its target at ``far``."""
-        self._exits.add((plain(near), plain(far)))
+    def exit_opened(self, ends: Ends) -> None:
+        """An exit of this agent has reached its target."""
+        self._exits.add(ends)
 
-    def exit_closed(self, near: str, far: str) -> None:
+    def exit_closed(self, ends: Ends) -> None:
         """That socket is closed."""
-        self._exits.discard((plain(near), plain(far)))
+        self._exits.discard(ends)
 
-    def is_own_exit(self, near: str, far: str) -> bool:
-        """Whether a client from ``near`` at the listener ``far`` is an exit of this agent."""
-        return (plain(near), plain(far)) in self._exits
+    def is_own_exit(self, ends: Ends) -> bool:
+        """Whether a client is an exit of this agent."""
+        return ends in self._exits
 
     def client_came(self, tag: bytes, connection: R) -> tuple[AgentId, ...]:
         """Remember a client; the exits that have said that this is their socket."""
         self._clients[tag] = connection
-        return tuple(said.exit_id for said in self._said.get(tag, ()))
+        said = self._said.get(tag)
+        return () if said is None else tuple(each.exit_id for each in said)
 
     def client_left(self, tag: bytes, connection: R) -> None:
         """Its socket is closed."""
@@ -99,14 +117,17 @@ class LoopWatch(Generic[R]):
         """Remember what an exit said of its socket; return the client with that socket, if there is one."""
         if not tag:
             return None
-        others = (said for said in self._said.get(tag, ()) if said.exit_id != exit_id)
-        self._said[tag] = (*others, _Said(exit_id, connection))
+        said, known = _Said(exit_id, connection), self._said.get(tag)
+        if known is None:
+            self._said[tag] = (said,)
+        else:
+            self._said[tag] = (*(each for each in known if each.exit_id != exit_id), said)
         return self._clients.get(tag)
 
     def connection_ended(self, tag: bytes, exit_id: AgentId, connection: int) -> None:
         """The connection of which an exit said that is over."""
-        left = tuple(said for said in self._said.get(tag, ()) if said != (exit_id, connection))
-        if left:
-            self._said[tag] = left
-        else:
-            self._said.pop(tag, None)
+        said = self._said.pop(tag, ())
+        if len(said) > 1 or (said and said[0] != (exit_id, connection)):
+            left = tuple(each for each in said if each != (exit_id, connection))
+            if left:
+                self._said[tag] = left

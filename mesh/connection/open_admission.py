@@ -90,32 +90,38 @@ class OpenAdmission:
 
     def admit(self, source: AgentId, number: int, via: AgentId, now: float) -> Refusal | None:
         """Count an OPEN as under way, or say why it is not to be looked at."""
-        if not (self._by_link.may_take(via) and self._by_ingress.may_take((via, source))):
+        pair = via, source
+        if not self._by_link.try_take(via):
             return Refusal.PENDING
-        if not self.take_token(source, via, now):
+        if not self._by_ingress.try_take(pair):
+            self._by_link.leave(via)
+            return Refusal.PENDING
+        if not self._take_tokens(pair, now):
+            self._by_link.leave(via)
+            self._by_ingress.leave(pair)
             return Refusal.RATE
         self._pending[source, number] = via
-        self._by_link.take(via)
-        self._by_ingress.take((via, source))
         return None
 
-    def take_token(self, source: AgentId, via: AgentId, now: float) -> bool:
+    def _take_tokens(self, pair: tuple[AgentId, AgentId], now: float) -> bool:
         """Take what an OPEN costs its link and its source; whether they have it."""
-        of_source = self._rates.get((via, source))
+        of_source = self._rates.get(pair)
         if of_source is None:
             if len(self._rates) >= MAX_BUCKETS:
                 del self._rates[next(iter(self._rates))]
-            of_source = self._rates[via, source] = _Source(
+            of_source = self._rates[pair] = _Source(
                 TokenBucket(INGRESS_RATE, INGRESS_BURST), TokenBucket(LITTLE_RATE, LITTLE_BURST)
             )
-        of_link = self._link(via).rate
-        if not of_source.rate.has(now):
+        if not of_source.rate.take(now):
             return False
-        if not of_link.has(now, LINK_RESERVE + 1.0) and not (of_link.has(now) and of_source.little.take(now)):
-            return False
-        of_link.spend(now)
-        of_source.rate.spend(now)
-        return True
+        of_link = (self._links.get(pair[0]) or self._new_link(pair[0])).rate
+        if of_link.take(now, keep=LINK_RESERVE):
+            return True
+        if of_link.has(now) and of_source.little.take(now):
+            of_link.spend(now)
+            return True
+        of_source.rate.give_back()
+        return False
 
     def via_of(self, source: AgentId, number: int, default: AgentId) -> AgentId:
         """The peer that this OPEN, which is under way, came from; else ``default``."""
@@ -126,25 +132,25 @@ class OpenAdmission:
         via = self._pending.pop((source, number), None)
         if via is None:
             return
+        pair = via, source
         self._by_link.leave(via)
-        self._by_ingress.leave((via, source))
+        self._by_ingress.leave(pair)
         if is_in_use:
-            self._link(via).rate.give_back()
-            of_source = self._rates.get((via, source))
+            of_link = self._links.get(via)
+            if of_link is not None:
+                of_link.rate.give_back()
+            of_source = self._rates.get(pair)
             if of_source is not None:
                 of_source.rate.give_back()
                 of_source.little.give_back()
 
     def is_to_be_told(self, via: AgentId, now: float) -> bool:
         """Whether a refusal on this link is to be written down, beside being counted."""
-        return self._link(via).told.take(now)
+        return (self._links.get(via) or self._new_link(via)).told.take(now)
 
-    def _link(self, via: AgentId) -> _Link:
-        link = self._links.get(via)
-        if link is None:
-            if len(self._links) >= MAX_BUCKETS:
-                del self._links[next(iter(self._links))]
-            link = self._links[via] = _Link(
-                TokenBucket(LINK_RATE, LINK_BURST), TokenBucket(TOLD_RATE, TOLD_BURST)
-            )
+    def _new_link(self, via: AgentId) -> _Link:
+        if len(self._links) >= MAX_BUCKETS:
+            del self._links[next(iter(self._links))]
+        link = _Link(TokenBucket(LINK_RATE, LINK_BURST), TokenBucket(TOLD_RATE, TOLD_BURST))
+        self._links[via] = link
         return link

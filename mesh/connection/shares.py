@@ -45,6 +45,18 @@ class Shares(Generic[H]):
         held = self._held.get(holder, 0)
         return not held or self._limit < LEAST_DIVIDED or held < GREED * (free - 1)
 
+    def try_take(self, holder: H) -> bool:
+        """Take a place if there is one that ``holder`` may have; return whether that was so.
+
+        It is :meth:`may_take` and :meth:`take` in one: each connection takes several places.
+        """
+        free, held = self._limit - self.taken, self._held.get(holder, 0)
+        if free <= 0 or (held and held >= GREED * (free - 1) and self._limit >= LEAST_DIVIDED):
+            return False
+        self._held[holder] = held + 1
+        self.taken += 1
+        return True
+
     def take(self, holder: H) -> None:
         """Count a place as taken, even if there is none: what has been given stays given."""
         self._held[holder] = self._held.get(holder, 0) + 1

@@ -7,7 +7,7 @@ from typing import Final
 
 from pykka import ActorDeadError
 
-from actors.runtime.real.native_address import Sockaddr, native_address
+from actors.runtime.real.native_address import Sockaddr, native_address, socket_name
 from actors.runtime.real.readiness import Reactor
 from actors.runtime.real.socket_options import set_options
 from actors.runtime.real.streams import LoopStreamSocket, ResetStreamSocket
@@ -122,13 +122,18 @@ class ConnectAttempt:
             self._socket = None
             self._hand_over(ResetStreamSocket(self._reactor, sock, self._options, self._sockaddr, number))
             return
-        if number == 0 and sock is not None and self._is_tcp and _met_itself(sock, self._sockaddr):
-            number = errno.ECONNREFUSED
+        local_name = ""
+        if number == 0 and sock is not None and self._is_tcp:
+            own = _local_address(sock)
+            if own is not None:
+                local_name = socket_name(own)
+                if _met_itself(sock, own, self._sockaddr):
+                    number = errno.ECONNREFUSED
         if number != 0 or sock is None:
             self._fail(number, os.strerror(number))
             return
         self._socket = None
-        self._hand_over(LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr))
+        self._hand_over(LoopStreamSocket(self._reactor, sock, self._options, self._sockaddr, local_name))
 
     def _hand_over(self, stream: LoopStreamSocket) -> None:
         try:
@@ -155,13 +160,22 @@ def _outcome(sock: socket.socket) -> int:
     return 0
 
 
-def _met_itself(sock: socket.socket, wanted: Sockaddr) -> bool:
+def _local_address(sock: socket.socket) -> Sockaddr | None:
+    """This end's address; ``None`` if the socket has been reset already, which reading will say."""
+    try:
+        return sock.getsockname()
+    except OSError:
+        return None
+
+
+def _met_itself(sock: socket.socket, own: Sockaddr, wanted: Sockaddr) -> bool:
     """Whether TCP's simultaneous open joined the socket to itself instead of to another at ``wanted``.
 
     It happens when nobody listens on a local port and the kernel draws that very port for this end.
     """
+    if own[1] != wanted[1]:
+        return False
     try:
-        name = sock.getsockname()
-        return bool(name[1] == wanted[1] and name == sock.getpeername())
+        return bool(own == sock.getpeername())
     except OSError:  # already reset: reading will say so
         return False

@@ -5,8 +5,7 @@ import os
 import socket
 from typing import Any, TypeAlias
 
-from actors.runtime.real.resolver import is_ipv4
-from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
+from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, is_ipv4
 
 Sockaddr: TypeAlias = Any
 """Python's own form of an address: a tuple for TCP, a path for unix sockets."""
@@ -15,6 +14,8 @@ Sockaddr: TypeAlias = Any
 def socket_name(sockaddr: Sockaddr) -> str:
     """An address for people: ``127.0.0.1:5432``, ``[::1]:5432`` or ``unix:/path``."""
     if isinstance(sockaddr, tuple):
+        if len(sockaddr) == 2:  # IPv4, as most are
+            return f"{sockaddr[0]}:{sockaddr[1]}"
         return str(TcpAddress(str(sockaddr[0]), int(sockaddr[1])))
     return f"unix:{os.fsdecode(sockaddr)}"
 

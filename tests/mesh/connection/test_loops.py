@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.connection.loops import TAG_BYTES, LoopWatch, plain, socket_tag
+from mesh.connection.loops import TAG_BYTES, LoopWatch, ends_of, plain, socket_tag
 from mesh.trust.identity import AgentId, Instance
 
 HERE, THERE = Instance(b"h" * 16), Instance(b"t" * 16)
@@ -28,14 +28,14 @@ def test_an_address_has_one_spelling(name, spelling):
 
 
 def test_both_ends_of_a_socket_make_one_tag_and_others_do_not():
-    tag = socket_tag(HERE, "127.0.0.1:40000", "0.0.0.0:80")
-    assert tag == socket_tag(HERE, "[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80")
+    tag = socket_tag(HERE, ends_of("127.0.0.1:40000", "0.0.0.0:80"))
+    assert tag == socket_tag(HERE, ends_of("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80"))
     assert len(tag) == TAG_BYTES
     others = {
-        socket_tag(THERE, "127.0.0.1:40000", "127.0.0.1:80"),
-        socket_tag(HERE, "127.0.0.1:40001", "127.0.0.1:80"),
-        socket_tag(HERE, "127.0.0.1:40000", "127.0.0.1:81"),
-        socket_tag(HERE, "127.0.0.1:80", "127.0.0.1:40000"),
+        socket_tag(THERE, ends_of("127.0.0.1:40000", "127.0.0.1:80")),
+        socket_tag(HERE, ends_of("127.0.0.1:40001", "127.0.0.1:80")),
+        socket_tag(HERE, ends_of("127.0.0.1:40000", "127.0.0.1:81")),
+        socket_tag(HERE, ends_of("127.0.0.1:80", "127.0.0.1:40000")),
     }
     assert len(others | {tag}) == 5
 
@@ -43,11 +43,11 @@ def test_both_ends_of_a_socket_make_one_tag_and_others_do_not():
 def test_an_exit_of_ones_own_is_known_by_both_addresses_while_it_is_open():
     watch: LoopWatch[str] = LoopWatch()
     assert not watch.has_exits
-    watch.exit_opened("127.0.0.1:40000", "0.0.0.0:80")
+    watch.exit_opened(ends_of("127.0.0.1:40000", "0.0.0.0:80"))
     assert watch.has_exits
-    assert watch.is_own_exit("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80")
-    assert not watch.is_own_exit("127.0.0.1:40000", "127.0.0.1:81")  # the kernel gives a port twice
-    watch.exit_closed("127.0.0.1:40000", "0.0.0.0:80")
+    assert watch.is_own_exit(ends_of("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80"))
+    assert not watch.is_own_exit(ends_of("127.0.0.1:40000", "127.0.0.1:81"))  # the kernel gives a port twice
+    watch.exit_closed(ends_of("127.0.0.1:40000", "0.0.0.0:80"))
     assert not watch.has_exits
 
 

@@ -58,6 +58,18 @@ def test_what_is_given_back_can_be_taken_and_leaves_nothing_behind():
     assert fill(shares, "b") == 17
 
 
+@pytest.mark.parametrize("limit", [*range(1, 10), 20, 100])
+def test_what_is_tried_is_taken_exactly_if_it_may_be(limit):
+    shares, held = Shares(limit), dict.fromkeys(range(4), 0)
+    for turn in range(4 * limit):
+        holder = turn * turn % 4 if turn % 3 else 0
+        may, before = shares.may_take(holder), shares.taken
+        assert shares.try_take(holder) is may
+        assert shares.taken == before + may
+        held[holder] += may
+    assert shares._held == {holder: count for holder, count in held.items() if count}
+
+
 def test_what_was_given_stays_counted_even_beyond_the_limit():
     shares = Shares(2)
     for _ in range(3):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.runtime.real.connecting import _local_address, _met_itself
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver, Program
@@ -22,15 +23,15 @@ def test_a_connect_to_oneself_is_a_refusal(driver: Driver):
         name = bound.getsockname()
         bound.connect(name)  # a simultaneous open: nobody listens there
         assert bound.getsockname() == bound.getpeername()
-        from actors.runtime.real.connecting import _met_itself
-
-        assert _met_itself(bound, name)
+        assert _met_itself(bound, name, name)
     client, _, _ = driver.pair()
-    remote = client._socket.getpeername()
-    assert not _met_itself(client._socket, remote)
-    assert not _met_itself(client._socket, client._socket.getsockname())  # the same port of another host
+    remote, own = client._socket.getpeername(), client._socket.getsockname()
+    assert _local_address(client._socket) == own
+    assert not _met_itself(client._socket, own, remote)
+    assert not _met_itself(client._socket, own, own)  # the same port of another host
     driver.do(lambda _: client.abort())
-    assert not _met_itself(client._socket, remote)
+    assert _local_address(client._socket) is None
+    assert not _met_itself(client._socket, own, own)
 
 
 def test_a_connect_whose_actor_has_died_closes_its_socket(driver: Driver):
