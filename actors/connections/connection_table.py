@@ -23,6 +23,7 @@ from mesh.connection.certificate_ends import CertificateEnds
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
+from mesh.connection.pending_open import PendingOpen
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.link.frames import Frame, FrameType
@@ -53,7 +54,7 @@ MAX_WINDOWS: Final = 4_096
 """Replay windows kept for agents that are gone; of what is beyond only the highest number is remembered."""
 
 StartExit = Callable[
-    [Frame, Party, Record, Ref[link_messages.SendFrames]], Ref[connection_messages.ExitInbound]
+    [Frame, Party, Record, Ref[link_messages.SendFrames], PendingOpen], Ref[connection_messages.ExitInbound]
 ]
 """Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
 
@@ -104,14 +105,10 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._register_ingress(message)
             case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
                 self._ended((remote, number, is_exit))
-            case messages.OpenAuthenticated(remote=remote, instance=instance, connection=number):
-                self._mark(remote, instance, number)
             case messages.BodiesForged(remote=remote, via=via, connection=number, count=count):
                 if via == NO_AGENT:
                     via = self._admission.via_of(remote, number, NO_AGENT)
                 self._forged(remote, via, count)
-            case messages.PendingOpenSettled(remote=remote, connection=number, is_in_use=is_in_use):
-                self._admission.settled(remote, number, is_in_use=is_in_use)
             case link_messages.ForwardingChanged(links=links):
                 self._forwarding_changed(links)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
@@ -230,8 +227,10 @@ class ConnectionTable(Actor[messages.Inbound]):
         if record is None or link is None:
             self._meters.opens_ignored += 1
             return
-        is_meant = read_open_instances(frame.body) == (record.instance, self._instance)
-        if not is_meant or number < FIRST_NUMBER or not self._window(source, record.instance).fresh(number):
+        instance = record.instance
+        is_meant = number >= FIRST_NUMBER and read_open_instances(frame.body) == (instance, self._instance)
+        window = self._window(source, instance) if is_meant else None
+        if window is None or not window.fresh(number):
             self._meters.opens_ignored += 1
             return
         refusal = self._admission.admit(source, number, via, self.now())
@@ -242,10 +241,11 @@ class ConnectionTable(Actor[messages.Inbound]):
                 who = named(record.name, source)
                 log.warning("%s; ignoring one of %s by peer %s", refusal, who, peer, extra=sampled(peer))
             return
-        party = Party(id=source, instance=record.instance, session_key=record.session_key)
+        party = Party(id=source, instance=instance, session_key=record.session_key)
+        pending = PendingOpen(self._admission, window, source, number)
         detour = self._detour_for(key)  # kept until the connection ends: only for one that there will be
-        exit_ = self._start_exit(frame, party, record, link if detour is None else detour)
-        self._add(key, exit_, record.instance)
+        exit_ = self._start_exit(frame, party, record, link if detour is None else detour, pending)
+        self._add(key, exit_, instance)
 
     def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
         known = self._windows.get(source)
@@ -256,11 +256,6 @@ class ConnectionTable(Actor[messages.Inbound]):
             known = (instance, ReplayWindow(REPLAY_WINDOW, used_up_to=used_up_to))
             self._windows[source] = known
         return known[1]
-
-    def _mark(self, source: AgentId, instance: Instance, number: int) -> None:
-        known = self._windows.get(source)
-        if known is not None and known[0] == instance:
-            known[1].mark(number)
 
     # -- bookkeeping -----------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from mesh.connection import exit_effects as effects
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
+from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
@@ -55,6 +56,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         dispatcher: Dispatcher,
         *,
         open_frame: Frame,
+        pending: PendingOpen,
         party: Party,
         record: Record,
         link: Ref[link_messages.SendFrames],
@@ -64,6 +66,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters)
+        self._pending = pending
         self._party = party
         self._record = record
         self._remote = party.id
@@ -162,9 +165,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         for effect in wanted:
             match effect:
                 case effects.OpenAuthenticated():
-                    party = self._party
-                    used = table_messages.OpenAuthenticated(party.id, party.instance, self._number)
-                    self.tell(self._table, used)
+                    self._pending.authenticated()
                 case effects.AskEndpoint(key=key):
                     self._ask_endpoint(key)
                 case effects.ReachTarget():
@@ -176,7 +177,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._settings.budget.release(first_bytes)  # the stream reserves it itself
                     self._start_stream(session, self._party.id, self._link, credit, first_bytes)
                 case effects.OpenConfirmed():
-                    self._opening_settled(is_in_use=True)
+                    self._pending.settled(is_in_use=True)
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
                 case effects.OpenForged(why=why):
                     self._forged(1, self._party.id, self._number, NO_AGENT)
@@ -279,16 +280,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         )
         self._meters.opens_rejected += 1
         self._send((answer,))
-        self._opening_settled(is_in_use=False)
+        self._pending.settled(is_in_use=False)
 
     def _is_allowed(self, key: str) -> bool:
         """Whether the endpoint lets in this ingress, whose certificate permits the use of the key."""
         allowed = self._settings.allowed.get(key)
         return allowed is None or is_listed(allowed, self._record.name, self._party.id)
-
-    def _opening_settled(self, *, is_in_use: bool) -> None:
-        settled = table_messages.PendingOpenSettled(self._party.id, self._number, is_in_use)
-        self.tell(self._table, settled)
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:

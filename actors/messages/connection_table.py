@@ -37,14 +37,6 @@ class ConnectionEnded(msgspec.Struct, frozen=True):
     is_exit: bool
 
 
-class OpenAuthenticated(msgspec.Struct, frozen=True):
-    """Fact: the OPEN of this number came from its ingress; the number is used up."""
-
-    remote: AgentId
-    instance: Instance
-    connection: int
-
-
 class BodiesForged(msgspec.Struct, frozen=True):
     """Fact: bodies of a connection that did not authenticate have been dropped."""
 
@@ -54,15 +46,6 @@ class BodiesForged(msgspec.Struct, frozen=True):
     """The peer that they came from; none is given for an OPEN, which the table has handed over itself."""
     connection: int
     count: int
-
-
-class PendingOpenSettled(msgspec.Struct, frozen=True):
-    """Fact: an exit connection has been answered; it no longer counts as pending."""
-
-    remote: AgentId
-    connection: int
-    is_in_use: bool
-    """Whether its ingress has confirmed it."""
 
 
 class PathFailed(msgspec.Struct, frozen=True):
@@ -132,9 +115,7 @@ Inbound: TypeAlias = (
     FramesArrived
     | RegisterIngress
     | ConnectionEnded
-    | OpenAuthenticated
     | BodiesForged
-    | PendingOpenSettled
     | PathFailed
     | PathProved
     | PathRetried

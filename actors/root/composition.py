@@ -50,6 +50,7 @@ from mesh.config.schema import EndpointSection, ListenerSection, PeerSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
@@ -290,11 +291,16 @@ class Composition:
         )
 
         def start_exit(
-            frame: Frame, party: Party, record: Record, link: Ref[link_messages.SendFrames]
+            frame: Frame,
+            party: Party,
+            record: Record,
+            link: Ref[link_messages.SendFrames],
+            pending: PendingOpen,
         ) -> Ref[connection_messages.ExitInbound]:
             return ExitConnection.start(
                 around.dispatcher,
                 open_frame=frame,
+                pending=pending,
                 party=party,
                 record=record,
                 link=link,

@@ -26,10 +26,7 @@ The specification reserves the last count; a key of a handshake seals two messag
 
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
-_MOST_PAD_BYTES: Final = 128
-_INNER_REST: Final = bytes((0x36,)) * _MOST_PAD_BYTES
-_OUTER_REST: Final = bytes((0x5C,)) * _MOST_PAD_BYTES
-"""What the zeros become that fill a key up to a block."""
+"""Bytes exclusive-or'ed with RFC 2104's ``ipad`` and ``opad``, for ``translate``."""
 
 
 class Digest(Protocol):
@@ -46,16 +43,17 @@ class Hash(NamedTuple):
     name: HashName
     new: Callable[[bytes], Digest]
     byte_count: int
-    block_bytes: int
+    inner_rest: bytes
+    """What the zeros become that fill a key up to a block, in HMAC's inner hash."""
+    outer_rest: bytes
+    """The same in its outer hash."""
 
     def hkdf(self, salt: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
         """RFC 5869 with no info and two outputs; ``salt`` is as long as a hash, as chaining keys are.
 
         HMAC (RFC 2104) is written out: half of what three calls of :func:`hmac.digest` take.
         """
-        new = self.new
-        rest_bytes = self.block_bytes - self.byte_count
-        inner_rest, outer_rest = _INNER_REST[:rest_bytes], _OUTER_REST[:rest_bytes]
+        _, new, _, inner_rest, outer_rest = self
         inner = new(salt.translate(_INNER_PAD) + inner_rest + input_key_material).digest()
         key = new(salt.translate(_OUTER_PAD) + outer_rest + inner).digest()
         inner_block, outer_block = (
@@ -67,15 +65,18 @@ class Hash(NamedTuple):
         return first, second
 
 
+_HASH_FUNCTIONS: Final[tuple[tuple[HashName, Callable[[bytes], Digest], int], ...]] = (
+    ("SHA256", hashlib.sha256, 32),
+    ("SHA512", hashlib.sha512, 64),
+    ("BLAKE2s", hashlib.blake2s, 32),
+    ("BLAKE2b", hashlib.blake2b, 64),
+)
+"""Each with the bytes of a hash; a block is twice as long."""
+
 HASHES: Final = MappingProxyType(
     {
-        hash_.name: hash_
-        for hash_ in (
-            Hash("SHA256", hashlib.sha256, 32, 64),
-            Hash("SHA512", hashlib.sha512, 64, 128),
-            Hash("BLAKE2s", hashlib.blake2s, 32, 64),
-            Hash("BLAKE2b", hashlib.blake2b, 64, 128),
-        )
+        name: Hash(name, new, byte_count, bytes((0x36,)) * byte_count, bytes((0x5C,)) * byte_count)
+        for name, new, byte_count in _HASH_FUNCTIONS
     }
 )
 

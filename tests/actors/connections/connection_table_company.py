@@ -11,6 +11,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.pending_open import PendingOpen
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
@@ -57,6 +58,11 @@ class House:
         self.exits.append(self.world.dispatcher("here").actors[-1])
         self.exit_arguments.append(arguments)
         return ref
+
+    def pending(self, exit_number: int = 0) -> PendingOpen:
+        """What an exit connection was given to speak of its OPEN."""
+        pending: PendingOpen = self.exit_arguments[exit_number][-1]
+        return pending
 
     def tell(self, *told: Any) -> None:
         for message in told:

@@ -22,6 +22,7 @@ from mesh.config.schema import Config, ConnectionsSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
@@ -135,6 +136,20 @@ class Endpoint(Ear):
             self.stop_now()
 
 
+class Pending(PendingOpen):
+    """Keeps what exits say of their OPENs, and counts nothing."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.settled_as: list[bool] = []
+
+    def authenticated(self) -> None:
+        self.used += 1
+
+    def settled(self, *, is_in_use: bool) -> None:
+        self.settled_as.append(is_in_use)
+
+
 class World:
     """The world with a client and a target, whose programs are in the hands of the test."""
 
@@ -147,6 +162,7 @@ class World:
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
         self.record = record_of(INGRESS)
+        self.pending = Pending()
         self.client: Any = None
         self.ingress: Any = None
         self.exit: Any = None
@@ -190,6 +206,7 @@ class World:
         ExitConnection.start(
             self.world.dispatcher("hq"),
             open_frame=frame,
+            pending=self.pending,
             party=settings_of(INGRESS).party,
             record=self.record,
             link=link,

@@ -34,13 +34,13 @@ def house():
 def test_an_open_becomes_an_exit_connection(house):
     opening, early = open_frame(), frame(FrameType.DATA)
     house.arrive(opening, early)
-    ((asked, party, record, link),) = house.exit_arguments
+    ((asked, party, record, link, pending),) = house.exit_arguments
     assert asked is opening
     assert (party.id, party.instance, party.session_key) == (ALICE.id, ALICE_INSTANCE, ALICE.public_key)
     assert (record.agent_id, link) == (ALICE.id, house.link.ref)
     assert house.exits[0].heard == [connection_messages.SegmentsArrived((early,), NO_AGENT)]
     assert house.counts() == (0, 1, 1)
-    house.tell(messages.PendingOpenSettled(ALICE.id, 7, True))
+    pending.settled(is_in_use=True)
     assert house.counts() == (0, 1, 0)
 
 
@@ -89,9 +89,8 @@ def test_what_was_recorded_of_an_instance_stays_used_when_its_record_comes_back(
     """Its newer record is forgotten after a day, and somebody who kept the old one tells of it again."""
     other = record_of(ALICE, instance=b"n")
     house.arrive(open_frame())
-    house.tell(
-        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7), messages.ConnectionEnded(ALICE.id, 7, True)
-    )
+    house.pending().authenticated()
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, True))
     house.routes(other)
     house.arrive(open_frame(body=other.instance + OWN_INSTANCE + b"handshake"))
     house.tell(messages.ConnectionEnded(ALICE.id, 7, True))
@@ -108,10 +107,8 @@ def test_what_was_recorded_of_an_instance_stays_used_when_its_record_comes_back(
 
 def test_a_number_that_has_been_used_opens_nothing(house):
     house.arrive(open_frame())
-    house.tell(
-        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7),
-        messages.ConnectionEnded(ALICE.id, 7, is_exit=True),
-    )
+    house.pending().authenticated()
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
     house.arrive(open_frame())
     assert len(house.exits) == 1
     assert house.meters.opens_ignored == 1
@@ -136,10 +133,8 @@ def test_a_number_that_was_only_claimed_stays_free(house):
 
 def test_numbers_count_for_each_instance_of_an_agent(house):
     house.arrive(open_frame())
-    house.tell(
-        messages.OpenAuthenticated(ALICE.id, ALICE_INSTANCE, 7),
-        messages.ConnectionEnded(ALICE.id, 7, is_exit=True),
-    )
+    house.pending().authenticated()
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
     house.routes(record_of(ALICE, instance=b"A"))
     house.arrive(open_frame(body=b"A" * 16 + OWN_INSTANCE + b"handshake"))
     assert len(house.exits) == 2

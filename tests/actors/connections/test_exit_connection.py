@@ -4,11 +4,10 @@ import msgspec
 import pytest
 
 from actors.messages import connection as messages
-from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
 from mesh.link.frames import FrameType
-from tests.actors.connections.end_company import INGRESS, RESET, settings_of
+from tests.actors.connections.end_company import RESET
 from tests.actors.connections.exit_company import Answering, Asker
 
 pytestmark = pytest.mark.usefixtures("no_crashes")
@@ -25,9 +24,8 @@ def test_the_target_is_connected_before_the_open_is_accepted(scene):
     assert reply.accepted
     assert reply.credit == 65_536
     assert scene.exit_meters.opens_answered == 1
-    authenticated = OpenAuthenticated(INGRESS.id, settings_of(INGRESS).instance, 7)
-    assert scene.table.of(OpenAuthenticated) == [authenticated]
-    assert scene.table.of(PendingOpenSettled) == []
+    assert scene.pending.used == 1
+    assert scene.pending.settled_as == []
 
 
 def test_an_open_that_is_repeated_gets_the_same_bytes_again(scene):
@@ -58,7 +56,7 @@ def test_a_key_pair_is_made_ahead_for_the_next_open_once_the_ingress_has_confirm
         scene.tell(scene.session.seal_segment(FrameType.DATA, number, b"hello"))
     assert made == [32] * 2
     scene.ask(Asker(number=8))
-    assert len(scene.table.of(OpenAuthenticated)) == 2
+    assert scene.pending.used == 2
     assert made == [32] * 2
     scene.world.stop()
 
@@ -76,8 +74,7 @@ def test_the_answer_is_repeated_until_the_ingress_is_heard_and_no_longer(scene):
     scene.tell(scene.session.seal_segment(FrameType.DATA, 0, b"hello"))
     scene.run(30.0)
     assert len(scene.answers) == 2
-    settled = PendingOpenSettled(INGRESS.id, 7, True)
-    assert scene.table.of(PendingOpenSettled) == [settled]
+    assert scene.pending.settled_as == [True]
     assert scene.exit.ref.is_alive()
 
 
@@ -127,7 +124,7 @@ def test_any_acknowledgement_confirms(scene, kind):
         next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, silence_s=0.0, delay_s=0.0
     )
     scene.tell(scene.session.seal_control(kind, payload))
-    assert len(scene.table.of(PendingOpenSettled)) == 1
+    assert scene.pending.settled_as == [True]
     scene.run(10.5)
     assert len(scene.answers) == 1
     assert scene.exit.ref.is_alive()
@@ -139,7 +136,7 @@ def test_a_reset_confirms_nothing(scene, final_number):
     scene.read_answer()
     reset = encode_reset(Reset(ResetCode.RESET, is_answer=False, final_number=final_number))
     scene.tell(scene.session.seal_control(FrameType.RESET, reset))
-    assert scene.table.of(PendingOpenSettled) == []
+    assert scene.pending.settled_as == []
     assert len(scene.wire.of(FrameType.RESET)) == 1
     scene.run(2.0)
     assert scene.is_over

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from actors.messages import connection as messages
-from actors.messages.connection_table import OpenAuthenticated, PendingOpenSettled
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.connection.shares import Shares
@@ -14,7 +13,7 @@ from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import display_id
 from tests.actors.company import AUTHORITY
-from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET, settings_of
+from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET
 from tests.actors.connections.exit_company import Asker
 from tests.mesh.connection.replies import padded, unpadded
 
@@ -30,7 +29,7 @@ def test_a_rejection_lingers_to_be_repeated(scene):
     assert len({frame.body for frame in scene.answers}) == 1
     scene.run(0.3)
     assert scene.is_over
-    assert scene.table.of(PendingOpenSettled) == [PendingOpenSettled(INGRESS.id, 7, False)]
+    assert scene.pending.settled_as == [False]
     assert scene.endpoint.heard == []
 
 
@@ -143,7 +142,7 @@ def test_an_open_that_does_not_authenticate_gets_no_answer(scene):
     scene.run(0.1)
     assert scene.wire.frames == []
     assert scene.exit_meters.frames_forged == 1
-    assert scene.table.of(OpenAuthenticated) == []
+    assert scene.pending.used == 0
     assert scene.is_over
 
 
@@ -158,8 +157,7 @@ def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
     (answer,) = scene.answers
     assert answer.type == FrameType.REJECT
     assert unpadded(handshake.read_message(answer.body))[:3] == [False, 0, "malformed"]
-    authenticated = OpenAuthenticated(INGRESS.id, settings_of(INGRESS).instance, 7)
-    assert scene.table.of(OpenAuthenticated) == [authenticated]
+    assert scene.pending.used == 1
     assert (scene.exit_meters.opens_rejected, scene.exit_meters.frames_forged) == (1, 0)
     scene.run(REJECT_LINGER_S)
     assert scene.is_over

@@ -10,7 +10,7 @@ def test_no_more_than_so_many_opens_are_pending():
     house.arrive(*(open_frame(number) for number in (1, 2, 3)), from_bob(1), from_bob(2))
     assert len(house.exits) == 4
     assert house.meters.opens_ignored == 1
-    house.tell(messages.PendingOpenSettled(ALICE.id, 1, True))
+    house.pending().settled(is_in_use=True)
     house.arrive(open_frame(4))
     house.tell(messages.ConnectionEnded(ALICE.id, 2, is_exit=True))
     house.arrive(open_frame(5), from_bob(3))
