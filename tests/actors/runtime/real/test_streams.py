@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.runtime.real import streams
-from mesh.addresses import UnixAddress
+from mesh.addresses import TcpAddress, UnixAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Do, Driver, Program
 
 
@@ -23,10 +23,12 @@ def test_names_are_for_people_even_after_the_close(driver: Driver, tmp_path: Pat
     client, server, listener = driver.pair()
     assert client.peer_name == listener.local_name == f"{LOCAL}:{listener.port}"
     assert server.peer_name == client.local_name
-    never_asked, _, asked = driver.pair()
-    driver.do(lambda _: never_asked.close())  # the kernel knows its peer no more than after a reset
-    assert (never_asked.local_name, never_asked.peer_name) == ("closed", asked.local_name)
-    assert repr(never_asked) == f"<LoopStreamSocket closed - {asked.local_name}>"
+    everywhere = driver.bind(TcpAddress("0.0.0.0", 0))  # each client says at which address
+    asking = driver.connect(TcpAddress(LOCAL, everywhere.port)).socket
+    never_asked = driver.accept(everywhere)
+    driver.do(lambda _: never_asked.close())  # the kernel knows its address no more than after a reset
+    assert (never_asked.local_name, never_asked.peer_name) == ("closed", asking.local_name)
+    assert repr(never_asked) == f"<LoopStreamSocket closed - {asking.local_name}>"
     driver.do(lambda _: client.close())
     assert client.peer_name == listener.local_name
     unix = driver.bind(UnixAddress(str(tmp_path / "s")))
