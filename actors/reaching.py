@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection
+from functools import partial
 from math import inf
 from typing import TypeAlias, assert_never
 
@@ -20,7 +21,6 @@ from actors.runtime.seam import (
     Ref,
     SocketOptions,
     StreamSocket,
-    Timer,
 )
 from mesh import reaching
 from mesh.addresses import SocketAddress, TcpAddress
@@ -75,7 +75,9 @@ class Reach:
         self._ref = ref
         self.options = options
         """For what is begun from now on."""
-        self._alarm = None if timer_ref is None else Alarm(_Timers(dispatcher, timer_ref), ReachDue())
+        self._alarm = (
+            None if timer_ref is None else Alarm(partial(dispatcher.schedule, timer_ref), ReachDue())
+        )
         self._machine: reaching.Reaching | None = None
         self._token = 0
         """Is never used twice, so that a late answer about an earlier address is recognised."""
@@ -180,17 +182,3 @@ class Reach:
         if self.due_at > self._alarm.at:
             self._alarm.disarm()
         self._alarm.arm(self.due_at, self._dispatcher.now())
-
-
-class _Timers:
-    """Sends an actor what a :class:`Reach` has for it."""
-
-    __slots__ = ("_dispatcher", "_ref")
-
-    def __init__(self, dispatcher: Dispatcher, ref: Ref[ReachDue]) -> None:
-        self._dispatcher = dispatcher
-        self._ref = ref
-
-    def schedule(self, delay_s: float, message: ReachDue) -> Timer:
-        """Have ``message`` sent in ``delay_s`` seconds."""
-        return self._dispatcher.schedule(self._ref, delay_s, message)

@@ -85,7 +85,7 @@ class RouteTable(Actor[messages.Inbound]):
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
         self._endpoints: dict[str, EndpointEntry] = {}
         self._listeners: dict[str, ListenerEntry] = {}
-        self._alarm: Alarm[messages.RouteTimerFired] = Alarm(self, messages.RouteTimerFired())
+        self._alarm: Alarm[messages.RouteTimerFired] = Alarm(self.schedule, messages.RouteTimerFired())
         self._waiting: FairQueue[AgentId, tuple[messages.FromLinks, int]] = FairQueue()
         """What links have said, and how many of its records have been taken."""
         self._spent = 0

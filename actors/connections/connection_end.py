@@ -7,6 +7,7 @@ writing when the socket has no room, and nothing is held in between but what the
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import ClassVar, Final, Generic, TypeVar, assert_never
 
@@ -64,7 +65,8 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._done = False
         self._tells_of_closing = False
         """Whether somebody waits to hear that an end has finished."""
-        self._alarm = Alarm(self, _LOOK)
+        # The alarm ends with this actor: its timers need not be noted down, as those of self.schedule() are.
+        self._alarm = Alarm(partial(dispatcher.schedule, self.ref), _LOOK)
 
     # -- the stream ------------------------------------------------------------------------------------------
 

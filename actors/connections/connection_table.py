@@ -91,7 +91,9 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._certificate_ends = CertificateEnds()
         """Of those with connections."""
-        self._alarm: Alarm[messages.CertificateTimerFired] = Alarm(self, messages.CertificateTimerFired())
+        self._alarm: Alarm[messages.CertificateTimerFired] = Alarm(
+            self.schedule, messages.CertificateTimerFired()
+        )
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
         self._detours: Detours[ConnectionId] = Detours(self._suspected)

@@ -92,7 +92,7 @@ class Endpoint(Actor[messages.Inbound]):
         """Those of the admitted that are about to leave."""
         self._waiting: WaitingRoom[messages.AdmitConnection] = WaitingRoom(CLOSING_NOTICE_S)
         """Connections for which there is no place yet."""
-        self._wait_alarm = Alarm(self, messages.WaitOver())
+        self._wait_alarm = Alarm(self.schedule, messages.WaitOver())
         self._offering = True
         self._health_check = health_check
         thresholds = health_check or HealthCheckSection()

@@ -103,8 +103,8 @@ class Dialer(Actor[messages.Inbound]):
         self._state = State.PAUSING
         self._failures = 0
         self._reach = Reach(dispatcher, self.ref, LINK_SOCKET_OPTIONS, timer_ref=self.ref)
-        self._redial = Alarm(self, messages.DialDue())
-        self._late = Alarm(self, messages.HandshakeLate())
+        self._redial = Alarm(self.schedule, messages.DialDue())
+        self._late = Alarm(self.schedule, messages.HandshakeLate())
         self._segments = SegmentLimit()
         self._problem = ""
         self._trouble = ""

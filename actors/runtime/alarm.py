@@ -1,20 +1,12 @@
 """One timer for an actor that waits for several things: it rings at the earliest."""
 
+from collections.abc import Callable
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from actors.runtime.seam import Timer
 
 M = TypeVar("M")
-M_contra = TypeVar("M_contra", contravariant=True)
-
-
-class Scheduler(Protocol[M_contra]):
-    """An actor, as far as alarms go."""
-
-    def schedule(self, delay_s: float, message: M_contra) -> Timer:
-        """Have ``message`` sent to the actor in ``delay_s`` seconds."""
-        ...
 
 
 class Alarm(Generic[M]):
@@ -24,14 +16,14 @@ class Alarm(Generic[M]):
     That is cheaper than a timer for each deadline (5 us and 700 bytes each).
 
     Args:
-        owner: the actor.
+        schedule: has a message sent to the owner in so many seconds.
         message: what it is sent.
     """
 
-    __slots__ = ("_message", "_owner", "_timer", "at")
+    __slots__ = ("_message", "_schedule", "_timer", "at")
 
-    def __init__(self, owner: Scheduler[M], message: M) -> None:
-        self._owner = owner
+    def __init__(self, schedule: Callable[[float, M], Timer], message: M) -> None:
+        self._schedule = schedule
         self._message = message
         self._timer: Timer | None = None
         self.at = inf
@@ -44,7 +36,7 @@ class Alarm(Generic[M]):
         if self._timer is not None:
             self._timer.cancel()
         self.at = at
-        self._timer = self._owner.schedule(max(0.0, at - now), self._message)
+        self._timer = self._schedule(max(0.0, at - now), self._message)
 
     def disarm(self) -> None:
         """Do not ring. To be called when it rang, too: whatever it was armed for since is looked at then."""
@@ -56,4 +48,4 @@ class Alarm(Generic[M]):
     def end(self) -> None:
         """Do not ring any more, and let go of the owner, who has ended: else each keeps the other alive."""
         self.disarm()
-        del self._owner
+        del self._schedule

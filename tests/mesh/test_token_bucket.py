@@ -33,3 +33,9 @@ def test_what_is_spent_beyond_is_owed():
     assert not bucket.take(2.0)
     assert bucket.wait_s(2.1) == 0.0
     assert bucket.take(2.1)
+
+
+def test_what_is_to_be_kept_is_not_taken():
+    bucket = TokenBucket(rate=1.0, burst=5.0)
+    assert [bucket.take(0.0, keep=3.0) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]

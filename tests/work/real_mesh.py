@@ -38,7 +38,7 @@ from scripts.lab.waiting import PATIENCE_S, POLL_S
 AGENTS = ("branch", "relay", "hq")
 KEY = "echo"
 DAY_S = 86_400
-CALLS = ("accept", "connect_ex", "recv_into", "send", "sendmsg", "shutdown", "close")
+CALLS = ("_accept", "connect_ex", "recv_into", "send", "sendmsg", "shutdown", "close")
 CALLS += ("setblocking", "setsockopt", "getsockopt", "getsockname", "getpeername")
 SELECTOR_CALLS = ("register", "modify", "unregister")
 

@@ -41,6 +41,7 @@ class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
     __slots__ = (
+        "_family",
         "_is_tcp",
         "_listening",
         "_name",
@@ -56,7 +57,8 @@ class LoopListeningSocket:
     def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions) -> None:
         self._reactor = reactor
         self._options = options
-        self._is_tcp = sock.family != socket.AF_UNIX
+        self._family = sock.family
+        self._is_tcp = self._family != socket.AF_UNIX
         if self._is_tcp:
             set_options(sock, options)  # what is accepted has them from the start: tcp(7), socket(7)
         self._socket = sock
@@ -122,7 +124,9 @@ class LoopListeningSocket:
             OSError: ``EMFILE`` and the like; the caller pauses.
         """
         try:
-            client, peer = self._socket.accept()
+            # Not socket.accept(), which asks the listening socket for its kind and makes enums of it.
+            descriptor, peer = self._socket._accept()  # type: ignore[attr-defined]
+            client = socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
         except BlockingIOError:
             raise
         except OSError as error:

@@ -2,7 +2,7 @@
 
 libuv (uvloop) stops watching a descriptor that shows ``EPOLLERR``, after one report. So an owner that leaves
 something unread behind a reset would never hear of it. A second epoll instance, which the loop watches, waits
-for nothing but the errors and hang-ups of streams: it costs two system calls a stream and none a read.
+for nothing but the errors and hang-ups of streams: it costs one system call a stream and none a read.
 """
 
 import select
@@ -30,9 +30,8 @@ class StreamEnds:
         self._callbacks[fd] = callback
 
     def forget(self, fd: int) -> None:
-        """Undo :meth:`watch`; needed before the descriptor is closed."""
-        if self._callbacks.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+        """Undo :meth:`watch` of a descriptor that is closed next, which the kernel forgets then: epoll(7)."""
+        self._callbacks.pop(fd, None)
 
     def tell(self) -> None:
         """Call back for every stream that is over since the last time."""

@@ -37,7 +37,10 @@ class _Pattern(NamedTuple):
     responder_known: bool
     """The initiator knows the responder's static key beforehand."""
     messages: tuple[tuple[_Token, ...], ...]
-    """Tokens of each message; the initiator sends the first, then they take turns."""
+    """Tokens of each message; the initiator sends the first, then they take turns.
+
+    Of two letters the first is the initiator's key and the second the responder's: the secret of both.
+    """
 
 
 _PATTERNS: Final = MappingProxyType[PatternName, _Pattern](
@@ -77,6 +80,7 @@ class Handshake:
 
     __slots__ = (
         "_initiator",
+        "_is_next",
         "_keys",
         "_messages",
         "_own",
@@ -109,6 +113,7 @@ class Handshake:
                 f"expected a static key of {KEY_BYTES} bytes, found {len(remote_static)}"
             )
         self._initiator = initiator
+        self._is_next = initiator
         self._own: dict[str, KeyPair] = {"s": static, "e": ephemeral}
         self._remote: dict[str, bytes] = {} if remote_static is None else {"s": remote_static}
         self._position = 0
@@ -151,6 +156,7 @@ class Handshake:
         """
         twin = object.__new__(type(self))
         twin._initiator = self._initiator
+        twin._is_next = self._is_next
         twin._keys = self._keys
         twin._messages = self._messages
         twin._own = self._own
@@ -168,9 +174,9 @@ class Handshake:
             LocalProtocolError: it is not this side's turn, or the message would be longer than 65,535 bytes.
             AuthenticationError: the other side's public key is of small order.
         """
-        tokens = self._next_tokens(writing=True)
+        self._check_turn(is_writing=True)
         try:
-            message = self._write(tokens, payload)
+            message = self._write(payload)
         except Exception:
             self._fail()
             raise
@@ -185,9 +191,9 @@ class Handshake:
             AuthenticationError: the message does not authenticate, has an impossible length, or brings a key
                 of small order; the handshake has ended.
         """
-        tokens = self._next_tokens(writing=False)
+        self._check_turn(is_writing=False)
         try:
-            payload = self._read(tokens, bytes(message))
+            payload = self._read(bytes(message))
         except Exception:
             self._fail()
             raise
@@ -207,60 +213,63 @@ class Handshake:
         if self.state is not State.FINISHED:
             raise LocalProtocolError("the handshake is not finished")
 
-    def _next_tokens(self, *, writing: bool) -> tuple[_Token, ...]:
+    def _check_turn(self, *, is_writing: bool) -> None:
         if self.state is not State.UNDER_WAY:
             raise LocalProtocolError(f"this handshake {self.state.value}")
-        if writing != (self._initiator == (self._position % 2 == 0)):
-            raise LocalProtocolError("it is the other side's turn to " + ("write" if writing else "read"))
-        return self._messages[self._position]
+        if is_writing != self._is_next:
+            raise LocalProtocolError("it is the other side's turn to " + ("write" if is_writing else "read"))
 
-    def _write(self, tokens: tuple[_Token, ...], payload: bytes) -> bytes:
+    def _write(self, payload: bytes) -> bytes:
         symmetric = self._symmetric
         message = b""
-        for token in tokens:
-            match token:
-                case "e":
-                    public = self._own["e"].public
-                    symmetric.mix_hash(public)
-                    message += public
-                case "s":
-                    message += symmetric.encrypt_and_hash(self._own["s"].public)
-                case _:
-                    self._mix_dh(token)
+        for step in self._messages[self._position]:
+            if step == "e":
+                public = self._own["e"].public
+                symmetric.mix_hash(public)
+                message += public
+            elif step == "s":
+                message += symmetric.encrypt_and_hash(self._own["s"].public)
+            else:
+                symmetric.mix_key(self._secret(step))
         message += symmetric.encrypt_and_hash(payload)
         if len(message) > MAX_MESSAGE_BYTES:
             raise LocalProtocolError(f"a handshake message of {len(message)} bytes is too long")
         return message
 
-    def _read(self, tokens: tuple[_Token, ...], message: bytes) -> bytes:
-        if len(message) > MAX_MESSAGE_BYTES:
-            raise AuthenticationError(f"a handshake message of {len(message)} bytes is too long")
-        symmetric = self._symmetric
-        for token in tokens:
-            match token:
-                case "e":
-                    public, message = _cut(message, KEY_BYTES)
-                    symmetric.mix_hash(public)
-                    self._remote["e"] = public
-                case "s":
-                    # In both patterns a key has been mixed by now, so a static key always comes sealed.
-                    sealed, message = _cut(message, KEY_BYTES + TAG_BYTES)
-                    self._remote["s"] = symmetric.decrypt_and_hash(sealed)
-                case _:
-                    self._mix_dh(token)
-        return symmetric.decrypt_and_hash(message)
+    def _read(self, message: bytes) -> bytes:
+        byte_count = len(message)
+        if byte_count > MAX_MESSAGE_BYTES:
+            raise AuthenticationError(f"a handshake message of {byte_count} bytes is too long")
+        symmetric, remote = self._symmetric, self._remote
+        position = 0
+        for step in self._messages[self._position]:
+            begin = position
+            if step == "e":
+                position += KEY_BYTES
+                if position > byte_count:
+                    raise AuthenticationError("the handshake message is too short")
+                public = remote["e"] = message[begin:position]
+                symmetric.mix_hash(public)
+            elif step == "s":
+                # In both patterns a key has been mixed by now, so a static key always comes sealed.
+                position += KEY_BYTES + TAG_BYTES
+                if position > byte_count:
+                    raise AuthenticationError("the handshake message is too short")
+                remote["s"] = symmetric.decrypt_and_hash(message[begin:position])
+            else:
+                symmetric.mix_key(self._secret(step))
+        return symmetric.decrypt_and_hash(message[position:])
 
-    def _mix_dh(self, token: _Token) -> None:
-        """Mix in what the initiator's key (first letter) and the responder's (second) have in common."""
-        own, remote = (token[0], token[1]) if self._initiator else (token[1], token[0])
-        if self._shared is not None and own == remote == "s":
-            secret = self._shared.with_owner_of(self._remote["s"])
-        else:
-            secret = dh(self._own[own], self._remote[remote])
-        self._symmetric.mix_key(secret)
+    def _secret(self, step: _Token) -> bytes:
+        """What a key of the initiator's (first letter) and one of the responder's have in common."""
+        own, remote = (step[0], step[1]) if self._initiator else (step[1], step[0])
+        if step == "ss" and self._shared is not None:
+            return self._shared.with_owner_of(self._remote["s"])
+        return dh(self._own[own], self._remote[remote])
 
     def _advance(self) -> None:
         self._position += 1
+        self._is_next = not self._is_next
         if self._position == len(self._messages):
             self._keys = self._symmetric.split()
             self.state = State.FINISHED
@@ -279,10 +288,3 @@ class Handshake:
 @functools.cache  # two patterns, four hashes
 def _protocol_name(pattern: PatternName, hash_name: HashName) -> bytes:
     return f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()
-
-
-def _cut(message: bytes, byte_count: int) -> tuple[bytes, bytes]:
-    """The first ``byte_count`` of ``message``, and the rest."""
-    if len(message) < byte_count:
-        raise AuthenticationError("the handshake message is too short")
-    return message[:byte_count], message[byte_count:]

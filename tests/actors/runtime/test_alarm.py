@@ -23,7 +23,7 @@ class Timers:
 
 def test_it_is_armed_for_the_earliest_only():
     timers = Timers()
-    alarm = Alarm(timers, "look")
+    alarm = Alarm(timers.schedule, "look")
     alarm.arm(10.0, 4.0)
     alarm.arm(12.0, 4.0)
     alarm.arm(10.0, 5.0)
@@ -35,13 +35,13 @@ def test_it_is_armed_for_the_earliest_only():
 
 def test_what_is_overdue_rings_at_once():
     timers = Timers()
-    Alarm(timers, "look").arm(1.0, 3.0)
+    Alarm(timers.schedule, "look").arm(1.0, 3.0)
     assert timers.armed == [(0.0, "look")]
 
 
 def test_after_it_rang_it_can_be_armed_for_later():
     timers = Timers()
-    alarm = Alarm(timers, "look")
+    alarm = Alarm(timers.schedule, "look")
     alarm.arm(1.0, 0.0)
     alarm.disarm()
     alarm.arm(5.0, 1.0)
@@ -50,7 +50,7 @@ def test_after_it_rang_it_can_be_armed_for_later():
 
 def test_one_that_is_not_needed_any_more_does_not_ring():
     timers = Timers()
-    alarm = Alarm(timers, "look")
+    alarm = Alarm(timers.schedule, "look")
     alarm.disarm()
     alarm.arm(1.0, 0.0)
     alarm.disarm()

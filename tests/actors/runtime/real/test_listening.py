@@ -144,7 +144,7 @@ def test_a_client_that_went_before_it_was_accepted_is_no_error_of_the_listener(d
     real = listener._socket
 
     class Gone:
-        def accept(self) -> None:
+        def _accept(self) -> None:
             raise OSError(number, os.strerror(number))
 
     listener._socket = Gone()
