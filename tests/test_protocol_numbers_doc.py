@@ -106,6 +106,7 @@ NOT_OF_THE_PROTOCOL = {
     "actors.links.dialer.MAX_TROUBLE_CHARACTERS",
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.READS_PER_TURN",
+    "actors.connections.due.FIRST_LOOK_S",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
     "mesh.routing.records.SESSION_KEY_BYTES",
     "mesh.connection.replay_window.DEFAULT_SIZE",

@@ -10,6 +10,7 @@ from actors.messages.connection import IngressInbound
 from actors.runtime.seam import KeepAlive, Ref, SocketOptions
 from mesh.config.schema import Config
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.loops import LoopWatch
 from mesh.connection.session import Session
@@ -64,6 +65,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     config: Config
     allowed: Mapping[str, frozenset[str]]
     """Names and IDs of those that may use an endpoint here, by its key, where not all may."""
+    doors: Mapping[str, Door]
+    """Those of the endpoints here, by key."""
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)

@@ -3,6 +3,7 @@
 import enum
 from typing import Final
 
+from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
 from mesh.deadlines import never
 
 HANG_UP_POLL_S: Final = 1.0
@@ -14,6 +15,10 @@ DRAIN_AFTER_RESET_S: Final = 10.0
 DRAIN_BEFORE_RESET_S: Final = 10.0
 """How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
 
+
+FIRST_LOOK_S: Final = MAX_ACK_DELAY_S
+"""When an opening is looked at first: what comes of one that takes no longer is to be woken about then, and
+needs no timer of its own. A slow one costs a look at which nothing is due."""
 
 RETURN_AFTER_S: Final = 10.0
 """How long a connection that opened slowly keeps to the first hop that it was given for that."""

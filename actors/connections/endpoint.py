@@ -28,6 +28,7 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress
 from mesh.config.schema import HealthCheckSection
+from mesh.connection.door import Door
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
 from mesh.connection.target_health import Health, HealthMonitor
@@ -71,6 +72,7 @@ class Endpoint(Actor[messages.Inbound]):
         route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
         admitted: dict[str, messages.AdmitConnection],
+        door: Door,
         max_connections: int,
         health_check: HealthCheckSection | None,
         root: Ref[agent_messages.PartReported],
@@ -86,6 +88,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._meters = meters
         self._max_connections = max_connections
         self._admitted = admitted
+        self._door = door
         self._places: Shares[AgentId] = Shares(max_connections or sys.maxsize)
         self._full_reported = False
         self._closing: set[str] = set()
@@ -116,6 +119,7 @@ class Endpoint(Actor[messages.Inbound]):
         else:
             self._report(NOT_CHECKED)
             self._begin_check()
+        self._set_door()
 
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
@@ -132,6 +136,7 @@ class Endpoint(Actor[messages.Inbound]):
                 self._wait_over()
             case messages.StopOffering():
                 self._offering = False
+                self._set_door()
                 self._seat()
                 self._reach.cancel()
                 self._advertise(None)
@@ -145,6 +150,7 @@ class Endpoint(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Withdraw the key."""
+        self._door.is_open = False  # to ask finds nobody: whether another one is started is not known here
         self._reach.cancel()
         self._advertise(None)
 
@@ -184,6 +190,10 @@ class Endpoint(Actor[messages.Inbound]):
                 RejectCode.UNAVAILABLE, "the target has not passed its health check"
             )
         return None
+
+    def _set_door(self) -> None:
+        """Leave the door open if whoever asks is let in."""
+        self._door.is_open = not self._max_connections and self._objection() is None
 
     # -- max_connections -------------------------------------------------------------------------------------
 
@@ -277,6 +287,7 @@ class Endpoint(Actor[messages.Inbound]):
             self._report(f"{WITHDRAWN}: {self._target}: {why}")
         if not changed:
             return
+        self._set_door()
         if passed:
             log.info("endpoint %s is offered: %s accepts connections", self._key, self._target)
             self._report("")
@@ -298,4 +309,4 @@ class Endpoint(Actor[messages.Inbound]):
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""
-        return f"Endpoint({self._key}, {self._target}, {len(self._admitted)} connections)"
+        return f"Endpoint({self._key}, {self._target}, {len(self._admitted) + self._door.inside} connections)"

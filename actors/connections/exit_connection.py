@@ -10,7 +10,7 @@ from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
-from actors.connections.due import Due
+from actors.connections.due import FIRST_LOOK_S, Due
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -28,6 +28,7 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress
 from mesh.connection import exit_effects as effects
+from mesh.connection.door import Door
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
@@ -75,6 +76,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._number = open_frame.connection
         self._endpoint: Ref[endpoint_messages.Inbound] | None = None
         """The endpoint at which this connection has a place, or waits for one."""
+        self._door: Door | None = None
+        """That of the endpoint, if it was open: then the place is there."""
         self._holds_place = False
         """Whether this connection counts among those that hold a descriptor here."""
         self._ends = NO_ENDS
@@ -101,7 +104,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     def on_start(self) -> None:
         """Judge the OPEN."""
-        self._do(self._opening.start(self.now()))
+        now = self.now()
+        self._alarm.arm(now + FIRST_LOOK_S, now)
+        self._do(self._opening.start(now))
 
     def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
@@ -147,6 +152,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if self._holds_place:
             self._holds_place = False
             self._settings.places.leave(self._party.id)
+        door, self._door = self._door, None
+        if door is not None:
+            door.leave()
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self.tell(endpoint, endpoint_messages.ConnectionLeft(self.actor_urn))
@@ -213,6 +221,12 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._meters.opens_not_allowed += 1
             why = f"this endpoint's allow: does not name {self._record.name}"
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
+            return
+        door = self._settings.doors.get(key)
+        if door is not None and door.is_open:
+            self._door = door
+            door.enter()
+            self._granted(door.target)
             return
         self._endpoint = self._endpoints[key]
         admit = endpoint_messages.AdmitConnection(self.ref, self._party.id)

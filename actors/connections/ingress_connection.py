@@ -11,7 +11,7 @@ from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import ConnectionSettings
-from actors.connections.due import Due
+from actors.connections.due import FIRST_LOOK_S, Due
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
@@ -155,7 +155,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._client_tag = socket_tag(self._settings.instance, ends)
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
-        self._do(self._opening.client_came(candidates, self.now()))
+        now = self.now()
+        self._alarm.arm(now + FIRST_LOOK_S, now)
+        self._do(self._opening.client_came(candidates, now))
         for exit_id in said_by:
             self._came_back(exit_id)
 

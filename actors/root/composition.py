@@ -49,6 +49,7 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection, ListenerSection, PeerSection
 from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
@@ -96,6 +97,7 @@ class Composition:
         dispatcher, setup = surroundings.dispatcher, surroundings.setup
         self._instance = Instance(dispatcher.random_bytes(INSTANCE_BYTES))
         static = key_pair(dispatcher.random_bytes(32))
+        self._doors: dict[str, Door] = {}
         self._connections = ConnectionSettings(
             own_id=setup.identity.id,
             instance=self._instance,
@@ -111,6 +113,7 @@ class Composition:
                 for endpoint in setup.config.forward.endpoints
                 if endpoint.allow
             },
+            doors=self._doors,
         )
         self._endpoints = EndpointRefs()
         self._offers = KnownOffers()
@@ -148,6 +151,8 @@ class Composition:
             str, endpoint_messages.AdmitConnection
         ] = {}  # of each that is started for this section
 
+        door = self._doors[section.key] = Door(section.target)
+
         def start() -> ActorRef[endpoint_messages.Inbound]:
             ref = Endpoint.start(
                 self._around.dispatcher,
@@ -157,6 +162,7 @@ class Composition:
                 route_table=self.core.route_table,
                 meters=self._around.meters,
                 admitted=admitted,
+                door=door,
                 max_connections=section.max_connections,
                 health_check=section.health_check,
                 root=self._around.root,

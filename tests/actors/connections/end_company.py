@@ -54,6 +54,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
         config=Config(connections=ConnectionsSection(**timeouts)),
         allowed={},
+        doors={},
         places=Shares(PLACES),
     )
     return msgspec.structs.replace(settings, **changes)

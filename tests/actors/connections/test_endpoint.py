@@ -9,6 +9,7 @@ from actors.messages.route_table import AdvertiseEndpoint
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.connection.door import Door
 from mesh.routing.records import EndpointEntry
 from mesh.trust.identity import AgentId
 from tests.actors.company import IDENTITIES, start
@@ -29,6 +30,7 @@ def set_up(world: VirtualWorld, **settings: Any):
     routes = start(world)
     kept: dict[str, Any] = {
         "admitted": {},
+        "door": Door(TARGET),
         "meters": Meters(),
         "route_table": routes.ref,
         "max_connections": 0,
@@ -46,6 +48,33 @@ def test_offers_its_key_from_its_start_to_its_end(world):
     endpoint.ref.stop(block=False)
     world.run(0.0)
     assert routes.heard == [offered, AdvertiseEndpoint(endpoint.actor_urn, None)]
+
+
+def test_its_door_is_open_while_it_lets_everybody_in(world):
+    door = Door(TARGET)
+    _, endpoint = set_up(world, door=door)
+    assert door.is_open
+    door.enter()
+    assert "1 connections" in str(endpoint)
+    endpoint.ref.tell(messages.StopOffering())
+    world.run(0.0)
+    assert not door.is_open
+
+
+def test_its_door_is_shut_by_its_end_and_open_again_with_the_next(world):
+    door = Door(TARGET)
+    _, endpoint = set_up(world, door=door)
+    endpoint.ref.stop(block=False)
+    world.run(0.0)
+    assert not door.is_open
+    set_up(world, door=door)
+    assert door.is_open
+
+
+def test_with_a_limit_everybody_has_to_ask(world):
+    door = Door(TARGET)
+    set_up(world, door=door, max_connections=10)
+    assert not door.is_open
 
 
 def test_lets_connections_in_to_its_target(world):

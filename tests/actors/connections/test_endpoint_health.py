@@ -15,6 +15,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
 from mesh.config.schema import HealthCheckSection
+from mesh.connection.door import Door
 from tests.actors.company import IDENTITIES, start
 
 SETTINGS = HealthCheckSection(interval_s=5.0, timeout_s=2.0, unhealthy_after=3, healthy_after=2)
@@ -52,6 +53,7 @@ class House:
         self.meters = Meters()
         self.routes = start(self.world)
         self.root = start(self.world)
+        self.door = Door(TARGET)
 
     def serve(self, address: SocketAddress = TARGET, host: str = "there") -> Target:
         return start(self.world, Target, address, host=host)
@@ -66,6 +68,7 @@ class House:
             route_table=self.routes.ref,
             meters=self.meters,
             admitted={},
+            door=self.door,
             max_connections=0,
             health_check=SETTINGS,
             root=self.root.ref,
@@ -100,8 +103,10 @@ def test_a_target_that_is_up_is_offered_after_the_first_check(house):
     house.offer()
     assert house.said() == []
     assert isinstance(house.admit(), TargetDenied)
+    assert not house.door.is_open
     house.world.run(0.1)
     assert house.said() == [True]
+    assert house.door.is_open
     assert house.admit() == TargetGranted(TARGET, is_counted=False)
     house.world.run(19.8)
     assert [round(at) for at in target.accepted_at] == [0, 5, 10, 15]
@@ -122,8 +127,10 @@ def test_a_target_that_is_down_is_not_offered_until_it_is_up(house, caplog):
     house.serve()
     house.world.run(5.0)  # one pass is too few
     assert house.said() == [False]
+    assert not house.door.is_open
     house.world.run(5.0)
     assert house.said() == [False, True]
+    assert house.door.is_open
 
 
 def test_the_key_goes_and_comes_with_the_target_and_each_change_is_told_once(house, caplog):
