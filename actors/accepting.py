@@ -7,6 +7,7 @@ that cannot be done, accepting pauses: else the loop would report the same clien
 import errno
 import logging
 from abc import abstractmethod
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from actors.messages import agent as agent_messages
@@ -34,7 +35,19 @@ PAUSE_S: Final = 0.5
 FIRST_BIND_RETRY_S: Final = 1.0
 MAX_BIND_RETRY_S: Final = 30.0
 
-PORT_TAKEN: Final = "port taken"
+_ANOTHER_HAS_IT: Final = "another program has it (`ss -ltnp` tells which): end that, or choose another port"
+
+PORT_TAKEN: Final = f"port taken: {_ANOTHER_HAS_IT}"
+
+_REMEDIES: Final = MappingProxyType(
+    {
+        errno.EADDRINUSE: _ANOTHER_HAS_IT,
+        errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another port",
+        errno.EADDRNOTAVAIL: "that is no address of this machine (`ip address` tells which are)",
+    }
+)
+"""What to do about a port that cannot be had, by errno."""
+
 CLOSED: Final = "closed"
 
 M = TypeVar("M")
@@ -101,12 +114,11 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
             self._report_port(None)
 
     def _bind_failed(self, error: OSError) -> None:
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        why = f"{error.strerror or error}{remedy and f': {remedy}'}"
         if self._bind_failures == 0:
-            self._log.error(
-                "%s cannot use %s: %s; trying again", self._what, self._address, error.strerror or error
-            )
-        taken = error.errno == errno.EADDRINUSE
-        self._report_port(PORT_TAKEN if taken else f"no port: {error.strerror or error}")
+            self._log.error("%s cannot use %s: %s; trying again", self._what, self._address, why)
+        self._report_port(PORT_TAKEN if error.errno == errno.EADDRINUSE else f"no port: {why}")
         delay_s = retry_delay_s(
             self._bind_failures,
             self.dispatcher.uniform(),

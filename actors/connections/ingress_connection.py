@@ -197,8 +197,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
                     stream.release()
                     self._send_to(remote, reset.frames)
-                case ClientGivenUp(why=why):
-                    log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
+                case ClientGivenUp(why=why, unanswered=unanswered):
+                    told = unanswered and self.tell(
+                        self._listener, listener_messages.ClientUnanswered(why, unanswered)
+                    )
+                    if not told:
+                        log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
                     self._meters.connections_reset += 1
                     self._drop_socket(reset=True)
                 case OpeningEnded():

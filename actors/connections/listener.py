@@ -11,6 +11,7 @@ then, or who comes together with others, gets a connection that is started for i
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
@@ -27,10 +28,11 @@ from mesh.addresses import TcpAddress
 from mesh.connection.candidates import CandidatePool, Offer
 from mesh.connection.loops import LoopWatch, ends_of
 from mesh.connection.offer_watch import OfferWatch
+from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
-from mesh.routing.counterparts import why_disbelieved, why_unoffered
+from mesh.routing.counterparts import NO_WAY, by_way_of, why_disbelieved, why_unoffered
 from mesh.routing.records import ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
@@ -41,6 +43,11 @@ log = logging.getLogger("mesh.forward")
 
 StartIngress = Callable[[Offer | None, Ref[messages.Inbound]], Ref[connection_messages.IngressInbound]]
 """Starts an ingress connection: the candidate that it is to prepare for, if any, and the listener."""
+
+
+def _no_way(_: AgentId) -> str:
+    """Before the first routes."""
+    return NO_WAY
 
 
 class _Standby(NamedTuple):
@@ -89,6 +96,8 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
         self._watch = OfferWatch(believed, self.now())
+        self._way: Callable[[AgentId], str] = _no_way
+        """How an exit is reached, for people."""
         self._clients = clients
         self._loops = loops
         self._known_offers = offers
@@ -115,6 +124,10 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._routes_changed(snapshot)
             case messages.CandidateFailed(exit_id=exit_id, code=code):
                 self._candidate_failed(exit_id, code)
+            case messages.ClientUnanswered(why=why, unanswered=unanswered):
+                asked = ", ".join(f"{self._named(exit_id)} ({self._way(exit_id)})" for exit_id in unanswered)
+                line = "client of %s reset: %s; no answer from %s"
+                log.info(line, self._key, why, asked, extra=sampled(self._key))
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
                     mark = sampled(self._key)
@@ -155,6 +168,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
+        self._way = partial(by_way_of, snapshot)
         known = self._known_offers.of(snapshot, self._key) if self._may_use else ()
         if known is self._offers:
             return  # most that changes in a mesh is no business of this key
@@ -208,11 +222,12 @@ class Listener(AcceptingActor[messages.Inbound]):
         aside_s = self._candidates.failed(exit_id, code, self.now(), self.dispatcher.uniform())
         if aside_s is not None:
             self._meters.candidates_set_aside += 1
+            why = f"no answer, {self._way(exit_id)}" if code == IngressVerdict.SILENT else escaped(code)
             log.info(
                 "listener %s sets %s aside: %s",
                 self._key,
                 self._named(exit_id),
-                escaped(code),
+                why,
                 extra=sampled(self._key),
             )
 

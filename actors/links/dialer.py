@@ -6,6 +6,7 @@ It rests only while the peer is linked anyway, by the link it made or by one tha
 import enum
 import logging
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from msgspec import structs
@@ -65,6 +66,16 @@ MAX_TROUBLE_CHARACTERS: Final = 300
 
 HANDSHAKE_HINT_S: Final = 3.0
 """Without a handshake after this time the address is hardly an agent's: one takes two round trips."""
+
+_REMEDIES: Final = MappingProxyType(
+    {
+        Kind.REFUSED: ": no agent accepts links there: does it run, and is that the address in its accept:?",
+        Kind.SILENT: ": does a firewall on the way drop it, or is that machine down?",
+        Kind.UNREACHABLE: ": is there a route to that address?",
+        Kind.UNRESOLVED: ": is the name right, and does this machine's resolver know it?",
+    }
+)
+"""What to look at first, by why an address was not reached."""
 
 _CHECK: Final = "check that it is the address of an agent's accept: and not another program's"
 
@@ -203,8 +214,8 @@ class Dialer(Actor[messages.Inbound]):
                 # Most likely this host too, by an address family that nobody accepts on. Another agent behind
                 # the same name, down now, has this one among its peers too, and dials when it is back.
                 self._rest_as_itself()
-            case Failure(reason=reason):
-                self._failed(reason)
+            case Failure(kind=kind, reason=reason):
+                self._failed(f"{reason}{_REMEDIES.get(kind, '')}")
             case _:
                 assert_never(outcome)
 

@@ -18,6 +18,13 @@ class CandidateFailed(msgspec.Struct, frozen=True):
     code: str
 
 
+class ClientUnanswered(msgspec.Struct, frozen=True):
+    """Fact: a client was reset although these exits were asked: they have not answered."""
+
+    why: str
+    unanswered: tuple[AgentId, ...]
+
+
 class CandidateServed(msgspec.Struct, frozen=True):
     """Fact: an exit accepted a connection."""
 
@@ -59,6 +66,7 @@ class StopListening(msgspec.Struct, frozen=True):
 
 Inbound: TypeAlias = (
     CandidateFailed
+    | ClientUnanswered
     | CandidateServed
     | FindCandidates
     | PlaceFree

@@ -18,6 +18,8 @@ NOTICE_SHARE: Final = 10
 REMIND_S: Final = DAY_S
 """How often the log says it again."""
 
+CLOCK_REMEDY: Final = "set the clock, if it is that which is wrong"
+
 LOOK_S: Final = 60.0
 """How often the clock is read: it may jump, so no single timer would do."""
 
@@ -47,7 +49,8 @@ def early(certificate: Certificate, now_unix_s: float) -> str | None:
     """What is wrong if the certificate's validity has not begun."""
     if now_unix_s >= certificate.not_before - NOT_BEFORE_TOLERANCE_S:
         return None
-    return f"the certificate of this agent is not valid yet: {two_times(certificate, now_unix_s)}"
+    times = two_times(certificate, now_unix_s)
+    return f"the certificate of this agent is not valid yet: {times}; {CLOCK_REMEDY}"
 
 
 def two_times(certificate: Certificate, now_unix_s: float) -> str:

@@ -94,6 +94,8 @@ class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
     """Reset the client: nobody serves it; ``why`` is what the last candidate said."""
 
     why: str
+    unanswered: tuple[AgentId, ...] = ()
+    """Who was asked and has not answered."""
 
 
 class OpeningEnded(msgspec.Struct, frozen=True, gc=False):

@@ -218,10 +218,11 @@ class IngressOpening(CandidateTrials):
 
     def _time_is_up(self) -> None:
         """Whoever has not been chosen is forgotten."""
+        unanswered = tuple(attempt.party.id for attempt in self._attempts.values() if attempt.is_wanted)
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
         if self.state is IngressState.OPENING:
-            self._effects.append(effects.ClientGivenUp(self._last_refusal))
+            self._effects.append(effects.ClientGivenUp(self._last_refusal, unanswered))
         self.state = advance(self.state, IngressEvent.TIME_IS_UP)
         if self.state is IngressState.ENDED:
             self._effects.append(effects.OpeningEnded())

@@ -13,6 +13,8 @@ NO_USE: Final = "the agent's certificate does not permit it to use this key"
 NO_REGISTER: Final = "the agent's certificate does not permit it to register this key"
 CUT_OFF: Final = "no path leads to this agent at present"
 
+NO_WAY: Final = "no path leads there at present"
+
 MAX_NAMES_SHOWN: Final = 3
 """Agents that a reason names before it only counts."""
 
@@ -79,6 +81,16 @@ def why_unoffered(routes: RouteSnapshot, key: str) -> str:
 def why_disbelieved(names: Sequence[str]) -> str:
     """Why a listener ignores all that offer its key: ``names`` of agents that are not in its ``agents:``."""
     return f"offered by {_said(sorted(names))}, which {'is' if len(names) == 1 else 'are'} not in agents:"
+
+
+def by_way_of(routes: RouteSnapshot, exit_id: AgentId) -> str:
+    """By which relays ``exit_id`` is asked, in the words of a log line."""
+    if exit_id == routes.own_id:
+        return "on this very agent"
+    if exit_id not in routes.next_hops:
+        return NO_WAY
+    relays = [routes.records[relay].name for relay in routes.way_to(exit_id)]
+    return f"by way of {', '.join(relays)}" if relays else "by a link of this agent's own"
 
 
 def _why_apart(words: Words, permitted: Iterable[NamedView], barred: Iterable[NamedView]) -> str:

@@ -137,6 +137,27 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         return found
 
     @cached_property
+    def _ways(self) -> dict[AgentId, tuple[AgentId, ...]]:
+        """Those that were asked for."""
+        return {}
+
+    def way_to(self, destination: AgentId) -> tuple[AgentId, ...]:
+        """The agents between this one and ``destination``, for people; nothing if it is out of reach.
+
+        Computed when first asked for.
+        """
+        if destination not in self.next_hops:
+            return ()
+        found = self._ways.get(destination)
+        if found is None:
+            reached = self.graph.search(self.own_id, self.hop_counts[destination])
+            back = [reached[destination].previous]
+            while back[-1] != self.own_id:
+                back.append(reached[back[-1]].previous)
+            found = self._ways[destination] = tuple(reversed(back[:-1]))
+        return found
+
+    @cached_property
     def usable_count(self) -> int:
         """Pairs of a key and an agent within reach that offers it, as far as this agent may use the key."""
         may_use = self.records[self.own_id].certificate.allows_use

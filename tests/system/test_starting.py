@@ -9,6 +9,7 @@ from http import HTTPStatus
 import pytest
 import yaml
 
+from actors.accepting import PORT_TAKEN
 from mesh.agent.files import IDENTITY_FILE
 from mesh.routing.counterparts import NO_OFFER
 from mesh.trust.identity import Identity
@@ -226,13 +227,13 @@ def test_a_taken_listener_or_accept_port_is_tried_again(candidate):
     candidate.start()
     document = wait_until(lambda: (shown := candidate.dashboard())["problems"] and shown, "it is shown")
     assert sorted(document["problems"]) == [
-        f"acceptor at {LOOPBACK}:{accept}: port taken",
-        f"listener c at {LOOPBACK}:{port}: port taken",
+        f"acceptor at {LOOPBACK}:{accept}: {PORT_TAKEN}",
+        f"listener c at {LOOPBACK}:{port}: {PORT_TAKEN}",
     ]
     (listener,) = (entry for entry in document["unmatched_listeners"] if entry["key"] == "c")
     assert (listener["agent"], listener["agent_id"]) == (candidate.name, candidate.id)
     assert (listener["key"], listener["listener_address"]) == ("c", f"{LOOPBACK}:{port}")
-    assert listener["reason"] == "port taken"
+    assert listener["reason"] == PORT_TAKEN
     assert candidate.get("/ready")[0] == 503
     for taker in takers:
         taker.close()

@@ -1,5 +1,6 @@
 """A listener hears how candidates do, and hands them over in the order that follows from it."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.connection.candidates import MAX_SET_ASIDE_S
 from mesh.connection.loops import LoopWatch
+from mesh.routing.counterparts import NO_WAY
 from mesh.trust.identity import short_id
 from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
 
@@ -99,6 +101,16 @@ def test_who_serves_again_is_where_it_was(house, caplog):
     house.tell(messages.CandidateServed(NEAR.id), messages.CandidateServed(FAR.id))
     (line,) = [record.message for record in caplog.records if "serves again" in record.message]
     assert f"agent {short_id(NEAR.id)} serves again" in line
+
+
+def test_a_client_that_nobody_answered_is_told_of_with_the_way_that_was_tried(house, caplog):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house.tell(messages.CandidateFailed(FAR.id, "silent"))
+    house.tell(messages.ClientUnanswered("no candidate answered", (FAR.id,)))
+    aside, lost = (record.message for record in caplog.records[-2:])
+    assert aside.endswith(f"sets agent {short_id(FAR.id)} aside: no answer, {NO_WAY}")
+    who = f"agent {short_id(FAR.id)} ({NO_WAY})"
+    assert lost == f"client of my-api reset: no candidate answered; no answer from {who}"
 
 
 def test_each_setting_aside_is_told_and_counted_once(house, caplog):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.accepting import PORT_TAKEN
 from actors.connections.listener import Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
@@ -168,14 +169,14 @@ def test_the_root_hears_whether_there_is_a_port(world_of):
     house.open()
     assert house.port_troubles() == [None]
     second = start(house.world, Listener, **house.settings)
-    assert house.port_troubles() == [None, "port taken"]
+    assert house.port_troubles() == [None, PORT_TAKEN]
     second.ref.stop(block=False)
     house.listener.ref.tell(messages.StopListening())
     house.world.run(0.0)
     assert house.port_troubles()[2:] == ["closed", "closed"]
 
 
-def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch):
+def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatch, caplog):
     house = world_of()
 
     def refuse(address: TcpAddress, options: SocketOptions) -> None:
@@ -183,7 +184,9 @@ def test_a_port_that_cannot_be_used_is_told_with_the_reason(world_of, monkeypatc
 
     monkeypatch.setattr(house.world.dispatcher("here"), "bind", refuse)
     house.open()
-    assert house.port_troubles() == ["no port: Permission denied"]
+    (trouble,) = house.port_troubles()
+    assert trouble.startswith("no port: Permission denied: ports below 1024 need root")
+    assert trouble in caplog.text.replace("Permission denied", "no port: Permission denied")
 
 
 def test_a_port_that_is_lost_is_withdrawn_from_the_mesh(world_of, monkeypatch):
@@ -196,10 +199,10 @@ def test_a_port_that_is_lost_is_withdrawn_from_the_mesh(world_of, monkeypatch):
     monkeypatch.setattr(listener._listening, "listen", fail)
     house.offer(record_of(NEAR, "postgres-main"))
     assert house.routes.of(AdvertiseListener)[-1].entry is None
-    assert house.port_troubles() == [None, "port taken"]
+    assert house.port_troubles() == [None, PORT_TAKEN]
     house.world.run(31.0)
     assert house.routes.of(AdvertiseListener)[-1].entry is not None
-    assert house.port_troubles() == [None, "port taken", None]
+    assert house.port_troubles() == [None, PORT_TAKEN, None]
 
 
 def test_stops_listening_and_leaves_the_connections_alone(world_of):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.accepting import PORT_TAKEN
 from actors.links import acceptor
 from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
@@ -186,7 +187,7 @@ def test_the_root_hears_whether_there_is_a_port(house_of):
     house.open()
     reports = house.root.of(PartReported)
     assert [report.name for report in reports] == ["the acceptor"] * 2
-    assert [report.trouble for report in reports] == [None, "port taken"]
+    assert [report.trouble for report in reports] == [None, PORT_TAKEN]
 
 
 def test_when_all_places_are_taken_somebody_makes_room(house_of, caplog):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.accepting import PORT_TAKEN
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
@@ -64,7 +65,7 @@ def test_the_root_knows_which_ports_are_open_and_why_others_are_not(mesh):
     assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": "closed"}
     taker = mesh.world.dispatcher("branch").bind(TcpAddress("", PORT))
     mesh.run(5.0)
-    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": "port taken"}
+    assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": PORT_TAKEN}
     taker.close()
     mesh.run(60.0)
     assert mesh.ports("branch") == {f"listener {KEY} :{PORT}": None}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mesh.hops import DEFAULT_MAX_HOPS
-from mesh.routing.counterparts import NO_OFFER, why_disbelieved, why_unoffered
+from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, why_disbelieved, why_unoffered
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import InVain, compute_routes
@@ -91,3 +91,15 @@ def test_a_reason_costs_as_much_as_there_are_offers_however_many_ask():
         for _ in range(1_000):
             assert "agent-00000, agent-00001, agent-00002 and 997 more" in why_unoffered(routes, KEY)
     assert len(looked_at) == 1_000
+
+
+def test_an_exit_is_named_with_the_relays_that_lead_there():
+    records = mesh((1, 2, 0), (2, 3, 0), (3, 4, 0), (6, 7, 0))
+    routes = compute_routes(agent(1), records, max_hops=DEFAULT_MAX_HOPS, version=1)
+    assert [by_way_of(routes, agent(number)) for number in (1, 2, 3, 4, 7)] == [
+        "on this very agent",
+        "by a link of this agent's own",
+        "by way of agent-2",
+        "by way of agent-2, agent-3",
+        NO_WAY,
+    ]
