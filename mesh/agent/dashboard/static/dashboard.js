@@ -36,6 +36,10 @@ function withId(name, id) {
   return cell;
 }
 
+function needsLook(peer) {
+  return Number(Boolean(peer.problem)) + Number(peer.state !== "connected");
+}
+
 function peerState(peer) {
   const cell = element("span");
   cell.append(badge(peer.state, peer.state === "connected" && !peer.problem ? "good" : "waiting"));
@@ -69,8 +73,8 @@ function fill(bodyId, rows, columns, emptyText) {
 }
 
 function count(id, number, leftOut = 0) {
-  const more = leftOut ? `, and up to ${leftOut} more` : "";
-  byId(id).textContent = number ? `(${number}${more})` : "";
+  const more = leftOut ? `, and up to ${leftOut.toLocaleString("en")} more` : "";
+  byId(id).textContent = number ? `(${number.toLocaleString("en")}${more})` : "";
 }
 
 function showStats(stats) {
@@ -101,7 +105,9 @@ function show(status) {
   ]), 5, "No listener reaches an endpoint yet.");
 
   count("peers-count", status.peers.length, totals.peers - status.peers.length);
-  fill("peers", status.peers.map((peer) => [
+  // Those to look at first: with hundreds of peers nobody would find them.
+  const peers = [...status.peers].sort((one, other) => needsLook(other) - needsLook(one));
+  fill("peers", peers.map((peer) => [
     ["key", withId(peer.display_name, peer.id)],
     ["", peerState(peer)],
     ["number", peer.rtt_ms === null ? "\u2013" : `${peer.rtt_ms.toFixed(2)} ms`],
@@ -141,6 +147,11 @@ function lines(boxId, texts) {
   box.hidden = texts.length === 0;
 }
 
+function notReady(body) {
+  const all = body.rows.totals.problems;
+  return all === 1 ? "not ready: 1 problem" : `not ready: ${all.toLocaleString("en")} problems`;
+}
+
 function showState(text, kind, notices) {
   const state = byId("state");
   if (state.textContent !== text) state.textContent = text; // a screen reader announces each change
@@ -156,7 +167,7 @@ async function refresh() {
     show(body);
     document.body.classList.remove("stale");
     if (body.ready) showState("ready", "good", []);
-    else showState("not ready", "waiting", body.problems);
+    else showState(notReady(body), "waiting", body.problems);
     lines("warnings", body.warnings);
     const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";
     byId("updated").textContent = `Updated ${new Date(body.as_of).toLocaleTimeString()}${late}`;
