@@ -12,7 +12,7 @@ then, or who comes together with others, gets a connection that is started for i
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
@@ -32,7 +32,7 @@ from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
-from mesh.routing.counterparts import NO_WAY, by_way_of, why_disbelieved, why_unoffered
+from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, why_disbelieved, why_unoffered
 from mesh.routing.records import ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
@@ -43,6 +43,15 @@ log = logging.getLogger("mesh.forward")
 
 StartIngress = Callable[[Offer | None, Ref[messages.Inbound]], Ref[connection_messages.IngressInbound]]
 """Starts an ingress connection: the candidate that it is to prepare for, if any, and the listener."""
+
+
+FIRST_REPORT_S: Final = 10.0
+"""After so long a listener for whose key nobody came says so: a key may be misspelled."""
+
+
+def _no_offer() -> str:
+    """Before the first routes."""
+    return NO_OFFER
 
 
 def _no_way(_: AgentId) -> str:
@@ -98,6 +107,9 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._watch = OfferWatch(believed, self.now())
         self._way: Callable[[AgentId], str] = _no_way
         """How an exit is reached, for people."""
+        self._why_unoffered: Callable[[], str] = _no_offer
+        self._was_open = False
+        """Whether anybody has offered the key since the start."""
         self._clients = clients
         self._loops = loops
         self._known_offers = offers
@@ -116,6 +128,8 @@ class Listener(AcceptingActor[messages.Inbound]):
             )
         self._bind()
         self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
+        if self._may_use:
+            self.schedule(FIRST_REPORT_S, messages.ReportDue())
 
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
@@ -140,6 +154,9 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._seat()
             case messages.WaitOver():
                 self._wait_over()
+            case messages.ReportDue():
+                if not self._was_open:
+                    self._report()
             case messages.BindDue():
                 self._bind()
             case messages.AcceptAgain():
@@ -169,6 +186,7 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         self._way = partial(by_way_of, snapshot)
+        self._why_unoffered = partial(why_unoffered, snapshot, self._key)
         known = self._known_offers.of(snapshot, self._key) if self._may_use else ()
         if known is self._offers:
             return  # most that changes in a mesh is no business of this key
@@ -179,7 +197,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
         if bool(before) != bool(offers):
-            self._report(snapshot)
+            self._report()
             self._park_or_listen()
 
     def _believed(self, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
@@ -203,16 +221,17 @@ class Listener(AcceptingActor[messages.Inbound]):
             )
         return judged.believed
 
-    def _report(self, snapshot: RouteSnapshot) -> None:
+    def _report(self) -> None:
         if self._listening is None:
             return  # its port is taken, or the agent is leaving: that has been said
         mark = sampled(self._key)
         if self._candidates.offers:
+            self._was_open = True
             nearest = self._candidates.offers[0].party
             log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
         else:
             ignored = [offer.name for offer in self._offers]
-            why = why_disbelieved(ignored) if ignored else why_unoffered(snapshot, self._key)
+            why = why_disbelieved(ignored) if ignored else self._why_unoffered()
             log.info("listener %s refuses: %s", self._key, why, extra=mark)
 
     def _named(self, exit_id: AgentId) -> str:

@@ -251,10 +251,14 @@ class Dialer(Actor[messages.Inbound]):
         self._late.disarm()
         if self._state is not State.SHAKING:
             return
-        self._trouble, self._is_explained = _brief(f"{self._reached} {SILENT}"), True
+        self._trouble, self._is_explained = _brief(f"{self._where()}{SILENT}"), True
         level, mark = self._level_of(SILENT), sampled(str(self._address))
         log.log(level, "cannot link with peer %s: %s", self._address, self._trouble, extra=mark)
         self._show()
+
+    def _where(self) -> str:
+        """The address of the latest link, where it is not plain from the peer's."""
+        return "" if self._reached in (None, self._address) else f"{self._reached} "
 
     def _link_ended(self) -> None:
         if self._state is State.LINKED and self.now() - self._linked_at >= STABLE_S:
@@ -266,7 +270,7 @@ class Dialer(Actor[messages.Inbound]):
                 del self._useless[next(iter(self._useless))]
             if not self._is_explained:
                 self._trouble = (
-                    f"{self._reached} accepts connections, but the last ended without a handshake: {_CHECK}"
+                    f"{self._where()}accepts connections, but the last ended without a handshake: {_CHECK}"
                 )
         self._pause()
 
@@ -302,7 +306,7 @@ class Dialer(Actor[messages.Inbound]):
             trouble = f"another agent at the address: {why}"
         elif refusal.peer_name is None:
             log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
-            trouble = f"refused by this agent: {why}"
+            trouble = f"no link: {why}"
         else:
             who = escaped(refusal.peer_name)
             log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)

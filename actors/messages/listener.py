@@ -44,6 +44,10 @@ class FindCandidates(msgspec.Struct, frozen=True):
     tried: frozenset[Party]
 
 
+class ReportDue(msgspec.Struct, frozen=True):
+    """Timer: others have had the time to offer the key since the start."""
+
+
 class BindDue(msgspec.Struct, frozen=True):
     """Timer: try again to take the port."""
 
@@ -71,6 +75,7 @@ Inbound: TypeAlias = (
     | FindCandidates
     | PlaceFree
     | WaitOver
+    | ReportDue
     | BindDue
     | AcceptAgain
     | StopListening

@@ -227,7 +227,8 @@ class LinkHandshake:
         if self._initiator:
             raise RemoteProtocolError(
                 "the other side closed the connection without a word: it does not trust the authority that "
-                "signed this agent's certificate, or it is no mesh agent"
+                "signed this agent's certificate (compare trust.authorities at both ends), "
+                "or it is no mesh agent"
             )
         raise RemoteProtocolError("the other side closed the connection without a word: is it a mesh agent?")
 

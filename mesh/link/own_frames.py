@@ -3,6 +3,7 @@
 All but CLOSE, which is the business of the link's life.
 """
 
+from math import inf
 from typing import Final, TypeAlias
 
 from mesh.errors import RemoteProtocolError
@@ -20,6 +21,9 @@ DIGEST_BURST: Final = 64.0
 is answered with every record that it lacks."""
 
 
+CHALLENGE_REPORT_S: Final = 10.0
+"""How often it is reported that a peer asks if this agent is alive: another with its key dials for ever."""
+
 DigestBudgets: TypeAlias = Remembered[AgentId, TokenBucket]
 
 
@@ -36,7 +40,7 @@ class OwnFrames:
         digests: how many more digests each peer may send now; a new link begins no new burst.
     """
 
-    __slots__ = ("_challenge", "_digests", "_is_challenged", "_pulse", "peer_id", "records")
+    __slots__ = ("_challenge", "_digests", "_pulse", "_told_at", "peer_id", "records")
 
     peer_id: AgentId
     """Set as soon as the peer is proven."""
@@ -48,8 +52,8 @@ class OwnFrames:
         """Those of the read at hand."""
         self._challenge = b""
         """The nonce that the peer has to answer; empty for none."""
-        self._is_challenged = False
-        """Whether the peer has asked if this agent is alive."""
+        self._told_at = -inf
+        """When it was reported last that the peer asks if this agent is alive."""
 
     def challenge(self, nonce: bytes) -> effects.LinkEffect:
         """Find out at once whether the peer is still there."""
@@ -87,8 +91,8 @@ class OwnFrames:
             case FrameType.CHALLENGE:
                 nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
                 wanted.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))
-                if not self._is_challenged:
-                    self._is_challenged = True
+                if now - self._told_at >= CHALLENGE_REPORT_S:
+                    self._told_at = now
                     wanted.append(effects.PeerChallenged())
             case FrameType.CHALLENGE_ANSWER:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:

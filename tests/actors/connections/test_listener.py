@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from actors.accepting import PORT_TAKEN
-from actors.connections.listener import Listener
+from actors.connections.listener import FIRST_REPORT_S, Listener
 from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
+from mesh.routing.counterparts import NO_OFFER
 from mesh.routing.records import ListenerEntry
 from mesh.trust.identity import display_id, short_id
 from tests.actors.company import Client, record_of, start
@@ -68,6 +69,26 @@ def test_says_by_name_who_offers_the_key(world_of, caplog):
     house.open()
     house.offer(record_of(NEAR, "postgres-main"))
     assert f"offered by agent {short_id(NEAR.id)}" in caplog.text
+
+
+def test_says_once_that_nobody_has_offered_the_key_since_the_start(world_of, caplog):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house = world_of()
+    house.open()
+    house.world.run(FIRST_REPORT_S - 1)
+    assert "refuses" not in caplog.text
+    house.world.run(10 * FIRST_REPORT_S)
+    assert caplog.text.count(f"listener postgres-main refuses: {NO_OFFER}") == 1
+
+
+def test_says_nothing_of_the_kind_where_somebody_has(world_of, caplog):
+    caplog.set_level(logging.INFO, logger="mesh.forward")
+    house = world_of()
+    house.open()
+    house.offer(record_of(NEAR, "postgres-main"))
+    house.offer()
+    house.world.run(10 * FIRST_REPORT_S)
+    assert caplog.text.count("refuses") == 1
 
 
 @pytest.mark.parametrize(

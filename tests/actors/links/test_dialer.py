@@ -239,7 +239,7 @@ def test_why_a_peer_cannot_be_reached_is_shown_until_it_is_linked(house):
     ("refusal", "shown"),
     [
         (messages.DialRefused("re\nlay", "relay:4433", "duplicate\n"), "refused by re\\nlay: duplicate\\n"),
-        (messages.DialRefused(None, "relay:4433", "not trusted"), "refused by this agent: not trusted"),
+        (messages.DialRefused(None, "relay:4433", "not trusted"), "no link: not trusted"),
         (messages.DialRefused(None, "relay:4433", "it is x", True), "another agent at the address: it is x"),
         (None, "is the address of an agent's accept: and not another program's"),
     ],

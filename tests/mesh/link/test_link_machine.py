@@ -24,7 +24,7 @@ from mesh.link.effects import (
 from mesh.link.frames import FrameType, FrameWriter, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.link import Link
-from mesh.link.own_frames import digest_budgets
+from mesh.link.own_frames import CHALLENGE_REPORT_S, digest_budgets
 from mesh.link.states import UNADMITTED, LinkState
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
@@ -181,7 +181,7 @@ def up() -> Ends:
 
 def wanted_by(ends: Ends, *frames: tuple[FrameType, bytes]) -> list[object]:
     data = b"".join(piece for frame in frames for piece in ends.writer.seal(link_frame(*frame)))
-    return list(ends.link.received(memoryview(data), NOW))
+    return list(ends.link.received(memoryview(data), ends.now))
 
 
 def test_nothing_is_read_of_a_link_that_is_not_admitted():
@@ -195,12 +195,15 @@ def test_nothing_is_read_of_a_link_that_is_not_admitted():
         wanted_by(ends, (FrameType.PING, bodies.encode_ping(1)))
 
 
-def test_each_challenge_is_answered_and_the_first_reported():
+def test_each_challenge_is_answered_and_the_first_reported_and_then_rarely():
     challenge = FrameType.CHALLENGE, bodies.encode_challenge(bytes(16))
     ends = up()
     wanted = wanted_by(ends, *[challenge] * 3) + wanted_by(ends, challenge)
     assert wanted.count(SendOwn(FrameType.CHALLENGE_ANSWER, challenge[1])) == 4
     assert wanted.count(PeerChallenged()) == 1
+    ends.now += CHALLENGE_REPORT_S
+    again = wanted_by(ends, *[challenge] * 3)
+    assert again.count(PeerChallenged()) == 1, "another agent with its key still runs"
 
 
 def test_a_peer_that_asks_too_much_is_cut_off_though_the_link_is_closing():
