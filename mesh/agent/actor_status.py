@@ -20,6 +20,7 @@ from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus,
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
+from mesh.agent.namesakes import namesake_warnings
 from mesh.agent.validity import ends_soon, invalid
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
@@ -150,7 +151,7 @@ class ActorStatus:
                 *untold,
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
-            warnings=(*self._ending(), *warnings),
+            warnings=(*self._ending(), *namesake_warnings(routes), *warnings),
             alarms=self._meters.alarms.counts(),
         )
 

@@ -158,6 +158,16 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         return found
 
     @cached_property
+    def namesakes(self) -> tuple[AgentId, ...]:
+        """Other agents that are known by this agent's name."""
+        name = self.records[self.own_id].name
+        return tuple(
+            agent_id
+            for agent_id, record in self.records.items()
+            if record.name == name and agent_id != self.own_id
+        )
+
+    @cached_property
     def usable_count(self) -> int:
         """Pairs of a key and an agent within reach that offers it, as far as this agent may use the key."""
         may_use = self.records[self.own_id].certificate.allows_use

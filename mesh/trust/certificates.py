@@ -290,9 +290,17 @@ def _matches(key: str, pattern: str) -> bool:
 
 def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
-        raise ExpiredError(f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}")
+        raise ExpiredError(
+            f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}{_CLOCK}"
+        )
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
-        raise NotYetValidError(f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}")
+        raise NotYetValidError(
+            f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}{_CLOCK}"
+        )
+
+
+_CLOCK: Final = " by this machine's clock"
+"""Which may be what is wrong."""
 
 
 def _describe(certificate: Certificate) -> str:
