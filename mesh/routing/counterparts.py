@@ -1,6 +1,7 @@
 """Why a listener or an endpoint has no counterpart, in the words of the dashboard's page and of the log."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from mesh.routing.agent_views import NamedView
@@ -17,6 +18,15 @@ NO_WAY: Final = "no path leads there at present"
 
 MAX_NAMES_SHOWN: Final = 3
 """Agents that a reason names before it only counts."""
+
+MAX_KEYS_COMPARED: Final = 64
+"""Keys among which one that looks like a misspelled one is sought: a millisecond or two."""
+
+MAX_GUESSES: Final = 64
+"""Listeners for which it is sought what key they may mean: if more are not served, spelling is not why."""
+
+LIKENESS: Final = 0.8
+"""How much two keys have in common, of 1, if one may be meant by the other; ``difflib`` counts it."""
 
 A = TypeVar("A", bound=NamedView)
 
@@ -74,8 +84,18 @@ def why_unoffered(routes: RouteSnapshot, key: str) -> str:
     reason = routes.reasons.get(key)
     if reason is None:
         found = routes.offering_in_vain(key)
-        reason = routes.reasons[key] = _why_apart(LISTENER_WORDS, found.apart, found.barred)
+        why = _why_apart(LISTENER_WORDS, found.apart, found.barred)
+        may_guess = len(routes.reasons) < MAX_GUESSES
+        reason = routes.reasons[key] = with_likely_key(why, key, routes.candidates) if may_guess else why
     return reason
+
+
+def with_likely_key(reason: str, key: str, offered: Collection[str]) -> str:
+    """``reason``, and which of the ``offered`` keys may be meant by ``key``, which nobody offers."""
+    if reason != NO_OFFER or len(offered) > MAX_KEYS_COMPARED:
+        return reason
+    likely = get_close_matches(key, offered, n=1, cutoff=LIKENESS)
+    return f"{reason}; is {likely[0]!r} meant?" if likely else reason
 
 
 def why_disbelieved(names: Sequence[str]) -> str:

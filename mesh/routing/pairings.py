@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from mesh.routing.agent_views import AgentView
-from mesh.routing.counterparts import ENDPOINT_WORDS, LISTENER_WORDS, Side
+from mesh.routing.counterparts import ENDPOINT_WORDS, LISTENER_WORDS, MAX_GUESSES, Side, with_likely_key
 from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
 
@@ -104,6 +104,7 @@ def find_pairings(
         if each in reachable and each != own_id and any(keys[name].is_offered_to(each) for name in names)
     )
     paths_from = paths_from_each(sources)
+    offered = [name for name, key in keys.items() if not reachable.isdisjoint(key.exits.permitted)]
     matched: list[Pairing] = []
     idle_listeners: list[UnmatchedListener] = []
     left_out = 0
@@ -134,6 +135,8 @@ def find_pairings(
                     matched.append(pairing)
                 if not found:
                     reason = key.ingresses.why_unmatched(agent, key.exits, reachable)
+                    if agent.agent_id == own_id and len(idle_listeners) < MAX_GUESSES:
+                        reason = with_likely_key(reason, name, offered)
                     idle_listeners.append(
                         UnmatchedListener(name, agent.agent_id, agent.name, address, reason)
                     )

@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from mesh.hops import DEFAULT_MAX_HOPS
-from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, why_disbelieved, why_unoffered
+from mesh.routing.counterparts import (
+    MAX_KEYS_COMPARED,
+    NO_OFFER,
+    NO_WAY,
+    by_way_of,
+    why_disbelieved,
+    why_unoffered,
+    with_likely_key,
+)
 from mesh.routing.pairings import find_pairings
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import InVain, compute_routes
@@ -16,7 +24,7 @@ KEY = "db"
 APART = "offered by agent-3, but no path leads there"
 
 
-def routes_with(*, offered_by=(), denied_to=(), may_use=("*",)):
+def routes_with(*, offered_by=(), denied_to=(), may_use=("*",), key=KEY):
     """Agents 1 and 2 are linked, and 3 to 7 among themselves; 1 listens for the key."""
     links = [(1, 2, 0), *((3, number, 0) for number in range(4, 8))]
     records = mesh(*links)
@@ -33,7 +41,7 @@ def routes_with(*, offered_by=(), denied_to=(), may_use=("*",)):
     own = records[agent(1)]
     records[agent(1)] = msgspec.structs.replace(
         own,
-        body=msgspec.structs.replace(own.body, listeners=(ListenerEntry(KEY, "127.0.0.1:1"),)),
+        body=msgspec.structs.replace(own.body, listeners=(ListenerEntry(key, "127.0.0.1:1"),)),
         certificate=msgspec.structs.replace(own.certificate, may_use=may_use),
     )
     return compute_routes(agent(1), records, max_hops=DEFAULT_MAX_HOPS, version=1)
@@ -103,3 +111,24 @@ def test_an_exit_is_named_with_the_relays_that_lead_there():
         "by way of agent-2, agent-3",
         NO_WAY,
     ]
+
+
+@pytest.mark.parametrize(("key", "hint"), [("postgres-mian", True), ("web", False)])
+def test_a_key_that_may_be_misspelled_is_told_with_the_one_that_is_meant(key, hint):
+    routes = routes_with(key=key)
+    record = routes.records[agent(2)]
+    offering = msgspec.structs.replace(
+        record,
+        body=msgspec.structs.replace(record.body, endpoints=(EndpointEntry("postgres-main", None),)),
+        offered_keys=("postgres-main",),
+    )
+    records = dict(routes.records) | {agent(2): offering}
+    routes = compute_routes(agent(1), records, max_hops=DEFAULT_MAX_HOPS, version=1)
+    (listener,) = find_pairings(routes.own_id, routes.records, routes.paths_from_each).unmatched_listeners
+    reason = f"{NO_OFFER}; is 'postgres-main' meant?" if hint else NO_OFFER
+    assert why_unoffered(routes, key) == listener.reason == reason
+
+
+def test_among_very_many_keys_nobody_guesses():
+    keys = ["postgres-main", *(f"key-{number}" for number in range(MAX_KEYS_COMPARED))]
+    assert with_likely_key(NO_OFFER, "postgres-mian", keys) == NO_OFFER
