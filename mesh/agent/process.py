@@ -27,6 +27,7 @@ from mesh.agent.actor_status import ActorStatus
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import NOTHING, Credentials, notices
 from mesh.agent.dump import dump
+from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import open_http, serve_http
@@ -88,6 +89,7 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
+    quicken_enumerations()
     meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_bytes)
     relay_budget = RelayBudget(config.limits.relay_buffer_bytes)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
