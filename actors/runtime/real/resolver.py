@@ -157,8 +157,9 @@ class Resolver:
             reason = ""
             try:
                 addresses = _lookup(host, 0, 0)
-            except (OSError, ValueError) as error:  # ValueError: a name that cannot even be asked for
-                reason = f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}"
+            except Exception as error:  # noqa: BLE001 -- whatever it is: who asked waits for an answer
+                why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                reason = f"cannot resolve {host!r}: {why}"
             with self._changed:
                 questions = self._under_way.pop(host)
                 self._took_s.pop(host, None)

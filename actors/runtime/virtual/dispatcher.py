@@ -283,5 +283,5 @@ class VirtualDispatcher:
 
     def _resolved(self, ref: Ref[NamesResolved], host: str, port: int, token: int) -> None:
         addresses = tuple(TcpAddress(literal, port) for literal in self._world.network.look_up(host))
-        reason = "" if addresses else "Name or service not known"
+        reason = "" if addresses else f"cannot resolve {host!r}: Name or service not known"
         self._tell(ref, NamesResolved(token, addresses, reason))

@@ -119,6 +119,11 @@ class Pipe:
         """What has arrived and waits to be read."""
         return self._arrived - self._read
 
+    @property
+    def end_sent(self) -> bool:
+        """Whether the end of the stream is on its way, or there, behind all that was offered."""
+        return self._fin_sent
+
     def configure_sending(self, *, buffer_bytes: int | None, low_water_bytes: int | None) -> None:
         """Set what is not ``None``, as ``setsockopt`` may on a connected socket."""
         self._send_bytes = buffer_bytes or self._send_bytes

@@ -120,9 +120,10 @@ class VirtualStreamSocket:
         if self._closed:
             return HangUp.GONE
         pipe = self._incoming()
-        if self._broken:
+        if self._error:
             return HangUp.GONE
-        return HangUp.HALF_CLOSED if pipe.finished else HangUp.NO
+        # POLLERR ends once a call has taken the error; then both ends look as if they had finished.
+        return HangUp.HALF_CLOSED if pipe.finished or self._broken else HangUp.NO
 
     def keep_unsent(self, byte_count: int) -> None:
         """Be writable only while less than this waits unsent."""
@@ -239,7 +240,10 @@ class VirtualStreamSocket:
             return
         self._broken = True
         if self._out is not None:
+            both_have_finished = self._out.end_sent and self._in is not None and self._in.finished
             self._out.drop()
+            if both_have_finished:
+                return  # there is no connection any more: tcp_need_reset()
         peer, path = self._peer, self._path
         if peer is not None and path is not None:
             self._host.trace.note("reset", f"{self._local_name}>{self._peer_name}")

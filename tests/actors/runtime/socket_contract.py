@@ -14,6 +14,8 @@ from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
 
 LIMIT_S: Final = 10.0
+PAUSE_S: Final = 0.02
+"""On loopback, or simulated and 1 ms away, a round trip takes a tenth of this at most."""
 PLAIN: Final = SocketOptions()
 SMALL_BUFFERS: Final = SocketOptions(send_buffer_bytes=262_144, receive_buffer_bytes=65_536)
 
@@ -174,6 +176,11 @@ class Side:
         """Wait for what no readiness shows."""
         self.do(lambda program: program.poll(condition))
         assert self.hear() == "holds"
+
+    def pause(self) -> None:
+        """Let a few round trips pass."""
+        self.do(lambda program: program.schedule(PAUSE_S, Do(lambda program: program.heard.put("paused"))))
+        assert self.hear() == "paused"
 
     def hung_up(self, socket: Any) -> HangUp:
         return self.do(lambda _: socket.hung_up())

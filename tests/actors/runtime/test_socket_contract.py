@@ -213,6 +213,15 @@ def test_a_literal_resolves_to_itself(near: Side, literal: str):
 # Unix sockets
 
 
+@pytest.mark.parametrize("name", ["", "a" * 64 + ".example", "a..example", "nul\0", "\u03b1" * 300])
+def test_a_name_that_cannot_be_asked_for_is_answered_with_why(near: Side, name: str):
+    near.do(lambda program: program.dispatcher.resolve(program.ref, name, 80, 3))
+    resolved = near.hear()
+    assert isinstance(resolved, NamesResolved)
+    assert (resolved.token, resolved.addresses) == (3, ())
+    assert resolved.reason.startswith(f"cannot resolve {name!r}: ")
+
+
 def test_unix_sockets_carry_bytes_too(near: Side, tmp_path: Path):
     address = UnixAddress(str(tmp_path / "s"))
     listener = near.bind(address)

@@ -73,6 +73,21 @@ def test_a_failed_look_up_says_why(resolver: Resolver, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("odd"), SystemError("odd")])
+def test_whatever_ends_a_look_up_is_an_answer_and_the_thread_lives(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    for _ in range(2):
+        assert answer_of(resolver, "odd.example") == (
+            (),
+            f"cannot resolve 'odd.example': {str(error) or 'MemoryError'}",
+        )
+
+
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "\N{GREEK SMALL LETTER ALPHA}" * 300, "nul\0"])
 def test_a_name_that_cannot_be_asked_for_is_answered_and_the_thread_lives(resolver: Resolver, host: str):
     for _ in range(2):
