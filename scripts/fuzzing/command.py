@@ -5,7 +5,6 @@ import functools
 import hashlib
 import importlib
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from scripts.fuzzing import child
 from scripts.fuzzing.campaign import Campaign, Slice
 from scripts.fuzzing.seeds import ROOT, seeds
 from scripts.fuzzing.targets import TARGETS, run_bounded
+from scripts.interrupts import EXIT_INTERRUPTED, one_interrupt
 
 CORPUS: Final = ROOT / "tests" / "fuzz" / "corpus"
 """The minimised corpus: a folder a target, which a test replays."""
@@ -30,8 +30,6 @@ MAX_SECRETS: Final = 4_096
 
 EXIT_OK: Final = 0
 EXIT_FOUND: Final = 1
-EXIT_STOPPED: Final = 130
-"""That of a shell whose program was interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.replay is not None:
         run_bounded(TARGETS[names[0]], options.replay.read_bytes())
         return EXIT_OK
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a report ends this campaign, too
+    with one_interrupt():
+        return _run_campaign(names, options)
+
+
+def _run_campaign(names: Sequence[str], options: argparse.Namespace) -> int:
     campaign, covered = Campaign(names, options.runs), {}
     was_stopped = False
     while not was_stopped and (piece := campaign.next()) is not None:
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
                 _minimize(name)
     if found:
         return EXIT_FOUND
-    return EXIT_STOPPED if was_stopped else EXIT_OK
+    return EXIT_INTERRUPTED if was_stopped else EXIT_OK
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import random
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import rich.console
 import rich.table
 
 from scripts import arguments as values
+from scripts.interrupts import EXIT_INTERRUPTED, one_interrupt
 from scripts.simulation.faults import draw_script
 from scripts.simulation.many import Outcomes, attempt, run_many
 from scripts.simulation.plot import Recorder
@@ -26,8 +26,6 @@ from scripts.simulation.scenario import Scenario, ScenarioError, load_scenario
 EXIT_OK: Final = 0
 EXIT_BROKEN: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_INTERRUPTED: Final = 130
-"""That of a shell whose program was interrupted."""
 
 SEEDS: Final = 1 << 31
 """Where no seed is given, one below this is drawn."""
@@ -55,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
             draw_script(load_scenario(path, agents=options.agents), seed)
         if options.plot is not None or options.trace is not None:
             return _report(console, [_run_watched(options, seed)], options)
-        return _run_and_report(console, seed, options)
+        with one_interrupt():
+            return _run_and_report(console, seed, options)
     except ScenarioError as error:
         console.print(f"error: {error}", markup=False)
         return EXIT_USAGE
@@ -118,7 +117,6 @@ def _run_all(
 ) -> list[Outcome]:
     """The outcomes of all runs; of those that were done, if somebody interrupts."""
     outcomes: list[Outcome] = []
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     real: Outcomes = (attempt(order, run_real) for order in orders)
     with (
         contextlib.suppress(KeyboardInterrupt),
@@ -130,7 +128,6 @@ def _run_all(
             if options.real and len(orders) > 1:
                 _print_one(console, outcome)  # half a minute and more each: not all at the end
             progress.note(outcome)
-    signal.signal(signal.SIGTERM, former)
     return outcomes
 
 

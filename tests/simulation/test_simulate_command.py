@@ -1,6 +1,7 @@
 """The simulator finds bugs that are planted, and says so in a way that helps."""
 
 import importlib
+import os
 import re
 import signal
 import subprocess
@@ -218,13 +219,14 @@ def test_a_campaign_that_is_interrupted_says_what_was_done(number, jobs, tmp_pat
     script.write_text(program)
     words = [sys.executable, script, ROOT, DIAMOND, "--seed", "1", "--runs", "100000", "--jobs", jobs]
     with output.open("w") as file:
-        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         for _ in range(600):
             if re.search(r"^([2-9]|\d\d+) of 100000 runs: all", output.read_text(), re.MULTILINE):
                 break
             threading.Event().wait(0.1)
         process.send_signal(number)
+        os.killpg(process.pid, number)  # as timeout(1) and a terminal do
         status = process.wait(30)
     finally:
         process.kill()
