@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from mesh.errors import LocalProtocolError
+from mesh.transitions import stepping
 
 
 class ExitState(enum.Enum):
@@ -57,14 +57,5 @@ TRANSITIONS: Final[Mapping[tuple[ExitState, ExitEvent], ExitState]] = MappingPro
 UNANSWERED: Final = (ExitState.JUDGING, ExitState.ADMITTING, ExitState.REACHING)
 """States in which the ingress has had no answer yet."""
 
-
-def advance(state: ExitState, event: ExitEvent) -> ExitState:
-    """The state after ``event``.
-
-    Raises:
-        LocalProtocolError: the event cannot happen in this state.
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise LocalProtocolError(f"an opening that is {state.value}, yet {event.value}") from None
+advance: Final = stepping("an opening", TRANSITIONS)
+"""The state after an event; LocalProtocolError if it cannot happen in this state."""

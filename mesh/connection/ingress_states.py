@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from mesh.errors import LocalProtocolError
+from mesh.transitions import stepping
 
 
 class IngressState(enum.Enum):
@@ -52,14 +52,5 @@ TRANSITIONS: Final[Mapping[tuple[IngressState, IngressEvent], IngressState]] = M
 )
 """An absent pair is a bug of this agent's own."""
 
-
-def advance(state: IngressState, event: IngressEvent) -> IngressState:
-    """The state after ``event``.
-
-    Raises:
-        LocalProtocolError: the event cannot happen in this state.
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise LocalProtocolError(f"an opening that is {state.value}, yet {event.value}") from None
+advance: Final = stepping("an opening", TRANSITIONS)
+"""The state after an event; LocalProtocolError if it cannot happen in this state."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from mesh.errors import LocalProtocolError
+from mesh.transitions import stepping
 
 
 class LinkState(enum.Enum):
@@ -58,14 +58,5 @@ TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = MappingPro
 UNADMITTED: Final = frozenset({LinkState.HANDSHAKE, LinkState.CONFIRMING, LinkState.WAITING})
 """States in which nobody but the link itself knows of its peer."""
 
-
-def advance(state: LinkState, event: LinkEvent) -> LinkState:
-    """The state after ``event``.
-
-    Raises:
-        LocalProtocolError: the event cannot happen in this state.
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise LocalProtocolError(f"a link that is {state.value}, yet {event.value}") from None
+advance: Final = stepping("a link", TRANSITIONS)
+"""The state after an event; LocalProtocolError if it cannot happen in this state."""

@@ -66,28 +66,34 @@ def test_an_actor_that_crashes_is_replaced_and_disturbs_no_other(victim):
         mesh.finish()
 
 
+def counts_through_crashes(mesh, host, kind, *, places, stay):
+    """The only actor of ``kind`` on ``host`` crashes twice, and has as many places to give as before."""
+    patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
+    stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(stay)]
+    leaves = mesh.converse(Terms(stay, 20, 20), Pace(byte_count=30, pause_s=2.0))
+    mesh.run(1.0)
+    for _ in range(2):  # the second one counts on what the first left
+        (crashing,) = mesh.actors_on(host, kind)
+        crashing.actor_ref.tell("no such message")
+        mesh.run(3.0)
+    assert len(mesh.log.crashes) == 2
+    mesh.log.crashes.clear()
+    assert leaves.heard.is_complete
+    left = places - stay
+    more = [mesh.converse(Terms(10 + n, 20, 20), patient) for n in range(left + 2)]
+    mesh.run(1.0)
+    assert not any(talk.heard.is_over for talk in stays)
+    assert sum(talk.heard.error == errno.ECONNRESET for talk in more) == 2
+    assert sum(not talk.heard.is_over for talk in more) == left
+
+
 def test_a_listener_that_crashes_keeps_count_of_its_clients():
     with mesh_world(1) as mesh:
         three_agents(mesh)
         mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT}, max_connections=5)
         mesh.restart("branch")
         mesh.converge()
-        patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
-        stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(3)]
-        leaves = mesh.converse(Terms(3, 20, 20), Pace(byte_count=30, pause_s=2.0))
-        mesh.run(1.0)
-        for _ in range(2):  # the second one counts on what the first left
-            (listener,) = mesh.actors_on("branch", Listener)
-            listener.actor_ref.tell("no such message")
-            mesh.run(3.0)
-        assert len(mesh.log.crashes) == 2
-        mesh.log.crashes.clear()
-        assert leaves.heard.is_complete
-        more = [mesh.converse(Terms(10 + n, 20, 20), patient) for n in range(4)]
-        mesh.run(1.0)
-        assert not any(talk.heard.is_over for talk in stays)
-        assert sum(talk.heard.error == errno.ECONNRESET for talk in more) == 2
-        assert sum(not talk.heard.is_over for talk in more) == 2
+        counts_through_crashes(mesh, "branch", Listener, places=5, stay=3)
         mesh.run_until_said(60.0)
         again = [mesh.converse(Terms(100 + n, 20, 20)) for n in range(5)]
         mesh.run_until_said(20.0)
@@ -103,21 +109,6 @@ def test_an_endpoint_that_crashes_keeps_count_of_its_connections():
         mesh.plan("hq", peers=["relay"], endpoint_sections=[endpoint])
         mesh.start("hq")
         mesh.converge()
-        patient = Pace(byte_count=30, pause_s=20.0)  # two pieces: it stays for 20 s
-        stays = [mesh.converse(Terms(n, 20, 20), patient) for n in range(2)]
-        leaves = mesh.converse(Terms(2, 20, 20), Pace(byte_count=30, pause_s=2.0))
-        mesh.run(1.0)
-        for _ in range(2):  # the second one counts on what the first left
-            (crashing,) = mesh.actors_on("hq", Endpoint)
-            crashing.actor_ref.tell("no such message")
-            mesh.run(3.0)
-        assert len(mesh.log.crashes) == 2
-        mesh.log.crashes.clear()
-        assert leaves.heard.is_complete
-        more = [mesh.converse(Terms(10 + n, 20, 20), patient) for n in range(3)]
-        mesh.run(1.0)
-        assert not any(talk.heard.is_over for talk in stays)
-        assert sum(talk.heard.error == errno.ECONNRESET for talk in more) == 2
-        assert sum(not talk.heard.is_over for talk in more) == 1
+        counts_through_crashes(mesh, "hq", Endpoint, places=3, stay=2)
         mesh.run_until_said(60.0)
         mesh.finish()

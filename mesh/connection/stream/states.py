@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from mesh.errors import LocalProtocolError
+from mesh.transitions import stepping
 
 
 class State(enum.Enum):
@@ -104,14 +104,5 @@ ACTIVE: Final = (State.OPEN, State.FIN_SENT, State.FIN_ACKNOWLEDGED, State.PEER_
 FIN_UNACKNOWLEDGED: Final = (State.FIN_SENT, State.CLOSING)
 """States in which the own FIN waits for its acknowledgement."""
 
-
-def advance(state: State, event: Event) -> State:
-    """The state after ``event``.
-
-    Raises:
-        LocalProtocolError: the event cannot happen in this state.
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise LocalProtocolError(f"a stream that is {state.value}, yet {event.value}") from None
+advance: Final = stepping("a stream", TRANSITIONS)
+"""The state after an event; LocalProtocolError if it cannot happen in this state."""
