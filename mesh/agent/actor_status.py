@@ -22,6 +22,7 @@ from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
 from mesh.agent.validity import ends_soon, invalid
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -47,8 +48,10 @@ class ActorStatus:
         meters: Meters,
         budget: StreamBudget,
         relay_budget: RelayBudget,
+        written: Written = NOTHING_WRITTEN,
     ) -> None:
         self._root = root
+        self._written = written
         self._config = config
         self._credentials = credentials
         self._meters = meters
@@ -158,7 +161,7 @@ class ActorStatus:
     @functools.cached_property
     def _missing_grants(self) -> tuple[str, ...]:
         """Neither configuration nor certificate changes while the agent runs."""
-        return missing_grants(self._config, self._credentials.certificate)
+        return missing_grants(self._config, self._credentials.certificate, self._written)
 
     def _validity(self) -> tuple[str, ...]:
         problem = invalid(self._credentials.certificate, time.time())

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,9 +19,16 @@ from mesh.agent.files import (
     require_safe_directory,
     write_key,
 )
-from mesh.agent.grants import MAX_KEYS_SAID, missing_grants, relay_notices, renewal, signing_command
+from mesh.agent.grants import (
+    MAX_KEYS_SAID,
+    keys_as_written,
+    missing_grants,
+    relay_notices,
+    renewal,
+    signing_command,
+)
 from mesh.agent.validity import early, ends_soon, two_times
-from mesh.config.loading import Written
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import AgentSection, Config
 from mesh.errors import ExpiredError, NotYetValidError, TrustError
 from mesh.trust.certificates import (
@@ -48,10 +54,6 @@ _GROUP_REMEDY: Final = (
 )
 
 
-NOTHING: Final[Written] = MappingProxyType({})
-"""For a configuration in which nothing came from the environment."""
-
-
 class Credentials(msgspec.Struct, frozen=True):
     """What an agent shows others, and what it judges them by."""
 
@@ -75,7 +77,11 @@ class FileCheck(msgspec.Struct, frozen=True):
 
 
 def open_credentials(
-    config: Config, *, now_unix_s: float, random_bytes: Callable[[int], bytes], written: Written = NOTHING
+    config: Config,
+    *,
+    now_unix_s: float,
+    random_bytes: Callable[[int], bytes],
+    written: Written = NOTHING_WRITTEN,
 ) -> Credentials:
     """All that ``config`` needs of keys and certificates; makes the identity key on first start.
 
@@ -122,7 +128,7 @@ def _opened(
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
 
 
-def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING) -> FileCheck:
+def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING_WRITTEN) -> FileCheck:
     """What :func:`open_credentials` would refuse, all at once, and what it would warn of; writes nothing."""
     problems: list[str] = []
     trust, data_dir = config.trust, config.agent.data_dir
@@ -150,7 +156,7 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
 
 
 def notices(
-    config: Config, certificate: Certificate, now_unix_s: float, written: Written = NOTHING
+    config: Config, certificate: Certificate, now_unix_s: float, written: Written = NOTHING_WRITTEN
 ) -> tuple[str, ...]:
     """What deserves a warning at start though nothing is wrong yet."""
     ending = ends_soon(certificate, now_unix_s)
@@ -160,7 +166,8 @@ def notices(
             f"agent.name is {written.get(_NAME_PLACE, config.agent.name)!r}, "
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
-    return (*found, *missing_grants(config, certificate), *relay_notices(config, certificate))
+    lacking = missing_grants(config, certificate, written)
+    return (*found, *lacking, *relay_notices(config, certificate, written))
 
 
 def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int], bytes]) -> Identity:
@@ -254,12 +261,12 @@ def _own_peers(config: Config, identity: Identity) -> tuple[str, ...]:
 
 
 def _missing_certificate(config: Config, path: Path, identity: Identity, written: Written) -> str:
-    forward = config.forward
+    said, forward = keys_as_written(config, written), config.forward
     command = signing_command(
         written.get(_NAME_PLACE, config.agent.name),
         identity.public_key,
-        register=dict.fromkeys(entry.key for entry in forward.endpoints[:MAX_KEYS_SAID]),
-        use=dict.fromkeys(entry.key for entry in forward.listeners[:MAX_KEYS_SAID]),
+        register=dict.fromkeys(said.get(entry.key, entry.key) for entry in forward.endpoints[:MAX_KEYS_SAID]),
+        use=dict.fromkeys(said.get(entry.key, entry.key) for entry in forward.listeners[:MAX_KEYS_SAID]),
         out="agent.cert" if _CERTIFICATE_PLACE in written else path.name,
     )
     return (

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import encode_public_key
@@ -14,9 +15,11 @@ _AFTERWARDS: Final = "  # then put it in the place of the file at trust.certific
 """A comment to a shell, so that the line's end may be copied as it is."""
 
 
-def missing_grants(config: Config, certificate: Certificate) -> tuple[str, ...]:
+def missing_grants(
+    config: Config, certificate: Certificate, written: Written = NOTHING_WRITTEN
+) -> tuple[str, ...]:
     """One line that names the keys and the command, or nothing if there is a right for every key."""
-    offered, used = _ungranted(config, certificate)
+    offered, used = _ungranted(config, certificate, written)
     if not offered and not used:
         return ()
     lacks = [f"{verb} {_keys(keys)}" for verb, keys in (("offer", offered), ("use", used)) if keys]
@@ -34,7 +37,17 @@ def renewal(certificate: Certificate) -> str:
     return f"whoever has the authority's key renews it with: {command}{_AFTERWARDS}"
 
 
-def relay_notices(config: Config, certificate: Certificate) -> tuple[str, ...]:
+def keys_as_written(config: Config, written: Written) -> dict[str, str]:
+    """What the file says for each key that the environment filled in."""
+    forward = config.forward
+    keys = {f"forward.endpoints[{number}].key": entry.key for number, entry in enumerate(forward.endpoints)}
+    keys |= {f"forward.listeners[{number}].key": entry.key for number, entry in enumerate(forward.listeners)}
+    return {key: written[place] for place, key in keys.items() if place in written}
+
+
+def relay_notices(
+    config: Config, certificate: Certificate, written: Written = NOTHING_WRITTEN
+) -> tuple[str, ...]:
     """One line if others dial this agent and it may not relay, unless nobody seems to want that it does.
 
     Whoever sets ``agent.relay: false`` where the certificate does not let it relay has chosen so.
@@ -48,7 +61,7 @@ def relay_notices(config: Config, certificate: Certificate) -> tuple[str, ...]:
     )
     if not relays:
         return (f"{carries_nothing}; its certificate lets it relay, but agent.relay is false",)
-    command = _regranting_command(certificate, *_ungranted(config, certificate), relay=True)
+    command = _regranting_command(certificate, *_ungranted(config, certificate, written), relay=True)
     line = (
         f"{carries_nothing}; set agent.relay: false if that is meant; "
         f"else whoever has the authority's key grants it with: {command}"
@@ -88,11 +101,14 @@ def _regranting_command(
     )
 
 
-def _ungranted(config: Config, certificate: Certificate) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys that it is configured to offer, and to use, and may not."""
+def _ungranted(
+    config: Config, certificate: Certificate, written: Written
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that it is configured to offer, and to use, and may not, as its file has them."""
+    said = keys_as_written(config, written)
     offered = _without(certificate.allows_register, (entry.key for entry in config.forward.endpoints))
     used = _without(certificate.allows_use, (entry.key for entry in config.forward.listeners))
-    return offered, used
+    return tuple(said.get(key, key) for key in offered), tuple(said.get(key, key) for key in used)
 
 
 def _without(is_allowed: Callable[[str], bool], keys: Iterable[str]) -> tuple[str, ...]:

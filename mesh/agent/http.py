@@ -11,6 +11,7 @@ from mesh.agent.dashboard.server import HttpServer, listen
 from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 
 DISTRIBUTION: Final = "mesh-agent"
@@ -18,7 +19,9 @@ DISTRIBUTION: Final = "mesh-agent"
 _log: Final = logger("agent")
 
 
-def open_http(config: Config, stack: contextlib.ExitStack) -> tuple[socket.socket, ...]:
+def open_http(
+    config: Config, stack: contextlib.ExitStack, written: Written = NOTHING_WRITTEN
+) -> tuple[socket.socket, ...]:
     """The listening sockets of ``http.address``, none without that section; ``stack`` closes them.
 
     Raises:
@@ -30,7 +33,10 @@ def open_http(config: Config, stack: contextlib.ExitStack) -> tuple[socket.socke
         listening = listen(config.http.address)
     except OSError as error:
         hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
-        raise AgentFileError(f"http.address: {error.strerror or error}{hint}") from None
+        why = (error.strerror or str(error)).replace(
+            str(config.http.address), written.get("http.address", str(config.http.address))
+        )
+        raise AgentFileError(f"http.address: {why}{hint}") from None
     for bound in listening:
         stack.callback(bound.close)
     return listening

@@ -25,7 +25,7 @@ from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.core_dumps import forbid_core_dumps
-from mesh.agent.credentials import NOTHING, Credentials, notices
+from mesh.agent.credentials import Credentials, notices
 from mesh.agent.dump import dump
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
@@ -35,7 +35,7 @@ from mesh.agent.logs import logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
-from mesh.config.loading import Written
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
@@ -59,7 +59,7 @@ EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
 
-def run(config: Config, written: Written = NOTHING) -> int:
+def run(config: Config, written: Written = NOTHING_WRITTEN) -> int:
     """Run the agent until it is told to stop; the process's exit status.
 
     Args:
@@ -81,10 +81,10 @@ def run(config: Config, written: Written = NOTHING) -> int:
             return EXIT_OK
         for notice in notices(config, credentials.certificate, time.time(), written):
             log.warning("%s", notice)
-        return _run(config, credentials, events, event_loop)
+        return _run(config, written, credentials, events, event_loop)
 
 
-def _run(config: Config, credentials: Credentials, events: Events, event_loop: str) -> int:
+def _run(config: Config, written: Written, credentials: Credentials, events: Events, event_loop: str) -> int:
     reminder = Reminder(credentials.certificate, time.time())
     limit = raise_descriptor_limit()
     install_ordered_registry()
@@ -96,7 +96,7 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
     root: pykka.ActorRef[Agent] | None = None
     with contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
-        listening = open_http(config, stack)
+        listening = open_http(config, stack, written)
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -121,6 +121,7 @@ def _run(config: Config, credentials: Credentials, events: Events, event_loop: s
             meters=meters,
             budget=budget,
             relay_budget=relay_budget,
+            written=written,
         )
         serve_http(config, listening, status, stack)
         # Objects made so far live as long as the process: no collection need look at them again.

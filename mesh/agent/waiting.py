@@ -11,13 +11,13 @@ import sys
 import time
 from typing import Final
 
-from mesh.agent.credentials import NOTHING, CertificateEarlyError, Credentials, open_credentials
+from mesh.agent.credentials import CertificateEarlyError, Credentials, open_credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
 from mesh.agent.http import open_http, serve_http
 from mesh.agent.logs import logger
-from mesh.config.loading import Written
+from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 
 LOOK_S: Final = 1.0
@@ -55,7 +55,7 @@ class WaitingStatus:
         raise StatusUnavailable(self.reason)
 
 
-def wait_for_credentials(config: Config, events: Events, written: Written = NOTHING) -> Credentials:
+def wait_for_credentials(config: Config, events: Events, written: Written = NOTHING_WRITTEN) -> Credentials:
     """As :func:`~mesh.agent.credentials.open_credentials`, as soon as this machine's clock allows it.
 
     Files are read anew each time: a certificate that is replaced meanwhile is taken.
@@ -79,7 +79,7 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
                     log.info("the certificate is valid now: starting")
                 return credentials
             if told_at is None:
-                serve_http(config, open_http(config, stack), status, stack)
+                serve_http(config, open_http(config, stack, written), status, stack)
             if told_at is None or time.monotonic() - told_at >= REMIND_S:
                 told_at = time.monotonic()
                 log.warning("%s", status.reason)

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Final, NamedTuple, TypeAlias, get_args, get_origin
 
 import msgspec
@@ -22,6 +22,10 @@ _LAST_RESORT_NAME: Final = "agent"
 
 Written: TypeAlias = Mapping[str, str]
 """What stands in the file for each value that the environment has filled in, by the value's path."""
+
+
+NOTHING_WRITTEN: Final[Written] = MappingProxyType({})
+"""For a configuration in which nothing came from the environment."""
 
 
 class Loaded(NamedTuple):

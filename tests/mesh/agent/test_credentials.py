@@ -23,7 +23,17 @@ from mesh.agent.files import (
     write_key,
 )
 from mesh.agent.validity import invalid
-from mesh.config.schema import KEY_MODES, AcceptSection, AgentSection, Config, PeerSection, TrustSection
+from mesh.config.schema import (
+    KEY_MODES,
+    AcceptSection,
+    AgentSection,
+    Config,
+    EndpointSection,
+    ForwardSection,
+    ListenerSection,
+    PeerSection,
+    TrustSection,
+)
 from mesh.trust.certificates import certificate_to_text, issue_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
 
@@ -230,6 +240,8 @@ WRITTEN = {
     "agent.name": "${NAME}",
     "agent.data_dir": "${HOME}/keys",
     "trust.certificate": "${CERTIFICATE}",
+    "forward.endpoints[0].key": "${OFFERED}",
+    "forward.listeners[0].key": "${USED}",
 }
 
 
@@ -241,6 +253,10 @@ def test_what_came_from_the_environment_is_told_by_its_name(tmp_path, spoil):
     config = Config(
         agent=AgentSection(name=SECRET, data_dir=home / "data"),
         trust=TrustSection(authorities=(AUTHORITY.public_key,), certificate=home / f"{SECRET}.cert"),
+        forward=ForwardSection(
+            endpoints=(EndpointSection(key=SECRET, target=TcpAddress("localhost", 1)),),
+            listeners=(ListenerSection(key=f"{SECRET}-too", address=TcpAddress("localhost", 2)),),
+        ),
     )
     identity = make_identity(config)
     if spoil != "no certificate":
@@ -257,6 +273,8 @@ def test_what_came_from_the_environment_is_told_by_its_name(tmp_path, spoil):
     said = [*check.problems, *check.notices]
     if spoil == "nothing":
         assert "agent.name is '${NAME}'" in said[0]
+        assert "does not let it offer '${OFFERED}' or use '${USED}'" in said[1]
+        assert "--register '${OFFERED}' --use '${USED}'" in said[1]
     else:
         with pytest.raises(AgentFileError) as caught:
             open_credentials(config, now_unix_s=NOW, random_bytes=byte_count(), written=WRITTEN)
