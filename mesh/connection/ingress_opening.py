@@ -176,7 +176,7 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
-                if attempt.doubted_at < inf:  # another first hop: repeat as at first
+                if attempt.is_asked:  # another first hop: repeat, and doubt, as at first
                     attempt.repeats, attempt.repeat_at = 0, now + repeat_delay_s(0)
                 if self.state is IngressState.OPENING and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)

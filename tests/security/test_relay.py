@@ -13,17 +13,17 @@ from tests.security.go_between import GoBetween
 from tests.simulation.hostile_transit import MISCHIEF, HostileLink
 from tests.simulation.mesh_world import mesh_world, three_agents
 
-OPEN_GOES_ON_S = 5.0
-"""A path that makes no progress is found within 3 s, and what was lost on it is sent again."""
-BOTH_WAYS_GO_ON_S = 30.0
-"""Where nothing comes either way, one end finds it, then the other; and both have backed off meanwhile."""
+GOES_ON_S = 3.0
+"""By then a path that makes no progress is found, one way or both, and what was lost on it is sent again."""
 NEW_OPENS_S = 2.0
+SLACK_S = 2.0
+"""For a machine that is busy elsewhere."""
 
-EVERYTHING = "everything of connections"
 EVERY_SECOND = "data of every second connection"
 SINKS = {
     "data": lambda frame: frame.type != FrameType.DATA,
-    EVERYTHING: lambda frame: False,
+    "everything of connections": lambda frame: False,
+    "openings": lambda frame: frame.type not in (FrameType.OPEN, FrameType.ACCEPT),
     "what the exit sends": lambda frame: not frame.from_exit,
     "what the ingress sends": lambda frame: frame.from_exit,
     EVERY_SECOND: lambda frame: frame.type != FrameType.DATA or frame.connection % 2 == 0,
@@ -55,16 +55,16 @@ def short_cut(long_way):
 
 @pytest.mark.parametrize("kind", SINKS)
 def test_a_relay_that_drops_what_it_is_given_and_answers_pings_is_gone_round(long_way, short_cut, kind):
-    within_s = BOTH_WAYS_GO_ON_S if kind == EVERYTHING else OPEN_GOES_ON_S
+    within_s = GOES_ON_S + SLACK_S
     with Held(long_way.port, within_s) as held, Held(long_way.port, within_s) as another:
         short_cut.passes = SINKS[kind]
         assert held.says() < within_s
         if kind == EVERY_SECOND:  # one of the two, whichever
             assert another.says() < within_s
         assert short_cut.kept, "it was not the way"
-        took = long_way.newcomers(3, NEW_OPENS_S + 1)
+        took = long_way.newcomers(3, NEW_OPENS_S + SLACK_S)
         assert None not in took
-        assert max(took) < NEW_OPENS_S, took
+        assert sorted(took)[1] < NEW_OPENS_S, took
 
 
 def test_a_relay_finds_neither_what_is_said_nor_for_which_key(long_way, short_cut):

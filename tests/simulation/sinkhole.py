@@ -30,6 +30,31 @@ def from_exit(frame: Frame) -> bool:
     return frame.from_exit
 
 
+def data_to_exit(frame: Frame) -> bool:
+    """Bytes are lost on the way to the exit."""
+    return data(frame) and not frame.from_exit
+
+
+def data_from_exit(frame: Frame) -> bool:
+    """Bytes are lost on the way back."""
+    return data(frame) and frame.from_exit
+
+
+def opens(frame: Frame) -> bool:
+    """What is open is served, and nothing new opens."""
+    return frame.type is FrameType.OPEN
+
+
+def accepts(frame: Frame) -> bool:
+    """The same, on the way back."""
+    return frame.type in (FrameType.ACCEPT, FrameType.REJECT)
+
+
+def answers_from_exit(frame: Frame) -> bool:
+    """The exit hears that its bytes have arrived, and the ingress does not."""
+    return answers(frame) and frame.from_exit
+
+
 def answers(frame: Frame) -> bool:
     """Bytes pass, and nobody hears that they have arrived."""
     return frame.type in (FrameType.ACK, FrameType.PROBE)

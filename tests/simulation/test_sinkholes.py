@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from actors.connections.connection_end import ConnectionEnd
 from mesh.addresses import TcpAddress
 from scripts.simulation.conversation import Manner, Pace, Terms
 from tests.simulation import sinkhole
@@ -12,6 +13,9 @@ from tests.simulation.sinkhole import Sinkhole
 
 LATENCY_S = 0.005
 KINDS = [sinkhole.data, sinkhole.everything, sinkhole.to_exit, sinkhole.from_exit, sinkhole.answers]
+ONE_WAY = [sinkhole.data_to_exit, sinkhole.answers_from_exit]
+ON_OPENING = [sinkhole.data_from_exit, sinkhole.opens, sinkhole.accepts]
+GOES_ON_S = 3.0
 
 
 def two_paths(mesh, *, shaped=True):
@@ -43,24 +47,26 @@ def open_talk(mesh, number, *, start_s=0.0):
 
 
 def longest_silence_s(mesh, talk, limit_s=60.0):
-    """Let time pass until ``talk`` is over; the longest that neither end heard anything meanwhile."""
-    service = mesh.records[talk.terms.number]
-    last, byte_count, longest_s = mesh.world.now(), -1, 0.0
+    """Let time pass until ``talk`` is over; the longest that an end which had more to hear heard nothing."""
+    service, terms = mesh.records[talk.terms.number], talk.terms
+    ends = ((talk.heard, terms.down), (service, terms.up))
+    last, counts, longest_s = [mesh.world.now()] * 2, [-1, -1], 0.0
 
     def is_over():
-        nonlocal last, byte_count, longest_s
-        heard = talk.heard.byte_count + service.byte_count
-        if heard != byte_count:
-            now = mesh.world.now()
-            longest_s = max(longest_s, now - last)
-            last, byte_count = now, heard
+        nonlocal longest_s
+        now = mesh.world.now()
+        for side, (end, all_of_it) in enumerate(ends):
+            if end.byte_count != counts[side]:
+                if counts[side] < all_of_it:
+                    longest_s = max(longest_s, now - last[side])
+                last[side], counts[side] = now, end.byte_count
         return talk.heard.is_over
 
     mesh.run_until(is_over, limit_s)
     return longest_s
 
 
-@pytest.mark.parametrize("loses", KINDS)
+@pytest.mark.parametrize("loses", KINDS + ONE_WAY)
 def test_a_connection_that_is_open_goes_on_and_new_ones_open(loses):
     with mesh_world(1, {"shortcut": Sinkhole}) as mesh:
         two_paths(mesh)
@@ -69,7 +75,7 @@ def test_a_connection_that_is_open_goes_on_and_new_ones_open(loses):
         Sinkhole.loses = loses
         silence_s = longest_silence_s(mesh, talk)
         assert Sinkhole.lost
-        assert silence_s < 4.0
+        assert silence_s < GOES_ON_S
         assert talk.heard.is_complete
         assert suspected(mesh) >= 1
         for number in range(2, 5):
@@ -83,7 +89,7 @@ def test_a_connection_that_is_open_goes_on_and_new_ones_open(loses):
         mesh.finish()
 
 
-@pytest.mark.parametrize("loses", KINDS)
+@pytest.mark.parametrize("loses", KINDS + ONE_WAY + ON_OPENING)
 def test_new_connections_open_where_there_was_none_before(loses):
     """Each within two seconds; where bytes are lost both ways and nobody knows yet, the first takes twice."""
     with mesh_world(2, {"shortcut": Sinkhole}) as mesh:
@@ -95,10 +101,10 @@ def test_new_connections_open_where_there_was_none_before(loses):
             mesh.run_until(lambda talk=talk: talk.heard.is_over, 20.0)
             assert talk.heard.is_complete
             took.append(mesh.world.now() - start)
-        assert took[0] < 3.5
+        assert took[0] < (2.5 if loses is sinkhole.data else 2.0)
         assert max(took[1:]) < 2.0
         assert took[-1] < 0.2
-        assert suspected(mesh) >= 1 or loses is sinkhole.answers  # they are over before anybody asks
+        assert suspected(mesh) >= 1 or loses in (sinkhole.answers, sinkhole.answers_from_exit)  # nobody asked
         mesh.run(2.0)
         mesh.finish()
 
@@ -111,7 +117,7 @@ def test_one_connection_of_many_is_lost():
         Sinkhole.loses = lambda frame: frame.connection % 4 == 1
         silence_s = max(longest_silence_s(mesh, talk) for talk in talks)
         assert Sinkhole.lost
-        assert silence_s < 4.0
+        assert silence_s < GOES_ON_S
         mesh.run(2.0)
         mesh.assert_all_complete()
         mesh.finish()
@@ -195,7 +201,7 @@ def test_any_mixture_of_losses_at_any_time(seed):
         mesh.finish()
 
 
-@pytest.mark.parametrize("bytes_per_s", [500_000, 1_000_000, 3_000_000])
+@pytest.mark.parametrize("bytes_per_s", [100_000, 200_000, 500_000, 1_000_000, 3_000_000])
 def test_an_honest_relay_with_long_queues_is_not_blamed(bytes_per_s):
     with mesh_world(7, {"shortcut": Sinkhole}) as mesh:
         for one, other in (("branch", "shortcut"), ("shortcut", "hq")):
@@ -207,4 +213,29 @@ def test_an_honest_relay_with_long_queues_is_not_blamed(bytes_per_s):
         mesh.run(5.0)
         mesh.assert_all_complete()
         assert suspected(mesh) == 0
+        mesh.finish()
+
+
+@pytest.mark.parametrize("bytes_per_s", [100_000, 200_000])
+@pytest.mark.parametrize("thin", [("branch", "shortcut"), ("shortcut", "hq")])
+def test_nor_is_one_on_a_thin_link_and_little_is_repeated(bytes_per_s, thin):
+    """PROBEs overtake what waits there, so they tell nothing of how long that takes."""
+    with mesh_world(7, {"shortcut": Sinkhole}) as mesh:
+        for pair in (("branch", "shortcut"), ("shortcut", "hq")):
+            mesh.network.shape(*pair, bytes_per_s=bytes_per_s if pair == thin else 4e6, latency_s=0.01)
+        two_paths(mesh, shaped=False)
+        streams = set()
+        for number in range(12):
+            mesh.converse(Terms(number, 10 * bytes_per_s // 12, 10 * bytes_per_s // 12), start_s=number / 4)
+
+        def is_over():
+            ends = (end for name in ("branch", "hq") for end in mesh.actors_on(name, ConnectionEnd))
+            streams.update(end._stream for end in ends if end._stream is not None)
+            return all(talk.heard.is_over for talk in mesh.conversations)
+
+        mesh.run_until(is_over, 240.0)
+        mesh.run(5.0)
+        mesh.assert_all_complete()
+        assert suspected(mesh) == 0
+        assert sum(stream.repeated_segments for stream in streams) <= len(streams)
         mesh.finish()

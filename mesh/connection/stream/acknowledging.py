@@ -122,11 +122,13 @@ class Acknowledger:
         """The newest PROBE overtakes what is on the way: its round-trip time is not the segments'."""
         self._probe_number = NO_PROBE
 
-    def echo_arrived(self, echo: int, now: float) -> None:
-        """An acknowledgement echoes a PROBE: the first for the newest gives a round-trip time."""
+    def echo_arrived(self, echo: int, now: float) -> bool:
+        """A PROBE is echoed; whether that gives a round-trip time: the first for the newest does."""
         if echo and echo == (self._probe_number + 1) & _LOW_HALF:
-            self._rtt.sample(now - self._probe_sent_at, now)
+            self._rtt.sample_of_probe(now - self._probe_sent_at, now)
             self._probe_number = NO_PROBE
+            return True
+        return False
 
     def bulk_kind(self, now: float) -> FrameType:
         """ACK; or PROBE if much arrives and no recent round-trip time tells how far to open the window."""

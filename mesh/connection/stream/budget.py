@@ -22,6 +22,12 @@ ROOMY_SHIFT: Final = 2
 """While less than 1/4 of the limit is reserved a connection starts with ``INITIAL_WINDOW_BYTES``, later with
 the floor: of many most are idle, and what has been promised them is not taken back."""
 
+LATE_S: Final = 0.25
+"""A segment that takes longer is late: it tells that a queue on the way is long, or the path."""
+
+LATE_COUNTS_S: Final = 4.0
+"""How long that counts, or for twice as long as the segment took."""
+
 COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
 or a page that loads, should not wait behind a bulk transfer.
@@ -48,6 +54,8 @@ class StreamBudget:
 
     __slots__ = (
         "_divided_bytes",
+        "_late_s",
+        "_late_until",
         "_latest",
         "_latest_at",
         "_opened",
@@ -68,6 +76,8 @@ class StreamBudget:
         """Segments that all streams together have sent and wait to hear of."""
         self.marked_at = -inf
         """When one of them last heard of a congestion mark."""
+        self._late_s = 0.0
+        self._late_until = -inf
         self._latest: object = None
         """The stream that received last, until it ends."""
         self._latest_at = self._others_at = -inf
@@ -116,6 +126,16 @@ class StreamBudget:
             self._opened[ingress] = held
         else:
             del self._opened[ingress]
+
+    def segment_was_late(self, took_s: float, now: float) -> None:
+        """A segment of any stream was acknowledged after more than ``LATE_S``, by the path that it took."""
+        if took_s >= self._late_s or now >= self._late_until:
+            self._late_s = took_s
+            self._late_until = now + max(LATE_COUNTS_S, 2 * took_s)
+
+    def late_s(self, now: float) -> float:
+        """How long segments of this agent take that are late; 0 if none lately was."""
+        return self._late_s if now < self._late_until else 0.0
 
     def in_company(self, stream: object, now: float) -> bool:
         """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``.

@@ -24,7 +24,7 @@ from mesh.connection.stream.send_half import SendHalf
 UNHEARD_S: Final = 0.5
 """An answer that has not arrived after so long, and two round trips, is lost: nothing else goes first."""
 
-STALL_S: Final = 1.5
+STALL_S: Final = 0.75
 """A segment that is not acknowledged for so long has not arrived, though the other end answers."""
 
 ANSWER_AFTER_S: Final = 0.2
@@ -37,8 +37,11 @@ PROOF_S: Final = 1.0
 """Progress so soon after another path was taken, or within two round trips, is owed to that; it includes what
 the other end needs to leave a path of its own."""
 
-SILENCE_S: Final = 2.5
-"""The same, without any answer: the other end notices within a second if it is its direction."""
+SILENCE_S: Final = 1.5
+FIRST_SILENCE_S: Final = 2.5
+SILENT_ROUND_TRIPS: Final = 8
+"""The same, without any answer: since one has come, ever, or for so many round trips. By then the other end
+has left, if it is its direction."""
 
 QUEUED_STALL_S: Final = 8.0
 """The same while queues are marked, for a stream that knows no queue: nothing has been acknowledged yet."""
@@ -89,10 +92,10 @@ class Progress:
         self._judged_from = -inf
         """When the present path was taken for a failed one's sake."""
 
-    @property
-    def answer_late_s(self) -> float:
+    def answer_late_s(self, now: float) -> float:
         """How long after an answer the other end would have had it, however slow the path."""
-        return max(UNHEARD_S, 2 * (self._rtt.smoothed_s or 0.0), 2 * self._sender.waited_s)
+        late_s = max(self._rtt.smoothed_s or 0.0, self._sender.waited_s, self._budget.late_s(now))
+        return max(UNHEARD_S, 2 * late_s)
 
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""
@@ -144,8 +147,9 @@ class Progress:
         """Since when the first unacknowledged segment waits on the present path."""
         return max(self._sender.stalled_since, self._judged_from)
 
-    def _patience_s(self, least_s: float) -> float:
-        return max(least_s * (1 << min(self.doubts, MAX_DOUBTS)), self._rtt.stall_s)
+    def _patience_s(self, least_s: float, now: float) -> float:
+        late_s = 2 * self._budget.late_s(now)
+        return max(least_s * (1 << min(self.doubts, MAX_DOUBTS)), self._rtt.stall_s, late_s)
 
     def _stalled_until(self, now: float) -> float:
         """When a segment that was repeated should have arrived; infinity if there is none."""
@@ -154,7 +158,7 @@ class Progress:
             return inf
         pace_s = max(sender.first_bytes / SLOW_BYTES_PER_S, 2 * sender.waited_s)
         queued = not sender.acknowledged_number and now < self._budget.marked_at + MARKS_COUNT_S
-        patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S)
+        patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S, now)
         return self._waits_since + max(patience_s, pace_s)
 
     def _silent_until(self, now: float) -> float:
@@ -162,4 +166,7 @@ class Progress:
         silent_s = self._liveness.silent_s(now)
         if not silent_s:
             return inf
-        return max(now - silent_s, self._judged_from) + self._patience_s(SILENCE_S)
+        silence_s = SILENCE_S if self._liveness.heard else FIRST_SILENCE_S
+        least_s = max(silence_s, SILENT_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0))
+        patience_s = max(self._patience_s(least_s, now), self._sender.first_bytes / SLOW_BYTES_PER_S)
+        return max(now - silent_s, self._judged_from) + patience_s

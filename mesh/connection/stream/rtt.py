@@ -27,6 +27,7 @@ class RoundTrip:
 
     __slots__ = (
         "_bucket_ends_at",
+        "_is_of_segments",
         "_minimum",
         "_previous_minimum",
         "_variation_s",
@@ -39,6 +40,8 @@ class RoundTrip:
         self.smoothed_s: float | None = None
         """None before the first sample."""
         self.sampled_at = -inf
+        self._is_of_segments = False
+        """Whether a segment has been measured, or PROBEs only."""
         self._variation_s = 0.0
         self._minimum = self._previous_minimum = inf
         self.minimum_s = 0.0
@@ -46,14 +49,30 @@ class RoundTrip:
         self._bucket_ends_at = -inf
 
     def sample(self, rtt_s: float, now: float) -> None:
-        """Take in one measurement; at least a microsecond counts."""
+        """Take in what one segment has taken; at least a microsecond counts."""
         rtt_s = max(rtt_s, 1e-6)
-        self.sampled_at = now
-        if self.smoothed_s is None:
-            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
-        else:
+        if self._is_of_segments and self.smoothed_s is not None:
             self._variation_s += _BETA * (abs(self.smoothed_s - rtt_s) - self._variation_s)
             self.smoothed_s += _ALPHA * (rtt_s - self.smoothed_s)
+        else:
+            self._is_of_segments = True
+            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
+        self._take_minimum(rtt_s, now)
+
+    def sample_of_probe(self, rtt_s: float, now: float) -> None:
+        """Take in what a PROBE has taken, which overtakes segments: timers go by it only before the first."""
+        rtt_s = max(rtt_s, 1e-6)
+        if not self._is_of_segments:
+            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
+        self._take_minimum(rtt_s, now)
+
+    @property
+    def is_of_segments(self) -> bool:
+        """Whether it tells how long segments take."""
+        return self._is_of_segments
+
+    def _take_minimum(self, rtt_s: float, now: float) -> None:
+        self.sampled_at = now
         if now >= self._bucket_ends_at:
             stale = now >= self._bucket_ends_at + MINIMUM_WINDOW_S
             self._previous_minimum = inf if stale else self._minimum

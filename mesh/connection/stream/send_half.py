@@ -4,11 +4,11 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.budget import LATE_S, StreamBudget
 from mesh.connection.stream.congestion import CongestionWindow
 from mesh.connection.stream.control import Acknowledgement, Fin, encode_fin
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
-from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.rtt import MAX_TIMEOUT_S, RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.window import WindowLimits
 from mesh.errors import LocalProtocolError, RemoteProtocolError
@@ -22,6 +22,9 @@ SMALLEST_SEGMENT_BYTES: Final = 4 * 1024
 
 SMALLEST_CUT_BYTES: Final = 8 * 1024
 """Bytes are not cut into smaller segments than this, however small the congestion window."""
+
+UNKNOWN_BYTES_PER_S: Final = 64 * 1024
+"""Before anything is known of a path, what is sent may take as long as it does on such a one."""
 
 _DATA: Final = FrameType.DATA
 
@@ -50,6 +53,7 @@ class SendHalf:
         "_repaired_below",
         "_repeat_end",
         "_repeat_next",
+        "_rerouted_below",
         "_rtt",
         "_session",
         "_tail_probed",
@@ -105,6 +109,8 @@ class SendHalf:
         self._in_flight = 0
         self._ambiguous_below = 0
         """Segments below may have been sent twice: they give no round-trip time (Karn's algorithm)."""
+        self._rerouted_below = 0
+        """Segments below were sent before another path was taken: what they take tells nothing of either."""
         self._repaired_below = 0
         self._repaired_at = -inf
         self._halved_below = 0
@@ -266,6 +272,8 @@ class SendHalf:
             self.waited_s = 0.0
         else:
             self.waited_s = max(now - sent_at, self.waited_s / 2)
+        if now - sent_at > LATE_S and number > self._rerouted_below:
+            self._budget.segment_was_late(now - sent_at, now)
         self.timeouts = 0
         self.progress_at = now
         self._tail_probed = False
@@ -309,9 +317,21 @@ class SendHalf:
         if not self._kept:
             self.due = inf
         elif self._probes_tail:
-            self.due = now + min(rtt.tail_probe_s * (1 << self._patience), rtt.backed_off_s(self._patience))
+            wait_s = min(rtt.tail_probe_s * (1 << self._patience), rtt.backed_off_s(self._patience))
+            self.due = now + max(wait_s, self._queue_s(now))
         else:
-            self.due = now + rtt.backed_off_s(max(self._patience - 1, 0))
+            self.due = now + max(rtt.backed_off_s(max(self._patience - 1, 0)), self._queue_s(now))
+
+    def path_measured(self, now: float) -> None:
+        """A PROBE has told what a round trip takes: nothing is waited for as on a path that is not known."""
+        if not (self._rtt.is_of_segments or self._patience):
+            self.due = min(self.due, now + max(self._rtt.tail_probe_s, self._queue_s(now)))
+
+    def _queue_s(self, now: float) -> float:
+        """What segments take at the least, before one has been measured."""
+        if self._rtt.is_of_segments:
+            return 0.0
+        return min(max(self._in_flight / UNKNOWN_BYTES_PER_S, self._budget.late_s(now)), MAX_TIMEOUT_S)
 
     @property
     def _probes_tail(self) -> bool:
@@ -347,7 +367,7 @@ class SendHalf:
         self.repeated_segments += 1
         if len(self._kept) > 1:
             self._repeat_tail(frames)
-        self._ambiguous_below = self.next_number
+        self._ambiguous_below = self._rerouted_below = self.next_number
         self._repeat_next = self._repeat_end = self.next_number
         self._repaired_at = -inf
         self._arm(now)

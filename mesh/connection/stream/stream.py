@@ -237,15 +237,20 @@ class Stream(StreamLife):
         acknowledger.told_at = now
         if frame.type == FrameType.PROBE:
             self._answer = True
-            late_s = self._progress.answer_late_s
+            late_s = self._progress.answer_late_s(now)
             is_lost = acknowledger.probe_arrived(frame.number, ack.silence_s, late_s, now)
             if is_lost and self._state in ACTIVE:
                 self._doubt_path(now, effects)
         if self._state in ACTIVE:
-            acknowledger.echo_arrived(ack.echo, now)
-            self._sender.acknowledged(ack, now, effects.frames)
+            sender = self._sender
+            is_measured = acknowledger.echo_arrived(ack.echo, now)
+            sender.acknowledged(ack, now, effects.frames)
+            if is_measured and sender.outstanding:
+                sender.path_measured(now)
             if self._progress.doubts:
                 effects.path = self._progress.proved(ack.silence_s, now) or effects.path
+            if sender.repeats:
+                self._judge_path(now, effects)
             self._look_for_fin(now)
 
     def _look_for_fin(self, now: float) -> None:

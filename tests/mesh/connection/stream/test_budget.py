@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.budget import LATE_COUNTS_S, StreamBudget
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
 KIB, MIB = 1024, 1024 * 1024
@@ -58,3 +58,16 @@ def test_what_is_given_back_may_be_taken_again():
     for _ in range(first):
         budget.leave_first_window("a")
     assert opened(budget, "a") == first
+
+
+def test_a_late_segment_counts_for_a_while_and_the_latest_of_all_counts():
+    budget = StreamBudget(80)
+    assert budget.late_s(10.0) == 0.0
+    budget.segment_was_late(1.0, 10.0)
+    budget.segment_was_late(0.5, 11.0)
+    assert budget.late_s(10.0 + LATE_COUNTS_S - 0.01) == 1.0
+    assert budget.late_s(10.0 + LATE_COUNTS_S) == 0.0
+    budget.segment_was_late(3.0, 20.0)
+    assert budget.late_s(20.0 + 5.9) == 3.0  # twice as long as it took
+    budget.segment_was_late(0.5, 27.0)
+    assert budget.late_s(27.0) == 0.5

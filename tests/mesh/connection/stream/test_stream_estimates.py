@@ -64,6 +64,16 @@ def test_the_minimum_is_of_the_last_ten_to_twenty_seconds():
     assert rtt.minimum_s == 0.060  # both buckets are stale
 
 
+def test_a_probe_overtakes_segments_so_timers_go_by_it_only_before_the_first():
+    rtt = RoundTrip()
+    rtt.sample_of_probe(0.02, 0.0)
+    assert (rtt.smoothed_s, rtt.minimum_s, rtt.is_of_segments) == (0.02, 0.02, False)
+    rtt.sample(1.5, 1.0)
+    assert (rtt.smoothed_s, rtt.minimum_s, rtt.is_of_segments) == (1.5, 0.02, True)
+    rtt.sample_of_probe(0.01, 2.0)
+    assert (rtt.smoothed_s, rtt.minimum_s) == (1.5, 0.01)
+
+
 def test_a_sample_that_claims_no_time_counts_as_some():
     rtt = RoundTrip()
     rtt.sample(-3.0, 0.0)
