@@ -1,6 +1,7 @@
 """Meshes of real agents that are attacked, and what an honest client of them sees."""
 
 import contextlib
+import math
 import threading
 import time
 
@@ -58,6 +59,20 @@ class Chain:
             time.sleep(pause_s)
         return took
 
+    def slowest_newcomer(self, count, good_s=1.0, *, rounds=3):
+        """Seconds that the slowest of some new connections took, in the best of a few rounds; none may fail.
+
+        A machine that stalls spoils a round, what delays others spoils all of them. A good round is the last.
+        """
+        best = math.inf
+        for _ in range(rounds):
+            took = self.newcomers(count)
+            assert None not in took
+            best = min(best, max(took))
+            if best < good_s:
+                break
+        return best
+
     def close(self):
         self.mesh.close()
         self.service.stop_listening()
@@ -78,6 +93,18 @@ class Held:
             self._client.sendall(saying)
             assert read_exactly(self._client, len(saying)) == saying
             return time.monotonic() - start
+
+    def slowest_answer(self, seconds, good_s=0.5, *, rounds=3):
+        """The longest that an echo took in so many seconds, in the best of a few rounds."""
+        best = math.inf
+        for _ in range(rounds):
+            end, slowest = time.monotonic() + seconds, 0.0
+            while time.monotonic() < end:
+                slowest = max(slowest, self.says())
+            best = min(best, slowest)
+            if best < good_s:
+                break
+        return best
 
     def __enter__(self):
         return self

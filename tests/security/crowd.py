@@ -12,12 +12,16 @@ from collections import deque
 MOST_OPEN = 3000
 IP_BIND_ADDRESS_NO_PORT = 24
 TICK_S = 0.01
+STALL_S = 0.1
 
 
 def main(port, rate, addresses, seconds, opening):
     began = time.monotonic()
     held, fresh, made = deque(), [], 0
     while (elapsed := time.monotonic() - began) < seconds:
+        made = max(
+            made, int((elapsed - STALL_S) * rate)
+        )  # a machine that stalled is not asked for all at once
         while made < elapsed * rate:
             made += 1
             stranger = socket.socket()
