@@ -17,9 +17,7 @@ _WITHOUT_DIGITS: Final = str.maketrans("", "", digits)
 
 def report_refusal(address: str, why: str) -> None:
     """Whoever has connected from ``address`` gets no link."""
-    # What a stranger makes up, such as its first bytes or a length, must not be a place of its own.
-    kind = why.partition(":")[0].translate(_WITHOUT_DIGITS)
-    place = f"{address.rpartition(':')[0]} {kind}"
+    place = f"{address.rpartition(':')[0]} {_kind(why)}"
     log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
 
 
@@ -75,4 +73,12 @@ class LinkReports:
 
     def _say(self, level: int, line: str, why: str) -> None:
         name = escaped(self.peer_name)
-        log.log(level, line, why, name, self._socket.peer_name, extra=sampled(f"{name} {why}"))
+        log.log(level, line, why, name, self._socket.peer_name, extra=sampled(f"{name} {_kind(why)}"))
+
+
+def _kind(why: str) -> str:
+    """``why`` without what the other end makes up, such as its first bytes, a length or its reason.
+
+    That must not be a place of its own: there is room for few.
+    """
+    return why.partition(":")[0].translate(_WITHOUT_DIGITS)

@@ -12,6 +12,7 @@ from mesh.config.schema import Config, ConnectionsSection
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.link import LEAVE_TIMEOUT_S
+from mesh.sampling import MARK
 from mesh.trust.certificates import CERTIFICATE_POLL_S
 from tests.actors.links.link_company import (
     ADMIT,
@@ -274,3 +275,15 @@ def test_a_link_writes_once_for_all_messages_of_a_turn(scene):
     scene.run(0.1)
     assert next(sent) == 1
     assert numbers(peer) == list(range(20))
+
+
+def test_the_reasons_of_a_peer_are_no_places_of_their_own_in_the_log(scene, caplog):
+    caplog.set_level("INFO")
+    for number in range(20):
+        peer = scene.admitted()
+        reason = f"reason {number}: {'x' * number}"
+        peer.send_frames(link_frame(FrameType.CLOSE, link_bodies.encode_close(reason)))
+        scene.run(0.5)
+    lost = [record for record in caplog.records if "link lost" in record.getMessage()]
+    assert len(lost) == 20
+    assert len({getattr(record, MARK) for record in lost}) == 1
