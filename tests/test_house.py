@@ -51,7 +51,7 @@ ACTOR_PACKAGES = PURE_PACKAGES | {"actors", "pykka", "uvloop"}
 ANYS = {
     "actors/runtime/actor.py": (8, "Pykka's base and future; a dispatcher's actors of all kinds"),
     "actors/runtime/children.py": (2, "Pykka's reference; a supervisor's children of all kinds"),
-    "actors/runtime/mailbox.py": (6, "Pykka's envelopes; watches of actors of all kinds"),
+    "actors/runtime/mailbox.py": (8, "Pykka's envelopes; watches of actors of all kinds, and what they take"),
     "actors/runtime/reference.py": (2, "Pykka's reference and future"),
     "actors/runtime/registry.py": (9, "Pykka's registry"),
     "actors/runtime/supervisor.py": (3, "Pykka's reference and future; children of all kinds"),

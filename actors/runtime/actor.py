@@ -5,14 +5,13 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import pykka
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
-from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from actors.runtime.mailbox import Mailbox, TurnOver, Watch
+from actors.runtime.mailbox import PYKKA_MESSAGES, Mailbox, TurnOver, Watch
 from actors.runtime.owned_timer import OwnedTimer
 from actors.runtime.reference import ActorRef, StopFlag
 from actors.runtime.registry import register, unregister
@@ -25,17 +24,13 @@ P = ParamSpec("P")
 N = TypeVar("N")
 S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 
-_PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
-_FOR_PYKKA: Final = frozenset({Envelope, *_PYKKA_MESSAGES})
-"""What Pykka's own loop handles; everything else was told, and goes to ``on_receive`` without a detour."""
-
 _numbers = itertools.count(1)
 
 
 class ActorDispatcher(Dispatcher, Protocol):
     """What a dispatcher is to the runtime itself, beyond the seam that actors see.
 
-    A dispatcher gives turns by calling ``Mailbox.run`` on its own thread, never from inside another turn,
+    A dispatcher gives turns by calling :meth:`Mailbox.run` on its own thread, never from inside another turn,
     and ends what is left with :meth:`Actor.terminate` when it stops. Its sockets report readiness through
     :meth:`Actor.socket_turn`.
     """
@@ -204,67 +199,10 @@ class Actor(pykka.Actor, Generic[M]):
 
     # What follows is for dispatchers.
 
-    def run_turn(self, limit: int, due: int) -> int:
-        """Handle what the mailbox holds, as :attr:`Mailbox.run` says.
-
-        Pykka's loop handles what is for Pykka. What was told goes straight to ``on_receive``, with the same
-        consequences: a message is a third cheaper so.
-        """
-        mailbox, flag = self._mailbox, self._flag
-        queue = mailbox.queue
-        taken = 0
-        while True:
-            left = limit
-            try:
-                if not self._is_set_up:
-                    self._set_up()
-                while queue and left and not flag.raised:
-                    left -= 1
-                    message = queue.popleft()
-                    if message.__class__ in _FOR_PYKKA:
-                        self._let_pykka_handle(mailbox, message)
-                    else:
-                        self.on_receive(message)
-                if self._ends_turns and not flag.raised:
-                    self.on_turn_over()
-            except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-                self._crash()
-            except BaseException as error:  # noqa: BLE001
-                self._fatal(error)
-                self._crash()
-            taken += limit - left
-            if flag.raised:
-                self._end_life()
-                return taken
-            if not queue:
-                mailbox.scheduled = False
-                if not queue:  # nothing has come between the two
-                    return taken
-            elif taken < due:
-                continue
-            mailbox.scheduled = True
-            mailbox.announce(mailbox)
-            return taken
-
-    def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
-        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
-        flag = self._flag
-        if flag.raised:
-            return
-        try:
-            if not self._is_set_up:
-                self._set_up()
-            if not flag.raised:
-                callback(what)
-            if self._ends_turns and not flag.raised:
-                self.on_turn_over()
-        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-            self._crash()
-        except BaseException as error:  # noqa: BLE001
-            self._fatal(error)
-            self._crash()
-        if self._flag.raised:
-            self._end_life()
+    @property
+    def socket_turn(self) -> Callable[[Callable[[N], None], N], None]:
+        """Runs a socket's report of its readiness, and what it is told of, as a turn of its own."""
+        return self._mailbox.socket_turn
 
     def terminate(self) -> None:
         """End the actor now, with ``on_stop`` where it ran; for a dispatcher that stops. Never raises."""
@@ -300,7 +238,7 @@ class Actor(pykka.Actor, Generic[M]):
 
     def _handle_receive(self, message: Any) -> Any:
         try:
-            if isinstance(message, _PYKKA_MESSAGES):
+            if isinstance(message, PYKKA_MESSAGES):
                 return super()._handle_receive(message)
             return self.on_receive(message)
         except Exception:
@@ -324,8 +262,8 @@ class Actor(pykka.Actor, Generic[M]):
         except BaseException as error:  # noqa: BLE001 - Pykka lets it end its thread
             self._fatal(error)
 
-    def _let_pykka_handle(self, mailbox: Mailbox, message: Any) -> None:
-        mailbox.hand_over(message if isinstance(message, Envelope) else Envelope(message))
+    def _let_pykka_handle(self, message: Any) -> None:
+        self._mailbox.hand_over(message if isinstance(message, Envelope) else Envelope(message))
         with contextlib.suppress(TurnOver):
             self._actor_loop_running()
 

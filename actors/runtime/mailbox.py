@@ -6,17 +6,22 @@ What was told stands in it as it is; what wants an answer, and what Pykka puts t
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.seam import Handover, Ref
 
 logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
+N = TypeVar("N")
+
+PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
+_FOR_PYKKA: Final = frozenset({Envelope, *PYKKA_MESSAGES})
+"""What Pykka's own loop handles; everything else was told, and goes to the actor without a detour."""
 
 
 class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is left
@@ -26,9 +31,47 @@ class TurnOver(Exception):  # noqa: N818 - not an error: how Pykka's loop is lef
 class Resident(Protocol):
     """The actor behind a mailbox, as its mailbox sees it."""
 
-    def run_turn(self, limit: int, due: int) -> int:
-        """Do what :attr:`Mailbox.run` says; then clear ``scheduled``, or announce what has come meanwhile."""
+    def on_receive(self, message: Any) -> object:
+        """Handle a message that was told."""
         ...
+
+    def on_turn_over(self) -> None:
+        """Do what waits for the end of a turn; called only if :attr:`_ends_turns` says that there is such."""
+        ...
+
+    @property
+    def _flag(self) -> "Flag":
+        """Whether the actor has stopped."""
+        ...
+
+    @property
+    def _ends_turns(self) -> bool: ...
+
+    def _set_up(self) -> None:
+        """Do what comes before the first turn."""
+        ...
+
+    def _let_pykka_handle(self, message: object) -> None:
+        """Handle what is for Pykka."""
+        ...
+
+    def _crash(self) -> None:
+        """Do what is due after the error that is being handled."""
+        ...
+
+    def _fatal(self, error: BaseException) -> None:
+        """Stop for an error that no actor may survive."""
+        ...
+
+    def _end_life(self) -> None:
+        """Tidy up, once the flag is raised."""
+        ...
+
+
+class Flag(Protocol):
+    """Whether an actor has stopped."""
+
+    raised: bool
 
 
 class Watch(Generic[M]):
@@ -60,7 +103,7 @@ class Watch(Generic[M]):
 class Mailbox:
     """Messages for one actor, in order of arrival, without bound and without a lock.
 
-    Any thread may put. Only the dispatcher's thread takes, through ``run``. That is safe without a lock
+    Any thread may put. Only the dispatcher's thread takes, through :meth:`run`. That is safe without a lock
     because a ``deque`` and a ``dict`` change atomically and both sides first write, then look at what the
     other has written: the sender appends and then reads ``scheduled``; the dispatcher clears ``scheduled``
     and then looks at the queue. At worst a mailbox stands twice in the ready queue, once for nothing.
@@ -69,13 +112,25 @@ class Mailbox:
     __slots__ = (
         "_at_hand",
         "_closed",
+        "_ends_turns",
+        "_flag",
+        "_is_set_up",
         "_owner",
+        "_receive",
+        "_resident",
+        "_turn_over",
         "_watches",
         "announce",
         "queue",
-        "run",
         "scheduled",
     )
+
+    _receive: Callable[[Any], object]
+    """What a turn needs of the resident, from :meth:`bind` on. It stands here since Python finds an attribute
+    in a place where objects of one class come by four times as fast as where those of many do."""
+    _turn_over: Callable[[], None]
+    _ends_turns: bool
+    _flag: Flag
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
@@ -88,20 +143,18 @@ class Mailbox:
         """To be called by whoever queues something and sets ``scheduled``."""
         self.scheduled = True
         """Whether a turn is to come; until it is bound there is nobody to call."""
-        self.run: Callable[[int, int], int] = _nobody_runs
-        """Give the actor a turn of at most so many messages, and more until it took the second; say how many.
-
-        A mailbox that still has mail afterwards goes to the end of the ready queue. It is the actor's own
-        method: every message passes here.
-        """
+        self._resident: Resident | None = None
+        self._is_set_up = False
 
     def bind(self, resident: Resident, enqueue_ready: Callable[["Mailbox"], None]) -> None:
         """Give the mailbox its actor and put it into the dispatcher's ready queue for the first time.
 
-        ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls ``run``.
+        ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
         A mailbox that has been closed stays so.
         """
-        self.run = resident.run_turn
+        self._resident = resident
+        self._receive, self._turn_over = resident.on_receive, resident.on_turn_over
+        self._ends_turns, self._flag = resident._ends_turns, resident._flag
         self.announce = enqueue_ready
         if self._closed:  # by a dispatcher that stops, on its own thread, while the actor was starting
             self._shut()
@@ -142,6 +195,76 @@ class Mailbox:
         """Whether nothing waits."""
         return not self.queue
 
+    def run(self, limit: int, due: int = 0) -> int:
+        """Give the actor a turn of at most ``limit`` messages, and more until it took ``due``; say how many.
+
+        Pykka's loop handles what is for Pykka. What was told goes straight to ``on_receive``, with the same
+        consequences: a message is a third cheaper so. A mailbox that still has mail afterwards goes to the
+        end of the ready queue.
+        """
+        resident = self._resident
+        if resident is None:  # what still comes is refused by _nobody_comes
+            return 0
+        queue, flag, receive = self.queue, self._flag, self._receive
+        taken = 0
+        while True:
+            left = limit
+            try:
+                if not self._is_set_up:
+                    self._is_set_up = True
+                    resident._set_up()
+                while queue and left and not flag.raised:
+                    left -= 1
+                    message = queue.popleft()
+                    if type(message) in _FOR_PYKKA:
+                        resident._let_pykka_handle(message)
+                    else:
+                        receive(message)
+                if self._ends_turns and not flag.raised:
+                    self._turn_over()
+            except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+                resident._crash()
+            except BaseException as error:  # noqa: BLE001
+                resident._fatal(error)
+                resident._crash()
+            taken += limit - left
+            if flag.raised:
+                resident._end_life()
+                return taken
+            if not queue:
+                self.scheduled = False
+                if not queue:  # nothing has come between the two
+                    return taken
+            elif taken < due:
+                continue
+            self.scheduled = True
+            self.announce(self)
+            return taken
+
+    def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
+        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
+        resident = self._resident
+        if resident is None:
+            return
+        flag = self._flag
+        if flag.raised:
+            return
+        try:
+            if not self._is_set_up:
+                self._is_set_up = True
+                resident._set_up()
+            if not flag.raised:
+                callback(what)
+            if self._ends_turns and not flag.raised:
+                self._turn_over()
+        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
+            resident._crash()
+        except BaseException as error:  # noqa: BLE001
+            resident._fatal(error)
+            resident._crash()
+        if self._flag.raised:
+            resident._end_life()
+
     def watch(self, watcher: Ref[M], message: M, pending: dict[Watch[M], None]) -> Watch[M]:
         """Tell ``watcher`` the message when this mailbox's actor ends; at once if it has ended.
 
@@ -167,7 +290,8 @@ class Mailbox:
         self._fire_watches()
 
     def _shut(self) -> None:
-        self.run = _nobody_runs
+        self._resident = None
+        self._receive, self._turn_over = _nobody_listens, _nobody_ends
         self.announce = _nobody_comes
         _nobody_comes(self)
 
@@ -202,9 +326,12 @@ class Mailbox:
                     watch._fire()
 
 
-def _nobody_runs(_limit: int, _due: int) -> int:
-    """Stands where the actor is not. What still comes is refused by :func:`_nobody_comes`."""
-    return 0
+def _nobody_listens(_message: object) -> None:
+    """Stands where the actor was."""
+
+
+def _nobody_ends() -> None:
+    """Stands where the actor was."""
 
 
 def _nobody_comes(mailbox: Mailbox) -> None:

@@ -123,8 +123,9 @@ class SocketOwner(Protocol):
         """There is room to send."""
         ...
 
-    def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
-        """Run ``callback``, which is one of the above or calls it, as a turn of its own; never raises."""
+    @property
+    def socket_turn(self) -> Callable[[Callable[[N], None], N], None]:
+        """Runs the former, which is one of the above or calls it, with the latter as a turn; never raises."""
         ...
 
 

@@ -91,7 +91,7 @@ class Turns:
                 mailbox = ready.popleft()
                 left -= mailbox.run(BATCH_MESSAGES, len(mailbox.queue)) or 1
             while ready and left > 0:
-                left -= ready.popleft().run(BATCH_MESSAGES, 0) or 1
+                left -= ready.popleft().run(BATCH_MESSAGES) or 1
         finally:
             self._pass_ended_at = monotonic()
             self._awake = False

@@ -218,7 +218,7 @@ class VirtualDispatcher:
             turn = self._ready.popleft()
             if isinstance(turn, Mailbox):
                 actor = self._actors.get(turn)
-                taken = turn.run(TURN_ENVELOPES, 0)
+                taken = turn.run(TURN_ENVELOPES)
                 if actor is not None:
                     self._world.trace.note("turn", self._host.name, f"{type(actor).__name__} {taken}")
             else:

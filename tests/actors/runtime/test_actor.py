@@ -182,9 +182,11 @@ def test_readiness_before_the_first_turn_runs_on_start_first():
     log: list[Any] = []
     idle = LoopDispatcher("never started")
     actor = Probe(idle, log)
+    actor.actor_inbox.bind(actor, lambda _: None)
     actor.socket_turn(lambda _: log.append("readable"), None)
     assert log == ["on_start", "readable"]
     failing = Probe(idle, log, {"on_start": ValueError()})
+    failing.actor_inbox.bind(failing, lambda _: None)
     failing.socket_turn(lambda _: log.append("readable"), None)
     failing.socket_turn(lambda _: log.append("readable"), None)
     assert log == ["on_start", "readable", "on_start", "release"]
