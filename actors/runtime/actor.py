@@ -302,7 +302,8 @@ class Actor(pykka.Actor, Generic[M]):
         self.actor_stopped.set()
 
     def _detach(self) -> None:
-        self._mailbox.close(str(self))
+        # Not str(self), which names peers and exits: every connection ends here, and hardly anybody asks one.
+        self._mailbox.close(f"{type(self).__name__} ({self.actor_urn})")
         self._dispatcher.forget(self)
 
     def _guard(self, action: Callable[[], None]) -> None:
