@@ -43,6 +43,20 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
 
     IS_EXIT: ClassVar[bool]
 
+    __slots__ = (
+        "_alarm",
+        "_done",
+        "_key",
+        "_link",
+        "_number",
+        "_peer_reset",
+        "_remote",
+        "_session",
+        "_stream",
+        "_table",
+        "_tells_of_closing",
+    )
+
     def __init__(
         self,
         dispatcher: Dispatcher,

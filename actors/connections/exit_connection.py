@@ -52,6 +52,20 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     IS_EXIT = True
 
+    __slots__ = (
+        "_door",
+        "_endpoint",
+        "_endpoints",
+        "_ends",
+        "_first_window_bytes",
+        "_holds_place",
+        "_opening",
+        "_party",
+        "_pending",
+        "_reach",
+        "_record",
+    )
+
     def __init__(
         self,
         dispatcher: Dispatcher,

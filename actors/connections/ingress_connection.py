@@ -56,6 +56,18 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     IS_EXIT = False
 
+    __slots__ = (
+        "_answers_via",
+        "_client_tag",
+        "_clients",
+        "_credit",
+        "_exit_tag",
+        "_links",
+        "_listener",
+        "_opening",
+        "_prepare_for",
+    )
+
     def __init__(
         self,
         dispatcher: Dispatcher,
