@@ -258,9 +258,9 @@ _Payload = TypeVar("_Payload", OpenRequest, OpenReply)
 
 
 def _prologue(ingress: Party, exit_: Party, connection: int) -> bytes:
-    for party in (ingress, exit_):
-        if len(party.id) != AGENT_ID_BYTES or len(party.instance) != INSTANCE_BYTES:
-            raise LocalProtocolError("an agent ID or instance has the wrong length")
+    ids_are_right = len(ingress.id) == len(exit_.id) == AGENT_ID_BYTES
+    if not ids_are_right or not len(ingress.instance) == len(exit_.instance) == INSTANCE_BYTES:
+        raise LocalProtocolError("an agent ID or instance has the wrong length")
     return _PROLOGUE.pack(
         b"mesh session", VERSION, ingress.id, exit_.id, ingress.instance, exit_.instance, connection
     )
