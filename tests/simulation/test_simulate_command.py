@@ -204,8 +204,7 @@ def test_progress_is_told_while_runs_last(capsys):
     assert "ring, seed 2: it broke\n" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_a_campaign_that_is_interrupted_says_what_was_done(number, jobs, tmp_path):
     output = tmp_path / "output"
     program = (
