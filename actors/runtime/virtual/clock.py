@@ -3,7 +3,11 @@
 import hashlib
 import heapq
 from collections.abc import Callable
+from math import inf
 from typing import Final
+
+TRACE_LINES: Final = 256
+"""That are hashed at a time: one by one they cost twice as much."""
 
 COMPACT_ABOVE: Final = 4096
 """Cancelled events are swept out only in heaps larger than this; smaller ones cost nothing to keep."""
@@ -12,27 +16,28 @@ COMPACT_ABOVE: Final = 4096
 class VirtualEvent:
     """Something that will happen at one instant, unless it is cancelled first."""
 
-    __slots__ = ("_action", "_clock", "time")
+    __slots__ = ("_clock", "action", "time")
 
     def __init__(self, clock: "VirtualClock", time: float, action: Callable[[], None]) -> None:
         self.time: Final = time
         self._clock = clock
-        self._action: Callable[[], None] | None = action
+        self.action: Callable[[], None] | None = action
+        """For the clock; None once it has happened or been cancelled."""
 
     @property
     def pending(self) -> bool:
         """Whether it has neither happened nor been cancelled."""
-        return self._action is not None
+        return self.action is not None
 
     def cancel(self) -> None:
         """Forget it; nothing happens if it has happened or been cancelled already."""
-        if self._action is not None:
-            self._action = None
+        if self.action is not None:
+            self.action = None
             self._clock.note_cancelled()
 
     def happen(self) -> None:
         """Run the action, once."""
-        action, self._action = self._action, None
+        action, self.action = self.action, None
         if action is not None:
             action()
 
@@ -69,16 +74,19 @@ class VirtualClock:
     def next_time(self) -> float | None:
         """When the next event happens; ``None`` if none is."""
         heap = self._heap
-        while heap and not heap[0][2].pending:
+        while heap and heap[0][2].action is None:
             heapq.heappop(heap)
             self._cancelled -= 1
         return heap[0][0] if heap else None
 
-    def step(self) -> None:
-        """Move to the next event and let it happen; nothing where none is to come."""
-        if self.next_time() is not None:
-            self.now, _, event = heapq.heappop(self._heap)
-            event.happen()
+    def step(self, until_s: float = inf) -> bool:
+        """Move to the next event and let it happen; False if none is to come up to ``until_s``."""
+        time = self.next_time()
+        if time is None or time > until_s:
+            return False
+        self.now, _, event = heapq.heappop(self._heap)
+        event.happen()
+        return True
 
     def note_cancelled(self) -> None:
         """Count an event that will not happen, and sweep where most of the heap are such."""
@@ -96,6 +104,8 @@ class Trace:
     def __init__(self, clock: VirtualClock, seed: int) -> None:
         self._clock = clock
         self._hash = hashlib.blake2b(f"virtual world {seed}\n".encode(), digest_size=16)
+        self._lines: list[str] = []
+        """That have not been hashed yet."""
         self.listener: Callable[[str], None] | None = None
         """Hears every line; comparing the lines of two runs shows where they part."""
 
@@ -105,10 +115,17 @@ class Trace:
         The ``str`` of ``detail`` must not depend on the process, as an ``id`` or the order of a set would.
         """
         line = f"{self._clock.now!r} {kind} {subject} {detail}\n"
-        self._hash.update(line.encode())
+        self._lines.append(line)
+        if len(self._lines) >= TRACE_LINES:
+            self._hash_lines()
         if self.listener is not None:
             self.listener(line)
 
     def digest(self) -> str:
         """The hash so far, 32 hex digits."""
+        self._hash_lines()
         return self._hash.hexdigest()
+
+    def _hash_lines(self) -> None:
+        self._hash.update("".join(self._lines).encode())
+        self._lines.clear()

@@ -186,11 +186,10 @@ class VirtualWorld:
         try:
             self._run_ready()
             while not is_over():
-                time = self.clock.next_time()
-                if time is None or time > until_s:
+                if not self.clock.step(until_s):
                     return
-                self.clock.step()
-                self._run_ready()
+                if self._ready or self._fatal is not None:
+                    self._run_ready()
         finally:
             self._running = False
 
