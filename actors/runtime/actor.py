@@ -72,15 +72,28 @@ class Actor(pykka.Actor, Generic[M]):
     every actor.
     """
 
+    # Python is fast with objects that have up to 30 attributes, those in slots aside. A class that would have
+    # more puts its own into slots, too: else each call of a method looks for it from the start.
+    __slots__ = (
+        "_actor_ref",
+        "_dispatcher",
+        "_flag",
+        "_has_ended",
+        "_is_set_up",
+        "_mailbox",
+        "_sockets",
+        "_timers",
+        "_watches",
+        "actor_inbox",
+        "actor_stopped",
+        "actor_urn",
+        "now",
+    )
+
     actor_inbox: Mailbox
     actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
     _ends_turns: ClassVar[bool] = False
     """Whether :meth:`on_turn_over` does anything."""
-    _is_set_up = False
-    _has_ended = False
-    _timers: set[OwnedTimer[M]] | None = None
-    _sockets: dict[StreamSocket | ListeningSocket, None] | None = None
-    _watches: dict[Watch[M], None] | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -98,6 +111,10 @@ class Actor(pykka.Actor, Generic[M]):
         self._dispatcher = cast("ActorDispatcher", dispatcher)
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
+        self._is_set_up = self._has_ended = False
+        self._timers: set[OwnedTimer[M]] | None = None
+        self._sockets: dict[StreamSocket | ListeningSocket, None] | None = None
+        self._watches: dict[Watch[M], None] | None = None
 
     @classmethod
     def start(cls: "Callable[P, Actor[M]]", *args: P.args, **kwargs: P.kwargs) -> "ActorRef[M]":
