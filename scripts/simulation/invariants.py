@@ -166,7 +166,7 @@ def stands_by(actor: Actor[Any]) -> bool:
 
 def admitted(endpoint: Endpoint) -> int:
     """How many connections have a place at this endpoint."""
-    return len(endpoint._admitted)
+    return len(endpoint._admitted) + endpoint._door.inside
 
 
 def nothing_is_left(mesh: MeshWorld, limit_s: float) -> None:
