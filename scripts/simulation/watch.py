@@ -15,8 +15,8 @@ from scripts.simulation.world import MeshWorld
 SLACK_S: Final = 1.0
 """Beyond ``connections.timeout``: for what was under way, and for computing routes."""
 
-RECORDS_PER_S: Final = 1.0
-"""What a link that flaps for ever may cost."""
+RECORDS_PER_S: Final = 2.0
+"""One for all links that flap for ever, and one for everything else: so many others take of one agent."""
 
 MAX_RECORDS_AT_ONCE: Final = 12
 """Beyond that: the wait after a change, 5 ms, doubles until it is a second; leaving is not put off."""
