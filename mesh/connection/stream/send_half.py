@@ -272,8 +272,9 @@ class SendHalf:
             self.waited_s = 0.0
         else:
             self.waited_s = max(now - sent_at, self.waited_s / 2)
-        if now - sent_at > LATE_S and number > self._rerouted_below:
-            self._budget.segment_was_late(now - sent_at, now)
+        took_s = now - sent_at - delay_s  # an acknowledgement that was late says so
+        if took_s > LATE_S and number > self._rerouted_below:
+            self._budget.segment_was_late(took_s, now)
         self.timeouts = 0
         self.progress_at = now
         self._tail_probed = False

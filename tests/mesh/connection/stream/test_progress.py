@@ -223,3 +223,13 @@ def test_both_directions_within_three_seconds():
     start = speak(world, world.ingress, world.exit)
     world.run(until=lambda: all(len(end.incoming) == 2000 for end in world.ends))
     assert world.now - start < 2.5
+
+
+def test_an_acknowledgement_that_was_late_says_nothing_of_segments():
+    budget = StreamBudget(256 * MIB)
+    world = Judging(pair=make_pair(budget=budget), heals=True)
+    world.lose(lambda frame: frame.from_exit)
+    speak(world, world.ingress)
+    world.run(until=lambda: not world.ingress.stream.unacknowledged_segments)
+    assert world.said(PathVerdict.FAILED) == ["exit"]
+    assert budget.late_s(world.now) == 0.0
