@@ -23,6 +23,8 @@ PROGRESS_S: Final = 30.0
 
 _END_S: Final = 30.0
 """A child that is told to stop has so long."""
+_INTERRUPTED: Final = 72
+"""Exit status of a libFuzzer that was signalled, which may be before its parent is."""
 _LOG_HEAD_BYTES: Final = 4 * 1024
 _LOG_END_BYTES: Final = 64 * 1024
 _COUNT: Final = re.compile(r"^#(\d+)\t", re.MULTILINE)
@@ -77,6 +79,7 @@ def fuzz(name: str, runs: int, folders: Sequence[Path], on_progress: Callable[[i
             process.terminate()
             if not _ended(process, _END_S):
                 process.kill()
+    was_stopped = was_stopped or process.returncode == _INTERRUPTED
     text = _text(log)
     executions = executions_in(text)
     cpu_s, set_up = _children_s() - before_s, _SET_UP.search(text)
