@@ -266,13 +266,13 @@ class SendHalf:
         self._budget.reserved_bytes -= byte_count + count * SEGMENT_OVERHEAD_BYTES
         self._budget.unacknowledged_segments -= count
         self._repeat_next = max(self._repeat_next, number)
+        took_s = now - sent_at - delay_s  # an acknowledgement that was late says so
         if number > self._ambiguous_below:
-            self._rtt.sample(now - sent_at - delay_s, now)
+            self._rtt.sample(took_s, now)
             self._patience = 0
             self.waited_s = 0.0
         else:
-            self.waited_s = max(now - sent_at, self.waited_s / 2)
-        took_s = now - sent_at - delay_s  # an acknowledgement that was late says so
+            self.waited_s = max(took_s, self.waited_s / 2)
         if took_s > LATE_S and number > self._rerouted_below:
             self._budget.segment_was_late(took_s, now)
         self.timeouts = 0

@@ -233,3 +233,4 @@ def test_an_acknowledgement_that_was_late_says_nothing_of_segments():
     world.run(until=lambda: not world.ingress.stream.unacknowledged_segments)
     assert world.said(PathVerdict.FAILED) == ["exit"]
     assert budget.late_s(world.now) == 0.0
+    assert world.ingress.stream._sender.waited_s < 0.1
