@@ -165,19 +165,23 @@ class Link:
         Raises:
             LocalProtocolError: the link waits for its admission, so its socket was not to be read.
         """
+        if self.state in _CARRYING:
+            frames = self._read(data, now)
+            if frames:
+                self._dispatch(frames, now)
+        else:
+            self._received_otherwise(data, now)
+        done, self._effects = self._effects, []
+        return done
+
+    def _received_otherwise(self, data: memoryview, now: float) -> None:
         match self.state:
-            case LinkState.UP | LinkState.LEAVING | LinkState.PARTING:
-                frames = self._read(data, now)
-                if frames:
-                    self._dispatch(frames, now)
             case LinkState.CONFIRMING:
                 self._confirm(data, now)
             case LinkState.HANDSHAKE | LinkState.WAITING:
                 raise LocalProtocolError(f"a link that is {self.state.value} takes no frames")
             case LinkState.FAREWELL | LinkState.CLOSED:
                 pass  # to close with bytes unread would reset the connection, and the farewell with it
-        done, self._effects = self._effects, []
-        return done
 
     def disconnected(self, why: str) -> effects.LinkEffects:
         """The socket has come to its end, or is broken."""
@@ -382,6 +386,9 @@ class Link:
 
 
 _NO_RELAY: Final = "its certificate does not let the peer relay"
+
+_CARRYING: Final = (LinkState.UP, LinkState.LEAVING, LinkState.PARTING)
+"""States of a link that takes frames, the one that it is in for nearly all its life first."""
 
 _ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREWELL})
 """States of a link that is being closed in order."""
