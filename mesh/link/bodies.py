@@ -42,6 +42,7 @@ MAX_WANTED_AGENTS: Final = 64
 MAX_WANTED_PAGES: Final = 16
 """Agents in one WANT_PAGES, and pages of each: what one answer is asked for is looked up in a turn."""
 HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_BYTES)
+_ALL_IDS: Final = 1 << 8 * AGENT_ID_BYTES
 
 _ENVELOPE_BYTES: Final = 64
 """More than msgpack spends around the entries of a RECORDS or DIGEST: array heads and the two bounds."""
@@ -97,6 +98,11 @@ class Digest(msgspec.Struct, frozen=True, array_like=True):
     def covers(self, agent_id: AgentId) -> bool:
         """Whether the absence of an entry for this agent says that its record is lacking."""
         return self.first <= agent_id <= self.last
+
+    @property
+    def share(self) -> float:
+        """How much of all IDs it speaks for, from 0 to 1: those of one link come to 1 together."""
+        return max(0, int.from_bytes(self.last) - int.from_bytes(self.first)) / _ALL_IDS
 
 
 class WantedPages(msgspec.Struct, frozen=True, array_like=True):

@@ -15,11 +15,15 @@ from mesh.remembered import Remembered
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
-DIGEST_RATE: Final = 1.0
-DIGEST_BURST: Final = 64.0
-"""Digests a second, and at once. A link starts with those of all records, 20 frames of them at the most; each
-is answered with every record that it lacks."""
+DIGEST_LEAST: Final = 0.05
+"""What a DIGEST costs a peer, beside the part of all IDs that it speaks for: each is answered with every
+record that it lacks. A link starts with those of all records, 20 frames of them at the most, which cost 2."""
 
+DIGEST_RATE: Final = 2.0
+"""What those of a peer may cost a second: those of one link, for it is let in as often."""
+
+DIGEST_BURST: Final = 128.0
+"""At once: those of 64 links, for one that breaks is dialed again quickly at first, from both ends."""
 
 CHALLENGE_REPORT_S: Final = 10.0
 """How often it is reported that a peer asks if this agent is alive: another with its key dials for ever."""
@@ -37,7 +41,7 @@ class OwnFrames:
 
     Args:
         pulse: of the link, which knows its pings.
-        digests: how many more digests each peer may send now; a new link begins no new burst.
+        digests: what more digests of each peer may cost now; a new link begins no new burst.
     """
 
     __slots__ = ("_challenge", "_digests", "_pulse", "_told_at", "peer_id", "records")
@@ -77,9 +81,9 @@ class OwnFrames:
             case FrameType.RECORDS:
                 self.records += link_bodies.decode_records(frame.body)
             case FrameType.DIGEST:
-                if not self._digests.of(self.peer_id, now).take(now):
-                    raise RemoteProtocolError("more digests than a link ever needs")
                 digest = link_bodies.decode_digest(frame.body)
+                if not self._digests.of(self.peer_id, now).take(now, DIGEST_LEAST + digest.share):
+                    raise RemoteProtocolError("more digests than its links ever need")
                 self.hand_over_records(wanted)
                 wanted.append(effects.DigestCame(digest))
             case FrameType.WANT_PAGES:
