@@ -28,6 +28,10 @@ LATE_S: Final = 0.25
 LATE_COUNTS_S: Final = 4.0
 """How long that counts, or for twice as long as the segment took."""
 
+MOST_LATE_S: Final = 8.0
+"""What took longer counts as this: the other end chooses when it acknowledges, and all streams wait for twice
+as long. That is to be over before a connection whose bytes get lost is given up, as it usually is."""
+
 COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
 or a page that loads, should not wait behind a bulk transfer.
@@ -129,6 +133,7 @@ class StreamBudget:
 
     def segment_was_late(self, took_s: float, now: float) -> None:
         """A segment of any stream was acknowledged after more than ``LATE_S``, by the path that it took."""
+        took_s = min(took_s, MOST_LATE_S)
         if took_s >= self._late_s or now >= self._late_until:
             self._late_s = took_s
             self._late_until = now + max(LATE_COUNTS_S, 2 * took_s)

@@ -27,6 +27,9 @@ UNHEARD_S: Final = 0.5
 STALL_S: Final = 0.75
 """A segment that is not acknowledged for so long has not arrived, though the other end answers."""
 
+STALLED_ROUND_TRIPS: Final = 4
+"""The same on a long path: the segment is repeated after two, and that is answered after a third."""
+
 ANSWER_AFTER_S: Final = 0.2
 """An answer is evidence from so long after the segment: the least timeout until it is repeated."""
 
@@ -159,7 +162,8 @@ class Progress:
         pace_s = max(sender.first_bytes / SLOW_BYTES_PER_S, 2 * sender.waited_s)
         queued = not sender.acknowledged_number and now < self._budget.marked_at + MARKS_COUNT_S
         patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S, now)
-        return self._waits_since + max(patience_s, pace_s)
+        answered_s = STALLED_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0)
+        return self._waits_since + max(patience_s, pace_s, answered_s)
 
     def _silent_until(self, now: float) -> float:
         """When nothing has been heard for too long; infinity if nothing is owed."""

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from mesh.connection.stream import PathVerdict, StreamBudget
+from mesh.connection.stream.budget import MOST_LATE_S
 from mesh.connection.stream.progress import QUEUED_STALL_S, SILENCE_S, STALL_S
 from mesh.connection.stream.rtt import INITIAL_TIMEOUT_S
 from mesh.link.frames import FrameType
@@ -199,6 +200,45 @@ def test_where_other_segments_come_late_a_stream_waits_for_its_own():
     start = speak(world, world.ingress)
     world.run(until=lambda: world.verdicts)
     assert world.now - start == pytest.approx(2 * 2.0, abs=0.1)
+
+
+def test_an_end_that_acknowledges_as_late_as_it_can_does_not_keep_others_on_a_path_that_loses_all():
+    budget = StreamBudget(256 * MIB)
+    hostile = Judging(pair=make_pair(budget=budget))
+    hostile.fate = lambda frame, now: [(LATENCY_S if frame.type in CONTROLS else 25.0, frame)]
+    speak(hostile, hostile.ingress)
+    hostile.run(until=lambda: not hostile.ingress.stream.unacknowledged_segments)
+    world = Judging(pair=make_pair(budget=budget), heals=True)
+    world.now = hostile.now
+    world.lose(lambda frame: frame.type is DATA)
+    start = speak(world, world.ingress)
+    world.run(until=lambda: world.exit.incoming or world.ingress.done)
+    assert len(world.exit.incoming) == 1000
+    assert world.now - start == pytest.approx(2 * MOST_LATE_S, abs=0.1)
+
+
+def test_on_a_long_path_the_answer_to_what_is_repeated_comes_first():
+    for latency_s in (0.2, 0.4, 0.5):
+        world = Judging(fate=lambda frame, now, latency_s=latency_s: [(latency_s, frame)])
+        for _ in range(40):  # until the path is well known
+            speak(world, world.ingress)
+            world.run(duration=3 * latency_s)
+        world.exit.outgoing = pattern(30 * MIB)
+        world.run(duration=3.0)
+        lost = []
+
+        def lose_one(frame, now, latency_s=latency_s, lost=lost):
+            if frame.type is DATA and not frame.from_exit and not lost:
+                lost.append(frame)
+                return []
+            return [(latency_s, frame)]
+
+        world.fate = lose_one
+        speak(world, world.ingress)
+        world.run(duration=3.0)
+        assert lost
+        assert len(world.exit.incoming) == 41 * 1000
+        assert not world.verdicts
 
 
 def test_a_segment_that_came_late_is_told_to_all_streams_but_not_one_that_took_another_path():
