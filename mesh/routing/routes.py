@@ -27,16 +27,6 @@ class Candidate(NamedTuple):
     """As in :class:`Reach`."""
 
 
-def paths_from(
-    records: Mapping[AgentId, Record], source: AgentId, max_hops: int = DEFAULT_MAX_HOPS
-) -> dict[AgentId, tuple[AgentId, ...]]:
-    """Each agent that ``source`` reaches (itself included) to the path there, both ends included.
-
-    Whoever asks for many sources does better with one :class:`Graph`, or :meth:`RouteSnapshot.paths_from`.
-    """
-    return Graph.of(records).paths_from(source, max_hops)
-
-
 class WaysIn(NamedTuple):
     """The peers by which frames of one agent come to another."""
 
@@ -198,12 +188,8 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         """The links between all agents; made when first asked for."""
         return Graph.of(self.records)
 
-    def paths_from(self, source: AgentId) -> dict[AgentId, tuple[AgentId, ...]]:
-        """Each agent that ``source`` reaches (itself included) to the path there, both ends included."""
-        return self.graph.paths_from(source, self.max_hops)
-
     def paths_from_each(self, sources: Collection[AgentId]) -> PathSearch:
-        """:meth:`paths_from`, of ``sources``: many of them cost few searches."""
+        """How to find the paths from each of ``sources``: many of them cost few searches."""
         return SharedPaths(self.graph, sources, self.max_hops).paths_from
 
 

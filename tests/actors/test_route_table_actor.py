@@ -302,7 +302,7 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
         [candidate] = snapshot.candidates["my-api"]
         assert (candidate.agent_id, candidate.hop_count) == (IDENTITIES[4].id, 4 - number)
         assert snapshot.records[OWN.id].listeners == (ListenerEntry("my-api", ":3000"),)
-        assert snapshot.paths_from(OWN.id)[IDENTITIES[4].id] == tuple(each.id for each in IDENTITIES)
+        assert snapshot.graph.paths_from(OWN.id)[IDENTITIES[4].id] == tuple(each.id for each in IDENTITIES)
     tables[2].tell(messages.StartDraining())
     world.run(0.02)
     snapshot = ask(world, tables[0], messages.GetSnapshot())

@@ -39,7 +39,7 @@ def test_an_agent_without_the_right_carries_nobodys_traffic_though_it_is_nearer(
     mesh.converge()
     snapshot = mesh.snapshot("branch")
     path = [mesh.id_of(name) for name in ("branch", "one", "two", "hq")]
-    assert list(snapshot.paths_from(mesh.id_of("branch"))[mesh.id_of("hq")]) == path
+    assert list(snapshot.graph.paths_from(mesh.id_of("branch"))[mesh.id_of("hq")]) == path
     assert not snapshot.records[mesh.id_of("bystander")].body.relays
     assert talk(mesh) is None
     assert mesh.plans["bystander"].meters.frames_forwarded == 0

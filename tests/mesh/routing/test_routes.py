@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.routing.graph import Graph
-from mesh.routing.routes import Candidate, compute_routes, computing_routes, paths_from
+from mesh.routing.routes import Candidate, compute_routes, computing_routes
 from tests.mesh.routing.graph_company import agent, mesh, random_meshes, record_of
 
 # -- the reference: every simple path, compared as the rule says -------------------------------------------
@@ -47,7 +47,7 @@ def best_paths(records, source, max_hops):
 @given(random_meshes(), st.integers(1, 6))
 def test_paths_are_those_of_a_search_through_all_paths(records, max_hops):
     for source in records:
-        assert paths_from(records, source, max_hops) == best_paths(records, source, max_hops)
+        assert Graph.of(records).paths_from(source, max_hops) == best_paths(records, source, max_hops)
 
 
 @settings(deadline=None)
@@ -57,7 +57,7 @@ def test_hop_by_hop_forwarding_follows_the_path_of_the_ingress(records, max_hops
         source: compute_routes(source, dict(records), max_hops=max_hops, version=1) for source in records
     }
     for source, snapshot in snapshots.items():
-        for destination, path in snapshot.paths_from(source).items():
+        for destination, path in snapshot.graph.paths_from(source, snapshot.max_hops).items():
             walked = [source]
             while walked[-1] != destination:
                 walked.append(snapshots[walked[-1]].next_hops[destination])
@@ -94,50 +94,52 @@ def test_candidates_are_ranked_by_leaving_hops_round_trip_and_id(records):
 
 def test_a_link_counts_only_when_both_ends_report_it():
     records = {agent(1): record_of(1, {2: 0}), agent(2): record_of(2, {})}
-    assert paths_from(records, agent(1)) == {agent(1): (agent(1),)}
+    assert Graph.of(records).paths_from(agent(1)) == {agent(1): (agent(1),)}
 
 
 def test_fewest_hops_win_over_the_shortest_round_trip():
     records = mesh((1, 2, 0), (2, 3, 0), (1, 3, 9))
-    assert paths_from(records, agent(1))[agent(3)] == (agent(1), agent(3))
+    assert Graph.of(records).paths_from(agent(1))[agent(3)] == (agent(1), agent(3))
 
 
 def test_at_equal_hops_the_whole_round_trip_decides_not_the_number_of_doublings():
     # 2**1 + 2**7 by way of 2; 2**4 + 2**5 by way of 3, although the steps add up to more.
     records = mesh((1, 2, 1), (2, 4, 7), (1, 3, 4), (3, 4, 5))
-    assert paths_from(records, agent(1))[agent(4)] == (agent(1), agent(3), agent(4))
+    assert Graph.of(records).paths_from(agent(1))[agent(4)] == (agent(1), agent(3), agent(4))
 
 
 def test_the_worse_of_two_reports_counts():
     records = mesh((1, 2, 1), (2, 4, 1), (1, 3, 1), (3, 4, 1))
     records[agent(4)] = record_of(4, {2: 8, 3: 1})
-    assert paths_from(records, agent(1))[agent(4)] == (agent(1), agent(3), agent(4))
+    assert Graph.of(records).paths_from(agent(1))[agent(4)] == (agent(1), agent(3), agent(4))
 
 
 @pytest.mark.parametrize("bar", [{"relays": False}, {"draining": True}, {"may_relay": False}])
 def test_who_does_not_relay_is_still_an_end(bar):
     records = mesh((1, 2, 0), (2, 3, 0), agent_2=bar)
-    assert set(paths_from(records, agent(1))) == {agent(1), agent(2)}
-    assert set(paths_from(records, agent(2))) == {agent(1), agent(2), agent(3)}
+    assert set(Graph.of(records).paths_from(agent(1))) == {agent(1), agent(2)}
+    assert set(Graph.of(records).paths_from(agent(2))) == {agent(1), agent(2), agent(3)}
 
 
 def test_a_draining_relay_is_gone_around():
     links = ((1, 2, 0), (2, 4, 0), (1, 3, 5), (3, 5, 5), (5, 4, 5))
-    assert len(paths_from(mesh(*links), agent(1))[agent(4)]) == 3
-    assert len(paths_from(mesh(*links, agent_2={"draining": True}), agent(1))[agent(4)]) == 4
+    assert len(Graph.of(mesh(*links)).paths_from(agent(1))[agent(4)]) == 3
+    assert len(Graph.of(mesh(*links, agent_2={"draining": True})).paths_from(agent(1))[agent(4)]) == 4
 
 
 def test_no_path_is_longer_than_max_hops():
     records = mesh(*((number, number + 1, 0) for number in range(1, 20)))
-    assert len(paths_from(records, agent(1))) == 17
-    assert len(paths_from(records, agent(1), 3)) == 4
+    assert len(Graph.of(records).paths_from(agent(1))) == 17
+    assert len(Graph.of(records).paths_from(agent(1), 3)) == 4
     snapshot = compute_routes(agent(1), dict(records), max_hops=3, version=1)
-    assert set(snapshot.paths_from(agent(4))) == {agent(number) for number in range(1, 8)}
+    assert set(snapshot.graph.paths_from(agent(4), snapshot.max_hops)) == {
+        agent(number) for number in range(1, 8)
+    }
 
 
 def test_an_unknown_source_reaches_nobody():
     assert Graph.of(mesh((1, 2, 0))).search(agent(9), 16) == {}
-    assert paths_from(mesh((1, 2, 0)), agent(9)) == {}
+    assert Graph.of(mesh((1, 2, 0))).paths_from(agent(9)) == {}
 
 
 def test_the_agent_itself_is_the_first_candidate():
