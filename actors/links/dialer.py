@@ -129,6 +129,8 @@ class Dialer(Actor[messages.Inbound]):
         self._own: dict[SocketAddress, float] = {}
         """Addresses that lead to this agent itself, and when they did last."""
         self._told_of_itself = False
+        self._is_itself = False
+        """Whether all that has been found at its addresses lately is this agent itself."""
         self._link_urn = ""
         self._linked_at = 0.0
         self._reported = ""
@@ -153,7 +155,7 @@ class Dialer(Actor[messages.Inbound]):
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.PeerAlreadyLinked():
                 self._reach.cancel()
-                self._trouble = ""
+                self._trouble, self._is_itself = "", False
                 self._become(State.RESTING)
                 self._failures = 0
             case messages.PeerLost():
@@ -184,6 +186,8 @@ class Dialer(Actor[messages.Inbound]):
 
     def _show(self) -> None:
         state = self._state
+        if self._is_itself and not self._trouble:
+            state = State.ITSELF  # also while it looks again: that is no reason not to be ready
         shown = None if state in (State.LINKED, State.RESTING) else state.value
         trouble = (self._trouble or self._problem) if shown is not None else ""
         report = directory_messages.DialerReported(str(self._address), shown, trouble or None)
@@ -233,7 +237,7 @@ class Dialer(Actor[messages.Inbound]):
             self._pause()
 
     def _rest_as_itself(self) -> None:
-        self._trouble = ""
+        self._trouble, self._is_itself = "", True
         self._become(State.ITSELF)
         self._failures = 0
         self._redial_in(OWN_ADDRESS_S)
@@ -242,7 +246,7 @@ class Dialer(Actor[messages.Inbound]):
         self._linked_at = self.now()
         self._trouble = self._reported = ""
         self._useless.clear()
-        self._told_of_itself = False
+        self._told_of_itself = self._is_itself = False
         if self._state is State.SHAKING:
             self._become(State.LINKED)
 
