@@ -100,7 +100,7 @@ def with_likely_key(reason: str, key: str, offered: Collection[str]) -> str:
 
 def why_disbelieved(names: Sequence[str]) -> str:
     """Why a listener ignores all that offer its key: ``names`` of agents that are not in its ``agents:``."""
-    return f"offered by {_said(sorted(names))}, which {'is' if len(names) == 1 else 'are'} not in agents:"
+    return f"offered by {some_of(sorted(names))}, which {'is' if len(names) == 1 else 'are'} not in agents:"
 
 
 def by_way_of(routes: RouteSnapshot, exit_id: AgentId) -> str:
@@ -116,9 +116,10 @@ def by_way_of(routes: RouteSnapshot, exit_id: AgentId) -> str:
 def _why_apart(words: Words, permitted: Iterable[NamedView], barred: Iterable[NamedView]) -> str:
     parts = ((words.apart, permitted), (words.barred, barred))
     found = ((text, sorted(agent.name for agent in agents)) for text, agents in parts)
-    return "; ".join(text.format(_said(names)) for text, names in found if names) or words.nobody
+    return "; ".join(text.format(some_of(names)) for text, names in found if names) or words.nobody
 
 
-def _said(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """The first of ``names``, and how many more there are, for a line to people."""
     more = len(names) - MAX_NAMES_SHOWN
     return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

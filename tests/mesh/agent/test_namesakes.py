@@ -2,8 +2,9 @@
 
 import msgspec
 
-from mesh.agent.namesakes import MAX_NAMESAKES_SAID, namesake_warnings
+from mesh.agent.namesakes import namesake_warnings
 from mesh.hops import DEFAULT_MAX_HOPS
+from mesh.routing.counterparts import MAX_NAMES_SHOWN
 from mesh.routing.routes import compute_routes
 from mesh.trust.identity import short_id
 from tests.mesh.routing.graph_company import agent, mesh
@@ -29,4 +30,4 @@ def test_another_with_the_name_is_told_of_by_its_id():
 
 def test_of_many_some_are_told():
     (line,) = namesake_warnings(routes_with(*range(2, 9)))
-    assert f" and {7 - MAX_NAMESAKES_SAID} more;" in line
+    assert f" and {7 - MAX_NAMES_SHOWN} more;" in line
