@@ -1,5 +1,6 @@
 """What SIGUSR1 prints: every actor and the stack of every thread."""
 
+import contextlib
 import faulthandler
 import threading
 from collections import Counter
@@ -11,8 +12,18 @@ from pykka import ActorRegistry
 from mesh.escaping import escaped
 
 
-def dump(stream: TextIO) -> None:
-    """Write every actor, by class, and every thread with its stack to ``stream`` (one with a descriptor)."""
+def dump(stream: TextIO | None) -> None:
+    """Write every actor, by class, and every thread with its stack to ``stream`` (one with a descriptor).
+
+    What ``stream`` does not take is lost, as lines of the log are: its disk is full, its reader has gone, or
+    there is none, as of a process that began without a standard error.
+    """
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            _write(stream)
+
+
+def _write(stream: TextIO) -> None:
     refs = ActorRegistry.get_all()
     counts = Counter(ref.actor_class.__name__ for ref in refs)
     print(f"=== {len(refs)} actors: {dict(sorted(counts.items()))}", file=stream)

@@ -1,6 +1,9 @@
 """What SIGUSR1 prints of actors that are called after what others say."""
 
+import contextlib
+import os
 from pathlib import Path
+from typing import TextIO
 
 import pykka
 import pytest
@@ -39,3 +42,29 @@ def test_a_dump_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             assert stream.tell() < 100_000
     finally:
         ref.stop()
+
+
+def full_disk() -> TextIO:
+    return Path("/dev/full").open("w", encoding="utf-8")
+
+
+def pipe_without_a_reader() -> TextIO:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w", encoding="utf-8")
+
+
+@pytest.mark.parametrize("make", [full_disk, pipe_without_a_reader])
+def test_a_stream_that_takes_nothing_fails_no_dump(make):
+    stream = make()
+    try:
+        with pytest.raises(OSError, match=r"space|pipe"):
+            print("a line", file=stream, flush=True)
+        dump(stream)
+    finally:
+        with contextlib.suppress(OSError):  # of what it still holds
+            stream.close()
+
+
+def test_without_a_standard_error_nothing_is_dumped():
+    dump(None)
