@@ -1,6 +1,6 @@
 """Why an agent that is to dial others is linked with nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from actors.links.dialer import State
@@ -14,14 +14,14 @@ MAX_PEERS_SAID: Final = 3
 NO_LINK: Final = "no link to any peer, so nothing beyond this agent is in reach"
 
 
-def link_problems(config: Config, peers: Iterable[PeerStatus]) -> tuple[str, ...]:
+def link_problems(config: Config, peers: Collection[PeerStatus]) -> tuple[str, ...]:
     """One line if ``config`` has peers and none is linked, neither one of these nor another; else nothing.
 
     Peers that are this agent itself do not count: a name may stand for all relays, this one among them.
     """
-    states = {peer.address: peer for peer in peers}
-    if any(peer.state == CONNECTED for peer in states.values()):
+    if any(peer.state == CONNECTED for peer in peers):
         return ()
+    states = {peer.address: peer for peer in peers}
     dialed = [states.get(str(section.address)) for section in config.peers]
     missing = [peer for peer in dialed if peer is None or peer.state != State.ITSELF.value]
     if not missing:

@@ -28,6 +28,8 @@ def test_one_link_is_enough_whoever_dialed_it():
     dialed = status("hq:4433", "waiting", "Connection refused")
     accepted = status("10.0.0.9:51234", CONNECTED, is_dialer=False)
     assert link_problems(config("hq", "relay"), (dialed, accepted)) == ()
+    there = (status("10.0.0.1:4433", CONNECTED), status("10.0.0.1:4433", "dialing"))
+    assert link_problems(config("10.0.0.1"), there) == (), "a dialer that has crashed dials again meanwhile"
 
 
 @pytest.mark.parametrize(
