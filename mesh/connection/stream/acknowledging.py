@@ -36,11 +36,11 @@ class Acknowledger:
         "_echo",
         "_gap_reported",
         "_probe_number",
-        "_probe_sent_at",
         "_receiver",
         "_rtt",
         "_session",
         "answered_at",
+        "asked_at",
         "due",
         "gap_due",
         "told_at",
@@ -58,7 +58,8 @@ class Acknowledger:
         self._echo = 0
         self._probe_number = NO_PROBE
         """Number of the newest PROBE, while its echo has not come."""
-        self._probe_sent_at = -inf
+        self.asked_at = -inf
+        """When it was sent."""
         self.told_at = -inf
         """When the newest ACK or PROBE arrived."""
         self.answered_at = -inf
@@ -125,7 +126,7 @@ class Acknowledger:
     def echo_arrived(self, echo: int, now: float) -> bool:
         """A PROBE is echoed; whether that gives a round-trip time: the first for the newest does."""
         if echo and echo == (self._probe_number + 1) & _LOW_HALF:
-            self._rtt.sample_of_probe(now - self._probe_sent_at, now)
+            self._rtt.sample_of_probe(now - self.asked_at, now)
             self._probe_number = NO_PROBE
             return True
         return False
@@ -134,7 +135,7 @@ class Acknowledger:
         """ACK; or PROBE if much arrives and no recent round-trip time tells how far to open the window."""
         if not self._receiver.acknowledgement_due or now - self._rtt.sampled_at <= PROBE_EVERY_S:
             return FrameType.ACK
-        under_way = self._probe_number != NO_PROBE and now < self._probe_sent_at + self._rtt.timeout_s
+        under_way = self._probe_number != NO_PROBE and now < self.asked_at + self._rtt.timeout_s
         return FrameType.ACK if under_way else FrameType.PROBE
 
     def fin(self, now: float, *, is_prompt: bool) -> Fin:
@@ -165,7 +166,7 @@ class Acknowledger:
         )
         frame = self._session.seal_control(kind, payload)
         if kind is FrameType.PROBE:
-            self._probe_number, self._probe_sent_at = frame.number, now
+            self._probe_number, self.asked_at = frame.number, now
         return frame
 
     def _delay_s(self, now: float) -> float:

@@ -52,6 +52,10 @@ QUEUED_STALL_S: Final = 8.0
 MARKS_COUNT_S: Final = 2.0
 """How long the newest mark tells of queues."""
 
+HELD_UP_S: Final = 0.1
+"""What comes first after a while may have been held up with the segment: then that is acknowledged within so
+long, or two round trips."""
+
 MAX_DOUBTS: Final = 2
 """Doublings of the patience with each path that does not work either."""
 
@@ -71,6 +75,8 @@ class Progress:
         "_reroute_timeout_s",
         "_rtt",
         "_sender",
+        "_told_from",
+        "_told_since",
         "doubts",
     )
 
@@ -94,6 +100,10 @@ class Progress:
         """Paths that were doubted since one has worked."""
         self._judged_from = -inf
         """When the present path was taken for a failed one's sake."""
+        self._told_since = -inf
+        """Since when the segment waits of which the other end might have told."""
+        self._told_from = inf
+        """When it was first heard thereafter."""
 
     def answer_late_s(self, now: float) -> float:
         """How long after an answer the other end would have had it, however slow the path."""
@@ -102,17 +112,14 @@ class Progress:
 
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""
-        stalled_until = self._stalled_until(now)
-        # An answer that came since then would have told of the segment.
-        if now >= stalled_until and self._acknowledger.told_at >= self._waits_since + ANSWER_AFTER_S:
+        if now >= self._told_until(now) and now >= self._stalled_until(now):
             return True
         return now >= self._silent_until(now)
 
     def look_again_at(self, now: float) -> float:
         """When that may be so, if nothing happens before."""
-        return min(
-            (at for at in (self._stalled_until(now), self._silent_until(now)) if at > now), default=inf
-        )
+        looks = self._told_until(now), self._stalled_until(now), self._silent_until(now)
+        return min((at for at in looks if at > now), default=inf)
 
     def hopeless(self, now: float) -> bool:
         """Whether segments have not arrived for so long that the connection is to be given up."""
@@ -164,6 +171,21 @@ class Progress:
         patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S, now)
         answered_s = STALLED_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0)
         return self._waits_since + max(patience_s, pace_s, answered_s)
+
+    def _told_until(self, now: float) -> float:
+        """When the other end should have told of the segment; infinity if nothing has come since it waits.
+
+        What comes first may itself have waited, where everything was held up for a while and nothing is lost.
+        """
+        acknowledger, since = self._acknowledger, self._waits_since
+        told_at = acknowledger.told_at
+        if told_at < since + ANSWER_AFTER_S:
+            return inf
+        if self._told_since != since:
+            self._told_since, self._told_from = since, told_at
+        if self._rtt.sampled_at >= acknowledger.asked_at >= since:
+            return told_at  # what was sent after the segment has been answered
+        return self._told_from + max(HELD_UP_S, 2 * (self._rtt.smoothed_s or 0.0))
 
     def _silent_until(self, now: float) -> float:
         """When nothing has been heard for too long; infinity if nothing is owed."""

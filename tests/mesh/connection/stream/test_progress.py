@@ -241,6 +241,18 @@ def test_on_a_long_path_the_answer_to_what_is_repeated_comes_first():
         assert not world.verdicts
 
 
+def test_where_everything_is_held_up_for_a_second_and_nothing_is_lost_nobody_is_blamed():
+    for held_s in (0.8, 1.0, 1.3):
+        for speakers in ((0,), (1,), (0, 1)):
+            world = talking(heals=True)
+            goes_on_at = world.now + held_s
+            world.fate = lambda frame, now, goes_on_at=goes_on_at: [(max(LATENCY_S, goes_on_at - now), frame)]
+            speak(world, *(world.ends[speaker] for speaker in speakers))
+            world.run(duration=3.0)
+            assert not world.verdicts, (held_s, speakers)
+            assert all(len(world.ends[1 - speaker].incoming) == 2000 for speaker in speakers)
+
+
 def test_a_segment_that_came_late_is_told_to_all_streams_but_not_one_that_took_another_path():
     for heals in (False, True):
         budget = StreamBudget(256 * MIB)
