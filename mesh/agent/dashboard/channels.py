@@ -34,6 +34,10 @@ time that the data path shares; who comes faster waits in the kernel, in turn.""
 BURST: Final = 100.0
 """At once, of either."""
 
+MOST_OWED: Final = 100.0
+"""Requests that are waited for. Many may arrive in one read, on many connections: if all were owed, those who
+ask at a human pace on a connection of theirs, as Prometheus does, would wait for minutes."""
+
 
 class Pace:
     """How fast clients are heard; those that are too fast are left waiting in the kernel's queues.
@@ -79,7 +83,8 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
     def parser_class(self, adj: object) -> RequestParser:
         """Waitress calls this at the first byte of each request."""
         self._since = time.monotonic()
-        if self._requests_begun:  # the first one is paid for by the arrival
+        # The first one is paid for by the arrival.
+        if self._requests_begun and self._pace.requests.has(self._since, -MOST_OWED):
             self._pace.requests.spend(self._since)
         self._requests_begun += 1
         return RequestParser(adj)

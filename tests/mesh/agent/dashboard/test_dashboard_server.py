@@ -285,3 +285,21 @@ def test_requests_that_are_too_large_or_none_at_all_are_turned_away(
         client.sendall(request_bytes)
         assert client.recv(1024).startswith(b"HTTP/1.")
     assert get(bound, "/health")[0] == 200
+
+
+def test_who_has_a_connection_is_answered_soon_after_others_sent_thousands_of_requests_at_once(
+    app: DashboardApp, serve: Serve
+):
+    address = serve(app)
+    ask = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    client = http.client.HTTPConnection(address.host, address.port, timeout=20)
+    with contextlib.closing(client):
+        client.request("GET", "/health")
+        client.getresponse().read()
+        with contextlib.ExitStack() as stack:
+            for _ in range(50):
+                greedy = stack.enter_context(socket.create_connection((address.host, address.port), 20))
+                greedy.sendall(ask * 100)
+            assert greedy.recv(1)  # the latest is answered, so all have been read
+        client.request("GET", "/health")  # 50 s later if each of them were waited for
+        assert client.getresponse().status == 200
