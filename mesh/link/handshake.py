@@ -228,6 +228,7 @@ class LinkHandshake:
             raise RemoteProtocolError(
                 "the other side closed the connection without a word: it does not trust the authority that "
                 "signed this agent's certificate (compare trust.authorities at both ends), "
+                "too many handshakes from this address came to nothing (its log says so), "
                 "or it is no mesh agent"
             )
         raise RemoteProtocolError("the other side closed the connection without a word: is it a mesh agent?")

@@ -193,6 +193,8 @@ def test_a_cut_answer_is_waited_for_and_said_at_the_end():
 def test_the_end_of_the_stream_is_explained():
     with pytest.raises(RemoteProtocolError, match="without a word: it does not trust the authority"):
         started().end_of_stream()
+    with pytest.raises(RemoteProtocolError, match="too many handshakes from this address"):
+        started().end_of_stream()
     with pytest.raises(RemoteProtocolError, match="without a word: is it a mesh agent"):
         bob().end_of_stream()
     with pytest.raises(RemoteProtocolError, match="its log says why if it refused us"):
