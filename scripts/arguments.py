@@ -22,9 +22,9 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             raise ArgumentTypeError(f"{text!r} is no whole number") from None
         if value < least:
-            raise ArgumentTypeError(f"at least {least}, found {value}")
+            raise ArgumentTypeError(f"expected at least {least}, found {value}")
         if most is not None and value > most:
-            raise ArgumentTypeError(f"at most {most}, found {value}")
+            raise ArgumentTypeError(f"expected at most {most}, found {value}")
         return value
 
     return read
@@ -48,9 +48,9 @@ def number(least: float, most: float = math.inf) -> Callable[[str], float]:
         if not math.isfinite(value):
             raise ArgumentTypeError(f"{text!r} is no finite number")
         if value < least:
-            raise ArgumentTypeError(f"at least {least:g}, found {text}")
+            raise ArgumentTypeError(f"expected at least {least:g}, found {text}")
         if value > most:
-            raise ArgumentTypeError(f"at most {most:g}, found {text}")
+            raise ArgumentTypeError(f"expected at most {most:g}, found {text}")
         return value
 
     return read

@@ -76,8 +76,8 @@ def test_a_log_tells_of_executions_whether_it_has_come_to_its_end_or_not():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--runs", "0"], "--runs: at least 1, found 0"),
-        (["--runs", "-5"], "--runs: at least 1, found -5"),
+        (["--runs", "0"], "--runs: expected at least 1, found 0"),
+        (["--runs", "-5"], "--runs: expected at least 1, found -5"),
         (["--runs", "many"], "--runs: 'many' is no whole number"),
         (["streams"], "no target is called 'streams'; there are frames, "),
         (["--replay", __file__], "--replay takes one target"),

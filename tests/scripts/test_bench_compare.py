@@ -26,7 +26,7 @@ def test_one_round_is_its_own_range() -> None:
     ("words", "said"),
     [
         (["/nowhere", "."], "/nowhere: expected a checkout of this project"),
-        ([".", ".", "--rounds", "0"], "--rounds: at least 1, found 0"),
+        ([".", ".", "--rounds", "0"], "--rounds: expected at least 1, found 0"),
         ([".", ".", "--measures", "noise"], "invalid choice: 'noise'"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark.processes import descendants
+from scripts.interrupts import EXIT_INTERRUPTED
 from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.waiting import wait_until
 from scripts.simulation.real_runner import run_real
@@ -65,7 +66,7 @@ def test_a_run_that_is_told_to_end_leaves_no_agent_behind(tmp_path):
             lambda: len(found := descendants(simulation.pid)) == 4 and found, "all agents have been started"
         )
         simulation.signal(signal.SIGTERM)
-        assert simulation.wait() == 128 + signal.SIGTERM
+        assert simulation.wait() == EXIT_INTERRUPTED
         assert [pid for pid in agents if Path(f"/proc/{pid}").exists()] == []
     finally:
         simulation.kill()
