@@ -6,10 +6,10 @@ from mesh.remembered import Remembered
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
 
-ARRIVAL_RATE: Final = 1.0
+ADMISSION_RATE: Final = 1.0
 """Links a second that one identity is let in with: each costs a digest of all records, and routes."""
 
-ARRIVAL_BURST: Final = 30.0
+ADMISSION_BURST: Final = 30.0
 """At once: a peer that is restarted again and again, and dials several addresses."""
 
 
@@ -20,7 +20,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._rates: Remembered[AgentId, TokenBucket] = Remembered(
-            lambda: TokenBucket(ARRIVAL_RATE, ARRIVAL_BURST)
+            lambda: TokenBucket(ADMISSION_RATE, ADMISSION_BURST)
         )
 
     def may_come(self, peer_id: AgentId, now: float) -> bool:

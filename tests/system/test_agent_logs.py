@@ -92,7 +92,14 @@ def test_a_dump_names_actors_and_threads_and_the_agent_goes_on(chain):
     for agent in chain.agents:
         wait_until(lambda agent=agent: "=== end of the dump" in agent.process.output, "the dump is there")
         dump = agent.process.output.partition("=== ")[2]
-        for text in (" actors: {", "RouteTable", "PeerDirectory", "PeerLink(", " threads", "Thread 0x"):
+        for text in (
+            " actors: {",
+            "RouteTable",
+            "PeerDirectory",
+            "PeerLink(",
+            " threads",
+            "Thread MainThread (",
+        ):
             assert text in dump
     assert "PeerLink(branch" in chain.relay.process.output
     assert chain.relay.stats()["peer_count"] == 2

@@ -17,7 +17,7 @@ from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.alarms import AlarmKind
-from mesh.link.arrivals import ARRIVAL_BURST, ARRIVAL_RATE
+from mesh.link.arrivals import ADMISSION_BURST, ADMISSION_RATE
 from mesh.sampling import ALARM_MARK
 from mesh.trust.identity import AgentId, Instance, short_id
 from tests.actors.company import IDENTITIES, Ear, routes_of, start
@@ -347,18 +347,18 @@ def test_one_identity_is_let_in_so_often_and_no_more(house, caplog):
         link = house.establish()
         came += admitted(link)
         house.end(link)
-    assert came == ARRIVAL_BURST
-    assert len(house.routes.of(route_messages.LinkUp)) == ARRIVAL_BURST
-    assert house.meters.links_refused == 200 - ARRIVAL_BURST
+    assert came == ADMISSION_BURST
+    assert len(house.routes.of(route_messages.LinkUp)) == ADMISSION_BURST
+    assert house.meters.links_refused == 200 - ADMISSION_BURST
     assert "links of this agent come and go too often" in caplog.text
     assert admitted(house.establish(FAR.id))
-    house.world.run(1.0 / ARRIVAL_RATE)
+    house.world.run(1.0 / ADMISSION_RATE)
     assert admitted(house.establish())
 
 
 def test_links_that_this_agent_dials_come_at_its_own_pace(house):
     dialer = start(house.world)
-    for _ in range(2 * int(ARRIVAL_BURST)):
+    for _ in range(2 * int(ADMISSION_BURST)):
         link = house.establish(dialer=dialer)
         assert admitted(link)
         house.end(link)

@@ -1,7 +1,9 @@
 """What SIGUSR1 prints of actors that are called after what others say."""
 
 import contextlib
+import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import TextIO
 
@@ -68,3 +70,26 @@ def test_a_stream_that_takes_nothing_fails_no_dump(make):
 
 def test_without_a_standard_error_nothing_is_dumped():
     dump(None)
+
+
+def test_a_reader_that_has_stopped_reading_holds_up_nobody():
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        os.write(writer, b"x" * 4096)
+        dump(stream)  # and no join with the test's end: it would wait for ever
+        [stuck] = [thread for thread in threading.enumerate() if thread.name == "dump"]
+        assert stuck.daemon
+        os.close(reader)
+        stuck.join(10.0)
+        assert not stuck.is_alive()
+
+
+def test_each_thread_is_named_with_its_stack(tmp_path: Path):
+    with (tmp_path / "dump").open("w+", encoding="utf-8") as stream:
+        dump(stream)
+        stream.seek(0)
+        text = stream.read()
+    assert "Thread MainThread (innermost call last):" in text
+    assert f'File "{__file__}"' in text
+    assert text.endswith("=== end of the dump\n")
