@@ -21,8 +21,8 @@ def link_problems(config: Config, peers: Collection[PeerStatus]) -> tuple[str, .
     """
     if any(peer.state == CONNECTED for peer in peers):
         return ()
-    states = {peer.address: peer for peer in peers}
-    dialed = [states.get(str(section.address)) for section in config.peers]
+    by_address = {peer.address: peer for peer in peers}
+    dialed = [by_address.get(str(section.address)) for section in config.peers]
     missing = [peer for peer in dialed if peer is None or peer.state != State.ITSELF.value]
     if not missing:
         return ()

@@ -22,7 +22,7 @@ from scripts.benchmark import chain, ways
 from scripts.benchmark.command import say
 from scripts.benchmark.measures import GIB, MANY, MIB, client
 from scripts.benchmark.processes import BenchmarkError, usage
-from scripts.benchmark.ways import Servers, Way
+from scripts.benchmark.ways import Way
 from scripts.lab.processes import ROOT, sigterm_unwinds
 
 AGENTS: Final = 3
@@ -78,7 +78,8 @@ def compare(trees: Sequence[Path], measures: Sequence[str], rounds: int) -> Samp
         running = []
         for number, tree in enumerate(trees):
             say(f"starting {tree}")
-            running.append(stack.enter_context(_chain(services, Path(text) / str(number), tree)))
+            agents = chain.mesh(services, Path(text) / str(number), places=chain.chain_of(AGENTS), tree=tree)
+            running.append(stack.enter_context(agents))
         for number in range(-1, rounds):  # the one before the first warms up
             say(f"round {number + 1} of {rounds}")
             for measure in measures:
@@ -106,10 +107,6 @@ def table(samples: Samples, trees: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def _chain(services: Servers, folder: Path, tree: Path) -> "contextlib.AbstractContextManager[Way]":
-    return chain.mesh(services, folder, places=chain.chain_of(AGENTS), tree=tree)
-
-
 def _with_cpu(way: Way, load: str, *options: str) -> tuple[dict[str, float], float]:
     before = usage(way.pids.values()).cpu_s
     done = client(way, load, *options)
@@ -129,7 +126,11 @@ def parser() -> argparse.ArgumentParser:
         prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument(
-        "trees", nargs="+", type=Path, metavar="TREE", help="a checkout; the first is the base"
+        "trees",
+        nargs="+",
+        type=Path,
+        metavar="TREE",
+        help="a checkout, the first being the base; one alone is the base of this one",
     )
     arguments.add_argument(
         "--rounds", type=values.whole(1), default=ROUNDS, help=f"{ROUNDS} unless it is given"
