@@ -30,7 +30,7 @@ from mesh.routing.record_outcomes import (
 )
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.record_store import MAX_BYTES, MAX_RECORDS, Entry, RecordStore
-from mesh.routing.records import Freshness, Record, RecordBody
+from mesh.routing.records import Record, RecordBody
 from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
@@ -265,20 +265,20 @@ class LinkState:
         return [DigestEntry(agent_id, *entry.freshness) for agent_id, entry in self._store.live.items()]
 
     def newer_than(self, digest: Digest) -> list[AgentId]:
-        """Agents whose record the sender of ``digest`` lacks, or holds an older one of, in their order."""
-        theirs: dict[AgentId, Freshness] = {
-            entry.agent_id: (entry.epoch, entry.sequence, entry.instance) for entry in digest.entries
-        }
-        found = {
-            agent_id
-            for agent_id, entry in self._store.live.items()
-            if digest.covers(agent_id) and (agent_id not in theirs or theirs[agent_id] < entry.freshness)
-        }
-        for agent_id, freshness in theirs.items():
-            past = self._store.past.get(agent_id)
-            if past is not None and freshness < past.freshness:
-                found.add(agent_id)
-        return sorted(found)
+        """Agents whose record the sender of ``digest`` lacks, or holds an older one of, in their order.
+
+        Takes time for what ``digest`` names and what it asks for, and not for all that is held.
+        """
+        lacking = dict.fromkeys(self._store.live_between(digest.first, digest.last))
+        for entry in digest.entries:
+            lacking.pop(entry.agent_id, None)
+        for entry in digest.entries:
+            known = self._store.past.get(entry.agent_id)
+            if known is None and digest.covers(entry.agent_id):
+                known = self._store.live.get(entry.agent_id)
+            if known is not None and (entry.epoch, entry.sequence, entry.instance) < known.freshness:
+                lacking[entry.agent_id] = None
+        return sorted(lacking)
 
     def usable(self, unix_now: float) -> tuple[dict[AgentId, Record], float]:
         """Records of agents that take part now, and the Unix time when one of their certificates ends."""

@@ -1,5 +1,6 @@
 """Records in memory: those that live, those of the past, and how much all of them hold."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -54,6 +55,8 @@ class RecordStore:
         self._max_bytes = max_bytes
         self._live: dict[AgentId, Entry] = {}
         self._past: dict[AgentId, Entry] = {}
+        self._live_ids: list[AgentId] = []
+        """Sorted: digests ask for ranges."""
         self._by_bytes: dict[bytes, AgentId] = {}
         self._live_bytes = 0
         self._past_bytes = 0
@@ -67,6 +70,10 @@ class RecordStore:
     def past(self) -> Mapping[AgentId, Entry]:
         """Those that are only remembered, in the order of their expiry."""
         return self._past
+
+    def live_between(self, first: AgentId, last: AgentId) -> list[AgentId]:
+        """Agents whose record has not expired, from ``first`` to ``last`` (both included), in their order."""
+        return self._live_ids[bisect_left(self._live_ids, first) : bisect_right(self._live_ids, last)]
 
     def get(self, agent_id: AgentId) -> Entry | None:
         """The record of ``agent_id``, expired or not."""
@@ -82,7 +89,9 @@ class RecordStore:
         agent_id = entry.record.agent_id
         self.forget((agent_id,))
         replaced = self._live.get(agent_id)
-        if replaced is not None:
+        if replaced is None:
+            insort(self._live_ids, agent_id)
+        else:
             self._live_bytes -= _memory_bytes(replaced.wire, replaced.record.body)
             del self._by_bytes[replaced.wire.signed]
         self._live[agent_id] = entry
@@ -92,6 +101,7 @@ class RecordStore:
     def bury(self, agent_id: AgentId) -> None:
         """The live record of ``agent_id`` has expired."""
         entry = self._past[agent_id] = self._live.pop(agent_id)
+        del self._live_ids[bisect_left(self._live_ids, agent_id)]
         del self._by_bytes[entry.wire.signed]
         self._live_bytes -= _memory_bytes(entry.wire, entry.record.body)
         self._past_bytes += _memory_bytes(entry.wire, entry.record.body)

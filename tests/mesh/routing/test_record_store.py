@@ -3,11 +3,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh.link.bodies import HIGHEST_AGENT_ID
 from mesh.routing.record_store import Entry, RecordStore, _memory_bytes
 from mesh.routing.records import EndpointEntry, decode_body, trusted_record
 from mesh.routing.runs import Runs
 from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import read_certificate
+from mesh.trust.identity import NO_AGENT
 from tests.mesh.routing.database_company import ALICE, BOB, CAROL, CERTIFICATES, OWN, wire_of
 
 MAX_RECORDS, MAX_BYTES = 3, 14_000
@@ -60,3 +62,4 @@ def test_there_is_room_exactly_for_what_fits_once_the_past_is_forgotten(steps):
             sum(map(memory_bytes, each.values())) for each in (store.live, store.past)
         )
         assert {each.wire.signed for each in store.live.values()} == set(store._by_bytes)
+        assert store.live_between(NO_AGENT, HIGHEST_AGENT_ID) == sorted(store.live)
