@@ -26,36 +26,53 @@ RESTLESS_S: Final = 30.0
 MAX_DEBT_S: Final = 60.0
 """What a peer owes at the most: after half a minute without a new link it is like any other."""
 
+RESTLESS_HOLD_S: Final = 2 * MAX_HOLD_S
+"""The longest wait of what is only about restless peers: beside others' changes at their fastest it adds half
+a record a second."""
+
+MAX_UNPAID: Final = 10
+"""Changes that time has still to pay for, at most: with these every wait is the longest."""
+
+_FEW_DEBTS: Final = 64
+"""Peers that owe something before it is looked whether they still do."""
+
 
 class Pace:
-    """When a change is due that follows others; ``now`` is monotonic seconds."""
+    """When a change is due that follows others; ``now`` is monotonic seconds.
 
-    __slots__ = ("_paid_until", "due_at")
+    Args:
+        max_hold_s: the longest wait.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_max_hold_s", "_paid_until", "due_at")
+
+    def __init__(self, max_hold_s: float) -> None:
         self.due_at = -math.inf
         """When the next change may be told."""
+        self._max_hold_s = max_hold_s
         self._paid_until = -math.inf
         """Each change costs ``MAX_HOLD_S``; so far ahead of now has been spent."""
 
     def told(self, now: float) -> None:
         """A change has been told."""
-        self._paid_until = max(self._paid_until, now) + MAX_HOLD_S
-        unpaid = (self._paid_until - now) / MAX_HOLD_S
-        self.due_at = now + min(FIRST_HOLD_S * 2.0 ** min(unpaid - 1, 16.0), MAX_HOLD_S)
+        unpaid = min(max(self._paid_until - now, 0.0) / MAX_HOLD_S + 1, MAX_UNPAID)
+        self._paid_until = now + unpaid * MAX_HOLD_S
+        self.due_at = now + min(FIRST_HOLD_S * 2.0 ** (unpaid - 1), self._max_hold_s)
 
 
 class Pacing:
     """The paces of one agent's changes; ``now`` is monotonic seconds."""
 
-    __slots__ = ("_debts", "_is_calm", "_is_pending", "_of_all", "_of_restless")
+    __slots__ = ("_debts", "_is_calm", "_is_pending", "_many_debts", "_of_all", "_of_restless")
 
     def __init__(self) -> None:
-        self._of_all = Pace()
-        self._of_restless = Pace()
+        self._of_all = Pace(MAX_HOLD_S)
+        self._of_restless = Pace(RESTLESS_HOLD_S)
         """Of changes that are only about restless peers."""
         self._debts: dict[AgentId, float] = {}
-        """By peer: until when its links are paid for. Those that are do not stay."""
+        """By peer: until when its links are paid for. Those that are do not stay long."""
+        self._many_debts = _FEW_DEBTS
+        """With how many of them it is looked again which are paid."""
         self._is_pending = self._is_calm = False
         """Whether there is a change to tell, and whether it is about more than restless peers."""
 
@@ -65,8 +82,9 @@ class Pacing:
 
     def link_up(self, peer_id: AgentId, now: float) -> None:
         """A new link to ``peer_id`` is to be told of."""
-        if peer_id not in self._debts:
+        if len(self._debts) >= self._many_debts:
             self._debts = {each: until for each, until in self._debts.items() if until > now}
+            self._many_debts = max(_FEW_DEBTS, 2 * len(self._debts))
         until = max(self._debts.get(peer_id, now), now) + LINK_UP_COST_S
         self._debts[peer_id] = min(until, now + MAX_DEBT_S)
         self.link_changed(peer_id, now)

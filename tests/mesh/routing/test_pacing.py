@@ -2,10 +2,22 @@
 
 import pytest
 
+from mesh.routing.database import ARRIVAL_BURST, ARRIVAL_RATE
 from mesh.routing.origination import Originator, OwnAgent
-from mesh.routing.pacing import FIRST_HOLD_S, LINK_UP_COST_S, MAX_DEBT_S, MAX_HOLD_S, RESTLESS_S, Pacing
+from mesh.routing.pacing import (
+    FIRST_HOLD_S,
+    LINK_UP_COST_S,
+    MAX_DEBT_S,
+    MAX_HOLD_S,
+    MAX_UNPAID,
+    RESTLESS_HOLD_S,
+    RESTLESS_S,
+    Pacing,
+)
 from mesh.routing.records import EndpointEntry, decode_body
+from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId, Identity, Instance
+from tests.work.instructions import instructions
 
 QUIET = AgentId(b"q" * 16)
 
@@ -79,15 +91,57 @@ def test_all_restless_peers_together_cost_a_record_a_second(peers: int):
     assert issued <= 60 / MAX_HOLD_S + 1
 
 
+@pytest.mark.parametrize("calm_each_s", [0.1, 0.7, 1.001, 1.5, 2.1, 5.0])
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_an_agent_says_no_more_than_others_take_whatever_changes(calm_each_s: float, at_once: int):
+    """Restless peers all the time, and others' changes at any pace: 1.5 records a second at the most."""
+    pacing, told_at = Pacing(), []
+    for number in range(10):
+        pacing.link_up(restless(1), number / 1_000)
+    calm, length_s = 0, 120
+    for tick in range(length_s * 1_000):
+        now = tick / 1_000
+        pacing.link_up(restless(1), now)
+        if now >= calm // at_once * calm_each_s + calm % at_once * 0.01:
+            calm += 1
+            pacing.changed()
+        if now >= pacing.due_at():
+            pacing.told(now)
+            told_at.append(now)
+    taken, rate = TokenBucket(ARRIVAL_RATE, ARRIVAL_BURST), 1 / MAX_HOLD_S + 1 / RESTLESS_HOLD_S
+    assert all(taken.take(now) for now in told_at), "others take all of it"
+    late = [now for now in told_at if now >= length_s / 2]
+    assert len(late) <= rate * length_s / 2 + 2
+
+
+def test_an_hour_of_restless_peers_and_others_leaves_no_debt_behind():
+    pacing, now = Pacing(), 0.0
+    for _ in range(3_600 * 2):
+        now += 0.5
+        pacing.link_up(restless(1), now)
+        pacing.changed()
+        if now >= pacing.due_at():
+            pacing.told(now)
+    now += (MAX_UNPAID + 1) * MAX_HOLD_S
+    pacing.changed()
+    assert pacing.due_at() <= now
+    pacing.told(now)
+    pacing.changed()
+    assert pacing.due_at() == now + FIRST_HOLD_S
+    pacing.told(now)
+    pacing.link_changed(restless(1), now)
+    assert pacing.due_at() == now + 2 * FIRST_HOLD_S
+
+
 def test_a_peer_that_keeps_its_link_is_like_any_other_again():
     pacing = Pacing()
     for number in range(100):
         pacing.link_up(restless(1), number / 100)
         pacing.told(number / 100)
     pacing.link_changed(restless(1), 1.0)
-    assert pacing.due_at() == 0.99 + MAX_HOLD_S
+    assert pacing.due_at() == 0.99 + RESTLESS_HOLD_S
     pacing.link_changed(restless(1), 1.0 + MAX_DEBT_S - RESTLESS_S)
-    assert pacing.due_at() < 0.99 + MAX_HOLD_S
+    assert pacing.due_at() <= 0.99 + MAX_HOLD_S
 
 
 def test_a_peer_that_is_restarted_now_and_then_is_not_restless():
@@ -102,4 +156,12 @@ def test_what_is_remembered_of_peers_does_not_grow_with_those_that_have_paid():
     pacing = Pacing()
     for number in range(3_000):
         pacing.link_up(restless(number), number * 0.1)
-    assert len(pacing._debts) <= LINK_UP_COST_S / 0.1 + 1
+    assert len(pacing._debts) <= 2 * LINK_UP_COST_S / 0.1 + 1
+
+
+def test_a_crowd_of_new_links_takes_no_more_work_for_each_than_a_few():
+    def work(count: int) -> int:
+        pacing, peers = Pacing(), [restless(number) for number in range(count)]
+        return instructions(lambda: [pacing.link_up(peer, 0.0) for peer in peers])
+
+    assert work(5_000) < 10 * work(500) * 1.5
