@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
@@ -12,7 +13,7 @@ from scripts.simulation.faults import draw_script
 from scripts.simulation.hostile import run as hostile_run
 from scripts.simulation.hostile.loot import MOST_HELD, Loot
 from scripts.simulation.hostile.member import ACTS, Act, draw_acts
-from scripts.simulation.hostile.stage import Plot, draw_plot
+from scripts.simulation.hostile.stage import HostileStage, Plot, draw_plot
 from scripts.simulation.real_runner import run_real
 from scripts.simulation.runner import Order, run, run_order
 from scripts.simulation.scenario import ScenarioError, load_scenario
@@ -75,20 +76,61 @@ def test_acts_stay_within_the_run():
     assert {act.name for act in draw_acts(random.Random(1), 500, 8.0)} == set(ACTS)
 
 
-def test_only_those_whose_frames_it_carried_are_excused():
+def data(number=0):
+    return Frame(FrameType.DATA, False, A, B, 1, number, b"x")
+
+
+def test_only_those_whose_frames_it_was_given_are_excused():
     loot = Loot()
-    loot.take_frames([Frame(FrameType.DATA, False, A, B, 1, 0, b"x")], 5.0)
-    assert loot.has_carried(A, B, 4.0, 6.0)
-    assert loot.has_carried(B, A, 5.0, 5.0)
-    assert not loot.has_carried(A, C, 0.0, 9.0)
-    assert not loot.has_carried(A, B, 5.1, 9.0)
-    assert not loot.has_carried(A, B, 0.0, 4.9)
+    loot.note_given([data()], 5.0)
+    assert loot.was_given(A, B, 4.0, 6.0)
+    assert loot.was_given(B, A, 5.0, 5.0)
+    assert not loot.was_given(A, C, 0.0, 9.0)
+    assert not loot.was_given(A, B, 5.1, 9.0)
+    assert not loot.was_given(A, B, 0.0, 4.9)
+
+
+def test_what_it_made_up_and_gets_back_excuses_nobody():
+    loot = Loot()
+    loot.note_sent(data())
+    loot.note_given([replace(data(), hop_limit=3, marked=True)], 5.0)
+    assert not loot.was_given(A, B, 0.0, 9.0)
+    loot.note_given([data(1)], 5.0)
+    assert loot.was_given(A, B, 0.0, 9.0)
+
+
+def test_what_it_does_not_read_was_given_to_it_all_the_same(monkeypatch):
+    found = []
+
+    class Stage(HostileStage):
+        def play(self):
+            self.loot.given.clear()
+            self.loot.frames.clear()
+            super().play()
+            # Before its links are found dead: new ones are read until it is told of them.
+            self.mesh.world.at(self.mesh.world.now() + 2.0, self.look)
+
+        def look(self):
+            found.append((len(self.loot.given), len(self.loot.frames)))
+
+    def plot_of(scenario, script):
+        plot, script = draw_plot(scenario, script)
+        acts = (Act("stop reading", 0.0, 8.0),)
+        return Plot(plot.name, plot.may_relay, plot.temper, acts), script
+
+    monkeypatch.setattr(hostile_run, "HostileStage", Stage)
+    monkeypatch.setattr(hostile_run, "draw_plot", plot_of)
+    outcome = run(Order(str(SCENARIO), 7077))  # it is on the way of one who types
+    assert not outcome.broken, "\n".join([outcome.broken, *outcome.story])
+    ((given, read),) = found
+    assert given > 0
+    assert read == 0
 
 
 def test_what_it_has_seen_is_kept_up_to_a_limit():
     loot = Loot()
     for number in range(3 * MOST_HELD):
-        loot.take_frames([Frame(FrameType.DATA, False, A, B, 1, number, b"")], 0.0)
+        loot.take_frames([data(number)])
     assert len(loot.frames) == MOST_HELD
     assert loot.frames[-1].number == 3 * MOST_HELD - 1
 

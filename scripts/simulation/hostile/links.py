@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 import actors.root.composition
 from actors.links.peer_link import PeerLink
+from actors.messages.peer_link import SendFrames
 from mesh.errors import LocalProtocolError
 from mesh.link import effects, frames
 from mesh.link.frames import OPENING_BODY_BYTES, TAG_BYTES, Frame, FrameType, FrameWriter
@@ -126,9 +127,12 @@ class HostileLink(PeerLink):
         if self._link.state is not LinkState.UP or writer is None:
             return
         writer.__class__ = _RawWriter
+        own_id, loot = self._settings.identity.id, self._character.loot
         for each in wanted:
             if output.unsent_bytes > ROOM_BYTES:
                 break
+            if isinstance(each, Frame) and each.source != own_id:
+                loot.note_sent(each)
             try:
                 pieces = writer.seal_odd(each) if isinstance(each, Odd) else writer.seal(each)
             except LocalProtocolError:
@@ -144,7 +148,7 @@ class HostileLink(PeerLink):
 
     def _pass_on(self, destination: AgentId, passing: list[Frame]) -> None:
         character = self._character
-        character.loot.take_frames(passing, self.now())
+        character.loot.take_frames(passing)
         super()._pass_on(destination, [out for frame in passing for out in self._temper_of(frame)])
 
     def _temper_of(self, frame: Frame) -> list[Frame]:
@@ -163,20 +167,34 @@ class HostileLink(PeerLink):
         return [frame, frame] if draw.random() < temper.repeat else [frame]
 
 
-class _Router:
-    """Stands for the class of links: starts another one on one host."""
+class WitnessedLink(PeerLink):
+    """A link of another agent, as ever; it is noted what the member is given on it."""
 
-    def __init__(self, host: str, character: Character) -> None:
-        self._host, self._character = host, character
+    def __init__(self, *arguments: Any, member: AgentId, loot: Loot, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._member, self._loot = member, loot
+
+    def on_receive(self, message: Any) -> None:
+        """What every link receives."""
+        if isinstance(message, SendFrames) and self._link.peer.peer_id == self._member:
+            self._loot.note_given(message.frames, self.now())
+        super().on_receive(message)
+
+
+class _Router:
+    """Stands for the class of links: starts others."""
+
+    def __init__(self, host: str, member: AgentId, character: Character) -> None:
+        self._host, self._member, self._character = host, member, character
 
     def start(self, dispatcher: Any, **named: Any) -> Any:
         if dispatcher.host_name == self._host:
             return HostileLink.start(dispatcher, character=self._character, **named)
-        return PeerLink.start(dispatcher, **named)
+        return WitnessedLink.start(dispatcher, member=self._member, loot=self._character.loot, **named)
 
 
 @contextlib.contextmanager
-def hostile_links(host: str, character: Character) -> Iterator[None]:
-    """Agents that are started on ``host`` meanwhile have hostile links."""
-    with mock.patch.object(actors.root.composition, "PeerLink", _Router(host, character)):
+def hostile_links(host: str, member: AgentId, character: Character) -> Iterator[None]:
+    """Agents that are started on ``host``, where ``member`` is, meanwhile have hostile links."""
+    with mock.patch.object(actors.root.composition, "PeerLink", _Router(host, member, character)):
         yield

@@ -43,7 +43,7 @@ class HostileRun:
         try:
             stage = HostileStage(self.mesh, self.scenario, self.script, self.story, self.plot)
             self.story.note("hostile", f"{self.plot.name}, {self.plot}")
-            with hostile_links(self.plot.name, stage.character):
+            with hostile_links(self.plot.name, self.mesh.id_of(self.plot.name), stage.character):
                 self._play(stage)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
             return self.story.broken(error)
@@ -194,7 +194,7 @@ class _Watch:
         """Whether the member was given frames to pass on between ``agent`` and an exit in that time."""
         now, own = self._mesh.world.now(), self._mesh.id_of(agent)
         exits: list[AgentId] = [self._mesh.id_of(each) for each in self._stage.script.map.endpoints[key]]
-        return any(self._stage.loot.has_carried(own, exit_, since_s, now) for exit_ in exits)
+        return any(self._stage.loot.was_given(own, exit_, since_s, now) for exit_ in exits)
 
 
 __all__ = ["HostileLink", "HostileRun"]
