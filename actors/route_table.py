@@ -143,6 +143,8 @@ class RouteTable(Actor[messages.Inbound]):
                 return state.counts()
             case messages.GetProblems():
                 return state.problems(self.now())
+            case messages.GetWarnings():
+                return state.warnings(self.now())
             case messages.RouteTimerFired():
                 self._alarm.disarm()
                 self._apply(state.tick(*times))

@@ -18,6 +18,10 @@ COMPOSED = {
         "warning: …",
         "the certificate of this agent expires on …",
     ),
+    "warning: another agent with this agent's identity key was running": (
+        "warning: …",
+        "another agent with this agent's identity key was running; …",
+    ),
     "port taken: another program has it": ("port taken: …", "another program has it"),
     "withdrawn until its target passes its health check: …": (
         "withdrawn until its target passes its health check",

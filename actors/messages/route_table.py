@@ -124,6 +124,10 @@ class GetProblems(msgspec.Struct, frozen=True):
     """Question from outside: what this agent cannot tell the mesh of, as lines for people."""
 
 
+class GetWarnings(msgspec.Struct, frozen=True):
+    """Question from outside: what an operator should look at though all is told, as lines for people."""
+
+
 class GoOn(msgspec.Struct, frozen=True):
     """Timer: others have had their turn; what waits may be taken."""
 
@@ -152,6 +156,7 @@ Inbound: TypeAlias = (
     | GetSnapshot
     | GetCounts
     | GetProblems
+    | GetWarnings
     | GoOn
     | RouteTimerFired
 )

@@ -97,10 +97,13 @@ class ActorStatus:
         ask_problems: pykka.Future[tuple[str, ...]] = refs.route_table.ask(
             route_messages.GetProblems(), block=False
         )
+        ask_twins: pykka.Future[tuple[str, ...]] = refs.route_table.ask(
+            route_messages.GetWarnings(), block=False
+        )
         routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
         peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
         parts, untold = _answer(ask_parts, deadline), _answer(ask_problems, deadline)
-        warnings = _answer(ask_warnings, deadline)
+        warnings = *_answer(ask_warnings, deadline), *_answer(ask_twins, deadline)
         counters = {f"{name}_total": value for name, value in self._meters.figures().items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens

@@ -185,12 +185,13 @@ class LinkState:
     ) -> Outcome:
         """A record of another run than the one that is held on to: it is told of, and changes nothing."""
         self.counts.twin += 1
-        if not live.runs.rate.has(now):
+        rate = live.runs.farewells if body.withdrawn else live.runs.rate
+        if not rate.has(now):
             return Stale()
         verified = self._verify(wire, body, unix_now)
         if isinstance(verified, Refused):
             return verified
-        live.runs.rate.take(now)
+        rate.take(now)
         live.runs = live.runs.held()
         record, kept = verified
         age_ms = min(wire.age_ms + HOP_MS, MAX_AGE_MS)
@@ -209,7 +210,7 @@ class LinkState:
         if not within_a_day(body.epoch, unix_now):
             # Nobody with a right clock believes it, and a record that is newer still would not be believed.
             return self._refuse(Refusal.CLOCK, _too_early(self.own_id), self.own_id)
-        return OwnIsNewer(body.freshness)
+        return OwnIsNewer(body.freshness, body.withdrawn)
 
     def _offer_again(self, known: Entry, wire: WireRecord, born_s: float, now: float) -> Outcome:
         """Believe the lower of two ages, but not that a record is younger than the time it is known here."""

@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.link.bodies import WireRecord
 from mesh.routing.epochs import within_a_day
+from mesh.routing.overtakers import OVERTAKEN_FREELY, Overtakers
 from mesh.routing.pacing import MAX_HOLD_S, Pacing
 from mesh.routing.records import (
     MAX_EPOCH,
@@ -32,17 +33,8 @@ FIRST_RECORD_S: Final = 0.05
 QUIET_S: Final = 3.0
 """After so long without a change nobody else speaks in this agent's name any more."""
 
-OVERTAKEN_FREELY: Final = 3
-"""A restart with a clock set back is overtaken once or twice, by what its last run left in the mesh."""
-
 MAX_OVERTAKEN_HOLD_S: Final = 30.0
 """Two agents with one key overtake each other for ever; this is the rate at which they do."""
-
-MAX_OVERTAKERS: Final = 8
-"""Instances of other runs that are recognised when they overtake again."""
-
-TWIN_SHOWN_S: Final = 600.0
-"""How long an agent is not ready after it has heard of another with its key."""
 
 JUMPED_MS: Final = 1_000
 """By so much an own epoch may be too far ahead: one that jumped past another is believed a moment later."""
@@ -147,9 +139,8 @@ class Originator:
         self._urgent = False
         self._first_at = began_at + FIRST_RECORD_S
         self._overtaken = 0
-        self._overtakers: tuple[Instance, ...] = ()
-        """Instances of records that overtook this agent's own."""
-        self._another_ran_at = -math.inf
+        self.overtakers = Overtakers(fixed.instance)
+        """Other runs with this agent's key."""
         self._layout: tuple[tuple[EndpointEntry, ...], tuple[ListenerEntry, ...], Layout] = ((), (), Layout())
         """What was laid out last, and how."""
 
@@ -260,10 +251,6 @@ class Originator:
 
     # -- when and what to issue ------------------------------------------------------------------------------
 
-    def another_runs(self, now: float) -> bool:
-        """Whether another agent with the same key has been heard of a short while ago."""
-        return now < self._another_ran_at + TWIN_SHOWN_S
-
     def keep_epoch(self, unix_now: float) -> None:
         """Begin a new epoch if others would refuse the present one: this agent's clock has been set back."""
         if not within_a_day(self._next[0] - JUMPED_MS, unix_now):
@@ -271,11 +258,13 @@ class Originator:
             self._must_jump = not self.is_withdrawn
             self._pacing.changed()
 
-    def overtaken_by(self, freshness: Freshness, now: float) -> bool:
+    def overtaken_by(self, freshness: Freshness, now: float, *, withdrawn: bool = False) -> bool:
         """A verified own record of ``freshness`` is in the mesh; jump past it.
 
-        A run of before is met with its last record, and so once: one that overtakes again is running, and
-        so is whoever has copied the present instance.
+        Args:
+            freshness: of that record.
+            now: monotonic seconds.
+            withdrawn: it is the last one of its run.
 
         Returns:
             Whether another agent must be running with the same key.
@@ -285,21 +274,18 @@ class Originator:
             return False
         self._must_jump = True
         self._pacing.changed()
+        has_left = withdrawn and self.overtakers.left(freshness[2])
         if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
         self._next = _after(theirs)
         self._overtaken += 1
-        instance = freshness[2]
-        comes_again = instance in self._overtakers or instance == self._body.instance
-        self._overtakers = (*self._overtakers, instance)[-MAX_OVERTAKERS:]
-        if comes_again or self._overtaken > OVERTAKEN_FREELY:
-            self._another_ran_at = now
+        comes_again = not has_left and self.overtakers.met(freshness[2], self._overtaken, now)
         if self._overtaken <= OVERTAKEN_FREELY:
             return comes_again
         doublings = min(self._overtaken - OVERTAKEN_FREELY, 16)
         self._hold_s = min(MAX_HOLD_S * 2.0**doublings, MAX_OVERTAKEN_HOLD_S)
         self._changed_at = now
-        return True
+        return not has_left
 
     def deadline(self) -> float:
         """When :meth:`issue` is due; infinite after the withdrawal."""

@@ -20,7 +20,7 @@ from mesh.routing.origination import Originator
 from mesh.routing.page_table import PageTable
 from mesh.routing.peers import Peers
 from mesh.routing.record_outcomes import Early, Newer, OwnIsNewer, Refusal, Refused, Stale, Stored, Twin
-from mesh.routing.records import Freshness, Record
+from mesh.routing.records import Record
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.identity import AgentId, Instance
@@ -141,9 +141,9 @@ class RecordIntake:
                         self._link_state.counts.early_dropped += 1
                 case Newer(agent_id=agent_id):
                     self._answers.owe(peer_id, (agent_id,))
-                case OwnIsNewer(freshness=freshness):
+                case OwnIsNewer():
                     effects.verified += 1
-                    self._overtaken(effects, freshness, now)
+                    self._overtaken(effects, outcome, now)
                 case Refused():
                     effects.verified += 1
                     self._refused(effects, peer_id, outcome, now)
@@ -169,9 +169,9 @@ class RecordIntake:
         )
         self._notices.say(effects.notices, AlarmKind.IDENTITY, member, line)
 
-    def _overtaken(self, effects: Effects, freshness: Freshness, now: float) -> None:
-        another_runs = self._originator.overtaken_by(freshness, now)
-        instance = freshness[2].hex()
+    def _overtaken(self, effects: Effects, newer: OwnIsNewer, now: float) -> None:
+        another_runs = self._originator.overtaken_by(newer.freshness, now, withdrawn=newer.withdrawn)
+        instance = newer.freshness[2].hex()
         line = (
             f"another running agent has this agent's identity key: its instance is {instance}"
             if another_runs

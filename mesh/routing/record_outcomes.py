@@ -49,6 +49,8 @@ class OwnIsNewer(msgspec.Struct, frozen=True):
     """This agent's own record, newer than its newest: of a run before, or of another agent with its key."""
 
     freshness: Freshness
+    withdrawn: bool = False
+    """Whether it is the last one of its run."""
 
 
 class Early(msgspec.Struct, frozen=True):

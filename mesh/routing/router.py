@@ -88,6 +88,7 @@ class RouteTableState:
             advertise_interval_s=settings.advertise_interval_s,
             began_at=began_at,
         )
+        self._route_ttl_s = settings.route_ttl_s
         self._flood = FloodQueue()
         self._pages = PageTable(self._link_state.allowance)
         self._notices = Notices(alarms)
@@ -143,9 +144,18 @@ class RouteTableState:
     def problems(self, now: float) -> tuple[str, ...]:
         """What this agent cannot tell the mesh of, and who else speaks in its name, for people."""
         problems = [str(omission) for omission in self._originator.layout.omissions]
-        if self._originator.another_runs(now):
+        if self._another_runs(now):
             problems.insert(0, f"another running agent has this agent's identity key; {OWN_KEY_REMEDY}")
         return tuple(problems)
+
+    def warnings(self, now: float) -> tuple[str, ...]:
+        """Who else has spoken in this agent's name, and seems to be gone, for people."""
+        if self._another_runs(now) or not self._originator.overtakers.any_ran(now):
+            return ()
+        return (f"another agent with this agent's identity key was running; {OWN_KEY_REMEDY}",)
+
+    def _another_runs(self, now: float) -> bool:
+        return self._originator.overtakers.any_runs(now, self._route_ttl_s)
 
     # -- links -----------------------------------------------------------------------------------------------
 

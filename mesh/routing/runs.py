@@ -21,7 +21,7 @@ MAX_KNOWN_RUNS: Final = 8
 TWIN_RATE: Final = 0.04
 TWIN_BURST: Final = 2.0
 """Records of a run that is not held on to, a second, and at once, that are verified, reported and passed
-on."""
+on; and as many again by which such a run withdraws."""
 
 
 class Run(NamedTuple):
@@ -43,13 +43,16 @@ class Runs(msgspec.Struct, frozen=True):
     """Each with the monotonic time of its first record here, the first run first."""
     rate: TokenBucket
     """How many more records of a run that is not held on to are looked at now."""
+    farewells: TokenBucket
+    """How many more of those by which such a run withdraws: that it has gone is heard whatever it said."""
     is_held: bool = False
     """Whether two run at once, and the present one is the first of them."""
 
     @classmethod
     def first(cls, body: RecordBody, now: float) -> "Runs":
         """Those of an agent that says ``body`` and that nobody had heard of."""
-        return cls(((Run.of(body), now),), TokenBucket(TWIN_RATE, TWIN_BURST))
+        rates = TokenBucket(TWIN_RATE, TWIN_BURST), TokenBucket(TWIN_RATE, TWIN_BURST)
+        return cls(((Run.of(body), now),), *rates)
 
     def refuses(self, present: RecordBody, born_s: float, other: RecordBody) -> bool:
         """Whether ``other`` is of a run that may not take the place of ``present``, signed at ``born_s``."""
@@ -71,7 +74,7 @@ class Runs(msgspec.Struct, frozen=True):
 
     def held(self) -> "Runs":
         """These, now that two are known to run at once."""
-        return Runs(self.known, self.rate, is_held=True)
+        return msgspec.structs.replace(self, is_held=True)
 
     def followed_by(self, present: RecordBody, born_s: float, other: RecordBody, now: float) -> "Runs":
         """These, now that ``other`` is in the place of ``present``, which was signed at ``born_s``."""
@@ -79,7 +82,8 @@ class Runs(msgspec.Struct, frozen=True):
         if Run.of(present) == then:
             return self
         if any(run == then for run, _ in self.known):
-            return Runs(self.known, self.rate, is_held=self._overlap(born_s, then))
+            return msgspec.structs.replace(self, is_held=self._overlap(born_s, then))
         known = (*self.known, (then, now))
         # The first stays known: it is the one to hold on to if it comes back.
-        return Runs(known if len(known) <= MAX_KNOWN_RUNS else (known[0], *known[2:]), self.rate)
+        known = known if len(known) <= MAX_KNOWN_RUNS else (known[0], *known[2:])
+        return msgspec.structs.replace(self, known=known, is_held=False)

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from actors.links.peer_link import PeerLink
+from actors.messages import route_table as route_messages
 from mesh.addresses import TcpAddress
 from scripts.simulation.conversation import Pace, Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
@@ -98,3 +99,27 @@ def test_copies_of_an_identity_at_two_relays_find_out_about_each_other():
         mesh.crash("impostor")
         mesh.run(60.0)
         mesh.finish()
+
+
+@pytest.mark.parametrize("leaves", ["branch", "impostor"])
+def test_of_two_copies_the_one_that_stays_is_ready_once_the_other_has_left(leaves):
+    with mesh_world(1) as mesh:
+        three_agents(mesh)
+        mesh.plan("far", peers=["relay"])
+        mesh.plan("impostor", peers=["far"], identity_of="branch", accepts=False)
+        mesh.start("far")
+        mesh.converge()
+        mesh.start("impostor")
+        mesh.run(300.0)
+        copies = {"branch", "impostor"}
+        for name in copies:
+            [problem] = mesh.ask(name, "route_table", route_messages.GetProblems())
+            assert problem.startswith("another running agent has this agent's identity key")
+        [stays] = copies - {leaves}
+        mesh.leave(leaves)
+        mesh.run(1.0)
+        assert mesh.ask(stays, "route_table", route_messages.GetProblems()) == ()
+        [warning] = mesh.ask(stays, "route_table", route_messages.GetWarnings())
+        assert warning.startswith("another agent with this agent's identity key was running")
+        mesh.run(60.0)
+        assert mesh.ask(stays, "route_table", route_messages.GetProblems()) == ()

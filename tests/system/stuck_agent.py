@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from actors.messages.route_table import GetCounts, GetProblems, GetSnapshot
+from actors.messages.route_table import GetCounts, GetProblems, GetSnapshot, GetWarnings
 from actors.route_table import RouteTable
 from mesh.agent.cli.agent_command import agent
 
 DIE = "die"
-QUESTIONS = (GetCounts, GetProblems, GetSnapshot)
+QUESTIONS = (GetCounts, GetProblems, GetSnapshot, GetWarnings)
 """What fails while one of these is answered is the asker's problem, and no actor dies of it."""
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from mesh.routing.origination import (
     MAX_OVERTAKEN_HOLD_S,
-    OVERTAKEN_FREELY,
     QUIET_S,
     RTT_DWELL_S,
     DampedRtt,
@@ -16,6 +15,7 @@ from mesh.routing.origination import (
     OwnAgent,
     rtt_step,
 )
+from mesh.routing.overtakers import OVERTAKEN_FREELY
 from mesh.routing.pacing import FIRST_HOLD_S, MAX_HOLD_S
 from mesh.routing.records import (
     MAX_ENDPOINTS,

@@ -130,7 +130,48 @@ def test_the_genuine_one_says_so_where_readiness_is_asked_for():
     hear(state, ALICE, (wire_of(OWN, epoch, 200, instance=THIEF),), 31.0, UNIX)
     [problem] = state.problems(31.0)
     assert problem.startswith("another running agent has this agent's identity key; ")
-    assert state.problems(10_000.0) == ()
+    assert state.warnings(31.0) == ()
+    assert state.problems(10_000.0) == state.warnings(10_000.0) == ()
+
+
+def overtaken_twice() -> RouteTableState:
+    """The genuine one, whom a thief has overtaken twice by second 31."""
+    state = table(OWN)
+    state.link_up(ALICE, INSTANCE, RTT_S, 0.0, UNIX)
+    for sequence, now in ((100, 1.0), (200, 31.0)):
+        hear(state, ALICE, (wire_of(OWN, int(UNIX * 1000), sequence, instance=THIEF),), now, UNIX)
+        state.tick(now + 1.0, UNIX)
+    return state
+
+
+@pytest.mark.parametrize("withdraws", [True, False])
+def test_the_genuine_one_is_ready_and_warns_as_soon_as_the_other_is_gone(withdraws):
+    state = overtaken_twice()
+    gone_at = 40.0 if withdraws else 31.0 + 300.0
+    assert state.problems(gone_at - 0.1) != ()
+    if withdraws:
+        wire = wire_of(OWN, int(UNIX * 1000), 300, instance=THIEF, withdrawn=True)
+        hear(state, ALICE, (wire,), gone_at, UNIX)
+    assert state.problems(gone_at) == ()
+    [warning] = state.warnings(gone_at)
+    assert warning.startswith("another agent with this agent's identity key was running; ")
+    hear(state, ALICE, (wire_of(OWN, int(UNIX * 1000), 400, instance=THIEF),), gone_at + 40.0, UNIX)
+    assert state.problems(gone_at + 40.0) != (), "a thief that only said so is told again"
+
+
+def test_that_the_other_run_has_left_is_passed_on_whatever_it_has_said_before():
+    state = linked(ALICE, BOB, DAVE)
+    for number, instance in enumerate((GENUINE, THIEF, GENUINE)):
+        hear(state, ALICE, (speaks(number, instance),), float(number), UNIX)
+    for sequence in range(3, 40):
+        hear(state, BOB, (speaks(sequence, THIEF),), 3.0, UNIX)
+    told = [
+        records_in(hear(state, BOB, (speaks(sequence, THIEF, withdrawn=True),), 4.0, UNIX))
+        for sequence in range(50, 90)
+    ]
+    assert [len(each) for each in told[:2]] == [1, 1]
+    assert sum(map(len, told)) <= TWIN_BURST, "nor may this fill the mesh"
+    assert instance_held(state) == GENUINE
 
 
 def test_who_copies_this_agents_instance_is_running_at_once():
