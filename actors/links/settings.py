@@ -18,9 +18,10 @@ from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import KeyPair
 
 NOT_SENT_BYTES: Final = 128 * 1024
-LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_bytes=NOT_SENT_BYTES)
-"""Queues form in the send queue, where they are seen and marked, not in the kernel; on a slow link less waits
-there."""
+LEAST_NOT_SENT_BYTES: Final = 16 * 1024
+LINK_SOCKET_OPTIONS: Final = SocketOptions(no_delay=True, not_sent_low_water_bytes=LEAST_NOT_SENT_BYTES)
+"""Queues form in the send queue, where they are seen and marked, not in the kernel; only of a link that has
+shown to be fast more than the latter waits there, and no more than the former."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True):

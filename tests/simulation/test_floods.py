@@ -20,6 +20,7 @@ from tests.frame_sizes import smallest_body
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorld, mesh_world
 
 BOTTLENECK_BYTES_PER_S = 1.25e6
+THIN_BYTES_PER_S = 0.3e6
 FLOOD_BYTES_PER_S = 2e6
 TICK_S = 0.01
 BULK_BYTES = 4_000_000
@@ -187,3 +188,20 @@ def test_a_transfer_over_a_short_path_has_its_share_as_soon_as_a_flood_begins(ki
         before = mesh.records[number].byte_count
         mesh.run(4.0)
         assert mesh.records[number].byte_count - before > 0.4 * 4.0 * BOTTLENECK_BYTES_PER_S
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_who_types_is_answered_as_a_flood_begins_on_a_thin_link(kind):
+    """The link has been idle but for that: it has not shown how little it carries."""
+    flood = FLOODS[kind]
+    with scene_of(flood) as scene:
+        mesh = scene.mesh
+        mesh.network.shape("relay", "hq", bytes_per_s=THIN_BYTES_PER_S)
+        scene.type()
+        mesh.run(1.0)
+        scene.flood(flood)
+        mesh.run(3.0)
+        scene.is_over = True
+        mesh.run(1.0)
+        assert len(scene.typed.round_trips_s) > 15
+        assert max(scene.typed.round_trips_s) < 0.5

@@ -1,8 +1,11 @@
 """How deep a link's queue may become before data is marked, and how much of it is sealed at once."""
 
+import itertools
+
 import pytest
 
 from actors.links.output import (
+    AT_ONCE_BYTES,
     LEAST_BATCH_BYTES,
     LONG_LINK_RATE,
     MARK_DELAY_S,
@@ -11,12 +14,13 @@ from actors.links.output import (
     WRITE_BATCH_BYTES,
     LinkOutput,
 )
-from actors.links.settings import NOT_SENT_BYTES
+from actors.links.settings import LEAST_NOT_SENT_BYTES, LINK_SOCKET_OPTIONS, NOT_SENT_BYTES
 from mesh.link.frames import Frame, FrameType, FrameWriter
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
 
 LEAST = 256 * 1024
+numbers = itertools.count()
 BODY = bytes(65_536)
 
 
@@ -25,6 +29,9 @@ class Socket:
 
     def send(self, buffers):
         return sum(map(len, buffers))
+
+    def keep_unsent(self, byte_count):
+        pass
 
 
 def output_at(bytes_per_s, *round_trips_s):
@@ -62,7 +69,7 @@ class NarrowSocket:
     def __init__(self, bytes_per_s):
         self.bytes_per_s = bytes_per_s
         self.room = self.taken = 0
-        self.unsent = NOT_SENT_BYTES
+        self.unsent = LINK_SOCKET_OPTIONS.not_sent_low_water_bytes
 
     def send(self, buffers):
         if self.room <= 0:
@@ -83,8 +90,8 @@ class NarrowSocket:
 @pytest.mark.parametrize(
     ("bytes_per_s", "committed", "unsent"),
     [
-        (125_000, LEAST_BATCH_BYTES, LEAST_BATCH_BYTES),
-        (3e6, 3e6 * MARK_DELAY_S, 2 * LEAST_BATCH_BYTES),
+        (125_000, LEAST_BATCH_BYTES, LEAST_NOT_SENT_BYTES),
+        (3e6, 3e6 * MARK_DELAY_S, 4 * LEAST_NOT_SENT_BYTES),
         (50e6, WRITE_BATCH_BYTES, NOT_SENT_BYTES),
     ],
     ids=["thin", "slow", "fast"],
@@ -108,19 +115,69 @@ def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(
     assert socket.unsent == unsent
 
 
-def test_a_link_that_is_full_no_more_takes_as_much_as_ever():
-    socket, agent = NarrowSocket(125_000), AgentId(bytes(16))
-    output = LinkOutput(socket, budget=RelayBudget(1 << 32), mark_bytes=LEAST, own_id=agent)
+def narrow_output(bytes_per_s):
+    socket = NarrowSocket(bytes_per_s)
+    output = LinkOutput(socket, budget=RelayBudget(1 << 32), mark_bytes=LEAST, own_id=AgentId(bytes(16)))
     output._writer = FrameWriter(bytes(32))
+    return output, socket
+
+
+def push(output, byte_count):
+    agent = AgentId(bytes(16))
+    for _ in range(byte_count // 8192):
+        output.push((Frame(FrameType.DATA, False, agent, agent, 1, next(numbers), BODY[:8192]),))
+
+
+@pytest.mark.parametrize("idle_s", [0.0, 0.04, 0.06, 30.0])
+def test_little_leaves_the_queue_of_a_link_that_has_not_shown_its_pace(idle_s):
+    output, socket = narrow_output(125_000)
+    socket.room = 1250
+    push(output, 8192)
+    output.flush(100.0)
+    push(output, 2_000_000)
+    for step in range(100):
+        output.flush(100.0 + idle_s + step * 0.01)
+        assert output.unsent_bytes < AT_ONCE_BYTES + LEAST_BATCH_BYTES + 8192 + 200
+        assert socket.unsent == LEAST_NOT_SENT_BYTES
+        socket.room = 1250
+
+
+def test_a_fast_link_shows_its_pace_at_once():
+    output, socket = narrow_output(50e6)
+    push(output, 10_000_000)
+    for step in range(10):
+        socket.room = 500_000
+        output.flush(100.0 + step * 0.01)
+    assert socket.unsent == NOT_SENT_BYTES
+    socket.room = output.unsent_bytes + 1
+    output.flush(100.1)
+    assert output.unsent_bytes > 0.9 * WRITE_BATCH_BYTES
+
+
+def test_what_a_link_carries_with_room_to_spare_it_may_take_at_once():
+    output, socket = narrow_output(50e6)
+    for step in range(30):
+        socket.room = 1 << 20
+        push(output, 131_072)
+        output.flush(100.0 + step * 0.01)
+    assert socket.unsent == NOT_SENT_BYTES
+    for step in range(300):  # less to carry shows nothing
+        socket.room = 1 << 20
+        push(output, 8192)
+        output.flush(101.0 + step * 0.1)
+    assert socket.unsent == NOT_SENT_BYTES
+
+
+def test_a_link_that_is_full_no_more_takes_as_much_as_it_carries():
+    output, socket = narrow_output(125_000)
     for step in range(600):
-        if output.queue.byte_count < 200_000 and step < 300:
-            for number in range(20):
-                output.push((Frame(FrameType.DATA, False, agent, agent, 1, 20 * step + number, BODY[:8192]),))
+        if step < 300 and output.queue.byte_count < 200_000:
+            push(output, 163_840)
         socket.room = 1250
         output.flush(100.0 + step * 0.01)
-    assert socket.unsent == LEAST_BATCH_BYTES
-    for step in range(10):
+    assert socket.unsent == LEAST_NOT_SENT_BYTES
+    for step in range(30):
         socket.room = 1 << 20
-        output.push((Frame(FrameType.DATA, False, agent, agent, 2, step, BODY[:8192]),))
-        output.flush(110.0 + step * 0.1)
+        push(output, 131_072)
+        output.flush(110.0 + step * 0.01)
     assert socket.unsent == NOT_SENT_BYTES

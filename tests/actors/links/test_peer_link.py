@@ -204,9 +204,9 @@ def test_what_is_queued_and_the_reason_arrive_though_the_peers_bytes_are_unread(
 
 
 def test_frames_that_come_too_late_do_not_spoil_the_farewell(scene):
-    scene.world.network.shape("here", "there", bytes_per_s=1e6)
+    scene.world.network.shape("here", "there", bytes_per_s=1e5)
     peer = scene.admitted()
-    queued = tuple(data(number, 20_000, to_peer=True) for number in range(5))
+    queued = tuple(data(number, 2_000, to_peer=True) for number in range(5))
     scene.tell(messages.SendFrames(queued), messages.CloseLink("bye"))
     peer.send_frames(*[data(number, 20_000) for number in range(5)])
     scene.run(0.02)
