@@ -2,14 +2,19 @@
 
 Noise of one kind by one member hides neither another kind nor another member: each pair is counted,
 remembered and written to the log on its own. Members are those that hold a certificate, so there are as many
-as the authorities let in; beyond ``MAX_MEMBERS`` they share what is left.
+as the authorities let in; beyond ``MAX_MEMBERS`` those whose last alarm is the longest ago are no longer told
+apart.
 """
 
 import enum
+from itertools import islice
 from typing import Final, NamedTuple
 
 MAX_MEMBERS: Final = 4_096
 """Members that are counted on their own, for each kind."""
+
+_FOLDED_AT_ONCE: Final = MAX_MEMBERS // 4
+"""Members that become others when there is no room for one more: so that it is seldom looked for them."""
 
 OTHERS: Final = "others"
 """Stands for those there is no room for."""
@@ -53,13 +58,28 @@ class AlarmBook:
 
     def __init__(self) -> None:
         self._counts: dict[AlarmKind, dict[str, int]] = {kind: {} for kind in AlarmKind}
+        self._latest: dict[AlarmKind, dict[str, None]] = {kind: {} for kind in AlarmKind}
+        """Members in the order of their last alarms."""
 
     def count(self, kind: AlarmKind, member: str, times: int = 1) -> None:
         """It happened again, or ``times`` more."""
+        latest = self._latest[kind]
+        if member in latest:
+            del latest[member]
+        elif len(latest) >= MAX_MEMBERS:
+            self._fold(kind)
+        latest[member] = None
         counts = self._counts[kind]
-        if member not in counts and len(counts) >= MAX_MEMBERS:
-            member = OTHERS
         counts[member] = counts.get(member, 0) + times
+
+    def _fold(self, kind: AlarmKind) -> None:
+        """Let the quietest members be others. Whoever reads sees what was before or what is then."""
+        latest, counts = self._latest[kind], dict(self._counts[kind])
+        counts.setdefault(OTHERS, 0)
+        for member in tuple(islice(latest, _FOLDED_AT_ONCE)):
+            del latest[member]
+            counts[OTHERS] += counts.pop(member)
+        self._counts[kind] = counts
 
     def counts(self) -> tuple[AlarmCount, ...]:
         """All that has happened, by kind; of each kind in the order of the members' first alarms."""

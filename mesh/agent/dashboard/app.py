@@ -14,9 +14,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import falcon
 import msgspec
 
-from mesh.agent.dashboard.document import DocumentEncoder, measured_alarms, stats_of
+from mesh.agent.dashboard.document import DocumentEncoder, stats_of
 from mesh.agent.dashboard.guard import HostGuard, ReadOnly
 from mesh.agent.dashboard.health import HealthResource, ReadyResource
+from mesh.agent.dashboard.measured_alarms import MeasuredAlarms
 from mesh.agent.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
 from mesh.agent.dashboard.single_flight import DEADLINE_S, FRESH_S, KEEP_S, Answer, SingleFlight
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
@@ -170,10 +171,10 @@ def _encoded(answer: Answer[dict[str, msgspec.Raw]]) -> bytes:
 class _MetricsResource:
     def __init__(self, status: SingleFlight[DashboardSnapshot]) -> None:
         self._status = status
-        renderer = MetricsRenderer()
+        renderer, measured = MetricsRenderer(), MeasuredAlarms(time.monotonic)
         self._body: _Body[DashboardSnapshot] = _Body(
             lambda answer: renderer.render(
-                stats_of(answer.value), answer.age_s, measured_alarms(answer.value.alarms)
+                stats_of(answer.value), answer.age_s, measured.of(answer.value.alarms)
             )
         )
 

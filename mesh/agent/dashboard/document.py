@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
-from mesh.alarms import OTHERS, AlarmCount, AlarmKind
+from mesh.alarms import AlarmCount, AlarmKind
 from mesh.routing.pairings import (
     Pairing,
     Pairings,
@@ -113,7 +113,7 @@ def _without_disbelieved(pairings: Pairings, snapshot: DashboardSnapshot) -> Pai
 
 
 MAX_ALARMS_SHOWN: Final = 32
-"""Members named for each kind of alarm; the rest is one number. A kind has a metric of its own as well."""
+"""Members named for each kind of alarm; the rest is one number."""
 
 
 def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
@@ -124,21 +124,6 @@ def shown_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
         shown += found[:MAX_ALARMS_SHOWN]
         if rest := found[MAX_ALARMS_SHOWN:]:
             shown.append(AlarmCount(kind, f"{len(rest):,} more", _times(rest)))
-    return shown
-
-
-def measured_alarms(alarms: Sequence[AlarmCount]) -> list[AlarmCount]:
-    """``alarms`` for metrics: all beyond the limit are ``OTHERS``, as each name is a series that is kept.
-
-    Those that were first keep their names, however often it happens to others: so no series ever falls.
-    """
-    shown: list[AlarmCount] = []
-    for kind, each in groupby(alarms, key=lambda alarm: alarm.kind):
-        found = list(each)
-        members = [alarm for alarm in found if alarm.member != OTHERS][:MAX_ALARMS_SHOWN]
-        shown += members
-        if rest := _times(found) - _times(members):
-            shown.append(AlarmCount(kind, OTHERS, rest))
     return shown
 
 

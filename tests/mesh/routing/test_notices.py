@@ -1,6 +1,6 @@
 import msgspec
 
-from mesh.alarms import MAX_MEMBERS, OTHERS, THIS_AGENT, AlarmBook, AlarmKind
+from mesh.alarms import MAX_MEMBERS, THIS_AGENT, AlarmBook, AlarmKind
 from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID, Notices
 from mesh.routing.records import EndpointEntry
 from mesh.trust.identity import short_id
@@ -109,6 +109,6 @@ def test_members_without_end_share_one_memory():
     said_now = []
     for number in range(MAX_MEMBERS + 1_000):
         notices.say(said_now, AlarmKind.FULL, f"member {number}", f"line {number}")
-    assert len(book.counts()) == MAX_MEMBERS + 1
-    assert book.counts()[-1] == (AlarmKind.FULL, OTHERS, 1_000)
+    assert sum(count.times for count in book.counts()) == MAX_MEMBERS + 1_000
+    assert len(book.counts()) <= MAX_MEMBERS + 1
     assert len(said_now) == MAX_MEMBERS + 1_000
