@@ -1,6 +1,7 @@
 """``docs/ARCHITECTURE.md`` names files that exist, and draws the arrows between actors that the code has."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -30,6 +31,7 @@ ACTING = {
 }
 
 
+@functools.cache
 def imported(tree):
     """What each imported name stands for, written with dots."""
     return {
