@@ -1,5 +1,6 @@
-"""The steps of ``scripts/check``, one after the other, and what came of them."""
+"""The steps of ``scripts/check``, and what came of them."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -15,12 +16,13 @@ WORKERS_PER_CORE = 2
 """System tests wait for processes and timers most of the time: while one does, another has the core."""
 MOST_WORKERS = 8
 
-UNIT_TESTS = (
-    *("-q", "-n", "auto", "--maxprocesses", "4", "-p", "no:cacheprovider"),
-    *("-m", "not system", "tests/mesh", "tests/actors"),
-)
-"""The pure core, the actors and the process around them: what another Python may make a difference to, in a
-minute. All tests take several, so they run on one Python only."""
+ALL_TESTS = ("--dist", "worksteal")
+"""A worker that has nothing left takes half of what another has still to do. By default tests are handed out
+in chunks, as if all took equally long: in the end one worker had many system tests, the others nothing."""
+
+UNIT_TESTS = ("-q", "-p", "no:cacheprovider", "-m", "not system", "tests/mesh", "tests/actors")
+"""The pure core, the actors and the process around them: what another Python may make a difference to. All
+tests take several times as long, so they run on one Python only."""
 
 EXIT_USAGE = 2
 PYTEST_USAGE = 4
@@ -46,16 +48,15 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
         if not _passes(f"{name} (Python {own})", [sys.executable, "-m", *command]):
             failed.append(name)
 
-    # One at a time, for each installation writes the project's metadata beside its source.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        environments = _prepare_others(pool, pythons or {})
+    cores = len(os.sched_getaffinity(0))
+    with _elsewhere(pythons or {}, cores) as suites:
         step("ruff check", "ruff", "check", ".")
         step("ruff format", "ruff", "format", "--check", ".")
         step("mypy", "mypy")
         if pythons is not None:
-            failed += _failures_elsewhere(environments)
-    workers = min(WORKERS_PER_CORE * len(os.sched_getaffinity(0)), MOST_WORKERS)
-    step("pytest", "pytest", "-n", str(workers), *arguments)
+            failed += _failures_elsewhere(suites)
+    workers = min(WORKERS_PER_CORE * cores, MOST_WORKERS)
+    step("pytest", "pytest", "-n", str(workers), *ALL_TESTS, *arguments)
     if failed:
         print(f"FAILED: {', '.join(failed)}")
         return 1
@@ -73,34 +74,63 @@ def _are_understood(arguments: Sequence[str]) -> bool:
     return False
 
 
-def _prepare_others(pool: ThreadPoolExecutor, pythons: Mapping[str, Path]) -> dict[str, Future[Path]]:
-    """Start to make the environments of the other Pythons; by version, what will be the Python in each."""
-    return {
-        version: pool.submit(
-            bootstrap.prepare,
-            bootstrap.ROOT / f"{bootstrap.ENVIRONMENT.name}-{version}",
-            str(pythons[version]),
-            "dev",
-        )
-        for version in _others()
-        if version in pythons
-    }
+Suite = Future[subprocess.CompletedProcess[str]]
+"""The unit tests on another Python, which may still run, and what they have said."""
 
 
-def _failures_elsewhere(environments: Mapping[str, Future[Path]]) -> Iterator[str]:
-    """Names of what failed on the other Pythons, each of which has its own environment."""
+@contextlib.contextmanager
+def _elsewhere(pythons: Mapping[str, Path], cores: int) -> Iterator[dict[str, Suite]]:
+    """Run the unit tests on all other Pythons meanwhile, each on its share of the cores; suites by version.
+
+    They wait for nothing, so a worker a core it is. Nor does it hurt them to run beside the linters.
+    """
+    versions = [version for version in _others() if version in pythons]
+    workers = cores // max(1, len(versions))
+    # One at a time, for each installation writes the project's metadata beside its source.
+    with ThreadPoolExecutor(1) as installer, ThreadPoolExecutor(max(1, len(versions))) as pool:
+        suites = {}
+        for version in versions:
+            environment = installer.submit(_prepare, version, pythons[version])
+            suites[version] = pool.submit(_run_unit_tests, environment, workers)
+        yield suites
+
+
+def _prepare(version: str, interpreter: Path) -> Path:
+    """Make the environment of another Python; the Python in it."""
+    environment = bootstrap.ENVIRONMENT
+    return bootstrap.prepare(environment.with_name(f"{environment.name}-{version}"), str(interpreter), "dev")
+
+
+def _run_unit_tests(environment: Future[Path], workers: int) -> subprocess.CompletedProcess[str]:
+    command = [str(environment.result()), "-m", "pytest", *UNIT_TESTS]
+    if workers > 1:
+        command += ["-n", str(workers)]
+    return subprocess.run(
+        command,
+        cwd=bootstrap.ROOT,
+        env=_environment(),
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _failures_elsewhere(suites: Mapping[str, Suite]) -> Iterator[str]:
+    """Tell what came of the suites, one after the other; the names of those that failed."""
     for version in _others():
         title = f"unit tests (Python {version})"
-        if version not in environments:
+        if version not in suites:
             print(f"== {title}: left out, there is no such Python here", flush=True)
             continue
         try:
-            python = environments[version].result()
+            done = suites[version].result()
         except bootstrap.EnvironmentFailedError as error:
             print(f"== {title}: {error}", flush=True)
             yield title
             continue
-        if not _passes(title, [str(python), "-m", "pytest", *UNIT_TESTS]):
+        print(f"== {title}\n{done.stdout}", end="", flush=True)
+        if done.returncode:
             yield title
 
 
@@ -112,6 +142,9 @@ def _others() -> list[str]:
 
 def _passes(title: str, command: list[str]) -> bool:
     print(f"== {title}", flush=True)
-    # Hundreds of processes import the same modules, which each would have to compile again.
-    environment = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
-    return subprocess.run(command, cwd=bootstrap.ROOT, env=environment, check=False).returncode == 0
+    return subprocess.run(command, cwd=bootstrap.ROOT, env=_environment(), check=False).returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    """Ours; but hundreds of processes import the same modules, which each would have to compile again."""
+    return {name: value for name, value in os.environ.items() if name != NO_BYTECODE}

@@ -151,8 +151,9 @@ def check(scripts, monkeypatch, capsys):
                     returncode=4 * ("--bogus" in command), stderr="no --bogus here", stdout=""
                 )
             assert "PYTHONDONTWRITEBYTECODE" not in options["env"]
-            steps.append(" ".join(command))
-            return SimpleNamespace(returncode=int(any(word in steps[-1] for word in failing)))
+            step = " ".join(command)
+            steps.append(step)
+            return SimpleNamespace(returncode=int(any(word in step for word in failing)), stdout="")
 
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(scripts.checks.subprocess, "run", run_step)
@@ -188,10 +189,20 @@ def test_a_failing_step_does_not_hide_the_others(check):
 def test_every_other_python_runs_the_unit_tests_in_an_environment_of_its_own(check):
     status, steps, last = check((), ["-k", "x"], dict.fromkeys((OWN, *OTHERS), "python"))
     assert (status, last) == (0, "All checks passed.")
-    for step, version in zip(steps[3:-1], OTHERS, strict=True):
+    elsewhere = sorted(step for step in steps[:-1] if not step.startswith(sys.executable))
+    for step, version in zip(elsewhere, OTHERS, strict=True):
         assert step.startswith(f"{ROOT}/.venv-{version}/bin/python -m pytest")
-        assert step.endswith("-m not system tests/mesh tests/actors")
-    assert steps[-1].endswith(" -k x")
+        assert "-m not system tests/mesh tests/actors" in step
+    assert len(steps) == 4 + len(OTHERS)
+    assert steps[-1].endswith(" -k x"), "all tests come last: they measure more than the others"
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, ""), (2, ""), (3, ""), (4, " -n 2"), (16, " -n 8")])
+def test_the_other_pythons_share_the_cores(scripts, check, monkeypatch, cores, workers):
+    monkeypatch.setattr(scripts.checks.os, "sched_getaffinity", lambda _: range(cores))
+    _, steps, _ = check((), pythons=dict.fromkeys(OTHERS, "python"))
+    elsewhere = [step for step in steps if not step.startswith(sys.executable)]
+    assert [step.partition("tests/actors")[2] for step in elsewhere] == [workers] * len(OTHERS)
 
 
 @pytest.mark.parametrize("version", OTHERS)
