@@ -19,7 +19,6 @@ from actors.messages import peer_link as link_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
-from mesh.connection.candidates import Offer
 from mesh.connection.ingress_effects import (
     AnswerForged,
     CandidateFailed,
@@ -38,6 +37,7 @@ from mesh.connection.ingress_effects import (
 )
 from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.loops import ends_of, socket_tag
+from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode

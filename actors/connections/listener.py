@@ -25,8 +25,9 @@ from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
-from mesh.connection.candidates import CandidatePool, Offer
+from mesh.connection.candidates import CandidatePool
 from mesh.connection.loops import LoopWatch, ends_of
+from mesh.connection.offer import Offer
 from mesh.connection.offer_watch import OfferWatch
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party

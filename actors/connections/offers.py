@@ -1,6 +1,6 @@
 """Who offers a key, out of a snapshot of the routes."""
 
-from mesh.connection.candidates import Offer
+from mesh.connection.offer import Offer
 from mesh.connection.session_handshake import Party
 from mesh.routing.routes import RouteSnapshot
 

@@ -9,7 +9,7 @@ from actors.messages.listener import CandidatesFound
 from actors.messages.peer_link import SendFrames
 from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref, StreamSocket
 from mesh.addresses import SocketAddress
-from mesh.connection.candidates import Offer
+from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import RejectCode
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId

@@ -6,7 +6,7 @@ import msgspec
 
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
-from mesh.connection.candidates import Offer
+from mesh.connection.offer import Offer
 from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId
 

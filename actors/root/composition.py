@@ -47,10 +47,10 @@ from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection, ListenerSection, PeerSection
-from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.offer import Offer
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares

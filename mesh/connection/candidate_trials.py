@@ -11,9 +11,9 @@ from math import inf
 from typing import Final, TypeAlias
 
 from mesh.connection import ingress_effects as effects
-from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
+from mesh.connection.offer import Offer
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
 from mesh.connection.reject_codes import IngressVerdict, RejectCode

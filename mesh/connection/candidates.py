@@ -5,14 +5,15 @@ failed is set aside for a while, longer each time it fails again. Set aside mean
 have failed they are still tried, and the first one that serves stands in its old place again.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from mesh.backoff import retry_delay_s
+from mesh.connection.candidate_ranking import Ranking, Standing
+from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.session_handshake import Party
-from mesh.rtt_steps import RTT_UNIT_S
 from mesh.trust.identity import AgentId
 
 FIRST_SET_ASIDE_S: Final = 2.0
@@ -28,32 +29,12 @@ nothing of it. A silent candidate has been reported by then, unless the path to 
 PERMANENT_CODES: Final = frozenset({RejectCode.NOT_PERMITTED, IngressVerdict.UNUSABLE_KEY})
 """Failures that would only be repeated if the candidate were tried again soon."""
 
+MAX_CANDIDATES: Final = 16
+"""That a connection is given at once, the nearest; one that has tried them all asks for more."""
+
 LOOP_ASIDE_S: Final = 5.0
 """How long an exit that leads back to this agent is not tried at all. The next round of the circle is already
 on its way when the first is found."""
-
-
-class Offer(NamedTuple):
-    """An agent that offers the key, as the routes tell."""
-
-    party: Party
-    is_leaving: bool
-    """About to leave: taken only after all others."""
-    hop_count: int
-    rtt_step: int
-    """Round trip of the whole path: 0 up to half a millisecond, one more for each doubling."""
-    name: str = ""
-    """Display name, from the agent's certificate."""
-
-    @property
-    def distance(self) -> tuple[bool, int, int]:
-        """What equals have in common; the smaller one is better."""
-        return self.is_leaving, self.hop_count, self.rtt_step
-
-    @property
-    def rtt_s(self) -> float:
-        """Round trip of the whole path, in seconds: the upper end of its step."""
-        return RTT_UNIT_S * 2.0**self.rtt_step
 
 
 @dataclass(slots=True)
@@ -69,7 +50,16 @@ class _Failing:
 class CandidatePool:
     """What a listener knows of the agents that offer its key; ``now`` is monotonic seconds."""
 
-    __slots__ = ("_failing", "_last_turn", "_looping", "_offers", "_turns")
+    __slots__ = (
+        "_by_id",
+        "_failing",
+        "_is_ranked",
+        "_last_turn",
+        "_looping",
+        "_offers",
+        "_ranking",
+        "_turns",
+    )
 
     def __init__(self) -> None:
         self._offers: tuple[Offer, ...] = ()
@@ -79,6 +69,10 @@ class CandidatePool:
         self._turns: dict[AgentId, int] = {}
         """When each was last put first, counted in connections."""
         self._last_turn = 0
+        self._by_id: dict[AgentId, Offer] = {}
+        self._ranking = Ranking((), self._standing_of, 0.0)
+        self._is_ranked = True
+        """Whether the ranking is that of the offers: it is made when a connection needs it."""
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -87,7 +81,8 @@ class CandidatePool:
 
     def name_of(self, agent_id: AgentId) -> str:
         """The display name of one that offers the key; nothing for any other."""
-        return next((offer.name for offer in self._offers if offer.party.id == agent_id), "")
+        offer = self._by_id.get(agent_id)
+        return "" if offer is None else offer.name
 
     def update(self, offers: Iterable[Offer], now: float) -> None:
         """Take note of who offers the key from now on.
@@ -95,7 +90,8 @@ class CandidatePool:
         One that comes back while it is set aside stays so: a link that flaps must not make it good.
         """
         self._offers = tuple(offers)
-        offered = {offer.party.id for offer in self._offers}
+        self._by_id = offered = {offer.party.id: offer for offer in self._offers}
+        self._is_ranked = False
         self._turns = {agent_id: turn for agent_id, turn in self._turns.items() if agent_id in offered}
         self._failing = {
             agent_id: failing
@@ -107,10 +103,10 @@ class CandidatePool:
     def order(
         self, now: float, draw: float, tried: Collection[Party] = (), *, prepared: Party | None = None
     ) -> tuple[Offer, ...]:
-        """All candidates for one connection, the one to try first at the front, without those that loop.
+        """Candidates for one connection, the one to try first at the front, without those that loop.
 
         Among equals the one goes first that has waited longest; those set aside follow all others, the one
-        whose time ends first before the rest.
+        whose time ends first before the rest. There are ``MAX_CANDIDATES`` at the most.
 
         Args:
             now: monotonic seconds.
@@ -119,46 +115,40 @@ class CandidatePool:
             tried: candidates to leave out.
             prepared: comes first among such equals instead of the one drawn: a connection to it is prepared.
         """
-        offers = self._not_looping(now)
-        if tried:
-            offers = tuple(offer for offer in offers if offer.party not in tried)
-        if len(offers) > 1:  # most keys are offered by one agent
-            ranks = self._ranks(offers, now, draw, prepared)
-            offers = tuple(offers[position] for position in sorted(range(len(offers)), key=ranks.__getitem__))
+        offers = self._first(MAX_CANDIDATES, now, draw, tried, prepared)
         if offers:
             self._put_first(offers[0].party.id, now)
         return offers
 
     def next(self, now: float, draw: float) -> Offer | None:
         """Whom the next connection would try first, as things stand; it does not have its turn yet."""
-        offers = self._not_looping(now)
-        if len(offers) < 2:
-            return offers[0] if offers else None
-        ranks = self._ranks(offers, now, draw, None)
-        return offers[min(range(len(offers)), key=ranks.__getitem__)]
+        offers = self._first(1, now, draw, (), None)
+        return offers[0] if offers else None
 
-    def _not_looping(self, now: float) -> tuple[Offer, ...]:
-        if not self._looping:
-            return self._offers
-        return tuple(offer for offer in self._offers if now >= self._looping.get(offer.party.id, 0.0))
+    def _first(
+        self, count: int, now: float, draw: float, tried: Collection[Party], prepared: Party | None
+    ) -> tuple[Offer, ...]:
+        if len(self._offers) < 2 and not tried and not self._looping:
+            return self._offers  # most keys are offered by one agent
+        if not self._is_ranked:
+            self._ranking = Ranking(self._offers, self._standing_of, now)
+            self._is_ranked = True
+        begin_at = None if prepared is None else self._ranking.position_of(prepared)
+        if begin_at is None:
+            begin_at = int(draw * len(self._offers))
+        return self._ranking.first(count, now, tried, begin_at=begin_at)
 
-    def _ranks(
-        self, offers: Sequence[Offer], now: float, draw: float, prepared: Party | None
-    ) -> list[tuple[float, tuple[bool, int, int], int, int]]:
-        """For each offer what sorts it; no two are equal."""
-        count = len(offers)
-        first = int(draw * count)
-        if prepared is not None:
-            first = next((at for at, offer in enumerate(offers) if offer.party == prepared), first)
+    def _standing_of(self, agent_id: AgentId) -> Standing:
+        failing = self._failing.get(agent_id)
+        return Standing(
+            turn=self._turns.get(agent_id, 0),
+            aside_until=0.0 if failing is None else failing.aside_until,
+            alone_until=self._looping.get(agent_id, 0.0),
+        )
 
-        def rank(position: int) -> tuple[float, tuple[bool, int, int], int, int]:
-            offer = offers[position]
-            agent_id = offer.party.id
-            failing = self._failing.get(agent_id)
-            aside_until = failing.aside_until if failing is not None and now < failing.aside_until else 0.0
-            return aside_until, offer.distance, self._turns.get(agent_id, 0), (position - first) % count
-
-        return [rank(position) for position in range(count)]
+    def _stands_otherwise(self, agent_id: AgentId) -> None:
+        if self._is_ranked:
+            self._ranking.moved(agent_id)
 
     def failed(self, agent_id: AgentId, code: str, now: float, draw: float) -> float | None:
         """Set a candidate aside.
@@ -176,6 +166,7 @@ class CandidatePool:
         if code == IngressVerdict.LOOP:
             is_known = now < self._looping.get(agent_id, 0.0)
             self._looping[agent_id] = now + LOOP_ASIDE_S
+            self._stands_otherwise(agent_id)
             return None if is_known else LOOP_ASIDE_S
         failing = self._failing.get(agent_id)
         if failing is not None and now < failing.aside_until and not failing.is_on_trial:
@@ -185,11 +176,15 @@ class CandidatePool:
         if code not in PERMANENT_CODES:
             aside_s = retry_delay_s(failures - 1, draw, first_s=FIRST_SET_ASIDE_S, cap_s=MAX_SET_ASIDE_S)
         self._failing[agent_id] = _Failing(failures, now + aside_s)
+        self._stands_otherwise(agent_id)
         return aside_s
 
     def served(self, agent_id: AgentId) -> bool:
         """Put a candidate that accepted in its old place again; return whether it had failed before."""
-        return self._failing.pop(agent_id, None) is not None
+        if self._failing.pop(agent_id, None) is None:
+            return False
+        self._stands_otherwise(agent_id)
+        return True
 
     def _put_first(self, agent_id: AgentId, now: float) -> None:
         self._last_turn += 1
@@ -198,3 +193,5 @@ class CandidatePool:
         if failing is not None and failing.aside_until <= now:
             failing.is_on_trial = True
             failing.aside_until = now + TRIAL_S
+        if len(self._offers) > 1:
+            self._stands_otherwise(agent_id)

@@ -13,8 +13,8 @@ from typing import Final
 
 from mesh.connection import ingress_effects as effects
 from mesh.connection.candidate_trials import CandidateTrials, Due
-from mesh.connection.candidates import Offer
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
+from mesh.connection.offer import Offer
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.reject_codes import IngressVerdict, code_of_exit
 from mesh.connection.repeating import PROMPT_S, repeat_delay_s

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.connection.candidates import Offer
+from mesh.connection.offer import Offer
 from mesh.trust.identity import AgentId
 from mesh.trust.naming import is_listed
 
@@ -55,6 +55,7 @@ class OfferWatch:
         newcomers = self._new(believed, is_believed=True)
         ignored = [offer for offer in offers if not self._believes(offer)] if self._believed else []
         disbelieved = self._new(ignored, is_believed=False)
+        self._forget(offers)
         # Those in the list are meant to come.
         is_news = had_it and now >= self._settled_at and not self._believed
         return Judged(believed, newcomers if is_news else (), disbelieved)
@@ -64,8 +65,14 @@ class OfferWatch:
 
     def _new(self, offers: Sequence[Offer], *, is_believed: bool) -> tuple[Offer, ...]:
         new = tuple(offer for offer in offers if offer.party.id not in self._known)
-        for offer in new:
-            if len(self._known) >= MAX_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[offer.party.id] = is_believed
+        self._known |= dict.fromkeys((offer.party.id for offer in new), is_believed)
         return new
+
+    def _forget(self, offers: Sequence[Offer]) -> None:
+        """Let go of the oldest of those that offer the key no more: those that do have been told of."""
+        beyond = len(self._known) - max(MAX_KNOWN, len(offers))
+        if beyond > 0:
+            present = {offer.party.id for offer in offers}
+            gone = [agent_id for agent_id in self._known if agent_id not in present]
+            for agent_id in gone[:beyond]:
+                del self._known[agent_id]

@@ -19,9 +19,9 @@ from actors.runtime.seam import SocketOptions
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config.schema import Config, ConnectionsSection
-from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.offer import Offer
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares

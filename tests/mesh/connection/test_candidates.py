@@ -10,15 +10,18 @@ from actors.connections.offers import offers_of
 from mesh.backoff import retry_delay_s
 from mesh.connection.candidates import (
     FIRST_SET_ASIDE_S,
+    MAX_CANDIDATES,
     MAX_SET_ASIDE_S,
     PERMANENT_CODES,
     TRIAL_S,
     CandidatePool,
-    Offer,
 )
+from mesh.connection.offer import Offer
+from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, record_of, routes_of
+from tests.work.instructions import instructions
 
 
 def party(number):
@@ -257,3 +260,71 @@ def test_whom_a_connection_was_prepared_for_goes_first_where_the_draw_would_deci
     assert numbers(pool.order(0.0, 0.0, prepared=party(3))) == [1, 2, 3, 4]
     assert numbers(pool.order(0.0, 0.0, prepared=party(4)))[0] == 2
     assert numbers(pool.order(0.0, 0.9, prepared=party(9)))[0] == 3
+
+
+def crowd(count, hops=1):
+    return [
+        Offer(Party(AgentId(number.to_bytes(16, "big")), Instance(bytes(16)), bytes(32)), False, hops, 0)
+        for number in range(count)
+    ]
+
+
+def set_half_aside(pool, offers):
+    for each in offers[::2]:
+        pool.failed(each.party.id, "refused", 0.0, 0.5)
+
+
+def let_half_loop(pool, offers):
+    for each in offers[::2]:
+        pool.failed(each.party.id, IngressVerdict.LOOP, 0.0, 0.5)
+
+
+def let_all_fail(pool, offers):
+    for each in offers:
+        pool.failed(each.party.id, "refused", 0.0, 0.5)
+
+
+def do_nothing(pool, offers):
+    """They stand as they come."""
+
+
+@pytest.mark.parametrize("before", [do_nothing, set_half_aside, let_half_loop, let_all_fail])
+def test_a_connection_costs_no_more_among_thousands_of_exits_than_among_some(before):
+    def work(count):
+        pool, offers = CandidatePool(), crowd(count)
+        pool.update(offers, 0.0)
+        before(pool, offers)
+        pool.order(0.0, 0.3)
+        return instructions(
+            lambda: [
+                pool.order(0.0, 0.3),
+                pool.next(0.0, 0.3),
+                pool.served(offers[0].party.id),
+                pool.failed(offers[1].party.id, "refused", 0.0, 0.5),
+                pool.name_of(offers[5].party.id),
+            ]
+        )
+
+    assert work(10_000) <= 1.2 * work(4 * MAX_CANDIDATES)
+
+
+def test_a_connection_that_has_tried_all_it_was_given_finds_the_others_in_turn():
+    pool, offers = CandidatePool(), crowd(3 * MAX_CANDIDATES + 1)
+    pool.update(offers, 0.0)
+    tried = []
+    for expected in (MAX_CANDIDATES, MAX_CANDIDATES, MAX_CANDIDATES, 1, 0):
+        found = pool.order(0.0, 0.5, {each.party for each in tried})
+        assert len(found) == expected
+        tried += found
+    assert {each.party for each in tried} == {each.party for each in offers}
+
+
+def test_who_leads_back_here_is_not_tried_for_a_while_and_then_as_it_stands():
+    pool = pool_of(offer(1), offer(2), offer(3, 2))
+    pool.order(0.0, 0.0)
+    pool.failed(party(2).id, "refused", 0.0, 0.5)
+    pool.failed(party(2).id, IngressVerdict.LOOP, 1.0, 0.5)
+    assert numbers(pool.order(1.0, 0.0)) == [1, 3]
+    pool.failed(party(2).id, "refused", 5.9, 0.5)
+    assert numbers(pool.order(6.0, 0.0)) == [1, 3, 2]
+    assert numbers(pool.order(60.0, 0.0)) == [2, 1, 3]

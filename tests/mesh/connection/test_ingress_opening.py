@@ -6,7 +6,6 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.connection.candidates import Offer
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.ingress_effects import (
     CandidateServed,
@@ -21,6 +20,7 @@ from mesh.connection.ingress_effects import (
 )
 from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.ingress_states import IngressState
+from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES

@@ -1,6 +1,6 @@
 """Whom a listener believes, and who is told because it is new."""
 
-from mesh.connection.candidates import Offer
+from mesh.connection.offer import Offer
 from mesh.connection.offer_watch import MAX_KNOWN, SETTLING_S, OfferWatch
 from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId, Instance, display_id
@@ -59,5 +59,16 @@ def test_those_that_are_named_are_meant_to_come():
 
 def test_what_is_remembered_is_bounded():
     it = watch()
-    it.judge([offer(number) for number in range(10 * MAX_KNOWN)], 0.0)
+    for number in range(10 * MAX_KNOWN):
+        it.judge([ONE, offer(number)], 0.0)
     assert len(it._known) == MAX_KNOWN
+    assert ONE.party.id in it._known, "it has been there all the time"
+
+
+def test_of_many_that_offer_the_key_each_is_told_once():
+    it = watch()
+    it.judge([ONE], 0.0)
+    many = [offer(number) for number in range(10, 10 * MAX_KNOWN)]
+    assert it.judge([ONE, *many], LATER).newcomers == tuple(many)
+    assert it.judge([ONE, *many], LATER).newcomers == ()
+    assert len(it._known) == len(many) + 1
