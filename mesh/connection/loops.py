@@ -25,11 +25,6 @@ _OTHER_SPELLINGS: Final = ("[", "0.0.0.0:")
 R = TypeVar("R")
 
 
-class _Said(NamedTuple):
-    exit_id: AgentId
-    connection: int
-
-
 def plain(name: str) -> str:
     """One spelling of a socket's address: that of IPv4 in IPv6 is IPv4, without a zone; never "all"."""
     if not name.startswith(_OTHER_SPELLINGS):
@@ -74,7 +69,8 @@ def socket_tag(instance: Instance, ends: Ends) -> bytes:
 class LoopWatch(Generic[R]):
     """What one agent knows of its clients and of exits' sockets; ``R`` stands for a connection.
 
-    It holds an entry for each open socket and each connection, and no more.
+    It holds an entry for each open socket and each connection, and no more; what comes or goes costs the same
+    however many exits say the same.
     """
 
     __slots__ = ("_clients", "_exits", "_said")
@@ -82,7 +78,7 @@ class LoopWatch(Generic[R]):
     def __init__(self) -> None:
         self._exits: set[Ends] = set()
         self._clients: dict[bytes, R] = {}
-        self._said: dict[bytes, tuple[_Said, ...]] = {}
+        self._said: dict[bytes, dict[AgentId, int]] = {}
         """By tag, for each exit that has said it the latest connection: all but one of them lie."""
 
     @property
@@ -106,7 +102,7 @@ class LoopWatch(Generic[R]):
         """Remember a client; the exits that have said that this is their socket."""
         self._clients[tag] = connection
         said = self._said.get(tag)
-        return () if said is None else tuple(each.exit_id for each in said)
+        return () if said is None else tuple(said)
 
     def client_left(self, tag: bytes, connection: R) -> None:
         """Its socket is closed."""
@@ -117,17 +113,17 @@ class LoopWatch(Generic[R]):
         """Remember what an exit said of its socket; return the client with that socket, if there is one."""
         if not tag:
             return None
-        said, known = _Said(exit_id, connection), self._said.get(tag)
-        if known is None:
-            self._said[tag] = (said,)
+        said = self._said.get(tag)
+        if said is None:
+            self._said[tag] = {exit_id: connection}
         else:
-            self._said[tag] = (*(each for each in known if each.exit_id != exit_id), said)
+            said[exit_id] = connection
         return self._clients.get(tag)
 
     def connection_ended(self, tag: bytes, exit_id: AgentId, connection: int) -> None:
         """The connection of which an exit said that is over."""
-        said = self._said.pop(tag, ())
-        if len(said) > 1 or (said and said[0] != (exit_id, connection)):
-            left = tuple(each for each in said if each != (exit_id, connection))
-            if left:
-                self._said[tag] = left
+        said = self._said.get(tag)
+        if said is not None and said.get(exit_id) == connection:
+            del said[exit_id]
+            if not said:
+                del self._said[tag]

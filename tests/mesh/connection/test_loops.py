@@ -4,6 +4,7 @@ import pytest
 
 from mesh.connection.loops import TAG_BYTES, LoopWatch, ends_of, plain, socket_tag
 from mesh.trust.identity import AgentId, Instance
+from tests.work.instructions import instructions
 
 HERE, THERE = Instance(b"h" * 16), Instance(b"t" * 16)
 ONE, TWO = AgentId(b"1" * 16), AgentId(b"2" * 16)
@@ -78,6 +79,26 @@ def test_of_one_exit_the_latest_connection_counts():
     assert watch.client_came(b"tag", "client") == (ONE,)
     watch.connection_ended(b"tag", ONE, 8)
     assert watch._said == {}
+
+
+def test_exits_that_all_say_the_same_cost_no_more_each_than_one_and_are_forgotten():
+    def work(count):
+        watch: LoopWatch[str] = LoopWatch()
+        exits = [AgentId(number.to_bytes(16, "big")) for number in range(count)]
+        for exit_id in exits:
+            watch.exit_said(b"tag", exit_id, 1)
+        assert watch.client_came(b"tag", "client") == tuple(exits)
+        return instructions(lambda: say_and_end_all(watch, exits)) / count
+
+    def say_and_end_all(watch, exits):
+        for exit_id in exits:
+            watch.exit_said(b"tag", exit_id, 2)
+        for exit_id in exits:
+            watch.connection_ended(b"tag", exit_id, 1)
+            watch.connection_ended(b"tag", exit_id, 2)
+        assert watch._said == {}
+
+    assert work(1_000) <= work(10) * 1.1
 
 
 def test_nothing_is_left_of_those_that_are_gone():
