@@ -17,6 +17,7 @@ from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
+from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
@@ -112,6 +113,7 @@ class ActorStatus:
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
         troubles = {part.name: part.trouble for part in parts}
+        descriptors = descriptor_use()
         closed = self._closed(troubles)
         return DashboardSnapshot(
             agent_id=self.own_id,
@@ -155,9 +157,15 @@ class ActorStatus:
                 *self._missing_grants,
                 *link_problems(self._config, peers),
                 *untold,
+                *_lines(descriptors.shortage()),
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
             ),
-            warnings=(*self._ending(), *namesake_warnings(routes), *warnings),
+            warnings=(
+                *self._ending(),
+                *namesake_warnings(routes),
+                *warnings,
+                *_lines(descriptors.scarcity()),
+            ),
             alarms=self._meters.alarms.counts(),
         )
 
@@ -167,12 +175,10 @@ class ActorStatus:
         return missing_grants(self._config, self._credentials.certificate, self._written)
 
     def _validity(self) -> tuple[str, ...]:
-        problem = invalid(self._credentials.certificate, time.time())
-        return () if problem is None else (problem,)
+        return _lines(invalid(self._credentials.certificate, time.time()))
 
     def _ending(self) -> tuple[str, ...]:
-        warning = ends_soon(self._credentials.certificate, time.time())
-        return () if warning is None else (warning,)
+        return _lines(ends_soon(self._credentials.certificate, time.time()))
 
     def _withheld(self, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
         """The endpoints that keep their key to themselves for now."""
@@ -203,6 +209,11 @@ class ActorStatus:
         ]
         states = ((key, str(address), troubles.get(name, NOT_YET)) for key, address, name in wanted)
         return [(key, address, trouble) for key, address, trouble in states if trouble is not None]
+
+
+def _lines(line: str | None) -> tuple[str, ...]:
+    """The one that there is, if there is one."""
+    return () if line is None else (line,)
 
 
 def _place(key: str | None) -> str:

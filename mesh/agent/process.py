@@ -26,6 +26,7 @@ from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
+from mesh.agent.descriptor_watch import DescriptorReminder
 from mesh.agent.dump import dump
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
@@ -85,7 +86,7 @@ def run(config: Config, written: Written = NOTHING_WRITTEN) -> int:
 
 
 def _run(config: Config, written: Written, credentials: Credentials, events: Events, event_loop: str) -> int:
-    reminder = Reminder(credentials.certificate, time.time())
+    reminders = Reminder(credentials.certificate, time.time()), DescriptorReminder()
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
@@ -134,7 +135,7 @@ def _run(config: Config, written: Written, credentials: Credentials, events: Eve
             dispatcher.event_loop,
             limit,
         )
-        return _wait(config, root, events, reminder)
+        return _wait(config, root, events, reminders)
 
 
 def _event_loop() -> str:
@@ -151,15 +152,21 @@ def _event_loop() -> str:
     return wanted
 
 
-def _wait(config: Config, root: pykka.ActorRef[Agent], events: Events, reminder: Reminder) -> int:
+def _wait(
+    config: Config,
+    root: pykka.ActorRef[Agent],
+    events: Events,
+    reminders: tuple[Reminder | DescriptorReminder, ...],
+) -> int:
     """Wait for the end; the exit status."""
     leaving = False
     while True:
         try:
-            event = events.get(reminder.wait_s(time.time()))
+            event = events.get(min(reminder.wait_s(time.time()) for reminder in reminders))
         except TimeoutError:
-            if told := reminder.due(time.time()):
-                log.log(*told)
+            for reminder in reminders:
+                if told := reminder.due(time.time()):
+                    log.log(*told)
             continue
         if event is signal.SIGUSR1:
             dump(sys.stderr)
