@@ -45,6 +45,7 @@ from mesh.link.frames import (
     link_frame,
 )
 from mesh.link.handshake import LinkHandshake
+from mesh.link.opening import TICKET_BYTES
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -153,6 +154,7 @@ def _add_link(found, agents, certificates, trust):
             ephemeral=_pair(6 + position),
             trust=trust,
             expected=None,
+            ticket=(bytes([14]) * TICKET_BYTES, b"")[position],
         )
         for position in (0, 1)
     )
@@ -165,6 +167,7 @@ def _add_link(found, agents, certificates, trust):
     assert responder.receive(progress.to_send, NOW).established.receive_key == link.send_key
     found["link key A to B"] = link.send_key
     found["link key B to A"] = link.receive_key
+    found["link ticket"] = link.ticket
     writer = FrameWriter(link.send_key)
     found["PING"] = b"".join(writer.seal(link_frame(FrameType.PING, encode_ping(1))))
     return writer

@@ -2,7 +2,7 @@
 
 Whoever connects costs a socket and a few bytes until it has shown that it knows an authority of this mesh
 (:mod:`mesh.link.opening`), and one small actor from then on until it has proven who it is. Each is bounded in
-time and in number (:mod:`mesh.link.places`).
+time and in number (:mod:`mesh.link.places`), and so is what may come to nothing (:mod:`mesh.link.futile`).
 """
 
 import logging
@@ -21,29 +21,24 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.errors import RemoteProtocolError
+from mesh.link.futile import FutileHandshakes, Payer
 from mesh.link.opening import MAX_OPENING_BYTES, mac_key, read_opening
 from mesh.link.places import Places, bucket_of
-from mesh.remembered import Remembered
 from mesh.sampling import sampled
-from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
+from mesh.trust.identity import display_id
 
 log = logging.getLogger("mesh.links")
 
 OPENING_TIMEOUT_S: Final = 10.0
 """What a stranger may take for its opening, which an agent sends at once: time for repetitions of TCP."""
 
-FUTILE_RATE: Final = 20.0
-"""Handshakes a second that come to no link, by bucket of addresses: each costs half a millisecond."""
-
-FUTILE_BURST: Final = 2_000.0
-"""At once: many agents behind one address, all of which have been restarted with an old certificate."""
-
 LOOK_AGAIN_S: Final = 1.0
 """How often it is looked for strangers who have taken longer."""
 
-StartLink = Callable[[StreamSocket, Ref[messages.Inbound], bytes], Ref[link_messages.Inbound]]
-"""Starts a link on an accepted socket, on behalf of an acceptor, with what it has received."""
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound], bytes, Payer], Ref[link_messages.Inbound]]
+"""Starts a link on an accepted socket, on behalf of an acceptor: with what it has received, and who has paid
+for the handshake."""
 
 
 @dataclass(slots=True)
@@ -98,10 +93,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         """Links of those that have not proven who they are."""
         self._link_places: Places[str] = Places(max_unauthenticated)
         self._full_reported = False
-        self._futile: Remembered[str, TokenBucket] = Remembered(
-            lambda: TokenBucket(FUTILE_RATE, FUTILE_BURST)
-        )
-        """By bucket of addresses: how many more handshakes may come to nothing."""
+        self._futile = FutileHandshakes()
 
     def on_start(self) -> None:
         """Take the port."""
@@ -112,8 +104,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         match message:
             case messages.HandshakeEnded(link_urn=urn):
                 self._handshake_ended(urn)
-            case messages.LinkAdmitted(address=address):
-                self._futile.of(bucket_of(_host(address)), self.now()).give_back()
+            case messages.LinkAdmitted(paid_by=payer, peer_id=peer_id, ticket=ticket):
+                self._futile.admitted(payer, peer_id, ticket, self.now())
             case messages.StrangersDue():
                 self._look_for_the_slow()
             case BindDue():
@@ -192,7 +184,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         if opening is None:
             return True
         self._let_go(socket)
-        self._shake(socket, bytes(stranger.data))
+        self._shake(socket, bytes(stranger.data), opening.ticket)
         return False
 
     def _refuse(self, socket: StreamSocket, why: str) -> None:
@@ -218,14 +210,17 @@ class Acceptor(AcceptingActor[messages.Inbound]):
 
     # -- links -----------------------------------------------------------------------------------------------
 
-    def _shake(self, socket: StreamSocket, received: bytes) -> None:
+    def _shake(self, socket: StreamSocket, received: bytes, ticket: bytes) -> None:
         """Go on with somebody who knows an authority of this mesh."""
         host = _host(socket.peer_name)
-        if not self._futile.of(bucket_of(host), self.now()).take(self.now()):
+        bucket = bucket_of(host)
+        payer = self._futile.pay(ticket, bucket, self.now())
+        if payer is None:
             self._refuse(socket, "too many handshakes from there come to nothing")
             return
-        link = self._start_link(socket, self.ref, received)
-        evicted = self._link_places.take(link.actor_urn, bucket_of(host), self.dispatcher.uniform())
+        link = self._start_link(socket, self.ref, received, payer)
+        holder = bucket if isinstance(payer, str) else display_id(payer)
+        evicted = self._link_places.take(link.actor_urn, holder, self.dispatcher.uniform())
         if evicted is not None:
             gone = self._shaking.pop(evicted)
             self._report_full(gone.host)

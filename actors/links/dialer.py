@@ -7,7 +7,7 @@ import enum
 import logging
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 from msgspec import structs
 
@@ -31,11 +31,14 @@ from mesh.addresses import SocketAddress, TcpAddress
 from mesh.backoff import retry_delay_s
 from mesh.black_hole import Evidence, SegmentLimit
 from mesh.escaping import escaped
+from mesh.link.opening import TICKET_BYTES
 from mesh.reaching import Failure, Kind
 from mesh.sampling import sampled
 from mesh.trust.identity import short_id
 
 log = logging.getLogger("mesh.links")
+
+V = TypeVar("V")
 
 DIAL_TIMEOUT_S: Final = 10.0
 """For a peer with all its addresses, the look-up of its name included: what a handshake may take as well."""
@@ -58,8 +61,9 @@ OWN_ADDRESS_S: Final = 60.0
 """How long an address that led to this agent itself is not dialed: an address may move to another agent (a
 failover, a changed port mapping), and nothing says so."""
 
-MAX_USELESS: Final = 16
-"""Addresses of a peer that are remembered as useless: more than a name has that people manage."""
+MAX_ADDRESSES: Final = 16
+"""Addresses of a peer that are remembered as useless, or with a ticket: more than a name has that people
+manage."""
 
 MAX_TROUBLE_CHARACTERS: Final = 300
 """Of a failure, as the dashboard shows it: a peer may supply the reason."""
@@ -81,8 +85,8 @@ _CHECK: Final = "check that it is the address of an agent's accept: and not anot
 
 SILENT: Final = f"accepts connections and has not answered for {HANDSHAKE_HINT_S:g} s: {_CHECK}"
 
-StartLink = Callable[[StreamSocket, Ref[messages.Inbound]], Ref[link_messages.Inbound]]
-"""Starts a link on a connected socket, on behalf of a dialer."""
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound], bytes], Ref[link_messages.Inbound]]
+"""Starts a link on a connected socket, on behalf of a dialer, which shows this ticket."""
 
 
 class State(enum.Enum):
@@ -128,6 +132,8 @@ class Dialer(Actor[messages.Inbound]):
         """Addresses that accepted and were not linked, the latest last: another one may be the peer's."""
         self._own: dict[SocketAddress, float] = {}
         """Addresses that lead to this agent itself, and when they did last."""
+        self._tickets: dict[SocketAddress, bytes] = {}
+        """What the latest link to each address has left, the latest last."""
         self._told_of_itself = False
         self._is_itself = False
         """Whether all that has been found at its addresses lately is this agent itself."""
@@ -153,6 +159,9 @@ class Dialer(Actor[messages.Inbound]):
             case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
                 self._admitted()
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
+            case messages.TicketLeft(link_urn=urn, ticket=ticket):
+                if urn == self._link_urn and self._reached is not None:
+                    _keep_latest(self._tickets, self._reached, ticket)
             case messages.PeerAlreadyLinked():
                 self._reach.cancel()
                 self._trouble, self._is_itself = "", False
@@ -211,7 +220,8 @@ class Dialer(Actor[messages.Inbound]):
                 self._late.arm(self.now() + HANDSHAKE_HINT_S, self.now())
                 self._is_explained = False
                 self._reached = address
-                self._link_urn = self._start_link(socket, self.ref).actor_urn
+                ticket = self._tickets.get(address) or self.dispatcher.random_bytes(TICKET_BYTES)
+                self._link_urn = self._start_link(socket, self.ref, ticket).actor_urn
             case Failure(kind=Kind.EXCLUDED):
                 self._rest_as_itself()
             case Failure(kind=Kind.REFUSED | Kind.UNREACHABLE) if self._own:
@@ -268,10 +278,7 @@ class Dialer(Actor[messages.Inbound]):
         if self._state is State.LINKED and self.now() - self._linked_at >= STABLE_S:
             self._failures = 0
         if self._state is State.SHAKING and self._reached is not None:
-            self._useless.pop(self._reached, None)
-            self._useless[self._reached] = None
-            if len(self._useless) > MAX_USELESS:
-                del self._useless[next(iter(self._useless))]
+            _keep_latest(self._useless, self._reached, None)
             if not self._is_explained:
                 self._trouble = (
                     f"{self._where()}accepts connections, but the last ended without a handshake: {_CHECK}"
@@ -339,6 +346,13 @@ class Dialer(Actor[messages.Inbound]):
         now = self.now()
         self._redial.disarm()
         self._redial.arm(now + delay_s, now)
+
+
+def _keep_latest(kept: dict[SocketAddress, V], address: SocketAddress, value: V) -> None:
+    kept.pop(address, None)
+    kept[address] = value
+    if len(kept) > MAX_ADDRESSES:
+        del kept[next(iter(kept))]
 
 
 def _brief(trouble: str) -> str:

@@ -26,6 +26,7 @@ from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType, link_frame
+from mesh.link.futile import Payer
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.link import Link
 from mesh.link.states import LinkState
@@ -57,7 +58,9 @@ class PeerLink(Actor[messages.Inbound]):
         dialer: Ref[dialer_messages.Inbound] | None,
         acceptor: Ref[acceptor_messages.Inbound] | None,
         expected: AgentId | None,
+        ticket: bytes,
         received: bytes,
+        paid_by: Payer,
     ) -> None:
         super().__init__(dispatcher)
         self._socket = socket
@@ -66,8 +69,10 @@ class PeerLink(Actor[messages.Inbound]):
         self._refs = refs
         self._meters = meters
         self._dialer = dialer
-        self._accepted_by = self._acceptor = acceptor
+        self._acceptor = acceptor
+        self._paid_by = paid_by
         timeout_s = settings.config.connections.timeout_s
+        self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
         handshake = LinkHandshake(
             initiator=is_dialer,
             identity=settings.identity,
@@ -77,6 +82,7 @@ class PeerLink(Actor[messages.Inbound]):
             ephemeral=key_pair(dispatcher.random_bytes(32)),
             trust=settings.trust,
             expected=expected,
+            ticket=ticket,
             versions=settings.versions,
             features=settings.features,
         )
@@ -88,12 +94,8 @@ class PeerLink(Actor[messages.Inbound]):
             now=self.now(),
             digests=settings.budgets.digests,
         )
-        self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
         self._output = LinkOutput(
-            socket,
-            budget=settings.relay_budget,
-            mark_bytes=settings.mark_bytes,
-            own_id=settings.identity.id,
+            socket, budget=settings.relay_budget, mark_bytes=settings.mark_bytes, own_id=settings.identity.id
         )
         self._forwarding = LinkForwarding(
             self.ref, meters, settings.config.routing.max_hops, self.now, settings.budgets
@@ -129,8 +131,7 @@ class PeerLink(Actor[messages.Inbound]):
                 self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
             case messages.AdmitLink():
-                if self._accepted_by is not None:
-                    self.tell(self._accepted_by, acceptor_messages.LinkAdmitted(self._socket.peer_name))
+                self._leave_ticket(self._link.peer)
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():
                 now, output = self.now(), self._output
@@ -156,8 +157,9 @@ class PeerLink(Actor[messages.Inbound]):
     def release(self) -> None:
         """Tell everybody that uses this link that it is gone."""
         self._output.release()
-        self._handshake_over()
-        if self._is_reported:
+        if not self._is_reported:
+            self._handshake_over()
+        else:
             self._meters.links_lost += 1
             ended = directory_messages.LinkEnded(self.actor_urn, self._link.peer.peer_id)
             self.tell(self._refs.directory, ended)
@@ -232,9 +234,8 @@ class PeerLink(Actor[messages.Inbound]):
         self.tell(self._refs.directory, fact)
 
     def _handshake_over(self) -> None:
-        acceptor, self._acceptor = self._acceptor, None
-        if acceptor is not None:
-            self.tell(acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
+        if self._acceptor is not None:
+            self.tell(self._acceptor, acceptor_messages.HandshakeEnded(self.actor_urn))
 
     def _ask_for_admission(self, peer: EstablishedLink, rtt_s: float) -> None:
         self._is_reported = True
@@ -256,6 +257,13 @@ class PeerLink(Actor[messages.Inbound]):
                 dialer=self._dialer,
             )
         )
+
+    def _leave_ticket(self, peer: EstablishedLink) -> None:
+        if self._acceptor is not None:
+            up = acceptor_messages.LinkAdmitted(self._paid_by, peer.peer_id, peer.ticket)
+            self.tell(self._acceptor, up)
+        elif self._dialer is not None:
+            self.tell(self._dialer, dialer_messages.TicketLeft(self.actor_urn, peer.ticket))
 
     def _end(self, verdict: effects.LinkVerdict) -> None:
         """Close the socket, and tell whoever needs to know why."""

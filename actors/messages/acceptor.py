@@ -5,6 +5,8 @@ from typing import TypeAlias
 import msgspec
 
 from actors.messages.listener import AcceptAgain, BindDue, StopListening
+from mesh.link.futile import Payer
+from mesh.trust.identity import AgentId
 
 
 class HandshakeEnded(msgspec.Struct, frozen=True):
@@ -14,9 +16,13 @@ class HandshakeEnded(msgspec.Struct, frozen=True):
 
 
 class LinkAdmitted(msgspec.Struct, frozen=True):
-    """Fact: a link that was accepted from this address is up."""
+    """Fact: a link that was accepted is up."""
 
-    address: str
+    paid_by: Payer
+    """Who has paid for its handshake."""
+    peer_id: AgentId
+    ticket: bytes
+    """By which the peer shows itself when it dials again."""
 
 
 class StrangersDue(msgspec.Struct, frozen=True):

@@ -49,6 +49,13 @@ class LinkAdmitted(msgspec.Struct, frozen=True):
     peer_name: str
 
 
+class TicketLeft(msgspec.Struct, frozen=True):
+    """Fact: a link that this dialer made is up, and leaves a ticket for the next one to the same address."""
+
+    link_urn: str
+    ticket: bytes
+
+
 class PeerAlreadyLinked(msgspec.Struct, frozen=True):
     """Fact: the dialed peer is linked already; there is nothing to dial until :class:`PeerLost`."""
 
@@ -68,6 +75,7 @@ Inbound: TypeAlias = (
     | DialRefused
     | MetItself
     | LinkAdmitted
+    | TicketLeft
     | PeerAlreadyLinked
     | PeerLost
     | Connected

@@ -56,6 +56,7 @@ from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
+from mesh.link.futile import EVERYBODY, Payer
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
@@ -218,9 +219,9 @@ class Composition:
         around, setup = self._around, self._around.setup
 
         def start_link(
-            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes
+            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes, payer: Payer
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, dialer=None, acceptor=acceptor, expected=None, received=received)
+            return self._start_link(socket, acceptor=acceptor, received=received, paid_by=payer)
 
         def start() -> ActorRef[acceptor_messages.Inbound]:
             return Acceptor.start(
@@ -242,9 +243,9 @@ class Composition:
         """One that keeps a link to ``peer``."""
 
         def start_link(
-            socket: StreamSocket, dialer: Ref[dialer_messages.Inbound]
+            socket: StreamSocket, dialer: Ref[dialer_messages.Inbound], ticket: bytes
         ) -> Ref[link_messages.Inbound]:
-            return self._start_link(socket, dialer=dialer, acceptor=None, expected=peer.id, received=b"")
+            return self._start_link(socket, dialer=dialer, expected=peer.id, ticket=ticket)
 
         def start() -> ActorRef[dialer_messages.Inbound]:
             return Dialer.start(
@@ -260,10 +261,12 @@ class Composition:
         self,
         socket: StreamSocket,
         *,
-        dialer: Ref[dialer_messages.Inbound] | None,
-        acceptor: Ref[acceptor_messages.Inbound] | None,
-        expected: AgentId | None,
-        received: bytes,
+        dialer: Ref[dialer_messages.Inbound] | None = None,
+        acceptor: Ref[acceptor_messages.Inbound] | None = None,
+        expected: AgentId | None = None,
+        ticket: bytes = b"",
+        received: bytes = b"",
+        paid_by: Payer = EVERYBODY,
     ) -> Ref[link_messages.Inbound]:
         return PeerLink.start(
             self._around.dispatcher,
@@ -275,7 +278,9 @@ class Composition:
             dialer=dialer,
             acceptor=acceptor,
             expected=expected,
+            ticket=ticket,
             received=received,
+            paid_by=paid_by,
         )
 
     def _start_core(self) -> Core:

@@ -1,7 +1,7 @@
 """How a link opens, as a pure state machine: bytes in, bytes out, an authenticated peer at the end.
 
     initiator                                     responder
-      preamble, message 1 (e; MAC)         -->
+      preamble, message 1 (e; ticket, MAC) -->
                                            <--    preamble, message 2 (e, ee, s, es; proof)
       message 3 (s, se; proof)             -->
       frames                               <->    frames
@@ -29,12 +29,13 @@ from mesh.link.opening import (
     PREAMBLE_BYTES,
     Versions,
     mac_key,
-    opening_mac,
+    opening_payload,
     read_opening,
     read_preamble,
     with_length,
 )
 from mesh.link.proof import OWN_FEATURES, Statement, make_proof, read_proof
+from mesh.link.tickets import ticket_of
 from mesh.trust.certificates import Certificate, TrustStore, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance, display_id, short_id
 from mesh.trust.noise import Handshake, KeyPair
@@ -72,6 +73,8 @@ class EstablishedLink:
     """32 bytes: opens what the peer sends."""
     surplus: bytes = field(repr=False)
     """Bytes that came behind the handshake: the start of the peer's frames."""
+    ticket: bytes = field(repr=False)
+    """16 bytes, by which the responder knows the initiator again."""
     version: int
     """Of the link protocol: the highest that both speak."""
     features: frozenset[str]
@@ -102,6 +105,7 @@ class LinkHandshake:
         ephemeral: key pair of fresh random bytes, for this link only.
         trust: judges the peer's certificate.
         expected: the agent that is meant, if the other side must be no other; for the initiator.
+        ticket: what the initiator shows as the ticket of an earlier link there: 16 bytes, or none.
         versions: of the link protocol that this side offers.
         features: that this side has.
     """
@@ -115,10 +119,11 @@ class LinkHandshake:
         "_identity",
         "_initiator",
         "_instance",
-        "_mac",
         "_noise",
+        "_payload",
         "_state",
         "_static",
+        "_ticket",
         "_trust",
         "_version",
         "_versions",
@@ -139,6 +144,7 @@ class LinkHandshake:
         ephemeral: KeyPair,
         trust: TrustStore,
         expected: AgentId | None,
+        ticket: bytes = b"",
         versions: Versions = OWN_VERSIONS,
         features: Sequence[str] = OWN_FEATURES,
     ) -> None:
@@ -152,7 +158,8 @@ class LinkHandshake:
         self._expected = expected
         self._versions = versions
         self._features = tuple(features)
-        self._mac = b""
+        self._ticket = ticket
+        self._payload = b""
         self._buffer = bytearray()
         self._state = State.NEW if initiator else State.OPENING
 
@@ -178,10 +185,9 @@ class LinkHandshake:
             raise LocalProtocolError("the handshake has been started already")
         self._state = State.OPENING
         public = self._ephemeral.public
-        self._mac = opening_mac(
-            self._versions, public, mac_key(read_certificate(self._certificate).authority)
-        )
-        return self._versions.preamble + with_length(public + self._mac)
+        key = mac_key(read_certificate(self._certificate).authority)
+        self._payload = opening_payload(self._versions, public, self._ticket, key)
+        return self._versions.preamble + with_length(public + self._payload)
 
     def receive(self, data: bytes | bytearray | memoryview, now_unix_s: float) -> HandshakeProgress:
         """Take the next bytes of the peer.
@@ -271,7 +277,7 @@ class LinkHandshake:
         if len(self._buffer) < PREAMBLE_BYTES:
             return
         self._agree(read_preamble(self._take(PREAMBLE_BYTES)))
-        self._noise.write_message(self._mac)  # it has been sent
+        self._noise.write_message(self._payload)  # it has been sent
         self._state = State.PROOF
 
     def _agree(self, others: Versions) -> None:
@@ -352,6 +358,7 @@ class LinkHandshake:
             send_key=to_responder if self._initiator else to_initiator,
             receive_key=to_initiator if self._initiator else to_responder,
             surplus=surplus,
+            ticket=ticket_of(to_responder, to_initiator),
             version=self._version,
             features=frozenset(self._features).intersection(statement.features),
         )

@@ -3,7 +3,8 @@
     opening of the initiator
       preamble    6 bytes            "MESH", the lowest and the highest version that it speaks
       length      2 bytes            of message 1, big-endian
-      message 1   48 to 112 bytes    of Noise XX: ephemeral key, what a later version adds, MAC (16 bytes)
+      message 1   48 to 112 bytes    of Noise XX: ephemeral key, ticket (16 bytes), what a later version adds,
+                                     MAC (16 bytes)
     opening of the responder
       preamble    6 bytes            likewise
 
@@ -14,6 +15,9 @@ The MAC is keyed by the public key of the authority that signed the initiator's 
 mac1 is by the responder's key (the WireGuard paper, section 5.4.4). Whoever does not know that key gets no
 answer, sees no certificate, and costs no Diffie-Hellman. The MAC proves no more than that: what has been seen
 on the wire can be sent again, and gets an answer that only its author can read.
+
+The ticket says who has linked there before (:mod:`mesh.link.tickets`), and is random bytes if nobody has; it
+may be left out.
 """
 
 import hmac
@@ -27,8 +31,10 @@ from mesh.trust.noise import KEY_BYTES
 MAGIC: Final = b"MESH"
 PREAMBLE_BYTES: Final = 6
 MAC_BYTES: Final = 16
+TICKET_BYTES: Final = 16
 MAX_ADDED_BYTES: Final = 64
-"""What a later version may put between ephemeral key and MAC; this one sends nothing there and ignores it."""
+"""What may stand between ephemeral key and MAC: a ticket, and what a later version adds, which this one
+ignores."""
 
 LENGTH_BYTES: Final = 2
 MIN_FIRST_MESSAGE_BYTES: Final = KEY_BYTES + MAC_BYTES
@@ -99,21 +105,29 @@ class Opening(NamedTuple):
     byte_count: int
     """Of the whole opening."""
 
+    @property
+    def ticket(self) -> bytes:
+        """What it shows as ticket; empty if there is none."""
+        shown = self.message[KEY_BYTES : KEY_BYTES + TICKET_BYTES]
+        return shown if len(self.message) >= MIN_FIRST_MESSAGE_BYTES + TICKET_BYTES else b""
+
 
 def mac_key(authority: bytes) -> bytes:
     """The 32-byte key of the MAC of those whose certificate ``authority`` signed, from its public key."""
     return blake2s(_KEY_CONTEXT + authority).digest()
 
 
-def opening_mac(versions: Versions, ephemeral: bytes, key: bytes) -> bytes:
-    """The payload of this agent's message 1.
+def opening_payload(versions: Versions, ephemeral: bytes, ticket: bytes, key: bytes) -> bytes:
+    """The payload of this agent's message 1: ticket and MAC.
 
     Args:
         versions: that it offers.
         ephemeral: its ephemeral public key, 32 bytes.
+        ticket: 16 bytes, or none.
         key: of :func:`mac_key`.
     """
-    return _mac(versions.preamble + with_length(ephemeral + bytes(MAC_BYTES))[:-MAC_BYTES], key)
+    shown = ephemeral + ticket
+    return ticket + _mac(versions.preamble + with_length(shown + bytes(MAC_BYTES))[:-MAC_BYTES], key)
 
 
 def read_opening(data: bytes | bytearray, keys: Iterable[bytes]) -> Opening | None:

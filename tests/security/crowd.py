@@ -1,6 +1,8 @@
 """Strangers from many addresses of loopback that begin handshakes and hang; runs as a process of its own.
 
 python crowd.py PORT CONNECTIONS_PER_S ADDRESSES SECONDS OPENING_IN_HEX
+
+With 0 addresses they come from where everybody on this machine does.
 """
 
 import contextlib
@@ -27,9 +29,10 @@ def main(port, rate, addresses, seconds, opening):
             stranger = socket.socket()
             stranger.setblocking(False)
             stranger.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            number = made % addresses
             try:
-                stranger.bind((f"127.0.{1 + number // 250}.{2 + number % 250}", 0))
+                if addresses:
+                    number = made % addresses
+                    stranger.bind((f"127.0.{1 + number // 250}.{2 + number % 250}", 0))
                 stranger.connect_ex(("127.0.0.1", port))
             except OSError:
                 stranger.close()

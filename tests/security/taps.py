@@ -27,6 +27,12 @@ class Tap:
         self._sockets = [self._listening]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def cut(self):
+        """Break the connections that there are; new ones are passed on as before."""
+        for each in self._sockets[1:]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def _accept(self):
         with contextlib.suppress(OSError):
             while True:

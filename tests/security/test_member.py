@@ -12,10 +12,13 @@ from mesh.link import bodies
 from mesh.link.frames import FrameType, link_frame
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour
 from scripts.lab.waiting import wait_until
-from tests.security.chains import KEY, Chain, Held
+from tests.security.chains import KEY, Chain, Held, dial_at
+from tests.security.crowds import crowd, opening_of
 from tests.security.hostile import Credentials, Member, Repeating, junk
+from tests.security.taps import Tap
 
 OPENS_PER_S = 20_000
+ALL_FUTILE = "too many handshakes from there come to nothing"
 numbers = itertools.count(1_000_000)
 
 
@@ -32,6 +35,37 @@ def member(chain):
     yield make
     for each in made:
         each.close()
+
+
+# -- handshakes ----------------------------------------------------------------------------------------------
+
+
+def test_members_that_dial_without_pause_keep_no_agent_behind_their_address_out(mesh, tmp_path):
+    """One that was linked before is let in at once, one that has just started within some seconds."""
+    relay, known, newcomer = mesh.agent("relay").accept(), mesh.agent("known"), mesh.agent("newcomer")
+    newcomer.dial(relay)
+    with Tap(relay.accept_port) as tap, contextlib.ExitStack() as crowds:
+        dial_at(known, tap.port)
+        relay.start()
+        known.start()
+        relay.wait_for_peers(known)
+        for number in range(3):
+            log, opening = tmp_path / f"crowd-{number}.log", opening_of(mesh.authority)
+            crowds.callback(crowd(relay, log, opening, rate=300, addresses=0, seconds=120).kill)
+        wait_until(lambda: ALL_FUTILE in relay.process.output, "the address has used up its handshakes", 60)
+        lost = known.stats()["links_lost_total"]
+        tap.cut()
+        wait_until(
+            lambda: known.stats()["links_lost_total"] > lost and peers_of(known) == ["relay"],
+            "one that was linked is linked again",
+            5.0,
+        )
+        newcomer.start()
+        wait_until(lambda: peers_of(newcomer) == ["relay"], "one that has just come is linked", 60)
+
+
+def peers_of(agent):
+    return [peer["display_name"] for peer in agent.dashboard()["peers"] if peer["state"] == "connected"]
 
 
 # -- records -------------------------------------------------------------------------------------------------

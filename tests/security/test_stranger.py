@@ -4,15 +4,14 @@ import contextlib
 import os
 import socket
 import time
-from pathlib import Path
 
 import pytest
 
 from mesh.trust.identity import SEED_BYTES, Identity
 from scripts.lab.ports import LOOPBACK
-from scripts.lab.processes import ROOT, Process, python
 from tests.security.chains import Held
-from tests.security.hostile import Credentials, Member, Wire
+from tests.security.crowds import crowd, opening_of
+from tests.security.hostile import Credentials, Member
 
 RATE = 3000
 ADDRESSES = 250
@@ -21,17 +20,6 @@ CROWD_S = 30.0
 FAR_S = 0.1
 """Half a round trip of 200 ms: the honest peer waits so long before each of its two answers."""
 HONEST = 6
-
-
-def crowd(chain, folder, opening):
-    arguments = (chain.relay.accept_port, RATE, ADDRESSES, CROWD_S, opening.hex())
-    program = Path(__file__).with_name("crowd.py")
-    return Process(python(program, *arguments), folder / "crowd.log", cwd=ROOT)
-
-
-def opening_of(authority):
-    """The first bytes of a handshake of somebody whom ``authority`` has certified."""
-    return Wire(Credentials(authority)).start()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +31,8 @@ def test_a_crowd_of_strangers_keeps_no_honest_peer_with_a_long_way_out(
 ):
     """Who repeats an opening that it has seen costs an answer; honest peers may have to try again then."""
     authority = chain.authority if knows != "nothing" else Identity(os.urandom(SEED_BYTES))
-    strangers = crowd(chain, tmp_path, opening_of(authority))
+    log, opening = tmp_path / "crowd.log", opening_of(authority)
+    strangers = crowd(chain.relay, log, opening, rate=RATE, addresses=ADDRESSES, seconds=CROWD_S)
     try:
         time.sleep(1.0)
         let_in = dials = 0

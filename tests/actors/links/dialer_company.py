@@ -42,6 +42,7 @@ class House:
         self.directory = start(self.world)
         self.links: list[Link] = []
         self.dialers: list[Any] = []
+        self.tickets: list[bytes] = []
 
     def dial(self, host: str = "relay") -> Any:
         return start(
@@ -52,10 +53,11 @@ class House:
             start_link=self._start_link,
         )
 
-    def _start_link(self, socket: Any, dialer: Any) -> Any:
+    def _start_link(self, socket: Any, dialer: Any, ticket: bytes) -> Any:
         ref = Link.start(self.world.dispatcher("here"), socket)
         self.links.append(self.world.dispatcher("here").actors[-1])
         self.dialers.append(dialer)
+        self.tickets.append(ticket)
         return ref
 
     def states(self) -> list[str | None]:

@@ -21,6 +21,7 @@ from mesh.config.schema import Config
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
 from mesh.link.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.link.futile import EVERYBODY
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate
@@ -66,6 +67,17 @@ def socket_pair(
     door.close()
     [connected] = ear.of(Connected)
     return connected.socket, accepted
+
+
+NOBODY = {
+    "dialer": None,
+    "acceptor": None,
+    "expected": None,
+    "ticket": b"",
+    "received": b"",
+    "paid_by": EVERYBODY,
+}
+"""What a link starts with that nobody has started."""
 
 
 class RawPeer(Actor[Any]):
@@ -264,7 +276,7 @@ class LinkScene:
             settings=self.settings,
             refs=LinkRefs(self.directory.ref, self.route_table.ref, self.table.ref),
             meters=self.meters,
-            **({"dialer": None, "acceptor": None, "expected": None, "received": b""} | caller),
+            **(NOBODY | caller),
         )
         self.link = dispatcher.actors[-1]
         self.run(0.0)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from actors.accepting import PORT_TAKEN
-from actors.links import acceptor
 from actors.links.acceptor import OPENING_TIMEOUT_S, Acceptor
 from actors.messages import acceptor as messages
 from actors.messages.agent import PartReported
@@ -15,21 +14,29 @@ from actors.messages.peer_link import MakeRoom
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
-from mesh.link.opening import MAX_OPENING_BYTES, OWN_VERSIONS, mac_key, opening_mac, with_length
+from mesh.link import futile
+from mesh.link.opening import (
+    MAX_OPENING_BYTES,
+    OWN_VERSIONS,
+    TICKET_BYTES,
+    mac_key,
+    opening_payload,
+    with_length,
+)
 from mesh.sampling import MARK
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity
 from tests.actors.company import Client, Ear, start
 
 PORT = 4433
-AUTHORITY, OTHER_AUTHORITY = Identity(b"a" * 32), Identity(b"b" * 32)
+AUTHORITY, OTHER_AUTHORITY, AGENT = (Identity(letter * 32) for letter in (b"a", b"b", b"c"))
 
 
-def opening_of(authority: Identity) -> bytes:
+def opening_of(authority: Identity, ticket: bytes = b"") -> bytes:
     """What a peer sends first whose certificate this authority signed."""
     ephemeral = bytes(range(32))
-    mac = opening_mac(OWN_VERSIONS, ephemeral, mac_key(authority.public_key))
-    return OWN_VERSIONS.preamble + with_length(ephemeral + mac)
+    payload = opening_payload(OWN_VERSIONS, ephemeral, ticket, mac_key(authority.public_key))
+    return OWN_VERSIONS.preamble + with_length(ephemeral + payload)
 
 
 OPENING = opening_of(AUTHORITY)
@@ -38,9 +45,9 @@ OPENING = opening_of(AUTHORITY)
 class Link(Ear):
     """An unauthenticated link: it ends when it is told to close."""
 
-    def __init__(self, dispatcher: Any, socket: Any, acceptor: Any, received: bytes) -> None:
+    def __init__(self, dispatcher: Any, socket: Any, acceptor: Any, received: bytes, paid_by: Any) -> None:
         super().__init__(dispatcher)
-        self.socket, self.acceptor, self.received = socket, acceptor, received
+        self.socket, self.acceptor, self.received, self.paid_by = socket, acceptor, received, paid_by
 
     def on_start(self) -> None:
         self.own(self.socket)
@@ -74,8 +81,8 @@ class House:
             root=self.root.ref,
         )
 
-    def _start_link(self, socket: Any, acceptor: Any, received: bytes) -> Any:
-        ref = Link.start(self.world.dispatcher("here"), socket, acceptor, received)
+    def _start_link(self, *given: Any) -> Any:
+        ref = Link.start(self.world.dispatcher("here"), *given)
         self.links.append(self.world.dispatcher("here").actors[-1])
         return ref
 
@@ -320,33 +327,72 @@ def test_stops_accepting_and_leaves_links_alone(house_of):
     assert len(house.alive()) == 1
 
 
-def test_handshakes_that_come_to_nothing_are_few_from_one_address(house_of, monkeypatch):
-    monkeypatch.setattr(acceptor, "FUTILE_BURST", 5.0)
-    monkeypatch.setattr(acceptor, "FUTILE_RATE", 0.5)
+@pytest.fixture
+def few(monkeypatch):
+    """Few handshakes may come to nothing."""
+    for name, value in (("FUTILE_BURST", 5.0), ("SPARE_BURST", 3.0)):
+        monkeypatch.setattr(futile, name, value)
+        monkeypatch.setattr(futile, name.replace("BURST", "RATE"), 0.01)
+
+
+def shake(house, host: str = "there", ticket: bytes = b"") -> bool:
+    """Dial and leave; whether a link was begun."""
+    before = len(house.links)
+    house.connect(host, opening=opening_of(AUTHORITY, ticket))
+    for link in house.alive():
+        link.ref.stop(block=False)
+    house.world.run(0.0)
+    return len(house.links) > before
+
+
+def admit(house, agent: Identity, ticket: bytes) -> None:
+    """The newest link has become one of ``agent``."""
+    house.acceptor.ref.tell(messages.LinkAdmitted(house.links[-1].paid_by, agent.id, ticket))
+    house.world.run(0.0)
+
+
+def test_handshakes_that_come_to_nothing_are_few_from_one_address(house_of, few, monkeypatch):
+    monkeypatch.setattr(futile, "FUTILE_RATE", 0.5)
     house = house_of()
-
-    def shake(host: str) -> bool:
-        before = len(house.links)
-        house.connect(host, opening=OPENING)
-        for link in house.alive():
-            link.ref.stop(block=False)
-        house.world.run(0.0)
-        return len(house.links) > before
-
-    assert sum(shake("there") for _ in range(20)) in (5, 6, 7, 8)
+    assert sum(shake(house) for _ in range(20)) in (8, 9, 10, 11)
     assert house.meters.links_refused == 20 - len(house.links)
-    assert shake("elsewhere")
+    assert shake(house, "elsewhere")
     house.world.run(2.0 / 0.5)
-    assert shake("there")
+    assert shake(house)
 
 
-def test_handshakes_that_become_links_are_not_rationed(house_of, monkeypatch):
-    monkeypatch.setattr(acceptor, "FUTILE_BURST", 5.0)
-    monkeypatch.setattr(acceptor, "FUTILE_RATE", 0.01)
+def test_handshakes_that_become_links_are_not_rationed(house_of, few):
     house = house_of()
     for number in range(20):
         client = house.connect(opening=OPENING)
         assert len(house.links) == number + 1
-        house.acceptor.ref.tell(messages.LinkAdmitted(house.links[-1].socket.peer_name))
-        house.world.run(0.0)
+        admit(house, Identity(bytes([number]) * 32), bytes([number]) * TICKET_BYTES)
         client.ref.stop(block=False)
+
+
+def test_who_shows_a_ticket_is_let_in_whatever_its_neighbours_do(house_of, few):
+    house = house_of()
+    ticket = b"t" * TICKET_BYTES
+    house.connect(opening=OPENING)
+    admit(house, AGENT, ticket)
+    while shake(house):
+        pass
+    assert not shake(house, ticket=b"x" * TICKET_BYTES)
+    assert sum(shake(house, ticket=ticket) for _ in range(3)) == 3
+    house.connect(opening=opening_of(AUTHORITY, ticket))
+    admit(house, AGENT, b"u" * TICKET_BYTES)
+    assert not shake(house, ticket=ticket), "one that was seen on the wire is soon of no use"
+    assert shake(house, ticket=b"u" * TICKET_BYTES)
+
+
+def test_a_link_whose_agent_is_known_makes_no_room_for_its_neighbours(house_of):
+    house = house_of(4)
+    house.connect(opening=OPENING)
+    admit(house, AGENT, b"t" * TICKET_BYTES)
+    house.links[-1].ref.stop(block=False)
+    house.connect(opening=opening_of(AUTHORITY, b"t" * TICKET_BYTES))
+    known = house.links[-1]
+    for _ in range(30):
+        house.connect(opening=OPENING)
+    assert known in house.alive()
+    assert len(house.alive()) == 4

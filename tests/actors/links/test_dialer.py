@@ -18,6 +18,7 @@ from actors.links.dialer import (
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import PathJudged
 from mesh.black_hole import KEEP_S, Evidence
+from mesh.link.opening import TICKET_BYTES
 from tests.actors.company import start
 from tests.actors.links.dialer_company import PEER, Acceptor, House
 
@@ -319,3 +320,57 @@ def test_the_end_of_an_earlier_link_says_nothing_of_the_present_one(house):
     house.tell(dialer, messages.DialedLinkEnded(first))
     house.world.run(30.0)
     assert len(house.links) == 2
+
+
+def test_what_a_link_leaves_is_shown_to_the_same_address_again_and_to_no_other(house):
+    for host in ("first", "second"):
+        start(house.world, Acceptor, host=host)
+    move(house, "first")
+    dialer = house.dial()
+    house.world.run(0.1)
+    assert len(house.tickets[0]) == TICKET_BYTES
+    ticket = b"t" * TICKET_BYTES
+    urn = house.links[0].actor_urn
+    house.tell(dialer, messages.TicketLeft(urn, ticket), messages.TicketLeft("an earlier one", bytes(16)))
+    again(house, dialer)
+    assert house.tickets[1] == ticket
+    again(house, dialer)
+    assert house.tickets[2] == ticket, "until a link leaves another one"
+    move(house, "second")
+    again(house, dialer)
+    assert ticket != house.tickets[3] != house.tickets[0]
+    move(house, "first")
+    again(house, dialer)
+    assert house.tickets[4] == ticket
+
+
+def move(house, host):
+    """The peer's name leads there from now on."""
+    house.world.network.remove_name("relay")
+    house.world.network.add_name("relay", host)
+
+
+def again(house, dialer):
+    """Its link, which was admitted, ends, and it dials again."""
+    house.tell(dialer, messages.LinkAdmitted(PEER, "relay"))
+    house.tell(dialer, messages.DialedLinkEnded(house.links[-1].actor_urn))
+    house.world.run(FIRST_REDIAL_S + 0.1)
+
+
+def test_tickets_are_kept_for_some_addresses(house, monkeypatch):
+    monkeypatch.setattr("actors.links.dialer.MAX_ADDRESSES", 2)
+    hosts = ("first", "second", "third")
+    for host in hosts:
+        start(house.world, Acceptor, host=host)
+    move(house, "first")
+    dialer = house.dial()
+    house.world.run(0.1)
+    for number, host in enumerate((*hosts[1:], hosts[0])):
+        left = bytes([number]) * TICKET_BYTES
+        house.tell(dialer, messages.TicketLeft(house.links[-1].actor_urn, left))
+        move(house, host)
+        again(house, dialer)
+    assert not set(house.tickets) & {bytes([number]) * TICKET_BYTES for number in range(3)}
+    move(house, "third")
+    again(house, dialer)
+    assert house.tickets[-1] == bytes([2]) * TICKET_BYTES

@@ -18,6 +18,7 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
+from mesh.link.futile import EVERYBODY
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId, Identity, Instance
@@ -75,8 +76,8 @@ class Side:
             Acceptor,
             name="the acceptor",
             address=TcpAddress("", PEER_PORT),
-            start_link=lambda socket, acceptor, received: self._link(
-                socket, None, acceptor, received=received
+            start_link=lambda socket, acceptor, received, payer: self._link(
+                socket, None, acceptor, received=received, paid_by=payer
             ),
             trust=self.settings.trust,
             max_unauthenticated=64,
@@ -91,13 +92,13 @@ class Side:
             Dialer,
             address=TcpAddress(host, PEER_PORT),
             directory=self.directory.ref,
-            start_link=lambda socket, dialer: self._link(socket, dialer, None, expected),
+            start_link=lambda socket, dialer, ticket: self._link(
+                socket, dialer, None, expected, ticket=ticket
+            ),
             host=self.host,
         )
 
-    def _link(
-        self, socket: Any, dialer: Any, acceptor: Any, expected: Any = None, received: bytes = b""
-    ) -> Any:
+    def _link(self, socket: Any, dialer: Any, acceptor: Any, expected: Any = None, **given: Any) -> Any:
         ref = PeerLink.start(
             self.dispatcher,
             socket=socket,
@@ -108,7 +109,7 @@ class Side:
             dialer=dialer,
             acceptor=acceptor,
             expected=expected,
-            received=received,
+            **({"ticket": b"", "received": b"", "paid_by": EVERYBODY} | given),
         )
         self.links.append(self.dispatcher.actors[-1])
         return ref

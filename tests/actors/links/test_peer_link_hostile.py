@@ -20,7 +20,7 @@ from mesh.link.frames import (
     nonce,
 )
 from mesh.link.handshake import MAX_MESSAGE_BYTES
-from mesh.link.opening import OWN_VERSIONS, Versions, mac_key, opening_mac, with_length
+from mesh.link.opening import OWN_VERSIONS, Versions, mac_key, opening_payload, with_length
 from mesh.trust.identity import NO_AGENT
 from tests.actors.links.link_company import ADMIT, AUTHORITY, OWN, PEER, LinkScene
 
@@ -31,8 +31,8 @@ PREAMBLE = OWN_VERSIONS.preamble
 
 def message_1(ephemeral, versions=OWN_VERSIONS):
     """The opening of whoever knows the authority's public key."""
-    mac = opening_mac(versions, ephemeral, mac_key(AUTHORITY.public_key))
-    return versions.preamble + with_length(ephemeral + mac)
+    payload = opening_payload(versions, ephemeral, b"", mac_key(AUTHORITY.public_key))
+    return versions.preamble + with_length(ephemeral + payload)
 
 
 MESSAGE_1 = message_1(KEY)

@@ -6,7 +6,7 @@ import pytest
 
 from mesh.errors import LocalProtocolError
 from mesh.link.handshake import EstablishedLink, HandshakeProgress, LinkHandshake, State
-from mesh.link.opening import LENGTH_BYTES, OWN_VERSIONS, Versions, mac_key, opening_mac, with_length
+from mesh.link.opening import LENGTH_BYTES, OWN_VERSIONS, Versions, mac_key, opening_payload, with_length
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise import key_pair
@@ -72,9 +72,8 @@ def opened_by(
     mac: bytes | None = None,
 ) -> bytes:
     """The opening of whoever knows an authority."""
-    if mac is None:
-        mac = opening_mac(versions, ephemeral, mac_key(authority.public_key))
-    return versions.preamble + with_length(ephemeral + mac)
+    payload = opening_payload(versions, ephemeral, b"", mac_key(authority.public_key)) if mac is None else mac
+    return versions.preamble + with_length(ephemeral + payload)
 
 
 def assert_over(handshake: LinkHandshake) -> None:
