@@ -112,7 +112,7 @@ class LinkOutput:
         unsent, queue = self._unsent, self.queue
         while True:
             if queue.frames and self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None:
-                for frame in queue.pop_batch(self._batch_bytes):
+                for frame in queue.pop_batch(self._batch_bytes - self.unsent_bytes):
                     for piece in self._writer.seal(frame):
                         unsent.append(piece)
                         self.unsent_bytes += len(piece)

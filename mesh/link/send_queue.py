@@ -29,8 +29,10 @@ from mesh.trust.identity import AgentId
 
 OTHERS_PER_SHARE: Final = 3
 """Bytes that others send for each byte of a lane that goes before them: it gets a quarter of the link."""
-SHARE_BURST_BYTES: Final = 64 * 1024
-"""What a lane may send before the others, if it has sent little: some 250 acknowledgements at once."""
+SHARE_BURST_BYTES: Final = 24 * 1024
+"""What a lane may send before the others, if it has sent little: some 90 acknowledgements at once, or 16
+OPENs. On a thin link a keystroke waits for that as a flood begins, at every agent on its way; but with less
+than a third of the largest frame a lane would not get its quarter beside such ones."""
 
 
 class SendQueue:

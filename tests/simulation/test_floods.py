@@ -21,6 +21,7 @@ from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, MeshWorl
 
 BOTTLENECK_BYTES_PER_S = 1.25e6
 THIN_BYTES_PER_S = 0.3e6
+LONG_BYTES = 30_000
 FLOOD_BYTES_PER_S = 2e6
 TICK_S = 0.01
 BULK_BYTES = 4_000_000
@@ -204,4 +205,5 @@ def test_who_types_is_answered_as_a_flood_begins_on_a_thin_link(kind):
         scene.is_over = True
         mesh.run(1.0)
         assert len(scene.typed.round_trips_s) > 15
-        assert max(scene.typed.round_trips_s) < 0.5
+        # A long frame that is being sent is waited for.
+        assert max(scene.typed.round_trips_s) < (0.35 if flood.byte_count > LONG_BYTES else 0.25)

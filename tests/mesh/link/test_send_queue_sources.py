@@ -254,6 +254,16 @@ def test_control_gets_a_quarter_while_data_waits_and_goes_first_within_it():
     assert 0.24 < share_of({FrameType.ACK}, waiting) < 0.26
 
 
+@pytest.mark.parametrize("kind", CONTROL_TYPES)
+def test_short_data_waits_for_little_control_though_none_was_sent_for_long(kind):
+    waiting = queue()
+    for number in range(2000):
+        waiting.push(frame(number, 0, 1280, source=B, frame_type=kind))
+    waiting.push(frame(1, 0, 56, source=A))
+    popped = waiting.pop_batch(28 * 1024)
+    assert FrameType.DATA in {each.type for each in popped}
+
+
 @pytest.mark.parametrize("kind", RECORD_TYPES)
 def test_records_get_a_quarter_while_data_waits_and_all_of_it_else(kind):
     waiting = queue()
