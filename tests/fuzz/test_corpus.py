@@ -1,10 +1,13 @@
 """What a fuzzer has found so far, and what honest agents say: no reader takes harm or long from any of it."""
 
+import math
 import resource
+import time
 import tracemalloc
 
 import pytest
 
+from scripts.fuzzing import targets
 from scripts.fuzzing.choices import Choices
 from scripts.fuzzing.command import CORPUS
 from scripts.fuzzing.seeds import seeds
@@ -46,18 +49,22 @@ def test_the_corpus_has_every_target_and_stays_small():
     assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < MAX_CORPUS_BYTES
 
 
-def test_an_input_that_takes_too_long_or_too_much_is_a_finding():
-    def count(data):
-        for number in range(10**9):
-            if number > 10**6 * len(data):
-                return
+def test_an_input_that_takes_too_long_is_a_finding():
+    def work(data):
+        end = time.process_time() + len(data) / 50
+        while time.process_time() < end:
+            pass
 
+    run_bounded(Target(work, 100), bytes(1))
     with pytest.raises(BoundError, match=r"60 bytes took [0-9.]+ s"):
-        run_bounded(Target(count, 100), bytes(60))
-    held = []
+        run_bounded(Target(work, 100), bytes(60))
+
+
+def test_an_input_that_takes_too_much_is_a_finding(monkeypatch):
+    monkeypatch.setattr(targets, "MAX_SECONDS", math.inf)  # a machine may be long about so much memory
     peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # other tests count
     with pytest.raises(BoundError, match="KiB"):
-        run_bounded(Target(lambda data: held.append(bytearray(b"x") * (peak_bytes + (128 << 20))), 100), b"")
+        run_bounded(Target(lambda data: bytearray(b"x") * (peak_bytes + (128 << 20)), 100), b"")
 
 
 def test_what_a_target_finds_is_not_swallowed():
