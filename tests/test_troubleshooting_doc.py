@@ -1,6 +1,7 @@
 """docs/TROUBLESHOOTING.md quotes what the program says: each text must be in the code as it stands there."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def shape(node):
     return PERCENT.sub(PLACE, node.value)
 
 
+@functools.cache
 def texts_of_the_code():
     found = set()
     for room in ("mesh", "actors"):
@@ -82,13 +84,10 @@ def texts_of_the_code():
     return "\n".join(sorted(found))
 
 
-CODE = texts_of_the_code()
-
-
 def is_said(text):
     """Whether a text of the code has this in it; what is left open here may be anything there."""
     parts = [re.escape(part) for part in text.split(PLACE)]
-    return re.search(r"[^\n]*?".join(parts), CODE) is not None
+    return re.search(r"[^\n]*?".join(parts), texts_of_the_code()) is not None
 
 
 @pytest.mark.parametrize("text", sorted(set(quoted())))
