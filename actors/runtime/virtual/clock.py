@@ -62,9 +62,10 @@ class VirtualClock:
 
     def at(self, time: float, action: Callable[[], None]) -> VirtualEvent:
         """Run ``action`` at ``time``, or at this very instant where that has passed."""
-        event = VirtualEvent(self, max(time, self.now), action)
+        time = max(time, self.now)
+        event = VirtualEvent(self, time, action)
         self._scheduled += 1
-        heapq.heappush(self._heap, (event.time, self._scheduled, event))
+        heapq.heappush(self._heap, (time, self._scheduled, event))
         return event
 
     def after(self, delay_s: float, action: Callable[[], None]) -> VirtualEvent:
@@ -81,12 +82,18 @@ class VirtualClock:
 
     def step(self, until_s: float = inf) -> bool:
         """Move to the next event and let it happen; False if none is to come up to ``until_s``."""
-        time = self.next_time()
-        if time is None or time > until_s:
-            return False
-        self.now, _, event = heapq.heappop(self._heap)
-        event.happen()
-        return True
+        heap = self._heap
+        while heap:
+            time, _, event = heap[0]
+            if event.action is not None and time > until_s:
+                return False
+            heapq.heappop(heap)
+            if event.action is not None:
+                self.now = time
+                event.happen()
+                return True
+            self._cancelled -= 1
+        return False
 
     def note_cancelled(self) -> None:
         """Count an event that will not happen, and sweep where most of the heap are such."""

@@ -5,6 +5,7 @@ Loss shows as delay, as it does to a user of TCP. There is no congestion window:
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from actors.runtime.virtual.clock import Trace, VirtualClock, VirtualEvent
@@ -131,7 +132,7 @@ class Link:
     def _depart(self, time: float, action: Callable[[], None]) -> None:
         # Never before what was sent earlier, also where the latency has been lowered meanwhile.
         self._last_arrival = max(time + self.latency_s, self._last_arrival)
-        self._clock.at(self._last_arrival, lambda: self._arrive(action))
+        self._clock.at(self._last_arrival, partial(self._arrive, action))
 
     def _arrive(self, action: Callable[[], None]) -> None:
         if self._cut or self._lost:

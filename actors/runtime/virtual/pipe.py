@@ -3,6 +3,7 @@
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from actors.runtime.seam import BytesLike
@@ -209,7 +210,7 @@ class Pipe:
 
     def arrival(self, burst: bytes) -> Callable[[], None]:
         """What happens at the receiver's end once ``burst`` gets there."""
-        return lambda: self._arrive(burst)
+        return partial(self._arrive, burst)
 
     def departed(self) -> None:
         """A burst has left: less waits unsent now."""
