@@ -151,10 +151,11 @@ def test_each_message_that_an_actor_takes_has_an_arrow(receiver):
 
 def test_the_supervision_tree_is_what_the_code_composes():
     boxes = set(re.findall(r"\b[A-Z]\w+", GRAPHS[1])) - {"TD", "Supervisor", "Agent"}
-    composed = parse(ROOT / "actors" / "root" / "composition.py")
+    composed = [parse(ROOT / "actors" / "root" / name) for name in ("composition.py", "services.py")]
     started = {
         node.func.value.id
-        for node in ast.walk(composed)
+        for module in composed
+        for node in ast.walk(module)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "start"

@@ -27,7 +27,7 @@ from actors.runtime.seam import (
     SocketOptions,
 )
 from mesh.addresses import SocketAddress
-from mesh.config.schema import HealthCheckSection
+from mesh.config.schema import EndpointSection, HealthCheckSection
 from mesh.connection.door import Door
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
@@ -98,11 +98,9 @@ class Endpoint(Actor[messages.Inbound]):
         self._wait_alarm = Alarm(self.schedule, messages.WaitOver())
         self._offering = True
         self._health_check = health_check
-        thresholds = health_check or HealthCheckSection()
-        self._monitor = HealthMonitor(
-            unhealthy_after=thresholds.unhealthy_after, healthy_after=thresholds.healthy_after
-        )
+        self._monitor = _monitor(health_check, Health.UNKNOWN)
         self._check_began_at = 0.0
+        self._check_alarm = Alarm(self.schedule, messages.CheckDue())
         self._reach = Reach(dispatcher, self.ref, SocketOptions(), timer_ref=self.ref)
         """The current check."""
 
@@ -134,6 +132,8 @@ class Endpoint(Actor[messages.Inbound]):
                     self._plan_wait()
             case messages.WaitOver():
                 self._wait_over()
+            case messages.ChangeEndpoint(section=section):
+                self._change(section)
             case messages.StopOffering():
                 self._offering = False
                 self._set_door()
@@ -141,6 +141,7 @@ class Endpoint(Actor[messages.Inbound]):
                 self._reach.cancel()
                 self._advertise(None)
             case messages.CheckDue():
+                self._check_alarm.disarm()
                 if self._offering:
                     self._begin_check()
             case NamesResolved() | Connected() | ConnectFailed() | ReachDue():
@@ -161,6 +162,20 @@ class Endpoint(Actor[messages.Inbound]):
 
     def _advertise(self, entry: EndpointEntry | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseEndpoint(self.actor_urn, entry))
+
+    def _change(self, section: EndpointSection) -> None:
+        """Be as ``section`` says; those who are in stay in, at the target that they came to."""
+        is_seen_anew = (section.target, section.health_check) != (self._target, self._health_check)
+        self._target = self._door.target = section.target
+        self._max_connections, self._full_reported = section.max_connections, False
+        self._places = Shares(section.max_connections or sys.maxsize)
+        for admitted in self._admitted.values():
+            self._places.take(admitted.ingress)
+        log.info("endpoint %s is %s from now on", self._key, self._target)
+        if is_seen_anew and self._offering:
+            self._see_anew(section.health_check)
+        self._set_door()
+        self._seat()
 
     # -- connections -----------------------------------------------------------------------------------------
 
@@ -185,7 +200,7 @@ class Endpoint(Actor[messages.Inbound]):
         """Why no connection can be let in now, even if there is a place."""
         if not self._offering:
             return connection_messages.TargetDenied(RejectCode.UNAVAILABLE, "the endpoint is being withdrawn")
-        if self._health_check is not None and self._monitor.state is not Health.UP:
+        if self._health_check is not None and not self._monitor.lets_in:
             return connection_messages.TargetDenied(
                 RejectCode.UNAVAILABLE, "the target has not passed its health check"
             )
@@ -198,6 +213,8 @@ class Endpoint(Actor[messages.Inbound]):
     # -- max_connections -------------------------------------------------------------------------------------
 
     def _has_place(self, wish: messages.AdmitConnection) -> bool:
+        if self._max_connections and len(self._admitted) + self._door.inside >= self._max_connections:
+            return False  # some came while there was no limit
         return self._places.may_take(wish.ingress)
 
     def _let_wait(self, wish: messages.AdmitConnection) -> None:
@@ -256,6 +273,20 @@ class Endpoint(Actor[messages.Inbound]):
 
     # -- the target's health ---------------------------------------------------------------------------------
 
+    def _see_anew(self, health_check: HealthCheckSection | None) -> None:
+        """Judge another target, or by another check: one that is offered stays so until its first check."""
+        is_offered = self._health_check is None or self._monitor.lets_in
+        self._health_check = health_check
+        self._monitor = _monitor(health_check, Health.PRESUMED if is_offered else Health.UNKNOWN)
+        self._reach.cancel()
+        self._check_alarm.disarm()
+        if health_check is None or is_offered:
+            self._report("")
+            self._offer()
+        else:
+            self._report(NOT_CHECKED)
+        self._begin_check()
+
     def _begin_check(self) -> None:
         if self._health_check is None:
             return
@@ -305,8 +336,15 @@ class Endpoint(Actor[messages.Inbound]):
     def _next_check(self) -> None:
         if self._health_check is not None:
             due_at = self._check_began_at + self._health_check.interval_s
-            self.schedule(max(0.0, due_at - self.now()), messages.CheckDue())
+            self._check_alarm.arm(due_at, self.now())
 
     def __str__(self) -> str:
         """Name key and target, for logs and dumps."""
         return f"Endpoint({self._key}, {self._target}, {len(self._admitted) + self._door.inside} connections)"
+
+
+def _monitor(health_check: HealthCheckSection | None, state: Health) -> HealthMonitor:
+    thresholds = health_check or HealthCheckSection()
+    return HealthMonitor(
+        unhealthy_after=thresholds.unhealthy_after, healthy_after=thresholds.healthy_after, state=state
+    )

@@ -25,6 +25,7 @@ from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.config.schema import ListenerSection
 from mesh.connection.candidates import CandidatePool
 from mesh.connection.loops import LoopWatch, ends_of
 from mesh.connection.offer import Offer
@@ -162,6 +163,8 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._bind()
             case messages.AcceptAgain():
                 self._resume()
+            case messages.ChangeListener(section=section):
+                self._change(section)
             case messages.StopListening():
                 self._close_port()
                 self._turn_out()
@@ -192,8 +195,10 @@ class Listener(AcceptingActor[messages.Inbound]):
         if known is self._offers:
             return  # most that changes in a mesh is no business of this key
         self._offers = known
-        before = self._candidates.offers
-        offers = self._believed(known)
+        self._take_offers()
+
+    def _take_offers(self) -> None:
+        before, offers = self._candidates.offers, self._believed(self._offers)
         self._candidates.update(offers, self.now())
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
@@ -221,6 +226,14 @@ class Listener(AcceptingActor[messages.Inbound]):
                 extra=sampled(self._key),
             )
         return judged.believed
+
+    def _change(self, section: ListenerSection) -> None:
+        """Be as ``section`` says; clients that are in stay in, wherever they were let out."""
+        self._max_connections, self._full_reported = section.max_connections, False
+        self._watch.believe(frozenset(section.agents))
+        log.info("listener %s at %s has been changed", self._key, self._address)
+        self._take_offers()
+        self._seat()
 
     def _report(self) -> None:
         if self._listening is None:

@@ -34,7 +34,7 @@ from mesh.escaping import escaped
 from mesh.link.opening import TICKET_BYTES
 from mesh.reaching import Failure, Kind
 from mesh.sampling import sampled
-from mesh.trust.identity import short_id
+from mesh.trust.identity import AgentId, short_id
 
 log = logging.getLogger("mesh.links")
 
@@ -85,8 +85,8 @@ _CHECK: Final = "check that it is the address of an agent's accept: and not anot
 
 SILENT: Final = f"accepts connections and has not answered for {HANDSHAKE_HINT_S:g} s: {_CHECK}"
 
-StartLink = Callable[[StreamSocket, Ref[messages.Inbound], bytes], Ref[link_messages.Inbound]]
-"""Starts a link on a connected socket, on behalf of a dialer, which shows this ticket."""
+StartLink = Callable[[StreamSocket, Ref[messages.Inbound], AgentId | None, bytes], Ref[link_messages.Inbound]]
+"""Starts a link on a connected socket, on behalf of a dialer: to this agent or to any, with this ticket."""
 
 
 class State(enum.Enum):
@@ -108,11 +108,13 @@ class Dialer(Actor[messages.Inbound]):
         dispatcher: Dispatcher,
         *,
         address: TcpAddress,
+        expected: AgentId | None,
         directory: Ref[directory_messages.Inbound],
         start_link: StartLink,
     ) -> None:
         super().__init__(dispatcher)
         self._address = address
+        self._expected = expected
         self._directory = directory
         self._start_link = start_link
         self._state = State.PAUSING
@@ -137,7 +139,10 @@ class Dialer(Actor[messages.Inbound]):
         self._told_of_itself = False
         self._is_itself = False
         """Whether all that has been found at its addresses lately is this agent itself."""
-        self._link_urn = ""
+        self._link: Ref[link_messages.Inbound] | None = None
+        """The latest that was dialed."""
+        self._peer_id: AgentId | None = None
+        """Who the link leads to that makes dialing needless."""
         self._linked_at = 0.0
         self._reported = ""
 
@@ -157,12 +162,14 @@ class Dialer(Actor[messages.Inbound]):
             case messages.HandshakeLate():
                 self._handshake_late()
             case messages.LinkAdmitted(peer_id=peer_id, peer_name=name):
+                self._peer_id = peer_id
                 self._admitted()
                 log.debug("dialed %s: %s %s", self._address, escaped(name), short_id(peer_id))
             case messages.TicketLeft(link_urn=urn, ticket=ticket):
-                if urn == self._link_urn and self._reached is not None:
+                if self._is_link(urn) and self._reached is not None:
                     _keep_latest(self._tickets, self._reached, ticket)
-            case messages.PeerAlreadyLinked():
+            case messages.PeerAlreadyLinked(peer_id=peer_id):
+                self._peer_id = peer_id
                 self._reach.cancel()
                 self._trouble, self._is_itself = "", False
                 self._become(State.RESTING)
@@ -174,8 +181,12 @@ class Dialer(Actor[messages.Inbound]):
                 self._refused(message)
             case messages.MetItself():
                 self._met_itself()
+            case messages.PinPeer(peer_id=peer_id):
+                self._pin(peer_id)
+            case messages.HangUp():
+                self._close_link("this peer is not dialed any more")
             case messages.DialedLinkEnded(link_urn=urn, evidence=evidence):
-                if urn == self._link_urn:
+                if self._is_link(urn):
                     self._judge_path(evidence)
                     if self._state in (State.SHAKING, State.LINKED):
                         self._link_ended()
@@ -187,6 +198,29 @@ class Dialer(Actor[messages.Inbound]):
         self._reach.cancel()
         self._report_problem("")
         self.tell(self._directory, directory_messages.DialerReported(str(self._address), None))
+
+    def _pin(self, peer_id: AgentId | None) -> None:
+        """Link with ``peer_id`` only; what leads elsewhere is closed, or dialed beside."""
+        self._expected = peer_id
+        if peer_id is None or self._peer_id == peer_id:
+            return
+        match self._state:
+            case State.SHAKING | State.LINKED:
+                self._close_link("another agent is wanted at this address")
+            case State.RESTING:
+                self._pause()
+            case State.PAUSING | State.DIALING | State.ITSELF:
+                pass
+            case _:
+                assert_never(self._state)
+
+    def _is_link(self, urn: str) -> bool:
+        """Whether it is the latest that was dialed."""
+        return self._link is not None and urn == self._link.actor_urn
+
+    def _close_link(self, why: str) -> None:
+        if self._link is not None:
+            self.tell(self._link, link_messages.CloseLink(why))
 
     def _become(self, state: State) -> None:
         self._state = state
@@ -221,7 +255,7 @@ class Dialer(Actor[messages.Inbound]):
                 self._is_explained = False
                 self._reached = address
                 ticket = self._tickets.get(address) or self.dispatcher.random_bytes(TICKET_BYTES)
-                self._link_urn = self._start_link(socket, self.ref, ticket).actor_urn
+                self._link = self._start_link(socket, self.ref, self._expected, ticket)
             case Failure(kind=Kind.EXCLUDED):
                 self._rest_as_itself()
             case Failure(kind=Kind.REFUSED | Kind.UNREACHABLE) if self._own:

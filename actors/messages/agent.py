@@ -8,7 +8,9 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
-from actors.runtime.supervisor_messages import ChildrenStopped
+from actors.runtime.supervisor_messages import ChildrenStopped, ChildSettled
+from mesh.config.difference import Difference
+from mesh.config.schema import Config
 
 
 class CoreEnded(msgspec.Struct, frozen=True):
@@ -47,6 +49,24 @@ class GetParts(msgspec.Struct, frozen=True):
     """Question from outside: the answer is ``tuple[PartReported, ...]``, one for each that has reported."""
 
 
+class Configure(msgspec.Struct, frozen=True):
+    """Command: run with this configuration from now on.
+
+    Asked from outside, it answers with a future of :class:`Configured`, when it has been carried out.
+    """
+
+    config: Config
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """The answer to :class:`Configure`."""
+
+    made: Difference
+    """What was different, and has been made so."""
+    problems: tuple[str, ...]
+    """What could not be done, for people."""
+
+
 class Leave(msgspec.Struct, frozen=True):
     """Command: say "not through me", let connections finish for so long, withdraw, stop."""
 
@@ -75,6 +95,7 @@ Inbound: TypeAlias = (
     | GetRefs
     | PartReported
     | GetParts
+    | Configure
     | Leave
     | GraceOver
     | table_messages.ConnectionsGone
@@ -84,4 +105,5 @@ Inbound: TypeAlias = (
     | directory_messages.LinksClosed
     | ClosingTimedOut
     | ChildrenStopped
+    | ChildSettled
 )

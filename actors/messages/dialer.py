@@ -14,6 +14,16 @@ class DialDue(msgspec.Struct, frozen=True):
     """Timer: dial now."""
 
 
+class PinPeer(msgspec.Struct, frozen=True):
+    """Command: link with this agent only, or with any; a link to another one is closed."""
+
+    peer_id: AgentId | None
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """Command: close the link that was dialed; the stop follows."""
+
+
 class HandshakeLate(msgspec.Struct, frozen=True):
     """Timer: the dialed address has been connected for a while, and may have said nothing."""
 
@@ -70,6 +80,8 @@ class PeerLost(msgspec.Struct, frozen=True):
 
 Inbound: TypeAlias = (
     DialDue
+    | PinPeer
+    | HangUp
     | HandshakeLate
     | DialedLinkEnded
     | DialRefused

@@ -7,6 +7,7 @@ import msgspec
 from actors.messages.connection import ExitInbound
 from actors.messages.reaching import ReachDue
 from actors.runtime.seam import Connected, ConnectFailed, NamesResolved, Ref
+from mesh.config.schema import EndpointSection
 from mesh.trust.identity import AgentId
 
 
@@ -34,6 +35,12 @@ class WaitOver(msgspec.Struct, frozen=True):
     """Timer: one that waits to be let in may have waited long enough."""
 
 
+class ChangeEndpoint(msgspec.Struct, frozen=True):
+    """Command: be as this section says, which has the same key, for connections that come from now on."""
+
+    section: EndpointSection
+
+
 class StopOffering(msgspec.Struct, frozen=True):
     """Command: let nobody in any more and withdraw the key."""
 
@@ -47,6 +54,7 @@ Inbound: TypeAlias = (
     | ConnectionLeft
     | ConnectionClosing
     | WaitOver
+    | ChangeEndpoint
     | StopOffering
     | CheckDue
     | NamesResolved

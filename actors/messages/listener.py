@@ -6,6 +6,7 @@ import msgspec
 
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
+from mesh.config.schema import ListenerSection
 from mesh.connection.offer import Offer
 from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId
@@ -64,6 +65,12 @@ class AcceptAgain(msgspec.Struct, frozen=True):
     """Timer: descriptors may have become free; go on accepting."""
 
 
+class ChangeListener(msgspec.Struct, frozen=True):
+    """Command: be as this section says, for clients that come from now on; key and address are the same."""
+
+    section: ListenerSection
+
+
 class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
@@ -78,6 +85,7 @@ Inbound: TypeAlias = (
     | ReportDue
     | BindDue
     | AcceptAgain
+    | ChangeListener
     | StopListening
     | RoutesChanged
 )

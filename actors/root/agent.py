@@ -7,22 +7,29 @@ starts again, as a new instance, as if the process had been restarted.
 
 import logging
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
+
+from msgspec import structs
 
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
-from actors.root.composition import Composition, Core, Surroundings
+from actors.root.build import Core, Surroundings
+from actors.root.composition import Composition
 from actors.root.phases import TRANSITIONS, Event, Phase
+from actors.root.reconfiguration import BUSY, LEAVING, STARTED_ANEW, Reconfiguration, Stage
 from actors.root.setup import AgentSetup
 from actors.runtime import supervisor_messages
 from actors.runtime.actor import Actor
-from actors.runtime.reference import ActorRef
+from actors.runtime.reference import ActorRef, Future
 from actors.runtime.seam import AnyRef, Dispatcher
 from actors.runtime.supervisor import Supervisor
 from mesh.backoff import retry_delay_s
+from mesh.config.difference import NOTHING, Difference, applied, difference
+from mesh.config.schema import Config
+from mesh.config.services import services
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 
@@ -48,10 +55,18 @@ STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
 
 
+class _Change(NamedTuple):
+    """A change of the configuration that is being carried out."""
+
+    steps: Reconfiguration
+    answer: Future[messages.Configured]
+
+
 class Agent(Actor[messages.Inbound]):
     """The root. It ends when the agent has left; watch it, or its ``on_left``, to know."""
 
     _core: Core
+    _composition: Composition
     _services: ActorRef[supervisor_messages.Inbound]
     """Of the newest build; there is one in every phase but the first ``WAITING``."""
 
@@ -72,6 +87,10 @@ class Agent(Actor[messages.Inbound]):
         self._generation = 0
         self._built_at_s = 0.0
         self._failures = 0
+        self._change: _Change | None = None
+        """The one that is being carried out."""
+        self._services_wanted = frozenset(services(setup.config))
+        """By name."""
         self._parts: dict[str, messages.PartReported] = {}
 
     def on_start(self) -> None:
@@ -80,7 +99,7 @@ class Agent(Actor[messages.Inbound]):
 
     def on_receive(
         self, message: messages.Inbound
-    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | None:
+    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | Future[messages.Configured] | None:
         """Handle one message."""
         match message:
             case messages.CoreEnded(name=name, generation=generation):
@@ -92,9 +111,16 @@ class Agent(Actor[messages.Inbound]):
             case messages.GetRefs():
                 return self._refs()
             case messages.PartReported(name=name):
-                self._parts[name] = message
+                if name in self._services_wanted:  # else it has been removed, and reports its end
+                    self._parts[name] = message
             case messages.GetParts():
                 return tuple(self._parts.values())
+            case messages.Configure(config=config):
+                return self._configure(config)
+            case supervisor_messages.ChildSettled():
+                if self._change is not None:
+                    self._change.steps.settled(message)
+                    self._go_on(self._change)
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
             case messages.GraceOver():
@@ -121,6 +147,7 @@ class Agent(Actor[messages.Inbound]):
         """Stop what still runs, and say that it is over, however it ended."""
         if self._phase is not Phase.WAITING:
             self._tear_down()
+        self._break_off(LEAVING)
         self._on_left()
 
     def _advance(self, event: Event) -> bool:
@@ -131,6 +158,7 @@ class Agent(Actor[messages.Inbound]):
         match self._phase:
             case Phase.WAITING:
                 self._tear_down()
+                self._break_off(STARTED_ANEW)
             case Phase.RUNNING | Phase.DRAINING | Phase.ROUTED_AROUND | Phase.EMPTY:
                 pass
             case Phase.RESETTING:
@@ -163,13 +191,13 @@ class Agent(Actor[messages.Inbound]):
     def _build(self) -> None:
         self._generation += 1
         self._built_at_s = self.now()
-        composition = Composition(self._surroundings)
+        self._composition = composition = Composition(self._surroundings)
         self._core = core = composition.core
         self._watch_vital("route table", core.route_table)
         self._watch_vital("connection table", core.connection_table)
         self._watch_vital("loopback", core.loopback)
         self._watch_vital("peer directory", core.directory)
-        self._services = Supervisor.start(self.dispatcher, tuple(composition.services()))
+        self._services = Supervisor.start(self.dispatcher, tuple(composition.services.specs()))
         self._watch_vital("supervisor", self._services)
         self._advance(Event.BUILT)
 
@@ -193,6 +221,56 @@ class Agent(Actor[messages.Inbound]):
         self._core.connection_table.stop(block=False)
         self._core.route_table.stop(block=False)
         self._core.loopback.stop(block=False)
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def _configure(self, config: Config) -> Future[messages.Configured]:
+        """Take over what is different, and nothing else."""
+        answer: Future[messages.Configured] = self._create_future()
+        before = self._surroundings.setup.config
+        made = difference(before, config)
+        if self._change is not None:
+            answer.set(messages.Configured(NOTHING, (BUSY,)))
+            return answer
+        if self._phase not in (Phase.RUNNING, Phase.WAITING):
+            answer.set(messages.Configured(NOTHING, (LEAVING,)))
+            return answer
+        config = applied(before, config)
+        setup = structs.replace(self._surroundings.setup, config=config)
+        self._surroundings = structs.replace(self._surroundings, setup=setup)
+        self._surroundings.budget.limit_bytes = config.limits.stream_buffer_bytes
+        self._surroundings.relay_budget.resize(config.limits.relay_buffer_bytes)
+        self._services_wanted = frozenset(services(config))
+        self._parts = {name: part for name, part in self._parts.items() if name in self._services_wanted}
+        if self._phase is Phase.WAITING:
+            answer.set(messages.Configured(made, ()))
+            return answer
+        self._composition.configure(config)
+        self._change = _Change(self._steps(made), answer)
+        self._go_on(self._change)
+        return answer
+
+    def _steps(self, made: Difference) -> Reconfiguration:
+        of, me = self._composition.services, self.ref
+        removals = [of.removal(name, section, me) for name, section in made.removed.items()]
+        changes = [of.change(name, section, me) for name, section in made.changed.items()]
+        additions = [
+            supervisor_messages.AddChild(of.spec(name, section), me) for name, section in made.added.items()
+        ]
+        return Reconfiguration(made, removals, [*changes, *additions])
+
+    def _go_on(self, change: "_Change") -> None:
+        for command in change.steps.go_on():
+            self.tell(self._services, command)
+        if change.steps.stage is Stage.DONE:
+            self._change = None
+            change.answer.set(change.steps.result())
+
+    def _break_off(self, why: str) -> None:
+        """The children are going: nothing will be settled any more."""
+        change, self._change = self._change, None
+        if change is not None:
+            change.answer.set(messages.Configured(change.steps.made, (why,)))
 
     # -- leaving ---------------------------------------------------------------------------------------------
 

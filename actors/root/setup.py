@@ -1,8 +1,7 @@
-"""What an agent is made from, and what it calls those of its parts that report to it."""
+"""What an agent is made from."""
 
 import msgspec
 
-from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
@@ -30,23 +29,3 @@ class AgentSetup(msgspec.Struct, frozen=True):
     def relays(self) -> bool:
         """Whether others' traffic may pass: both the configuration and the certificate have a say."""
         return self.config.agent.relay and self.certificate.may_relay
-
-
-def endpoint_name(key: str) -> str:
-    """The only endpoint with this name: an agent offers a key once."""
-    return f"endpoint {key}"
-
-
-def acceptor_name(address: TcpAddress, number: int) -> str:
-    """The only acceptor with this name; it is the ``number``-th of the configuration, from 1."""
-    return f"acceptor {address}{_nth(address, number)}"
-
-
-def listener_name(key: str, address: TcpAddress, number: int) -> str:
-    """The only listener with this name; it is the ``number``-th of the configuration, from 1."""
-    return f"listener {key} {address}{_nth(address, number)}"
-
-
-def _nth(address: TcpAddress, number: int) -> str:
-    # Where the system chooses the port, several may have key and address in common.
-    return "" if address.port else f" ({number})"

@@ -1,13 +1,16 @@
 """References to actors of a dispatcher, typed by what their actors take."""
 
 from threading import Event, Lock
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import pykka
 from pykka import ActorDeadError
 
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.seam import Ref
+
+Future: TypeAlias = pykka.Future
+"""What somebody outside of the actors waits for."""
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)

@@ -125,8 +125,10 @@ class Supervisor(Actor[messages.Inbound]):
                 return self._add(spec, self._asker(spec.name, reply_to))
             case messages.ReplaceChild(spec=spec, reply_to=reply_to):
                 return self._replace(spec, self._asker(spec.name, reply_to))
-            case messages.RemoveChild(name=name, reply_to=reply_to):
-                return self._remove(name, self._asker(name, reply_to))
+            case messages.ChangeChild(spec=spec, command=command, reply_to=reply_to):
+                return self._change(spec, command, self._asker(spec.name, reply_to))
+            case messages.RemoveChild(name=name, reply_to=reply_to, farewell=farewell):
+                return self._remove(name, farewell, self._asker(name, reply_to))
             case messages.RetireChildren():
                 self._retire()
             case messages.ShutDown(reply_to=reply_to):
@@ -257,11 +259,28 @@ class Supervisor(Actor[messages.Inbound]):
         self._call_off(self._children[spec.name])
         return asker.answer
 
-    def _remove(self, name: str, asker: _Asker) -> pykka.Future[messages.ChildSettled]:
+    def _change(
+        self, spec: AnyChildSpec, command: object, asker: _Asker
+    ) -> pykka.Future[messages.ChildSettled]:
+        refusal = self._refusal(spec.name, wanted=True)
+        if refusal is not None:
+            return self._settle(asker, refusal)
+        departure = self._departures.get(spec.name)
+        if departure is not None and departure.successor is not None:
+            departure.successor = (spec, departure.successor[1])
+        else:
+            self._children[spec.name].spec = spec
+            if spec.name in self._refs:
+                self.tell(self._refs[spec.name], command)
+        return self._settle(asker)
+
+    def _remove(self, name: str, farewell: object, asker: _Asker) -> pykka.Future[messages.ChildSettled]:
         refusal = self._refusal(name, wanted=True)
         if refusal is not None:
             return self._settle(asker, refusal)
         self._departure(name, "removed before it was started").askers.append(asker)
+        if farewell is not None and name in self._refs:
+            self.tell(self._refs[name], farewell)
         self._call_off(self._children[name])
         return asker.answer
 

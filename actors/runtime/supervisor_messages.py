@@ -45,6 +45,19 @@ class ReplaceChild(msgspec.Struct, frozen=True):
     reply_to: Ref[ChildSettled] | None = None
 
 
+class ChangeChild(msgspec.Struct, frozen=True):
+    """Command: let the child of this name run on, changed: it hears ``command``, and is ``spec`` from now on.
+
+    One that does not run at the moment is started as ``spec`` says. Asked from outside, it answers with a
+    future of :class:`ChildSettled`.
+    """
+
+    spec: AnyChildSpec
+    command: object
+    """Of the kind that the child takes."""
+    reply_to: Ref[ChildSettled] | None = None
+
+
 class RemoveChild(msgspec.Struct, frozen=True):
     """Command: stop the child of this name in order, and do not start it again.
 
@@ -53,6 +66,8 @@ class RemoveChild(msgspec.Struct, frozen=True):
 
     name: str
     reply_to: Ref[ChildSettled] | None = None
+    farewell: object = None
+    """What it hears before its stop, of the kind that it takes; ``None`` is nothing."""
 
 
 class RetireChildren(msgspec.Struct, frozen=True, gc=False):
@@ -90,5 +105,13 @@ class StopOverdue(msgspec.Struct, frozen=True, gc=False):
 
 
 Inbound = (
-    AddChild | ReplaceChild | RemoveChild | RetireChildren | ShutDown | ChildEnded | RestartDue | StopOverdue
+    AddChild
+    | ReplaceChild
+    | ChangeChild
+    | RemoveChild
+    | RetireChildren
+    | ShutDown
+    | ChildEnded
+    | RestartDue
+    | StopOverdue
 )

@@ -1,9 +1,8 @@
 """The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
 
-import functools
 import time
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import pykka
 
@@ -12,9 +11,7 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
-from actors.root.setup import acceptor_name, endpoint_name, listener_name
 from actors.runtime.reference import AskRef
-from mesh.addresses import TcpAddress
 from mesh.agent.credentials import Credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.agent.descriptor_watch import descriptor_use
@@ -24,7 +21,8 @@ from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
 from mesh.agent.validity import ends_soon, invalid
 from mesh.config.loading import NOTHING_WRITTEN, Written
-from mesh.config.schema import Config
+from mesh.config.schema import AcceptSection, Config, ListenerSection
+from mesh.config.services import service_name, services
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.effects import RouteCounts
@@ -35,6 +33,13 @@ from mesh.trust.identity import AgentId
 T = TypeVar("T")
 
 NOT_YET: Final = "not open yet"
+
+
+class _Running(NamedTuple):
+    """What the agent runs with at present."""
+
+    config: Config
+    written: Written
 
 
 class ActorStatus:
@@ -52,12 +57,15 @@ class ActorStatus:
         written: Written = NOTHING_WRITTEN,
     ) -> None:
         self._root = root
-        self._written = written
-        self._config = config
+        self._running = _Running(config, written)
         self._credentials = credentials
         self._meters = meters
         self._budget = budget
         self._relay_budget = relay_budget
+
+    def configured(self, config: Config, written: Written) -> None:
+        """This is what the agent runs with from now on."""
+        self._running = _Running(config, written)
 
     @property
     def own_id(self) -> AgentId:
@@ -71,7 +79,7 @@ class ActorStatus:
             NoAnswer: none within ``timeout_s`` seconds.
             StatusUnavailable: the actors are gone, or being started anew.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, running = time.monotonic() + timeout_s, self._running
         asked: pykka.Future[agent_messages.AgentRefs | None] = self._root.ask(
             agent_messages.GetRefs(), block=False
         )
@@ -114,7 +122,7 @@ class ActorStatus:
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
         troubles = {part.name: part.trouble for part in parts}
         descriptors = descriptor_use()
-        closed = self._closed(troubles)
+        closed = closed_ports(running.config, troubles)
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,
@@ -150,12 +158,12 @@ class ActorStatus:
                 for key, address, trouble in closed
                 if key is not None
             ),
-            withheld=self._withheld(troubles),
-            disbelieved=disbelieved(self._config, routes),
+            withheld=self._withheld(running.config, troubles),
+            disbelieved=disbelieved(running.config, routes),
             problems=(
                 *self._validity(),
-                *self._missing_grants,
-                *link_problems(self._config, peers),
+                *missing_grants(running.config, self._credentials.certificate, running.written),
+                *link_problems(running.config, peers),
                 *untold,
                 *_lines(descriptors.shortage()),
                 *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
@@ -169,20 +177,15 @@ class ActorStatus:
             alarms=self._meters.alarms.counts(),
         )
 
-    @functools.cached_property
-    def _missing_grants(self) -> tuple[str, ...]:
-        """Neither configuration nor certificate changes while the agent runs."""
-        return missing_grants(self._config, self._credentials.certificate, self._written)
-
     def _validity(self) -> tuple[str, ...]:
         return _lines(invalid(self._credentials.certificate, time.time()))
 
     def _ending(self) -> tuple[str, ...]:
         return _lines(ends_soon(self._credentials.certificate, time.time()))
 
-    def _withheld(self, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
+    def _withheld(self, config: Config, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
         """The endpoints that keep their key to themselves for now."""
-        found = ((entry, troubles.get(endpoint_name(entry.key))) for entry in self._config.forward.endpoints)
+        found = ((entry, troubles.get(service_name(entry))) for entry in config.forward.endpoints)
         return tuple(
             UnmatchedEndpoint(
                 key=entry.key,
@@ -195,20 +198,17 @@ class ActorStatus:
             if reason is not None
         )
 
-    def _closed(self, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
-        """Key (none for an acceptor), address and reason of each configured port that is not open."""
-        wanted: list[tuple[str | None, TcpAddress, str]] = [
-            *(
-                (None, entry.address, acceptor_name(entry.address, number))
-                for number, entry in enumerate(self._config.accept, 1)
-            ),
-            *(
-                (entry.key, entry.address, listener_name(entry.key, entry.address, number))
-                for number, entry in enumerate(self._config.forward.listeners, 1)
-            ),
-        ]
-        states = ((key, str(address), troubles.get(name, NOT_YET)) for key, address, name in wanted)
-        return [(key, address, trouble) for key, address, trouble in states if trouble is not None]
+
+def closed_ports(config: Config, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
+    """Key (none for an acceptor), address and reason of each configured port that is not open."""
+    closed = []
+    for name, section in services(config).items():
+        if isinstance(section, AcceptSection | ListenerSection):
+            trouble = troubles.get(name, NOT_YET)
+            if trouble is not None:
+                key = section.key if isinstance(section, ListenerSection) else None
+                closed.append((key, str(section.address), trouble))
+    return closed
 
 
 def _lines(line: str | None) -> tuple[str, ...]:

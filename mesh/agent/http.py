@@ -1,6 +1,5 @@
-"""The agent's HTTP side: its port, and the server behind it."""
+"""The agent's HTTP side: its port, and the server behind it, which may move while the agent runs."""
 
-import contextlib
 import errno
 import socket
 from importlib.metadata import version
@@ -12,45 +11,82 @@ from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.config.loading import NOTHING_WRITTEN, Written
-from mesh.config.schema import Config
+from mesh.config.schema import HttpSection
 
 DISTRIBUTION: Final = "mesh-agent"
 
 _log: Final = logger("agent")
 
 
-def open_http(
-    config: Config, stack: contextlib.ExitStack, written: Written = NOTHING_WRITTEN
-) -> tuple[socket.socket, ...]:
-    """The listening sockets of ``http.address``, none without that section; ``stack`` closes them.
+class HttpSide:
+    """Shows ``status`` to those who come to ``http.address``; :meth:`close` ends it.
+
+    Taking the port is a step of its own: before the actors start it is seen whether the agent can stay.
+
+    Args:
+        section: ``http``; ``None`` shows nothing to anybody.
+        written: what is said in the place of values that came from the environment.
 
     Raises:
         AgentFileError: the port cannot be used; the text is one line for people.
     """
-    if config.http is None:
+
+    def __init__(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
+        self._section = section
+        self._listening = _listening_at(section, written)
+        self._app: DashboardApp | None = None
+        self._server: HttpServer | None = None
+
+    def serve(self, status: StatusSource) -> None:
+        """Answer from now on."""
+        hosts = () if self._section is None else self._section.allowed_hosts
+        self._app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=hosts)
+        self._start(self._app)
+
+    def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
+        """Be as ``section`` says; while :meth:`serve` is in effect. An address that stays is not let go of.
+
+        Raises:
+            AgentFileError: the new port cannot be used; the old one is kept.
+        """
+        before, app = self._section, self._app
+        if section == before or app is None:
+            return
+        if section is None or before is None or section.address != before.address:
+            listening = _listening_at(section, written)
+            self._stop()
+            self._listening = listening
+            self._start(app)
+        self._section = section
+        if section is not None:
+            app.allow_hosts(section.allowed_hosts)
+
+    def close(self) -> None:
+        """Stop serving, and let go of the port."""
+        self._stop()
+        if self._app is not None:
+            self._app.close()
+
+    def _start(self, app: DashboardApp) -> None:
+        if self._listening:
+            self._server = HttpServer(app, self._listening)
+            _log.info("dashboard at http://%s/", self._server.start())
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        for bound in self._listening:
+            bound.close()
+
+
+def _listening_at(section: HttpSection | None, written: Written) -> tuple[socket.socket, ...]:
+    if section is None:
         return ()
     try:
-        listening = listen(config.http.address)
+        return listen(section.address)
     except OSError as error:
         hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
-        why = (error.strerror or str(error)).replace(
-            str(config.http.address), written.get("http.address", str(config.http.address))
-        )
+        address = str(section.address)
+        why = (error.strerror or str(error)).replace(address, written.get("http.address", address))
         raise AgentFileError(f"http.address: {why}{hint}") from None
-    for bound in listening:
-        stack.callback(bound.close)
-    return listening
-
-
-def serve_http(
-    config: Config, listening: tuple[socket.socket, ...], status: StatusSource, stack: contextlib.ExitStack
-) -> None:
-    """Show ``status`` to those who come to the sockets of :func:`open_http`, until ``stack`` is closed."""
-    if config.http is None:
-        return
-    app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=config.http.allowed_hosts)
-    server = HttpServer(app, listening)
-    address = server.start()
-    stack.callback(app.close)
-    stack.callback(server.stop)
-    _log.info("dashboard at http://%s/", address)

@@ -40,30 +40,43 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
     return {"fields": values}
 
 
+class LogOutput:
+    """Where log lines go: which of them, and in which form."""
+
+    def __init__(self, handler: logging.Handler, *, takes_colour: bool) -> None:
+        self._handler = handler
+        self._takes_colour = takes_colour
+
+    def apply(self, section: LoggingSection) -> None:
+        """Log as ``section`` says from now on."""
+        self._handler.setFormatter(
+            JsonFormatter() if section.format == "json" else TextFormatter(self._takes_colour)
+        )
+        logging.getLogger(ROOT_NAME).setLevel(_level(section.level))
+        for subsystem in SUBSYSTEMS:
+            own = getattr(section.levels, subsystem)
+            logger(subsystem).setLevel(logging.NOTSET if own is None else _level(own))
+        logging.getLogger(RUNTIME_MODULES).setLevel(_level(section.levels.runtime or section.level))
+
+
 @contextmanager
-def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterator[None]:
+def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterator[LogOutput]:
     """Log as ``section`` says, to ``stream`` (standard error), until the block ends and all lines are out."""
     target = sys.stderr if stream is None else stream
     repetitions = RepetitionFilter()
     handler = _QueuedHandler(target, repetitions.samples)
-    handler.setFormatter(
-        JsonFormatter() if section.format == "json" else TextFormatter(_takes_colour(target))
-    )
     handler.addFilter(repetitions)
+    output = LogOutput(handler, takes_colour=target.isatty())
     root, libraries = logging.getLogger(ROOT_NAME), logging.getLogger()
     before = root.propagate, root.level, libraries.level
     root.propagate = False
-    root.setLevel(_level(section.level))
-    for subsystem in SUBSYSTEMS:
-        own = getattr(section.levels, subsystem)
-        logger(subsystem).setLevel(logging.NOTSET if own is None else _level(own))
-    logging.getLogger(RUNTIME_MODULES).setLevel(_level(section.levels.runtime or section.level))
+    output.apply(section)
     # Libraries (Waitress, asyncio, Pykka) speak up only when something is wrong.
     libraries.setLevel(logging.WARNING)
     for destination in (root, libraries):
         destination.addHandler(handler)
     try:
-        yield
+        yield output
     finally:
         for destination in (root, libraries):
             destination.removeHandler(handler)
@@ -138,10 +151,6 @@ class _QueuedHandler(logging.Handler):
                     return None
             if summaries:
                 return "\n".join(self.format(summary) for summary in summaries)
-
-
-def _takes_colour(stream: TextIO) -> bool:
-    return stream.isatty()
 
 
 def _level(name: str) -> int:

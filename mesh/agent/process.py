@@ -24,6 +24,7 @@ from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
+from mesh.agent.config_source import ConfigSource
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
 from mesh.agent.descriptor_watch import DescriptorReminder
@@ -31,13 +32,14 @@ from mesh.agent.dump import dump
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
 from mesh.agent.files import AgentFileError
-from mesh.agent.http import open_http, serve_http
-from mesh.agent.logs import logger
+from mesh.agent.http import HttpSide
+from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
+from mesh.agent.reload import Reloader
+from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
-from mesh.config.loading import NOTHING_WRITTEN, Written
-from mesh.config.schema import Config
+from mesh.config.loading import Loaded
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import display_id
@@ -60,18 +62,20 @@ EXIT_OK: Final = 0
 EXIT_CRASHED: Final = 1
 
 
-def run(config: Config, written: Written = NOTHING_WRITTEN) -> int:
+def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
     """Run the agent until it is told to stop; the process's exit status.
 
     Args:
-        config: validated.
-        written: what is said in the place of values that came from the environment.
+        source: of the configuration, to be read anew.
+        loaded: what it has said.
+        output: where the log goes.
 
     Raises:
         AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
             line for people.
     """
     forbid_core_dumps()  # before there is a key
+    config, written = loaded
     event_loop = _event_loop()
     events = Events()
     with events.signals():
@@ -82,10 +86,21 @@ def run(config: Config, written: Written = NOTHING_WRITTEN) -> int:
             return EXIT_OK
         for notice in notices(config, credentials.certificate, time.time(), written):
             log.warning("%s", notice)
-        return _run(config, written, credentials, events, event_loop)
+        return _run(
+            source, loaded, output=output, credentials=credentials, events=events, event_loop=event_loop
+        )
 
 
-def _run(config: Config, written: Written, credentials: Credentials, events: Events, event_loop: str) -> int:
+def _run(
+    source: ConfigSource,
+    loaded: Loaded,
+    *,
+    output: LogOutput,
+    credentials: Credentials,
+    events: Events,
+    event_loop: str,
+) -> int:
+    config, written = loaded
     reminders = Reminder(credentials.certificate, time.time()), DescriptorReminder()
     limit = raise_descriptor_limit()
     install_ordered_registry()
@@ -97,7 +112,7 @@ def _run(config: Config, written: Written, credentials: Credentials, events: Eve
     root: pykka.ActorRef[Agent] | None = None
     with contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
-        listening = open_http(config, stack, written)
+        http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -124,7 +139,8 @@ def _run(config: Config, written: Written, credentials: Credentials, events: Eve
             relay_budget=relay_budget,
             written=written,
         )
-        serve_http(config, listening, status, stack)
+        http.serve(status)
+        reloader = Reloader(source, config, root=root, status=status, http=http, output=output)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -135,7 +151,7 @@ def _run(config: Config, written: Written, credentials: Credentials, events: Eve
             dispatcher.event_loop,
             limit,
         )
-        return _wait(config, root, events, reminders)
+        return _wait(reloader, root, events, reminders)
 
 
 def _event_loop() -> str:
@@ -153,13 +169,13 @@ def _event_loop() -> str:
 
 
 def _wait(
-    config: Config,
+    reloader: Reloader,
     root: pykka.ActorRef[Agent],
     events: Events,
     reminders: tuple[Reminder | DescriptorReminder, ...],
 ) -> int:
     """Wait for the end; the exit status."""
-    leaving = False
+    leaving, terminal = False, Terminal()
     while True:
         try:
             event = events.get(min(reminder.wait_s(time.time()) for reminder in reminders))
@@ -172,6 +188,8 @@ def _wait(
             dump(sys.stderr)
         elif event is signal.SIGHUP and leaving:
             pass  # a terminal that closes says so twice: by its shell and by the kernel
+        elif event is signal.SIGHUP and not terminal.is_closed:
+            reloader.reload()
         elif isinstance(event, signal.Signals):
             if leaving:
                 log.warning("%s again: exiting at once", event.name)
@@ -180,7 +198,7 @@ def _wait(
             log.info("%s: shutting down", event.name)
             leaving = True
             with contextlib.suppress(pykka.ActorDeadError):
-                root.tell(agent_messages.Leave(config.agent.drain_timeout_s))
+                root.tell(agent_messages.Leave(reloader.config.agent.drain_timeout_s))
         elif event is None:
             if leaving:
                 log.info("left")

@@ -15,8 +15,9 @@ from mesh.agent.credentials import CertificateEarlyError, Credentials, open_cred
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
-from mesh.agent.http import open_http, serve_http
+from mesh.agent.http import HttpSide
 from mesh.agent.logs import logger
+from mesh.agent.terminal import Terminal
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 
@@ -65,7 +66,7 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
         StoppedWaiting: a signal came first.
     """
     status = WaitingStatus()
-    told_at = None
+    told_at, terminal = None, Terminal()
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -79,14 +80,14 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
                     log.info("the certificate is valid now: starting")
                 return credentials
             if told_at is None:
-                serve_http(config, open_http(config, stack, written), status, stack)
+                stack.enter_context(contextlib.closing(HttpSide(config.http, written))).serve(status)
             if told_at is None or time.monotonic() - told_at >= REMIND_S:
                 told_at = time.monotonic()
                 log.warning("%s", status.reason)
-            _look_for_signals(events)
+            _look_for_signals(events, terminal)
 
 
-def _look_for_signals(events: Events) -> None:
+def _look_for_signals(events: Events, terminal: Terminal) -> None:
     """Let a moment pass.
 
     Raises:
@@ -96,5 +97,7 @@ def _look_for_signals(events: Events) -> None:
         event = events.get(LOOK_S)
         if event is signal.SIGUSR1:
             dump(sys.stderr)
+        elif event is signal.SIGHUP and not terminal.is_closed:
+            log.warning("SIGHUP: nothing is read anew before the start; restart the agent for that")
         elif isinstance(event, signal.Signals):
             raise StoppedWaiting(event)

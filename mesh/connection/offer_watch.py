@@ -46,6 +46,10 @@ class OfferWatch:
         """Whether it was believed."""
         self._settled_at = now + SETTLING_S
 
+    def believe(self, believed: frozenset[str]) -> None:
+        """Believe these names and IDs from now on; with none, all."""
+        self._believed = believed
+
     def judge(self, offers: Sequence[Offer], now: float) -> Judged:
         """Take note of who offers the key now."""
         believed = (

@@ -14,6 +14,8 @@ class Health(enum.Enum):
 
     UNKNOWN = "unknown"
     """Not checked yet."""
+    PRESUMED = "presumed up"
+    """Was up, or was not looked at, before it or its check was changed; not checked since."""
     UP = "up"
     DOWN = "down"
 
@@ -33,6 +35,10 @@ TRANSITIONS: Final = MappingProxyType(
         (Health.UNKNOWN, Outcome.PASSED_ENOUGH): Health.UP,
         (Health.UNKNOWN, Outcome.FAILED): Health.DOWN,
         (Health.UNKNOWN, Outcome.FAILED_ENOUGH): Health.DOWN,
+        (Health.PRESUMED, Outcome.PASSED): Health.UP,
+        (Health.PRESUMED, Outcome.PASSED_ENOUGH): Health.UP,
+        (Health.PRESUMED, Outcome.FAILED): Health.DOWN,
+        (Health.PRESUMED, Outcome.FAILED_ENOUGH): Health.DOWN,
         (Health.UP, Outcome.PASSED): Health.UP,
         (Health.UP, Outcome.PASSED_ENOUGH): Health.UP,
         (Health.UP, Outcome.FAILED): Health.UP,
@@ -51,17 +57,23 @@ class HealthMonitor:
     Args:
         unhealthy_after: failures in a row that make it ``DOWN``, at least 1.
         healthy_after: passes in a row that make it ``UP`` again, at least 1.
+        state: what is known before the first check.
     """
 
     __slots__ = ("_healthy_after", "_last_passed", "_run", "_unhealthy_after", "state")
 
-    def __init__(self, *, unhealthy_after: int, healthy_after: int) -> None:
+    def __init__(self, *, unhealthy_after: int, healthy_after: int, state: Health = Health.UNKNOWN) -> None:
         self._unhealthy_after = unhealthy_after
         self._healthy_after = healthy_after
         self._last_passed = False
         self._run = 0
         """Equal results in a row, up to the last."""
-        self.state = Health.UNKNOWN
+        self.state = state
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether connections may go there."""
+        return self.state in (Health.UP, Health.PRESUMED)
 
     def observe(self, *, passed: bool) -> bool:
         """Take the result of a check; return whether the verdict changed."""

@@ -32,6 +32,11 @@ class RelayBudget:
         """By data of all queues."""
         return self.limit_bytes - self.free_bytes
 
+    def resize(self, limit_bytes: int) -> None:
+        """Have another limit from now on; what queues hold beyond it goes as they send."""
+        self.free_bytes += limit_bytes - self.limit_bytes
+        self.limit_bytes = limit_bytes
+
     def share_bytes(self, own_bytes: int) -> int:
         """What a queue that holds ``own_bytes`` may hold: with that it has twice what it leaves free."""
         return (self.free_bytes + own_bytes) * GREED // (1 + GREED)

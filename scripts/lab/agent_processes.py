@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from scripts.lab.waiting import POLL_S, wait_until
 PROGRAM: Final = ("-m", "mesh.agent")
 """What the interpreter runs for an agent."""
 LOG_FILE: Final = "agent.log"
+RELOADED: Final = re.compile(r"reload [0-9]+ (?:done|refused)")
+"""The end of a reload in the log."""
 QUIET: Final = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
 """Figures of the dashboard that are zero when nobody is connected."""
 
@@ -120,6 +123,7 @@ class AgentProcess:
         program: Sequence[object] = PROGRAM,
         prefix: Sequence[object] = (),
         wait: bool = True,
+        inherited: Sequence[int] = (),
     ) -> Self:
         """Run it, by default until its dashboard answers.
 
@@ -128,11 +132,16 @@ class AgentProcess:
             program: what the interpreter runs.
             prefix: what its command begins with, to run in another network namespace for example.
             wait: for the dashboard, for which it must listen on loopback of this namespace.
+            inherited: descriptors that it gets.
         """
         write_config(self.config_file, self.config)
         command = [*prefix, *python("-X", "faulthandler", *program, *arguments, self.config_file)]
         self._process = Process(
-            command, self.log, cwd=ROOT, environment={EVENT_LOOP_VARIABLE: self.event_loop}
+            command,
+            self.log,
+            cwd=ROOT,
+            environment={EVENT_LOOP_VARIABLE: self.event_loop},
+            inherited=inherited,
         )
         if wait:
             self.wait_until_it_answers()
@@ -146,6 +155,14 @@ class AgentProcess:
         if not self.process.is_running:
             raise AssertionError(f"{self.name} ended with status {self.process.wait()}")
         return self.get("/healthz")[0] == http.HTTPStatus.OK
+
+    def reload(self) -> str:
+        """Write its configuration anew and have it read (SIGHUP); what its log says from then on."""
+        write_config(self.config_file, self.config)
+        before = len(self.process.output)
+        self.process.signal(signal.SIGHUP)
+        wait_until(lambda: RELOADED.search(self.process.output, before), f"{self.name} has reloaded")
+        return self.process.output[before:]
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

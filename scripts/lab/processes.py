@@ -25,6 +25,7 @@ class Process:
         log: what it writes is added to this file.
         cwd: the folder it runs in; ours unless one is given.
         environment: variables beside ours.
+        inherited: descriptors of ours that it gets.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Process:
         *,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        inherited: Sequence[int] = (),
     ) -> None:
         self.command = [str(part) for part in command]
         self.log = Path(log)
@@ -49,6 +51,7 @@ class Process:
                 # An agent's descriptors are counted from outside, which root alone may do otherwise.
                 env={DEBUGGABLE_VARIABLE: "1", **os.environ, **(environment or {})},
                 start_new_session=True,
+                pass_fds=tuple(inherited),
             )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import actors.root.composition
+import actors.root.services
 from actors.links.peer_link import PeerLink
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
@@ -68,7 +68,7 @@ def mesh_world(seed: int, link_classes: dict[str, type[PeerLink]] | None = None)
     """A mesh to be filled; in the end all its actors are ended."""
     router = _LinkRouter(link_classes or {})
     with (
-        mock.patch.object(actors.root.composition, "PeerLink", router),
+        mock.patch.object(actors.root.services, "PeerLink", router),
         simulated_mesh(MeshWorld(seed)) as mesh,
     ):
         yield mesh

@@ -14,10 +14,6 @@ from scripts.lab.waiting import wait_until
 PROMPTLY_S = 2.0
 """Shorter than the time after which a silent peer is dead, and than the time that a drain may take."""
 
-not_under_nohup = pytest.mark.skipif(
-    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
-)
-
 
 def names(document):
     """Agents that a dashboard shows as peers or as ends of pairings."""
@@ -35,9 +31,7 @@ def pair(mesh):
         yield branch, hq, branch.listen("a")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=not_under_nohup)]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh, number):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     hq.offer("a", 9)
@@ -128,23 +122,6 @@ def test_a_second_signal_ends_it_at_once(pair, mesh, number):
         assert f"{number.name} again" in hq.process.output
         assert is_reset(client, 20)
     branch.wait_until_quiet()
-
-
-@not_under_nohup
-def test_a_terminal_that_closes_says_so_twice_and_the_agent_leaves_in_order(pair, mesh):
-    branch, _, port = pair
-    mesh.start()
-    branch.wait_for_route("a")
-    with connect(port) as client:
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
-        branch.process.signal(signal.SIGHUP)
-        wait_until(lambda: "shutting down" in branch.process.output, "the first is heard")
-        branch.process.signal(signal.SIGHUP)
-        wait_until(lambda: refuses(port), "nobody new is let in")
-        client.sendall(b"y")
-        assert read_exactly(client, 1) == b"y"
-    assert branch.process.wait() == 0
 
 
 def test_an_agent_that_cannot_reach_anybody_leaves_promptly(mesh):

@@ -1,20 +1,18 @@
 """``mesh agent`` and ``mesh check``; ``python -m mesh.agent`` is the first of them."""
 
-import os
-import socket
 import sys
 import time
 from pathlib import Path
 
 import click
-import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import complete_standard_streams, say
+from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
 from mesh.agent.logs import logging_to
 from mesh.agent.offers import offer_problems
-from mesh.config import Loaded, load
+from mesh.config import Loaded
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
 
 _CONFIG = click.Path(path_type=Path)
@@ -27,23 +25,22 @@ _CONFIG = click.Path(path_type=Path)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Overrides logging.level.")
 @told_plainly
 def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: str | None) -> None:
-    """Run the agent that the file CONFIG describes, until SIGTERM, SIGINT or SIGHUP.
+    """Run the agent that the file CONFIG describes, until SIGTERM or SIGINT; SIGHUP reads the file anew.
 
     The exit status is 0 after a clean shutdown, and 2 where the configuration or one of its files is wrong.
     """
     complete_standard_streams()
-    loaded = _load(config)
+    overrides = {"format": log_format, "level": log_level}
+    source = ConfigSource(config, {key: value for key, value in overrides.items() if value is not None})
+    loaded = source.read()
     if check_only:
         _report_check(config, loaded)
         return
-    overrides = {"format": log_format, "level": log_level}
-    chosen = {key: value for key, value in overrides.items() if value is not None}
-    told = msgspec.structs.replace(loaded.config.logging, **chosen)
     # Not above: checking a configuration needs neither event loops nor the HTTP server.
     from mesh.agent.process import run  # noqa: PLC0415
 
-    with logging_to(told):
-        status = run(msgspec.structs.replace(loaded.config, logging=told), loaded.written)
+    with logging_to(loaded.config.logging) as output:
+        status = run(source, loaded, output)
     sys.exit(status)
 
 
@@ -52,11 +49,7 @@ def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: 
 @told_plainly
 def check(config: Path) -> None:
     """Validate the file CONFIG, and the key and certificate it names, without starting anything."""
-    _report_check(config, _load(config))
-
-
-def _load(path: Path) -> Loaded:
-    return load(path, environment=os.environ, host_name=socket.gethostname())
+    _report_check(config, ConfigSource(config, {}).read())
 
 
 def _report_check(path: Path, loaded: Loaded) -> None:

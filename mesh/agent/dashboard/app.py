@@ -83,8 +83,9 @@ class DashboardApp:
         self._status = SingleFlight(
             "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
+        self._guard = HostGuard(allowed_hosts)
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
-            middleware=[ReadOnly(), HostGuard(allowed_hosts)]
+            middleware=[ReadOnly(), self._guard]
         )
         self._wsgi.set_error_serializer(_serialize_error)
         self._wsgi.add_error_handler(Exception, _unexpected)
@@ -107,6 +108,10 @@ class DashboardApp:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
         return self._wsgi(environ, start_response)
+
+    def allow_hosts(self, names: Sequence[str]) -> None:
+        """Let clients ask for these names from now on, besides addresses and ``localhost``."""
+        self._guard.allow(names)
 
     def close(self) -> None:
         """Let go of the source: requests that follow get 503."""

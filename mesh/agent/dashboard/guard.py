@@ -42,6 +42,10 @@ class HostGuard:
     """
 
     def __init__(self, allowed_names: Iterable[str] = ()) -> None:
+        self.allow(allowed_names)
+
+    def allow(self, allowed_names: Iterable[str]) -> None:
+        """Have these names, and no others, from now on."""
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed_names) | {"localhost"}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:

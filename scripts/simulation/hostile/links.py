@@ -9,7 +9,7 @@ from unittest import mock
 import msgspec
 from msgspec.structs import replace
 
-import actors.root.composition
+import actors.root.services
 from actors.links.peer_link import PeerLink
 from actors.messages.peer_link import SendFrames
 from mesh.errors import LocalProtocolError
@@ -196,5 +196,5 @@ class _Router:
 @contextlib.contextmanager
 def hostile_links(host: str, member: AgentId, character: Character) -> Iterator[None]:
     """Agents that are started on ``host``, where ``member`` is, meanwhile have hostile links."""
-    with mock.patch.object(actors.root.composition, "PeerLink", _Router(host, member, character)):
+    with mock.patch.object(actors.root.services, "PeerLink", _Router(host, member, character)):
         yield

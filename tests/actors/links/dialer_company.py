@@ -49,11 +49,12 @@ class House:
             self.world,
             Dialer,
             address=TcpAddress(host, PORT),
+            expected=None,
             directory=self.directory.ref,
             start_link=self._start_link,
         )
 
-    def _start_link(self, socket: Any, dialer: Any, ticket: bytes) -> Any:
+    def _start_link(self, socket: Any, dialer: Any, expected: Any, ticket: bytes) -> Any:
         ref = Link.start(self.world.dispatcher("here"), socket)
         self.links.append(self.world.dispatcher("here").actors[-1])
         self.dialers.append(dialer)

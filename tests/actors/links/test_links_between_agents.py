@@ -92,8 +92,9 @@ class Side:
             Dialer,
             address=TcpAddress(host, PEER_PORT),
             directory=self.directory.ref,
-            start_link=lambda socket, dialer, ticket: self._link(
-                socket, dialer, None, expected, ticket=ticket
+            expected=expected,
+            start_link=lambda socket, dialer, pinned, ticket: self._link(
+                socket, dialer, None, pinned, ticket=ticket
             ),
             host=self.host,
         )

@@ -168,7 +168,7 @@ def test_while_an_endpoint_does_not_come_up_the_mesh_does_not_offer_it(mesh, mon
         raise RuntimeError(ON_PURPOSE)
 
     with monkeypatch.context() as broken:
-        broken.setattr("actors.root.composition.Endpoint.start", fail)
+        broken.setattr("actors.root.services.Endpoint.start", fail)
         mesh.kill("hq", "Endpoint")
         mesh.run(2.0)
         assert mesh.record("hq", "branch").offered_keys == ()
@@ -186,7 +186,7 @@ def test_a_key_whose_endpoint_is_removed_is_unknown(mesh, caplog, monkeypatch, s
         def fail(*_: Any, **__: Any) -> None:
             raise RuntimeError(ON_PURPOSE)
 
-        monkeypatch.setattr("actors.root.composition.Endpoint.start", fail)
+        monkeypatch.setattr("actors.root.services.Endpoint.start", fail)
         mesh.kill("hq", "Endpoint", "crash")
     mesh.world.network.shape("relay", "branch", latency_s=0.5)  # it hears of the withdrawal too late
     supervisor.ref.tell(supervisor_messages.RemoveChild(f"endpoint {KEY}"))

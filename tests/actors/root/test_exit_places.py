@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from actors.root.composition import exit_places
+from actors.root.build import exit_places
 
 
 @pytest.mark.parametrize(

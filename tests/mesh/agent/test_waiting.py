@@ -98,7 +98,7 @@ def test_it_says_so_again_but_rarely(world, told):
     assert [level for level, _ in told()] == ["WARNING"] * 3 + ["INFO"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_waiting(world, number):
     world.due[2] = number
     with pytest.raises(StoppedWaiting) as caught:

@@ -21,7 +21,8 @@ def test_every_state_knows_every_outcome(state, outcome):
     is_enough = outcome in (Outcome.PASSED_ENOUGH, Outcome.FAILED_ENOUGH)
     verdict = Health.UP if passed else Health.DOWN
     # The first result decides; after it only one that came often enough in a row does.
-    assert TRANSITIONS[state, outcome] is (verdict if is_enough or state is Health.UNKNOWN else state)
+    is_first = state in (Health.UNKNOWN, Health.PRESUMED)
+    assert TRANSITIONS[state, outcome] is (verdict if is_enough or is_first else state)
 
 
 def test_the_table_has_nothing_else():

@@ -31,9 +31,10 @@ def agent(monkeypatch):
     module = ModuleType("mesh.agent")
     module.given = []
 
-    def run(config, written):
+    def run(source, loaded, output):
+        config, module.written = source.read()
+        assert (config, module.written) == loaded
         module.given.append(config)
-        module.written = written
         logger("agent").info("running")
         if config.agent.name == "broken":
             raise AgentFileError("/x/identity.key: is missing")

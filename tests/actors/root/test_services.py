@@ -1,10 +1,10 @@
-"""What an agent's composition makes of its configuration and of the process that it runs in."""
+"""What services make of an agent's configuration and of the process that it runs in."""
 
 import resource
 
 import pytest
 
-from actors.root.composition import stranger_places
+from actors.root.services import stranger_places
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""What all parts of one build of an agent find: its surroundings, its core, and what it makes things from."""
+
+import resource
+import sys
+
+import msgspec
+
+from actors.connections.connection_settings import ConnectionSettings
+from actors.connections.endpoint_refs import EndpointRefs
+from actors.links.budgets import peer_budgets
+from actors.links.settings import LinkSettings
+from actors.messages import agent as agent_messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import peer_link as link_messages
+from actors.messages import route_table as route_messages
+from actors.meters import Meters
+from actors.root.setup import AgentSetup
+from actors.runtime.descriptors import spare_descriptors
+from actors.runtime.reference import ActorRef
+from actors.runtime.seam import Dispatcher, Ref
+from mesh.config.schema import Config
+from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.door import Door
+from mesh.connection.key_stock import KeyStock
+from mesh.connection.shares import Shares
+from mesh.connection.stream import StreamBudget
+from mesh.link.relay_budget import RelayBudget
+from mesh.trust.identity import INSTANCE_BYTES, Instance
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What every build of an agent finds, and what outlives it."""
+
+    dispatcher: Dispatcher
+    setup: AgentSetup
+    meters: Meters
+    budget: StreamBudget
+    relay_budget: RelayBudget
+    root: Ref[agent_messages.Inbound]
+
+
+class Core(msgspec.Struct, frozen=True):
+    """The actors that all others need."""
+
+    route_table: ActorRef[route_messages.Inbound]
+    connection_table: ActorRef[table_messages.Inbound]
+    loopback: ActorRef[link_messages.SendFrames]
+    directory: ActorRef[directory_messages.Inbound]
+
+
+class Build:
+    """One instance in the mesh, with keys of its own: what its connections and links are made from.
+
+    Args:
+        around: of this build and of those before and after it.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        dispatcher, setup = around.dispatcher, around.setup
+        self.instance = Instance(dispatcher.random_bytes(INSTANCE_BYTES))
+        static = key_pair(dispatcher.random_bytes(32))
+        self.doors: dict[str, Door] = {}
+        self.connections = ConnectionSettings(
+            own_id=setup.identity.id,
+            instance=self.instance,
+            static=static,
+            shared=SharedSecrets(static),
+            budget=around.budget,
+            numbers=ConnectionNumbers(),
+            places=Shares(exit_places(setup.descriptor_limit)),
+            ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
+            config=setup.config,
+            allowed=_allowed(setup.config),
+            doors=self.doors,
+        )
+        self.links = LinkSettings(
+            identity=setup.identity,
+            certificate=setup.certificate_wire,
+            instance=self.instance,
+            static=key_pair(dispatcher.random_bytes(32)),
+            trust=setup.trust,
+            relay_budget=around.relay_budget,
+            config=setup.config,
+            budgets=peer_budgets(),
+            versions=setup.versions,
+            features=setup.features,
+        )
+        self.endpoints = EndpointRefs()
+
+    def configure(self, config: Config) -> None:
+        """Have ``config`` for what is made from now on: links, connections, and services made anew."""
+        setup = msgspec.structs.replace(self.around.setup, config=config)
+        self.around = msgspec.structs.replace(self.around, setup=setup)
+        self.links = msgspec.structs.replace(self.links, config=config)
+        self.connections = msgspec.structs.replace(self.connections, config=config, allowed=_allowed(config))
+
+
+def _allowed(config: Config) -> dict[str, frozenset[str]]:
+    """Who may use each endpoint that names them, by its key."""
+    return {
+        endpoint.key: frozenset(endpoint.allow) for endpoint in config.forward.endpoints if endpoint.allow
+    }
+
+
+def exit_places(descriptor_limit: int) -> int:
+    """Connections to targets that there are descriptors for; listeners' clients take of the same."""
+    if descriptor_limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, descriptor_limit - spare_descriptors(descriptor_limit))

@@ -1,0 +1,250 @@
+"""The services of an agent: children of its supervisor, each with a name that survives restarts and reloads.
+
+Endpoints, listeners, acceptors and dialers; the names are those of :mod:`mesh.config.services`.
+"""
+
+import resource
+from collections.abc import Iterator
+from typing import Final, assert_never
+
+from actors.connections.endpoint import Endpoint
+from actors.connections.ingress_connection import IngressConnection
+from actors.connections.listener import Listener
+from actors.connections.offers import KnownOffers
+from actors.links.acceptor import Acceptor
+from actors.links.dialer import Dialer
+from actors.links.peer_link import PeerLink
+from actors.links.settings import LinkRefs
+from actors.messages import acceptor as acceptor_messages
+from actors.messages import connection as connection_messages
+from actors.messages import dialer as dialer_messages
+from actors.messages import endpoint as endpoint_messages
+from actors.messages import listener as listener_messages
+from actors.messages import peer_link as link_messages
+from actors.messages.client_count import ClientCount
+from actors.root.build import Build, Core
+from actors.runtime import supervisor_messages
+from actors.runtime.children import AnyChildSpec, ChildSpec
+from actors.runtime.reference import ActorRef
+from actors.runtime.seam import Ref, StreamSocket
+from mesh.addresses import TcpAddress
+from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, PeerSection
+from mesh.config.services import Service, services
+from mesh.connection.door import Door
+from mesh.connection.offer import Offer
+from mesh.link.futile import EVERYBODY, Payer
+from mesh.trust.identity import AgentId
+
+STRANGERS_SHARE: Final = 16
+"""Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
+
+
+class Services:
+    """How the services of one build are made, changed and removed."""
+
+    def __init__(self, build: Build, core: Core) -> None:
+        self._build = build
+        self._core = core
+        self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
+        """Of each key: what outlives its endpoint's crashes."""
+        self._clients: dict[str, ClientCount] = {}
+        """Of each listener, by its name."""
+        self._offers = KnownOffers()
+        self._link_refs = LinkRefs(core.directory, core.route_table, core.connection_table)
+
+    def specs(self) -> Iterator[AnyChildSpec]:
+        """All that the configuration asks for, in the order of their start."""
+        for name, section in services(self._build.around.setup.config).items():
+            yield self.spec(name, section)
+
+    def spec(self, name: str, section: Service) -> AnyChildSpec:
+        """The child of this name."""
+        match section:
+            case EndpointSection():
+                return self._endpoint(name, section)
+            case ListenerSection():
+                return self._listener(name, section)
+            case AcceptSection(address=address):
+                return self._acceptor(name, address)
+            case PeerSection():
+                return self._dialer(name, section)
+            case _:
+                assert_never(section)
+
+    def change(
+        self, name: str, section: Service, reply_to: Ref[supervisor_messages.ChildSettled]
+    ) -> supervisor_messages.Inbound:
+        """What makes the child of this name, which has been made from another section, be of this one."""
+        spec = self.spec(name, section)
+        command: object
+        match section:
+            case EndpointSection():
+                command = endpoint_messages.ChangeEndpoint(section)
+            case ListenerSection():
+                command = listener_messages.ChangeListener(section)
+            case PeerSection(id=peer_id):
+                command = dialer_messages.PinPeer(peer_id)
+            case AcceptSection():
+                return supervisor_messages.ReplaceChild(spec, reply_to)
+            case _:
+                assert_never(section)
+        return supervisor_messages.ChangeChild(spec, command, reply_to)
+
+    @staticmethod
+    def removal(
+        name: str, section: Service, reply_to: Ref[supervisor_messages.ChildSettled]
+    ) -> supervisor_messages.Inbound:
+        """What makes the child of this name go; what came by a listener, endpoint or acceptor stays."""
+        farewell = dialer_messages.HangUp() if isinstance(section, PeerSection) else None
+        return supervisor_messages.RemoveChild(name, reply_to, farewell)
+
+    def _endpoint(self, name: str, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
+        """One that offers its key."""
+        admitted = self._admitted.setdefault(section.key, {})
+        door = self._build.doors.setdefault(section.key, Door(section.target))
+
+        def start() -> ActorRef[endpoint_messages.Inbound]:
+            door.target = section.target
+            ref = Endpoint.start(
+                self._build.around.dispatcher,
+                name=name,
+                key=section.key,
+                target=section.target,
+                route_table=self._core.route_table,
+                meters=self._build.around.meters,
+                admitted=admitted,
+                door=door,
+                max_connections=section.max_connections,
+                health_check=section.health_check,
+                root=self._build.around.root,
+            )
+            self._build.endpoints.put(section.key, ref)
+            return ref
+
+        def when_gone() -> None:
+            self._build.endpoints.forget(section.key)
+            self._build.doors.pop(section.key, None)
+            self._admitted.pop(section.key, None)
+
+        return ChildSpec(name, start, retire=endpoint_messages.StopOffering(), when_gone=when_gone)
+
+    def _listener(self, name: str, section: ListenerSection) -> ChildSpec[listener_messages.Inbound]:
+        """One local port."""
+        around = self._build.around
+        clients = self._clients.setdefault(name, ClientCount())
+
+        def start_ingress(
+            prepare_for: Offer | None, listener: Ref[listener_messages.Inbound]
+        ) -> Ref[connection_messages.IngressInbound]:
+            return IngressConnection.start(
+                around.dispatcher,
+                key=section.key,
+                prepare_for=prepare_for,
+                listener=listener,
+                table=self._core.connection_table,
+                settings=self._build.connections,
+                meters=around.meters,
+            )
+
+        def start() -> ActorRef[listener_messages.Inbound]:
+            return Listener.start(
+                around.dispatcher,
+                name=name,
+                key=section.key,
+                address=section.address,
+                max_connections=section.max_connections,
+                believed=frozenset(section.agents),
+                may_use=around.setup.certificate.allows_use(section.key),
+                route_table=self._core.route_table,
+                start_ingress=start_ingress,
+                clients=clients,
+                loops=self._build.connections.loops,
+                offers=self._offers,
+                meters=around.meters,
+                root=around.root,
+            )
+
+        def when_gone() -> None:
+            self._clients.pop(name, None)
+
+        return ChildSpec(name, start, retire=listener_messages.StopListening(), when_gone=when_gone)
+
+    def _acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
+        """One port for peers."""
+        around, setup = self._build.around, self._build.around.setup
+
+        def start_link(
+            socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes, payer: Payer
+        ) -> Ref[link_messages.Inbound]:
+            return self._start_link(socket, acceptor=acceptor, received=received, paid_by=payer)
+
+        def start() -> ActorRef[acceptor_messages.Inbound]:
+            return Acceptor.start(
+                around.dispatcher,
+                name=name,
+                address=address,
+                start_link=start_link,
+                trust=setup.trust,
+                max_unauthenticated=stranger_places(
+                    setup.config.limits.unauthenticated_links, setup.descriptor_limit
+                ),
+                meters=around.meters,
+                root=around.root,
+            )
+
+        return ChildSpec(name, start, retire=listener_messages.StopListening())
+
+    def _dialer(self, name: str, peer: PeerSection) -> ChildSpec[dialer_messages.Inbound]:
+        """One that keeps a link to ``peer``."""
+
+        def start_link(
+            socket: StreamSocket,
+            dialer: Ref[dialer_messages.Inbound],
+            expected: AgentId | None,
+            ticket: bytes,
+        ) -> Ref[link_messages.Inbound]:
+            return self._start_link(socket, dialer=dialer, expected=expected, ticket=ticket)
+
+        def start() -> ActorRef[dialer_messages.Inbound]:
+            return Dialer.start(
+                self._build.around.dispatcher,
+                address=peer.address,
+                expected=peer.id,
+                directory=self._core.directory,
+                start_link=start_link,
+            )
+
+        return ChildSpec(name, start)
+
+    def _start_link(
+        self,
+        socket: StreamSocket,
+        *,
+        dialer: Ref[dialer_messages.Inbound] | None = None,
+        acceptor: Ref[acceptor_messages.Inbound] | None = None,
+        expected: AgentId | None = None,
+        ticket: bytes = b"",
+        received: bytes = b"",
+        paid_by: Payer = EVERYBODY,
+    ) -> Ref[link_messages.Inbound]:
+        return PeerLink.start(
+            self._build.around.dispatcher,
+            socket=socket,
+            is_dialer=dialer is not None,
+            settings=self._build.links,
+            refs=self._link_refs,
+            meters=self._build.around.meters,
+            dialer=dialer,
+            acceptor=acceptor,
+            expected=expected,
+            ticket=ticket,
+            received=received,
+            paid_by=paid_by,
+        )
+
+
+def stranger_places(wanted: int, descriptor_limit: int) -> int:
+    """As many as are wanted, but no large part of the descriptors."""
+    if descriptor_limit == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, max(1, descriptor_limit // STRANGERS_SHARE))
