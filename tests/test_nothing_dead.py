@@ -18,6 +18,7 @@ FRAMEWORKS = {
     "show_identity": "a Click command",
     "emit": "logging",
     "filter": "logging",
+    "handle_read": "Waitress",
     "parser_class": "Waitress",
     "collect": "prometheus_client",
 }

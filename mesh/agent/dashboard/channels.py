@@ -3,6 +3,8 @@
 Waitress knows neither a time limit for a request nor a pace. All here happens in its loop, on one thread.
 """
 
+import contextlib
+import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from typing import Any, Final
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 
-from mesh.agent.dashboard.requests import RequestParser
+from mesh.agent.dashboard.requests import LaterRequests, RequestParser
 from mesh.token_bucket import TokenBucket
 
 MAX_CONNECTIONS: Final = 100
@@ -34,16 +36,18 @@ time that the data path shares; who comes faster waits in the kernel, in turn.""
 BURST: Final = 100.0
 """At once, of either."""
 
-MOST_OWED: Final = 100.0
-"""Requests that are waited for. Many may arrive in one read, on many connections: if all were owed, those who
-ask at a human pace on a connection of theirs, as Prometheus does, would wait for minutes."""
+DRAINED_BYTES: Final = 64 * 1024
+"""What has arrived unasked by the end of a connection, and is thrown away: left in the kernel, it would make
+the close a reset, which may overtake the answer."""
 
 
 class Pace:
     """How fast clients are heard; those that are too fast are left waiting in the kernel's queues.
 
     One that has just arrived is always read, so nobody who asks once waits for those who ask without pause
-    on connections that they have.
+    on connections that they have. A read takes one request, so no more are owed at a time than there are
+    connections, whatever clients have sent ahead: those who ask at a human pace on a connection of theirs, as
+    Prometheus does, have their turn within a second.
     """
 
     def __init__(self) -> None:
@@ -72,6 +76,11 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
     orchestrator would restart an agent that is well. A client whose request is under way is never closed.
     """
 
+    parser_class = LaterRequests
+    """Waitress asks for it where more has come than a request."""
+    request: RequestParser | None
+    """That which has begun and is not complete."""
+
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: dict[int, Any]) -> None:  # noqa: A002 -- Waitress's name
         self._pace: Pace = server.pace
         self._requests_begun = 0
@@ -80,14 +89,39 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         self._pace.arrivals.spend(self._since)
         make_room(map, newcomer=self)
 
-    def parser_class(self, adj: object) -> RequestParser:
-        """Waitress calls this at the first byte of each request."""
+    def handle_read(self) -> None:
+        """Read one request at the most: what was sent behind it waits in the kernel for its own turn."""
+        client = self.socket  # Waitress forgets it when it finds that the client is gone
+        try:
+            ahead = client.recv(self.adj.recv_bytes, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            ahead = b""
+        if not ahead:
+            self.handle_close()
+            return
+        self.last_activity = time.time()
+        if self.request is None:
+            self.request = self._begin_request()
+        request, taken_before = self.request, self.request.taken
+        self.received(ahead)
+        with contextlib.suppress(OSError):
+            client.recv(request.taken - taken_before)
+
+    def _begin_request(self) -> RequestParser:
         self._since = time.monotonic()
-        # The first one is paid for by the arrival.
-        if self._requests_begun and self._pace.requests.has(self._since, -MOST_OWED):
+        if self._requests_begun:  # the first one is paid for by the arrival
             self._pace.requests.spend(self._since)
         self._requests_begun += 1
-        return RequestParser(adj)
+        return RequestParser(self.adj)
+
+    def handle_close(self) -> None:
+        """Close, with nothing left unread."""
+        if self.socket is not None:  # else it is closed
+            with contextlib.suppress(OSError):
+                self.socket.recv(DRAINED_BYTES)
+        super().handle_close()
 
     def may_be_kept_waiting(self) -> bool:
         """Whether it has asked before, is in the middle of nothing, and has nothing to be sent."""

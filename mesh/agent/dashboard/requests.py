@@ -16,6 +16,15 @@ _BLANK: Final = b" \t"
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """One request. Waitress answers 400 to each :class:`ParsingError`, and closes."""
 
+    taken = 0
+    """Bytes that it has taken so far."""
+
+    def received(self, data: bytes) -> int:
+        """Take what of ``data`` belongs to the request; how many bytes that is."""
+        count: int = super().received(data)
+        self.taken += count
+        return count
+
     def parse_header(self, header_plus: bytes) -> None:
         """Read the first line and the header lines, each with its CRLF.
 
@@ -39,3 +48,12 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Transfer-Encoding belongs to HTTP/1.1")
         if self.body_rcv is not None:
             self.headers["CONNECTION"] = "close"
+
+
+class LaterRequests(RequestParser):
+    """What has come behind a request, which is read another time: Waitress is to make nothing of it."""
+
+    def received(self, data: bytes) -> int:
+        """Pass over all of ``data``."""
+        self.completed = self.empty = True
+        return len(data)

@@ -16,7 +16,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
-from mesh.agent.dashboard.channels import MAX_CONNECTIONS
+from mesh.agent.dashboard.channels import BURST, MAX_CONNECTIONS, REQUESTS_PER_S
 from mesh.agent.dashboard.server import HttpServer, listen
 
 MakeApp = Callable[..., DashboardApp]
@@ -303,3 +303,31 @@ def test_who_has_a_connection_is_answered_soon_after_others_sent_thousands_of_re
             assert greedy.recv(1)  # the latest is answered, so all have been read
         client.request("GET", "/health")  # 50 s later if each of them were waited for
         assert client.getresponse().status == 200
+
+
+def test_requests_that_were_sent_ahead_wait_for_their_turn_and_are_all_answered(
+    app: DashboardApp, serve: Serve
+):
+    """On new connections too, whose first request is paid for by the arrival."""
+    address = serve(app)
+    ahead, clients = 60, 5
+    ask = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        greedy = [
+            stack.enter_context(socket.create_connection((address.host, address.port), 20))
+            for _ in range(clients)
+        ]
+        for client in greedy:
+            client.sendall(
+                ask * (ahead - 1) + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"GET /"
+            )
+        answers = [answer_of(client) for client in greedy]
+    took_s = time.monotonic() - begin
+    assert [answer.count(b"HTTP/1.1 200 OK") for answer in answers] == [ahead] * clients
+    assert took_s > ((ahead - 1) * clients - BURST - clients) / REQUESTS_PER_S
+
+
+def answer_of(client: socket.socket) -> bytes:
+    """All that comes until the end, which is no reset."""
+    return b"".join(iter(lambda: client.recv(65_536), b""))
