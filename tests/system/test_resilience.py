@@ -1,5 +1,6 @@
 """Agents that go, come back and meet: failover, restarts, simultaneous dials."""
 
+import contextlib
 import socket
 
 import pytest
@@ -105,23 +106,11 @@ def test_a_peer_that_crashed_is_not_locked_out_by_its_dead_link(mesh):
     relay.wait_for_peers(branch)
 
 
-def test_an_open_connection_ends_when_the_other_end_restarts(mesh):
+@contextlib.contextmanager
+def connected(mesh, **settings):
+    """Branch and hq of a chain, and the two ends of an open connection: the client's and the target's."""
     branch, _, hq = mesh.chain("branch", "relay", "hq")
-    with Service() as service:
-        hq.offer("a", service.port)
-        port = branch.listen("a")
-        mesh.start()
-        with connect(port) as client:
-            client.sendall(b"x")
-            service.wait_for_clients()
-            hq.kill()
-            hq.start()
-            assert is_reset(client, 20)
-    branch.wait_until_quiet()
-
-
-def test_the_exits_end_goes_when_the_ingress_restarts(mesh):
-    branch, _, hq = mesh.chain("branch", "relay", "hq")
+    branch.config["connections"] = settings
     with Service() as service:
         hq.offer("a", service.port)
         port = branch.listen("a")
@@ -130,24 +119,29 @@ def test_the_exits_end_goes_when_the_ingress_restarts(mesh):
             client.sendall(b"x")
             (target,) = service.wait_for_clients()
             assert target.recv(1) == b"x"
-            branch.kill()
-            branch.start()
-            assert is_reset(target, 20)
+            yield branch, hq, client, target
+
+
+def test_an_open_connection_ends_when_the_other_end_restarts(mesh):
+    with connected(mesh) as (branch, hq, client, _):
+        hq.kill()
+        hq.start()
+        assert is_reset(client, 20)
+    branch.wait_until_quiet()
+
+
+def test_the_exits_end_goes_when_the_ingress_restarts(mesh):
+    with connected(mesh) as (branch, hq, _, target):
+        branch.kill()
+        branch.start()
+        assert is_reset(target, 20)
     hq.wait_until_quiet()
 
 
 def test_an_end_that_vanished_for_good_takes_the_connection_with_it(mesh):
-    branch, _, hq = mesh.chain("branch", "relay", "hq")
-    branch.config["connections"] = {"reroute_timeout": 1}
-    with Service() as service:
-        hq.offer("a", service.port)
-        port = branch.listen("a")
-        mesh.start()
-        with connect(port) as client:
-            client.sendall(b"x")
-            service.wait_for_clients()
-            hq.kill()
-            assert is_reset(client, 20)
+    with connected(mesh, reroute_timeout=1) as (branch, hq, client, _):
+        hq.kill()
+        assert is_reset(client, 20)
     branch.wait_until_quiet()
 
 

@@ -30,14 +30,6 @@ def ping(token: int) -> Frame:
 
 
 @pytest.fixture
-def scene(caplog):
-    scene = LinkScene()
-    yield scene
-    scene.world.stop()
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
-@pytest.fixture
 def roads(scene):
     """Links to Alice and Bob, which only listen."""
     links = {ALICE.id: start(scene.world), BOB.id: start(scene.world)}

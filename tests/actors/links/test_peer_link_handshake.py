@@ -25,14 +25,6 @@ from tests.actors.links.link_company import (
 PING = link_frame(FrameType.PING, link_bodies.encode_ping(77))
 
 
-@pytest.fixture
-def scene(caplog):
-    scene = LinkScene()
-    yield scene
-    scene.world.stop()
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
 def test_an_accepted_peer_that_proves_itself_waits_for_admission(scene):
     peer = scene.accepted()
     [established] = scene.established

@@ -38,14 +38,6 @@ def message_1(ephemeral, versions=OWN_VERSIONS):
 MESSAGE_1 = message_1(KEY)
 
 
-@pytest.fixture
-def scene(caplog):
-    scene = LinkScene()
-    yield scene
-    scene.world.stop()
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
 # Before the handshake is over
 
 OPENINGS = {

@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from actors.links.budgets import TOLD_BURST
 from actors.messages import peer_link as messages
@@ -17,13 +16,6 @@ from tests.mesh.routing.graph_company import record_of
 
 COUNT = 1_000
 MESH = (OWN, PEER, ALICE, BOB)
-
-
-@pytest.fixture
-def scene():
-    scene = LinkScene()
-    yield scene
-    scene.world.stop()
 
 
 def passed(scene: LinkScene, *, source: Any, bob_by: Any, kind: FrameType = FrameType.OPEN) -> int:

@@ -20,14 +20,6 @@ OF_CONNECTIONS = [kind for kind in FrameType if kind >= FrameType.OPEN]
 IN_NAME = "in the name of another: its certificate does not let the peer relay"
 
 
-@pytest.fixture
-def scene(caplog):
-    scene = LinkScene()
-    yield scene
-    scene.world.stop()
-    assert [record for record in caplog.get_records("call") if record.exc_info] == []
-
-
 def frame(kind: int, source: Any, destination: Any, **changes: Any) -> Frame:
     made = Frame(kind, False, source.id, destination.id, 1, 0, smallest_body(kind))
     return msgspec.structs.replace(made, **changes)
