@@ -57,6 +57,7 @@ LIMIT_MODULES = (
     "mesh.connection.stream.progress",
     "mesh.routing.detours",
     "mesh.routing.flooding",
+    "mesh.routing.straying",
     "mesh.routing.ways_back",
     "mesh.link.bodies",
     "mesh.link.own_frames",

@@ -10,9 +10,10 @@ from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
-from mesh.link.frames import Frame, FrameType
+from mesh.link.frames import Frame, FrameType, turn_of_strays
 from mesh.link.handshake import EstablishedLink
 from mesh.routing.routes import RouteSnapshot
+from mesh.routing.straying import Straying
 from mesh.routing.ways_back import WaysBack
 from mesh.sampling import sampled
 from mesh.trust.identity import NO_AGENT, AgentId, short_id
@@ -34,7 +35,18 @@ class LinkForwarding:
         budgets: what each peer may bring.
     """
 
-    __slots__ = ("_budgets", "_clock", "_links", "_max_hops", "_meters", "_own", "_peer", "_ways_back")
+    __slots__ = (
+        "_budgets",
+        "_clock",
+        "_links",
+        "_max_hops",
+        "_meters",
+        "_own",
+        "_peer",
+        "_straying",
+        "_turn_of_strays",
+        "_ways_back",
+    )
 
     def __init__(
         self,
@@ -52,6 +64,8 @@ class LinkForwarding:
         self._peer = ""
         self._budgets = budgets
         self._ways_back = WaysBack(NO_AGENT, budgets.opens)
+        self._straying = Straying(NO_AGENT, budgets.opens)
+        self._turn_of_strays = turn_of_strays(NO_AGENT)
 
     def follow(
         self,
@@ -64,7 +78,10 @@ class LinkForwarding:
         if not self._peer:
             self._peer = named(peer.peer.name, peer.peer_id)
             self._ways_back = WaysBack(peer.peer_id, self._budgets.opens)
+            self._straying = Straying(peer.peer_id, self._budgets.opens)
+            self._turn_of_strays = turn_of_strays(peer.peer_id)
         self._ways_back.routes = routes
+        self._straying.follow(routes)
 
     def pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         """Tell the link that leads to ``destination`` to send these, a hop less to go.
@@ -79,11 +96,19 @@ class LinkForwarding:
         max_hops = self._max_hops
         passed = []
         byte_count = 0
+        source, turn = NO_AGENT, b""  # most frames of one read come from one agent
+        verdicts, of_strays = self._straying.verdicts, self._turn_of_strays
         for frame in frames:
             if frame.hop_limit <= 1:
                 meters.frames_expired += 1
             elif frame.type != _OPEN or self._may_open(frame.source):
-                passed.append(frame.after_a_hop(max_hops))
+                if frame.source != source:
+                    source = frame.source
+                    is_astray = verdicts.get(source)
+                    if is_astray is None:
+                        is_astray = self._straying.is_astray(source, self._clock())
+                    turn = of_strays if is_astray else b""
+                passed.append(frame.after_a_hop(max_hops, of_strays if frame.astray else turn))
                 byte_count += len(frame.body)
         if passed:
             meters.frames_forwarded += len(passed)

@@ -2,7 +2,8 @@
 
 A source may hold as much as the lane has left for others, so that a newcomer always finds room, whatever
 others send; the newest frame of one that holds more is not taken. Who sent it repeats what matters. Sources
-that this agent knows no way to share one place, for a relay can make up as many as it likes.
+that this agent knows no way to share one place, for a relay can make up as many as it likes. So do all frames
+that one peer has brought astray (``mesh/routing/straying.py``), whatever sources they name.
 """
 
 from collections import deque
@@ -22,10 +23,10 @@ CONTROL_SOURCE_BYTES: Final = 1000
 
 
 class _Source:
-    __slots__ = ("agent", "byte_count", "credit", "frames")
+    __slots__ = ("byte_count", "credit", "frames", "turn")
 
-    def __init__(self, agent: AgentId) -> None:
-        self.agent = agent
+    def __init__(self, turn: bytes) -> None:
+        self.turn = turn
         self.frames: deque[Frame] = deque()
         self.byte_count = CONTROL_SOURCE_BYTES
         self.credit = CONTROL_TURN_BYTES
@@ -43,7 +44,7 @@ class ControlLane:
         self._limit_bytes = limit_bytes
         self._own_id = own_id
         self._known: Container[AgentId] = frozenset()
-        self._sources: dict[AgentId, _Source] = {}
+        self._sources: dict[bytes, _Source] = {}
         self._turns: deque[_Source] = deque()
         self.frames = 0
         """Frames that wait."""
@@ -59,10 +60,10 @@ class ControlLane:
             return
         waiting, strangers.frames = strangers.frames, deque()
         for frame in waiting:
-            source = self._sources.get(frame.source) or self._source_of(frame.source)
+            source = self._sources.get(frame.source) or self._source_of(frame)
             if source is not strangers:
                 if not source.frames:
-                    self._sources[source.agent] = source
+                    self._sources[source.turn] = source
                     self._turns.append(source)
                     self.byte_count += CONTROL_SOURCE_BYTES
                 held = len(frame.body) + FRAME_OVERHEAD_BYTES
@@ -76,12 +77,12 @@ class ControlLane:
 
     def push(self, frame: Frame, held: int) -> bool:
         """Let ``frame`` wait, of which ``held`` bytes of memory are held; whether it is taken."""
-        source = self._sources.get(frame.source) or self._source_of(frame.source)
+        source = self._sources.get(frame.astray or frame.source) or self._source_of(frame)
         if source.byte_count + held > self._limit_bytes - self.byte_count:
             self.dropped += 1
             return False
         if not source.frames:
-            self._sources[source.agent] = source
+            self._sources[source.turn] = source
             self._turns.append(source)
             self.byte_count += CONTROL_SOURCE_BYTES
         source.frames.append(frame)
@@ -108,7 +109,7 @@ class ControlLane:
             self.byte_count -= before - left
             if not frames:
                 turns.popleft()
-                del self._sources[source.agent]
+                del self._sources[source.turn]
                 self.byte_count -= CONTROL_SOURCE_BYTES
             elif source.credit <= 0:
                 source.credit += CONTROL_TURN_BYTES
@@ -121,8 +122,10 @@ class ControlLane:
         self._turns.clear()
         self.byte_count = self.frames = 0
 
-    def _source_of(self, agent: AgentId) -> _Source:
+    def _source_of(self, frame: Frame) -> _Source:
         """A source that has nothing waiting, or that of all strangers."""
-        if agent != self._own_id and agent not in self._known:
-            agent = NO_AGENT
-        return self._sources.get(agent) or _Source(agent)
+        turn: bytes = frame.astray
+        if not turn:
+            agent = frame.source
+            turn = agent if agent == self._own_id or agent in self._known else NO_AGENT
+        return self._sources.get(turn) or _Source(turn)

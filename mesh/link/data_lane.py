@@ -5,6 +5,7 @@ one connection. Both levels are deficit round robin [1]: however many flows a so
 keeps waiting, it gets one turn as everybody else does. A source's turn is small, so that who keeps little
 waiting, for its window is small, does not miss it: what a large frame overdraws is paid back over several.
 Sources that this agent knows no way to take one turn together, for a relay can make up as many as it likes.
+So does what one peer has brought astray (``mesh/routing/straying.py``), whatever sources it names.
 
 Short frames of a flow that had nothing waiting go early, before all turns [2], as long as the flow has not
 used up its turn by them, and they are a small part of its source's: a keystroke waits for no turn of a bulk
@@ -76,10 +77,9 @@ class _Flow:
 
 
 class _Source:
-    """Data of one agent, or of all that are not known."""
+    """Data of one agent, of all that are not known, or of what a peer has brought astray."""
 
     __slots__ = (
-        "agent",
         "byte_count",
         "credit",
         "early",
@@ -87,11 +87,12 @@ class _Source:
         "flows",
         "frames",
         "is_early",
+        "turn",
         "turns",
     )
 
-    def __init__(self, agent: AgentId) -> None:
-        self.agent = agent
+    def __init__(self, turn: bytes) -> None:
+        self.turn = turn
         self.flows: dict[_FlowKey, _Flow] = {}
         self.turns: deque[_Flow] = deque()  # all flows; the one at the left is the one whose turn it is
         self.early: deque[_Flow] = deque()  # those of them whose next frame goes before all turns
@@ -117,7 +118,7 @@ class DataLane:
         self.mark_bytes = mark_bytes
         """Memory held above which data is marked as it leaves; it may follow the link's pace."""
         self._known: Container[AgentId] = frozenset()
-        self._sources: dict[AgentId, _Source] = {}
+        self._sources: dict[bytes, _Source] = {}
         self._turns: deque[_Source] = deque()  # all sources; the one at the left has its turn
         self._early: deque[_Source] = deque()  # those that have credit and a flow whose next frame goes early
         self._waiting_sources = 0
@@ -148,9 +149,7 @@ class DataLane:
 
         None does if the frame waits already. Fewer may, if the limit is hit: what is dropped is counted.
         """
-        source = self._sources.get(frame.source)
-        if source is None:
-            source = self._source_of(frame)
+        source = self._sources.get(frame.astray or frame.source) or self._source_of(frame)
         key = (frame.source, frame.destination, frame.connection, frame.from_exit)
         flow = source.flows.get(key)
         budget = self._budget
@@ -250,12 +249,12 @@ class DataLane:
 
     def _source_of(self, frame: Frame) -> _Source:
         """A source that has nothing waiting, or that of all strangers."""
-        agent = frame.source
-        if agent != self._own_id and agent not in self._known:
-            agent = NO_AGENT
-            if agent in self._sources:
-                return self._sources[agent]
-        source = self._sources[agent] = _Source(agent)
+        turn = frame.astray or frame.source
+        if not frame.astray and turn != self._own_id and turn not in self._known:
+            turn = NO_AGENT
+            if turn in self._sources:
+                return self._sources[turn]
+        source = self._sources[turn] = _Source(turn)
         self._turns.append(source)
         self.byte_count += SOURCE_OVERHEAD_BYTES
         self._budget.free_bytes -= SOURCE_OVERHEAD_BYTES
@@ -292,7 +291,7 @@ class DataLane:
             else:
                 # Forgotten only in its turn: else it could come back with new credit for ever.
                 turns.popleft()
-                del self._sources[source.agent]
+                del self._sources[source.turn]
                 self.byte_count -= source.byte_count
             source = turns[0]
         return source
@@ -333,7 +332,7 @@ class DataLane:
         before = self.byte_count
         share_bytes = self._budget.share_bytes(before)
         target_bytes = share_bytes - share_bytes // _ROOM_FRACTION
-        losers: dict[AgentId, list[tuple[int, int, _Flow]]] = {}
+        losers: dict[bytes, list[tuple[int, int, _Flow]]] = {}
         largest = [
             (-source.byte_count, order, source) for order, source in enumerate(self._turns) if source.frames
         ]
@@ -341,9 +340,9 @@ class DataLane:
         dropped = 0
         while largest and self.byte_count > target_bytes:
             _, order, source = largest[0]
-            longest = losers.get(source.agent)
+            longest = losers.get(source.turn)
             if longest is None:
-                longest = losers[source.agent] = _by_length(source)
+                longest = losers[source.turn] = _by_length(source)
             self._drop_tail(source, longest)
             dropped += 1
             if source.frames:
@@ -351,8 +350,8 @@ class DataLane:
             else:
                 self._waiting_sources -= 1
                 heapq.heappop(largest)
-        for agent in losers:
-            self._tidy(self._sources[agent])
+        for turn in losers:
+            self._tidy(self._sources[turn])
         if not self.frames:
             self._forget_all()
         self._budget.free_bytes += before - self.byte_count

@@ -5,7 +5,7 @@ Header, 56 bytes, big-endian, on the wire as 72 (sealed, with a 16-byte tag)::
      0  version      u8     VERSION
      1  type         u8     FrameType; bit 7 set: sent by the exit's end of the connection
      2  hop limit    u8     links it may still cross
-     3  flags        u8     bit 0: congestion mark; the others are 0
+     3  flags        u8     bit 0: congestion mark; bit 1: astray; the others are 0
      4  source       16     agent ID
     20  destination  16     agent ID
     36  connection   u64    chosen by the ingress
@@ -65,6 +65,10 @@ _JOINED_BYTES: Final = 4096
 FROM_EXIT: Final = 0x80
 """Bit of the type's byte: sent by the exit's end of the connection."""
 _MARK: Final = 0x01
+_ASTRAY: Final = 0x02
+_FLAGS: Final = _MARK | _ASTRAY
+_ON_ITS_WAY: Final = b""
+_SOMEBODYS: Final = b"?"
 
 
 class FrameType(enum.IntEnum):
@@ -160,8 +164,11 @@ class Frame(Struct, frozen=True, gc=False):
     body: bytes
     hop_limit: int = DEFAULT_MAX_HOPS
     marked: bool = False
+    astray: bytes = _ON_ITS_WAY
+    """Of a frame that has come by another way than its source's (``mesh/routing/straying.py``): whose turn it
+    takes where it waits, by :func:`turn_of_strays`. Else empty, and it takes its source's."""
 
-    def after_a_hop(self, max_hops: int) -> "Frame":
+    def after_a_hop(self, max_hops: int, astray: bytes = _ON_ITS_WAY) -> "Frame":
         """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
         # Not replace(), which takes twice as long; a test holds the two against each other.
         hop_limit = self.hop_limit
@@ -175,11 +182,17 @@ class Frame(Struct, frozen=True, gc=False):
             self.body,
             hop_limit - 1 if hop_limit < max_hops else max_hops - 1,
             self.marked,
+            astray,
         )
 
     def with_mark(self) -> "Frame":
         """This frame with the congestion mark."""
         return replace(self, marked=True)
+
+
+def turn_of_strays(peer_id: AgentId) -> bytes:
+    """Whose turn all frames take that a peer has brought astray: no agent's, its own neither."""
+    return b"~" + peer_id
 
 
 def link_frame(frame_type: FrameType, body: bytes) -> Frame:
@@ -197,7 +210,7 @@ associated_data: Final = struct.Struct(">BB16s16sQQI").pack
 """What the end-to-end tag of a connection's body covers beside the body: 54 bytes.
 
 Version, type (with the direction bit), source, destination, connection, number and the body's length on the
-wire, laid out as in the header; never hop limit or mark, which transit changes.
+wire, laid out as in the header; never hop limit or flags, which transit changes.
 """
 
 
@@ -231,7 +244,7 @@ class FrameWriter:
                 VERSION,
                 kind | FROM_EXIT if frame.from_exit else kind,
                 frame.hop_limit,
-                frame.marked,
+                frame.marked | _ASTRAY if frame.astray else frame.marked,
                 source,
                 destination,
                 frame.connection,
@@ -311,7 +324,7 @@ class FrameReader:
                     kind, least, most, is_own, is_sealed = _BY_BYTE[byte]
                     if (
                         version != VERSION
-                        or flags > _MARK
+                        or flags > _FLAGS
                         or not least <= wanted <= most
                         or (is_own and any(plain[_LINK_OWN_ZEROS]))
                     ):
@@ -341,7 +354,8 @@ class FrameReader:
                         number,
                         body,
                         hop_limit,
-                        flags == _MARK,
+                        flags & _MARK == _MARK,
+                        _SOMEBODYS if flags & _ASTRAY else _ON_ITS_WAY,
                     )
                 )
         except InvalidTag:
@@ -378,7 +392,7 @@ def _what_is_wrong(data: bytes) -> str:
     if known is None:
         return f"frame of unknown type {type_byte & ~FROM_EXIT:#04x}"
     kind, least, most, _, _ = known
-    if flags & ~_MARK:
+    if flags & ~_FLAGS:
         return f"frame with reserved flags set: {flags:#04x}"
     if not least <= length <= most:
         return f"{type_name(kind)} announces a body of {length} bytes"

@@ -42,6 +42,7 @@ class Flood:
     connection: Callable[[int], int]
     source: Callable[[int, AgentId], AgentId] = lambda _, own: own
     may_relay: bool = False
+    in_name_of: str = "mallory"
 
     def frame(self, number: int, own: AgentId, destination: AgentId) -> Frame:
         body = smallest_body(self.kind) or bytes(self.byte_count)
@@ -61,6 +62,15 @@ FLOODS = {
     ),
     "acknowledgements of made-up agents": Flood(
         FrameType.ACK, 60, lambda n: n, lambda n, _: stranger(n), may_relay=True
+    ),
+    "short data in another's name": Flood(
+        FrameType.DATA, 3900, lambda n: n, may_relay=True, in_name_of="branch"
+    ),
+    "one flow in another's name": Flood(
+        FrameType.DATA, 60_000, lambda _: 1, may_relay=True, in_name_of="branch"
+    ),
+    "rejections in another's name": Flood(
+        FrameType.REJECT, 1280, lambda n: n, may_relay=True, in_name_of="branch"
     ),
 }
 
@@ -90,18 +100,23 @@ class Flooder(Actor[Any]):
 
 @dataclass
 class Scene:
-    """Branch and mallory - relay - hq; between these two is the bottleneck."""
+    """Branch and mallory - relay - hq; between these two is the bottleneck.
+
+    With an edge, branch and mallory - edge - relay - hq: what either sends comes to the relay by one link.
+    """
 
     mesh: MeshWorld
     typed: echoes.Asked = field(default_factory=echoes.Asked)
     is_over: bool = False
 
-    def build(self, *, may_relay: bool) -> None:
+    def build(self, *, may_relay: bool, edge: str = "relay") -> None:
         mesh = self.mesh
         mesh.network.shape("relay", "hq", bytes_per_s=BOTTLENECK_BYTES_PER_S, latency_s=0.005)
-        mesh.plan("branch", peers=["relay"], listeners={KEY: LISTEN_PORT, echoes.KEY: echoes.LISTEN_PORT})
+        mesh.plan("branch", peers=[edge], listeners={KEY: LISTEN_PORT, echoes.KEY: echoes.LISTEN_PORT})
         mesh.plan("relay")
-        mesh.plan("mallory", peers=["relay"], may_relay=may_relay)
+        if edge != "relay":
+            mesh.plan(edge, peers=["relay"])
+        mesh.plan("mallory", peers=[edge], may_relay=may_relay)
         services = {
             KEY: TcpAddress("service", SERVICE_PORT),
             echoes.KEY: TcpAddress("shell", echoes.SERVICE_PORT),
@@ -116,7 +131,7 @@ class Scene:
         mesh = self.mesh
         (link,) = mesh.actors_on("mallory", PeerLink)
         dispatcher = mesh.world.dispatcher("mallory")
-        Flooder.start(dispatcher, flood, link.ref, mesh.id_of("mallory"), mesh.id_of("hq"))
+        Flooder.start(dispatcher, flood, link.ref, mesh.id_of(flood.in_name_of), mesh.id_of("hq"))
 
     def type(self) -> None:
         echoes.Typist.start(
@@ -135,10 +150,10 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene_of(flood: Flood) -> Iterator[Scene]:
+def scene_of(flood: Flood, edge: str = "relay") -> Iterator[Scene]:
     with mesh_world(1) as mesh:
         scene = Scene(mesh)
-        scene.build(may_relay=flood.may_relay)
+        scene.build(may_relay=flood.may_relay, edge=edge)
         yield scene
 
 
@@ -146,10 +161,11 @@ def links(mesh: MeshWorld) -> int:
     return len(mesh.actors_on("relay", PeerLink))
 
 
+@pytest.mark.parametrize("edge", ["relay", "edge"])
 @pytest.mark.parametrize("kind", FLOODS)
-def test_beside_a_flood_bulk_keeps_its_share_and_people_are_answered(kind):
+def test_beside_a_flood_bulk_keeps_its_share_and_people_are_answered(kind, edge):
     flood = FLOODS[kind]
-    with scene_of(flood) as scene:
+    with scene_of(flood, edge) as scene:
         mesh = scene.mesh
         alone_s = scene.carry(BULK_BYTES, up=True)
         scene.flood(flood)
@@ -165,7 +181,7 @@ def test_beside_a_flood_bulk_keeps_its_share_and_people_are_answered(kind):
         mesh.run(1.0)
         took = [talk.heard.finished_at - came_at for came_at, talk in newcomers.items()]
         answers = sorted(scene.typed.round_trips_s)
-        assert links(mesh) == 3
+        assert links(mesh) == (3 if edge == "relay" else 2)
         assert alone_s / beside_s > 0.4
         assert max(took) < 2.0
         assert len(answers) > 10

@@ -22,6 +22,7 @@ from mesh.link.frames import (
     FrameWriter,
     associated_data,
     link_frame,
+    turn_of_strays,
 )
 from mesh.trust.identity import NO_AGENT
 from tests.frame_sizes import body_bounds, is_sealed
@@ -110,6 +111,7 @@ def test_header_of_a_frame_of_the_links_own(frame_type):
             "01921000 S D 0102030405060708 0000000000000000 00000510",
         ),
         (frame(FrameType.DATA, marked=True), "01131001 S D 0102030405060708 1112131415161718 00000006"),
+        (frame(FrameType.DATA, astray=b"~"), "01131002 S D 0102030405060708 1112131415161718 00000006"),
         (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 0000001c"),
         (
             frame(FrameType.ACK, from_exit=True),
@@ -157,6 +159,17 @@ def test_after_a_hop_only_the_hop_limit_differs():
     assert frame().after_a_hop(16) == frame(hop_limit=15)
     sent = frame(from_exit=True, marked=True)
     assert sent.after_a_hop(9) == msgspec.structs.replace(sent, hop_limit=8)
+
+
+def test_a_stray_takes_another_turn_and_tells_the_next_agent_so():
+    sent = frame(marked=True).after_a_hop(16, turn_of_strays(SOURCE))
+    assert sent == frame(hop_limit=15, marked=True, astray=turn_of_strays(SOURCE))
+    data = wire(sent)
+    assert clear_header(data)[3] == 3
+    (arrived,) = read(data)
+    assert arrived.astray
+    assert msgspec.structs.replace(arrived, astray=sent.astray) == sent
+    assert read(wire(arrived)) == [arrived]
 
 
 def test_a_mark_is_the_only_change():

@@ -69,7 +69,7 @@ def test_the_hostile_headers_start_from_good_ones():
             for size in (0, frames._KINDS[kind][1] - 1, frames._KINDS[kind][1] + 1, 65_552)
             if 0 <= size != frames._KINDS[kind][1]
         ),
-        (header(at_3=b"\x02"), "reserved flags"),
+        (header(at_3=b"\x04"), "reserved flags"),
         (header(at_3=b"\x81"), "reserved flags"),
         (header(at_52=(65_553).to_bytes(4, "big")), "DATA announces a body of 65553"),
         (header(at_52=b"\xff\xff\xff\xff"), "DATA announces a body of 4294967295"),
