@@ -24,6 +24,7 @@ from mesh.connection.session import Session
 from mesh.connection.stream import Effects, PathVerdict, ResetCode, Stream
 from mesh.connection.stream.states import State
 from mesh.link.frames import Frame
+from mesh.routing.detours import Proof
 from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
 
@@ -236,7 +237,9 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             case PathVerdict.FAILED:
                 self.tell(self._table, table_messages.PathFailed(*end))
             case PathVerdict.PROVED:
-                self.tell(self._table, table_messages.PathProved(*end, is_sure=True))
+                self.tell(self._table, table_messages.PathProved(*end, Proof.LOST))
+            case PathVerdict.HEARD:
+                self.tell(self._table, table_messages.PathProved(*end, Proof.SILENT))
             case PathVerdict.HELPED:
                 self._return_later()
             case _:
@@ -249,7 +252,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         is_alone = self._settings.budget.unacknowledged_segments == own
         if is_prompt and is_alone and self._remote is not None:
             end = self._remote, self._number, self.IS_EXIT
-            self.tell(self._table, table_messages.PathProved(*end, is_sure=False))
+            self.tell(self._table, table_messages.PathProved(*end, Proof.CHANCE))
         else:
             self._return_later()
 

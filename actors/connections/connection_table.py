@@ -117,8 +117,8 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._routes_changed(snapshot)
             case messages.PathFailed(remote=remote, connection=number, is_exit=is_exit):
                 self._path_failed((remote, number, is_exit))
-            case messages.PathProved(remote=remote, connection=number, is_exit=is_exit, is_sure=is_sure):
-                self._detours.proved((remote, number, is_exit), self.now(), is_sure=is_sure)
+            case messages.PathProved(remote=remote, connection=number, is_exit=is_exit, proof=proof):
+                self._detours.proved((remote, number, is_exit), self.now(), proof)
             case messages.PathRetried(remote=remote, connection=number, is_exit=is_exit):
                 self._start_again((remote, number, is_exit))
             case messages.GetConnectionCounts():
@@ -332,7 +332,8 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _suspected(self, destination: AgentId, hop: AgentId) -> None:
         self._meters.first_hops_suspected += 1
         who, whom = self._named(hop), self._named(destination)
-        log.warning("%s loses what goes to %s through it; avoiding it", who, whom, extra=sampled(who))
+        line = "%s loses, or holds up, what goes to %s through it; avoiding it"
+        log.warning(line, who, whom, extra=sampled(who))
         for key in self._by_remote.get(destination, ()):
             if key not in self._detours:
                 self._start_again(key)

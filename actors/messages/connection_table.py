@@ -9,6 +9,7 @@ from actors.messages.peer_link import ForwardingChanged
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame
+from mesh.routing.detours import Proof
 from mesh.trust.identity import AgentId, Instance
 
 
@@ -65,8 +66,7 @@ class PathProved(msgspec.Struct, frozen=True):
     remote: AgentId
     connection: int
     is_exit: bool
-    is_sure: bool
-    """Whether it can be no chance."""
+    proof: Proof
 
 
 class PathRetried(msgspec.Struct, frozen=True):

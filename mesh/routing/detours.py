@@ -4,8 +4,12 @@ A connection that finds its path failed is given another first hop at once. That
 other end may be at fault. Only when the connection goes on by the new one are those that it left suspected,
 for its destination: what is opened meanwhile goes round them from the start. When that time is over they are
 tried again. If they fail again they are suspected for twice as long, and if not they are forgiven.
+
+Where nothing was heard at all, it need not have been lost: a machine may have been suspended for a moment, or
+a radio link have changed its cell. Then they are suspected for a moment at first.
 """
 
+import enum
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -14,8 +18,10 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 
 FIRST_SUSPICION_S: Final = 30.0
+SHORT_SUSPICION_S: Final = 4.0
 MAX_SUSPICION_S: Final = 600.0
-"""How long a first hop is suspected, for one destination: doubled with each time that it fails anew."""
+"""How long a first hop is suspected, for one destination, that has surely lost something, or may have stood
+still; doubled with each time that it fails anew."""
 
 MAX_SUSPICIONS: Final = 1_024
 """The oldest makes room: destinations are as many as a mesh has agents."""
@@ -24,6 +30,17 @@ HINT_COUNTS_S: Final = 60.0
 """How long a sign that may be chance waits for another."""
 
 K = TypeVar("K")
+
+
+class Proof(enum.Enum):
+    """What is known of the first hops before, when a connection goes on by another."""
+
+    LOST = "lost"
+    """What was sent was lost while the other end was heard."""
+    SILENT = "silent"
+    """Nothing was heard: all was lost, or stood still for a moment."""
+    CHANCE = "chance"
+    """That it goes on may be chance: it takes two connections to blame one."""
 
 
 @dataclass(slots=True)
@@ -35,7 +52,7 @@ class _Suspicion:
 
     def is_forgiven(self, now: float) -> bool:
         """Whether it has been used again for as long as it was suspected, and was not found failing."""
-        return now >= self.until + self.for_s
+        return now >= self.until + max(self.for_s, FIRST_SUSPICION_S)
 
 
 @dataclass(slots=True)
@@ -98,17 +115,16 @@ class Detours(Generic[K]):
         self._detours[key] = _Detour(destination, hop, left)
         return hop
 
-    def proved(self, key: K, now: float, *, is_sure: bool) -> None:
-        """A connection goes on since it was given another first hop: those before it are to blame.
-
-        If that is not sure, it takes two connections to blame one.
-        """
+    def proved(self, key: K, now: float, proof: Proof) -> None:
+        """A connection goes on since it was given another first hop: those before it are to blame."""
         detour = self._detours.get(key)
         if detour is not None:
             left, detour.left = detour.left, ()
             for hop in left:
-                if hop != detour.hop and (is_sure or self._is_hinted_at(detour.destination, hop, now)):
-                    self._suspect(detour.destination, hop, now)
+                is_chance = proof is Proof.CHANCE and not self._is_hinted_at(detour.destination, hop, now)
+                if hop != detour.hop and not is_chance:
+                    first_s = FIRST_SUSPICION_S if proof is Proof.LOST else SHORT_SUSPICION_S
+                    self._suspect(detour.destination, hop, now, first_s)
 
     def forget(self, key: K) -> None:
         """The connection has ended."""
@@ -138,13 +154,16 @@ class Detours(Generic[K]):
         suspicion = self._suspicions.get((destination, hop))
         return suspicion is not None and now < suspicion.until
 
-    def _suspect(self, destination: AgentId, hop: AgentId, now: float) -> None:
-        if self._is_suspected(destination, hop, now):
+    def _suspect(self, destination: AgentId, hop: AgentId, now: float, first_s: float) -> None:
+        before, for_s = self._suspicions.get((destination, hop)), first_s
+        if before is not None and now < before.until:
+            if before.for_s < first_s:  # by now it is sure
+                before.until, before.for_s = now + first_s, first_s
             return
-        before = self._suspicions.pop((destination, hop), None)
-        for_s = FIRST_SUSPICION_S
-        if before is not None and not before.is_forgiven(now):
-            for_s = min(2 * before.for_s, MAX_SUSPICION_S)
+        if before is not None:
+            del self._suspicions[destination, hop]
+            if not before.is_forgiven(now):
+                for_s = min(max(2 * before.for_s, first_s), MAX_SUSPICION_S)
         if len(self._suspicions) >= MAX_SUSPICIONS:
             del self._suspicions[next(iter(self._suspicions))]
         self._suspicions[destination, hop] = _Suspicion(now + for_s, for_s)

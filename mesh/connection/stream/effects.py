@@ -14,7 +14,9 @@ class PathVerdict(enum.Enum):
     FAILED = "failed"
     """What is sent does not arrive: try another first hop."""
     PROVED = "proved"
-    """It arrives, as soon as the path was changed for a failed one's sake."""
+    """It arrives, as soon as the path was changed for one that lost it while the other end was heard."""
+    HEARD = "heard"
+    """It arrives, as soon as the path was changed for one by which nothing was heard."""
     HELPED = "helped"
     """It arrives by now, which may be chance."""
 

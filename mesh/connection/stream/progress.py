@@ -70,6 +70,7 @@ class Progress:
     __slots__ = (
         "_acknowledger",
         "_budget",
+        "_is_loss",
         "_judged_from",
         "_liveness",
         "_reroute_timeout_s",
@@ -98,6 +99,8 @@ class Progress:
         self._reroute_timeout_s = reroute_timeout_s
         self.doubts = 0
         """Paths that were doubted since one has worked."""
+        self._is_loss = False
+        """Whether any of them lost what the other end would have told of."""
         self._judged_from = -inf
         """When the present path was taken for a failed one's sake."""
         self._told_since = -inf
@@ -112,9 +115,10 @@ class Progress:
 
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""
-        if now >= self._told_until(now) and now >= self._stalled_until(now):
-            return True
-        return now >= self._silent_until(now)
+        return self._is_told(now) or now >= self._silent_until(now)
+
+    def _is_told(self, now: float) -> bool:
+        return now >= self._told_until(now) and now >= self._stalled_until(now)
 
     def look_again_at(self, now: float) -> float:
         """When that may be so, if nothing happens before."""
@@ -131,10 +135,17 @@ class Progress:
             patience_s *= QUEUED_PATIENCE
         return now >= since + max(patience_s, QUEUED_PATIENCE * self._rtt.stall_s)
 
-    def doubted(self, now: float) -> bool:
-        """The path is to be left for another; whether that is news."""
+    def doubted(self, now: float, *, is_loss: bool) -> bool:
+        """The path is to be left for another; whether that is news.
+
+        Args:
+            now: monotonic seconds.
+            is_loss: the other end has said that this end's answers get lost.
+        """
+        is_loss = is_loss or self._is_told(now)
         if now < self._judged_from + STALL_S:
             return False  # the present one has not had its time
+        self._is_loss = is_loss or (self._is_loss and self.doubts > 0)
         self.doubts += 1
         self._judged_from = now
         self._acknowledger.answered_at = -inf
@@ -149,7 +160,9 @@ class Progress:
             took_s, rtt = now - judged_from, self._rtt
             # What comes sooner than any path can answer was on its way already.
             is_owed = rtt.minimum_s / 4 <= took_s <= max(PROOF_S, 2 * (rtt.smoothed_s or 0.0))
-            return PathVerdict.PROVED if is_owed else PathVerdict.HELPED
+            if not is_owed:
+                return PathVerdict.HELPED
+            return PathVerdict.PROVED if self._is_loss else PathVerdict.HEARD
         return None
 
     @property

@@ -240,7 +240,7 @@ class Stream(StreamLife):
             late_s = self._progress.answer_late_s(now)
             is_lost = acknowledger.probe_arrived(frame.number, ack.silence_s, late_s, now)
             if is_lost and self._state in ACTIVE:
-                self._doubt_path(now, effects)
+                self._doubt_path(now, effects, is_loss=True)
         if self._state in ACTIVE:
             sender = self._sender
             is_measured = acknowledger.echo_arrived(ack.echo, now)
@@ -309,10 +309,10 @@ class Stream(StreamLife):
             effects.frames.append(self._reset_frame(ResetCode.NO_PROGRESS, is_answer=False))
             self._give_up(ResetCode.NO_PROGRESS, effects)
         elif self._progress.failed(now):
-            self._doubt_path(now, effects)
+            self._doubt_path(now, effects, is_loss=False)
         else:
             self._wait_until = self._progress.look_again_at(now)
 
-    def _doubt_path(self, now: float, effects: Effects) -> None:
-        if self._progress.doubted(now):
+    def _doubt_path(self, now: float, effects: Effects, *, is_loss: bool) -> None:
+        if self._progress.doubted(now, is_loss=is_loss):
             effects.path = PathVerdict.FAILED

@@ -7,6 +7,7 @@ from actors.messages import connection_table as messages
 from actors.messages.route_table import RoutesChanged
 from mesh.alarms import AlarmKind
 from mesh.link.frames import FrameType
+from mesh.routing.detours import Proof
 from mesh.sampling import ALARM_MARK
 from mesh.trust.identity import NO_AGENT
 from mesh.trust.naming import named
@@ -162,7 +163,7 @@ def suspect_the_usual_hop_to_alice(house):
     _, number = house.register()
     house.tell(
         messages.PathFailed(ALICE.id, number, is_exit=False),
-        messages.PathProved(ALICE.id, number, is_exit=False, is_sure=True),
+        messages.PathProved(ALICE.id, number, is_exit=False, proof=Proof.LOST),
     )
     assert house.meters.first_hops_suspected == 1
 
