@@ -1,5 +1,8 @@
 """When others take most of a stream's pace its window grows, and in no other case."""
 
+import itertools
+import random
+
 import pytest
 
 from mesh.connection.stream.lost_pace import LostPace
@@ -56,6 +59,48 @@ def slow(window):
     return RATE / 4
 
 
+class Uneven:
+    """A line whose rate changes all the time, as on a busy machine, down to ``least`` of it."""
+
+    def __init__(self, seed, least):
+        self.draw = random.Random(seed)
+        self.least = least
+        self.left_s = 0.0
+        self.rate = RATE
+        self.offered = 0.0
+
+    def shared_with(self, others):
+        """The pace beside so many bytes of others; 0: alone."""
+
+        def pace_of(window):
+            self.left_s -= TICK_S
+            if self.left_s <= 0:
+                self.rate = RATE * (1 - self.draw.random() * (1 - self.least))
+                self.left_s = self.draw.expovariate(1 / 0.3)
+            self.offered += self.rate * TICK_S
+            part = min(window / (window + others), 0.5) if others else 1.0
+            return self.rate * part
+
+        return pace_of
+
+    def shares(self, path, others, seconds):
+        """Of the line, in each quarter of a second."""
+        part, lines, paces = 0.25, [], []
+        for _ in range(int(seconds / part)):
+            before = self.offered
+            paces.append(path.run(part, self.shared_with(others)))
+            lines.append((self.offered - before) / part)
+        return paces, lines
+
+
+def worst(paces, lines, seconds=4.0):
+    """The least share of any so many seconds."""
+    count = int(seconds * 4)
+    got, had = ([0.0, *itertools.accumulate(each)] for each in (paces, lines))
+    ends = range(count, len(got))
+    return min((got[end] - got[end - count]) / (had[end] - had[end - count]) for end in ends)
+
+
 @pytest.mark.parametrize("others_kib", [100, 256, 600, 1500])
 def test_beside_others_a_stream_gets_its_part(others_kib):
     path = Path()
@@ -64,6 +109,22 @@ def test_beside_others_a_stream_gets_its_part(others_kib):
     path.run(1.0 + others_kib / 100, flooded)
     assert path.run(30.0, flooded) > 0.4 * RATE
     assert path.largest <= 4 * others_kib * KIB
+
+
+@pytest.mark.parametrize("base_kib", [64, 160])
+@pytest.mark.parametrize("least", [0.7, 0.5])
+def test_on_a_line_of_uneven_pace_one_wrong_comparison_costs_little(base_kib, least):
+    """What a period shows there may be half of what the next does."""
+    shares = []
+    for seed in range(40):
+        path, line = Path(base=base_kib * KIB), Uneven(seed, least)
+        path.run(8.0, line.shared_with(0))
+        path.run(1.0, line.shared_with(256 * KIB))
+        shares.append(worst(*line.shares(path, 256 * KIB, 20.0)))
+    shares.sort()
+    assert shares[0] > 0.3
+    assert shares[len(shares) // 10] > 0.36
+    assert shares[len(shares) // 2] > 0.45
 
 
 def test_once_the_others_have_gone_the_window_is_what_it_was():
