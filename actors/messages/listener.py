@@ -20,7 +20,7 @@ class CandidateFailed(msgspec.Struct, frozen=True):
 
 
 class ClientUnanswered(msgspec.Struct, frozen=True):
-    """Fact: a client was reset although these exits were asked: they have not answered."""
+    """Fact: a client was reset although these exits were asked, or would have been by a path to them."""
 
     why: str
     unanswered: tuple[AgentId, ...]

@@ -223,11 +223,8 @@ class Mailbox:
                 if self._ends_turns and not flag.raised:
                     turn_over = self._turn_over  # found faster so than in the call
                     turn_over()
-            except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-                resident._crash()
             except BaseException as error:  # noqa: BLE001
-                resident._fatal(error)
-                resident._crash()
+                _end_by(error, resident)
             taken += limit - left
             if flag.raised:
                 resident._end_life()
@@ -259,11 +256,8 @@ class Mailbox:
             if self._ends_turns and not flag.raised:
                 turn_over = self._turn_over
                 turn_over()
-        except Exception:  # noqa: BLE001 - logged by Pykka's handler; the actor ends
-            resident._crash()
         except BaseException as error:  # noqa: BLE001
-            resident._fatal(error)
-            resident._crash()
+            _end_by(error, resident)
         if self._flag.raised:
             resident._end_life()
 
@@ -326,6 +320,13 @@ class Mailbox:
             for watch in list(self._watches):
                 if self._watches.pop(watch, watch) is None:  # else another thread fired or cancelled it
                     watch._fire()
+
+
+def _end_by(error: BaseException, resident: Resident) -> None:
+    """A turn has raised ``error``, which Pykka's handler logs: the actor ends, and perhaps the process."""
+    if not isinstance(error, Exception):
+        resident._fatal(error)
+    resident._crash()
 
 
 def _nobody_listens(_message: object) -> None:

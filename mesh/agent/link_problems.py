@@ -7,11 +7,11 @@ from actors.links.dialer import State
 from actors.messages.peer_directory import PeerStatus
 from mesh.agent.dashboard.status import CONNECTED
 from mesh.config.schema import Config
-
-MAX_PEERS_SAID: Final = 3
-"""Peers that the line names before it only counts."""
+from mesh.routing.counterparts import some_of
 
 NO_LINK: Final = "no link to any peer, so nothing beyond this agent is in reach"
+
+NOT_DIALED: Final = "not dialed yet"
 
 
 def link_problems(config: Config, peers: Collection[PeerStatus]) -> tuple[str, ...]:
@@ -22,12 +22,10 @@ def link_problems(config: Config, peers: Collection[PeerStatus]) -> tuple[str, .
     if any(peer.state == CONNECTED for peer in peers):
         return ()
     by_address = {peer.address: peer for peer in peers}
-    dialed = [by_address.get(str(section.address)) for section in config.peers]
-    missing = [peer for peer in dialed if peer is None or peer.state != State.ITSELF.value]
-    if not missing:
-        return ()
-    said = [f"{peer.address}: {peer.problem or peer.state}" for peer in missing if peer is not None]
-    more = len(missing) - len(said[:MAX_PEERS_SAID])
-    if more:
-        said = [*said[:MAX_PEERS_SAID], f"{more:,} more" if said else "none has been dialed yet"]
-    return (f"{NO_LINK}: {'; '.join(said)}",)
+    dialed = ((address, by_address.get(address)) for address in (str(each.address) for each in config.peers))
+    missing = [
+        f"{address}: {NOT_DIALED if peer is None else peer.problem or peer.state}"
+        for address, peer in dialed
+        if peer is None or peer.state != State.ITSELF.value
+    ]
+    return (f"{NO_LINK}: {some_of(missing, apart='; ')}",) if missing else ()

@@ -95,7 +95,8 @@ class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
 
     why: str
     unanswered: tuple[AgentId, ...] = ()
-    """Who was asked and has not answered."""
+    """Who might still have been chosen when the time was over: asked in vain, or not asked, for no path led
+    there."""
 
 
 class OpeningEnded(msgspec.Struct, frozen=True, gc=False):

@@ -119,7 +119,7 @@ def _why_apart(words: Words, permitted: Iterable[NamedView], barred: Iterable[Na
     return "; ".join(text.format(some_of(names)) for text, names in found if names) or words.nobody
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first of ``names``, and how many more there are, for a line to people."""
+def some_of(names: Sequence[str], *, apart: str = ", ") -> str:
+    """The first of ``names``, ``apart`` between them, and how many more there are, for a line to people."""
     more = len(names) - MAX_NAMES_SHOWN
-    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return apart.join(names[:MAX_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -6,8 +6,9 @@ from actors.links.dialer import State
 from actors.messages.peer_directory import PeerStatus
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.status import CONNECTED
-from mesh.agent.link_problems import MAX_PEERS_SAID, NO_LINK, link_problems
+from mesh.agent.link_problems import NO_LINK, link_problems
 from mesh.config.schema import Config, PeerSection
+from mesh.routing.counterparts import MAX_NAMES_SHOWN
 
 
 def config(*hosts):
@@ -35,7 +36,7 @@ def test_one_link_is_enough_whoever_dialed_it():
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ((), "none has been dialed yet"),
+        ((), "hq:4433: not dialed yet"),
         ((status("hq:4433", "dialing"),), "hq:4433: dialing"),
         ((status("hq:4433", "waiting", "refused by hq: duplicate"),), "hq:4433: refused by hq: duplicate"),
     ],
@@ -45,10 +46,10 @@ def test_without_any_link_it_says_what_became_of_each_peer(found, said):
 
 
 def test_of_many_peers_some_are_named():
-    hosts = [f"relay{number}" for number in range(MAX_PEERS_SAID + 2)]
+    hosts = [f"relay{number}" for number in range(MAX_NAMES_SHOWN + 2)]
     (line,) = link_problems(config(*hosts), [status(f"{host}:4433", "waiting", "no") for host in hosts])
-    assert line.count(": no;") == MAX_PEERS_SAID
-    assert line.endswith("; 2 more")
+    assert line.count(": no") == MAX_NAMES_SHOWN
+    assert line.endswith("; relay2:4433: no and 2 more")
 
 
 def test_a_peer_that_is_this_agent_itself_does_not_count():
