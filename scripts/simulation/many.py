@@ -96,12 +96,11 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.kill()
         raise
     finally:
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)  # its thread ends here, and not while the interpreter does
 
 
 def _leave_interrupts_to_the_parent() -> None:
