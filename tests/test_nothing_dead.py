@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
     "on_start": "Pykka",
     "on_head": "Falcon",
+    "on_post": "Falcon",
     "process_request": "Falcon",
     "process_response": "Falcon",
     "convert": "Click",
-    "exit_code": "Click",
     "new_authority": "a Click command",
     "new_identity": "a Click command",
     "show_authority": "a Click command",

@@ -22,6 +22,10 @@ class ConfigSource:
         self.path = path
         self._logging = logging
 
+    def at(self, path: Path) -> "ConfigSource":
+        """The same of another file."""
+        return ConfigSource(path, self._logging)
+
     def read(self) -> Loaded:
         """The configuration as the file says now.
 

@@ -7,12 +7,31 @@ import queue
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import FrameType
 from typing import Final, TypeAlias
 
-Event: TypeAlias = signal.Signals | BaseException | None
-"""A signal, a fatal error, or ``None`` when the agent has left."""
+
+class Job:
+    """Something to be done by the main thread; whoever wants it waits for ``done``."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self.done: Future[object] = Future()
+
+    def run(self) -> None:
+        """Do it, unless nobody waits any more."""
+        if not self.done.set_running_or_notify_cancel():
+            return
+        try:
+            self.done.set_result(self._work())
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it, whatever it is
+            self.done.set_exception(error)
+
+
+Event: TypeAlias = signal.Signals | BaseException | Job | None
+"""A signal, a fatal error, a job, or ``None`` when the agent has left."""
 
 _READ_BYTES: Final = 4096
 

@@ -37,11 +37,12 @@ class HttpSide:
         self._app: DashboardApp | None = None
         self._server: HttpServer | None = None
 
-    def serve(self, status: StatusSource) -> None:
-        """Answer from now on."""
+    def serve(self, status: StatusSource) -> DashboardApp:
+        """Answer from now on; with this."""
         hosts = () if self._section is None else self._section.allowed_hosts
         self._app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=hosts)
         self._start(self._app)
+        return self._app
 
     def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
         """Be as ``section`` says; while :meth:`serve` is in effect. An address that stays is not let go of.

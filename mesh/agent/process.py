@@ -25,12 +25,15 @@ from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.config_source import ConfigSource
+from mesh.agent.control.api import ControlApp
+from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.jobs import MainThread
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
 from mesh.agent.descriptor_watch import DescriptorReminder
 from mesh.agent.dump import dump
 from mesh.agent.enumerations import quicken_enumerations
-from mesh.agent.events import Events
+from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.agent.logs import LogOutput, logger
@@ -113,6 +116,7 @@ def _run(
     with contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
+        control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(
@@ -139,8 +143,9 @@ def _run(
             relay_budget=relay_budget,
             written=written,
         )
-        http.serve(status)
+        app = http.serve(status)
         reloader = Reloader(source, config, root=root, status=status, http=http, output=output)
+        control.serve(ControlApp(MainThread(events, reloader), app))
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -199,6 +204,8 @@ def _wait(
             leaving = True
             with contextlib.suppress(pykka.ActorDeadError):
                 root.tell(agent_messages.Leave(reloader.config.agent.drain_timeout_s))
+        elif isinstance(event, Job):
+            event.run()
         elif event is None:
             if leaving:
                 log.info("left")

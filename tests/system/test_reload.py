@@ -4,12 +4,16 @@ import itertools
 import os
 import re
 import signal
+import subprocess
 import threading
 
 import pytest
 
+from mesh.agent.control.socket_file import NAME
+from scripts.lab.agent_processes import write_config
 from scripts.lab.clients import connect, read_exactly, refuses
 from scripts.lab.ports import LOOPBACK
+from scripts.lab.processes import ROOT, python
 from scripts.lab.services import Service, announce, echo, echo_until_reset
 from scripts.lab.waiting import wait_until
 
@@ -163,6 +167,54 @@ def test_a_link_to_a_peer_goes_and_comes(pair):
     assert "added peer" in branch.reload()
     branch.wait_for_route("a")
     assert answers(port)
+
+
+def ask(agent, *arguments):
+    """What a command says that asks an agent."""
+    return run("-m", "mesh.agent.entry", *arguments, "--config", agent.config_file)
+
+
+def run(*arguments):
+    command = [str(part) for part in python(*arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+
+def test_commands_ask_and_change_an_agent_by_its_control_socket(pair):
+    branch, hq, port = pair
+    assert "ready" in ask(branch, "status").stdout.splitlines()[0]
+    assert "branch - hq" in ask(branch, "services").stdout
+    with Service(echo) as second:
+        hq.offer("b", second.port)
+        write_config(hq.config_file, hq.config)
+        assert ask(hq, "plan").stdout == "would be added endpoint b\n"
+        assert "reload" not in hq.process.output
+        assert ask(hq, "reload").stdout == "added endpoint b\n"
+        assert ask(hq, "reload").stdout == "nothing is different\n"
+        wait_until(lambda: "\nb " in ask(branch, "services").stdout, "the other agent hears of it")
+    hq.config["forward"]["endpoints"].append({"key": "c"})
+    write_config(hq.config_file, hq.config)
+    wrong = ask(hq, "reload")
+    assert (wrong.returncode, "target" in wrong.stderr) == (2, True)
+    assert answers(port)
+
+
+def test_of_two_agents_with_one_data_directory_the_second_does_not_start(pair):
+    _, hq, port = pair
+    config = {name: hq.config[name] for name in ("agent", "trust")}
+    other = hq.folder / "other.yaml"
+    write_config(other, config)
+    second = run("-m", "mesh.agent", other)
+    assert second.returncode == 2
+    assert "an agent with this data directory runs already" in second.stderr
+    assert answers(port)
+    hq.kill()
+    assert (hq.folder / NAME).is_socket()  # nobody could remove it
+    hq.start()
+    assert "ready" in ask(hq, "status").stdout.splitlines()[0]
+    hq.stop()
+    assert not (hq.folder / NAME).exists()
+    gone = ask(hq, "status")
+    assert (gone.returncode, "no agent answers" in gone.stderr) == (3, True)
 
 
 ATTACHED = """

@@ -1,4 +1,4 @@
-"""The command line: ``mesh init``, ``mesh agent``, ``mesh check`` and the single steps behind ``init``."""
+"""The command line: every command of ``mesh``."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -8,6 +8,8 @@ from mesh.agent.cli.agent_command import agent, check
 from mesh.agent.cli.certificate_command import certificate
 from mesh.agent.cli.init_command import init
 from mesh.agent.cli.key_commands import authority, identity
+from mesh.agent.cli.reload_command import plan, reload
+from mesh.agent.cli.status_command import peers, services, status
 
 
 def _version() -> str:
@@ -26,7 +28,7 @@ def main() -> None:
     """
 
 
-for command in (init, agent, check, authority, identity, certificate):
+for command in (init, agent, check, status, services, peers, reload, plan, authority, identity, certificate):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -26,7 +26,7 @@ THREADS: Final = 8
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_BODY_BYTES: Final = 1024
-"""Nothing here takes a body; a little is read so that a polite 405 can be sent."""
+"""Of who may only read: nothing takes a body, and a little is read so that a polite 405 can be sent."""
 
 IDLE_TIMEOUT_S: Final = 60
 LOOP_TIMEOUT_S: Final = 30
@@ -49,10 +49,18 @@ class HttpServer:
     Args:
         app: the WSGI callable.
         listening: of :func:`listen`; the server's from now on. Clients wait in them until the start.
+        max_body_bytes: of a request.
     """
 
-    def __init__(self, app: WSGIApplication, listening: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        listening: Sequence[socket.socket],
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
         self._app = app
+        self._max_body_bytes = max_body_bytes
         self._listening = listening
         self._server: BaseWSGIServer | MultiSocketServer | None = None
         self._sockets: dict[int, Any] = {}
@@ -64,11 +72,9 @@ class HttpServer:
         self._told_to_end = threading.Event()
         """Nobody writes to the trigger any more: it may be closed."""
 
-    def start(self) -> TcpAddress:
-        """Serve; returns the bound address, with the chosen port."""
-        host, port = self._listening[0].getsockname()[:2]
-        if len(self._listening) > 1:
-            host = "localhost"  # nothing else has several sockets
+    def start(self) -> TcpAddress | None:
+        """Serve; returns the bound address, with the chosen port, unless it is a unix socket."""
+        bound = _bound_address(self._listening)
         # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
@@ -78,7 +84,7 @@ class HttpServer:
             threads=THREADS,
             connection_limit=MAX_CONNECTIONS,
             max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=MAX_BODY_BYTES,
+            max_request_body_size=self._max_body_bytes,
             channel_timeout=IDLE_TIMEOUT_S,
             cleanup_interval=LOOP_TIMEOUT_S,
             log_socket_errors=False,  # a client that left early is no news
@@ -91,7 +97,7 @@ class HttpServer:
         self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
         self._thread = threading.Thread(target=self._loop, name="http-loop", daemon=True)
         self._thread.start()
-        return TcpAddress(host, port)
+        return bound
 
     def _loop(self) -> None:
         """Waitress's own loop, with limits to time and pace; in the end it closes all sockets."""
@@ -130,6 +136,15 @@ class HttpServer:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             _log.warning("the HTTP loop did not end within %.1f s", timeout_s)
+
+
+def _bound_address(listening: Sequence[socket.socket]) -> TcpAddress | None:
+    if listening[0].family == socket.AF_UNIX:
+        return None
+    host, port = listening[0].getsockname()[:2]
+    if len(listening) > 1:
+        host = "localhost"  # nothing else has several sockets
+    return TcpAddress(host, port)
 
 
 def listen(address: TcpAddress) -> tuple[socket.socket, ...]:

@@ -1,0 +1,94 @@
+"""What commands that ask a running agent have in common: how they find it, what they print, how they end."""
+
+import functools
+import http.client
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+import msgspec
+
+from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.standard_streams import say
+from mesh.agent.config_source import ConfigSource
+from mesh.agent.control.client import AgentClient, NotRunning, Refused
+from mesh.agent.control.socket_file import NAME
+
+EXIT_FAILED: Final = 1
+EXIT_NOT_RUNNING: Final = 3
+
+SOCKET_VARIABLE: Final = "MESH_SOCKET"
+"""Of the environment: the control socket."""
+
+DEFAULT_CONFIG: Final = "config.yaml"
+
+
+class Agent:
+    """The agent that a command asks, and how it prints."""
+
+    def __init__(self, client: AgentClient, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+        self.get = client.get
+        self.post = client.post
+
+    def tell(self, document: object, text: Callable[[], str]) -> None:
+        """Print ``document`` for programs, or ``text()`` for people."""
+        if self._as_json:
+            say(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        else:
+            say(text())
+
+
+def asks_agent(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that find an agent; its first argument is an :class:`Agent`."""
+
+    @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
+    @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @functools.wraps(command)
+    @told_plainly
+    def wrapper(*, config: Path | None, socket: Path | None, as_json: bool, **arguments: object) -> None:
+        agent = Agent(AgentClient(socket_of(config, socket)), as_json=as_json)
+        try:
+            command(agent, **arguments)
+        except NotRunning as absent:
+            _end(str(absent), EXIT_NOT_RUNNING)
+        except Refused as refused:
+            is_wrong = refused.status == http.client.UNPROCESSABLE_ENTITY
+            text = "\n".join((*refused.problems, str(refused)))
+            _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)
+
+    return wrapper
+
+
+def socket_of(config: Path | None, socket: Path | None) -> Path:
+    """The control socket that is meant.
+
+    Raises:
+        ConfigError: it follows from the configuration, and that is wrong.
+        Failure: nothing says which.
+    """
+    if socket is not None:
+        return socket
+    named = os.environ.get(SOCKET_VARIABLE)
+    if named and config is None:
+        return Path(named)
+    file = Path(DEFAULT_CONFIG) if config is None else config
+    if config is None and not file.exists():
+        raise Failure(
+            f"which agent? There is no {DEFAULT_CONFIG} here: name its configuration with --config FILE, "
+            f"or its control socket with --socket PATH or {SOCKET_VARIABLE}"
+        )
+    data_dir = ConfigSource(file, {}).read().config.agent.data_dir
+    if data_dir is None:
+        raise Failure(f"{file}: agent.data_dir is absent, so this agent has no control socket")
+    return data_dir / NAME
+
+
+def _end(text: str, status: int) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(status)

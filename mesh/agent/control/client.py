@@ -1,0 +1,97 @@
+"""Ask a running agent by its control socket."""
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from mesh.agent.control.socket_file import connect_to
+
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 60.0
+"""For an answer: a reload may wait for services that take their time to go."""
+
+
+class NotRunning(Exception):  # noqa: N818 - what is the case, not an error of anybody
+    """No agent answers at the socket."""
+
+
+class Refused(Exception):  # noqa: N818 - the agent's answer
+    """The agent says no.
+
+    Args:
+        status: of HTTP.
+        detail: why, for people.
+        problems: more of the same, a line each.
+    """
+
+    def __init__(self, status: int, detail: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.problems = problems
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def connect(self) -> None:
+        self.sock: socket.socket = connect_to(self._path, self._timeout_s)
+
+
+class AgentClient:
+    """Asks the agent whose control socket is at ``path``."""
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def get(self, place: str, kind: type[T]) -> T:
+        """The JSON document at ``place``."""
+        return msgspec.json.decode(self._ask("GET", place, b""), type=kind)
+
+    def post(self, place: str, kind: type[T], body: object = None) -> T:
+        """The answer to a change."""
+        return msgspec.json.decode(self._ask("POST", place, msgspec.json.encode(body or {})), type=kind)
+
+    def _ask(self, method: str, place: str, body: bytes) -> bytes:
+        """Ask.
+
+        Raises:
+            NotRunning: nobody answers.
+            Refused: the agent does not do it.
+        """
+        connection = _UnixConnection(self._path, self._timeout_s)
+        try:
+            connection.request(method, place, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            data, status = response.read(), response.status
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotRunning(f"no agent answers at {self._path}: {reason.lower()}") from None
+        finally:
+            connection.close()
+        if status >= http.client.BAD_REQUEST:
+            raise _refused(status, data)
+        return data
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    """A problem document, or the dashboard's ``error``."""
+
+    detail: str = ""
+    error: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def _refused(status: int, data: bytes) -> Refused:
+    try:
+        problem = msgspec.json.decode(data, type=_Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = _Problem()
+    return Refused(status, problem.detail or problem.error or f"HTTP status {status}", problem.problems)

@@ -1,0 +1,41 @@
+"""Hands what the control socket is asked for to the main thread, which does one thing at a time."""
+
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from mesh.agent.control.steering import SteeringError
+from mesh.agent.events import Events, Job
+from mesh.agent.outcome import Outcome
+from mesh.agent.reload import TIMEOUT_S, Reloader
+
+T = TypeVar("T")
+
+WAIT_S: Final = 3 * TIMEOUT_S
+"""For what others have asked for before, and for this."""
+
+
+class MainThread:
+    """Implements :class:`~mesh.agent.control.steering.Steering`."""
+
+    def __init__(self, events: Events, reloader: Reloader) -> None:
+        self._events = events
+        self._reloader = reloader
+
+    def reload(self) -> Outcome:
+        """Read the configuration again and be as it says."""
+        return self._done(self._reloader.reload)
+
+    def plan(self, path: Path | None) -> Outcome:
+        """What a reload would do."""
+        return self._done(lambda: self._reloader.plan(path))
+
+    def _done(self, work: Callable[[], T]) -> T:
+        job = Job(work)
+        self._events.put(job)
+        try:
+            return cast("T", job.done.result(WAIT_S))
+        except FutureTimeoutError:
+            job.done.cancel()
+            raise SteeringError(f"the agent has not come to it within {WAIT_S:g} s; see its log") from None

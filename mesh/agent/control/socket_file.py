@@ -1,0 +1,94 @@
+"""The control socket's place in the file system: whoever may open it may change the agent.
+
+It lies in the data directory, which only the agent's user (and root) can enter, and has mode 0600 itself.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from mesh.agent.files import PRIVATE_MODE, AgentFileError
+
+NAME: Final = "control.sock"
+
+MAX_PATH_BYTES: Final = 107
+"""Of a socket's path: ``sun_path`` less its last zero (unix(7))."""
+
+BACKLOG: Final = 64
+
+
+def listen_at(path: Path) -> socket.socket:
+    """A listening socket at ``path``; one that a dead agent has left behind makes room.
+
+    Raises:
+        AgentFileError: an agent answers there, or something else is in the way; the text is one line.
+    """
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _short(path) as name:
+            _make_room(path, name)
+            listening.bind(name)
+            Path(name).chmod(PRIVATE_MODE)  # nobody can connect before it listens
+            listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise AgentFileError(f"{path}: cannot be made: {_why(error)}") from None
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def connect_to(path: Path, timeout_s: float) -> socket.socket:
+    """A socket that is connected to the agent at ``path``; each wait on it takes ``timeout_s`` at most.
+
+    Raises:
+        OSError: nobody answers there.
+    """
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected.settimeout(timeout_s)
+    try:
+        with _short(path) as name:
+            connected.connect(name)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _make_room(path: Path, name: str) -> None:
+    try:
+        mode = os.lstat(name).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise AgentFileError(f"{path}: expected nothing, or a socket that an agent has left; it is neither")
+    try:
+        connect_to(path, 1.0).close()
+    except ConnectionRefusedError:
+        Path(name).unlink()
+    else:
+        raise AgentFileError(f"{path}: an agent with this data directory runs already; end that one first")
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for ``path`` that fits, however long that is; good while the block runs."""
+    if len(os.fsencode(path)) <= MAX_PATH_BYTES:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def _why(error: OSError) -> str:
+    why = (error.strerror or str(error)).lower()
+    return f"{why}: does the data directory exist?" if error.errno == errno.ENOENT else why

@@ -1,0 +1,178 @@
+"""Commands that ask a running agent: what they print, and how they end."""
+
+import contextlib
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mesh.agent.cli import main
+from mesh.agent.control.api import ControlApp
+from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.socket_file import NAME
+from mesh.agent.outcome import Outcome, Verdict
+
+ME, OTHER = "a" * 32, "b" * 32
+ROUTE = {
+    "key": "api",
+    "ingress_agent": "branch",
+    "ingress_agent_id": ME,
+    "listener_address": "127.0.0.1:6000",
+    "exit_agent": "hq",
+    "exit_agent_id": OTHER,
+    "target": "127.0.0.1:80",
+    "hop_count": 2,
+    "path_display": ["branch", "relay", "hq"],
+    "path_ids": [],
+}
+DOCUMENT = {
+    "agent": {"id": ME, "short_id": ME[:8], "display_name": "branch", "version": "1"},
+    "ready": False,
+    "problems": ["listener db at :5432: port taken"],
+    "warnings": ["the certificate expires"],
+    "age_s": 0.0,
+    "peers": [
+        {"id": OTHER, "short_id": OTHER[:8], "display_name": "relay", "state": "connected", "rtt_ms": 1.25}
+        | {"is_dialer": True, "address": "relay:4433", "problem": None},
+        {"id": None, "short_id": None, "display_name": "", "state": "dialing", "rtt_ms": None}
+        | {"is_dialer": True, "address": "gone:4433", "problem": "Connection refused"},
+    ],
+    "forward_routes": [ROUTE, {**ROUTE, "ingress_agent_id": OTHER, "exit_agent_id": ME, "key": "own"}],
+    "unmatched_listeners": [
+        {"key": "db", "agent": "branch", "agent_id": ME, "listener_address": ":5432", "reason": "port taken"}
+    ],
+    "unmatched_endpoints": [
+        {"key": "ssh", "agent": "branch", "agent_id": ME, "target": ":22", "reason": "nobody listens for it"},
+        {"key": "far", "agent": "hq", "agent_id": OTHER, "target": ":23", "reason": "nobody listens for it"},
+    ],
+    "rows": {"next_offset": None, "totals": {"peers": 2}},
+}
+
+
+class Steered:
+    outcome = Outcome(Verdict.DONE, added=("endpoint a",), removed=("peer x:1",), at_start=("agent.name",))
+
+    def reload(self):
+        return self.outcome
+
+    def plan(self, path):
+        return self.outcome
+
+
+class Reading:
+    """The dashboard: its first page has the first peer, the second the other."""
+
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [("Content-Type", "application/json")])
+        is_first = not environ.get("QUERY_STRING")
+        rest = {name: [] for name, value in DOCUMENT.items() if isinstance(value, list)}
+        peers = DOCUMENT["peers"]
+        paged = DOCUMENT | ({"peers": peers[:1]} if is_first else rest | {"peers": peers[1:]})
+        paged["rows"] = {"next_offset": 1 if is_first else None, "totals": {"peers": 2}}
+        return [json.dumps(paged).encode()]
+
+
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """An agent whose configuration is in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MESH_SOCKET", raising=False)
+    (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
+    steered = Steered()
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(steered, Reading()))
+        yield steered
+
+
+def run(*arguments, env=None):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
+
+
+def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
+    result = run("status")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "branch aaaaaaaa, version 1: not ready",
+        "  listener db at :5432: port taken",
+        "  warning: the certificate expires",
+        "",
+        "peers",
+        "  peer   id        state      round trip  address     problem",
+        "  relay  bbbbbbbb  connected  1.2 ms      relay:4433",
+        "  ?                dialing                gone:4433   Connection refused",
+        "",
+        "listeners",
+        "  key  address         leads to",
+        "  api  127.0.0.1:6000  hq, 2 hops       127.0.0.1:80",
+        "  db   :5432           refuses clients  port taken",
+        "",
+        "endpoints",
+        "  key  target        used by",
+        "  own  127.0.0.1:80  1 listener",
+        "  ssh  :22           nobody listens for it",
+    ]
+
+
+def test_services_are_all_of_the_mesh(agent):
+    result = run("services")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == ["key", "api", "db", "far", "own", "ssh"]
+    assert "branch - relay - hq" in result.stdout
+    assert "2 hops" in result.stdout
+
+
+def test_all_pages_are_asked_for_and_programs_get_json(agent):
+    assert json.loads(run("peers", "--json").stdout) == DOCUMENT["peers"]
+    assert json.loads(run("status", "--json").stdout)["peers"] == DOCUMENT["peers"]
+
+
+def test_a_reload_and_a_plan_say_what_is_and_what_would_be(agent):
+    done = run("reload")
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0,
+        [
+            "added endpoint a",
+            "removed peer x:1",
+            "in effect when the agent is started anew, and not before: agent.name",
+        ],
+    )
+    assert run("plan").stdout.splitlines()[0] == "would be added endpoint a"
+    assert json.loads(run("reload", "--json").stdout)["added"] == ["endpoint a"]
+
+
+def test_what_is_refused_is_2_with_every_reason(agent):
+    agent.outcome = Outcome.refused(["config.yaml:1: x: found an unknown key", "1 problem"])
+    result = run("reload")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "config.yaml:1: x: found an unknown key",
+        "1 problem",
+        "refused: the agent goes on as it was",
+    ]
+
+
+def test_the_agent_is_found_by_its_file_its_socket_or_the_environment(agent, tmp_path):
+    socket = tmp_path / NAME
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("agent: {data_dir: /nowhere}\n")
+    assert run("status", "--config", tmp_path / "config.yaml").exit_code == 0
+    assert run("status", "--socket", socket).exit_code == 0
+    (tmp_path / "config.yaml").unlink()
+    assert run("status", env={"MESH_SOCKET": str(socket)}).exit_code == 0
+    assert run("status", "-c", elsewhere, env={"MESH_SOCKET": str(socket)}).exit_code == 3
+    nothing = run("status")
+    assert nothing.exit_code == 2
+    assert "which agent?" in nothing.stderr
+
+
+def test_an_agent_that_does_not_run_is_3(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MESH_SOCKET", raising=False)
+    (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
+    result = run("status")
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"no agent answers at {tmp_path / NAME}")
+    (tmp_path / "config.yaml").write_text("{}\n")
+    without = run("reload")
+    assert (without.exit_code, "agent.data_dir is absent" in without.stderr) == (2, True)

@@ -1,0 +1,197 @@
+"""What the control socket takes, and how it refuses; and a client's view of it."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import falcon
+import falcon.testing
+import msgspec
+import pytest
+
+from mesh.agent.control.api import MAX_BODY_BYTES, PROBLEM_TYPE, ControlApp
+from mesh.agent.control.client import AgentClient, NotRunning, Refused
+from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.jobs import MainThread
+from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
+from mesh.agent.control.socket_file import NAME
+from mesh.agent.control.steering import SteeringError
+from mesh.agent.events import Events, Job
+from mesh.agent.outcome import Outcome, Verdict
+
+DONE = Outcome(Verdict.DONE, added=("endpoint a",), at_start=("agent.name",))
+REFUSED = Outcome.refused(("config.yaml:1: x: found an unknown key", "1 problem"))
+
+
+class Steered:
+    def __init__(self):
+        self.outcome, self.planned = DONE, []
+
+    def reload(self):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def plan(self, path):
+        self.planned.append(path)
+        return self.outcome
+
+
+def reading(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"page": "' + environ["PATH_INFO"].encode() + b'"}']
+
+
+@pytest.fixture
+def steered():
+    return Steered()
+
+
+@pytest.fixture
+def app(steered):
+    return falcon.testing.TestClient(ControlApp(steered, reading))
+
+
+def test_a_reload_answers_what_has_become_of_it(app, steered):
+    answer = app.simulate_post(RELOAD)
+    assert answer.status_code == 200
+    assert msgspec.convert(answer.json, Outcome) == DONE
+    assert answer.json["verdict"] == "done"
+
+
+def test_a_refusal_is_a_problem_with_every_reason(app, steered):
+    steered.outcome = REFUSED
+    answer = app.simulate_post(RELOAD)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM_TYPE)
+    assert answer.json["problems"] == list(REFUSED.problems)
+    assert answer.json["detail"] == Verdict.REFUSED.value
+
+
+def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
+    assert app.simulate_post(PLANS).status_code == 200
+    assert app.simulate_post(PLANS, json={"file": "/x/y.yaml"}).status_code == 200
+    assert steered.planned == [None, Path("/x/y.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"file": "y.yaml"}', "expected an absolute path, found 'y.yaml'"),
+        (b'{"file": 1}', "Expected `str | null`"),
+        (b'{"fil": "/x"}', "unknown field `fil`"),
+        (b"{", "truncated"),
+        (b"[]", "Expected `object`"),
+        (b'{"file": "\xff"}', "utf-8"),
+    ],
+)
+def test_a_body_that_is_wrong_is_told_and_nothing_is_done(app, steered, body, told):
+    answer = app.simulate_post(PLANS, body=body)
+    assert answer.status_code == 400
+    assert told in answer.json["detail"]
+    assert steered.planned == []
+
+
+def test_a_body_that_is_too_large_is_refused(app, steered):
+    assert app.simulate_post(PLANS, body=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
+    assert steered.planned == []
+
+
+@pytest.mark.parametrize(("path", "status"), [(RELOAD, 405), ("/api/v1/nothing", 404)])
+def test_what_there_is_not_is_a_problem_too(app, path, status):
+    answer = app.simulate_get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM_TYPE)
+
+
+def test_what_fails_is_told_without_details_which_the_log_has(app, steered, caplog):
+    steered.outcome = ValueError("secret")
+    answer = app.simulate_post(RELOAD)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "secret" in caplog.text
+
+
+def test_an_agent_that_is_too_busy_says_so(app, steered):
+    steered.outcome = SteeringError("not within 45 s")
+    answer = app.simulate_post(RELOAD)
+    assert (answer.status_code, answer.json["detail"]) == (503, "not within 45 s")
+
+
+def test_everything_else_is_read_as_at_the_http_address(app):
+    assert app.simulate_get("/ready").json == {"page": "/ready"}
+
+
+# Over the socket
+
+
+@pytest.fixture
+def client(tmp_path, steered):
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(steered, reading))
+        yield AgentClient(tmp_path / NAME, 10.0)
+
+
+def test_a_client_gets_answers_and_refusals(client, steered):
+    assert client.get("/api/dashboard", dict) == {"page": "/api/dashboard"}
+    assert client.post(RELOAD, Outcome) == DONE
+    client.post(PLANS, Outcome, PlanRequest("/a/" + "b" * 4000))
+    assert len(str(steered.planned[0])) == 4003
+    steered.outcome = REFUSED
+    with pytest.raises(Refused) as caught:
+        client.post(RELOAD, Outcome)
+    assert (caught.value.status, caught.value.problems) == (422, REFUSED.problems)
+
+
+def test_nothing_is_left_of_a_door_that_is_closed(tmp_path, steered):
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(steered, reading))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(NotRunning, match=r"no agent answers at .*control\.sock: no such file"):
+        AgentClient(tmp_path / NAME).get("/ready", dict)
+
+
+def test_an_agent_without_a_data_directory_has_no_door(steered):
+    with contextlib.closing(ControlDoor(None)) as door:
+        door.serve(ControlApp(steered, reading))
+
+
+# By way of the main thread
+
+
+def test_the_main_thread_does_one_thing_at_a_time_and_whoever_asked_gets_what_came_of_it(steered):
+    events = Events()
+    main = MainThread(events, steered)
+    answers = []
+    asker = threading.Thread(target=lambda: answers.append((main.reload(), main.plan(None))))
+    asker.start()
+    for _ in range(2):
+        job = events.get(10.0)
+        assert isinstance(job, Job)
+        job.run()
+    asker.join(10.0)
+    assert answers == [(DONE, DONE)]
+
+
+def test_what_fails_there_fails_for_who_asked(steered):
+    events, failures = Events(), []
+    steered.outcome = ValueError("why")
+
+    def ask():
+        try:
+            MainThread(events, steered).reload()
+        except ValueError as error:
+            failures.append(str(error))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    events.get(10.0).run()
+    asker.join(10.0)
+    assert failures == ["why"]
+
+
+def test_nobody_waits_for_ever_and_what_nobody_waits_for_is_not_done(steered, monkeypatch):
+    monkeypatch.setattr("mesh.agent.control.jobs.WAIT_S", 0.01)
+    events = Events()
+    with pytest.raises(SteeringError, match="not come to it"):
+        MainThread(events, steered).plan(None)
+    events.get(1.0).run()
+    assert steered.planned == []

@@ -1,0 +1,64 @@
+"""The control socket in the file system."""
+
+import contextlib
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from mesh.agent.control.socket_file import MAX_PATH_BYTES, NAME, connect_to, listen_at
+from mesh.agent.files import AgentFileError
+
+
+def test_it_is_its_owners_alone(tmp_path):
+    with listen_at(tmp_path / NAME):
+        assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
+
+
+def test_what_a_dead_agent_has_left_makes_room(tmp_path):
+    listen_at(tmp_path / NAME).close()
+    with listen_at(tmp_path / NAME) as listening, connect_to(tmp_path / NAME, 5.0):
+        listening.accept()[0].close()
+
+
+def test_an_agent_that_runs_keeps_it(tmp_path):
+    with listen_at(tmp_path / NAME) as listening:
+        with pytest.raises(AgentFileError, match="an agent with this data directory runs already"):
+            listen_at(tmp_path / NAME)
+        listening.accept()[0].close()
+        with connect_to(tmp_path / NAME, 5.0):
+            listening.accept()[0].close()
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("mine"), lambda path: path.mkdir()])
+def test_what_is_something_else_is_left_alone(tmp_path, make):
+    make(tmp_path / NAME)
+    with pytest.raises(AgentFileError, match="expected nothing, or a socket"):
+        listen_at(tmp_path / NAME)
+    assert (tmp_path / NAME).exists()
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_no_obstacle(tmp_path):
+    folder = tmp_path / ("a" * MAX_PATH_BYTES)
+    folder.mkdir()
+    open_before = set(Path("/proc/self/fd").iterdir())
+    with contextlib.closing(listen_at(folder / NAME)) as listening:
+        with connect_to(folder / NAME, 5.0):
+            listening.accept()[0].close()
+        assert stat.S_ISSOCK((folder / NAME).stat().st_mode)
+    assert set(Path("/proc/self/fd").iterdir()) == open_before
+
+
+def test_a_directory_that_is_missing_is_told(tmp_path):
+    with pytest.raises(AgentFileError, match="does the data directory exist"):
+        listen_at(tmp_path / "nowhere" / NAME)
+
+
+def test_where_nobody_listens_nobody_answers(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        connect_to(tmp_path / NAME, 1.0)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / NAME))
+        with pytest.raises(ConnectionRefusedError):
+            connect_to(tmp_path / NAME, 1.0)
