@@ -18,6 +18,7 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
+from mesh.link import futile
 from mesh.link.futile import EVERYBODY
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
@@ -224,6 +225,31 @@ def test_of_two_agents_that_dial_each_other_either_brings_the_link_back(world, l
         world.network.heal("one", "other")
     world.run(20.0)
     assert len(one.up) == len(other.up) == 1
+
+
+def test_a_link_that_was_up_comes_back_at_once_where_neighbours_have_used_up_all_handshakes(
+    world, monkeypatch
+):
+    for name in ("FUTILE", "SPARE"):
+        monkeypatch.setattr(futile, f"{name}_BURST", 5.0)
+        monkeypatch.setattr(futile, f"{name}_RATE", 0.001)
+    one, other = sides(world)
+    other.accept()
+    world.run(0.1)
+    one.dial("other")
+    world.run(1.0)
+    hostile = Side(world, "one", IDENTITIES[1], trust=TrustStore([FOREIGN_AUTHORITY.public_key]))
+    hostile.dial("other")  # each time it ends the handshake when it sees the certificate
+    world.run(10.0)
+    newcomer = Side(world, "one", IDENTITIES[2])
+    newcomer.dial("other")
+    for comings in range(2, 10):
+        world.run(10.0)
+        one.up[0].ref.tell(link_messages.CloseLink("for a test"))
+        world.run(1.0)
+        assert len(one.up) == len(other.up) == 1
+        assert len(one.links) == comings, "each time with the first handshake"
+    assert newcomer.up == []
 
 
 def test_links_do_not_outlive_the_directory_that_admitted_them(world):
