@@ -39,6 +39,10 @@ LEAST_BATCH_BYTES: Final = 16 * 1024
 queue, and before what waits unsent in the kernel. Every link begins so: one of 300 KB/s that took 256 KiB and
 128 KiB at once had a keystroke wait for 1.3 s when a flood began."""
 
+REFILL_FRACTION: Final = 16
+"""The next batch leaves the queue when so small a part of one is left, or nothing: until then what waits may
+still be overtaken, also by what comes meanwhile. The kernel has enough to go on with."""
+
 AT_ONCE_BYTES: Final = 16 * 1024
 """What is sealed at once in a turn, if nothing waits: no more may get ahead of frames that go first."""
 
@@ -111,8 +115,9 @@ class LinkOutput:
         """
         unsent, queue = self._unsent, self.queue
         while True:
-            if queue.frames and self.unsent_bytes < AT_ONCE_BYTES and self._writer is not None:
-                for frame in queue.pop_batch(self._batch_bytes - self.unsent_bytes):
+            is_low = self.unsent_bytes * REFILL_FRACTION < self._batch_bytes
+            if queue.frames and is_low and self._writer is not None:
+                for frame in queue.pop_batch(self._batch_bytes):
                     for piece in self._writer.seal(frame):
                         unsent.append(piece)
                         self.unsent_bytes += len(piece)

@@ -110,7 +110,7 @@ def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(
         output.flush(100.0 + step * 0.01)
         if step > 300:
             most = max(most, output.unsent_bytes)
-    assert 0.5 * committed < most < committed + 8192 + 200
+    assert 0.5 * committed < most < 1.2 * committed + 8192 + 200  # a measured pace varies
     assert socket.unsent == unsent
 
 
@@ -136,9 +136,23 @@ def test_little_leaves_the_queue_of_a_link_that_has_not_shown_its_pace(idle_s):
     push(output, 2_000_000)
     for step in range(100):
         output.flush(100.0 + idle_s + step * 0.01)
-        assert output.unsent_bytes < LEAST_BATCH_BYTES + 8192 + 200
+        assert output.unsent_bytes < 17 / 16 * LEAST_BATCH_BYTES + 8192 + 200
         assert socket.unsent == LEAST_NOT_SENT_BYTES
         socket.room = 1250
+
+
+def test_a_long_frame_may_be_overtaken_until_little_is_left_to_send():
+    output, socket = narrow_output(125_000)
+    agent = AgentId(bytes(16))
+    frames = [Frame(FrameType.DATA, False, agent, agent, 1, number, BODY) for number in range(9)]
+    output.push(frames)
+    for step in range(1000):
+        was_unsent = output.unsent_bytes
+        socket.room = 1000
+        output.flush(100.0 + step * 0.01)
+        if output.unsent_bytes > was_unsent:
+            assert was_unsent < 1000 + LEAST_BATCH_BYTES / 16
+    assert not output.unsent_bytes
 
 
 def test_a_fast_link_shows_its_pace_at_once():
