@@ -238,7 +238,7 @@ class Agent(Actor[messages.Inbound]):
         config = applied(before, config)
         setup = structs.replace(self._surroundings.setup, config=config)
         self._surroundings = structs.replace(self._surroundings, setup=setup)
-        self._surroundings.budget.limit_bytes = config.limits.stream_buffer_bytes
+        self._surroundings.budget.resize(config.limits.stream_buffer_bytes)
         self._surroundings.relay_budget.resize(config.limits.relay_buffer_bytes)
         self._services_wanted = frozenset(services(config))
         self._parts = {name: part for name, part in self._parts.items() if name in self._services_wanted}

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -163,6 +164,13 @@ class AgentProcess:
         self.process.signal(signal.SIGHUP)
         wait_until(lambda: RELOADED.search(self.process.output, before), f"{self.name} has reloaded")
         return self.process.output[before:]
+
+    def ask(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command that asks it; how that ended, and what it said."""
+        command = python("-m", "mesh.agent.entry", *arguments, "--config", self.config_file)
+        return subprocess.run(
+            [str(part) for part in command], check=False, capture_output=True, text=True, timeout=60, cwd=ROOT
+        )
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

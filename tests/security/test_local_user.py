@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.agent.control.socket_file import NAME, connect_to
 from mesh.agent.files import IDENTITY_FILE
 from scripts.lab.agent_processes import write_config
 from scripts.lab.meshes import Mesh
@@ -118,3 +119,19 @@ def test_an_agents_memory_is_closed_to_other_processes_of_its_user():
             assert Path(f"/proc/{lone.process.pid}/mem").stat().st_uid == 0
         finally:
             mesh.close()
+
+
+@needs_root
+def test_the_control_socket_of_another_user_cannot_be_opened(lone):
+    lone.start()
+    control = lone.folder / NAME
+    for folder in (lone.folder, *lone.folder.parents):  # as if the directory did not keep others out as well
+        if folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    try:
+        with pytest.raises(PermissionError):
+            connect_to(control, 1.0)
+    finally:
+        os.seteuid(0)
+    assert lone.ask("status").returncode == 0

@@ -169,11 +169,6 @@ def test_a_link_to_a_peer_goes_and_comes(pair):
     assert answers(port)
 
 
-def ask(agent, *arguments):
-    """What a command says that asks an agent."""
-    return run("-m", "mesh.agent.entry", *arguments, "--config", agent.config_file)
-
-
 def run(*arguments):
     command = [str(part) for part in python(*arguments)]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT)
@@ -181,19 +176,19 @@ def run(*arguments):
 
 def test_commands_ask_and_change_an_agent_by_its_control_socket(pair):
     branch, hq, port = pair
-    assert "ready" in ask(branch, "status").stdout.splitlines()[0]
-    assert "branch - hq" in ask(branch, "services").stdout
+    assert "ready" in branch.ask("status").stdout.splitlines()[0]
+    assert "branch - hq" in branch.ask("services").stdout
     with Service(echo) as second:
         hq.offer("b", second.port)
         write_config(hq.config_file, hq.config)
-        assert ask(hq, "plan").stdout == "would be added endpoint b\n"
+        assert hq.ask("plan").stdout == "would be added endpoint b\n"
         assert "reload" not in hq.process.output
-        assert ask(hq, "reload").stdout == "added endpoint b\n"
-        assert ask(hq, "reload").stdout == "nothing is different\n"
-        wait_until(lambda: "\nb " in ask(branch, "services").stdout, "the other agent hears of it")
+        assert hq.ask("reload").stdout == "added endpoint b\n"
+        assert hq.ask("reload").stdout == "nothing is different\n"
+        wait_until(lambda: "\nb " in branch.ask("services").stdout, "the other agent hears of it")
     hq.config["forward"]["endpoints"].append({"key": "c"})
     write_config(hq.config_file, hq.config)
-    wrong = ask(hq, "reload")
+    wrong = hq.ask("reload")
     assert (wrong.returncode, "target" in wrong.stderr) == (2, True)
     assert answers(port)
 
@@ -210,10 +205,10 @@ def test_of_two_agents_with_one_data_directory_the_second_does_not_start(pair):
     hq.kill()
     assert (hq.folder / NAME).is_socket()  # nobody could remove it
     hq.start()
-    assert "ready" in ask(hq, "status").stdout.splitlines()[0]
+    assert "ready" in hq.ask("status").stdout.splitlines()[0]
     hq.stop()
     assert not (hq.folder / NAME).exists()
-    gone = ask(hq, "status")
+    gone = hq.ask("status")
     assert (gone.returncode, "no agent answers" in gone.stderr) == (3, True)
 
 

@@ -71,8 +71,7 @@ class StreamBudget:
     )
 
     def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self._divided_bytes = limit_bytes - (limit_bytes >> KEPT_SHIFT)
+        self.resize(limit_bytes)
         self._opened: dict[Hashable, int] = {}
         """First windows taken and not given back, by ingress."""
         self.reserved_bytes = 0
@@ -86,6 +85,11 @@ class StreamBudget:
         """The stream that received last, until it ends."""
         self._latest_at = self._others_at = -inf
         """When it did; and when one of the others did last."""
+
+    def resize(self, limit_bytes: int) -> None:
+        """Have another limit from now on; what has been promised beyond it comes back as streams end."""
+        self.limit_bytes = limit_bytes
+        self._divided_bytes = limit_bytes - (limit_bytes >> KEPT_SHIFT)
 
     @property
     def free_bytes(self) -> int:

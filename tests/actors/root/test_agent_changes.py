@@ -21,6 +21,7 @@ from mesh.config.schema import (
     ListenerSection,
     PeerSection,
 )
+from mesh.connection.stream import StreamBudget
 from tests.actors.company import IDENTITIES, start
 from tests.actors.links.link_company import RawPeer
 from tests.actors.root.root_mesh import KEY, PEER_PORT, PORT, running_mesh
@@ -217,7 +218,8 @@ def test_limits_of_memory_change_and_what_cannot_change_is_named_again_and_again
     for _ in range(2):
         done = change(mesh, "relay", limits=limits, agent=AgentSection(name="another"))
         assert done.made.at_start == ("agent.name", "limits.pending_opens")
-    assert mesh.budgets["relay"].limit_bytes == 1 << 24
+    budget = mesh.budgets["relay"]
+    assert (budget.limit_bytes, budget.share_bytes) == (1 << 24, StreamBudget(1 << 24).share_bytes)
     around = mesh.roots["relay"]._surroundings
     assert (around.relay_budget.limit_bytes, around.relay_budget.free_bytes) == (1 << 23, 1 << 23)
 
