@@ -248,8 +248,9 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     def _answered_after_doubt(self, *, is_prompt: bool) -> None:
         """The opening, which had asked for another first hop, goes on."""
         own = 0 if self._stream is None else self._stream.unacknowledged_segments
+        budget = self._settings.budget
         # Behind what others have sent an answer may be slow, and a hop that nothing waits at is faster then.
-        is_alone = self._settings.budget.unacknowledged_segments == own
+        is_alone = budget.unacknowledged_segments == own and not budget.is_slow(self.now())
         if is_prompt and is_alone and self._remote is not None:
             end = self._remote, self._number, self.IS_EXIT
             self.tell(self._table, table_messages.PathProved(*end, Proof.CHANCE))

@@ -201,7 +201,7 @@ def test_any_mixture_of_losses_at_any_time(seed):
         mesh.finish()
 
 
-@pytest.mark.parametrize("bytes_per_s", [100_000, 200_000, 500_000, 1_000_000, 3_000_000])
+@pytest.mark.parametrize("bytes_per_s", [50_000, 100_000, 200_000, 500_000, 1_000_000, 3_000_000])
 def test_an_honest_relay_with_long_queues_is_not_blamed(bytes_per_s):
     with mesh_world(7, {"shortcut": Sinkhole}) as mesh:
         for one, other in (("branch", "shortcut"), ("shortcut", "hq")):
@@ -238,4 +238,25 @@ def test_nor_is_one_on_a_thin_link_and_little_is_repeated(bytes_per_s, thin):
         mesh.assert_all_complete()
         assert suspected(mesh) == 0
         assert sum(stream.repeated_segments for stream in streams) <= len(streams)
+        mesh.finish()
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("thin", [("branch", "shortcut"), ("shortcut", "hq"), ("both", "links")])
+@pytest.mark.parametrize("bytes_per_s", [50_000, 100_000])
+def test_nor_is_one_on_a_thin_link_where_connections_open_beside_a_transfer(bytes_per_s, thin, up):
+    """What opens them waits at each relay behind a segment of the transfer, of up to 64 KiB."""
+    with mesh_world(7, {"shortcut": Sinkhole}) as mesh:
+        for pair in (("branch", "shortcut"), ("shortcut", "hq")):
+            is_thin = thin in (pair, ("both", "links"))
+            mesh.network.shape(*pair, bytes_per_s=bytes_per_s if is_thin else 4e6, latency_s=0.01)
+        two_paths(mesh, shaped=False)
+        size = 10 * bytes_per_s
+        mesh.converse(Terms(0, size if up else 100, 100 if up else size))
+        for number in range(1, 12):
+            mesh.converse(Terms(number, 1000, 1000), start_s=1.0 + number / 2)
+        mesh.run_until_said(240.0)
+        mesh.run(5.0)
+        mesh.assert_all_complete()
+        assert suspected(mesh) == 0
         mesh.finish()

@@ -32,6 +32,13 @@ MOST_LATE_S: Final = 8.0
 """What took longer counts as this: the other end chooses when it acknowledges, and all streams wait for twice
 as long. That is to be over before a connection whose bytes get lost is given up, as it usually is."""
 
+LARGE_BYTES: Final = 8 * 1024
+"""What opens a connection may wait at each relay behind a segment of at least so many bytes. One that comes
+late after the one before it, or first, tells that the path may be slow."""
+
+SLOW_COUNTS_S: Final = 10.0
+"""How long that counts: the next one may take as long on a path of 8 KiB/s."""
+
 COMPANY_S: Final = 1.0
 """A stream is in company for so long after another of the agent has received anything: somebody who types,
 or a page that loads, should not wait behind a bulk transfer.
@@ -64,6 +71,7 @@ class StreamBudget:
         "_latest_at",
         "_opened",
         "_others_at",
+        "_slow_until",
         "limit_bytes",
         "marked_at",
         "reserved_bytes",
@@ -80,7 +88,7 @@ class StreamBudget:
         self.marked_at = -inf
         """When one of them last heard of a congestion mark."""
         self._late_s = 0.0
-        self._late_until = -inf
+        self._late_until = self._slow_until = -inf
         self._latest: object = None
         """The stream that received last, until it ends."""
         self._latest_at = self._others_at = -inf
@@ -145,6 +153,14 @@ class StreamBudget:
     def late_s(self, now: float) -> float:
         """How long segments of this agent take that are late; 0 if none lately was."""
         return self._late_s if now < self._late_until else 0.0
+
+    def large_segment_came(self, now: float) -> None:
+        """One of ``LARGE_BYTES`` has come more than ``LATE_S`` after the segment before it, or first."""
+        self._slow_until = now + SLOW_COUNTS_S
+
+    def is_slow(self, now: float) -> bool:
+        """Whether something else of this agent takes long at present, either way."""
+        return now < self._slow_until or now < self._late_until
 
     def in_company(self, stream: object, now: float) -> bool:
         """Note that ``stream`` receives now; whether any other has done so within ``COMPANY_S``.

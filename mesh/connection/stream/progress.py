@@ -36,6 +36,13 @@ ANSWER_AFTER_S: Final = 0.2
 SLOW_BYTES_PER_S: Final = 32 * 1024
 """A segment may take as long as it does on such a path, which has no room for much else."""
 
+UNKNOWN_BYTES_PER_S: Final = 8 * 1024
+"""The same before any segment has been acknowledged, for all that the agent has under way: each relay takes a
+segment in whole before it passes it on, and on such a path others may go first."""
+
+MOST_UNKNOWN_S: Final = 8.0
+"""And no longer than that."""
+
 PROOF_S: Final = 1.0
 """Progress so soon after another path was taken, or within two round trips, is owed to that; it includes what
 the other end needs to leave a path of its own."""
@@ -170,6 +177,14 @@ class Progress:
         """Since when the first unacknowledged segment waits on the present path."""
         return max(self._sender.stalled_since, self._judged_from)
 
+    @property
+    def _slow_s(self) -> float:
+        """What the first unacknowledged segment may take on a path that is merely slow."""
+        size = self._sender.first_bytes
+        if self._rtt.is_of_segments:
+            return size / SLOW_BYTES_PER_S
+        return min(size * self._budget.unacknowledged_segments / UNKNOWN_BYTES_PER_S, MOST_UNKNOWN_S)
+
     def _patience_s(self, least_s: float, now: float) -> float:
         late_s = 2 * self._budget.late_s(now)
         return max(least_s * (1 << min(self.doubts, MAX_DOUBTS)), self._rtt.stall_s, late_s)
@@ -179,7 +194,7 @@ class Progress:
         sender = self._sender
         if not sender.repeats:
             return inf
-        pace_s = max(sender.first_bytes / SLOW_BYTES_PER_S, 2 * sender.waited_s)
+        pace_s = max(self._slow_s, 2 * sender.waited_s)
         queued = not sender.acknowledged_number and now < self._budget.marked_at + MARKS_COUNT_S
         patience_s = self._patience_s(QUEUED_STALL_S if queued else STALL_S, now)
         answered_s = STALLED_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0)
@@ -207,5 +222,5 @@ class Progress:
             return inf
         silence_s = SILENCE_S if self._liveness.heard else FIRST_SILENCE_S
         least_s = max(silence_s, SILENT_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0))
-        patience_s = max(self._patience_s(least_s, now), self._sender.first_bytes / SLOW_BYTES_PER_S)
+        patience_s = max(self._patience_s(least_s, now), self._slow_s)
         return max(now - silent_s, self._judged_from) + patience_s

@@ -3,7 +3,7 @@
 from math import inf
 from typing import Final
 
-from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.budget import LARGE_BYTES, LATE_S, StreamBudget
 from mesh.connection.stream.control import Fin, decode_fin
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
@@ -117,6 +117,8 @@ class ReceiveHalf:
             self.fin = fin
         else:
             self._judge(number, len(plaintext), is_fin=False)
+        if now > self.arrived_at + LATE_S and len(plaintext) >= LARGE_BYTES:
+            self._budget.large_segment_came(now)
         self.arrived_at = now
         if frame.marked:
             self.marked += 1
