@@ -8,7 +8,9 @@ from tests.actors.runtime.changing_house import NO_SUCH, ChangingHouse, problem
 
 @pytest.fixture
 def house():
-    return ChangingHouse()
+    house = ChangingHouse()
+    yield house
+    house.world.stop()
 
 
 def test_a_child_that_is_changed_runs_on_and_is_restarted_as_it_is_now(house):
