@@ -39,6 +39,10 @@ LEAST_BATCH_BYTES: Final = 16 * 1024
 queue, and before what waits unsent in the kernel. Every link begins so: one of 300 KB/s that took 256 KiB and
 128 KiB at once had a keystroke wait for 1.3 s when a flood began."""
 
+SHOWN_BYTES: Final = 128 * 1024
+"""A link that has taken so much within ``MEASURE_S``, and had room all the time, is a fast one: what it takes
+at once is limited no more, until it has no room. One of 300 KB/s has none long before."""
+
 REFILL_FRACTION: Final = 16
 """The next batch leaves the queue when so small a part of one is left, or nothing: until then what waits may
 still be overtaken, also by what comes meanwhile. The kernel has enough to go on with."""
@@ -134,6 +138,8 @@ class LinkOutput:
             self._measured_bytes += sent
             if now - self._measured_since >= MEASURE_S:
                 self._follow_pace(now)
+            elif self._measured_bytes >= SHOWN_BYTES and not self._was_blocked:
+                self._commit(WRITE_BATCH_BYTES)
             if sent == self.unsent_bytes:
                 unsent.clear()
                 self.unsent_bytes = 0

@@ -10,6 +10,8 @@ from actors.links.output import (
     MARK_DELAY_S,
     MARK_ROUND_TRIPS,
     MAX_MARK_BYTES,
+    MEASURE_S,
+    SHOWN_BYTES,
     WRITE_BATCH_BYTES,
     LinkOutput,
 )
@@ -165,6 +167,30 @@ def test_a_fast_link_shows_its_pace_at_once():
     socket.room = output.unsent_bytes + 1
     output.flush(100.1)
     assert output.unsent_bytes > 0.9 * WRITE_BATCH_BYTES
+
+
+def test_a_link_that_always_has_room_takes_all_at_once_as_soon_as_it_has_taken_enough():
+    output, socket = narrow_output(50e6)
+    socket.room = 1 << 30
+    push(output, SHOWN_BYTES - 2 * LEAST_BATCH_BYTES)
+    output.flush(100.0)
+    assert socket.unsent == LEAST_NOT_SENT_BYTES
+    push(output, 4 * LEAST_BATCH_BYTES)
+    output.flush(100.0 + MEASURE_S / 2)
+    assert socket.unsent == NOT_SENT_BYTES
+    socket.room = WRITE_BATCH_BYTES // 2
+    push(output, 2 * WRITE_BATCH_BYTES)
+    output.flush(100.0 + MEASURE_S / 2)
+    assert output.unsent_bytes > 0.4 * WRITE_BATCH_BYTES
+
+
+def test_one_that_takes_as_much_in_a_longer_time_does_not():
+    output, socket = narrow_output(50e6)
+    for step in range(100):
+        socket.room = 1 << 30
+        push(output, 8192)
+        output.flush(100.0 + step * 0.02)
+    assert socket.unsent == LEAST_NOT_SENT_BYTES
 
 
 def test_what_a_link_carries_with_room_to_spare_it_may_take_at_once():
