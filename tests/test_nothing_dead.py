@@ -9,6 +9,8 @@ FRAMEWORKS = {
     "on_start": "Pykka",
     "on_head": "Falcon",
     "on_post": "Falcon",
+    "on_put": "Falcon",
+    "on_delete": "Falcon",
     "process_request": "Falcon",
     "process_response": "Falcon",
     "convert": "Click",

@@ -65,6 +65,20 @@ class Outcome(msgspec.Struct, frozen=True):
                 yield f"{tense}{what} {_some(names)}"
 
 
+class RefusedError(Exception):
+    """A service that is asked for cannot be; the text says why."""
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A service that has been added."""
+
+    name: str
+    address: str
+    """Of a listener, with the port that was chosen; an endpoint's target."""
+    lease: str | None
+    """To renew, for as long as it is to be held; ``None`` if it was saved."""
+
+
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"

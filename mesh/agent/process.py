@@ -36,9 +36,11 @@ from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
+from mesh.agent.layers import Layers
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.reload import Reloader
+from mesh.agent.saved_services import read_saved
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
@@ -103,7 +105,11 @@ def _run(
     events: Events,
     event_loop: str,
 ) -> int:
-    config, written = loaded
+    file, written = loaded
+    layers = Layers(file, () if file.agent.data_dir is None else read_saved(file.agent.data_dir))
+    config, clashes = layers.desired()
+    for clash in clashes:
+        log.error("left out: %s", clash)
     reminders = Reminder(credentials.certificate, time.time()), DescriptorReminder()
     limit = raise_descriptor_limit()
     install_ordered_registry()
@@ -144,7 +150,9 @@ def _run(
             written=written,
         )
         app = http.serve(status)
-        reloader = Reloader(source, config, root=root, status=status, http=http, output=output)
+        reloader = Reloader(
+            source, layers, config, written, root=root, status=status, http=http, output=output
+        )
         control.serve(ControlApp(MainThread(events, reloader), app))
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
@@ -183,8 +191,10 @@ def _wait(
     leaving, terminal = False, Terminal()
     while True:
         try:
-            event = events.get(min(reminder.wait_s(time.time()) for reminder in reminders))
+            wait_s = min(reminder.wait_s(time.time()) for reminder in reminders)
+            event = events.get(max(0.0, min(wait_s, reloader.next_expiry_s())))
         except TimeoutError:
+            reloader.expire()
             for reminder in reminders:
                 if told := reminder.due(time.time()):
                     log.log(*told)

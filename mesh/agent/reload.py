@@ -1,28 +1,41 @@
-"""Read the configuration again and have the running agent be as it says.
+"""Have the running agent be as its configuration says now, and as commands ask for beside it.
 
 All of it is applied or named as taking effect at the next start; a file with mistakes changes nothing.
 """
 
 import logging
+import time
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pykka
 
 from actors.messages import agent as agent_messages
 from actors.runtime.reference import AskRef
+from mesh.addresses import TcpAddress
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.config_source import ConfigSource
+from mesh.agent.dashboard.server import listen
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
+from mesh.agent.layers import Layers
 from mesh.agent.logs import LogOutput, logger
-from mesh.agent.outcome import Outcome, Verdict
+from mesh.agent.outcome import Added, Outcome, RefusedError, Verdict
+from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
-from mesh.config.schema import Config
+from mesh.config.extra import Extra, clash, merged_or_clashes
+from mesh.config.loading import Written
+from mesh.config.schema import Config, EndpointSection, ListenerSection
+from mesh.config.services import Service, service_name, services
 
 TIMEOUT_S: Final = 15.0
 """For the actors to be as they are to: each that goes has 5 s at most."""
+
+REPORT_TIMEOUT_S: Final = 1.0
+REPORT_POLL_S: Final = 0.02
+"""How long, and how often, it is looked whether a new listener has its port."""
 
 UNFINISHED: Final = f"not all of the new configuration is in effect after {TIMEOUT_S:g} s; that goes on"
 GONE: Final = "the agent's actors are gone"
@@ -31,30 +44,36 @@ log: Final = logger("agent")
 
 
 class Reloader:
-    """Carries a reload out, on the thread that calls it; one at a time."""
+    """Carries changes out, on the thread that calls it; one at a time."""
 
     def __init__(
         self,
         source: ConfigSource,
-        config: Config,
+        layers: Layers,
+        running: Config,
+        written: Written,
         *,
         root: AskRef[agent_messages.Inbound],
         status: ActorStatus,
         http: HttpSide,
         output: LogOutput,
     ) -> None:
-        self.config = config
+        self.config = running
         """What the agent runs with."""
         self._number = 0
         """Of the latest reload: equal lines would be held back."""
         self._source = source
+        self._layers = layers
+        self._written = written
         self._root = root
         self._status = status
         self._http = http
         self._output = output
 
+    # -- the file --------------------------------------------------------------------------------------------
+
     def reload(self) -> Outcome:
-        """Do it and log what came of it; on return it has been done, or what is left is told as a problem."""
+        """Read it and log what came of it; on return it has been done, or what is left has been told."""
         self._number += 1
         outcome = self._reload()
         for line in outcome.lines():
@@ -73,14 +92,170 @@ class Reloader:
             config, _ = source.read()
         except ConfigError as error:
             return Outcome.refused(str(error).splitlines())
-        return Outcome.of(difference(self.config, config))
+        desired, clashes = merged_or_clashes(config, self._layers.extras())
+        return Outcome.of(difference(self.config, desired), clashes)
 
     def _reload(self) -> Outcome:
+        layers, before = self._layers, (self._layers.file, self._layers.saved, self._written)
         try:
-            config, written = self._source.read()
-            self._http.change(config.http, written)
+            layers.file, self._written = self._source.read()
+            layers.saved = self._saved()
+            self._http.change(layers.file.http, self._written)
         except (ConfigError, AgentFileError) as error:
+            layers.file, layers.saved, self._written = before
             return Outcome.refused(str(error).splitlines())
+        outcome = self._apply()
+        if outcome.verdict is Verdict.REFUSED:
+            layers.file, layers.saved, self._written = before
+        return outcome
+
+    def _saved(self) -> tuple[Extra, ...]:
+        data_dir = self.config.agent.data_dir
+        return () if data_dir is None else read_saved(data_dir)
+
+    # -- beside the file -------------------------------------------------------------------------------------
+
+    def hold(self, service: Extra, hold_s: float) -> Added:
+        """Add a service for ``hold_s`` seconds, and for as long again with each renewal of its lease.
+
+        Raises:
+            RefusedError: it cannot be.
+        """
+        service = self._fit(service)
+        lease = self._layers.hold(service, time.monotonic() + hold_s)
+        try:
+            self._add(service)
+        except BaseException:
+            self._layers.release(lease)
+            self._apply()
+            raise
+        return _added(service, lease)
+
+    def save(self, service: Extra) -> Added:
+        """Add a service for good: it is there after a restart, too.
+
+        Raises:
+            RefusedError: it cannot be.
+        """
+        service, before = self._fit(service), self._layers.saved
+        self._save((*before, service))
+        try:
+            self._add(service)
+        except BaseException:
+            self._save(before)
+            self._apply()
+            raise
+        return _added(service, None)
+
+    def renew(self, lease: str, hold_s: float) -> bool:
+        """Hold a service for longer; whether it is held still."""
+        return self._layers.renew(lease, time.monotonic() + hold_s)
+
+    def release(self, lease: str) -> bool:
+        """Hold a service no more; whether it was held."""
+        held = self._layers.release(lease)
+        if held is None:
+            return False
+        log.info("%s: not held any more", service_name(held.service))
+        self._apply()
+        return True
+
+    def remove(self, kind: str, key: str, address: str | None) -> None:
+        """Take services out that were saved, or that commands hold.
+
+        Args:
+            kind: ``endpoints`` or ``listeners``.
+            key: theirs.
+            address: of the one listener that is meant; ``None`` means all of the key.
+
+        Raises:
+            RefusedError: there is none, but perhaps one in the file.
+        """
+
+        def is_meant(service: Service) -> bool:
+            if isinstance(service, ListenerSection):
+                is_at = address is None or str(service.address) == address
+                return kind == "listeners" and service.key == key and is_at
+            return kind == "endpoints" and isinstance(service, EndpointSection) and service.key == key
+
+        kept = tuple(each for each in self._layers.saved if not is_meant(each))
+        leases = [lease for lease, held in self._layers.held.items() if is_meant(held.service)]
+        if len(kept) == len(self._layers.saved) and not leases:
+            if any(map(is_meant, services(self._layers.file).values())):
+                raise RefusedError(f"{key} is in the configuration file: take it out there, then mesh reload")
+            raise RefusedError(f"there is no such {kind.removesuffix('s')} of {key}")
+        if len(kept) < len(self._layers.saved):
+            self._save(kept)
+        for lease in leases:
+            self._layers.release(lease)
+        log.info("%s of %s: taken out", kind, key)
+        self._apply()
+
+    def expire(self) -> None:
+        """Let go of what commands have ceased to hold."""
+        if self._layers.expire(time.monotonic()):
+            log.info("a command that held a service has gone without a word")
+            self._apply()
+
+    def next_expiry_s(self) -> float:
+        """Seconds until :meth:`expire` is due."""
+        return self._layers.next_expiry() - time.monotonic()
+
+    def _fit(self, service: Extra) -> Extra:
+        """The same with a port of its own, if it can stand beside all that there is.
+
+        Raises:
+            RefusedError: it cannot.
+        """
+        if isinstance(service, ListenerSection) and not service.address.port:
+            service = msgspec.structs.replace(service, address=_with_port(service.address))
+        why = clash(self.config, service)
+        if why is not None:
+            raise RefusedError(f"{service_name(service)}: {why}")
+        return service
+
+    def _add(self, service: Extra) -> None:
+        """Carry it out; see whether it has its port.
+
+        Raises:
+            RefusedError: it has not.
+        """
+        name = service_name(service)
+        outcome = self._apply()
+        if outcome.problems:
+            raise RefusedError(f"{name}: {'; '.join(outcome.problems)}")
+        trouble = self._trouble_of(name)
+        if trouble is not None:
+            raise RefusedError(f"{name}: {trouble}")
+        log.info("%s: added", name)
+
+    def _trouble_of(self, name: str) -> str | None:
+        """What keeps a listener from its port, as soon as that is known."""
+        deadline = time.monotonic() + REPORT_TIMEOUT_S
+        while time.monotonic() < deadline:
+            asked: pykka.Future[tuple[agent_messages.PartReported, ...]] = self._root.ask(
+                agent_messages.GetParts(), block=False
+            )
+            parts = {part.name: part.trouble for part in asked.get(timeout=REPORT_TIMEOUT_S)}
+            if name in parts:
+                return parts[name]
+            time.sleep(REPORT_POLL_S)
+        return None
+
+    def _save(self, saved: tuple[Extra, ...]) -> None:
+        data_dir = self.config.agent.data_dir
+        if data_dir is None:
+            raise RefusedError("agent.data_dir is absent: there is nowhere to save it")
+        try:
+            write_saved(data_dir, saved)
+        except AgentFileError as error:
+            raise RefusedError(str(error)) from None
+        self._layers.saved = saved
+
+    # -- carrying out ----------------------------------------------------------------------------------------
+
+    def _apply(self) -> Outcome:
+        config, clashes = self._layers.desired()
         asked: pykka.Future[pykka.Future[agent_messages.Configured]] = self._root.ask(
             agent_messages.Configure(config), block=False
         )
@@ -96,5 +271,26 @@ class Reloader:
             if problems and done.made.is_empty:
                 return Outcome.refused(problems)
         self.config = applied(self.config, config)
-        self._status.configured(self.config, written)
-        return Outcome.of(made, problems)
+        self._status.configured(self.config, self._written)
+        return Outcome.of(made, (*problems, *clashes))
+
+
+def _with_port(address: TcpAddress) -> TcpAddress:
+    """The same with a port that is free now.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    try:
+        listening = listen(address)
+    except OSError as error:
+        raise RefusedError(str(error.strerror or error)) from None
+    port = listening[0].getsockname()[1]
+    for bound in listening:
+        bound.close()
+    return TcpAddress(address.host, port)
+
+
+def _added(service: Extra, lease: str | None) -> Added:
+    place = service.address if isinstance(service, ListenerSection) else service.target
+    return Added(service_name(service), str(place), lease)

@@ -1,6 +1,7 @@
 """The command line: every command of ``mesh``."""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import click
 
@@ -9,6 +10,7 @@ from mesh.agent.cli.certificate_command import certificate
 from mesh.agent.cli.init_command import init
 from mesh.agent.cli.key_commands import authority, identity
 from mesh.agent.cli.reload_command import plan, reload
+from mesh.agent.cli.service_commands import expose, listen, unexpose, unlisten
 from mesh.agent.cli.status_command import peers, services, status
 
 
@@ -28,7 +30,15 @@ def main() -> None:
     """
 
 
-for command in (init, agent, check, status, services, peers, reload, plan, authority, identity, certificate):
+COMMANDS: Final = (
+    *(init, agent, check),
+    *(status, services, peers),
+    *(listen, unlisten, expose, unexpose),
+    *(reload, plan),
+    *(authority, identity, certificate),
+)
+
+for command in COMMANDS:
     main.add_command(command)
 
 __all__ = ["main"]

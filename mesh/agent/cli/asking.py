@@ -30,14 +30,13 @@ class Agent:
     """The agent that a command asks, and how it prints."""
 
     def __init__(self, client: AgentClient, *, as_json: bool) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
 
-        self.get = client.get
-        self.post = client.post
+        self.client = client
 
     def tell(self, document: object, text: Callable[[], str]) -> None:
         """Print ``document`` for programs, or ``text()`` for people."""
-        if self._as_json:
+        if self.as_json:
             say(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
         else:
             say(text())
@@ -58,7 +57,7 @@ def asks_agent(command: Callable[..., None]) -> Callable[..., None]:
         except NotRunning as absent:
             _end(str(absent), EXIT_NOT_RUNNING)
         except Refused as refused:
-            is_wrong = refused.status == http.client.UNPROCESSABLE_ENTITY
+            is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
             text = "\n".join((*refused.problems, str(refused)))
             _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)
 

@@ -20,7 +20,7 @@ def reload(agent: Agent) -> None:
     mesh reload
     mesh reload --config hq.yaml
     """
-    _tell(agent, agent.post(RELOAD, Outcome), tense="")
+    _tell(agent, agent.client.post(RELOAD, Outcome), tense="")
 
 
 @click.command()
@@ -34,7 +34,7 @@ def plan(agent: Agent, *, file: Path | None) -> None:
     mesh plan new.yaml
     """
     request = PlanRequest(None if file is None else str(file.absolute()))
-    _tell(agent, agent.post(PLANS, Outcome, request), tense="would be ")
+    _tell(agent, agent.client.post(PLANS, Outcome, request), tense="would be ")
 
 
 def _tell(agent: Agent, outcome: Outcome, tense: str) -> None:

@@ -57,9 +57,11 @@ def peers(agent: Agent) -> None:
 
 def whole(agent: Agent) -> Document:
     """The dashboard's document with all rows of its lists, however many there are."""
-    document = agent.get(PLACE, Document)
+    document = agent.client.get(PLACE, Document)
     while document.rows.next_offset is not None:
-        document = document.with_page(agent.get(f"{PLACE}?offset={document.rows.next_offset}", Document))
+        document = document.with_page(
+            agent.client.get(f"{PLACE}?offset={document.rows.next_offset}", Document)
+        )
     return document
 
 

@@ -59,6 +59,14 @@ class AgentClient:
         """The answer to a change."""
         return msgspec.json.decode(self._ask("POST", place, msgspec.json.encode(body or {})), type=kind)
 
+    def put(self, place: str, body: object) -> None:
+        """Change what is there."""
+        self._ask("PUT", place, msgspec.json.encode(body))
+
+    def delete(self, place: str) -> None:
+        """Take away what is there."""
+        self._ask("DELETE", place, b"")
+
     def _ask(self, method: str, place: str, body: bytes) -> bytes:
         """Ask.
 

@@ -7,8 +7,9 @@ from typing import Final, TypeVar, cast
 
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
-from mesh.agent.outcome import Outcome
+from mesh.agent.outcome import Added, Outcome
 from mesh.agent.reload import TIMEOUT_S, Reloader
+from mesh.config.extra import Extra
 
 T = TypeVar("T")
 
@@ -30,6 +31,26 @@ class MainThread:
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do."""
         return self._done(lambda: self._reloader.plan(path))
+
+    def hold(self, service: Extra, hold_s: float) -> Added:
+        """Add a service for a while."""
+        return self._done(lambda: self._reloader.hold(service, hold_s))
+
+    def save(self, service: Extra) -> Added:
+        """Add a service for good."""
+        return self._done(lambda: self._reloader.save(service))
+
+    def renew(self, lease: str, hold_s: float) -> bool:
+        """Hold a service for longer."""
+        return self._done(lambda: self._reloader.renew(lease, hold_s))
+
+    def release(self, lease: str) -> bool:
+        """Hold a service no more."""
+        return self._done(lambda: self._reloader.release(lease))
+
+    def remove(self, kind: str, key: str, address: str | None) -> None:
+        """Take a service out."""
+        self._done(lambda: self._reloader.remove(kind, key, address))
 
     def _done(self, work: Callable[[], T]) -> T:
         job = Job(work)

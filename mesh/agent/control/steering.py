@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from mesh.agent.outcome import Outcome
+from mesh.agent.outcome import Added, Outcome
+from mesh.config.extra import Extra
 
 
 class SteeringError(Exception):
@@ -15,6 +16,7 @@ class Steering(Protocol):
 
     Raises:
         SteeringError: the process is too busy, or about to end.
+        RefusedError: a service that is asked for cannot be.
     """
 
     def reload(self) -> Outcome:
@@ -23,4 +25,24 @@ class Steering(Protocol):
 
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do with the file at ``path``; ``None`` is the agent's own."""
+        ...
+
+    def hold(self, service: Extra, hold_s: float) -> Added:
+        """Add a service for so many seconds, and as many more with each renewal of its lease."""
+        ...
+
+    def save(self, service: Extra) -> Added:
+        """Add a service for good."""
+        ...
+
+    def renew(self, lease: str, hold_s: float) -> bool:
+        """Hold a service for longer; whether it is held still."""
+        ...
+
+    def release(self, lease: str) -> bool:
+        """Hold a service no more; whether it was held."""
+        ...
+
+    def remove(self, kind: str, key: str, address: str | None) -> None:
+        """Take out services that are not in the file; see :meth:`mesh.agent.reload.Reloader.remove`."""
         ...

@@ -9,15 +9,17 @@ import falcon.testing
 import msgspec
 import pytest
 
+from mesh.addresses import TcpAddress
 from mesh.agent.control.api import MAX_BODY_BYTES, PROBLEM_TYPE, ControlApp
 from mesh.agent.control.client import AgentClient, NotRunning, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
-from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
+from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, RELOAD, PlanRequest
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
-from mesh.agent.outcome import Outcome, Verdict
+from mesh.agent.outcome import Added, Outcome, RefusedError, Verdict
+from mesh.config.schema import EndpointSection, ListenerSection
 
 DONE = Outcome(Verdict.DONE, added=("endpoint a",), at_start=("agent.name",))
 REFUSED = Outcome.refused(("config.yaml:1: x: found an unknown key", "1 problem"))
@@ -35,6 +37,30 @@ class Steered:
     def plan(self, path):
         self.planned.append(path)
         return self.outcome
+
+    def hold(self, service, hold_s):
+        return self._added(service, (hold_s,), "1f")
+
+    def save(self, service):
+        return self._added(service, (), None)
+
+    def _added(self, service, how, lease):
+        if service.key == "taken":
+            raise RefusedError("listener taken: port taken")
+        self.planned.append((service, *how))
+        return Added(f"listener {service.key}", "127.0.0.1:6000", lease)
+
+    def renew(self, lease, hold_s):
+        self.planned.append((lease, hold_s))
+        return lease == "1f"
+
+    def release(self, lease):
+        return lease == "1f"
+
+    def remove(self, kind, key, address):
+        if key == "nope":
+            raise RefusedError("there is no such listener of nope")
+        self.planned.append((kind, key, address))
 
 
 def reading(environ, start_response):
@@ -114,6 +140,57 @@ def test_an_agent_that_is_too_busy_says_so(app, steered):
     steered.outcome = SteeringError("not within 45 s")
     answer = app.simulate_post(RELOAD)
     assert (answer.status_code, answer.json["detail"]) == (503, "not within 45 s")
+
+
+LISTENER = ListenerSection(key="web", address=TcpAddress("127.0.0.1", 0))
+ENDPOINT = EndpointSection(key="web", target=TcpAddress("localhost", 80), max_connections=3)
+
+
+def test_a_service_is_held_or_saved(app, steered):
+    held = app.simulate_post(
+        LISTENERS, json={"service": {"key": "web", "address": "127.0.0.1:0"}, "hold_s": 20}
+    )
+    assert (held.status_code, held.json["lease"], held.json["address"]) == (201, "1f", "127.0.0.1:6000")
+    entry = {"key": "web", "target": "localhost:80", "max_connections": 3}
+    saved = app.simulate_post(ENDPOINTS, json={"service": entry, "save": True})
+    assert (saved.status_code, saved.json["lease"]) == (201, None)
+    assert steered.planned == [(LISTENER, 20.0), (ENDPOINT,)]
+
+
+@pytest.mark.parametrize(
+    ("place", "body", "expected"),
+    [
+        (LISTENERS, {"service": {"key": "web", "address": "nowhere"}}, (400, "address: found")),
+        (LISTENERS, {"service": {"key": "web", "target": "localhost:80"}}, (400, "unknown key")),
+        (ENDPOINTS, {"service": {}}, (400, "key: found")),
+        (ENDPOINTS, {"service": {"key": "a", "target": "${HOME}:1"}}, (400, "HOME")),
+        (ENDPOINTS, {}, (400, "missing required field `service`")),
+        (LISTENERS, {"service": {"key": "taken", "address": ":1"}}, (409, "port taken")),
+        (LISTENERS, {"service": {"key": "web", "address": ":1"}, "hold_s": 0}, (400, "hold_s")),
+        (LISTENERS, {"service": {"key": "web", "address": ":1"}, "hold_s": 1e9}, (400, "hold_s")),
+    ],
+)
+def test_a_service_that_cannot_be_is_refused_with_the_reason(app, steered, place, body, expected):
+    answer, (status, told) = app.simulate_post(place, json=body), expected
+    assert answer.status_code == status
+    assert told in answer.json["detail"]
+    assert steered.planned == []
+
+
+def test_a_lease_is_renewed_and_released(app, steered):
+    assert app.simulate_put(f"{LEASES}/1f", json={"hold_s": 7}).status_code == 204
+    assert steered.planned == [("1f", 7.0)]
+    assert app.simulate_delete(f"{LEASES}/1f").status_code == 204
+    assert app.simulate_put(f"{LEASES}/2e", json={}).status_code == 404
+    assert app.simulate_delete(f"{LEASES}/2e").status_code == 404
+
+
+def test_services_are_taken_out_by_their_key(app, steered):
+    assert app.simulate_delete(LISTENERS, params={"key": "web", "address": ":1"}).status_code == 204
+    assert app.simulate_delete(ENDPOINTS, params={"key": "web"}).status_code == 204
+    assert steered.planned == [("listeners", "web", ":1"), ("endpoints", "web", None)]
+    assert app.simulate_delete(LISTENERS, params={"key": "nope"}).status_code == 409
+    assert app.simulate_delete(LISTENERS).status_code == 400
 
 
 def test_everything_else_is_read_as_at_the_http_address(app):

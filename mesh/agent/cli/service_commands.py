@@ -1,0 +1,160 @@
+"""``mesh listen``, ``unlisten``, ``expose`` and ``unexpose``: services without an editor."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
+from typing import Final
+from urllib.parse import urlencode
+
+import click
+
+from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.control.client import NotRunning, Refused
+from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
+from mesh.agent.outcome import Added
+
+HOLD_S: Final = 15.0
+"""For so long the agent holds a service of a command that was killed, or whose machine sleeps."""
+
+RENEW_S: Final = 5.0
+"""How often the command says that it is still there; also how often it looks for an agent that has gone."""
+
+ANY_PORT: Final = "127.0.0.1:0"
+
+Entry = Mapping[str, str | int | list[str]]
+
+_at_most = click.option(
+    "--max-connections", type=click.IntRange(0), default=0, help="At one time; 0: any number."
+)
+_save = click.option("--save", is_flag=True, help="Keep it for good, also after a restart of the agent.")
+
+
+@click.command()
+@click.argument("key")
+@click.argument("address", default=ANY_PORT)
+@click.option("--agent", "agents", multiple=True, help="Believe this agent's offer only; may be repeated.")
+@_at_most
+@_save
+@asks_agent
+def listen(
+    agent: Agent, *, key: str, address: str, agents: Iterable[str], max_connections: int, save: bool
+) -> None:
+    r"""Open a local port for KEY at ADDRESS, for as long as this command runs (Ctrl-C takes it back).
+
+    Without ADDRESS, or with port 0, the system chooses a port of 127.0.0.1; it is printed alone.
+
+    \b
+    mesh listen postgres-main
+    mesh listen postgres-main 127.0.0.1:5432 --save
+    """
+    entry: dict[str, str | int | list[str]] = {"key": key, "address": address}
+    if agents:
+        entry["agents"] = list(agents)
+    _add(agent, LISTENERS, _limited(entry, max_connections), save=save, shown=_port_of(address))
+
+
+@click.command()
+@click.argument("key")
+@click.argument("target")
+@click.option("--allow", "allowed", multiple=True, help="Let this agent use it only; may be repeated.")
+@_at_most
+@_save
+@asks_agent
+def expose(
+    agent: Agent, *, key: str, target: str, allowed: Iterable[str], max_connections: int, save: bool
+) -> None:
+    r"""Offer the service at TARGET as KEY, for as long as this command runs (Ctrl-C takes it back).
+
+    \b
+    mesh expose my-api localhost:3000
+    mesh expose postgres-main localhost:5432 --allow branch --save
+    """
+    entry: dict[str, str | int | list[str]] = {"key": key, "target": target}
+    if allowed:
+        entry["allow"] = list(allowed)
+    _add(agent, ENDPOINTS, _limited(entry, max_connections), save=save, shown=lambda added: added.name)
+
+
+@click.command()
+@click.argument("key")
+@click.argument("address", required=False)
+@asks_agent
+def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
+    r"""Close the local ports for KEY, or the one at ADDRESS, that mesh listen has opened.
+
+    Connections that are open go on. What the configuration file has is taken out there.
+
+    \b
+    mesh unlisten postgres-main
+    """
+    _remove(agent, LISTENERS, {"key": key} if address is None else {"key": key, "address": address})
+
+
+@click.command()
+@click.argument("key")
+@asks_agent
+def unexpose(agent: Agent, *, key: str) -> None:
+    r"""Offer KEY no more, which mesh expose has offered. Connections that are open go on.
+
+    \b
+    mesh unexpose my-api
+    """
+    _remove(agent, ENDPOINTS, {"key": key})
+
+
+def _limited(entry: dict[str, str | int | list[str]], most: int) -> Entry:
+    return entry | ({"max_connections": most} if most else {})
+
+
+def _port_of(address: str) -> Callable[[Added], str]:
+    """What is printed of a listener: the port alone if it was chosen, for programs that read it."""
+    is_chosen = address.rpartition(":")[2] == "0"
+    return (lambda added: added.address.rpartition(":")[2]) if is_chosen else (lambda added: added.name)
+
+
+def _add(agent: Agent, place: str, entry: Entry, *, save: bool, shown: Callable[[Added], str]) -> None:
+    request = ServiceRequest(dict(entry), save, HOLD_S)
+    added = agent.client.post(place, Added, request)
+    agent.tell(added, lambda: shown(added))
+    if added.lease is not None:
+        _hold(agent, place, entry, added)
+
+
+def _remove(agent: Agent, place: str, wanted: Mapping[str, str]) -> None:
+    agent.client.delete(f"{place}?{urlencode(wanted)}")
+    agent.tell({"removed": wanted}, lambda: f"{' '.join(wanted.values())}: taken out")
+
+
+def _hold(agent: Agent, place: str, entry: Entry, added: Added) -> None:
+    """Until a signal ends it: renew the lease, and ask anew if the agent has been started anew."""
+    end = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        end.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    if place == LISTENERS:
+        entry = {**entry, "address": added.address}  # the same port again
+    lease, is_gone = added.lease, False
+    while not end.wait(RENEW_S):
+        try:
+            if is_gone:
+                lease = agent.client.post(place, Added, ServiceRequest(dict(entry), False, HOLD_S)).lease
+                click.echo(f"{added.name}: is there again", err=True)
+            else:
+                agent.client.put(f"{LEASES}/{lease}", RenewRequest(HOLD_S))
+            is_gone = False
+        except NotRunning as absent:
+            if not is_gone:
+                click.echo(f"{absent}; waiting for it", err=True)
+            is_gone = True
+        except Refused as refused:
+            if is_gone:
+                raise
+            click.echo(f"{added.name}: {refused}; asking for it anew", err=True)
+            is_gone = True
+    if not is_gone:
+        agent.client.delete(f"{LEASES}/{lease}")

@@ -1,0 +1,68 @@
+"""What an agent should be, in layers: its file, what was saved at run time, what running commands hold."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from mesh.config.extra import Extra, merged_or_clashes
+from mesh.config.schema import Config
+
+LEASE_BYTES: Final = 8
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A service that a command holds."""
+
+    service: Extra
+    until: float
+    """Monotonic seconds: it goes then, unless the lease is renewed."""
+
+
+class Layers:
+    """The layers, one on the other; a lower one has its way where two clash."""
+
+    def __init__(self, file: Config, saved: tuple[Extra, ...]) -> None:
+        self.file = file
+        self.saved = saved
+        self.held: dict[str, Held] = {}
+        """By lease."""
+
+    def desired(self) -> tuple[Config, tuple[str, ...]]:
+        """All of them as one configuration, and what is left out of it because it clashes, for people."""
+        return merged_or_clashes(self.file, self.extras())
+
+    def extras(self) -> Iterator[Extra]:
+        """What is not in the file."""
+        yield from self.saved
+        yield from (each.service for each in self.held.values())
+
+    def hold(self, service: Extra, until: float) -> str:
+        """Have a command hold a service; its lease."""
+        lease = secrets.token_hex(LEASE_BYTES)
+        self.held[lease] = Held(service, until)
+        return lease
+
+    def renew(self, lease: str, until: float) -> bool:
+        """Hold it for longer; whether there is such a lease."""
+        held = self.held.get(lease)
+        if held is None:
+            return False
+        self.held[lease] = Held(held.service, until)
+        return True
+
+    def release(self, lease: str) -> Held | None:
+        """Hold it no more; what it was."""
+        return self.held.pop(lease, None)
+
+    def expire(self, now: float) -> bool:
+        """Let go of what is not held any more; whether there was anything."""
+        overdue = [lease for lease, held in self.held.items() if held.until <= now]
+        for lease in overdue:
+            del self.held[lease]
+        return bool(overdue)
+
+    def next_expiry(self) -> float:
+        """When to look again, monotonic seconds; infinity if nothing is held."""
+        return min((held.until for held in self.held.values()), default=float("inf"))

@@ -1,0 +1,111 @@
+"""``services.yaml`` in the data directory: services that were saved while the agent ran.
+
+It has the form of a configuration's ``forward:``, so an editor and ``mesh check`` can read it, too.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import yaml
+
+from mesh.agent.files import PRIVATE_MODE, AgentFileError
+from mesh.config.document import MAX_FILE_BYTES
+from mesh.config.extra import Extra
+from mesh.config.loading import parse_config
+from mesh.config.schema import EndpointSection
+
+NAME: Final = "services.yaml"
+
+HEADING: Final = "# Saved by mesh listen and mesh expose; mesh unlisten and mesh unexpose take entries out.\n"
+
+
+def read_saved(data_dir: Path) -> tuple[Extra, ...]:
+    """What has been saved; nothing if there is no file.
+
+    Raises:
+        ConfigError: there is something wrong in it; has its problems.
+        AgentFileError: it cannot be read.
+    """
+    path = data_dir / NAME
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    # Nothing of the environment: a service that was saved is the same wherever the agent is started from.
+    forward = parse_config(data, file=str(path), directory=data_dir, environment={}, host_name="").forward
+    return (*forward.endpoints, *forward.listeners)
+
+
+def read_service(kind: str, entry: Mapping[str, object]) -> Extra:
+    """One entry that somebody asks for.
+
+    Args:
+        kind: ``endpoints`` or ``listeners``.
+        entry: as a configuration file has it.
+
+    Raises:
+        ConfigError: there is something wrong in it; has its problems.
+    """
+    data = json.dumps({"forward": {kind: [entry]}}).encode()  # which is YAML, too
+    forward = parse_config(data, file=kind, directory=Path("/"), environment={}, host_name="").forward
+    return forward.endpoints[0] if kind == "endpoints" else forward.listeners[0]
+
+
+def write_saved(data_dir: Path, services: Sequence[Extra]) -> None:
+    """Have the file say this, or what it said before; also after a power cut.
+
+    Raises:
+        AgentFileError: it cannot be written.
+    """
+    path = data_dir / NAME
+    temporary = data_dir / f".{NAME}.{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(_text(services))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        directory = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _text(services: Sequence[Extra]) -> str:
+    forward: dict[str, list[object]] = {"endpoints": [], "listeners": []}
+    for service in services:
+        name = "endpoints" if isinstance(service, EndpointSection) else "listeners"
+        forward[name].append(written(service))
+    return HEADING + yaml.safe_dump({"forward": forward}, sort_keys=False, allow_unicode=True)
+
+
+def written(service: Extra) -> dict[str, object]:
+    """An entry as a configuration file has it; keys with their defaults are left out."""
+    entry: dict[str, object] = {}
+    for field in msgspec.structs.fields(type(service)):
+        value = getattr(service, field.name)
+        if field.required or value != field.default:
+            entry[field.encode_name] = list(value) if isinstance(value, tuple) else _plain(value)
+    return entry
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | str) else str(value)
