@@ -102,13 +102,16 @@ class LinkForwarding:
             if frame.hop_limit <= 1:
                 meters.frames_expired += 1
             elif frame.type != _OPEN or self._may_open(frame.source):
-                if frame.source != source:
-                    source = frame.source
-                    is_astray = verdicts.get(source)
-                    if is_astray is None:
-                        is_astray = self._straying.is_astray(source, self._clock())
-                    turn = of_strays if is_astray else b""
-                passed.append(frame.after_a_hop(max_hops, of_strays if frame.astray else turn))
+                if frame.astray:  # has been judged: it is to cost no search
+                    passed.append(frame.after_a_hop(max_hops, of_strays))
+                else:
+                    if frame.source != source:
+                        source = frame.source
+                        is_astray = verdicts.get(source)
+                        if is_astray is None:
+                            is_astray = self._straying.is_astray(source, self._clock())
+                        turn = of_strays if is_astray else b""
+                    passed.append(frame.after_a_hop(max_hops, turn))
                 byte_count += len(frame.body)
         if passed:
             meters.frames_forwarded += len(passed)

@@ -8,6 +8,7 @@ import pytest
 from actors.messages import peer_link as messages
 from mesh.link.frames import Frame, FrameType, turn_of_strays
 from mesh.routing.routes import compute_routes
+from mesh.routing.ways_back import SEARCH_BURST
 from tests.actors.company import start
 from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
 from tests.mesh.routing.graph_company import record_of
@@ -61,3 +62,11 @@ def test_what_comes_by_its_sources_way_is_none(scene):
 def test_what_another_agent_has_found_astray_stays_so(scene):
     (went,) = passed(scene, data(BOB, astray=turn_of_strays(OWN.id)), bob_by=PEER)
     assert went.astray == BY_PEER
+
+
+@pytest.mark.parametrize(("astray", "searches"), [(BY_PEER, 0), (b"", 1)], ids=["judged", "not"])
+def test_what_has_been_judged_costs_no_search(scene, astray, searches):
+    assert [frame.astray for frame in passed(scene, data(BOB, astray=astray))] == [BY_PEER]
+    left = scene.settings.budgets.opens.of(PEER.id, 0.0).searches
+    assert left.has(0.0, SEARCH_BURST - searches)
+    assert not left.has(0.0, SEARCH_BURST - searches + 1)
