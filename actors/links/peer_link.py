@@ -131,7 +131,10 @@ class PeerLink(Actor[messages.Inbound]):
                 self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
             case messages.AdmitLink():
-                self._leave_ticket(self._link.peer)
+                if self._acceptor is not None:
+                    peer = self._link.peer
+                    admitted = acceptor_messages.LinkAdmitted(self._paid_by, peer.peer_id, peer.ticket)
+                    self.tell(self._acceptor, admitted)
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():
                 now, output = self.now(), self._output
@@ -244,6 +247,8 @@ class PeerLink(Actor[messages.Inbound]):
         log.debug("link to %s: version %d, features: %s", name, peer.version, features)
         self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
         self._handshake_over()
+        if self._dialer is not None:  # the peer has admitted this link, and forgotten the ticket before
+            self.tell(self._dialer, dialer_messages.TicketLeft(self.actor_urn, peer.ticket))
         self._tell_directory(
             directory_messages.LinkEstablished(
                 link=self.ref,
@@ -257,13 +262,6 @@ class PeerLink(Actor[messages.Inbound]):
                 dialer=self._dialer,
             )
         )
-
-    def _leave_ticket(self, peer: EstablishedLink) -> None:
-        if self._acceptor is not None:
-            up = acceptor_messages.LinkAdmitted(self._paid_by, peer.peer_id, peer.ticket)
-            self.tell(self._acceptor, up)
-        elif self._dialer is not None:
-            self.tell(self._dialer, dialer_messages.TicketLeft(self.actor_urn, peer.ticket))
 
     def _end(self, verdict: effects.LinkVerdict) -> None:
         """Close the socket, and tell whoever needs to know why."""

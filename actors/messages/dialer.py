@@ -60,7 +60,7 @@ class LinkAdmitted(msgspec.Struct, frozen=True):
 
 
 class TicketLeft(msgspec.Struct, frozen=True):
-    """Fact: a link that this dialer made is up, and leaves a ticket for the next one to the same address."""
+    """Fact: the peer has admitted a link that this dialer made: it leaves a ticket for the same address."""
 
     link_urn: str
     ticket: bytes

@@ -52,6 +52,19 @@ def test_a_dialed_peer_is_reported_once_it_has_judged_this_agent(scene):
     assert established.rtt_s == pytest.approx(0.002)
 
 
+def test_a_dialed_link_leaves_its_ticket_as_soon_as_the_peer_has_admitted_it(scene):
+    """Whatever this agent decides: the peer knows no earlier ticket from then on."""
+    peer = scene.dial(scene.handshake(initiator=False))
+    scene.run(0.1)
+    assert scene.caller.of(dialer_messages.TicketLeft) == []
+    peer.send_frames(PING)
+    scene.run(0.1)
+    scene.tell(messages.CloseLink("another link to this peer is up"))
+    scene.run(5.0)
+    left = dialer_messages.TicketLeft(scene.link.actor_urn, peer.peer.ticket)
+    assert scene.caller.of(dialer_messages.TicketLeft) == [left]
+
+
 def test_what_came_with_the_judgement_is_handled_at_the_admission(scene):
     peer = scene.dial(scene.handshake(initiator=False))
     scene.run(0.1)
@@ -174,6 +187,7 @@ def test_the_reason_of_a_peer_that_closes_instead_of_admitting_is_reported(scene
     assert not scene.is_alive
     [away] = scene.directory.of(LinkTurnedAway)
     assert away.reason == reason
+    assert scene.caller.of(dialer_messages.TicketLeft) == []
     assert caplog.records == [], "the directory knows whether that is news"
 
 
