@@ -275,17 +275,21 @@ class Originator:
         self._must_jump = True
         self._pacing.changed()
         has_left = withdrawn and self.overtakers.left(freshness[2])
+        if has_left:
+            self._hold_s = 0.0  # until this agent speaks again the mesh takes it for gone
         if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
         self._next = _after(theirs)
+        if has_left:
+            return False
         self._overtaken += 1
-        comes_again = not has_left and self.overtakers.met(freshness[2], self._overtaken, now)
+        comes_again = self.overtakers.met(freshness[2], self._overtaken, now)
         if self._overtaken <= OVERTAKEN_FREELY:
             return comes_again
         doublings = min(self._overtaken - OVERTAKEN_FREELY, 16)
         self._hold_s = min(MAX_HOLD_S * 2.0**doublings, MAX_OVERTAKEN_HOLD_S)
         self._changed_at = now
-        return not has_left
+        return True
 
     def deadline(self) -> float:
         """When :meth:`issue` is due; infinite after the withdrawal."""

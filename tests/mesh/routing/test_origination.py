@@ -244,6 +244,23 @@ def test_two_agents_with_one_key_slow_down_and_are_noticed():
     assert one.deadline() == pytest.approx(now + 1000.0 + FIRST_HOLD_S)
 
 
+def test_when_the_other_has_withdrawn_it_speaks_at_once():
+    """Everybody takes it for gone: the withdrawal is in its name."""
+    source = originator()
+    issue(source, 0.0)
+    now, theirs = 0.0, (EPOCH + 1, 0)
+    for _ in range(10):
+        source.overtaken_by((*theirs, OTHER), now)
+        now = source.deadline()
+        epoch, sequence = issue(source, now).freshness[:2]
+        theirs = epoch, sequence + 1
+    assert source.overtakers.any_runs(now + 10.0, 300.0)
+    assert not source.overtaken_by((*theirs, OTHER), now + 10.0, withdrawn=True)
+    assert not source.overtakers.any_runs(now + 10.0, 300.0)
+    assert source.deadline() <= now + 10.0
+    assert issue(source, now + 10.0).freshness[:2] > theirs
+
+
 def test_being_overtaken_now_and_then_is_no_duplicate_identity():
     source = originator()
     issue(source, 0.0)
