@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.alarms import MAX_MEMBERS, OTHERS, THIS_AGENT, AlarmBook, AlarmKind
+from mesh.alarms import MAX_MEMBERS, THIS_AGENT, AlarmBook, AlarmKind
 from mesh.routing.records import Record
 from mesh.trust.identity import short_id
 from mesh.trust.naming import named
@@ -14,7 +14,8 @@ OWN_KEY_REMEDY: Final = "stop one of the two, or give it a key and a certificate
 """What to do if two running agents have one identity."""
 
 MAX_SAID: Final = 32
-"""What has been said once is remembered up to this number of lines, for each kind and member."""
+"""What has been said once is remembered up to this number of lines, for each kind and member; of the members
+whose last alarm is the longest ago it is forgotten, beyond ``MAX_MEMBERS``."""
 
 MAX_DENIED_SAID: Final = 8
 """Keys of one record or page that are named because a certificate does not permit them."""
@@ -39,6 +40,7 @@ class Notices:
     def __init__(self, book: AlarmBook) -> None:
         self._book = book
         self._said: dict[AlarmKind, dict[str, dict[str, None]]] = {kind: {} for kind in AlarmKind}
+        """Lines by kind and member, the members in the order of their last alarms."""
 
     def count(self, kind: AlarmKind, member: str) -> None:
         """Count what others say, such as why a link is closed."""
@@ -64,9 +66,12 @@ class Notices:
 
     def _say_once(self, notices: list[Notice], kind: AlarmKind, member: str, line: str) -> None:
         members = self._said[kind]
-        if member not in members and len(members) >= MAX_MEMBERS:
-            member = OTHERS
-        said = members.setdefault(member, {})
+        said = members.pop(member, None)
+        if said is None:
+            said = {}
+            if len(members) >= MAX_MEMBERS:
+                del members[next(iter(members))]
+        members[member] = said
         if line in said:
             return
         if len(said) >= MAX_SAID:

@@ -61,6 +61,14 @@ class _Kind:
             for member, alarm in times.items()
             if alarm.times > self._seen.get(member, 0)
         }
+        # What is counted for others since, but was for members, has been shown: it is no news.
+        folded = sum(
+            seen - (times[member].times if member in times else 0)
+            for member, seen in self._seen.items()
+            if member not in times or times[member].times < seen
+        )
+        if folded:
+            added[OTHERS] -= folded
         self._seen = {member: alarm.times for member, alarm in times.items()}
         self._named |= dict.fromkeys(self._named.keys() & added.keys(), now)
         for member, more in added.items():

@@ -1,7 +1,7 @@
 import msgspec
 
 from mesh.alarms import MAX_MEMBERS, THIS_AGENT, AlarmBook, AlarmKind
-from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID, Notices
+from mesh.routing.notices import MAX_DENIED_SAID, MAX_SAID, Notice, Notices
 from mesh.routing.records import EndpointEntry
 from mesh.trust.identity import short_id
 from tests.mesh.routing.route_table_company import (
@@ -103,12 +103,16 @@ def test_one_members_noise_makes_nothing_of_another_be_said_again_and_is_counted
     assert {count.kind for count in book.counts()} == {AlarmKind.GRANT}
 
 
-def test_members_without_end_share_one_memory():
+def test_members_without_end_are_told_apart_the_latest_of_them():
     book = AlarmBook()
     notices = Notices(book)
-    said_now = []
+    said_now: list[Notice] = []
     for number in range(MAX_MEMBERS + 1_000):
         notices.say(said_now, AlarmKind.FULL, f"member {number}", f"line {number}")
-    assert sum(count.times for count in book.counts()) == MAX_MEMBERS + 1_000
+        notices.say(said_now, AlarmKind.FULL, "member 0", "line 0")
+    assert sum(count.times for count in book.counts()) == 2 * (MAX_MEMBERS + 1_000)
     assert len(book.counts()) <= MAX_MEMBERS + 1
-    assert len(said_now) == MAX_MEMBERS + 1_000
+    assert [notice.member for notice in said_now] == [
+        f"member {number}" for number in range(MAX_MEMBERS + 1_000)
+    ]
+    assert len(notices._said[AlarmKind.FULL]) == MAX_MEMBERS

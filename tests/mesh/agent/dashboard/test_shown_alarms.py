@@ -118,6 +118,17 @@ def test_what_happens_to_members_without_end_is_neither_lost_nor_kept_for_ever()
     assert len(kind._named) <= MAX_ALARMS_NAMED
 
 
+@pytest.mark.parametrize("comes_back", [(), (MAX_ALARMS_NAMED,)])
+def test_members_that_become_others_are_no_burst_of_alarms(comes_back: tuple[int, ...]):
+    scraper = Scraper()
+    for _ in range(3):
+        scraper.count(*range(MAX_MEMBERS))
+    scraper.count(*range(MAX_ALARMS_NAMED))  # they have a series, and do not become others
+    before = scraper.scrape()
+    scraper.count(MAX_MEMBERS, *comes_back)
+    assert scraper.scrape() == before | {OTHERS: before[OTHERS] + 1 + len(comes_back)}
+
+
 def test_who_reads_while_members_become_others_sees_all_that_has_happened():
     """Copies that are read at any moment: none has less than what was counted before."""
     book = AlarmBook()
