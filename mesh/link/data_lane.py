@@ -180,7 +180,8 @@ class DataLane:
         self.byte_count += held
         budget.free_bytes -= held
         if self.byte_count > GREED * budget.free_bytes:
-            return 1 - self._make_room()
+            share_bytes = budget.share_bytes(self.byte_count)
+            return 1 - self.drop_to(share_bytes - share_bytes // _ROOM_FRACTION)
         return 1
 
     def pop_into(self, batch: list[Frame], room: int) -> int:
@@ -327,11 +328,9 @@ class DataLane:
 
     # -- what is dropped -------------------------------------------------------------------------------------
 
-    def _make_room(self) -> int:
-        """Drop tails, always of the source that holds most and there of the longest flow; how many."""
+    def drop_to(self, target_bytes: int) -> int:
+        """Drop tails, always of the source that holds most and there of the longest flow; how many frames."""
         before = self.byte_count
-        share_bytes = self._budget.share_bytes(before)
-        target_bytes = share_bytes - share_bytes // _ROOM_FRACTION
         losers: dict[bytes, list[tuple[int, int, _Flow]]] = {}
         largest = [
             (-source.byte_count, order, source) for order, source in enumerate(self._turns) if source.frames

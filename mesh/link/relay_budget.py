@@ -1,6 +1,7 @@
 """The memory that data waiting for all links of an agent shares."""
 
-from typing import Final
+from typing import Final, Protocol
+from weakref import WeakSet
 
 GREED: Final = 2
 """A link's queue may hold twice what is left free.
@@ -11,6 +12,17 @@ Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on 
 """
 
 
+class Queue(Protocol):
+    """One that holds data for a link."""
+
+    @property
+    def data_bytes(self) -> int:
+        """Memory that its data holds."""
+
+    def drop_to(self, byte_count: int) -> None:
+        """Drop data until it holds so much."""
+
+
 class RelayBudget:
     """Counts the memory that data holds in the send queues of all links (``limits.relay_buffer``).
 
@@ -18,12 +30,13 @@ class RelayBudget:
         limit_bytes: for all links together.
     """
 
-    __slots__ = ("dropped_frames", "free_bytes", "limit_bytes")
+    __slots__ = ("_queues", "dropped_frames", "free_bytes", "limit_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.free_bytes = limit_bytes
         """Bytes that no queue holds. Queues count them themselves, without a call for each frame."""
+        self._queues: WeakSet[Queue] = WeakSet()
         self.dropped_frames = 0
         """Frames that queues have dropped or not taken for lack of room, since the start."""
 
@@ -32,10 +45,22 @@ class RelayBudget:
         """By data of all queues."""
         return self.limit_bytes - self.free_bytes
 
+    def join(self, queue: Queue) -> None:
+        """Have ``queue`` give back what it holds beyond a smaller limit, as long as it is there."""
+        self._queues.add(queue)
+
     def resize(self, limit_bytes: int) -> None:
-        """Have another limit from now on; what queues hold beyond it goes as they send."""
+        """Have another limit from now on; queues that hold too much for it drop what is more than their part.
+
+        A queue that hardly moves would keep it else, and leave nothing for all others.
+        """
         self.free_bytes += limit_bytes - self.limit_bytes
         self.limit_bytes = limit_bytes
+        waiting = [queue for queue in self._queues if queue.data_bytes]
+        if any(queue.data_bytes > GREED * self.free_bytes for queue in waiting):
+            part_bytes = GREED * limit_bytes // (1 + GREED * len(waiting))
+            for queue in waiting:
+                queue.drop_to(part_bytes)
 
     def share_bytes(self, own_bytes: int) -> int:
         """What a queue that holds ``own_bytes`` may hold: with that it has twice what it leaves free."""

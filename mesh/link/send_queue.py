@@ -62,11 +62,17 @@ class SendQueue:
         """What is not told at once: how deep it is says whether it is marked."""
         self.frames = 0
         """Frames that wait, of all kinds; a plain number, for it is looked at with every frame."""
+        budget.join(self)
 
     @property
     def byte_count(self) -> int:
         """Memory held by what waits."""
         return self.control_bytes + self.data.byte_count
+
+    @property
+    def data_bytes(self) -> int:
+        """Memory held by data."""
+        return self.data.byte_count
 
     @property
     def control_bytes(self) -> int:
@@ -133,6 +139,10 @@ class SendQueue:
         self._budget.free_bytes += held_before - data.byte_count
         self.frames -= len(batch)
         return batch
+
+    def drop_to(self, byte_count: int) -> None:
+        """Drop data until it holds so much, and count it."""
+        self.frames -= self.data.drop_to(byte_count)
 
     def clear(self) -> None:
         """Let go of everything, without counting it as dropped: the link has ended."""

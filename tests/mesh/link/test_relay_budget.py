@@ -56,6 +56,38 @@ def test_one_that_came_first_gives_way_when_it_takes_more():
     assert first.byte_count < before
 
 
+def test_a_smaller_limit_takes_from_the_fullest_what_it_does_not_send():
+    """One that hardly moves leaves room for the others all the same."""
+    budget, (slow, slower, other, idle) = queues(4, 64_000_000)
+    fill(slower, 5_000_000)
+    fill(slow, 64_000_000)
+    other.push(frame(2, next(numbers), SEGMENT))
+    held = slower.byte_count
+    budget.resize(15_000_000)
+    assert budget.held_bytes == slow.byte_count + slower.byte_count + other.byte_count <= 15_000_000
+    assert slow.byte_count <= 15_000_000 * GREED // (1 + 3 * GREED)
+    assert held > slower.byte_count > slow.byte_count - SEGMENT, "nobody pays for all"
+    assert (other.frames, other.dropped) == (1, 0)
+    assert budget.dropped_frames == slow.dropped + slower.dropped
+    for _ in range(20):
+        for each in (other, idle):
+            each.push(frame(2, next(numbers), SEGMENT))
+    assert (other.dropped, idle.dropped) == (0, 0)
+    for each in (slow, slower, other, idle):
+        assert len(each.pop_batch(64_000_000)) > 0 == each.frames
+    assert budget.held_bytes == 0
+
+
+def test_a_limit_that_is_smaller_but_large_enough_drops_nothing():
+    budget, (slow, other) = queues(2, 64_000_000)
+    fill(slow, 20_000_000)
+    fill(other, 1_000_000)
+    budget.resize(32_000_000)
+    assert budget.dropped_frames == 0
+    del slow, other
+    budget.resize(1_000_000)
+
+
 @given(moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, SEGMENT), st.booleans()), max_size=300))
 def test_all_queues_together_never_hold_more_than_the_budget(moves):
     budget, all_queues = queues(4, 500_000)
