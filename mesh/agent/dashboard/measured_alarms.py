@@ -68,7 +68,7 @@ class _Kind:
             if member not in times or times[member].times < seen
         )
         if folded:
-            added[OTHERS] -= folded
+            added[OTHERS] = max(added.get(OTHERS, 0) - folded, 0)
         self._seen = {member: alarm.times for member, alarm in times.items()}
         self._named |= dict.fromkeys(self._named.keys() & added.keys(), now)
         for member, more in added.items():
