@@ -14,7 +14,7 @@ import msgspec
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.config_source import ConfigSource
-from mesh.agent.control.client import AgentClient, NotRunning, Refused
+from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.socket_file import NAME
 
 EXIT_FAILED: Final = 1
@@ -56,6 +56,8 @@ def asks_agent(command: Callable[..., None]) -> Callable[..., None]:
             command(agent, **arguments)
         except NotRunning as absent:
             _end(str(absent), EXIT_NOT_RUNNING)
+        except NotUnderstood as strange:
+            _end(str(strange), EXIT_FAILED)
         except Refused as refused:
             is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
             text = "\n".join((*refused.problems, str(refused)))

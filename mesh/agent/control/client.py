@@ -19,6 +19,10 @@ class NotRunning(Exception):  # noqa: N818 - what is the case, not an error of a
     """No agent answers at the socket."""
 
 
+class NotUnderstood(Exception):  # noqa: N818 - as above
+    """The agent's answer is none that this program knows."""
+
+
 class Refused(Exception):  # noqa: N818 - the agent's answer
     """The agent says no.
 
@@ -53,11 +57,25 @@ class AgentClient:
 
     def get(self, place: str, kind: type[T]) -> T:
         """The JSON document at ``place``."""
-        return msgspec.json.decode(self._ask("GET", place, b""), type=kind)
+        return self._understood(self._ask("GET", place, b""), kind)
 
     def post(self, place: str, kind: type[T], body: object = None) -> T:
         """The answer to a change."""
-        return msgspec.json.decode(self._ask("POST", place, msgspec.json.encode(body or {})), type=kind)
+        return self._understood(self._ask("POST", place, msgspec.json.encode(body or {})), kind)
+
+    def _understood(self, data: bytes, kind: type[T]) -> T:
+        """An answer.
+
+        Raises:
+            NotUnderstood: it is another one, of another version perhaps.
+        """
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise NotUnderstood(
+                f"the agent at {self._path} answers what this version of mesh does not understand "
+                f"({error}): does it run another version? If so, start it anew"
+            ) from None
 
     def put(self, place: str, body: object) -> None:
         """Change what is there."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.agent.files import PRIVATE_MODE, AgentFileError
+from mesh.errors import MeshError
 
 NAME: Final = "control.sock"
 
@@ -22,11 +23,16 @@ MAX_PATH_BYTES: Final = 107
 BACKLOG: Final = 64
 
 
+class NoSocketError(MeshError):
+    """It cannot be made there: the disk is full or read-only, or the directory another user's."""
+
+
 def listen_at(path: Path) -> socket.socket:
     """A listening socket at ``path``; one that a dead agent has left behind makes room.
 
     Raises:
         AgentFileError: an agent answers there, or something else is in the way; the text is one line.
+        NoSocketError: it cannot be had for another reason; the text is one line, too.
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -37,7 +43,7 @@ def listen_at(path: Path) -> socket.socket:
             listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise AgentFileError(f"{path}: cannot be made: {_why(error)}") from None
+        raise NoSocketError(f"{path}: cannot be made: {_why(error)}") from None
     except BaseException:
         listening.close()
         raise
@@ -72,8 +78,10 @@ def _make_room(path: Path, name: str) -> None:
         connect_to(path, 1.0).close()
     except ConnectionRefusedError:
         Path(name).unlink()
-    else:
-        raise AgentFileError(f"{path}: an agent with this data directory runs already; end that one first")
+        return
+    except (BlockingIOError, TimeoutError):
+        pass  # one that is busy
+    raise AgentFileError(f"{path}: an agent with this data directory runs already; end that one first")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.control.api import MAX_BODY_BYTES, PROBLEM_TYPE, ControlApp
-from mesh.agent.control.client import AgentClient, NotRunning, Refused
+from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, RELOAD, PlanRequest
@@ -224,6 +224,26 @@ def test_nothing_is_left_of_a_door_that_is_closed(tmp_path, steered):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotRunning, match=r"no agent answers at .*control\.sock: no such file"):
         AgentClient(tmp_path / NAME).get("/ready", dict)
+
+
+def test_an_answer_of_another_version_is_no_crash(client):
+    for kind in (Outcome, list):
+        with pytest.raises(NotUnderstood, match="does it run another version"):
+            client.get("/api/dashboard", kind)
+
+
+def test_where_no_socket_can_be_made_the_agent_runs_without_a_door(tmp_path, steered, caplog):
+    with contextlib.closing(ControlDoor(tmp_path / "missing")) as door:
+        door.serve(ControlApp(steered, reading))
+    assert "no command can ask or change this agent, but SIGHUP can: " in caplog.text
+
+
+def test_a_door_that_closes_leaves_the_socket_of_another_agent_alone(tmp_path):
+    first = ControlDoor(tmp_path)
+    (tmp_path / NAME).unlink()
+    with contextlib.closing(ControlDoor(tmp_path)):
+        first.close()
+        assert (tmp_path / NAME).is_socket()
 
 
 def test_an_agent_without_a_data_directory_has_no_door(steered):

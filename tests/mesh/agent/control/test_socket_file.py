@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.agent.control.socket_file import MAX_PATH_BYTES, NAME, connect_to, listen_at
+from mesh.agent.control.socket_file import MAX_PATH_BYTES, NAME, NoSocketError, connect_to, listen_at
 from mesh.agent.files import AgentFileError
 
 
@@ -31,6 +31,15 @@ def test_an_agent_that_runs_keeps_it(tmp_path):
             listening.accept()[0].close()
 
 
+def test_one_that_is_too_busy_to_take_another_client_runs(tmp_path):
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as clients:
+        busy.bind(str(tmp_path / NAME))
+        busy.listen(0)
+        clients.enter_context(connect_to(tmp_path / NAME, 5.0))  # all that there is room for
+        with pytest.raises(AgentFileError, match="an agent with this data directory runs already"):
+            listen_at(tmp_path / NAME)
+
+
 @pytest.mark.parametrize("make", [lambda path: path.write_text("mine"), lambda path: path.mkdir()])
 def test_what_is_something_else_is_left_alone(tmp_path, make):
     make(tmp_path / NAME)
@@ -51,7 +60,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_no_obstacle(tmp_path):
 
 
 def test_a_directory_that_is_missing_is_told(tmp_path):
-    with pytest.raises(AgentFileError, match="does the data directory exist"):
+    with pytest.raises(NoSocketError, match="does the data directory exist"):
         listen_at(tmp_path / "nowhere" / NAME)
 
 
