@@ -48,16 +48,13 @@ class HttpSide:
         """Be as ``section`` says; while :meth:`serve` is in effect. An address that stays is not let go of.
 
         Raises:
-            AgentFileError: the new port cannot be used; the old one is kept.
+            AgentFileError: the new port cannot be used; the old one is kept, or had again.
         """
         before, app = self._section, self._app
         if section == before or app is None:
             return
         if section is None or before is None or section.address != before.address:
-            listening = _listening_at(section, written)
-            self._stop()
-            self._listening = listening
-            self._start(app)
+            self._move(section, written, app)
         self._section = section
         if section is not None:
             app.allow_hosts(section.allowed_hosts)
@@ -68,6 +65,28 @@ class HttpSide:
         if self._app is not None:
             self._app.close()
 
+    def _move(self, section: HttpSection | None, written: Written, app: DashboardApp) -> None:
+        before = self._section
+        try:
+            listening = _listening_at(section, written)
+        except AgentFileError:
+            if section is None or before is None or section.address.port != before.address.port:
+                raise
+            # The old address may be part of the new one (127.0.0.1 of 0.0.0.0), or the other way round.
+            self._stop()
+            try:
+                listening = _listening_at(section, written)
+            except AgentFileError:
+                self._section = None  # until it is had again
+                self._listening = _listening_at(before, written)
+                self._section = before
+                self._start(app)
+                raise
+        else:
+            self._stop()
+        self._listening = listening
+        self._start(app)
+
     def _start(self, app: DashboardApp) -> None:
         if self._listening:
             self._server = HttpServer(app, self._listening)
@@ -77,7 +96,8 @@ class HttpSide:
         server, self._server = self._server, None
         if server is not None:
             server.stop()
-        for bound in self._listening:
+        listening, self._listening = self._listening, ()
+        for bound in listening:
             bound.close()
 
 

@@ -89,7 +89,7 @@ class Reloader:
         """What a reload would do if the file at ``path`` were the configuration; ``None`` is its own file."""
         source = self._source if path is None else self._source.at(path)
         try:
-            config, _ = source.read()
+            config, _ = source.read_again()
         except ConfigError as error:
             return Outcome.refused(str(error).splitlines())
         desired, clashes = merged_or_clashes(config, self._layers.extras())
@@ -98,7 +98,7 @@ class Reloader:
     def _reload(self) -> Outcome:
         layers, before = self._layers, (self._layers.file, self._layers.saved, self._written)
         try:
-            layers.file, self._written = self._source.read()
+            layers.file, self._written = self._source.read_again()
             layers.saved = self._saved()
             self._http.change(layers.file.http, self._written)
         except (ConfigError, AgentFileError) as error:
@@ -107,6 +107,10 @@ class Reloader:
         outcome = self._apply()
         if outcome.verdict is Verdict.REFUSED:
             layers.file, layers.saved, self._written = before
+            try:  # to be as it was, which has the port again that had been given up already
+                self._http.change(layers.file.http, self._written)
+            except AgentFileError as error:
+                return Outcome.refused((*outcome.problems, str(error)))
         return outcome
 
     def _saved(self) -> tuple[Extra, ...]:

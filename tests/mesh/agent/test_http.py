@@ -86,3 +86,20 @@ def test_a_port_that_is_taken_is_told_as_the_file_has_it(written, said):
     assert str(caught.value).startswith(f"http.address: cannot listen on {said}")
     assert str(caught.value).endswith("does another agent run on this machine?")
     assert (str(port) in str(caught.value)) is (not written)
+
+
+def test_an_address_and_one_that_has_it_in_it_follow_each_other(side):
+    side, port = side
+    for host in ("0.0.0.0", "127.0.0.1", "", "127.0.0.1"):
+        side.change(HttpSection(address=TcpAddress(host, port)))
+        assert status(port) == 200
+
+
+def test_one_that_cannot_be_had_instead_leaves_the_old_one_open(side):
+    side, port = side
+    with socket.create_server(("127.0.0.2", port)):
+        with pytest.raises(AgentFileError):
+            side.change(HttpSection(address=TcpAddress("0.0.0.0", port)))
+        assert status(port) == 200
+    side.change(HttpSection(address=TcpAddress("0.0.0.0", port)))
+    assert status(port) == 200
