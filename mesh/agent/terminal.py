@@ -3,10 +3,14 @@
 A terminal that closes sends SIGHUP to what runs in it, as an operator does to have a configuration read anew.
 """
 
+import errno
 import os
 from typing import Final
 
 _PATH: Final = "/dev/tty"
+
+_OWN_LIMITS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""These say nothing of the terminal."""
 
 
 class Terminal:
@@ -24,7 +28,7 @@ class Terminal:
 def _is_there() -> bool:
     try:
         descriptor = os.open(_PATH, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in _OWN_LIMITS
     os.close(descriptor)
     return True
