@@ -169,6 +169,8 @@ class Dialer(Actor[messages.Inbound]):
                 if self._is_link(urn) and self._reached is not None:
                     _keep_latest(self._tickets, self._reached, ticket)
             case messages.PeerAlreadyLinked(peer_id=peer_id):
+                if self._expected not in (None, peer_id):
+                    return  # another one has been wanted since: this link ends, and it is dialed again
                 self._peer_id = peer_id
                 self._reach.cancel()
                 self._trouble, self._is_itself = "", False
@@ -202,13 +204,17 @@ class Dialer(Actor[messages.Inbound]):
     def _pin(self, peer_id: AgentId | None) -> None:
         """Link with ``peer_id`` only; what leads elsewhere is closed, or dialed beside."""
         self._expected = peer_id
-        if peer_id is None or self._peer_id == peer_id:
+        if peer_id is None:
             return
         match self._state:
-            case State.SHAKING | State.LINKED:
+            case State.LINKED if self._peer_id != peer_id:
                 self._close_link("another agent is wanted at this address")
-            case State.RESTING:
+            case State.SHAKING:
+                self._close_link("it is dialed again, for one agent alone")
+            case State.RESTING if self._peer_id != peer_id:
                 self._pause()
+            case State.LINKED | State.RESTING:
+                pass
             case State.PAUSING | State.DIALING | State.ITSELF:
                 pass
             case _:
