@@ -1,12 +1,13 @@
 """``mesh reload`` and ``mesh plan``: have a running agent be as its file says, and what that would do."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import EXIT_FAILED, Agent, asks_agent
 from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
-from mesh.agent.outcome import Outcome
+from mesh.agent.outcome import Outcome, Verdict
 
 
 @click.command()
@@ -39,3 +40,5 @@ def plan(agent: Agent, *, file: Path | None) -> None:
 
 def _tell(agent: Agent, outcome: Outcome, tense: str) -> None:
     agent.tell(outcome, lambda: "\n".join((*outcome.lines(tense), *outcome.problems)))
+    if outcome.verdict is not Verdict.DONE:
+        sys.exit(EXIT_FAILED)

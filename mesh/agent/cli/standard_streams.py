@@ -22,8 +22,10 @@ def say(text: str) -> None:
         Failure: it cannot be written, for example because the disk is full.
         click.exceptions.Exit: whoever read it has gone, as ``head`` does when it has seen enough.
     """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        click.echo(text)
+        # What the terminal's encoding has no character for is escaped: no error, as it says who is meant.
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
     except BrokenPipeError:
         _drop_output()
         raise click.exceptions.Exit(EXIT_UNREAD) from None

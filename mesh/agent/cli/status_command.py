@@ -9,6 +9,7 @@ import click
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.documents import Document, Route
 from mesh.agent.cli.tables import table
+from mesh.escaping import escaped
 
 PLACE: Final = "/api/dashboard"
 
@@ -70,9 +71,9 @@ def _status(document: Document) -> Iterator[str]:
     verdict = "ready" if document.ready else "not ready"
     yield f"{me.display_name} {me.short_id}, version {me.version}: {verdict}"
     for problem in document.problems:
-        yield f"  {problem}"
+        yield f"  {escaped(problem)}"
     for warning in document.warnings:
-        yield f"  warning: {warning}"
+        yield f"  warning: {escaped(warning)}"
     if document.age_s:
         yield f"  (as of {document.age_s:.1f} s ago: the agent is busy)"
     yield from _section("peers", _peers(document))

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from mesh.escaping import escaped
 
 UNBOUNDED: Final = 10_000
 """Characters of a line that goes to a file or another program, which cuts nothing."""
+
+NARROWEST: Final = 78
+"""In a narrower terminal lines run over: columns of a few characters could not be read at all."""
+
+MARGIN: Final = 2
+"""What whoever prints the lines may put before each."""
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) -> Iterator[str]:
@@ -19,10 +23,15 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) ->
 
     Args:
         titles: of the columns.
-        rows: the cells, as many as there are titles; control characters in them are escaped already.
+        rows: the cells, as many as there are titles; others in the mesh may have chosen what is in them.
         none: the one line if there is no row.
     """
-    shown = [[Text(cell) for cell in row] for row in rows]
+    # Not above: agents and most commands print no table, and need not hold what draws one.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = [[Text(escaped(cell)) for cell in row] for row in rows]
     if not shown:
         yield none
         return
@@ -33,6 +42,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) ->
         drawn.add_row(*row)
     is_terminal = sys.stdout.isatty()
     out = io.StringIO()
-    width = shutil.get_terminal_size().columns - 2 if is_terminal else UNBOUNDED
+    width = max(NARROWEST, shutil.get_terminal_size().columns - MARGIN) if is_terminal else UNBOUNDED
     Console(file=out, width=width, force_terminal=is_terminal, highlight=False).print(drawn)
     yield from (line.rstrip() for line in out.getvalue().splitlines())

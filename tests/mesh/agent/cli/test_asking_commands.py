@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from mesh.agent.cli import main
+from mesh.agent.cli.tables import table
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
@@ -176,3 +179,40 @@ def test_an_agent_that_does_not_run_is_3(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("{}\n")
     without = run("reload")
     assert (without.exit_code, "agent.data_dir is absent" in without.stderr) == (2, True)
+
+
+def test_a_reload_that_is_done_in_part_only_fails(agent):
+    agent.outcome = Outcome(Verdict.PARTLY, added=("endpoint a",), problems=("it goes on",))
+    result = run("reload")
+    assert (result.exit_code, result.stdout) == (1, "added endpoint a\nit goes on\n")
+
+
+def test_an_answer_of_another_version_is_one_line(agent, monkeypatch):
+    monkeypatch.delitem(DOCUMENT, "warnings")
+    result = run("status")
+    assert result.exit_code == 1
+    assert "does it run another version?" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_others_have_chosen_cannot_steer_the_terminal(agent, monkeypatch):
+    monkeypatch.setitem(DOCUMENT, "problems", ["\x1b[2J"])
+    monkeypatch.setitem(
+        DOCUMENT, "forward_routes", [{**ROUTE, "key": "[red]\x1b[31m", "target": "\x9b\u202e"}]
+    )
+    told = run("status").stdout + run("services").stdout
+    assert all(line.isprintable() for line in told.splitlines())
+    assert "[red]\\x1b[31m" in told
+
+
+@pytest.mark.parametrize("columns", [1, 20, 79])
+def test_on_a_narrow_terminal_lines_run_over_and_lose_nothing(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    told = "\n".join(table(("key", "target"), [("postgres-main", "127.0.0.1:5432")], none=""))
+    assert "postgres-main  127.0.0.1:5432" in told
+
+
+def test_commands_that_print_no_table_do_not_load_what_draws_them():
+    code = "import sys, mesh.agent.cli; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

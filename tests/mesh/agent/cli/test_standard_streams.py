@@ -75,3 +75,18 @@ def test_a_reader_that_has_gone_is_no_news(mesh, number):
 @pytest.mark.parametrize("number", range(9))
 def test_closed_output_is_as_good_as_none(mesh, number):
     assert status_and_errors(commands(mesh)[number], ">&-") == (0, "")
+
+
+def test_a_character_that_the_output_cannot_have_is_escaped(tmp_path):
+    arguments = ("init", tmp_path / "mesh-\N{SNOWMAN}", "--agents", "a")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mesh.agent.entry", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "mesh-\\u2603" in ended.stdout
