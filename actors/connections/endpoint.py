@@ -114,6 +114,7 @@ class Endpoint(Actor[messages.Inbound]):
         log.info("endpoint %s is %s", self._key, self._target)
         if self._health_check is None:
             self._offer()
+            self._tell_root("")  # it may know of a check that is none any more
         else:
             self._report(NOT_CHECKED)
             self._begin_check()
@@ -330,8 +331,11 @@ class Endpoint(Actor[messages.Inbound]):
 
     def _report(self, withheld: str) -> None:
         if withheld != self._withheld:
-            self._withheld = withheld
-            self.tell(self._root, agent_messages.PartReported(self._name, withheld or None))
+            self._tell_root(withheld)
+
+    def _tell_root(self, withheld: str) -> None:
+        self._withheld = withheld
+        self.tell(self._root, agent_messages.PartReported(self._name, withheld or None))
 
     def _next_check(self) -> None:
         if self._health_check is not None:

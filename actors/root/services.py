@@ -46,7 +46,7 @@ class Services:
         self._build = build
         self._core = core
         self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
-        """Of each key: what outlives its endpoint's crashes."""
+        """Of each key: what outlives its endpoint."""
         self._clients: dict[str, ClientCount] = {}
         """Of each listener, by its name."""
         self._offers = KnownOffers()
@@ -123,8 +123,7 @@ class Services:
 
         def when_gone() -> None:
             self._build.endpoints.forget(section.key)
-            self._build.doors.pop(section.key, None)
-            self._admitted.pop(section.key, None)
+            self._forget_endpoints()
 
         return ChildSpec(name, start, retire=endpoint_messages.StopOffering(), when_gone=when_gone)
 
@@ -164,10 +163,24 @@ class Services:
                 root=around.root,
             )
 
-        def when_gone() -> None:
-            self._clients.pop(name, None)
+        return ChildSpec(
+            name, start, retire=listener_messages.StopListening(), when_gone=self._forget_listeners
+        )
 
-        return ChildSpec(name, start, retire=listener_messages.StopListening(), when_gone=when_gone)
+    def _forget_endpoints(self) -> None:
+        """Those that are gone, unless they have connections still: these count if the key comes back."""
+        wanted = {endpoint.key for endpoint in self._build.around.setup.config.forward.endpoints}
+        for key in self._admitted.keys() - wanted:
+            is_used = any(wish.connection.is_alive() for wish in self._admitted[key].values())
+            if not is_used and not self._build.doors[key].inside:
+                del self._admitted[key], self._build.doors[key]
+
+    def _forget_listeners(self) -> None:
+        """As those of endpoints."""
+        wanted = services(self._build.around.setup.config)
+        for name in self._clients.keys() - wanted.keys():
+            if not self._clients[name].connected:
+                del self._clients[name]
 
     def _acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
         """One port for peers."""

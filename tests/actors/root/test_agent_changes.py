@@ -256,3 +256,53 @@ def test_a_change_that_a_crash_interrupts_says_so(mesh):
     assert answer.get(timeout=0).get(timeout=0).problems in ((STARTED_ANEW,), ())
     mesh.run(6.0)
     assert mesh.kinds("branch")["Dialer"] == 0
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_who_came_before_an_endpoint_was_taken_out_counts_when_it_is_back(mesh, before):
+    change(mesh, "hq", forward=endpoint(max_connections=before))
+    first, second = mesh.converse(), mesh.converse()
+    change(mesh, "hq", forward=ForwardSection())
+    change(mesh, "hq", forward=endpoint(max_connections=2))
+    third = mesh.connect()
+    third.send(b"hello")
+    mesh.run(3.0)
+    assert third.end
+    second[0].socket.abort()
+    mesh.run(1.0)
+    assert talks(mesh, *mesh.converse())
+    assert talks(mesh, *first)
+
+
+def test_clients_of_a_listener_that_was_taken_out_count_when_it_is_back(mesh):
+    change(mesh, "branch", forward=listener(PORT, max_connections=1))
+    first = mesh.converse()
+    change(mesh, "branch", forward=ForwardSection())
+    change(mesh, "branch", forward=listener(PORT, max_connections=1))
+    refused = mesh.connect()
+    mesh.run(3.0)
+    assert refused.end
+    first[0].socket.abort()
+    mesh.run(1.0)
+    assert talks(mesh, *mesh.converse())
+
+
+def test_services_that_are_gone_with_their_connections_leave_nothing(mesh):
+    for name, other in (("hq", endpoint(key="other")), ("branch", listener(7000))):
+        kept = mesh.roots[name]._composition.services
+        change(mesh, name, forward=ForwardSection())
+        for _ in range(2):
+            change(mesh, name, forward=other)
+            change(mesh, name, forward=ForwardSection())
+        assert (kept._admitted, kept._clients, kept._build.doors) == ({}, {}, {})
+
+
+def test_an_endpoint_that_is_not_checked_any_more_is_shown_as_offered_after_a_crash(mesh):
+    check = HealthCheckSection(interval_s=1.0, timeout_s=0.5)
+    change(mesh, "hq", forward=endpoint(health_check=check, target=TcpAddress("service", 99)))
+    mesh.run(10.0)
+    assert mesh.ports("hq")[f"endpoint {KEY}"]
+    mesh.kill("hq", "RouteTable")
+    configure(mesh, "hq", msgspec.structs.replace(running(mesh, "hq"), forward=endpoint()))
+    mesh.run(6.0)
+    assert mesh.ports("hq")[f"endpoint {KEY}"] is None
