@@ -2,7 +2,8 @@
 
 A series is kept for years by whoever scrapes it, so there are few. A member has one while it is counted now
 and then, and leaves it to another one when it has been quiet for long. No series falls: a member that comes
-back has all that it had, and what was counted while it had none stays with the others.
+back has all that it had, and what was counted while it had none stays with the others. Only one that has
+become one of the others meanwhile (``mesh/alarms.py``) begins anew.
 """
 
 import threading
