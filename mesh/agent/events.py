@@ -55,6 +55,14 @@ class Events:
         with contextlib.suppress(BlockingIOError):  # full: it will wake up
             os.write(self._write, b"\0")
 
+    def abandon_jobs(self) -> None:
+        """Whoever waits for a job need not wait any longer: the main thread does none any more."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                event = self._queue.get_nowait()
+                if isinstance(event, Job):
+                    event.done.cancel()
+
     def get(self, timeout_s: float | None = None) -> Event:
         """The next event, as soon as there is one; for the main thread.
 

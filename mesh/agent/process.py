@@ -123,6 +123,7 @@ def _run(
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
         control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
+        stack.callback(events.abandon_jobs)  # else the door would wait for who asked for them
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
         root = Agent.start(

@@ -1,6 +1,7 @@
 """Hands what the control socket is asked for to the main thread, which does one thing at a time."""
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -57,6 +58,8 @@ class MainThread:
         self._events.put(job)
         try:
             return cast("T", job.done.result(WAIT_S))
+        except CancelledError:
+            raise SteeringError("the agent ends") from None
         except FutureTimeoutError:
             job.done.cancel()
             raise SteeringError(f"the agent has not come to it within {WAIT_S:g} s; see its log") from None

@@ -5,9 +5,11 @@ It lies in the data directory, which only the agent's user (and root) can enter,
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,10 @@ MAX_PATH_BYTES: Final = 107
 """Of a socket's path: ``sun_path`` less its last zero (unix(7))."""
 
 BACKLOG: Final = 64
+
+LOOK_S: Final = 0.01
+LOOKS: Final = 100
+"""How often, and how many times, it is seen whether another agent that begins is done."""
 
 
 class NoSocketError(MeshError):
@@ -36,7 +42,7 @@ def listen_at(path: Path) -> socket.socket:
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as name:
+        with _alone(path.parent), _short(path) as name:
             _make_room(path, name)
             listening.bind(name)
             Path(name).chmod(PRIVATE_MODE)  # nobody can connect before it listens
@@ -82,6 +88,25 @@ def _make_room(path: Path, name: str) -> None:
     except (BlockingIOError, TimeoutError):
         pass  # one that is busy
     raise AgentFileError(f"{path}: an agent with this data directory runs already; end that one first")
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold others up who begin at the same time: one would take the other's socket for one left behind.
+
+    Not for long: whoever can see the directory can lock it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            for _ in range(LOOKS):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(LOOK_S)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -292,3 +292,22 @@ def test_nobody_waits_for_ever_and_what_nobody_waits_for_is_not_done(steered, mo
         MainThread(events, steered).plan(None)
     events.get(1.0).run()
     assert steered.planned == []
+
+
+def test_an_agent_that_ends_lets_nobody_wait_for_what_it_does_not_do(steered):
+    events, failures = Events(), []
+    main = MainThread(events, steered)
+
+    def ask():
+        try:
+            main.reload()
+        except SteeringError as error:
+            failures.append(str(error))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    job = events.get(10.0)
+    events.put(job)  # as if it had not been taken
+    events.abandon_jobs()
+    asker.join(10.0)
+    assert failures == ["the agent ends"]

@@ -1,14 +1,35 @@
 """The control socket in the file system."""
 
 import contextlib
+import fcntl
+import os
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
-from mesh.agent.control.socket_file import MAX_PATH_BYTES, NAME, NoSocketError, connect_to, listen_at
+from mesh.agent.control.socket_file import (
+    LOOK_S,
+    LOOKS,
+    MAX_PATH_BYTES,
+    NAME,
+    NoSocketError,
+    connect_to,
+    listen_at,
+)
 from mesh.agent.files import AgentFileError
+
+
+class Directory:
+    def __init__(self, path):
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def fileno(self):
+        return self.descriptor
+
+    def close(self):
+        os.close(self.descriptor)
 
 
 def test_it_is_its_owners_alone(tmp_path):
@@ -29,6 +50,40 @@ def test_an_agent_that_runs_keeps_it(tmp_path):
         listening.accept()[0].close()
         with connect_to(tmp_path / NAME, 5.0):
             listening.accept()[0].close()
+
+
+def test_of_agents_that_begin_at_the_same_time_one_waits_for_the_other(tmp_path, monkeypatch):
+    """Else a socket that is bound and does not listen yet would look like one that was left behind."""
+    looks = []
+
+    def is_free():
+        with contextlib.closing(Directory(tmp_path)) as another:
+            try:
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    class Watched(socket.socket):
+        def listen(self, *arguments):
+            looks.append(is_free())
+            super().listen(*arguments)
+
+    monkeypatch.setattr("mesh.agent.control.socket_file._make_room", lambda *_: looks.append(is_free()))
+    monkeypatch.setattr("mesh.agent.control.socket_file.socket.socket", Watched)
+    with listen_at(tmp_path / NAME):
+        assert looks == [False, False]
+        assert is_free()
+
+
+@pytest.mark.timeout(30)
+def test_who_keeps_the_directory_locked_keeps_no_agent_from_its_start(tmp_path, monkeypatch):
+    naps = []
+    monkeypatch.setattr("mesh.agent.control.socket_file.time.sleep", naps.append)
+    with contextlib.closing(Directory(tmp_path)) as hostile:
+        fcntl.flock(hostile, fcntl.LOCK_EX)
+        listen_at(tmp_path / NAME).close()
+    assert sum(naps) == pytest.approx(LOOKS * LOOK_S)
 
 
 def test_one_that_is_too_busy_to_take_another_client_runs(tmp_path):
