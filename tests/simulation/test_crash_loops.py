@@ -16,8 +16,8 @@ OWN = ("mesh.", "actors.")
 WORLD = "actors.runtime.virtual."
 """What stands for the kernel here is not the agent's."""
 
-BOUNDED = {"SharedSecrets._secrets", "FormerInstances._used"}
-"""They keep what they are told up to a number, the oldest going first."""
+BOUNDED = {"SharedSecrets._secrets", "FormerInstances._used", "Straying._former"}
+"""They keep what they are told up to a number; then the oldest goes, or all of it."""
 
 
 def tables(mesh, name):

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import rich.console
 
+from actors.connections.endpoint import Endpoint
 from actors.messages import route_table as route_messages
 from actors.route_table import RouteTable
 from actors.runtime.virtual import world as virtual_world
 from mesh.connection.candidates import CandidatePool
-from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.connection.target_health import Health, HealthMonitor
 from mesh.link.data_lane import DataLane
@@ -73,7 +73,7 @@ def crash_on_a_lost_link(monkeypatch):
 
 
 def let_everybody_in(monkeypatch):
-    monkeypatch.setattr(Shares, "may_take", lambda _self, _holder: True)
+    monkeypatch.setattr(Endpoint, "_has_place", lambda _self, _wish: True)
 
 
 def check_for_show(monkeypatch):
@@ -95,7 +95,7 @@ def relay_always(monkeypatch):
 
 
 def drop_nothing(monkeypatch):
-    monkeypatch.setattr(DataLane, "_make_room", lambda _: 0)
+    monkeypatch.setattr(DataLane, "drop_to", lambda _self, _target_bytes: 0)
 
 
 def tell_at_once(monkeypatch):
