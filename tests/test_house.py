@@ -61,7 +61,7 @@ ANYS = {
     "actors/runtime/virtual/dispatcher.py": (5, "a dispatcher's actors of all kinds"),
     "actors/runtime/virtual/world.py": (3, "Pykka's reference, future and answer"),
     "mesh/agent/cli/failure.py": (1, "Click's signature"),
-    "mesh/agent/control/api.py": (3, "Falcon's signature"),
+    "mesh/agent/control/api.py": (2, "Falcon's signature"),
     "mesh/agent/dashboard/app.py": (2, "Falcon's signature"),
     "mesh/agent/dashboard/channels.py": (5, "Waitress's signature, and what it polls"),
     "mesh/agent/dashboard/server.py": (2, "what Waitress keeps for itself"),

@@ -3,7 +3,7 @@
 A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
 never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
 group may is the caller's to say. They and their directory belong to this user or to root, who can do all that
-the user can. No file is ever overwritten.
+the user can. No key or certificate is ever overwritten.
 """
 
 import base64
@@ -15,7 +15,8 @@ import pwd
 import secrets
 import shlex
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -75,23 +76,44 @@ def create_file(path: Path, text: str, mode: int, *, remedy: str = "") -> None:
     """
     if not path.name:
         raise AgentFileError(f"{path}: is a directory; expected the name of a file")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+        with _beside(path, text, mode) as temporary:
             # Unlike a rename, a link never replaces what is there.
             os.link(temporary, path)
-        finally:
-            temporary.unlink()
         _sync_directory(path.parent)
     except FileExistsError:
         raise AgentFileError(f"{path}: exists already and is not overwritten{remedy}") from None
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """Have a file say this, or what it said before; also after a power cut. The arguments are as above.
+
+    Raises:
+        AgentFileError: it cannot be written.
+    """
+    try:
+        with _beside(path, text, mode) as temporary:
+            temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise AgentFileError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+@contextmanager
+def _beside(path: Path, text: str, mode: int) -> Iterator[Path]:
+    """A file in the same directory that holds ``text``, safe on the disk; it goes unless it is moved."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_key(path: Path, use: KeyUse, seed: bytes) -> None:

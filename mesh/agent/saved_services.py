@@ -4,17 +4,14 @@ It has the form of a configuration's ``forward:``, so an editor and ``mesh check
 """
 
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import yaml
 
-from mesh.agent.files import PRIVATE_MODE, AgentFileError
+from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
 from mesh.config.document import MAX_FILE_BYTES
 from mesh.config.extra import Extra
 from mesh.config.loading import parse_config
@@ -66,27 +63,7 @@ def write_saved(data_dir: Path, services: Sequence[Extra]) -> None:
     Raises:
         AgentFileError: it cannot be written.
     """
-    path = data_dir / NAME
-    temporary = data_dir / f".{NAME}.{secrets.token_hex(8)}"
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(_text(services))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        directory = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise AgentFileError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+    replace_file(data_dir / NAME, _text(services), PRIVATE_MODE)
 
 
 def _text(services: Sequence[Extra]) -> str:

@@ -2,7 +2,6 @@
 """``/api/v1/``: what the control socket takes and answers. Errors are problem documents (RFC 9457)."""
 
 import http
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,6 +22,7 @@ from mesh.agent.control.requests import (
     ServiceRequest,
 )
 from mesh.agent.control.steering import Steering, SteeringError
+from mesh.agent.dashboard.app import unexpected
 from mesh.agent.outcome import Outcome, RefusedError, Verdict
 from mesh.agent.saved_services import read_service
 from mesh.config import ConfigError
@@ -33,8 +33,6 @@ T = TypeVar("T")
 MAX_BODY_BYTES: Final = 64 * 1024
 
 PROBLEM_TYPE: Final = "application/problem+json"
-
-_log = logging.getLogger("mesh.http")
 
 
 class ControlApp:
@@ -49,7 +47,7 @@ class ControlApp:
         self._reading = reading
         self._own: falcon.App[falcon.Request, falcon.Response] = falcon.App()
         self._own.set_error_serializer(_as_problem)
-        self._own.add_error_handler(Exception, _unexpected)
+        self._own.add_error_handler(Exception, unexpected)
         self._own.add_error_handler(SteeringError, _busy)
         self._own.add_error_handler(RefusedError, _refused)
         self._own.add_route(RELOAD, _ReloadResource(steering))
@@ -165,9 +163,3 @@ def _busy(req: falcon.Request, resp: falcon.Response, error: SteeringError, para
 
 def _refused(req: falcon.Request, resp: falcon.Response, error: RefusedError, params: dict[str, Any]) -> None:
     raise falcon.HTTPConflict(description=str(error))
-
-
-def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
-    """The log gets the details; the client gets none."""
-    _log.error("%s %s failed", req.method, req.path, exc_info=error)
-    raise falcon.HTTPInternalServerError(description="internal error; the log has the details")

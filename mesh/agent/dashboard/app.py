@@ -88,7 +88,7 @@ class DashboardApp:
             middleware=[ReadOnly(), self._guard]
         )
         self._wsgi.set_error_serializer(_serialize_error)
-        self._wsgi.add_error_handler(Exception, _unexpected)
+        self._wsgi.add_error_handler(Exception, unexpected)
         self._wsgi.add_error_handler(StatusUnavailable, _unavailable)
         health = HealthResource()
         self._wsgi.add_route("/health", health)
@@ -214,7 +214,7 @@ def _unavailable(
     raise falcon.HTTPServiceUnavailable(description=f"status unavailable: {error}", retry_after=1)
 
 
-def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+def unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     """The log gets the details; the client gets none."""
     _log.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPInternalServerError(description="internal error; the log has the details")
