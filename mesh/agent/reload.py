@@ -5,6 +5,7 @@ All of it is applied or named as taking effect at the next start; a file with mi
 
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +105,7 @@ class Reloader:
         except (ConfigError, AgentFileError) as error:
             layers.file, layers.saved, self._written = before
             return Outcome.refused(str(error).splitlines())
-        outcome = self._apply()
+        outcome = self._carry_out(*layers.desired())
         if outcome.verdict is Verdict.REFUSED:
             layers.file, layers.saved, self._written = before
             try:  # to be as it was, which has the port again that had been given up already
@@ -228,7 +229,7 @@ class Reloader:
         outcome = self._apply()
         if outcome.problems:
             raise RefusedError(f"{name}: {'; '.join(outcome.problems)}")
-        trouble = self._trouble_of(name)
+        trouble = self._trouble_of(name) if isinstance(service, ListenerSection) else None
         if trouble is not None:
             raise RefusedError(f"{name}: {trouble}")
         log.info("%s: added", name)
@@ -259,7 +260,11 @@ class Reloader:
     # -- carrying out ----------------------------------------------------------------------------------------
 
     def _apply(self) -> Outcome:
-        config, clashes = self._layers.desired()
+        """Be as the layers say; what is left out of them has been told when it came to clash."""
+        config, _ = self._layers.desired()
+        return self._carry_out(config)
+
+    def _carry_out(self, config: Config, clashes: Iterable[str] = ()) -> Outcome:
         asked: pykka.Future[pykka.Future[agent_messages.Configured]] = self._root.ask(
             agent_messages.Configure(config), block=False
         )

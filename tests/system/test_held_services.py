@@ -100,6 +100,7 @@ def test_what_is_saved_is_there_after_a_restart_and_the_file_has_its_way(pair):
     hq.offer("echo", 9)
     told = hq.reload()
     assert f"endpoint echo: this agent offers echo already: it is {LOOPBACK}:9" in told
+    assert hq.ask("expose", "other", f"{LOOPBACK}:{target}", "--save").returncode == 0  # that is its own
     hq.config["forward"]["endpoints"].clear()
     hq.reload()
     assert answers(port)
