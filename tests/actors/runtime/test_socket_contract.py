@@ -121,6 +121,18 @@ def test_localhost_has_its_name_and_one_port(near: Side):
     assert listener.local_name == f"localhost:{listener.port}"
 
 
+def binds(side: Side, held: str, wanted: str) -> bool:
+    """Whether a port open at ``held`` can be opened at ``wanted``, too; another program may have it there."""
+    port = side.bind(TcpAddress(held, 0)).port
+    try:
+        assert side.bind(TcpAddress(wanted, port)).port == port
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("held", "wanted", "in_use"),
     [
@@ -140,7 +152,7 @@ def test_two_ports_meet_where_the_rule_says(near: Side, held: str, wanted: str, 
     address = TcpAddress(wanted, listener.port)
     assert cannot_both_listen(TcpAddress(held, listener.port), address) is in_use
     if not in_use:
-        assert near.bind(address).port == listener.port
+        assert any(binds(near, held, wanted) for _ in range(10))
         return
     with pytest.raises(OSError) as caught:
         near.bind(address)
