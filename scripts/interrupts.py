@@ -1,7 +1,8 @@
-"""Programs that report what they have done when they are interrupted."""
+"""Programs that are interrupted report what they have done, and leave nothing behind."""
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,3 +31,26 @@ def one_interrupt() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM wait meanwhile; yields those that have come.
+
+    Their handlers run at the end, once for each signal. In other threads than the main one nothing is done:
+    they are never interrupted.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    former = {
+        number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _SIGNALS
+    }
+    try:
+        yield came
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.agent.core_dumps import DEBUGGABLE_VARIABLE
+from scripts.interrupts import held_interrupts
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_TIMEOUT_S: Final = 15.0
@@ -40,7 +41,7 @@ class Process:
         self.command = [str(part) for part in command]
         self.log = Path(log)
         self.log_start = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, held_interrupts() as came:
             # A session of its own: Ctrl-C is for whoever started it, who then ends it in order.
             self._child = subprocess.Popen(
                 self.command,
@@ -53,6 +54,8 @@ class Process:
                 start_new_session=True,
                 pass_fds=tuple(inherited),
             )
+            if came:  # whoever starts it is interrupted next, and would not know of it
+                self.kill()
 
     @property
     def pid(self) -> int:
