@@ -11,9 +11,11 @@ from typing import Final, Protocol
 import msgspec
 
 from mesh.config.schema import HealthCheckSection
+from scripts.simulation.changes import Change, draw_change
 from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.scenario import (
     AGENT_FAULTS,
+    CHANGES,
     FaultGroup,
     FaultKind,
     Range,
@@ -84,9 +86,11 @@ class Action(msgspec.Struct, frozen=True):
     at_s: float
     """Seconds after the mesh has converged."""
     do: str
-    """The method of :class:`Stage` to call."""
+    """The method of :class:`Stage` to call; with a change, of the simulated one."""
     subject: tuple[str, ...]
-    """Its arguments: an agent, or two that share a link."""
+    """Its first arguments: an agent, or two that share a link."""
+    change: Change | None = None
+    """Its last one, if it changes a configuration."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -244,7 +248,8 @@ def draw_last_words(script: Script) -> list[Planned]:
 
 def perform(action: Action, stage: Stage) -> None:
     """Do it."""
-    getattr(stage, action.do)(*action.subject)
+    change = () if action.change is None else (action.change,)
+    getattr(stage, action.do)(*action.subject, *change)
 
 
 def mend(script: Script, stage: Stage) -> None:
@@ -294,7 +299,10 @@ def _draw_group(
         stop_s = min(start_s + lasts_s, end_s)
         if start_s < end_s:
             kind = draw.choice(group.kinds)
-            actions += _draw_fault(kind, group, mesh, draw, agent=agent, start_s=start_s, stop_s=stop_s)
+            number = len(actions)  # of nothing else in this run
+            actions += _draw_fault(
+                kind, group, mesh, draw, agent=agent, start_s=start_s, stop_s=stop_s, number=number
+            )
     return len(agents)
 
 
@@ -307,7 +315,14 @@ def _draw_fault(
     agent: str | None,
     start_s: float,
     stop_s: float,
+    number: int,
 ) -> list[Action]:
+    if kind in CHANGES:
+        whom, change = draw_change(kind, mesh, group.agents, draw, number)
+        return [
+            Action(start_s, "configure", (whom,), change),
+            Action(stop_s, "configure_back", (whom,), change),
+        ]
     if kind in AGENT_FAULTS or kind is FaultKind.TARGET:
         whom = agent or draw.choice(group.agents or _victims(kind, mesh))
         begin, end = _AGENT_ACTIONS[kind]

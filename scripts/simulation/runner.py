@@ -186,6 +186,7 @@ class _Run:
         stage.start_all_stopped()
         story.note("mended")
         self.mended_s = self._converge()
+        stage.configuring.judge()
         offered_s = max(shape.offered_within_s for shape in self.script.endpoints.values())
         invariants.candidates_are_nearest_first(mesh, self.script.map, offered_s)
         invariants.conversations_end(mesh, END_LIMIT_S)

@@ -59,7 +59,37 @@ class FaultKind(enum.StrEnum):
     """An agent's process is killed, and another started after a while whose clock is 15 minutes behind."""
     TARGET = "target"
     """A service dies, and comes back after a while."""
+    ADD_ENDPOINT = "add_endpoint"
+    """An agent is configured to offer one more key, and after a while no more; likewise with those below."""
+    ADD_LISTENER = "add_listener"
+    """It has another listener for a key."""
+    ADD_ACCEPTOR = "add_acceptor"
+    """It takes peers at another port."""
+    ADD_PEER = "add_peer"
+    """It dials another agent."""
+    RETARGET = "retarget"
+    """An endpoint leads to another service."""
+    TUNE = "tune"
+    """Limits and times are others."""
+    CHECK_HEALTH = "check_health"
+    """An endpoint looks whether its service is there."""
+    TAKE_OUT = "take_out"
+    """An endpoint of a key that another agent offers, too, is gone."""
 
+
+CHANGES: Final = frozenset(
+    {
+        FaultKind.ADD_ENDPOINT,
+        FaultKind.ADD_LISTENER,
+        FaultKind.ADD_ACCEPTOR,
+        FaultKind.ADD_PEER,
+        FaultKind.RETARGET,
+        FaultKind.TUNE,
+        FaultKind.CHECK_HEALTH,
+        FaultKind.TAKE_OUT,
+    }
+)
+"""Faults that are none: changes of a running agent's configuration, which nobody else may notice."""
 
 AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK})
 

@@ -4,9 +4,11 @@ from typing import Any, Final
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
+from scripts.simulation.changes import Change
+from scripts.simulation.configuring import Configuring
 from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import CLOCK_SKEW_S, SLOW_SHARE, Planned, Script, perform
-from scripts.simulation.scenario import Scenario, Settings
+from scripts.simulation.scenario import FaultKind, Scenario, Settings
 from scripts.simulation.trace import Story
 from scripts.simulation.world import LISTEN_PORT, SERVICE_PORT, MeshWorld
 
@@ -34,6 +36,9 @@ class SimulatedStage:
         """When something was last done to an agent, or to two that share a link."""
         self._keys = [service.key for service in scenario.services]
         self._build(scenario.settings)
+        self.configuring = Configuring(
+            mesh, lambda key, name: TcpAddress(other_service_host(key, name), SERVICE_PORT)
+        )
 
     def _build(self, settings: Settings) -> None:
         layout, mesh = self.script.map, self.mesh
@@ -56,6 +61,11 @@ class SimulatedStage:
             )
             for key in offered:
                 self._serve(key, service_host(key, name))
+        for action in self.script.actions:
+            if action.change is not None and action.change.kind is FaultKind.RETARGET:
+                host = other_service_host(action.change.key, action.subject[0])
+                if host not in mesh.services:
+                    self._serve(action.change.key, host)
 
     def _used_by(self, name: str) -> list[str]:
         """The keys that an agent has listeners for."""
@@ -157,6 +167,18 @@ class SimulatedStage:
             self.paused.discard(name)
             self.mesh.world.resume(name)
 
+    # -- configurations --------------------------------------------------------------------------------------
+
+    def configure(self, name: str, change: Change) -> None:
+        """Change the configuration of an agent while it runs."""
+        self._note("configure", name)
+        self.configuring.change(name, change)
+
+    def configure_back(self, name: str, change: Change) -> None:
+        """Take a change back."""
+        self._note("configure_back", name)
+        self.configuring.take_back(name, change)
+
     # -- links -----------------------------------------------------------------------------------------------
 
     def cut(self, one: str, other: str) -> None:
@@ -219,3 +241,8 @@ class SimulatedStage:
 def service_host(key: str, agent: str) -> str:
     """The host of the service that ``agent`` offers under ``key``."""
     return f"{key}.{agent}"
+
+
+def other_service_host(key: str, agent: str) -> str:
+    """The host of the service that ``agent`` offers under ``key`` once its endpoint leads to another."""
+    return f"other.{service_host(key, agent)}"

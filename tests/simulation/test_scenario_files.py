@@ -168,10 +168,17 @@ def test_listeners_that_reach_no_endpoint_are_not_tried(load):
 
 def test_one_seed_draws_one_script(load):
     faults = [{"kinds": [kind.value for kind in FaultKind], "count": 20, "at_s": [0, 10]}]
-    scenario = load(SMALL, faults=faults)
+    scenario = load(SMALL, faults=faults, **service(endpoints=2))
     assert draw_script(scenario, 5) == draw_script(scenario, 5)
     assert draw_script(scenario, 5) != draw_script(scenario, 6)
     assert len(draw_probes(draw_script(scenario, 5))) == 1
+
+
+def test_only_one_of_several_endpoints_can_be_taken_out(load):
+    faults = [{"kinds": ["take_out"]}]
+    with pytest.raises(ScenarioError, match="no agent of this scenario can have a change of kind take_out"):
+        draw_script(load(SMALL, faults=faults), 1)
+    draw_script(load(SMALL, faults=faults, **service(endpoints=2)), 1)
 
 
 def test_whatever_is_done_is_undone_before_the_end(load):
@@ -184,15 +191,17 @@ def test_whatever_is_done_is_undone_before_the_end(load):
         "cut_with_reset": {"heal"},
         "slow_down": {"speed_up"},
         "kill_target": {"start_target"},
+        "configure": {"configure_back"},
     }
-    faults = [{"kinds": [kind.value for kind in FaultKind], "count": 60, "at_s": [0, 10], "lasts_s": [0, 9]}]
-    script = draw_script(load(SMALL, faults=faults), 5)
-    assert script.faults == 60
+    faults = [{"kinds": [kind.value for kind in FaultKind], "count": 90, "at_s": [0, 10], "lasts_s": [0, 9]}]
+    script = draw_script(load(SMALL, faults=faults, **service(endpoints=2)), 5)
+    assert script.faults == 90
     assert {action.do for action in script.actions} == set(undoing) | set().union(*undoing.values())
     assert [action.at_s for action in script.actions] == sorted(action.at_s for action in script.actions)
     for index, action in enumerate(script.actions):
         if action.do in undoing:
-            later = [each for each in script.actions[index:] if each.subject == action.subject]
+            what = (action.subject, action.change)
+            later = [each for each in script.actions[index:] if (each.subject, each.change) == what]
             assert any(each.do in undoing[action.do] for each in later), action
 
 

@@ -23,6 +23,7 @@ WANTED = {
     "ha_pair",
     "partition_and_heal",
     "random_graph",
+    "reconfiguration",
     "ring",
     "rolling_restart",
     "slow_link",

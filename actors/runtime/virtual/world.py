@@ -122,7 +122,7 @@ class VirtualWorld:
             Exception: whatever its handler raised.
         """
         future = ref.ask(message, block=False)
-        self.run_while(lambda: not _is_answered(future), limit_s)
+        self.run_while(lambda: not is_answered(future), limit_s)
         return future.get(timeout=0)
 
     def pause(self, host: str) -> None:
@@ -210,7 +210,8 @@ class VirtualWorld:
                 raise RuntimeError(f"{turns} turns at {instant} s, the last on {dispatcher.host_name}")
 
 
-def _is_answered(future: "pykka.Future[Any]") -> bool:
+def is_answered(future: "pykka.Future[Any]") -> bool:
+    """Whether there is an answer, or the failure of whoever should have given one."""
     try:
         future.get(timeout=0)
     except pykka.Timeout:
