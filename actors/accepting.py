@@ -22,7 +22,7 @@ from actors.runtime.seam import (
     SocketOptions,
     StreamSocket,
 )
-from mesh.addresses import TcpAddress
+from mesh.addresses import SocketAddress, UnixAddress
 from mesh.backoff import retry_delay_s
 from mesh.reaching import OWN_LIMITS
 
@@ -39,6 +39,10 @@ _ANOTHER_HAS_IT: Final = "another program has it (`ss -ltnp` tells which): end t
 
 PORT_TAKEN: Final = f"port taken: {_ANOTHER_HAS_IT}"
 
+_ANOTHER_HAS_PATH: Final = "another program has it, or it is no socket: choose another path"
+
+PATH_TAKEN: Final = f"path taken: {_ANOTHER_HAS_PATH}"
+
 _REMEDIES: Final = MappingProxyType(
     {
         errno.EADDRINUSE: _ANOTHER_HAS_IT,
@@ -47,6 +51,15 @@ _REMEDIES: Final = MappingProxyType(
     }
 )
 """What to do about a port that cannot be had, by errno."""
+
+_PATH_REMEDIES: Final = MappingProxyType(
+    {
+        errno.EADDRINUSE: _ANOTHER_HAS_PATH,
+        errno.EACCES: "this agent's user may not write in that directory",
+        errno.ENOENT: "there is no such directory: make it first",
+    }
+)
+"""As much for a unix socket."""
 
 CLOSED: Final = "closed"
 
@@ -64,7 +77,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         dispatcher: Dispatcher,
         *,
         name: str,
-        address: TcpAddress,
+        address: SocketAddress,
         what: str,
         options: SocketOptions,
         log: logging.Logger,
@@ -114,11 +127,13 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
             self._report_port(None)
 
     def _bind_failed(self, error: OSError) -> None:
-        remedy = _REMEDIES.get(error.errno or 0, "")
+        is_path = isinstance(self._address, UnixAddress)
+        remedies = _PATH_REMEDIES if is_path else _REMEDIES
+        remedy = remedies.get(error.errno or 0, "")
         why = f"{error.strerror or error}{remedy and f': {remedy}'}"
         if self._bind_failures == 0:
             self._log.error("%s cannot use %s: %s; trying again", self._what, self._address, why)
-        self._report_port(PORT_TAKEN if error.errno == errno.EADDRINUSE else f"no port: {why}")
+        self._report_port(_trouble(error, why, is_path=is_path))
         delay_s = retry_delay_s(
             self._bind_failures,
             self.dispatcher.uniform(),
@@ -197,3 +212,10 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         self._paused = False
         if self._listening is not None:
             self._listening.watch_read(True)
+
+
+def _trouble(error: OSError, why: str, *, is_path: bool) -> str:
+    """What the root is told of a port or path that cannot be had."""
+    if error.errno == errno.EADDRINUSE:
+        return PATH_TAKEN if is_path else PORT_TAKEN
+    return f"no {'path' if is_path else 'port'}: {why}"

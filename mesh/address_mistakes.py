@@ -48,7 +48,7 @@ def mistake(text: str, *, is_local: bool, lowest_port: int) -> str:
     if url is not None:
         return _of_url(url, form)
     if text.startswith("unix:"):
-        return f"{form}; a unix socket can be the target of an endpoint only"
+        return f"{form}; only listeners and endpoints can have a unix socket"
     if text.startswith(("/", "./", "../", "~")):
         return form if is_local else f"{form}, or unix:/path for a unix socket"
     transport = text.rpartition("/")[2].lower()

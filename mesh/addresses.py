@@ -117,19 +117,23 @@ def listening_places(address: TcpAddress) -> tuple[Place, ...]:
     return (_place(literal),)
 
 
-def cannot_both_listen(one: TcpAddress, other: TcpAddress) -> bool:
+def cannot_both_listen(one: SocketAddress, other: SocketAddress) -> bool:
     """Whether two local ports cannot be open together. Both addresses can be listened on by themselves."""
+    if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
+        return one == other
     if one.port != other.port or one.port == 0:  # for 0 the system finds each a port of its own
         return False
     return any(place.meets(another) for place in listening_places(one) for another in listening_places(other))
 
 
-def surely_reaches(target: TcpAddress, listening: TcpAddress) -> bool:
+def surely_reaches(target: SocketAddress, listening: SocketAddress) -> bool:
     """Whether a connection to ``target`` from this machine ends at the local port ``listening``.
 
     Judged by what is written, without a look-up and without knowing the machine's addresses: a name, or a
     literal that may be another machine's, reaches only what listens on that very literal.
     """
+    if isinstance(target, UnixAddress) or isinstance(listening, UnixAddress):
+        return target == listening
     if target.port != listening.port:
         return False
     if is_localhost(target.host):
@@ -202,6 +206,17 @@ def parse_listen(text: str) -> TcpAddress:
     """
     host, port = _split(text, is_local=True)
     return TcpAddress("" if host == "*" else host, port)
+
+
+def parse_listen_or_path(text: str) -> SocketAddress:
+    """As :func:`parse_listen`, or the path of a unix socket: ``unix:/path`` or ``/path``.
+
+    Raises:
+        ValueError: the text is none of these; the message says what was expected.
+    """
+    if text.startswith("/"):
+        return _parse_unix(f"unix:{text}")
+    return _parse_unix(text) if text.startswith("unix:") else parse_listen(text)
 
 
 def _parse_unix(text: str) -> UnixAddress:

@@ -286,7 +286,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._socket = socket
         tag = b""
         far = socket.peer_name
-        if not far.startswith("unix:"):  # a listener has a TCP port
+        if not far.startswith("unix:"):  # whose clients are all called the same
             self._ends = ends_of(socket.local_name, far)
             self._settings.loops.exit_opened(self._ends)
             tag = socket_tag(self._party.instance, self._ends)

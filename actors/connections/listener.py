@@ -1,4 +1,4 @@
-"""A listener: a local port for a routing key.
+"""A listener: a local port, or a unix socket, for a routing key.
 
 While nobody offers the key it is parked: clients are refused, and the port stays ours. Clients are counted
 against ``max_connections`` one by one; one too many is reset at once, unless another one is closing: then it
@@ -24,7 +24,7 @@ from actors.messages import route_table as route_table_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
-from mesh.addresses import TcpAddress
+from mesh.addresses import SocketAddress
 from mesh.config.schema import ListenerSection
 from mesh.connection.candidates import CandidatePool
 from mesh.connection.loops import LoopWatch, ends_of
@@ -78,7 +78,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         *,
         name: str,
         key: str,
-        address: TcpAddress,
+        address: SocketAddress,
         max_connections: int,
         believed: frozenset[str],
         may_use: bool,

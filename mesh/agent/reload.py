@@ -212,8 +212,9 @@ class Reloader:
         Raises:
             RefusedError: it cannot.
         """
-        if isinstance(service, ListenerSection) and not service.address.port:
-            service = msgspec.structs.replace(service, address=_with_port(service.address))
+        match service:
+            case ListenerSection(address=TcpAddress(port=0) as address):
+                service = msgspec.structs.replace(service, address=_with_port(address))
         why = clash(self.config, service)
         if why is not None:
             raise RefusedError(f"{service_name(service)}: {why}")

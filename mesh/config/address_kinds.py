@@ -8,6 +8,7 @@ from mesh.addresses import (
     UnixAddress,
     listening_places,
     parse_listen,
+    parse_listen_or_path,
     parse_target,
 )
 from mesh.config.host_names import ascii_host
@@ -62,6 +63,18 @@ class HostName(msgspec.Struct, frozen=True):
             return ascii_host(text).lower().removesuffix(".")
         except ValueError:
             raise ValueError(self.expected) from None
+
+
+class ListenOrPath(msgspec.Struct, frozen=True):
+    """A local port as :class:`Listen` takes it, or the path of a unix socket."""
+
+    expected: str = "host:port, :port, [ipv6]:port, unix:/path or a path that begins with /"
+
+    def parse(self, scalar: Scalar, context: Context) -> SocketAddress:
+        """The address."""
+        if scalar.text.startswith(("/", "unix:")):
+            return parse_listen_or_path(scalar.text)
+        return Listen().parse(scalar, context)
 
 
 class Listen(msgspec.Struct, frozen=True):

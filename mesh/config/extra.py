@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from mesh.addresses import TcpAddress, cannot_both_listen, surely_reaches
+from mesh.addresses import SocketAddress, cannot_both_listen, surely_reaches
 from mesh.config.schema import Config, EndpointSection, ListenerSection
 from mesh.config.services import service_name
 
@@ -38,14 +38,14 @@ def clash(config: Config, extra: Extra) -> str | None:
                 if endpoint.key == key:
                     return f"this agent offers {key} already: it is {endpoint.target}"
             for listener in config.forward.listeners:
-                if isinstance(target, TcpAddress) and surely_reaches(target, listener.address):
+                if surely_reaches(target, listener.address):
                     return f"{target} is this agent's own listener of {listener.key}: a circle for clients"
         case ListenerSection(address=address):
             for what, other in _ports(config):
                 if cannot_both_listen(address, other):
-                    return f"{what} of this agent has {other} already: choose another port"
+                    return f"{what} of this agent has {other} already: choose another port or path"
             for endpoint in config.forward.endpoints:
-                if isinstance(endpoint.target, TcpAddress) and surely_reaches(endpoint.target, address):
+                if surely_reaches(endpoint.target, address):
                     return f"{address} is the target of this agent's endpoint {endpoint.key}"
     return None
 
@@ -62,7 +62,7 @@ def merged_or_clashes(config: Config, extras: Iterable[Extra]) -> tuple[Config, 
     return config, tuple(clashes)
 
 
-def _ports(config: Config) -> Iterator[tuple[str, TcpAddress]]:
+def _ports(config: Config) -> Iterator[tuple[str, SocketAddress]]:
     for acceptor in config.accept:
         yield "an acceptor", acceptor.address
     for listener in config.forward.listeners:

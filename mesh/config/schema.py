@@ -91,10 +91,10 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of ``forward.listeners``: a local port for a service elsewhere."""
+    """One entry of ``forward.listeners``: a local port or unix socket for a service elsewhere."""
 
     key: Annotated[str, kinds.RoutingKey()]
-    address: Annotated[TcpAddress, address_kinds.Listen()]
+    address: Annotated[SocketAddress, address_kinds.ListenOrPath()]
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time; 0 is unlimited."""
     agents: tuple[Annotated[str, kinds.NameOrId()], ...] = ()

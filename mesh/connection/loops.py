@@ -8,7 +8,8 @@ makes the same tag. What an exit says counts only for clients that are led to th
 from it: a lie harms nobody whom another exit serves.
 
 Behind NAT, or a proxy, the two ends of a socket have other addresses, and tags do not match. Neither do
-they if each exit leads to a listener of a third agent. Such circles end when descriptors run out.
+they if each exit leads to a listener of a third agent, and unix sockets have no tags. Such circles end when
+descriptors run out.
 """
 
 from hashlib import blake2b
@@ -21,6 +22,8 @@ TAG_BYTES: Final = 8
 
 _OTHER_SPELLINGS: Final = ("[", "0.0.0.0:")
 """How names begin of which there may be another spelling: hardly any do, and each socket has two."""
+
+_UNIX: Final = "unix:"
 
 R = TypeVar("R")
 
@@ -61,7 +64,12 @@ def ends_of(near: str, far: str) -> Ends:
 
 
 def socket_tag(instance: Instance, ends: Ends) -> bytes:
-    """The tag of an exit's socket, or of a client's."""
+    """The tag of an exit's socket, or of a client's; nothing for a unix socket.
+
+    All clients of one are called the same, and a path is another file on another machine.
+    """
+    if ends.far.startswith(_UNIX):
+        return b""
     addresses = f"{ends.near} {ends.far}".encode()
     return blake2b(addresses, digest_size=TAG_BYTES, key=instance, person=b"mesh socket").digest()
 
@@ -100,6 +108,8 @@ class LoopWatch(Generic[R]):
 
     def client_came(self, tag: bytes, connection: R) -> tuple[AgentId, ...]:
         """Remember a client; the exits that have said that this is their socket."""
+        if not tag:
+            return ()
         self._clients[tag] = connection
         said = self._said.get(tag)
         return () if said is None else tuple(said)

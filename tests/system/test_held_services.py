@@ -1,6 +1,7 @@
 """Services that commands hold or save, with real agents."""
 
 import signal
+import socket
 
 import pytest
 
@@ -63,6 +64,26 @@ def test_a_service_is_there_for_as_long_as_its_command_runs(pair, hold):
         branch.wait_for_no_route("echo")
         client.sendall(b"b")  # what is open goes on
         assert read_exactly(client, 1) == b"b"
+
+
+def test_a_listener_may_be_a_unix_socket(pair, hold, tmp_path):
+    branch, hq, target = pair
+    path = tmp_path / "echo.sock"
+    hold(hq, "expose", "echo", f"{LOOPBACK}:{target}")
+    listening = hold(branch, "listen", "echo", path)
+    assert listening.output == f"listener echo unix:{path}\n"
+    branch.wait_for_route("echo")
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10.0)
+            client.connect(str(path))
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+    taken = branch.ask("listen", "other", path)
+    assert (taken.returncode, "has" in taken.stderr) == (1, True)
+    listening.signal(signal.SIGINT)
+    assert listening.wait() == 0
+    assert not path.exists()
 
 
 def test_a_command_that_is_killed_holds_nothing_for_long(pair, hold):

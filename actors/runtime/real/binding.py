@@ -15,12 +15,11 @@ from typing import Final
 
 from actors.runtime.real.listening import (
     LoopListeningSocket,
-    LoopUnixListeningSocket,
     bound_for_good,
-    bound_unix,
 )
 from actors.runtime.real.native_address import native_address
 from actors.runtime.real.readiness import Reactor
+from actors.runtime.real.unix_listening import LoopUnixListeningSocket
 from actors.runtime.seam import SocketOptions, SocketOwner, StreamSocket
 from mesh.addresses import Place, SocketAddress, TcpAddress, UnixAddress, listening_places
 
@@ -137,7 +136,7 @@ class Binder:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
         if isinstance(address, UnixAddress):
-            return LoopUnixListeningSocket(self._reactor, bound_unix(address.path), address.path, options)
+            return LoopUnixListeningSocket(self._reactor, address.path, options)
         try:
             places = listening_places(address)
         except ValueError as error:

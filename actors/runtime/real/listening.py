@@ -7,11 +7,8 @@ Taking ``listen`` back is ``shutdown(SHUT_RD)``, after which the same socket may
 from us. It is off while parked: else another process that sets it could bind the port and listen there.
 """
 
-import contextlib
 import errno
 import socket
-import stat
-from pathlib import Path
 from typing import Final
 
 from actors.runtime.descriptors import reset
@@ -180,32 +177,6 @@ class LoopListeningSocket:
         self._socket.shutdown(socket.SHUT_RD)
 
 
-class LoopUnixListeningSocket(LoopListeningSocket):
-    """A listening unix socket. Its ``listen`` cannot be taken back: parking puts a fresh socket there."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, reactor: Reactor, sock: socket.socket, path: str, options: SocketOptions) -> None:
-        super().__init__(reactor, sock, options)
-        self._path = path
-
-    def close(self) -> None:
-        """Give up the path and remove its file; idempotent."""
-        if self._socket.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                Path(self._path).unlink()
-        super().close()
-
-    def _start_listening(self) -> None:
-        self._socket.listen(BACKLOG)
-
-    def _stop_listening(self) -> None:
-        self._socket.close()
-        Path(self._path).unlink(missing_ok=True)
-        self._socket = bound_unix(self._path)
-        self._readiness = self._readiness.moved_to(self._socket.fileno())
-
-
 def bound_for_good(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket:
     """A bound socket that keeps its port while parked: one that is bound by number."""
     if sockaddr[1] != 0:
@@ -230,32 +201,3 @@ def _bound(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket
         sock.close()
         raise
     return sock
-
-
-def bound_unix(path: str) -> socket.socket:
-    """A bound unix socket; the file of a process that has gone is replaced.
-
-    Raises:
-        OSError: something else has that path, or it cannot be made.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        try:
-            sock.bind(path)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_stale(path):
-                raise
-            Path(path).unlink()
-            sock.bind(path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _is_stale(path: str) -> bool:
-    """Whether ``path`` is the socket file of a process that has gone: nobody listens there."""
-    if not stat.S_ISSOCK(Path(path).stat().st_mode):
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        return probe.connect_ex(path) == errno.ECONNREFUSED

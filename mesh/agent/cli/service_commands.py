@@ -42,11 +42,13 @@ def listen(
 ) -> None:
     r"""Open a local port for KEY at ADDRESS, for as long as this command runs (Ctrl-C takes it back).
 
-    Without ADDRESS, or with port 0, the system chooses a port of 127.0.0.1; it is printed alone.
+    Without ADDRESS, or with port 0, the system chooses a port of 127.0.0.1; it is printed alone. A path
+    that begins with / is that of a unix socket.
 
     \b
     mesh listen postgres-main
     mesh listen postgres-main 127.0.0.1:5432 --save
+    mesh listen postgres-main /run/app/postgres.sock
     """
     entry: dict[str, str | int | list[str]] = {"key": key, "address": address}
     if agents:
@@ -109,7 +111,7 @@ def _limited(entry: dict[str, str | int | list[str]], most: int) -> Entry:
 
 def _port_of(address: str) -> Callable[[Added], str]:
     """What is printed of a listener: the port alone if it was chosen, for programs that read it."""
-    is_chosen = address.rpartition(":")[2] == "0"
+    is_chosen = address.rpartition(":")[2] == "0" and not address.startswith(("/", "unix:"))
     return (lambda added: added.address.rpartition(":")[2]) if is_chosen else (lambda added: added.name)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.addresses import TcpAddress
+from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config.extra import clash, merged, merged_or_clashes
 from mesh.config.schema import (
     AcceptSection,
@@ -22,10 +22,12 @@ def listener(key, port, host="127.0.0.1"):
     return ListenerSection(key=key, address=TcpAddress(host, port))
 
 
+PATH = ListenerSection(key="u", address=UnixAddress("/run/a"))
+
 BASE = Config(
     accept=(AcceptSection(address=TcpAddress("", 1)),),
     http=HttpSection(address=TcpAddress("127.0.0.1", 2)),
-    forward=ForwardSection(endpoints=(endpoint("a", 80),), listeners=(listener("b", 3),)),
+    forward=ForwardSection(endpoints=(endpoint("a", 80),), listeners=(listener("b", 3), PATH)),
 )
 
 
@@ -39,6 +41,12 @@ BASE = Config(
         (listener("b", 3), "the listener of b of this agent has 127.0.0.1:3 already"),
         (listener("c", 3, "localhost"), "the listener of b of this agent has 127.0.0.1:3 already"),
         (listener("c", 80), "is the target of this agent's endpoint a"),
+        (
+            ListenerSection(key="c", address=UnixAddress("/run/a")),
+            "the listener of u of this agent has unix:",
+        ),
+        (ListenerSection(key="c", address=UnixAddress("/run/b")), None),
+        (EndpointSection(key="c", target=UnixAddress("/run/a")), "own listener of u: a circle"),
         (endpoint("c", 80), None),
         (listener("b", 4), None),
         (listener("c", 3, "127.0.0.2"), None),

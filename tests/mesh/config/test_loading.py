@@ -287,6 +287,8 @@ def test_two_listeners_cannot_have_one_port(one, other, clash):
         ("10.0.0.1:80", ":80", False),  # may be another machine
         ("db.example:80", ":80", False),  # would take a look-up
         ("unix:/run/x:80", ":80", False),
+        ("unix:/run/x", "/run/x", True),
+        ("unix:/run/x", "unix:/run/y", False),
     ],
 )
 def test_a_target_cannot_be_a_listener_of_the_same_agent(target, listener, is_own):
@@ -301,6 +303,23 @@ def test_a_target_cannot_be_a_listener_of_the_same_agent(target, listener, is_ow
         assert "circle" in found
     else:
         assert parse(text).forward.endpoints[0].key == "a"
+
+
+def test_a_listener_is_at_a_path_too():
+    text = "forward: {listeners: [{key: a, address: '%s'}]}"
+    for written in ("/run/a.sock", "unix:/run/a.sock"):
+        assert parse(text % written).forward.listeners[0].address == UnixAddress("/run/a.sock")
+    for wrong in ("unix:run/a.sock", "/" + "x" * 107, "unix:"):
+        (found,) = problems(text % wrong)
+        assert "unix:/path with an absolute path" in found or "at most 107 bytes" in found
+
+
+def test_a_path_is_one_listeners_alone():
+    (found,) = problems(
+        "forward:\n  listeners:\n  - {key: a, address: /run/a}\n  - {key: b, address: 'unix:/run/a'}\n"
+    )
+    assert "expected a path of its own" in found
+    assert "forward.listeners[0].address on line 3" in found
 
 
 def test_listeners_acceptor_and_http_share_the_ports_of_the_machine():

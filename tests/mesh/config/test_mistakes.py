@@ -104,7 +104,7 @@ def listener(fields):
         ("agent: {data_dir: $HOME/x}", "the variable is ${HOME}"),
         ("agent: {data_dir: ~bob/x}", "~/ is the home directory of this user"),
         (listener("key: a, address: $HOST:3000"), ": ${HOST}:3000"),
-        (listener("key: a, address: 'unix:/run/x'"), "a unix socket can be the target of an endpoint only"),
+        (TRUST + "accept: [{address: 'unix:/run/x'}]", "only listeners and endpoints can have a unix socket"),
         (listener("key: a, address: '[127.0.0.1]:3000'"), "IPv6 address only: 127.0.0.1:3000"),
         (listener("key: a, address: '300.0.0.1:80'"), "an IPv4 address of four numbers"),
         (listener("key: a, address: '[::ffff:127.0.0.1]:80'"), "the IPv4 address as such, 127.0.0.1:80"),

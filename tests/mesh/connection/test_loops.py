@@ -101,6 +101,15 @@ def test_exits_that_all_say_the_same_cost_no_more_each_than_one_and_are_forgotte
     assert work(1_000) <= work(10) * 1.1
 
 
+def test_clients_of_a_unix_socket_are_not_told_apart_so_nobody_leads_them_in_a_circle():
+    watch: LoopWatch[str] = LoopWatch()
+    tag = socket_tag(Instance(b"i" * 8), ends_of("unix:", "unix:/run/app.sock"))
+    watch.client_came(tag, "client")
+    assert watch.exit_said(tag, ONE, 7) is None
+    watch.client_left(tag, "client")
+    assert (watch._clients, watch._said) == ({}, {})
+
+
 def test_nothing_is_left_of_those_that_are_gone():
     watch: LoopWatch[str] = LoopWatch()
     client, other = "client", "other"
