@@ -4,7 +4,7 @@ import gc
 
 import hypothesis
 
-pytest_plugins = ["tests.lab_meshes"]
+pytest_plugins = ["tests.api_conformance", "tests.lab_meshes"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -26,6 +26,7 @@ from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.behind import Behind
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.core_dumps import forbid_core_dumps
@@ -154,7 +155,7 @@ def _run(
         reloader = Reloader(
             source, layers, config, written, root=root, status=status, http=http, output=output
         )
-        control.serve(ControlApp(MainThread(events, reloader), app))
+        control.serve(ControlApp(Behind(MainThread(events, reloader), app.latest), app))
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

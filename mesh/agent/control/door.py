@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from wsgiref.types import WSGIApplication
 
-from mesh.agent.control.api import MAX_BODY_BYTES
+from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.socket_file import NAME, NoSocketError, listen_at
 from mesh.agent.dashboard.server import HttpServer
 from mesh.agent.logs import logger

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 PREFIX: Final = "/api/v1/"
+OPENAPI: Final = f"{PREFIX}openapi.json"
 RELOAD: Final = f"{PREFIX}reload"
 PLANS: Final = f"{PREFIX}plans"
 LISTENERS: Final = f"{PREFIX}listeners"

@@ -109,6 +109,14 @@ class DashboardApp:
         """Answer one request; see PEP 3333."""
         return self._wsgi(environ, start_response)
 
+    def latest(self) -> Answer[DashboardSnapshot]:
+        """What the actors say now, or said last if they are busy; asked once for all who want to know.
+
+        Raises:
+            StatusUnavailable: there is no answer that is not too old.
+        """
+        return self._status.latest()
+
     def allow_hosts(self, names: Sequence[str]) -> None:
         """Let clients ask for these names from now on, besides addresses and ``localhost``."""
         self._guard.allow(names)

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from mesh.agent.cli import main
 from mesh.agent.cli.tables import table
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.behind import Behind
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.outcome import Outcome, Verdict
@@ -83,7 +84,7 @@ def agent(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     steered = Steered()
     with contextlib.closing(ControlDoor(tmp_path)) as door:
-        door.serve(ControlApp(steered, Reading()))
+        door.serve(ControlApp(Behind(steered, None), Reading()))
         yield steered
 
 

@@ -10,11 +10,14 @@ import msgspec
 import pytest
 
 from mesh.addresses import TcpAddress
-from mesh.agent.control.api import MAX_BODY_BYTES, PROBLEM_TYPE, ControlApp
+from mesh.agent.control.api import ControlApp
+from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
+from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, RELOAD, PlanRequest
+from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
@@ -68,6 +71,10 @@ def reading(environ, start_response):
     return [b'{"page": "' + environ["PATH_INFO"].encode() + b'"}']
 
 
+def app_of(steered):
+    return ControlApp(Behind(steered, None), reading)
+
+
 @pytest.fixture
 def steered():
     return Steered()
@@ -75,7 +82,7 @@ def steered():
 
 @pytest.fixture
 def app(steered):
-    return falcon.testing.TestClient(ControlApp(steered, reading))
+    return falcon.testing.TestClient(app_of(steered))
 
 
 def test_a_reload_answers_what_has_become_of_it(app, steered):
@@ -111,7 +118,7 @@ def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
     ],
 )
 def test_a_body_that_is_wrong_is_told_and_nothing_is_done(app, steered, body, told):
-    answer = app.simulate_post(PLANS, body=body)
+    answer = app.simulate_post(PLANS, body=body, content_type=falcon.MEDIA_JSON)
     assert answer.status_code == 400
     assert told.lower() in answer.json["detail"].lower()
     assert steered.planned == []
@@ -203,7 +210,7 @@ def test_everything_else_is_read_as_at_the_http_address(app):
 @pytest.fixture
 def client(tmp_path, steered):
     with contextlib.closing(ControlDoor(tmp_path)) as door:
-        door.serve(ControlApp(steered, reading))
+        door.serve(app_of(steered))
         yield AgentClient(tmp_path / NAME, 10.0)
 
 
@@ -220,7 +227,7 @@ def test_a_client_gets_answers_and_refusals(client, steered):
 
 def test_nothing_is_left_of_a_door_that_is_closed(tmp_path, steered):
     with contextlib.closing(ControlDoor(tmp_path)) as door:
-        door.serve(ControlApp(steered, reading))
+        door.serve(app_of(steered))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotRunning, match=r"no agent answers at .*control\.sock: no such file"):
         AgentClient(tmp_path / NAME).get("/ready", dict)
@@ -234,7 +241,7 @@ def test_an_answer_of_another_version_is_no_crash(client):
 
 def test_where_no_socket_can_be_made_the_agent_runs_without_a_door(tmp_path, steered, caplog):
     with contextlib.closing(ControlDoor(tmp_path / "missing")) as door:
-        door.serve(ControlApp(steered, reading))
+        door.serve(app_of(steered))
     assert "no command can ask or change this agent, but SIGHUP can: " in caplog.text
 
 
@@ -248,7 +255,7 @@ def test_a_door_that_closes_leaves_the_socket_of_another_agent_alone(tmp_path):
 
 def test_an_agent_without_a_data_directory_has_no_door(steered):
     with contextlib.closing(ControlDoor(None)) as door:
-        door.serve(ControlApp(steered, reading))
+        door.serve(app_of(steered))
 
 
 # By way of the main thread

@@ -1,0 +1,21 @@
+"""What lies behind the API: whom its routes ask, and whom they tell what to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh.agent.control.steering import Steering
+from mesh.agent.dashboard.single_flight import Answer
+from mesh.agent.dashboard.status import DashboardSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Handed to whoever makes routes."""
+
+    steering: Steering
+    """Changes the agent."""
+    status: Callable[[], Answer[DashboardSnapshot]]
+    """What the actors say, which all who ask at the same time share.
+
+    Raises :class:`~mesh.agent.dashboard.status.StatusUnavailable` if they say nothing.
+    """

@@ -1,0 +1,96 @@
+"""``/api/v1/listeners``, ``endpoints`` and ``leases``: services beside the file."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from mesh.agent.control.behind import Behind
+from mesh.agent.control.problem import ProblemError
+from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
+from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.outcome import Added
+from mesh.agent.saved_services import read_service
+from mesh.config import ConfigError
+from mesh.config.problems import Problem
+
+CANNOT_BE: Final = frozenset({HTTPStatus.CONFLICT})
+NO_SUCH: Final = frozenset({HTTPStatus.NOT_FOUND})
+
+
+class ListenerPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which listeners are meant."""
+
+    key: str
+    address: str | None = None
+    """Of the one; all of the key without it."""
+
+
+class EndpointPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which endpoint is meant."""
+
+    key: str
+
+
+class LeasePlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which lease is meant."""
+
+    lease: str
+
+
+def service_routes(behind: Behind) -> tuple[Route, ...]:
+    """What adds services and takes them out."""
+    steering = behind.steering
+
+    def add(kind: str, wish: ServiceRequest) -> Added:
+        try:
+            service = read_service(kind, wish.service)
+        except ConfigError as error:
+            told = "; ".join(map(_told, error.problems))
+            raise ProblemError(HTTPStatus.BAD_REQUEST, told, place="body.service") from None
+        return steering.save(service) if wish.save else steering.hold(service, wish.hold_s)
+
+    def add_listener(call: Call[Nothing, ServiceRequest]) -> Added:
+        """Open a port for a key: for as long as the lease is renewed, or for good."""
+        return add("listeners", call.body)
+
+    def add_endpoint(call: Call[Nothing, ServiceRequest]) -> Added:
+        """Offer a key: for as long as the lease is renewed, or for good."""
+        return add("endpoints", call.body)
+
+    def remove_listeners(call: Call[ListenerPlace, Nothing]) -> None:
+        """Take out listeners that are not in the configuration file."""
+        steering.remove("listeners", call.parameters.key, call.parameters.address)
+
+    def remove_endpoint(call: Call[EndpointPlace, Nothing]) -> None:
+        """Take out an endpoint that is not in the configuration file."""
+        steering.remove("endpoints", call.parameters.key, None)
+
+    def renew(call: Call[LeasePlace, RenewRequest]) -> None:
+        """Hold a service for longer."""
+        _held(steering.renew(call.parameters.lease, call.body.hold_s))
+
+    def release(call: Call[LeasePlace, Nothing]) -> None:
+        """Hold a service no more."""
+        _held(steering.release(call.parameters.lease))
+
+    created, lease = HTTPStatus.CREATED, f"{LEASES}/{{lease}}"
+    return (
+        Route(Method.POST, LISTENERS, add_listener, created, problems=CANNOT_BE, changes=True),
+        Route(Method.DELETE, LISTENERS, remove_listeners, problems=CANNOT_BE, changes=True),
+        Route(Method.POST, ENDPOINTS, add_endpoint, created, problems=CANNOT_BE, changes=True),
+        Route(Method.DELETE, ENDPOINTS, remove_endpoint, problems=CANNOT_BE, changes=True),
+        Route(Method.PUT, lease, renew, problems=NO_SUCH, changes=True),
+        Route(Method.DELETE, lease, release, problems=NO_SUCH, changes=True),
+    )
+
+
+def _held(was_held: bool) -> None:
+    if not was_held:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "there is no such lease, or it has ended")
+
+
+def _told(problem: Problem) -> str:
+    """A problem of an entry that came alone: its key, without the file that there is not."""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"{problem.path.rpartition('.')[2]}: found {problem.found}; expected {problem.expected}{hint}"
