@@ -48,7 +48,7 @@ class RouteTable(Actor[messages.Inbound]):
     Args:
         dispatcher: where it runs.
         identity: this agent's key.
-        fixed: what every record of this run says.
+        fixed: what the first record of this run says.
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
         reader: reads and verifies records; a simulation may pass one that remembers.
@@ -130,6 +130,8 @@ class RouteTable(Actor[messages.Inbound]):
                 self._advertise_soon()
             case messages.Advertise():
                 self._advertise()
+            case messages.ChangeSettings(settings=settings, relays=relays):
+                self._apply(state.change_settings(settings, relays, *times))
             case messages.StartDraining():
                 self._apply(state.start_draining(*times))
             case messages.Withdraw(reply_to=reply_to):

@@ -129,6 +129,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
+            case messages.ChangeLimits(max_pending_opens=most):
+                self._admission.limit(most)
             case messages.CloseConnections(reason=reason):
                 self._close_connections(reason)
             case _:

@@ -106,6 +106,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
                 self._handshake_ended(urn)
             case messages.LinkAdmitted(paid_by=payer, peer_id=peer_id, ticket=ticket):
                 self._futile.admitted(payer, peer_id, ticket, self.now())
+            case messages.ChangePlaces(max_unauthenticated=most):
+                self._stranger_places.most = self._link_places.most = most
             case messages.StrangersDue():
                 self._look_for_the_slow()
             case BindDue():

@@ -30,7 +30,7 @@ class LinkForwarding:
     Args:
         own: the link itself.
         meters: what the agent counts.
-        max_hops: links that a frame may still cross, whatever it says.
+        max_hops: links that a frame may still cross, whatever it says; until there are routes, which say it.
         clock: monotonic seconds.
         budgets: what each peer may bring.
     """
@@ -81,6 +81,8 @@ class LinkForwarding:
             self._straying = Straying(peer.peer_id, self._budgets.opens)
             self._turn_of_strays = turn_of_strays(peer.peer_id)
         self._ways_back.routes = routes
+        if routes is not None:
+            self._max_hops = routes.max_hops
         self._straying.follow(routes)
 
     def pass_on(self, destination: AgentId, frames: list[Frame]) -> None:

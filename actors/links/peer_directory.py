@@ -137,6 +137,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 return self._statuses()
             case messages.GetWarnings():
                 return (_TWIN,) if self.now() < self._twin_warned_until else ()
+            case messages.ChangeRelaying(relays=relays):
+                self._change_relaying(relays)
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported(address=address, state=state, problem=problem):
@@ -366,6 +368,12 @@ class PeerDirectory(Actor[messages.Inbound]):
         if self._relays:
             for peer in self._peers.values():
                 self.tell(peer.link.link, forwarding)
+
+    def _change_relaying(self, relays: bool) -> None:
+        self._relays = relays
+        self._publish()
+        for peer in self._peers.values() if not relays else ():
+            self.tell(peer.link.link, link_messages.ForwardingChanged(MappingProxyType({}), self._routes))
 
     def _statuses(self) -> tuple[messages.PeerStatus, ...]:
         connected = [

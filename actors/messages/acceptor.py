@@ -29,4 +29,12 @@ class StrangersDue(msgspec.Struct, frozen=True):
     """Timer: look for strangers who have taken too long."""
 
 
-Inbound: TypeAlias = HandshakeEnded | LinkAdmitted | StrangersDue | BindDue | AcceptAgain | StopListening
+class ChangePlaces(msgspec.Struct, frozen=True):
+    """Command: so many strangers are let in at one time from now on, and as many links of such."""
+
+    max_unauthenticated: int
+
+
+Inbound: TypeAlias = (
+    HandshakeEnded | LinkAdmitted | StrangersDue | BindDue | AcceptAgain | ChangePlaces | StopListening
+)

@@ -104,6 +104,12 @@ class ReportEmpty(msgspec.Struct, frozen=True):
     reply_to: Ref[ConnectionsGone]
 
 
+class ChangeLimits(msgspec.Struct, frozen=True):
+    """Command: so many connections may be opening at one time from now on."""
+
+    max_pending_opens: int
+
+
 class CloseConnections(msgspec.Struct, frozen=True):
     """Command: reset every connection that ends here."""
 
@@ -122,6 +128,7 @@ Inbound: TypeAlias = (
     | GetConnectionCounts
     | CertificateTimerFired
     | ReportEmpty
+    | ChangeLimits
     | CloseConnections
     | ForwardingChanged
     | RoutesChanged

@@ -96,6 +96,12 @@ class LinksClosed(msgspec.Struct, frozen=True):
     """Fact, told to whoever wanted to know: every link has been closed in order."""
 
 
+class ChangeRelaying(msgspec.Struct, frozen=True):
+    """Command: whether others' traffic may pass through this agent from now on."""
+
+    relays: bool
+
+
 class CloseAllLinks(msgspec.Struct, frozen=True):
     """Command: this agent is leaving; close every link in order."""
 
@@ -150,6 +156,7 @@ Inbound: TypeAlias = (
     | RetireDue
     | GetPeers
     | GetWarnings
+    | ChangeRelaying
     | CloseAllLinks
     | DialerReported
     | PathJudged

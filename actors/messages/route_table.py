@@ -9,6 +9,7 @@ from actors.runtime.seam import Ref
 from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import RouteSnapshot
+from mesh.routing.settings import RoutingSettings
 from mesh.trust.identity import AgentId, Instance
 
 
@@ -83,6 +84,13 @@ class Advertise(msgspec.Struct, frozen=True):
     """Command to itself: tell the mesh of the endpoints and listeners that have changed."""
 
 
+class ChangeSettings(msgspec.Struct, frozen=True):
+    """Command: these are the settings from now on, and whether others' traffic may pass here."""
+
+    settings: RoutingSettings
+    relays: bool
+
+
 class StartDraining(msgspec.Struct, frozen=True):
     """Command: tell the mesh to send nothing through this agent any more."""
 
@@ -150,6 +158,7 @@ Inbound: TypeAlias = (
     | AdvertiseEndpoint
     | AdvertiseListener
     | Advertise
+    | ChangeSettings
     | StartDraining
     | Withdraw
     | Subscribe

@@ -257,7 +257,7 @@ class Agent(Actor[messages.Inbound]):
         additions = [
             supervisor_messages.AddChild(of.spec(name, section), me) for name, section in made.added.items()
         ]
-        return Reconfiguration(made, removals, [*changes, *additions])
+        return Reconfiguration(made, removals, [*changes, *of.new_places(made, me), *additions])
 
     def _go_on(self, change: "_Change") -> None:
         for command in change.steps.go_on():

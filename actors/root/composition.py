@@ -9,11 +9,14 @@ from actors.connections.exit_connection import ExitConnection
 from actors.links.loopback import Loopback
 from actors.links.peer_directory import PeerDirectory
 from actors.messages import connection as connection_messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
 from actors.root.build import Build, Core, Surroundings
 from actors.root.services import Services
 from actors.route_table import RouteTable
+from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.config.schema import Config
 from mesh.connection.pending_open import PendingOpen
@@ -32,8 +35,13 @@ class Composition:
         self.services = Services(self._build, self.core)
 
     def configure(self, config: Config) -> None:
-        """Have ``config`` for what is made from now on."""
+        """Have ``config`` for what is made from now on, and for the core."""
         self._build.configure(config)
+        relays = self._build.around.setup.relays
+        tell_if_alive(self.core.route_table, route_messages.ChangeSettings(config.routing, relays))
+        tell_if_alive(self.core.directory, directory_messages.ChangeRelaying(relays))
+        limits = table_messages.ChangeLimits(config.limits.pending_opens)
+        tell_if_alive(self.core.connection_table, limits)
 
     def _start_core(self) -> Core:
         around, setup = self._build.around, self._build.around.setup

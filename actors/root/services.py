@@ -28,6 +28,7 @@ from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Ref, StreamSocket
 from mesh.addresses import TcpAddress
+from mesh.config.difference import Difference
 from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, PeerSection
 from mesh.config.services import Service, services
 from mesh.connection.door import Door
@@ -37,6 +38,9 @@ from mesh.trust.identity import AgentId
 
 STRANGERS_SHARE: Final = 16
 """Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
+
+PLACES: Final = "limits.unauthenticated_links"
+"""The key that every acceptor is to hear of."""
 
 
 class Services:
@@ -89,6 +93,17 @@ class Services:
             case _:
                 assert_never(section)
         return supervisor_messages.ChangeChild(spec, command, reply_to)
+
+    def new_places(
+        self, made: Difference, reply_to: Ref[supervisor_messages.ChildSettled]
+    ) -> Iterator[supervisor_messages.Inbound]:
+        """What tells the acceptors that go on as they are of another ``limits.unauthenticated_links``."""
+        if PLACES not in made.live:
+            return
+        command = acceptor_messages.ChangePlaces(self._stranger_places())
+        for name, section in services(self._build.around.setup.config).items():
+            if isinstance(section, AcceptSection) and name not in made.added and name not in made.changed:
+                yield supervisor_messages.ChangeChild(self.spec(name, section), command, reply_to)
 
     @staticmethod
     def removal(
@@ -184,7 +199,7 @@ class Services:
 
     def _acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
         """One port for peers."""
-        around, setup = self._build.around, self._build.around.setup
+        around = self._build.around
 
         def start_link(
             socket: StreamSocket, acceptor: Ref[acceptor_messages.Inbound], received: bytes, payer: Payer
@@ -197,15 +212,17 @@ class Services:
                 name=name,
                 address=address,
                 start_link=start_link,
-                trust=setup.trust,
-                max_unauthenticated=stranger_places(
-                    setup.config.limits.unauthenticated_links, setup.descriptor_limit
-                ),
+                trust=self._build.around.setup.trust,
+                max_unauthenticated=self._stranger_places(),
                 meters=around.meters,
                 root=around.root,
             )
 
         return ChildSpec(name, start, retire=listener_messages.StopListening())
+
+    def _stranger_places(self) -> int:
+        setup = self._build.around.setup
+        return stranger_places(setup.config.limits.unauthenticated_links, setup.descriptor_limit)
 
     def _dialer(self, name: str, peer: PeerSection) -> ChildSpec[dialer_messages.Inbound]:
         """One that keeps a link to ``peer``."""

@@ -46,6 +46,11 @@ class Outcome(msgspec.Struct, frozen=True):
             problems,
         )
 
+    def but(self, *problems: str) -> "Outcome":
+        """The same with more that is not in effect."""
+        verdict = Verdict.PARTLY if problems and self.verdict is Verdict.DONE else self.verdict
+        return msgspec.structs.replace(self, verdict=verdict, problems=(*self.problems, *problems))
+
     @classmethod
     def refused(cls, problems: Sequence[str]) -> Self:
         """Nothing came of it."""

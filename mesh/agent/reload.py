@@ -25,10 +25,10 @@ from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, RefusedError, Verdict
 from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config import ConfigError
-from mesh.config.difference import applied, difference
+from mesh.config.difference import Difference, applied, difference
 from mesh.config.extra import Extra, clash, merged_or_clashes
 from mesh.config.loading import Written
-from mesh.config.schema import Config, EndpointSection, ListenerSection
+from mesh.config.schema import AcceptSection, Config, EndpointSection, HttpSection, ListenerSection
 from mesh.config.services import Service, service_name, services
 
 TIMEOUT_S: Final = 15.0
@@ -101,18 +101,34 @@ class Reloader:
         try:
             layers.file, self._written = self._source.read_again()
             layers.saved = self._saved()
-            self._http.change(layers.file.http, self._written)
+            desired, clashes = layers.desired()
+            waits = _wants_port_of_another(difference(self.config, desired), layers.file.http)
+            if not waits:
+                self._http.change(layers.file.http, self._written)
         except (ConfigError, AgentFileError) as error:
             layers.file, layers.saved, self._written = before
             return Outcome.refused(str(error).splitlines())
-        outcome = self._carry_out(*layers.desired())
+        http_before = self.config.http
+        outcome = self._carry_out(desired, clashes)
+        if waits and outcome.verdict is not Verdict.REFUSED:
+            try:
+                self._http.change(layers.file.http, self._written)
+            except AgentFileError as error:
+                outcome = outcome.but(str(error))
+                self._runs_with(msgspec.structs.replace(self.config, http=http_before))
+            return self._with_troubles(outcome)
         if outcome.verdict is Verdict.REFUSED:
             layers.file, layers.saved, self._written = before
             try:  # to be as it was, which has the port again that had been given up already
                 self._http.change(layers.file.http, self._written)
             except AgentFileError as error:
                 return Outcome.refused((*outcome.problems, str(error)))
-        return outcome
+        return self._with_troubles(outcome)
+
+    def _with_troubles(self, outcome: Outcome) -> Outcome:
+        """The same with what keeps new listeners and acceptors from their ports."""
+        troubles = self._troubles((*outcome.added, *outcome.changed))
+        return outcome.but(*(f"{name}: {trouble}; trying again" for name, trouble in troubles.items()))
 
     def _saved(self) -> tuple[Extra, ...]:
         data_dir = self.config.agent.data_dir
@@ -230,23 +246,30 @@ class Reloader:
         outcome = self._apply()
         if outcome.problems:
             raise RefusedError(f"{name}: {'; '.join(outcome.problems)}")
-        trouble = self._trouble_of(name) if isinstance(service, ListenerSection) else None
-        if trouble is not None:
+        for trouble in self._troubles((name,)).values():
             raise RefusedError(f"{name}: {trouble}")
         log.info("%s: added", name)
 
-    def _trouble_of(self, name: str) -> str | None:
-        """What keeps a listener from its port, as soon as that is known."""
+    def _troubles(self, names: Iterable[str]) -> dict[str, str]:
+        """What keeps those of these that listen from their ports, as soon as that is known."""
+        running, troubles = services(self.config), dict[str, str]()
+        wanted = {name for name in names if isinstance(running.get(name), ListenerSection | AcceptSection)}
         deadline = time.monotonic() + REPORT_TIMEOUT_S
-        while time.monotonic() < deadline:
+        while wanted and time.monotonic() < deadline:
             asked: pykka.Future[tuple[agent_messages.PartReported, ...]] = self._root.ask(
                 agent_messages.GetParts(), block=False
             )
-            parts = {part.name: part.trouble for part in asked.get(timeout=REPORT_TIMEOUT_S)}
-            if name in parts:
-                return parts[name]
-            time.sleep(REPORT_POLL_S)
-        return None
+            try:
+                parts = asked.get(timeout=REPORT_TIMEOUT_S)
+            except (pykka.Timeout, pykka.ActorDeadError):
+                break  # too busy, or gone: that is told elsewhere
+            for part in parts:
+                if part.name in wanted:
+                    wanted.discard(part.name)
+                    troubles |= {} if part.trouble is None else {part.name: part.trouble}
+            if wanted:
+                time.sleep(REPORT_POLL_S)
+        return troubles
 
     def _save(self, saved: tuple[Extra, ...]) -> None:
         data_dir = self.config.agent.data_dir
@@ -280,9 +303,24 @@ class Reloader:
             problems = done.problems
             if problems and done.made.is_empty:
                 return Outcome.refused(problems)
-        self.config = applied(self.config, config)
-        self._status.configured(self.config, self._written)
+        self._runs_with(applied(self.config, config))
         return Outcome.of(made, (*problems, *clashes))
+
+    def _runs_with(self, config: Config) -> None:
+        self.config = config
+        self._status.configured(config, self._written)
+
+
+def _wants_port_of_another(made: Difference, http: HttpSection | None) -> bool:
+    """Whether ``http.address`` is to have a port that a service gives up at the same time."""
+    given_up = {
+        section.address.port
+        for section in made.removed.values()
+        if isinstance(section, ListenerSection | AcceptSection)
+    }
+    return "http" in {path.partition(".")[0] for path in made.live} and (
+        http is not None and http.address.port in given_up
+    )
 
 
 def _with_port(address: TcpAddress) -> TcpAddress:

@@ -15,6 +15,7 @@ from mesh.config.services import Service, services
 LIVE: Final = frozenset(
     {
         "agent.drain_timeout",
+        "agent.relay",
         "connections.timeout",
         "connections.open_timeout",
         "connections.reroute_timeout",
@@ -22,7 +23,12 @@ LIVE: Final = frozenset(
         "http",
         "limits.stream_buffer",
         "limits.relay_buffer",
+        "limits.pending_opens",
+        "limits.unauthenticated_links",
         "logging",
+        "routing.advertise_interval",
+        "routing.route_ttl",
+        "routing.max_hops",
     }
 )
 """Keys, and sections as a whole, that take effect while the agent runs."""

@@ -85,6 +85,10 @@ class OpenAdmission:
         self._links: dict[AgentId, _Link] = {}
         self._rates: dict[tuple[AgentId, AgentId], _Source] = {}
 
+    def limit(self, max_pending: int) -> None:
+        """So many may be under way at one time from now on; those that are stay."""
+        self._by_link.limit = self._by_ingress.limit = max_pending
+
     def __len__(self) -> int:
         return len(self._pending)
 

@@ -24,10 +24,11 @@ class Shares(Generic[H]):
         limit: places there are, at least 1.
     """
 
-    __slots__ = ("_held", "_limit", "taken")
+    __slots__ = ("_held", "limit", "taken")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
+        """Places there are; with fewer than are taken nobody gets one until enough have been given back."""
         self._held: dict[H, int] = {}
         self.taken = 0
         """By all together."""
@@ -35,23 +36,23 @@ class Shares(Generic[H]):
     @property
     def is_full(self) -> bool:
         """Whether nobody can have another place."""
-        return self.taken >= self._limit
+        return self.taken >= self.limit
 
     def may_take(self, holder: H) -> bool:
         """Whether there is a place that ``holder`` may have."""
-        free = self._limit - self.taken
+        free = self.limit - self.taken
         if free <= 0:
             return False
         held = self._held.get(holder, 0)
-        return not held or self._limit < LEAST_DIVIDED or held < GREED * (free - 1)
+        return not held or self.limit < LEAST_DIVIDED or held < GREED * (free - 1)
 
     def try_take(self, holder: H) -> bool:
         """Take a place if there is one that ``holder`` may have; return whether that was so.
 
         It is :meth:`may_take` and :meth:`take` in one: each connection takes several places.
         """
-        free, held = self._limit - self.taken, self._held.get(holder, 0)
-        if free <= 0 or (held and held >= GREED * (free - 1) and self._limit >= LEAST_DIVIDED):
+        free, held = self.limit - self.taken, self._held.get(holder, 0)
+        if free <= 0 or (held and held >= GREED * (free - 1) and self.limit >= LEAST_DIVIDED):
             return False
         self._held[holder] = held + 1
         self.taken += 1

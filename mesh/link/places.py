@@ -37,10 +37,11 @@ class Places(Generic[K]):
         most: places there are.
     """
 
-    __slots__ = ("_bucket_of", "_fullest", "_held", "_levels", "_most")
+    __slots__ = ("_bucket_of", "_fullest", "_held", "_levels", "most")
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
+        """Places there are; of those that are taken beyond none is taken away."""
         self._bucket_of: dict[K, str] = {}
         self._held: dict[str, _Drawable[K]] = {}
         """Who holds places, by bucket."""
@@ -61,7 +62,7 @@ class Places(Generic[K]):
             draw: uniform in [0, 1).
         """
         evicted = None
-        if len(self._bucket_of) >= self._most:
+        if len(self._bucket_of) >= self.most:
             buckets = self._levels[self._fullest]
             place, member = divmod(int(draw * len(buckets) * self._fullest), self._fullest)
             evicted = self._held[buckets.at(place)].at(member)

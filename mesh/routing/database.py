@@ -99,6 +99,11 @@ class LinkState:
         """Whether this agent's record has not expired."""
         return agent_id in self._store.live
 
+    def live_for(self, ttl_s: float) -> None:
+        """Records expire at this age from now on; to be seen at the next :meth:`expire`."""
+        if ttl_s != self._ttl_s:
+            self._ttl_s, self._next_expiry = ttl_s, -math.inf
+
     # -- records in ------------------------------------------------------------------------------------------
 
     def put_own(self, record: Record, wire: WireRecord, now: float) -> None:

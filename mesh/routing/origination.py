@@ -82,7 +82,7 @@ class DampedRtt:
 
 
 class OwnAgent(msgspec.Struct, frozen=True):
-    """What stays as it is while an agent's process runs."""
+    """What an agent's records say at first, whatever it offers."""
 
     certificate: bytes
     """Wire bytes."""
@@ -97,7 +97,7 @@ class Originator:
 
     Args:
         identity: whose record it is.
-        fixed: what does not change.
+        fixed: what the first record says.
         epoch: Unix milliseconds at the start: this run's records are newer than those of the run before.
         advertise_interval_s: seconds between records when nothing changes.
         began_at: the first record waits ``FIRST_RECORD_S`` from here on for endpoints and listeners to say
@@ -114,7 +114,8 @@ class Originator:
         began_at: float = -math.inf,
     ) -> None:
         self._identity = identity
-        self._advertise_interval_s = advertise_interval_s
+        self.advertise_interval_s = advertise_interval_s
+        """Seconds between records when nothing changes."""
         self._links: dict[AgentId, DampedRtt] = {}
         self._body = RecordBody(
             public_key=identity.public_key,
@@ -206,6 +207,10 @@ class Originator:
         """These are the listeners from now on."""
         return self._change(msgspec.structs.replace(self._body, listeners=listeners))
 
+    def set_relaying(self, relays: bool) -> bool:
+        """Whether others' connections may pass through from now on."""
+        return self._change(msgspec.structs.replace(self._body, relays=relays))
+
     def start_draining(self) -> bool:
         """Not through me; said at once."""
         self._urgent = True
@@ -294,7 +299,7 @@ class Originator:
     def deadline(self) -> float:
         """When :meth:`issue` is due; infinite after the withdrawal."""
         if not self._must_issue:
-            return math.inf if self.is_withdrawn else self._issued_at + self._advertise_interval_s
+            return math.inf if self.is_withdrawn else self._issued_at + self.advertise_interval_s
         if self._urgent:
             return -math.inf
         if self._issued is None:

@@ -49,7 +49,8 @@ class RouteComputation:
         self._link_state = link_state
         self._pages = pages
         self._own_record = own_record
-        self._max_hops = max_hops
+        self.max_hops = max_hops
+        """Links on a path, at most."""
         self.is_outdated = True
         """Whether something has changed since the last computation began."""
         self.subscribers = 0
@@ -99,7 +100,7 @@ class RouteComputation:
         self._computed_at = now
         self.is_outdated = False
         self._plan_certificate_check(now, unix_now)
-        return computing_routes(own.agent_id, records, max_hops=self._max_hops, version=self.computed)
+        return computing_routes(own.agent_id, records, max_hops=self.max_hops, version=self.computed)
 
     def _plan_certificate_check(self, now: float, unix_now: float) -> None:
         self._check_certificates_at = now + min(

@@ -51,7 +51,7 @@ class RouteTableState:
 
     Args:
         identity: the agent's key.
-        fixed: what every record of this run says.
+        fixed: what the first record of this run says.
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
         unix_now: at the start.
@@ -256,6 +256,18 @@ class RouteTableState:
     def set_listeners(self, listeners: tuple[ListenerEntry, ...], now: float, unix_now: float) -> Effects:
         """These are the listeners from now on."""
         self._routes.is_outdated |= self._originator.set_listeners(listeners)
+        return self._settle(Effects(), now, unix_now)
+
+    def change_settings(
+        self, settings: RoutingSettings, relays: bool, now: float, unix_now: float
+    ) -> Effects:
+        """These are the settings from now on, and whether others' traffic may pass through this agent."""
+        self._route_ttl_s = settings.route_ttl_s
+        self._link_state.live_for(settings.route_ttl_s)
+        self._originator.advertise_interval_s = settings.advertise_interval_s
+        self._routes.is_outdated |= self._originator.set_relaying(relays)
+        self._routes.is_outdated |= self._routes.max_hops != settings.max_hops
+        self._routes.max_hops = settings.max_hops
         return self._settle(Effects(), now, unix_now)
 
     def start_draining(self, now: float, unix_now: float) -> Effects:

@@ -123,12 +123,15 @@ def test_a_file_that_is_wrong_changes_nothing_and_every_mistake_is_told(pair):
 
 def test_what_cannot_change_is_named_and_all_else_is_done(pair):
     branch, hq, port = pair
+    data_dir = branch.config["agent"]["data_dir"]
+    branch.config["agent"]["data_dir"] = "elsewhere"
     branch.config["routing"] = {"max_hops": 5}
     branch.config["logging"] = {"level": "debug"}
     told = branch.reload()
-    assert "changed logging.level" in told
-    assert "in effect when the agent is started anew, and not before: routing.max_hops" in told
-    assert "routing.max_hops" in branch.reload()
+    assert "changed routing.max_hops, logging.level" in told
+    assert "in effect when the agent is started anew, and not before: agent.data_dir" in told
+    assert "agent.data_dir" in branch.reload()
+    branch.config["agent"]["data_dir"] = data_dir
     assert answers(port)
     hq.stop()
     hq.start()
@@ -155,6 +158,34 @@ def test_the_dashboard_moves_and_a_port_that_is_taken_refuses_the_whole_file(pai
         assert "http.address: cannot listen" in hq.reload()
     assert hq.get("/ready")[0] == 200
     assert [each["key"] for each in branch.dashboard()["unmatched_endpoints"]] == []
+
+
+def test_a_listener_whose_port_is_taken_is_told_and_comes_later(pair):
+    branch, _, port = pair
+    with Service(echo) as taker:
+        branch.config["forward"]["listeners"].append({"key": "a", "address": f"{LOOPBACK}:{taker.port}"})
+        told = branch.reload()
+        name = f"listener a {LOOPBACK}:{taker.port}"
+        assert f"added {name}" in told
+        assert re.search(rf"{name}: port taken.*; trying again", told)
+        assert "done as far as it could be" in told
+        assert answers(port)
+    wait_until(lambda: answers(taker.port), "it has its port")
+
+
+def test_the_dashboard_has_the_port_that_a_listener_gives_up_in_the_same_file(pair):
+    branch, _, port = pair
+    listeners = branch.config["forward"].pop("listeners")
+    old, branch.http_port = branch.http_port, port
+    branch.config["http"] = {"address": f"{LOOPBACK}:{port}"}
+    told = branch.reload()
+    assert "done\n" in told
+    assert "changed http.address" in told
+    assert branch.get("/ready")[0] == 200
+    branch.config["forward"]["listeners"] = listeners
+    branch.config["http"] = {"address": f"{LOOPBACK}:{old}"}
+    assert "http.address" in branch.reload()
+    wait_until(lambda: answers(port), "and back")
 
 
 def test_a_link_to_a_peer_goes_and_comes(pair):

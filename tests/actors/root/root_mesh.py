@@ -119,6 +119,9 @@ class Mesh:
         [found] = [actor for actor in self.world.dispatcher(name).actors if type(actor).__name__ == kind]
         return found
 
+    def links(self, name: str) -> list[Any]:
+        return [each for each in self.world.dispatcher(name).actors if type(each).__name__ == "PeerLink"]
+
     def kill(self, name: str, kind: str, how: str = "stop") -> Any:
         victim = self.actor(name, kind)
         if how == "stop":

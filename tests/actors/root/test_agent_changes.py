@@ -1,5 +1,6 @@
 """The root actor: an agent's configuration changes while it runs."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from mesh.config.schema import (
     LimitsSection,
     ListenerSection,
     PeerSection,
+    RoutingSection,
 )
 from mesh.connection.stream import StreamBudget
 from tests.actors.company import IDENTITIES, start
@@ -199,7 +201,7 @@ def test_a_peer_that_is_not_one_any_more_is_let_go_of_and_dialed_again_when_it_i
 
 def test_a_pin_that_is_right_touches_nothing_and_a_wrong_one_closes_the_link(mesh):
     client, service = mesh.converse()
-    [link] = [each for each in mesh.world.dispatcher("hq").actors if type(each).__name__ == "PeerLink"]
+    [link] = mesh.links("hq")
     relay = TcpAddress("relay", PEER_PORT)
     change(mesh, "hq", peers=(PeerSection(address=relay, id=mesh.identity("relay").id),))
     assert link.ref.is_alive()
@@ -213,15 +215,54 @@ def test_a_pin_that_is_right_touches_nothing_and_a_wrong_one_closes_the_link(mes
     assert talks(mesh, *mesh.converse())
 
 
-def test_limits_of_memory_change_and_what_cannot_change_is_named_again_and_again(mesh):
-    limits = LimitsSection(stream_buffer_bytes=1 << 24, relay_buffer_bytes=1 << 23, pending_opens=7)
+def test_limits_change_and_what_cannot_change_is_named_again_and_again(mesh):
+    limits = LimitsSection(
+        stream_buffer_bytes=1 << 24,
+        relay_buffer_bytes=1 << 23,
+        pending_opens=7,
+        unauthenticated_links=9,
+    )
     for _ in range(2):
-        done = change(mesh, "relay", limits=limits, agent=AgentSection(name="another"))
-        assert done.made.at_start == ("agent.name", "limits.pending_opens")
+        done = change(mesh, "relay", limits=limits, agent=AgentSection(data_dir=Path("/elsewhere")))
+        assert done.made.at_start == ("agent.data_dir",)
+    assert mesh.actor("relay", "ConnectionTable")._admission._by_link.limit == 7
+    [acceptor] = [each for each in mesh.world.dispatcher("relay").actors if type(each).__name__ == "Acceptor"]
+    assert (acceptor._stranger_places.most, acceptor._link_places.most) == (9, 9)
     budget = mesh.budgets["relay"]
     assert (budget.limit_bytes, budget.share_bytes) == (1 << 24, StreamBudget(1 << 24).share_bytes)
     around = mesh.roots["relay"]._surroundings
     assert (around.relay_budget.limit_bytes, around.relay_budget.free_bytes) == (1 << 23, 1 << 23)
+
+
+def test_an_agent_that_shall_not_relay_any_more_carries_nothing_from_then_on_until_it_shall(mesh):
+    client, service = mesh.converse()
+    change(mesh, "relay", agent=AgentSection(relay=False))
+    assert not mesh.record("relay", at="hq").body.relays
+    assert KEY not in mesh.snapshot("branch").candidates
+    assert isinstance(mesh.connect(), ConnectFailed)
+    [(links, _)] = {(len(each._forwarding._links), each._link.state) for each in mesh.links("relay")}
+    assert links == 0
+    assert not talks(mesh, client, service)
+    change(mesh, "relay", agent=AgentSection(relay=True))
+    mesh.run(3.0)
+    assert (bytes(client.received), bytes(service.received)) == (b"mehr", b"hellomore")
+    assert talks(mesh, *mesh.converse())
+
+
+def test_routing_changes_while_the_agent_runs(mesh):
+    client, service = mesh.converse()
+    change(mesh, "branch", routing=RoutingSection(max_hops=1))
+    assert KEY not in mesh.snapshot("branch").candidates  # hq is two hops away
+    change(mesh, "branch", routing=RoutingSection(max_hops=2))
+    assert talks(mesh, client, service)
+    kept = mesh.actor("branch", "RouteTable")._state._link_state._store
+    before = kept.get(mesh.identity("hq").id).freshness
+    change(mesh, "hq", routing=RoutingSection(advertise_interval_s=0.5, route_ttl_s=2.0))
+    mesh.run(3.0)
+    assert kept.get(mesh.identity("hq").id).freshness[1] >= before[1] + 5
+    assert mesh.record("branch", at="hq") is None  # nothing was heard of it for two seconds
+    change(mesh, "relay", routing=RoutingSection(max_hops=7))
+    assert {each._forwarding._max_hops for each in mesh.links("relay")} == {7}
 
 
 def test_an_agent_that_starts_everything_anew_does_so_as_it_is_configured_now(mesh):

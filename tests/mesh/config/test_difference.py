@@ -30,14 +30,8 @@ AT_START = {
     "agent.name",
     "agent.data_dir",
     "agent.key_mode",
-    "agent.relay",
     "trust.authorities",
     "trust.certificate",
-    "routing.advertise_interval",
-    "routing.route_ttl",
-    "routing.max_hops",
-    "limits.pending_opens",
-    "limits.unauthenticated_links",
 }
 """Every other key takes effect while the agent runs: a new one is to be put on one side or the other."""
 
