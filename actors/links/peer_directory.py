@@ -7,10 +7,10 @@ happens when there are two, tells the route table which links are up, and publis
 
 import logging
 from dataclasses import dataclass, field
-from math import inf
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from actors.links.twins import DUPLICATE, Twins
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
@@ -19,13 +19,11 @@ from actors.messages.peer_link import Blame
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
-from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link.arrivals import Arrivals
 from mesh.link.bodies import CHALLENGE_BYTES
-from mesh.routing.notices import OWN_KEY_REMEDY
 from mesh.routing.routes import RouteSnapshot
-from mesh.sampling import alarming, sampled
+from mesh.sampling import sampled
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 
@@ -37,15 +35,6 @@ CHALLENGE_TIMEOUT_S: Final = 1.0
 RETIRE_AFTER_S: Final = 1.0
 """How long a link stays after another took its place: both ends have replaced it by then."""
 
-TWIN_WARNING_S: Final = 60.0
-"""How long the warning of another agent with this agent's identity stays after the latest sign of it. While
-that runs it dials again every few seconds, and each time is a sign."""
-
-MAX_REPORTED: Final = 1024
-"""Static keys of duplicates that are remembered: each dials again for ever, and is reported once."""
-
-_DUPLICATE: Final = f"duplicate identity: another running agent has this identity key; {OWN_KEY_REMEDY}"
-_TWIN: Final = f"another running agent has this agent's identity key, and is refused; {OWN_KEY_REMEDY}"
 _TOO_OFTEN: Final = "links of this agent come and go too often"
 _REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
 
@@ -94,9 +83,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._peers: dict[AgentId, _Peer] = {}
         self._arrivals = Arrivals()
         self._routes: RouteSnapshot | None = None
-        self._duplicates: dict[bytes, None] = {}
-        """Static keys of those that have been reported, the oldest first."""
-        self._twin_warned_until = -inf
+        self._twins = Twins(meters)
         self._dialers: dict[str, messages.PeerStatus] = {}
         """Those whose peer is not linked, by the address that they dial."""
         self._problems: dict[str, str] = {}
@@ -132,11 +119,11 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._routes = snapshot
                 self._publish()
             case messages.TwinMet():
-                self._twin_warned_until = self.now() + TWIN_WARNING_S
+                self._twins.met_own(self.now())
             case messages.GetPeers():
                 return self._statuses()
             case messages.GetWarnings():
-                return (_TWIN,) if self.now() < self._twin_warned_until else ()
+                return self._twins.warnings(self.now())
             case messages.ChangeRelaying(relays=relays):
                 self._change_relaying(relays)
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
@@ -297,46 +284,22 @@ class PeerDirectory(Actor[messages.Inbound]):
         newcomer = peer.challenge.newcomer
         peer.challenge.timer.cancel()
         peer.challenge = None
-        self._report_duplicate(peer, newcomer)
-        self._turn_away(peer, newcomer, _DUPLICATE, Blame.LOGGED_OFFENCE)
+        self._twins.report(newcomer, peer.link)
+        self._turn_away(peer, newcomer, DUPLICATE, Blame.LOGGED_OFFENCE)
 
     def _refuse_copy(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
         """An instance has one static key: one with another has copied it from the record of the other."""
-        self._report_duplicate(peer, newcomer)
+        self._twins.report(newcomer, peer.link)
         nonce = self.dispatcher.random_bytes(CHALLENGE_BYTES)
         self.tell(peer.link.link, link_messages.ChallengePeer(nonce))  # so that its operator hears of it too
-        self._turn_away(peer, newcomer, _DUPLICATE, Blame.LOGGED_OFFENCE)
-
-    def _report_duplicate(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
-        member = named(newcomer.peer_name, newcomer.peer_id)
-        self._meters.alarms.count(AlarmKind.IDENTITY, member)
-        if newcomer.peer_static in self._duplicates:
-            return
-        if len(self._duplicates) >= MAX_REPORTED:
-            del self._duplicates[next(iter(self._duplicates))]
-        self._duplicates[newcomer.peer_static] = None
-        log.error(
-            "duplicate identity: %s runs at %s and at %s; the second is refused",
-            member,
-            peer.link.address,
-            newcomer.address,
-            extra=alarming(AlarmKind.IDENTITY, member),
-        )
+        self._turn_away(peer, newcomer, DUPLICATE, Blame.LOGGED_OFFENCE)
 
     def _contested(self, peer_id: AgentId) -> None:
         """Say, once for each link, that a peer has met another instance of this agent; count each time."""
         peer = self._peers.get(peer_id)
-        if peer is None:
-            return
-        self._meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
-        self._twin_warned_until = self.now() + TWIN_WARNING_S
-        if not peer.is_contested:
+        if peer is not None:
+            self._twins.contested(peer.link, self.now(), is_told=peer.is_contested)
             peer.is_contested = True
-            log.error(
-                "duplicate identity: another running agent has this agent's identity key; %s has met it",
-                named(peer.link.peer_name, peer_id),
-                extra=alarming(AlarmKind.IDENTITY, THIS_AGENT),
-            )
 
     def _challenge_expired(self, peer_id: AgentId, newcomer_urn: str) -> None:
         peer = self._peers.get(peer_id)

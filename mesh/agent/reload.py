@@ -313,13 +313,13 @@ class Reloader:
 
 def _wants_port_of_another(made: Difference, http: HttpSection | None) -> bool:
     """Whether ``http.address`` is to have a port that a service gives up at the same time."""
-    given_up = {
+    freed = {
         section.address.port
         for section in made.removed.values()
-        if isinstance(section, ListenerSection | AcceptSection)
+        if isinstance(section, ListenerSection | AcceptSection) and isinstance(section.address, TcpAddress)
     }
     return "http" in {path.partition(".")[0] for path in made.live} and (
-        http is not None and http.address.port in given_up
+        http is not None and http.address.port in freed
     )
 
 

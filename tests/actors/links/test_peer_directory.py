@@ -7,9 +7,9 @@ import pytest
 from actors.links.peer_directory import (
     CHALLENGE_TIMEOUT_S,
     RETIRE_AFTER_S,
-    TWIN_WARNING_S,
     PeerDirectory,
 )
+from actors.links.twins import TWIN_WARNING_S
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
 from actors.messages import peer_link as link_messages
