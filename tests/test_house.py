@@ -63,7 +63,7 @@ ANYS = {
     "mesh/agent/cli/failure.py": (1, "Click's signature"),
     "mesh/agent/control/api.py": (1, "JSON"),
     "mesh/agent/control/openapi.py": (1, "JSON"),
-    "mesh/agent/control/problem.py": (3, "Falcon's signature"),
+    "mesh/agent/control/problem.py": (4, "Falcon's signature"),
     "mesh/agent/control/route.py": (2, "calls of all kinds"),
     "mesh/agent/dashboard/app.py": (2, "Falcon's signature"),
     "mesh/agent/dashboard/channels.py": (5, "Waitress's signature, and what it polls"),

@@ -1,5 +1,7 @@
 """What an agent should be, in layers: its file, what was saved at run time, what running commands hold."""
 
+import enum
+import itertools
 import secrets
 from collections.abc import Iterator
 from typing import Final
@@ -10,6 +12,8 @@ from mesh.config.extra import Extra, merged_or_clashes
 from mesh.config.schema import Config
 
 LEASE_BYTES: Final = 8
+RUN_BYTES: Final = 4
+"""Of a revision: what tells runs of an agent apart."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -20,6 +24,30 @@ class Held(msgspec.Struct, frozen=True):
     """Monotonic seconds: it goes then, unless the lease is renewed."""
 
 
+class Origin(enum.Enum):
+    """Where a service comes from."""
+
+    FILE = "file"
+    SAVED = "saved"
+    HELD = "held"
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A service, and the layer that has it."""
+
+    service: Extra
+    origin: Origin
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """What the agent should be, at one time."""
+
+    revision: str
+    """No other state, of this run of the agent or of another, has the same."""
+    file: Config
+    services: tuple[Placed, ...]
+
+
 class Layers:
     """The layers, one on the other; a lower one has its way where two clash."""
 
@@ -28,6 +56,23 @@ class Layers:
         self.saved = saved
         self.held: dict[str, Held] = {}
         """By lease."""
+        self._run = secrets.token_hex(RUN_BYTES)
+        self._revisions = itertools.count(1)
+        self.shown = self._desired()
+        """For other threads, as of the last :meth:`show`."""
+
+    def show(self) -> None:
+        """Show what is desired now to other threads; if it is as it was, so is its revision."""
+        desired = self._desired()
+        if (desired.file, desired.services) != (self.shown.file, self.shown.services):
+            self.shown = desired
+
+    def _desired(self) -> Desired:
+        in_file: tuple[Extra, ...] = (*self.file.forward.endpoints, *self.file.forward.listeners)
+        placed = [Placed(each, Origin.FILE) for each in in_file]
+        placed += [Placed(each, Origin.SAVED) for each in self.saved]
+        placed += [Placed(each.service, Origin.HELD) for each in self.held.values()]
+        return Desired(f"{self._run}-{next(self._revisions)}", self.file, tuple(placed))
 
     def desired(self) -> tuple[Config, tuple[str, ...]]:
         """All of them as one configuration, and what is left out of it because it clashes, for people."""

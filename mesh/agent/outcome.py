@@ -74,6 +74,10 @@ class RefusedError(Exception):
     """A service that is asked for cannot be; the text says why."""
 
 
+class OutdatedError(Exception):
+    """A change that is for another revision; the text says so."""
+
+
 class Added(msgspec.Struct, frozen=True):
     """A service that has been added."""
 

@@ -155,7 +155,7 @@ def _run(
         reloader = Reloader(
             source, layers, config, written, root=root, status=status, http=http, output=output
         )
-        control.serve(ControlApp(Behind(MainThread(events, reloader), app.latest), app))
+        control.serve(ControlApp(Behind(MainThread(events, reloader), app.latest, app.pairings), app))
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

@@ -20,9 +20,9 @@ from mesh.agent.config_source import ConfigSource
 from mesh.agent.dashboard.server import listen
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
-from mesh.agent.layers import Layers
+from mesh.agent.layers import Desired, Layers
 from mesh.agent.logs import LogOutput, logger
-from mesh.agent.outcome import Added, Outcome, RefusedError, Verdict
+from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import Difference, applied, difference
@@ -123,6 +123,8 @@ class Reloader:
                 self._http.change(layers.file.http, self._written)
             except AgentFileError as error:
                 return Outcome.refused((*outcome.problems, str(error)))
+            finally:
+                layers.show()
         return self._with_troubles(outcome)
 
     def _with_troubles(self, outcome: Outcome) -> Outcome:
@@ -281,6 +283,41 @@ class Reloader:
             raise RefusedError(str(error)) from None
         self._layers.saved = saved
 
+    def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
+        """Have these services saved, and no others; of one that clashes with what there is, nothing is done.
+
+        Raises:
+            RefusedError: they cannot be written.
+        """
+        layers, before = self._layers, self._layers.saved
+        clashes = merged_or_clashes(layers.file, saved)[1]
+        if clashes:
+            return Outcome.refused(clashes)
+        held = tuple(each.service for each in layers.held.values())
+        desired, clashes = merged_or_clashes(layers.file, (*saved, *held))
+        if dry_run:
+            return Outcome.of(difference(self.config, desired), clashes)
+        self._save(saved)
+        outcome = self._carry_out(desired, clashes)
+        if outcome.verdict is Verdict.REFUSED:
+            self._save(before)
+            self._layers.show()
+        return outcome
+
+    def expect(self, revision: str) -> None:
+        """See whether what is desired is what the caller knows.
+
+        Raises:
+            OutdatedError: it is another.
+        """
+        now = self._layers.shown.revision
+        if revision != now:
+            raise OutdatedError(f"the revision is {now} by now: read again, then decide")
+
+    def desired(self) -> Desired:
+        """What the agent should be; for any thread."""
+        return self._layers.shown
+
     # -- carrying out ----------------------------------------------------------------------------------------
 
     def _apply(self) -> Outcome:
@@ -289,6 +326,11 @@ class Reloader:
         return self._carry_out(config)
 
     def _carry_out(self, config: Config, clashes: Iterable[str] = ()) -> Outcome:
+        outcome = self._carried_out(config, clashes)
+        self._layers.show()
+        return outcome
+
+    def _carried_out(self, config: Config, clashes: Iterable[str]) -> Outcome:
         asked: pykka.Future[pykka.Future[agent_messages.Configured]] = self._root.ask(
             agent_messages.Configure(config), block=False
         )

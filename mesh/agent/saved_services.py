@@ -42,6 +42,20 @@ def read_saved(data_dir: Path) -> tuple[Extra, ...]:
     return (*forward.endpoints, *forward.listeners)
 
 
+def read_services(forward: Mapping[str, object]) -> tuple[Extra, ...]:
+    """Services that somebody asks for together.
+
+    Args:
+        forward: as a configuration file has it under that name.
+
+    Raises:
+        ConfigError: there is something wrong in it; has its problems.
+    """
+    data = json.dumps({"forward": forward}).encode()  # which is YAML, too
+    read = parse_config(data, file="forward", directory=Path("/"), environment={}, host_name="").forward
+    return (*read.endpoints, *read.listeners)
+
+
 def read_service(kind: str, entry: Mapping[str, object]) -> Extra:
     """One entry that somebody asks for.
 
@@ -52,9 +66,8 @@ def read_service(kind: str, entry: Mapping[str, object]) -> Extra:
     Raises:
         ConfigError: there is something wrong in it; has its problems.
     """
-    data = json.dumps({"forward": {kind: [entry]}}).encode()  # which is YAML, too
-    forward = parse_config(data, file=kind, directory=Path("/"), environment={}, host_name="").forward
-    return forward.endpoints[0] if kind == "endpoints" else forward.listeners[0]
+    (service,) = read_services({kind: [entry]})
+    return service
 
 
 def write_saved(data_dir: Path, services: Sequence[Extra]) -> None:

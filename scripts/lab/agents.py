@@ -54,6 +54,11 @@ class Agent(AgentProcess):
         """As dashboards and logs show it."""
         return display_id(self.identity.id)
 
+    @property
+    def short_id(self) -> str:
+        """The first eight digits of it, as the dashboard's routes have it."""
+        return self.id[:8]
+
     def certify(
         self,
         authority: Identity | None = None,
@@ -122,8 +127,8 @@ class Agent(AgentProcess):
             entry
             for entry in self.dashboard()["forward_routes"]
             if entry["key"] == key
-            and entry["ingress_agent_id"] == self.id
-            and (exit_agent is None or entry["exit_agent_id"] == exit_agent.id)
+            and entry["ingress_agent_id"] == self.short_id
+            and (exit_agent is None or entry["exit_agent_id"] == exit_agent.short_id)
         ]
 
     def wait_for_route(self, key: str, exit_agent: "Agent | None" = None) -> dict[str, Any]:
@@ -204,7 +209,7 @@ class Agent(AgentProcess):
         entries: list[str] = [
             entry["listener_address"]
             for entry in document["forward_routes"]
-            if entry["key"] == key and entry["ingress_agent_id"] == self.id
+            if entry["key"] == key and entry["ingress_agent_id"] == self.short_id
         ] + [
             entry["listener_address"]
             for entry in document["unmatched_listeners"]

@@ -57,14 +57,14 @@ def test_the_pairing_of_a_listener_with_an_endpoint_is_shown_by_every_agent(chai
     expected = {
         "key": chain.KEY,
         "ingress_agent": "branch",
-        "ingress_agent_id": branch.id,
+        "ingress_agent_id": branch.short_id,
         "listener_address": f"{LOOPBACK}:{chain.port}",
         "exit_agent": "hq",
-        "exit_agent_id": hq.id,
+        "exit_agent_id": hq.short_id,
         "target": f"{LOOPBACK}:{chain.target_port}",
         "hop_count": 2,
         "path_display": ["branch", "relay", "hq"],
-        "path_ids": [branch.id, relay.id, hq.id],
+        "path_ids": [branch.short_id, relay.short_id, hq.short_id],
     }
     ours = {agent.id for agent in chain.agents}
     for agent in chain.agents:

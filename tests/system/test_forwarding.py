@@ -37,7 +37,7 @@ def test_listener_and_endpoint_on_one_agent(alone):
         alone.start()
         route = alone.wait_for_route("a")
         assert route["hop_count"] == 0
-        assert route["path_ids"] == [alone.id]
+        assert route["path_ids"] == [alone.short_id]
         assert fetch(port) == b"here"
     alone.wait_until_quiet()
 

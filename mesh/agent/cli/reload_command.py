@@ -35,7 +35,7 @@ def plan(agent: Agent, *, file: Path | None) -> None:
     mesh plan new.yaml
     """
     request = PlanRequest(None if file is None else str(file.absolute()))
-    _tell(agent, agent.client.post(PLANS, Outcome, request), tense="would be ")
+    _tell(agent, agent.client.post(f"{PLANS}?dry_run=true", Outcome, request), tense="would be ")
 
 
 def _tell(agent: Agent, outcome: Outcome, tense: str) -> None:

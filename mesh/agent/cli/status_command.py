@@ -107,7 +107,7 @@ def _listeners(document: Document) -> Iterator[str]:
     rows = [
         (route.key, route.listener_address, f"{route.exit_agent}, {_hops(route)}", route.target)
         for route in document.forward_routes
-        if route.ingress_agent_id == me
+        if route.ingress_agent_id == document.agent.short_id
     ]
     rows += [
         (each.key, each.listener_address, "refuses clients", each.reason)
@@ -119,7 +119,7 @@ def _listeners(document: Document) -> Iterator[str]:
 
 def _endpoints(document: Document) -> Iterator[str]:
     me = document.agent.id
-    own = (route for route in document.forward_routes if route.exit_agent_id == me)
+    own = (route for route in document.forward_routes if route.exit_agent_id == document.agent.short_id)
     used = Counter((route.key, route.target) for route in own)
     rows = [(*offered, f"{count} listener{'' if count == 1 else 's'}") for offered, count in used.items()]
     rows += [

@@ -9,7 +9,9 @@ import falcon
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.openapi import openapi_document
+from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
 from mesh.agent.control.requests import OPENAPI, PREFIX
 from mesh.agent.control.resource import Resource
@@ -25,6 +27,8 @@ CONTROL_SOCKET: Final = "control socket"
 def all_routes(behind: Behind) -> tuple[Route, ...]:
     """Everything that the API has, but its own description."""
     return (
+        *mesh_routes(behind),
+        *own_routes(behind),
         *steering_routes(behind),
         *service_routes(behind),
     )

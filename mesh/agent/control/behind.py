@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.routing.pairings import Pairings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,5 @@ class Behind:
 
     Raises :class:`~mesh.agent.dashboard.status.StatusUnavailable` if they say nothing.
     """
+    pairings: Callable[[DashboardSnapshot], Pairings]
+    """Who reaches whom by one such answer."""

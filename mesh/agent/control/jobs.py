@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast
 
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
+from mesh.agent.layers import Desired
 from mesh.agent.outcome import Added, Outcome
 from mesh.agent.reload import TIMEOUT_S, Reloader
 from mesh.config.extra import Extra
@@ -21,9 +22,18 @@ WAIT_S: Final = 3 * TIMEOUT_S
 class MainThread:
     """Implements :class:`~mesh.agent.control.steering.Steering`."""
 
-    def __init__(self, events: Events, reloader: Reloader) -> None:
+    def __init__(self, events: Events, reloader: Reloader, revision: str | None = None) -> None:
         self._events = events
         self._reloader = reloader
+        self._revision = revision
+
+    def expecting(self, revision: str | None) -> "MainThread":
+        """The same for changes to one revision only."""
+        return MainThread(self._events, self._reloader, revision)
+
+    def desired(self) -> Desired:
+        """What the agent should be."""
+        return self._reloader.desired()
 
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
@@ -32,6 +42,10 @@ class MainThread:
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do."""
         return self._done(lambda: self._reloader.plan(path))
+
+    def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
+        """Have these services saved and no others."""
+        return self._done(lambda: self._reloader.replace_saved(saved, dry_run=dry_run))
 
     def hold(self, service: Extra, hold_s: float) -> Added:
         """Add a service for a while."""
@@ -54,7 +68,7 @@ class MainThread:
         self._done(lambda: self._reloader.remove(kind, key, address))
 
     def _done(self, work: Callable[[], T]) -> T:
-        job = Job(work)
+        job = Job(lambda: self._as_expected(work))
         self._events.put(job)
         try:
             return cast("T", job.done.result(WAIT_S))
@@ -63,3 +77,8 @@ class MainThread:
         except FutureTimeoutError:
             job.done.cancel()
             raise SteeringError(f"the agent has not come to it within {WAIT_S:g} s; see its log") from None
+
+    def _as_expected(self, work: Callable[[], T]) -> T:
+        if self._revision is not None:
+            self._reloader.expect(self._revision)
+        return work()

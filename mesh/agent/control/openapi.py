@@ -6,7 +6,7 @@ Source: OpenAPI Specification 3.1.1, https://spec.openapis.org/oas/v3.1.1.html.
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from types import NoneType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_origin
 
 import falcon
 import msgspec
@@ -76,7 +76,8 @@ def _responses(route: Route, types: RouteTypes, answer: Json, problem: Json) -> 
             "description": route.status.phrase,
             "content": {falcon.MEDIA_JSON: {"schema": answer}},
         }
-        if isinstance(types.answers, type) and issubclass(types.answers, Revised):
+        kind = get_origin(types.answers) or types.answers
+        if isinstance(kind, type) and issubclass(kind, Revised):
             described = "the revision, for If-Match"
             good["headers"] = {"ETag": {"description": described, "schema": {"type": "string"}}}
         responses = {str(route.status.value): good}

@@ -9,7 +9,7 @@ import msgspec
 
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.dashboard.status import StatusUnavailable
-from mesh.agent.outcome import RefusedError
+from mesh.agent.outcome import OutdatedError, RefusedError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -51,6 +51,7 @@ def handle_problems(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     app.add_error_handler(SteeringError, _busy)
     app.add_error_handler(StatusUnavailable, _busy)
     app.add_error_handler(RefusedError, _refused)
+    app.add_error_handler(OutdatedError, _outdated)
 
 
 def _told(req: falcon.Request, resp: falcon.Response, error: ProblemError, params: dict[str, Any]) -> None:
@@ -75,3 +76,9 @@ def _busy(req: falcon.Request, resp: falcon.Response, error: Exception, params: 
 
 def _refused(req: falcon.Request, resp: falcon.Response, error: RefusedError, params: dict[str, Any]) -> None:
     raise falcon.HTTPConflict(description=str(error))
+
+
+def _outdated(
+    req: falcon.Request, resp: falcon.Response, error: OutdatedError, params: dict[str, Any]
+) -> None:
+    raise falcon.HTTPPreconditionFailed(description=str(error))

@@ -1,6 +1,6 @@
 """What the control socket takes: places and bodies, for both of its ends."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -10,20 +10,46 @@ RELOAD: Final = f"{PREFIX}reload"
 PLANS: Final = f"{PREFIX}plans"
 LISTENERS: Final = f"{PREFIX}listeners"
 ENDPOINTS: Final = f"{PREFIX}endpoints"
+AGENTS: Final = f"{PREFIX}agents"
+SERVICES: Final = f"{PREFIX}services"
+PEERS: Final = f"{PREFIX}peers"
+LINKS: Final = f"{PREFIX}links"
+ROUTES: Final = f"{PREFIX}routes"
+CERTIFICATES: Final = f"{PREFIX}certificates"
 LEASES: Final = f"{PREFIX}leases"
 
 
+Entry: TypeAlias = dict[str, str | int | list[str] | dict[str, str | int]]
+"""A service as a configuration file has it under ``forward:``."""
+
+
+class PlanPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a plan is meant."""
+
+    dry_run: bool = False
+    """Only say what it would do."""
+
+
+class ForwardWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Services that are to be saved, and no others: what ``services.yaml`` has under ``forward:``."""
+
+    endpoints: list[Entry] = []
+    listeners: list[Entry] = []
+
+
 class PlanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /api/v1/plans``."""
+    """The body of ``POST /api/v1/plans``: one of the two, or neither for the agent's own file."""
 
     file: str | None = None
-    """Absolute path of a configuration file on the agent's machine; its own without it."""
+    """Absolute path of a configuration file on the agent's machine; with ``dry_run`` only."""
+    forward: ForwardWish | None = None
+    """What is to be saved in the place of what is."""
 
 
 class ServiceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /api/v1/listeners`` and ``/api/v1/endpoints``."""
 
-    service: dict[str, str | int | list[str]]
+    service: Entry
     """An entry as a configuration file has it under ``forward:``."""
     save: bool = False
     """Keep it for good; otherwise it goes when its lease is not renewed."""

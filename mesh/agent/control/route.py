@@ -10,7 +10,7 @@ import re
 import typing
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -46,6 +46,10 @@ class Call(msgspec.Struct, Generic[P, B], frozen=True):
     """The revision that the caller knows, if the change is to be made to no other."""
 
 
+Handle: TypeAlias = Callable[[Call[Any, Any]], object]
+"""Answers a call."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """A method of a path.
 
@@ -56,7 +60,7 @@ class Route(msgspec.Struct, frozen=True):
     method: Method
     path: str
     """With parameters in braces."""
-    handle: Callable[[Call[Any, Any]], object]
+    handle: Handle
     status: HTTPStatus = HTTPStatus.OK
     """Of the answer; one of ``None`` is 204, whatever this says."""
     problems: frozenset[HTTPStatus] = frozenset()

@@ -8,7 +8,7 @@ import msgspec
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
-from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.control.route import Call, Handle, Method, Nothing, Route
 from mesh.agent.outcome import Added
 from mesh.agent.saved_services import read_service
 from mesh.config import ConfigError
@@ -42,29 +42,31 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
     """What adds services and takes them out."""
     steering = behind.steering
 
-    def add(kind: str, wish: ServiceRequest) -> Added:
+    def add(kind: str, wish: ServiceRequest, revision: str | None) -> Added:
         try:
             service = read_service(kind, wish.service)
         except ConfigError as error:
             told = "; ".join(map(_told, error.problems))
             raise ProblemError(HTTPStatus.BAD_REQUEST, told, place="body.service") from None
-        return steering.save(service) if wish.save else steering.hold(service, wish.hold_s)
+        guarded = steering.expecting(revision)
+        return guarded.save(service) if wish.save else guarded.hold(service, wish.hold_s)
 
     def add_listener(call: Call[Nothing, ServiceRequest]) -> Added:
         """Open a port for a key: for as long as the lease is renewed, or for good."""
-        return add("listeners", call.body)
+        return add("listeners", call.body, call.if_match)
 
     def add_endpoint(call: Call[Nothing, ServiceRequest]) -> Added:
         """Offer a key: for as long as the lease is renewed, or for good."""
-        return add("endpoints", call.body)
+        return add("endpoints", call.body, call.if_match)
 
     def remove_listeners(call: Call[ListenerPlace, Nothing]) -> None:
         """Take out listeners that are not in the configuration file."""
-        steering.remove("listeners", call.parameters.key, call.parameters.address)
+        place = call.parameters
+        steering.expecting(call.if_match).remove("listeners", place.key, place.address)
 
     def remove_endpoint(call: Call[EndpointPlace, Nothing]) -> None:
         """Take out an endpoint that is not in the configuration file."""
-        steering.remove("endpoints", call.parameters.key, None)
+        steering.expecting(call.if_match).remove("endpoints", call.parameters.key, None)
 
     def renew(call: Call[LeasePlace, RenewRequest]) -> None:
         """Hold a service for longer."""
@@ -74,15 +76,19 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
         """Hold a service no more."""
         _held(steering.release(call.parameters.lease))
 
-    created, lease = HTTPStatus.CREATED, f"{LEASES}/{{lease}}"
+    lease = f"{LEASES}/{{lease}}"
     return (
-        Route(Method.POST, LISTENERS, add_listener, created, problems=CANNOT_BE, changes=True),
-        Route(Method.DELETE, LISTENERS, remove_listeners, problems=CANNOT_BE, changes=True),
-        Route(Method.POST, ENDPOINTS, add_endpoint, created, problems=CANNOT_BE, changes=True),
-        Route(Method.DELETE, ENDPOINTS, remove_endpoint, problems=CANNOT_BE, changes=True),
+        _guarded(Method.POST, LISTENERS, add_listener, HTTPStatus.CREATED),
+        _guarded(Method.DELETE, LISTENERS, remove_listeners, HTTPStatus.NO_CONTENT),
+        _guarded(Method.POST, ENDPOINTS, add_endpoint, HTTPStatus.CREATED),
+        _guarded(Method.DELETE, ENDPOINTS, remove_endpoint, HTTPStatus.NO_CONTENT),
         Route(Method.PUT, lease, renew, problems=NO_SUCH, changes=True),
         Route(Method.DELETE, lease, release, problems=NO_SUCH, changes=True),
     )
+
+
+def _guarded(method: Method, path: str, handle: Handle, status: HTTPStatus) -> Route:
+    return Route(method, path, handle, status, problems=CANNOT_BE, changes=True, is_guarded=True)
 
 
 def _held(was_held: bool) -> None:

@@ -1,8 +1,9 @@
 """What can be asked of an agent's process, beside what its actors know."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
+from mesh.agent.layers import Desired
 from mesh.agent.outcome import Added, Outcome
 from mesh.config.extra import Extra
 
@@ -19,12 +20,24 @@ class Steering(Protocol):
         RefusedError: a service that is asked for cannot be.
     """
 
+    def expecting(self, revision: str | None) -> Self:
+        """The same, but a change is made to this revision only; else it raises ``OutdatedError``."""
+        ...
+
+    def desired(self) -> Desired:
+        """What the agent should be; at once, also while something is being changed."""
+        ...
+
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
         ...
 
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do with the file at ``path``; ``None`` is the agent's own."""
+        ...
+
+    def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
+        """Have these services saved and no others, or say what that would do."""
         ...
 
     def hold(self, service: Extra, hold_s: float) -> Added:

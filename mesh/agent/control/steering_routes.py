@@ -4,38 +4,64 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.problem import ProblemError
-from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
+from mesh.agent.control.requests import PLANS, RELOAD, ForwardWish, PlanPlace, PlanRequest
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.outcome import Outcome, Verdict
+from mesh.agent.saved_services import read_services
+from mesh.config import ConfigError
+from mesh.config.extra import Extra
 
 REFUSED: Final = frozenset({HTTPStatus.UNPROCESSABLE_ENTITY})
+CANNOT_BE: Final = frozenset({HTTPStatus.CONFLICT})
 
 
 def steering_routes(behind: Behind) -> tuple[Route, ...]:
     """What changes the agent as a whole."""
     steering = behind.steering
 
-    def reload(_: Call[Nothing, Nothing]) -> Outcome:
+    def reload(call: Call[Nothing, Nothing]) -> Outcome:
         """Read the configuration again, and be as it says."""
-        return _done(steering.reload())
+        return _done(steering.expecting(call.if_match).reload())
 
-    def plan(call: Call[Nothing, PlanRequest]) -> Outcome:
-        """Say what a reload would do."""
-        file = call.body.file
-        if file is not None and not Path(file).is_absolute():
-            raise ProblemError(
-                HTTPStatus.BAD_REQUEST,
-                f"file: expected an absolute path, found {file!r}",
-                place="body.file",
-            )
-        return _done(steering.plan(None if file is None else Path(file)))
+    def plan(call: Call[PlanPlace, PlanRequest]) -> Outcome:
+        """Have other services saved, or say what that or another file would do.
+
+        With dry_run nothing is done. Without a body it is said what a reload would do.
+        """
+        wish, dry_run = call.body, call.parameters.dry_run
+        told = steering.expecting(call.if_match)
+        if wish.forward is not None:
+            if wish.file is not None:
+                raise _wrong("file", "expected either a file or forward, found both")
+            return _done(told.replace_saved(_read(wish.forward), dry_run=dry_run))
+        if not dry_run:
+            raise _wrong("forward", "missing: only with dry_run is a plan of a file; to carry it out, reload")
+        if wish.file is not None and ("\0" in wish.file or not Path(wish.file).is_absolute()):
+            raise _wrong("file", f"expected an absolute path, found {wish.file!r}")
+        return _done(told.plan(None if wish.file is None else Path(wish.file)))
 
     return (
-        Route(Method.POST, RELOAD, reload, problems=REFUSED, changes=True),
-        Route(Method.POST, PLANS, plan, problems=REFUSED, changes=True),
+        Route(Method.POST, RELOAD, reload, problems=REFUSED, changes=True, is_guarded=True),
+        Route(Method.POST, PLANS, plan, problems=REFUSED | CANNOT_BE, changes=True, is_guarded=True),
     )
+
+
+def _read(wish: ForwardWish) -> tuple[Extra, ...]:
+    try:
+        return read_services(msgspec.to_builtins(wish))
+    except ConfigError as error:
+        told = tuple(f"{each.path}: found {each.found}; expected {each.expected}" for each in error.problems)
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, "forward: what it says is wrong", place="body.forward", problems=told
+        ) from None
+
+
+def _wrong(field: str, why: str) -> ProblemError:
+    return ProblemError(HTTPStatus.BAD_REQUEST, f"{field}: {why}", place=f"body.{field}")
 
 
 def _done(outcome: Outcome) -> Outcome:

@@ -70,6 +70,8 @@ class DashboardApp:
     ) -> None:
         ask_timeout_s = min(ASK_TIMEOUT_S, deadline_s)
         encoder = DocumentEncoder(version)
+        self.pairings: Final = encoder.pairings
+        """Who reaches whom by one answer of the actors."""
 
         def ask() -> DashboardSnapshot:
             return source.dashboard_snapshot(ask_timeout_s)

@@ -81,6 +81,17 @@ class DocumentEncoder:
                 page.totals |= self._totals
         return {**own, **routes, **_raw({"rows": page.described()})}
 
+    def pairings(self, snapshot: DashboardSnapshot) -> Pairings:
+        """Who reaches whom, and who does not, with what the mesh is not told of."""
+        with self._lock:
+            self._follow(snapshot)
+            pairings, (portless, withheld) = self._pairings, self._unannounced
+        return msgspec.structs.replace(
+            pairings,
+            unmatched_listeners=(*pairings.unmatched_listeners, *portless),
+            unmatched_endpoints=(*pairings.unmatched_endpoints, *withheld),
+        )
+
     def _follow(self, snapshot: DashboardSnapshot) -> None:
         routes = snapshot.routes
         if routes is not self._routes:
@@ -226,15 +237,16 @@ def _peer(peer: PeerStatus) -> dict[str, object]:
 
 
 def _pairing(pairing: Pairing) -> dict[str, object]:
+    """With short IDs, by which existing front ends compare; the API under ``/api/v1/`` has whole ones."""
     return {
         "key": pairing.key,
         "ingress_agent": pairing.ingress_name,
-        "ingress_agent_id": display_id(pairing.ingress_id),
+        "ingress_agent_id": short_id(pairing.ingress_id),
         "listener_address": pairing.listener_address,
         "exit_agent": pairing.exit_name,
-        "exit_agent_id": display_id(pairing.exit_id),
+        "exit_agent_id": short_id(pairing.exit_id),
         "target": pairing.target,
         "hop_count": pairing.hop_count,
         "path_display": list(pairing.path_names),
-        "path_ids": [display_id(step) for step in pairing.path_ids],
+        "path_ids": [short_id(step) for step in pairing.path_ids],
     }

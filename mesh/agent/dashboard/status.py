@@ -9,6 +9,7 @@ from mesh.alarms import AlarmCount
 from mesh.routing.agent_views import AgentView
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.routing.shared_paths import PathSearch
+from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 
 CONNECTED: Final = "connected"
@@ -53,6 +54,25 @@ class Stats(msgspec.Struct, frozen=True):
     """More figures by name; a name that ends in ``_total`` only ever rises."""
 
 
+class MemberView(AgentView, Protocol):
+    """What is shown of an agent's record."""
+
+    @property
+    def certificate(self) -> Certificate:
+        """What the agent may do, and until when."""
+        ...
+
+    @property
+    def round_trips(self) -> Mapping[AgentId, int]:
+        """Its peers, each with :func:`~mesh.rtt_steps.rtt_step`."""
+        ...
+
+    @property
+    def carries_transit(self) -> bool:
+        """Whether others' connections may pass through it now."""
+        ...
+
+
 class RouteView(Protocol):
     """What the dashboard reads of a route snapshot; see :class:`mesh.routing.routes.RouteSnapshot`."""
 
@@ -67,8 +87,13 @@ class RouteView(Protocol):
         ...
 
     @property
-    def records(self) -> Mapping[AgentId, AgentView]:
+    def records(self) -> Mapping[AgentId, MemberView]:
         """The newest record of every agent, the own one included."""
+        ...
+
+    @property
+    def hop_counts(self) -> Mapping[AgentId, int]:
+        """Links to each agent that this one reaches; itself is at 0."""
         ...
 
     def paths_from_each(self, sources: Collection[AgentId]) -> PathSearch:

@@ -20,10 +20,10 @@ ME, OTHER = "a" * 32, "b" * 32
 ROUTE = {
     "key": "api",
     "ingress_agent": "branch",
-    "ingress_agent_id": ME,
+    "ingress_agent_id": ME[:8],
     "listener_address": "127.0.0.1:6000",
     "exit_agent": "hq",
-    "exit_agent_id": OTHER,
+    "exit_agent_id": OTHER[:8],
     "target": "127.0.0.1:80",
     "hop_count": 2,
     "path_display": ["branch", "relay", "hq"],
@@ -41,7 +41,10 @@ DOCUMENT = {
         {"id": None, "short_id": None, "display_name": "", "state": "dialing", "rtt_ms": None}
         | {"is_dialer": True, "address": "gone:4433", "problem": "Connection refused"},
     ],
-    "forward_routes": [ROUTE, {**ROUTE, "ingress_agent_id": OTHER, "exit_agent_id": ME, "key": "own"}],
+    "forward_routes": [
+        ROUTE,
+        {**ROUTE, "ingress_agent_id": OTHER[:8], "exit_agent_id": ME[:8], "key": "own"},
+    ],
     "unmatched_listeners": [
         {"key": "db", "agent": "branch", "agent_id": ME, "listener_address": ":5432", "reason": "port taken"}
     ],
@@ -55,6 +58,10 @@ DOCUMENT = {
 
 class Steered:
     outcome = Outcome(Verdict.DONE, added=("endpoint a",), removed=("peer x:1",), at_start=("agent.name",))
+
+    def expecting(self, revision):
+        assert revision is None
+        return self
 
     def reload(self):
         return self.outcome
@@ -84,7 +91,7 @@ def agent(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     steered = Steered()
     with contextlib.closing(ControlDoor(tmp_path)) as door:
-        door.serve(ControlApp(Behind(steered, None), Reading()))
+        door.serve(ControlApp(Behind(steered, None, None), Reading()))
         yield steered
 
 

@@ -21,8 +21,10 @@ from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
-from mesh.agent.outcome import Added, Outcome, RefusedError, Verdict
+from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.config.schema import EndpointSection, ListenerSection
+
+DRY = f"{PLANS}?dry_run=true"
 
 DONE = Outcome(Verdict.DONE, added=("endpoint a",), at_start=("agent.name",))
 REFUSED = Outcome.refused(("config.yaml:1: x: found an unknown key", "1 problem"))
@@ -35,6 +37,18 @@ class Steered:
     def reload(self):
         if isinstance(self.outcome, Exception):
             raise self.outcome
+        return self.outcome
+
+    def expecting(self, revision):
+        if revision not in (None, "1f-1"):
+            raise OutdatedError("the revision is 1f-1 by now: read again, then decide")
+        return self
+
+    def desired(self):
+        return self.layers.shown
+
+    def replace_saved(self, saved, *, dry_run):
+        self.planned.append((saved, dry_run))
         return self.outcome
 
     def plan(self, path):
@@ -72,7 +86,7 @@ def reading(environ, start_response):
 
 
 def app_of(steered):
-    return ControlApp(Behind(steered, None), reading)
+    return ControlApp(Behind(steered, None, None), reading)
 
 
 @pytest.fixture
@@ -101,8 +115,8 @@ def test_a_refusal_is_a_problem_with_every_reason(app, steered):
 
 
 def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
-    assert app.simulate_post(PLANS).status_code == 200
-    assert app.simulate_post(PLANS, json={"file": "/x/y.yaml"}).status_code == 200
+    assert app.simulate_post(DRY).status_code == 200
+    assert app.simulate_post(DRY, json={"file": "/x/y.yaml"}).status_code == 200
     assert steered.planned == [None, Path("/x/y.yaml")]
 
 
@@ -118,7 +132,7 @@ def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
     ],
 )
 def test_a_body_that_is_wrong_is_told_and_nothing_is_done(app, steered, body, told):
-    answer = app.simulate_post(PLANS, body=body, content_type=falcon.MEDIA_JSON)
+    answer = app.simulate_post(DRY, body=body, content_type=falcon.MEDIA_JSON)
     assert answer.status_code == 400
     assert told.lower() in answer.json["detail"].lower()
     assert steered.planned == []
@@ -217,7 +231,7 @@ def client(tmp_path, steered):
 def test_a_client_gets_answers_and_refusals(client, steered):
     assert client.get("/api/dashboard", dict) == {"page": "/api/dashboard"}
     assert client.post(RELOAD, Outcome) == DONE
-    client.post(PLANS, Outcome, PlanRequest("/a/" + "b" * 4000))
+    client.post(DRY, Outcome, PlanRequest("/a/" + "b" * 4000))
     assert len(str(steered.planned[0])) == 4003
     steered.outcome = REFUSED
     with pytest.raises(Refused) as caught:

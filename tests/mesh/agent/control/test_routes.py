@@ -204,7 +204,7 @@ def test_what_the_document_does_not_have_is_found():
 
 
 def test_the_agents_own_document_is_whole():
-    document = openapi_document(all_routes(Behind(None, None)))
+    document = openapi_document(all_routes(Behind(None, None, None)))
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"].endswith("."), (method, path)

@@ -73,14 +73,14 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             {
                 "key": "api",
                 "ingress_agent": "branch",
-                "ingress_agent_id": branch,
+                "ingress_agent_id": branch[:8],
                 "listener_address": "127.0.0.1:8001",
                 "exit_agent": "hq",
-                "exit_agent_id": hq,
+                "exit_agent_id": hq[:8],
                 "target": "localhost:3000",
                 "hop_count": 2,
                 "path_display": ["branch", "relay", "hq"],
-                "path_ids": [branch, relay, hq],
+                "path_ids": [branch[:8], relay[:8], hq[:8]],
             }
         ],
         "forward_routes_left_out": 0,

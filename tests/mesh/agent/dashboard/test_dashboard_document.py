@@ -14,7 +14,7 @@ from mesh.routing.record_reader import verify_record
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, Record, RecordBody, sign_record
 from mesh.routing.routes import compute_routes
 from mesh.trust.certificates import TrustStore, issue_certificate
-from mesh.trust.identity import Identity, Instance, verify_signature
+from mesh.trust.identity import Identity, Instance, short_id, verify_signature
 
 NOW = 1_700_000_000
 AUTHORITY = Identity(b"\xaa" * 32)
@@ -72,14 +72,14 @@ def test_signed_records_become_pairings(snapshot: DashboardSnapshot):
         {
             "key": "api",
             "ingress_agent": "branch",
-            "ingress_agent_id": BRANCH.id.hex(),
+            "ingress_agent_id": short_id(BRANCH.id),
             "listener_address": "127.0.0.1:8001",
             "exit_agent": "hq",
-            "exit_agent_id": HQ.id.hex(),
+            "exit_agent_id": short_id(HQ.id),
             "target": None,
             "hop_count": 2,
             "path_display": ["branch", "relay", "hq"],
-            "path_ids": [BRANCH.id.hex(), RELAY.id.hex(), HQ.id.hex()],
+            "path_ids": [short_id(BRANCH.id), short_id(RELAY.id), short_id(HQ.id)],
         }
     ]
     assert document["unmatched_listeners"] == document["unmatched_endpoints"] == []
