@@ -132,8 +132,10 @@ class RouteTable(Actor[messages.Inbound]):
                 self._advertise()
             case messages.ChangeSettings(settings=settings, relays=relays):
                 self._apply(state.change_settings(settings, relays, *times))
-            case messages.StartDraining():
-                self._apply(state.start_draining(*times))
+            case messages.SetDraining(draining=draining):
+                self._apply(state.set_draining(*times, draining=draining))
+            case messages.StopRelaying():
+                self._apply(state.stop_relaying(*times))
             case messages.Withdraw(reply_to=reply_to):
                 self._apply(state.withdraw(*times))
                 self.tell(reply_to, messages.Withdrawn())

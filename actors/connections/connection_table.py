@@ -91,9 +91,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._certificate_ends = CertificateEnds()
         """Of those with connections."""
-        self._alarm: Alarm[messages.CertificateTimerFired] = Alarm(
-            self.schedule, messages.CertificateTimerFired()
-        )
+        self._alarm = Alarm(self.schedule, messages.CertificateTimerFired())
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
@@ -144,14 +142,16 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)
-        standing_by = sum(
-            self._numbers.is_reserved(number) for _, number, is_exit in self._connections if not is_exit
-        )
+        standing_by = sum(map(self._stands_by, self._connections))
         return messages.ConnectionCounts(
             ingress=len(self._connections) - exits - standing_by,
             exit=exits,
             pending_opens=len(self._admission),
         )
+
+    def _stands_by(self, key: ConnectionId) -> bool:
+        """Whether it waits for a client to come, and is nobody's connection yet."""
+        return not key[2] and self._numbers.is_reserved(key[1])
 
     def _close_connections(self, reason: str) -> None:
         for connection in self._connections.values():
@@ -291,7 +291,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._report_if_empty()
 
     def _report_if_empty(self) -> None:
-        if self._report_to is not None and not self._connections:
+        if self._report_to is not None and all(map(self._stands_by, self._connections)):
             self.tell(self._report_to, messages.ConnectionsGone())
             self._report_to = None
 

@@ -67,10 +67,27 @@ class Configured(msgspec.Struct, frozen=True):
     """What could not be done, for people."""
 
 
+class Drain(msgspec.Struct, frozen=True):
+    """Command: have the mesh prefer others from now on, or no longer; everybody is served as before.
+
+    Asked from outside, it answers with ``None``.
+    """
+
+    draining: bool
+
+
 class Leave(msgspec.Struct, frozen=True):
-    """Command: say "not through me", let connections finish for so long, withdraw, stop."""
+    """Command: have the mesh prefer others, let connections finish for so long, withdraw, stop."""
 
     drain_timeout_s: float
+
+
+class PreferenceOver(msgspec.Struct, frozen=True):
+    """Timer: the mesh has had the time to prefer others."""
+
+
+class LastCall(msgspec.Struct, frozen=True):
+    """Timer: an agent that leaves lets nobody in from here on."""
 
 
 class GraceOver(msgspec.Struct, frozen=True):
@@ -96,7 +113,10 @@ Inbound: TypeAlias = (
     | PartReported
     | GetParts
     | Configure
+    | Drain
     | Leave
+    | PreferenceOver
+    | LastCall
     | GraceOver
     | table_messages.ConnectionsGone
     | DrainTimedOut

@@ -99,7 +99,7 @@ class CertificateTimerFired(msgspec.Struct, frozen=True):
 
 
 class ReportEmpty(msgspec.Struct, frozen=True):
-    """Command: tell ``reply_to`` once no connection ends here any more."""
+    """Command: tell ``reply_to`` once no connection ends here; one that stands by for a client is none."""
 
     reply_to: Ref[ConnectionsGone]
 

@@ -91,7 +91,13 @@ class ChangeSettings(msgspec.Struct, frozen=True):
     relays: bool
 
 
-class StartDraining(msgspec.Struct, frozen=True):
+class SetDraining(msgspec.Struct, frozen=True):
+    """Command: tell the mesh whether to prefer others to this agent."""
+
+    draining: bool
+
+
+class StopRelaying(msgspec.Struct, frozen=True):
     """Command: tell the mesh to send nothing through this agent any more."""
 
 
@@ -159,7 +165,8 @@ Inbound: TypeAlias = (
     | AdvertiseListener
     | Advertise
     | ChangeSettings
-    | StartDraining
+    | SetDraining
+    | StopRelaying
     | Withdraw
     | Subscribe
     | GetSnapshot

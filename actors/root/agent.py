@@ -35,8 +35,15 @@ from mesh.link.relay_budget import RelayBudget
 
 log = logging.getLogger("mesh.agent")
 
+PREFERENCE_S: Final = 0.3
+"""From "prefer others" to the end of an exit that nobody uses: the mesh has heard of it."""
+
 GRACE_S: Final = 0.3
 """From "not through me" to the end of a relay that carries nothing of its own: the mesh routes around it."""
+
+LAST_CALL_S: Final = 1.0
+"""So long before the end of the drain nobody is let in any more: what is short is not cut off. Of a drain
+that is shorter than twice this, half of it."""
 
 CLOSING_TIMEOUT_S: Final = 2.0
 """For all links to send what they hold; each has its own, shorter, limit."""
@@ -86,12 +93,16 @@ class Agent(Actor[messages.Inbound]):
         self._phase = Phase.WAITING
         self._generation = 0
         self._built_at_s = 0.0
+        self._drained_at_s = 0.0
+        """When those that are connected have had their time, once it leaves."""
         self._failures = 0
         self._change: _Change | None = None
         """The one that is being carried out."""
         self._services_wanted = frozenset(services(setup.config))
         """By name."""
         self._parts: dict[str, messages.PartReported] = {}
+        self._draining = False
+        """Whether it has been told to drain; a build takes that over from the one before."""
 
     def on_start(self) -> None:
         """Start all actors."""
@@ -121,8 +132,14 @@ class Agent(Actor[messages.Inbound]):
                 if self._change is not None:
                     self._change.steps.settled(message)
                     self._go_on(self._change)
+            case messages.Drain(draining=draining):
+                self._drain(draining)
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
+            case messages.PreferenceOver():
+                self._advance(Event.PREFERENCE_OVER)
+            case messages.LastCall():
+                self._advance(Event.LAST_CALL)
             case messages.GraceOver():
                 self._advance(Event.GRACE_OVER)
             case table_messages.ConnectionsGone():
@@ -159,8 +176,15 @@ class Agent(Actor[messages.Inbound]):
             case Phase.WAITING:
                 self._tear_down()
                 self._break_off(STARTED_ANEW)
-            case Phase.RUNNING | Phase.DRAINING | Phase.ROUTED_AROUND | Phase.EMPTY:
+            case Phase.RUNNING | Phase.YIELDING | Phase.ROUTED_AROUND | Phase.EMPTY:
                 pass
+            case Phase.LINGERING:
+                self.tell(self._core.connection_table, table_messages.ReportEmpty(self.ref))
+            case Phase.DRAINING:
+                self.tell(self._core.route_table, route_messages.StopRelaying())
+                self.tell(self._services, supervisor_messages.RetireChildren())
+                self.tell(self._core.connection_table, table_messages.ReportEmpty(self.ref))
+                self.schedule(min(GRACE_S, self._left_s()), messages.GraceOver())
             case Phase.RESETTING:
                 log.warning("connections are left after the drain timeout; resetting them")
                 reset = table_messages.CloseConnections("the agent is leaving")
@@ -199,6 +223,8 @@ class Agent(Actor[messages.Inbound]):
         self._watch_vital("peer directory", core.directory)
         self._services = Supervisor.start(self.dispatcher, tuple(composition.services.specs()))
         self._watch_vital("supervisor", self._services)
+        if self._draining:
+            self.tell(core.route_table, route_messages.SetDraining(draining=True))
         self._advance(Event.BUILT)
 
     def _watch_vital(self, name: str, ref: AnyRef) -> None:
@@ -272,13 +298,28 @@ class Agent(Actor[messages.Inbound]):
         if change is not None:
             change.answer.set(messages.Configured(change.steps.made, (why,)))
 
+    # -- draining --------------------------------------------------------------------------------------------
+
+    def _drain(self, draining: bool) -> None:
+        """Idempotent; an agent that leaves drains whatever it is told."""
+        if self._phase not in (Phase.RUNNING, Phase.WAITING) or draining is self._draining:
+            return
+        self._draining = draining
+        log.info("draining: the mesh prefers others" if draining else "not draining any more")
+        if self._phase is Phase.RUNNING:
+            self.tell(self._core.route_table, route_messages.SetDraining(draining=draining))
+
     # -- leaving ---------------------------------------------------------------------------------------------
 
     def _leave(self, drain_timeout_s: float) -> None:
-        if self._advance(Event.LEAVE) and self._phase is Phase.DRAINING:
+        if self._advance(Event.LEAVE) and self._phase is Phase.YIELDING:
             log.info("leaving: connections have %g s to finish", drain_timeout_s)
-            self.tell(self._core.route_table, route_messages.StartDraining())
-            self.tell(self._services, supervisor_messages.RetireChildren())
-            self.tell(self._core.connection_table, table_messages.ReportEmpty(self.ref))
-            self.schedule(min(GRACE_S, drain_timeout_s), messages.GraceOver())
+            self._drained_at_s = self.now() + drain_timeout_s
+            self.tell(self._core.route_table, route_messages.SetDraining(draining=True))
+            self.schedule(min(PREFERENCE_S, drain_timeout_s / 2), messages.PreferenceOver())
+            self.schedule(drain_timeout_s - min(LAST_CALL_S, drain_timeout_s / 2), messages.LastCall())
             self.schedule(drain_timeout_s, messages.DrainTimedOut())
+
+    def _left_s(self) -> float:
+        """How long connections may take to finish, from now on."""
+        return max(0.0, self._drained_at_s - self.now())

@@ -1,9 +1,11 @@
 """How an agent's root actor lives and leaves, as a table.
 
-What everybody needs is built, and built anew when a part of it dies. Leaving, the agent says "not through
-me" and lets nobody in any more. Then two things must come true, in either order: the mesh has had the time to
-route around it, and its connections have finished, or have been reset when their time is over. Then it
-withdraws, closes its links, and stops its services.
+What everybody needs is built, and built anew when a part of it dies. Leaving, the agent first asks to be
+spared: others are preferred, but those who have nobody else are served as before, until no connection is left
+or most of the time is over. Only then it says "not through me" and lets nobody in any more. Two things must
+come true now, in either order: the mesh has had the time to route around it, and its connections have
+finished, or have been reset when their time is over. Then it withdraws, closes its links, and stops its
+services.
 """
 
 import enum
@@ -17,6 +19,8 @@ class Phase(enum.Enum):
 
     WAITING = "nothing is built; the next build is due"
     RUNNING = "running"
+    YIELDING = "leaving: all are served, and the mesh comes to prefer others"
+    LINGERING = "leaving: all are served as long as there are connections"
     DRAINING = "leaving: connections finish, and the mesh routes around"
     ROUTED_AROUND = "leaving: the mesh had its time, connections finish"
     EMPTY = "leaving: no connection is left, the mesh routes around"
@@ -33,6 +37,8 @@ class Event(enum.Enum):
     BUILT = "everything has been started"
     CORE_ENDED = "an actor that all others need has ended"
     LEAVE = "the agent shall leave"
+    PREFERENCE_OVER = "the mesh has had its time to prefer others"
+    LAST_CALL = "those who have nobody else have been served long enough"
     GRACE_OVER = "the mesh has had its time to route around"
     CONNECTIONS_GONE = "no connection ends here any more"
     DRAIN_TIMED_OUT = "connections have had their time to finish"
@@ -48,7 +54,11 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = MappingProxyType(
         (Phase.WAITING, Event.BUILT): Phase.RUNNING,
         (Phase.RUNNING, Event.CORE_ENDED): Phase.WAITING,
         (Phase.WAITING, Event.LEAVE): Phase.LEFT,
-        (Phase.RUNNING, Event.LEAVE): Phase.DRAINING,
+        (Phase.RUNNING, Event.LEAVE): Phase.YIELDING,
+        (Phase.YIELDING, Event.PREFERENCE_OVER): Phase.LINGERING,
+        (Phase.YIELDING, Event.LAST_CALL): Phase.DRAINING,
+        (Phase.LINGERING, Event.CONNECTIONS_GONE): Phase.DRAINING,
+        (Phase.LINGERING, Event.LAST_CALL): Phase.DRAINING,
         (Phase.DRAINING, Event.GRACE_OVER): Phase.ROUTED_AROUND,
         (Phase.DRAINING, Event.CONNECTIONS_GONE): Phase.EMPTY,
         (Phase.DRAINING, Event.DRAIN_TIMED_OUT): Phase.RESETTING,

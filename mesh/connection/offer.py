@@ -10,8 +10,8 @@ class Offer(NamedTuple):
     """An agent that offers the key, as the routes tell."""
 
     party: Party
-    is_leaving: bool
-    """About to leave: taken only after all others."""
+    is_draining: bool
+    """About to leave, or to be spared: taken only after all others."""
     hop_count: int
     rtt_step: int
     """Round trip of the whole path: 0 up to half a millisecond, one more for each doubling."""
@@ -21,7 +21,7 @@ class Offer(NamedTuple):
     @property
     def distance(self) -> tuple[bool, int, int]:
         """What equals have in common; the smaller one is better."""
-        return self.is_leaving, self.hop_count, self.rtt_step
+        return self.is_draining, self.hop_count, self.rtt_step
 
     @property
     def rtt_s(self) -> float:

@@ -1,17 +1,16 @@
 """The links of the mesh, and searches for the best paths along them.
 
 A link counts only when both ends report it, at the worse of the two round trips. A path may pass through
-agents that relay, are permitted to, and are not about to leave; it may start and end anywhere. The best path
-has the fewest links, then the shortest round trip, then the smallest IDs from its start on. Every tail of a
-best path is itself the best path from where it starts, so agents that hold the same records forward along one
-and the same path although each looks only at its own next hop.
+agents that relay and are permitted to; it may start and end anywhere. The best path has the fewest links,
+then passes through the fewest agents that drain, then has the shortest round trip, then the smallest IDs from
+its start on. Every tail of a best path is itself the best path from where it starts, so agents that hold the
+same records forward along one and the same path although each looks only at its own next hop.
 
 What takes long in a large mesh is a generator, one step at a time (``Steps``): whoever has other work
 does it in between. ``finish`` takes all steps at once.
 """
 
 from collections.abc import Generator, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from mesh.hops import DEFAULT_MAX_HOPS
@@ -20,6 +19,9 @@ from mesh.trust.identity import AgentId
 
 STEP_AGENTS: Final = 256
 """Agents looked at in one step of a computation: some 0.4 ms, so that data need not wait."""
+
+DRAINING_COST: Final = 1 << 32
+"""Of passing through an agent that drains, in steps of round trip: more than any path takes."""
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
@@ -40,12 +42,17 @@ class Reach(NamedTuple):
     """How one agent is reached from the source of a search."""
 
     hop_count: int
-    rtt_steps: int
-    """Round trip of the whole path, in steps of half a millisecond, as quantised link by link."""
+    cost: int
+    """Of paths of equally many links the one that costs least is taken."""
     first_hop: AgentId
     """The first agent after the source; the source itself where that is the destination."""
     previous: AgentId
     """The last agent before the destination; the source itself where that is the destination."""
+
+    @property
+    def rtt_steps(self) -> int:
+        """Round trip of the whole path, in steps of half a millisecond, as quantised link by link."""
+        return self.cost % DRAINING_COST
 
 
 class Graph:
@@ -53,13 +60,13 @@ class Graph:
 
     Args:
         links: of each agent: to whom, and the round trip in steps.
-        transits: who passes things on.
+        transits: who passes things on, and what that costs beside the round trip.
     """
 
     __slots__ = ("links", "transits")
 
     def __init__(
-        self, links: Mapping[AgentId, tuple[tuple[AgentId, int], ...]], transits: AbstractSet[AgentId]
+        self, links: Mapping[AgentId, tuple[tuple[AgentId, int], ...]], transits: Mapping[AgentId, int]
     ) -> None:
         self.links = links
         self.transits = transits
@@ -68,7 +75,7 @@ class Graph:
     def building(cls, records: Mapping[AgentId, Record]) -> "Steps[Graph]":
         """The graph that the newest record of each agent makes; nobody changes ``records`` meanwhile."""
         links_of: dict[AgentId, tuple[tuple[AgentId, int], ...]] = {}
-        transits = set()
+        transits: dict[AgentId, int] = {}
         for number, (agent_id, record) in enumerate(records.items(), 1):
             links = []
             for peer_id, step in record.round_trips.items():
@@ -77,7 +84,7 @@ class Graph:
                     links.append((peer_id, 1 << max(step, peer.round_trips[agent_id])))
             links_of[agent_id] = tuple(links)
             if record.carries_transit:
-                transits.add(agent_id)
+                transits[agent_id] = DRAINING_COST if record.body.draining else 0
             if not number % STEP_AGENTS:
                 yield
         return cls(links_of, transits)
@@ -101,30 +108,31 @@ class Graph:
         reached = {source: Reach(0, 0, source, source)}
         layer = [source]  # in the order of their paths, compared ID by ID
         for hop_count in range(1, max_hops + 1):
-            best: dict[AgentId, tuple[int, int]] = {}  # round trip, rank of the agent before
+            best: dict[AgentId, tuple[int, int]] = {}  # cost, rank of the agent before
             for rank, agent_id in enumerate(layer):
                 if rank % STEP_AGENTS == STEP_AGENTS - 1:
                     yield
-                if agent_id != source and agent_id not in self.transits:
+                passing = self.transits.get(agent_id) if agent_id != source else 0
+                if passing is None:
                     continue
-                rtt_steps = reached[agent_id].rtt_steps
+                cost = reached[agent_id].cost + passing
                 for peer_id, link_steps in self.links[agent_id]:
                     if peer_id in reached:
                         continue
-                    offer = (rtt_steps + link_steps, rank)
+                    offer = (cost + link_steps, rank)
                     if peer_id not in best or offer < best[peer_id]:
                         best[peer_id] = offer
             if not best:
                 break
-            following = sorted((rank, peer_id, rtt_steps) for peer_id, (rtt_steps, rank) in best.items())
+            following = sorted((rank, peer_id, cost) for peer_id, (cost, rank) in best.items())
             if len(following) > STEP_AGENTS:
                 yield
-            for number, (rank, peer_id, rtt_steps) in enumerate(following, 1):
+            for number, (rank, peer_id, cost) in enumerate(following, 1):
                 if not number % STEP_AGENTS:
                     yield
                 previous = layer[rank]
                 first_hop = peer_id if previous == source else reached[previous].first_hop
-                reached[peer_id] = Reach(hop_count, rtt_steps, first_hop, previous)
+                reached[peer_id] = Reach(hop_count, cost, first_hop, previous)
             layer = [peer_id for _, peer_id, _ in following]
         return reached
 

@@ -171,9 +171,9 @@ class Originator:
         return self._body.withdrawn
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether this agent drains or has withdrawn: its links end soon."""
-        return self._body.draining
+    def is_urgent(self) -> bool:
+        """Whether the next record is said at once, and passed on at once, however much was said before."""
+        return self._urgent
 
     # -- what changes; each says whether the content did -----------------------------------------------------
 
@@ -211,10 +211,13 @@ class Originator:
         """Whether others' connections may pass through from now on."""
         return self._change(msgspec.structs.replace(self._body, relays=relays))
 
-    def start_draining(self) -> bool:
-        """Not through me; said at once."""
-        self._urgent = True
-        return self._change(msgspec.structs.replace(self._body, draining=True))
+    def set_draining(self, *, draining: bool) -> bool:
+        """Whether others are to be preferred from now on; said at once."""
+        return self._change_at_once(msgspec.structs.replace(self._body, draining=draining))
+
+    def stop_relaying(self) -> bool:
+        """Not through me, as this agent is about to leave; said at once."""
+        return self._change_at_once(msgspec.structs.replace(self._body, draining=True, relays=False))
 
     def withdraw(self) -> bool:
         """This agent leaves; said at once, and nothing after it."""
@@ -224,6 +227,12 @@ class Originator:
         self._body = msgspec.structs.replace(
             self._body, draining=True, withdrawn=True, neighbours=(), endpoints=(), listeners=()
         )
+        return True
+
+    def _change_at_once(self, body: RecordBody) -> bool:
+        if not self._change(body):
+            return False
+        self._urgent = True
         return True
 
     def _change(self, body: RecordBody) -> bool:

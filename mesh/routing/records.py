@@ -170,7 +170,7 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     relays: bool
     """Others' connections may pass through."""
     draining: bool
-    """Not through me: the agent is about to leave."""
+    """Others are to be preferred: the agent is about to leave, or an operator wants it spared."""
     withdrawn: bool
     """The agent has left; the record only says so."""
     neighbours: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=MAX_NEIGHBOURS)] = ()
@@ -238,7 +238,7 @@ class Record(msgspec.Struct, frozen=True):
     @property
     def carries_transit(self) -> bool:
         """Whether others' connections may pass through this agent now."""
-        return self.body.relays and not self.body.draining and self.certificate.may_relay
+        return self.body.relays and self.certificate.may_relay
 
     def says_the_same_as(self, other: "Record") -> bool:
         """Whether the two differ in freshness at most: a refresh changes no route."""

@@ -270,9 +270,14 @@ class RouteTableState:
         self._routes.max_hops = settings.max_hops
         return self._settle(Effects(), now, unix_now)
 
-    def start_draining(self, now: float, unix_now: float) -> Effects:
+    def set_draining(self, now: float, unix_now: float, *, draining: bool) -> Effects:
+        """Whether others are to be preferred to this agent."""
+        self._routes.is_outdated |= self._originator.set_draining(draining=draining)
+        return self._settle(Effects(), now, unix_now)
+
+    def stop_relaying(self, now: float, unix_now: float) -> Effects:
         """Not through this agent any more."""
-        self._routes.is_outdated |= self._originator.start_draining()
+        self._routes.is_outdated |= self._originator.stop_relaying()
         return self._settle(Effects(), now, unix_now)
 
     def withdraw(self, now: float, unix_now: float) -> Effects:
@@ -307,6 +312,7 @@ class RouteTableState:
     def _settle(self, effects: Effects, now: float, unix_now: float) -> Effects:
         """Issue an own record and compute routes, where either is due."""
         self._originator.keep_epoch(unix_now)
+        is_urgent = self._originator.is_urgent
         wire = self._originator.issue(now)
         if wire is not None:
             self._originated += 1
@@ -314,7 +320,7 @@ class RouteTableState:
             self._link_state.put_own(record, wire, now)
             whole = self._pages.put_own(record, self._originator.layout.pages)
             self._flood.spread(self._own_id)
-            if self._originator.is_leaving:
+            if is_urgent:
                 self._flood.hurry()
             omissions = self._originator.layout.omissions
             if self._left_out != (whole.denied_keys, omissions):  # a refresh is no alarm

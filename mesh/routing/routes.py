@@ -64,7 +64,7 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
     """Reachable agent to the links between; the agent itself is at 0."""
     candidates: Mapping[str, tuple[Candidate, ...]]
     """Routing key to the reachable agents that offer it, best first: the nearest, at equal hop count the one
-    with the shortest round trip, then by ID; but those about to leave come last."""
+    with the shortest round trip, then by ID; but those that drain come last."""
     records: Mapping[AgentId, Record]
     """Every agent that is known, has not left and has a valid certificate, whether reachable or not."""
     max_hops: int = DEFAULT_MAX_HOPS
@@ -95,8 +95,8 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         for agent_id, reach in self.graph.search(destination, hop_count).items():
             if self.next_hops.get(agent_id) != agent_id or agent_id in (destination, next_hop):
                 continue
-            if self.records[agent_id].carries_transit:
-                ranked.append((reach.hop_count, reach.rtt_steps, agent_id))
+            if agent_id in self.graph.transits:
+                ranked.append((reach.hop_count, reach.cost + self.graph.transits[agent_id], agent_id))
         return [agent_id for _, _, agent_id in sorted(ranked)]
 
     @cached_property
@@ -245,7 +245,7 @@ def _ranking(
         record = records[agent_id]
         if record.offered_keys:
             equals = offering.setdefault((record.body.draining, reach.hop_count), [])
-            equals.append((reach.rtt_steps, agent_id))
+            equals.append((reach.cost, agent_id))
     # Sorted once for all keys: each then meets its candidates in order.
     ranked: dict[str, list[Candidate]] = {}
     looked_at = 0
@@ -253,8 +253,8 @@ def _ranking(
         equals.sort()
         if len(equals) > STEP_AGENTS:
             yield
-        for rtt_steps, agent_id in equals:
-            candidate = Candidate(agent_id, hop_count, rtt_steps)
+        for _, agent_id in equals:
+            candidate = Candidate(agent_id, hop_count, reached[agent_id].rtt_steps)
             offered_keys = records[agent_id].offered_keys
             for key in offered_keys:
                 others = ranked.get(key)

@@ -55,7 +55,8 @@ class SharedPaths:
         if source not in self._graph.links or not self._relays.issuperset(relays):
             return self._graph.paths_from(source, self._max_hops)
         links = dict(self._graph.links.get(source, ()))
-        through = {relay: (links[relay], self._search(relay)) for relay in sorted(relays)}
+        passing = self._graph.transits
+        through = {relay: (links[relay] + passing[relay], self._search(relay)) for relay in sorted(relays)}
         return _PathsThrough(source, links, through, self._max_hops)
 
     def _search(self, relay: AgentId) -> Found:
@@ -87,8 +88,8 @@ class _PathsThrough(Mapping[AgentId, tuple[AgentId, ...]]):
     Args:
         source: where the paths begin.
         links: to its peers, with the round trip of each in steps.
-        through: those of the peers that pass things on, the smallest ID first: the round trip to them, and
-            what was found from there.
+        through: those of the peers that pass things on, the smallest ID first: what it costs to get to them
+            and through, and what was found from there.
         max_hops: links on a path, at most.
     """
 
@@ -151,10 +152,10 @@ class _PathsThrough(Mapping[AgentId, tuple[AgentId, ...]]):
     def _best(self, destination: AgentId) -> tuple[AgentId, int]:
         """The relay that the best path begins with, and the links on it: 0 if there is none."""
         best, best_relay = (0, 0), self._source
-        for relay, (rtt_steps, found) in self._through.items():
+        for relay, (cost, found) in self._through.items():
             reach = found.get(destination)
             if reach is not None:
-                length = reach.hop_count + 1, reach.rtt_steps + rtt_steps
+                length = reach.hop_count + 1, reach.cost + cost
                 if not best[0] or length < best:  # of equals the relay of the smallest ID, which comes first
                     best, best_relay = length, relay
         return best_relay, best[0]

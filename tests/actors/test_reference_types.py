@@ -24,7 +24,7 @@ def others(
     subscriber: Ref[listener.Inbound],
     ends: Ref[connection_table.Inbound],
 ) -> None:
-    table.tell(route_table.StartDraining())
+    table.tell(route_table.StopRelaying())
     table.tell(dialer.DialDue())  # wrong: a dialer's message for the route table
     table.tell(route_table.Subscribe(subscriber))
     table.tell(route_table.Subscribe(link))  # wrong: a link takes no routes

@@ -193,7 +193,7 @@ def test_a_link_that_has_ended_is_no_trouble(world):
     world.run(5.0)
     link.stop(block=False)
     world.run(0.0)
-    table.tell(messages.StartDraining())
+    table.tell(messages.SetDraining(draining=True))
     world.run(1.0)
     assert table.is_alive()
 
@@ -303,7 +303,13 @@ def test_a_chain_of_tables_agrees_and_one_leaves(world):
         assert (candidate.agent_id, candidate.hop_count) == (IDENTITIES[4].id, 4 - number)
         assert snapshot.records[OWN.id].listeners == (ListenerEntry("my-api", ":3000"),)
         assert snapshot.graph.paths_from(OWN.id)[IDENTITIES[4].id] == tuple(each.id for each in IDENTITIES)
-    tables[2].tell(messages.StartDraining())
+    for draining in (True, False, True):
+        tables[2].tell(messages.SetDraining(draining))
+        world.run(0.02)
+        snapshot = ask(world, tables[0], messages.GetSnapshot())
+        assert snapshot.records[IDENTITIES[2].id].body.draining is draining
+        assert set(snapshot.next_hops) == {identity.id for identity in IDENTITIES[1:]}
+    tables[2].tell(messages.StopRelaying())
     world.run(0.02)
     snapshot = ask(world, tables[0], messages.GetSnapshot())
     assert set(snapshot.next_hops) == {identity.id for identity in IDENTITIES[1:3]}

@@ -51,38 +51,48 @@ def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh
     assert branch.stats()["peer_count"] == 1
 
 
-def test_what_is_open_finishes_while_nobody_new_is_let_in(pair, mesh):
+@pytest.mark.parametrize("leaving", ["branch", "hq"])
+def test_while_one_is_served_those_who_have_nobody_else_are_too(pair, mesh, leaving):
     branch, hq, port = pair
+    agent = {"branch": branch, "hq": hq}[leaving]
     mesh.start()
     branch.wait_for_route("a")
     with connect(port) as client:
         client.sendall(b"before")
         assert read_exactly(client, 6) == b"before"
-        hq.process.signal(signal.SIGTERM)
-        branch.wait_for_no_route("a")
-        wait_until(lambda: refuses(port), "the listener refuses")
+        agent.process.signal(signal.SIGTERM)
+        wait_until(lambda: "leaving" in agent.process.output, "it begins to leave")
+        for _ in range(10):
+            with connect(port) as other:
+                other.sendall(b"new")
+                assert read_exactly(other, 3) == b"new"
         client.sendall(b"after")
         assert read_exactly(client, 5) == b"after"
-        assert hq.process.is_running
+        assert agent.process.is_running
         began = time.monotonic()
         client.shutdown(socket.SHUT_WR)
         assert read_all(client) == b""
-    assert hq.process.wait() == 0
+    assert agent.process.wait() == 0
     assert time.monotonic() - began < PROMPTLY_S
 
 
-def test_an_ingress_that_leaves_lets_its_clients_finish(pair, mesh):
-    branch, _, port = pair
+@pytest.mark.parametrize("leaving", ["branch", "hq"])
+def test_nobody_is_let_in_before_the_end_and_what_is_open_finishes(pair, mesh, leaving):
+    branch, hq, port = pair
+    agent = {"branch": branch, "hq": hq}[leaving]
+    agent.config["agent"]["drain_timeout"] = 3
     mesh.start()
+    branch.wait_for_route("a")
     with connect(port) as client:
         client.sendall(b"before")
         assert read_exactly(client, 6) == b"before"
-        branch.process.signal(signal.SIGTERM)
+        agent.process.signal(signal.SIGTERM)
         wait_until(lambda: refuses(port), "the listener refuses")
+        assert agent.process.is_running
         client.sendall(b"after")
         client.shutdown(socket.SHUT_WR)
         assert read_all(client) == b"after"
-    assert branch.process.wait() == 0
+    assert agent.process.wait() == 0
 
 
 @pytest.mark.parametrize("leaving", ["branch", "hq"])

@@ -114,7 +114,7 @@ class Offers(Ear):
     rtt_step = 0
 
     def offer(self, party: Party) -> Offer:
-        return Offer(party, is_leaving=False, hop_count=1, rtt_step=self.rtt_step, name=EXIT_NAME)
+        return Offer(party, is_draining=False, hop_count=1, rtt_step=self.rtt_step, name=EXIT_NAME)
 
     def on_receive(self, message: Any) -> None:
         super().on_receive(message)

@@ -162,6 +162,17 @@ def test_reports_when_no_connection_is_left(house):
     assert root.heard == [messages.ConnectionsGone()]
 
 
+def test_one_that_stands_by_for_a_client_is_none(house):
+    root, standby = start(house.world), start(house.world)
+    number = house.numbers.reserve()
+    house.tell(messages.RegisterIngress(standby.ref, ALICE.id, ALICE_INSTANCE, number))
+    _, other = house.register()
+    house.tell(messages.ReportEmpty(root.ref))
+    assert root.heard == []
+    house.tell(messages.ConnectionEnded(ALICE.id, other, is_exit=False))
+    assert root.heard == [messages.ConnectionsGone()]
+
+
 def test_reports_at_once_where_there_is_none(house):
     root = start(house.world)
     house.tell(messages.ReportEmpty(root.ref))

@@ -7,7 +7,7 @@ import pytest
 from actors.accepting import AcceptingActor
 from actors.connections.connection_end import ConnectionEnd
 from actors.messages import peer_directory as directory_messages
-from actors.root.agent import GRACE_S
+from actors.root.agent import GRACE_S, LAST_CALL_S, PREFERENCE_S
 from actors.runtime.seam import ConnectFailed
 from mesh.link.link import LEAVE_TIMEOUT_S
 from tests.actors.root.root_mesh import ANY_PORT, CORE, KEY, ON_PURPOSE, PORT, RESET, running_mesh
@@ -22,8 +22,13 @@ def test_an_agent_without_connections_leaves_when_the_mesh_has_routed_around_it(
     caplog.set_level("INFO")
     since = mesh.leave("hq", 10.0)
     mesh.run(0.2)
-    assert mesh.record("hq", "branch").body.draining
-    assert GRACE_S <= mesh.gone_after("hq", since) < GRACE_S + 0.5
+    spared = mesh.record("hq", "branch").body
+    assert (spared.draining, spared.relays) == (True, True)
+    assert KEY in mesh.snapshot("branch").candidates
+    mesh.run(PREFERENCE_S)
+    ending = mesh.record("hq", "branch").body
+    assert (ending.draining, ending.relays) == (True, False)
+    assert PREFERENCE_S + GRACE_S <= mesh.gone_after("hq", since) < PREFERENCE_S + GRACE_S + 0.5
     mesh.run(0.2)
     record = mesh.record("hq", "branch")
     assert record is None or record.body.withdrawn
@@ -55,16 +60,45 @@ def test_an_agent_waits_for_its_connections_to_finish(mesh):
     assert (client.end, service.end) == ("EOF", "EOF")
 
 
-@pytest.mark.parametrize("name", ["branch", "hq"])
-def test_while_an_agent_drains_nobody_new_is_let_in(mesh, name):
+@pytest.mark.parametrize("name", ["branch", "relay", "hq"])
+def test_an_agent_that_leaves_serves_those_who_have_nobody_else_until_the_last_call(mesh, name):
     client, service = mesh.converse()
     mesh.leave(name, 60.0)
-    mesh.run(2.0)
+    if name == "relay":
+        mesh.run(PREFERENCE_S / 2)
+        mesh.converse()
+        return  # nothing ends at it, so it does not wait
+    mesh.run(58.0)
+    mesh.converse()
+    mesh.run(1.0)  # the last call
     assert isinstance(mesh.connect(), ConnectFailed)
     client.send(b" again")
-    mesh.run(0.5)
+    mesh.run(0.3)
     assert bytes(service.received) == b"hello again"
     assert mesh.left == []
+
+
+def test_what_comes_while_an_agent_leaves_may_finish_after_the_last_call(mesh):
+    mesh.converse()
+    since = mesh.leave("hq", 10.0)
+    mesh.run(10.0 - LAST_CALL_S - 0.5)
+    late, service = mesh.converse()
+    mesh.run(0.5)
+    late.closes_at_end = service.closes_at_end = True
+    late.socket.shutdown_write()
+    mesh.run(0.2)
+    assert (late.end, service.end) == ("EOF", "EOF")
+    assert mesh.gone_after("hq", since) < 12.0
+
+
+@pytest.mark.parametrize("name", ["branch", "hq"])
+def test_an_agent_leaves_once_its_last_connection_is_gone_whoever_else_might_come(mesh, name):
+    client, service = mesh.converse()
+    since = mesh.leave(name, 60.0)
+    mesh.run(5.0)
+    client.socket.shutdown_write()
+    service.socket.shutdown_write()
+    assert mesh.gone_after(name, since) < 8.0
 
 
 def test_ports_that_have_all_but_their_number_in_common_are_told_apart_and_all_closed(mesh):
@@ -78,7 +112,7 @@ def test_ports_that_have_all_but_their_number_in_common_are_told_apart_and_all_c
     assert mesh.ports("branch") == dict.fromkeys(names)
     mesh.converse()
     mesh.leave("branch", 60.0)
-    mesh.run(2.0)
+    mesh.run(59.5)
     assert [each._listening for each in found] == [None] * 5
     assert mesh.ports("branch") == dict.fromkeys(names, "closed")
 
@@ -87,10 +121,11 @@ def test_ports_that_have_all_but_their_number_in_common_are_told_apart_and_all_c
 def test_what_dies_while_its_agent_drains_does_not_come_back_to_let_anybody_in(mesh, name, kind):
     mesh.converse()
     mesh.leave(name, 60.0)
-    mesh.run(2.0)
+    mesh.run(59.1)
     mesh.kill(name, kind)
-    mesh.run(3.0)
+    mesh.run(0.8)
     assert isinstance(mesh.connect(), ConnectFailed)
+    assert mesh.left == []
 
 
 @pytest.mark.parametrize("name", ["branch", "hq"])

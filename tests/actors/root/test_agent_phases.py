@@ -8,7 +8,9 @@ from actors.root.phases import TRANSITIONS, Event, Phase
 
 MOVES = {
     Phase.WAITING: {Event.BUILT: Phase.RUNNING, Event.LEAVE: Phase.LEFT},
-    Phase.RUNNING: {Event.CORE_ENDED: Phase.WAITING, Event.LEAVE: Phase.DRAINING},
+    Phase.RUNNING: {Event.CORE_ENDED: Phase.WAITING, Event.LEAVE: Phase.YIELDING},
+    Phase.YIELDING: {Event.PREFERENCE_OVER: Phase.LINGERING, Event.LAST_CALL: Phase.DRAINING},
+    Phase.LINGERING: {Event.CONNECTIONS_GONE: Phase.DRAINING, Event.LAST_CALL: Phase.DRAINING},
     Phase.DRAINING: {
         Event.GRACE_OVER: Phase.ROUTED_AROUND,
         Event.CONNECTIONS_GONE: Phase.EMPTY,
@@ -29,10 +31,17 @@ MOVES = {
     Phase.LEFT: {},
 }
 
-LEAVING = list(Phase)[list(Phase).index(Phase.DRAINING) :]
+LEAVING = list(Phase)[list(Phase).index(Phase.YIELDING) :]
 """From the first phase of leaving to the last."""
 
-TIMERS = (Event.GRACE_OVER, Event.DRAIN_TIMED_OUT, Event.RESET_TIMED_OUT, Event.CLOSING_TIMED_OUT)
+TIMERS = (
+    Event.PREFERENCE_OVER,
+    Event.LAST_CALL,
+    Event.GRACE_OVER,
+    Event.DRAIN_TIMED_OUT,
+    Event.RESET_TIMED_OUT,
+    Event.CLOSING_TIMED_OUT,
+)
 
 
 def after(phase, event):

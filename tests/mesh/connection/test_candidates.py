@@ -28,8 +28,8 @@ def party(number):
     return Party(AgentId(bytes([number]) * 16), Instance(bytes(16)), bytes(32))
 
 
-def offer(number, hop_count=1, rtt_step=0, *, is_leaving=False):
-    return Offer(party(number), is_leaving, hop_count, rtt_step)
+def offer(number, hop_count=1, rtt_step=0, *, is_draining=False):
+    return Offer(party(number), is_draining, hop_count, rtt_step)
 
 
 def pool_of(*offers):
@@ -48,7 +48,7 @@ def firsts(pool, times, now=0.0):
 
 def test_fewest_hops_then_the_lowest_step_and_those_that_leave_last():
     pool = pool_of(
-        offer(1, 0, is_leaving=True), offer(2, 2, 0), offer(3, 1, 4), offer(4, 1, 1), offer(5, 3, 0)
+        offer(1, 0, is_draining=True), offer(2, 2, 0), offer(3, 1, 4), offer(4, 1, 1), offer(5, 3, 0)
     )
     assert numbers(pool.order(0.0, 0.9)) == [4, 3, 2, 5, 1]
 
@@ -186,7 +186,7 @@ offered = st.lists(
     st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 2), st.integers(0, 2)),
     unique_by=lambda each: each[0],
     max_size=8,
-).map(lambda each: [offer(n, hops, rtt, is_leaving=leaving) for n, leaving, hops, rtt in each])
+).map(lambda each: [offer(n, hops, rtt, is_draining=leaving) for n, leaving, hops, rtt in each])
 draws = st.floats(0, 1, exclude_max=True)
 steps = st.one_of(
     st.tuples(st.just("update"), offered),

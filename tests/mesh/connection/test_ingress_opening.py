@@ -39,7 +39,7 @@ def party_of(number: int) -> tuple[Party, object]:
 
 INGRESS, INGRESS_STATIC = party_of(1)
 EXITS = [party_of(number) for number in (2, 3, 4)]
-OFFERS = [Offer(party, is_leaving=False, hop_count=1, rtt_step=0, name="hq") for party, _ in EXITS]
+OFFERS = [Offer(party, is_draining=False, hop_count=1, rtt_step=0, name="hq") for party, _ in EXITS]
 
 
 class Ingress:

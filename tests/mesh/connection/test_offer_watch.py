@@ -8,7 +8,7 @@ from mesh.trust.identity import AgentId, Instance, display_id
 
 def offer(number, name=""):
     party = Party(AgentId(number.to_bytes(16)), Instance(b"i" * 8), bytes(32))
-    return Offer(party, is_leaving=False, hop_count=1, rtt_step=0, name=name or f"a{number}")
+    return Offer(party, is_draining=False, hop_count=1, rtt_step=0, name=name or f"a{number}")
 
 
 ONE, TWO, THREE = (offer(number) for number in (1, 2, 3))

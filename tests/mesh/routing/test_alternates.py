@@ -31,8 +31,13 @@ def test_round_trips_decide_among_equals():
 
 
 def test_a_peer_that_does_not_relay_is_none():
-    for changes in ({"relays": False}, {"may_relay": False}, {"draining": True}):
+    for changes in ({"relays": False}, {"may_relay": False}):
         assert alternates(mesh((1, 2, 0), (1, 3, 1), (2, 4, 0), (3, 4, 1), agent_3=changes), 1, 4) == []
+
+
+def test_a_peer_that_drains_comes_behind_its_equals():
+    wide = mesh((1, 2, 0), (1, 3, 1), (1, 4, 5), (2, 5, 0), (3, 5, 1), (4, 5, 5), agent_3={"draining": True})
+    assert alternates(wide, 1, 5) == [4, 3]
 
 
 def test_a_peer_may_be_reached_by_another():

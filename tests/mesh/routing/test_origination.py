@@ -148,7 +148,7 @@ def test_draining_and_withdrawal_do_not_wait():
     source.issue(0.0)
     source.set_endpoints(endpoints("a", "b"))
     assert source.issue(0.0) is None
-    assert source.start_draining()
+    assert source.set_draining(draining=True)
     draining = issue(source, 0.0)
     assert draining.draining
     assert draining.endpoints == endpoints("a", "b")

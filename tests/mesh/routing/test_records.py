@@ -268,7 +268,7 @@ def test_keys_that_the_certificate_denies_are_told_apart():
     [
         (True, False, True, True),
         (False, False, True, False),
-        (True, True, True, False),
+        (True, True, True, True),
         (True, False, False, False),
     ],
 )

@@ -191,9 +191,12 @@ def test_an_agent_that_started_with_its_clock_ahead_begins_anew_once_it_is_right
 def test_draining_then_withdrawal():
     state = linked(ALICE)
     state.set_endpoints((EndpointEntry("db", None),), 0.0, UNIX)
-    [(_, [draining])] = records_in(state.start_draining(0.0, UNIX))
-    assert draining.draining
+    [(_, [draining])] = records_in(state.set_draining(0.0, UNIX, draining=True))
+    assert (draining.draining, draining.relays) == (True, True)
     assert draining.endpoints
+    [(_, [ending])] = records_in(state.stop_relaying(0.0, UNIX))
+    assert (ending.draining, ending.relays) == (True, False)
+    assert ending.endpoints
     [(_, [gone])] = records_in(state.withdraw(0.001, UNIX))
     assert gone.withdrawn
     state.tick(1.0, UNIX)

@@ -21,9 +21,7 @@ def link_cost(records, one, other):
 def all_paths(records, path, max_hops):
     yield path
     last = path[-1]
-    may_pass = len(path) == 1 or (
-        records[last].body.relays and not records[last].body.draining and records[last].certificate.may_relay
-    )
+    may_pass = len(path) == 1 or (records[last].body.relays and records[last].certificate.may_relay)
     if may_pass and len(path) <= max_hops:
         for following in records:
             if following not in path and link_cost(records, last, following) is not None:
@@ -34,13 +32,17 @@ def path_cost(records, path):
     return sum(link_cost(records, one, other) for one, other in pairwise(path))
 
 
+def draining_between(records, path):
+    return sum(records[each].body.draining for each in path[1:-1])
+
+
 def best_paths(records, source, max_hops):
     best = {}
     for path in all_paths(records, (source,), max_hops):
-        rank = (len(path), path_cost(records, path), path)
+        rank = (len(path), draining_between(records, path), path_cost(records, path), path)
         if path[-1] not in best or rank < best[path[-1]]:
             best[path[-1]] = rank
-    return {destination: path for destination, (_, _, path) in best.items()}
+    return {destination: path for destination, (*_, path) in best.items()}
 
 
 @settings(deadline=None)
@@ -77,13 +79,14 @@ def test_candidates_are_ranked_by_leaving_hops_round_trip_and_id(records):
             (
                 records[exit_id].body.draining,
                 len(path) - 1,
+                draining_between(records, path),
                 path_cost(records, path),
                 exit_id,
             )
             for exit_id, path in reference.items()
             if key in records[exit_id].offered_keys
         )
-        expected = tuple(Candidate(exit_id, hops, cost) for _, hops, cost, exit_id in ranked)
+        expected = tuple(Candidate(exit_id, hops, cost) for _, hops, _, cost, exit_id in ranked)
         assert snapshot.candidates.get(key, ()) == expected
     assert set(snapshot.hop_counts) == set(reference)
     assert set(snapshot.next_hops) == set(reference) - {own}
@@ -114,17 +117,33 @@ def test_the_worse_of_two_reports_counts():
     assert Graph.of(records).paths_from(agent(1))[agent(4)] == (agent(1), agent(3), agent(4))
 
 
-@pytest.mark.parametrize("bar", [{"relays": False}, {"draining": True}, {"may_relay": False}])
+@pytest.mark.parametrize("bar", [{"relays": False}, {"may_relay": False}])
 def test_who_does_not_relay_is_still_an_end(bar):
     records = mesh((1, 2, 0), (2, 3, 0), agent_2=bar)
     assert set(Graph.of(records).paths_from(agent(1))) == {agent(1), agent(2)}
     assert set(Graph.of(records).paths_from(agent(2))) == {agent(1), agent(2), agent(3)}
 
 
-def test_a_draining_relay_is_gone_around():
+def test_a_draining_relay_is_gone_around_where_that_takes_no_more_links():
+    links = ((1, 2, 0), (2, 4, 0), (1, 3, 5), (3, 4, 5))
+    drains = {"agent_2": {"draining": True}}
+    assert Graph.of(mesh(*links)).paths_from(agent(1))[agent(4)][1] == agent(2)
+    assert Graph.of(mesh(*links, **drains)).paths_from(agent(1))[agent(4)][1] == agent(3)
+    longer = ((1, 2, 0), (2, 4, 0), (1, 3, 0), (3, 5, 0), (5, 4, 0))
+    assert Graph.of(mesh(*longer, **drains)).paths_from(agent(1))[agent(4)][1] == agent(2)
+
+
+def test_what_draining_costs_is_no_round_trip():
+    links = ((1, 2, 1), (2, 4, 2))
+    drains = {"agent_2": {"draining": True}, "agent_4": {"keys": ("db",)}}
+    snapshot = compute_routes(agent(1), mesh(*links, **drains), max_hops=16, version=1)
+    assert snapshot.candidates["db"] == (Candidate(agent(4), 2, 6),)
+
+
+def test_a_relay_that_is_about_to_end_is_gone_around_however_long_that_way_is():
     links = ((1, 2, 0), (2, 4, 0), (1, 3, 5), (3, 5, 5), (5, 4, 5))
-    assert len(Graph.of(mesh(*links)).paths_from(agent(1))[agent(4)]) == 3
-    assert len(Graph.of(mesh(*links, agent_2={"draining": True})).paths_from(agent(1))[agent(4)]) == 4
+    ends = {"agent_2": {"draining": True, "relays": False}}
+    assert len(Graph.of(mesh(*links, **ends)).paths_from(agent(1))[agent(4)]) == 4
 
 
 def test_no_path_is_longer_than_max_hops():

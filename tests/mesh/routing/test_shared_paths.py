@@ -44,7 +44,7 @@ def test_paths_by_way_of_relays_are_those_of_a_search_and_in_its_order(records, 
     sources = [*records, agent(99)]
     expected = [list(graph.paths_from(source, max_hops).items()) for source in sources]
     assert list(found(SharedPaths(graph, sources, max_hops), sources)) == expected
-    with mock.patch.object(SharedPaths, "_worthwhile", lambda self, _: self._graph.transits):
+    with mock.patch.object(SharedPaths, "_worthwhile", lambda self, _: frozenset(self._graph.transits)):
         shared = SharedPaths(graph, sources, max_hops)
     assert list(found(shared, sources)) == expected
     for source, paths in zip(sources, expected, strict=True):
