@@ -9,6 +9,7 @@ FRAMEWORKS = {
     "on_start": "Pykka",
     "on_head": "Falcon",
     "process_request": "Falcon",
+    "process_resource": "Falcon",
     "process_response": "Falcon",
     "new_authority": "a Click command",
     "new_identity": "a Click command",

@@ -2,10 +2,18 @@
 
 import errno
 import socket
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Final
+from wsgiref.types import WSGIApplication
 
+from mesh.agent.control.admission import ByHttpAddress, Throttle
+from mesh.agent.control.api import ApiApp, Front
+from mesh.agent.control.resource import MAX_BODY_BYTES
+from mesh.agent.control.route import Route
+from mesh.agent.control.tokens import Tokens
 from mesh.agent.dashboard.app import DashboardApp
+from mesh.agent.dashboard.guard import Marks
 from mesh.agent.dashboard.server import HttpServer, listen
 from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
@@ -35,14 +43,21 @@ class HttpSide:
         self._section = section
         self._listening = _listening_at(section, written)
         self._app: DashboardApp | None = None
+        self._tokens = Tokens(() if section is None else section.tokens)
+        self._front: Front | None = None
         self._server: HttpServer | None = None
 
-    def serve(self, status: StatusSource) -> DashboardApp:
-        """Answer from now on; with this."""
+    def dashboard(self, status: StatusSource) -> DashboardApp:
+        """What shows ``status``; to be served."""
         hosts = () if self._section is None else self._section.allowed_hosts
         self._app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=hosts)
-        self._start(self._app)
         return self._app
+
+    def serve(self, app: DashboardApp, routes: Iterable[Route]) -> None:
+        """Answer from now on: with ``app``, and for the API with ``routes``."""
+        middleware = Marks(), app.guard, Throttle(), ByHttpAddress(self._tokens)
+        self._front = Front(ApiApp(routes, middleware), app)
+        self._start(self._front)
 
     def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
         """Be as ``section`` says; while :meth:`serve` is in effect. An address that stays is not let go of.
@@ -50,14 +65,15 @@ class HttpSide:
         Raises:
             AgentFileError: the new port cannot be used; the old one is kept, or had again.
         """
-        before, app = self._section, self._app
-        if section == before or app is None:
+        before, app, front = self._section, self._app, self._front
+        if section == before or app is None or front is None:
             return
         if section is None or before is None or section.address != before.address:
-            self._move(section, written, app)
+            self._move(section, written, front)
         self._section = section
         if section is not None:
             app.allow_hosts(section.allowed_hosts)
+            self._tokens.allow(section.tokens)
 
     def close(self) -> None:
         """Stop serving, and let go of the port."""
@@ -65,7 +81,7 @@ class HttpSide:
         if self._app is not None:
             self._app.close()
 
-    def _move(self, section: HttpSection | None, written: Written, app: DashboardApp) -> None:
+    def _move(self, section: HttpSection | None, written: Written, app: WSGIApplication) -> None:
         before = self._section
         try:
             listening = _listening_at(section, written)
@@ -87,9 +103,9 @@ class HttpSide:
         self._listening = listening
         self._start(app)
 
-    def _start(self, app: DashboardApp) -> None:
+    def _start(self, app: WSGIApplication) -> None:
         if self._listening:
-            self._server = HttpServer(app, self._listening)
+            self._server = HttpServer(app, self._listening, max_body_bytes=MAX_BODY_BYTES)
             _log.info("dashboard at http://%s/", self._server.start())
 
     def _stop(self) -> None:

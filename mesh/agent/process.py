@@ -151,11 +151,13 @@ def _run(
             relay_budget=relay_budget,
             written=written,
         )
-        app = http.serve(status)
+        app = http.dashboard(status)
         reloader = Reloader(
             source, layers, config, written, root=root, status=status, http=http, output=output
         )
-        control.serve(ControlApp(Behind(MainThread(events, reloader), app.latest, app.pairings), app))
+        api = ControlApp(Behind(MainThread(events, reloader), app.latest, app.pairings), app)
+        control.serve(api)
+        http.serve(app, api.routes)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

@@ -80,7 +80,8 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
                     log.info("the certificate is valid now: starting")
                 return credentials
             if told_at is None:
-                stack.enter_context(contextlib.closing(HttpSide(config.http, written))).serve(status)
+                http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
+                http.serve(http.dashboard(status), ())
             if told_at is None or time.monotonic() - told_at >= REMIND_S:
                 told_at = time.monotonic()
                 log.warning("%s", status.reason)

@@ -35,6 +35,8 @@ def check_rules(walk: Walk) -> None:
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
+    _check_unique(walk, "http.tokens", ".name", "each token by a name of its own")
+    _check_unique(walk, "http.tokens", ".hash", "each token once")
     _check_empty_lists(walk)
     _check_record_lifetime(walk)
 

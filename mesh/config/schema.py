@@ -108,6 +108,15 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerSection, ...] = ()
 
 
+class TokenSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``http.tokens``: a program or person that may change this agent by ``http.address``."""
+
+    name: Annotated[str, kinds.Name()]
+    """For the log."""
+    hash: Annotated[bytes, kinds.TokenHash()]
+    """SHA-256 of the token, which nobody but its bearer has."""
+
+
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
@@ -116,6 +125,8 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     )
     allowed_hosts: tuple[Annotated[str, address_kinds.HostName()], ...] = ()
     """Names by which clients may ask, besides addresses and ``localhost``."""
+    tokens: tuple[TokenSection, ...] = ()
+    """Who may change this agent here; nobody if there is none."""
 
 
 class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):

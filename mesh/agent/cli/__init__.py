@@ -12,6 +12,7 @@ from mesh.agent.cli.key_commands import authority, identity
 from mesh.agent.cli.reload_command import plan, reload
 from mesh.agent.cli.service_commands import expose, listen, unexpose, unlisten
 from mesh.agent.cli.status_command import peers, services, status
+from mesh.agent.cli.token_command import token
 
 
 def _version() -> str:
@@ -35,7 +36,7 @@ COMMANDS: Final = (
     *(status, services, peers),
     *(listen, unlisten, expose, unexpose),
     *(reload, plan),
-    *(authority, identity, certificate),
+    *(authority, identity, certificate, token),
 )
 
 for command in COMMANDS:

@@ -35,21 +35,33 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
 
 
 class ControlApp:
-    """The control socket as a WSGI callable: ``/api/v1/`` here, and everything that is only read.
+    """The control socket as a WSGI callable: the API here, and everything that is only read.
 
     Args:
         behind: what the API's routes ask and change.
-        reading: the application that ``http.address`` serves.
+        reading: what there is beside the API.
     """
 
     def __init__(self, behind: Behind, reading: WSGIApplication) -> None:
-        self._reading = reading
-        self._own = ApiApp(all_routes(behind))
+        self.routes: Final = all_routes(behind)
+        self._front = Front(ApiApp(self.routes, (ByControlSocket(),)), reading)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
-        app = self._own if str(environ["PATH_INFO"]).startswith(PREFIX) else self._reading
-        return app(environ, start_response)
+        return self._front(environ, start_response)
+
+
+class Front:
+    """Gives requests for the API to the API, and others to what there is beside it."""
+
+    def __init__(self, api: WSGIApplication, reading: WSGIApplication) -> None:
+        self._api = api
+        self._reading = reading
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request; see PEP 3333."""
+        is_of_api = str(environ["PATH_INFO"]).startswith(PREFIX)
+        return (self._api if is_of_api else self._reading)(environ, start_response)
 
 
 class ApiApp:
@@ -57,11 +69,14 @@ class ApiApp:
 
     Args:
         routes: what it has; a route that describes them is added.
+        middleware: says who calls (``caller`` in the request's context) and whether they may.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], middleware: Iterable[object]) -> None:
         self.routes = _with_description(tuple(routes))
-        self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(middleware=[_Caller()])
+        self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
+            middleware=list(middleware)  # type: ignore[arg-type]  # any of Falcon's three kinds
+        )
         self._wsgi.add_error_handler(Exception, unexpected)
         handle_problems(self._wsgi)
         for path, its_own in groupby(sorted(self.routes, key=_path), _path):
@@ -72,10 +87,11 @@ class ApiApp:
         return self._wsgi(environ, start_response)
 
 
-class _Caller:
-    """Says who asks."""
+class ByControlSocket:
+    """Whoever comes by it may do everything."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say who asks."""
         req.context["caller"] = CONTROL_SOCKET
 
 

@@ -24,11 +24,16 @@ class Resource:
     """What a path has: one route for each of its methods, told to Falcon as ``on_get`` and so on."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
+        changing: set[str] = set()
         for route in routes:
+            if route.changes:
+                changing.add(route.method.value.upper())
             responder = _Responder(route)
             setattr(self, f"on_{route.method.value}", responder)
             if route.method is Method.GET:
                 self.on_head = responder
+        self.changing: Final = frozenset(changing)
+        """The methods that change anything."""
 
 
 class _Responder:

@@ -115,11 +115,6 @@ class RouteTypes(msgspec.Struct, frozen=True):
     """The parameters that are part of the path."""
 
     @property
-    def has_parameters(self) -> bool:
-        """Whether it takes any."""
-        return bool(self.fields)
-
-    @property
     def has_body(self) -> bool:
         """Whether it takes one."""
         return self.body is not Nothing
@@ -140,13 +135,18 @@ class Revised(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
 
 
+ALWAYS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE})
+"""Of any request: it is malformed, asks a host of another name, or comes while the agent is busy."""
+
+
 def problems_of(route: Route) -> frozenset[HTTPStatus]:
     """Everything that may be wrong with a request for ``route``."""
-    types, found = route.types(), {HTTPStatus.SERVICE_UNAVAILABLE, *route.problems}
-    if types.has_parameters or types.has_body:
-        found.add(HTTPStatus.BAD_REQUEST)
+    types = route.types()
+    found = {*ALWAYS, *route.problems}
     if types.has_body:
         found |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+    if route.changes:
+        found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
     if route.is_guarded:
         found.add(HTTPStatus.PRECONDITION_FAILED)
     return frozenset(found)

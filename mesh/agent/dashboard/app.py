@@ -85,9 +85,10 @@ class DashboardApp:
         self._status = SingleFlight(
             "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
-        self._guard = HostGuard(allowed_hosts)
+        self.guard: Final = HostGuard(allowed_hosts)
+        """For all that is served beside this."""
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
-            middleware=[ReadOnly(), self._guard]
+            middleware=[ReadOnly(), self.guard]
         )
         self._wsgi.set_error_serializer(_serialize_error)
         self._wsgi.add_error_handler(Exception, unexpected)
@@ -121,7 +122,7 @@ class DashboardApp:
 
     def allow_hosts(self, names: Sequence[str]) -> None:
         """Let clients ask for these names from now on, besides addresses and ``localhost``."""
-        self._guard.allow(names)
+        self.guard.allow(names)
 
     def close(self) -> None:
         """Let go of the source: requests that follow get 503."""

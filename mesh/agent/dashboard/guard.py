@@ -81,15 +81,8 @@ def host_in(header: str) -> str | None:
     return name.lower() if ".." not in name else None
 
 
-class ReadOnly:
-    """Lets GET and HEAD through and nothing else; marks every answer."""
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Refuse other methods with 405, whatever the path."""
-        if req.method not in METHODS:
-            raise falcon.HTTPMethodNotAllowed(
-                METHODS, description=f"{req.method} is not allowed here; use GET"
-            )
+class Marks:
+    """Marks every answer."""
 
     def process_response(
         self,
@@ -100,6 +93,17 @@ class ReadOnly:
     ) -> None:
         """Add the security headers."""
         resp.set_headers(SECURITY_HEADERS)
+
+
+class ReadOnly(Marks):
+    """Lets GET and HEAD through and nothing else."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Refuse other methods with 405, whatever the path."""
+        if req.method not in METHODS:
+            raise falcon.HTTPMethodNotAllowed(
+                METHODS, description=f"{req.method} is not allowed here; use GET"
+            )
 
 
 def is_address(text: str) -> bool:

@@ -42,7 +42,7 @@ def status(port, host="localhost"):
 def side():
     port = free_port()
     with contextlib.closing(HttpSide(section(port))) as side:
-        side.serve(Nothing())
+        side.serve(side.dashboard(Nothing()), ())
         yield side, port
 
 

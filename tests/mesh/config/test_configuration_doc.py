@@ -49,6 +49,8 @@ def test_the_documented_defaults_are_those_of_the_schema():
 def test_required_keys_are_marked():
     required = {key for key, text in ROWS.items() if text.strip() == "required"}
     assert required == {
+        "http.tokens[].name",
+        "http.tokens[].hash",
         "trust.authorities[]",
         "trust.certificate",
         "accept[].address",

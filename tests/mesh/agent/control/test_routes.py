@@ -6,7 +6,7 @@ import falcon.testing
 import msgspec
 import pytest
 
-from mesh.agent.control.api import CONTROL_SOCKET, ApiApp, all_routes
+from mesh.agent.control.api import CONTROL_SOCKET, ApiApp, ByControlSocket, all_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.problem import PROBLEM_TYPE, ProblemError
@@ -83,7 +83,7 @@ ROUTES = (
 
 @pytest.fixture
 def app():
-    return falcon.testing.TestClient(ApiApp(ROUTES))
+    return falcon.testing.TestClient(ApiApp(ROUTES, (ByControlSocket(),)))
 
 
 def test_a_request_is_handed_on_as_its_types_say_and_the_answer_encoded(app):
@@ -158,7 +158,7 @@ def test_a_handlers_problem_has_its_status_and_place(app):
 
 def test_the_document_tells_of_every_route_and_type(app):
     document = app.simulate_get(OPENAPI).json
-    made = openapi_document(ApiApp(ROUTES).routes)
+    made = openapi_document(ApiApp(ROUTES, (ByControlSocket(),)).routes)
     assert document == msgspec.json.decode(msgspec.json.encode(made))
     operation = document["paths"][THINGS]["post"]
     assert (operation["summary"], operation["description"]) == ("Make something.", "More about it.")
@@ -170,7 +170,18 @@ def test_the_document_tells_of_every_route_and_type(app):
         "If-Match": ("header", False),
     }
     assert operation["requestBody"]["required"]
-    assert set(operation["responses"]) == {"201", "400", "409", "412", "413", "415", "503"}
+    assert set(operation["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "403",
+        "409",
+        "412",
+        "413",
+        "415",
+        "429",
+        "503",
+    }
     assert set(document["components"]["schemas"]) == {"Made", "ProblemDocument", "Wish"}
 
 
@@ -185,7 +196,7 @@ def test_routes_without_types_or_a_description_are_none():
 
     for handle in (undescribed, untyped, placeless):
         with pytest.raises(TypeError, match="expected"):
-            ApiApp((Route(Method.GET, THINGS, handle),))
+            ApiApp((Route(Method.GET, THINGS, handle),), ())
 
 
 def test_what_the_document_does_not_have_is_found():

@@ -1,0 +1,30 @@
+"""``mesh token new``: a token once, and the line that a configuration takes."""
+
+import json
+
+import yaml
+from click.testing import CliRunner
+
+from mesh.agent.cli import main
+from mesh.agent.control.tokens import Tokens
+from tests.mesh.config.test_loading import parse
+
+
+def test_a_token_comes_with_the_lines_that_let_it_in():
+    result = CliRunner().invoke(main, ["token", "new", 'Ann "x"'])
+    assert result.exit_code == 0
+    token, _, lines = result.stdout.partition("\n\n")
+    assert "tokens" in yaml.safe_load(lines)["http"]
+    assert Tokens(parse(lines).http.tokens).bearer(token) == 'Ann "x"'
+
+
+def test_programs_get_json():
+    made = json.loads(CliRunner().invoke(main, ["token", "new", "ci", "--json"]).stdout)
+    assert len(made["hash"]) == 64
+    assert made["token"].startswith("mesh_")
+
+
+def test_a_name_that_is_none_is_told():
+    result = CliRunner().invoke(main, ["token", "new", " "])
+    assert result.exit_code == 2
+    assert "NAME: expected a name" in result.stderr

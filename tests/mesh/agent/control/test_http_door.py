@@ -1,0 +1,150 @@
+"""The API at ``http.address``: for reading, and for the bearers of tokens."""
+
+import logging
+
+import falcon.testing
+import pytest
+
+from mesh.agent.control.admission import ByHttpAddress, Throttle
+from mesh.agent.control.api import ApiApp
+from mesh.agent.control.problem import PROBLEM_TYPE
+from mesh.agent.control.requests import OPENAPI
+from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.control.tokens import FAILURES_BURST, Tokens, new_token, token_hash
+from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES
+from mesh.agent.dashboard.guard import HostGuard, Marks
+from mesh.config.schema import TokenSection
+
+CHANGED = []
+THINGS = "/api/v1/things"
+
+
+def show(call: Call[Nothing, Nothing]) -> str:
+    """Show something."""
+    return call.caller
+
+
+def change(call: Call[Nothing, Nothing]) -> None:
+    """Change something."""
+    CHANGED.append(call.caller)
+
+
+ROUTES = (Route(Method.GET, THINGS, show), Route(Method.POST, THINGS, change, changes=True))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    CHANGED.clear()
+    return Clock()
+
+
+@pytest.fixture
+def token():
+    return new_token()
+
+
+@pytest.fixture
+def tokens(token, clock):
+    return Tokens((TokenSection(name="deployment", hash=token_hash(token)),), clock)
+
+
+@pytest.fixture
+def app(tokens, clock):
+    middleware = (Marks(), HostGuard(), Throttle(clock), ByHttpAddress(tokens))
+    return falcon.testing.TestClient(ApiApp(ROUTES, middleware), headers={"Host": "localhost"})
+
+
+def bearing(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_everybody_reads(app):
+    assert app.simulate_get(THINGS).json == "http.address"
+    assert app.simulate_get(OPENAPI).headers["x-content-type-options"] == "nosniff"
+    assert app.simulate_get(THINGS, headers=bearing("wrong")).status_code == 200
+
+
+def test_the_bearer_of_a_token_changes_things_and_the_log_has_its_name(app, token, caplog):
+    caplog.set_level(logging.INFO)
+    assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
+    assert CHANGED == ["deployment"]
+    assert f"POST {THINGS} by the token of deployment: 204" in caplog.text
+    assert token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer \xe9"},
+        bearing("mesh_"),
+        {"Cookie": "token=x"},
+    ],
+)
+def test_nobody_else_does(app, headers):
+    answer = app.simulate_post(THINGS, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM_TYPE)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert CHANGED == []
+
+
+def test_where_there_are_no_tokens_the_way_to_have_one_is_told(app, tokens, token):
+    tokens.allow(())
+    answer = app.simulate_post(THINGS, headers=bearing(token))
+    assert answer.status_code == 403
+    assert "mesh token new" in answer.json["detail"]
+    assert CHANGED == []
+
+
+def test_failures_are_limited_and_do_not_lock_out_whoever_has_a_token(app, token, clock, caplog):
+    answers = [app.simulate_post(THINGS, headers=bearing("wrong")) for _ in range(50)]
+    assert [each.status_code for each in answers] == [401] * int(FAILURES_BURST) + [429] * (
+        50 - int(FAILURES_BURST)
+    )
+    assert answers[-1].headers["retry-after"] == "1"
+    assert caplog.text.count("a token that is not good") == FAILURES_BURST
+    assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
+    clock.now += 1.0
+    assert app.simulate_post(THINGS, headers=bearing("wrong")).status_code == 401
+
+
+def test_a_name_that_was_rebound_here_reads_nothing(app, token):
+    for answer in (
+        app.simulate_get(THINGS, headers={"Host": "evil.example"}),
+        app.simulate_post(THINGS, headers={"Host": "evil.example"} | bearing(token)),
+    ):
+        assert (answer.status_code, answer.headers["content-type"]) == (403, PROBLEM_TYPE)
+    assert CHANGED == []
+
+
+def test_whoever_reads_too_much_waits(clock):
+    def much(_: Call[Nothing, Nothing]) -> str:
+        """Show much."""
+        return "x" * (DOCUMENT_BURST_BYTES + 1)
+
+    middleware = (Throttle(clock), ByHttpAddress(Tokens()))
+    app = falcon.testing.TestClient(ApiApp((Route(Method.GET, THINGS, much),), middleware))
+    assert app.simulate_get(THINGS).status_code == 200
+    refused = app.simulate_get(THINGS)
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    clock.now += 60.0
+    assert app.simulate_get(THINGS).status_code == 200
+
+
+def test_tokens_differ_and_only_their_hashes_are_kept(token, tokens):
+    assert new_token() != token
+    assert len(token) > 40
+    assert tokens.bearer(token) == "deployment"
+    assert tokens.bearer(token[:-1]) is None
+    assert token.encode() not in repr(vars(tokens)).encode()
