@@ -1,11 +1,20 @@
-"""What an agent counts, for the dashboard and the metrics.
+"""What an agent counts and remembers, for people and for the metrics.
 
-Plain integers that actors of one dispatcher raise and the HTTP side reads; no decision is taken from them.
+Plain integers that actors of one dispatcher raise and the HTTP side reads, and what has happened; no decision
+is taken from them.
 """
 
 from dataclasses import dataclass, field, fields
+from typing import Final
 
+from actors.messages import connection as connection_messages
+from actors.runtime.seam import Ref
 from mesh.alarms import AlarmBook
+from mesh.connection.open_connections import OpenConnections
+from mesh.connection.recorder import Recorder
+from mesh.journal import Journal
+
+_NO_FIGURES: Final = frozenset({"alarms", "journal", "open_connections", "recorder"})
 
 
 @dataclass(slots=True)
@@ -73,7 +82,13 @@ class Meters:
     """Plaintext bytes handed to local sockets."""
     alarms: AlarmBook = field(default_factory=AlarmBook)
     """What one member does to another, by kind and member."""
+    journal: Journal = field(default_factory=Journal)
+    open_connections: OpenConnections[Ref[connection_messages.EndInbound]] = field(
+        default_factory=OpenConnections
+    )
+    """Those that end here, to be asked or closed."""
+    recorder: Recorder = field(default_factory=Recorder)
 
     def figures(self) -> dict[str, int]:
         """The counters by their names."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "alarms"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NO_FIGURES}

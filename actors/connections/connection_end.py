@@ -9,23 +9,24 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from math import inf
-from typing import ClassVar, Final, Generic, TypeVar, assert_never
+from typing import Final, Generic, TypeVar, assert_never
 
 from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
 from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, RETURN_AFTER_S, Due
-from actors.connections.local_socket import Break, LocalSocketActor
+from actors.connections.local_socket import Break
+from actors.connections.told_connection import ToldConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.connection.endings import ConnectionView, End, Ending, ending_of
 from mesh.connection.session import Session
-from mesh.connection.stream import Effects, PathVerdict, ResetCode, Stream
+from mesh.connection.stream import Effects, PathVerdict, ResetCode
 from mesh.connection.stream.states import State
 from mesh.link.frames import Frame
 from mesh.routing.detours import Proof
-from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
 
 log = logging.getLogger("mesh.connections")
@@ -39,21 +40,17 @@ MAX_WAITING_PIECES: Final = 1_024
 M = TypeVar("M")
 
 
-class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
+class ConnectionEnd(ToldConnection[M], Generic[M]):
     """One end of a tunneled connection; the subclasses open it, each in its own way."""
-
-    IS_EXIT: ClassVar[bool]
 
     __slots__ = (
         "_alarm",
         "_done",
-        "_key",
         "_link",
         "_number",
         "_peer_reset",
         "_remote",
         "_session",
-        "_stream",
         "_table",
         "_tells_of_closing",
     )
@@ -68,12 +65,9 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
     ) -> None:
         super().__init__(dispatcher, settings=settings, meters=meters)
         self._table = table
-        self._key = ""
-        """The routing key, once it is known."""
         self._number = 0
         """Of the connection, once it is known: to the chosen exit, if this is the ingress."""
         self._session: Session | None = None
-        self._stream: Stream | None = None
         self._remote: AgentId | None = None
         self._link: Ref[link_messages.SendFrames] | None = None
         self._peer_reset: ResetCode | None = None
@@ -98,9 +92,10 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._link = link
         self._session = session
         self._stream = self._settings.stream(session, send_credit, credit)
+        self._opened(session.id)
         self._watch_read(self._socket is not None)
 
-    def _common(self, message: messages.EndInbound) -> None:
+    def _common(self, message: messages.EndInbound) -> ConnectionView | None:
         """Handle what both ends handle alike."""
         match message:
             case messages.DeadlineReached():
@@ -112,7 +107,14 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             case messages.PeerExpired():
                 self._lose("the certificate of the other end's agent has ended")
             case messages.CloseConnection(reason=reason):
+                self._end_as(Ending.STOPPED, reason)
                 self._lose(reason)
+            case messages.CloseForOperator():
+                self._end_as(Ending.OPERATOR)
+                self._local_reset([], ResetCode.CLOSED_BY_OPERATOR)
+            case messages.DescribeConnection():
+                return self._view()
+        return None
 
     def _forged(self, count: int, remote: AgentId, number: int, via: AgentId) -> None:
         """Count bodies that did not authenticate; the table can name the peer that passed them on."""
@@ -135,6 +137,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._peer_finished = self._peer_finished or effects.peer_finished
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset
+            self._reset_by_other_end(effects.peer_reset)
             self._deadlines[Due.DRAINED] = self.now() + DRAIN_AFTER_RESET_S
             if self._socket is not None:
                 self._other_end_reset(effects.peer_reset)
@@ -150,9 +153,14 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._send(frames)
         self._settle()
 
+    def _reset_by_other_end(self, code: ResetCode) -> None:
+        ending = ending_of(code, self.END)
+        is_plain = ending in (Ending.CLIENT, Ending.SERVICE, Ending.OPERATOR)
+        self._end_as(ending, "" if is_plain else RESET_MEANINGS[code])
+
     def _other_end_reset(self, code: ResetCode) -> None:
         """Say that the connection was broken off by the other end, or for what the stream thinks of it."""
-        log.info("%s reset: %s", self, RESET_MEANINGS[code], extra=sampled(self._key))
+        log.debug("%s reset: %s", self, RESET_MEANINGS[code])
         self._meters.connections_reset += 1
 
     def _send(self, frames: Sequence[Frame]) -> None:
@@ -170,6 +178,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
                 if not self._waiting:
                     self._drop_socket(reset=True)
             elif self._at_end and self._peer_finished and not self._waiting:
+                self._end_as(Ending.CLOSED)
                 self._drop_socket(reset=False)
         if self._socket is not None:
             ended = self._at_end or self._peer_reset is not None
@@ -178,7 +187,9 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if self._done and self._socket is None:
             self.stop_now()
         elif self._done and not self._waiting:
-            self._drop_socket(reset=not (self._at_end and self._peer_finished))
+            is_in_order = self._at_end and self._peer_finished
+            self._end_as(Ending.CLOSED if is_in_order else Ending.LOST)
+            self._drop_socket(reset=not is_in_order)
             self.stop_now()
         else:
             self._arm()
@@ -208,7 +219,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._broke(Break.SHOWN)
             self._apply(_NOTHING)
         if deadlines.take(Due.RETURN, now) and self._remote is not None:
-            retried = table_messages.PathRetried(self._remote, self._number, self.IS_EXIT)
+            retried = table_messages.PathRetried(self._remote, self._number, self.END is End.EXIT)
             self.tell(self._table, retried)
         if deadlines.take(Due.PATH, now):
             self._lose("no path to the other end")
@@ -232,7 +243,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         """Tell the table, which knows other first hops."""
         if self._remote is None:
             return
-        end = self._remote, self._number, self.IS_EXIT
+        end = self._remote, self._number, self.END is End.EXIT
         match verdict:
             case PathVerdict.FAILED:
                 self.tell(self._table, table_messages.PathFailed(*end))
@@ -252,7 +263,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         # Behind what others have sent an answer may be slow, and a hop that nothing waits at is faster then.
         is_alone = budget.unacknowledged_segments == own and not budget.is_slow(self.now())
         if is_prompt and is_alone and self._remote is not None:
-            end = self._remote, self._number, self.IS_EXIT
+            end = self._remote, self._number, self.END is End.EXIT
             self.tell(self._table, table_messages.PathProved(*end, Proof.CHANCE))
         else:
             self._return_later()
@@ -273,9 +284,10 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
 
     def _lose(self, why: str) -> None:
         """End at once, resetting the local socket and, if it can still be reached, the other end."""
+        self._end_as(Ending.LOST, why)
         # Without a local socket it only stays to repeat what it said, unless bytes of it may still be missed.
         if self._socket is not None or (self._stream is not None and self._stream.state is State.CLOSING):
-            log.info("%s reset: %s", self, why, extra=sampled(self._key))
+            log.debug("%s reset: %s", self, why)
             if self._peer_reset is None:  # else it has been counted
                 self._meters.connections_reset += 1
         self._drop_socket(reset=True)
@@ -286,6 +298,7 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if self._socket is not None and self._peer_reset is None:  # this end has crashed, or was stopped
             self._meters.connections_reset += 1
         self._drop_socket(reset=True)
+        self._meters.open_connections.ended(self.ref)
         if self._stream is not None:
             if not self._done:
                 self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)
@@ -348,14 +361,15 @@ class ConnectionEnd(LocalSocketActor[M | messages.EndInbound], Generic[M]):
             self._deadlines[Due.READ_OUT] = self.now() + DRAIN_BEFORE_RESET_S
             self._watch_read(self._stream.writable_bytes > 0)
 
-    def _local_reset(self, frames: list[Frame]) -> None:
-        """The local socket was reset: so is the stream."""
-        self._drop_socket(reset=False)
+    def _local_reset(self, frames: list[Frame], code: ResetCode = ResetCode.RESET) -> None:
+        """The local socket was reset, or is to be: so is the stream."""
+        self._end_as(Ending.SERVICE if self.END is End.EXIT else Ending.CLIENT)
+        self._drop_socket(reset=code is not ResetCode.RESET)
         self._waiting = None
         if self._stream is not None:
             if self._peer_reset is None:  # else it has been counted
                 self._meters.connections_reset += 1
-            effects = self._stream.reset(ResetCode.RESET, self.now())
+            effects = self._stream.reset(code, self.now())
             self._done = self._done or effects.done
             self._send([*frames, *effects.frames])
             self._settle()

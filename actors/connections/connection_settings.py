@@ -45,6 +45,7 @@ RESET_MEANINGS: Final = MappingProxyType(
         ResetCode.GONE: "the other end's agent does not know it",
         ResetCode.NO_PROGRESS: "what is sent has not arrived for too long, though the ends hear each other",
         ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
+        ResetCode.CLOSED_BY_OPERATOR: "an operator has closed it at the other end",
     }
 )
 """For logs. The other end's code and the stream's own verdict on it are not told apart."""
@@ -70,6 +71,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
+    own_label: str = ""
+    """This agent, as logs name agents."""
 
     @property
     def party(self) -> Party:

@@ -29,6 +29,7 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 from mesh.connection import exit_effects as effects
 from mesh.connection.door import Door
+from mesh.connection.endings import ConnectionView, End, Ending
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
@@ -50,7 +51,7 @@ log = logging.getLogger("mesh.connections")
 class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     """Serves one OPEN."""
 
-    IS_EXIT = True
+    END = End.EXIT
 
     __slots__ = (
         "_door",
@@ -63,7 +64,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         "_party",
         "_pending",
         "_reach",
-        "_record",
+        "_record_of_ingress",
+        "_target",
     )
 
     def __init__(
@@ -82,8 +84,10 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters)
         self._pending = pending
+        self._target: SocketAddress | None = None
+        """What the endpoint has said."""
         self._party = party
-        self._record = record
+        self._record_of_ingress = record
         self._remote = party.id
         self._link = link
         self._endpoints = endpoints
@@ -122,7 +126,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._alarm.arm(now + FIRST_LOOK_S, now)
         self._do(self._opening.start(now))
 
-    def on_receive(self, message: messages.ExitInbound) -> None:
+    def on_receive(self, message: messages.ExitInbound) -> ConnectionView | None:
         """Handle one message."""
         match message:
             case messages.SegmentsArrived(frames=frames, via=via):
@@ -137,18 +141,27 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 self._go_on(message)
             case messages.CloseConnection(reason=reason):
                 self._do(self._opening.denied(RejectCode.UNAVAILABLE, reason, self.now()))
-                self._lose(reason)
+                self._common(message)
             case messages.PathChanged():
                 self._common(message)
                 self._do(self._opening.path_changed())
-            case messages.PeerRestarted() | messages.PeerExpired() | messages.DeadlineReached():
-                self._common(message)
+            case (
+                messages.PeerRestarted()
+                | messages.PeerExpired()
+                | messages.DeadlineReached()
+                | messages.CloseForOperator()
+                | messages.DescribeConnection()
+            ):
+                return self._common(message)
             case _:
                 assert_never(message)
+        return None
 
     def release(self) -> None:
         """Free the number, and the endpoint's place."""
         self._reach.cancel()
+        if self._key:
+            self._record()
         self._leave_endpoint()
         self._forget(self._party.id, self._number, is_exit=True)
         self._leave_first_window()
@@ -159,6 +172,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self.tell(self._endpoint, endpoint_messages.ConnectionClosing(self.actor_urn))
 
     def _socket_gone(self, socket: StreamSocket) -> None:
+        self._record()
         self._settings.loops.exit_closed(self._ends)
         self._leave_endpoint()  # at once: the target is free for others while the ends still say goodbye
 
@@ -208,8 +222,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 case effects.LookAtEndpoint():
                     if self._endpoint is None or not self._endpoint.is_alive():
                         self._do(self._opening.endpoint_gone(self.now()))
-                case effects.Reject(answer=answer, code=code, reason=reason):
-                    self._reject(answer, code, reason)
+                case effects.Reject():
+                    self._reject(effect)
                 case effects.RepeatAnswer(answer=answer):
                     self._send((answer,))
                 case effects.PathDoubted():
@@ -233,7 +247,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._key = key
         if not self._is_allowed(key):
             self._meters.opens_not_allowed += 1
-            why = f"this endpoint's allow: does not name {self._record.name}"
+            why = f"this endpoint's allow: does not name {self._record_of_ingress.name}"
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
             return
         door = self._settings.doors.get(key)
@@ -248,6 +262,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(self._opening.endpoint_gone(self.now()))
 
     def _granted(self, target: SocketAddress) -> None:
+        self._target = target
         wanted = self._opening.granted(self.now())
         for effect in wanted:
             if isinstance(effect, effects.ReachTarget):
@@ -292,8 +307,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             tag = socket_tag(self._party.instance, self._ends)
         self._do(self._opening.reached(tag, self._first_window_bytes, self.now()))
 
-    def _reject(self, answer: Frame, code: RejectCode, reason: str) -> None:
+    def _reject(self, rejection: effects.Reject) -> None:
         """Answer no, and stay for a moment to answer it again."""
+        code, reason = rejection.code, rejection.reason
         self._leave_endpoint()  # at once: what lingers takes no place at the target
         self._reach.cancel()
         self._leave_first_window()
@@ -307,13 +323,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             extra=sampled(self._name()),
         )
         self._meters.opens_rejected += 1
-        self._send((answer,))
+        self._send((rejection.answer,))
+        self._id = rejection.id
+        self._end_as(Ending.REFUSED, f"{code}: {escaped(reason)}")
+        self._record()
         self._pending.settled(is_in_use=False)
 
     def _is_allowed(self, key: str) -> bool:
         """Whether the endpoint lets in this ingress, whose certificate permits the use of the key."""
         allowed = self._settings.allowed.get(key)
-        return allowed is None or is_listed(allowed, self._record.name, self._party.id)
+        return allowed is None or is_listed(allowed, self._record_of_ingress.name, self._party.id)
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:
@@ -343,7 +362,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(())
 
     def _name(self) -> str:
-        return named(self._record.name, self._party.id)
+        return named(self._record_of_ingress.name, self._party.id)
+
+    def _other_name(self) -> str:
+        return self._name()
+
+    def _target_name(self) -> str:
+        return "" if self._target is None else str(self._target)
 
     def __str__(self) -> str:
         """Name the key and the ingress, for logs and dumps."""

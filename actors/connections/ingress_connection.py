@@ -19,6 +19,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.connection.endings import ConnectionView, End, Ending
 from mesh.connection.ingress_effects import (
     AnswerForged,
     CandidateFailed,
@@ -54,10 +55,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     ``prepare_for`` is the candidate that this client is to try first, if the listener knows it beforehand.
     """
 
-    IS_EXIT = False
+    END = End.INGRESS
 
     __slots__ = (
         "_answers_via",
+        "_client",
         "_client_tag",
         "_clients",
         "_credit",
@@ -89,6 +91,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """The links towards the exits that are being tried, and towards the one that was chosen."""
         self._answers_via = NO_AGENT
         """The peer that the answer at hand came from."""
+        self._client = ""
+        """Address of the client, as soon as there is one."""
         self._client_tag = self._exit_tag = b""
         """Of the client's socket, and what the chosen exit said of its own."""
         self._credit = settings.budget.first_window_bytes
@@ -107,7 +111,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if offer is not None:
             self._do(self._opening.prepare(offer))
 
-    def on_receive(self, message: messages.IngressInbound) -> None:
+    def on_receive(self, message: messages.IngressInbound) -> ConnectionView | None:
         """Handle one message."""
         match message:
             case messages.SegmentsArrived(frames=frames, via=via):
@@ -131,10 +135,16 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._came_back(exit_id)
             case messages.CloseConnection() if self.stands_by:
                 self._do(self._opening.discard())
-            case messages.DeadlineReached() | messages.CloseConnection():
-                self._common(message)
+            case (
+                messages.DeadlineReached()
+                | messages.CloseConnection()
+                | messages.CloseForOperator()
+                | messages.DescribeConnection()
+            ):
+                return self._common(message)
             case _:
                 assert_never(message)
+        return None
 
     def release(self) -> None:
         """Free the numbers, and the client's place."""
@@ -152,6 +162,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         return self._opening.stands_by
 
     def _socket_gone(self, socket: StreamSocket) -> None:
+        self._record()
         if self._clients is not None:
             self._clients.leave(socket)
             self._settings.loops.client_left(self._client_tag, self.ref)
@@ -164,6 +175,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._clients = clients
         self._socket = self.own(socket)
         ends = ends_of(socket.peer_name, socket.local_name)
+        self._since, self._client = self.now(), ends.near
         self._client_tag = socket_tag(self._settings.instance, ends)
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
@@ -209,7 +221,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
                     stream.release()
                     self._send_to(remote, reset.frames)
-                case ClientGivenUp(why=why, unanswered=unanswered):
+                case ClientGivenUp(why=why, id=connection_id, unanswered=unanswered):
+                    self._id = connection_id
+                    self._end_as(Ending.REFUSED, why)
                     told = unanswered and self.tell(
                         self._listener, listener_messages.ClientUnanswered(why, unanswered)
                     )
@@ -263,11 +277,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
     def _opening_deadline_reached(self, now: float) -> None:
         self._do(self._opening.timeout(now))
 
-    def _local_reset(self, frames: list[Frame]) -> None:
+    def _local_reset(self, frames: list[Frame], code: ResetCode = ResetCode.RESET) -> None:
         if self._stream is not None:
-            super()._local_reset(frames)
+            super()._local_reset(frames, code)
             return
         # The client left before the open completed.
+        self._end_as(Ending.CLIENT, "before any exit had accepted")
         self._drop_socket(reset=False)
         self._do(self._opening.client_left())
 
@@ -278,7 +293,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             return
         if self._socket is None or exit_id != self._remote:
             return
-        log.info("%s reset: its client is a connection of that exit back to this agent", self)
+        self._end_as(Ending.REFUSED, "its client is a connection of that exit back to this agent")
+        log.info("%s reset: %s", self, self._reason)
         self._meters.loops_cut += 1
         self.tell(self._listener, listener_messages.CandidateFailed(exit_id, IngressVerdict.LOOP))
         self._drop_socket(reset=True)
@@ -297,6 +313,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._stream is not None and remote == self._remote:
             self._path_changed(link)
         self._do(self._opening.path_changed(remote, self.now(), has_path=link is not None))
+
+    def _client_name(self) -> str:
+        return self._client
+
+    def _other_name(self) -> str:
+        return self._opening.exit_name
 
     def __str__(self) -> str:
         """Name the key and the exit, for logs and dumps."""

@@ -98,8 +98,23 @@ class CloseConnection(msgspec.Struct, frozen=True):
     """For the log."""
 
 
+class CloseForOperator(msgspec.Struct, frozen=True):
+    """Command: reset both sides and end, for an operator wants it so."""
+
+
+class DescribeConnection(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is a :class:`~mesh.connection.endings.ConnectionView`."""
+
+
 EndInbound: TypeAlias = (
-    SegmentsArrived | PathChanged | PeerRestarted | PeerExpired | DeadlineReached | CloseConnection
+    SegmentsArrived
+    | PathChanged
+    | PeerRestarted
+    | PeerExpired
+    | DeadlineReached
+    | CloseConnection
+    | CloseForOperator
+    | DescribeConnection
 )
 IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved

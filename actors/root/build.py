@@ -27,6 +27,7 @@ from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import INSTANCE_BYTES, Instance
+from mesh.trust.naming import named
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 
@@ -75,6 +76,7 @@ class Build:
             config=setup.config,
             allowed=_allowed(setup.config),
             doors=self.doors,
+            own_label=named(setup.certificate.name, setup.identity.id),
         )
         self.links = LinkSettings(
             identity=setup.identity,

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,12 +13,15 @@ ROOT_NAME: Final = "mesh"
 RUNTIME_MODULES: Final = "actors.runtime"
 """The runtime knows nothing of a mesh, so its loggers have the names of its modules."""
 
+SUMMED_UP: Final = "summed_up"
+"""Attribute of a record whose text has been made already: the arguments that it was made of."""
+
 _COLOURS: Final = {logging.DEBUG: "\x1b[2m", logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
 _COLOUR_END: Final = "\x1b[0m"
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-01-31 12:00:00.123 warning links: message key=value``, local time, one line but for tracebacks.
+    """``2026-01-31 12:00:00.123+01:00 warning links: message key=value``, one line but for tracebacks.
 
     Args:
         colour: whether the output is a terminal that shows colours.
@@ -30,12 +34,12 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, with a traceback indented below it."""
         moment = datetime.fromtimestamp(record.created).astimezone()
-        stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
-        level = f"{_level_name(record):<7}"
+        stamp = moment.isoformat(" ", "milliseconds")
+        level = f"{level_name(record):<7}"
         if self._colour and record.levelno in _COLOURS:
             level = f"{_COLOURS[record.levelno]}{level}{_COLOUR_END}"
-        facts = "".join(f" {key}={escaped(_plain(value))}" for key, value in _fields(record).items())
-        line = f"{stamp} {level} {_subsystem(record)}: {_message(record)}{facts}"
+        facts = "".join(f" {key}={escaped(_plain(value))}" for key, value in _beside(record).items())
+        line = f"{stamp} {level} {_subsystem(record)}: {message_of(record)}{facts}"
         # The bar keeps text inside an exception from passing for a line of its own.
         return "\n".join([line, *(f"  | {escaped(row)}" for row in _traceback(self, record).splitlines())])
 
@@ -46,12 +50,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The object, in ASCII."""
         moment = datetime.fromtimestamp(record.created, UTC)
-        content: dict[str, object] = {key: _jsonable(value) for key, value in _fields(record).items()}
+        content: dict[str, object] = {key: _jsonable(value) for key, value in facts_of(record).items()}
         content |= {
             "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z",
-            "level": _level_name(record),
+            "level": level_name(record),
             "subsystem": _subsystem(record),
-            "message": _message(record),
+            "message": message_of(record),
         }
         traceback = _traceback(self, record)
         if traceback:
@@ -60,7 +64,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({key: content[key] for key in (*first, *(k for k in content if k not in first))})
 
 
-def _level_name(record: logging.LogRecord) -> str:
+def level_name(record: logging.LogRecord) -> str:
+    """The level as the configuration has it."""
     return record.levelname.lower()
 
 
@@ -70,15 +75,23 @@ def _subsystem(record: logging.LogRecord) -> str:
     return record.name.removeprefix(f"{ROOT_NAME}.")
 
 
-def _message(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord) -> str:
+    """The message on one line, and how many like it were left out."""
     left_out = getattr(record, "left_out", 0)
     note = f" ({left_out} more like this were left out)" if left_out else ""
     return f"{escaped(record.getMessage())}{note}"
 
 
-def _fields(record: logging.LogRecord) -> dict[str, object]:
+def _beside(record: logging.LogRecord) -> Mapping[str, object]:
+    """Facts that stand beside the message, and not in it."""
     found = getattr(record, "fields", None)
     return found if isinstance(found, dict) else {}
+
+
+def facts_of(record: logging.LogRecord) -> Mapping[str, object]:
+    """All facts of a line by name: those that its message names, and those beside it."""
+    named = getattr(record, SUMMED_UP, record.args)
+    return {**(named if isinstance(named, Mapping) else {}), **_beside(record)}
 
 
 def _plain(value: object) -> str:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from mesh.agent.log_formats import SUMMED_UP
 from mesh.alarms import MAX_MEMBERS
 from mesh.sampling import ALARM_MARK, MARK
 
@@ -95,6 +96,7 @@ class Samples:
             # As text: what its arguments are may have ended by the time of the summary.
             sample.last = copy.copy(record)
             sample.last.msg, sample.last.args = record.getMessage(), None
+            setattr(sample.last, SUMMED_UP, record.args)
             return False
 
     def due_at(self) -> float:

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TextIO
 
+from mesh.agent.event_tap import LOWEST_LEVEL, EventTap
 from mesh.agent.log_formats import ROOT_NAME, RUNTIME_MODULES, JsonFormatter, TextFormatter
 from mesh.agent.log_repetitions import SAMPLE_WINDOW_S, RepetitionFilter, Samples
 from mesh.config.schema import SUBSYSTEMS, LoggingSection
+from mesh.journal import Journal
 
 QUEUED_LINES: Final = 10_000
 """Waiting to be written; what comes on top is dropped and counted."""
@@ -43,20 +45,29 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
 class LogOutput:
     """Where log lines go: which of them, and in which form."""
 
-    def __init__(self, handler: logging.Handler, *, takes_colour: bool) -> None:
+    def __init__(self, handler: logging.Handler, journal: Journal, *, takes_colour: bool) -> None:
         self._handler = handler
         self._takes_colour = takes_colour
+        self._levels = _Levels()
+        handler.addFilter(EventTap(journal))
+        handler.addFilter(self._levels)
+        self.journal = journal
+        """What has been told, however little of it is written."""
 
     def apply(self, section: LoggingSection) -> None:
         """Log as ``section`` says from now on."""
         self._handler.setFormatter(
             JsonFormatter() if section.format == "json" else TextFormatter(self._takes_colour)
         )
-        logging.getLogger(ROOT_NAME).setLevel(_level(section.level))
+        # What is an event is made whether it is written or not.
+        logging.getLogger(ROOT_NAME).setLevel(min(_level(section.level), LOWEST_LEVEL))
         for subsystem in SUBSYSTEMS:
-            own = getattr(section.levels, subsystem)
-            logger(subsystem).setLevel(logging.NOTSET if own is None else _level(own))
-        logging.getLogger(RUNTIME_MODULES).setLevel(_level(section.levels.runtime or section.level))
+            level = _level(getattr(section.levels, subsystem) or section.level)
+            logger(subsystem).setLevel(min(level, LOWEST_LEVEL))
+            self._levels.set(logger(subsystem).name, level)
+        runtime = _level(section.levels.runtime or section.level)
+        logging.getLogger(RUNTIME_MODULES).setLevel(min(runtime, LOWEST_LEVEL))
+        self._levels.set(RUNTIME_MODULES, runtime)
 
 
 @contextmanager
@@ -66,7 +77,7 @@ def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterato
     repetitions = RepetitionFilter()
     handler = _QueuedHandler(target, repetitions.samples)
     handler.addFilter(repetitions)
-    output = LogOutput(handler, takes_colour=target.isatty())
+    output = LogOutput(handler, Journal(threading.Lock()), takes_colour=target.isatty())
     root, libraries = logging.getLogger(ROOT_NAME), logging.getLogger()
     before = root.propagate, root.level, libraries.level
     root.propagate = False
@@ -86,6 +97,21 @@ def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterato
         for name in (*(f"{ROOT_NAME}.{subsystem}" for subsystem in SUBSYSTEMS), RUNTIME_MODULES):
             logging.getLogger(name).setLevel(logging.NOTSET)
         handler.close()
+
+
+class _Levels(logging.Filter):
+    """Lets pass what is to be written, by the logger's name or the package that it is in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._levels: dict[str, int] = {}
+
+    def set(self, name: str, level: int) -> None:
+        self._levels[name] = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        name = RUNTIME_MODULES if record.name.startswith(RUNTIME_MODULES) else record.name
+        return record.levelno >= self._levels.get(name, logging.NOTSET)
 
 
 class _QueuedHandler(logging.Handler):

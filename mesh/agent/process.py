@@ -116,7 +116,7 @@ def _run(
     install_ordered_registry()
     keep_freed_memory()
     quicken_enumerations()
-    meters, budget = Meters(), StreamBudget(config.limits.stream_buffer_bytes)
+    meters, budget = Meters(journal=output.journal), StreamBudget(config.limits.stream_buffer_bytes)
     relay_budget = RelayBudget(config.limits.relay_buffer_bytes)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
     root: pykka.ActorRef[Agent] | None = None

@@ -209,6 +209,8 @@ class LoggingSection(msgspec.Struct, frozen=True, kw_only=True):
 
     level: _LogLevel = "info"
     format: Annotated[str, kinds.Choice(LOG_FORMATS)] = "text"
+    connections: Annotated[int, kinds.Integer(0, 100_000)] = 3
+    """Lines a second about connections that have ended, for each key; the rest is counted."""
     levels: LevelsSection = LevelsSection()
 
 

@@ -65,6 +65,7 @@ class CandidateTrials:
         "_numbers",
         "_open_timeout_s",
         "_refusals",
+        "_refused_id",
         "_registering",
         "_ruled_out",
         "_starting",
@@ -101,13 +102,20 @@ class CandidateTrials:
         self._ruled_out = _NO_AGENT
         """Exits that say the client is a socket of theirs: it would run in a circle."""
         self._last_refusal = "no candidate answered"
+        self._refused_id = ""
+        """Of the connection that was rejected last, for people."""
         self._deadlines = Deadlines(_NEVER)
         self._effects: list[effects.IngressEffect] = []
 
     def __str__(self) -> str:
         """Name and number of the exit that was chosen, or the state, for logs and dumps."""
-        name, exit_id, number = self._chosen
-        return f"{named(name, exit_id)}#{number}" if exit_id else self.state.value
+        return f"{self.exit_name}#{self._chosen[2]}" if self.exit_name else self.state.value
+
+    @property
+    def exit_name(self) -> str:
+        """The exit that was chosen, as logs name it; empty if none was."""
+        name, exit_id, _ = self._chosen
+        return named(name, exit_id) if exit_id else ""
 
     @property
     def stands_by(self) -> bool:
@@ -270,7 +278,7 @@ class CandidateTrials:
     def _give_client_up(self) -> None:
         """Nobody is left who could serve it; whoever was ruled out may yet answer, to be declined."""
         self.state = advance(self.state, IngressEvent.NOTHING_LEFT)
-        self._effects.append(effects.ClientGivenUp(self._last_refusal))
+        self._effects.append(effects.ClientGivenUp(self._last_refusal, self._refused_id))
         self._end_if_settled()
 
     def _done(self) -> effects.IngressEffects:

@@ -50,6 +50,8 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     answer: Frame
     code: RejectCode
     reason: str
+    id: str
+    """The connection's, for people."""
 
 
 class RepeatAnswer(msgspec.Struct, frozen=True, gc=False):

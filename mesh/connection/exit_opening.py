@@ -228,4 +228,4 @@ class ExitOpening:
         self._answer = self._responder.reject(code, reason[:MAX_REASON_CHARACTERS])
         self._deadlines.clear_all()
         self._deadlines[_Due.LINGER] = now + REJECT_LINGER_S
-        return effects.Reject(self._answer, code, reason)
+        return effects.Reject(self._answer, code, reason, self._responder.id)

@@ -94,6 +94,8 @@ class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
     """Reset the client: nobody serves it; ``why`` is what the last candidate said."""
 
     why: str
+    id: str
+    """Of the connection to the last that answered, for people; empty if none has."""
     unanswered: tuple[AgentId, ...] = ()
     """Who might still have been chosen when the time was over: asked in vain, or not asked, for no path led
     there."""

@@ -106,6 +106,7 @@ class IngressOpening(CandidateTrials):
             self._effects.append(effects.AnswerForged(attempt.party.id, attempt.number))
             return self._done()
         if session is None:
+            self._refused_id = attempt.initiator.id
             self._refused(attempt, code_of_exit(reply.code), escaped(reply.reason), now)
             return self._done()
         if self.state is IngressState.OPENING and attempt.is_wanted:
@@ -222,7 +223,7 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
         if self.state is IngressState.OPENING:
-            self._effects.append(effects.ClientGivenUp(self._last_refusal, unanswered))
+            self._effects.append(effects.ClientGivenUp(self._last_refusal, self._refused_id, unanswered))
         self.state = advance(self.state, IngressEvent.TIME_IS_UP)
         if self.state is IngressState.ENDED:
             self._effects.append(effects.OpeningEnded())

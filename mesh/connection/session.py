@@ -8,6 +8,7 @@ that fails costs nothing: no state moves before it has authenticated.
 Source: RFC 8439.
 """
 
+from hashlib import blake2b
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -34,6 +35,19 @@ SEGMENT_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})
 MAX_CONTROL_NUMBER: Final = 2**62
 """No end comes to it; a PROBE is echoed by its number and one."""
 CONTROL_TYPES: Final = frozenset({FrameType.ACK, FrameType.RESET, FrameType.PROBE})
+
+ID_BYTES: Final = 6
+"""Of a connection's ID: short enough to be typed, and 5,000 connections have two alike once in 20 million."""
+
+
+def connection_id(to_exit: bytes, to_ingress: bytes) -> str:
+    """What both ends call a connection in what they tell people, from the keys of its two directions.
+
+    Who does not know the keys can neither make it nor find it in what passes: transit agents learn nothing
+    from a log. It tells nothing of the keys.
+    """
+    digest = blake2b(to_exit + to_ingress, digest_size=ID_BYTES, person=b"mesh conn. id")
+    return digest.hexdigest()
 
 
 class Session:
@@ -85,6 +99,12 @@ class Session:
         self._next_segment = 0
         self._next_control = 0
         self._last_control = -1  # the highest number that authenticated
+
+    @property
+    def id(self) -> str:
+        """The connection's, for people; the same at both ends."""
+        keys = self._send_key, self._receive_key
+        return connection_id(*(reversed(keys) if self._is_exit else keys))
 
     def rest(self) -> None:
         """Let go of what takes memory and is soon made again, for a connection that stands idle.

@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
 import msgspec
 
 from mesh.connection.loops import TAG_BYTES
-from mesh.connection.session import Session
+from mesh.connection.session import Session, connection_id
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.link.frames import OPENING_BODY_BYTES, VERSION, Frame, FrameType
@@ -146,6 +146,15 @@ class _Handshaker:
         expected = (self._remote.id, self._local.id, self._connection, 0, from_exit)
         if (frame.source, frame.destination, frame.connection, frame.number, frame.from_exit) != expected:
             raise AuthenticationError("a handshake frame of another connection")
+
+    @property
+    def id(self) -> str:
+        """The connection's, for people: also of one that was rejected.
+
+        Raises:
+            LocalProtocolError: there is no answer yet.
+        """
+        return connection_id(*self._handshake.split())
 
     def _session(self, *, is_exit: bool) -> Session:
         to_exit, to_ingress = self._handshake.split()

@@ -51,6 +51,8 @@ class ResetCode(enum.IntEnum):
     """The other end broke the protocol."""
     NO_PROGRESS = 6
     """The other end answers, but what is sent to it does not arrive."""
+    CLOSED_BY_OPERATOR = 7
+    """Somebody who runs the other end's agent has closed it."""
 
 
 class Acknowledgement(NamedTuple):

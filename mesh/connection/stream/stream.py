@@ -62,6 +62,11 @@ class Stream(StreamLife):
         return self._sender.sent_bytes
 
     @property
+    def taken_bytes(self) -> int:
+        """Plaintext bytes that the local socket has taken."""
+        return self._receiver.taken_bytes
+
+    @property
     def round_trip_s(self) -> float | None:
         """Smoothed round-trip time; None before it has been measured."""
         return self._rtt.smoothed_s

@@ -212,11 +212,16 @@ def test_an_end_that_stops_resets_both_sides(ends, end, how):
 def test_a_connection_that_its_agent_leaves_is_told_in_both_logs(ends, end, caplog):
     with caplog.at_level(logging.INFO, logger="mesh.connections"):
         die(ends, getattr(ends, end), "close")
-    near, far = (ends.ingress, ends.exit) if end == "ingress" else (ends.exit, ends.ingress)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{near} reset: the agent is leaving",
-        f"{far} reset: the other end has given it up, or its agent is leaving",
+    told = [record.args for record in caplog.records]
+    assert [(each["end"], each["ending"], each["reason"]) for each in told] == [
+        (end, "stopped", "the agent is leaving"),
+        (
+            "exit" if end == "ingress" else "ingress",
+            "given up",
+            "the other end has given it up, or its agent is leaving",
+        ),
     ]
+    assert len({each["connection"] for each in told}) == 1
     assert str(ends.ingress) == f"IngressConnection({KEY}, {EXIT_NAME} {short_id(EXIT.id)}#1)"
     assert str(ends.exit) == f"ExitConnection({KEY}, agent {short_id(INGRESS.id)}#1)"
     assert resets(ends) == (1, 1)

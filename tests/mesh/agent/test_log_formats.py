@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,8 +14,10 @@ from tests.mesh.agent.log_records import record
 
 def test_a_line_for_people():
     line = TextFormatter().format(record("link to %s is up", "relay", **fields(rtt_ms=3, peer="a b")))
-    stamp, rest = line[:23], line[23:]
-    assert stamp.endswith(".250")
+    stamp, rest = line[:29], line[29:]
+    assert datetime.fromisoformat(stamp) == datetime.fromtimestamp(1_800_000_000.25, UTC)
+    assert stamp[19:23] == ".250"
+    assert stamp[23] in "+-"  # the zone: lines of agents in several are to be compared
     assert rest == ' info    links: link to relay is up rtt_ms=3 peer="a b"'
 
 
@@ -77,3 +80,11 @@ def test_colours_are_for_terminals():
     made = record("x", level=logging.ERROR)
     assert "\x1b[31m" in TextFormatter(colour=True).format(made)
     assert "\x1b" not in TextFormatter().format(made)
+
+
+def test_what_a_message_names_is_a_field_for_programs():
+    named = record("listener %(key)s at %(address)s", {"key": "a\nb", "address": "127.0.0.1:80"})
+    line = json.loads(JsonFormatter().format(named))
+    assert line["message"] == "listener a\\nb at 127.0.0.1:80"
+    assert (line["key"], line["address"]) == ("a\\nb", "127.0.0.1:80")
+    assert TextFormatter().format(named).endswith("listener a\\nb at 127.0.0.1:80")

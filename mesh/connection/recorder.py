@@ -1,0 +1,80 @@
+"""Writes down connections that have ended: all of them in the journal, as many as may be in the log."""
+
+import logging
+from collections import OrderedDict
+from types import MappingProxyType
+from typing import Final
+
+from mesh.connection.endings import ConnectionRecord, End
+from mesh.escaping import escaped
+from mesh.journal import EventKind, Fact, Journal
+from mesh.telling import IN_JOURNAL_MARK
+
+log = logging.getLogger("mesh.connections")
+
+WINDOW_S: Final = 10.0
+"""The time over which the lines of a key are counted: opening one page may well take twenty connections."""
+
+MAX_KEYS: Final = 256
+"""Keys that are counted on their own; those whose window began first are forgotten first."""
+
+_FIGURES: Final = "; %(duration_s)s s, %(to_service_bytes)d bytes to the service, %(to_client_bytes)d back"
+_WAYS: Final = MappingProxyType(
+    {
+        End.INGRESS: "connection %(connection)s of %(key)s from %(client)s to %(exit)s: %(ending)s",
+        End.EXIT: "connection %(connection)s of %(key)s from %(ingress)s to %(target)s: %(ending)s",
+    }
+)
+
+
+class Recorder:
+    """Writes records of one agent's connections down.
+
+    A line of the log costs more than all else about a short connection. So each key has only so many a
+    second, and the next one says how many were left out; no line is made of these.
+    """
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[str, list[float]] = OrderedDict()
+        """By key: when its window began, and the lines wanted since."""
+
+    def record(
+        self, record: ConnectionRecord, journal: Journal, *, now: float, unix_s: float, lines_per_s: int
+    ) -> None:
+        """Write it down; ``lines_per_s`` is for each key, on average over ``WINDOW_S``."""
+        journal.add(EventKind.CONNECTION, unix_s, record)
+        passed, left_out = self._count(record.view.key, now, lines_per_s * WINDOW_S)
+        if passed:
+            reason = ": %(reason)s" if record.reason else ""
+            line = f"{_WAYS[record.view.end]}{reason}{_FIGURES}"
+            log.info(line, _facts(record), extra={"left_out": left_out, IN_JOURNAL_MARK: True})
+
+    def _count(self, key: str, now: float, limit: float) -> tuple[bool, int]:
+        window = self._windows.get(key)
+        if window is None or now - window[0] >= WINDOW_S:
+            left_out = 0 if window is None else max(0, int(window[1] - limit))
+            self._windows[key] = [now, 1.0]
+            self._windows.move_to_end(key)
+            if len(self._windows) > MAX_KEYS:
+                self._windows.popitem(last=False)
+            return limit > 0, left_out
+        window[1] += 1.0
+        return window[1] <= limit, 0
+
+
+def _facts(record: ConnectionRecord) -> dict[str, Fact]:
+    view = record.view
+    return {
+        "connection": view.id or "(not open yet)",
+        "end": view.end.value,
+        "key": escaped(view.key),
+        "client": view.client,
+        "ingress": view.ingress,
+        "exit": view.exit or "nobody",
+        "target": view.target or "nowhere yet",
+        "ending": record.ending.value,
+        "reason": record.reason,
+        "duration_s": round(view.age_s, 3),
+        "to_service_bytes": view.to_service_bytes,
+        "to_client_bytes": view.to_client_bytes,
+    }
