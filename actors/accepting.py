@@ -24,7 +24,9 @@ from actors.runtime.seam import (
 )
 from mesh.addresses import SocketAddress, UnixAddress
 from mesh.backoff import retry_delay_s
+from mesh.journal import EventKind
 from mesh.reaching import OWN_LIMITS
+from mesh.telling import event
 
 ACCEPTS_PER_TURN: Final = 64
 """Clients taken before other actors have their turn."""
@@ -132,7 +134,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         remedy = remedies.get(error.errno or 0, "")
         why = f"{error.strerror or error}{remedy and f': {remedy}'}"
         if self._bind_failures == 0:
-            self._log.error("%s cannot use %s: %s; trying again", self._what, self._address, why)
+            self._complain("%(what)s cannot use %(address)s: %(reason)s; trying again", why)
         self._report_port(_trouble(error, why, is_path=is_path))
         delay_s = retry_delay_s(
             self._bind_failures,
@@ -195,7 +197,11 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         self._meters.clients_turned_away += 1
         if not self._shortage_reported:
             self._shortage_reported = True
-            self._log.error("%s resets clients at %s: %s", self._what, self._address, error.strerror)
+            self._complain("%(what)s resets clients at %(address)s: %(reason)s", error.strerror)
+
+    def _complain(self, line: str, why: str | None) -> None:
+        facts = {"what": self._what, "address": str(self._address), "reason": why}
+        self._log.error(line, facts, extra=event(EventKind.LISTENER))
 
     def _pause(self, error: OSError) -> None:
         if self._listening is None:
@@ -203,7 +209,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         self._meters.accepts_paused += 1
         if not self._shortage_reported:
             self._shortage_reported = True
-            self._log.error("%s pauses accepting on %s: %s", self._what, self._address, error.strerror)
+            self._complain("%(what)s pauses accepting on %(address)s: %(reason)s", error.strerror)
         self._paused = True
         self._listening.watch_read(False)
         self.schedule(PAUSE_S, messages.AcceptAgain())

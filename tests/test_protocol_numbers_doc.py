@@ -104,7 +104,7 @@ LIMIT_MODULES = (
 """Modules of which every public number stands in the document."""
 
 NOT_OF_THE_PROTOCOL = {
-    "actors.links.dialer.MAX_TROUBLE_CHARACTERS",
+    "actors.links.reports.MAX_TROUBLE_CHARACTERS",
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.READS_PER_TURN",
     "actors.connections.due.FIRST_LOOK_S",

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOC = (ROOT / "docs" / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
 PLACE = "…"
-PERCENT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdrgf]")
+PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[sdrgf]")
 
 COMPOSED = {
     "client of … reset: refused at …": ("client of … reset: …", "… at …: …", "refused"),

@@ -200,12 +200,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         """Tell once of bodies that did not authenticate: somebody on the path that they came by made them."""
         peer, who = self._named(via), self._named(remote)
         self._meters.alarms.count(AlarmKind.TAMPERING, peer, count)
-        log.warning(
-            "tampering: bodies of connections with %s that do not authenticate came from peer %s; dropped",
-            who,
-            peer,
-            extra=alarming(AlarmKind.TAMPERING, peer),
-        )
+        line = "tampering: forged bodies of connections with %(agent)s came from peer %(peer)s; dropped"
+        log.warning(line, {"agent": who, "peer": peer}, extra=alarming(AlarmKind.TAMPERING, peer))
 
     def _named(self, agent_id: AgentId) -> str:
         record = self._records.get(agent_id)
@@ -243,7 +239,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             if self._admission.is_to_be_told(via, self.now()):
                 peer = self._named(via)
                 who = named(record.name, source)
-                log.warning("%s; ignoring one of %s by peer %s", refusal, who, peer, extra=sampled(peer))
+                line = "%(reason)s; ignoring one of %(agent)s by peer %(peer)s"
+                log.warning(line, {"reason": refusal, "agent": who, "peer": peer}, extra=sampled(peer))
             return
         party = Party(id=source, instance=instance, session_key=record.session_key)
         pending = PendingOpen(self._admission, window, source, number)
@@ -334,8 +331,8 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _suspected(self, destination: AgentId, hop: AgentId) -> None:
         self._meters.first_hops_suspected += 1
         who, whom = self._named(hop), self._named(destination)
-        line = "%s loses, or holds up, what goes to %s through it; avoiding it"
-        log.warning(line, who, whom, extra=sampled(who))
+        line = "%(peer)s loses, or holds up, what goes to %(agent)s through it; avoiding it"
+        log.warning(line, {"peer": who, "agent": whom}, extra=sampled(who))
         for key in self._by_remote.get(destination, ()):
             if key not in self._detours:
                 self._start_again(key)
@@ -377,7 +374,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             news, who = connection_messages.PeerExpired(remote), self._named(remote)
             told = sum(self.tell(connection, news) for connection, _ in self._by_remote[remote].values())
             if told:
-                log.warning("the certificate of %s has ended; connections with it: %d, reset", who, told)
+                line = "the certificate of %(agent)s has ended; connections with it: %(count)d, reset"
+                log.warning(line, {"agent": who, "count": told})
         self._arm()
 
     def _arm(self) -> None:

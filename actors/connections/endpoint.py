@@ -33,12 +33,16 @@ from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
 from mesh.connection.target_health import Health, HealthMonitor
 from mesh.connection.waiting_room import CLOSING_NOTICE_S, WaitingRoom
+from mesh.journal import EventKind
 from mesh.reaching import Failure, Kind
 from mesh.routing.records import EndpointEntry
 from mesh.sampling import sampled
+from mesh.telling import event
 from mesh.trust.identity import AgentId
 
 log = logging.getLogger("mesh.forward")
+
+_ENDPOINT: Final = event(EventKind.ENDPOINT)
 
 
 NOT_CHECKED: Final = "not offered yet: the first health check of its target is under way"
@@ -111,7 +115,7 @@ class Endpoint(Actor[messages.Inbound]):
             self.watch(
                 admitted.connection, messages.ConnectionLeft(urn)
             )  # it knows only the one that crashed
-        log.info("endpoint %s is %s", self._key, self._target)
+        log.info("endpoint %(key)s is %(target)s", self._facts, extra=_ENDPOINT)
         if self._health_check is None:
             self._offer()
             self._tell_root("")  # it may know of a check that is none any more
@@ -172,7 +176,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._places = Shares(section.max_connections or sys.maxsize)
         for admitted in self._admitted.values():
             self._places.take(admitted.ingress)
-        log.info("endpoint %s is %s from now on", self._key, self._target)
+        log.info("endpoint %(key)s is %(target)s from now on", self._facts, extra=_ENDPOINT)
         if is_seen_anew and self._offering:
             self._see_anew(section.health_check)
         self._set_door()
@@ -265,9 +269,9 @@ class Endpoint(Actor[messages.Inbound]):
         elif not self._full_reported:
             self._full_reported = True
             log.warning(
-                "endpoint %s is at max_connections (%d); rejecting others until there is room",
-                self._key,
-                self._max_connections,
+                "endpoint %(key)s is at max_connections (%(max_connections)d); "
+                "rejecting others until there is room",
+                {"key": self._key, "max_connections": self._max_connections},
                 extra=sampled(self._key),
             )
         self.tell(wish.connection, connection_messages.TargetDenied(RejectCode.AT_CAPACITY, why))
@@ -321,13 +325,19 @@ class Endpoint(Actor[messages.Inbound]):
             return
         self._set_door()
         if passed:
-            log.info("endpoint %s is offered: %s accepts connections", self._key, self._target)
+            line = "endpoint %(key)s is offered: %(target)s accepts connections"
+            log.info(line, self._facts, extra=_ENDPOINT)
             self._report("")
             self._offer()
         else:
             self._meters.endpoints_withdrawn += 1
-            log.warning("endpoint %s is not offered: %s is down: %s", self._key, self._target, why)
+            line = "endpoint %(key)s is not offered: %(target)s is down: %(reason)s"
+            log.warning(line, {**self._facts, "reason": why}, extra=_ENDPOINT)
             self._advertise(None)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        return {"key": self._key, "target": str(self._target)}
 
     def _report(self, withheld: str) -> None:
         if withheld != self._withheld:

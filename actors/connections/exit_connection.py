@@ -315,11 +315,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._leave_first_window()
         what = escaped(self._opening.key) or "an OPEN"  # whose key could not be read
         log.info(
-            "rejected %s for %s: %s: %s",
-            what,
-            self._name(),
-            code,
-            escaped(reason),
+            "rejected %(key)s for %(agent)s: %(code)s: %(reason)s",
+            {"key": what, "agent": self._name(), "code": code, "reason": escaped(reason)},
             extra=sampled(self._name()),
         )
         self._meters.opens_rejected += 1

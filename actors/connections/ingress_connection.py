@@ -228,7 +228,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                         self._listener, listener_messages.ClientUnanswered(why, unanswered)
                     )
                     if not told:
-                        log.info("client of %s reset: %s", self._key, why, extra=sampled(self._key))
+                        facts = {"key": self._key, "client": self._client, "reason": why}
+                        log.info("client of %(key)s reset: %(reason)s", facts, extra=sampled(self._key))
                     self._meters.connections_reset += 1
                     self._drop_socket(reset=True)
                 case OpeningEnded():
@@ -294,7 +295,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._socket is None or exit_id != self._remote:
             return
         self._end_as(Ending.REFUSED, "its client is a connection of that exit back to this agent")
-        log.info("%s reset: %s", self, self._reason)
+        log.debug("%s reset: %s", self, self._reason)
         self._meters.loops_cut += 1
         self.tell(self._listener, listener_messages.CandidateFailed(exit_id, IngressVerdict.LOOP))
         self._drop_socket(reset=True)

@@ -10,12 +10,13 @@ then, or who comes together with others, gets a connection that is started for i
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
+from actors.connections.listener_reports import ListenerReports
 from actors.connections.offers import KnownOffers
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
@@ -34,10 +35,9 @@ from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
-from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, why_disbelieved, why_unoffered
+from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, some_of, why_disbelieved, why_unoffered
 from mesh.routing.records import ListenerEntry
 from mesh.routing.routes import RouteSnapshot
-from mesh.sampling import sampled
 from mesh.trust.identity import AgentId
 from mesh.trust.naming import named
 
@@ -101,6 +101,7 @@ class Listener(AcceptingActor[messages.Inbound]):
             root=root,
         )
         self._key = key
+        self._reports = ListenerReports(key)
         self._max_connections = max_connections
         self._may_use = may_use
         self._route_table = route_table
@@ -125,9 +126,7 @@ class Listener(AcceptingActor[messages.Inbound]):
     def on_start(self) -> None:
         """Take the port and ask to be told of routes."""
         if not self._may_use:
-            log.error(
-                "listener %s refuses: this agent's certificate does not permit the use of it", self._key
-            )
+            self._reports.not_permitted()
         self._bind()
         self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
         if self._may_use:
@@ -142,12 +141,10 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._candidate_failed(exit_id, code)
             case messages.ClientUnanswered(why=why, unanswered=unanswered):
                 asked = ", ".join(f"{self._named(exit_id)} ({self._way(exit_id)})" for exit_id in unanswered)
-                line = "client of %s reset: %s; no answer from %s"
-                log.info(line, self._key, why, asked, extra=sampled(self._key))
+                self._reports.unanswered(why, asked)
             case messages.CandidateServed(exit_id=exit_id):
                 if self._candidates.served(exit_id):
-                    mark = sampled(self._key)
-                    log.info("listener %s: %s serves again", self._key, self._named(exit_id), extra=mark)
+                    self._reports.serves_again(self._named(exit_id))
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self.now(), self.dispatcher.uniform(), tried)
@@ -184,7 +181,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
 
     def _bound(self, socket: ListeningSocket) -> None:
-        log.info("listener %s at %s", self._key, socket.local_name)
+        self._reports.bound(socket.local_name)
         self._advertise(ListenerEntry(key=self._key, address=socket.local_name))
         self._park_or_listen()
 
@@ -198,55 +195,46 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._take_offers()
 
     def _take_offers(self) -> None:
-        before, offers = self._candidates.offers, self._believed(self._offers)
+        before = self._candidates.offers
+        offers = self._believed(self._offers, before)
         self._candidates.update(offers, self.now())
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self._discard_standby("its candidate offers the key no more")
         if bool(before) != bool(offers):
             self._report()
             self._park_or_listen()
+        elif before and before[0].party.id != offers[0].party.id:
+            self._reports.prefers(_named(offers[0]), _named(before[0]))
 
-    def _believed(self, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    def _believed(self, offers: tuple[Offer, ...], before: Sequence[Offer]) -> tuple[Offer, ...]:
         """Those of ``offers`` that are believed; who is new or is not believed is told once, by name."""
         judged = self._watch.judge(offers, self.now())
         self._meters.offers_new += len(judged.newcomers)
         self._meters.offers_disbelieved += len(judged.disbelieved)
         for offer in judged.newcomers:
-            log.warning(
-                "listener %s: %s offers the key too, from now on; who is believed can be named in agents:",
-                self._key,
-                named(offer.name, offer.party.id),
-                extra=sampled(self._key),
-            )
+            by = some_of([_named(each) for each in before if each.party.id != offer.party.id])
+            self._reports.offered_too(_named(offer), by or "others")
         for offer in judged.disbelieved:
-            log.warning(
-                "listener %s ignores the offer of %s, which is not in its agents:",
-                self._key,
-                named(offer.name, offer.party.id),
-                extra=sampled(self._key),
-            )
+            self._reports.ignores(_named(offer))
         return judged.believed
 
     def _change(self, section: ListenerSection) -> None:
         """Be as ``section`` says; clients that are in stay in, wherever they were let out."""
         self._max_connections, self._full_reported = section.max_connections, False
         self._watch.believe(frozenset(section.agents))
-        log.info("listener %s at %s has been changed", self._key, self._address)
+        self._reports.changed(str(self._address))
         self._take_offers()
         self._seat()
 
     def _report(self) -> None:
         if self._listening is None:
             return  # its port is taken, or the agent is leaving: that has been said
-        mark = sampled(self._key)
         if self._candidates.offers:
             self._was_open = True
-            nearest = self._candidates.offers[0].party
-            log.info("listener %s open: offered by %s", self._key, self._named(nearest.id), extra=mark)
+            self._reports.opened(self._named(self._candidates.offers[0].party.id))
         else:
             ignored = [offer.name for offer in self._offers]
-            why = why_disbelieved(ignored) if ignored else self._why_unoffered()
-            log.info("listener %s refuses: %s", self._key, why, extra=mark)
+            self._reports.refuses(why_disbelieved(ignored) if ignored else self._why_unoffered())
 
     def _named(self, exit_id: AgentId) -> str:
         return named(self._candidates.name_of(exit_id), exit_id)
@@ -256,13 +244,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         if aside_s is not None:
             self._meters.candidates_set_aside += 1
             why = f"no answer, {self._way(exit_id)}" if code == IngressVerdict.SILENT else escaped(code)
-            log.info(
-                "listener %s sets %s aside: %s",
-                self._key,
-                self._named(exit_id),
-                why,
-                extra=sampled(self._key),
-            )
+            self._reports.sets_aside(self._named(exit_id), why)
 
     def _park_or_listen(self) -> None:
         if self._listening is None:
@@ -295,7 +277,7 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def _cut_loop(self, socket: StreamSocket, why: str) -> None:
         self._meters.loops_cut += 1
-        log.warning("listener %s resets a client: %s", self._key, why)  # equal lines are held back
+        self._reports.cut(why)
         socket.abort()
 
     # -- max_connections -------------------------------------------------------------------------------------
@@ -318,13 +300,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._meters.clients_refused += 1
         if not self._full_reported:
             self._full_reported = True
-            log.warning(
-                "listener %s is at max_connections (%d); resetting %s and others until there is room",
-                self._key,
-                self._max_connections,
-                escaped(socket.peer_name),
-                extra=sampled(self._key),
-            )
+            self._reports.full(self._max_connections, escaped(socket.peer_name))
         socket.abort()
 
     def _seat(self) -> None:
@@ -393,3 +369,7 @@ class Listener(AcceptingActor[messages.Inbound]):
     def __str__(self) -> str:
         """Name key and address, for logs and dumps."""
         return f"Listener({self._key}, {self._address}, {self._clients.connected} clients)"
+
+
+def _named(offer: Offer) -> str:
+    return named(offer.name, offer.party.id)

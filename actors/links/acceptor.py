@@ -129,7 +129,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             self._lost_port(error)
             return
         socket.watch_read(True)
-        log.info("accepting peers at %s", socket.local_name)
+        log.info("accepting peers at %(address)s", {"address": socket.local_name})
 
     # -- strangers -------------------------------------------------------------------------------------------
 
@@ -238,9 +238,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         if not self._full_reported:
             self._full_reported = True
             log.warning(
-                "%s; closing one of %s, and others as needed",
-                _TOO_MANY,
-                host,
+                "%(reason)s; closing one of %(address)s, and others as needed",
+                {"reason": _TOO_MANY, "address": host},
                 extra=sampled(self._name),
             )
 

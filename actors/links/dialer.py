@@ -11,6 +11,7 @@ from typing import Final, TypeVar, assert_never
 
 from msgspec import structs
 
+from actors.links.reports import LINK, brief
 from actors.links.settings import LINK_SOCKET_OPTIONS
 from actors.messages import dialer as messages
 from actors.messages import peer_directory as directory_messages
@@ -62,14 +63,10 @@ OWN_ADDRESS_S: Final = 60.0
 failover, a changed port mapping), and nothing says so."""
 
 MAX_ADDRESSES: Final = 16
-"""Addresses of a peer that are remembered as useless, or with a ticket: more than a name has that people
-manage."""
-
-MAX_TROUBLE_CHARACTERS: Final = 300
-"""Of a failure, as the dashboard shows it: a peer may supply the reason."""
+"""Addresses of a peer that are remembered as useless, or with a ticket: more than one name has."""
 
 HANDSHAKE_HINT_S: Final = 3.0
-"""Without a handshake after this time the address is hardly an agent's: one takes two round trips."""
+"""Without a handshake after it the address is hardly an agent's: one takes two round trips."""
 
 _REMEDIES: Final = MappingProxyType(
     {
@@ -280,7 +277,8 @@ class Dialer(Actor[messages.Inbound]):
         self._own[self._reached] = self.now()
         if not self._told_of_itself:
             self._told_of_itself = True
-            log.info("peer %s is this agent itself at %s; it is not dialed", self._address, self._reached)
+            facts = {"peer": str(self._address), "address": str(self._reached)}
+            log.info("peer %(peer)s is this agent itself at %(address)s; it is not dialed", facts)
         if isinstance(self._reached, TcpAddress) and self._reached.host == self._address.host:
             self._rest_as_itself()
         else:
@@ -305,9 +303,8 @@ class Dialer(Actor[messages.Inbound]):
         self._late.disarm()
         if self._state is not State.SHAKING:
             return
-        self._trouble, self._is_explained = _brief(f"{self._where()}{SILENT}"), True
-        level, mark = self._level_of(SILENT), sampled(str(self._address))
-        log.log(level, "cannot link with peer %s: %s", self._address, self._trouble, extra=mark)
+        self._trouble, self._is_explained = brief(f"{self._where()}{SILENT}"), True
+        self._tell(self._level_of(SILENT), "cannot link with peer %(peer)s: %(reason)s", self._trouble)
         self._show()
 
     def _where(self) -> str:
@@ -333,7 +330,7 @@ class Dialer(Actor[messages.Inbound]):
                 f"packets of full size seem to get lost between here and {self._address}: check the MTU; "
                 f"until then TCP segments are held to {segment_bytes} bytes"
             )
-            log.warning("%s", problem, extra=sampled(str(self._address)))
+            self._tell(logging.WARNING, "%(reason)s", problem)
             self._report_problem(problem)
 
     def _report_problem(self, problem: str) -> None:
@@ -342,28 +339,31 @@ class Dialer(Actor[messages.Inbound]):
             self.tell(self._directory, directory_messages.PathJudged(self.actor_urn, problem))
 
     def _failed(self, why: str) -> None:
-        level = self._level_of(why)
-        mark = sampled(str(self._address))
-        log.log(level, "cannot reach peer %s: %s; redialing", self._address, escaped(why), extra=mark)
-        self._trouble = _brief(why)
+        self._tell(self._level_of(why), "cannot reach peer %(peer)s: %(reason)s; redialing", escaped(why))
+        self._trouble = brief(why)
         self._pause()
 
     def _refused(self, refusal: messages.DialRefused) -> None:
-        level, why = self._level_of(refusal.why), escaped(refusal.why)
-        mark = sampled(str(self._address))
+        level, why, address = self._level_of(refusal.why), escaped(refusal.why), refusal.address
         if refusal.is_another:
+            line = "another agent at the address of a peer: %(reason)s (dialed %(address)s)"
             alarm = logging.ERROR if level == logging.WARNING else level
-            log.log(alarm, "another agent at the address of a peer: %s (dialed %s)", why, refusal.address)
+            log.log(alarm, line, {"reason": why, "address": address}, extra=LINK)
             trouble = f"another agent at the address: {why}"
         elif refusal.peer_name is None:
-            log.log(level, "link refused: %s (dialed %s)", why, refusal.address, extra=mark)
+            self._tell(level, "link refused: %(reason)s (dialed %(address)s)", why, address=address)
             trouble = f"no link: {why}"
         else:
             who = escaped(refusal.peer_name)
-            log.log(level, "link refused by %s at %s: %s", who, refusal.address, why, extra=mark)
+            line = "link refused by %(agent)s at %(address)s: %(reason)s"
+            self._tell(level, line, why, agent=who, address=address)
             trouble = f"refused by {who}: {why}"
-        self._trouble, self._is_explained = _brief(trouble), True
+        self._trouble, self._is_explained = brief(trouble), True
         self._show()  # the directory may pass a refusal on after the end of its link
+
+    def _tell(self, level: int, line: str, why: str, **more: str) -> None:
+        peer = str(self._address)
+        log.log(level, line, {"peer": peer, "reason": why, **more}, extra=sampled(peer) | LINK)
 
     def _level_of(self, why: str) -> int:
         """The log level for a failure: a warning at first, not when it repeats."""
@@ -393,8 +393,3 @@ def _keep_latest(kept: dict[SocketAddress, V], address: SocketAddress, value: V)
     kept[address] = value
     if len(kept) > MAX_ADDRESSES:
         del kept[next(iter(kept))]
-
-
-def _brief(trouble: str) -> str:
-    shown = escaped(trouble)
-    return shown if len(shown) <= MAX_TROUBLE_CHARACTERS else f"{shown[:MAX_TROUBLE_CHARACTERS]}..."

@@ -127,10 +127,9 @@ class LinkForwarding:
         self._meters.opens_held_back += 1
         if self._budgets.told.of(self._peer, now).take(now):
             log.warning(
-                "too many requests for connections in the name of %s, to whom it is no way, come by peer %s; "
-                "holding them back",
-                short_id(source),
-                self._peer,
+                "too many requests for connections in the name of %(agent)s, to whom it is no way, "
+                "come by peer %(peer)s; holding them back",
+                {"agent": short_id(source), "peer": self._peer},
                 extra=sampled(self._peer),
             )
         return False

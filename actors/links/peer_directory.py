@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from actors.links.reports import LINK
 from actors.links.twins import DUPLICATE, Twins
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as messages
@@ -19,7 +20,6 @@ from actors.messages.peer_link import Blame
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
-from mesh.escaping import escaped
 from mesh.link.arrivals import Arrivals
 from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.routes import RouteSnapshot
@@ -173,7 +173,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         if link.dialer is not None or self._arrivals.may_come(link.peer_id, self.now()):
             return True
         who = named(link.peer_name, link.peer_id)
-        log.warning("link refused: %s: %s", who, _TOO_OFTEN, extra=sampled(who))
+        line = "link refused: %(peer)s: %(reason)s"
+        log.warning(line, {"peer": who, "reason": _TOO_OFTEN}, extra=sampled(who) | LINK)
         self._meters.links_refused += 1
         self.tell(link.link, link_messages.CloseLink(_TOO_OFTEN))
         return False
@@ -186,13 +187,11 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _admit(self, link: messages.LinkEstablished) -> None:
         self._peers[link.peer_id] = _Peer(link=link, rtt_s=link.rtt_s)
+        origin = "dialed" if link.is_dialer else "accepted"
         log.info(
-            "link up: %s %s at %s (%s)",
-            escaped(link.peer_name),
-            short_id(link.peer_id),
-            link.address,
-            "dialed" if link.is_dialer else "accepted",
-            extra=sampled(short_id(link.peer_id)),
+            "link up: %(peer)s at %(address)s (%(origin)s)",
+            {"peer": named(link.peer_name, link.peer_id), "address": link.address, "origin": origin},
+            extra=sampled(short_id(link.peer_id)) | LINK,
         )
         self.tell(link.link, link_messages.AdmitLink())
         if link.dialer is not None:
@@ -249,8 +248,8 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer.link.link.actor_urn != urn:
             return
         waiting, challenge = peer.waiting_dialers, peer.challenge
-        who = short_id(peer_id)
-        log.info("link down: %s %s", escaped(peer.link.peer_name), who, extra=sampled(who))
+        facts = {"peer": named(peer.link.peer_name, peer_id)}
+        log.info("link down: %(peer)s", facts, extra=sampled(short_id(peer_id)) | LINK)
         del self._peers[peer_id]
         self.tell(self._route_table, route_table_messages.LinkDown(peer_id, urn))
         if challenge is not None:

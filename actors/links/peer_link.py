@@ -226,7 +226,7 @@ class PeerLink(Actor[messages.Inbound]):
                 self._socket.shutdown_write()
                 self._socket.watch_read(True)
             case effects.CertificateExpired():
-                log.warning("the certificate of %s has expired", escaped(self._link.name))
+                log.warning("the certificate of %(peer)s has expired", {"peer": escaped(self._link.name)})
             case _:
                 self._end(effect)
 

@@ -8,17 +8,27 @@ from actors.runtime.seam import StreamSocket
 from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.black_hole import Evidence, evidence
 from mesh.escaping import escaped
+from mesh.journal import EventKind
 from mesh.sampling import alarming, sampled
+from mesh.telling import event
 
 log = logging.getLogger("mesh.links")
 
 _WITHOUT_DIGITS: Final = str.maketrans("", "", digits)
 
 
+MAX_TROUBLE_CHARACTERS: Final = 300
+"""Of a failure, as the dashboard shows it: a peer may supply the reason."""
+
+LINK: Final = event(EventKind.LINK)
+"""Of lines about links, which are events."""
+
+
 def report_refusal(address: str, why: str) -> None:
     """Whoever has connected from ``address`` gets no link."""
     place = f"{address.rpartition(':')[0]} {_kind(why)}"
-    log.warning("link refused: %s (accepted %s)", escaped(why), address, extra=sampled(place))
+    line = "link refused: %(reason)s (accepted %(address)s)"
+    log.warning(line, {"reason": escaped(why), "address": address}, extra=sampled(place) | LINK)
 
 
 class LinkReports:
@@ -48,23 +58,25 @@ class LinkReports:
     def met_copy(self, why: str) -> None:
         """The other end has this agent's identity, and is another process."""
         mark = alarming(AlarmKind.IDENTITY, THIS_AGENT)
-        log.error("duplicate identity: %s (peer at %s)", escaped(why), self._socket.peer_name, extra=mark)
+        facts = {"reason": escaped(why), "address": self._socket.peer_name}
+        log.error("duplicate identity: %(reason)s (peer at %(address)s)", facts, extra=mark)
 
     def broken(self, why: str) -> None:
         """The peer has broken the protocol."""
-        self._say(logging.WARNING, "link broken: %s (peer %s at %s)", escaped(why))
+        self._say(logging.WARNING, "link broken: %(reason)s (peer %(peer)s at %(address)s)", escaped(why))
 
     def forged(self, why: str, member: str) -> None:
         """The peer, ``member``, has spoken in the name of another."""
-        line, extra = "tampering: link broken: %s (peer %s at %s)", alarming(AlarmKind.TAMPERING, member)
-        log.warning(line, escaped(why), member, self._socket.peer_name, extra=extra)
+        line = "tampering: link broken: %(reason)s (peer %(peer)s at %(address)s)"
+        facts = {"reason": escaped(why), "peer": member, "address": self._socket.peer_name}
+        log.warning(line, facts, extra=alarming(AlarmKind.TAMPERING, member))
 
     def lost(self, why: str) -> None:
         """The link is ending for another reason, its socket is not closed yet."""
         self.evidence = evidence(self._socket.path_figures(), self._timeout_s)
-        self._say(logging.INFO, "link lost: %s (peer %s at %s)", why)
+        self._say(logging.INFO, "link lost: %(reason)s (peer %(peer)s at %(address)s)", why)
         if self.evidence is Evidence.STRONG and not self._is_dialer:  # a dialer says it, and helps itself
-            line = "%s on the way to %s at %s: check the MTU of the path"
+            line = "%(reason)s on the way to %(peer)s at %(address)s: check the MTU of the path"
             self._say(logging.WARNING, line, "packets of full size seem to get lost")
 
     def met_itself(self) -> None:
@@ -73,7 +85,8 @@ class LinkReports:
 
     def _say(self, level: int, line: str, why: str) -> None:
         name = escaped(self.peer_name)
-        log.log(level, line, why, name, self._socket.peer_name, extra=sampled(f"{name} {_kind(why)}"))
+        facts = {"reason": why, "peer": name, "address": self._socket.peer_name}
+        log.log(level, line, facts, extra=sampled(f"{name} {_kind(why)}") | LINK)
 
 
 def _kind(why: str) -> str:
@@ -82,3 +95,9 @@ def _kind(why: str) -> str:
     That must not be a place of its own: there is room for few.
     """
     return why.partition(":")[0].translate(_WITHOUT_DIGITS)
+
+
+def brief(trouble: str) -> str:
+    """A failure as the dashboard shows it."""
+    shown = escaped(trouble)
+    return shown if len(shown) <= MAX_TROUBLE_CHARACTERS else f"{shown[:MAX_TROUBLE_CHARACTERS]}..."

@@ -57,10 +57,8 @@ class Twins:
             del self._reported[next(iter(self._reported))]
         self._reported[newcomer.peer_static] = None
         log.error(
-            "duplicate identity: %s runs at %s and at %s; the second is refused",
-            member,
-            present.address,
-            newcomer.address,
+            "duplicate identity: %(peer)s runs at %(address)s and at %(second)s; the second is refused",
+            {"peer": member, "address": present.address, "second": newcomer.address},
             extra=alarming(AlarmKind.IDENTITY, member),
         )
 
@@ -70,7 +68,8 @@ class Twins:
         self.met_own(now)
         if not is_told:
             log.error(
-                "duplicate identity: another running agent has this agent's identity key; %s has met it",
-                named(by.peer_name, by.peer_id),
+                "duplicate identity: another running agent has this agent's identity key; "
+                "%(peer)s has met it",
+                {"peer": named(by.peer_name, by.peer_id)},
                 extra=alarming(AlarmKind.IDENTITY, THIS_AGENT),
             )

@@ -31,7 +31,9 @@ from mesh.config.difference import NOTHING, Difference, applied, difference
 from mesh.config.schema import Config
 from mesh.config.services import services
 from mesh.connection.stream import StreamBudget
+from mesh.journal import EventKind
 from mesh.link.relay_budget import RelayBudget
+from mesh.telling import event
 
 log = logging.getLogger("mesh.agent")
 
@@ -313,7 +315,8 @@ class Agent(Actor[messages.Inbound]):
 
     def _leave(self, drain_timeout_s: float) -> None:
         if self._advance(Event.LEAVE) and self._phase is Phase.YIELDING:
-            log.info("leaving: connections have %g s to finish", drain_timeout_s)
+            line, mark = "leaving: connections have %(seconds)g s to finish", event(EventKind.AGENT)
+            log.info(line, {"seconds": drain_timeout_s}, extra=mark)
             self._drained_at_s = self.now() + drain_timeout_s
             self.tell(self._core.route_table, route_messages.SetDraining(draining=True))
             self.schedule(min(PREFERENCE_S, drain_timeout_s / 2), messages.PreferenceOver())

@@ -47,7 +47,9 @@ from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
 from mesh.config.loading import Loaded
 from mesh.connection.stream import StreamBudget
+from mesh.journal import EventKind
 from mesh.link.relay_budget import RelayBudget
+from mesh.telling import event as told_event
 from mesh.trust.identity import display_id
 
 log: Final = logger("agent")
@@ -110,7 +112,7 @@ def _run(
     layers = Layers(file, () if file.agent.data_dir is None else read_saved(file.agent.data_dir))
     config, clashes = layers.desired()
     for clash in clashes:
-        log.error("left out: %s", clash)
+        log.error("left out: %(reason)s", {"reason": clash}, extra=told_event(EventKind.CONFIGURATION))
     reminders = Reminder(credentials.certificate, time.time()), DescriptorReminder()
     limit = raise_descriptor_limit()
     install_ordered_registry()
@@ -155,18 +157,28 @@ def _run(
         reloader = Reloader(
             source, layers, config, written, root=root, status=status, http=http, output=output
         )
-        api = ControlApp(Behind(MainThread(events, reloader), app.latest, app.pairings), app)
+        behind = Behind(
+            MainThread(events, reloader),
+            app.latest,
+            app.pairings,
+            journal=meters.journal,
+            open_connections=meters.open_connections,
+        )
+        api = ControlApp(behind, app)
         control.serve(api)
         http.serve(app, api.routes)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         log.info(
-            "agent %s %s runs on %s, descriptor limit %d",
-            credentials.certificate.name,
-            display_id(status.own_id),
-            dispatcher.event_loop,
-            limit,
+            "agent %(agent)s %(id)s runs on %(event_loop)s, descriptor limit %(descriptor_limit)d",
+            {
+                "agent": credentials.certificate.name,
+                "id": display_id(status.own_id),
+                "event_loop": dispatcher.event_loop,
+                "descriptor_limit": limit,
+            },
+            extra=told_event(EventKind.AGENT),
         )
         return _wait(reloader, root, events, reminders)
 
@@ -214,7 +226,7 @@ def _wait(
                 log.warning("%s again: exiting at once", event.name)
                 logging.shutdown()
                 os._exit(128 + event)
-            log.info("%s: shutting down", event.name)
+            log.info("%(signal)s: shutting down", {"signal": event.name}, extra=told_event(EventKind.AGENT))
             leaving = True
             with contextlib.suppress(pykka.ActorDeadError):
                 root.tell(agent_messages.Leave(reloader.config.agent.drain_timeout_s))

@@ -30,6 +30,8 @@ from mesh.config.extra import Extra, clash, merged_or_clashes
 from mesh.config.loading import Written
 from mesh.config.schema import AcceptSection, Config, EndpointSection, HttpSection, ListenerSection
 from mesh.config.services import Service, service_name, services
+from mesh.journal import EventKind
+from mesh.telling import event
 
 TIMEOUT_S: Final = 15.0
 """For the actors to be as they are to: each that goes has 5 s at most."""
@@ -42,6 +44,8 @@ UNFINISHED: Final = f"not all of the new configuration is in effect after {TIMEO
 GONE: Final = "the agent's actors are gone"
 
 log: Final = logger("agent")
+
+_EVENT: Final = event(EventKind.CONFIGURATION)
 
 
 class Reloader:
@@ -78,11 +82,12 @@ class Reloader:
         self._number += 1
         outcome = self._reload()
         for line in outcome.lines():
-            log.info("reload %d: %s", self._number, line)
+            log.info("reload %(reload)d: %(text)s", {"reload": self._number, "text": line}, extra=_EVENT)
         for problem in outcome.problems:
-            log.error("reload %d: %s", self._number, problem)
+            log.error("reload %(reload)d: %(text)s", {"reload": self._number, "text": problem}, extra=_EVENT)
         level = logging.INFO if outcome.verdict is Verdict.DONE else logging.ERROR
-        log.log(level, "reload %d %s", self._number, outcome.verdict.value)
+        facts = {"reload": self._number, "verdict": outcome.verdict.value}
+        log.log(level, "reload %(reload)d %(verdict)s", facts, extra=_EVENT)
         self._output.apply(self.config.logging)  # not before: who wants only errors shall see this, too
         return outcome
 
@@ -179,7 +184,7 @@ class Reloader:
         held = self._layers.release(lease)
         if held is None:
             return False
-        log.info("%s: not held any more", service_name(held.service))
+        log.info("%(service)s: not held any more", {"service": service_name(held.service)}, extra=_EVENT)
         self._apply()
         return True
 
@@ -211,13 +216,13 @@ class Reloader:
             self._save(kept)
         for lease in leases:
             self._layers.release(lease)
-        log.info("%s of %s: taken out", kind, key)
+        log.info("%(kind)s of %(key)s: taken out", {"kind": kind, "key": key}, extra=_EVENT)
         self._apply()
 
     def expire(self) -> None:
         """Let go of what commands have ceased to hold."""
         if self._layers.expire(time.monotonic()):
-            log.info("a command that held a service has gone without a word")
+            log.info("a command that held a service has gone without a word", extra=_EVENT)
             self._apply()
 
     def next_expiry_s(self) -> float:
@@ -250,7 +255,7 @@ class Reloader:
             raise RefusedError(f"{name}: {'; '.join(outcome.problems)}")
         for trouble in self._troubles((name,)).values():
             raise RefusedError(f"{name}: {trouble}")
-        log.info("%s: added", name)
+        log.info("%(service)s: added", {"service": name}, extra=_EVENT)
 
     def _troubles(self, names: Iterable[str]) -> dict[str, str]:
         """What keeps those of these that listen from their ports, as soon as that is known."""

@@ -45,9 +45,8 @@ class Recorder:
         journal.add(EventKind.CONNECTION, unix_s, record)
         passed, left_out = self._count(record.view.key, now, lines_per_s * WINDOW_S)
         if passed:
-            reason = ": %(reason)s" if record.reason else ""
-            line = f"{_WAYS[record.view.end]}{reason}{_FIGURES}"
-            log.info(line, _facts(record), extra={"left_out": left_out, IN_JOURNAL_MARK: True})
+            extra = {"left_out": left_out, IN_JOURNAL_MARK: True}
+            log.info(line_of(record), facts_of_record(record), extra=extra)
 
     def _count(self, key: str, now: float, limit: float) -> tuple[bool, int]:
         window = self._windows.get(key)
@@ -62,7 +61,13 @@ class Recorder:
         return window[1] <= limit, 0
 
 
-def _facts(record: ConnectionRecord) -> dict[str, Fact]:
+def line_of(record: ConnectionRecord) -> str:
+    """The line about it, with the names of its facts in it."""
+    return f"{_WAYS[record.view.end]}{': %(reason)s' if record.reason else ''}{_FIGURES}"
+
+
+def facts_of_record(record: ConnectionRecord) -> dict[str, Fact]:
+    """What there is to say of it, by name."""
     view = record.view
     return {
         "connection": view.id or "(not open yet)",

@@ -7,6 +7,8 @@ import click
 
 from mesh.agent.cli.agent_command import agent, check
 from mesh.agent.cli.certificate_command import certificate
+from mesh.agent.cli.connection_command import connections
+from mesh.agent.cli.event_command import events
 from mesh.agent.cli.init_command import init
 from mesh.agent.cli.key_commands import authority, identity
 from mesh.agent.cli.reload_command import plan, reload
@@ -33,7 +35,7 @@ def main() -> None:
 
 COMMANDS: Final = (
     *(init, agent, check),
-    *(status, services, peers),
+    *(status, services, peers, connections, events),
     *(listen, unlisten, expose, unexpose),
     *(reload, plan),
     *(authority, identity, certificate, token),

@@ -9,6 +9,8 @@ import falcon
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.connection_routes import connection_routes
+from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.own_routes import own_routes
@@ -31,6 +33,8 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *own_routes(behind),
         *steering_routes(behind),
         *service_routes(behind),
+        *event_routes(behind),
+        *connection_routes(behind),
     )
 
 

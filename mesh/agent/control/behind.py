@@ -1,11 +1,15 @@
 """What lies behind the API: whom its routes ask, and whom they tell what to do."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from actors.messages.connection import EndInbound
+from actors.runtime.seam import Ref
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.connection.open_connections import OpenConnections
+from mesh.journal import Journal
 from mesh.routing.pairings import Pairings
 
 
@@ -22,3 +26,7 @@ class Behind:
     """
     pairings: Callable[[DashboardSnapshot], Pairings]
     """Who reaches whom by one such answer."""
+    journal: Journal = field(default_factory=Journal)
+    """What has happened."""
+    open_connections: OpenConnections[Ref[EndInbound]] = field(default_factory=OpenConnections)
+    """Those that end here, to be asked and closed."""

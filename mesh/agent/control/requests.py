@@ -17,6 +17,8 @@ LINKS: Final = f"{PREFIX}links"
 ROUTES: Final = f"{PREFIX}routes"
 CERTIFICATES: Final = f"{PREFIX}certificates"
 LEASES: Final = f"{PREFIX}leases"
+EVENTS: Final = f"{PREFIX}events"
+CONNECTIONS: Final = f"{PREFIX}connections"
 
 
 Entry: TypeAlias = dict[str, str | int | list[str] | dict[str, str | int]]

@@ -10,11 +10,11 @@ from actors.links.dialer import (
     FIRST_REDIAL_S,
     HANDSHAKE_HINT_S,
     MAX_REDIAL_S,
-    MAX_TROUBLE_CHARACTERS,
     QUICK_REDIALS,
     SILENT,
     State,
 )
+from actors.links.reports import MAX_TROUBLE_CHARACTERS
 from actors.messages import dialer as messages
 from actors.messages.peer_directory import PathJudged
 from mesh.black_hole import KEEP_S, Evidence
