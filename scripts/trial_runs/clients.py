@@ -172,7 +172,9 @@ def paced_requests(
     return work
 
 
-def conversation(port: int, waits_s: list[float]) -> Callable[[], Iterator[None]]:
+def conversation(
+    port: int, waits_s: list[float], pause_s: float = ECHO_PAUSE_S
+) -> Callable[[], Iterator[None]]:
     """Work for a load: one connection, open all the time, and what is said on it comes back."""
 
     def work() -> Iterator[None]:
@@ -185,7 +187,7 @@ def conversation(port: int, waits_s: list[float]) -> Callable[[], Iterator[None]
                 assert read_exactly(client, len(said)) == said, "something else came back"  # noqa: S101
                 waits_s.append(time.monotonic() - began_at)
                 yield
-                time.sleep(ECHO_PAUSE_S)
+                time.sleep(pause_s)
 
     return work
 

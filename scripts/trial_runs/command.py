@@ -20,7 +20,7 @@ import rich.text
 from scripts import arguments as values
 from scripts.lab.meshes import Mesh, complaints
 from scripts.lab.processes import sigterm_unwinds, tail
-from scripts.trial_runs import exits, relays, rolling, starts
+from scripts.trial_runs import changes, exits, relays, rolling, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
 
 EXIT_OK: Final = 0
@@ -88,6 +88,9 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
             {exits.FIRST_SUCCESS: FIRST_SUCCESS_AIM_S},
         ),
         "rolling": Trial("restart of every relay of a ring of six under load", rolling.run),
+        "changes": Trial(
+            "changes of every agent's configuration, one after another, under load", changes.run
+        ),
         "starts": Trial(
             "start, stop and restart of endpoint, transit and ingress",
             starts.run,
@@ -100,7 +103,7 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line says; the exit status is 1 where something failed that should not have."""
     options = _parse(arguments)
-    effort = Effort(byte_count=options.mib * MIB)
+    effort = Effort(byte_count=options.mib * MIB, changes=options.changes)
     console = rich.console.Console(
         highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH
     )
@@ -150,6 +153,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=values.whole(1), default=1, metavar="N", help="of each trial (1)")
     parser.add_argument(
         "--mib", type=values.whole(1), default=1024, metavar="MIB", help="in each transfer (1024)"
+    )
+    parser.add_argument(
+        "--changes", type=values.whole(1), default=1000, metavar="N", help="of configurations (1000)"
     )
     parser.add_argument(
         "--seed", type=values.seed, default=1, help="of the first run; the next has the next (1)"

@@ -28,6 +28,8 @@ class Effort:
     """How long there is load before something fails, and how long after everything is over."""
     database_s: float = 12.0
     """How long the database is under load."""
+    changes: int = 1000
+    """Of configurations."""
     timeout_s: float = 3.0
     """``connections.timeout`` of all agents."""
 
