@@ -173,8 +173,8 @@ class Dialer(Actor[messages.Inbound]):
                 self._trouble, self._is_itself = "", False
                 self._become(State.RESTING)
                 self._failures = 0
-            case messages.PeerLost():
-                if self._state is State.RESTING:
+            case messages.PeerLost(peer_id=peer_id):
+                if self._state is State.RESTING and self._peer_id == peer_id:
                     self._pause()
             case messages.DialRefused():
                 self._refused(message)
@@ -183,7 +183,7 @@ class Dialer(Actor[messages.Inbound]):
             case messages.PinPeer(peer_id=peer_id):
                 self._pin(peer_id)
             case messages.HangUp():
-                self._close_link("this peer is not dialed any more")
+                self._tell_link(link_messages.RetireLink("this peer is not dialed any more"))
             case messages.DialedLinkEnded(link_urn=urn, evidence=evidence):
                 if self._is_link(urn):
                     self._judge_path(evidence)
@@ -205,14 +205,13 @@ class Dialer(Actor[messages.Inbound]):
             return
         match self._state:
             case State.LINKED if self._peer_id != peer_id:
-                self._close_link("another agent is wanted at this address")
+                self._tell_link(link_messages.RetireLink("another agent is wanted at this address"))
+                self._pause()
             case State.SHAKING:
-                self._close_link("it is dialed again, for one agent alone")
+                self._tell_link(link_messages.CloseLink("it is dialed again, for one agent alone"))
             case State.RESTING if self._peer_id != peer_id:
                 self._pause()
-            case State.LINKED | State.RESTING:
-                pass
-            case State.PAUSING | State.DIALING | State.ITSELF:
+            case State.LINKED | State.RESTING | State.PAUSING | State.DIALING | State.ITSELF:
                 pass
             case _:
                 assert_never(self._state)
@@ -221,9 +220,9 @@ class Dialer(Actor[messages.Inbound]):
         """Whether it is the latest that was dialed."""
         return self._link is not None and urn == self._link.actor_urn
 
-    def _close_link(self, why: str) -> None:
+    def _tell_link(self, command: link_messages.CloseLink | link_messages.RetireLink) -> None:
         if self._link is not None:
-            self.tell(self._link, link_messages.CloseLink(why))
+            self.tell(self._link, command)
 
     def _become(self, state: State) -> None:
         self._state = state

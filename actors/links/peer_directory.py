@@ -33,10 +33,15 @@ CHALLENGE_TIMEOUT_S: Final = 1.0
 """Silence after which a challenged link is taken for dead: an answer takes one round trip."""
 
 RETIRE_AFTER_S: Final = 1.0
-"""How long a link stays after another took its place: both ends have replaced it by then."""
+"""How long a link stays after another took its place, or after the mesh was told that it is gone: both ends,
+and all others, send nothing by it then."""
+
+HANG_UP_S: Final = 2.0
+"""What the ends of a link that one of them does not want any more have for dialing another: a look-up and a
+handshake over the slowest path, after the pause before a dial."""
 
 _TOO_OFTEN: Final = "links of this agent come and go too often"
-_REPLACED: Final = link_messages.CloseLink("replaced by a newer link")
+_REPLACED: Final = "replaced by a newer link"
 
 
 @dataclass(slots=True)
@@ -55,6 +60,8 @@ class _Peer:
     rtt_s: float
     waiting_dialers: list[Ref[dialer_messages.Inbound]] = field(default_factory=list)
     challenge: _Challenge | None = None
+    is_retiring: bool = False
+    """Whether the link will be closed, so that any newer one takes its place."""
     is_contested: bool = False
     """Whether it has been reported that the peer knows another instance of this agent."""
 
@@ -111,8 +118,12 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._answered(urn, peer_id)
             case messages.ChallengeArrived(peer_id=peer_id):
                 self._contested(peer_id)
-            case messages.RetireDue(link=link):
-                self.tell(link, _REPLACED)
+            case messages.LinkRetires():
+                self._retires(message)
+            case messages.HangUpDue():
+                self._hang_up(message)
+            case messages.RetireDue(link=link, reason=reason):
+                self.tell(link, link_messages.CloseLink(reason))
             case messages.ChallengeExpired(peer_id=peer_id, newcomer_urn=urn):
                 self._challenge_expired(peer_id, urn)
             case route_table_messages.RoutesChanged(snapshot=snapshot):
@@ -161,7 +172,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._challenge(peer, link)
         elif link.peer_static != peer.link.peer_static:
             self._refuse_copy(peer, link)
-        elif self._replaces(link, peer.link):
+        elif peer.is_retiring or self._replaces(link, peer.link):
             # Both ends dialed: each keeps the link that the lower ID dialed, so both keep the same one.
             # Where one end dialed twice it had lost the first, whatever this end still believes.
             self._replace(peer, link)
@@ -211,9 +222,9 @@ class PeerDirectory(Actor[messages.Inbound]):
             waiting.append(old.dialer)
         if old.peer_instance == link.peer_instance:
             # The other end may not have admitted the newer one yet: without either it would lose its routes.
-            self.schedule(RETIRE_AFTER_S, messages.RetireDue(old.link))
+            self.schedule(RETIRE_AFTER_S, messages.RetireDue(old.link, _REPLACED))
         else:
-            self.tell(old.link, _REPLACED)
+            self.tell(old.link, link_messages.CloseLink(_REPLACED))
         self._admit(link)
         self._peers[link.peer_id].waiting_dialers = waiting
         if challenge is not None:
@@ -262,6 +273,26 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._report_if_closed()
         for dialer in waiting:
             self.tell(dialer, dialer_messages.PeerLost(peer_id))
+
+    # -- a link that one end does not want any more ----------------------------------------------------------
+
+    def _retires(self, fact: messages.LinkRetires) -> None:
+        """Have another one dialed, at either end, before it is closed."""
+        peer = self._peers.get(fact.peer_id)
+        if peer is None or peer.is_retiring or peer.link.link.actor_urn != fact.link_urn:
+            return  # one that has been replaced will be closed anyway
+        peer.is_retiring = True
+        self.schedule(HANG_UP_S, messages.HangUpDue(fact.link_urn, fact.peer_id, fact.reason))
+        waiting, peer.waiting_dialers = peer.waiting_dialers, []
+        for dialer in waiting:
+            self.tell(dialer, dialer_messages.PeerLost(fact.peer_id))
+
+    def _hang_up(self, due: messages.HangUpDue) -> None:
+        """Nobody wants a link: close it once all have found other ways, whatever is under way on it now."""
+        peer = self._peers.get(due.peer_id)
+        if self._closing is None and peer is not None and peer.link.link.actor_urn == due.link_urn:
+            self.schedule(RETIRE_AFTER_S, messages.RetireDue(peer.link.link, due.reason))
+            self._ended(due.link_urn, due.peer_id)
 
     # -- two instances of one identity -----------------------------------------------------------------------
 

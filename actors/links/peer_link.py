@@ -148,6 +148,8 @@ class PeerLink(Actor[messages.Inbound]):
                 if blame is messages.Blame.OFFENCE:
                     self._reports.broken(reason)
                 self._do(self._link.close(reason))
+            case messages.RetireLink(reason=reason):
+                self._do(self._link.retire(reason))
             case messages.MakeRoom():
                 self._do(self._link.make_room())
             case messages.LeaveTimedOut():
@@ -211,13 +213,16 @@ class PeerLink(Actor[messages.Inbound]):
                 self._meters.frames_returned += count
             case effects.RoundTripMeasured(rtt_s=rtt_s):
                 self._output.follow_round_trip(rtt_s)
-                self._tell_directory(
-                    directory_messages.LinkMeasured(self.actor_urn, self._link.peer.peer_id, rtt_s)
-                )
+                measured = directory_messages.LinkMeasured(self.actor_urn, self._link.peer.peer_id, rtt_s)
+                self._tell_directory(measured)
             case effects.PeerChallenged():
                 self._tell_directory(directory_messages.ChallengeArrived(self._link.peer.peer_id))
             case effects.PeerAnswered():
                 self._tell_directory(directory_messages.PeerAnswered(self.actor_urn, self._link.peer.peer_id))
+            case effects.LinkRetires(reason=reason):
+                self._reports.retires(reason)
+                retires = directory_messages.LinkRetires(self.actor_urn, self._link.peer.peer_id, reason)
+                self._tell_directory(retires)
             case effects.PingLater(delay_s=delay_s):
                 self.schedule(delay_s, messages.PingDue())
             case effects.LeaveInTime(delay_s=delay_s):
@@ -243,8 +248,7 @@ class PeerLink(Actor[messages.Inbound]):
     def _ask_for_admission(self, peer: EstablishedLink, rtt_s: float) -> None:
         self._is_reported = True
         features = ", ".join(sorted(peer.features)) or "none"
-        name = escaped(peer.peer.name)
-        log.debug("link to %s: version %d, features: %s", name, peer.version, features)
+        log.debug("link to %s: version %d, features: %s", escaped(peer.peer.name), peer.version, features)
         self._socket.watch_read(False)  # what arrives before the admission waits in the kernel
         self._handshake_over()
         if self._dialer is not None:  # the peer has admitted this link, and forgotten the ticket before

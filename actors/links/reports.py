@@ -79,6 +79,10 @@ class LinkReports:
             line = "%(reason)s on the way to %(peer)s at %(address)s: check the MTU of the path"
             self._say(logging.WARNING, line, "packets of full size seem to get lost")
 
+    def retires(self, why: str) -> None:
+        """One end does not want the link any more: it will be replaced, or closed."""
+        self._say(logging.INFO, "link retires: %s (peer %s at %s)", why)
+
     def met_itself(self) -> None:
         """The other end is this very agent; the dialer says so where people look."""
         log.debug("met itself (%s)", self._socket.peer_name)

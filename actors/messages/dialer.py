@@ -21,7 +21,7 @@ class PinPeer(msgspec.Struct, frozen=True):
 
 
 class HangUp(msgspec.Struct, frozen=True):
-    """Command: close the link that was dialed; the stop follows."""
+    """Command: have the link that was dialed closed, or replaced by one of the peer's; the stop follows."""
 
 
 class HandshakeLate(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class PeerAlreadyLinked(msgspec.Struct, frozen=True):
 
 
 class PeerLost(msgspec.Struct, frozen=True):
-    """Fact: the link that made dialing needless is gone."""
+    """Fact: the link that made dialing needless is gone, or will be."""
 
     peer_id: AgentId
 

@@ -71,10 +71,27 @@ class TwinMet(msgspec.Struct, frozen=True):
     """Fact: an address that this agent dialed is that of another running agent with its identity."""
 
 
+class LinkRetires(msgspec.Struct, frozen=True):
+    """Fact: one of both ends is about to close a link, and another may take its place."""
+
+    link_urn: str
+    peer_id: AgentId
+    reason: str
+
+
+class HangUpDue(msgspec.Struct, frozen=True):
+    """Timer: a link that retires has had the time to be replaced."""
+
+    link_urn: str
+    peer_id: AgentId
+    reason: str
+
+
 class RetireDue(msgspec.Struct, frozen=True):
-    """Timer: a link that was replaced has had the time to be replaced at the other end too."""
+    """Timer: a link that frames are not sent by any more has had the time to be given up at both ends."""
 
     link: Ref[link_messages.Inbound]
+    reason: str
 
 
 class ChallengeExpired(msgspec.Struct, frozen=True):
@@ -153,6 +170,8 @@ Inbound: TypeAlias = (
     | ChallengeArrived
     | ChallengeExpired
     | TwinMet
+    | LinkRetires
+    | HangUpDue
     | RetireDue
     | GetPeers
     | GetWarnings

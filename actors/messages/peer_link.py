@@ -46,6 +46,12 @@ class CloseLink(msgspec.Struct, frozen=True):
     blame: Blame = Blame.NONE
 
 
+class RetireLink(msgspec.Struct, frozen=True):
+    """Command: this end does not want the link any more; let the peer have another before it is closed."""
+
+    reason: str
+
+
 class MakeRoom(msgspec.Struct, frozen=True):
     """Command: another stranger needs the place; close, unless the peer has proven itself."""
 
@@ -81,6 +87,7 @@ Inbound: TypeAlias = (
     | SendControl
     | AdmitLink
     | CloseLink
+    | RetireLink
     | MakeRoom
     | ChallengePeer
     | ForwardingChanged

@@ -11,6 +11,7 @@ CHALLENGE          ``[nonce]``
 CHALLENGE_ANSWER   ``[nonce]``, that of the CHALLENGE
 WANT_PAGES         ``[[[agent id, [digest, ...]], ...]]``
 PAGES              ``[[[agent id, page], ...]]``
+RETIRE             ``[reason]``, for people
 =================  =====================================================================
 
 Elements of records, digests and pages beyond those known here are ignored, so that a later agent may add
@@ -35,7 +36,7 @@ from mesh.trust.identity import (
 
 MAX_BODY_PLAINTEXT_BYTES: Final = MAX_CONTROL_BODY_BYTES - TAG_BYTES
 MAX_REASON_CHARACTERS: Final = 256
-"""A CLOSE reason is one log line."""
+"""The reason of a CLOSE or RETIRE is one log line."""
 CHALLENGE_BYTES: Final = 16
 """Random bytes in a challenge: beyond guessing."""
 MAX_WANTED_AGENTS: Final = 64
@@ -191,6 +192,16 @@ def encode_close(reason: str) -> bytes:
 def decode_close(body: bytes) -> str:
     """The reason of a CLOSE, as the peer wrote it: escape it before it reaches a log."""
     return _decode(_REASON, body, "CLOSE")[0]
+
+
+def encode_retire(reason: str) -> bytes:
+    """The body of a RETIRE; a reason that is too long is cut, as it is for people."""
+    return encode_close(reason)
+
+
+def decode_retire(body: bytes) -> str:
+    """The reason of a RETIRE, as the peer wrote it: escape it before it reaches a log."""
+    return _decode(_REASON, body, "RETIRE")[0]
 
 
 def encode_challenge(nonce: bytes) -> bytes:

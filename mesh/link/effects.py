@@ -98,6 +98,12 @@ class PeerAnswered(msgspec.Struct, frozen=True, gc=False):
     """The peer answered a challenge: it is alive."""
 
 
+class LinkRetires(msgspec.Struct, frozen=True, gc=False):
+    """This end or the peer will close the link: another is to take its place, if either end wants one."""
+
+    reason: str
+
+
 class PingLater(msgspec.Struct, frozen=True, gc=False):
     """Call :meth:`mesh.link.link.Link.ping` in so many seconds."""
 
@@ -193,6 +199,7 @@ LinkAffair: TypeAlias = (
     | RoundTripMeasured
     | PeerChallenged
     | PeerAnswered
+    | LinkRetires
     | PingLater
     | LeaveInTime
     | FinishSending

@@ -83,6 +83,7 @@ class FrameType(enum.IntEnum):
     CHALLENGE_ANSWER = 0x07
     WANT_PAGES = 0x08
     PAGES = 0x09
+    RETIRE = 0x0A
     OPEN = 0x10
     ACCEPT = 0x11
     REJECT = 0x12

@@ -29,7 +29,7 @@ from mesh.link.frames import (
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.own_frames import DigestBudgets, OwnFrames
 from mesh.link.silence import Pulse
-from mesh.link.states import UNADMITTED, LinkEvent, LinkState, advance
+from mesh.link.states import CARRYING, ENDING, UNADMITTED, LinkEvent, LinkState, advance
 from mesh.trust.certificates import CERTIFICATE_POLL_S
 from mesh.trust.identity import AgentId
 
@@ -60,6 +60,7 @@ class Link:
         "_own_id",
         "_pulse",
         "_reader",
+        "_retirement",
         "_rtt_s",
         "name",
         "peer",
@@ -93,6 +94,8 @@ class Link:
         self._own_frames = OwnFrames(self._pulse, digests)
         self._early: Sequence[Frame] = ()
         """Frames that came with the peer's judgement, before the admission."""
+        self._retirement = ""
+        """Why it retires as soon as it is admitted, if it does."""
         self._farewell = b""
         """Body of the CLOSE, once there is to be one."""
         self._effects: list[effects.LinkEffect] = []
@@ -114,6 +117,8 @@ class Link:
         self._pulse.begin(now)
         self._ping(now, unix_now, now)
         self._effects.append(effects.ReadOn())
+        if self._retirement:
+            self._own_frames.retire(self._retirement, self._effects)
         early, self._early = self._early, ()
         self._dispatch(early, now)
         if self.peer.surplus and not self._is_dialer:
@@ -123,6 +128,16 @@ class Link:
     def challenge(self, nonce: bytes) -> effects.LinkEffects:
         """Find out at once whether the peer is still there."""
         return (self._own_frames.challenge(nonce),)
+
+    def retire(self, reason: str) -> effects.LinkEffects:
+        """Tell the peer that this link is not wanted any more, so that it dials another if it wants one."""
+        if self.state is LinkState.HANDSHAKE:
+            self._end(effects.LinkUnwanted())
+        elif self.state in (LinkState.CONFIRMING, LinkState.WAITING):
+            self._retirement = reason  # the peer may have admitted it already
+        elif self.state is LinkState.UP:
+            self._own_frames.retire(reason, self._effects)
+        return self._done()
 
     def close(self, reason: str) -> effects.LinkEffects:
         """Close in order: what is queued goes out first, then the reason."""
@@ -148,7 +163,7 @@ class Link:
 
     def break_off(self, why: str) -> effects.LinkEffects:
         """End the link: the peer asks for more than a link serves."""
-        if self.state is LinkState.UP or self.state in _ENDING:
+        if self.state is LinkState.UP or self.state in ENDING:
             self._end(effects.LinkBroken(why))
         return self._done()
 
@@ -165,7 +180,7 @@ class Link:
         Raises:
             LocalProtocolError: the link waits for its admission, so its socket was not to be read.
         """
-        if self.state in _CARRYING:
+        if self.state in CARRYING:
             frames = self._read(data, now)
             if frames:
                 self._dispatch(frames, now)
@@ -225,7 +240,7 @@ class Link:
 
     def leave_timed_out(self) -> effects.LinkEffects:
         """Sending what was queued at the close has taken long enough."""
-        if self.state in _ENDING:
+        if self.state in ENDING:
             self._end(effects.LinkOver())
         return self._done()
 
@@ -345,7 +360,7 @@ class Link:
             ):
                 pass  # for agents that know what it is
             elif not relays and frame.source != peer.peer_id:
-                why = f"{type_name(kind)} in the name of another: {_NO_RELAY}"
+                why = f"{type_name(kind)} in the name of another: its certificate does not let the peer relay"
                 self._end(effects.LinkBroken(why, is_forgery=True))
                 return
             elif frame.source == own_id:
@@ -383,12 +398,3 @@ class Link:
     def _done(self) -> effects.LinkEffects:
         done, self._effects = self._effects, []
         return done
-
-
-_NO_RELAY: Final = "its certificate does not let the peer relay"
-
-_CARRYING: Final = (LinkState.UP, LinkState.LEAVING, LinkState.PARTING)
-"""States of a link that takes frames, the one that it is in for nearly all its life first."""
-
-_ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREWELL})
-"""States of a link that is being closed in order."""

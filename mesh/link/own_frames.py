@@ -7,6 +7,7 @@ from math import inf
 from typing import Final, TypeAlias
 
 from mesh.errors import RemoteProtocolError
+from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType
@@ -44,7 +45,7 @@ class OwnFrames:
         digests: what more digests of each peer may cost now; a new link begins no new burst.
     """
 
-    __slots__ = ("_challenge", "_digests", "_pulse", "_told_at", "peer_id", "records")
+    __slots__ = ("_challenge", "_digests", "_is_retiring", "_pulse", "_told_at", "peer_id", "records")
 
     peer_id: AgentId
     """Set as soon as the peer is proven."""
@@ -56,6 +57,8 @@ class OwnFrames:
         """Those of the read at hand."""
         self._challenge = b""
         """The nonce that the peer has to answer; empty for none."""
+        self._is_retiring = False
+        """Whether one of both ends has said that it will close the link."""
         self._told_at = -inf
         """When it was reported last that the peer asks if this agent is alive."""
 
@@ -63,6 +66,13 @@ class OwnFrames:
         """Find out at once whether the peer is still there."""
         self._challenge = nonce
         return effects.SendOwn(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
+
+    def retire(self, reason: str, wanted: list[effects.LinkEffect]) -> None:
+        """Tell the peer that this end will close the link, unless one of both has said so."""
+        if not self._is_retiring:
+            self._is_retiring = True
+            wanted.append(effects.SendOwn(FrameType.RETIRE, link_bodies.encode_retire(reason)))
+            wanted.append(effects.LinkRetires(reason))
 
     def take(self, frame: Frame, now: float, wanted: list[effects.LinkEffect]) -> None:
         """Handle one frame; what is to be done goes to ``wanted``. A type that may be skipped does nothing.
@@ -102,6 +112,11 @@ class OwnFrames:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:
                     self._challenge = b""
                     wanted.append(effects.PeerAnswered())
+            case FrameType.RETIRE:
+                reason = escaped(link_bodies.decode_retire(frame.body))
+                if not self._is_retiring:
+                    self._is_retiring = True
+                    wanted.append(effects.LinkRetires(f"the peer is about to close it: {reason}"))
 
     def hand_over_records(self, wanted: list[effects.LinkEffect]) -> None:
         """Let the records that have come so far be judged, before what came behind them."""

@@ -58,5 +58,11 @@ TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = MappingPro
 UNADMITTED: Final = frozenset({LinkState.HANDSHAKE, LinkState.CONFIRMING, LinkState.WAITING})
 """States in which nobody but the link itself knows of its peer."""
 
+CARRYING: Final = (LinkState.UP, LinkState.LEAVING, LinkState.PARTING)
+"""States of a link that takes frames, the one that it is in for nearly all its life first."""
+
+ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREWELL})
+"""States of a link that is being closed in order."""
+
 advance: Final = stepping("a link", TRANSITIONS)
 """The state after an event; LocalProtocolError if it cannot happen in this state."""

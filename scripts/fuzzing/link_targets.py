@@ -134,6 +134,7 @@ _BODIES: Final = (
     bodies.decode_challenge,
     bodies.decode_want_pages,
     bodies.decode_pages,
+    bodies.decode_retire,
 )
 
 

@@ -84,7 +84,7 @@ class _Changer:
         write_config(self._agent.config_file, self._agent.config)
         try:
             outcome = self._client.post(RELOAD, Outcome)
-            except Refused as refused:
+        except Refused as refused:
             return f"{self._agent.name}: {refused}: {'; '.join(refused.problems)}"
         if outcome.verdict is Verdict.DONE and not outcome.problems:
             return ""

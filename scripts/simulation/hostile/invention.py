@@ -153,7 +153,7 @@ class Inventor:
     def question(self) -> Frame:
         """What a peer has to answer."""
         draw = self._draw
-        match draw.randrange(5):
+        match draw.randrange(6):
             case 0:
                 return link_frame(FrameType.PING, bodies.encode_ping(draw.choice(NUMBERS)))
             case 1:
@@ -162,6 +162,8 @@ class Inventor:
                 return link_frame(FrameType.CHALLENGE, bodies.encode_challenge(draw.randbytes(16)))
             case 3:
                 return link_frame(FrameType.CHALLENGE_ANSWER, bodies.encode_challenge(draw.randbytes(16)))
+            case 4:
+                return link_frame(FrameType.RETIRE, bodies.encode_retire("nobody is dialed"))
             case _:
                 return link_frame(FrameType.WANT_PAGES, bodies.encode_want_pages(self._wanted()))
 

@@ -265,6 +265,8 @@ BODIES = {
     "CHALLENGE_ANSWER of a number": (FrameType.CHALLENGE_ANSWER, b"\x91\x05"),
     "CLOSE without reason": (FrameType.CLOSE, b"\x90"),
     "CLOSE that is not UTF-8": (FrameType.CLOSE, b"\x91\xa1\xff"),
+    "RETIRE without reason": (FrameType.RETIRE, b"\x90"),
+    "RETIRE too long": (FrameType.RETIRE, b"\x91\xda\x10\x00" + b"a" * 4096),
     "CLOSE too long": (FrameType.CLOSE, b"\x91\xda\x10\x00" + b"a" * 4096),
 }
 

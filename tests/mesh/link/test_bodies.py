@@ -25,6 +25,7 @@ from mesh.link.bodies import (
     decode_ping,
     decode_pong,
     decode_records,
+    decode_retire,
     decode_want_pages,
     encode_challenge,
     encode_close,
@@ -33,6 +34,7 @@ from mesh.link.bodies import (
     encode_ping,
     encode_pong,
     encode_records,
+    encode_retire,
     encode_want_pages,
 )
 from mesh.routing.records import MAX_PAGE_BYTES
@@ -46,6 +48,7 @@ DECODERS = [
     decode_ping,
     decode_pong,
     decode_records,
+    decode_retire,
     decode_digest,
     decode_want_pages,
     decode_pages,
@@ -82,6 +85,7 @@ def test_constants_are_those_of_the_protocol():
         ),
         (encode_pages((WirePage(ID, b"page"),)), f"919192c410{ID.hex()}c40470616765"),
         (encode_close("bye"), "91a3627965"),
+        (encode_retire("bye"), "91a3627965"),
         (encode_challenge(b"c" * 16), "91c410" + "63" * 16),
     ],
     ids=[
@@ -92,6 +96,7 @@ def test_constants_are_those_of_the_protocol():
         "WANT_PAGES",
         "PAGES",
         "CLOSE",
+        "RETIRE",
         "CHALLENGE and CHALLENGE_ANSWER",
     ],
 )
@@ -155,10 +160,11 @@ def test_two_of_the_largest_pages_go_into_one_frame():
 @given(reason=st.text(max_size=256))
 def test_reasons_come_back(reason):
     assert decode_close(encode_close(reason)) == reason
+    assert decode_retire(encode_retire(reason)) == reason
 
 
 def test_a_long_reason_is_cut():
-    assert decode_close(encode_close("r" * 300)) == "r" * 256
+    assert decode_close(encode_close("r" * 300)) == decode_retire(encode_retire("r" * 300)) == "r" * 256
 
 
 def test_challenges_come_back():
@@ -197,6 +203,8 @@ def test_a_body_too_large_for_a_frame_is_our_bug():
         (decode_digest, [[], bytes(15)]),
         (decode_close, ["r" * 257]),
         (decode_close, [b"bye"]),
+        (decode_retire, ["r" * 257]),
+        (decode_retire, []),
         (decode_challenge, [bytes(15)]),
         (decode_challenge, [bytes(17)]),
     ],

@@ -50,6 +50,7 @@ def test_constants_are_those_of_the_protocol():
         "CHALLENGE_ANSWER": 7,
         "WANT_PAGES": 8,
         "PAGES": 9,
+        "RETIRE": 10,
         "OPEN": 16,
         "ACCEPT": 17,
         "REJECT": 18,

@@ -14,6 +14,7 @@ from mesh.link.effects import (
     LinkOver,
     LinkOverdue,
     LinkRefused,
+    LinkRetires,
     LinkTurnedAway,
     LinkUnwanted,
     PeerChallenged,
@@ -49,6 +50,7 @@ BODIES = (
     (FrameType.CHALLENGE, bodies.encode_challenge(bytes(16))),
     (FrameType.CHALLENGE_ANSWER, bodies.encode_challenge(bytes(16))),
     (FrameType.CLOSE, bodies.encode_close("enough")),
+    (FrameType.RETIRE, bodies.encode_retire("enough")),
     (FrameType.WANT_PAGES, bodies.encode_want_pages(())),
     (FrameType.PAGES, bodies.encode_pages(())),
     (FrameType.DIGEST, b"\xc1"),
@@ -149,6 +151,8 @@ class Ends:
                 self.do(link.leave_timed_out())
             case 13:
                 self.do(link.break_off("too much"))
+            case 14:
+                self.do(link.retire("not dialed"))
             case _ if link.state not in UNADMITTED:
                 self.do(link.challenge(bytes(16)))
 
@@ -160,12 +164,12 @@ def test_a_link_ends_at_most_once_whatever_happens(data, is_dialer, first, steps
     for _ in range(first):  # most runs get beyond the handshake
         ends.shake()
     for _ in range(steps):
-        ends.step(data.draw(st.integers(0, 14)), data.draw)
+        ends.step(data.draw(st.integers(0, 15)), data.draw)
         if ends.link.state is LinkState.CLOSED:
             break
     assert len(ends.verdicts) == (ends.link.state is LinkState.CLOSED)
     ends.do(ends.link.disconnected("reset"))
-    for what in range(3, 15):  # what is late changes nothing
+    for what in range(3, 16):  # what is late changes nothing
         ends.step(what, data.draw)
         assert len(ends.verdicts) == 1
 
@@ -204,6 +208,45 @@ def test_each_challenge_is_answered_and_the_first_reported_and_then_rarely():
     ends.now += CHALLENGE_REPORT_S
     again = wanted_by(ends, *[challenge] * 3)
     assert again.count(PeerChallenged()) == 1, "another agent with its key still runs"
+
+
+def test_a_link_retires_once_whoever_says_so_and_how_often():
+    retire = FrameType.RETIRE, bodies.encode_retire("not dialed\x1b[2J")
+    ends = up()
+    assert list(ends.link.retire("unwanted")) == [
+        SendOwn(FrameType.RETIRE, bodies.encode_retire("unwanted")),
+        LinkRetires("unwanted"),
+    ]
+    assert wanted_by(ends, *[retire] * 3) == []
+    ends = up()
+    [fact] = wanted_by(ends, *[retire] * 3) + wanted_by(ends, retire)
+    assert fact == LinkRetires("the peer is about to close it: not dialed\\x1b[2J")
+    assert list(ends.link.retire("unwanted")) == []
+    assert ends.link.state is LinkState.UP, "what is under way is carried"
+
+
+@pytest.mark.parametrize("state", [LinkState.CONFIRMING, LinkState.WAITING])
+def test_a_link_that_the_peer_may_have_admitted_is_admitted_and_retires(state):
+    ends = Ends(is_dialer=True)
+    ends.shake()
+    ends.shake()
+    if state is LinkState.WAITING:
+        ends.say(FrameType.PING, bodies.encode_ping(1))
+    assert ends.link.state is state
+    assert list(ends.link.retire("unwanted")) == []
+    if state is LinkState.CONFIRMING:
+        ends.say(FrameType.PING, bodies.encode_ping(1))
+    wanted = list(ends.link.admit(NOW, UNIX))
+    assert wanted.count(SendOwn(FrameType.RETIRE, bodies.encode_retire("unwanted"))) == 1
+    assert wanted.count(LinkRetires("unwanted")) == 1
+
+
+def test_a_handshake_that_nobody_wants_is_given_up_and_a_link_that_closes_does_not_retire():
+    ends = Ends(is_dialer=True)
+    assert list(ends.link.retire("unwanted")) == [LinkUnwanted()]
+    ends = up()
+    ends.do(ends.link.close("the agent has left"))
+    assert list(ends.link.retire("unwanted")) == []
 
 
 def test_a_peer_that_asks_too_much_is_cut_off_though_the_link_is_closing():
