@@ -18,12 +18,15 @@ from mesh.config.schema import (
     ListenerSection,
     PeerSection,
 )
+from mesh.link.link import Link
 from scripts.simulation.changes import Change, Surroundings, changed
 from scripts.simulation.real_runner import run_real
 from scripts.simulation.runner import Order, run
 from scripts.simulation.scenario import CHANGES, ScenarioError
 
-SCENARIO = str(Path(__file__).resolve().parents[2] / "config" / "scenarios" / "reconfiguration.yaml")
+SCENARIOS = Path(__file__).resolve().parents[2] / "config" / "scenarios"
+SCENARIO = str(SCENARIOS / "reconfiguration.yaml")
+FIRST_SEEDS = range(20)
 KEY = "my-api"
 CONFIG = Config(
     accept=(AcceptSection(address=TcpAddress("", 4433)),),
@@ -78,3 +81,9 @@ def test_a_change_that_is_not_made_would_be_seen(monkeypatch):
 
     monkeypatch.setattr(Services, "change", forgotten)
     assert run(Order(SCENARIO, 1)).broken
+
+
+def test_a_link_that_is_closed_before_there_is_another_would_be_seen(monkeypatch):
+    monkeypatch.setattr(Link, "retire", Link.close)
+    chain = str(SCENARIOS / "reconfiguration_chain.yaml")
+    assert any(run(Order(chain, seed)).broken for seed in FIRST_SEEDS)

@@ -24,6 +24,7 @@ WANTED = {
     "partition_and_heal",
     "random_graph",
     "reconfiguration",
+    "reconfiguration_chain",
     "ring",
     "rolling_restart",
     "slow_link",

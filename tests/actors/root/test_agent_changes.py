@@ -7,6 +7,7 @@ import msgspec
 import pykka
 import pytest
 
+from actors.links.peer_directory import HANG_UP_S, RETIRE_AFTER_S
 from actors.messages import agent as messages
 from actors.root.reconfiguration import BUSY, LEAVING, STARTED_ANEW
 from actors.runtime.seam import ConnectFailed
@@ -193,7 +194,10 @@ def test_whom_an_endpoint_allows_is_asked_anew_for_each_connection(mesh):
 def test_a_peer_that_is_not_one_any_more_is_let_go_of_and_dialed_again_when_it_is(mesh):
     peers = running(mesh, "hq").peers
     change(mesh, "hq", peers=())
-    assert mesh.kinds("hq")["PeerLink"] == mesh.kinds("hq")["Dialer"] == 0
+    assert mesh.kinds("hq")["Dialer"] == 0
+    assert mesh.kinds("hq")["PeerLink"] == 1, "what is under way still arrives"
+    mesh.run(HANG_UP_S + RETIRE_AFTER_S)
+    assert mesh.kinds("hq")["PeerLink"] == 0
     change(mesh, "hq", peers=peers)
     mesh.run(2.0)
     assert talks(mesh, *mesh.converse())
@@ -207,6 +211,7 @@ def test_a_pin_that_is_right_touches_nothing_and_a_wrong_one_closes_the_link(mes
     assert link.ref.is_alive()
     assert talks(mesh, client, service)
     change(mesh, "hq", peers=(PeerSection(address=relay, id=IDENTITIES[4].id),))
+    mesh.run(HANG_UP_S + RETIRE_AFTER_S + 1.0)
     assert not link.ref.is_alive()
     mesh.run(5.0)
     assert mesh.kinds("hq")["PeerLink"] == 0
