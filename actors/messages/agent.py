@@ -70,7 +70,7 @@ class Configured(msgspec.Struct, frozen=True):
 class Drain(msgspec.Struct, frozen=True):
     """Command: have the mesh prefer others from now on, or no longer; everybody is served as before.
 
-    Asked from outside, it answers with ``None``.
+    Asked from outside, it answers whether it is so; an agent that is about to leave drains in any case.
     """
 
     draining: bool

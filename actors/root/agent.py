@@ -112,7 +112,7 @@ class Agent(Actor[messages.Inbound]):
 
     def on_receive(
         self, message: messages.Inbound
-    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | Future[messages.Configured] | None:
+    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | Future[messages.Configured] | bool | None:
         """Handle one message."""
         match message:
             case messages.CoreEnded(name=name, generation=generation):
@@ -135,7 +135,7 @@ class Agent(Actor[messages.Inbound]):
                     self._change.steps.settled(message)
                     self._go_on(self._change)
             case messages.Drain(draining=draining):
-                self._drain(draining)
+                return self._drain(draining)
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
             case messages.PreferenceOver():
@@ -302,14 +302,17 @@ class Agent(Actor[messages.Inbound]):
 
     # -- draining --------------------------------------------------------------------------------------------
 
-    def _drain(self, draining: bool) -> None:
-        """Idempotent; an agent that leaves drains whatever it is told."""
-        if self._phase not in (Phase.RUNNING, Phase.WAITING) or draining is self._draining:
-            return
+    def _drain(self, draining: bool) -> bool:
+        """Idempotent; whether it is so, for an agent that leaves drains whatever it is told."""
+        if self._phase not in (Phase.RUNNING, Phase.WAITING):
+            return draining
+        if draining is self._draining:
+            return True
         self._draining = draining
         log.info("draining: the mesh prefers others" if draining else "not draining any more")
         if self._phase is Phase.RUNNING:
             self.tell(self._core.route_table, route_messages.SetDraining(draining=draining))
+        return True
 
     # -- leaving ---------------------------------------------------------------------------------------------
 

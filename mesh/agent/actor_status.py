@@ -16,6 +16,7 @@ from mesh.agent.credentials import Credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
 from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.disbelieved import disbelieved
+from mesh.agent.draining import draining_problems, is_draining
 from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
@@ -160,7 +161,9 @@ class ActorStatus:
             ),
             withheld=self._withheld(running.config, troubles),
             disbelieved=disbelieved(running.config, routes),
+            draining=is_draining(routes),
             problems=(
+                *draining_problems(routes),
                 *self._validity(),
                 *missing_grants(running.config, self._credentials.certificate, running.written),
                 *link_problems(running.config, peers),

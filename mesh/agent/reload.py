@@ -18,6 +18,7 @@ from mesh.addresses import TcpAddress
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.dashboard.server import listen
+from mesh.agent.draining import drain
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Desired, Layers
@@ -74,6 +75,10 @@ class Reloader:
         self._status = status
         self._http = http
         self._output = output
+
+    def drain(self, *, draining: bool) -> None:
+        """Have the mesh prefer other agents, or no longer; see :func:`mesh.agent.draining.drain`."""
+        drain(self._root, draining=draining)
 
     # -- the file --------------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ class Document(msgspec.Struct, frozen=True):
     forward_routes: tuple[Route, ...]
     unmatched_listeners: tuple[Listener, ...]
     unmatched_endpoints: tuple[Endpoint, ...]
+    draining: bool = False
 
     def with_page(self, page: "Document") -> "Document":
         """This and the rows of the next page."""
@@ -92,4 +93,5 @@ class Document(msgspec.Struct, frozen=True):
             forward_routes=self.forward_routes + page.forward_routes,
             unmatched_listeners=self.unmatched_listeners + page.unmatched_listeners,
             unmatched_endpoints=self.unmatched_endpoints + page.unmatched_endpoints,
+            draining=self.draining,
         )

@@ -68,7 +68,8 @@ def whole(agent: Agent) -> Document:
 
 def _status(document: Document) -> Iterator[str]:
     me = document.agent
-    verdict = "ready" if document.ready else "not ready"
+    is_only_draining = document.draining and len(document.problems) == 1
+    verdict = "ready" if document.ready else "draining" if is_only_draining else "not ready"
     yield f"{me.display_name} {me.short_id}, version {me.version}: {verdict}"
     for problem in document.problems:
         yield f"  {escaped(problem)}"

@@ -10,6 +10,7 @@ import msgspec
 
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.connection_routes import connection_routes
+from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.openapi import openapi_document
@@ -32,6 +33,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *mesh_routes(behind),
         *own_routes(behind),
         *steering_routes(behind),
+        *drain_routes(behind),
         *service_routes(behind),
         *event_routes(behind),
         *connection_routes(behind),

@@ -35,6 +35,10 @@ class MainThread:
         """What the agent should be."""
         return self._reloader.desired()
 
+    def drain(self, *, draining: bool) -> None:
+        """Have the mesh prefer other agents, or no longer."""
+        self._done(lambda: self._reloader.drain(draining=draining))
+
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
         return self._done(self._reloader.reload)

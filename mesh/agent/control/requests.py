@@ -19,6 +19,7 @@ CERTIFICATES: Final = f"{PREFIX}certificates"
 LEASES: Final = f"{PREFIX}leases"
 EVENTS: Final = f"{PREFIX}events"
 CONNECTIONS: Final = f"{PREFIX}connections"
+DRAIN: Final = f"{PREFIX}drain"
 
 
 Entry: TypeAlias = dict[str, str | int | list[str] | dict[str, str | int]]

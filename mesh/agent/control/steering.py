@@ -28,6 +28,10 @@ class Steering(Protocol):
         """What the agent should be; at once, also while something is being changed."""
         ...
 
+    def drain(self, *, draining: bool) -> None:
+        """Have the mesh prefer other agents, or no longer; refused if this agent is about to leave."""
+        ...
+
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
         ...

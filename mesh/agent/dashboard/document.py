@@ -177,6 +177,7 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
             "version": version,
         },
         "ready": not snapshot.problems,
+        "draining": snapshot.draining,
         "problems": list(page.of("problems", snapshot.problems)),
         "warnings": list(page.of("warnings", snapshot.warnings)),
         "stats": stats_of(snapshot),

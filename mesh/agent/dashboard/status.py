@@ -120,6 +120,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
     warnings: tuple[str, ...] = ()
     """What somebody should look at though this agent serves, as lines for people."""
+    draining: bool = False
+    """Whether the mesh is asked to prefer others; that is one of the ``problems``, too."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
 

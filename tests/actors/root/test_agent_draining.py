@@ -13,8 +13,9 @@ def mesh(caplog):
 
 
 def drain(mesh, name, *, draining=True):
-    mesh.world.ask(mesh.roots[name].ref, messages.Drain(draining))
+    is_so = mesh.world.ask(mesh.roots[name].ref, messages.Drain(draining))
     mesh.run(0.2)
+    return is_so
 
 
 def says(mesh, name):
@@ -41,7 +42,7 @@ def test_an_agent_that_drains_asks_to_be_spared_and_serves_as_before(mesh, name)
 def test_draining_can_be_taken_back_and_said_twice(mesh, caplog):
     caplog.set_level("INFO")
     for draining in (True, True, False, False, True, False):
-        drain(mesh, "hq", draining=draining)
+        assert drain(mesh, "hq", draining=draining)
         assert says(mesh, "hq") == (draining, True, False)
     lines = [record.message for record in caplog.records if "draining" in record.message]
     told, untold = "draining: the mesh prefers others", "not draining any more"
@@ -65,7 +66,8 @@ def test_an_agent_that_leaves_drains_whatever_it_is_told(mesh):
     mesh.converse()
     mesh.leave("hq", 60.0)
     mesh.run(1.0)
-    drain(mesh, "hq", draining=False)
+    assert not drain(mesh, "hq", draining=False)
+    assert drain(mesh, "hq")
     assert says(mesh, "hq") == (True, True, False)
 
 

@@ -167,6 +167,7 @@ async function refresh() {
     show(body);
     document.body.classList.remove("stale");
     if (body.ready) showState("ready", "good", []);
+    else if (body.draining && body.rows.totals.problems === 1) showState("draining", "waiting", body.problems);
     else showState(notReady(body), "waiting", body.problems);
     lines("warnings", body.warnings);
     const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";

@@ -124,6 +124,15 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     ]
 
 
+@pytest.mark.parametrize(
+    ("problems", "verdict"), [(["draining: …"], "draining"), (["draining: …", "another"], "not ready")]
+)
+def test_an_agent_that_drains_and_has_no_other_trouble_says_so(agent, monkeypatch, problems, verdict):
+    for name, value in {"problems": problems, "draining": True}.items():
+        monkeypatch.setitem(DOCUMENT, name, value)
+    assert run("status").stdout.splitlines()[0].endswith(f": {verdict}")
+
+
 def test_services_are_all_of_the_mesh(agent):
     result = run("services")
     assert result.exit_code == 0

@@ -34,6 +34,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             "version": "1.2.3",
         },
         "ready": True,
+        "draining": False,
         "problems": [],
         "warnings": [],
         "stats": {
