@@ -10,10 +10,25 @@ from typing import Final
 
 MAX_KEY_BYTES: Final = 255
 
+RESERVED_PREFIX: Final = "mesh:"
+"""Keys that begin so mean what an agent serves by itself: nobody offers them or listens for them."""
+
 _QUOTES: Final = frozenset(
     "\"'`\u00b4\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\uff02\uff07"
 )
 _UNFILLED: Final = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\$\{|\{\{")
+
+
+def free_key(text: str) -> str:
+    """:func:`normal_key` of a key that a service may have.
+
+    Raises:
+        ValueError: as there, or the key is reserved.
+    """
+    key = normal_key(text)
+    if key.startswith(RESERVED_PREFIX):
+        raise ValueError(f"a routing key that does not begin with {RESERVED_PREFIX}, which is reserved")
+    return key
 
 
 def normal_key(text: str) -> str:

@@ -21,6 +21,7 @@ ROOMS = {
     "mesh.routing": {"mesh", "mesh.trust", "mesh.link"},
     "mesh.connection": {"mesh", "mesh.trust", "mesh.link"},
     "mesh.config": {"mesh", "mesh.trust"},
+    "mesh.diagnostics": {"mesh", "mesh.trust", "mesh.connection"},
     "actors.runtime": {"mesh", "actors.runtime"},
     "actors.runtime.real": {"mesh", "actors.runtime"},
     "actors.runtime.virtual": {"mesh", "actors.runtime"},
@@ -28,7 +29,15 @@ ROOMS = {
     "actors.messages": {"actors.runtime"},
     "actors.links": {"actors", "actors.runtime", "actors.messages"},
     "actors.connections": {"actors", "actors.runtime", "actors.messages"},
-    "actors.root": {"actors", "actors.runtime", "actors.messages", "actors.links", "actors.connections"},
+    "actors.diagnostics": {"actors", "actors.runtime", "actors.messages", "actors.connections"},
+    "actors.root": {
+        "actors",
+        "actors.runtime",
+        "actors.messages",
+        "actors.links",
+        "actors.connections",
+        "actors.diagnostics",
+    },
 }
 """Which rooms each may import beside itself; actors every room of ``mesh``, too, but not the process."""
 

@@ -11,6 +11,7 @@ from typing import assert_never
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
+from actors.connections.inside_services import InsideServices
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -35,6 +36,7 @@ from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reject_codes import RejectCode
+from mesh.connection.reserved import ReservedKey, is_reserved, read_reserved
 from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
 from mesh.escaping import escaped
@@ -60,6 +62,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         "_ends",
         "_first_window_bytes",
         "_holds_place",
+        "_inside",
         "_opening",
         "_party",
         "_pending",
@@ -78,19 +81,21 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         record: Record,
         link: Ref[link_messages.SendFrames],
         endpoints: Mapping[str, Ref[endpoint_messages.Inbound]],
+        inside: InsideServices,
         table: Ref[table_messages.Inbound],
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters)
         self._pending = pending
-        self._target: SocketAddress | None = None
+        self._target: SocketAddress | ReservedKey | None = None
         """What the endpoint has said."""
         self._party = party
         self._record_of_ingress = record
         self._remote = party.id
         self._link = link
         self._endpoints = endpoints
+        self._inside = inside
         self._number = open_frame.connection
         self._endpoint: Ref[endpoint_messages.Inbound] | None = None
         """The endpoint at which this connection has a place, or waits for one."""
@@ -245,10 +250,14 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
 
     def _ask_endpoint(self, key: str) -> None:
         self._key = key
-        if not self._is_allowed(key):
+        reserved = read_reserved(key) if is_reserved(key) else None
+        if not self._is_allowed(key if reserved is None else reserved.subject):
             self._meters.opens_not_allowed += 1
             why = f"this endpoint's allow: does not name {self._record_of_ingress.name}"
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
+            return
+        if reserved is not None:
+            self._ask_inside(reserved)
             return
         door = self._settings.doors.get(key)
         if door is not None and door.is_open:
@@ -261,7 +270,15 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         if not self.tell(self._endpoint, admit):
             self._do(self._opening.endpoint_gone(self.now()))
 
-    def _granted(self, target: SocketAddress) -> None:
+    def _ask_inside(self, key: ReservedKey) -> None:
+        refusal = self._inside.objection(key, self._party.id)
+        if refusal is None:
+            self._granted(key)
+        else:
+            self._meters.opens_denied += 1
+            self._do(self._opening.denied(refusal.code, refusal.reason, self.now()))
+
+    def _granted(self, target: SocketAddress | ReservedKey) -> None:
         self._target = target
         wanted = self._opening.granted(self.now())
         for effect in wanted:
@@ -277,6 +294,13 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 self._first_window_bytes = self._settings.budget.take_first_window(self._party.id)
                 if not self._first_window_bytes:
                     self._no_room("no share of the exit's limits.stream_buffer is left for this agent")
+                    return
+                if isinstance(target, ReservedKey):
+                    near = self._inside.open(target, self._party.id)
+                    if near is None:
+                        self._no_room("the exit has no descriptor left for connections", for_others=False)
+                    else:
+                        self._connected(near)
                     return
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)

@@ -76,7 +76,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         *,
         key: str,
         prepare_for: Offer | None,
-        listener: Ref[listener_messages.Inbound],
+        listener: Ref[listener_messages.FromIngress],
         table: Ref[table_messages.Inbound],
         settings: ConnectionSettings,
         meters: Meters,

@@ -3,6 +3,7 @@
 from mesh.connection.offer import Offer
 from mesh.connection.session_handshake import Party
 from mesh.routing.routes import RouteSnapshot
+from mesh.trust.identity import AgentId
 
 
 class KnownOffers:
@@ -35,11 +36,21 @@ class KnownOffers:
 
 def offers_of(snapshot: RouteSnapshot, key: str) -> tuple[Offer, ...]:
     """Who offers ``key`` within reach, in the order of the snapshot."""
-    offers = []
-    for candidate in snapshot.candidates.get(key, ()):
-        record = snapshot.records[candidate.agent_id]
-        party = Party(id=candidate.agent_id, instance=record.instance, session_key=record.session_key)
-        # Links are quantised one by one; their sum would tell paths apart that measure alike.
-        rtt_step = max(0, candidate.rtt_steps - 1).bit_length()
-        offers.append(Offer(party, record.body.draining, candidate.hop_count, rtt_step, record.name))
-    return tuple(offers)
+    return tuple(
+        _offer(snapshot, candidate.agent_id, candidate.hop_count, candidate.rtt_steps)
+        for candidate in snapshot.candidates.get(key, ())
+    )
+
+
+def offer_of(snapshot: RouteSnapshot, agent_id: AgentId) -> Offer | None:
+    """What it takes to open a connection to this agent, whatever it offers; ``None`` if out of reach."""
+    hop_count = snapshot.hop_counts.get(agent_id)
+    return None if hop_count is None else _offer(snapshot, agent_id, hop_count, 0)
+
+
+def _offer(snapshot: RouteSnapshot, agent_id: AgentId, hop_count: int, rtt_steps: int) -> Offer:
+    record = snapshot.records[agent_id]
+    party = Party(id=agent_id, instance=record.instance, session_key=record.session_key)
+    # Links are quantised one by one; their sum would tell paths apart that measure alike.
+    rtt_step = max(0, rtt_steps - 1).bit_length()
+    return Offer(party, record.body.draining, hop_count, rtt_step, record.name)

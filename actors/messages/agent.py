@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from actors.messages import connection_table as table_messages
+from actors.messages import desk as desk_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
@@ -34,6 +35,8 @@ class AgentRefs(msgspec.Struct, frozen=True):
     route_table: AskRef[route_messages.Inbound]
     connection_table: AskRef[table_messages.Inbound]
     directory: AskRef[directory_messages.Inbound]
+    desk: AskRef[desk_messages.Inbound] | None
+    """Of diagnostics; ``None`` until it has started."""
 
 
 class PartReported(msgspec.Struct, frozen=True):

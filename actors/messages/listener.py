@@ -75,12 +75,11 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
+FromIngress: TypeAlias = CandidateFailed | ClientUnanswered | CandidateServed | FindCandidates | PlaceFree
+"""What an ingress connection tells whoever has handed it its client."""
+
 Inbound: TypeAlias = (
-    CandidateFailed
-    | ClientUnanswered
-    | CandidateServed
-    | FindCandidates
-    | PlaceFree
+    FromIngress
     | WaitOver
     | ReportDue
     | BindDue

@@ -4,12 +4,17 @@ The route table, the connection table, the loopback and the peer directory are t
 references. Endpoints, listeners, acceptors and dialers are services: see :mod:`actors.root.services`.
 """
 
+from collections.abc import Callable
+
 from actors.connections.connection_table import ConnectionTable
 from actors.connections.exit_connection import ExitConnection
+from actors.connections.inside_end import InsideEnd
+from actors.connections.inside_services import InsideServices
 from actors.links.loopback import Loopback
 from actors.links.peer_directory import PeerDirectory
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as table_messages
+from actors.messages import inside_end as inside_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
@@ -21,6 +26,7 @@ from actors.runtime.seam import Ref
 from mesh.config.schema import Config
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
+from mesh.diagnostics.talk import Talk
 from mesh.link.frames import Frame
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
@@ -31,8 +37,14 @@ class Composition:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._build = Build(surroundings)
+        around = self._build.around
+
+        def start_end(talk: Talk, leave: Callable[[], None]) -> Ref[inside_messages.Inbound]:
+            return InsideEnd.start(around.dispatcher, talk=talk, leave=leave)
+
+        self._inside = InsideServices(around.dispatcher, start_end)
         self.core = self._start_core()
-        self.services = Services(self._build, self.core)
+        self.services = Services(self._build, self.core, close_inside=self._inside.close)
 
     def configure(self, config: Config) -> None:
         """Have ``config`` for what is made from now on, and for the core."""
@@ -76,6 +88,7 @@ class Composition:
                 record=record,
                 link=link,
                 endpoints=self._build.endpoints.frozen(),
+                inside=self._inside,
                 table=connection_table,
                 settings=self._build.connections,
                 meters=around.meters,

@@ -4,23 +4,27 @@ Endpoints, listeners, acceptors and dialers; the names are those of :mod:`mesh.c
 """
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, assert_never
 
 from actors.connections.endpoint import Endpoint
 from actors.connections.ingress_connection import IngressConnection
 from actors.connections.listener import Listener
 from actors.connections.offers import KnownOffers
+from actors.diagnostics.desk import Desk
+from actors.diagnostics.probe import Probe
 from actors.links.acceptor import Acceptor
 from actors.links.dialer import Dialer
 from actors.links.peer_link import PeerLink
 from actors.links.settings import LinkRefs
 from actors.messages import acceptor as acceptor_messages
 from actors.messages import connection as connection_messages
+from actors.messages import desk as desk_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import endpoint as endpoint_messages
 from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
+from actors.messages import probe as probe_messages
 from actors.messages.client_count import ClientCount
 from actors.root.build import Build, Core
 from actors.runtime import supervisor_messages
@@ -33,8 +37,12 @@ from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, 
 from mesh.config.services import Service, services
 from mesh.connection.door import Door
 from mesh.connection.offer import Offer
+from mesh.diagnostics.tasks import Task
 from mesh.link.futile import EVERYBODY, Payer
 from mesh.trust.identity import AgentId
+
+DESK: Final = "diagnostics"
+"""The child's name; no service of a configuration has it."""
 
 STRANGERS_SHARE: Final = 16
 """Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
@@ -46,18 +54,22 @@ PLACES: Final = "limits.unauthenticated_links"
 class Services:
     """How the services of one build are made, changed and removed."""
 
-    def __init__(self, build: Build, core: Core) -> None:
+    def __init__(self, build: Build, core: Core, *, close_inside: Callable[[], None]) -> None:
         self._build = build
         self._core = core
+        self._close_inside = close_inside
         self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
         """Of each key: what outlives its endpoint."""
         self._clients: dict[str, ClientCount] = {}
         """Of each listener, by its name."""
         self._offers = KnownOffers()
+        self.desk: ActorRef[desk_messages.Inbound] | None = None
+        """Of diagnostics, the newest; none before the supervisor has started it."""
         self._link_refs = LinkRefs(core.directory, core.route_table, core.connection_table)
 
     def specs(self) -> Iterator[AnyChildSpec]:
         """All that the configuration asks for, in the order of their start."""
+        yield self._desk()
         for name, section in services(self._build.around.setup.config).items():
             yield self.spec(name, section)
 
@@ -113,6 +125,45 @@ class Services:
         farewell = dialer_messages.HangUp() if isinstance(section, PeerSection) else None
         return supervisor_messages.RemoveChild(name, reply_to, farewell)
 
+    def _desk(self) -> ChildSpec[desk_messages.Inbound]:
+        """The one that is there whatever the configuration says."""
+        around = self._build.around
+
+        def start_probe(
+            job: int, number: int, task: Task, offer: Offer, desk: Ref[desk_messages.ProbeFound]
+        ) -> Ref[probe_messages.Inbound]:
+            return Probe.start(
+                around.dispatcher,
+                job=job,
+                number=number,
+                task=task,
+                offer=offer,
+                start_ingress=self._start_ingress,
+                desk=desk,
+            )
+
+        def start() -> ActorRef[desk_messages.Inbound]:
+            self.desk = Desk.start(
+                around.dispatcher, start_probe=start_probe, close_services=self._close_inside
+            )
+            return self.desk
+
+        return ChildSpec(DESK, start)
+
+    def _start_ingress(
+        self, key: str, client_of: Ref[listener_messages.FromIngress], prepare_for: Offer | None = None
+    ) -> Ref[connection_messages.IngressInbound]:
+        """One for a client that is still to come; ``client_of`` hears how it goes."""
+        return IngressConnection.start(
+            self._build.around.dispatcher,
+            key=key,
+            prepare_for=prepare_for,
+            listener=client_of,
+            table=self._core.connection_table,
+            settings=self._build.connections,
+            meters=self._build.around.meters,
+        )
+
     def _endpoint(self, name: str, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
         """One that offers its key."""
         admitted = self._admitted.setdefault(section.key, {})
@@ -150,15 +201,7 @@ class Services:
         def start_ingress(
             prepare_for: Offer | None, listener: Ref[listener_messages.Inbound]
         ) -> Ref[connection_messages.IngressInbound]:
-            return IngressConnection.start(
-                around.dispatcher,
-                key=section.key,
-                prepare_for=prepare_for,
-                listener=listener,
-                table=self._core.connection_table,
-                settings=self._build.connections,
-                meters=around.meters,
-            )
+            return self._start_ingress(section.key, listener, prepare_for)
 
         def start() -> ActorRef[listener_messages.Inbound]:
             return Listener.start(

@@ -331,6 +331,16 @@ class Dispatcher(Protocol):
         """
         ...
 
+    def pair(self) -> tuple[StreamSocket, StreamSocket]:
+        """Two ends of a stream inside of this process; each is its owner's as soon as that attaches itself.
+
+        Their names are those of no other socket, and begin with ``unix:``.
+
+        Raises:
+            OSError: no descriptor is left for a connection (``EMFILE``).
+        """
+        ...
+
     def connect(
         self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
     ) -> Attempt:

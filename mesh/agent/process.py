@@ -32,6 +32,7 @@ from mesh.agent.control.jobs import MainThread
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import Credentials, notices
 from mesh.agent.descriptor_watch import DescriptorReminder
+from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
@@ -163,6 +164,7 @@ def _run(
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
+            diagnosing=ActorDiagnosing(root),
         )
         api = ControlApp(behind, app)
         control.serve(api)

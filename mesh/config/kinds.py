@@ -14,7 +14,7 @@ import msgspec
 from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
 from mesh.config.suggestions import did_you_mean
-from mesh.routing_keys import MAX_KEY_BYTES, normal_key
+from mesh.routing_keys import MAX_KEY_BYTES, free_key
 from mesh.trust.identity import AgentId, decode_public_key
 from mesh.trust.naming import is_id
 
@@ -248,7 +248,7 @@ class RoutingKey(msgspec.Struct, frozen=True):
     def parse(self, scalar: Scalar, context: Context) -> str:
         """The key, in the one form in which keys are compared."""
         del context
-        return normal_key(scalar.text)
+        return free_key(scalar.text)
 
 
 class PublicKey(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from mesh.connection import exit_effects as effects
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
+from mesh.connection.reserved import is_reserved, read_reserved
 from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError, RemoteProtocolError
@@ -127,10 +128,12 @@ class ExitOpening:
             self._deadlines.clear_all()
             return (effects.OpenForged(str(error)),)
         self.key, self._credit = request.routing_key, request.credit
-        if not self._may_use(self.key):
+        # Of a reserved key, what counts is the key that it speaks of; the rest is the service's own affair.
+        key = read_reserved(self.key).subject if is_reserved(self.key) else self.key
+        if key and not self._may_use(key):
             why = "the ingress's certificate does not permit the use of this key"
             return effects.OpenAuthenticated(), self._reject(RejectCode.NOT_PERMITTED, why, now)
-        if self.key not in self._offered:
+        if key and key not in self._offered:
             why = "no endpoint has this key here"
             return effects.OpenAuthenticated(), self._reject(RejectCode.UNKNOWN_KEY, why, now)
         self.state = advance(self.state, ExitEvent.ASKED)

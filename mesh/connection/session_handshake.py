@@ -22,6 +22,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
 import msgspec
 
 from mesh.connection.loops import TAG_BYTES
+from mesh.connection.reserved import MAX_RESERVED_CHARACTERS
 from mesh.connection.session import Session, connection_id
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from mesh.hops import DEFAULT_MAX_HOPS
@@ -31,8 +32,8 @@ from mesh.trust.identity import AGENT_ID_BYTES, INSTANCE_BYTES, AgentId, Instanc
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import KEY_BYTES, KeyPair, SharedSecrets
 
-MAX_ROUTING_KEY_CHARACTERS: Final = 255
-"""About as long as a host name may be: RFC 1035 section 2.3.4."""
+MAX_ROUTING_KEY_CHARACTERS: Final = MAX_RESERVED_CHARACTERS
+"""Of a key about as long as a host name may be (RFC 1035 section 2.3.4), and what may stand before it."""
 MAX_CODE_CHARACTERS: Final = 32
 MAX_REASON_CHARACTERS: Final = 1024
 """One log line, with the longest host name in it."""

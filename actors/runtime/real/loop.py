@@ -17,6 +17,7 @@ from actors.runtime.descriptors import Descriptors
 from actors.runtime.real.binding import Binder
 from actors.runtime.real.connecting import ConnectAttempt
 from actors.runtime.real.look_up import LookUp
+from actors.runtime.real.pairs import stream_pair
 from actors.runtime.real.resolver import RESOLVER_THREADS, Resolver
 from actors.runtime.real.stream_ends import StreamEnds
 from actors.runtime.real.turns import Turns
@@ -31,6 +32,7 @@ from actors.runtime.seam import (
     NamesResolved,
     Ref,
     SocketOptions,
+    StreamSocket,
     Timer,
 )
 from mesh.addresses import SocketAddress
@@ -167,6 +169,14 @@ class LoopDispatcher:
             OSError: the address is taken or not ours, or the host is neither an IP literal nor ``localhost``.
         """
         return self._binder.bind(address, options)
+
+    def pair(self) -> tuple[StreamSocket, StreamSocket]:
+        """Two ends of a stream inside of this process.
+
+        Raises:
+            OSError: no descriptor is left for a connection.
+        """
+        return stream_pair(self)
 
     def connect(
         self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions

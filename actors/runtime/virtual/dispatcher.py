@@ -158,6 +158,14 @@ class VirtualDispatcher:
         """
         return self._host.bind(address, options)
 
+    def pair(self) -> tuple[StreamSocket, StreamSocket]:
+        """Two ends of a stream inside of this process.
+
+        Raises:
+            OSError: the process has too many sockets.
+        """
+        return self._world.network.pair(self._host)
+
     def connect(
         self, ref: Ref[Connected | ConnectFailed], address: SocketAddress, token: int, options: SocketOptions
     ) -> Attempt:

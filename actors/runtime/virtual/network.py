@@ -191,6 +191,27 @@ class VirtualNetwork:
         server.join(client, source.name, incoming=to_server, outgoing=to_client, path=back)
         source.streams[client] = target.streams[server] = None
 
+    def pair(self, host: VirtualHost) -> tuple[VirtualStreamSocket, VirtualStreamSocket]:
+        """Two ends of a stream inside of a process of ``host``.
+
+        Raises:
+            OSError: ``EMFILE``, the process has too many sockets.
+        """
+        options = SocketOptions(leaves_spare=True)
+        name = f"unix:inside/{host.ephemeral_port()}"
+        near = VirtualStreamSocket(host, f"{name}a", f"{name}b")
+        far = VirtualStreamSocket(host, f"{name}b", f"{name}a")
+        self.join(near, host, far, host, options)
+        try:
+            for end in (near, far):
+                host.require_room(options)
+                end.open_descriptor()
+        except OSError:
+            near.abort()
+            far.abort()
+            raise
+        return near, far
+
     def kill(self, host: VirtualHost) -> None:
         """End ``host``'s process: its connections are reset, its ports are free again."""
         for attempt in [attempt for attempt in self.attempts if attempt.is_from(host)]:

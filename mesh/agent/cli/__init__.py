@@ -8,6 +8,7 @@ import click
 from mesh.agent.cli.agent_command import agent, check
 from mesh.agent.cli.certificate_command import certificate
 from mesh.agent.cli.connection_command import connections
+from mesh.agent.cli.diagnosis_commands import bench, ping, test, trace
 from mesh.agent.cli.drain_command import drain
 from mesh.agent.cli.event_command import events
 from mesh.agent.cli.init_command import init
@@ -38,6 +39,7 @@ COMMANDS: Final = (
     *(init, agent, check),
     *(status, services, peers, connections, events),
     *(listen, unlisten, expose, unexpose),
+    *(ping, trace, test, bench),
     *(reload, plan, drain),
     *(authority, identity, certificate, token),
 )

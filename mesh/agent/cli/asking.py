@@ -19,6 +19,8 @@ from mesh.agent.control.socket_file import NAME
 
 EXIT_FAILED: Final = 1
 EXIT_NOT_RUNNING: Final = 3
+EXIT_FORBIDDEN: Final = 4
+"""By policy: a certificate, or an endpoint's ``allow``."""
 
 SOCKET_VARIABLE: Final = "MESH_SOCKET"
 """Of the environment: the control socket."""
@@ -44,8 +46,16 @@ class Agent:
 
 def asks_agent(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that find an agent; its first argument is an :class:`Agent`."""
+    return _asking(command, "--config", "-c")
 
-    @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
+
+def asks_agent_at_length(command: Callable[..., None]) -> Callable[..., None]:
+    """:func:`asks_agent` for a command to which ``-c`` means something else."""
+    return _asking(command, "--config")
+
+
+def _asking(command: Callable[..., None], *config_names: str) -> Callable[..., None]:
+    @click.option(*config_names, type=click.Path(path_type=Path), help="The agent's configuration file.")
     @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
@@ -59,6 +69,8 @@ def asks_agent(command: Callable[..., None]) -> Callable[..., None]:
         except NotUnderstood as strange:
             _end(str(strange), EXIT_FAILED)
         except Refused as refused:
+            if refused.status == http.client.FORBIDDEN:
+                _end(str(refused), EXIT_FORBIDDEN)
             is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
             text = "\n".join((*refused.problems, str(refused)))
             _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)

@@ -10,6 +10,7 @@ import msgspec
 
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.connection_routes import connection_routes
+from mesh.agent.control.diagnosis_routes import diagnosis_routes
 from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.mesh_routes import mesh_routes
@@ -37,6 +38,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *service_routes(behind),
         *event_routes(behind),
         *connection_routes(behind),
+        *diagnosis_routes(behind),
     )
 
 

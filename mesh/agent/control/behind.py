@@ -8,6 +8,7 @@ from actors.runtime.seam import Ref
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
 from mesh.connection.open_connections import OpenConnections
 from mesh.journal import Journal
 from mesh.routing.pairings import Pairings
@@ -30,3 +31,5 @@ class Behind:
     """What has happened."""
     open_connections: OpenConnections[Ref[EndInbound]] = field(default_factory=OpenConnections)
     """Those that end here, to be asked and closed."""
+    diagnosing: Diagnosing = field(default_factory=Undiagnosed)
+    """Finds out whether agents and services can be reached."""

@@ -20,6 +20,10 @@ LEASES: Final = f"{PREFIX}leases"
 EVENTS: Final = f"{PREFIX}events"
 CONNECTIONS: Final = f"{PREFIX}connections"
 DRAIN: Final = f"{PREFIX}drain"
+PINGS: Final = f"{PREFIX}pings"
+TRACES: Final = f"{PREFIX}traces"
+TESTS: Final = f"{PREFIX}tests"
+BENCHES: Final = f"{PREFIX}benches"
 
 
 Entry: TypeAlias = dict[str, str | int | list[str] | dict[str, str | int]]

@@ -103,7 +103,7 @@ def test_open_names_the_instances_in_the_clear():
 
 
 def test_constants_are_those_of_the_protocol():
-    assert session_handshake.MAX_ROUTING_KEY_CHARACTERS == 255
+    assert session_handshake.MAX_ROUTING_KEY_CHARACTERS == 271
     assert session_handshake.MAX_CODE_CHARACTERS == 32
     assert session_handshake.MAX_REASON_CHARACTERS == 1024
     assert session_handshake.REASON_BYTES == 1024
