@@ -17,6 +17,7 @@ from mesh.agent.cli.reload_command import plan, reload
 from mesh.agent.cli.service_commands import expose, listen, unexpose, unlisten
 from mesh.agent.cli.status_command import peers, services, status
 from mesh.agent.cli.token_command import token
+from mesh.agent.cli.top_command import top
 
 
 def _version() -> str:
@@ -37,7 +38,7 @@ def main() -> None:
 
 COMMANDS: Final = (
     *(init, agent, check),
-    *(status, services, peers, connections, events),
+    *(status, services, peers, connections, events, top),
     *(listen, unlisten, expose, unexpose),
     *(ping, trace, test, bench),
     *(reload, plan, drain),

@@ -1,6 +1,7 @@
 """``mesh connections``: who is connected through a running agent, and closing one of them."""
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -75,7 +76,7 @@ def open_connections(agent: Agent) -> list[ConnectionView]:
     return found
 
 
-def totals_of(views: list[ConnectionView]) -> Totals:
+def totals_of(views: Sequence[ConnectionView]) -> Totals:
     """The bytes of each."""
     return {(view.id, view.end): view.to_service_bytes + view.to_client_bytes for view in views}
 
