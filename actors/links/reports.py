@@ -81,7 +81,7 @@ class LinkReports:
 
     def retires(self, why: str) -> None:
         """One end does not want the link any more: it will be replaced, or closed."""
-        self._say(logging.INFO, "link retires: %s (peer %s at %s)", why)
+        self._say(logging.INFO, "link retires: %(reason)s (peer %(peer)s at %(address)s)", why)
 
     def met_itself(self) -> None:
         """The other end is this very agent; the dialer says so where people look."""
