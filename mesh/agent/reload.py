@@ -13,11 +13,12 @@ import msgspec
 import pykka
 
 from actors.messages import agent as agent_messages
+from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.actor_status import ActorStatus
+from mesh.agent.chosen_ports import with_port
 from mesh.agent.config_source import ConfigSource
-from mesh.agent.dashboard.server import listen
 from mesh.agent.draining import drain
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
@@ -242,7 +243,7 @@ class Reloader:
         """
         match service:
             case ListenerSection(address=TcpAddress(port=0) as address):
-                service = msgspec.structs.replace(service, address=_with_port(address))
+                service = msgspec.structs.replace(service, address=with_port(address))
         why = clash(self.config, service)
         if why is not None:
             raise RefusedError(f"{service_name(service)}: {why}")
@@ -314,6 +315,15 @@ class Reloader:
             self._layers.show()
         return outcome
 
+    def advertise(self) -> None:
+        """Tell the mesh of what this agent has, as far as that has changed."""
+        asked: pykka.Future[agent_messages.AgentRefs | None] = self._root.ask(
+            agent_messages.GetRefs(), block=False
+        )
+        refs = asked.get(timeout=REPORT_TIMEOUT_S)
+        if refs is not None:
+            refs.route_table.tell(route_messages.Advertise())
+
     def expect(self, revision: str) -> None:
         """See whether what is desired is what the caller knows.
 
@@ -373,22 +383,6 @@ def _wants_port_of_another(made: Difference, http: HttpSection | None) -> bool:
     return "http" in {path.partition(".")[0] for path in made.live} and (
         http is not None and http.address.port in freed
     )
-
-
-def _with_port(address: TcpAddress) -> TcpAddress:
-    """The same with a port that is free now.
-
-    Raises:
-        RefusedError: there is none.
-    """
-    try:
-        listening = listen(address)
-    except OSError as error:
-        raise RefusedError(str(error.strerror or error)) from None
-    port = listening[0].getsockname()[1]
-    for bound in listening:
-        bound.close()
-    return TcpAddress(address.host, port)
 
 
 def _added(service: Extra, lease: str | None) -> Added:

@@ -8,6 +8,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import falcon
 import msgspec
 
+from mesh.agent.control.adapter_routes import adapter_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.connection_routes import connection_routes
 from mesh.agent.control.diagnosis_routes import diagnosis_routes
@@ -17,7 +18,7 @@ from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
-from mesh.agent.control.requests import OPENAPI, PREFIX
+from mesh.agent.control.requests import OPENAPI, PLACES
 from mesh.agent.control.resource import Resource
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.service_routes import service_routes
@@ -31,6 +32,7 @@ CONTROL_SOCKET: Final = "control socket"
 def all_routes(behind: Behind) -> tuple[Route, ...]:
     """Everything that the API has, but its own description."""
     return (
+        *adapter_routes(behind),
         *mesh_routes(behind),
         *own_routes(behind),
         *steering_routes(behind),
@@ -68,7 +70,7 @@ class Front:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
-        is_of_api = str(environ["PATH_INFO"]).startswith(PREFIX)
+        is_of_api = str(environ["PATH_INFO"]).startswith(PLACES)
         return (self._api if is_of_api else self._reading)(environ, start_response)
 
 

@@ -39,6 +39,10 @@ class MainThread:
         """Have the mesh prefer other agents, or no longer."""
         self._done(lambda: self._reloader.drain(draining=draining))
 
+    def advertise(self) -> None:
+        """Tell the mesh of what has changed."""
+        self._done(self._reloader.advertise)
+
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
         return self._done(self._reloader.reload)

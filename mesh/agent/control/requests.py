@@ -5,6 +5,17 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 PREFIX: Final = "/api/v1/"
+
+TOPOLOGY: Final = "/api/topology"
+NODES: Final = "/api/nodes"
+READVERTISE: Final = "/routes/advertise"
+FORWARDS: Final = "/forward/manage"
+AGENT_FORWARDS: Final = "/agents/{id}/forward/manage"
+"""What existing dashboards ask for."""
+
+PLACES: Final = (PREFIX, TOPOLOGY, NODES, "/routes/", "/forward/", "/agents/")
+"""With what the paths of the API begin."""
+
 OPENAPI: Final = f"{PREFIX}openapi.json"
 RELOAD: Final = f"{PREFIX}reload"
 PLANS: Final = f"{PREFIX}plans"

@@ -32,6 +32,10 @@ class Steering(Protocol):
         """Have the mesh prefer other agents, or no longer; refused if this agent is about to leave."""
         ...
 
+    def advertise(self) -> None:
+        """Tell the mesh of what this agent has, as far as that has changed."""
+        ...
+
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
         ...

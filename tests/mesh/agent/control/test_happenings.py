@@ -8,7 +8,7 @@ import pykka
 import pytest
 
 from actors.messages import connection as messages
-from mesh.agent.control.api import ApiApp
+from mesh.agent.control.api import ApiApp, ByControlSocket
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.connection_routes import connection_routes
 from mesh.agent.control.event_routes import event_routes
@@ -57,7 +57,7 @@ class Connection:
 @pytest.fixture
 def agent():
     behind = Behind(None, None, None, Journal(), OpenConnections())
-    app = ApiApp((*event_routes(behind), *connection_routes(behind)))
+    app = ApiApp((*event_routes(behind), *connection_routes(behind)), (ByControlSocket(),))
     client = falcon.testing.TestClient(app)
 
     def get(place, status=200):
