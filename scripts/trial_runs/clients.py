@@ -159,15 +159,15 @@ def requests(port: int, names: Sequence[str], done: list[Request]) -> Callable[[
 
 
 def paced_requests(
-    port: int, names: Sequence[str], done: list[Request], pool: Executor
+    port: int, names: Sequence[str], done: list[Request], pool: Executor, pace_s: float = PACE_S
 ) -> Callable[[], Iterator[None]]:
-    """Work for a load: a request each ``PACE_S``, whether the earlier ones have been answered or not."""
+    """Work for a load: a request each ``pace_s``, whether the earlier ones have been answered or not."""
 
     def work() -> Iterator[None]:
         while True:
             pool.submit(lambda: done.append(request(port, names)))
             yield
-            time.sleep(PACE_S)
+            time.sleep(pace_s)
 
     return work
 

@@ -20,7 +20,7 @@ import rich.text
 from scripts import arguments as values
 from scripts.lab.meshes import Mesh, complaints
 from scripts.lab.processes import sigterm_unwinds, tail
-from scripts.trial_runs import changes, exits, relays, rolling, starts
+from scripts.trial_runs import changes, exits, handover, relays, rolling, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
 
 EXIT_OK: Final = 0
@@ -86,6 +86,10 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
             "kill -9 of the service behind the nearest of two exits under short requests",
             exits.pair_trial(exits.target),
             {exits.FIRST_SUCCESS: FIRST_SUCCESS_AIM_S},
+        ),
+        "handover": Trial(
+            "reload, restart and drain of exits, alone and as a pair, under short requests",
+            handover.run,
         ),
         "rolling": Trial("restart of every relay of a ring of six under load", rolling.run),
         "changes": Trial(
