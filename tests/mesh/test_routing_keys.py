@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.routing_keys import MAX_KEY_BYTES, normal_key
+from mesh.routing_keys import MAX_KEY_BYTES, free_key, normal_key
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
@@ -66,3 +66,14 @@ def test_a_key_is_its_own_normal_form(text):
     assert normal_key(key) == key
     assert unicodedata.is_normalized("NFC", key)
     assert key.isprintable()
+
+
+@pytest.mark.parametrize("key", ["mesh:echo", "mesh:", "mesh:control"])
+def test_a_reserved_key_is_no_services(key):
+    assert normal_key(key) == key
+    with pytest.raises(ValueError, match="mesh:, which is reserved"):
+        free_key(key)
+
+
+def test_a_key_that_only_looks_reserved_is_free():
+    assert free_key("mesh-api") == "mesh-api"
