@@ -5,16 +5,14 @@ is taken from them.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Final
 
+from actors.listener_meter import ListenerMeter
 from actors.messages import connection as connection_messages
 from actors.runtime.seam import Ref
 from mesh.alarms import AlarmBook
 from mesh.connection.open_connections import OpenConnections
 from mesh.connection.recorder import Recorder
 from mesh.journal import Journal
-
-_NO_FIGURES: Final = frozenset({"alarms", "journal", "open_connections", "recorder"})
 
 
 @dataclass(slots=True)
@@ -89,6 +87,9 @@ class Meters:
     """Those that end here, to be asked or closed."""
     recorder: Recorder = field(default_factory=Recorder)
 
+    listeners: dict[str, ListenerMeter] = field(default_factory=dict)
+    """Of each that runs, by what the agent calls it."""
+
     def figures(self) -> dict[str, int]:
         """The counters by their names."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NO_FIGURES}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.type is int}

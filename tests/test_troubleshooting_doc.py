@@ -14,6 +14,12 @@ PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[sdrgf]")
 
 COMPOSED = {
     "client of … reset: refused at …": ("client of … reset: …", "… at …: …", "refused"),
+    "client of … reset: …; no answer from …": ("client of … reset: …", "…; no answer from …"),
+    "endpoint … is withdrawn until its target passes its health check": (
+        "endpoint … is …",
+        "withdrawn until its target passes its health check",
+    ),
+    "listener … refused its last clients: …": ("listener … …: …", "refused its last clients"),
     "rejected … for …: refused": ("rejected … for …: …: …", "refused"),
     "warning: the certificate of this agent expires on …": (
         "warning: …",

@@ -224,10 +224,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 case ClientGivenUp(why=why, id=connection_id, unanswered=unanswered):
                     self._id = connection_id
                     self._end_as(Ending.REFUSED, why)
-                    told = unanswered and self.tell(
-                        self._listener, listener_messages.ClientUnanswered(why, unanswered)
-                    )
-                    if not told:
+                    told = self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
+                    if not (told and unanswered):
                         facts = {"key": self._key, "client": self._client, "reason": why}
                         log.info("client of %(key)s reset: %(reason)s", facts, extra=sampled(self._key))
                     self._meters.connections_reset += 1

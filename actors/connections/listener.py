@@ -12,12 +12,14 @@ then, or who comes together with others, gets a connection that is started for i
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple, assert_never
 
 from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.connections.listener_reports import ListenerReports
 from actors.connections.offers import KnownOffers
+from actors.listener_meter import MAX_ASIDE_SHOWN, ListenerMeter
 from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
@@ -49,16 +51,6 @@ StartIngress = Callable[[Offer | None, Ref[messages.Inbound]], Ref[connection_me
 
 FIRST_REPORT_S: Final = 10.0
 """After so long a listener for whose key nobody came says so: a key may be misspelled."""
-
-
-def _no_offer() -> str:
-    """Before the first routes."""
-    return NO_OFFER
-
-
-def _no_way(_: AgentId) -> str:
-    """Before the first routes."""
-    return NO_WAY
 
 
 class _Standby(NamedTuple):
@@ -108,9 +100,10 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._start_ingress = start_ingress
         self._candidates = CandidatePool()
         self._watch = OfferWatch(believed, self.now())
-        self._way: Callable[[AgentId], str] = _no_way
+        self._way: Callable[[AgentId], str] = lambda _: NO_WAY
         """How an exit is reached, for people."""
-        self._why_unoffered: Callable[[], str] = _no_offer
+        self._why_unoffered: Callable[[], str] = lambda: NO_OFFER
+        self._meter = meters.listeners[name] = ListenerMeter(self.now())
         self._was_open = False
         """Whether anybody has offered the key since the start."""
         self._clients = clients
@@ -139,11 +132,15 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._routes_changed(snapshot)
             case messages.CandidateFailed(exit_id=exit_id, code=code):
                 self._candidate_failed(exit_id, code)
-            case messages.ClientUnanswered(why=why, unanswered=unanswered):
+            case messages.ClientGivenUp(why=why, unanswered=unanswered):
                 asked = ", ".join(f"{self._named(exit_id)} ({self._way(exit_id)})" for exit_id in unanswered)
-                self._reports.unanswered(why, asked)
+                self._meter.refused(f"{why}; no answer from {asked}" if asked else why, self.now())
+                if asked:
+                    self._reports.unanswered(why, asked)
             case messages.CandidateServed(exit_id=exit_id):
+                self._meter.served()
                 if self._candidates.served(exit_id):
+                    self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
                     self._reports.serves_again(self._named(exit_id))
                 self._prepare()
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
@@ -164,6 +161,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._change(section)
             case messages.StopListening():
                 self._close_port()
+                self._meter.turned(self.now(), is_open=False)
                 self._turn_out()
                 self._discard_standby("the listener has closed its port")
                 self._advertise(None)
@@ -175,12 +173,15 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._turn_out()
         self._discard_standby("the listener has ended")
         self._advertise(None)
+        if self._meters.listeners.get(self._name) is self._meter:
+            del self._meters.listeners[self._name]
         super().release()
 
     def _advertise(self, entry: ListenerEntry | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
 
     def _bound(self, socket: ListeningSocket) -> None:
+        self._meter.address = socket.local_name
         self._reports.bound(socket.local_name)
         self._advertise(ListenerEntry(key=self._key, address=socket.local_name))
         self._park_or_listen()
@@ -242,11 +243,13 @@ class Listener(AcceptingActor[messages.Inbound]):
     def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
         aside_s = self._candidates.failed(exit_id, code, self.now(), self.dispatcher.uniform())
         if aside_s is not None:
+            self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
             self._meters.candidates_set_aside += 1
             why = f"no answer, {self._way(exit_id)}" if code == IngressVerdict.SILENT else escaped(code)
             self._reports.sets_aside(self._named(exit_id), why)
 
     def _park_or_listen(self) -> None:
+        self._meter.turned(self.now(), is_open=self._listening is not None and bool(self._candidates.offers))
         if self._listening is None:
             return
         try:
@@ -258,6 +261,7 @@ class Listener(AcceptingActor[messages.Inbound]):
                 self._listening.park()
         except OSError as error:
             self._advertise(None)
+            self._meter.turned(self.now(), is_open=False)
             self._lost_port(error)
 
     def _accepted(self, socket: StreamSocket) -> None:

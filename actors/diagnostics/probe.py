@@ -78,7 +78,7 @@ class Probe(InsideStream[messages.Inbound]):
                 self._result = msgspec.structs.replace(self._result, code=code, error=sentence_of(code))
             case listener_messages.FindCandidates(reply_to=reply_to):
                 self.tell(reply_to, listener_messages.CandidatesFound(()))  # it is this agent or none
-            case listener_messages.ClientUnanswered():
+            case listener_messages.ClientGivenUp():
                 pass  # the stream ends
             case listener_messages.PlaceFree():
                 pass  # nobody waits

@@ -234,8 +234,8 @@ class Dialer(Actor[messages.Inbound]):
         if self._is_itself and not self._trouble:
             state = State.ITSELF  # also while it looks again: that is no reason not to be ready
         shown = None if state in (State.LINKED, State.RESTING) else state.value
-        trouble = (self._trouble or self._problem) if shown is not None else ""
-        report = directory_messages.DialerReported(str(self._address), shown, trouble or None)
+        problem = ((self._trouble or self._problem) if shown is not None else "") or None
+        report = directory_messages.DialerReported(str(self._address), shown, problem, self._peer_id)
         self.tell(self._directory, report)
 
     def _dial(self) -> None:

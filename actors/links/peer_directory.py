@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from actors.links.absent_peers import AbsentPeers
 from actors.links.reports import LINK
 from actors.links.twins import DUPLICATE, Twins
 from actors.messages import dialer as dialer_messages
@@ -58,6 +59,8 @@ class _Peer:
 
     link: messages.LinkEstablished
     rtt_s: float
+    since_s: float
+    """When its first link came up, of those that have replaced each other."""
     waiting_dialers: list[Ref[dialer_messages.Inbound]] = field(default_factory=list)
     challenge: _Challenge | None = None
     is_retiring: bool = False
@@ -91,8 +94,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._arrivals = Arrivals()
         self._routes: RouteSnapshot | None = None
         self._twins = Twins(meters)
-        self._dialers: dict[str, messages.PeerStatus] = {}
-        """Those whose peer is not linked, by the address that they dial."""
+        self._absent = AbsentPeers()
         self._problems: dict[str, str] = {}
         """Of the paths of dialers' links, by the dialer."""
         self._closing: str | None = None
@@ -108,8 +110,8 @@ class PeerDirectory(Actor[messages.Inbound]):
             case messages.LinkEstablished():
                 if self._may_come(message):
                     self._established(message)
-            case messages.LinkEnded(link_urn=urn, peer_id=peer_id):
-                self._ended(urn, peer_id)
+            case messages.LinkEnded():
+                self._ended(message)
             case messages.LinkTurnedAway():
                 self._turned_away(message)
             case messages.LinkMeasured(link_urn=urn, peer_id=peer_id, rtt_s=rtt_s):
@@ -139,18 +141,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._change_relaying(relays)
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
-            case messages.DialerReported(address=address, state=state, problem=problem):
-                self._dialers.pop(address, None)
-                if state is not None:
-                    self._dialers[address] = messages.PeerStatus(
-                        peer_id=None,
-                        name="",
-                        state=state,
-                        address=address,
-                        is_dialer=True,
-                        rtt_s=None,
-                        problem=problem,
-                    )
+            case messages.DialerReported():
+                self._absent.reported(message, self.now())
             case messages.PathJudged(dialer_urn=urn, problem=problem):
                 self._problems.pop(urn, None)
                 if problem:
@@ -197,7 +189,10 @@ class PeerDirectory(Actor[messages.Inbound]):
         return newcomer.is_dialer == own_is_lower
 
     def _admit(self, link: messages.LinkEstablished) -> None:
-        self._peers[link.peer_id] = _Peer(link=link, rtt_s=link.rtt_s)
+        before = self._peers.get(link.peer_id)
+        since_s = self.now() if before is None else before.since_s
+        self._peers[link.peer_id] = _Peer(link=link, rtt_s=link.rtt_s, since_s=since_s)
+        self._absent.found(link.peer_id)
         origin = "dialed" if link.is_dialer else "accepted"
         log.info(
             "link up: %(peer)s at %(address)s (%(origin)s)",
@@ -249,7 +244,8 @@ class PeerDirectory(Actor[messages.Inbound]):
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
             peer.waiting_dialers.append(link.dialer)
 
-    def _ended(self, urn: str, peer_id: AgentId) -> None:
+    def _ended(self, ended: messages.LinkEnded) -> None:
+        urn, peer_id = ended.link_urn, ended.peer_id
         peer = self._peers.get(peer_id)
         if peer is None:
             return
@@ -269,6 +265,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer_id in self._peers:
             self._peers[peer_id].waiting_dialers = waiting
             return
+        self._absent.lost(peer.link, ended, self.now())
         self._publish()
         self._report_if_closed()
         for dialer in waiting:
@@ -292,7 +289,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         peer = self._peers.get(due.peer_id)
         if self._closing is None and peer is not None and peer.link.link.actor_urn == due.link_urn:
             self.schedule(RETIRE_AFTER_S, messages.RetireDue(peer.link.link, due.reason))
-            self._ended(due.link_urn, due.peer_id)
+            self._ended(messages.LinkEnded(due.link_urn, due.peer_id, due.reason))
 
     # -- two instances of one identity -----------------------------------------------------------------------
 
@@ -378,10 +375,11 @@ class PeerDirectory(Actor[messages.Inbound]):
                 is_dialer=peer.link.is_dialer,
                 rtt_s=peer.rtt_s,
                 problem=self._problem_of(peer.link.dialer),
+                since_s=peer.since_s,
             )
             for peer_id, peer in self._peers.items()
         ]
-        return (*connected, *self._dialers.values())
+        return (*connected, *self._absent.statuses(self.now()))
 
     def _problem_of(self, dialer: AnyRef | None) -> str | None:
         return None if dialer is None else self._problems.get(dialer.actor_urn)

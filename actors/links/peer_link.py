@@ -166,8 +166,8 @@ class PeerLink(Actor[messages.Inbound]):
             self._handshake_over()
         else:
             self._meters.links_lost += 1
-            ended = directory_messages.LinkEnded(self.actor_urn, self._link.peer.peer_id)
-            self.tell(self._refs.directory, ended)
+            end, peer_id = self._reports.end, self._link.peer.peer_id
+            self._tell_directory(directory_messages.LinkEnded(self.actor_urn, peer_id, *end))
         if self._dialer is not None:
             self.tell(self._dialer, dialer_messages.DialedLinkEnded(self.actor_urn, self._reports.evidence))
 
@@ -231,7 +231,7 @@ class PeerLink(Actor[messages.Inbound]):
                 self._socket.shutdown_write()
                 self._socket.watch_read(True)
             case effects.CertificateExpired():
-                log.warning("the certificate of %(peer)s has expired", {"peer": escaped(self._link.name)})
+                self._reports.certificate_expired()
             case _:
                 self._end(effect)
 
@@ -308,8 +308,8 @@ class PeerLink(Actor[messages.Inbound]):
             case effects.LinkBroken(why=why):
                 meters.links_broken += 1
                 self._reports.broken(why)
-            case effects.LinkLost(why=why):
-                self._reports.lost(why)
+            case effects.LinkLost(why=why, has_left=has_left):
+                self._reports.lost(why, has_left=has_left)
             case effects.LinkOver():
                 pass
             case effects.LinkMetItself():

@@ -2,7 +2,7 @@
 
 import logging
 from string import digits
-from typing import Final
+from typing import Final, NamedTuple
 
 from actors.runtime.seam import StreamSocket
 from mesh.alarms import THIS_AGENT, AlarmKind
@@ -31,6 +31,14 @@ def report_refusal(address: str, why: str) -> None:
     log.warning(line, {"reason": escaped(why), "address": address}, extra=sampled(place) | LINK)
 
 
+class End(NamedTuple):
+    """How a link ended, for people."""
+
+    why: str = "this agent closed it"
+    has_left: bool = False
+    """Whether the peer has said that its agent leaves."""
+
+
 class LinkReports:
     """The log lines of one link; a peer or a stranger can cause each of them at will.
 
@@ -40,7 +48,7 @@ class LinkReports:
         is_dialer: whether this end has dialed.
     """
 
-    __slots__ = ("_is_dialer", "_socket", "_timeout_s", "evidence", "peer_name")
+    __slots__ = ("_is_dialer", "_socket", "_timeout_s", "end", "evidence", "peer_name")
 
     def __init__(self, socket: StreamSocket, *, timeout_s: float, is_dialer: bool) -> None:
         self._socket = socket
@@ -48,6 +56,7 @@ class LinkReports:
         self._is_dialer = is_dialer
         self.evidence = Evidence.NONE
         """What the end of the link says of its path."""
+        self.end = End()
         self.peer_name = ""
         """As its certificate says, once that is known."""
 
@@ -63,16 +72,24 @@ class LinkReports:
 
     def broken(self, why: str) -> None:
         """The peer has broken the protocol."""
+        self.end = End(f"the peer broke the protocol: {escaped(why)}")
         self._say(logging.WARNING, "link broken: %(reason)s (peer %(peer)s at %(address)s)", escaped(why))
 
     def forged(self, why: str, member: str) -> None:
         """The peer, ``member``, has spoken in the name of another."""
+        self.end = End(f"tampering: {escaped(why)}")
         line = "tampering: link broken: %(reason)s (peer %(peer)s at %(address)s)"
         facts = {"reason": escaped(why), "peer": member, "address": self._socket.peer_name}
         log.warning(line, facts, extra=alarming(AlarmKind.TAMPERING, member))
 
-    def lost(self, why: str) -> None:
+    def certificate_expired(self) -> None:
+        """The peer's certificate has come to its end; the link is closed in order."""
+        self.end = End("the peer's certificate has expired")
+        log.warning("the certificate of %(peer)s has expired", {"peer": escaped(self.peer_name)})
+
+    def lost(self, why: str, *, has_left: bool) -> None:
         """The link is ending for another reason, its socket is not closed yet."""
+        self.end = End(why, has_left)
         self.evidence = evidence(self._socket.path_figures(), self._timeout_s)
         self._say(logging.INFO, "link lost: %(reason)s (peer %(peer)s at %(address)s)", why)
         if self.evidence is Evidence.STRONG and not self._is_dialer:  # a dialer says it, and helps itself

@@ -52,6 +52,34 @@ class GetParts(msgspec.Struct, frozen=True):
     """Question from outside: the answer is ``tuple[PartReported, ...]``, one for each that has reported."""
 
 
+class PartState(msgspec.Struct, frozen=True):
+    """What is known of a listener, an acceptor or an endpoint."""
+
+    name: str
+    trouble: str | None
+    """Why it has no port, or does not offer its key; ``None`` if it has or does."""
+    since_s: float
+    """Since when there is any trouble, whatever became of it, or none."""
+
+
+class GetState(msgspec.Struct, frozen=True):
+    """Question from outside: the answer is :class:`AgentState`."""
+
+
+class AgentState(msgspec.Struct, frozen=True):
+    """How the agent is; times are those of its dispatcher, in monotonic seconds."""
+
+    now_s: float
+    started_s: float
+    phase: str
+    """The value of one of :class:`actors.root.phases.Phase`, for people."""
+    phase_since_s: float
+    draining_since_s: float
+    """When it has last been told to drain, or not to any more."""
+    parts: tuple[PartState, ...]
+    """One for each that has reported."""
+
+
 class Configure(msgspec.Struct, frozen=True):
     """Command: run with this configuration from now on.
 
@@ -115,6 +143,7 @@ Inbound: TypeAlias = (
     | GetRefs
     | PartReported
     | GetParts
+    | GetState
     | Configure
     | Drain
     | Leave

@@ -19,8 +19,11 @@ class CandidateFailed(msgspec.Struct, frozen=True):
     code: str
 
 
-class ClientUnanswered(msgspec.Struct, frozen=True):
-    """Fact: a client was reset although these exits were asked, or would have been by a path to them."""
+class ClientGivenUp(msgspec.Struct, frozen=True):
+    """Fact: a client was reset, for no exit would serve it.
+
+    Those in ``unanswered`` were asked and are silent, or would have been asked if a path had led there.
+    """
 
     why: str
     unanswered: tuple[AgentId, ...]
@@ -75,7 +78,7 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
-FromIngress: TypeAlias = CandidateFailed | ClientUnanswered | CandidateServed | FindCandidates | PlaceFree
+FromIngress: TypeAlias = CandidateFailed | ClientGivenUp | CandidateServed | FindCandidates | PlaceFree
 """What an ingress connection tells whoever has handed it its client."""
 
 Inbound: TypeAlias = (

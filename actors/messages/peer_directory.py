@@ -34,6 +34,10 @@ class LinkEnded(msgspec.Struct, frozen=True):
 
     link_urn: str
     peer_id: AgentId
+    why: str = ""
+    """For people; escaped."""
+    has_left: bool = False
+    """Whether the peer has said that its agent leaves."""
 
 
 class LinkTurnedAway(msgspec.Struct, frozen=True):
@@ -102,7 +106,7 @@ class ChallengeExpired(msgspec.Struct, frozen=True):
 
 
 class GetPeers(msgspec.Struct, frozen=True):
-    """Question from outside: the peers connected now; the answer is ``tuple[PeerStatus, ...]``."""
+    """Question from outside: the peers, linked or not; the answer is ``tuple[PeerStatus, ...]``."""
 
 
 class GetWarnings(msgspec.Struct, frozen=True):
@@ -137,6 +141,8 @@ class DialerReported(msgspec.Struct, frozen=True):
     state: str | None
     problem: str | None = None
     """Why the latest dial came to nothing; escaped."""
+    peer_id: AgentId | None = None
+    """Whom the latest link led to, if there was one."""
 
 
 class PathJudged(msgspec.Struct, frozen=True):
@@ -147,18 +153,20 @@ class PathJudged(msgspec.Struct, frozen=True):
 
 
 class PeerStatus(msgspec.Struct, frozen=True):
-    """One peer, connected or being dialed, as the dashboard shows it."""
+    """One peer, connected, being dialed, or lost, as the dashboard shows it."""
 
     peer_id: AgentId | None
     """``None`` while nobody knows who answers at ``address``."""
     name: str
     state: str
-    """``connected``, or what the dialer is about."""
+    """``connected``, what the dialer is about, or what became of one that is not dialed from here."""
     address: str
     is_dialer: bool
     rtt_s: float | None
     problem: str | None = None
     """What is wrong with the path to it, or why it is not connected."""
+    since_s: float = 0.0
+    """When it was connected, or since when it is not; monotonic seconds."""
 
 
 Inbound: TypeAlias = (

@@ -7,7 +7,7 @@ starts again, as a new instance, as if the process had been restarted.
 
 import logging
 from collections.abc import Callable
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from msgspec import structs
 
@@ -33,6 +33,7 @@ from mesh.config.schema import Config
 from mesh.config.services import services
 from mesh.connection.stream import StreamBudget
 from mesh.journal import EventKind
+from mesh.link.bodies import HAS_LEFT
 from mesh.link.relay_budget import RelayBudget
 from mesh.telling import event
 
@@ -65,6 +66,9 @@ STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
 
 
+_Parts: TypeAlias = tuple[messages.PartReported, ...]
+
+
 class _Change(NamedTuple):
     """A change of the configuration that is being carried out."""
 
@@ -94,6 +98,7 @@ class Agent(Actor[messages.Inbound]):
         self._surroundings = Surroundings(dispatcher, setup, meters, budget, relay_budget, self.ref)
         self._on_left = on_left
         self._phase = Phase.WAITING
+        self._started_s = self._phase_since_s = self.now()
         self._generation = 0
         self._built_at_s = 0.0
         self._drained_at_s = 0.0
@@ -103,7 +108,8 @@ class Agent(Actor[messages.Inbound]):
         """The one that is being carried out."""
         self._services_wanted = frozenset(services(setup.config))
         """By name."""
-        self._parts: dict[str, messages.PartReported] = {}
+        self._parts: dict[str, messages.PartState] = {}
+        self._draining_since_s = 0.0
         self._draining = False
         """Whether it has been told to drain; a build takes that over from the one before."""
 
@@ -113,7 +119,7 @@ class Agent(Actor[messages.Inbound]):
 
     def on_receive(
         self, message: messages.Inbound
-    ) -> messages.AgentRefs | tuple[messages.PartReported, ...] | Future[messages.Configured] | bool | None:
+    ) -> messages.AgentRefs | messages.AgentState | _Parts | Future[messages.Configured] | bool | None:
         """Handle one message."""
         match message:
             case messages.CoreEnded(name=name, generation=generation):
@@ -124,11 +130,13 @@ class Agent(Actor[messages.Inbound]):
                     self._build()
             case messages.GetRefs():
                 return self._refs()
-            case messages.PartReported(name=name):
+            case messages.PartReported(name=name, trouble=trouble):
                 if name in self._services_wanted:  # else it has been removed, and reports its end
-                    self._parts[name] = message
+                    self._part_reported(name, trouble)
             case messages.GetParts():
-                return tuple(self._parts.values())
+                return tuple(messages.PartReported(part.name, part.trouble) for part in self._parts.values())
+            case messages.GetState():
+                return self._state()
             case messages.Configure(config=config):
                 return self._configure(config)
             case supervisor_messages.ChildSettled():
@@ -175,6 +183,7 @@ class Agent(Actor[messages.Inbound]):
         before, self._phase = self._phase, TRANSITIONS.get((self._phase, event), self._phase)
         if self._phase is before:
             return False
+        self._phase_since_s = self.now()
         match self._phase:
             case Phase.WAITING:
                 self._tear_down()
@@ -197,7 +206,7 @@ class Agent(Actor[messages.Inbound]):
                 self.schedule(CLOSING_TIMEOUT_S, messages.ClosingTimedOut())
                 self.tell(self._core.route_table, route_messages.Withdraw(self.ref))
             case Phase.CLOSING:
-                closing = directory_messages.CloseAllLinks("the agent has left", self.ref)
+                closing = directory_messages.CloseAllLinks(HAS_LEFT, self.ref)
                 self.tell(self._core.directory, closing)
             case Phase.STOPPING:
                 if not self.tell(self._services, supervisor_messages.ShutDown(self.ref)):
@@ -216,6 +225,23 @@ class Agent(Actor[messages.Inbound]):
             self._core.connection_table,
             self._core.directory,
             self._composition.services.desk,
+        )
+
+    def _part_reported(self, name: str, trouble: str | None) -> None:
+        before = self._parts.get(name)
+        if before is not None and (before.trouble is None) == (trouble is None):
+            self._parts[name] = structs.replace(before, trouble=trouble)
+        else:
+            self._parts[name] = messages.PartState(name, trouble, self.now())
+
+    def _state(self) -> messages.AgentState:
+        return messages.AgentState(
+            now_s=self.now(),
+            started_s=self._started_s,
+            phase=self._phase.value,
+            phase_since_s=self._phase_since_s,
+            draining_since_s=self._draining_since_s,
+            parts=tuple(self._parts.values()),
         )
 
     # -- building --------------------------------------------------------------------------------------------
@@ -314,7 +340,7 @@ class Agent(Actor[messages.Inbound]):
             return draining
         if draining is self._draining:
             return True
-        self._draining = draining
+        self._draining, self._draining_since_s = draining, self.now()
         log.info("draining: the mesh prefers others" if draining else "not draining any more")
         if self._phase is Phase.RUNNING:
             self.tell(self._core.route_table, route_messages.SetDraining(draining=draining))

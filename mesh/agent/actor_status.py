@@ -1,8 +1,7 @@
 """The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
 
 import time
-from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import pykka
 
@@ -13,17 +12,21 @@ from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.runtime.reference import AskRef
 from mesh.agent.credentials import Credentials
-from mesh.agent.dashboard.status import DashboardSnapshot, NoAnswer, PeerStatus, Stats, StatusUnavailable
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.dashboard.status import (
+    DashboardSnapshot,
+    NoAnswer,
+    PeerStatus,
+    Stats,
+    StatusUnavailable,
+)
 from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.disbelieved import disbelieved
-from mesh.agent.draining import draining_problems, is_draining
-from mesh.agent.grants import missing_grants
-from mesh.agent.link_problems import link_problems
-from mesh.agent.namesakes import namesake_warnings
-from mesh.agent.validity import ends_soon, invalid
+from mesh.agent.draining import is_draining
+from mesh.agent.own_services import OwnServices
+from mesh.agent.verdict import Seen, clock_of, problems, warnings
 from mesh.config.loading import NOTHING_WRITTEN, Written
-from mesh.config.schema import AcceptSection, Config, ListenerSection
-from mesh.config.services import service_name, services
+from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.effects import RouteCounts
@@ -33,14 +36,13 @@ from mesh.trust.identity import AgentId
 
 T = TypeVar("T")
 
-NOT_YET: Final = "not open yet"
-
 
 class _Running(NamedTuple):
     """What the agent runs with at present."""
 
     config: Config
     written: Written
+    since_unix_s: float
 
 
 class ActorStatus:
@@ -58,7 +60,7 @@ class ActorStatus:
         written: Written = NOTHING_WRITTEN,
     ) -> None:
         self._root = root
-        self._running = _Running(config, written)
+        self._running = _Running(config, written, time.time())
         self._credentials = credentials
         self._meters = meters
         self._budget = budget
@@ -66,7 +68,7 @@ class ActorStatus:
 
     def configured(self, config: Config, written: Written) -> None:
         """This is what the agent runs with from now on."""
-        self._running = _Running(config, written)
+        self._running = _Running(config, written, time.time())
 
     @property
     def own_id(self) -> AgentId:
@@ -101,8 +103,8 @@ class ActorStatus:
         ask_connections: pykka.Future[table_messages.ConnectionCounts] = refs.connection_table.ask(
             table_messages.GetConnectionCounts(), block=False
         )
-        ask_parts: pykka.Future[tuple[agent_messages.PartReported, ...]] = self._root.ask(
-            agent_messages.GetParts(), block=False
+        ask_state: pykka.Future[agent_messages.AgentState] = self._root.ask(
+            agent_messages.GetState(), block=False
         )
         ask_problems: pykka.Future[tuple[str, ...]] = refs.route_table.ask(
             route_messages.GetProblems(), block=False
@@ -112,8 +114,8 @@ class ActorStatus:
         )
         routes, route_counts = _answer(ask_routes, deadline), _answer(ask_counts, deadline)
         peers, connections = _answer(ask_peers, deadline), _answer(ask_connections, deadline)
-        parts, untold = _answer(ask_parts, deadline), _answer(ask_problems, deadline)
-        warnings = *_answer(ask_warnings, deadline), *_answer(ask_twins, deadline)
+        state, route_problems = _answer(ask_state, deadline), _answer(ask_problems, deadline)
+        link_warnings, route_warnings = _answer(ask_warnings, deadline), _answer(ask_twins, deadline)
         counters = {f"{name}_total": value for name, value in self._meters.figures().items()}
         counters |= {field: getattr(route_counts, field) for field in route_counts.__struct_fields__}
         counters["pending_opens"] = connections.pending_opens
@@ -121,9 +123,31 @@ class ActorStatus:
         counters["relay_buffer_bytes"] = self._relay_budget.held_bytes
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
-        troubles = {part.name: part.trouble for part in parts}
-        descriptors = descriptor_use()
-        closed = closed_ports(running.config, troubles)
+        config, certificate, unix_s_of = running.config, self._credentials.certificate, clock_of(state)
+        parts = {part.name: part for part in state.parts}
+        own = OwnServices(
+            config=config,
+            certificate=certificate,
+            parts=parts,
+            meters=self._meters.listeners,
+            routes=routes,
+            unix_s_of=unix_s_of,
+        )
+        seen = Seen(
+            config=config,
+            written=running.written,
+            configured_unix_s=running.since_unix_s,
+            certificate=certificate,
+            state=state,
+            services=own,
+            peers=peers,
+            routes=routes,
+            descriptors=descriptor_use(),
+            route_problems=route_problems,
+            route_warnings=route_warnings,
+            link_warnings=link_warnings,
+            now_unix_s=time.time(),
+        )
         return DashboardSnapshot(
             agent_id=self.own_id,
             name=self._credentials.certificate.name,
@@ -137,6 +161,7 @@ class ActorStatus:
                     is_dialer=peer.is_dialer,
                     address=peer.address,
                     problem=peer.problem,
+                    since_unix_s=unix_s_of(peer.since_s),
                 )
                 for peer in peers
             ),
@@ -150,78 +175,39 @@ class ActorStatus:
             routes=routes,
             portless=tuple(
                 UnmatchedListener(
-                    key=key,
+                    key=each.key,
                     agent_id=self.own_id,
-                    agent_name=self._credentials.certificate.name,
-                    address=address,
-                    reason=trouble,
+                    agent_name=certificate.name,
+                    address=each.address,
+                    reason=each.reason,
                 )
-                for key, address, trouble in closed
-                if key is not None
+                for each in own.listeners
+                if each.state is ServiceState.CLOSED
             ),
-            withheld=self._withheld(running.config, troubles),
-            disbelieved=disbelieved(running.config, routes),
+            withheld=tuple(
+                UnmatchedEndpoint(
+                    key=each.key,
+                    agent_id=self.own_id,
+                    agent_name=certificate.name,
+                    target=each.address,
+                    reason=each.reason,
+                )
+                for each in own.endpoints
+                if each.state in (ServiceState.WITHHELD, ServiceState.WITHDRAWN)
+            ),
+            disbelieved=disbelieved(config, routes),
             draining=is_draining(routes),
-            problems=(
-                *draining_problems(routes),
-                *self._validity(),
-                *missing_grants(running.config, self._credentials.certificate, running.written),
-                *link_problems(running.config, peers),
-                *untold,
-                *_lines(descriptors.shortage()),
-                *(f"{_place(key)} at {at}: {trouble}" for key, at, trouble in closed),
-            ),
-            warnings=(
-                *self._ending(),
-                *namesake_warnings(routes),
-                *warnings,
-                *_lines(descriptors.scarcity()),
-            ),
+            problems=tuple(problems(seen, unix_s_of)),
+            warnings=tuple(warnings(seen)),
+            listeners=own.listeners,
+            endpoints=own.endpoints,
+            phase=state.phase,
+            started_unix_s=unix_s_of(state.started_s),
+            certificate_ends_unix_s=certificate.not_after,
+            now_unix_s=seen.now_unix_s,
+            awaits_at=tuple(str(each.address) for each in config.accept),
             alarms=self._meters.alarms.counts(),
         )
-
-    def _validity(self) -> tuple[str, ...]:
-        return _lines(invalid(self._credentials.certificate, time.time()))
-
-    def _ending(self) -> tuple[str, ...]:
-        return _lines(ends_soon(self._credentials.certificate, time.time()))
-
-    def _withheld(self, config: Config, troubles: Mapping[str, str | None]) -> tuple[UnmatchedEndpoint, ...]:
-        """The endpoints that keep their key to themselves for now."""
-        found = ((entry, troubles.get(service_name(entry))) for entry in config.forward.endpoints)
-        return tuple(
-            UnmatchedEndpoint(
-                key=entry.key,
-                agent_id=self.own_id,
-                agent_name=self._credentials.certificate.name,
-                target=str(entry.target),
-                reason=reason,
-            )
-            for entry, reason in found
-            if reason is not None
-        )
-
-
-def closed_ports(config: Config, troubles: Mapping[str, str | None]) -> list[tuple[str | None, str, str]]:
-    """Key (none for an acceptor), address and reason of each configured port that is not open."""
-    closed = []
-    for name, section in services(config).items():
-        if isinstance(section, AcceptSection | ListenerSection):
-            trouble = troubles.get(name, NOT_YET)
-            if trouble is not None:
-                key = section.key if isinstance(section, ListenerSection) else None
-                closed.append((key, str(section.address), trouble))
-    return closed
-
-
-def _lines(line: str | None) -> tuple[str, ...]:
-    """The one that there is, if there is one."""
-    return () if line is None else (line,)
-
-
-def _place(key: str | None) -> str:
-    """What people call an acceptor, or the listener of a key."""
-    return "acceptor" if key is None else f"listener {key}"
 
 
 def _answer(future: pykka.Future[T], deadline: float) -> T:

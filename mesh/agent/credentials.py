@@ -166,7 +166,7 @@ def notices(
             f"agent.name is {written.get(_NAME_PLACE, config.agent.name)!r}, "
             f"but the mesh shows the certificate's name, {certificate.name!r}"
         )
-    lacking = missing_grants(config, certificate, written)
+    lacking = [missing.line() for missing in missing_grants(config, certificate, written)]
     return (*found, *lacking, *relay_notices(config, certificate, written))
 
 

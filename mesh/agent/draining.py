@@ -12,9 +12,7 @@ from mesh.routing.routes import RouteSnapshot
 TIMEOUT_S: Final = 5.0
 """For the root actor to have told the route table."""
 
-DRAINING: Final = (
-    "draining: other agents are preferred, as mesh drain has asked or because this one is about to leave"
-)
+DRAINING: Final = "draining: other agents are preferred, as mesh drain has asked"
 
 
 def drain(root: AskRef[agent_messages.Inbound], *, draining: bool) -> None:
@@ -35,8 +33,3 @@ def drain(root: AskRef[agent_messages.Inbound], *, draining: bool) -> None:
 def is_draining(routes: RouteSnapshot) -> bool:
     """Whether this agent asks the mesh to prefer others."""
     return routes.records[routes.own_id].body.draining
-
-
-def draining_problems(routes: RouteSnapshot) -> tuple[str, ...]:
-    """The line that says so, if it does."""
-    return (DRAINING,) if is_draining(routes) else ()

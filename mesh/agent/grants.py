@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
@@ -15,20 +15,31 @@ _AFTERWARDS: Final = "  # then put it in the place of the file at trust.certific
 """A comment to a shell, so that the line's end may be copied as it is."""
 
 
+class MissingGrants(NamedTuple):
+    """Which keys a certificate does not grant, and how to have them granted."""
+
+    what: str
+    remedy: str
+
+    def line(self) -> str:
+        """Both."""
+        return f"{self.what}; {self.remedy}"
+
+
 def missing_grants(
     config: Config, certificate: Certificate, written: Written = NOTHING_WRITTEN
-) -> tuple[str, ...]:
-    """One line that names the keys and the command, or nothing if there is a right for every key."""
+) -> tuple[MissingGrants, ...]:
+    """One that names all keys and the command, or nothing if there is a right for every key."""
     offered, used = _ungranted(config, certificate, written)
     if not offered and not used:
         return ()
     lacks = [f"{verb} {_keys(keys)}" for verb, keys in (("offer", offered), ("use", used)) if keys]
     command = _regranting_command(certificate, offered, used, relay=certificate.may_relay)
-    line = (
-        f"the certificate of this agent does not let it {' or '.join(lacks)}; "
-        f"whoever has the authority's key grants it with: {command}{_AFTERWARDS}"
+    missing = MissingGrants(
+        f"the certificate of this agent does not let it {' or '.join(lacks)}",
+        f"whoever has the authority's key grants it with: {command}{_AFTERWARDS}",
     )
-    return (line,)
+    return (missing,)
 
 
 def renewal(certificate: Certificate) -> str:

@@ -5,9 +5,9 @@ failed is set aside for a while, longer each time it fails again. Set aside mean
 have failed they are still tried, and the first one that serves stands in its old place again.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from mesh.backoff import retry_delay_s
 from mesh.connection.candidate_ranking import Ranking, Standing
@@ -37,12 +37,26 @@ LOOP_ASIDE_S: Final = 5.0
 on its way when the first is found."""
 
 
+class SetAside(NamedTuple):
+    """A candidate that has failed and has not served since, for people; times are monotonic seconds."""
+
+    agent_id: AgentId
+    code: str
+    """Of its latest failure."""
+    since_s: float
+    """When it failed first."""
+    until_s: float
+    """When it is tried again, though others may serve."""
+
+
 @dataclass(slots=True)
 class _Failing:
     """A candidate that has not served since it failed."""
 
     failures: int
     aside_until: float
+    code: str
+    since: float
     is_on_trial: bool = False
     """Its time was over and one connection tries it; until that is known it stays aside for others."""
 
@@ -175,9 +189,16 @@ class CandidatePool:
         aside_s = MAX_SET_ASIDE_S
         if code not in PERMANENT_CODES:
             aside_s = retry_delay_s(failures - 1, draw, first_s=FIRST_SET_ASIDE_S, cap_s=MAX_SET_ASIDE_S)
-        self._failing[agent_id] = _Failing(failures, now + aside_s)
+        since = failing.since if failing is not None else now
+        self._failing[agent_id] = _Failing(failures, now + aside_s, code, since)
         self._stands_otherwise(agent_id)
         return aside_s
+
+    def set_aside(self) -> Iterator[SetAside]:
+        """Who offers the key, has failed, and has not served since; the first that failed comes first."""
+        for agent_id, failing in self._failing.items():
+            if agent_id in self._by_id:
+                yield SetAside(agent_id, failing.code, failing.since, failing.aside_until)
 
     def served(self, agent_id: AgentId) -> bool:
         """Put a candidate that accepted in its old place again; return whether it had failed before."""

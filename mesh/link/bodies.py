@@ -184,6 +184,10 @@ def decode_pages(body: bytes) -> tuple[WirePage, ...]:
     return _decode(_PAGES, body, "PAGES")[0]
 
 
+HAS_LEFT: Final = "the agent has left"
+"""The reason of a CLOSE of an agent that leaves in order."""
+
+
 def encode_close(reason: str) -> bytes:
     """The body of a CLOSE; a reason that is too long is cut, as it is for people."""
     return _encode((reason[:MAX_REASON_CHARACTERS],))

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
+from mesh.link.bodies import HAS_LEFT, Digest, WantedPages, WirePage, WireRecord
 from mesh.link.frames import Frame, FrameType
 from mesh.link.handshake import EstablishedLink
 from mesh.trust.identity import AgentId
@@ -163,6 +163,13 @@ class LinkLost(msgspec.Struct, frozen=True, gc=False):
     """It has ended; close it."""
 
     why: str
+    has_left: bool = False
+    """Whether the peer has said that its agent leaves: it is not to be waited for."""
+
+
+def closed_by_peer(reason: str) -> LinkLost:
+    """The peer has said CLOSE, with this reason, escaped."""
+    return LinkLost(f"the peer closed it: {reason}", has_left=reason == HAS_LEFT)
 
 
 class LinkOver(msgspec.Struct, frozen=True, gc=False):

@@ -385,7 +385,7 @@ class Link:
             return
         if frame.type == FrameType.CLOSE:
             reason = escaped(link_bodies.decode_close(frame.body))
-            self._end(effects.LinkLost(f"the peer closed it: {reason}"))
+            self._end(effects.closed_by_peer(reason))
         else:
             self._own_frames.take(frame, now, self._effects)
 

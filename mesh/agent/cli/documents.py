@@ -1,6 +1,11 @@
 """The dashboard's document, as commands read it; see :mod:`mesh.agent.dashboard.document`."""
 
+from datetime import datetime
+
 import msgspec
+
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.findings import Severity
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -10,6 +15,40 @@ class Me(msgspec.Struct, frozen=True):
     short_id: str
     display_name: str
     version: str
+    phase: str
+    since: datetime
+    certificate_ends: datetime
+    certificate_days_left: float
+    awaits_at: tuple[str, ...]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that is wrong."""
+
+    severity: Severity
+    what: str
+    remedy: str
+    since: datetime | None
+
+
+class AsideExit(msgspec.Struct, frozen=True):
+    """An exit that a listener has set aside."""
+
+    agent: str
+    reason: str
+    since: datetime
+    until: datetime
+
+
+class Service(msgspec.Struct, frozen=True):
+    """One of its own listeners or endpoints."""
+
+    key: str
+    address: str
+    state: ServiceState
+    since: datetime | None
+    reason: str
+    set_aside: tuple[AsideExit, ...]
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -23,6 +62,7 @@ class Peer(msgspec.Struct, frozen=True):
     is_dialer: bool
     address: str
     problem: str | None
+    since: datetime | None
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -70,10 +110,12 @@ class Document(msgspec.Struct, frozen=True):
 
     agent: Me
     ready: bool
+    as_of: datetime
     age_s: float
     rows: Rows
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    listeners: tuple[Service, ...]
+    endpoints: tuple[Service, ...]
     peers: tuple[Peer, ...]
     forward_routes: tuple[Route, ...]
     unmatched_listeners: tuple[Listener, ...]
@@ -85,10 +127,12 @@ class Document(msgspec.Struct, frozen=True):
         return Document(
             agent=self.agent,
             ready=self.ready,
+            as_of=self.as_of,
             age_s=self.age_s,
             rows=page.rows,
-            problems=self.problems + page.problems,
-            warnings=self.warnings + page.warnings,
+            findings=self.findings + page.findings,
+            listeners=self.listeners + page.listeners,
+            endpoints=self.endpoints + page.endpoints,
             peers=self.peers + page.peers,
             forward_routes=self.forward_routes + page.forward_routes,
             unmatched_listeners=self.unmatched_listeners + page.unmatched_listeners,

@@ -1,17 +1,28 @@
 """``mesh status``, ``mesh services`` and ``mesh peers``: what a running agent is doing, on one screen."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 import click
 
 from mesh.agent.cli.asking import Agent, asks_agent
-from mesh.agent.cli.documents import Document, Route
+from mesh.agent.cli.documents import Document, Route, Service
 from mesh.agent.cli.tables import table
+from mesh.agent.dashboard.states import CONNECTED
+from mesh.agent.findings import Severity
 from mesh.escaping import escaped
 
 PLACE: Final = "/api/dashboard"
+
+MAX_ROWS: Final = 20
+"""Of each section of ``mesh status``: it is to fit on a screen, and what needs a look comes first."""
+
+SHORT_DAYS: Final = 3
+"""Fewer are told in hours."""
+
+UNITS: Final = (("days", 86_400), ("h", 3_600), ("min", 60))
 
 LISTS: Final = ("forward_routes", "unmatched_listeners", "unmatched_endpoints")
 
@@ -67,17 +78,18 @@ def whole(agent: Agent) -> Document:
 
 
 def _status(document: Document) -> Iterator[str]:
-    me = document.agent
-    is_only_draining = document.draining and len(document.problems) == 1
+    me, now = document.agent, document.as_of
+    problems = sum(finding.severity is Severity.PROBLEM for finding in document.findings)
+    is_only_draining = document.draining and problems == 1
     verdict = "ready" if document.ready else "draining" if is_only_draining else "not ready"
-    yield f"{me.display_name} {me.short_id}, version {me.version}: {verdict}"
-    for problem in document.problems:
-        yield f"  {escaped(problem)}"
-    for warning in document.warnings:
-        yield f"  warning: {escaped(warning)}"
-    if document.age_s:
-        yield f"  (as of {document.age_s:.1f} s ago: the agent is busy)"
-    yield from _section("peers", _peers(document))
+    late = f" ({document.age_s:.1f} s ago: the agent is busy)" if document.age_s else ""
+    yield f"{escaped(me.display_name)} {me.short_id}: {verdict}{late}"
+    yield f"  version {me.version}, {me.phase}, started {_moment(me.since)}, {_span(me.since, now)} ago"
+    yield f"  certificate valid until {_moment(me.certificate_ends)}, {_days(me.certificate_days_left)}"
+    if document.findings:
+        yield from _section("what is wrong", _findings(document))
+    none = f"none; others are awaited at {', '.join(me.awaits_at)}" if me.awaits_at else "none"
+    yield from _section("peers", _peers(document, none=none))
     yield from _section("listeners", _listeners(document))
     yield from _section("endpoints", _endpoints(document))
 
@@ -88,45 +100,116 @@ def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
     yield from (f"  {line}" for line in lines)
 
 
-def _peers(document: Document) -> Iterator[str]:
+def _findings(document: Document) -> Iterator[str]:
+    for finding in document.findings[:MAX_ROWS]:
+        since = "" if finding.since is None else f", for {_span(finding.since, document.as_of)}"
+        yield f"{finding.severity.value}: {escaped(finding.what)}{since}"
+        if finding.remedy:
+            yield f"  do: {escaped(finding.remedy)}"
+    yield from _more(len(document.findings))
+
+
+def _more(rows: int) -> Iterator[str]:
+    if rows > MAX_ROWS:
+        yield f"and {rows - MAX_ROWS:,} more (--json has all)"
+
+
+def _peers(document: Document, *, none: str = "no peers") -> Iterator[str]:
     rows = [
         (
             peer.display_name or "?",
             peer.short_id or "",
             peer.state,
+            "" if peer.since is None else _span(peer.since, document.as_of),
             "" if peer.rtt_ms is None else f"{peer.rtt_ms:.1f} ms",
             peer.address,
             peer.problem or "",
         )
-        for peer in document.peers
+        for peer in sorted(document.peers, key=lambda peer: peer.state == CONNECTED)
     ]
-    yield from table(("peer", "id", "state", "round trip", "address", "problem"), rows, none="no peers")
+    titles = ("peer", "id", "state", "for", "round trip", "address", "problem")
+    yield from table(titles, rows[:MAX_ROWS], none=none)
+    yield from _more(len(rows))
 
 
 def _listeners(document: Document) -> Iterator[str]:
-    me = document.agent.id
+    me = document.agent.short_id
+    exits: dict[tuple[str, str], list[Route]] = {}
+    for route in document.forward_routes:
+        if route.ingress_agent_id == me:
+            exits.setdefault((route.key, route.listener_address), []).append(route)
     rows = [
-        (route.key, route.listener_address, f"{route.exit_agent}, {_hops(route)}", route.target)
-        for route in document.forward_routes
-        if route.ingress_agent_id == document.agent.short_id
+        (
+            each.key,
+            each.address,
+            each.state.value,
+            _for(each, document),
+            "; ".join(_about_listener(each, exits.get((each.key, each.address), ()), document)),
+        )
+        for each in _worst_first(document.listeners)
     ]
-    rows += [
-        (each.key, each.listener_address, "refuses clients", each.reason)
-        for each in document.unmatched_listeners
-        if each.agent_id == me
-    ]
-    yield from table(("key", "address", "leads to", ""), rows, none="none")
+    yield from table(("key", "address", "state", "for", "leads to"), rows[:MAX_ROWS], none="none")
+    yield from _more(len(rows))
+
+
+def _about_listener(listener: Service, exits: Sequence[Route], document: Document) -> Iterator[str]:
+    if listener.reason:
+        yield listener.reason
+    if exits:
+        nearest = min(exits, key=lambda route: route.hop_count)
+        others = f" and {len(exits) - 1:,} more" if len(exits) > 1 else ""
+        yield f"{nearest.exit_agent}, {_hops(nearest)}{others}"
+    for exit_ in listener.set_aside:
+        since, until = _span(exit_.since, document.as_of), _span(document.as_of, exit_.until)
+        yield f"{exit_.agent} set aside for {since}, tried again in {until}: {exit_.reason}"
 
 
 def _endpoints(document: Document) -> Iterator[str]:
-    me = document.agent.id
-    own = (route for route in document.forward_routes if route.exit_agent_id == document.agent.short_id)
-    used = Counter((route.key, route.target) for route in own)
-    rows = [(*offered, f"{count} listener{'' if count == 1 else 's'}") for offered, count in used.items()]
-    rows += [
-        (each.key, each.target, each.reason) for each in document.unmatched_endpoints if each.agent_id == me
+    me = document.agent.short_id
+    used = Counter(route.key for route in document.forward_routes if route.exit_agent_id == me)
+    rows = [
+        (
+            each.key,
+            each.address,
+            each.state.value,
+            _for(each, document),
+            each.reason or _users(used[each.key]),
+        )
+        for each in _worst_first(document.endpoints)
     ]
-    yield from table(("key", "target", "used by"), sorted(rows), none="none")
+    yield from table(("key", "target", "state", "for", "used by"), rows[:MAX_ROWS], none="none")
+    yield from _more(len(rows))
+
+
+def _worst_first(rows: Sequence[Service]) -> list[Service]:
+    return sorted(rows, key=lambda each: not each.reason and not each.set_aside)
+
+
+def _users(count: int) -> str:
+    return f"{count} listener{'' if count == 1 else 's'}"
+
+
+def _for(service: Service, document: Document) -> str:
+    return "" if service.since is None else _span(service.since, document.as_of)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M UTC}"
+
+
+def _days(days: float) -> str:
+    if days <= 0:
+        return "which is over"
+    return f"{days:,.0f} days left" if days >= SHORT_DAYS else f"{days * 24:.1f} hours left"
+
+
+def _span(begin: datetime, end: datetime) -> str:
+    """How long it is from ``begin`` to ``end``, in the unit that people would take."""
+    seconds = max(0.0, (end - begin).total_seconds())
+    for unit, length_s in UNITS:
+        if seconds >= 2 * length_s:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _services(document: Document) -> Iterator[str]:

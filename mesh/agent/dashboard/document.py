@@ -7,7 +7,10 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from mesh.agent.dashboard.status import CONNECTED, DashboardSnapshot, PeerStatus, RouteView
+from mesh.agent.dashboard.findings_shown import findings_shown, shown_time
+from mesh.agent.dashboard.states import CONNECTED
+from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, RouteView, ServiceStatus
+from mesh.agent.validity import DAY_S
 from mesh.alarms import AlarmCount, AlarmKind
 from mesh.routing.pairings import (
     Pairing,
@@ -175,11 +178,23 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
             "display_name": snapshot.name,
             "instance": snapshot.instance.hex(),
             "version": version,
+            "phase": snapshot.phase,
+            "since": shown_time(snapshot.started_unix_s),
+            "certificate_ends": shown_time(snapshot.certificate_ends_unix_s),
+            "certificate_days_left": round(
+                (snapshot.certificate_ends_unix_s - snapshot.now_unix_s) / DAY_S, 2
+            ),
+            "awaits_at": snapshot.awaits_at,
         },
         "ready": not snapshot.problems,
         "draining": snapshot.draining,
-        "problems": list(page.of("problems", snapshot.problems)),
-        "warnings": list(page.of("warnings", snapshot.warnings)),
+        "problems": [problem.text for problem in page.of("problems", snapshot.problems)],
+        "warnings": [warning.text for warning in page.of("warnings", snapshot.warnings)],
+        "findings": findings_shown(
+            page.of("problems", snapshot.problems), page.of("warnings", snapshot.warnings)
+        ),
+        "listeners": [_service(each) for each in page.of("listeners", snapshot.listeners)],
+        "endpoints": [_service(each) for each in page.of("endpoints", snapshot.endpoints)],
         "stats": stats_of(snapshot),
         "alarms": [
             {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}
@@ -234,6 +249,27 @@ def _peer(peer: PeerStatus) -> dict[str, object]:
         "is_dialer": peer.is_dialer,
         "address": peer.address,
         "problem": peer.problem,
+        "since": shown_time(peer.since_unix_s),
+    }
+
+
+def _service(service: ServiceStatus) -> dict[str, object]:
+    return {
+        "key": service.key,
+        "address": service.address,
+        "state": service.state,
+        "since": shown_time(service.since_unix_s),
+        "reason": service.reason,
+        "set_aside": [
+            {
+                "agent": exit_.name,
+                "agent_id": display_id(exit_.agent_id),
+                "reason": exit_.reason,
+                "since": shown_time(exit_.since_unix_s),
+                "until": shown_time(exit_.until_unix_s),
+            }
+            for exit_ in service.aside
+        ],
     }
 
 

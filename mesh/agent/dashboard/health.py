@@ -6,8 +6,10 @@ from typing import Final
 import falcon
 import msgspec
 
+from mesh.agent.dashboard.findings_shown import findings_shown
 from mesh.agent.dashboard.single_flight import SingleFlight
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
+from mesh.agent.findings import Finding
 
 READY: Final = "ready"
 NOT_READY: Final = "not ready"
@@ -24,7 +26,7 @@ class HealthResource:
 
 
 class ReadyResource:
-    """The actors answer, or did lately, every listener and acceptor is up, and there is a link to a peer.
+    """The actors answer, or did lately, and find no problem: see :mod:`mesh.agent.verdict`.
 
     A probe is to find out an agent that is stuck or cannot serve, not one that is busy for a moment.
     """
@@ -38,13 +40,13 @@ class ReadyResource:
         Plain text, a line for each problem and each warning; JSON for whoever asks for it and not for text.
         ``age_s`` says how old the answer is: 0 unless the actors are late.
         """
-        problems: tuple[str, ...]
-        warnings: tuple[str, ...] = ()
+        problems: tuple[Finding, ...]
+        warnings: tuple[Finding, ...] = ()
         age_s = 0.0
         try:
             answer = self._status.latest()
         except StatusUnavailable as unavailable:
-            problems = (f"status unavailable: {unavailable}",)
+            problems = (Finding(f"status unavailable: {unavailable}"),)
             resp.set_header("Retry-After", "1")
         else:
             problems, warnings = answer.value.problems, answer.value.warnings
@@ -54,8 +56,9 @@ class ReadyResource:
         if req.client_prefers((falcon.MEDIA_TEXT, falcon.MEDIA_JSON)) == falcon.MEDIA_JSON:
             content: dict[str, object] = {
                 "status": status,
-                "problems": problems,
-                "warnings": warnings,
+                "problems": [problem.text for problem in problems],
+                "warnings": [warning.text for warning in warnings],
+                "findings": findings_shown(problems, warnings),
                 "age_s": age_s,
             }
             resp.data = msgspec.json.encode(content)
@@ -66,8 +69,9 @@ class ReadyResource:
     on_head = on_get
 
 
-def ready_text(status: str, problems: Sequence[str], warnings: Sequence[str], age_s: float) -> str:
+def ready_text(status: str, problems: Sequence[Finding], warnings: Sequence[Finding], age_s: float) -> str:
     """The answer for people: the status, then a line for each problem and each warning."""
     late = f" ({age_s:.1f} s ago: the agent is busy)" if age_s else ""
-    lines = [f"{status}{late}", *problems, *(f"warning: {warning}" for warning in warnings)]
+    found = (*(problem.line() for problem in problems), *(f"warning: {each.line()}" for each in warnings))
+    lines = [f"{status}{late}", *found]
     return "".join(f"{line}\n" for line in lines)

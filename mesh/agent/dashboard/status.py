@@ -5,6 +5,9 @@ from typing import Final, Protocol
 
 import msgspec
 
+from actors.root.phases import Phase
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.findings import Finding
 from mesh.alarms import AlarmCount
 from mesh.routing.agent_views import AgentView
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
@@ -12,8 +15,7 @@ from mesh.routing.shared_paths import PathSearch
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 
-CONNECTED: Final = "connected"
-"""State of a peer with a live link; any other text says what is being done about it."""
+RUNNING: Final = Phase.RUNNING.value
 
 
 class StatusUnavailable(Exception):  # noqa: N818 - it names a condition of the agent, told to the client as such
@@ -39,6 +41,33 @@ class PeerStatus(msgspec.Struct, frozen=True):
     address: str
     problem: str | None = None
     """What is wrong with the path to it, and what to do."""
+    since_unix_s: float | None = None
+    """Since when it is connected, or not."""
+
+
+class AsideExit(msgspec.Struct, frozen=True):
+    """An exit that a listener has set aside, as it failed and has not served since."""
+
+    agent_id: AgentId
+    name: str
+    reason: str
+    since_unix_s: float
+    until_unix_s: float
+    """When it is tried again though others may serve."""
+
+
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """A listener or an endpoint of this agent, whatever the mesh knows of it."""
+
+    key: str
+    address: str
+    """Where a listener is, or the target of an endpoint."""
+    state: ServiceState
+    since_unix_s: float | None = None
+    """Since when it is so; ``None`` if nobody knows."""
+    reason: str = ""
+    """Why, unless all is well."""
+    aside: tuple[AsideExit, ...] = ()
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -116,12 +145,24 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """This agent's endpoints whose key is not offered, and so is in no record."""
     disbelieved: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Keys whose offers this agent's listeners all ignore, each with the reason; follows from ``routes``."""
-    problems: tuple[str, ...] = ()
+    problems: tuple[Finding, ...] = ()
     """Why this agent is not ready to serve (a listener's port is taken, ...); empty when it is."""
-    warnings: tuple[str, ...] = ()
-    """What somebody should look at though this agent serves, as lines for people."""
+    warnings: tuple[Finding, ...] = ()
+    """What somebody should look at though this agent serves."""
+    listeners: tuple[ServiceStatus, ...] = ()
+    """This agent's own, in the order of the configuration."""
+    endpoints: tuple[ServiceStatus, ...] = ()
+    """This agent's own, in the order of the configuration."""
+    phase: str = RUNNING
+    """What the agent is about, for people; see :class:`actors.root.phases.Phase`."""
+    started_unix_s: float = 0.0
+    certificate_ends_unix_s: float = 0.0
+    now_unix_s: float = 0.0
+    """When the actors gave this answer."""
     draining: bool = False
     """Whether the mesh is asked to prefer others; that is one of the ``problems``, too."""
+    awaits_at: tuple[str, ...] = ()
+    """Where this agent accepts links."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
 

@@ -7,6 +7,7 @@ import pytest
 
 from actors.connections.listener import Listener
 from actors.connections.offers import KnownOffers
+from actors.listener_meter import MAX_ASIDE_SHOWN
 from actors.messages import listener as messages
 from actors.messages.client_count import ClientCount
 from actors.messages.connection import ServeClient
@@ -17,7 +18,7 @@ from mesh.addresses import TcpAddress
 from mesh.connection.candidates import MAX_SET_ASIDE_S
 from mesh.connection.loops import LoopWatch
 from mesh.routing.counterparts import NO_WAY
-from mesh.trust.identity import short_id
+from mesh.trust.identity import Identity, short_id
 from tests.actors.company import IDENTITIES, Client, Ear, record_of, routes_of, start
 
 OWN, NEAR, FAR = IDENTITIES[:3]
@@ -106,7 +107,7 @@ def test_who_serves_again_is_where_it_was(house, caplog):
 def test_a_client_that_nobody_answered_is_told_of_with_the_way_that_was_tried(house, caplog):
     caplog.set_level(logging.INFO, logger="mesh.forward")
     house.tell(messages.CandidateFailed(FAR.id, "silent"))
-    house.tell(messages.ClientUnanswered("no candidate answered", (FAR.id,)))
+    house.tell(messages.ClientGivenUp("no candidate answered", (FAR.id,)))
     aside, lost = (record.message for record in caplog.records[-2:])
     assert aside.endswith(f"sets agent {short_id(FAR.id)} aside: no answer, {NO_WAY}")
     who = f"agent {short_id(FAR.id)} ({NO_WAY})"
@@ -120,3 +121,51 @@ def test_each_setting_aside_is_told_and_counted_once(house, caplog):
     assert "\n" not in line
     assert f"sets agent {short_id(NEAR.id)} aside" in line
     assert house.ingresses == []
+
+
+def test_its_meter_shows_who_is_set_aside_until_it_serves_again(house):
+    house.world.run(1.0)
+    failed_at = house.world.now()
+    house.tell(messages.CandidateFailed(NEAR.id, "refused"), messages.CandidateFailed(FAR.id, "silent"))
+    meter = house.meters.listeners["the listener"]
+    assert [(each.agent_id, each.code) for each in meter.aside] == [(NEAR.id, "refused"), (FAR.id, "silent")]
+    assert [each.since_s for each in meter.aside] == [pytest.approx(failed_at)] * 2
+    assert all(each.since_s < each.until_s for each in meter.aside)
+    house.world.run(MAX_SET_ASIDE_S)
+    house.order()  # one connection finds out whether they are back
+    house.tell(messages.CandidateFailed(NEAR.id, "unavailable"), messages.CandidateServed(FAR.id))
+    ((agent_id, code, since_s, _),) = meter.aside
+    assert (agent_id, code, since_s) == (NEAR.id, "unavailable", pytest.approx(failed_at))
+
+
+def test_of_many_exits_that_fail_some_are_shown(house):
+    numbers = range(10, 11 + MAX_ASIDE_SHOWN)
+    crowd = [record_of(Identity(bytes((number,)) * 32), "my-api") for number in numbers]
+    house.tell(RoutesChanged(routes_of(OWN, *crowd)))
+    house.tell(*[messages.CandidateFailed(record.agent_id, "refused") for record in crowd])
+    assert len(house.meters.listeners["the listener"].aside) == MAX_ASIDE_SHOWN
+
+
+def test_its_meter_counts_clients_that_nobody_served_until_one_is_served(house):
+    house.world.run(1.0)
+    first_at = house.world.now()
+    house.tell(messages.ClientGivenUp("refused at\nnear", ()))
+    house.world.run(5.0)
+    house.tell(messages.ClientGivenUp("no candidate answered", (FAR.id,)))
+    clients, since_s, why = house.meters.listeners["the listener"].refusals
+    assert (clients, since_s) == (2, pytest.approx(first_at))
+    assert why.startswith("no candidate answered; no answer from ")
+    house.tell(messages.CandidateServed(NEAR.id))
+    assert house.meters.listeners["the listener"].refusals.clients == 0
+
+
+def test_its_meter_says_whether_and_since_when_it_is_open_and_goes_with_it(house):
+    meter = house.meters.listeners["the listener"]
+    assert (meter.is_open, meter.address) == (True, str(ADDRESS))
+    house.world.run(7.0)
+    house.tell(RoutesChanged(routes_of(OWN)))
+    assert not meter.is_open
+    assert meter.since_s == pytest.approx(7.0, abs=0.1)
+    house.listener.ref.stop(block=False)
+    house.world.run(0.0)
+    assert house.meters.listeners == {}

@@ -6,7 +6,7 @@ import pytest
 from actors.connections.due import HANG_UP_POLL_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
-from actors.messages.listener import CandidateFailed
+from actors.messages.listener import CandidateFailed, ClientGivenUp
 from mesh.connection.patience import HEDGE_AFTER_S, RESTART_PATIENCE_S, RETRY_AFTER_S
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.link.frames import FrameType
@@ -41,8 +41,7 @@ def test_a_candidate_that_rejects_is_followed_by_the_next_at_once(two):
     assert bytes(two.client.received) == b"welcome"
 
 
-def test_a_client_that_all_candidates_reject_is_reset_at_once(two, caplog):
-    caplog.set_level("INFO")
+def test_a_client_that_all_candidates_reject_is_reset_at_once(two):
     first, second = two.exits
     first.answer("refused")
     second.answer("at-capacity")
@@ -50,8 +49,10 @@ def test_a_client_that_all_candidates_reject_is_reset_at_once(two, caplog):
     assert two.client.end == RESET
     assert two.is_over
     assert two.ingress_meters.connections_reset == 1
-    assert "at-capacity at" in caplog.text
-    assert "because" in caplog.text
+    (given_up,) = two.listener.of(ClientGivenUp)
+    assert "at-capacity at" in given_up.why
+    assert "because" in given_up.why
+    assert given_up.unanswered == ()
 
 
 def test_an_exit_whose_endpoint_is_being_started_again_is_asked_again(one):

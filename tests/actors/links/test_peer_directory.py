@@ -75,9 +75,12 @@ class House:
         )
         return link
 
-    def end(self, link: Ear, peer_id: AgentId = HIGH.id) -> None:
+    def end(self, link: Ear, peer_id: AgentId = HIGH.id, why: str = "", *, has_left: bool = False) -> None:
         link.ref.stop(block=False)
-        self.tell(messages.LinkEnded(link.actor_urn, peer_id))
+        self.tell(messages.LinkEnded(link.actor_urn, peer_id, why, has_left))
+
+    def peers(self) -> tuple[messages.PeerStatus, ...]:
+        return self.world.ask(self.directory.ref, messages.GetPeers())
 
     def forwarding(self) -> dict[AgentId, Any]:
         return dict(self.connections.of(link_messages.ForwardingChanged)[-1].links)

@@ -245,15 +245,27 @@ def test_the_peers_farewell_ends_the_link_after_what_came_before_it(scene, caplo
     assert scene.link_ended
     assert "maintenance\\x1b[2J" in caplog.text
     assert scene.counts == (0, 0, 1)
+    (ended,) = scene.directory.of(directory_messages.LinkEnded)
+    assert (ended.why, ended.has_left) == ("the peer closed it: maintenance\\x1b[2J", False)
 
 
-@pytest.mark.parametrize("how", ["close", "abort"])
-def test_a_connection_that_breaks_ends_the_link(scene, how):
+def test_a_peer_that_leaves_in_order_is_told_apart_from_one_that_is_lost(scene):
+    peer = scene.admitted()
+    peer.send_frames(link_frame(FrameType.CLOSE, link_bodies.encode_close(link_bodies.HAS_LEFT)))
+    scene.run(0.1)
+    (ended,) = scene.directory.of(directory_messages.LinkEnded)
+    assert ended.has_left
+
+
+@pytest.mark.parametrize(
+    ("how", "why"), [("close", "the peer closed the connection"), ("abort", "Connection reset by peer")]
+)
+def test_a_connection_that_breaks_ends_the_link(scene, how, why):
     peer = scene.admitted()
     getattr(peer.socket, how)()
     scene.run(0.1)
     assert scene.link_ended
-    assert scene.directory.heard[-1] == directory_messages.LinkEnded(scene.link.actor_urn, PEER.id)
+    assert scene.directory.heard[-1] == directory_messages.LinkEnded(scene.link.actor_urn, PEER.id, why)
     assert scene.counts == (0, 0, 1)
 
 

@@ -4,7 +4,7 @@ import pykka
 import pytest
 
 from actors.messages import agent as agent_messages
-from mesh.agent.draining import DRAINING, drain, draining_problems, is_draining
+from mesh.agent.draining import drain, is_draining
 from mesh.agent.outcome import RefusedError
 from mesh.routing.routes import compute_routes
 from tests.mesh.routing.graph_company import agent, mesh
@@ -46,7 +46,6 @@ def test_it_is_refused_by_an_agent_that_leaves_or_is_stuck(monkeypatch, answers,
 
 
 @pytest.mark.parametrize("draining", [True, False])
-def test_an_agent_that_drains_is_not_ready_for_more(draining):
+def test_an_agent_knows_by_its_record_that_it_drains(draining):
     routes = compute_routes(agent(1), mesh((1, 2, 0), agent_1={"draining": draining}), max_hops=16, version=1)
     assert is_draining(routes) is draining
-    assert draining_problems(routes) == ((DRAINING,) if draining else ())

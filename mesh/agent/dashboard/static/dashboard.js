@@ -47,6 +47,29 @@ function peerState(peer) {
   return cell;
 }
 
+function since(one) {
+  return one.since ? new Date(one.since).toLocaleString() : "";
+}
+
+function noPeers(awaitsAt) {
+  return awaitsAt.length ? `No agent is linked; others are awaited at ${awaitsAt.join(", ")}.` : "This agent has no peers.";
+}
+
+function isWrong(service) {
+  return Number(Boolean(service.reason || service.set_aside.length));
+}
+
+function whyNot(service) {
+  const aside = service.set_aside.map((exit) =>
+    `${exit.agent} set aside until ${new Date(exit.until).toLocaleTimeString()}: ${exit.reason}`);
+  return [service.reason, ...aside].filter(Boolean).join("; ");
+}
+
+function told(finding) {
+  const since = finding.since ? ` (since ${new Date(finding.since).toLocaleString()})` : "";
+  return `${finding.what}${since}${finding.remedy ? `; ${finding.remedy}` : ""}`;
+}
+
 function path(route) {
   const list = element("ol", "path");
   route.path_display.forEach((name, step) => {
@@ -111,9 +134,24 @@ function show(status) {
     ["key", withId(peer.display_name, peer.id)],
     ["", peerState(peer)],
     ["number", peer.rtt_ms === null ? "\u2013" : `${peer.rtt_ms.toFixed(2)} ms`],
+    ["", since(peer)],
     ["", peer.is_dialer ? "dialed by this agent" : "accepted"],
     ["code", peer.address],
-  ]), 5, "This agent has no peers.");
+  ]), 6, noPeers(status.agent.awaits_at));
+
+  const services = [
+    ...status.listeners.map((one) => [one, "listener"]),
+    ...status.endpoints.map((one) => [one, "endpoint"]),
+  ].sort(([one], [other]) => isWrong(other) - isWrong(one));
+  count("services-count", services.length, totals.listeners + totals.endpoints - services.length);
+  fill("services", services.map(([service, kind]) => [
+    ["key", service.key],
+    ["", kind],
+    ["code", service.address],
+    ["", badge(service.state, isWrong(service) ? "waiting" : "good")],
+    ["", since(service)],
+    ["", whyNot(service)],
+  ]), 6, "This agent has no listeners and no endpoints.");
 
   const unmatched = [
     ...status.unmatched_listeners.map((one) => [one, "listener", one.listener_address]),
@@ -147,6 +185,10 @@ function lines(boxId, texts) {
   box.hidden = texts.length === 0;
 }
 
+function found(body, severity) {
+  return body.findings.filter((finding) => finding.severity === severity).map(told);
+}
+
 function notReady(body) {
   const all = body.rows.totals.problems;
   return all === 1 ? "not ready: 1 problem" : `not ready: ${all.toLocaleString("en")} problems`;
@@ -167,9 +209,9 @@ async function refresh() {
     show(body);
     document.body.classList.remove("stale");
     if (body.ready) showState("ready", "good", []);
-    else if (body.draining && body.rows.totals.problems === 1) showState("draining", "waiting", body.problems);
-    else showState(notReady(body), "waiting", body.problems);
-    lines("warnings", body.warnings);
+    else if (body.draining && body.rows.totals.problems === 1) showState("draining", "waiting", found(body, "problem"));
+    else showState(notReady(body), "waiting", found(body, "problem"));
+    lines("warnings", found(body, "warning"));
     const late = body.age_s >= 1 ? ` (the agent is busy: this is ${body.age_s.toFixed(0)} s old)` : "";
     byId("updated").textContent = `Updated ${new Date(body.as_of).toLocaleTimeString()}${late}`;
   } catch (error) {

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mesh.agent.cli import main
+from mesh.agent.cli.status_command import MAX_ROWS
 from mesh.agent.cli.tables import table
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
@@ -29,17 +30,54 @@ ROUTE = {
     "path_display": ["branch", "relay", "hq"],
     "path_ids": [],
 }
+ASIDE = "hq2 set aside for 60 s, tried again in 10 s: refused"
+START = "2026-11-29T12:00:00Z"
 DOCUMENT = {
-    "agent": {"id": ME, "short_id": ME[:8], "display_name": "branch", "version": "1"},
+    "agent": {
+        "id": ME,
+        "short_id": ME[:8],
+        "display_name": "branch",
+        "version": "1",
+        "phase": "running",
+        "since": START,
+        "certificate_ends": "2026-12-09T12:00:00Z",
+        "certificate_days_left": 9.9,
+        "awaits_at": [],
+    },
     "ready": False,
-    "problems": ["listener db at :5432: port taken"],
-    "warnings": ["the certificate expires"],
+    "as_of": "2026-11-29T12:30:00Z",
+    "findings": [
+        {"severity": "problem", "what": "listener db at :5432: port taken", "remedy": "", "since": START},
+        {"severity": "warning", "what": "the certificate expires", "remedy": "renew it", "since": None},
+    ],
+    "listeners": [
+        {"key": "api", "address": "127.0.0.1:6000", "state": "open", "since": START, "reason": ""}
+        | {
+            "set_aside": [
+                {
+                    "agent": "hq2",
+                    "reason": "refused",
+                    "since": "2026-11-29T12:29:00Z",
+                    "until": "2026-11-29T12:30:10Z",
+                }
+            ]
+        },
+        {"key": "db", "address": ":5432", "state": "closed", "since": START, "reason": "port taken"}
+        | {"set_aside": []},
+        {"key": "old", "address": ":5433", "state": "open", "since": None, "reason": "", "set_aside": []},
+    ],
+    "endpoints": [
+        {"key": "own", "address": "127.0.0.1:80", "state": "offered", "since": START, "reason": ""}
+        | {"set_aside": []},
+        {"key": "ssh", "address": ":22", "state": "withdrawn", "since": START, "reason": "down"}
+        | {"set_aside": []},
+    ],
     "age_s": 0.0,
     "peers": [
         {"id": OTHER, "short_id": OTHER[:8], "display_name": "relay", "state": "connected", "rtt_ms": 1.25}
-        | {"is_dialer": True, "address": "relay:4433", "problem": None},
+        | {"is_dialer": True, "address": "relay:4433", "problem": None, "since": START},
         {"id": None, "short_id": None, "display_name": "", "state": "dialing", "rtt_ms": None}
-        | {"is_dialer": True, "address": "gone:4433", "problem": "Connection refused"},
+        | {"is_dialer": True, "address": "gone:4433", "problem": "Connection refused", "since": None},
     ],
     "forward_routes": [
         ROUTE,
@@ -103,24 +141,30 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     result = run("status")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "branch aaaaaaaa, version 1: not ready",
-        "  listener db at :5432: port taken",
+        "branch aaaaaaaa: not ready",
+        "  version 1, running, started 2026-11-29 12:00 UTC, 30 min ago",
+        "  certificate valid until 2026-12-09 12:00 UTC, 10 days left",
+        "",
+        "what is wrong",
+        "  problem: listener db at :5432: port taken, for 30 min",
         "  warning: the certificate expires",
+        "    do: renew it",
         "",
         "peers",
-        "  peer   id        state      round trip  address     problem",
-        "  relay  bbbbbbbb  connected  1.2 ms      relay:4433",
-        "  ?                dialing                gone:4433   Connection refused",
+        "  peer   id        state      for     round trip  address     problem",
+        "  ?                dialing                        gone:4433   Connection refused",
+        "  relay  bbbbbbbb  connected  30 min  1.2 ms      relay:4433",
         "",
         "listeners",
-        "  key  address         leads to",
-        "  api  127.0.0.1:6000  hq, 2 hops       127.0.0.1:80",
-        "  db   :5432           refuses clients  port taken",
+        "  key  address         state   for     leads to",
+        f"  api  127.0.0.1:6000  open    30 min  hq, 2 hops; {ASIDE}",
+        "  db   :5432           closed  30 min  port taken",
+        "  old  :5433           open",
         "",
         "endpoints",
-        "  key  target        used by",
-        "  own  127.0.0.1:80  1 listener",
-        "  ssh  :22           nobody listens for it",
+        "  key  target        state      for     used by",
+        "  ssh  :22           withdrawn  30 min  down",
+        "  own  127.0.0.1:80  offered    30 min  1 listener",
     ]
 
 
@@ -128,9 +172,20 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     ("problems", "verdict"), [(["draining: …"], "draining"), (["draining: …", "another"], "not ready")]
 )
 def test_an_agent_that_drains_and_has_no_other_trouble_says_so(agent, monkeypatch, problems, verdict):
-    for name, value in {"problems": problems, "draining": True}.items():
+    found = [{"severity": "problem", "what": what, "remedy": "", "since": None} for what in problems]
+    for name, value in {"findings": found, "draining": True}.items():
         monkeypatch.setitem(DOCUMENT, name, value)
     assert run("status").stdout.splitlines()[0].endswith(f": {verdict}")
+
+
+def test_of_many_listeners_status_shows_those_with_something_wrong(agent, monkeypatch):
+    quiet, wrong = DOCUMENT["listeners"][2], DOCUMENT["listeners"][1]
+    monkeypatch.setitem(DOCUMENT, "listeners", [*[quiet] * 1_000, wrong])
+    lines = run("status").stdout.splitlines()
+    at = lines.index("listeners")
+    assert lines[at + 2].split()[:3] == ["db", ":5432", "closed"]
+    assert lines[at + 2 + MAX_ROWS] == f"  and {1_001 - MAX_ROWS} more (--json has all)"
+    assert len(json.loads(run("status", "--json").stdout)["listeners"]) == 1_001
 
 
 def test_services_are_all_of_the_mesh(agent):
@@ -205,7 +260,7 @@ def test_a_reload_that_is_done_in_part_only_fails(agent):
 
 
 def test_an_answer_of_another_version_is_one_line(agent, monkeypatch):
-    monkeypatch.delitem(DOCUMENT, "warnings")
+    monkeypatch.delitem(DOCUMENT, "findings")
     result = run("status")
     assert result.exit_code == 1
     assert "does it run another version?" in result.stderr
@@ -213,7 +268,8 @@ def test_an_answer_of_another_version_is_one_line(agent, monkeypatch):
 
 
 def test_what_others_have_chosen_cannot_steer_the_terminal(agent, monkeypatch):
-    monkeypatch.setitem(DOCUMENT, "problems", ["\x1b[2J"])
+    finding = {"severity": "problem", "what": "\x1b[2J", "remedy": "\x1b[2J", "since": None}
+    monkeypatch.setitem(DOCUMENT, "findings", [finding])
     monkeypatch.setitem(
         DOCUMENT, "forward_routes", [{**ROUTE, "key": "[red]\x1b[31m", "target": "\x9b\u202e"}]
     )

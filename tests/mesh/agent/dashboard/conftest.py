@@ -8,11 +8,15 @@ import pytest
 from falcon import testing
 
 from mesh.agent.dashboard.app import DashboardApp
-from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, Stats
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.dashboard.status import AsideExit, DashboardSnapshot, PeerStatus, ServiceStatus, Stats
 from mesh.routing.agent_views import AgentView
 from mesh.routing.shared_paths import Paths, PathSearch
 from mesh.trust.identity import AgentId
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
+
+NOON = 1_796_040_000.0
+"""2026-11-30 12:00 UTC, when the agent started."""
 
 BRANCH, RELAY, HQ = (AgentId(bytes([number]) * 16) for number in (1, 2, 3))
 
@@ -96,6 +100,21 @@ def three_agents() -> DashboardSnapshot:
             counters={"frames_dropped_total": 4},
         ),
         routes=Routes(BRANCH, {BRANCH: branch, RELAY: Agent(RELAY, "relay"), HQ: hq}),
+        listeners=(
+            ServiceStatus(
+                key="api",
+                address="127.0.0.1:8001",
+                state=ServiceState.REFUSING,
+                since_unix_s=NOON + 60.0,
+                reason="one client",
+                aside=(AsideExit(HQ, "hq", "refused", NOON + 60.0, NOON + 90.0),),
+            ),
+        ),
+        endpoints=(ServiceStatus("ssh", "127.0.0.1:22", ServiceState.OFFERED),),
+        started_unix_s=NOON,
+        certificate_ends_unix_s=NOON + 10 * 86_400.0,
+        now_unix_s=NOON + 86_400.0,
+        awaits_at=("0.0.0.0:4433",),
     )
 
 

@@ -10,9 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.agent.dashboard.document import MAX_ROWS
 from mesh.agent.dashboard.status import DashboardSnapshot
+from mesh.agent.findings import Finding
 from mesh.alarms import AlarmKind
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
+from tests.mesh.agent.dashboard.conftest import NOON
 
 JSON = {"Accept": "application/json"}
 
@@ -32,11 +34,45 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             "display_name": "branch",
             "instance": "ee" * 16,
             "version": "1.2.3",
+            "phase": "running",
+            "since": "2026-11-30T12:00:00Z",
+            "certificate_ends": "2026-12-10T12:00:00Z",
+            "certificate_days_left": 9.0,
+            "awaits_at": ["0.0.0.0:4433"],
         },
         "ready": True,
         "draining": False,
         "problems": [],
         "warnings": [],
+        "findings": [],
+        "listeners": [
+            {
+                "key": "api",
+                "address": "127.0.0.1:8001",
+                "state": "refused its last clients",
+                "since": "2026-11-30T12:01:00Z",
+                "reason": "one client",
+                "set_aside": [
+                    {
+                        "agent": "hq",
+                        "agent_id": hq,
+                        "reason": "refused",
+                        "since": "2026-11-30T12:01:00Z",
+                        "until": "2026-11-30T12:01:30Z",
+                    }
+                ],
+            }
+        ],
+        "endpoints": [
+            {
+                "key": "ssh",
+                "address": "127.0.0.1:22",
+                "state": "offered",
+                "since": None,
+                "reason": "",
+                "set_aside": [],
+            }
+        ],
         "stats": {
             "peer_count": 1,
             "stream_count": 3,
@@ -58,6 +94,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "is_dialer": True,
                 "address": "192.0.2.7:4433",
                 "problem": None,
+                "since": None,
             },
             {
                 "id": None,
@@ -68,6 +105,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "is_dialer": True,
                 "address": "lost.example:4433",
                 "problem": None,
+                "since": None,
             },
         ],
         "forward_routes": [
@@ -91,6 +129,8 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             "totals": {
                 "problems": 0,
                 "warnings": 0,
+                "listeners": 1,
+                "endpoints": 1,
                 "peers": 2,
                 "forward_routes": 1,
                 "unmatched_listeners": 1,
@@ -154,18 +194,25 @@ def test_ready_when_the_actors_answer_without_problems(client: testing.TestClien
     assert (answer.status_code, answer.text) == (200, "ready\n")
     answer = client.simulate_get("/ready", headers=JSON)
     assert answer.status_code == 200
-    assert answer.json == {"status": "ready", "problems": [], "warnings": [], "age_s": 0.0}
+    nothing: list[str] = []
+    assert answer.json == {
+        "status": "ready",
+        "problems": nothing,
+        "warnings": nothing,
+        "findings": nothing,
+        "age_s": 0.0,
+    }
 
 
 def test_a_warning_is_told_by_an_agent_that_is_ready(
     client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
 ):
-    source.answer = lambda: msgspec.structs.replace(snapshot, warnings=("renew it",))
+    source.answer = lambda: msgspec.structs.replace(snapshot, warnings=(Finding("it ends", "renew it"),))
     answer = client.simulate_get("/ready")
-    assert (answer.status_code, answer.text) == (200, "ready\nwarning: renew it\n")
-    assert client.simulate_get("/ready", headers=JSON).json["warnings"] == ["renew it"]
+    assert (answer.status_code, answer.text) == (200, "ready\nwarning: it ends; renew it\n")
+    assert client.simulate_get("/ready", headers=JSON).json["warnings"] == ["it ends; renew it"]
     document = client.simulate_get("/api/dashboard").json
-    assert (document["ready"], document["warnings"]) == (True, ["renew it"])
+    assert (document["ready"], document["warnings"]) == (True, ["it ends; renew it"])
 
 
 @pytest.mark.parametrize(
@@ -187,12 +234,24 @@ def test_not_ready_says_why_a_line_for_each_problem(
     client: testing.TestClient, source: Any, snapshot: DashboardSnapshot
 ):
     problems = ("listener 127.0.0.1:80: port taken", "acceptor :4433: port taken")
-    source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
+    found = (Finding(problems[0], since_unix_s=NOON), Finding(problems[1]))
+    source.answer = lambda: msgspec.structs.replace(snapshot, problems=found)
     answer = client.simulate_get("/ready")
-    assert (answer.status_code, answer.text) == (503, "not ready\n" + "\n".join(problems) + "\n")
+    first = f"{problems[0]} (since 2026-11-30 12:00:00 UTC)"
+    assert (answer.status_code, answer.text) == (503, f"not ready\n{first}\n{problems[1]}\n")
     answer = client.simulate_get("/ready", headers=JSON)
     assert answer.status_code == 503
-    assert answer.json == {"status": "not ready", "problems": list(problems), "warnings": [], "age_s": 0.0}
+    rest = {"severity": "problem", "remedy": ""}
+    assert answer.json == {
+        "status": "not ready",
+        "problems": list(problems),
+        "warnings": [],
+        "findings": [
+            {"what": problems[0], "since": "2026-11-30T12:00:00Z", **rest},
+            {"what": problems[1], "since": None, **rest},
+        ],
+        "age_s": 0.0,
+    }
     document = client.simulate_get("/api/dashboard")
     assert (document.status_code, document.json["ready"]) == (200, False)
     assert document.json["problems"] == list(problems)
@@ -252,7 +311,8 @@ def test_a_large_document_is_not_for_those_who_ask_without_pause(
 
 def test_long_lists_are_cut_and_paged(make_app: MakeApp, snapshot: DashboardSnapshot, source: Any):
     problems = tuple(f"problem {number}" for number in range(2 * MAX_ROWS + 1))
-    source.answer = lambda: msgspec.structs.replace(snapshot, problems=problems)
+    found = tuple(map(Finding, problems))
+    source.answer = lambda: msgspec.structs.replace(snapshot, problems=found)
     client = client_of(make_app())
     seen: list[str] = []
     offset: int | None = 0

@@ -41,10 +41,13 @@ def test_every_field_that_the_script_reads_is_in_the_document(client: testing.Te
         (r"status\.agent", document["agent"]),
         ("alarm", AlarmCount(AlarmKind.IDENTITY, "hq", 1)._asdict()),
         ("body", {**document, "error": ""}),
+        ("service", document["listeners"][0]),
+        ("exit", document["listeners"][0]["set_aside"][0]),
+        ("finding", {"severity", "what", "remedy", "since"}),
     ):
         read = set(re.findall(rf"(?<![.\w]){variable}\.(\w+)", script)) - {"replaceChildren"}
         assert read
-        assert read <= fields.keys()
+        assert read <= set(fields)
     assert "status.alarms.map" in script
     assert set(re.findall(r"(?<![.\w])alarm\.(\w+)", script)) == {"kind", "member", "times"}
     labels = re.search(r"LABELS = \{(.*?)\}", script, re.DOTALL)
