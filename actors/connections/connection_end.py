@@ -21,7 +21,7 @@ from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
-from mesh.connection.endings import ConnectionView, End, Ending, ending_of
+from mesh.connection.endings import End, Ending, ending_of
 from mesh.connection.session import Session
 from mesh.connection.stream import Effects, PathVerdict, ResetCode
 from mesh.connection.stream.states import State
@@ -95,7 +95,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         self._opened(session.id)
         self._watch_read(self._socket is not None)
 
-    def _common(self, message: messages.EndInbound) -> ConnectionView | None:
+    def _common(self, message: messages.EndInbound) -> None:
         """Handle what both ends handle alike."""
         match message:
             case messages.DeadlineReached():
@@ -112,9 +112,8 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
             case messages.CloseForOperator():
                 self._end_as(Ending.OPERATOR)
                 self._local_reset([], ResetCode.CLOSED_BY_OPERATOR)
-            case messages.DescribeConnection():
-                return self._view()
-        return None
+            case messages.DescribeConnection(reply_to=reply_to):
+                self.tell(reply_to, self._view())
 
     def _forged(self, count: int, remote: AgentId, number: int, via: AgentId) -> None:
         """Count bodies that did not authenticate; the table can name the peer that passed them on."""

@@ -30,7 +30,7 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 from mesh.connection import exit_effects as effects
 from mesh.connection.door import Door
-from mesh.connection.endings import ConnectionView, End, Ending
+from mesh.connection.endings import End, Ending
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
@@ -131,7 +131,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._alarm.arm(now + FIRST_LOOK_S, now)
         self._do(self._opening.start(now))
 
-    def on_receive(self, message: messages.ExitInbound) -> ConnectionView | None:
+    def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
         match message:
             case messages.SegmentsArrived(frames=frames, via=via):
@@ -157,10 +157,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                 | messages.CloseForOperator()
                 | messages.DescribeConnection()
             ):
-                return self._common(message)
+                self._common(message)
             case _:
                 assert_never(message)
-        return None
 
     def release(self) -> None:
         """Free the number, and the endpoint's place."""

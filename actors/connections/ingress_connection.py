@@ -19,7 +19,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
-from mesh.connection.endings import ConnectionView, End, Ending
+from mesh.connection.endings import End, Ending
 from mesh.connection.ingress_effects import (
     AnswerForged,
     CandidateFailed,
@@ -111,7 +111,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if offer is not None:
             self._do(self._opening.prepare(offer))
 
-    def on_receive(self, message: messages.IngressInbound) -> ConnectionView | None:
+    def on_receive(self, message: messages.IngressInbound) -> None:
         """Handle one message."""
         match message:
             case messages.SegmentsArrived(frames=frames, via=via):
@@ -141,10 +141,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 | messages.CloseForOperator()
                 | messages.DescribeConnection()
             ):
-                return self._common(message)
+                self._common(message)
             case _:
                 assert_never(message)
-        return None
 
     def release(self) -> None:
         """Free the numbers, and the client's place."""

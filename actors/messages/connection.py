@@ -9,6 +9,7 @@ from actors.messages.listener import CandidatesFound
 from actors.messages.peer_link import SendFrames
 from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref, StreamSocket
 from mesh.addresses import SocketAddress
+from mesh.connection.endings import ConnectionView
 from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import RejectCode
 from mesh.link.frames import Frame
@@ -103,7 +104,9 @@ class CloseForOperator(msgspec.Struct, frozen=True):
 
 
 class DescribeConnection(msgspec.Struct, frozen=True):
-    """Question from outside: the answer is a :class:`~mesh.connection.endings.ConnectionView`."""
+    """Question: how is this connection?"""
+
+    reply_to: Ref[ConnectionView]
 
 
 EndInbound: TypeAlias = (

@@ -14,7 +14,7 @@ from mesh.agent.control.happenings import ConnectionPage
 from mesh.agent.control.requests import CONNECTIONS
 from mesh.connection.endings import ConnectionView, End
 
-PAGE: Final = 500
+PAGE: Final = 200
 
 ID_DIGITS: Final = 12
 

@@ -1,15 +1,14 @@
 """``/api/v1/connections``: the connections that end at this agent, asked of their actors."""
 
-import time
 from http import HTTPStatus
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 import msgspec
-import pykka
 
 from actors.messages import connection as connection_messages
-from actors.runtime.reference import AskRef, tell_if_alive
+from actors.runtime.reference import tell_if_alive
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.gathering import Gathering
 from mesh.agent.control.happenings import ConnectionPage
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import CONNECTIONS
@@ -20,8 +19,8 @@ from mesh.connection.endings import ConnectionView
 
 log: Final = logger("connections")
 
-MAX_PAGE: Final = 500
-"""Connections that are asked at once: they have answered after some milliseconds, between others' frames."""
+MAX_PAGE: Final = 200
+"""Connections that are asked at once: for so long, some 2 ms, others' frames wait."""
 
 PATIENCE_S: Final = 0.7
 """For the answers of a page."""
@@ -54,11 +53,12 @@ def connection_routes(behind: Behind) -> tuple[Route, ...]:
         """
         asked = call.parameters
         ends = open_connections.after(asked.after, asked.limit)
-        deadline, answers = time.monotonic() + PATIENCE_S, []
-        for end in ends:
-            ref = cast("AskRef[connection_messages.EndInbound]", end.ref)
-            answers.append(ref.ask(connection_messages.DescribeConnection(), block=False))
-        views = [view for answer in answers for view in _answer(answer, deadline)]
+        answers: Gathering[ConnectionView] = Gathering()
+        question = connection_messages.DescribeConnection(answers)
+        views = answers.ask([end.ref for end in ends], question, PATIENCE_S)
+        if views is None:
+            raise NoAnswer("the connections did not answer in time")
+        views.sort(key=_age, reverse=True)
         return ConnectionPage(tuple(views), ends[-1].number if len(ends) == asked.limit else None)
 
     def close(call: Call[ConnectionPlace, Nothing]) -> None:
@@ -83,11 +83,5 @@ def connection_routes(behind: Behind) -> tuple[Route, ...]:
     )
 
 
-def _answer(future: "pykka.Future[ConnectionView]", deadline: float) -> tuple[ConnectionView, ...]:
-    """The answer; none if the connection has ended meanwhile."""
-    try:
-        return (future.get(timeout=max(0.0, deadline - time.monotonic())),)
-    except pykka.ActorDeadError:
-        return ()
-    except pykka.Timeout:
-        raise NoAnswer("the connections did not answer in time") from None
+def _age(view: ConnectionView) -> float:
+    return view.age_s

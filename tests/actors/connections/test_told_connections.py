@@ -3,6 +3,7 @@
 import pytest
 
 from actors.messages import connection as messages
+from mesh.agent.control.gathering import Gathering
 from mesh.connection.endings import ConnectionRecord, Ending
 from mesh.connection.session import connection_id
 from mesh.journal import EventKind
@@ -31,9 +32,11 @@ def told(ends):
 
 
 def view_of(end, ends):
-    asked = end.ref.ask(messages.DescribeConnection(), block=False)
+    answers = Gathering()
+    end.ref.tell(messages.DescribeConnection(answers))
     ends.run(0.1)
-    return asked.get(timeout=0)
+    (view,) = answers.ask([end.ref], messages.DescribeConnection(Gathering()), 0.0)
+    return view
 
 
 def test_both_ends_call_it_the_same_and_no_frame_has_the_name(ends):
