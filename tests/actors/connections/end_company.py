@@ -8,6 +8,7 @@ import msgspec
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.exit_connection import ExitConnection
 from actors.connections.ingress_connection import IngressConnection
+from actors.connections.inside_services import InsideServices
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -215,6 +216,7 @@ class World:
             table=table.ref,
             settings=settings,
             meters=self.exit_meters,
+            inside=InsideServices(self.world.dispatcher("hq"), _nothing_inside),
         )
         self.exit = self.world.dispatcher("hq").actors[-1]
 
@@ -233,3 +235,7 @@ class World:
     @property
     def left_endpoint(self) -> int:
         return len(self.endpoint.of(endpoint_messages.ConnectionLeft))
+
+
+def _nothing_inside(talk: Any, leave: Any) -> Any:
+    raise AssertionError("nobody asks for what is inside an agent")
