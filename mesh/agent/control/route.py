@@ -135,16 +135,21 @@ class Revised(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
 
 
-ALWAYS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Of any request: it is malformed, asks a host of another name, or comes while the agent is busy."""
+ALWAYS: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
+"""Of any request: it is malformed, asks a host of another name, brings a body, or comes at a busy time."""
 
 
 def problems_of(route: Route) -> frozenset[HTTPStatus]:
     """Everything that may be wrong with a request for ``route``."""
-    types = route.types()
     found = {*ALWAYS, *route.problems}
-    if types.has_body:
-        found |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
     if route.changes:
         found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
     if route.is_guarded:
