@@ -96,7 +96,8 @@ def test(agent: Agent) -> None:
         diagnosis = _follow(agent, TESTS, None, lambda seen: bar(seen.ended, len(seen.found)))
     took_s = time.monotonic() - began
     agent.tell(diagnosis, lambda: "\n".join(_tested(diagnosis, took_s)))
-    _end(diagnosis)
+    if diagnosis.failed:
+        sys.exit(EXIT_FAILED)
 
 
 @click.command()
