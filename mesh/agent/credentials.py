@@ -27,6 +27,7 @@ from mesh.agent.grants import (
     renewal,
     signing_command,
 )
+from mesh.agent.mixups import key_mixups
 from mesh.agent.validity import early, ends_soon, two_times
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import AgentSection, Config
@@ -143,7 +144,9 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
             identity = _collect(
                 problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path)
             )
-            problems += _own_peers(config, identity) if identity is not None else ()
+            if identity is not None:
+                problems += _own_peers(config, identity)
+                problems += key_mixups(config, read_certificate(wire), identity.public_key)
             key_file = None
     if key_file is not None and is_there(key_file):
         _collect(problems, lambda: _own_key(config.agent, key_file))

@@ -11,6 +11,7 @@ from mesh.agent.cli.standard_streams import complete_standard_streams, say
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
 from mesh.agent.logs import logging_to
+from mesh.agent.mixups import lonely_notices
 from mesh.agent.offers import offer_problems
 from mesh.config import Loaded
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
@@ -60,6 +61,8 @@ def _report_check(path: Path, loaded: Loaded) -> None:
     problems = (*result.problems, *(f"{path}: {problem}" for problem in offer_problems(config)))
     if problems:
         raise Failure("\n".join(problems))
+    for notice in lonely_notices(config, written):
+        click.echo(f"{path}: warning: {notice}", err=True)
     counts = (
         (len(config.forward.endpoints), "endpoint"),
         (len(config.forward.listeners), "listener"),
