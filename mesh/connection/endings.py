@@ -49,7 +49,7 @@ def ending_of(code: ResetCode, end: End) -> Ending:
     return _MEANINGS.get(code, Ending.LOST)
 
 
-class ConnectionView(msgspec.Struct, frozen=True):
+class ConnectionView(msgspec.Struct, frozen=True, gc=False):
     """A connection, as one of its ends sees it."""
 
     id: str
@@ -78,7 +78,7 @@ _RECORD_BYTES: Final = 300
 """What a record takes beside what others chose, about."""
 
 
-class ConnectionRecord(msgspec.Struct, frozen=True):
+class ConnectionRecord(msgspec.Struct, frozen=True, gc=False):
     """A connection that has ended."""
 
     view: ConnectionView
