@@ -45,6 +45,8 @@ class Meters:
     clients_accepted: int = 0
     clients_refused: int = 0
     """Clients reset because their listener was at ``max_connections``."""
+    socks_refused: int = 0
+    """Clients of SOCKS listeners that were refused before an exit was asked."""
     clients_turned_away: int = 0
     """Clients and peers reset because too few descriptors were left."""
     loops_cut: int = 0

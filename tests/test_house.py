@@ -22,6 +22,7 @@ ROOMS = {
     "mesh.connection": {"mesh", "mesh.trust", "mesh.link"},
     "mesh.config": {"mesh", "mesh.trust"},
     "mesh.diagnostics": {"mesh", "mesh.trust", "mesh.connection"},
+    "mesh.socks": {"mesh"},
     "actors.runtime": {"mesh", "actors.runtime"},
     "actors.runtime.real": {"mesh", "actors.runtime"},
     "actors.runtime.virtual": {"mesh", "actors.runtime"},

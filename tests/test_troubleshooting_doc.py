@@ -35,7 +35,7 @@ COMPOSED = {
         "…: …: …",
     ),
     "resets a client: it is an exit of this agent; the target is this listener": (
-        "listener … resets a client: …",
+        "… resets a client: …",
         "it is an exit of this agent; the target is this listener",
     ),
     "link refused: …": ("link refused: … (dialed …)",),

@@ -12,6 +12,7 @@ from typing import assert_never
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
+from actors.connections.socks_answers import refuse, reply_of, say
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
@@ -44,6 +45,7 @@ from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
 from mesh.sampling import sampled
+from mesh.socks.numbers import Reply, reply
 from mesh.trust.identity import NO_AGENT, AgentId
 
 log = logging.getLogger("mesh.connections")
@@ -68,6 +70,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         "_listener",
         "_opening",
         "_prepare_for",
+        "_speaks_socks",
     )
 
     def __init__(
@@ -89,6 +92,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         """Where the client counts, as soon as there is one."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
         """The links towards the exits that are being tried, and towards the one that was chosen."""
+        self._speaks_socks = False
+        """Whether the client waits for a reply of SOCKS5."""
         self._answers_via = NO_AGENT
         """The peer that the answer at hand came from."""
         self._client = ""
@@ -117,6 +122,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             case messages.SegmentsArrived(frames=frames, via=via):
                 self._segments_arrived(frames, via)
             case messages.ServeClient(socket=socket, clients=clients, candidates=candidates):
+                self._speaks_socks = message.speaks_socks
                 self._serve(socket, clients, candidates)
             case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
                 self._links[exit_id] = link
@@ -220,7 +226,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
                     stream.release()
                     self._send_to(remote, reset.frames)
-                case ClientGivenUp(why=why, id=connection_id, unanswered=unanswered):
+                case ClientGivenUp(why=why, code=code, id=connection_id, unanswered=unanswered):
                     self._id = connection_id
                     self._end_as(Ending.REFUSED, why)
                     told = self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
@@ -228,7 +234,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                         facts = {"key": self._key, "client": self._client, "reason": why}
                         log.info("client of %(key)s reset: %(reason)s", facts, extra=sampled(self._key))
                     self._meters.connections_reset += 1
-                    self._drop_socket(reset=True)
+                    self._turn_client_away(code, is_unanswered=bool(unanswered))
                 case OpeningEnded():
                     self.stop_now()
                 case _:
@@ -261,6 +267,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         client = self._settings.loops.exit_said(choice.socket_tag, choice.remote, choice.number)
         if client is not None:
             self.tell(client, messages.CameBack(choice.remote))
+        if self._speaks_socks and self._socket is not None:
+            say(self._socket, reply(Reply.SUCCEEDED))  # a client that has gone is found out by reading
         link = self._links[choice.remote]
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         if self._stream is None or self._socket is None:
@@ -271,6 +279,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._stream.sent_bytes == 0:
             self._send(self._stream.confirm(self.now()).frames)
             self._settle()
+
+    def _turn_client_away(self, code: str, *, is_unanswered: bool) -> None:
+        if self._speaks_socks and self._socket is not None:
+            refuse(self._socket, reply_of(code, is_unanswered=is_unanswered), self.dispatcher.read_buffer)
+        self._drop_socket(reset=True)
 
     def _opening_deadline_reached(self, now: float) -> None:
         self._do(self._opening.timeout(now))

@@ -1,11 +1,12 @@
 """What both ends of a tunneled connection receive."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
 
 from actors.messages.client_count import ClientCount
-from actors.messages.listener import CandidatesFound
+from actors.messages.listener import CandidatesFound, FromIngress
 from actors.messages.peer_link import SendFrames
 from actors.runtime.seam import Connected, ConnectFailed, Handover, NamesResolved, Ref, StreamSocket
 from mesh.addresses import SocketAddress
@@ -52,6 +53,8 @@ class ServeClient(Handover, frozen=True):
     """Where the client counts until its socket is gone."""
     candidates: tuple[Offer, ...]
     """In the order to try them."""
+    speaks_socks: bool = False
+    """Whether it waits for a reply of SOCKS5."""
 
     def let_go(self) -> None:
         """Reset the client: an end of stream must not be invented."""
@@ -121,3 +124,6 @@ EndInbound: TypeAlias = (
 )
 IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved
+
+StartIngress: TypeAlias = Callable[[Offer | None, Ref[FromIngress]], Ref[IngressInbound]]
+"""Starts an ingress connection: the candidate that it is to prepare for, if any, and whom it reports to."""

@@ -78,7 +78,8 @@ class StopListening(msgspec.Struct, frozen=True):
     """Command: close the port; the connections stay."""
 
 
-FromIngress: TypeAlias = CandidateFailed | ClientGivenUp | CandidateServed | FindCandidates | PlaceFree
+OfCandidates: TypeAlias = CandidateFailed | ClientGivenUp | CandidateServed | FindCandidates
+FromIngress: TypeAlias = OfCandidates | PlaceFree
 """What an ingress connection tells whoever has handed it its client."""
 
 Inbound: TypeAlias = (

@@ -10,7 +10,9 @@ from typing import Final, assert_never
 from actors.connections.endpoint import Endpoint
 from actors.connections.ingress_connection import IngressConnection
 from actors.connections.listener import Listener
+from actors.connections.named_service import NamedService
 from actors.connections.offers import KnownOffers
+from actors.connections.socks_listener import SocksListener
 from actors.diagnostics.desk import Desk
 from actors.diagnostics.probe import Probe
 from actors.links.acceptor import Acceptor
@@ -23,22 +25,27 @@ from actors.messages import desk as desk_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import endpoint as endpoint_messages
 from actors.messages import listener as listener_messages
+from actors.messages import named_service as service_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import probe as probe_messages
+from actors.messages import socks_listener as socks_messages
 from actors.messages.client_count import ClientCount
 from actors.root.build import Build, Core
 from actors.runtime import supervisor_messages
 from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Ref, StreamSocket
-from mesh.addresses import TcpAddress
+from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config.difference import Difference
-from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, PeerSection
-from mesh.config.services import Service, services
+from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, PeerSection, SocksSection
+from mesh.config.services import Service, service_name, services
 from mesh.connection.door import Door
 from mesh.connection.offer import Offer
 from mesh.diagnostics.tasks import Task
 from mesh.link.futile import EVERYBODY, Payer
+from mesh.routing.routes import RouteSnapshot
+from mesh.socks.names import Wanted
+from mesh.socks.place import NAME
 from mesh.trust.identity import AgentId
 
 DESK: Final = "diagnostics"
@@ -72,6 +79,10 @@ class Services:
         yield self._desk()
         for name, section in services(self._build.around.setup.config).items():
             yield self.spec(name, section)
+        data_dir = self._build.around.setup.config.agent.data_dir
+        if data_dir is not None:
+            always = SocksSection(address=UnixAddress(str(data_dir / NAME)))
+            yield self._socks(service_name(always), always)
 
     def spec(self, name: str, section: Service) -> AnyChildSpec:
         """The child of this name."""
@@ -80,6 +91,8 @@ class Services:
                 return self._endpoint(name, section)
             case ListenerSection():
                 return self._listener(name, section)
+            case SocksSection():
+                return self._socks(name, section)
             case AcceptSection(address=address):
                 return self._acceptor(name, address)
             case PeerSection():
@@ -98,6 +111,8 @@ class Services:
                 command = endpoint_messages.ChangeEndpoint(section)
             case ListenerSection():
                 command = listener_messages.ChangeListener(section)
+            case SocksSection():
+                command = socks_messages.ChangeSocks(section)
             case PeerSection(id=peer_id):
                 command = dialer_messages.PinPeer(peer_id)
             case AcceptSection():
@@ -198,11 +213,6 @@ class Services:
         around = self._build.around
         clients = self._clients.setdefault(name, ClientCount())
 
-        def start_ingress(
-            prepare_for: Offer | None, listener: Ref[listener_messages.Inbound]
-        ) -> Ref[connection_messages.IngressInbound]:
-            return self._start_ingress(section.key, listener, prepare_for)
-
         def start() -> ActorRef[listener_messages.Inbound]:
             return Listener.start(
                 around.dispatcher,
@@ -213,10 +223,58 @@ class Services:
                 believed=frozenset(section.agents),
                 may_use=around.setup.certificate.allows_use(section.key),
                 route_table=self._core.route_table,
-                start_ingress=start_ingress,
+                start_ingress=self._starting_ingress(section.key),
                 clients=clients,
                 loops=self._build.connections.loops,
                 offers=self._offers,
+                meters=around.meters,
+                root=around.root,
+            )
+
+        return ChildSpec(
+            name, start, retire=listener_messages.StopListening(), when_gone=self._forget_listeners
+        )
+
+    def _starting_ingress(self, key: str) -> connection_messages.StartIngress:
+        """How a connection for ``key`` is started."""
+
+        def start(
+            prepare_for: Offer | None, listener: Ref[listener_messages.FromIngress]
+        ) -> Ref[connection_messages.IngressInbound]:
+            return self._start_ingress(key, listener, prepare_for)
+
+        return start
+
+    def _socks(self, name: str, section: SocksSection) -> ChildSpec[socks_messages.Inbound]:
+        """One local port whose clients name the key."""
+        around = self._build.around
+        clients = self._clients.setdefault(name, ClientCount())
+
+        def start_service(
+            wanted: Wanted, snapshot: RouteSnapshot, asked_by: Ref[socks_messages.Inbound]
+        ) -> Ref[service_messages.Inbound]:
+            return NamedService.start(
+                around.dispatcher,
+                wanted=wanted,
+                snapshot=snapshot,
+                asked_by=asked_by,
+                route_table=self._core.route_table,
+                start_ingress=self._starting_ingress(wanted.key),
+                clients=clients,
+                loops=self._build.connections.loops,
+                offers=self._offers,
+                meters=around.meters,
+            )
+
+        def start() -> ActorRef[socks_messages.Inbound]:
+            return SocksListener.start(
+                around.dispatcher,
+                name=name,
+                section=section,
+                may_use=around.setup.certificate.allows_use,
+                route_table=self._core.route_table,
+                start_service=start_service,
+                clients=clients,
                 meters=around.meters,
                 root=around.root,
             )

@@ -24,6 +24,7 @@ from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.draining import is_draining
 from mesh.agent.own_services import OwnServices
+from mesh.agent.socks_status import socks_listeners, socks_problems
 from mesh.agent.verdict import Seen, clock_of, problems, warnings
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
@@ -125,6 +126,7 @@ class ActorStatus:
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
         config, certificate, unix_s_of = running.config, self._credentials.certificate, clock_of(state)
         parts = {part.name: part for part in state.parts}
+        socks = socks_listeners(config, {name: part.trouble for name, part in parts.items()})
         own = OwnServices(
             config=config,
             certificate=certificate,
@@ -197,7 +199,8 @@ class ActorStatus:
             ),
             disbelieved=disbelieved(config, routes),
             draining=is_draining(routes),
-            problems=tuple(problems(seen, unix_s_of)),
+            socks=socks,
+            problems=(*problems(seen, unix_s_of), *socks_problems(socks)),
             warnings=tuple(warnings(seen)),
             listeners=own.listeners,
             endpoints=own.endpoints,

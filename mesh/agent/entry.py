@@ -1,11 +1,17 @@
 """The console script ``mesh``, which is ``python -m mesh.agent.entry`` too."""
 
+import sys
+
 from mesh.agent.platform import require_linux
 
 
 def main() -> None:
     """Run the command line, on a system that has what the commands need."""
     require_linux()
+    if sys.argv[1:2] == ["connect"]:  # each ssh waits for it
+        from mesh.agent.connect_command import connect  # noqa: PLC0415 -- the others are not needed then
+
+        connect(args=sys.argv[2:], prog_name="mesh connect")
     from mesh.agent.cli import main as command  # noqa: PLC0415 -- parts of it exist on Linux only
 
     command(prog_name="mesh")

@@ -67,5 +67,7 @@ def _ports(config: Config) -> Iterator[tuple[str, SocketAddress]]:
         yield "an acceptor", acceptor.address
     for listener in config.forward.listeners:
         yield f"the listener of {listener.key}", listener.address
+    for socks in config.forward.socks:
+        yield "a SOCKS listener", socks.address
     if config.http is not None:
         yield "http.address", config.http.address

@@ -13,6 +13,7 @@ import msgspec
 
 from mesh.config.near_misses import duration_meant, number_meant, size_meant
 from mesh.config.problems import quoted
+from mesh.config.secret import Secret
 from mesh.config.suggestions import did_you_mean
 from mesh.routing_keys import MAX_KEY_BYTES, free_key
 from mesh.trust.identity import AgentId, decode_public_key
@@ -22,6 +23,9 @@ MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
 MAX_NAME_CHARACTERS: Final = 64
 """As in a certificate."""
+
+MAX_SOCKS_BYTES: Final = 255
+"""Of a user and of a password: RFC 1929."""
 
 _DURATION_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
@@ -302,6 +306,36 @@ class TokenHash(msgspec.Struct, frozen=True):
         if not _TOKEN_HASH.fullmatch(text):
             raise ValueError(self.expected)
         return bytes.fromhex(text)
+
+
+class SocksUser(msgspec.Struct, frozen=True):
+    """The user of a SOCKS client, which one byte gives the length of: RFC 1929."""
+
+    expected: str = f"a user of 1 to {MAX_SOCKS_BYTES} bytes"
+
+    def parse(self, scalar: Scalar, context: Context) -> str:
+        """The user."""
+        del context
+        if not 0 < len(scalar.text.encode()) <= MAX_SOCKS_BYTES:
+            raise ValueError(self.expected)
+        return scalar.text
+
+
+class Password(msgspec.Struct, frozen=True):
+    """A secret, which stands in the environment: the file is read by people, kept and copied."""
+
+    expected: str = (
+        f"a variable of the environment that has 1 to {MAX_SOCKS_BYTES} bytes, such as ${{SOCKS_PASSWORD}}; "
+        "the password itself does not stand here"
+    )
+
+    def parse(self, scalar: Scalar, context: Context) -> Secret:
+        """The secret."""
+        del context
+        value = scalar.text.encode()
+        if not scalar.written or not 0 < len(value) <= MAX_SOCKS_BYTES:
+            raise ValueError(self.expected)
+        return Secret(value)
 
 
 class FilePath(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Rules over several fields at once: what is fine by itself and wrong together."""
 
+import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ _NARROWING: Final = re.compile(r"forward\.(?:endpoints\[[0-9]+\]\.allow|listener
 _EVERYWHERE: Final = TcpAddress("", 0)
 _Where: TypeAlias = tuple[int, Place | Family] | UnixAddress
 """A place or family at a port, or a path."""
-_LOCAL_PORTS: Final = ("accept", "forward.listeners", "http")
+_LOCAL_PORTS: Final = ("accept", "forward.listeners", "forward.socks", "http")
 
 
 def check_rules(walk: Walk) -> None:
@@ -32,6 +33,7 @@ def check_rules(walk: Walk) -> None:
     _check_trust(walk)
     _check_local_ports(walk)
     _check_targets(walk)
+    _check_socks(walk)
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
@@ -116,6 +118,33 @@ def _check_targets(walk: Walk) -> None:
                     f"{listener_path} on line {listener.line} has {listener.shown(_text(listener.value))}",
                 )
                 break
+
+
+def _check_socks(walk: Walk) -> None:
+    """Whoever comes from elsewhere must show a user and password; one without the other is none."""
+    wrong = {problem.path for problem in walk.problems}
+    for path, found in _under(walk, "forward.socks", ".address"):
+        entry = path.removesuffix(".address")
+        given = [f"{entry}.{key}" in (*walk.values, *wrong) for key in ("user", "password")]
+        if all(given):
+            continue
+        if any(given):
+            missing = "password" if given[0] else "user"
+            walk.report(found.line, entry, f"no {missing}", "user and password, or neither")
+        elif not _is_for_this_machine(found.value):
+            walk.report(
+                found.line,
+                entry,
+                f"no user and password for {found.shown(_text(found.value))}",
+                "both, where others than this machine's programs can connect",
+                "without them: an address of loopback, such as 127.0.0.1:1080, or a unix socket",
+            )
+
+
+def _is_for_this_machine(address: SocketAddress) -> bool:
+    if isinstance(address, UnixAddress):
+        return True
+    return all(ipaddress.ip_address(place.host).is_loopback for place in listening_places(address))
 
 
 def _port_or_path(address: SocketAddress) -> int | str:

@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config import address_kinds, kinds
+from mesh.config.secret import Secret
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.trust.identity import AgentId
 
@@ -101,11 +102,24 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     """Agents that are believed to offer the key; absent, all whose certificates let them offer it."""
 
 
+class SocksSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``forward.socks``: a local port or unix socket whose clients name the key (SOCKS5)."""
+
+    address: Annotated[SocketAddress, address_kinds.ListenOrPath()]
+    user: Annotated[str, kinds.SocksUser()] = ""
+    """What a client must call itself; absent, anybody may come."""
+    password: Annotated[Secret, kinds.Password()] | None = None
+    """What it must know."""
+    max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
+    """At one time, for all keys together; 0 is unlimited."""
+
+
 class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
     """``forward``: services and local ports."""
 
     endpoints: tuple[EndpointSection, ...] = ()
     listeners: tuple[ListenerSection, ...] = ()
+    socks: tuple[SocksSection, ...] = ()
 
 
 class TokenSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,16 +1,23 @@
 """The services of a configuration by name: each runs by itself, and comes, changes and goes by itself.
 
-A name survives a reload. An endpoint has its key, a listener its key and address, an acceptor and a peer
-their address. Where the system chooses the port several may have these in common: a number tells them apart.
+A name survives a reload. An endpoint has its key, a listener its key and address, the others their
+address. Where the system chooses the port several may have these in common: a number tells them apart.
 """
 
 from collections.abc import Mapping
 from typing import TypeAlias, assert_never
 
 from mesh.addresses import TcpAddress
-from mesh.config.schema import AcceptSection, Config, EndpointSection, ListenerSection, PeerSection
+from mesh.config.schema import (
+    AcceptSection,
+    Config,
+    EndpointSection,
+    ListenerSection,
+    PeerSection,
+    SocksSection,
+)
 
-Service: TypeAlias = EndpointSection | ListenerSection | AcceptSection | PeerSection
+Service: TypeAlias = EndpointSection | ListenerSection | SocksSection | AcceptSection | PeerSection
 
 
 def services(config: Config) -> Mapping[str, Service]:
@@ -20,6 +27,7 @@ def services(config: Config) -> Mapping[str, Service]:
     sections: tuple[Service, ...] = (
         *config.forward.endpoints,
         *config.forward.listeners,
+        *config.forward.socks,
         *config.accept,
         *config.peers,
     )
@@ -39,6 +47,8 @@ def service_name(section: Service) -> str:
             return f"endpoint {key}"
         case ListenerSection(key=key, address=address):
             return f"listener {key} {address}"
+        case SocksSection(address=address):
+            return f"socks {address}"
         case AcceptSection(address=address):
             return f"acceptor {address}"
         case PeerSection(address=address):
@@ -49,7 +59,11 @@ def service_name(section: Service) -> str:
 
 def _may_repeat(section: Service) -> bool:
     match section:
-        case ListenerSection(address=TcpAddress(port=0)) | AcceptSection(address=TcpAddress(port=0)):
+        case (
+            ListenerSection(address=TcpAddress(port=0))
+            | SocksSection(address=TcpAddress(port=0))
+            | AcceptSection(address=TcpAddress(port=0))
+        ):
             return True
         case _:
             return False

@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mesh.config.address_kinds import EmptyHostError
 from mesh.config.document import describe, plain_tag, short_tag
 from mesh.config.environment import substitute
-from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Scalar
+from mesh.config.kinds import MAX_TEXT_CHARACTERS, Context, Kind, Password, Scalar
 from mesh.config.problems import MAX_PROBLEMS, Problem, TooManyProblems, quoted
 from mesh.config.suggestions import hint_for_key
 from mesh.config.wrong_shapes import hint_for_list, hint_for_section, hint_for_value
@@ -178,6 +178,8 @@ class Walk:
         )
         # What the environment holds may be secret: its name is told, as it stands in the file.
         shown = f"the value of {quoted(node.value)}" if substituted else str(scalar)
+        if isinstance(kind, Password) and not substituted:
+            shown = "a text that is not shown"
         if scalar.tag == _NULL_TAG or len(text) > MAX_TEXT_CHARACTERS:
             self.report(line, path, shown, kind.expected)
             return _INVALID

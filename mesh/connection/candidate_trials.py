@@ -61,6 +61,7 @@ class CandidateTrials:
         "_effects",
         "_initiate",
         "_key",
+        "_last_code",
         "_last_refusal",
         "_numbers",
         "_open_timeout_s",
@@ -104,6 +105,8 @@ class CandidateTrials:
         self._last_refusal = "no candidate answered"
         self._refused_id = ""
         """Of the connection that was rejected last, for people."""
+        self._last_code = ""
+        """Of that refusal."""
         self._deadlines = Deadlines(_NEVER)
         self._effects: list[effects.IngressEffect] = []
 
@@ -217,6 +220,7 @@ class CandidateTrials:
 
     def _refused(self, attempt: OpenAttempt, code: str, why: str, now: float) -> None:
         if attempt.is_wanted:
+            self._last_code = code
             self._last_refusal = f"{escaped(code)} at {named(attempt.name, attempt.party.id)}: {why}"
             self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
         self._drop(attempt)
@@ -231,6 +235,7 @@ class CandidateTrials:
 
     def _came_back_by(self, party: Party, name: str) -> None:
         """Say why this exit is not tried: the client would run in a circle through it."""
+        self._last_code = IngressVerdict.LOOP
         self._last_refusal = f"{named(name, party.id)} says that the client is a connection of its own"
         self._effects.append(effects.CandidateFailed(party.id, IngressVerdict.LOOP, self._last_refusal))
 
@@ -278,7 +283,7 @@ class CandidateTrials:
     def _give_client_up(self) -> None:
         """Nobody is left who could serve it; whoever was ruled out may yet answer, to be declined."""
         self.state = advance(self.state, IngressEvent.NOTHING_LEFT)
-        self._effects.append(effects.ClientGivenUp(self._last_refusal, self._refused_id))
+        self._effects.append(effects.ClientGivenUp(self._last_refusal, self._last_code, self._refused_id))
         self._end_if_settled()
 
     def _done(self) -> effects.IngressEffects:

@@ -94,6 +94,8 @@ class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
     """Reset the client: nobody serves it; ``why`` is what the last candidate said."""
 
     why: str
+    code: str
+    """What that was: of a REJECT, or the ingress's own; empty if nobody has said anything."""
     id: str
     """Of the connection to the last that answered, for people; empty if none has."""
     unanswered: tuple[AgentId, ...] = ()

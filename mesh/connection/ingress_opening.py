@@ -223,7 +223,9 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
         if self.state is IngressState.OPENING:
-            self._effects.append(effects.ClientGivenUp(self._last_refusal, self._refused_id, unanswered))
+            self._effects.append(
+                effects.ClientGivenUp(self._last_refusal, self._last_code, self._refused_id, unanswered)
+            )
         self.state = advance(self.state, IngressEvent.TIME_IS_UP)
         if self.state is IngressState.ENDED:
             self._effects.append(effects.OpeningEnded())

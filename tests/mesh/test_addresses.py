@@ -88,7 +88,7 @@ def test_listen_addresses():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("unix:/run/x", "a unix socket can be the target of an endpoint only"),
+        ("unix:/run/x", "only listeners and endpoints can have a unix socket"),
         ("5432", "localhost:5432, or :5432 for every interface"),
         ("localhost:70000", "a port from 0 to 65535, not 70000"),
     ],

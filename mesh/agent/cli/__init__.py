@@ -18,6 +18,7 @@ from mesh.agent.cli.service_commands import expose, listen, unexpose, unlisten
 from mesh.agent.cli.status_command import peers, services, status
 from mesh.agent.cli.token_command import token
 from mesh.agent.cli.top_command import top
+from mesh.agent.connect_command import connect
 
 
 def _version() -> str:
@@ -39,7 +40,7 @@ def main() -> None:
 COMMANDS: Final = (
     *(init, agent, check),
     *(status, services, peers, connections, events, top),
-    *(listen, unlisten, expose, unexpose),
+    *(listen, unlisten, expose, unexpose, connect),
     *(ping, trace, test, bench),
     *(reload, plan, drain),
     *(authority, identity, certificate, token),

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from mesh.agent.cli.failure import Failure, told_plainly
-from mesh.agent.cli.standard_streams import complete_standard_streams, say
+from mesh.agent.cli.standard_streams import say
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
 from mesh.agent.logs import logging_to
 from mesh.agent.mixups import lonely_notices
 from mesh.agent.offers import offer_problems
+from mesh.agent.standard_descriptors import complete_standard_streams
 from mesh.config import Loaded
 from mesh.config.schema import LOG_FORMATS, LOG_LEVELS
 

@@ -2,7 +2,6 @@
 
 import functools
 import http.client
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +12,13 @@ import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
-from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
-from mesh.agent.control.socket_file import NAME
+from mesh.agent.finding import control_socket
 
 EXIT_FAILED: Final = 1
 EXIT_NOT_RUNNING: Final = 3
 EXIT_FORBIDDEN: Final = 4
 """By policy: a certificate, or an endpoint's ``allow``."""
-
-SOCKET_VARIABLE: Final = "MESH_SOCKET"
-"""Of the environment: the control socket."""
-
-DEFAULT_CONFIG: Final = "config.yaml"
 
 
 class Agent:
@@ -61,7 +54,7 @@ def _asking(command: Callable[..., None], *config_names: str) -> Callable[..., N
     @functools.wraps(command)
     @told_plainly
     def wrapper(*, config: Path | None, socket: Path | None, as_json: bool, **arguments: object) -> None:
-        agent = Agent(AgentClient(socket_of(config, socket)), as_json=as_json)
+        agent = Agent(AgentClient(control_socket(config, socket)), as_json=as_json)
         try:
             command(agent, **arguments)
         except NotRunning as absent:
@@ -76,30 +69,6 @@ def _asking(command: Callable[..., None], *config_names: str) -> Callable[..., N
             _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)
 
     return wrapper
-
-
-def socket_of(config: Path | None, socket: Path | None) -> Path:
-    """The control socket that is meant.
-
-    Raises:
-        ConfigError: it follows from the configuration, and that is wrong.
-        Failure: nothing says which.
-    """
-    if socket is not None:
-        return socket
-    named = os.environ.get(SOCKET_VARIABLE)
-    if named and config is None:
-        return Path(named)
-    file = Path(DEFAULT_CONFIG) if config is None else config
-    if config is None and not file.exists():
-        raise Failure(
-            f"which agent? There is no {DEFAULT_CONFIG} here: name its configuration with --config FILE, "
-            f"or its control socket with --socket PATH or {SOCKET_VARIABLE}"
-        )
-    data_dir = ConfigSource(file, {}).read().config.agent.data_dir
-    if data_dir is None:
-        raise Failure(f"{file}: agent.data_dir is absent, so this agent has no control socket")
-    return data_dir / NAME
 
 
 def _end(text: str, status: int) -> NoReturn:

@@ -99,6 +99,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Socks(msgspec.Struct, frozen=True):
+    """A local port whose clients name the key."""
+
+    address: str
+    problem: str | None
+
+
 class Rows(msgspec.Struct, frozen=True):
     """Which rows of its lists a document has."""
 
@@ -121,6 +128,7 @@ class Document(msgspec.Struct, frozen=True):
     unmatched_listeners: tuple[Listener, ...]
     unmatched_endpoints: tuple[Endpoint, ...]
     draining: bool = False
+    socks: tuple[Socks, ...] = ()
 
     def with_page(self, page: "Document") -> "Document":
         """This and the rows of the next page."""
@@ -134,6 +142,7 @@ class Document(msgspec.Struct, frozen=True):
             listeners=self.listeners + page.listeners,
             endpoints=self.endpoints + page.endpoints,
             peers=self.peers + page.peers,
+            socks=self.socks,
             forward_routes=self.forward_routes + page.forward_routes,
             unmatched_listeners=self.unmatched_listeners + page.unmatched_listeners,
             unmatched_endpoints=self.unmatched_endpoints + page.unmatched_endpoints,

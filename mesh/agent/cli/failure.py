@@ -7,6 +7,7 @@ from typing import IO, Any, Final, ParamSpec, TypeVar
 import click
 
 from mesh.agent.files import AgentFileError
+from mesh.agent.finding import WhichAgentError
 from mesh.config import ConfigError
 
 EXIT_STATUS: Final = 2
@@ -37,7 +38,7 @@ def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
             count = len(error.problems)
             more = "more than " if error.are_more else ""
             raise Failure(f"{error}\n{more}{count} {'problem' if count == 1 else 'problems'}") from None
-        except AgentFileError as error:
+        except (AgentFileError, WhichAgentError) as error:
             raise Failure(str(error)) from None
 
     return wrapper

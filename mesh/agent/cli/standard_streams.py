@@ -1,4 +1,4 @@
-"""Standard input, output and error, where one of them is missing, full or read by nobody."""
+"""Standard output, where it is full or read by nobody."""
 
 import os
 import signal
@@ -8,8 +8,7 @@ from typing import Final
 import click
 
 from mesh.agent.cli.failure import Failure
-
-STANDARD_DESCRIPTORS: Final = range(3)
+from mesh.agent.standard_descriptors import STANDARD_DESCRIPTORS
 
 EXIT_UNREAD: Final = 128 + signal.SIGPIPE
 """As of programs that SIGPIPE ends: 1 and 2 would say that something is wrong with what was asked for."""
@@ -39,22 +38,3 @@ def _drop_output() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, STANDARD_DESCRIPTORS[1])
     os.close(null)
-
-
-def complete_standard_streams() -> None:
-    """Let those that are closed lead to ``/dev/null``; to be called before anything else is opened.
-
-    The next socket would get the number otherwise: log lines would go to a peer, and uvloop cannot close it.
-    """
-    for descriptor in STANDARD_DESCRIPTORS:
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != descriptor:
-                os.dup2(opened, descriptor)
-                os.close(opened)
-            os.set_inheritable(descriptor, True)
-    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))

@@ -91,6 +91,8 @@ def _status(document: Document) -> Iterator[str]:
     none = f"none; others are awaited at {', '.join(me.awaits_at)}" if me.awaits_at else "none"
     yield from _section("peers", _peers(document, none=none))
     yield from _section("listeners", _listeners(document))
+    if document.socks:
+        yield from _section("socks", _socks(document))
     yield from _section("endpoints", _endpoints(document))
 
 
@@ -162,6 +164,11 @@ def _about_listener(listener: Service, exits: Sequence[Route], document: Documen
     for exit_ in listener.set_aside:
         since, until = _span(exit_.since, document.as_of), _span(document.as_of, exit_.until)
         yield f"{exit_.agent} set aside for {since}, tried again in {until}: {exit_.reason}"
+
+
+def _socks(document: Document) -> Iterator[str]:
+    rows = [(each.address, each.problem or "by name") for each in document.socks]
+    yield from table(("address", "leads to"), rows, none="none")
 
 
 def _endpoints(document: Document) -> Iterator[str]:

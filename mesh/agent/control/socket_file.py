@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from mesh.agent.files import PRIVATE_MODE, AgentFileError
+from mesh.agent.finding import CONTROL_NAME
 from mesh.errors import MeshError
 
-NAME: Final = "control.sock"
+NAME: Final = CONTROL_NAME
 
 MAX_PATH_BYTES: Final = 107
 """Of a socket's path: ``sun_path`` less its last zero (unix(7))."""

@@ -200,6 +200,7 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
             {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}
             for alarm in shown_alarms(snapshot.alarms)
         ],
+        "socks": [{"address": each.address, "problem": each.problem} for each in snapshot.socks],
         "peers": [_peer(peer) for peer in page.of("peers", snapshot.peers)],
     }
 

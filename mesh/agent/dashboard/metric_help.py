@@ -24,6 +24,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "certificate_expiry_timestamp_seconds": "Unix time at which this agent's own certificate ends.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",
         "clients_refused_total": "Clients reset because their listener was at max_connections.",
+        "socks_refused_total": "SOCKS clients refused before any exit was asked.",
         "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
         "endpoints_withdrawn_total": "Times that a key was withdrawn because its target was found down.",

@@ -70,6 +70,14 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     aside: tuple[AsideExit, ...] = ()
 
 
+class SocksStatus(msgspec.Struct, frozen=True):
+    """One local port whose clients name the key."""
+
+    address: str
+    problem: str | None
+    """Why it is not open; ``None`` if it is."""
+
+
 class Stats(msgspec.Struct, frozen=True):
     """What this agent holds now. All of it is zero again, but the actors, when nobody is connected."""
 
@@ -143,6 +151,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """This agent's listeners that have no port, and so are in no record."""
     withheld: tuple[UnmatchedEndpoint, ...] = ()
     """This agent's endpoints whose key is not offered, and so is in no record."""
+    socks: tuple[SocksStatus, ...] = ()
+    """This agent's SOCKS listeners, but for the one in its data directory."""
     disbelieved: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Keys whose offers this agent's listeners all ignore, each with the reason; follows from ``routes``."""
     problems: tuple[Finding, ...] = ()

@@ -89,7 +89,7 @@ def test_who_failed_is_tried_last_for_a_while(house, code):
 
 def test_a_connection_that_waits_hears_of_those_it_has_not_tried(house):
     asker = start(house.world)
-    near, far = (offer.party for offer in house.listener._candidates.offers)
+    near, far = (offer.party for offer in house.listener._desk.offers)
     for tried in ({near}, {near, far}):
         house.tell(messages.FindCandidates(asker.ref, frozenset(tried)))
     found = [[offer.party for offer in told.offers] for told in asker.of(messages.CandidatesFound)]

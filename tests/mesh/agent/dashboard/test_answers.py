@@ -84,6 +84,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             **{f"alarms_{kind.value}_total": 0 for kind in AlarmKind},
         },
         "alarms": [],
+        "socks": [],
         "peers": [
             {
                 "id": relay,

@@ -1,0 +1,31 @@
+"""What receives who serves the clients that ask for one key by name."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from actors.messages.listener import FromIngress
+from actors.messages.route_table import RoutesChanged
+from actors.runtime.seam import Handover, StreamSocket
+
+
+class ServeByName(Handover, frozen=True):
+    """Command: open a connection for this client, which waits for a reply of SOCKS5."""
+
+    socket: StreamSocket
+    """The receiver owns it now."""
+
+    def let_go(self) -> None:
+        """Reset the client."""
+        self.socket.abort()
+
+
+class LookIdle(msgspec.Struct, frozen=True):
+    """Timer: nobody may have asked for the key for a while."""
+
+
+class Retire(msgspec.Struct, frozen=True):
+    """Command: end; the connections stay."""
+
+
+Inbound: TypeAlias = FromIngress | RoutesChanged | ServeByName | LookIdle | Retire
