@@ -7,7 +7,7 @@ import pytest
 
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.saved_services import NAME as SAVED
-from scripts.lab.clients import connect, read_exactly, refuses
+from scripts.lab.clients import connect, is_reset, read_exactly, refuses
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.services import Service, echo_until_reset
@@ -128,6 +128,28 @@ def test_what_is_saved_is_there_after_a_restart_and_the_file_has_its_way(pair):
     assert hq.ask("unexpose", "echo").returncode == 0
     branch.wait_for_no_route("echo")
     assert "echo" not in (hq.folder / SAVED).read_text().partition("\n")[2]
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_what_is_open_goes_on_or_is_reset_when_its_endpoint_is_taken_out(pair, now):
+    branch, hq, target = pair
+    for key in ("echo", "other"):
+        assert hq.ask("expose", key, f"{LOOPBACK}:{target}", "--save").returncode == 0
+        assert branch.ask("listen", key, f"{LOOPBACK}:{branch.ports.reserve()}", "--save").returncode == 0
+        branch.wait_for_route(key)
+    with connect(branch.address("echo")[1]) as client, connect(branch.address("other")[1]) as other:
+        for each in (client, other):
+            each.sendall(b"x")
+            assert read_exactly(each, 1) == b"x"
+        assert hq.ask("unexpose", "echo", *["--now"] * now).stdout == "echo: taken out\n"
+        branch.wait_for_no_route("echo")
+        other.sendall(b"y")
+        assert read_exactly(other, 1) == b"y"
+        if now:
+            assert is_reset(client, 5)
+        else:
+            client.sendall(b"y")
+            assert read_exactly(client, 1) == b"y"
 
 
 def test_a_port_that_is_taken_refuses_the_command_and_nothing_is_saved(pair):

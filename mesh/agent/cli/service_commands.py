@@ -95,14 +95,16 @@ def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
 
 @click.command()
 @click.argument("key")
+@click.option("--now", is_flag=True, help="Reset the connections that are open, too.")
 @asks_agent
-def unexpose(agent: Agent, *, key: str) -> None:
+def unexpose(agent: Agent, *, key: str, now: bool) -> None:
     r"""Offer KEY no more, which mesh expose has offered. Connections that are open go on.
 
     \b
     mesh unexpose my-api
+    mesh unexpose my-api --now
     """
-    _remove(agent, ENDPOINTS, {"key": key})
+    _remove(agent, ENDPOINTS, {"key": key}, now=now)
 
 
 def _limited(entry: dict[str, str | int | list[str]], most: int) -> Entry:
@@ -123,8 +125,9 @@ def _add(agent: Agent, place: str, entry: Entry, *, save: bool, shown: Callable[
         _hold(agent, place, entry, added)
 
 
-def _remove(agent: Agent, place: str, wanted: Mapping[str, str]) -> None:
-    agent.client.delete(f"{place}?{urlencode(wanted)}")
+def _remove(agent: Agent, place: str, wanted: Mapping[str, str], *, now: bool = False) -> None:
+    how = {"now": "true"} if now else {}
+    agent.client.delete(f"{place}?{urlencode({**wanted, **how})}")
     agent.tell({"removed": wanted}, lambda: f"{' '.join(wanted.values())}: taken out")
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.closing import close_exits
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.control.route import Call, Handle, Method, Nothing, Route
@@ -30,6 +31,8 @@ class EndpointPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which endpoint is meant."""
 
     key: str
+    now: bool = False
+    """Reset its connections, too; otherwise they finish by themselves."""
 
 
 class LeasePlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +69,10 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
 
     def remove_endpoint(call: Call[EndpointPlace, Nothing]) -> None:
         """Take out an endpoint that is not in the configuration file."""
-        steering.expecting(call.if_match).remove("endpoints", call.parameters.key, None)
+        place = call.parameters
+        steering.expecting(call.if_match).remove("endpoints", place.key, None)
+        if place.now:
+            close_exits(behind.open_connections, place.key)
 
     def renew(call: Call[LeasePlace, RenewRequest]) -> None:
         """Hold a service for longer."""
