@@ -51,6 +51,10 @@ def test_an_agent_is_read_by_everybody_and_changed_by_the_bearers_of_tokens(mesh
         names = {row["name"]: row for row in asks.ask("GET", AGENTS)[2]["rows"]}
         assert names["hq"]["id"] == hq.id
         assert len(asks.ask("GET", LINKS)[2]["rows"]) == 1
+        tested = asks.ask("POST", "/api/mesh-test")[2]
+        assert (tested["total_count"], tested["reachable_count"]) == (2, 2)
+        assert {each["short_id"] for each in tested["results"]} == {hq.short_id, branch.short_id}
+        assert asks.ask("GET", "/api/mesh-test")[2] == tested
         entry = {"key": "api", "address": f"{LOOPBACK}:0"}
         assert asks.ask("POST", LISTENERS, {"service": entry})[0] == 401
         tag = asks.ask("GET", LISTENERS)[1]["etag"]

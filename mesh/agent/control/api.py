@@ -15,6 +15,7 @@ from mesh.agent.control.diagnosis_routes import diagnosis_routes
 from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.mesh_routes import mesh_routes
+from mesh.agent.control.mesh_test_routes import mesh_test_routes
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
@@ -34,6 +35,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
     return (
         *adapter_routes(behind),
         *mesh_routes(behind),
+        *mesh_test_routes(behind),
         *own_routes(behind),
         *steering_routes(behind),
         *drain_routes(behind),

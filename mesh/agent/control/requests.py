@@ -8,12 +8,13 @@ PREFIX: Final = "/api/v1/"
 
 TOPOLOGY: Final = "/api/topology"
 NODES: Final = "/api/nodes"
+MESH_TEST: Final = "/api/mesh-test"
 READVERTISE: Final = "/routes/advertise"
 FORWARDS: Final = "/forward/manage"
 AGENT_FORWARDS: Final = "/agents/{id}/forward/manage"
 """What existing dashboards ask for."""
 
-PLACES: Final = (PREFIX, TOPOLOGY, NODES, "/routes/", "/forward/", "/agents/")
+PLACES: Final = (PREFIX, TOPOLOGY, NODES, MESH_TEST, "/routes/", "/forward/", "/agents/")
 """With what the paths of the API begin."""
 
 OPENAPI: Final = f"{PREFIX}openapi.json"
