@@ -130,6 +130,9 @@ class RouteTable(Actor[messages.Inbound]):
                 self._advertise_soon()
             case messages.Advertise():
                 self._advertise()
+            case messages.ChangeCredentials(credentials=credentials, reply_to=reply_to):
+                self._apply(state.change_credentials(credentials, *times))
+                self.tell(reply_to, messages.CredentialsChanged(credentials.trust))
             case messages.ChangeSettings(settings=settings, relays=relays):
                 self._apply(state.change_settings(settings, relays, *times))
             case messages.SetDraining(draining=draining):

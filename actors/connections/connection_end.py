@@ -104,8 +104,8 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
                 self._path_changed(link)
             case messages.PeerRestarted():
                 self._lose("the other end's agent has restarted")
-            case messages.PeerExpired():
-                self._lose("the certificate of the other end's agent has ended")
+            case messages.PeerExpired(why=why):
+                self._lose(f"the certificate of the other end's agent {why}")
             case messages.CloseConnection(reason=reason):
                 self._end_as(Ending.STOPPED, reason)
                 self._lose(reason)

@@ -14,6 +14,7 @@ from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
+from actors.messages.connection import ENDED, REFUSED
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
@@ -27,12 +28,12 @@ from mesh.connection.pending_open import PendingOpen
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session_handshake import Party, read_open_instances
 from mesh.link.frames import Frame, FrameType
+from mesh.link.unknown import UnknownAnswers
 from mesh.routing.detours import Detours
-from mesh.routing.records import Record
+from mesh.routing.records import Record, refused_of
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
-from mesh.token_bucket import TokenBucket
-from mesh.trust.certificates import CERTIFICATE_POLL_S
+from mesh.trust.certificates import CERTIFICATE_POLL_S, TrustStore
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from mesh.trust.naming import named
 
@@ -40,11 +41,6 @@ log = logging.getLogger("mesh.connections")
 
 ConnectionId = tuple[AgentId, int, bool]
 """The other end's agent, the connection's number, and whether this agent is its exit."""
-
-UNKNOWN_RATE: Final = 100.0
-"""UNKNOWN answers a second: enough to end stale connections, too few to be of use as an amplifier."""
-
-UNKNOWN_BURST: Final = 200.0
 
 REPLAY_WINDOW: Final = 65_536
 """Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
@@ -91,9 +87,11 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._certificate_ends = CertificateEnds()
         """Of those with connections."""
+        self._refused: set[AgentId] = set()
+        """Those whom nobody is to be connected to that has still heard of their offers."""
         self._alarm = Alarm(self.schedule, messages.CertificateTimerFired())
         self._report_to: Ref[messages.ConnectionsGone] | None = None
-        self._unknowns = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
+        self._unknowns = UnknownAnswers()
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
 
     def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
@@ -127,6 +125,8 @@ class ConnectionTable(Actor[messages.Inbound]):
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
+            case messages.TrustChanged(trust=trust):
+                self._change_trust(trust)
             case messages.ChangeLimits(max_pending_opens=most):
                 self._admission.limit(most)
             case messages.CloseConnections(reason=reason):
@@ -189,12 +189,10 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _answer_unknown(self, frames: tuple[Frame, ...]) -> None:
         self._meters.frames_unknown += len(frames)
-        first = frames[0]
-        link = self._links.get(first.source)
-        if first.type in (FrameType.UNKNOWN, FrameType.OPEN, FrameType.REJECT) or link is None:
-            return
-        if self._unknowns.take(self.now()):
-            self.tell(link, link_messages.SendFrames((_unknown(first),)))
+        link = self._links.get(frames[0].source)
+        answers = () if link is None else self._unknowns.to(frames[0], self.now())
+        if link is not None and answers:
+            self.tell(link, link_messages.SendFrames(answers))
 
     def _forged(self, remote: AgentId, via: AgentId, count: int) -> None:
         """Tell once of bodies that did not authenticate: somebody on the path that they came by made them."""
@@ -217,7 +215,9 @@ class ConnectionTable(Actor[messages.Inbound]):
             self._ended(key)
             return
         record = self._records.get(wish.exit_id)
-        if record is not None and record.instance != wish.exit_instance:
+        if wish.exit_id in self._refused:
+            self.tell(wish.connection, connection_messages.PeerExpired(wish.exit_id, REFUSED))
+        elif record is not None and record.instance != wish.exit_instance:
             self.tell(wish.connection, connection_messages.PeerRestarted(wish.exit_id))
 
     def _open(self, key: ConnectionId, frame: Frame, via: AgentId) -> None:
@@ -340,6 +340,7 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
         self._end_expired()  # those whose certificates have just ended are still known by name
         before, self._records = self._records, snapshot.records
+        self._refused -= self._records.keys()
         for key in self._detours.routes_changed(snapshot):
             self._start_again(key)
         for remote, connections in self._by_remote.items():
@@ -365,34 +366,34 @@ class ConnectionTable(Actor[messages.Inbound]):
     # -- certificates that end -------------------------------------------------------------------------------
 
     def _note_end(self, record: Record) -> None:
-        remote, not_after = record.agent_id, record.certificate.not_after
-        if remote != self._own_id and self._certificate_ends.note(remote, not_after):
+        remote = record.agent_id
+        if remote != self._own_id and self._certificate_ends.note(remote, record.certificate):
             self._arm()
 
     def _end_expired(self) -> None:
         for remote in self._certificate_ends.ended(self.dispatcher.unix_time()):
-            news, who = connection_messages.PeerExpired(remote), self._named(remote)
-            told = sum(self.tell(connection, news) for connection, _ in self._by_remote[remote].values())
-            if told:
-                line = "the certificate of %(agent)s has ended; connections with it: %(count)d, reset"
-                log.warning(line, {"agent": who, "count": told})
+            self._end_with(remote, ENDED)
         self._arm()
+
+    def _change_trust(self, trust: TrustStore) -> None:
+        """Reset connections with those who are refused now, and open none with them."""
+        ended = self._certificate_ends.refused(trust)
+        for remote in ended:
+            self._end_with(remote, REFUSED)
+        self._refused |= {*refused_of(self._records, trust), *ended} - {self._own_id}
+        kept = {each: record for each, record in self._records.items() if each not in self._refused}
+        self._records = MappingProxyType(kept)
+
+    def _end_with(self, remote: AgentId, why: str) -> None:
+        news = connection_messages.PeerExpired(remote, why)
+        who = named(self._certificate_ends.name_of(remote), remote)
+        told = sum(self.tell(connection, news) for connection, _ in self._by_remote[remote].values())
+        if told:
+            line = "the certificate of %(agent)s %(reason)s; connections with it: %(count)d, reset"
+            log.warning(line, {"agent": who, "reason": why, "count": told})
 
     def _arm(self) -> None:
         """Ring when the next certificate ends; the wall clock may be set, so look before that too."""
         left_s = self._certificate_ends.next_look - self.dispatcher.unix_time()
         if left_s < math.inf:
             self._alarm.arm(self.now() + min(max(left_s, 0.0), CERTIFICATE_POLL_S), self.now())
-
-
-def _unknown(frame: Frame) -> Frame:
-    """Tell the sender of ``frame`` that its connection is not known here; unauthenticated, so only a hint."""
-    return Frame(
-        type=FrameType.UNKNOWN,
-        from_exit=not frame.from_exit,
-        source=frame.destination,
-        destination=frame.source,
-        connection=frame.connection,
-        number=0,
-        body=b"",
-    )

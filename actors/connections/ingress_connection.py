@@ -132,9 +132,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._path_to_exit_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
                 self._exit_gone(remote, IngressVerdict.RESTARTED, "the exit's agent has restarted")
-            case messages.PeerExpired(remote=remote):
-                why = "the certificate of the exit's agent has ended"
-                self._exit_gone(remote, IngressVerdict.EXPIRED, why)
+            case messages.PeerExpired(remote=remote, why=why):
+                line = f"the certificate of the exit's agent {why}"
+                self._exit_gone(remote, IngressVerdict.EXPIRED, line)
             case listener_messages.CandidatesFound(offers=offers):
                 self._do(self._opening.candidates_found(offers, self.now()))
             case messages.CameBack(exit_id=exit_id):

@@ -8,6 +8,7 @@ Whom a client is led to is the matter of its :class:`~actors.connections.candida
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from actors.accepting import AcceptingActor
@@ -49,7 +50,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         address: SocketAddress,
         max_connections: int,
         believed: frozenset[str],
-        may_use: bool,
+        may_use: Callable[[], bool],
         route_table: Ref[route_table_messages.Inbound],
         start_ingress: connection_messages.StartIngress,
         clients: ClientCount,
@@ -95,11 +96,11 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def on_start(self) -> None:
         """Take the port and ask to be told of routes."""
-        if not self._may_use:
+        if not self._may_use():
             self._reports.not_permitted()
         self._bind()
         self.tell(self._route_table, route_table_messages.Subscribe(self.ref))
-        if self._may_use:
+        if self._may_use():
             self.schedule(FIRST_REPORT_S, messages.ReportDue())
 
     def on_receive(self, message: messages.Inbound) -> None:
@@ -154,7 +155,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
-        if self._desk.routes_changed(snapshot, may_use=self._may_use):
+        if self._desk.routes_changed(snapshot, may_use=self._may_use()):
             self._take_offers()
 
     def _take_offers(self) -> None:

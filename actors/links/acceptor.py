@@ -6,7 +6,7 @@ time and in number (:mod:`mesh.link.places`), and so is what may come to nothing
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -22,10 +22,9 @@ from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import TcpAddress
 from mesh.errors import RemoteProtocolError
 from mesh.link.futile import FutileHandshakes, Payer
-from mesh.link.opening import MAX_OPENING_BYTES, mac_key, read_opening
+from mesh.link.opening import MAX_OPENING_BYTES, read_opening
 from mesh.link.places import Places, bucket_of
 from mesh.sampling import sampled
-from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import display_id
 
 log = logging.getLogger("mesh.links")
@@ -68,7 +67,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
         name: str,
         address: TcpAddress,
         start_link: StartLink,
-        trust: TrustStore,
+        opening_keys: Callable[[], Sequence[bytes]],
         max_unauthenticated: int,
         meters: Meters,
         root: Ref[agent_messages.PartReported],
@@ -84,7 +83,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             root=root,
         )
         self._start_link = start_link
-        self._keys = tuple(map(mac_key, trust.authorities))
+        self._opening_keys = opening_keys
         self._strangers: dict[StreamSocket | ListeningSocket, _Stranger] = {}
         """Those who have not shown an authority, the oldest first."""
         self._stranger_places: Places[StreamSocket | ListeningSocket] = Places(max_unauthenticated)
@@ -179,7 +178,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             return False
         stranger.data += buffer[:count]
         try:
-            opening = read_opening(stranger.data, self._keys)
+            opening = read_opening(stranger.data, self._opening_keys())
         except RemoteProtocolError as error:
             self._refuse(socket, str(error))
             return False

@@ -6,11 +6,12 @@ happens when there are two, tells the route table which links are up, and publis
 """
 
 import logging
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, assert_never
 
 from actors.links.absent_peers import AbsentPeers
+from actors.links.linked_peer import RIGHTS_GONE_S, Challenge, LinkedPeer, certified_by, refused
+from actors.links.path_problems import PathProblems
 from actors.links.reports import LINK
 from actors.links.twins import DUPLICATE, Twins
 from actors.messages import dialer as dialer_messages
@@ -20,11 +21,12 @@ from actors.messages import route_table as route_table_messages
 from actors.messages.peer_link import Blame
 from actors.meters import Meters
 from actors.runtime.actor import Actor
-from actors.runtime.seam import AnyRef, Dispatcher, Ref, Timer
+from actors.runtime.seam import Dispatcher, Ref
 from mesh.link.arrivals import Arrivals
 from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
+from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 
@@ -45,30 +47,6 @@ _TOO_OFTEN: Final = "links of this agent come and go too often"
 _REPLACED: Final = "replaced by a newer link"
 
 
-@dataclass(slots=True)
-class _Challenge:
-    """A link of another instance that wants the place of the present one."""
-
-    newcomer: messages.LinkEstablished
-    timer: Timer
-
-
-@dataclass(slots=True)
-class _Peer:
-    """The admitted link of one peer, the dialers that wait for its end, and the link that contests it."""
-
-    link: messages.LinkEstablished
-    rtt_s: float
-    since_s: float
-    """When its first link came up, of those that have replaced each other."""
-    waiting_dialers: list[Ref[dialer_messages.Inbound]] = field(default_factory=list)
-    challenge: _Challenge | None = None
-    is_retiring: bool = False
-    """Whether the link will be closed, so that any newer one takes its place."""
-    is_contested: bool = False
-    """Whether it has been reported that the peer knows another instance of this agent."""
-
-
 class PeerDirectory(Actor[messages.Inbound]):
     """Keeps one link for each peer and the forwarding table."""
 
@@ -78,6 +56,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         *,
         own_id: AgentId,
         relays: bool,
+        trust: TrustStore,
         route_table: Ref[route_table_messages.Inbound],
         connection_table: Ref[link_messages.ForwardingChanged],
         loopback: Ref[link_messages.SendFrames],
@@ -86,17 +65,17 @@ class PeerDirectory(Actor[messages.Inbound]):
         super().__init__(dispatcher)
         self._own_id = own_id
         self._relays = relays
+        self._trust = trust
         self._route_table = route_table
         self._connection_table = connection_table
         self._loopback = loopback
         self._meters = meters
-        self._peers: dict[AgentId, _Peer] = {}
+        self._peers: dict[AgentId, LinkedPeer] = {}
         self._arrivals = Arrivals()
         self._routes: RouteSnapshot | None = None
         self._twins = Twins(meters)
         self._absent = AbsentPeers()
-        self._problems: dict[str, str] = {}
-        """Of the paths of dialers' links, by the dialer."""
+        self._paths = PathProblems()
         self._closing: str | None = None
         self._report_to: Ref[messages.LinksClosed] | None = None
 
@@ -131,6 +110,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes = snapshot
                 self._publish()
+                self._follow_certificates(snapshot)
             case messages.TwinMet():
                 self._twins.met_own(self.now())
             case messages.GetPeers():
@@ -139,14 +119,16 @@ class PeerDirectory(Actor[messages.Inbound]):
                 return self._twins.warnings(self.now())
             case messages.ChangeRelaying(relays=relays):
                 self._change_relaying(relays)
+            case messages.TrustChanged(trust=trust):
+                self._change_trust(trust)
+            case messages.RightsGone(peer_id=peer_id, certificate=certificate):
+                self._rights_gone(peer_id, certificate)
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported():
                 self._absent.reported(message, self.now())
-            case messages.PathJudged(dialer_urn=urn, problem=problem):
-                self._problems.pop(urn, None)
-                if problem:
-                    self._problems[urn] = problem
+            case messages.PathJudged():
+                self._paths.judge(message)
             case _:
                 assert_never(message)
         return None
@@ -156,6 +138,8 @@ class PeerDirectory(Actor[messages.Inbound]):
     def _established(self, link: messages.LinkEstablished) -> None:
         if self._closing is not None:
             self.tell(link.link, link_messages.CloseLink(self._closing))
+            return
+        if self._is_refused(link):  # it was judged before that had changed
             return
         peer = self._peers.get(link.peer_id)
         if peer is None:
@@ -191,7 +175,7 @@ class PeerDirectory(Actor[messages.Inbound]):
     def _admit(self, link: messages.LinkEstablished) -> None:
         before = self._peers.get(link.peer_id)
         since_s = self.now() if before is None else before.since_s
-        self._peers[link.peer_id] = _Peer(link=link, rtt_s=link.rtt_s, since_s=since_s)
+        self._peers[link.peer_id] = LinkedPeer(link=link, rtt_s=link.rtt_s, since_s=since_s)
         self._absent.found(link.peer_id)
         origin = "dialed" if link.is_dialer else "accepted"
         log.info(
@@ -206,7 +190,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self.tell(self._route_table, link_up)
         self._publish()
 
-    def _replace(self, peer: _Peer, link: messages.LinkEstablished) -> None:
+    def _replace(self, peer: LinkedPeer, link: messages.LinkEstablished) -> None:
         """Put ``link`` in the place of the present one; for the mesh the peer was never gone."""
         old = peer.link
         waiting = peer.waiting_dialers
@@ -227,7 +211,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._established(challenge.newcomer)
 
     def _turn_away(
-        self, peer: _Peer, link: messages.LinkEstablished, reason: str, blame: Blame = Blame.NONE
+        self, peer: LinkedPeer, link: messages.LinkEstablished, reason: str, blame: Blame = Blame.NONE
     ) -> None:
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
@@ -291,16 +275,44 @@ class PeerDirectory(Actor[messages.Inbound]):
             self.schedule(RETIRE_AFTER_S, messages.RetireDue(peer.link.link, due.reason))
             self._ended(messages.LinkEnded(due.link_urn, due.peer_id, due.reason))
 
+    # -- certificates that change ----------------------------------------------------------------------------
+
+    def _change_trust(self, trust: TrustStore) -> None:
+        self._trust = trust
+        for link in [link for peer in self._peers.values() for link in peer.links]:
+            self._is_refused(link)
+
+    def _is_refused(self, link: messages.LinkEstablished) -> bool:
+        """Whether a link is to close because nobody trusts its peer now."""
+        farewell = refused(link, self._trust, self._meters)
+        if farewell is not None:
+            self.tell(link.link, farewell)
+        return farewell is not None
+
+    def _follow_certificates(self, snapshot: RouteSnapshot) -> None:
+        for peer_id, peer in self._peers.items():
+            before, peer.link = peer.link.certificate, certified_by(snapshot.records.get(peer_id), peer.link)
+            after = peer.link.certificate
+            if before.may_relay and not after.may_relay:
+                self.schedule(RIGHTS_GONE_S, messages.RightsGone(peer_id, after))
+            elif before is not after and before != after:
+                self.tell(peer.link.link, link_messages.PeerCertified(after))
+
+    def _rights_gone(self, peer_id: AgentId, certificate: Certificate) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is not None and peer.link.certificate is certificate:
+            self.tell(peer.link.link, link_messages.PeerCertified(certificate))
+
     # -- two instances of one identity -----------------------------------------------------------------------
 
-    def _challenge(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+    def _challenge(self, peer: LinkedPeer, newcomer: messages.LinkEstablished) -> None:
         if peer.challenge is not None:
             self._turn_away(peer, newcomer, "another instance of this identity is being examined")
             return
         timer = self.schedule(
             CHALLENGE_TIMEOUT_S, messages.ChallengeExpired(newcomer.peer_id, newcomer.link.actor_urn)
         )
-        peer.challenge = _Challenge(newcomer, timer)
+        peer.challenge = Challenge(newcomer, timer)
         nonce = self.dispatcher.random_bytes(CHALLENGE_BYTES)
         self.tell(peer.link.link, link_messages.ChallengePeer(nonce))
 
@@ -314,7 +326,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._twins.report(newcomer, peer.link)
         self._turn_away(peer, newcomer, DUPLICATE, Blame.LOGGED_OFFENCE)
 
-    def _refuse_copy(self, peer: _Peer, newcomer: messages.LinkEstablished) -> None:
+    def _refuse_copy(self, peer: LinkedPeer, newcomer: messages.LinkEstablished) -> None:
         """An instance has one static key: one with another has copied it from the record of the other."""
         self._twins.report(newcomer, peer.link)
         nonce = self.dispatcher.random_bytes(CHALLENGE_BYTES)
@@ -366,23 +378,9 @@ class PeerDirectory(Actor[messages.Inbound]):
             self.tell(peer.link.link, link_messages.ForwardingChanged(MappingProxyType({}), self._routes))
 
     def _statuses(self) -> tuple[messages.PeerStatus, ...]:
-        connected = [
-            messages.PeerStatus(
-                peer_id=peer_id,
-                name=peer.link.peer_name,
-                state="connected",
-                address=peer.link.address,
-                is_dialer=peer.link.is_dialer,
-                rtt_s=peer.rtt_s,
-                problem=self._problem_of(peer.link.dialer),
-                since_s=peer.since_s,
-            )
-            for peer_id, peer in self._peers.items()
-        ]
+        paths = self._paths
+        connected = [peer.status(paths.problem_of(peer.link.dialer)) for peer in self._peers.values()]
         return (*connected, *self._absent.statuses(self.now()))
-
-    def _problem_of(self, dialer: AnyRef | None) -> str | None:
-        return None if dialer is None else self._problems.get(dialer.actor_urn)
 
     def _close_all(self, reason: str, reply_to: Ref[messages.LinksClosed]) -> None:
         self._closing = reason

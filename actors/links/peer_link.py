@@ -25,11 +25,11 @@ from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
-from mesh.link.frames import Frame, FrameType, link_frame
+from mesh.link.frames import FrameType, link_frame
 from mesh.link.futile import Payer
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.link import Link
-from mesh.link.states import LinkState
+from mesh.link.states import PARTING, SILENT, LinkState
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 from mesh.trust.noise.primitives import key_pair
@@ -130,6 +130,9 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.ForwardingChanged(links=links, routes=routes):
                 self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
+            case messages.PeerCertified(certificate=certificate):
+                self._link.peer = self._link.peer.certified(certificate)
+                self._reports.peer_name = self._link.name = certificate.name
             case messages.AdmitLink():
                 if self._acceptor is not None:
                     peer = self._link.peer
@@ -180,7 +183,7 @@ class PeerLink(Actor[messages.Inbound]):
                     arrived = connection_table_messages.FramesArrived(frames, self._link.peer.peer_id)
                     self.tell(self._refs.connection_table, arrived)
                 case effects.PassOn(destination=destination, frames=passing):
-                    self._pass_on(destination, passing)
+                    self._forwarding.pass_on(destination, passing)
                 case _:
                     self._do_one(effect)
 
@@ -235,9 +238,6 @@ class PeerLink(Actor[messages.Inbound]):
             case _:
                 self._end(effect)
 
-    def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
-        self._forwarding.pass_on(destination, frames)
-
     def _tell_directory(self, fact: directory_messages.Inbound) -> None:
         self.tell(self._refs.directory, fact)
 
@@ -260,6 +260,7 @@ class PeerLink(Actor[messages.Inbound]):
                 peer_instance=peer.peer_instance,
                 peer_static=peer.peer_static,
                 peer_name=peer.peer.name,
+                certificate=peer.peer,
                 address=self._socket.peer_name,
                 is_dialer=self._is_dialer,
                 rtt_s=rtt_s,
@@ -374,9 +375,9 @@ class PeerLink(Actor[messages.Inbound]):
             if link.state is _UP:
                 self._output.flush(now())
                 return
-            if link.state in _SILENT:
+            if link.state in SILENT:
                 return  # what comes now comes too late
-            while self._output.flush(now()) and link.state in _PARTING:
+            while self._output.flush(now()) and link.state in PARTING:
                 self._do(link.sent())
         except OSError as error:
             self._do(link.disconnected(error.strerror or str(error)))
@@ -392,9 +393,3 @@ _HANDSHAKE: Final = LinkState.HANDSHAKE
 _UP: Final = LinkState.UP
 _LEAVING: Final = LinkState.LEAVING
 """Those that are looked at with every frame: a global name is found faster than a member of a class."""
-
-_PARTING: Final = (LinkState.LEAVING, LinkState.PARTING)
-"""States in which a link that has sent everything goes on to its end."""
-
-_SILENT: Final = (LinkState.FAREWELL, LinkState.CLOSED)
-"""States in which a link sends nothing new."""

@@ -12,6 +12,7 @@ from actors.runtime.reference import AskRef
 from actors.runtime.supervisor_messages import ChildrenStopped, ChildSettled
 from mesh.config.difference import Difference
 from mesh.config.schema import Config
+from mesh.trust.credentials import Credentials
 
 
 class CoreEnded(msgspec.Struct, frozen=True):
@@ -107,6 +108,20 @@ class Drain(msgspec.Struct, frozen=True):
     draining: bool
 
 
+class ChangeCredentials(msgspec.Struct, frozen=True):
+    """Command: show others this, and judge them by it, from now on.
+
+    Links and connections stay, except with those who are refused now: they end at once.
+    """
+
+    credentials: Credentials
+    """Of the same identity."""
+
+
+class RelayingDue(msgspec.Struct, frozen=True):
+    """Timer: others have heard by now what the certificate of this agent lets it do."""
+
+
 class Leave(msgspec.Struct, frozen=True):
     """Command: have the mesh prefer others, let connections finish for so long, withdraw, stop."""
 
@@ -146,6 +161,9 @@ Inbound: TypeAlias = (
     | GetState
     | Configure
     | Drain
+    | ChangeCredentials
+    | RelayingDue
+    | route_messages.CredentialsChanged
     | Leave
     | PreferenceOver
     | LastCall

@@ -1,7 +1,7 @@
 """What both ends of a tunneled connection receive."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,10 @@ class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
     """The peer that they came from."""
 
 
+ENDED: Final = "has ended"
+REFUSED: Final = "is not accepted any more"
+
+
 class PathChanged(msgspec.Struct, frozen=True):
     """Fact: the link towards the other end at ``remote`` is another one now, or there is none."""
 
@@ -39,9 +43,11 @@ class PeerRestarted(msgspec.Struct, frozen=True):
 
 
 class PeerExpired(msgspec.Struct, frozen=True):
-    """Fact: the certificate of the agent ``remote`` has ended."""
+    """Fact: the certificate of the agent ``remote`` is good no more."""
 
     remote: AgentId
+    why: str = ENDED
+    """What is with it, for people: goes on where the sentence says whose."""
 
 
 class ServeClient(Handover, frozen=True):

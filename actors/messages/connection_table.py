@@ -10,6 +10,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame
 from mesh.routing.detours import Proof
+from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId, Instance
 
 
@@ -104,6 +105,12 @@ class ReportEmpty(msgspec.Struct, frozen=True):
     reply_to: Ref[ConnectionsGone]
 
 
+class TrustChanged(msgspec.Struct, frozen=True):
+    """Command: others are judged by this from now on; no routes come any more that were judged otherwise."""
+
+    trust: TrustStore
+
+
 class ChangeLimits(msgspec.Struct, frozen=True):
     """Command: so many connections may be opening at one time from now on."""
 
@@ -128,6 +135,7 @@ Inbound: TypeAlias = (
     | GetConnectionCounts
     | CertificateTimerFired
     | ReportEmpty
+    | TrustChanged
     | ChangeLimits
     | CloseConnections
     | ForwardingChanged

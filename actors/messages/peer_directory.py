@@ -8,6 +8,7 @@ from actors.messages import dialer as dialer_messages
 from actors.messages import peer_link as link_messages
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
+from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Instance
 
 
@@ -20,6 +21,8 @@ class LinkEstablished(msgspec.Struct, frozen=True):
     peer_static: bytes
     """The Noise static key of the peer's links, which an instance has one of."""
     peer_name: str
+    certificate: Certificate
+    """The peer's, judged when it was shown."""
     address: str
     """The peer's socket address, for people."""
     is_dialer: bool
@@ -123,6 +126,20 @@ class ChangeRelaying(msgspec.Struct, frozen=True):
     relays: bool
 
 
+class TrustChanged(msgspec.Struct, frozen=True):
+    """Command: peers are judged by this from now on, those that are linked too."""
+
+    trust: TrustStore
+
+
+class RightsGone(msgspec.Struct, frozen=True):
+    """Timer: what a peer has sent by virtue of rights that it has given up has come by now."""
+
+    peer_id: AgentId
+    certificate: Certificate
+    """That it has shown since."""
+
+
 class CloseAllLinks(msgspec.Struct, frozen=True):
     """Command: this agent is leaving; close every link in order."""
 
@@ -184,6 +201,8 @@ Inbound: TypeAlias = (
     | GetPeers
     | GetWarnings
     | ChangeRelaying
+    | TrustChanged
+    | RightsGone
     | CloseAllLinks
     | DialerReported
     | PathJudged

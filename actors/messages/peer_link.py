@@ -9,6 +9,7 @@ import msgspec
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame, FrameType
 from mesh.routing.routes import RouteSnapshot
+from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 
 
@@ -70,6 +71,12 @@ class ForwardingChanged(msgspec.Struct, frozen=True, gc=False):
     """What they follow from, once there are any."""
 
 
+class PeerCertified(msgspec.Struct, frozen=True):
+    """Fact: the peer of this link, which is up, shows another certificate from now on."""
+
+    certificate: Certificate
+
+
 class PingDue(msgspec.Struct, frozen=True):
     """Timer: measure the round trip, and judge the peer's silence."""
 
@@ -91,6 +98,7 @@ Inbound: TypeAlias = (
     | MakeRoom
     | ChallengePeer
     | ForwardingChanged
+    | PeerCertified
     | PingDue
     | HandshakeTimedOut
     | LeaveTimedOut

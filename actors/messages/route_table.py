@@ -10,6 +10,8 @@ from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
+from mesh.trust.certificates import TrustStore
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId, Instance
 
 
@@ -82,6 +84,19 @@ class AdvertiseListener(msgspec.Struct, frozen=True):
 
 class Advertise(msgspec.Struct, frozen=True):
     """Command to itself: tell the mesh of the endpoints and listeners that have changed."""
+
+
+class CredentialsChanged(msgspec.Struct, frozen=True):
+    """The answer to :class:`ChangeCredentials`: routes that come from now on know nobody who is refused."""
+
+    trust: TrustStore
+
+
+class ChangeCredentials(msgspec.Struct, frozen=True):
+    """Command: show others this, and judge them by it, those that are known already too."""
+
+    credentials: Credentials
+    reply_to: Ref[CredentialsChanged]
 
 
 class ChangeSettings(msgspec.Struct, frozen=True):
@@ -164,6 +179,7 @@ Inbound: TypeAlias = (
     | AdvertiseEndpoint
     | AdvertiseListener
     | Advertise
+    | ChangeCredentials
     | ChangeSettings
     | SetDraining
     | StopRelaying

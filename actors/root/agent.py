@@ -36,6 +36,8 @@ from mesh.journal import EventKind
 from mesh.link.bodies import HAS_LEFT
 from mesh.link.relay_budget import RelayBudget
 from mesh.telling import event
+from mesh.trust.certificates import TrustStore
+from mesh.trust.credentials import Credentials
 
 log = logging.getLogger("mesh.agent")
 
@@ -61,6 +63,9 @@ FIRST_REBUILD_S: Final = 0.25
 MAX_REBUILD_S: Final = 5.0
 """An agent that can run again does so well within the time that connections wait for a path
 (``connections.reroute_timeout``)."""
+
+RIGHTS_KNOWN_S: Final = 1.0
+"""How long an agent waits before it makes use of the right to relay that a new certificate gives it."""
 
 STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
@@ -139,6 +144,12 @@ class Agent(Actor[messages.Inbound]):
                 return self._state()
             case messages.Configure(config=config):
                 return self._configure(config)
+            case messages.ChangeCredentials(credentials=credentials):
+                self._certify(credentials)
+            case messages.RelayingDue():
+                self._use_rights()
+            case route_messages.CredentialsChanged(trust=trust):
+                self._judge_by(trust)
             case supervisor_messages.ChildSettled():
                 if self._change is not None:
                     self._change.steps.settled(message)
@@ -309,6 +320,24 @@ class Agent(Actor[messages.Inbound]):
         self._change = _Change(self._steps(made), answer)
         self._go_on(self._change)
         return answer
+
+    def _certify(self, credentials: Credentials) -> None:
+        """Show others these, and judge them by these."""
+        setup = self._surroundings.setup.with_credentials(credentials)
+        self._surroundings = structs.replace(self._surroundings, setup=setup)
+        if self._phase is Phase.WAITING:
+            return
+        self._composition.certify(credentials, self.ref)
+        # A neighbour that has not heard of the right to relay would take what is passed on for forged.
+        self.schedule(RIGHTS_KNOWN_S if setup.relays else 0.0, messages.RelayingDue())
+
+    def _use_rights(self) -> None:
+        if self._phase is not Phase.WAITING:
+            self._composition.configure(self._surroundings.setup.config)
+
+    def _judge_by(self, trust: TrustStore) -> None:
+        if trust is self._surroundings.setup.trust:  # else it has changed again, and that comes
+            self._composition.judge_by(trust)
 
     def _steps(self, made: Difference) -> Reconfiguration:
         of, me = self._composition.services, self.ref

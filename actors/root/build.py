@@ -25,7 +25,9 @@ from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
+from mesh.link.opening import mac_key
 from mesh.link.relay_budget import RelayBudget
+from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import INSTANCE_BYTES, Instance
 from mesh.trust.naming import named
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
@@ -90,7 +92,17 @@ class Build:
             versions=setup.versions,
             features=setup.features,
         )
+        self.opening_keys = _opening_keys(setup.trust)
+        """What strangers are to know one of, by the authorities."""
         self.endpoints = EndpointRefs()
+
+    def certify(self, setup: AgentSetup) -> None:
+        """Have the credentials of ``setup`` for what is made from now on."""
+        self.around = msgspec.structs.replace(self.around, setup=setup)
+        self.opening_keys = _opening_keys(setup.trust)
+        self.links = msgspec.structs.replace(
+            self.links, certificate=setup.certificate_wire, trust=setup.trust
+        )
 
     def configure(self, config: Config) -> None:
         """Have ``config`` for what is made from now on: links, connections, and services made anew."""
@@ -98,6 +110,10 @@ class Build:
         self.around = msgspec.structs.replace(self.around, setup=setup)
         self.links = msgspec.structs.replace(self.links, config=config)
         self.connections = msgspec.structs.replace(self.connections, config=config, allowed=_allowed(config))
+
+
+def _opening_keys(trust: TrustStore) -> tuple[bytes, ...]:
+    return tuple(map(mac_key, trust.authorities))
 
 
 def _allowed(config: Config) -> dict[str, frozenset[str]]:

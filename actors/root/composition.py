@@ -30,6 +30,8 @@ from mesh.diagnostics.talk import Talk
 from mesh.link.frames import Frame
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
+from mesh.trust.certificates import TrustStore
+from mesh.trust.credentials import Credentials
 
 
 class Composition:
@@ -54,6 +56,17 @@ class Composition:
         tell_if_alive(self.core.directory, directory_messages.ChangeRelaying(relays))
         limits = table_messages.ChangeLimits(config.limits.pending_opens)
         tell_if_alive(self.core.connection_table, limits)
+
+    def certify(self, credentials: Credentials, reply_to: Ref[route_messages.CredentialsChanged]) -> None:
+        """Have ``credentials`` for what is made from now on, and for the routes."""
+        self._build.certify(self._build.around.setup.with_credentials(credentials))
+        change = route_messages.ChangeCredentials(credentials, reply_to)
+        tell_if_alive(self.core.route_table, change)
+
+    def judge_by(self, trust: TrustStore) -> None:
+        """End links and connections with those that ``trust`` refuses, whom no routes know any more."""
+        tell_if_alive(self.core.connection_table, table_messages.TrustChanged(trust))
+        tell_if_alive(self.core.directory, directory_messages.TrustChanged(trust))
 
     def _start_core(self) -> Core:
         around, setup = self._build.around, self._build.around.setup
@@ -110,6 +123,7 @@ class Composition:
             around.dispatcher,
             own_id=setup.identity.id,
             relays=setup.relays,
+            trust=setup.trust,
             route_table=route_table,
             connection_table=connection_table,
             loopback=loopback,

@@ -221,7 +221,7 @@ class Services:
                 address=section.address,
                 max_connections=section.max_connections,
                 believed=frozenset(section.agents),
-                may_use=around.setup.certificate.allows_use(section.key),
+                may_use=lambda: self._may_use(section.key),
                 route_table=self._core.route_table,
                 start_ingress=self._starting_ingress(section.key),
                 clients=clients,
@@ -271,7 +271,7 @@ class Services:
                 around.dispatcher,
                 name=name,
                 section=section,
-                may_use=around.setup.certificate.allows_use,
+                may_use=self._may_use,
                 route_table=self._core.route_table,
                 start_service=start_service,
                 clients=clients,
@@ -313,13 +313,17 @@ class Services:
                 name=name,
                 address=address,
                 start_link=start_link,
-                trust=self._build.around.setup.trust,
+                opening_keys=lambda: self._build.opening_keys,
                 max_unauthenticated=self._stranger_places(),
                 meters=around.meters,
                 root=around.root,
             )
 
         return ChildSpec(name, start, retire=listener_messages.StopListening())
+
+    def _may_use(self, key: str) -> bool:
+        """Whether the certificate that this agent has now lets it use ``key``."""
+        return self._build.around.setup.certificate.allows_use(key)
 
     def _stranger_places(self) -> int:
         setup = self._build.around.setup

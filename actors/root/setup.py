@@ -1,5 +1,7 @@
 """What an agent is made from."""
 
+from typing import Self
+
 import msgspec
 
 from mesh.config.schema import Config
@@ -7,6 +9,7 @@ from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
 from mesh.routing.record_reader import RecordReader
 from mesh.trust.certificates import Certificate, TrustStore
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import Identity
 
 
@@ -24,6 +27,15 @@ class AgentSetup(msgspec.Struct, frozen=True):
     """Of the link protocol, that it offers; another for an agent that stands for another build."""
     features: tuple[str, ...] = OWN_FEATURES
     reader: RecordReader = RecordReader()
+
+    def with_credentials(self, credentials: Credentials) -> Self:
+        """The same agent with these, which are of its identity."""
+        return msgspec.structs.replace(
+            self,
+            certificate=credentials.certificate,
+            certificate_wire=credentials.wire,
+            trust=credentials.trust,
+        )
 
     @property
     def relays(self) -> bool:

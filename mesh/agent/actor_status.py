@@ -11,7 +11,6 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.runtime.reference import AskRef
-from mesh.agent.credentials import Credentials
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import (
     DashboardSnapshot,
@@ -33,6 +32,7 @@ from mesh.link.relay_budget import RelayBudget
 from mesh.routing.effects import RouteCounts
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.routing.routes import RouteSnapshot
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class ActorStatus:
         self._root = root
         self._running = _Running(config, written, time.time())
         self._credentials = credentials
+        self._complaint = ""
         self._meters = meters
         self._budget = budget
         self._relay_budget = relay_budget
@@ -70,6 +71,10 @@ class ActorStatus:
     def configured(self, config: Config, written: Written) -> None:
         """This is what the agent runs with from now on."""
         self._running = _Running(config, written, time.time())
+
+    def certified(self, credentials: Credentials, complaint: str) -> None:
+        """These are the credentials from now on; and what is wrong with their file, or nothing."""
+        self._credentials, self._complaint = credentials, complaint
 
     @property
     def own_id(self) -> AgentId:
@@ -140,6 +145,7 @@ class ActorStatus:
             written=running.written,
             configured_unix_s=running.since_unix_s,
             certificate=certificate,
+            complaint=self._complaint,
             state=state,
             services=own,
             peers=peers,

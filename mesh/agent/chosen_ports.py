@@ -1,8 +1,10 @@
-"""Ports that the system chooses for whoever asks for port 0."""
+"""Ports of a changing configuration: which the system chooses for port 0, and which change hands."""
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.server import listen
 from mesh.agent.outcome import RefusedError
+from mesh.config.difference import Difference
+from mesh.config.schema import AcceptSection, HttpSection, ListenerSection
 
 
 def with_port(address: TcpAddress) -> TcpAddress:
@@ -19,3 +21,15 @@ def with_port(address: TcpAddress) -> TcpAddress:
     for bound in listening:
         bound.close()
     return TcpAddress(address.host, port)
+
+
+def wants_port_of_another(made: Difference, http: HttpSection | None) -> bool:
+    """Whether ``http.address`` is to have a port that a service gives up at the same time."""
+    freed = {
+        section.address.port
+        for section in made.removed.values()
+        if isinstance(section, ListenerSection | AcceptSection) and isinstance(section.address, TcpAddress)
+    }
+    return "http" in {path.partition(".")[0] for path in made.live} and (
+        http is not None and http.address.port in freed
+    )

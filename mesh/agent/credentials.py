@@ -39,6 +39,7 @@ from mesh.trust.certificates import (
     issue_certificate,
     read_certificate,
 )
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import SEED_BYTES, Identity, display_id
 
 Result = TypeVar("Result")
@@ -53,17 +54,6 @@ _GROUP_REMEDY: Final = (
     "; or, if its group is to read it (as with Kubernetes' fsGroup), "
     "mode 0440 or 0640 and agent.key_mode: group"
 )
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What an agent shows others, and what it judges them by."""
-
-    identity: Identity
-    wire: bytes
-    """Its certificate, as it goes to peers."""
-    certificate: Certificate
-    """The same, read."""
-    trust: TrustStore
 
 
 class CertificateEarlyError(AgentFileError):
@@ -127,6 +117,42 @@ def _opened(
         raise AgentFileError(problem)
     store = TrustStore(trust.authorities)
     return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
+
+
+def renewed_credentials(
+    config: Config,
+    running: Credentials,
+    *,
+    now_unix_s: float,
+    random_bytes: Callable[[int], bytes],
+    written: Written = NOTHING_WRITTEN,
+) -> Credentials:
+    """What an agent that runs with ``running`` is to show others from now on; the same where nothing differs.
+
+    Args:
+        config: validated; what it says of the identity is what the agent was started with.
+        running: what it shows now.
+        now_unix_s: for the validity of the certificate.
+        random_bytes: fit for keys.
+        written: what errors say in the place of values that came from the environment.
+
+    Raises:
+        AgentFileError: as :func:`open_credentials`, or the key is not that of ``running``.
+    """
+    if config.trust is None:
+        if running.certificate.name == config.agent.name:
+            return running
+        return _alone(config, running.identity, Identity(random_bytes(SEED_BYTES)))
+    found = open_credentials(config, now_unix_s=now_unix_s, random_bytes=random_bytes, written=written)
+    if found.identity.public_key != running.identity.public_key:
+        raise AgentFileError(
+            f"{_KEY_PLACE}: the identity key is another one than this agent runs with, "
+            f"which is that of {display_id(running.identity.id)}; it takes effect at the next start"
+        )
+    if found.trust.authorities == running.trust.authorities:
+        found = msgspec.structs.replace(found, trust=running.trust)
+    is_same = found.wire == running.wire and found.trust is running.trust
+    return running if is_same else found
 
 
 def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING_WRITTEN) -> FileCheck:

@@ -11,7 +11,9 @@ from mesh.trust.identity import encode_public_key
 
 MAX_KEYS_SAID: Final = 8
 
-_AFTERWARDS: Final = "  # then put it in the place of the file at trust.certificate and restart this agent"
+_AFTERWARDS: Final = (
+    "  # then put it in the place of the file at trust.certificate: an agent that runs takes it up by itself"
+)
 """A comment to a shell, so that the line's end may be copied as it is."""
 
 

@@ -51,6 +51,10 @@ class Outcome(msgspec.Struct, frozen=True):
         verdict = Verdict.PARTLY if problems and self.verdict is Verdict.DONE else self.verdict
         return msgspec.structs.replace(self, verdict=verdict, problems=(*self.problems, *problems))
 
+    def and_changed(self, name: str) -> "Outcome":
+        """The same with one more that has changed."""
+        return msgspec.structs.replace(self, changed=(*self.changed, name))
+
     @classmethod
     def refused(cls, problems: Sequence[str]) -> Self:
         """Nothing came of it."""

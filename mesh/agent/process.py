@@ -30,7 +30,7 @@ from mesh.agent.control.behind import Behind
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.core_dumps import forbid_core_dumps
-from mesh.agent.credentials import Credentials, notices
+from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
 from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
@@ -39,6 +39,7 @@ from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Layers
+from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.reload import Reloader
@@ -51,6 +52,7 @@ from mesh.connection.stream import StreamBudget
 from mesh.journal import EventKind
 from mesh.link.relay_budget import RelayBudget
 from mesh.telling import event as told_event
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import display_id
 
 log: Final = logger("agent")
@@ -114,7 +116,7 @@ def _run(
     config, clashes = layers.desired()
     for clash in clashes:
         log.error("left out: %(reason)s", {"reason": clash}, extra=told_event(EventKind.CONFIGURATION))
-    reminders = Reminder(credentials.certificate, time.time()), DescriptorReminder()
+    reminder = Reminder(credentials.certificate, time.time())
     limit = raise_descriptor_limit()
     install_ordered_registry()
     keep_freed_memory()
@@ -155,8 +157,15 @@ def _run(
             written=written,
         )
         app = http.dashboard(status)
+
+        def show(found: Credentials) -> None:
+            reminder.renewed(found.certificate, time.time())
+            with contextlib.suppress(pykka.ActorDeadError):
+                root.tell(agent_messages.ChangeCredentials(found))
+
+        live = LiveCredentials(credentials, config, written, show=show, tell=status.certified)
         reloader = Reloader(
-            source, layers, config, written, root=root, status=status, http=http, output=output
+            source, layers, config, written, root=root, status=status, http=http, output=output, live=live
         )
         behind = Behind(
             MainThread(events, reloader),
@@ -182,7 +191,7 @@ def _run(
             },
             extra=told_event(EventKind.AGENT),
         )
-        return _wait(reloader, root, events, reminders)
+        return _wait(reloader, live, root, events, (reminder, DescriptorReminder()))
 
 
 def _event_loop() -> str:
@@ -201,6 +210,7 @@ def _event_loop() -> str:
 
 def _wait(
     reloader: Reloader,
+    live: LiveCredentials,
     root: pykka.ActorRef[Agent],
     events: Events,
     reminders: tuple[Reminder | DescriptorReminder, ...],
@@ -210,7 +220,8 @@ def _wait(
     while True:
         try:
             wait_s = min(reminder.wait_s(time.time()) for reminder in reminders)
-            event = events.get(max(0.0, min(wait_s, reloader.next_expiry_s())))
+            live.look()
+            event = events.get(max(0.0, min(wait_s, live.wait_s(), reloader.next_expiry_s())))
         except TimeoutError:
             reloader.expire()
             for reminder in reminders:

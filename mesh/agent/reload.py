@@ -17,23 +17,25 @@ from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
 from mesh.addresses import TcpAddress
 from mesh.agent.actor_status import ActorStatus
-from mesh.agent.chosen_ports import with_port
+from mesh.agent.chosen_ports import wants_port_of_another, with_port
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.draining import drain
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Desired, Layers
+from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config import ConfigError
-from mesh.config.difference import Difference, applied, difference
+from mesh.config.difference import applied, difference
 from mesh.config.extra import Extra, clash, merged_or_clashes
 from mesh.config.loading import Written
-from mesh.config.schema import AcceptSection, Config, EndpointSection, HttpSection, ListenerSection
+from mesh.config.schema import AcceptSection, Config, EndpointSection, ListenerSection
 from mesh.config.services import Service, service_name, services
 from mesh.journal import EventKind
 from mesh.telling import event
+from mesh.trust.credentials import Credentials
 
 TIMEOUT_S: Final = 15.0
 """For the actors to be as they are to: each that goes has 5 s at most."""
@@ -44,6 +46,9 @@ REPORT_POLL_S: Final = 0.02
 
 UNFINISHED: Final = f"not all of the new configuration is in effect after {TIMEOUT_S:g} s; that goes on"
 GONE: Final = "the agent's actors are gone"
+
+CERTIFICATE: Final = "certificate"
+"""What has changed if another one is in the file that the configuration names."""
 
 log: Final = logger("agent")
 
@@ -64,6 +69,7 @@ class Reloader:
         status: ActorStatus,
         http: HttpSide,
         output: LogOutput,
+        live: LiveCredentials,
     ) -> None:
         self.config = running
         """What the agent runs with."""
@@ -76,6 +82,7 @@ class Reloader:
         self._status = status
         self._http = http
         self._output = output
+        self._live = live
 
     def drain(self, *, draining: bool) -> None:
         """Have the mesh prefer other agents, or no longer; see :func:`mesh.agent.draining.drain`."""
@@ -113,21 +120,23 @@ class Reloader:
             layers.file, self._written = self._source.read_again()
             layers.saved = self._saved()
             desired, clashes = layers.desired()
-            waits = _wants_port_of_another(difference(self.config, desired), layers.file.http)
+            credentials, unfit = self._live.read_beside(applied(self.config, desired), self._written)
+            waits = wants_port_of_another(difference(self.config, desired), layers.file.http)
             if not waits:
                 self._http.change(layers.file.http, self._written)
         except (ConfigError, AgentFileError) as error:
             layers.file, layers.saved, self._written = before
             return Outcome.refused(str(error).splitlines())
         http_before = self.config.http
-        outcome = self._carry_out(desired, clashes)
+        outcome = self._carry_out(desired, (*clashes, *unfit))
+        is_fit = not unfit
         if waits and outcome.verdict is not Verdict.REFUSED:
             try:
                 self._http.change(layers.file.http, self._written)
             except AgentFileError as error:
                 outcome = outcome.but(str(error))
                 self._runs_with(msgspec.structs.replace(self.config, http=http_before))
-            return self._with_troubles(outcome)
+            return self._with_troubles(self._certified(outcome, credentials, is_fit=is_fit))
         if outcome.verdict is Verdict.REFUSED:
             layers.file, layers.saved, self._written = before
             try:  # to be as it was, which has the port again that had been given up already
@@ -136,7 +145,17 @@ class Reloader:
                 return Outcome.refused((*outcome.problems, str(error)))
             finally:
                 layers.show()
-        return self._with_troubles(outcome)
+            return outcome
+        return self._with_troubles(self._certified(outcome, credentials, is_fit=is_fit))
+
+    def _certified(self, outcome: Outcome, credentials: Credentials, *, is_fit: bool) -> Outcome:
+        """The same with what is new of the credentials in effect, if their file ``is_fit``."""
+        if not is_fit:
+            self._live.follow(self.config, self._written)
+            return outcome
+        is_new = self._live.take(credentials, self.config, self._written)
+        is_file = is_new and not any(path.startswith("trust.") for path in outcome.changed)
+        return outcome.and_changed(CERTIFICATE) if is_file else outcome
 
     def _with_troubles(self, outcome: Outcome) -> Outcome:
         """The same with what keeps new listeners and acceptors from their ports."""
@@ -371,18 +390,6 @@ class Reloader:
     def _runs_with(self, config: Config) -> None:
         self.config = config
         self._status.configured(config, self._written)
-
-
-def _wants_port_of_another(made: Difference, http: HttpSection | None) -> bool:
-    """Whether ``http.address`` is to have a port that a service gives up at the same time."""
-    freed = {
-        section.address.port
-        for section in made.removed.values()
-        if isinstance(section, ListenerSection | AcceptSection) and isinstance(section.address, TcpAddress)
-    }
-    return "http" in {path.partition(".")[0] for path in made.live} and (
-        http is not None and http.address.port in freed
-    )
 
 
 def _added(service: Extra, lease: str | None) -> Added:

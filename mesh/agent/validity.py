@@ -75,6 +75,11 @@ class Reminder:
         self._told_at = now_unix_s
         self._level = self._judged(now_unix_s)[0]
 
+    def renewed(self, certificate: Certificate, now_unix_s: float) -> None:
+        """This is the agent's own from now on; it has been told of."""
+        self._certificate, self._told_at = certificate, now_unix_s
+        self._level = self._judged(now_unix_s)[0]
+
     def due(self, now_unix_s: float) -> tuple[int, str] | None:
         """The level and the line to log now, if there is one."""
         level, line = self._judged(now_unix_s)

@@ -34,6 +34,8 @@ class Seen(msgspec.Struct, frozen=True):
     configured_unix_s: float
     """Since when the agent runs with this."""
     certificate: Certificate
+    complaint: str
+    """What is wrong with the file that should have another one; empty if nothing is."""
     state: AgentState
     services: OwnServices
     peers: tuple[PeerStatus, ...]
@@ -76,6 +78,8 @@ def warnings(seen: Seen) -> Iterator[Finding]:
     """What somebody should look at though the agent serves, the worst first."""
     if (line := ends_soon(seen.certificate, seen.now_unix_s)) is not None:
         yield Finding(line)
+    if seen.complaint:
+        yield Finding(seen.complaint)
     yield from plain((*namesake_warnings(seen.routes), *seen.link_warnings, *seen.route_warnings))
     if (line := seen.descriptors.scarcity()) is not None:
         yield Finding(line)

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Final
 
-from mesh.agent.credentials import CertificateEarlyError, Credentials, open_credentials
+from mesh.agent.credentials import CertificateEarlyError, open_credentials
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
@@ -20,6 +20,7 @@ from mesh.agent.logs import logger
 from mesh.agent.terminal import Terminal
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
+from mesh.trust.credentials import Credentials
 
 LOOK_S: Final = 1.0
 """How often the clock is read: it may jump, so no single timer would do."""

@@ -14,8 +14,12 @@ from mesh.config.services import Service, services
 
 LIVE: Final = frozenset(
     {
+        "agent.name",
+        "agent.key_mode",
         "agent.drain_timeout",
         "agent.relay",
+        "trust.authorities",
+        "trust.certificate",
         "connections.timeout",
         "connections.open_timeout",
         "connections.reroute_timeout",

@@ -14,7 +14,7 @@
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from mesh.errors import (
@@ -79,6 +79,10 @@ class EstablishedLink:
     """Of the link protocol: the highest that both speak."""
     features: frozenset[str]
     """Those that both have."""
+
+    def certified(self, certificate: Certificate) -> "EstablishedLink":
+        """The same with the certificate that the peer shows now, which has been judged."""
+        return replace(self, peer=certificate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

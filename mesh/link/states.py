@@ -66,3 +66,9 @@ ENDING: Final = frozenset({LinkState.LEAVING, LinkState.PARTING, LinkState.FAREW
 
 advance: Final = stepping("a link", TRANSITIONS)
 """The state after an event; LocalProtocolError if it cannot happen in this state."""
+
+PARTING: Final = (LinkState.LEAVING, LinkState.PARTING)
+"""States in which a link that has sent everything goes on to its end."""
+
+SILENT: Final = (LinkState.FAREWELL, LinkState.CLOSED)
+"""States in which a link sends nothing new."""

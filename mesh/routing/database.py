@@ -10,6 +10,7 @@ passed before it first came here, and no more; one that raises it is corrected b
 """
 
 import math
+from itertools import chain
 from typing import Final
 
 from mesh.errors import ForgedCertificateError, RemoteProtocolError, TrustError
@@ -98,6 +99,18 @@ class LinkState:
     def __contains__(self, agent_id: object) -> bool:
         """Whether this agent's record has not expired."""
         return agent_id in self._store.live
+
+    def judge_by(self, trust: TrustStore) -> list[AgentId]:
+        """Whoever ``trust`` refuses is unknown from now on, and nothing of it is kept; who that is."""
+        self._trust = trust
+        refused = [
+            agent_id
+            for agent_id, entry in chain(self._store.live.items(), self._store.past.items())
+            if agent_id != self.own_id and trust.refusal(entry.record.certificate)
+        ]
+        for agent_id in refused:
+            self._store.drop(agent_id)
+        return refused
 
     def live_for(self, ttl_s: float) -> None:
         """Records expire at this age from now on; to be seen at the next :meth:`expire`."""

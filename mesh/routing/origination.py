@@ -207,6 +207,10 @@ class Originator:
         """These are the listeners from now on."""
         return self._change(msgspec.structs.replace(self._body, listeners=listeners))
 
+    def set_certificate(self, wire: bytes) -> bool:
+        """This is the certificate from now on."""
+        return self._change(msgspec.structs.replace(self._body, certificate=wire))
+
     def set_relaying(self, relays: bool) -> bool:
         """Whether others' connections may pass through from now on."""
         return self._change(msgspec.structs.replace(self._body, relays=relays))

@@ -162,7 +162,8 @@ class PageTable:
         before = self._shelves.get(record.agent_id)
         shelf = _Shelf(record, None)
         for page in pages:
-            held = None if before is None else before.held.get(page.name.digest)
+            is_certified = before is not None and before.record.certificate == record.certificate
+            held = before.held.get(page.name.digest) if before is not None and is_certified else None
             shelf.held[page.name.digest] = held or read_page(page.data, record.certificate)
         self._shelves[record.agent_id] = shelf
         return shelf.complete()

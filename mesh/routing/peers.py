@@ -41,6 +41,11 @@ class Peers:
         """Whether there is a link to ``peer_id``."""
         return peer_id in self._linked
 
+    @property
+    def all(self) -> tuple[AgentId, ...]:
+        """All linked peers, in the order of their IDs."""
+        return tuple(sorted(self._linked))
+
     def others(self, peer_id: AgentId) -> tuple[AgentId, ...]:
         """All linked peers but this one."""
         return tuple(each for each in self._linked if each != peer_id)

@@ -106,6 +106,12 @@ class RecordStore:
         self._live_bytes -= _memory_bytes(entry.wire, entry.record.body)
         self._past_bytes += _memory_bytes(entry.wire, entry.record.body)
 
+    def drop(self, agent_id: AgentId) -> None:
+        """Know nothing of ``agent_id`` any more, whose record is here."""
+        if agent_id in self._live:
+            self.bury(agent_id)
+        self.forget((agent_id,))
+
     def forget(self, agent_ids: Iterable[AgentId]) -> None:
         """Remember the expired records of these no longer."""
         for agent_id in agent_ids:

@@ -15,7 +15,7 @@ while it stays as it is. ``service_layout.py`` cuts them, ``page_table.py`` gath
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import chain
 from types import MappingProxyType
@@ -26,7 +26,7 @@ import msgspec
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
 from mesh.rtt_steps import MAX_RTT_STEP
-from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate
+from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
 from mesh.trust.extensions import Extensions
 from mesh.trust.identity import (
     AGENT_ID_BYTES,
@@ -244,6 +244,11 @@ class Record(msgspec.Struct, frozen=True):
         """Whether the two differ in freshness at most: a refresh changes no route."""
         ours, theirs = self.body, other.body
         return ours == msgspec.structs.replace(theirs, epoch=ours.epoch, sequence=ours.sequence)
+
+
+def refused_of(records: Mapping[AgentId, Record], trust: TrustStore) -> Iterator[AgentId]:
+    """The agents of ``records`` whose certificates ``trust`` refuses."""
+    return (agent_id for agent_id, record in records.items() if trust.refusal(record.certificate))
 
 
 def sign_record(identity: Identity, body: RecordBody) -> WireRecord:

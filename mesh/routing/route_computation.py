@@ -77,6 +77,11 @@ class RouteComputation:
             self.is_outdated |= unix_now >= self._valid_until_unix
             self._plan_certificate_check(now, unix_now)
 
+    def start_over(self) -> None:
+        """What is known is known no more: what is being computed of it comes to nothing."""
+        self._computing = None
+        self.is_outdated = True
+
     def step(self, now: float, unix_now: float) -> RouteSnapshot | None:
         """Go on computing, or begin, if that is due; the new routes once they are complete."""
         if self._computing is None and self.is_outdated and now >= self._due_at():

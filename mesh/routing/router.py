@@ -40,6 +40,7 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.routing.service_layout import Omission
 from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
+from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId, Identity, Instance, short_id
 from mesh.trust.naming import named
 
@@ -257,6 +258,23 @@ class RouteTableState:
         """These are the listeners from now on."""
         self._routes.is_outdated |= self._originator.set_listeners(listeners)
         return self._settle(Effects(), now, unix_now)
+
+    def change_credentials(self, credentials: Credentials, now: float, unix_now: float) -> Effects:
+        """Show this certificate, and judge all others anew.
+
+        No routes that come of it or later know of anyone who is refused now. Peers hear what is held here, so
+        that they tell of those who were refused before.
+        """
+        effects = Effects()
+        self._certificate = credentials.certificate
+        self._originator.set_certificate(credentials.wire)
+        for agent_id in self._link_state.judge_by(credentials.trust):
+            self._pages.set_aside(agent_id, now)
+        self._routes.start_over()
+        peers = self._peers.all
+        for digest in batch_digest(self._link_state.digest()) if peers else ():
+            effects.sends.append(Send(peers, FrameType.DIGEST, encode_digest(digest)))
+        return self._settle(effects, now, unix_now)
 
     def change_settings(
         self, settings: RoutingSettings, relays: bool, now: float, unix_now: float

@@ -151,12 +151,19 @@ class TrustStore:
         _check_validity(certificate, now_unix_s)
         return certificate
 
+    def refusal(self, certificate: Certificate) -> str:
+        """Why a certificate is refused here, whose signature was checked before; empty if it is not.
+
+        To judge again what another store of this agent has admitted. Validity is not looked at.
+        """
+        if certificate.authority not in self.authorities:
+            return f"{_describe(certificate)} is signed by an authority that this agent does not trust"
+        return ""
+
     def _check(self, wire: bytes) -> Certificate:
         certificate = read_certificate(wire)
-        if certificate.authority not in self.authorities:
-            raise TrustError(
-                f"{_describe(certificate)} is signed by an authority that this agent does not trust"
-            )
+        if refusal := self.refusal(certificate):
+            raise TrustError(refusal)
         try:
             self._verify(
                 certificate.authority, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES]

@@ -73,7 +73,7 @@ class House:
             "address": address,
             "max_connections": max_connections,
             "believed": believed,
-            "may_use": may_use,
+            "may_use": lambda: may_use,
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,
             "clients": ClientCount(),

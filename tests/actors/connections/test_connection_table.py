@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from actors.connections.connection_table import UNKNOWN_BURST
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from mesh.link.frames import FrameType
+from mesh.link.unknown import UNKNOWN_BURST
 from mesh.trust.identity import NO_AGENT
 from tests.actors.company import record_of, start
 from tests.actors.connections.connection_table_company import (

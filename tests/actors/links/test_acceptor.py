@@ -24,7 +24,6 @@ from mesh.link.opening import (
     with_length,
 )
 from mesh.sampling import MARK
-from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import Identity
 from tests.actors.company import Client, Ear, start
 
@@ -66,6 +65,7 @@ class House:
         self.links: list[Link] = []
         self.meters = Meters()
         self.root = start(self.world)
+        self.opening_keys = [mac_key(each.public_key) for each in (OTHER_AUTHORITY, AUTHORITY)]
         self.acceptor = self.open(max_unauthenticated)
 
     def open(self, max_unauthenticated: int = 64) -> Acceptor:
@@ -75,7 +75,7 @@ class House:
             name="the acceptor",
             address=TcpAddress("", PORT),
             start_link=self._start_link,
-            trust=TrustStore([OTHER_AUTHORITY.public_key, AUTHORITY.public_key]),
+            opening_keys=lambda: self.opening_keys,
             max_unauthenticated=max_unauthenticated,
             meters=self.meters,
             root=self.root.ref,

@@ -20,8 +20,9 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.link import futile
 from mesh.link.futile import EVERYBODY
+from mesh.link.opening import mac_key
 from mesh.link.relay_budget import RelayBudget
-from mesh.trust.certificates import TrustStore
+from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
 from mesh.trust.noise.primitives import key_pair
 from tests.actors.company import IDENTITIES, start
@@ -64,6 +65,7 @@ class Side:
             PeerDirectory,
             own_id=self.settings.identity.id,
             relays=True,
+            trust=self.settings.trust,
             route_table=self.route_table.ref,
             connection_table=self.connection_table.ref,
             loopback=loopback.ref,
@@ -80,7 +82,7 @@ class Side:
             start_link=lambda socket, acceptor, received, payer: self._link(
                 socket, None, acceptor, received=received, paid_by=payer
             ),
-            trust=self.settings.trust,
+            opening_keys=lambda: tuple(map(mac_key, self.settings.trust.authorities)),
             max_unauthenticated=64,
             meters=self.meters,
             root=start(self.world, host=self.host).ref,
@@ -329,6 +331,7 @@ def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world)
         PeerDirectory,
         own_id=LOWER.id,
         relays=True,
+        trust=TRUST,
         route_table=own.ref,
         connection_table=own.ref,
         loopback=own.ref,
@@ -344,6 +347,7 @@ def test_a_challenger_is_not_forgotten_when_the_first_instance_links_anew(world)
                 peer_instance=Instance(instance * 16),
                 peer_static=instance * 32,
                 peer_name="peer",
+                certificate=read_certificate(certificate_of(HIGHER)),
                 address="there",
                 is_dialer=False,
                 rtt_s=0.01,

@@ -19,12 +19,16 @@ from actors.runtime.virtual.world import VirtualWorld
 from mesh.alarms import AlarmKind
 from mesh.link.arrivals import ADMISSION_BURST, ADMISSION_RATE
 from mesh.sampling import ALARM_MARK
+from mesh.trust.certificates import Certificate, read_certificate
 from mesh.trust.identity import AgentId, Instance, short_id
 from tests.actors.company import IDENTITIES, Ear, routes_of, start
+from tests.actors.links.link_company import TRUST, certificate_of
 
 LOW, OWN, HIGH, FAR = IDENTITIES[:4]
 FIRST, SECOND, THIRD = (Instance(byte * 16) for byte in (b"1", b"2", b"3"))
 NO_WAIT = 0.0
+
+CERTIFICATE = read_certificate(certificate_of(HIGH))
 
 
 class House:
@@ -39,6 +43,7 @@ class House:
             PeerDirectory,
             own_id=OWN.id,
             relays=relays,
+            trust=TRUST,
             route_table=self.routes.ref,
             connection_table=self.connections.ref,
             loopback=self.loopback.ref,
@@ -58,6 +63,7 @@ class House:
         static: bytes | None = None,
         dialer: Ear | None = None,
         rtt_s: float = 0.01,
+        certificate: Certificate | None = None,
     ) -> Ear:
         link = start(self.world)
         self.tell(
@@ -67,6 +73,7 @@ class House:
                 peer_instance=instance,
                 peer_static=instance * 2 if static is None else static,
                 peer_name="peer",
+                certificate=certificate or CERTIFICATE,
                 address="10.0.0.1:4433",
                 is_dialer=dialer is not None,
                 rtt_s=rtt_s,

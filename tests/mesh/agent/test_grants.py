@@ -61,7 +61,7 @@ def test_the_command_grants_what_is_missing_and_keeps_the_rest(tmp_path, monkeyp
     assert "does not let it offer 'it;s' or use 'db', '*x'; whoever has" in line
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(main, ["authority", "new", "authority.key"]).exit_code == 0
-    assert line.endswith("trust.certificate and restart this agent")
+    assert line.endswith("an agent that runs takes it up by itself")
     words = shlex.split(line.partition("grants it with: ")[2], comments=True)
     result = CliRunner().invoke(main, words[1:])
     assert (words[0], result.exit_code) == ("mesh", 0), result.output

@@ -58,6 +58,7 @@ def seen(config=ALONE, *, phase=Phase.RUNNING, parts=(), granted=("*",), **other
         "config": config,
         "written": NOTHING_WRITTEN,
         "configured_unix_s": BOOT + 2.0,
+        "complaint": "",
         "certificate": lasting,
         "state": state_of(phase, parts=parts),
         "services": OwnServices(

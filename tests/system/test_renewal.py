@@ -1,0 +1,101 @@
+"""Certificates and authorities that change while agents run, with real files and processes."""
+
+import pytest
+
+from mesh.trust.identity import Identity, encode_public_key
+from scripts.lab.clients import connect, read_exactly, refuses
+from scripts.lab.services import Service, echo_until_reset
+from scripts.lab.waiting import wait_until
+
+NEW = Identity(b"the authority that comes after".ljust(32))
+
+
+@pytest.fixture
+def pair(mesh):
+    """Agents branch and hq with one link; hq offers an echo as "a"."""
+    branch, hq = mesh.agent("branch"), mesh.agent("hq")
+    branch.dial(hq)
+    with Service(echo_until_reset) as service:
+        hq.offer("a", service.port)
+        port = branch.listen("a")
+        mesh.start()
+        branch.wait_for_route("a")
+        yield branch, hq, port
+
+
+def says(agent, text):
+    wait_until(lambda: text in agent.process.output, f"{agent.name} says: {text}")
+
+
+def trust(agent, *authorities):
+    agent.config["trust"]["authorities"] = [encode_public_key(each.public_key) for each in authorities]
+    return agent.reload()
+
+
+def linked(agent):
+    return [peer["display_name"] for peer in agent.dashboard()["peers"]]
+
+
+def echoes(client):
+    client.sendall(b"x")
+    return read_exactly(client, 1) == b"x"
+
+
+def test_a_renewed_certificate_is_taken_up_unasked_and_a_damaged_one_is_told_once(pair):
+    branch, hq, port = pair
+    with connect(port) as client:
+        assert echoes(client)
+        good = (hq.folder / "agent.cert").read_text()
+        (hq.folder / "agent.cert").write_text(good[:200])
+        says(hq, "this agent goes on with the certificate that it has")
+        assert "the certificate is cut off" in hq.process.output
+        warned = hq.ask("status").stdout
+        assert "the certificate is cut off" in warned
+        told = hq.reload()
+        assert "the certificate is cut off" in told
+        assert "done as far as it could be" in told
+        hq.certify(not_after=1_000_000)
+        says(hq, "certificate and authorities have been read again")
+        assert hq.process.output.count("this agent goes on with") == 1
+        assert echoes(client)
+        hq.certify(not_after=2_000_000)
+        assert "changed certificate" in hq.reload()
+        assert "nothing is different" in hq.reload()
+        assert echoes(client)
+    assert "link down" not in branch.process.output + hq.process.output
+
+
+def test_authorities_change_one_after_the_other_and_nobody_is_cut_off_but_whoever_is_not_trusted(pair):
+    branch, hq, port = pair
+    with connect(port) as client:
+        for agent in pair[:2]:
+            assert "changed trust.authorities" in trust(agent, branch.authority, NEW)
+        for agent, other in ((branch, hq), (hq, branch)):
+            agent.name += "-renewed"
+            agent.certify(NEW)
+            wait_until(lambda: linked(other) == [agent.name], "the other end of its link knows")  # noqa: B023
+        assert echoes(client)
+        assert "changed trust.authorities" in trust(branch, NEW)
+        assert "changed trust.authorities" in trust(hq, NEW)
+        assert echoes(client)
+    assert "link down" not in branch.process.output + hq.process.output
+    refused = trust(hq, branch.authority)  # which is not the one of its own certificate any more
+    assert "refused: the agent goes on as it was" in refused
+    assert "does not trust" in refused
+
+
+def test_whoever_is_not_trusted_any_more_is_out_within_a_second_and_both_sides_say_why(pair):
+    branch, hq, port = pair
+    with connect(port) as client:
+        assert echoes(client)
+        trust(hq, branch.authority, NEW)
+        hq.certify(NEW)
+        trust(branch, branch.authority, NEW)
+        says(hq, "certificate and authorities have been read again: hq, valid until")
+        trust(hq, NEW)
+        says(hq, "closing the link to branch")
+        says(hq, "connections with it: 1, reset")
+        says(branch, "link lost: the peer closed it: the certificate of 'branch'")
+        client.settimeout(60)
+    wait_until(lambda: refuses(port), "the service is gone for branch")
+    assert "branch" not in hq.ask("services").stdout
