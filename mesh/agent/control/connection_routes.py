@@ -58,7 +58,8 @@ def connection_routes(behind: Behind) -> tuple[Route, ...]:
         views = answers.ask([end.ref for end in ends], question, PATIENCE_S)
         if views is None:
             raise NoAnswer("the connections did not answer in time")
-        views.sort(key=_age, reverse=True)
+        order = {end.id: end.number for end in ends}
+        views.sort(key=lambda view: order[view.id])
         return ConnectionPage(tuple(views), ends[-1].number if len(ends) == asked.limit else None)
 
     def close(call: Call[ConnectionPlace, Nothing]) -> None:
@@ -81,7 +82,3 @@ def connection_routes(behind: Behind) -> tuple[Route, ...]:
             changes=True,
         ),
     )
-
-
-def _age(view: ConnectionView) -> float:
-    return view.age_s
