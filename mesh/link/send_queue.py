@@ -3,8 +3,8 @@
 =========================  ==============================================================================
 what                       when
 =========================  ==============================================================================
-PING, PONG, CLOSE and      at once
-challenges
+PING, PONG, RETIRE,        at once
+CLOSE and challenges
 control of connections     next, but no more than a quarter of the link while anything else waits
 records, pages, digests    next, but no more than a quarter of the link while data waits
 DATA, FIN                  the rest, which is at least a half, and all of it while nothing else waits
