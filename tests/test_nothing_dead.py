@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
+    "get_command": "Click",
+    "list_commands": "Click",
     "on_start": "Pykka",
     "on_head": "Falcon",
     "process_request": "Falcon",

@@ -1,24 +1,49 @@
 """The command line: every command of ``mesh``."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import Final
 
 import click
 
-from mesh.agent.cli.agent_command import agent, check
-from mesh.agent.cli.certificate_command import certificate
-from mesh.agent.cli.connection_command import connections
-from mesh.agent.cli.diagnosis_commands import bench, ping, test, trace
-from mesh.agent.cli.drain_command import drain
-from mesh.agent.cli.event_command import events
-from mesh.agent.cli.init_command import init
-from mesh.agent.cli.key_commands import authority, identity
-from mesh.agent.cli.reload_command import plan, reload
-from mesh.agent.cli.service_commands import expose, listen, unexpose, unlisten
-from mesh.agent.cli.status_command import peers, services, status
-from mesh.agent.cli.token_command import token
-from mesh.agent.cli.top_command import top
-from mesh.agent.connect_command import connect
+MODULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "init": "cli.init_command",
+        **dict.fromkeys(("agent", "check"), "cli.agent_command"),
+        **dict.fromkeys(("status", "services", "peers"), "cli.status_command"),
+        "connections": "cli.connection_command",
+        "events": "cli.event_command",
+        "top": "cli.top_command",
+        **dict.fromkeys(("listen", "unlisten", "expose", "unexpose"), "cli.service_commands"),
+        "connect": "connect_command",
+        **dict.fromkeys(("ping", "trace", "test", "bench"), "cli.diagnosis_commands"),
+        **dict.fromkeys(("reload", "plan"), "cli.reload_command"),
+        "drain": "cli.drain_command",
+        **dict.fromkeys(("authority", "identity"), "cli.key_commands"),
+        "certificate": "cli.certificate_command",
+        "token": "cli.token_command",
+    }
+)
+"""Where each command is, in the order in which they are shown."""
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for: all of them together take longer than most take to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        del ctx
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, if there is one."""
+        del ctx
+        if cmd_name not in MODULES:
+            return None
+        found = getattr(import_module(f"mesh.agent.{MODULES[cmd_name]}"), cmd_name)
+        return found if isinstance(found, click.Command) else None
 
 
 def _version() -> str:
@@ -28,7 +53,7 @@ def _version() -> str:
         return "(not installed)"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(_version(), prog_name="mesh")
 def main() -> None:
     """Reach any TCP service by its key, through any number of agents, encrypted end to end.
@@ -36,17 +61,5 @@ def main() -> None:
     Start with "mesh init": it makes keys, certificates and configurations for a whole mesh.
     """
 
-
-COMMANDS: Final = (
-    *(init, agent, check),
-    *(status, services, peers, connections, events, top),
-    *(listen, unlisten, expose, unexpose, connect),
-    *(ping, trace, test, bench),
-    *(reload, plan, drain),
-    *(authority, identity, certificate, token),
-)
-
-for command in COMMANDS:
-    main.add_command(command)
 
 __all__ = ["main"]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from types import ModuleType
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -142,7 +143,9 @@ def test_every_command_has_help_and_python_m_mesh_is_the_same():
         timeout=60,
         check=True,
     ).stdout
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
         assert name in shown
         assert run(name, "--help").exit_code == 0
         for step in getattr(command, "commands", {}):

@@ -289,3 +289,12 @@ def test_on_a_narrow_terminal_lines_run_over_and_lose_nothing(monkeypatch, colum
 def test_commands_that_print_no_table_do_not_load_what_draws_them():
     code = "import sys, mesh.agent.cli; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_command_that_asks_an_agent_loads_nothing_that_runs_one():
+    code = (
+        "import sys, click; from mesh.agent.cli import main; "
+        "main.get_command(click.Context(main), 'status'); "
+        "sys.exit(any(name in sys.modules for name in ('actors', 'falcon', 'asyncio', 'pykka')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
