@@ -103,5 +103,6 @@ def _seeds() -> dict[str, list[bytes]]:
             encode_public_key(ME.public_key).encode(),
         ],
         "config": [path.read_bytes() for path in sorted((ROOT / "config").glob("*.yaml"))],
+        "socks": [b"\x09\5\1\0\5\1\0\3\6a.mesh\0\x50", b"\xff\5\1\2\1\2me\6secret\5\1\0\3\1a\0\0"],
         "http": [b"\0\1\1\0\0\0localhost:80", b"\0\2\1\0\0\0[::1]:80", b"\1\0\0\4abcd\0\0\0mesh.example."],
     }

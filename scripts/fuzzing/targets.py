@@ -46,6 +46,7 @@ TARGETS: Final[dict[str, Target]] = {
     "config": Target(text_targets.config, 4096),
     "texts": Target(text_targets.texts, 600),
     "http": Target(text_targets.http, 400),
+    "socks": Target(text_targets.socks, 1200),
 }
 
 

@@ -16,6 +16,8 @@ from mesh.config.loading import parse_config
 from mesh.config.problems import ConfigError
 from mesh.errors import TrustError
 from mesh.escaping import escaped
+from mesh.socks.names import meanings
+from mesh.socks.server import Asked, Credentials, Handshake
 from mesh.trust.certificates import (
     certificate_from_text,
     certificate_to_text,
@@ -140,3 +142,16 @@ def _note(answers: list[str], status: str) -> Callable[[bytes], object]:
 
 def _latin(data: bytes) -> str:
     return data.decode("latin-1")
+
+
+def socks(data: bytes) -> None:
+    """What a SOCKS5 client sends, in pieces of the sizes that the first byte gives."""
+    handshake, position = Handshake(Credentials(b"me", b"secret") if data[:1] > b"\x7f" else None), 1
+    size = 1 + (data[0] & 0x7F if data else 0)
+    while handshake.wanted_bytes and position < len(data):
+        piece = data[position : position + min(size, handshake.wanted_bytes)]
+        position += len(piece)
+        for effect in handshake.receive(piece):
+            if isinstance(effect, Asked):
+                assert len(list(meanings(effect.host))) <= len(effect.host) + 1  # noqa: S101
+    assert position <= 1100  # noqa: S101
