@@ -1,13 +1,14 @@
 """The last events of an agent, kept for whoever asks: what was told in the log, and connections that ended.
 
-What happens often displaces itself and nothing else: when there is no room, the oldest event goes of the kind
-that takes the most. So neither a busy service nor a member of the mesh that comes and goes hides what others
-did.
+What happens often displaces itself and nothing else: events stand in lanes, by their kind and by who or what
+caused them, and when there is no room the oldest one goes of the lane that takes the most. So neither a busy
+service nor a member of the mesh that comes and goes hides what others did.
 """
 
 import enum
+import zlib
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -17,6 +18,10 @@ MAX_EVENTS: Final = 1_000
 
 MAX_BYTES: Final = 1024 * 1024
 """Of all events together, as :meth:`Journal.add` reckons them."""
+
+LANES: Final = 16
+"""Of each kind, for those that cause its events: so many that two seldom share one, so few that the fullest
+is found at once."""
 
 _EVENT_BYTES: Final = 400
 """What an event takes beside its text, about."""
@@ -46,6 +51,8 @@ class EventKind(enum.Enum):
     PROBLEM = "problem"
     """Any other warning or error."""
 
+
+_Lane: TypeAlias = tuple[EventKind, int]
 
 Fact: TypeAlias = str | int | float | bool | None
 
@@ -111,22 +118,30 @@ class Journal:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lock = nullcontext() if lock is None else lock
-        self._events: dict[EventKind, deque[tuple[Event, int]]] = {kind: deque() for kind in EventKind}
+        self._events: dict[_Lane, deque[tuple[Event, int]]] = {}
         """With the bytes of each."""
-        self._sizes = dict.fromkeys(EventKind, 0)
+        self._sizes: dict[_Lane, int] = {}
         self._lost_up_to = dict.fromkeys(EventKind, 0)
-        """The number of the last event of each kind that had to make room."""
+        """The number of the newest event of each kind that had to make room."""
         self._count = 0
         self._bytes = 0
         self._last = 0
 
-    def add(self, kind: EventKind, unix_s: float, what: Happening) -> None:
-        """It has happened; the oldest of the kind that takes the most makes room."""
+    def add(self, kind: EventKind, unix_s: float, what: Happening, cause: str = "") -> None:
+        """It has happened; the oldest of the lane that takes the most makes room.
+
+        Args:
+            kind: what it is about.
+            unix_s: when.
+            what: it.
+            cause: who or what is to blame if there is too much of it, such as a member or a key.
+        """
         size = _EVENT_BYTES + what.size_bytes
+        lane = kind, zlib.crc32(cause.encode("utf-8", "surrogatepass")) % LANES if cause else 0
         with self._lock:
             self._last += 1
-            self._events[kind].append((Event(self._last, unix_s, kind, what), size))
-            self._sizes[kind] += size
+            self._events.setdefault(lane, deque()).append((Event(self._last, unix_s, kind, what), size))
+            self._sizes[lane] = self._sizes.get(lane, 0) + size
             self._count += 1
             self._bytes += size
             while self._count > self._max_events or self._bytes > self._max_bytes:
@@ -135,7 +150,7 @@ class Journal:
     def _make_room(self) -> None:
         largest = max(self._sizes, key=self._sizes.__getitem__)
         event, size = self._events[largest].popleft()
-        self._lost_up_to[largest] = event.number
+        self._lost_up_to[event.kind] = max(self._lost_up_to[event.kind], event.number)
         self._sizes[largest] -= size
         self._count -= 1
         self._bytes -= size
@@ -145,7 +160,7 @@ class Journal:
         with self._lock:
             last = self._last
             lost = any(self._lost_up_to[kind] > number for kind in kinds)
-            found = [event for kind in kinds for event, _ in self._events[kind] if event.number > number]
+            found = [event for event in self._of(kinds) if event.number > number]
         found.sort(key=_number)
         if len(found) <= limit:
             return Found(tuple(found), max(last, number), lost)
@@ -155,8 +170,13 @@ class Journal:
     def before_last(self, count: int, kinds: Collection[EventKind] = frozenset(EventKind)) -> int:
         """The number after which there are ``count`` events of these kinds, or all if there are fewer."""
         with self._lock:
-            numbers = sorted(event.number for kind in kinds for event, _ in self._events[kind])
+            numbers = sorted(event.number for event in self._of(kinds))
         return numbers[-count - 1] if 0 <= count < len(numbers) else 0
+
+    def _of(self, kinds: Collection[EventKind]) -> Iterator[Event]:
+        for (kind, _), events in self._events.items():
+            if kind in kinds:
+                yield from (event for event, _ in events)
 
 
 def _number(event: Event) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 from mesh.agent.log_formats import facts_of, level_name, message_of
 from mesh.escaping import escaped
 from mesh.journal import EventKind, Fact, Journal, Note
-from mesh.sampling import ALARM_MARK
+from mesh.sampling import ALARM_MARK, MARK
 from mesh.telling import EVENT_MARK, IN_JOURNAL_MARK
 
 LOWEST_LEVEL: Final = logging.INFO
@@ -30,7 +30,7 @@ class EventTap(logging.Filter):
             if kind is not None:
                 facts = {name: _fact(value) for name, value in facts_of(record).items()}
                 note = Note(level_name(record), message_of(record), facts)
-                self._journal.add(kind, record.created, note)
+                self._journal.add(kind, record.created, note, str(getattr(record, MARK, "")))
         return True
 
 

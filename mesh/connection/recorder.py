@@ -5,7 +5,8 @@ from collections import OrderedDict
 from types import MappingProxyType
 from typing import Final
 
-from mesh.connection.endings import ConnectionRecord, End
+from mesh.connection.endings import ConnectionRecord, End, Ending
+from mesh.connection.reserved import is_reserved
 from mesh.escaping import escaped
 from mesh.journal import EventKind, Fact, Journal
 from mesh.telling import IN_JOURNAL_MARK
@@ -15,8 +16,10 @@ log = logging.getLogger("mesh.connections")
 WINDOW_S: Final = 10.0
 """The time over which the lines of a key are counted: opening one page may well take twenty connections."""
 
-MAX_KEYS: Final = 256
-"""Keys that are counted on their own; those whose window began first are forgotten first."""
+MAX_PLACES: Final = 1_024
+"""Keys, and agents, that are counted on their own in a window; all others share one count."""
+
+_OTHERS: Final = ""
 
 _FIGURES: Final = "; %(duration_s)s s, %(to_service_bytes)d bytes to the service, %(to_client_bytes)d back"
 _WAYS: Final = MappingProxyType(
@@ -31,34 +34,48 @@ class Recorder:
     """Writes records of one agent's connections down.
 
     A line of the log costs more than all else about a short connection. So each key has only so many a
-    second, and the next one says how many were left out; no line is made of these.
+    second, and the next one says how many were left out; no line is made of these. An agent that asks an exit
+    for what that has no endpoint for may name a new key each time: it is counted itself.
     """
 
     def __init__(self) -> None:
         self._windows: OrderedDict[str, list[float]] = OrderedDict()
-        """By key: when its window began, and the lines wanted since."""
+        """By key or agent: when its window began, and the lines wanted since. The oldest first."""
 
     def record(
         self, record: ConnectionRecord, journal: Journal, *, now: float, unix_s: float, lines_per_s: int
     ) -> None:
         """Write it down; ``lines_per_s`` is for each key, on average over ``WINDOW_S``."""
-        journal.add(EventKind.CONNECTION, unix_s, record)
-        passed, left_out = self._count(record.view.key, now, lines_per_s * WINDOW_S)
+        view = record.view
+        journal.add(EventKind.CONNECTION, unix_s, record, view.ingress if view.end is End.EXIT else view.key)
+        place = view.ingress if _is_made_up(record) else view.key
+        passed, left_out = self._count(place, now, lines_per_s * WINDOW_S)
         if passed:
             extra = {"left_out": left_out, IN_JOURNAL_MARK: True}
             log.info(line_of(record), facts_of_record(record), extra=extra)
 
-    def _count(self, key: str, now: float, limit: float) -> tuple[bool, int]:
-        window = self._windows.get(key)
+    def _count(self, place: str, now: float, limit: float) -> tuple[bool, int]:
+        window = self._windows.get(place)
+        if window is None and len(self._windows) >= MAX_PLACES:
+            oldest, (began, _) = next(iter(self._windows.items()))
+            if now - began < WINDOW_S:
+                place = _OTHERS
+                window = self._windows.get(place)
+            else:
+                del self._windows[oldest]
         if window is None or now - window[0] >= WINDOW_S:
             left_out = 0 if window is None else max(0, int(window[1] - limit))
-            self._windows[key] = [now, 1.0]
-            self._windows.move_to_end(key)
-            if len(self._windows) > MAX_KEYS:
-                self._windows.popitem(last=False)
+            self._windows[place] = [now, 1.0]
+            self._windows.move_to_end(place)
             return limit > 0, left_out
         window[1] += 1.0
         return window[1] <= limit, 0
+
+
+def _is_made_up(record: ConnectionRecord) -> bool:
+    """Whether the key may be any: the ingress has chosen it, and this agent has no endpoint of it."""
+    view = record.view
+    return view.end is End.EXIT and (record.ending is Ending.REFUSED or is_reserved(view.key))
 
 
 def line_of(record: ConnectionRecord) -> str:

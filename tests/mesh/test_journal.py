@@ -84,3 +84,22 @@ def test_the_last_few_can_be_found():
     assert journal.before_last(0) == 30
     assert journal.before_last(100) == 0
     assert journal.before_last(5, {EventKind.ALARM}) == 0
+
+
+def test_what_one_causes_without_pause_displaces_nothing_of_its_kind_that_others_cause():
+    journal = Journal(max_events=100)
+    journal.add(EventKind.LINK, 0.0, note("by another"), "another")
+    for number in range(1_000):
+        journal.add(EventKind.LINK, float(number), note("by one"), "one")
+    found = journal.after(0, 1_000, {EventKind.LINK})
+    assert len(found.events) == 100
+    assert found.events[0].what.text == "by another"
+    assert found.are_lost
+    assert [event.number for event in found.events] == sorted(event.number for event in found.events)
+
+
+@pytest.mark.parametrize("cause", ["", "key", "\ud800", "x" * 10_000])
+def test_any_cause_will_do(cause):
+    journal = Journal()
+    journal.add(EventKind.LINK, 0.0, note(), cause)
+    assert len(journal.after(0, 10).events) == 1

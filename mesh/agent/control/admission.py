@@ -15,10 +15,18 @@ from mesh.agent.control.tokens import FAILURES_PER_S, Tokens
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES, DOCUMENT_BYTES_PER_S
 from mesh.agent.logs import logger
 from mesh.escaping import escaped
+from mesh.sampling import sampled
 from mesh.token_bucket import TokenBucket
 
 READER: Final = "http.address"
 """Who calls without a token, for the log."""
+
+MAX_CHANGES: Final = 4
+"""Under way at one time. The main thread does one after the other, some for seconds; each that waits holds a
+thread of the server, and others are to be able to read, and to ask whether the agent is ready."""
+
+MAX_SHOWN_CHARACTERS: Final = 80
+"""Of a path, in the log."""
 
 _SCHEME: Final = "bearer"
 
@@ -34,14 +42,20 @@ class ByHttpAddress:
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
+        self._changes = threading.BoundedSemaphore(MAX_CHANGES)
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Refuse with 401, 403 or 429 who may not."""
+        """Refuse with 401, 403 or 429 who may not, and with 503 one change too many."""
         req.context["caller"] = READER
         if isinstance(resource, Resource) and req.method in resource.changing:
-            req.context["caller"] = req.context["token"] = self._bearer(req, resp)
+            bearer = self._bearer(req, resp)
+            if not self._changes.acquire(blocking=False):
+                resp.set_header("Retry-After", "1")
+                why = f"{MAX_CHANGES} changes are under way: wait for one to end"
+                raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, why)
+            req.context["caller"] = req.context["token"] = bearer
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
@@ -49,8 +63,8 @@ class ByHttpAddress:
         """Log a change."""
         bearer = req.context.get("token")
         if bearer is not None:
-            path = escaped(req.path)
-            _log.info("%s %s by the token of %s: %s", req.method, path, bearer, resp.status_code)
+            self._changes.release()
+            _log.info("%s %s by the token of %s: %s", req.method, _shown(req.path), bearer, resp.status_code)
 
     def _bearer(self, req: falcon.Request, resp: falcon.Response) -> str:
         scheme, _, token = (req.get_header("Authorization") or "").strip().partition(" ")
@@ -69,9 +83,15 @@ class ByHttpAddress:
         if not self._tokens.may_fail():
             resp.set_header("Retry-After", str(math.ceil(1 / FAILURES_PER_S)))
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait")
-        _log.warning("%s %s with a token that is not good, from %s", req.method, req.path, req.remote_addr)
+        who = req.remote_addr
+        line = "%s %s with a token that is not good, from %s"
+        _log.warning(line, req.method, _shown(req.path), who, extra=sampled(who))
         resp.set_header("WWW-Authenticate", 'Bearer error="invalid_token"')
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "this token is not good: http.tokens does not have it")
+
+
+def _shown(path: str) -> str:
+    return escaped(path if len(path) <= MAX_SHOWN_CHARACTERS else f"{path[:MAX_SHOWN_CHARACTERS]}...")
 
 
 class Throttle:

@@ -1,12 +1,15 @@
 """``/api/mesh-test``: which agents answer, for existing dashboards; over the survey of v1."""
 
+import threading
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import MESH_TEST
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.dashboard.single_flight import SingleFlight
@@ -22,6 +25,9 @@ LONGEST_S: Final = 10.0
 LOOK_S: Final = 0.1
 KEPT_S: Final = 10.0
 """For so long everybody gets the result of one test: anybody may ask for it."""
+
+MAX_WAITING: Final = 2
+"""Requests at one time: each waits for a thread's whole while, and anybody may ask."""
 
 
 class MeshTestResult(msgspec.Struct, frozen=True):
@@ -57,10 +63,18 @@ def mesh_test_routes(behind: Behind) -> tuple[Route, ...]:
         keep_s=2 * KEPT_S,
         fresh_s=KEPT_S,
     )
+    places = threading.BoundedSemaphore(MAX_WAITING)
 
     def mesh_test(_: Call[Nothing, Nothing]) -> MeshTest:
         """Ping every agent, for existing dashboards; one result serves everybody for some seconds."""
-        return shared.latest().value
+        if not places.acquire(blocking=False):
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "a test is under way, and others wait for it: ask again soon"
+            )
+        try:
+            return shared.latest().value
+        finally:
+            places.release()
 
     return (
         Route(Method.GET, MESH_TEST, mesh_test),

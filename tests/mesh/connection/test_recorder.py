@@ -5,18 +5,18 @@ import logging
 import pytest
 
 from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending, ending_of
-from mesh.connection.recorder import MAX_KEYS, WINDOW_S, Recorder
+from mesh.connection.recorder import MAX_PLACES, WINDOW_S, Recorder
 from mesh.connection.stream import ResetCode
 from mesh.journal import EventKind, Journal
 
 
-def record(key="my-api", *, end=End.INGRESS, ending=Ending.CLOSED, reason=""):
+def record(key="my-api", *, end=End.INGRESS, ending=Ending.CLOSED, reason="", ingress="branch 1111"):
     view = ConnectionView(
         id="0123456789ab",
         end=end,
         key=key,
         client="127.0.0.1:5000" if end is End.INGRESS else "",
-        ingress="branch 1111",
+        ingress=ingress,
         exit="hq 2222",
         target="" if end is End.INGRESS else "10.0.0.5:80",
         age_s=1.25,
@@ -81,9 +81,38 @@ def test_no_lines_are_wanted(writer, caplog):
 
 
 def test_keys_that_others_make_up_take_no_memory(writer):
-    for number in range(10 * MAX_KEYS):
+    for number in range(10 * MAX_PLACES):
         writer.write(f"key-{number}", lines_per_s=0)
-    assert len(writer.recorder._windows) == MAX_KEYS
+    assert len(writer.recorder._windows) == MAX_PLACES + 1
+
+
+def test_more_keys_than_are_counted_share_one_count(writer, caplog):
+    for number in range(3 * MAX_PLACES):
+        writer.write(f"key-{number}")
+    assert len(caplog.records) == MAX_PLACES + 10 * WINDOW_S
+    writer.now += WINDOW_S
+    for number in range(MAX_PLACES):
+        writer.write(f"later-{number}")
+    assert len(caplog.records) == 2 * MAX_PLACES + 10 * WINDOW_S
+
+
+@pytest.mark.parametrize(
+    ("key", "ending"), [("no-such-{}", Ending.REFUSED), ("mesh:echo:granted-{}", Ending.CLOSED)]
+)
+def test_who_makes_keys_up_is_counted_himself(writer, caplog, key, ending):
+    for number in range(1_000):
+        writer.write(key.format(number), end=End.EXIT, ending=ending)
+    assert len(caplog.records) == 10 * WINDOW_S
+    writer.write("my-api", end=End.EXIT)
+    assert caplog.records[-1].args["key"] == "my-api"
+
+
+def test_a_member_that_connects_without_pause_hides_nobody_elses_connections(writer):
+    writer.write("my-api", end=End.EXIT, ingress="honest 3333")
+    for number in range(5_000):
+        writer.write(f"key-{number}", end=End.EXIT, ingress="mallory 4444", lines_per_s=0)
+    kept = [event.what.view.ingress for event in writer.journal.after(0, 10_000).events]
+    assert kept.count("honest 3333") == 1
 
 
 @pytest.mark.parametrize("code", ResetCode)

@@ -1,11 +1,14 @@
 """The API at ``http.address``: for reading, and for the bearers of tokens."""
 
 import logging
+import queue
+import threading
 
 import falcon.testing
+import msgspec
 import pytest
 
-from mesh.agent.control.admission import ByHttpAddress, Throttle
+from mesh.agent.control.admission import MAX_CHANGES, ByHttpAddress, Throttle
 from mesh.agent.control.api import ApiApp
 from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import OPENAPI
@@ -14,6 +17,7 @@ from mesh.agent.control.tokens import FAILURES_BURST, Tokens, new_token, token_h
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES
 from mesh.agent.dashboard.guard import HostGuard, Marks
 from mesh.config.schema import TokenSection
+from mesh.sampling import MARK
 
 CHANGED = []
 THINGS = "/api/v1/things"
@@ -29,7 +33,30 @@ def change(call: Call[Nothing, Nothing]) -> None:
     CHANGED.append(call.caller)
 
 
-ROUTES = (Route(Method.GET, THINGS, show), Route(Method.POST, THINGS, change, changes=True))
+GATE = threading.Event()
+
+
+def linger(call: Call[Nothing, Nothing]) -> None:
+    """Change something that takes long."""
+    GATE.wait(20)
+    CHANGED.append(call.caller)
+
+
+class Place(msgspec.Struct, frozen=True):
+    id: str
+
+
+def change_one(call: Call[Place, Nothing]) -> None:
+    """Change one thing."""
+    CHANGED.append(call.parameters.id)
+
+
+ROUTES = (
+    Route(Method.GET, THINGS, show),
+    Route(Method.POST, THINGS, change, changes=True),
+    Route(Method.PUT, THINGS, linger, changes=True),
+    Route(Method.DELETE, f"{THINGS}/{{id}}", change_one, changes=True),
+)
 
 
 class Clock:
@@ -148,3 +175,41 @@ def test_tokens_differ_and_only_their_hashes_are_kept(token, tokens):
     assert tokens.bearer(token) == "deployment"
     assert tokens.bearer(token[:-1]) is None
     assert token.encode() not in repr(vars(tokens)).encode()
+
+
+def test_changes_that_take_long_leave_threads_to_those_who_read(app, token):
+    GATE.clear()
+    answers = queue.SimpleQueue()
+    asking = [
+        threading.Thread(
+            target=lambda: answers.put(app.simulate_put(THINGS, headers=bearing(token)).status_code)
+        )
+        for _ in range(MAX_CHANGES + 1)
+    ]
+    try:
+        for each in asking:
+            each.start()
+        assert answers.get(timeout=10) == 503
+        assert app.simulate_get(THINGS).status_code == 200
+        assert app.simulate_post(THINGS).status_code == 401
+    finally:
+        GATE.set()
+        for each in asking:
+            each.join(20)
+    assert [answers.get_nowait() for _ in range(MAX_CHANGES)] == [204] * MAX_CHANGES
+    assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
+
+
+def test_a_place_for_a_change_is_free_again_whatever_came_of_it(app, token):
+    for _ in range(3 * MAX_CHANGES):
+        answer = app.simulate_post(THINGS, headers=bearing(token), body=b"{", content_type="text/plain")
+        assert answer.status_code == 415
+    assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
+
+
+def test_a_path_of_any_length_takes_little_of_the_log(app, caplog):
+    app.simulate_delete(f"{THINGS}/{'x' * 10_000}%0aforged", headers=bearing("wrong"))
+    (line,) = caplog.messages
+    assert len(line) < 200
+    assert "\n" not in line
+    assert hasattr(caplog.records[0], MARK)
