@@ -78,6 +78,10 @@ class RefusedError(Exception):
     """A service that is asked for cannot be; the text says why."""
 
 
+class NotPermittedError(RefusedError):
+    """A service that the agent's certificate does not grant; the text says so, and how to have it granted."""
+
+
 class OutdatedError(Exception):
     """A change that is for another revision; the text says so."""
 

@@ -15,12 +15,12 @@ import pykka
 from actors.messages import agent as agent_messages
 from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
-from mesh.addresses import TcpAddress
 from mesh.agent.actor_status import ActorStatus
-from mesh.agent.chosen_ports import wants_port_of_another, with_port
+from mesh.agent.chosen_ports import wants_port_of_another
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.draining import drain
 from mesh.agent.files import AgentFileError
+from mesh.agent.fitting import fitted
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Desired, Layers
 from mesh.agent.live_credentials import LiveCredentials
@@ -29,7 +29,7 @@ from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verd
 from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
-from mesh.config.extra import Extra, clash, merged_or_clashes
+from mesh.config.extra import Extra, merged_or_clashes
 from mesh.config.loading import Written
 from mesh.config.schema import AcceptSection, Config, EndpointSection, ListenerSection
 from mesh.config.services import Service, service_name, services
@@ -174,7 +174,7 @@ class Reloader:
         Raises:
             RefusedError: it cannot be.
         """
-        service = self._fit(service)
+        service = fitted(service, self.config, self._live.running.certificate)
         lease = self._layers.hold(service, time.monotonic() + hold_s)
         try:
             self._add(service)
@@ -190,7 +190,8 @@ class Reloader:
         Raises:
             RefusedError: it cannot be.
         """
-        service, before = self._fit(service), self._layers.saved
+        before = self._layers.saved
+        service = fitted(service, self.config, self._live.running.certificate)
         self._save((*before, service))
         try:
             self._add(service)
@@ -253,20 +254,6 @@ class Reloader:
     def next_expiry_s(self) -> float:
         """Seconds until :meth:`expire` is due."""
         return self._layers.next_expiry() - time.monotonic()
-
-    def _fit(self, service: Extra) -> Extra:
-        """The same with a port of its own, if it can stand beside all that there is.
-
-        Raises:
-            RefusedError: it cannot.
-        """
-        match service:
-            case ListenerSection(address=TcpAddress(port=0) as address):
-                service = msgspec.structs.replace(service, address=with_port(address))
-        why = clash(self.config, service)
-        if why is not None:
-            raise RefusedError(f"{service_name(service)}: {why}")
-        return service
 
     def _add(self, service: Extra) -> None:
         """Carry it out; see whether it has its port.

@@ -245,12 +245,12 @@ def _next_steps(
             f"Where it says {FILL_IN}, put the address at which the relay can be reached:"
             + "".join(f"\n       {place}" for place in unfinished)
         )
-    steps.append(
-        "Under forward:, name services near an agent (endpoints) and local ports you want (listeners)."
-    )
-    files = [shlex.quote(str(directory / plan.name / CONFIG_FILE)) for plan in plans]
-    steps.append(f"Check each file, for example: mesh check {files[0]}")
-    steps += _start_here(plans, files) if local else _start_elsewhere(plans)
+    files = {plan.name: shlex.quote(str(directory / plan.name / CONFIG_FILE)) for plan in plans}
+    steps += _start_here(files) if local else _start_elsewhere(plans)
+    steps += _use(rights, files if local else {})
+    if local:
+        pages = "".join(f"\n       {plan.name}: http://{plan.http}/" for plan in plans)
+        steps.append(f"See what is connected to what:{pages}")
     lines += ["", "Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
     lines += ["", f"The certificates are valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}."]
     return "\n".join(lines)
@@ -272,10 +272,9 @@ def _doubts(plans: tuple[AgentPlan, ...], rights: dict[str, Rights]) -> list[str
     return ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
 
 
-def _start_here(plans: tuple[AgentPlan, ...], files: list[str]) -> list[str]:
-    starts = "".join(f"\n       mesh agent {file}" for file in files)
-    pages = "".join(f"\n       {plan.name}: http://{plan.http}/" for plan in plans)
-    return [f"Start each agent in a terminal of its own:{starts}", f"See what is connected to what:{pages}"]
+def _start_here(files: dict[str, str]) -> list[str]:
+    starts = "".join(f"\n       mesh agent {file}" for file in files.values())
+    return [f"Start each agent in a terminal of its own:{starts}"]
 
 
 def _start_elsewhere(plans: tuple[AgentPlan, ...]) -> list[str]:
@@ -285,3 +284,24 @@ def _start_elsewhere(plans: tuple[AgentPlan, ...]) -> list[str]:
     )
     start = f"Copy each agent's directory to its machine and start it there: mesh agent {CONFIG_FILE}"
     return [opened, start] if ports else [start]
+
+
+def _use(rights: dict[str, Rights], files: dict[str, str]) -> list[str]:
+    """A service, without an editor and with one; ``files`` are those of agents on this machine."""
+    names = tuple(rights)
+    near = next((name for name in names if rights[name].register), names[-1])
+    far = next((name for name in names if rights[name].use and name != near), names[0])
+    pattern = next(iter(rights[near].register), "*")
+    key = shlex.quote("my-api" if pattern == "*" else pattern.replace("*", "main").replace("?", "1"))
+
+    def at(name: str, command: str) -> str:
+        place = f"--config {files[name]}" if files else f"  # at {name}"
+        return f"\n       mesh {command} {place}"
+
+    offered = at(near, f"expose {key} localhost:PORT --save")
+    wanted = at(far, f"listen {key} 127.0.0.1:PORT --save")
+    editing = f"Or write both under forward: in {CONFIG_FILE}, and let mesh check read it."
+    return [
+        f"Offer a service, and open a local port for it elsewhere:{offered}{wanted}\n     {editing}",
+        f"See how it goes:{at(far, 'status')}{at(far, 'test')}",
+    ]

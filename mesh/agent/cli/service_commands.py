@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import click
 
 from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listener
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.outcome import Added
@@ -53,7 +54,8 @@ def listen(
     entry: dict[str, str | int | list[str]] = {"key": key, "address": address}
     if agents:
         entry["agents"] = list(agents)
-    _add(agent, LISTENERS, _limited(entry, max_connections), save=save, shown=_port_of(address))
+    entry, shown = _limited(entry, max_connections), _port_of(address)
+    _add(agent, LISTENERS, entry, save=save, shown=shown, remark=remark_on_listener)
 
 
 @click.command()
@@ -75,7 +77,8 @@ def expose(
     entry: dict[str, str | int | list[str]] = {"key": key, "target": target}
     if allowed:
         entry["allow"] = list(allowed)
-    _add(agent, ENDPOINTS, _limited(entry, max_connections), save=save, shown=lambda added: added.name)
+    entry = _limited(entry, max_connections)
+    _add(agent, ENDPOINTS, entry, save=save, shown=lambda added: added.name, remark=remark_on_endpoint)
 
 
 @click.command()
@@ -107,7 +110,7 @@ def unexpose(agent: Agent, *, key: str, now: bool) -> None:
     _remove(agent, ENDPOINTS, {"key": key}, now=now)
 
 
-def _limited(entry: dict[str, str | int | list[str]], most: int) -> Entry:
+def _limited(entry: dict[str, str | int | list[str]], most: int) -> dict[str, str | int | list[str]]:
     return entry | ({"max_connections": most} if most else {})
 
 
@@ -117,10 +120,19 @@ def _port_of(address: str) -> Callable[[Added], str]:
     return (lambda added: added.address.rpartition(":")[2]) if is_chosen else (lambda added: added.name)
 
 
-def _add(agent: Agent, place: str, entry: Entry, *, save: bool, shown: Callable[[Added], str]) -> None:
+def _add(
+    agent: Agent,
+    place: str,
+    entry: Entry,
+    *,
+    save: bool,
+    shown: Callable[[Added], str],
+    remark: Callable[[Agent, str, Added], None],
+) -> None:
     request = ServiceRequest(dict(entry), save, HOLD_S)
     added = agent.client.post(place, Added, request)
     agent.tell(added, lambda: shown(added))
+    remark(agent, str(entry["key"]), added)
     if added.lease is not None:
         _hold(agent, place, entry, added)
 

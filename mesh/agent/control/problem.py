@@ -9,7 +9,7 @@ import msgspec
 
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.dashboard.status import StatusUnavailable
-from mesh.agent.outcome import OutdatedError, RefusedError
+from mesh.agent.outcome import NotPermittedError, OutdatedError, RefusedError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -75,6 +75,8 @@ def _busy(req: falcon.Request, resp: falcon.Response, error: Exception, params: 
 
 
 def _refused(req: falcon.Request, resp: falcon.Response, error: RefusedError, params: dict[str, Any]) -> None:
+    if isinstance(error, NotPermittedError):
+        raise falcon.HTTPForbidden(description=str(error))
     raise falcon.HTTPConflict(description=str(error))
 
 

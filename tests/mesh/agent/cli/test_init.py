@@ -157,6 +157,20 @@ def test_the_commented_examples_work_when_uncommented(mesh):
     assert [str(entry.address) for entry in config.accept] == ["0.0.0.0:4433"]
 
 
+def test_a_service_is_proposed_that_the_certificates_grant(tmp_path):
+    for agents, offered, wanted in (
+        ("branch:use=*,relay:relay,hq:register=postgres-*", "postgres-main localhost:PORT", "branch"),
+        ("branch:use=*,relay:relay,hq:register=web", "web localhost:PORT", "branch"),
+        ("a:all,b:all", "my-api localhost:PORT", "b"),
+        ("one:all", "my-api localhost:PORT", "one"),
+    ):
+        told = run("init", tmp_path / agents.replace("*", "x"), "--agents", agents).output
+        assert f"mesh expose {offered} --save   # at " in told
+        assert re.search(rf"mesh listen \S+ 127.0.0.1:PORT --save   # at {wanted}\n", told)
+    local = run("init", tmp_path / "local", "--local", "--agents", "a:all,b:use=*").output
+    assert f"mesh listen my-api 127.0.0.1:PORT --save --config {tmp_path}/local/b/config.yaml\n" in local
+
+
 def test_the_next_steps_are_told(tmp_path):
     result = run("init", tmp_path / "m", "--agents", "branch,relay,hq")
     for name in ("branch", "hq"):
