@@ -111,6 +111,19 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
     def _accepted(self, socket: StreamSocket) -> None:
         """A client is there."""
 
+    def _spoke(self, client: StreamSocket | ListeningSocket) -> None:
+        """A client can be read that this actor has kept."""
+
+    def _listen(self, socket: ListeningSocket) -> bool:
+        """Let clients in from now on; whether that can be."""
+        try:
+            socket.listen()
+        except OSError as error:
+            self._lost_port(error)
+            return False
+        socket.watch_read(True)
+        return True
+
     # -- the port --------------------------------------------------------------------------------------------
 
     def _bind(self) -> None:
@@ -174,7 +187,13 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
     # -- clients ---------------------------------------------------------------------------------------------
 
     def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Accept the clients that wait."""
+        """Accept the clients that wait, or hear one that has been accepted."""
+        if socket is self._listening:
+            self._accept_waiting()
+        else:
+            self._spoke(socket)
+
+    def _accept_waiting(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             if self._listening is None:
                 return

@@ -37,6 +37,7 @@ class NamedService(Actor[messages.Inbound]):
         dispatcher: Dispatcher,
         *,
         wanted: Wanted,
+        by: str,
         snapshot: RouteSnapshot,
         asked_by: Ref[socks_messages.Inbound],
         route_table: Ref[route_table_messages.Inbound],
@@ -54,7 +55,7 @@ class NamedService(Actor[messages.Inbound]):
         self._desk = CandidateDesk(
             self,
             key=wanted.key,
-            reports=ListenerReports(wanted.key),
+            reports=ListenerReports(wanted.key, by),
             believed=frozenset({wanted.agent} if wanted.agent else ()),
             start_ingress=start_ingress,
             clients=clients,

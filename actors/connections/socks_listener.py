@@ -125,13 +125,8 @@ class SocksListener(AcceptingActor[messages.Inbound]):
         super().release()
 
     def _bound(self, socket: ListeningSocket) -> None:
-        try:
-            socket.listen()
-        except OSError as error:
-            self._lost_port(error)
-            return
-        socket.watch_read(True)
-        log.info("SOCKS listener at %(address)s", {"address": socket.local_name})
+        if self._listen(socket):
+            log.info("SOCKS listener at %(address)s", {"address": socket.local_name})
 
     def _end_all(self) -> None:
         for half in list(self._halves.values()):
@@ -153,12 +148,9 @@ class SocksListener(AcceptingActor[messages.Inbound]):
             self._is_timed = True
             self.schedule(HANDSHAKE_S, messages.HandshakesDue())
 
-    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Accept clients, or go on with the handshake of one."""
-        half = self._halves.get(socket)
-        if half is None:
-            super().on_readable(socket)
-        else:
+    def _spoke(self, client: StreamSocket | ListeningSocket) -> None:
+        half = self._halves.get(client)
+        if half is not None:
             self._go_on(half.socket, half.handshake)
 
     def _go_on(self, client: StreamSocket, handshake: Handshake) -> None:

@@ -122,13 +122,8 @@ class Acceptor(AcceptingActor[messages.Inbound]):
                 assert_never(message)
 
     def _bound(self, socket: ListeningSocket) -> None:
-        try:
-            socket.listen()
-        except OSError as error:
-            self._lost_port(error)
-            return
-        socket.watch_read(True)
-        log.info("accepting peers at %(address)s", {"address": socket.local_name})
+        if self._listen(socket):
+            log.info("accepting peers at %(address)s", {"address": socket.local_name})
 
     # -- strangers -------------------------------------------------------------------------------------------
 
@@ -154,12 +149,9 @@ class Acceptor(AcceptingActor[messages.Inbound]):
             self._is_looking = True
             self.schedule(LOOK_AGAIN_S, messages.StrangersDue())
 
-    def on_readable(self, socket: StreamSocket | ListeningSocket) -> None:
-        """Accept those who wait, or read what a stranger says."""
-        stranger = self._strangers.get(socket)
-        if stranger is None:
-            super().on_readable(socket)
-        else:
+    def _spoke(self, client: StreamSocket | ListeningSocket) -> None:
+        stranger = self._strangers.get(client)
+        if stranger is not None:
             self._read(stranger)
 
     def _read(self, stranger: _Stranger) -> bool:

@@ -256,6 +256,7 @@ class Services:
             return NamedService.start(
                 around.dispatcher,
                 wanted=wanted,
+                by=f"SOCKS listener {section.address}",
                 snapshot=snapshot,
                 asked_by=asked_by,
                 route_table=self._core.route_table,

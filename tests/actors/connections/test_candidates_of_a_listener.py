@@ -38,7 +38,7 @@ class House:
             address=ADDRESS,
             max_connections=0,
             believed=frozenset(),
-            may_use=True,
+            may_use=lambda: True,
             route_table=start(self.world).ref,
             start_ingress=self._start_ingress,
             clients=ClientCount(),
