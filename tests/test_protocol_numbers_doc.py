@@ -91,6 +91,7 @@ LIMIT_MODULES = (
     "mesh.routing.service_layout",
     "mesh.connection.session_handshake",
     "mesh.trust.certificates",
+    "mesh.routing.software",
     "mesh.trust.extensions",
     "mesh.connection.waiting_room",
     "mesh.connection.shares",

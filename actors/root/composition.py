@@ -78,6 +78,7 @@ class Composition:
                 session_key=self._build.connections.static.public,
                 instance=self._build.instance,
                 relays=setup.relays,
+                software=setup.software,
             ),
             certificate=setup.certificate,
             trust=setup.trust,

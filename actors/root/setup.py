@@ -26,6 +26,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     versions: Versions = OWN_VERSIONS
     """Of the link protocol, that it offers; another for an agent that stands for another build."""
     features: tuple[str, ...] = OWN_FEATURES
+    software: str = ""
+    """Which version of the software it tells the mesh that it runs; empty tells nothing."""
     reader: RecordReader = RecordReader()
 
     def with_credentials(self, credentials: Credentials) -> Self:

@@ -46,7 +46,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 def moment(unix_s: float) -> str:
     """A time for people, to the second."""
-    return f"{datetime.fromtimestamp(int(unix_s), UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{time_of(unix_s):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def time_of(unix_s: float) -> datetime:
+    """A time to the second, as JSON shows it."""
+    return datetime.fromtimestamp(int(unix_s), UTC)
 
 
 def some_alike(findings: Sequence[Finding], kind: str) -> tuple[Finding, ...]:

@@ -3,7 +3,6 @@
 import errno
 import socket
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Final
 from wsgiref.types import WSGIApplication
 
@@ -18,10 +17,9 @@ from mesh.agent.dashboard.server import HttpServer, listen
 from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
+from mesh.agent.software import software_version
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import HttpSection
-
-DISTRIBUTION: Final = "mesh-agent"
 
 _log: Final = logger("agent")
 
@@ -50,7 +48,7 @@ class HttpSide:
     def dashboard(self, status: StatusSource) -> DashboardApp:
         """What shows ``status``; to be served."""
         hosts = () if self._section is None else self._section.allowed_hosts
-        self._app = DashboardApp(status, version=version(DISTRIBUTION), allowed_hosts=hosts)
+        self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts)
         return self._app
 
     def serve(self, app: DashboardApp, routes: Iterable[Route]) -> None:

@@ -1,6 +1,5 @@
 """What an agent should be, in layers: its file, what was saved at run time, what running commands hold."""
 
-import enum
 import itertools
 import secrets
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from mesh.agent.origin import Origin
 from mesh.config.extra import Extra, merged_or_clashes
 from mesh.config.schema import Config
 
@@ -22,14 +22,6 @@ class Held(msgspec.Struct, frozen=True):
     service: Extra
     until: float
     """Monotonic seconds: it goes then, unless the lease is renewed."""
-
-
-class Origin(enum.Enum):
-    """Where a service comes from."""
-
-    FILE = "file"
-    SAVED = "saved"
-    HELD = "held"
 
 
 class Placed(msgspec.Struct, frozen=True):

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from actors.connections.endpoint import WITHDRAWN
 from actors.listener_meter import ListenerMeter, Refusals
 from actors.messages.agent import PartState
@@ -53,7 +55,9 @@ class OwnServices:
         self._disbelieved = disbelieved(config, routes)
         found = services(config).items()
         self.listeners = tuple(
-            self._listener(name, section) for name, section in found if isinstance(section, ListenerSection)
+            msgspec.structs.replace(self._listener(name, section), configured=str(section.address))
+            for name, section in found
+            if isinstance(section, ListenerSection)
         )
         self.endpoints = tuple(
             self._endpoint(name, section) for name, section in found if isinstance(section, EndpointSection)

@@ -44,6 +44,7 @@ from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.reload import Reloader
 from mesh.agent.saved_services import read_saved
+from mesh.agent.software import software_version
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
@@ -141,6 +142,7 @@ def _run(
                 trust=credentials.trust,
                 config=config,
                 descriptor_limit=limit,
+                software=software_version(),
             ),
             meters=meters,
             budget=budget,

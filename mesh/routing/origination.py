@@ -24,6 +24,7 @@ from mesh.routing.records import (
     sign_record,
 )
 from mesh.routing.service_layout import Layout, fit_body, lay_out
+from mesh.routing.software import software_extensions
 from mesh.rtt_steps import RTT_UNIT_S, rtt_step
 from mesh.trust.identity import AgentId, Identity, Instance
 
@@ -90,6 +91,8 @@ class OwnAgent(msgspec.Struct, frozen=True):
     """X25519 public key, 32 bytes."""
     instance: Instance
     relays: bool
+    software: str = ""
+    """Which version of its software runs; empty does not tell."""
 
 
 class Originator:
@@ -127,6 +130,7 @@ class Originator:
             relays=fixed.relays,
             draining=False,
             withdrawn=False,
+            extensions=software_extensions(fixed.software),
         )
         self._next = (epoch, 0)
         """Epoch and sequence of the next record."""

@@ -25,6 +25,7 @@ import msgspec
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
+from mesh.routing.software import software_in
 from mesh.rtt_steps import MAX_RTT_STEP
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
 from mesh.trust.extensions import Extensions
@@ -239,6 +240,16 @@ class Record(msgspec.Struct, frozen=True):
     def carries_transit(self) -> bool:
         """Whether others' connections may pass through this agent now."""
         return self.body.relays and self.certificate.may_relay
+
+    @property
+    def draining(self) -> bool:
+        """Whether others are to be preferred."""
+        return self.body.draining
+
+    @property
+    def version(self) -> str | None:
+        """Of its software; ``None`` if it does not tell."""
+        return software_in(self.body.extensions)
 
     def says_the_same_as(self, other: "Record") -> bool:
         """Whether the two differ in freshness at most: a refresh changes no route."""

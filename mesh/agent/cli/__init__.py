@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Final
 
 import click
 
+from mesh.agent.software import software_version
+
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "init": "cli.init_command",
         **dict.fromkeys(("agent", "check"), "cli.agent_command"),
-        **dict.fromkeys(("status", "services", "peers"), "cli.status_command"),
+        **dict.fromkeys(("status", "peers"), "cli.status_command"),
+        **dict.fromkeys(("services", "agents"), "cli.mesh_command"),
         "connections": "cli.connection_command",
         "events": "cli.event_command",
         "top": "cli.top_command",
@@ -46,15 +48,8 @@ class Commands(click.Group):
         return found if isinstance(found, click.Command) else None
 
 
-def _version() -> str:
-    try:
-        return version("mesh-agent")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(_version(), prog_name="mesh")
+@click.version_option(software_version(), prog_name="mesh")
 def main() -> None:
     """Reach any TCP service by its key, through any number of agents, encrypted end to end.
 

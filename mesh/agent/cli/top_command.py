@@ -16,10 +16,11 @@ from mesh.agent.cli.connection_command import (
     rate_of,
     totals_of,
 )
-from mesh.agent.cli.documents import Document
 from mesh.agent.cli.failure import Failure
 from mesh.agent.cli.following import rounds, until_interrupted
-from mesh.agent.cli.status_command import whole
+from mesh.agent.cli.whole import all_rows
+from mesh.agent.control.own_rows import PeerRow, Status
+from mesh.agent.control.requests import PEERS, STATUS
 from mesh.connection.endings import ConnectionView, End
 from mesh.escaping import escaped
 
@@ -56,9 +57,10 @@ def top(agent: Agent) -> None:
     console, before = Console(), Totals()
     with until_interrupted(), Live(console=console, screen=True, auto_refresh=False) as live:
         for elapsed_s in rounds(EVERY_S, again=True):
-            document, views = whole(agent), open_connections(agent)
+            status, peers = agent.client.get(STATUS, Status), all_rows(agent, PEERS, PeerRow)
+            views = open_connections(agent)
             rated = rated_of(views, before, elapsed_s)
-            live.update(screen(document, rated, console.size.height), refresh=True)
+            live.update(screen(status, peers, rated, console.size.height), refresh=True)
             before = totals_of(views)
 
 
@@ -69,18 +71,16 @@ def rated_of(views: Sequence[ConnectionView], before: Totals, elapsed_s: float) 
     return sorted(rated, key=lambda each: (-each[1], -totals[each[0].id, each[0].end], each[0].age_s))
 
 
-def screen(document: Document, rated: Sequence[Rated], height: int) -> "RenderableType":
+def screen(status: Status, peers: Sequence[PeerRow], rated: Sequence[Rated], height: int) -> "RenderableType":
     """All of it, in no more than ``height`` lines as far as that goes."""
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    me, peers, agents = document.agent, document.peers[:MAX_PEERS], by_agent(rated)[:MAX_AGENTS]
+    me, peers, agents = status.agent, peers[:MAX_PEERS], by_agent(rated)[:MAX_AGENTS]
     rate = sum(rate for _, rate in rated)
-    verdict = "ready" if document.ready else "not ready: mesh status says why"
+    verdict = "ready" if status.ready else "not ready: mesh status says why"
     room = max(1, height - TOP_LINES - len(peers) - len(agents))
-    first = (
-        f"{escaped(me.display_name)} {me.short_id}: {verdict}; {len(rated)} connections, {byte_count(rate)}/s"
-    )
+    first = f"{escaped(me.name)} {me.short_id}: {verdict}; {len(rated)} connections, {byte_count(rate)}/s"
     return Group(
         Text(first, style="bold", overflow="ellipsis", no_wrap=True),
         Text(),
@@ -88,7 +88,7 @@ def screen(document: Document, rated: Sequence[Rated], height: int) -> "Renderab
             ("peer", "id", "state", "round trip", "address"),
             (
                 (
-                    peer.display_name or "?",
+                    peer.name or "?",
                     peer.short_id or "",
                     peer.state,
                     "" if peer.rtt_ms is None else f"{peer.rtt_ms:.1f} ms",

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from importlib.metadata import version
 from itertools import islice
 from typing import Annotated, Final, Literal
 
@@ -20,8 +19,10 @@ from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import AGENT_FORWARDS, FORWARDS, NODES, READVERTISE, TOPOLOGY
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.dashboard.status import DashboardSnapshot, MemberView
-from mesh.agent.layers import Desired, Origin
+from mesh.agent.layers import Desired
+from mesh.agent.origin import Origin
 from mesh.agent.saved_services import read_service
+from mesh.agent.software import software_version
 from mesh.config import ConfigError
 from mesh.config.schema import ListenerSection
 from mesh.rtt_steps import RTT_UNIT_S
@@ -36,7 +37,6 @@ MAX_SERVICES: Final = 64
 CANNOT_BE: Final = frozenset({HTTPStatus.CONFLICT})
 
 _STARTED_AT: Final = time.monotonic()
-_DISTRIBUTION: Final = "mesh-agent"
 
 
 class ForwardListener(msgspec.Struct, frozen=True):
@@ -242,7 +242,7 @@ def _agent(snapshot: DashboardSnapshot, member: MemberView) -> TopologyAgent:
         hostname=socket.gethostname() if is_local else "",
         os=sys.platform if is_local else "",
         arch=platform.machine() if is_local else "",
-        version=version(_DISTRIBUTION) if is_local else "",
+        version=software_version() if is_local else "",
         uptime_hours=round((time.monotonic() - _STARTED_AT) / 3600, 3) if is_local else 0.0,
         ip_addresses=(),
         roles=tuple(name for name, has in roles if has),

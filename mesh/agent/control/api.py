@@ -16,6 +16,7 @@ from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.mesh_test_routes import mesh_test_routes
+from mesh.agent.control.mesh_view import MeshViews
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
@@ -32,11 +33,12 @@ CONTROL_SOCKET: Final = "control socket"
 
 def all_routes(behind: Behind) -> tuple[Route, ...]:
     """Everything that the API has, but its own description."""
+    views = MeshViews(behind.pairings)
     return (
         *adapter_routes(behind),
-        *mesh_routes(behind),
+        *mesh_routes(behind, views),
         *mesh_test_routes(behind),
-        *own_routes(behind),
+        *own_routes(behind, views),
         *steering_routes(behind),
         *drain_routes(behind),
         *service_routes(behind),

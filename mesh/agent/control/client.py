@@ -57,14 +57,14 @@ class AgentClient:
 
     def get(self, place: str, kind: type[T]) -> T:
         """The JSON document at ``place``."""
-        return self._understood(self._ask("GET", place, b""), kind)
+        return self.understood(self._ask("GET", place, b""), kind)
 
     def post(self, place: str, kind: type[T], body: object = None) -> T:
         """The answer to a change."""
-        return self._understood(self._ask("POST", place, msgspec.json.encode(body or {})), kind)
+        return self.understood(self._ask("POST", place, msgspec.json.encode(body or {})), kind)
 
-    def _understood(self, data: bytes, kind: type[T]) -> T:
-        """An answer.
+    def understood(self, data: bytes | msgspec.Raw, kind: type[T]) -> T:
+        """An answer, or a part of one.
 
         Raises:
             NotUnderstood: it is another one, of another version perhaps.

@@ -23,9 +23,8 @@ class AgentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whole, in lower case."""
 
 
-def mesh_routes(behind: Behind) -> tuple[Route, ...]:
+def mesh_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
     """What tells of the mesh."""
-    views = MeshViews(behind.pairings)
 
     def now() -> tuple[MeshView, float]:
         answer = behind.status()

@@ -16,8 +16,18 @@ class AgentRow(msgspec.Struct, frozen=True):
     """Links between; ``null`` if it is out of reach."""
     carries_transit: bool
     """Whether others' connections may pass through it now."""
+    draining: bool
+    """Whether it asks the mesh to prefer others."""
+    links: int
+    """To other agents."""
     endpoints: int
     listeners: int
+    keys: tuple[str, ...]
+    """Some of those that it offers; ``services`` has all."""
+    certificate_not_after: int
+    """Unix seconds."""
+    version: str | None
+    """Of its software; ``null`` if it does not tell."""
 
 
 class LinkRow(msgspec.Struct, frozen=True):
@@ -50,6 +60,13 @@ class ListenedRow(msgspec.Struct, frozen=True):
     address: str
     problem: str | None
     """Why it refuses clients; ``null`` if it does not."""
+    exit_id: str | None
+    exit: str | None
+    """The agent to which it leads first."""
+    hop_count: int | None
+    """From the listener to there."""
+    path: tuple[str, ...]
+    """The names of all agents on the way there, both ends included."""
 
 
 class ServiceRow(msgspec.Struct, frozen=True):

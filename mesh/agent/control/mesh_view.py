@@ -1,9 +1,10 @@
 """What this agent knows of the whole mesh, as lists; kept for as long as nothing in it changes."""
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from mesh.agent.control.mesh_rows import (
@@ -15,14 +16,18 @@ from mesh.agent.control.mesh_rows import (
     RouteRow,
     ServiceRow,
 )
+from mesh.agent.control.own_rows import ExitRow
 from mesh.agent.dashboard.status import DashboardSnapshot, MemberView, RouteView
-from mesh.routing.pairings import Pairings
+from mesh.routing.pairings import Pairing, Pairings
 from mesh.rtt_steps import RTT_UNIT_S
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId, display_id, encode_public_key, short_id
 
 MAX_OF_A_KEY: Final = 64
 """Agents that a service names as offering it, and listeners; of more it gives the number."""
+
+MAX_KEYS_OF_AN_AGENT: Final = 8
+"""That it names; of more it gives the number."""
 
 
 class MeshView:
@@ -49,8 +54,13 @@ class MeshView:
                 is_peer=each.agent_id in peers,
                 hop_count=hops.get(each.agent_id),
                 carries_transit=each.carries_transit,
+                draining=each.draining,
+                links=len(each.round_trips),
                 endpoints=sum(1 for _ in each.endpoints),
                 listeners=sum(1 for _ in each.listeners),
+                keys=tuple(offered.key for offered in islice(each.endpoints, MAX_KEYS_OF_AN_AGENT)),
+                certificate_not_after=each.certificate.not_after,
+                version=each.version,
             )
             for each in self._members()
         )
@@ -83,15 +93,26 @@ class MeshView:
             )
         for listener in self._pairings.unmatched_listeners:
             listeners[listener.key][listener.agent_id, listener.address] = ListenedRow(
-                display_id(listener.agent_id), listener.agent_name, listener.address, listener.reason
+                display_id(listener.agent_id),
+                listener.agent_name,
+                listener.address,
+                listener.reason,
+                exit_id=None,
+                exit=None,
+                hop_count=None,
+                path=(),
             )
+        nearest: dict[tuple[str, AgentId, str], Pairing] = {}
+        for each in self._pairings.matched:
+            nearest.setdefault((each.key, each.ingress_id, each.listener_address), each)
         for member in self._members():
             for offered in member.endpoints:
                 row = self._offer(member.agent_id, member.name, offered.target, None)
                 offers[offered.key].setdefault(member.agent_id, row)
             for wanted in member.listeners:
-                listened = ListenedRow(display_id(member.agent_id), member.name, wanted.address, None)
-                listeners[wanted.key].setdefault((member.agent_id, wanted.address), listened)
+                place = member.agent_id, wanted.address
+                listened = _listened(member, wanted.address, nearest.get((wanted.key, *place)))
+                listeners[wanted.key].setdefault(place, listened)
         return tuple(
             _service(key, offers[key].values(), listeners[key].values())
             for key in sorted(offers.keys() | listeners.keys())
@@ -119,6 +140,21 @@ class MeshView:
             )
             for each in self._pairings.matched
         )
+
+    @cached_property
+    def own_exits(self) -> Mapping[tuple[str, str], tuple[ExitRow, ...]]:
+        """To whom the listeners of this agent lead, by key and address: the nearest first."""
+        found: defaultdict[tuple[str, str], tuple[ExitRow, ...]] = defaultdict(tuple)
+        for each in self._pairings.matched:
+            if each.ingress_id == self._own_id:
+                row = ExitRow(display_id(each.exit_id), each.exit_name, each.target, each.hop_count)
+                found[each.key, each.listener_address] += (row,)
+        return found
+
+    @cached_property
+    def own_users(self) -> Mapping[str, int]:
+        """How many listeners lead to each endpoint of this agent, by key."""
+        return Counter(each.key for each in self._pairings.matched if each.exit_id == self._own_id)
 
     @cached_property
     def certificates(self) -> tuple[CertificateRow, ...]:
@@ -156,6 +192,19 @@ def _service(key: str, offers: Iterable[OfferRow], listeners: Iterable[ListenedR
         offer_count=len(by_distance),
         listeners=tuple(by_name[:MAX_OF_A_KEY]),
         listener_count=len(by_name),
+    )
+
+
+def _listened(member: MemberView, address: str, way: Pairing | None) -> ListenedRow:
+    return ListenedRow(
+        display_id(member.agent_id),
+        member.name,
+        address,
+        None,
+        exit_id=None if way is None else display_id(way.exit_id),
+        exit=None if way is None else way.exit_name,
+        hop_count=None if way is None else way.hop_count,
+        path=() if way is None else way.path_names,
     )
 
 

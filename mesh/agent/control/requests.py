@@ -18,6 +18,7 @@ PLACES: Final = (PREFIX, TOPOLOGY, NODES, MESH_TEST, "/routes/", "/forward/", "/
 """With what the paths of the API begin."""
 
 OPENAPI: Final = f"{PREFIX}openapi.json"
+STATUS: Final = f"{PREFIX}status"
 RELOAD: Final = f"{PREFIX}reload"
 PLANS: Final = f"{PREFIX}plans"
 LISTENERS: Final = f"{PREFIX}listeners"

@@ -1,9 +1,9 @@
 """Findings as ``/ready`` and the document show them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from mesh.agent.findings import Finding, Severity
+from mesh.agent.findings import Finding, Severity, time_of
 
 
 def findings_shown(problems: Sequence[Finding], warnings: Sequence[Finding]) -> list[dict[str, object]]:
@@ -22,4 +22,4 @@ def findings_shown(problems: Sequence[Finding], warnings: Sequence[Finding]) -> 
 
 def shown_time(unix_s: float | None) -> datetime | None:
     """A time to the second."""
-    return None if unix_s is None else datetime.fromtimestamp(int(unix_s), UTC)
+    return None if unix_s is None else time_of(unix_s)

@@ -68,6 +68,8 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     reason: str = ""
     """Why, unless all is well."""
     aside: tuple[AsideExit, ...] = ()
+    configured: str = ""
+    """The address as it is configured: the system may have chosen the port."""
 
 
 class SocksStatus(msgspec.Struct, frozen=True):
@@ -107,6 +109,16 @@ class MemberView(AgentView, Protocol):
     @property
     def carries_transit(self) -> bool:
         """Whether others' connections may pass through it now."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether it asks the mesh to prefer others."""
+        ...
+
+    @property
+    def version(self) -> str | None:
+        """Of its software; ``None`` if it does not tell."""
         ...
 
 

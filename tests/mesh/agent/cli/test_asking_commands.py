@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -12,113 +13,18 @@ from mesh.agent.cli import main
 from mesh.agent.cli.status_command import MAX_ROWS
 from mesh.agent.cli.tables import table
 from mesh.agent.control.api import ControlApp
-from mesh.agent.control.behind import Behind
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.findings import Finding
+from mesh.agent.layers import Layers
 from mesh.agent.outcome import Outcome, Verdict
-
-ME, OTHER = "a" * 32, "b" * 32
-ROUTE = {
-    "key": "api",
-    "ingress_agent": "branch",
-    "ingress_agent_id": ME[:8],
-    "listener_address": "127.0.0.1:6000",
-    "exit_agent": "hq",
-    "exit_agent_id": OTHER[:8],
-    "target": "127.0.0.1:80",
-    "hop_count": 2,
-    "path_display": ["branch", "relay", "hq"],
-    "path_ids": [],
-}
-ASIDE = "hq2 set aside for 60 s, tried again in 10 s: refused"
-START = "2026-11-29T12:00:00Z"
-DOCUMENT = {
-    "agent": {
-        "id": ME,
-        "short_id": ME[:8],
-        "display_name": "branch",
-        "version": "1",
-        "phase": "running",
-        "since": START,
-        "certificate_ends": "2026-12-09T12:00:00Z",
-        "certificate_days_left": 9.9,
-        "awaits_at": [],
-    },
-    "ready": False,
-    "as_of": "2026-11-29T12:30:00Z",
-    "findings": [
-        {"severity": "problem", "what": "listener db at :5432: port taken", "remedy": "", "since": START},
-        {"severity": "warning", "what": "the certificate expires", "remedy": "renew it", "since": None},
-    ],
-    "listeners": [
-        {"key": "api", "address": "127.0.0.1:6000", "state": "open", "since": START, "reason": ""}
-        | {
-            "set_aside": [
-                {
-                    "agent": "hq2",
-                    "reason": "refused",
-                    "since": "2026-11-29T12:29:00Z",
-                    "until": "2026-11-29T12:30:10Z",
-                }
-            ]
-        },
-        {"key": "db", "address": ":5432", "state": "closed", "since": START, "reason": "port taken"}
-        | {"set_aside": []},
-        {"key": "old", "address": ":5433", "state": "open", "since": None, "reason": "", "set_aside": []},
-    ],
-    "endpoints": [
-        {"key": "own", "address": "127.0.0.1:80", "state": "offered", "since": START, "reason": ""}
-        | {"set_aside": []},
-        {"key": "ssh", "address": ":22", "state": "withdrawn", "since": START, "reason": "down"}
-        | {"set_aside": []},
-    ],
-    "age_s": 0.0,
-    "peers": [
-        {"id": OTHER, "short_id": OTHER[:8], "display_name": "relay", "state": "connected", "rtt_ms": 1.25}
-        | {"is_dialer": True, "address": "relay:4433", "problem": None, "since": START},
-        {"id": None, "short_id": None, "display_name": "", "state": "dialing", "rtt_ms": None}
-        | {"is_dialer": True, "address": "gone:4433", "problem": "Connection refused", "since": None},
-    ],
-    "forward_routes": [
-        ROUTE,
-        {**ROUTE, "ingress_agent_id": OTHER[:8], "exit_agent_id": ME[:8], "key": "own"},
-    ],
-    "unmatched_listeners": [
-        {"key": "db", "agent": "branch", "agent_id": ME, "listener_address": ":5432", "reason": "port taken"}
-    ],
-    "unmatched_endpoints": [
-        {"key": "ssh", "agent": "branch", "agent_id": ME, "target": ":22", "reason": "nobody listens for it"},
-        {"key": "far", "agent": "hq", "agent_id": OTHER, "target": ":23", "reason": "nobody listens for it"},
-    ],
-    "rows": {"next_offset": None, "totals": {"peers": 2}},
-}
-
-
-class Steered:
-    outcome = Outcome(Verdict.DONE, added=("endpoint a",), removed=("peer x:1",), at_start=("agent.name",))
-
-    def expecting(self, revision):
-        assert revision is None
-        return self
-
-    def reload(self):
-        return self.outcome
-
-    def plan(self, path):
-        return self.outcome
-
-
-class Reading:
-    """The dashboard: its first page has the first peer, the second the other."""
-
-    def __call__(self, environ, start_response):
-        start_response("200 OK", [("Content-Type", "application/json")])
-        is_first = not environ.get("QUERY_STRING")
-        rest = {name: [] for name, value in DOCUMENT.items() if isinstance(value, list)}
-        peers = DOCUMENT["peers"]
-        paged = DOCUMENT | ({"peers": peers[:1]} if is_first else rest | {"peers": peers[1:]})
-        paged["rows"] = {"next_offset": 1 if is_first else None, "totals": {"peers": 2}}
-        return [json.dumps(paged).encode()]
+from mesh.agent.software import software_version
+from mesh.config.schema import ForwardSection
+from mesh.trust.identity import short_id
+from tests.mesh.agent.cli.asked import FILE, Asked, listener, listening
+from tests.mesh.agent.control.test_reading import BRANCH, HQ, RELAY
+from tests.mesh.agent.dashboard.conftest import Endpoint
 
 
 @pytest.fixture
@@ -127,43 +33,51 @@ def agent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
-    steered = Steered()
+    asked = Asked()
     with contextlib.closing(ControlDoor(tmp_path)) as door:
-        door.serve(ControlApp(Behind(steered, None, None), Reading()))
-        yield steered
+        door.serve(ControlApp(asked.behind(), None))
+        yield asked
 
 
 def run(*arguments, env=None):
     return CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
 
 
+ASIDE = "hq2 set aside for 60 s, tried again in 10 s: refused"
+
+
+def change(agent, **fields):
+    agent.snapshot = msgspec.structs.replace(agent.snapshot, **fields)
+
+
 def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     result = run("status")
     assert result.exit_code == 0
+    me, relay = short_id(BRANCH.agent_id), short_id(RELAY.agent_id)
     assert result.stdout.splitlines() == [
-        "branch aaaaaaaa: not ready",
-        "  version 1, running, started 2026-11-29 12:00 UTC, 30 min ago",
-        "  certificate valid until 2026-12-09 12:00 UTC, 10 days left",
+        f"branch {me}: not ready",
+        f"  version {software_version()}, running, started 2026-11-30 12:00 UTC, 30 min ago",
+        "  certificate valid until 2026-12-10 12:00 UTC, 10 days left",
         "",
         "what is wrong",
-        "  problem: listener db at :5432: port taken, for 30 min",
+        "  problem: listener taken at :5432: port taken, for 30 min",
         "  warning: the certificate expires",
         "    do: renew it",
         "",
         "peers",
         "  peer   id        state      for     round trip  address     problem",
         "  ?                dialing                        gone:4433   Connection refused",
-        "  relay  bbbbbbbb  connected  30 min  1.2 ms      relay:4433",
+        f"  relay  {relay}  connected  30 min  1.2 ms      relay:4433",
         "",
         "listeners",
-        "  key  address         state   for     leads to",
-        f"  api  127.0.0.1:6000  open    30 min  hq, 2 hops; {ASIDE}",
-        "  db   :5432           closed  30 min  port taken",
-        "  old  :5433           open",
+        "  key    address         state   for     leads to",
+        f"  api    127.0.0.1:8001  open    30 min  hq, 2 hops; {ASIDE}",
+        "  taken  127.0.0.1:5432  closed  30 min  port taken",
+        "  old    127.0.0.1:5433  open",
         "",
         "endpoints",
         "  key  target        state      for     used by",
-        "  ssh  :22           withdrawn  30 min  down",
+        "  ssh  127.0.0.1:22  withdrawn  30 min  down",
         "  own  127.0.0.1:80  offered    30 min  1 listener",
     ]
 
@@ -171,35 +85,72 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
 @pytest.mark.parametrize(
     ("problems", "verdict"), [(["draining: …"], "draining"), (["draining: …", "another"], "not ready")]
 )
-def test_an_agent_that_drains_and_has_no_other_trouble_says_so(agent, monkeypatch, problems, verdict):
-    found = [{"severity": "problem", "what": what, "remedy": "", "since": None} for what in problems]
-    for name, value in {"findings": found, "draining": True}.items():
-        monkeypatch.setitem(DOCUMENT, name, value)
+def test_an_agent_that_drains_and_has_no_other_trouble_says_so(agent, problems, verdict):
+    change(agent, problems=tuple(map(Finding, problems)), draining=True)
     assert run("status").stdout.splitlines()[0].endswith(f": {verdict}")
 
 
-def test_of_many_listeners_status_shows_those_with_something_wrong(agent, monkeypatch):
-    quiet, wrong = DOCUMENT["listeners"][2], DOCUMENT["listeners"][1]
-    monkeypatch.setitem(DOCUMENT, "listeners", [*[quiet] * 1_000, wrong])
+def test_of_many_listeners_status_shows_those_with_something_wrong(agent):
+    ports = range(10_000, 11_001)
+    file = msgspec.structs.replace(
+        FILE, forward=ForwardSection(listeners=tuple(listener("k", port) for port in ports))
+    )
+    agent.layers = Layers(file, ())
+    statuses = [listening("k", port) for port in ports]
+    statuses[-1] = listening("k", ports[-1], ServiceState.CLOSED, reason="port taken")
+    change(agent, listeners=tuple(statuses))
     lines = run("status").stdout.splitlines()
     at = lines.index("listeners")
-    assert lines[at + 2].split()[:3] == ["db", ":5432", "closed"]
-    assert lines[at + 2 + MAX_ROWS] == f"  and {1_001 - MAX_ROWS} more (--json has all)"
-    assert len(json.loads(run("status", "--json").stdout)["listeners"]) == 1_001
+    assert lines[at + 2].split()[:3] == ["k", "127.0.0.1:11000", "closed"]
+    assert lines[at + 2 + MAX_ROWS] == f"  and {len(ports) - MAX_ROWS} more (--json has all)"
+    listed = json.loads(run("status", "--json").stdout)["listeners"]
+    assert [each["address"] for each in listed] == [f"127.0.0.1:{port}" for port in ports]
 
 
-def test_services_are_all_of_the_mesh(agent):
+def test_services_are_all_of_the_mesh_with_the_way_that_clients_take(agent):
     result = run("services")
     assert result.exit_code == 0
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert [line[0] for line in lines] == ["key", "api", "db", "far", "own", "ssh"]
-    assert "branch - relay - hq" in result.stdout
-    assert "2 hops" in result.stdout
+    assert result.stdout.splitlines() == [
+        "key                     agent   at              hops",
+        "api    offered by       hq      localhost:3000  2",
+        "api    listened for by  branch  127.0.0.1:8001        leads to hq, 2 hops: branch - relay - hq",
+        "db     offered by       hq                      2     no agent listens for this key",
+        "old    listened for by  branch  127.0.0.1:5433        no agent offers this key",
+        "own    offered by       branch  127.0.0.1:80    0",
+        "own    listened for by  relay   127.0.0.1:6000        leads to branch, 1 hop: relay - branch",
+        "taken  listened for by  branch  127.0.0.1:5432        port taken",
+    ]
+    assert [each["key"] for each in json.loads(run("services", "--json").stdout)] == [
+        "api",
+        "db",
+        "old",
+        "own",
+        "taken",
+    ]
+
+
+def test_agents_are_all_of_the_mesh_the_nearest_first(agent, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000 - 8 * 86_400)
+    result = run("agents")
+    assert result.exit_code == 0
+    rows = [line.split("  ") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["agent", "branch", "relay", "hq"]
+    told = [[cell.strip() for cell in row if cell] for row in rows]
+    assert told[1][-2:] == ["8 days left", "the agent asked"]
+    assert told[2][-1] == "draining"
+    assert told[3] == ["hq", short_id(HQ.agent_id), "2", "1", "api, db", "0", "1.1", "8 days left"]
+    assert {each["name"] for each in json.loads(run("agents", "--json").stdout)} == {"branch", "relay", "hq"}
 
 
 def test_all_pages_are_asked_for_and_programs_get_json(agent):
-    assert json.loads(run("peers", "--json").stdout) == DOCUMENT["peers"]
-    assert json.loads(run("status", "--json").stdout)["peers"] == DOCUMENT["peers"]
+    peer = agent.snapshot.peers[1]
+    change(
+        agent, peers=tuple(msgspec.structs.replace(peer, address=f"gone:{port}") for port in range(1, 2_502))
+    )
+    addresses = [f"gone:{port}" for port in range(1, 2_502)]
+    assert [each["address"] for each in json.loads(run("peers", "--json").stdout)] == addresses
+    assert [each["address"] for each in json.loads(run("status", "--json").stdout)["peers"]] == addresses
+    assert len(run("peers").stdout.splitlines()) == 1 + len(addresses)
 
 
 def test_a_reload_and_a_plan_say_what_is_and_what_would_be(agent):
@@ -259,21 +210,35 @@ def test_a_reload_that_is_done_in_part_only_fails(agent):
     assert (result.exit_code, result.stdout) == (1, "added endpoint a\nit goes on\n")
 
 
-def test_an_answer_of_another_version_is_one_line(agent, monkeypatch):
-    monkeypatch.delitem(DOCUMENT, "findings")
-    result = run("status")
-    assert result.exit_code == 1
-    assert "does it run another version?" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+def test_an_answer_of_another_version_is_one_line(tmp_path):
+    def another(environ, start_response):
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b'{"agent": {}}']
+
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(another)
+        for command in ("status", "services", "agents", "peers"):
+            result = run(command, "--socket", tmp_path / NAME)
+            assert result.exit_code == 1
+            assert "does it run another version?" in result.stderr
+            assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_others_have_chosen_cannot_steer_the_terminal(agent, monkeypatch):
-    finding = {"severity": "problem", "what": "\x1b[2J", "remedy": "\x1b[2J", "since": None}
-    monkeypatch.setitem(DOCUMENT, "findings", [finding])
-    monkeypatch.setitem(
-        DOCUMENT, "forward_routes", [{**ROUTE, "key": "[red]\x1b[31m", "target": "\x9b\u202e"}]
+def test_what_others_have_chosen_cannot_steer_the_terminal(agent):
+    strange = Finding("\x1b[2J", "\x1b[2J")
+    routes = agent.snapshot.routes
+    hq = msgspec.structs.replace(
+        HQ, name="\x1b[2Jhq", endpoints=(Endpoint("[red]\x1b[31m", "\x9b\u202e"),), version="\u202e"
     )
-    told = run("status").stdout + run("services").stdout
+    records = {**routes.records, HQ.agent_id: hq}
+    peer = msgspec.structs.replace(agent.snapshot.peers[0], name="\x1b[2J", problem="\x07")
+    change(
+        agent,
+        problems=(strange,),
+        peers=(peer,),
+        routes=msgspec.structs.replace(routes, records=records),
+    )
+    told = "".join(run(command).stdout for command in ("status", "services", "agents", "peers"))
     assert all(line.isprintable() for line in told.splitlines())
     assert "[red]\\x1b[31m" in told
 

@@ -2,16 +2,20 @@
 
 import io
 
+import falcon.testing
 import msgspec
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from mesh.agent.cli import main
-from mesh.agent.cli.documents import Document
 from mesh.agent.cli.top_command import by_agent, rated_of, screen
+from mesh.agent.control.api import ControlApp
+from mesh.agent.control.own_rows import PeerRow, Status
+from mesh.agent.control.page_rows import Page
+from mesh.agent.control.requests import PEERS, STATUS
 from mesh.connection.endings import End
-from tests.mesh.agent.cli.test_asking_commands import DOCUMENT
+from tests.mesh.agent.cli.asked import Asked
 from tests.mesh.agent.control.test_happenings import view
 
 
@@ -26,8 +30,10 @@ def connections(count):
 
 def shown(rated, height):
     out = io.StringIO()
-    document = msgspec.convert(DOCUMENT, Document)
-    Console(file=out, width=120, height=height).print(screen(document, rated, height))
+    client = falcon.testing.TestClient(ControlApp(Asked().behind(), None))
+    status = msgspec.json.decode(client.simulate_get(STATUS).content, type=Status)
+    peers = msgspec.json.decode(client.simulate_get(PEERS).content, type=Page[PeerRow]).rows
+    Console(file=out, width=120, height=height).print(screen(status, peers, rated, height))
     return out.getvalue().splitlines()
 
 

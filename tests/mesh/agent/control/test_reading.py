@@ -18,17 +18,21 @@ from mesh.agent.control.requests import (
     RELOAD,
     ROUTES,
     SERVICES,
+    STATUS,
 )
 from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.single_flight import Answer
-from mesh.agent.dashboard.status import NoAnswer
+from mesh.agent.dashboard.states import ServiceState
+from mesh.agent.dashboard.status import AsideExit, NoAnswer, ServiceStatus, SocksStatus
+from mesh.agent.findings import Finding
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Added, Outcome, OutdatedError, Verdict
+from mesh.agent.software import software_version
 from mesh.config.schema import Config, EndpointSection, ForwardSection, ListenerSection
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import Identity
-from tests.mesh.agent.dashboard.conftest import Endpoint, Listener, Routes, three_agents
+from tests.mesh.agent.dashboard.conftest import NOON, Endpoint, Listener, Routes, three_agents
 
 AUTHORITY = Identity(b"\x09" * 32)
 
@@ -41,6 +45,8 @@ class Member(msgspec.Struct, frozen=True):
     listeners: tuple = ()
     round_trips: dict = {}
     carries_transit: bool = True
+    draining: bool = False
+    version: str | None = None
 
 
 class MeshRoutes(Routes, frozen=True, kw_only=True):
@@ -64,7 +70,7 @@ def member(seed, name, **more):
 
 
 RELAY = member(2, "relay")
-HQ = member(3, "hq", endpoints=(Endpoint("api", "localhost:3000"), Endpoint("db", None)))
+HQ = member(3, "hq", endpoints=(Endpoint("api", "localhost:3000"), Endpoint("db", None)), version="1.1")
 BRANCH = member(
     1,
     "branch",
@@ -87,6 +93,23 @@ def snapshot():
         three_agents(),
         agent_id=BRANCH.agent_id,
         routes=routes,
+        listeners=(
+            ServiceStatus(
+                "web", "127.0.0.1:80", ServiceState.CLOSED, reason="port taken", configured="127.0.0.1:80"
+            ),
+            ServiceStatus(
+                "api",
+                "127.0.0.1:8001",
+                ServiceState.OPEN,
+                since_unix_s=NOON,
+                aside=(AsideExit(FAR.agent_id, "far", "refused", NOON, NOON + 30.0),),
+                configured="127.0.0.1:0",
+            ),
+        ),
+        endpoints=(ServiceStatus("ssh", "localhost:22", ServiceState.WITHHELD, reason="refused"),),
+        problems=(Finding("listener web at 127.0.0.1:80: port taken", "free it", NOON),),
+        warnings=(Finding("look at this"),),
+        socks=(SocksStatus("127.0.0.1:1080", None),),
         portless=(UnmatchedListener("web", BRANCH.agent_id, "branch", "127.0.0.1:80", "port taken"),),
         withheld=(UnmatchedEndpoint("ssh", BRANCH.agent_id, "branch", "localhost:22", "refused"),),
     )
@@ -98,7 +121,7 @@ FILE = Config(
         listeners=(ListenerSection(key="web", address=TcpAddress("127.0.0.1", 80)),),
     )
 )
-SAVED = ListenerSection(key="api", address=TcpAddress("127.0.0.1", 8001), max_connections=4)
+SAVED = ListenerSection(key="api", address=TcpAddress("127.0.0.1", 0), max_connections=4)
 
 
 class Steered:
@@ -152,6 +175,9 @@ def test_agents_have_their_distance_and_what_they_do(app):
     assert (rows["branch"]["is_local"], rows["branch"]["is_peer"]) == (True, False)
     assert (rows["relay"]["is_peer"], rows["relay"]["hop_count"]) == (True, 1)
     assert (rows["hq"]["hop_count"], rows["hq"]["endpoints"], rows["hq"]["listeners"]) == (2, 2, 0)
+    assert (rows["hq"]["keys"], rows["hq"]["links"], rows["hq"]["draining"]) == (["api", "db"], 1, False)
+    assert (rows["hq"]["version"], rows["relay"]["version"]) == ("1.1", None)
+    assert rows["hq"]["certificate_not_after"] == 2_000_000_000
     one = app.simulate_get(f"{AGENTS}/{HQ.agent_id.hex()}").json
     assert one == rows["hq"]
     assert app.simulate_get(f"{AGENTS}/{FAR.agent_id.hex()}").status_code == 404
@@ -185,7 +211,10 @@ def test_services_say_who_offers_and_who_listens_and_why_not(app):
         2,
         None,
     )
-    assert rows["api"]["listeners"][0]["problem"] is None
+    (listener,) = rows["api"]["listeners"]
+    assert (listener["problem"], listener["exit"], listener["hop_count"]) == (None, "hq", 2)
+    assert listener["path"] == ["branch", "relay", "hq"]
+    assert rows["web"]["listeners"][0]["exit"] is None
     assert rows["db"]["offers"][0]["problem"]
     assert rows["ssh"]["offers"][0]["problem"] == "refused"
     assert rows["web"]["listeners"][0]["problem"] == "port taken"
@@ -210,15 +239,45 @@ def test_certificates_begin_with_the_own_one(app):
 def test_the_agents_own_services_have_their_origin_and_what_is_wrong(app, steered):
     answer = app.simulate_get(LISTENERS)
     assert answer.headers["etag"] == f'"{steered.layers.shown.revision}"'
-    rows = [(row["key"], row["origin"], row["problem"]) for row in answer.json["rows"]]
-    assert rows == [("web", "file", "port taken"), ("api", "saved", None)]
+    web, api = answer.json["rows"]
+    assert (web["key"], web["origin"], web["state"], web["problem"]) == (
+        "web",
+        "file",
+        "closed",
+        "port taken",
+    )
+    assert (api["key"], api["origin"], api["state"], api["problem"]) == ("api", "saved", "open", None)
+    assert (api["address"], api["opened_at"]) == ("127.0.0.1:0", "127.0.0.1:8001")
+    assert [(each["agent"], each["hop_count"]) for each in api["exits"]] == [("hq", 2)]
+    assert [(each["agent"], each["reason"]) for each in api["set_aside"]] == [("far", "refused")]
     (endpoint,) = app.simulate_get(ENDPOINTS).json["rows"]
     assert (endpoint["target"], endpoint["allow"], endpoint["problem"]) == ("localhost:22", ["hq"], "refused")
+    assert (endpoint["state"], endpoint["listeners"]) == ("not offered yet", 0)
     peers = app.simulate_get(PEERS).json["rows"]
     assert [(row["name"], row["state"], row["id"] is None) for row in peers] == [
         ("relay", "connected", False),
         ("", "dialing", True),
     ]
+
+
+def test_what_is_to_be_added_and_is_not_there_yet_says_so(app, steered):
+    added = {"service": {"key": "new", "address": "127.0.0.1:9"}, "save": True}
+    assert app.simulate_post(LISTENERS, json=added).status_code == 201
+    row = app.simulate_get(LISTENERS).json["rows"][-1]
+    assert (row["key"], row["state"], row["problem"]) == ("new", "closed", "not open yet")
+
+
+def test_the_status_is_what_is_wrong_and_who_says_so(app):
+    status = app.simulate_get(STATUS).json
+    assert (status["ready"], status["draining"], status["age_s"]) == (False, False, 0.25)
+    assert status["agent"]["id"] == BRANCH.agent_id.hex()
+    assert status["agent"]["version"] == software_version()
+    assert [(each["severity"], each["remedy"]) for each in status["findings"]] == [
+        ("problem", "free it"),
+        ("warning", ""),
+    ]
+    assert status["findings"][0]["since"] == "2026-11-30T12:00:00Z"
+    assert status["socks"] == [{"address": "127.0.0.1:1080", "problem": None}]
 
 
 def test_of_two_operators_the_second_is_told_that_the_first_was_there(app, steered):
@@ -254,7 +313,7 @@ def test_a_revision_stays_while_nothing_changes():
 
 
 def test_a_plan_is_of_all_saved_services(app, steered):
-    wish = {"forward": {"listeners": [{"key": "api", "address": "127.0.0.1:8001", "max_connections": 4}]}}
+    wish = {"forward": {"listeners": [{"key": "api", "address": "127.0.0.1:0", "max_connections": 4}]}}
     assert app.simulate_post(f"{PLANS}?dry_run=true", json=wish).status_code == 200
     assert app.simulate_post(PLANS, json=wish).status_code == 200
     assert steered.done == [((SAVED,), True), ((SAVED,), False)]
@@ -282,6 +341,6 @@ def test_an_agent_that_does_not_answer_is_a_problem(steered):
         raise NoAnswer("no answer within 0.7 s")
 
     app = falcon.testing.TestClient(ControlApp(Behind(steered, silent, None), None))
-    for path in (AGENTS, SERVICES, LINKS, ROUTES, CERTIFICATES, LISTENERS, ENDPOINTS, PEERS):
+    for path in (AGENTS, SERVICES, LINKS, ROUTES, CERTIFICATES, LISTENERS, ENDPOINTS, PEERS, STATUS):
         answer = app.simulate_get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
