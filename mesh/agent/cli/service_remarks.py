@@ -2,13 +2,15 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
 from mesh.agent.cli.asking import Agent
-from mesh.agent.cli.documents import Document, Service
-from mesh.agent.cli.status_command import PLACE
+from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.client import NotRunning, NotUnderstood, Refused
+from mesh.agent.control.own_rows import ListenerRow
+from mesh.agent.control.requests import LISTENERS
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.outcome import Added
 from mesh.escaping import escaped
@@ -18,10 +20,9 @@ def remark_on_listener(agent: Agent, key: str, added: Added) -> None:
     """Say what the local port leads to, or why it refuses clients."""
     if not _is_heard(agent):
         return
-    document = _document(agent)
-    for each in document.listeners if document else ():
-        if (each.key, each.address) == (key, added.address):
-            _say(f"{added.address} {_leads(each, document)}", added)
+    for each in _listeners(agent):
+        if (each.key, each.opened_at) == (key, added.address):
+            _say(f"{added.address} {_leads(each)}", added)
 
 
 def remark_on_endpoint(agent: Agent, key: str, added: Added) -> None:
@@ -35,28 +36,23 @@ def _is_heard(agent: Agent) -> bool:
     return not agent.as_json and sys.stderr.isatty()
 
 
-def _document(agent: Agent) -> Document | None:
-    """What the agent says of itself; it is no fault of the command if that does not come."""
+def _listeners(agent: Agent) -> Sequence[ListenerRow]:
+    """Those of the agent; it is no fault of the command if they are not told."""
     try:
-        return agent.client.get(PLACE, Document)
+        return all_rows(agent, LISTENERS, ListenerRow)
     except (NotRunning, NotUnderstood, Refused):
-        return None
+        return ()
 
 
-def _leads(listener: Service, document: Document | None) -> str:
+def _leads(listener: ListenerRow) -> str:
     if listener.state is not ServiceState.OPEN:
         return (
-            f"refuses clients: {listener.reason}"
-            if listener.reason
+            f"refuses clients: {listener.problem}"
+            if listener.problem
             else "refuses clients until it is offered"
         )
-    exits = {
-        route.exit_agent: route.hop_count
-        for route in (document.forward_routes if document else ())
-        if (route.key, route.listener_address) == (listener.key, listener.address)
-    }
-    nearest = min(exits, key=lambda name: exits[name], default="")
-    return f"leads to {listener.key} at {nearest}" if nearest else f"leads to {listener.key}"
+    nearest = next(iter(listener.exits), None)
+    return f"leads to {listener.key}" if nearest is None else f"leads to {listener.key} at {nearest.agent}"
 
 
 def _say(text: str, added: Added) -> None:
