@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from actors.links.absent_peers import LEFT
+from mesh.agent.dashboard.states import CONNECTED
 from scripts.lab.clients import connect, is_reset, read_all, read_exactly, refuses
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, echo_until_reset
@@ -16,9 +18,9 @@ PROMPTLY_S = 2.0
 
 
 def names(document):
-    """Agents that a dashboard shows as peers or as ends of pairings."""
+    """Agents that a dashboard shows as linked peers or as ends of pairings."""
     ends = {entry[end] for entry in document["forward_routes"] for end in ("ingress_agent", "exit_agent")}
-    return ends | {peer["display_name"] for peer in document["peers"]}
+    return ends | {peer["display_name"] for peer in document["peers"] if peer["state"] == CONNECTED}
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def test_a_signal_ends_an_idle_agent_promptly_and_its_peers_drop_it_at_once(mesh
     for agent in (relay, branch):
         wait_until(lambda agent=agent: "hq" not in names(agent.dashboard()), f"{agent.name} drops hq")
     assert time.monotonic() - began < PROMPTLY_S
+    assert [peer["state"] for peer in relay.dashboard()["peers"] if peer["display_name"] == "hq"] == [LEFT]
     assert hq.process.wait() == 0
     assert time.monotonic() - began < PROMPTLY_S
     assert hq.process.output.rstrip().endswith("left")
