@@ -298,7 +298,7 @@ def _wrong_candidates(mesh: MeshWorld, layout: Map) -> str | None:
             wanted = sorted((hops[exit_], _step(found[exit_][1]), exit_) for exit_ in reachable)
             offers = [
                 (offer.hop_count, offer.rtt_step, snapshot.records[offer.party.id].name)
-                for offer in listeners[key]._candidates.offers
+                for offer in listeners[key]._desk.offers
             ]
             if sorted(offers) != wanted or [each[:2] for each in offers] != [each[:2] for each in wanted]:
                 return f"{key} at {name}: found {offers}, expected {wanted}: hops, step of round trip, agent"
