@@ -153,6 +153,13 @@ function show(status) {
     ["", whyNot(service)],
   ]), 6, "This agent has no listeners and no endpoints.");
 
+  byId("socks-section").hidden = status.socks.length === 0;
+  fill("socks", status.socks.map((door) => [
+    ["code", door.address],
+    ["", badge(door.problem === null ? "open" : "closed", door.problem === null ? "good" : "waiting")],
+    ["", door.problem ?? "leads to each key by its name"],
+  ]), 3, "");
+
   const unmatched = [
     ...status.unmatched_listeners.map((one) => [one, "listener", one.listener_address]),
     ...status.unmatched_endpoints.map((one) => [one, "endpoint", one.target ?? "hidden"]),

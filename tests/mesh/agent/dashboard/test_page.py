@@ -43,6 +43,7 @@ def test_every_field_that_the_script_reads_is_in_the_document(client: testing.Te
         ("body", {**document, "error": ""}),
         ("service", document["listeners"][0]),
         ("exit", document["listeners"][0]["set_aside"][0]),
+        ("door", {"address", "problem"}),
         ("finding", {"severity", "what", "remedy", "since"}),
     ):
         read = set(re.findall(rf"(?<![.\w]){variable}\.(\w+)", script)) - {"replaceChildren"}
