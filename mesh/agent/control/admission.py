@@ -25,6 +25,19 @@ MAX_CHANGES: Final = 4
 """Under way at one time. The main thread does one after the other, some for seconds; each that waits holds a
 thread of the server, and others are to be able to read, and to ask whether the agent is ready."""
 
+WORK_MS_PER_S: Final = 50.0
+WORK_BURST_MS: Final = 250.0
+"""Of the processor, for what requests take beyond ``FREE_WORK_MS`` each."""
+
+MAX_READERS: Final = 2
+"""Requests that are worked on at one time."""
+
+TURN_S: Final = 0.5
+"""How long others wait for their turn."""
+
+FREE_WORK_MS: Final = 2.0
+"""Of a request: as many as come at the pace of :mod:`mesh.agent.dashboard.channels` are served."""
+
 MAX_SHOWN_CHARACTERS: Final = 80
 """Of a path, in the log."""
 
@@ -95,24 +108,48 @@ def _shown(path: str) -> str:
 
 
 class Throttle:
-    """Has clients wait who read more than is good for the data path, all together."""
+    """Has clients wait who read more than is good for the data path, all together.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    An answer may take a millisecond to make, or twenty, and the data path has its turn after each thread that
+    works. So few work at a time: they would not be faster together.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        work_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._clock = clock
+        self._work_clock = work_clock
         self._lock = threading.Lock()
         self._bytes = TokenBucket(DOCUMENT_BYTES_PER_S, DOCUMENT_BURST_BYTES)
+        self._work = TokenBucket(WORK_MS_PER_S, WORK_BURST_MS)
+        self._readers = threading.BoundedSemaphore(MAX_READERS)
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
         """Refuse with 503 for as long as too much has been read."""
+        if not isinstance(resource, Resource) or req.method in resource.changing | resource.waiting:
+            return
         with self._lock:
-            wait_s = self._bytes.wait_s(self._clock())
-        if wait_s:
-            resp.set_header("Retry-After", str(math.ceil(wait_s)))
+            now = self._clock()
+            wait_s = max(self._bytes.wait_s(now), self._work.wait_s(now))
+        if wait_s or not self._readers.acquire(timeout=TURN_S):
+            resp.set_header("Retry-After", str(math.ceil(wait_s or TURN_S)))
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too much was asked for; ask less often")
+        req.context["work_began"] = self._work_clock()
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        """Count the answer."""
+        """Count the answer, and the time that it took to make."""
+        began = req.context.get("work_began")
+        if began is None:
+            return
+        self._readers.release()
+        worked_ms = 1000 * (self._work_clock() - began)
         with self._lock:
-            self._bytes.spend(self._clock(), len(resp.data or b""))
+            now = self._clock()
+            self._bytes.spend(now, len(resp.data or b""))
+            self._work.spend(now, max(0.0, worked_ms - FREE_WORK_MS))

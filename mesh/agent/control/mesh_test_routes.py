@@ -77,8 +77,8 @@ def mesh_test_routes(behind: Behind) -> tuple[Route, ...]:
             places.release()
 
     return (
-        Route(Method.GET, MESH_TEST, mesh_test),
-        Route(Method.POST, MESH_TEST, mesh_test),
+        Route(Method.GET, MESH_TEST, mesh_test, waits=True),
+        Route(Method.POST, MESH_TEST, mesh_test, waits=True),
     )
 
 

@@ -25,15 +25,21 @@ class Resource:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         changing: set[str] = set()
+        waiting: set[str] = set()
         for route in routes:
+            method = route.method.value.upper()
             if route.changes:
-                changing.add(route.method.value.upper())
+                changing.add(method)
+            if route.waits:
+                waiting.add(method)
             responder = _Responder(route)
             setattr(self, f"on_{route.method.value}", responder)
             if route.method is Method.GET:
                 self.on_head = responder
         self.changing: Final = frozenset(changing)
         """The methods that change anything."""
+        self.waiting: Final = frozenset(waiting)
+        """The methods that may take seconds, of which they work little."""
 
 
 class _Responder:

@@ -67,6 +67,8 @@ class Route(msgspec.Struct, frozen=True):
     """What may be wrong beyond what is checked before ``handle``, and an agent that is busy."""
     changes: bool = False
     """Whether it changes anything, so that not everybody may ask for it."""
+    waits: bool = False
+    """Whether it may take seconds, of which it works little."""
     is_guarded: bool = False
     """Whether it heeds ``If-Match``."""
 

@@ -8,7 +8,15 @@ import falcon.testing
 import msgspec
 import pytest
 
-from mesh.agent.control.admission import MAX_CHANGES, ByHttpAddress, Throttle
+from mesh.agent.control.admission import (
+    FREE_WORK_MS,
+    MAX_CHANGES,
+    MAX_READERS,
+    WORK_BURST_MS,
+    WORK_MS_PER_S,
+    ByHttpAddress,
+    Throttle,
+)
 from mesh.agent.control.api import ApiApp
 from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import OPENAPI
@@ -36,6 +44,16 @@ def change(call: Call[Nothing, Nothing]) -> None:
 GATE = threading.Event()
 
 
+READING = threading.Semaphore(0)
+
+
+def show_slowly(call: Call[Nothing, Nothing]) -> str:
+    """Show something that takes long to make."""
+    READING.release()
+    GATE.wait(20)
+    return call.caller
+
+
 def linger(call: Call[Nothing, Nothing]) -> None:
     """Change something that takes long."""
     GATE.wait(20)
@@ -56,11 +74,20 @@ ROUTES = (
     Route(Method.POST, THINGS, change, changes=True),
     Route(Method.PUT, THINGS, linger, changes=True),
     Route(Method.DELETE, f"{THINGS}/{{id}}", change_one, changes=True),
+    Route(Method.GET, f"{THINGS}/slow", show_slowly),
+    Route(Method.POST, f"{THINGS}/slow", show_slowly, waits=True),
 )
 
 
 class Clock:
     now = 0.0
+    work_s = 0.0
+    """What each request takes of the processor."""
+    worked_s = 0.0
+
+    def working(self):
+        self.worked_s += self.work_s
+        return self.worked_s
 
     def __call__(self):
         return self.now
@@ -84,7 +111,7 @@ def tokens(token, clock):
 
 @pytest.fixture
 def app(tokens, clock):
-    middleware = (Marks(), HostGuard(), Throttle(clock), ByHttpAddress(tokens))
+    middleware = (Marks(), HostGuard(), Throttle(clock, clock.working), ByHttpAddress(tokens))
     return falcon.testing.TestClient(ApiApp(ROUTES, middleware), headers={"Host": "localhost"})
 
 
@@ -159,7 +186,7 @@ def test_whoever_reads_too_much_waits(clock):
         """Show much."""
         return "x" * (DOCUMENT_BURST_BYTES + 1)
 
-    middleware = (Throttle(clock), ByHttpAddress(Tokens()))
+    middleware = (Throttle(clock, clock.working), ByHttpAddress(Tokens()))
     app = falcon.testing.TestClient(ApiApp((Route(Method.GET, THINGS, much),), middleware))
     assert app.simulate_get(THINGS).status_code == 200
     refused = app.simulate_get(THINGS)
@@ -213,3 +240,35 @@ def test_a_path_of_any_length_takes_little_of_the_log(app, caplog):
     assert len(line) < 200
     assert "\n" not in line
     assert hasattr(caplog.records[0], MARK)
+
+
+def test_answers_that_take_long_to_make_are_rationed_and_short_ones_are_not(app, clock):
+    clock.work_s = FREE_WORK_MS / 1000
+    assert {app.simulate_get(THINGS).status_code for _ in range(2_000)} == {200}
+    clock.work_s = 0.02
+    answers = [app.simulate_get(THINGS) for _ in range(100)]
+    served = [each.status_code for each in answers].count(200)
+    assert served == pytest.approx(WORK_BURST_MS / (20 - FREE_WORK_MS), abs=1.5)
+    assert answers[-1].status_code == 503
+    assert answers[-1].headers["retry-after"]
+    clock.now += 2 * WORK_BURST_MS / WORK_MS_PER_S
+    assert app.simulate_get(THINGS).status_code == 200
+
+
+def test_few_are_read_to_at_one_time(app, token):
+    GATE.clear()
+    asking = [
+        threading.Thread(target=app.simulate_get, args=(f"{THINGS}/slow",)) for _ in range(MAX_READERS)
+    ] + [threading.Thread(target=app.simulate_post, args=(f"{THINGS}/slow",))]
+    try:
+        for each in asking:
+            each.start()
+        for _ in asking:
+            assert READING.acquire(timeout=10)
+        assert app.simulate_get(THINGS).status_code == 503
+        assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
+    finally:
+        GATE.set()
+        for each in asking:
+            each.join(20)
+    assert app.simulate_get(THINGS).status_code == 200
