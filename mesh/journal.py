@@ -10,6 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -29,6 +30,8 @@ _EVENT_BYTES: Final = 400
 
 class EventKind(enum.Enum):
     """What an event is about; the names are those of the API and of ``mesh events --kind``."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     AGENT = "agent"
     """This agent has started, or leaves."""
@@ -51,8 +54,6 @@ class EventKind(enum.Enum):
     PROBLEM = "problem"
     """Any other warning or error."""
 
-
-_Lane: TypeAlias = tuple[EventKind, int]
 
 Fact: TypeAlias = str | int | float | bool | None
 
@@ -101,6 +102,21 @@ class Found(NamedTuple):
     """Whether there were others in between, which had to make room."""
 
 
+class _Lane:
+    """Events of one kind, of one cause or few."""
+
+    __slots__ = ("events", "kind", "size_bytes")
+
+    def __init__(self, kind: EventKind) -> None:
+        self.kind = kind
+        self.events: deque[tuple[int, float, Happening, int]] = deque()
+        """Number, Unix time, what happened, and the bytes of it: an :class:`Event` is made for who asks."""
+        self.size_bytes = 0
+
+
+_BY_SIZE: Final = attrgetter("size_bytes")
+
+
 class Journal:
     """Keeps events.
 
@@ -118,9 +134,7 @@ class Journal:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lock = nullcontext() if lock is None else lock
-        self._events: dict[_Lane, deque[tuple[Event, int]]] = {}
-        """With the bytes of each."""
-        self._sizes: dict[_Lane, int] = {}
+        self._lanes: dict[tuple[EventKind, int], _Lane] = {}
         self._lost_up_to = dict.fromkeys(EventKind, 0)
         """The number of the newest event of each kind that had to make room."""
         self._count = 0
@@ -137,23 +151,29 @@ class Journal:
             cause: who or what is to blame if there is too much of it, such as a member or a key.
         """
         size = _EVENT_BYTES + what.size_bytes
-        lane = kind, zlib.crc32(cause.encode("utf-8", "surrogatepass")) % LANES if cause else 0
+        place = kind, zlib.crc32(cause.encode("utf-8", "surrogatepass")) % LANES if cause else 0
         with self._lock:
-            self._last += 1
-            self._events.setdefault(lane, deque()).append((Event(self._last, unix_s, kind, what), size))
-            self._sizes[lane] = self._sizes.get(lane, 0) + size
-            self._count += 1
+            lane = self._lanes.get(place)
+            if lane is None:
+                lane = self._lanes[place] = _Lane(kind)
+            self._last = number = self._last + 1
+            lane.events.append((number, unix_s, what, size))
+            lane.size_bytes += size
             self._bytes += size
-            while self._count > self._max_events or self._bytes > self._max_bytes:
-                self._make_room()
+            self._count += 1
+            if self._count > self._max_events or self._bytes > self._max_bytes:
+                self._make_room(lane)
 
-    def _make_room(self) -> None:
-        largest = max(self._sizes, key=self._sizes.__getitem__)
-        event, size = self._events[largest].popleft()
-        self._lost_up_to[event.kind] = max(self._lost_up_to[event.kind], event.number)
-        self._sizes[largest] -= size
-        self._count -= 1
-        self._bytes -= size
+    def _make_room(self, newest: _Lane) -> None:
+        while self._count > self._max_events or self._bytes > self._max_bytes:
+            # Mostly what happens now is what happens most: then there is no need to look at the others.
+            is_most = 2 * newest.size_bytes > self._bytes
+            lane = newest if is_most else max(self._lanes.values(), key=_BY_SIZE)
+            number, _, _, size = lane.events.popleft()
+            self._lost_up_to[lane.kind] = max(self._lost_up_to[lane.kind], number)
+            lane.size_bytes -= size
+            self._count -= 1
+            self._bytes -= size
 
     def after(self, number: int, limit: int, kinds: Collection[EventKind] = frozenset(EventKind)) -> Found:
         """The first ``limit`` events of these kinds after the one with ``number``."""
@@ -174,9 +194,10 @@ class Journal:
         return numbers[-count - 1] if 0 <= count < len(numbers) else 0
 
     def _of(self, kinds: Collection[EventKind]) -> Iterator[Event]:
-        for (kind, _), events in self._events.items():
-            if kind in kinds:
-                yield from (event for event, _ in events)
+        for lane in self._lanes.values():
+            if lane.kind in kinds:
+                for number, unix_s, what, _ in lane.events:
+                    yield Event(number, unix_s, lane.kind, what)
 
 
 def _number(event: Event) -> int:

@@ -12,6 +12,8 @@ from mesh.connection.stream import ResetCode
 class Ending(enum.Enum):
     """How a connection has ended."""
 
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
+
     OPEN = "open"
     """It has not."""
     CLOSED = "closed"
@@ -31,6 +33,8 @@ class Ending(enum.Enum):
 
 class End(enum.Enum):
     """Which of a connection's ends tells of it."""
+
+    __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     INGRESS = "ingress"
     EXIT = "exit"

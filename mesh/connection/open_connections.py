@@ -24,13 +24,14 @@ class OpenConnections(Generic[R]):
     __slots__ = ("_ends", "_last")
 
     def __init__(self) -> None:
-        self._ends: dict[R, OpenEnd[R]] = {}
+        self._ends: dict[R, tuple[int, str, R]] = {}
+        """An :class:`OpenEnd` is made for who asks."""
         self._last = 0
 
     def opened(self, connection_id: str, ref: R) -> None:
         """An end has opened."""
-        self._last += 1
-        self._ends[ref] = OpenEnd(self._last, connection_id, ref)
+        self._last = number = self._last + 1
+        self._ends[ref] = number, connection_id, ref
 
     def ended(self, ref: R) -> None:
         """It is not open any more, if it was."""
@@ -43,8 +44,9 @@ class OpenConnections(Generic[R]):
     def after(self, number: int, limit: int) -> tuple[OpenEnd[R], ...]:
         """The first ``limit`` ends that opened after the one with ``number``."""
         ends = tuple(self._ends.values())  # at once: another thread may add to them
-        return tuple(islice((end for end in ends if end.number > number), limit))
+        later = (OpenEnd(*end) for end in ends if end[0] > number)
+        return tuple(islice(later, limit))
 
     def with_id(self, connection_id: str) -> tuple[OpenEnd[R], ...]:
         """Its ends here: none, one or both."""
-        return tuple(end for end in tuple(self._ends.values()) if end.id == connection_id)
+        return tuple(OpenEnd(*end) for end in tuple(self._ends.values()) if end[1] == connection_id)

@@ -103,8 +103,9 @@ class Session:
     @property
     def id(self) -> str:
         """The connection's, for people; the same at both ends."""
-        keys = self._send_key, self._receive_key
-        return connection_id(*(reversed(keys) if self._is_exit else keys))
+        if self._is_exit:
+            return connection_id(self._receive_key, self._send_key)
+        return connection_id(self._send_key, self._receive_key)
 
     def rest(self) -> None:
         """Let go of what takes memory and is soon made again, for a connection that stands idle.

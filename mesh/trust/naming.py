@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from mesh.escaping import escaped
 from mesh.trust.identity import AgentId, display_id, short_id
 
+MAX_REMEMBERED: Final = 1_024
+"""Agents whose names as logs show them are made once: each connection needs two of these."""
+
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+@lru_cache(maxsize=MAX_REMEMBERED)
 def named(name: str, agent_id: AgentId) -> str:
     """An agent as logs show it: its display name and short ID, or the ID alone if no name is known."""
     return f"{escaped(name)} {short_id(agent_id)}" if name else short_id(agent_id)
