@@ -62,6 +62,7 @@ class LinkedPeer:
             address=link.address,
             is_dialer=link.is_dialer,
             rtt_s=self.rtt_s,
+            clock_ahead_s=self.link.clock_ahead_s,
             problem=problem,
             since_s=self.since_s,
         )

@@ -265,6 +265,7 @@ class PeerLink(Actor[messages.Inbound]):
                 is_dialer=self._is_dialer,
                 rtt_s=rtt_s,
                 dialer=self._dialer,
+                clock_ahead_s=peer.clock_ahead_s,
             )
         )
 

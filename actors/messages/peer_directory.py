@@ -30,6 +30,8 @@ class LinkEstablished(msgspec.Struct, frozen=True):
     rtt_s: float
     dialer: Ref[dialer_messages.Inbound] | None
     """The dialer, if this agent dialed: it hears when its link is one too many."""
+    clock_ahead_s: float | None = None
+    """How far the peer's clock was ahead of this machine's then, about; ``None`` if it does not tell."""
 
 
 class LinkEnded(msgspec.Struct, frozen=True):
@@ -184,6 +186,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
     """What is wrong with the path to it, or why it is not connected."""
     since_s: float = 0.0
     """When it was connected, or since when it is not; monotonic seconds."""
+    clock_ahead_s: float | None = None
+    """How far its clock was ahead of this machine's when it was connected; ``None`` if nobody knows."""
 
 
 Inbound: TypeAlias = (

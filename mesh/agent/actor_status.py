@@ -170,6 +170,7 @@ class ActorStatus:
                     address=peer.address,
                     problem=peer.problem,
                     since_unix_s=unix_s_of(peer.since_s),
+                    clock_ahead_s=peer.clock_ahead_s,
                 )
                 for peer in peers
             ),

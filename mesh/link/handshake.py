@@ -79,6 +79,8 @@ class EstablishedLink:
     """Of the link protocol: the highest that both speak."""
     features: frozenset[str]
     """Those that both have."""
+    clock_ahead_s: float | None = None
+    """How far the peer's clock is ahead of this machine's, about; ``None`` if it does not tell."""
 
     def certified(self, certificate: Certificate) -> "EstablishedLink":
         """The same with the certificate that the peer shows now, which has been judged."""
@@ -263,17 +265,17 @@ class LinkHandshake:
                     return HandshakeProgress(self._versions.preamble, None, refusal=str(error))
                 self._noise.read_message(opening.message)
                 del self._buffer[: opening.byte_count]
-                to_send = self._versions.preamble + self._message_with_proof()
+                to_send = self._versions.preamble + self._message_with_proof(now_unix_s)
                 self._state = State.PROOF
         while self._state is State.PROOF and (message := self._next_message()) is not None:
             peer, statement = self._read_proof(message, now_unix_s)
             if self._initiator:
-                to_send = self._message_with_proof()  # to itself too: the accepting side is to recognise it
+                to_send = self._message_with_proof(now_unix_s)  # to itself too: it is to recognise that
             if peer.agent_id == self._identity.id:
                 self._state = State.ITSELF
                 self._buffer.clear()
                 return HandshakeProgress(to_send, None, met_itself=True)
-            return HandshakeProgress(to_send, self._establish(peer, statement))
+            return HandshakeProgress(to_send, self._establish(peer, statement, now_unix_s))
         return HandshakeProgress(to_send, None)
 
     def _read_answer(self) -> None:
@@ -314,8 +316,9 @@ class LinkHandshake:
         del self._buffer[:byte_count]
         return taken
 
-    def _message_with_proof(self) -> bytes:
-        statement = Statement(self._certificate, self._instance, self._version, self._features)
+    def _message_with_proof(self, now_unix_s: float) -> bytes:
+        clock_ms = max(0, int(now_unix_s * 1000))
+        statement = Statement(self._certificate, self._instance, self._version, self._features, clock_ms)
         proof = make_proof(
             self._identity,
             statement,
@@ -350,7 +353,7 @@ class LinkHandshake:
             )
         return peer, statement
 
-    def _establish(self, peer: Certificate, statement: Statement) -> EstablishedLink:
+    def _establish(self, peer: Certificate, statement: Statement, now_unix_s: float) -> EstablishedLink:
         to_responder, to_initiator = self._noise.split()
         surplus = self._take(len(self._buffer))
         self._state = State.ESTABLISHED
@@ -365,6 +368,7 @@ class LinkHandshake:
             ticket=ticket_of(to_responder, to_initiator),
             version=self._version,
             features=frozenset(self._features).intersection(statement.features),
+            clock_ahead_s=statement.clock_ahead_s(now_unix_s),
         )
 
 

@@ -1,7 +1,7 @@
 """The proof of identity in the handshake of a link.
 
     proof        MessagePack array: statement (bytes), signature (64 bytes)
-    statement    MessagePack array: certificate (wire bytes), instance (16 bytes), version, features
+    statement    MessagePack array: certificate (wire bytes), instance (16 bytes), version, features, clock
 
 The certificate's subject signs, with ``LINK_PROOF_CONTEXT``: the handshake hash before the proof's message
 (32 bytes), its Noise static key (32 bytes), the statement. So a proof holds for one handshake, static key and
@@ -27,6 +27,8 @@ from mesh.trust.identity import (
 MAX_FEATURES: Final = 32
 MAX_FEATURE_CHARACTERS: Final = 32
 
+MAX_CLOCK_MS: Final = 2**62
+
 OWN_FEATURES: Final[tuple[str, ...]] = ()
 """What this version can do beyond what its number says: nothing yet. A feature is used where both have it."""
 
@@ -41,6 +43,15 @@ class Statement(msgspec.Struct, frozen=True, array_like=True):
     version: int
     """That the two have agreed upon."""
     features: Annotated[tuple[_Feature, ...], msgspec.Meta(max_length=MAX_FEATURES)]
+    clock_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_CLOCK_MS)] = 0
+    """Unix milliseconds as the sender's machine has them, for operators; 0 does not tell."""
+
+    def clock_ahead_s(self, now_unix_s: float) -> float | None:
+        """How far the sender's clock is ahead of one that shows ``now_unix_s`` at the arrival, about.
+
+        The time that it took to come is part of it. ``None`` if the sender does not tell.
+        """
+        return self.clock_ms / 1000 - now_unix_s if self.clock_ms else None
 
 
 class _Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

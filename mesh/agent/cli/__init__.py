@@ -18,6 +18,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "connections": "cli.connection_command",
         "events": "cli.event_command",
         "top": "cli.top_command",
+        "doctor": "cli.doctor_command",
         **dict.fromkeys(("listen", "unlisten", "expose", "unexpose"), "cli.service_commands"),
         "connect": "connect_command",
         **dict.fromkeys(("ping", "trace", "test", "bench"), "cli.diagnosis_commands"),

@@ -22,6 +22,7 @@ from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.dashboard.findings_shown import shown_time
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, DashboardSnapshot, PeerStatus, ServiceStatus
+from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.findings import Finding, Severity, time_of
 from mesh.agent.layers import Desired, Placed
 from mesh.agent.own_services import NOT_YET
@@ -39,7 +40,7 @@ def own_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
     def status(_: Call[Nothing, Nothing]) -> Status:
         """Say who this agent is, whether it is ready, and what is wrong."""
         answer = behind.status()
-        snapshot = answer.value
+        snapshot, descriptors = answer.value, descriptor_use()
         return Status(
             agent=_agent(snapshot),
             ready=not snapshot.problems,
@@ -48,6 +49,8 @@ def own_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
             age_s=round(answer.age_s, 3),
             findings=tuple(_findings(snapshot))[:MAX_FINDINGS],
             socks=tuple(SocksRow(each.address, each.problem) for each in snapshot.socks),
+            descriptors=descriptors.in_use,
+            descriptor_limit=descriptors.limit,
         )
 
     def endpoints(call: Call[Window, Nothing]) -> RevisedPage[EndpointRow]:
@@ -173,4 +176,5 @@ def _peer(peer: PeerStatus) -> PeerRow:
         is_dialer=peer.is_dialer,
         address=peer.address,
         problem=peer.problem,
+        clock_ahead_s=None if peer.clock_ahead_s is None else round(peer.clock_ahead_s, 3),
     )

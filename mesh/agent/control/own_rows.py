@@ -57,6 +57,10 @@ class Status(msgspec.Struct, frozen=True):
     findings: tuple[FindingRow, ...]
     """The problems first; one that is ready has none but warnings."""
     socks: tuple[SocksRow, ...]
+    descriptors: int
+    """That are in use."""
+    descriptor_limit: int
+    """Of the process; -1 if there is none."""
 
 
 class AsideRow(msgspec.Struct, frozen=True):
@@ -132,3 +136,5 @@ class PeerRow(msgspec.Struct, frozen=True):
     """Whether this agent dialed the other."""
     address: str
     problem: str | None
+    clock_ahead_s: float | None = None
+    """How far its clock was ahead of this machine's when the link came up, about; ``null`` if unknown."""

@@ -43,6 +43,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
     """What is wrong with the path to it, and what to do."""
     since_unix_s: float | None = None
     """Since when it is connected, or not."""
+    clock_ahead_s: float | None = None
+    """How far its clock was ahead of this machine's when the link came up; ``None`` if nobody knows."""
 
 
 class AsideExit(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError, UnexpectedPeerError
 from mesh.link.handshake import MAX_MESSAGE_BYTES, EstablishedLink, LinkHandshake, State
 from mesh.link.opening import Versions
+from mesh.link.proof import Statement
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES
 from mesh.trust.identity import LINK_PROOF_CONTEXT, short_id
 from mesh.trust.noise import Handshake
@@ -102,8 +103,21 @@ def test_the_proofs_read_as_documented():
     assert noise.write_message(FIRST[-16:]) == FIRST[START:]
     binding = noise.handshake_hash
     statement, signature = msgspec.msgpack.decode(noise.read_message(SECOND[START:]))
-    assert msgspec.msgpack.decode(statement) == [BOB.certificate, BOB.instance, 1, []]
+    assert msgspec.msgpack.decode(statement) == [BOB.certificate, BOB.instance, 1, [], NOW * 1000]
     assert signature == BOB.identity.sign(LINK_PROOF_CONTEXT, binding + BOB.static.public + statement)
+
+
+@pytest.mark.parametrize(("clock_ms", "ahead_s"), [(0, None), (100_500, 0.5), (1, -99.999)])
+def test_a_statement_says_how_the_clocks_differ(clock_ms, ahead_s):
+    assert Statement(b"", bytes(16), 1, (), clock_ms).clock_ahead_s(100.0) == ahead_s
+
+
+def test_each_side_learns_how_far_the_other_clock_is_ahead():
+    here, there = started(), bob()
+    answer = there.receive(FIRST, NOW + 60)
+    proof = here.receive(answer.to_send, NOW)
+    met = there.receive(proof.to_send, NOW + 60)
+    assert (proof.established.clock_ahead_s, met.established.clock_ahead_s) == (60.0, -60.0)
 
 
 def test_no_identity_crosses_in_the_clear():

@@ -1,0 +1,1 @@
+"""What ``mesh doctor`` looks at: an agent's files and ports, and what the agent says while it runs."""
