@@ -13,14 +13,14 @@ PLACE = "…"
 PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[sdrgf]")
 
 COMPOSED = {
-    "client of … reset: refused at …": ("client of … reset: …", "… at …: …", "refused"),
-    "client of … reset: …; no answer from …": ("client of … reset: …", "…; no answer from …"),
+    "refused: refused at …": ("refused", "… at …: …"),
+    "refused: refused: …": ("refused",),
+    "refused: …; no answer from …": ("refused", "…; no answer from …"),
     "endpoint … is withdrawn until its target passes its health check": (
         "endpoint … is …",
         "withdrawn until its target passes its health check",
     ),
     "listener … refused its last clients: …": ("listener … …: …", "refused its last clients"),
-    "rejected … for …: refused": ("rejected … for …: …: …", "refused"),
     "warning: the certificate of this agent expires on …": (
         "warning: …",
         "the certificate of this agent expires on …",

@@ -183,8 +183,6 @@ class CandidateDesk:
                 asked = ", ".join(f"{self._named(exit_id)} ({self._way(exit_id)})" for exit_id in unanswered)
                 now = self._owner.now()
                 self._meter.refused(f"{why}; no answer from {asked}" if asked else why, now)
-                if asked:
-                    self._reports.unanswered(why, asked)
             case messages.CandidateServed(exit_id=exit_id):
                 self._meter.served()
                 if self._candidates.served(exit_id):

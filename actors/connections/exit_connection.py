@@ -43,7 +43,6 @@ from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
 from mesh.routing.records import Record
-from mesh.sampling import sampled
 from mesh.trust.identity import NO_AGENT, AgentId
 from mesh.trust.naming import is_listed, named
 
@@ -336,12 +335,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._leave_endpoint()  # at once: what lingers takes no place at the target
         self._reach.cancel()
         self._leave_first_window()
-        what = escaped(self._opening.key) or "an OPEN"  # whose key could not be read
-        log.info(
-            "rejected %(key)s for %(agent)s: %(code)s: %(reason)s",
-            {"key": what, "agent": self._name(), "code": code, "reason": escaped(reason)},
-            extra=sampled(self._name()),
-        )
+        self._key = self._opening.key
         self._meters.opens_rejected += 1
         self._send((rejection.answer,))
         self._id = rejection.id

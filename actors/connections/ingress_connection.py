@@ -44,7 +44,6 @@ from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
-from mesh.sampling import sampled
 from mesh.socks.numbers import Reply, reply
 from mesh.trust.identity import NO_AGENT, AgentId
 
@@ -228,11 +227,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                     self._send_to(remote, reset.frames)
                 case ClientGivenUp(why=why, code=code, id=connection_id, unanswered=unanswered):
                     self._id = connection_id
-                    self._end_as(Ending.REFUSED, why)
-                    told = self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
-                    if not (told and unanswered):
-                        facts = {"key": self._key, "client": self._client, "reason": why}
-                        log.info("client of %(key)s reset: %(reason)s", facts, extra=sampled(self._key))
+                    self._end_as(
+                        Ending.REFUSED, f"{why}; no answer from {effect.silent}" if unanswered else why
+                    )
+                    self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
                     self._meters.connections_reset += 1
                     self._turn_client_away(code, is_unanswered=bool(unanswered))
                 case OpeningEnded():

@@ -84,11 +84,6 @@ class ListenerReports:
         facts = self._facts | {"agent": agent}
         log.warning(line, facts, extra=sampled(self._key) | event(EventKind.OFFER))
 
-    def unanswered(self, why: str, asked: str) -> None:
-        """A client was reset, for those that were asked did not answer."""
-        line = "client of %(key)s reset: %(reason)s; no answer from %(exits)s"
-        log.info(line, {"key": self._key, "reason": why, "exits": asked}, extra=sampled(self._key))
-
     def cut(self, why: str) -> None:
         """A client would run in a circle; equal lines are held back."""
         log.warning("%(what)s resets a client: %(reason)s", self._facts | {"reason": why})

@@ -1,7 +1,7 @@
 """What an end of a connection tells people: how it is while it is open, and how it ended, once."""
 
 from abc import abstractmethod
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from actors.connections.connection_settings import ConnectionSettings
 from actors.connections.local_socket import LocalSocketActor
@@ -9,9 +9,26 @@ from actors.messages import connection as messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher
 from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
+from mesh.connection.recorder import WINDOW_S, LinesCount
 from mesh.connection.stream import Stream
 
 M = TypeVar("M")
+
+
+class CountTeller:
+    """Tells counts whose time has come; the dispatcher sees it as an actor's reference."""
+
+    __slots__ = ()
+
+    actor_urn: Final = "counts of connections"
+
+    def is_alive(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self, message: LinesCount) -> None:
+        """Write the line."""
+        message.tell()
 
 
 class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
@@ -84,10 +101,12 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._is_recorded = True
         self._meters.open_connections.ended(self.ref)
         self._end_as(Ending.STOPPED)
-        self._meters.recorder.record(
+        count = self._meters.recorder.record(
             ConnectionRecord(self._view(), self._ending, self._reason),
             self._meters.journal,
             now=self.now(),
             unix_s=self._dispatcher.unix_time(),
             lines_per_s=self._settings.config.logging.connections,
         )
+        if count is not None:  # this actor ends, and the count is to be told all the same
+            self._dispatcher.schedule(CountTeller(), count.began + WINDOW_S - self.now(), count)

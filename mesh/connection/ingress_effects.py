@@ -101,6 +101,8 @@ class ClientGivenUp(msgspec.Struct, frozen=True, gc=False):
     unanswered: tuple[AgentId, ...] = ()
     """Who might still have been chosen when the time was over: asked in vain, or not asked, for no path led
     there."""
+    silent: str = ""
+    """The same for people."""
 
 
 class OpeningEnded(msgspec.Struct, frozen=True, gc=False):

@@ -22,6 +22,10 @@ from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
+from mesh.trust.naming import named
+
+MAX_NAMED: Final = 3
+"""Exits that did not answer, in the reason that a connection was refused."""
 
 _ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
 
@@ -219,12 +223,17 @@ class IngressOpening(CandidateTrials):
 
     def _time_is_up(self) -> None:
         """Whoever has not been chosen is forgotten."""
-        unanswered = tuple(attempt.party.id for attempt in self._attempts.values() if attempt.is_wanted)
+        wanted = [attempt for attempt in self._attempts.values() if attempt.is_wanted]
+        unanswered = tuple(attempt.party.id for attempt in wanted)
+        names = [named(attempt.name, attempt.party.id) for attempt in wanted]
+        silent = ", ".join(names[:MAX_NAMED]) + (" and others" if len(names) > MAX_NAMED else "")
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
         if self.state is IngressState.OPENING:
             self._effects.append(
-                effects.ClientGivenUp(self._last_refusal, self._last_code, self._refused_id, unanswered)
+                effects.ClientGivenUp(
+                    self._last_refusal, self._last_code, self._refused_id, unanswered, silent
+                )
             )
         self.state = advance(self.state, IngressEvent.TIME_IS_UP)
         if self.state is IngressState.ENDED:

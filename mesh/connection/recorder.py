@@ -17,9 +17,12 @@ WINDOW_S: Final = 10.0
 """The time over which the lines of a key are counted: opening one page may well take twenty connections."""
 
 MAX_PLACES: Final = 1_024
-"""Keys, and agents, that are counted on their own in a window; all others share one count."""
+"""Keys, and agents, that are counted on their own in a window; all others share a count."""
 
 _OTHERS: Final = ""
+
+_ENDED: Final = "connections of %(what)s: %(count)d more have ended; mesh events has the latest"
+_REFUSED: Final = "connections of %(what)s: %(count)d more were refused; mesh events has the latest"
 
 _FIGURES: Final = "; %(duration_s)s s, %(to_service_bytes)d bytes to the service, %(to_client_bytes)d back"
 _WAYS: Final = MappingProxyType(
@@ -30,54 +33,87 @@ _WAYS: Final = MappingProxyType(
 )
 
 
+class LinesCount:
+    """The lines that were wanted for one key, or agent, in one window of time."""
+
+    __slots__ = ("began", "left_out", "line", "name", "passed")
+
+    def __init__(self, name: str, line: str, began: float) -> None:
+        self.name = name
+        self.line = line
+        """What is told of those that have none."""
+        self.began = began
+        """Monotonic seconds."""
+        self.passed = 0
+        self.left_out = 0
+
+    def tell(self) -> None:
+        """Say how many were left out, once the window is over."""
+        facts = {"count": self.left_out, "what": escaped(self.name) or "other keys"}
+        log.info(self.line, facts, extra={IN_JOURNAL_MARK: True})
+
+
+class _Counts(OrderedDict[str, LinesCount]):
+    """By key or agent, the oldest first."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self._line = line
+
+    def begin(self, name: str, now: float) -> LinesCount:
+        """One for now, or the one of all those for whom there is no room."""
+        if name not in self and len(self) >= MAX_PLACES:
+            oldest = next(iter(self.values()))
+            if now - oldest.began < WINDOW_S:
+                name = _OTHERS
+                others = self.get(name)
+                if others is not None and now - others.began < WINDOW_S:
+                    return others
+            else:
+                del self[oldest.name]
+        count = self[name] = LinesCount(name, self._line, now)
+        self.move_to_end(name)
+        return count
+
+
 class Recorder:
     """Writes records of one agent's connections down.
 
-    A line of the log costs more than all else about a short connection. So each key has only so many a
-    second, and the next one says how many were left out; no line is made of these. An agent that asks an exit
-    for what that has no endpoint for may name a new key each time: it is counted itself.
+    A line of the log costs more than all else about a short connection. So each key has only so many in a
+    window of time, and as many again for clients that were refused; at its end one line says how many were
+    left out. An agent that asks an exit for what that has no endpoint for may name a new key each time: it is
+    counted itself.
     """
 
     def __init__(self) -> None:
-        self._windows: OrderedDict[str, list[float]] = OrderedDict()
-        """By key or agent: when its window began, and the lines wanted since. The oldest first."""
+        self._ended, self._refused = _Counts(_ENDED), _Counts(_REFUSED)
+        """One that was refused is no line among many of the others."""
 
     def record(
         self, record: ConnectionRecord, journal: Journal, *, now: float, unix_s: float, lines_per_s: int
-    ) -> None:
-        """Write it down; ``lines_per_s`` is for each key, on average over ``WINDOW_S``."""
-        view, place, limit = record.view, record.view.key, lines_per_s * WINDOW_S
+    ) -> LinesCount | None:
+        """Write it down; ``lines_per_s`` is for each key, on average over ``WINDOW_S``.
+
+        Returns:
+            What is to tell when ``WINDOW_S`` have gone by since it began, if this is the first left out.
+        """
+        view, name = record.view, record.view.key
+        counts = self._refused if record.ending is Ending.REFUSED else self._ended
         if view.end is End.EXIT:
             journal.add(EventKind.CONNECTION, unix_s, record, view.ingress)
-            if record.ending is Ending.REFUSED or is_reserved(place):
-                place = view.ingress  # the key may be any: it has chosen it, and there is no endpoint of it
+            if counts is self._refused or is_reserved(name):
+                name = view.ingress  # the key may be any: it has chosen it, and there is no endpoint of it
         else:
-            journal.add(EventKind.CONNECTION, unix_s, record, place)
-        window = self._windows.get(place)
-        if window is not None and window[1] >= limit and now - window[0] < WINDOW_S:
-            window[1] += 1.0  # as with nearly all where there are many
-            return
-        passed, left_out = self._count(place, now, limit)
-        if passed:
-            extra = {"left_out": left_out, IN_JOURNAL_MARK: True}
-            log.info(line_of(record), facts_of_record(record), extra=extra)
-
-    def _count(self, place: str, now: float, limit: float) -> tuple[bool, int]:
-        window = self._windows.get(place)
-        if window is None and len(self._windows) >= MAX_PLACES:
-            oldest, (began, _) = next(iter(self._windows.items()))
-            if now - began < WINDOW_S:
-                place = _OTHERS
-                window = self._windows.get(place)
-            else:
-                del self._windows[oldest]
-        if window is None or now - window[0] >= WINDOW_S:
-            left_out = 0 if window is None else max(0, int(window[1] - limit))
-            self._windows[place] = [now, 1.0]
-            self._windows.move_to_end(place)
-            return limit > 0, left_out
-        window[1] += 1.0
-        return window[1] <= limit, 0
+            journal.add(EventKind.CONNECTION, unix_s, record, name)
+        count = counts.get(name)
+        if count is None or now - count.began >= WINDOW_S:
+            count = counts.begin(name, now)
+        if count.passed >= lines_per_s * WINDOW_S:  # as with nearly all where there are many
+            count.left_out += 1
+            return count if count.left_out == 1 and lines_per_s else None
+        count.passed += 1
+        log.info(line_of(record), facts_of_record(record), extra={IN_JOURNAL_MARK: True})
+        return None
 
 
 def line_of(record: ConnectionRecord) -> str:
@@ -91,7 +127,7 @@ def facts_of_record(record: ConnectionRecord) -> dict[str, Fact]:
     return {
         "connection": view.id or "(not open yet)",
         "end": view.end.value,
-        "key": escaped(view.key),
+        "key": escaped(view.key) or "(an unreadable key)",
         "client": view.client,
         "ingress": view.ingress,
         "exit": view.exit or "nobody",

@@ -104,14 +104,16 @@ def test_who_serves_again_is_where_it_was(house, caplog):
     assert f"agent {short_id(NEAR.id)} serves again" in line
 
 
-def test_a_client_that_nobody_answered_is_told_of_with_the_way_that_was_tried(house, caplog):
+def test_of_a_client_that_nobody_answered_the_way_that_was_tried_is_shown(house, caplog):
     caplog.set_level(logging.INFO, logger="mesh.forward")
     house.tell(messages.CandidateFailed(FAR.id, "silent"))
     house.tell(messages.ClientGivenUp("no candidate answered", (FAR.id,)))
-    aside, lost = (record.message for record in caplog.records[-2:])
+    aside = caplog.records[-1].message
     assert aside.endswith(f"sets agent {short_id(FAR.id)} aside: no answer, {NO_WAY}")
     who = f"agent {short_id(FAR.id)} ({NO_WAY})"
-    assert lost == f"client of my-api reset: no candidate answered; no answer from {who}"
+    assert house.meters.listeners["the listener"].refusals.why == (
+        f"no candidate answered; no answer from {who}"
+    )
 
 
 def test_each_setting_aside_is_told_and_counted_once(house, caplog):

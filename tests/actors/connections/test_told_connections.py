@@ -1,12 +1,16 @@
 """What both ends tell of a connection: how it is, how it ended, and by which name."""
 
+import logging
+
 import pytest
 
 from actors.messages import connection as messages
 from mesh.agent.control.gathering import Gathering
+from mesh.config.schema import LoggingSection
 from mesh.connection.endings import ConnectionRecord, Ending
+from mesh.connection.recorder import WINDOW_S
 from mesh.connection.session import connection_id
-from mesh.journal import EventKind
+from mesh.journal import EventKind, Journal
 from tests.actors.connections.both_ends_company import Ends
 from tests.actors.connections.end_company import KEY, RESET
 from tests.actors.connections.exit_company import Asker
@@ -127,3 +131,48 @@ def test_one_that_is_rejected_has_one_name_too(scene):
     assert record.reason.startswith("unknown-key")
     assert scene.rejection == "unknown-key"
     assert record.view.id == scene.asker.initiator.id
+
+
+def test_what_has_no_line_is_counted_though_nothing_follows(ends, caplog):
+    caplog.set_level(logging.INFO, "mesh.connections")
+    ends.ingress.ref.tell(messages.CloseForOperator())
+    ends.run(20.0)
+    (record,) = records(ends.ingress_meters)
+    other = Ends().open()
+    most = int(LoggingSection().connections * WINDOW_S)
+    for _ in range(most):
+        other.ingress_meters.recorder.record(
+            record, Journal(), now=other.world.now(), unix_s=0.0, lines_per_s=LoggingSection().connections
+        )
+    caplog.clear()
+    other.client.socket.abort()
+    other.run(WINDOW_S - 1.0)
+    assert not [line for line in caplog.messages if "more have ended" in line]
+    other.run(1.0)
+    assert caplog.messages[-1].startswith(f"connections of {KEY}: 1 more have ended")
+    other.world.stop()
+
+
+def test_a_client_that_is_refused_has_one_line(one, caplog):
+    caplog.set_level(logging.INFO)
+    one.exits[0].answer("refused")
+    one.run(1.0)
+    assert [": refused: refused at hq " in line for line in caplog.messages] == [True]
+
+
+def test_a_client_that_nobody_answers_has_one_line(one, caplog):
+    caplog.set_level(logging.INFO)
+    one.run(60.0)
+    told = [": refused: no candidate answered; no answer from hq " in line for line in caplog.messages]
+    assert told == [True]
+
+
+@pytest.mark.parametrize("key", [KEY, "unheard-of"])
+def test_whom_an_exit_refuses_has_one_line_with_the_key(scene, caplog, key):
+    caplog.set_level(logging.INFO)
+    scene.door.close()
+    scene.ask(Asker(key=key))
+    scene.run(5.0)
+    (line,) = caplog.messages
+    assert f" of {key} from agent " in line
+    assert ": refused: " in line

@@ -194,8 +194,8 @@ def test_a_key_whose_endpoint_is_removed_is_unknown(mesh, caplog, monkeypatch, s
     client = mesh.connect()
     mesh.run(5.0)
     assert client.end == RESET
-    assert f"rejected {KEY} for branch" in caplog.text
-    assert ": unknown-key: " in caplog.text
+    assert f" of {KEY} from branch" in caplog.text
+    assert ": refused: unknown-key: " in caplog.text
     assert ": restarting: " not in caplog.text
 
 

@@ -33,7 +33,7 @@ class Writer:
         self.now = 100.0
 
     def write(self, *args, lines_per_s=10, **kwargs):
-        self.recorder.record(
+        return self.recorder.record(
             record(*args, **kwargs), self.journal, now=self.now, unix_s=1e9, lines_per_s=lines_per_s
         )
 
@@ -61,16 +61,28 @@ def test_the_lines_of_both_ends(writer, caplog):
     assert caplog.records[0].args["key"] == "my-api"
 
 
-def test_beyond_its_rate_a_key_has_no_lines_and_the_next_one_counts_them(writer, caplog):
-    for _ in range(1_000):
-        writer.write()
+def test_beyond_its_rate_a_key_has_no_lines_and_their_number_is_told_at_the_end(writer, caplog):
+    counts = [writer.write() for _ in range(1_000)]
     assert len(caplog.records) == 10 * WINDOW_S
+    (count,) = [each for each in counts if each is not None]  # whoever has a timer needs one of it
+    assert count is counts[int(10 * WINDOW_S)]
     writer.write("another")
     assert caplog.records[-1].args["key"] == "another"
     writer.now += WINDOW_S
-    writer.write()
-    assert caplog.records[-1].left_out == 1_000 - 10 * WINDOW_S
+    writer.write()  # begins a count of its own
+    count.tell()
+    assert caplog.messages[-1].startswith("connections of my-api: 900 more have ended")
     assert len(writer.journal.after(0, 10_000, {EventKind.CONNECTION}).events) == 1_000
+
+
+def test_one_that_was_refused_is_told_among_many_that_ended(writer, caplog):
+    for _ in range(1_000):
+        writer.write()
+    writer.write(ending=Ending.REFUSED, reason="refused")
+    assert "refused" in caplog.messages[-1]
+    (count,) = [each for _ in range(200) if (each := writer.write(ending=Ending.REFUSED)) is not None]
+    count.tell()
+    assert caplog.messages[-1].startswith("connections of my-api: 101 more were refused")
 
 
 def test_no_lines_are_wanted(writer, caplog):
@@ -83,7 +95,7 @@ def test_no_lines_are_wanted(writer, caplog):
 def test_keys_that_others_make_up_take_no_memory(writer):
     for number in range(10 * MAX_PLACES):
         writer.write(f"key-{number}", lines_per_s=0)
-    assert len(writer.recorder._windows) == MAX_PLACES + 1
+    assert len(writer.recorder._ended) == MAX_PLACES + 1
 
 
 def test_more_keys_than_are_counted_share_one_count(writer, caplog):
