@@ -109,9 +109,11 @@ class Reloader:
         source = self._source if path is None else self._source.at(path)
         try:
             config, _ = source.read_again()
-        except ConfigError as error:
+            saved = self._saved()  # a reload reads it again, too
+        except (ConfigError, AgentFileError) as error:
             return Outcome.refused(str(error).splitlines())
-        desired, clashes = merged_or_clashes(config, self._layers.extras())
+        held = (each.service for each in self._layers.held.values())
+        desired, clashes = merged_or_clashes(config, (*saved, *held))
         return Outcome.of(difference(self.config, desired), clashes)
 
     def _reload(self) -> Outcome:
