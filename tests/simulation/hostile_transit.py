@@ -5,16 +5,16 @@ from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from actors.links.peer_link import PeerLink
 from mesh.link.frames import MAX_BODY_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.simulation.meddling import MeddlingLink
 from tests.frame_sizes import fitting
 
 HELD_FRAMES = 400
 """Frames that a hostile transit agent remembers, to replay or to exchange them."""
 
 
-class RecordingLink(PeerLink):
+class RecordingLink(MeddlingLink):
     """Keeps all that it passes on."""
 
     recorded: ClassVar[list[Frame]] = []
@@ -24,7 +24,7 @@ class RecordingLink(PeerLink):
         super()._pass_on(destination, frames)
 
 
-class HostileLink(PeerLink):
+class HostileLink(MeddlingLink):
     """Does one of :data:`MISCHIEF` to every so manieth frame; the class carries the plan."""
 
     draw: ClassVar[random.Random]

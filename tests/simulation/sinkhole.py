@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import ClassVar, TypeAlias
 
-from actors.links.peer_link import PeerLink
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.simulation.meddling import MeddlingLink
 
 Loses: TypeAlias = Callable[[Frame], bool]
 
@@ -60,7 +60,7 @@ def answers(frame: Frame) -> bool:
     return frame.type in (FrameType.ACK, FrameType.PROBE)
 
 
-class Sinkhole(PeerLink):
+class Sinkhole(MeddlingLink):
     """Loses what ``loses`` says, once it has been told to; ``slow_s`` is by how much the rest is late."""
 
     loses: ClassVar[Loses | None] = None

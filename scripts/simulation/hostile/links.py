@@ -18,6 +18,7 @@ from mesh.link.frames import OPENING_BODY_BYTES, TAG_BYTES, Frame, FrameType, Fr
 from mesh.link.states import LinkState
 from mesh.trust.identity import AgentId
 from scripts.simulation.hostile.loot import Loot
+from scripts.simulation.meddling import MeddlingLink
 
 ROOM_BYTES: Final = 64 * 1024
 """Sealed bytes that may wait for the socket: a flood is as fast as the link, and holds no more than that."""
@@ -98,7 +99,7 @@ class _RawWriter(FrameWriter):
         return (sealed, frame.body)
 
 
-class HostileLink(PeerLink):
+class HostileLink(MeddlingLink):
     """A link that listens, and does as the member says."""
 
     def __init__(self, *arguments: Any, character: Character, **named: Any) -> None:
