@@ -47,6 +47,8 @@ class EventKind(enum.Enum):
     """Another agent offers a key that was offered already, or one that is not believed."""
     CONFIGURATION = "configuration"
     """A reload, or a service that was added or taken out."""
+    MANAGEMENT = "management"
+    """Another agent asked this one through the mesh, or wanted to."""
     ALARM = "alarm"
     """What one member of the mesh does to another."""
     CONNECTION = "connection"

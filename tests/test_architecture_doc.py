@@ -151,7 +151,8 @@ def test_each_message_that_an_actor_takes_has_an_arrow(receiver):
 
 def test_the_supervision_tree_is_what_the_code_composes():
     boxes = set(re.findall(r"\b[A-Z]\w+", GRAPHS[1])) - {"TD", "Supervisor", "Agent"}
-    composed = [parse(ROOT / "actors" / "root" / name) for name in ("composition.py", "services.py")]
+    files = ("composition.py", "services.py", "inside_children.py")
+    composed = [parse(ROOT / "actors" / "root" / name) for name in files]
     started = {
         node.func.value.id
         for module in composed

@@ -22,6 +22,7 @@ ROOMS = {
     "mesh.connection": {"mesh", "mesh.trust", "mesh.link"},
     "mesh.config": {"mesh", "mesh.trust"},
     "mesh.diagnostics": {"mesh", "mesh.trust", "mesh.connection"},
+    "mesh.remote": {"mesh", "mesh.trust", "mesh.connection", "mesh.diagnostics"},
     "mesh.socks": {"mesh"},
     "actors.runtime": {"mesh", "actors.runtime"},
     "actors.runtime.real": {"mesh", "actors.runtime"},
@@ -31,6 +32,7 @@ ROOMS = {
     "actors.links": {"actors", "actors.runtime", "actors.messages"},
     "actors.connections": {"actors", "actors.runtime", "actors.messages"},
     "actors.diagnostics": {"actors", "actors.runtime", "actors.messages", "actors.connections"},
+    "actors.remote": {"actors", "actors.runtime", "actors.messages", "actors.connections"},
     "actors.root": {
         "actors",
         "actors.runtime",
@@ -38,6 +40,7 @@ ROOMS = {
         "actors.links",
         "actors.connections",
         "actors.diagnostics",
+        "actors.remote",
     },
 }
 """Which rooms each may import beside itself; actors every room of ``mesh``, too, but not the process."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
-    "get_command": "Click",
     "list_commands": "Click",
     "on_start": "Pykka",
     "on_head": "Falcon",
@@ -20,6 +19,7 @@ FRAMEWORKS = {
     "emit": "logging",
     "filter": "logging",
     "handle_read": "Waitress",
+    "defer": "Waitress",
     "parser_class": "Waitress",
     "collect": "prometheus_client",
 }

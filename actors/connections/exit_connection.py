@@ -36,7 +36,7 @@ from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.reserved import ReservedKey, is_reserved, read_reserved
+from mesh.connection.reserved import Caller, ReservedKey, is_reserved, read_reserved
 from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
 from mesh.escaping import escaped
@@ -269,12 +269,16 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(self._opening.endpoint_gone(self.now()))
 
     def _ask_inside(self, key: ReservedKey) -> None:
-        refusal = self._inside.objection(key, self._party.id)
+        refusal = self._inside.objection(key, self._caller())
         if refusal is None:
             self._granted(key)
         else:
             self._meters.opens_denied += 1
             self._do(self._opening.denied(refusal.code, refusal.reason, self.now()))
+
+    def _caller(self) -> Caller:
+        certificate = self._record_of_ingress.certificate
+        return Caller(self._party.id, certificate.name, certificate.may_manage)
 
     def _granted(self, target: SocketAddress | ReservedKey) -> None:
         self._target = target
@@ -294,7 +298,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
                     self._no_room("no share of the exit's limits.stream_buffer is left for this agent")
                     return
                 if isinstance(target, ReservedKey):
-                    near = self._inside.open(target, self._party.id)
+                    near = self._inside.open(target, self._caller())
                     if near is None:
                         self._no_room("the exit has no descriptor left for connections", for_others=False)
                     else:

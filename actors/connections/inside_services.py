@@ -1,18 +1,24 @@
 """What an agent serves by itself under reserved keys: who may have it, how much, and by which actors."""
 
+import enum
+import logging
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from actors.messages import inside_end as messages
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.reserved import BENCH, ECHO, ReservedKey
+from mesh.connection.reserved import BENCH, CONTROL, ECHO, Caller, ReservedKey
 from mesh.connection.shares import Shares
-from mesh.diagnostics.serving import Bench, Echo
-from mesh.diagnostics.talk import Talk
+from mesh.journal import EventKind
+from mesh.sampling import sampled
+from mesh.telling import event
 from mesh.trust.identity import AgentId
+from mesh.trust.naming import named
+
+log = logging.getLogger("mesh.agent")
 
 ECHO_PLACES: Final = 64
 """Echoes at one time, of all ingresses; each takes two descriptors and at most 16 KiB."""
@@ -23,6 +29,12 @@ ECHO_PLACES_EACH: Final = 16
 BENCH_PLACES: Final = 2
 """Benches at one time: each may take all that the processor has."""
 
+CONTROL_PLACES: Final = 8
+"""Questions to this agent's API at one time, of all agents; each may hold an answer of some megabytes."""
+
+CONTROL_PLACES_EACH: Final = 4
+"""Of these, for one agent."""
+
 
 class Refusal(NamedTuple):
     """Why an inside service does not serve."""
@@ -31,22 +43,34 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class _Need(enum.Enum):
+    """What it takes to be served."""
+
+    NOTHING = enum.auto()
+    SUBJECT = enum.auto()
+    """To speak of a key, which one may use here."""
+    MANAGE = enum.auto()
+    """The right to manage, and to speak of no key."""
+
+
 class _Kind(NamedTuple):
     """One inside service."""
 
-    begin: Callable[[float], Talk]
     places: int
     places_each: int
-    needs_subject: bool
-    """Whether it serves those only that may use a key here."""
+    need: _Need
 
 
 _KINDS: Final = MappingProxyType(
     {
-        ECHO: _Kind(Echo, ECHO_PLACES, ECHO_PLACES_EACH, needs_subject=False),
-        BENCH: _Kind(Bench, BENCH_PLACES, 1, needs_subject=True),
+        ECHO: _Kind(ECHO_PLACES, ECHO_PLACES_EACH, _Need.NOTHING),
+        BENCH: _Kind(BENCH_PLACES, 1, _Need.SUBJECT),
+        CONTROL: _Kind(CONTROL_PLACES, CONTROL_PLACES_EACH, _Need.MANAGE),
     }
 )
+
+StartEnd: TypeAlias = Callable[[str, Caller, Callable[[], None]], Ref[messages.Inbound]]
+"""Starts an actor that serves an agent with the service of this name, and calls the latter when it ends."""
 
 
 class InsideServices:
@@ -54,14 +78,10 @@ class InsideServices:
 
     Args:
         dispatcher: where the ends run.
-        start_end: starts an actor that serves with a talk, and calls the latter when it ends.
+        start_end: starts what serves.
     """
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        start_end: Callable[[Talk, Callable[[], None]], Ref[messages.Inbound]],
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, start_end: StartEnd) -> None:
         self._dispatcher = dispatcher
         self._start_end = start_end
         self._places: dict[str, Shares[AgentId]] = {
@@ -70,23 +90,30 @@ class InsideServices:
         self._ends: dict[Ref[messages.Inbound], tuple[str, AgentId]] = {}
         self._is_open = True
 
-    def objection(self, key: ReservedKey, ingress: AgentId) -> Refusal | None:
+    def objection(self, key: ReservedKey, ingress: Caller) -> Refusal | None:
         """Why ``ingress``, which may use the key that this one speaks of, is not served now."""
         kind = _KINDS.get(key.service)
         if kind is None:
             return Refusal(RejectCode.UNKNOWN_KEY, "this agent has no such service")
-        if kind.needs_subject and not key.subject:
+        if kind.need is _Need.MANAGE and not ingress.may_manage:  # before all that would tell of this agent
+            facts = {"agent": named(ingress.name, ingress.id)}
+            marks = sampled(facts["agent"]) | event(EventKind.MANAGEMENT)
+            log.warning("%(agent)s may not manage this agent, and asks to", facts, extra=marks)
+            return Refusal(RejectCode.NOT_PERMITTED, "this is for those whose certificates let them manage")
+        if kind.need is _Need.MANAGE and key.subject:
+            return Refusal(RejectCode.UNKNOWN_KEY, "this service speaks of no key")
+        if kind.need is _Need.SUBJECT and not key.subject:
             return Refusal(RejectCode.NOT_PERMITTED, "this service is for those that may use a key here")
         if not self._is_open:
             return Refusal(RejectCode.UNAVAILABLE, "the agent is leaving")
-        held = sum(each == (key.service, ingress) for each in self._ends.values())
+        held = sum(each == (key.service, ingress.id) for each in self._ends.values())
         if held >= kind.places_each:
             return Refusal(RejectCode.AT_CAPACITY, "this agent has as many of it as it may have at one time")
-        if not self._places[key.service].may_take(ingress):
+        if not self._places[key.service].may_take(ingress.id):
             return Refusal(RejectCode.AT_CAPACITY, "too many use it at present")
         return None
 
-    def open(self, key: ReservedKey, ingress: AgentId) -> StreamSocket | None:
+    def open(self, key: ReservedKey, ingress: Caller) -> StreamSocket | None:
         """Begin to serve ``ingress``, to which there is no objection; the caller owns the socket.
 
         ``None`` if no descriptor is left for it.
@@ -101,9 +128,9 @@ class InsideServices:
             service, holder = self._ends.pop(end)
             self._places[service].leave(holder)
 
-        end = self._start_end(_KINDS[key.service].begin(self._dispatcher.now()), leave)
-        self._places[key.service].take(ingress)
-        self._ends[end] = (key.service, ingress)
+        end = self._start_end(key.service, ingress, leave)
+        self._places[key.service].take(ingress.id)
+        self._ends[end] = (key.service, ingress.id)
         end.tell(messages.ServeInside(far))
         return near
 

@@ -8,6 +8,7 @@ from actors.messages import connection_table as table_messages
 from actors.messages import desk as desk_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
+from actors.messages import steward as steward_messages
 from actors.runtime.reference import AskRef
 from actors.runtime.supervisor_messages import ChildrenStopped, ChildSettled
 from mesh.config.difference import Difference
@@ -38,6 +39,8 @@ class AgentRefs(msgspec.Struct, frozen=True):
     directory: AskRef[directory_messages.Inbound]
     desk: AskRef[desk_messages.Inbound] | None
     """Of diagnostics; ``None`` until it has started."""
+    steward: AskRef[steward_messages.Inbound] | None
+    """Of calls to other agents; likewise."""
 
 
 class PartReported(msgspec.Struct, frozen=True):

@@ -235,7 +235,8 @@ class Agent(Actor[messages.Inbound]):
             self._core.route_table,
             self._core.connection_table,
             self._core.directory,
-            self._composition.services.desk,
+            self._composition.services.inside.desk,
+            self._composition.services.inside.steward,
         )
 
     def _part_reported(self, name: str, trouble: str | None) -> None:
@@ -383,7 +384,7 @@ class Agent(Actor[messages.Inbound]):
             log.info(line, {"seconds": drain_timeout_s}, extra=mark)
             self._drained_at_s = self.now() + drain_timeout_s
             self.tell(self._core.route_table, route_messages.SetDraining(draining=True))
-            desk = self._composition.services.desk
+            desk = self._composition.services.inside.desk
             if desk is not None:  # nobody is to wait for a ping
                 self.tell(desk, desk_messages.EndDiagnostics())
             self.schedule(min(PREFERENCE_S, drain_timeout_s / 2), messages.PreferenceOver())

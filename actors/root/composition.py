@@ -7,6 +7,7 @@ references. Endpoints, listeners, acceptors and dialers are services: see :mod:`
 from collections.abc import Callable
 
 from actors.connections.connection_table import ConnectionTable
+from actors.connections.control_end import ControlEnd
 from actors.connections.exit_connection import ExitConnection
 from actors.connections.inside_end import InsideEnd
 from actors.connections.inside_services import InsideServices
@@ -25,8 +26,9 @@ from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.config.schema import Config
 from mesh.connection.pending_open import PendingOpen
+from mesh.connection.reserved import CONTROL, Caller
 from mesh.connection.session_handshake import Party
-from mesh.diagnostics.talk import Talk
+from mesh.diagnostics.serving import TALKS
 from mesh.link.frames import Frame
 from mesh.routing.origination import OwnAgent
 from mesh.routing.records import Record
@@ -41,7 +43,13 @@ class Composition:
         self._build = Build(surroundings)
         around = self._build.around
 
-        def start_end(talk: Talk, leave: Callable[[], None]) -> Ref[inside_messages.Inbound]:
+        def start_end(
+            service: str, caller: Caller, leave: Callable[[], None]
+        ) -> Ref[inside_messages.Inbound]:
+            if service == CONTROL:
+                serve = around.setup.serve_control
+                return ControlEnd.start(around.dispatcher, caller=caller, serve=serve, leave=leave)
+            talk = TALKS[service](around.dispatcher.now())
             return InsideEnd.start(around.dispatcher, talk=talk, leave=leave)
 
         self._inside = InsideServices(around.dispatcher, start_end)

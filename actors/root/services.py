@@ -13,24 +13,21 @@ from actors.connections.listener import Listener
 from actors.connections.named_service import NamedService
 from actors.connections.offers import KnownOffers
 from actors.connections.socks_listener import SocksListener
-from actors.diagnostics.desk import Desk
-from actors.diagnostics.probe import Probe
 from actors.links.acceptor import Acceptor
 from actors.links.dialer import Dialer
 from actors.links.peer_link import PeerLink
 from actors.links.settings import LinkRefs
 from actors.messages import acceptor as acceptor_messages
 from actors.messages import connection as connection_messages
-from actors.messages import desk as desk_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import endpoint as endpoint_messages
 from actors.messages import listener as listener_messages
 from actors.messages import named_service as service_messages
 from actors.messages import peer_link as link_messages
-from actors.messages import probe as probe_messages
 from actors.messages import socks_listener as socks_messages
 from actors.messages.client_count import ClientCount
 from actors.root.build import Build, Core
+from actors.root.inside_children import InsideChildren
 from actors.runtime import supervisor_messages
 from actors.runtime.children import AnyChildSpec, ChildSpec
 from actors.runtime.reference import ActorRef
@@ -41,15 +38,11 @@ from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, 
 from mesh.config.services import Service, service_name, services
 from mesh.connection.door import Door
 from mesh.connection.offer import Offer
-from mesh.diagnostics.tasks import Task
 from mesh.link.futile import EVERYBODY, Payer
 from mesh.routing.routes import RouteSnapshot
 from mesh.socks.names import Wanted
 from mesh.socks.place import NAME
 from mesh.trust.identity import AgentId
-
-DESK: Final = "diagnostics"
-"""The child's name; no service of a configuration has it."""
 
 STRANGERS_SHARE: Final = 16
 """Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
@@ -64,19 +57,17 @@ class Services:
     def __init__(self, build: Build, core: Core, *, close_inside: Callable[[], None]) -> None:
         self._build = build
         self._core = core
-        self._close_inside = close_inside
+        self.inside: Final = InsideChildren(build, self._start_ingress, close_inside=close_inside)
         self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
         """Of each key: what outlives its endpoint."""
         self._clients: dict[str, ClientCount] = {}
         """Of each listener, by its name."""
         self._offers = KnownOffers()
-        self.desk: ActorRef[desk_messages.Inbound] | None = None
-        """Of diagnostics, the newest; none before the supervisor has started it."""
         self._link_refs = LinkRefs(core.directory, core.route_table, core.connection_table)
 
     def specs(self) -> Iterator[AnyChildSpec]:
         """All that the configuration asks for, in the order of their start."""
-        yield self._desk()
+        yield from self.inside.specs()
         for name, section in services(self._build.around.setup.config).items():
             yield self.spec(name, section)
         data_dir = self._build.around.setup.config.agent.data_dir
@@ -139,31 +130,6 @@ class Services:
         """What makes the child of this name go; what came by a listener, endpoint or acceptor stays."""
         farewell = dialer_messages.HangUp() if isinstance(section, PeerSection) else None
         return supervisor_messages.RemoveChild(name, reply_to, farewell)
-
-    def _desk(self) -> ChildSpec[desk_messages.Inbound]:
-        """The one that is there whatever the configuration says."""
-        around = self._build.around
-
-        def start_probe(
-            job: int, number: int, task: Task, offer: Offer, desk: Ref[desk_messages.ProbeFound]
-        ) -> Ref[probe_messages.Inbound]:
-            return Probe.start(
-                around.dispatcher,
-                job=job,
-                number=number,
-                task=task,
-                offer=offer,
-                start_ingress=self._start_ingress,
-                desk=desk,
-            )
-
-        def start() -> ActorRef[desk_messages.Inbound]:
-            self.desk = Desk.start(
-                around.dispatcher, start_probe=start_probe, close_services=self._close_inside
-            )
-            return self.desk
-
-        return ChildSpec(DESK, start)
 
     def _start_ingress(
         self, key: str, client_of: Ref[listener_messages.FromIngress], prepare_for: Offer | None = None

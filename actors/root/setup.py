@@ -4,6 +4,7 @@ from typing import Self
 
 import msgspec
 
+from actors.connections.control_end import ServeControl, serve_nobody
 from mesh.config.schema import Config
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
@@ -29,6 +30,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     software: str = ""
     """Which version of the software it tells the mesh that it runs; empty tells nothing."""
     reader: RecordReader = RecordReader()
+    serve_control: ServeControl = serve_nobody
+    """Answers agents that may manage this one."""
 
     def with_credentials(self, credentials: Credentials) -> Self:
         """The same agent with these, which are of its identity."""

@@ -8,6 +8,7 @@ from wsgiref.types import WSGIApplication
 
 from mesh.agent.control.admission import ByHttpAddress, Throttle
 from mesh.agent.control.api import ApiApp, Front
+from mesh.agent.control.calling import Calling
 from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.route import Route
 from mesh.agent.control.tokens import Tokens
@@ -51,10 +52,10 @@ class HttpSide:
         self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts)
         return self._app
 
-    def serve(self, app: DashboardApp, routes: Iterable[Route]) -> None:
-        """Answer from now on: with ``app``, and for the API with ``routes``."""
+    def serve(self, app: DashboardApp, routes: Iterable[Route], calling: Calling | None = None) -> None:
+        """Answer from now on: with ``app``, and for the API with ``routes``; ask others by ``calling``."""
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(self._tokens)
-        self._front = Front(ApiApp(routes, middleware), app)
+        self._front = Front(ApiApp(routes, middleware, calling), app)
         self._start(self._front)
 
     def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final
 
@@ -25,10 +26,12 @@ from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.config_source import ConfigSource
-from mesh.agent.control.api import ControlApp
+from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.calling import ActorCalling
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
+from mesh.agent.control.mesh_door import MeshDoor
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
@@ -130,6 +133,7 @@ def _run(
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
         control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
+        door = stack.enter_context(contextlib.closing(MeshDoor()))
         stack.callback(events.abandon_jobs)  # else the door would wait for who asked for them
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
@@ -143,6 +147,7 @@ def _run(
                 config=config,
                 descriptor_limit=limit,
                 software=software_version(),
+                serve_control=door,
             ),
             meters=meters,
             budget=budget,
@@ -177,9 +182,11 @@ def _run(
             open_connections=meters.open_connections,
             diagnosing=ActorDiagnosing(root),
         )
+        door.serve(MeshApp(behind, app))
+        behind = replace(behind, calling=ActorCalling(root, door.own))
         api = ControlApp(behind, app)
         control.serve(api)
-        http.serve(app, api.routes)
+        http.serve(app, api.routes, behind.calling)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

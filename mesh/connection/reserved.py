@@ -7,11 +7,15 @@ that may use ``KEY``, which an endpoint of that agent has.
 from typing import Final, NamedTuple
 
 from mesh.routing_keys import MAX_KEY_BYTES, RESERVED_PREFIX
+from mesh.trust.identity import AgentId
 
 ECHO: Final = "echo"
 """Gives back what it gets."""
 BENCH: Final = "bench"
 """Takes as much as it gets, or gives as much as it can, for a while."""
+
+CONTROL: Final = "control"
+"""The agent's API, for those whose certificates let them manage others."""
 
 MAX_SERVICE_CHARACTERS: Final = 10
 """Of a service's name; so a reserved key fits into an OPEN, whatever key it speaks of."""
@@ -28,6 +32,14 @@ class ReservedKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{RESERVED_PREFIX}{self.service}" + (f":{self.subject}" if self.subject else "")
+
+
+class Caller(NamedTuple):
+    """The agent that opens a connection to a reserved key, as its certificate has it."""
+
+    id: AgentId
+    name: str
+    may_manage: bool
 
 
 def is_reserved(key: str) -> bool:

@@ -5,10 +5,13 @@ Both are bounded, for whoever asks may mean harm: the echo in bytes a second, bo
 
 import enum
 import struct
+from collections.abc import Callable, Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Final
 
-from mesh.diagnostics.talk import PIECE_BYTES, Silence
+from mesh.connection.reserved import BENCH, ECHO
+from mesh.diagnostics.talk import PIECE_BYTES, Silence, Talk
 from mesh.token_bucket import TokenBucket
 
 ECHO_RATE: Final = 64 * 1024
@@ -169,3 +172,7 @@ class Bench(Silence):
     def look(self, now: float) -> None:
         """End it if it has lasted long enough."""
         self.has_expired = now >= self._ends_at
+
+
+TALKS: Final[Mapping[str, Callable[[float], Talk]]] = MappingProxyType({ECHO: Echo, BENCH: Bench})
+"""What each service says, from the time at which it begins."""

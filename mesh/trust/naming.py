@@ -1,7 +1,7 @@
 """How logs, people and lists in a configuration name an agent."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -34,3 +34,15 @@ def is_listed(listed: Collection[str], name: str, agent_id: AgentId) -> bool:
         agent_id: its ID.
     """
     return display_id(agent_id) in listed or (name in listed and not is_id(name))
+
+
+def called(agents: Iterable[tuple[AgentId, str]], text: str) -> list[AgentId]:
+    """Those that ``text`` may mean: its ID in hexadecimal digits, whole or the first 8, or its name.
+
+    Args:
+        agents: IDs, and names as certificates have them. A name that looks like an ID is never taken for one.
+        text: what somebody has said.
+    """
+    if is_id(text):
+        return [agent_id for agent_id, _ in agents if display_id(agent_id) == text]
+    return [agent_id for agent_id, name in agents if text in (name, short_id(agent_id))]

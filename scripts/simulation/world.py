@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from actors.connections.control_end import ServeControl, serve_nobody
 from actors.messages import agent as agent_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
@@ -155,6 +156,8 @@ class MeshWorld:
         relays: bool = True,
         may_register: Sequence[str] = ("*",),
         may_relay: bool = True,
+        may_manage: bool = False,
+        serve_control: ServeControl = serve_nobody,
         valid_s: int = 10_000_000,
         **settings: Any,
     ) -> Plan:
@@ -169,6 +172,7 @@ class MeshWorld:
             may_register=may_register,
             may_use=["*"],
             may_relay=may_relay,
+            may_manage=may_manage,
         )
         own_store = self._store_of(authority)
         setup = AgentSetup(
@@ -203,6 +207,7 @@ class MeshWorld:
             ),
             descriptor_limit=resource.RLIM_INFINITY,
             reader=self._reader,
+            serve_control=serve_control,
         )
         if settings:
             raise TypeError(f"no settings of an agent: {', '.join(settings)}")

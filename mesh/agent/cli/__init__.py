@@ -51,11 +51,16 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(software_version(), prog_name="mesh")
-def main() -> None:
+@click.option("--at", metavar="AGENT", help="Ask another agent of the mesh, by its name or ID.")
+@click.pass_context
+def main(ctx: click.Context, *, at: str | None) -> None:
     """Reach any TCP service by its key, through any number of agents, encrypted end to end.
 
     Start with "mesh init": it makes keys, certificates and configurations for a whole mesh.
     """
+    command = None if ctx.invoked_subcommand is None else main.get_command(ctx, ctx.invoked_subcommand)
+    if at is not None and command is not None and "at" not in (each.name for each in command.params):
+        raise click.UsageError(f"mesh {command.name} asks no running agent: it has no --at")
 
 
 __all__ = ["main"]

@@ -2,14 +2,14 @@
 
 import click
 
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent_or_all
 from mesh.agent.control.drain_routes import DrainState
 from mesh.agent.control.requests import DRAIN
 
 
 @click.command()
 @click.option("--off", is_flag=True, help="End it: use this agent like others again.")
-@asks_agent
+@asks_agent_or_all
 def drain(agent: Agent, *, off: bool) -> None:
     r"""Have the mesh prefer other agents to a running one, which serves on whoever has no other.
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent_or_all
 from mesh.agent.cli.tables import table
 from mesh.agent.cli.times import counted, days_left, hops
 from mesh.agent.cli.whole import all_rows
@@ -20,7 +20,7 @@ KEYS_SHOWN: Final = 3
 
 
 @click.command()
-@asks_agent
+@asks_agent_or_all
 def services(agent: Agent) -> None:
     r"""List every key of the mesh: who offers it, who listens for it and to whom that leads, and why not.
 
@@ -35,7 +35,7 @@ def services(agent: Agent) -> None:
 
 
 @click.command()
-@asks_agent
+@asks_agent_or_all
 def agents(agent: Agent) -> None:
     r"""List every agent of the mesh: its distance, links and keys, its version, its certificate's end.
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from mesh.agent.cli.asking import EXIT_FAILED, Agent, asks_agent
+from mesh.agent.cli.asking import EXIT_FAILED, Agent, asks_agent, asks_agent_or_all
 from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
 from mesh.agent.outcome import Outcome, Verdict
 
 
 @click.command()
-@asks_agent
+@asks_agent_or_all
 def reload(agent: Agent) -> None:
     r"""Have a running agent read its configuration again.
 

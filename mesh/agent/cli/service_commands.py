@@ -1,5 +1,6 @@
 """``mesh listen``, ``unlisten``, ``expose`` and ``unexpose``: services without an editor."""
 
+import http.client
 import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,9 @@ RENEW_S: Final = 5.0
 """How often the command says that it is still there; also how often it looks for an agent that has gone."""
 
 ANY_PORT: Final = "127.0.0.1:0"
+
+_PASSING: Final = (http.client.SERVICE_UNAVAILABLE, http.client.NOT_FOUND)
+"""What may pass: an agent that is busy, or is not known yet to one that has just been started."""
 
 Entry = Mapping[str, str | int | list[str]]
 
@@ -110,6 +114,17 @@ def unexpose(agent: Agent, *, key: str, now: bool) -> None:
     _remove(agent, ENDPOINTS, {"key": key}, now=now)
 
 
+def _renewed(agent: Agent, lease: str | None) -> bool:
+    """Whether the agent holds it for longer; one that has been started anew does not know it."""
+    try:
+        agent.client.put(f"{LEASES}/{lease}", RenewRequest(HOLD_S))
+    except Refused as refused:
+        if refused.status != http.client.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
 def _limited(entry: dict[str, str | int | list[str]], most: int) -> dict[str, str | int | list[str]]:
     return entry | ({"max_connections": most} if most else {})
 
@@ -158,20 +173,19 @@ def _hold(agent: Agent, place: str, entry: Entry, added: Added) -> None:
     lease, is_gone = added.lease, False
     while not end.wait(RENEW_S):
         try:
-            if is_gone:
+            if not _renewed(agent, lease):
+                if not is_gone:
+                    click.echo(f"{added.name}: is not held any more; asking for it anew", err=True)
                 lease = agent.client.post(place, Added, ServiceRequest(dict(entry), False, HOLD_S)).lease
+                is_gone = True
+            if is_gone:
                 click.echo(f"{added.name}: is there again", err=True)
-            else:
-                agent.client.put(f"{LEASES}/{lease}", RenewRequest(HOLD_S))
             is_gone = False
-        except NotRunning as absent:
+        except (NotRunning, Refused) as absent:
+            if isinstance(absent, Refused) and absent.status not in _PASSING:
+                raise
             if not is_gone:
                 click.echo(f"{absent}; waiting for it", err=True)
-            is_gone = True
-        except Refused as refused:
-            if is_gone:
-                raise
-            click.echo(f"{added.name}: {refused}; asking for it anew", err=True)
             is_gone = True
     if not is_gone:
         agent.client.delete(f"{LEASES}/{lease}")

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import click
 
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent_or_all
 from mesh.agent.cli.tables import table
 from mesh.agent.cli.times import counted, days_left, hops, moment, span
 from mesh.agent.cli.whole import WholeStatus, all_rows, whole_status
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @click.command()
-@asks_agent
+@asks_agent_or_all
 def status(agent: Agent) -> None:
     r"""Say how a running agent is: what is wrong, its peers, its own listeners and endpoints.
 
@@ -40,7 +40,7 @@ def status(agent: Agent) -> None:
 
 
 @click.command()
-@asks_agent
+@asks_agent_or_all
 def peers(agent: Agent) -> None:
     r"""List the peers of a running agent, with round trips and what is wrong.
 

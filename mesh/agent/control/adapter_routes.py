@@ -12,12 +12,13 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Final, Literal
 
+import falcon
 import msgspec
 
 from mesh.agent.control.behind import Behind
-from mesh.agent.control.problem import ProblemError
+from mesh.agent.control.problem import ProblemDocument, ProblemError
 from mesh.agent.control.requests import AGENT_FORWARDS, FORWARDS, NODES, READVERTISE, TOPOLOGY
-from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.control.route import ALWAYS, Call, Method, Nothing, Route
 from mesh.agent.dashboard.status import DashboardSnapshot, MemberView
 from mesh.agent.layers import Desired
 from mesh.agent.origin import Origin
@@ -25,6 +26,7 @@ from mesh.agent.saved_services import read_service
 from mesh.agent.software import software_version
 from mesh.config import ConfigError
 from mesh.config.schema import ListenerSection
+from mesh.remote.wire import MAX_ASKER_CHARACTERS, Answered, Asked
 from mesh.rtt_steps import RTT_UNIT_S
 from mesh.trust.identity import AgentId, display_id, short_id
 
@@ -35,6 +37,8 @@ MAX_SERVICES: Final = 64
 """Of an agent."""
 
 CANNOT_BE: Final = frozenset({HTTPStatus.CONFLICT})
+
+AT_ANOTHER: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.BAD_GATEWAY})
 
 _STARTED_AT: Final = time.monotonic()
 
@@ -168,23 +172,38 @@ def adapter_routes(behind: Behind) -> tuple[Route, ...]:
         return _managed(behind, call.body)
 
     def manage_at(call: Call[AgentPlace, ForwardWish]) -> ForwardDone:
-        """Do the same at an agent; this one only."""
+        """Do the same at an agent, which this one may manage if it is another."""
         own, meant = behind.status().value.agent_id, call.parameters.id.lower()
-        if meant not in (display_id(own), short_id(own)):
-            raise ProblemError(
-                HTTPStatus.CONFLICT,
-                "only this agent can be changed here; ask the other one at its own address",
-                place="parameters.id",
-            )
-        return _managed(behind, call.body)
+        if meant in (display_id(own), short_id(own)):
+            return _managed(behind, call.body)
+        wish, asker = msgspec.json.encode(call.body), call.caller[:MAX_ASKER_CHARACTERS]
+        asked = Asked("POST", FORWARDS, falcon.MEDIA_JSON, asker=asker, body=wish)
+        answered = behind.calling.call(call.parameters.id, asked)
+        if answered.status != HTTPStatus.OK:
+            raise _problem_in(answered)
+        try:
+            return msgspec.json.decode(answered.body, type=ForwardDone)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            why = "the agent answers what this version does not understand"
+            raise ProblemError(HTTPStatus.BAD_GATEWAY, why) from None
 
     return (
         Route(Method.GET, TOPOLOGY, topology),
         Route(Method.GET, NODES, nodes),
         Route(Method.POST, READVERTISE, readvertise, changes=True),
         Route(Method.POST, FORWARDS, manage, problems=CANNOT_BE, changes=True),
-        Route(Method.POST, AGENT_FORWARDS, manage_at, problems=CANNOT_BE, changes=True),
+        Route(Method.POST, AGENT_FORWARDS, manage_at, problems=AT_ANOTHER, changes=True),
     )
+
+
+def _problem_in(answered: Answered) -> ProblemError:
+    """What another agent says is wrong, with its status if this route has that, too."""
+    try:
+        detail = msgspec.json.decode(answered.body, type=ProblemDocument).detail
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        detail = f"the agent answers with status {answered.status}"
+    is_known = answered.status in (*AT_ANOTHER, *ALWAYS)
+    return ProblemError(HTTPStatus(answered.status) if is_known else HTTPStatus.BAD_GATEWAY, detail)
 
 
 def _managed(behind: Behind, wish: ForwardWish) -> ForwardDone:

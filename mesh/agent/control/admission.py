@@ -10,7 +10,7 @@ from typing import Final
 import falcon
 
 from mesh.agent.control.problem import ProblemError
-from mesh.agent.control.resource import Resource
+from mesh.agent.control.resource import Guarded, Resource
 from mesh.agent.control.tokens import FAILURES_PER_S, Tokens
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES, DOCUMENT_BYTES_PER_S
 from mesh.agent.logs import logger
@@ -62,7 +62,7 @@ class ByHttpAddress:
     ) -> None:
         """Refuse with 401, 403 or 429 who may not, and with 503 one change too many."""
         req.context["caller"] = READER
-        if isinstance(resource, Resource) and req.method in resource.changing:
+        if isinstance(resource, Guarded) and req.method in resource.changing:
             bearer = self._bearer(req, resp)
             if not self._changes.acquire(blocking=False):
                 resp.set_header("Retry-After", "1")
@@ -84,12 +84,13 @@ class ByHttpAddress:
         if self._tokens.is_empty:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
-                "this agent is changed by its control socket only: http.tokens in its configuration names "
-                "none that may do it here; make one with mesh token new",
+                "this agent is changed, and others are asked, by its control socket only: http.tokens in its "
+                "configuration names none that may do it here; make one with mesh token new",
             )
         if scheme.lower() != _SCHEME or not token:
             resp.set_header("WWW-Authenticate", "Bearer")
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, "a change needs a token: Authorization: Bearer TOKEN")
+            why = "a change, or a question to another agent, needs a token: Authorization: Bearer TOKEN"
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, why)
         bearer = self._tokens.bearer(token.strip())
         if bearer is not None:
             return bearer

@@ -1,6 +1,7 @@
 """``/api/v1/``: all of its routes, and the application that answers for them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -10,25 +11,25 @@ import msgspec
 
 from mesh.agent.control.adapter_routes import adapter_routes
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.calling import Calling, NotCalling
 from mesh.agent.control.connection_routes import connection_routes
 from mesh.agent.control.diagnosis_routes import diagnosis_routes
 from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
+from mesh.agent.control.in_process import CALLER
 from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.mesh_test_routes import mesh_test_routes
 from mesh.agent.control.mesh_view import MeshViews
 from mesh.agent.control.openapi import openapi_document
 from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
-from mesh.agent.control.requests import OPENAPI, PLACES
+from mesh.agent.control.remote_resource import RemoteResource
+from mesh.agent.control.requests import CONTROL_SOCKET, OPENAPI, PLACES, REMOTE
 from mesh.agent.control.resource import Resource
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.service_routes import service_routes
 from mesh.agent.control.steering_routes import steering_routes
 from mesh.agent.dashboard.app import unexpected
-
-CONTROL_SOCKET: Final = "control socket"
-"""Who calls by it, for the log."""
 
 
 def all_routes(behind: Behind) -> tuple[Route, ...]:
@@ -58,7 +59,7 @@ class ControlApp:
 
     def __init__(self, behind: Behind, reading: WSGIApplication) -> None:
         self.routes: Final = all_routes(behind)
-        self._front = Front(ApiApp(self.routes, (ByControlSocket(),)), reading)
+        self._front = Front(ApiApp(self.routes, (ByControlSocket(),), behind.calling), reading)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
@@ -84,9 +85,12 @@ class ApiApp:
     Args:
         routes: what it has; a route that describes them is added.
         middleware: says who calls (``caller`` in the request's context) and whether they may.
+        calling: asks other agents.
     """
 
-    def __init__(self, routes: Iterable[Route], middleware: Iterable[object]) -> None:
+    def __init__(
+        self, routes: Iterable[Route], middleware: Iterable[object], calling: Calling | None = None
+    ) -> None:
         self.routes = _with_description(tuple(routes))
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
             middleware=list(middleware)  # type: ignore[arg-type]  # any of Falcon's three kinds
@@ -95,10 +99,38 @@ class ApiApp:
         handle_problems(self._wsgi)
         for path, its_own in groupby(sorted(self.routes, key=_path), _path):
             self._wsgi.add_route(path, Resource(its_own))
+        remote = RemoteResource(calling or NotCalling())
+        self._wsgi.add_route(REMOTE.replace("{place}", "{place:path}"), remote)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
         return self._wsgi(environ, start_response)
+
+
+class MeshApp:
+    """What agents get that may manage this one: what the control socket has, but no way on to other agents.
+
+    Args:
+        behind: what the API's routes ask and change.
+        reading: what there is beside the API.
+    """
+
+    def __init__(self, behind: Behind, reading: WSGIApplication) -> None:
+        # Whoever asks here has a right of their own, and is not to use that of this agent.
+        routes = all_routes(replace(behind, calling=NotCalling()))
+        self._front = Front(ApiApp(routes, (ThroughMesh(),)), reading)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request; see PEP 3333."""
+        return self._front(environ, start_response)
+
+
+class ThroughMesh:
+    """Who may not come has not come so far."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say who asks."""
+        req.context["caller"] = req.env[CALLER]
 
 
 class ByControlSocket:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from actors.messages.connection import EndInbound
 from actors.runtime.seam import Ref
+from mesh.agent.control.calling import Calling, NotCalling
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.status import DashboardSnapshot
@@ -31,5 +32,7 @@ class Behind:
     """What has happened."""
     open_connections: OpenConnections[Ref[EndInbound]] = field(default_factory=OpenConnections)
     """Those that end here, to be asked and closed."""
+    calling: Calling = field(default_factory=NotCalling)
+    """Asks other agents."""
     diagnosing: Diagnosing = field(default_factory=Undiagnosed)
     """Finds out whether agents and services can be reached."""

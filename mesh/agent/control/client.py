@@ -4,9 +4,11 @@ import http.client
 import socket
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
+from mesh.agent.control.requests import AGENTS, BESIDE, PREFIX
 from mesh.agent.control.socket_file import connect_to
 
 T = TypeVar("T")
@@ -49,11 +51,22 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class AgentClient:
-    """Asks the agent whose control socket is at ``path``."""
+    """Asks the agent whose control socket is at ``path``, or another by way of it.
 
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+    Args:
+        path: of the control socket.
+        timeout_s: for an answer.
+        at: the name or ID of another agent.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S, *, at: str | None = None) -> None:
         self._path = path
         self._timeout_s = timeout_s
+        self._at = at
+
+    def asking(self, at: str) -> "AgentClient":
+        """The same for another agent of the mesh."""
+        return AgentClient(self._path, self._timeout_s, at=at)
 
     def get(self, place: str, kind: type[T]) -> T:
         """The JSON document at ``place``."""
@@ -89,12 +102,13 @@ class AgentClient:
         """Ask.
 
         Raises:
-            NotRunning: nobody answers.
+            NotRunning: nobody answers, or no way leads to the other agent.
             Refused: the agent does not do it.
         """
         connection = _UnixConnection(self._path, self._timeout_s)
         try:
-            connection.request(method, place, body, {"Content-Type": "application/json"} if body else {})
+            headers = {"Content-Type": "application/json"} if body else {}
+            connection.request(method, self._way_to(place), body, headers)
             response = connection.getresponse()
             data, status = response.read(), response.status
         except (OSError, http.client.HTTPException) as error:
@@ -102,9 +116,17 @@ class AgentClient:
             raise NotRunning(f"no agent answers at {self._path}: {reason.lower()}") from None
         finally:
             connection.close()
+        if self._at is not None and status == http.client.BAD_GATEWAY:
+            raise NotRunning(str(_refused(status, data)))
         if status >= http.client.BAD_REQUEST:
             raise _refused(status, data)
         return data
+
+    def _way_to(self, place: str) -> str:
+        """Where the agent with the socket has what the agent that is asked has at ``place``."""
+        if self._at is None:
+            return place
+        return f"{AGENTS}/{quote(self._at, safe='')}/{place.removeprefix(PREFIX).removeprefix(BESIDE)}"
 
 
 class _Problem(msgspec.Struct, frozen=True):

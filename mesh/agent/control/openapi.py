@@ -12,7 +12,8 @@ import falcon
 import msgspec
 
 from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument
-from mesh.agent.control.route import Revised, Route, RouteTypes, problems_of
+from mesh.agent.control.requests import REMOTE
+from mesh.agent.control.route import ANYWHERE, Method, Revised, Route, RouteTypes, problems_of
 
 OPENAPI: Final = "3.1.0"
 
@@ -40,6 +41,7 @@ def openapi_document(routes: Sequence[Route]) -> Json:
         if listed := list(_parameters(route, types[id(route)], components[_name_of(parameters)])):
             operation["parameters"] = listed
         paths.setdefault(route.path, {})[route.method.value] = operation
+    paths[REMOTE] = _remote(problem)
     used = {each.parameters.__name__ for each in types.values()}  # each is told with its operation
     return {
         "openapi": OPENAPI,
@@ -50,6 +52,33 @@ def openapi_document(routes: Sequence[Route]) -> Json:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _remote(problem: Json) -> Json:
+    """Any place of another agent, which describes itself."""
+    item: Json = {}
+    parameters = [
+        _text_in_path("id", "the name of the agent, its ID, or the first 8 digits of that"),
+        _text_in_path("place", "what follows /api/v1/ at that agent, slashes included; or dashboard"),
+    ]
+    known = {"description": "what the other agent answers", "content": {falcon.MEDIA_JSON: {"schema": {}}}}
+    told = {"description": "a problem, here or there", "content": {PROBLEM_TYPE: {"schema": problem}}}
+    responses: Json = {"200": known, "201": known, "204": {"description": "done"}}
+    responses |= {str(status.value): told for status in sorted(ANYWHERE)}
+    for method in Method:
+        item[method.value] = {
+            "operationId": f"{method.value}_agents_id_place",
+            "summary": "Ask another agent, which this one may manage, through the mesh.",
+            "parameters": parameters,
+            "responses": responses,
+            "security": [{"token": []}],
+        }
+    return item
+
+
+def _text_in_path(name: str, description: str) -> Json:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def _operation(route: Route, types: RouteTypes, body: Json, answer: Json, problem: Json) -> Json:

@@ -6,6 +6,9 @@ import msgspec
 
 PREFIX: Final = "/api/v1/"
 
+CONTROL_SOCKET: Final = "control socket"
+"""Who calls by it, for the log."""
+
 TOPOLOGY: Final = "/api/topology"
 NODES: Final = "/api/nodes"
 MESH_TEST: Final = "/api/mesh-test"
@@ -17,6 +20,10 @@ AGENT_FORWARDS: Final = "/agents/{id}/forward/manage"
 PLACES: Final = (PREFIX, TOPOLOGY, NODES, MESH_TEST, "/routes/", "/forward/", "/agents/")
 """With what the paths of the API begin."""
 
+BESIDE: Final = "/api/"
+DASHBOARD: Final = f"{BESIDE}dashboard"
+"""Everything at once, for the page and ``mesh status``; it is asked of other agents as if of the API."""
+
 OPENAPI: Final = f"{PREFIX}openapi.json"
 STATUS: Final = f"{PREFIX}status"
 RELOAD: Final = f"{PREFIX}reload"
@@ -24,6 +31,8 @@ PLANS: Final = f"{PREFIX}plans"
 LISTENERS: Final = f"{PREFIX}listeners"
 ENDPOINTS: Final = f"{PREFIX}endpoints"
 AGENTS: Final = f"{PREFIX}agents"
+REMOTE: Final = f"{AGENTS}/{{id}}/{{place}}"
+"""Any place of another agent's API."""
 SERVICES: Final = f"{PREFIX}services"
 PEERS: Final = f"{PREFIX}peers"
 LINKS: Final = f"{PREFIX}links"

@@ -20,26 +20,30 @@ _STRONG_TAG: Final = re.compile(r'"(?P<revision>[\x21\x23-\x7e]*)"')
 """RFC 9110 section 8.8.3: one that is weak matches nothing."""
 
 
-class Resource:
+class Guarded:
+    """Something with a path, of whose methods not everybody may use each.
+
+    Args:
+        changing: those that change anything, or ask another agent.
+    """
+
+    def __init__(self, changing: Iterable[str]) -> None:
+        self.changing: Final = frozenset(changing)
+
+
+class Resource(Guarded):
     """What a path has: one route for each of its methods, told to Falcon as ``on_get`` and so on."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        changing: set[str] = set()
-        waiting: set[str] = set()
+        routes = tuple(routes)
+        super().__init__(route.method.value.upper() for route in routes if route.changes)
+        self.waiting: Final = frozenset(route.method.value.upper() for route in routes if route.waits)
+        """The methods that may take seconds, of which they work little."""
         for route in routes:
-            method = route.method.value.upper()
-            if route.changes:
-                changing.add(method)
-            if route.waits:
-                waiting.add(method)
             responder = _Responder(route)
             setattr(self, f"on_{route.method.value}", responder)
             if route.method is Method.GET:
                 self.on_head = responder
-        self.changing: Final = frozenset(changing)
-        """The methods that change anything."""
-        self.waiting: Final = frozenset(waiting)
-        """The methods that may take seconds, of which they work little."""
 
 
 class _Responder:

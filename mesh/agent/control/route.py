@@ -149,6 +149,20 @@ ALWAYS: Final = frozenset(
 """Of any request: it is malformed, asks a host of another name, brings a body, or comes at a busy time."""
 
 
+ANYWHERE: Final = ALWAYS | {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+}
+"""Of a request to another agent."""
+
+
 def problems_of(route: Route) -> frozenset[HTTPStatus]:
     """Everything that may be wrong with a request for ``route``."""
     found = {*ALWAYS, *route.problems}

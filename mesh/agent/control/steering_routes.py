@@ -8,7 +8,7 @@ import msgspec
 
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.problem import ProblemError
-from mesh.agent.control.requests import PLANS, RELOAD, ForwardWish, PlanPlace, PlanRequest
+from mesh.agent.control.requests import CONTROL_SOCKET, PLANS, RELOAD, ForwardWish, PlanPlace, PlanRequest
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.outcome import Outcome, Verdict
 from mesh.agent.saved_services import read_services
@@ -40,6 +40,9 @@ def steering_routes(behind: Behind) -> tuple[Route, ...]:
             return _done(told.replace_saved(_read(wish.forward), dry_run=dry_run))
         if not dry_run:
             raise _wrong("forward", "missing: only with dry_run is a plan of a file; to carry it out, reload")
+        if wish.file is not None and call.caller != CONTROL_SOCKET:  # its errors tell what is in a file
+            why = "only whoever uses the control socket of this agent may have it read another file"
+            raise ProblemError(HTTPStatus.FORBIDDEN, why, place="body.file")
         if wish.file is not None and ("\0" in wish.file or not Path(wish.file).is_absolute()):
             raise _wrong("file", f"expected an absolute path, found {wish.file!r}")
         return _done(told.plan(None if wish.file is None else Path(wish.file)))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import pykka
 
@@ -11,14 +11,13 @@ from actors.messages import agent as agent_messages
 from actors.messages import desk as messages
 from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef
-from mesh.agent.dashboard.status import NoAnswer, StatusUnavailable
+from mesh.agent.actor_questions import agent_refs, answer_by
+from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.diagnosis.documents import Diagnosis, diagnosis_of
 from mesh.agent.outcome import RefusedError
 from mesh.diagnostics.job import JobView
 from mesh.diagnostics.tasks import Task
 from mesh.routing.routes import RouteSnapshot
-
-T = TypeVar("T")
 
 ANSWER_S: Final = 2.0
 """For the actors, all their answers together."""
@@ -79,17 +78,17 @@ class ActorDiagnosing:
     def begin(self, plan: Plan, *, at_once: int = AT_ONCE) -> Diagnosis:
         """Begin one."""
         deadline = time.monotonic() + ANSWER_S
-        refs = self._refs(deadline)
+        refs = agent_refs(self._root, deadline)
         ask_routes: pykka.Future[RouteSnapshot] = refs.route_table.ask(
             route_messages.GetSnapshot(), block=False
         )
-        routes = _answer(ask_routes, deadline)
+        routes = answer_by(ask_routes, deadline)
         tasks = plan(routes)
         offers = tuple(None if task.problem else offer_of(routes, task.agent_id) for task in tasks)
         started: pykka.Future[int | messages.JobRefused] = _desk(refs).ask(
             messages.StartJob(tasks, offers, at_once), block=False
         )
-        number = _answer(started, deadline)
+        number = answer_by(started, deadline)
         if isinstance(number, messages.JobRefused):
             raise RefusedError(number.why)
         found = self.look(number)
@@ -100,38 +99,22 @@ class ActorDiagnosing:
     def look(self, number: int) -> Diagnosis | None:
         """How far one is."""
         deadline = time.monotonic() + ANSWER_S
-        asked: pykka.Future[JobView | None] = _desk(self._refs(deadline)).ask(
+        asked: pykka.Future[JobView | None] = _desk(agent_refs(self._root, deadline)).ask(
             messages.AskJob(number), block=False
         )
-        view = _answer(asked, deadline)
+        view = answer_by(asked, deadline)
         return None if view is None else diagnosis_of(number, view)
 
     def end(self, number: int) -> bool:
         """End one."""
         deadline = time.monotonic() + ANSWER_S
-        ended: pykka.Future[bool] = _desk(self._refs(deadline)).ask(messages.EndJob(number), block=False)
-        return _answer(ended, deadline)
-
-    def _refs(self, deadline: float) -> agent_messages.AgentRefs:
-        asked: pykka.Future[agent_messages.AgentRefs | None] = self._root.ask(
-            agent_messages.GetRefs(), block=False
+        ended: pykka.Future[bool] = _desk(agent_refs(self._root, deadline)).ask(
+            messages.EndJob(number), block=False
         )
-        refs = _answer(asked, deadline)
-        if refs is None:
-            raise StatusUnavailable("the agent's actors are being started anew")
-        return refs
+        return answer_by(ended, deadline)
 
 
 def _desk(refs: agent_messages.AgentRefs) -> AskRef[messages.Inbound]:
     if refs.desk is None:
         raise StatusUnavailable("the agent's actors are being started")
     return refs.desk
-
-
-def _answer(future: pykka.Future[T], deadline: float) -> T:
-    try:
-        return future.get(timeout=max(0.0, deadline - time.monotonic()))
-    except pykka.Timeout:
-        raise NoAnswer("the agent's actors did not answer in time") from None
-    except pykka.ActorDeadError:
-        raise StatusUnavailable("the actor that knows the answer is gone") from None

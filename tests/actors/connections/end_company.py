@@ -237,5 +237,5 @@ class World:
         return len(self.endpoint.of(endpoint_messages.ConnectionLeft))
 
 
-def _nothing_inside(talk: Any, leave: Any) -> Any:
+def _nothing_inside(service: Any, caller: Any, leave: Any) -> Any:
     raise AssertionError("nobody asks for what is inside an agent")

@@ -1,0 +1,1 @@
+"""The actors that carry questions to other agents."""
