@@ -63,3 +63,10 @@ class ListenerMeter:
     def set_aside(self, aside: Iterable[SetAside]) -> None:
         """These are the exits that have failed."""
         self.aside = tuple(aside)
+
+
+class NamedMeter(NamedTuple):
+    """Of a key that clients ask for by name."""
+
+    key: str
+    meter: ListenerMeter

@@ -6,8 +6,10 @@ is taken from them.
 
 from dataclasses import dataclass, field, fields
 
-from actors.listener_meter import ListenerMeter
+from actors.key_meters import MAX_NAMED_KEYS, KeyMeters
+from actors.listener_meter import ListenerMeter, NamedMeter
 from actors.messages import connection as connection_messages
+from actors.peer_meters import PeerMeters
 from actors.runtime.seam import Ref
 from mesh.alarms import AlarmBook
 from mesh.connection.open_connections import OpenConnections
@@ -91,6 +93,18 @@ class Meters:
 
     listeners: dict[str, ListenerMeter] = field(default_factory=dict)
     """Of each that runs, by what the agent calls it."""
+    named: dict[str, NamedMeter] = field(default_factory=dict)
+    """Of each key that clients ask for by name, by the URN of its actor."""
+    listened: KeyMeters = field(default_factory=KeyMeters)
+    """Of the keys whose clients this agent lets in."""
+    served: KeyMeters = field(default_factory=KeyMeters)
+    """Of the keys that this agent's endpoints offer."""
+    peers: PeerMeters = field(default_factory=PeerMeters)
+
+    @property
+    def has_room_for_named(self) -> bool:
+        """Whether one more key that clients ask for by name can have figures of its own."""
+        return len(self.named) < MAX_NAMED_KEYS
 
     def figures(self) -> dict[str, int]:
         """The counters by their names."""

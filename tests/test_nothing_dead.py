@@ -21,7 +21,6 @@ FRAMEWORKS = {
     "handle_read": "Waitress",
     "defer": "Waitress",
     "parser_class": "Waitress",
-    "collect": "prometheus_client",
 }
 """Called by name from outside."""
 

@@ -62,8 +62,9 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         table: Ref[table_messages.Inbound],
         settings: ConnectionSettings,
         meters: Meters,
+        key: str,
     ) -> None:
-        super().__init__(dispatcher, settings=settings, meters=meters)
+        super().__init__(dispatcher, settings=settings, meters=meters, key=key)
         self._table = table
         self._number = 0
         """Of the connection, once it is known: to the chosen exit, if this is the ingress."""
@@ -297,7 +298,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         if self._socket is not None and self._peer_reset is None:  # this end has crashed, or was stopped
             self._meters.connections_reset += 1
         self._drop_socket(reset=True)
-        self._meters.open_connections.ended(self.ref)
+        self._no_longer_open()
         if self._stream is not None:
             if not self._done:
                 self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)
@@ -339,6 +340,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
                     return
                 break
             self._meters.bytes_sent += count
+            self._key_meter.sent_bytes += count
             frames.extend(stream.send(buffer[:count], now).frames)
             if count < room:
                 break

@@ -90,6 +90,7 @@ class Endpoint(Actor[messages.Inbound]):
         self._target = target
         self._route_table = route_table
         self._meters = meters
+        meters.served.begin(key)
         self._max_connections = max_connections
         self._admitted = admitted
         self._door = door
@@ -156,6 +157,7 @@ class Endpoint(Actor[messages.Inbound]):
 
     def release(self) -> None:
         """Withdraw the key."""
+        self._meters.served.end(self._key)
         self._door.is_open = False  # to ask finds nobody: whether another one is started is not known here
         self._reach.cancel()
         self._advertise(None)

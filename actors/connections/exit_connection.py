@@ -85,7 +85,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
-        super().__init__(dispatcher, table=table, settings=settings, meters=meters)
+        super().__init__(dispatcher, table=table, settings=settings, meters=meters, key="")
         self._pending = pending
         self._target: SocketAddress | ReservedKey | None = None
         """What the endpoint has said."""
@@ -247,7 +247,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._arm()
 
     def _ask_endpoint(self, key: str) -> None:
-        self._key = key
+        self._key, self._key_meter = key, self._meters.served.of(key)
         reserved = read_reserved(key) if is_reserved(key) else None
         if not self._is_allowed(key if reserved is None else reserved.subject):
             self._meters.opens_not_allowed += 1

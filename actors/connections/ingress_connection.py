@@ -83,8 +83,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         settings: ConnectionSettings,
         meters: Meters,
     ) -> None:
-        super().__init__(dispatcher, table=table, settings=settings, meters=meters)
-        self._key = key
+        super().__init__(dispatcher, table=table, settings=settings, meters=meters, key=key)
         self._prepare_for = prepare_for
         self._listener = listener
         self._clients: ClientCount | None = None

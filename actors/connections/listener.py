@@ -75,6 +75,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._may_use = may_use
         self._route_table = route_table
         self._meter = meters.listeners[name] = ListenerMeter(self.now())
+        meters.listened.begin(key)
         self._desk = CandidateDesk(
             self,
             key=key,
@@ -143,6 +144,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._advertise(None)
         if self._meters.listeners.get(self._name) is self._meter:
             del self._meters.listeners[self._name]
+        self._meters.listened.end(self._key)
         super().release()
 
     def _advertise(self, entry: ListenerEntry | None) -> None:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from actors.connections.connection_settings import NOT_SENT_BYTES, ConnectionSettings
 from actors.connections.due import HANG_UP_POLL_S, NOTHING_DUE, Due
+from actors.key_meters import KeyMeter
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.gather import drop_sent
@@ -40,6 +41,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         "_at_end",
         "_break",
         "_deadlines",
+        "_key_meter",
         "_meters",
         "_peer_finished",
         "_reading",
@@ -49,10 +51,13 @@ class LocalSocketActor(Actor[M], Generic[M]):
         "_writing",
     )
 
-    def __init__(self, dispatcher: Dispatcher, *, settings: ConnectionSettings, meters: Meters) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, *, settings: ConnectionSettings, meters: Meters, key_meter: KeyMeter
+    ) -> None:
         super().__init__(dispatcher)
         self._settings = settings
         self._meters = meters
+        self._key_meter = key_meter
         self._deadlines = Deadlines(NOTHING_DUE)
         self._socket: StreamSocket | None = None
         self._waiting: deque[bytes | memoryview] | None = None
@@ -91,6 +96,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
                 break
             except OSError as error:
                 self._meters.bytes_received += taken
+                self._key_meter.received_bytes += taken
                 self._broke(Break.HIDDEN if error.errno == errno.ECONNRESET else Break.SHOWN)
                 return taken + self._write()
             taken += sent
@@ -100,6 +106,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
             if self._peer_finished:
                 self._socket.shutdown_write()
         self._meters.bytes_received += taken
+        self._key_meter.received_bytes += taken
         if waiting or self._writing:
             self._watch_write(bool(waiting))
         return taken

@@ -10,7 +10,7 @@ from actors.connections.candidate_desk import CandidateDesk
 from actors.connections.listener_reports import ListenerReports
 from actors.connections.offers import KnownOffers
 from actors.connections.socks_answers import refuse
-from actors.listener_meter import ListenerMeter
+from actors.listener_meter import ListenerMeter, NamedMeter
 from actors.messages import connection as connection_messages
 from actors.messages import listener as listener_messages
 from actors.messages import named_service as messages
@@ -52,6 +52,12 @@ class NamedService(Actor[messages.Inbound]):
         self._asked_by = asked_by
         self._route_table = route_table
         self._last_asked = self.now()
+        self._meters = meters
+        self._meter = ListenerMeter(self.now())
+        self._is_measured = meters.has_room_for_named
+        if self._is_measured:
+            meters.named[self.actor_urn] = NamedMeter(wanted.key, self._meter)
+            meters.listened.begin(wanted.key)
         self._desk = CandidateDesk(
             self,
             key=wanted.key,
@@ -62,7 +68,7 @@ class NamedService(Actor[messages.Inbound]):
             loops=loops,
             offers=offers,
             meters=meters,
-            meter=ListenerMeter(self.now()),
+            meter=self._meter,
         )
         self._take(snapshot)
 
@@ -97,8 +103,11 @@ class NamedService(Actor[messages.Inbound]):
                 assert_never(message)
 
     def release(self) -> None:
-        """Let no connection stand by for its clients."""
+        """Let no connection stand by for its clients, and nobody see how they fared."""
         self._desk.discard_standby("nobody has asked for it for a while")
+        if self._is_measured:
+            del self._meters.named[self.actor_urn]
+            self._meters.listened.end(self._wanted.key)
 
     def _serve(self, socket: StreamSocket) -> None:
         self._last_asked = self.now()
@@ -110,6 +119,7 @@ class NamedService(Actor[messages.Inbound]):
     def _take(self, snapshot: RouteSnapshot) -> None:
         if self._desk.routes_changed(snapshot, may_use=True):
             self._desk.take_offers()
+            self._meter.turned(self.now(), is_open=bool(self._desk.offers))
 
     def _look_idle(self) -> None:
         left_s = self._last_asked + IDLE_S - self.now()

@@ -38,9 +38,12 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
 
     __slots__ = ("_ending", "_id", "_is_recorded", "_key", "_reason", "_since", "_stream")
 
-    def __init__(self, dispatcher: Dispatcher, *, settings: ConnectionSettings, meters: Meters) -> None:
-        super().__init__(dispatcher, settings=settings, meters=meters)
-        self._key = ""
+    def __init__(
+        self, dispatcher: Dispatcher, *, settings: ConnectionSettings, meters: Meters, key: str
+    ) -> None:
+        of_end = meters.listened if self.END is End.INGRESS else meters.served
+        super().__init__(dispatcher, settings=settings, meters=meters, key_meter=of_end.of(key))
+        self._key = key
         """The routing key, once it is known."""
         self._stream: Stream | None = None
         self._id = ""
@@ -56,6 +59,13 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         """It can be asked for by this ID, and closed."""
         self._id = connection_id
         self._meters.open_connections.opened(connection_id, self.ref)
+        meter = self._key_meter
+        meter.open_connections += 1
+        meter.opening.observe(self.now() - self._since)
+
+    def _no_longer_open(self) -> None:
+        if self._meters.open_connections.ended(self.ref):
+            self._key_meter.open_connections -= 1
 
     @abstractmethod
     def _other_name(self) -> str:
@@ -99,8 +109,9 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         if self._is_recorded:
             return
         self._is_recorded = True
-        self._meters.open_connections.ended(self.ref)
+        self._no_longer_open()
         self._end_as(Ending.STOPPED)
+        self._key_meter.endings[self._ending] += 1
         count = self._meters.recorder.record(
             ConnectionRecord(self._view(), self._ending, self._reason),
             self._meters.journal,

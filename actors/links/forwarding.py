@@ -8,6 +8,7 @@ from typing import Final
 from actors.links.budgets import PeerBudgets
 from actors.messages.peer_link import SendFrames
 from actors.meters import Meters
+from actors.peer_meters import PeerMeter
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.link.frames import Frame, FrameType, turn_of_strays
@@ -46,6 +47,7 @@ class LinkForwarding:
         "_straying",
         "_turn_of_strays",
         "_ways_back",
+        "meter",
     )
 
     def __init__(
@@ -66,6 +68,8 @@ class LinkForwarding:
         self._ways_back = WaysBack(NO_AGENT, budgets.opens)
         self._straying = Straying(NO_AGENT, budgets.opens)
         self._turn_of_strays = turn_of_strays(NO_AGENT)
+        self.meter = PeerMeter()
+        """What the peer has brought counts there, once its link has been admitted."""
 
     def follow(
         self,
@@ -118,6 +122,7 @@ class LinkForwarding:
         if passed:
             meters.frames_forwarded += len(passed)
             meters.bytes_forwarded += byte_count
+            self.meter.forwarded_bytes += byte_count
             tell_if_alive(link, SendFrames(tuple(passed)))
 
     def _may_open(self, source: AgentId) -> bool:

@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from actors.links.settings import LEAST_NOT_SENT_BYTES, NOT_SENT_BYTES
+from actors.peer_meters import PeerMeter
 from actors.runtime.gather import drop_sent
 from actors.runtime.seam import StreamSocket
 from mesh.link.frames import Frame, FrameWriter
@@ -83,6 +84,8 @@ class LinkOutput:
         """Whether the socket had no room; it says when it has."""
         self.took_at = 0.0
         """When the socket last took anything, monotonic seconds."""
+        self.meter = PeerMeter()
+        """Where the link counts: one that has been admitted, for its peer."""
 
     @property
     def control_bytes(self) -> int:
@@ -135,6 +138,7 @@ class LinkOutput:
                 self._wait_for_room(True)
                 return False
             self.took_at = now
+            self.meter.sent_bytes += sent
             self._measured_bytes += sent
             if now - self._measured_since >= MEASURE_S:
                 self._follow_pace(now)
@@ -155,6 +159,7 @@ class LinkOutput:
 
     def follow_round_trip(self, rtt_s: float) -> None:
         """Take note of a measured round trip; the smallest counts, which met no queue."""
+        self.meter.round_trips.observe(rtt_s)
         self._round_trip_s = min(rtt_s, self._round_trip_s)
 
     def _follow_pace(self, now: float) -> None:

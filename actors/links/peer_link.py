@@ -138,6 +138,8 @@ class PeerLink(Actor[messages.Inbound]):
                     peer = self._link.peer
                     admitted = acceptor_messages.LinkAdmitted(self._paid_by, peer.peer_id, peer.ticket)
                     self.tell(self._acceptor, admitted)
+                meter = self._meters.peers.linked(self.actor_urn, self._link.peer.peer_id)
+                self._output.meter = self._forwarding.meter = meter
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():
                 now, output = self.now(), self._output
@@ -165,6 +167,7 @@ class PeerLink(Actor[messages.Inbound]):
     def release(self) -> None:
         """Tell everybody that uses this link that it is gone."""
         self._output.release()
+        self._meters.peers.ended(self.actor_urn)
         if not self._is_reported:
             self._handshake_over()
         else:
@@ -344,6 +347,7 @@ class PeerLink(Actor[messages.Inbound]):
         except OSError as error:
             self._do(link.disconnected(error.strerror or str(error)))
             return
+        self._output.meter.received_bytes += count
         if count == 0:
             self._do(link.disconnected("the peer closed the connection"))
         elif is_handshake:

@@ -14,6 +14,7 @@ from actors.runtime.reference import AskRef
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import (
     DashboardSnapshot,
+    Measured,
     NoAnswer,
     PeerStatus,
     Stats,
@@ -137,6 +138,7 @@ class ActorStatus:
             certificate=certificate,
             parts=parts,
             meters=self._meters.listeners,
+            named=tuple(self._meters.named.values()),
             routes=routes,
             unix_s_of=unix_s_of,
         )
@@ -211,6 +213,10 @@ class ActorStatus:
             warnings=tuple(warnings(seen)),
             listeners=own.listeners,
             endpoints=own.endpoints,
+            named=own.named,
+            measured=Measured(
+                self._meters.listened.by_key(), self._meters.served.by_key(), self._meters.peers.by_peer()
+            ),
             phase=state.phase,
             started_unix_s=unix_s_of(state.started_s),
             certificate_ends_unix_s=certificate.not_after,

@@ -24,9 +24,43 @@ class Severity(enum.StrEnum):
     """Somebody should look at it, though the agent serves."""
 
 
+class FindingKind(enum.StrEnum):
+    """What a finding is about, for programs: metrics have a series for each."""
+
+    PHASE = "phase"
+    """The agent is starting, or leaving."""
+    DRAINING = "draining"
+    CERTIFICATE = "certificate"
+    """The agent's own is not valid, ends soon, or another one cannot be used."""
+    GRANT = "grant"
+    """The certificate does not permit what is configured."""
+    IDENTITY = "identity"
+    """Another agent had this agent's identity, or has a peer's."""
+    NAME = "name"
+    """Agents have the same name."""
+    PEERS = "peers"
+    """There is no link, and there should be one."""
+    RECORD = "record"
+    """What the mesh is told of this agent is not all, or another one speaks in its name."""
+    DESCRIPTORS = "descriptors"
+    LISTENER = "listener"
+    """A listener has no port."""
+    REFUSING = "refusing"
+    """The last clients of a key found nobody to serve them."""
+    ENDPOINT = "endpoint"
+    """An endpoint is withdrawn: its target fails its health check."""
+    ACCEPTOR = "acceptor"
+    """Peers cannot come in: an acceptor has no port."""
+    SOCKS = "socks"
+    """A SOCKS listener has no port."""
+    STATUS = "status"
+    """The actors do not answer."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
+    kind: FindingKind
     what: str
     remedy: str = ""
     """What to do; nothing if it is plain, or stands in ``what``."""
@@ -54,19 +88,20 @@ def time_of(unix_s: float) -> datetime:
     return datetime.fromtimestamp(int(unix_s), UTC)
 
 
-def some_alike(findings: Sequence[Finding], kind: str) -> tuple[Finding, ...]:
+def some_alike(findings: Sequence[Finding], things: str) -> tuple[Finding, ...]:
     """The first of them, and how many more there are.
 
     Args:
         findings: all of one kind.
-        kind: what they are about, in the plural.
+        things: what they are about, in the plural.
     """
     more = len(findings) - MAX_ALIKE
     if more <= 0:
         return tuple(findings)
-    return (*findings[:MAX_ALIKE], Finding(f"the same is true of {more:,} more {kind}"))
+    rest = Finding(findings[0].kind, f"the same is true of {more:,} more {things}")
+    return (*findings[:MAX_ALIKE], rest)
 
 
-def plain(lines: Sequence[str], since_unix_s: float | None = None) -> tuple[Finding, ...]:
+def plain(kind: FindingKind, lines: Sequence[str]) -> tuple[Finding, ...]:
     """Findings of lines that say what to do themselves."""
-    return tuple(Finding(line, since_unix_s=since_unix_s) for line in lines)
+    return tuple(Finding(kind, line) for line in lines)

@@ -1,17 +1,17 @@
 """How the listeners and endpoints of this agent are, as its operator sees them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from actors.connections.endpoint import WITHDRAWN
-from actors.listener_meter import ListenerMeter, Refusals
+from actors.listener_meter import ListenerMeter, NamedMeter, Refusals
 from actors.messages.agent import PartState
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, ServiceStatus
 from mesh.agent.disbelieved import disbelieved
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from mesh.config.schema import Config, EndpointSection, ListenerSection
 from mesh.config.services import services
 from mesh.connection.candidates import SetAside
@@ -21,6 +21,9 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import Certificate
 
 NOT_YET: Final = "not open yet"
+
+BY_NAME: Final = "socks"
+"""Stands for the address of what serves the clients that ask for a key by name."""
 
 _LOOK_THERE: Final = "look at the target and the log of the exits that it names"
 
@@ -33,6 +36,7 @@ class OwnServices:
         certificate: this agent's own.
         parts: what has been reported, by name.
         meters: of the listeners, by name.
+        named: of the keys that SOCKS clients ask for; several have one key, if they ask for certain exits.
         routes: of this agent.
         unix_s_of: Unix seconds of a time of the actors.
     """
@@ -46,6 +50,7 @@ class OwnServices:
         meters: Mapping[str, ListenerMeter],
         routes: RouteSnapshot,
         unix_s_of: Callable[[float], float],
+        named: Sequence[NamedMeter] = (),
     ) -> None:
         self._certificate = certificate
         self._parts = parts
@@ -62,6 +67,8 @@ class OwnServices:
         self.endpoints = tuple(
             self._endpoint(name, section) for name, section in found if isinstance(section, EndpointSection)
         )
+        worst = sorted(named, key=lambda each: (-each.meter.refusals.clients, each.meter.is_open))
+        self.named = tuple(self._named(key, meter) for key, meter in dict(reversed(worst)).items())
 
     def _listener(self, name: str, section: ListenerSection) -> ServiceStatus:
         part, meter = self._parts.get(name), self._meters.get(name)
@@ -81,8 +88,28 @@ class OwnServices:
         refusals = meter.refusals
         if refusals.clients:
             since = self._unix_s_of(refusals.since_s)
-            return ServiceStatus(key, address, ServiceState.REFUSING, since, _refused(refusals), aside)
+            reason, clients = _refused(refusals), refusals.clients
+            return ServiceStatus(
+                key, address, ServiceState.REFUSING, since, reason, aside, refused_clients=clients
+            )
         return ServiceStatus(key, address, ServiceState.OPEN, since, aside=aside)
+
+    def _named(self, key: str, meter: ListenerMeter) -> ServiceStatus:
+        refusals = meter.refusals
+        state, since_s, reason = ServiceState.OPEN, meter.since_s, ""
+        if refusals.clients:
+            state, since_s, reason = ServiceState.REFUSING, refusals.since_s, _refused(refusals)
+        elif not meter.is_open:
+            state, reason = ServiceState.PARKED, why_unoffered(self._routes, key)
+        return ServiceStatus(
+            key=key,
+            address=BY_NAME,
+            state=state,
+            since_unix_s=self._unix_s_of(since_s),
+            reason=reason,
+            aside=tuple(self._aside(each) for each in meter.aside),
+            refused_clients=refusals.clients,
+        )
 
     def _aside(self, each: SetAside) -> AsideExit:
         record = self._routes.records.get(each.agent_id)
@@ -108,26 +135,42 @@ class OwnServices:
     def closed(self) -> list[Finding]:
         """Each listener without a port."""
         return [
-            Finding(f"listener {each.key} at {each.address}: {each.reason}", since_unix_s=each.since_unix_s)
+            Finding(
+                FindingKind.LISTENER,
+                f"listener {each.key} at {each.address}: {each.reason}",
+                since_unix_s=each.since_unix_s,
+            )
             for each in self.listeners
             if each.state is ServiceState.CLOSED
         ]
 
     def refusing(self) -> list[Finding]:
-        """Each listener whose last clients found nobody to serve them."""
+        """Each listener, or key asked for by name, whose last clients found nobody to serve them."""
         return [
-            Finding(f"listener {each.key} {each.state}: {each.reason}", _LOOK_THERE, each.since_unix_s)
-            for each in self.listeners
+            Finding(
+                FindingKind.REFUSING,
+                f"{_what(each)} {each.state}: {each.reason}",
+                _LOOK_THERE,
+                each.since_unix_s,
+            )
+            for each in (*self.listeners, *self.named)
             if each.state is ServiceState.REFUSING
         ]
 
     def withdrawn(self) -> list[Finding]:
         """Each endpoint whose target is down."""
         return [
-            Finding(f"endpoint {each.key} is {each.reason}", since_unix_s=each.since_unix_s)
+            Finding(
+                FindingKind.ENDPOINT, f"endpoint {each.key} is {each.reason}", since_unix_s=each.since_unix_s
+            )
             for each in self.endpoints
             if each.state is ServiceState.WITHDRAWN
         ]
+
+
+def _what(service: ServiceStatus) -> str:
+    by_name = service.address == BY_NAME
+    return f"key {service.key}, asked for by name," if by_name else f"listener {service.key}"
 
 
 def _refused(refusals: Refusals) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mesh.agent.dashboard.status import SocksStatus
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.own_services import NOT_YET
 from mesh.config.schema import Config, SocksSection
 from mesh.config.services import services
@@ -26,4 +26,6 @@ def socks_listeners(config: Config, troubles: Mapping[str, str | None]) -> tuple
 def socks_problems(listeners: tuple[SocksStatus, ...]) -> tuple[Finding, ...]:
     """A line for each that is not open."""
     closed = (each for each in listeners if each.problem is not None)
-    return tuple(Finding(f"SOCKS listener at {each.address}: {each.problem}") for each in closed)
+    return tuple(
+        Finding(FindingKind.SOCKS, f"SOCKS listener at {each.address}: {each.problem}") for each in closed
+    )

@@ -11,7 +11,7 @@ from actors.messages.peer_directory import PeerStatus
 from mesh.agent.dashboard.status import RUNNING
 from mesh.agent.descriptor_watch import DescriptorUse
 from mesh.agent.draining import DRAINING, is_draining
-from mesh.agent.findings import Finding, plain, some_alike
+from mesh.agent.findings import Finding, FindingKind, plain, some_alike
 from mesh.agent.grants import missing_grants
 from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
@@ -57,19 +57,22 @@ def problems(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterator[Findin
     """Why the agent is not ready, the worst first."""
     state, certificate = seen.state, seen.certificate
     if state.phase != RUNNING:
-        yield Finding(f"this agent is {state.phase}", since_unix_s=unix_s_of(state.phase_since_s))
+        yield Finding(
+            FindingKind.PHASE, f"this agent is {state.phase}", since_unix_s=unix_s_of(state.phase_since_s)
+        )
     elif is_draining(seen.routes):
-        yield Finding(DRAINING, END_DRAINING, unix_s_of(state.draining_since_s))
+        yield Finding(FindingKind.DRAINING, DRAINING, END_DRAINING, unix_s_of(state.draining_since_s))
     if (line := invalid(certificate, seen.now_unix_s)) is not None:
         is_over = seen.now_unix_s >= certificate.not_after
-        yield Finding(line, since_unix_s=certificate.not_after if is_over else None)
+        yield Finding(FindingKind.CERTIFICATE, line, since_unix_s=certificate.not_after if is_over else None)
     for missing in missing_grants(seen.config, certificate, seen.written):
-        yield Finding(missing.what, missing.remedy, seen.configured_unix_s)
+        yield Finding(FindingKind.GRANT, missing.what, missing.remedy, seen.configured_unix_s)
     for line, since_s in link_problems(seen.config, seen.peers):
-        yield Finding(line, since_unix_s=None if since_s is None else unix_s_of(since_s))
-    yield from plain(seen.route_problems)
+        since = None if since_s is None else unix_s_of(since_s)
+        yield Finding(FindingKind.PEERS, line, since_unix_s=since)
+    yield from plain(FindingKind.RECORD, seen.route_problems)
     if (line := seen.descriptors.shortage()) is not None:
-        yield Finding(line)
+        yield Finding(FindingKind.DESCRIPTORS, line)
     yield from some_alike(seen.services.closed(), "listeners")
     yield from _closed_acceptors(seen, unix_s_of)
 
@@ -77,12 +80,13 @@ def problems(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterator[Findin
 def warnings(seen: Seen) -> Iterator[Finding]:
     """What somebody should look at though the agent serves, the worst first."""
     if (line := ends_soon(seen.certificate, seen.now_unix_s)) is not None:
-        yield Finding(line)
+        yield Finding(FindingKind.CERTIFICATE, line)
     if seen.complaint:
-        yield Finding(seen.complaint)
-    yield from plain((*namesake_warnings(seen.routes), *seen.link_warnings, *seen.route_warnings))
+        yield Finding(FindingKind.CERTIFICATE, seen.complaint)
+    yield from plain(FindingKind.NAME, namesake_warnings(seen.routes))
+    yield from plain(FindingKind.IDENTITY, (*seen.link_warnings, *seen.route_warnings))
     if (line := seen.descriptors.scarcity()) is not None:
-        yield Finding(line)
+        yield Finding(FindingKind.DESCRIPTORS, line)
     yield from some_alike(seen.services.refusing(), "listeners")
     yield from some_alike(seen.services.withdrawn(), "endpoints")
 
@@ -93,7 +97,7 @@ def _closed_acceptors(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterat
         if isinstance(section, AcceptSection):
             part = parts.get(name)
             if part is None:
-                yield Finding(f"acceptor at {section.address}: {NOT_YET}")
+                yield Finding(FindingKind.ACCEPTOR, f"acceptor at {section.address}: {NOT_YET}")
             elif part.trouble is not None:
                 line = f"acceptor at {section.address}: {part.trouble}"
-                yield Finding(line, since_unix_s=unix_s_of(part.since_s))
+                yield Finding(FindingKind.ACCEPTOR, line, since_unix_s=unix_s_of(part.since_s))

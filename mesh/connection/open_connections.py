@@ -33,9 +33,9 @@ class OpenConnections(Generic[R]):
         self._last = number = self._last + 1
         self._ends[ref] = number, connection_id, ref
 
-    def ended(self, ref: R) -> None:
-        """It is not open any more, if it was."""
-        self._ends.pop(ref, None)
+    def ended(self, ref: R) -> bool:
+        """It is not open any more; whether it was."""
+        return self._ends.pop(ref, None) is not None
 
     def __len__(self) -> int:
         """How many there are."""

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mesh.agent.dashboard.metrics import EXPOSED_AS
 from scripts.lab.clients import connect, read_exactly
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, Task, echo
@@ -249,9 +250,10 @@ def test_metrics_have_the_figures_of_the_dashboard(chain):
         for sample in family.samples
     }
     stats = chain.relay.stats()
-    assert {f"mesh_{name}" for name in stats} <= samples.keys()
+    shown_as = {name: f"mesh_{EXPOSED_AS.get(name, name)}" for name in stats}
+    assert set(shown_as.values()) <= samples.keys()
     for name in ("peer_count", "route_count", "links_refused_total"):
-        assert samples[f"mesh_{name}"] == stats[name]
+        assert samples[shown_as[name]] == stats[name]
 
 
 @pytest.mark.parametrize(

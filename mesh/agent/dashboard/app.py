@@ -14,11 +14,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import falcon
 import msgspec
 
-from mesh.agent.dashboard.document import DocumentEncoder, stats_of
+from mesh.agent.dashboard.document import DocumentEncoder
+from mesh.agent.dashboard.exposition import CONTENT_TYPE
 from mesh.agent.dashboard.guard import HostGuard, ReadOnly
 from mesh.agent.dashboard.health import HealthResource, ReadyResource
 from mesh.agent.dashboard.measured_alarms import MeasuredAlarms
-from mesh.agent.dashboard.metrics import CONTENT_TYPE, MetricsRenderer
+from mesh.agent.dashboard.metrics import MetricsRenderer
 from mesh.agent.dashboard.single_flight import DEADLINE_S, FRESH_S, KEEP_S, Answer, SingleFlight
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
 from mesh.token_bucket import TokenBucket
@@ -97,7 +98,7 @@ class DashboardApp:
         self._wsgi.add_route("/health", health)
         self._wsgi.add_route("/healthz", health)
         self._wsgi.add_route("/ready", ReadyResource(self._status))
-        self._wsgi.add_route("/metrics", _MetricsResource(self._status))
+        self._wsgi.add_route("/metrics", _MetricsResource(self._status, version))
 
         def further(offset: int) -> Answer[dict[str, msgspec.Raw]]:
             answer = self._status.latest()
@@ -185,13 +186,11 @@ def _encoded(answer: Answer[dict[str, msgspec.Raw]]) -> bytes:
 
 
 class _MetricsResource:
-    def __init__(self, status: SingleFlight[DashboardSnapshot]) -> None:
+    def __init__(self, status: SingleFlight[DashboardSnapshot], version: str) -> None:
         self._status = status
-        renderer, measured = MetricsRenderer(), MeasuredAlarms(time.monotonic)
+        renderer, measured = MetricsRenderer(version), MeasuredAlarms(time.monotonic)
         self._body: _Body[DashboardSnapshot] = _Body(
-            lambda answer: renderer.render(
-                stats_of(answer.value), answer.age_s, measured.of(answer.value.alarms)
-            )
+            lambda answer: renderer.render(answer.value, answer.age_s, measured.of(answer.value.alarms))
         )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from mesh.agent.dashboard.findings_shown import findings_shown
 from mesh.agent.dashboard.single_flight import SingleFlight
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 
 READY: Final = "ready"
 NOT_READY: Final = "not ready"
@@ -46,7 +46,7 @@ class ReadyResource:
         try:
             answer = self._status.latest()
         except StatusUnavailable as unavailable:
-            problems = (Finding(f"status unavailable: {unavailable}"),)
+            problems = (Finding(FindingKind.STATUS, f"status unavailable: {unavailable}"),)
             resp.set_header("Retry-After", "1")
         else:
             problems, warnings = answer.value.problems, answer.value.warnings

@@ -1,60 +1,183 @@
-"""``GET /metrics``: the figures of the dashboard in Prometheus' text format."""
+"""``GET /metrics``: the figures of the dashboard, and those of each key and peer, in Prometheus' text format.
 
+Series with labels are as many as what this agent has itself: its listeners, endpoints, keys and peers.
+"""
+
+import platform
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from actors.key_meters import KeyMeter
+from mesh.agent.dashboard import families
+from mesh.agent.dashboard.document import stats_of
+from mesh.agent.dashboard.exposition import Exposition, Family, FamilyKind, labels
 from mesh.agent.dashboard.metric_help import HELP
+from mesh.agent.dashboard.states import CONNECTED, ServiceState
+from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, ServiceStatus
+from mesh.agent.findings import FindingKind
 from mesh.alarms import AlarmCount
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus' exposition format, text version 0.0.4."""
+from mesh.connection.endings import End, Ending
+from mesh.trust.identity import display_id
 
 PREFIX: Final = "mesh_"
 COUNTER_SUFFIX: Final = "_total"
-AGE_HELP: Final = "Seconds since the agent gave these figures: 0 unless it is too busy to answer."
 
-ALARMS_HELP: Final = "What members of the mesh have done to others, by its kind and by who did it."
+EXPOSED_AS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "bytes_forwarded_total": "forwarded_bytes_total",
+        "bytes_received_total": "received_bytes_total",
+        "bytes_sent_total": "sent_bytes_total",
+        "peer_count": "peers_connected",
+        "route_count": "routes",
+        "stream_count": "streams",
+    }
+)
+"""Figures that have another name here: Prometheus wants units last, and ``_count`` is for histograms."""
 
+TO_SERVICE: Final = "to_service"
+TO_CLIENT: Final = "to_client"
+SENT: Final = "sent"
+RECEIVED: Final = "received"
 
-class _Figures(Collector):
-    """Shows one set of figures, once."""
+LETS_IN: Final = (ServiceState.OPEN, ServiceState.REFUSING)
 
-    def __init__(self, figures: Mapping[str, int], alarms: Sequence[AlarmCount], age_s: float) -> None:
-        self._figures = figures
-        self._alarms = alarms
-        self._age_s = age_s
+_ENDINGS: Final = tuple(
+    (ending, labels({"ending": ending.name.lower()})) for ending in Ending if ending is not Ending.OPEN
+)
 
-    def collect(self) -> Iterator[Metric]:
-        for name, value in sorted(self._figures.items()):
-            help_text = HELP.get(name, name.removesuffix(COUNTER_SUFFIX).replace("_", " ").capitalize() + ".")
-            kind = CounterMetricFamily if name.endswith(COUNTER_SUFFIX) else GaugeMetricFamily
-            yield kind(PREFIX + name, help_text, value=value)
-        by_member = CounterMetricFamily(PREFIX + "alarms_by_member", ALARMS_HELP, labels=("kind", "member"))
-        for alarm in self._alarms:
-            by_member.add_metric((alarm.kind.value, alarm.member), alarm.times)
-        yield by_member
-        yield GaugeMetricFamily(PREFIX + "snapshot_age_seconds", AGE_HELP, value=self._age_s)
+_T = TypeVar("_T")
+_Labelled = tuple[str, _T]
 
 
 class MetricsRenderer:
-    """Renders figures, and what the kernel says of this process (memory, CPU time, open descriptors)."""
+    """Renders snapshots, and what the kernel says of this process (memory, CPU time, open descriptors).
 
-    def __init__(self) -> None:
-        self._process = ProcessCollector(registry=None)
+    Args:
+        version: of this program.
+    """
 
-    def render(self, figures: Mapping[str, int], age_s: float, alarms: Sequence[AlarmCount] = ()) -> bytes:
-        """The exposition of ``figures`` (name to value); names ending in ``_total`` are counters.
+    def __init__(self, version: str) -> None:
+        build = {"version": version, "python": platform.python_version()}
+        self._build = labels(build)
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+
+    def render(self, snapshot: DashboardSnapshot, age_s: float, alarms: Sequence[AlarmCount] = ()) -> bytes:
+        """The exposition of what ``snapshot`` has.
 
         Args:
-            figures: by name.
-            age_s: since the agent gave them.
-            alarms: by kind and member.
+            snapshot: what the actors have said.
+            age_s: since they did.
+            alarms: those that have series.
         """
-        registry = CollectorRegistry()  # of one scrape: concurrent ones cannot see each other's figures
-        registry.register(_Figures(figures, alarms, age_s))
-        registry.register(self._process)
-        return generate_latest(registry)
+        out = Exposition()
+        out.add(families.BUILD_INFO, [(self._build, 1)])
+        _add_agent(out, snapshot, age_s)
+        for name, value in sorted(stats_of(snapshot).items()):
+            out.add(family_of(name), [("", value)])
+        out.add(
+            families.ALARMS_BY_MEMBER,
+            [(labels({"kind": each.kind.value, "member": each.member}), each.times) for each in alarms],
+        )
+        _add_services(out, snapshot)
+        _add_keys(out, snapshot)
+        _add_peers(out, snapshot)
+        return out.text() + generate_latest(self._process)
+
+
+def family_of(figure: str) -> Family:
+    """The family that shows a figure of the document; names that end in ``_total`` only rise."""
+    name = EXPOSED_AS.get(figure, figure)
+    kind = FamilyKind.COUNTER if name.endswith(COUNTER_SUFFIX) else FamilyKind.GAUGE
+    fallback = name.removesuffix(COUNTER_SUFFIX).replace("_", " ").capitalize() + "."
+    return Family(PREFIX + name, kind, HELP.get(figure, fallback))
+
+
+def _add_agent(out: Exposition, snapshot: DashboardSnapshot, age_s: float) -> None:
+    agent = labels({"agent": snapshot.name, "agent_id": display_id(snapshot.agent_id)})
+    out.add(families.AGENT_INFO, [(agent, 1)])
+    out.add(families.START_TIME, [("", snapshot.started_unix_s)])
+    out.add(families.SNAPSHOT_AGE, [("", age_s)])
+    out.add(families.READY, [("", not snapshot.problems)])
+    out.add(families.DRAINING, [("", snapshot.draining)])
+    for family, findings in (
+        (families.PROBLEM, snapshot.problems),
+        (families.WARNING, snapshot.warnings),
+    ):
+        found = {each.kind for each in findings}
+        out.add(family, [(labels({"kind": kind}), kind in found) for kind in FindingKind])
+
+
+def _add_services(out: Exposition, snapshot: DashboardSnapshot) -> None:
+    listeners = [(_listener(each), each) for each in (*snapshot.listeners, *snapshot.named)]
+    out.add(families.LISTENER_OPEN, [(each, one.state in LETS_IN) for each, one in listeners])
+    out.add(families.LISTENER_REFUSING, [(each, one.refused_clients) for each, one in listeners])
+    out.add(families.LISTENER_ASIDE, [(each, len(one.aside)) for each, one in listeners])
+    socks = snapshot.socks
+    out.add(
+        families.SOCKS_OPEN, [(labels({"address": each.address}), each.problem is None) for each in socks]
+    )
+    out.add(
+        families.ENDPOINT_OFFERED,
+        [(labels({"key": each.key}), each.state is ServiceState.OFFERED) for each in snapshot.endpoints],
+    )
+
+
+def _listener(service: ServiceStatus) -> str:
+    return labels({"key": service.key, "address": service.address})
+
+
+def _add_keys(out: Exposition, snapshot: DashboardSnapshot) -> None:
+    measured = snapshot.measured
+    ends = ((End.INGRESS, measured.listened), (End.EXIT, measured.served))
+    found = [
+        (labels({"key": key, "end": end.value}), end, meter)
+        for end, meters in ends
+        for key, meter in meters.items()
+    ]
+    out.add(families.KEY_CONNECTIONS, [(each, meter.open_connections) for each, _, meter in found])
+    out.add(families.KEY_BYTES, _key_bytes(found))
+    out.add(families.KEY_ENDED, _endings(found))
+    out.add_histograms(families.KEY_OPENING, [(each, meter.opening) for each, _, meter in found])
+
+
+def _key_bytes(found: Sequence[tuple[str, End, KeyMeter]]) -> Iterator[_Labelled[int]]:
+    for each, end, meter in found:
+        sent_to, received_from = (TO_SERVICE, TO_CLIENT) if end is End.INGRESS else (TO_CLIENT, TO_SERVICE)
+        yield f'{each},direction="{sent_to}"', meter.sent_bytes
+        yield f'{each},direction="{received_from}"', meter.received_bytes
+
+
+def _endings(found: Sequence[tuple[str, End, KeyMeter]]) -> Iterator[_Labelled[int]]:
+    for each, _, meter in found:
+        for ending, label in _ENDINGS:
+            yield f"{each},{label}", meter.endings[ending]
+
+
+def _add_peers(out: Exposition, snapshot: DashboardSnapshot) -> None:
+    shown = [each for each in snapshot.peers if each.state == CONNECTED or each.is_configured]
+    out.add(families.PEER_CONNECTED, [(_peer(each), each.state == CONNECTED) for each in shown])
+    meters = snapshot.measured.peers
+    linked = [
+        (_peer(each), meters[each.agent_id])
+        for each in shown
+        if each.agent_id is not None and each.agent_id in meters
+    ]
+    out.add(
+        families.PEER_BYTES,
+        [
+            (f'{each},direction="{direction}"', byte_count)
+            for each, meter in linked
+            for direction, byte_count in ((SENT, meter.sent_bytes), (RECEIVED, meter.received_bytes))
+        ],
+    )
+    out.add(families.PEER_FORWARDED, [(each, meter.forwarded_bytes) for each, meter in linked])
+    out.add_histograms(families.PEER_ROUND_TRIP, [(each, meter.round_trips) for each, meter in linked])
+
+
+def _peer(peer: PeerStatus) -> str:
+    peer_id = "" if peer.agent_id is None else display_id(peer.agent_id)
+    return labels({"peer": peer.name or peer.address, "peer_id": peer_id})

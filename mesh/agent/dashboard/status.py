@@ -5,6 +5,9 @@ from typing import Final, Protocol
 
 import msgspec
 
+from actors.key_meters import KeyMeter
+from actors.links.absent_peers import LEFT, LOST
+from actors.peer_meters import PeerMeter
 from actors.root.phases import Phase
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.findings import Finding
@@ -46,6 +49,11 @@ class PeerStatus(msgspec.Struct, frozen=True):
     clock_ahead_s: float | None = None
     """How far its clock was ahead of this machine's when the link came up; ``None`` if nobody knows."""
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether it is dialed: one that dials, and has gone, is a memory."""
+        return self.state not in (LOST, LEFT)
+
 
 class AsideExit(msgspec.Struct, frozen=True):
     """An exit that a listener has set aside, as it failed and has not served since."""
@@ -72,6 +80,19 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     aside: tuple[AsideExit, ...] = ()
     configured: str = ""
     """The address as it is configured: the system may have chosen the port."""
+    refused_clients: int = 0
+    """The latest clients in a row that nobody would serve."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What is counted of keys and peers. The actors go on counting in it."""
+
+    listened: Mapping[str, KeyMeter] = {}
+    """By key: of those whose clients this agent lets in."""
+    served: Mapping[str, KeyMeter] = {}
+    """By key: of those that this agent offers."""
+    peers: Mapping[AgentId, PeerMeter] = {}
+    """Of those with a link."""
 
 
 class SocksStatus(msgspec.Struct, frozen=True):
@@ -177,6 +198,9 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """This agent's own, in the order of the configuration."""
     endpoints: tuple[ServiceStatus, ...] = ()
     """This agent's own, in the order of the configuration."""
+    named: tuple[ServiceStatus, ...] = ()
+    """Keys that SOCKS clients have asked for by name lately."""
+    measured: Measured = Measured()
     phase: str = RUNNING
     """What the agent is about, for people; see :class:`actors.root.phases.Phase`."""
     started_unix_s: float = 0.0

@@ -158,6 +158,8 @@ class World:
     def __init__(self) -> None:
         self.world = VirtualWorld(1)
         self.ingress_meters, self.exit_meters = Meters(), Meters()
+        self.ingress_meters.listened.begin(KEY)
+        self.exit_meters.served.begin(KEY)
         self.listener = start(self.world, Offers, host="branch")
         self.clients = ClientCount()
         self.came = 0

@@ -245,3 +245,28 @@ def test_a_peer_that_pings_a_lot_and_reads_is_answered(scene):
     answered = [link_bodies.decode_pong(pong.body) for pong in peer.of(FrameType.PONG)]
     assert answered == list(range(20_000))
     assert scene.is_alive
+
+
+# Counted
+
+
+def test_a_peer_has_the_bytes_and_round_trips_of_its_link_until_that_ends(roads):
+    scene, peer, _, _ = roads
+    meter = scene.meters.peers.by_peer()[PEER.id]
+    before = meter.received_bytes
+    peer.send_frames(*[frame(ALICE, number=number) for number in range(3)])
+    scene.run(0.1)
+    assert meter.forwarded_bytes == 3 * len(b"sealed")
+    assert meter.received_bytes > before + meter.forwarded_bytes
+    scene.run(30.0)
+    assert meter.sent_bytes > 0
+    assert sum(meter.round_trips.counts) > 0
+    scene.tell(messages.CloseLink("enough"))
+    scene.run(30.0)
+    assert not scene.is_alive
+    assert scene.meters.peers.by_peer() == {}
+
+
+def test_one_that_has_not_been_admitted_makes_no_series(scene):
+    scene.accepted()
+    assert scene.meters.peers.by_peer() == {}

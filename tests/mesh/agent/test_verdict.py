@@ -8,7 +8,7 @@ from actors.root.phases import Phase
 from mesh.addresses import TcpAddress
 from mesh.agent.descriptor_watch import DescriptorUse
 from mesh.agent.draining import DRAINING
-from mesh.agent.findings import MAX_ALIKE, Finding, some_alike
+from mesh.agent.findings import MAX_ALIKE, Finding, FindingKind, some_alike
 from mesh.agent.link_problems import NO_LINK
 from mesh.agent.own_services import OwnServices
 from mesh.agent.verdict import Seen, problems, warnings
@@ -143,12 +143,14 @@ def test_a_twin_is_told_and_so_is_a_lack_of_descriptors():
         seen(route_problems=("a twin runs",), link_warnings=("met",), descriptors=DescriptorUse(9, 9, 9))
     )
     assert (twin.what, met.what) == ("a twin runs", "met")
+    assert [each.kind for each in (twin, short, met)] == ["record", "descriptors", "identity"]
     assert short.what.startswith("no descriptors are left")
 
 
 def test_of_many_alike_some_are_told():
-    many = [Finding(f"listener {number}: taken") for number in range(10_000)]
+    many = [Finding(FindingKind.LISTENER, f"listener {number}: taken") for number in range(10_000)]
     told = some_alike(many, "listeners")
     assert told[:MAX_ALIKE] == tuple(many[:MAX_ALIKE])
+    assert {one.kind for one in told} == {"listener"}
     assert [one.what for one in told[MAX_ALIKE:]] == ["the same is true of 9,992 more listeners"]
     assert some_alike(many[:MAX_ALIKE], "listeners") == tuple(many[:MAX_ALIKE])

@@ -8,7 +8,7 @@ from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, PeerStatus, ServiceStatus
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Outcome, Verdict
 from mesh.config.schema import Config, EndpointSection, ForwardSection, ListenerSection
@@ -53,8 +53,8 @@ def shown():
     return msgspec.structs.replace(
         base,
         routes=msgspec.structs.replace(base.routes, records=records),
-        problems=(Finding("listener taken at :5432: port taken", since_unix_s=NOON),),
-        warnings=(Finding("the certificate expires", "renew it"),),
+        problems=(Finding(FindingKind.LISTENER, "listener taken at :5432: port taken", since_unix_s=NOON),),
+        warnings=(Finding(FindingKind.CERTIFICATE, "the certificate expires", "renew it"),),
         listeners=(
             listening(
                 "api",

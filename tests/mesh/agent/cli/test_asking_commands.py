@@ -16,7 +16,7 @@ from mesh.agent.control.api import ControlApp
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.dashboard.states import ServiceState
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Outcome, Verdict
 from mesh.agent.software import software_version
@@ -86,7 +86,7 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     ("problems", "verdict"), [(["draining: …"], "draining"), (["draining: …", "another"], "not ready")]
 )
 def test_an_agent_that_drains_and_has_no_other_trouble_says_so(agent, problems, verdict):
-    change(agent, problems=tuple(map(Finding, problems)), draining=True)
+    change(agent, problems=tuple(Finding(FindingKind.LISTENER, each) for each in problems), draining=True)
     assert run("status").stdout.splitlines()[0].endswith(f": {verdict}")
 
 
@@ -225,7 +225,7 @@ def test_an_answer_of_another_version_is_one_line(tmp_path):
 
 
 def test_what_others_have_chosen_cannot_steer_the_terminal(agent):
-    strange = Finding("\x1b[2J", "\x1b[2J")
+    strange = Finding(FindingKind.NAME, "\x1b[2J", "\x1b[2J")
     routes = agent.snapshot.routes
     hq = msgspec.structs.replace(
         HQ, name="\x1b[2Jhq", endpoints=(Endpoint("[red]\x1b[31m", "\x9b\u202e"),), version="\u202e"

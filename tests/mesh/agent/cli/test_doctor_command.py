@@ -13,7 +13,7 @@ from mesh.agent.cli import main
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from tests.mesh.agent.cli.asked import Asked
 
 
@@ -110,7 +110,9 @@ def test_an_agent_that_runs_is_asked_and_what_it_says_is_escaped(folder):
         assert ("agent", "problem", "listener taken at :5432: port taken") in wrong(result)
         (folder / NAME).chmod(0o666)
         assert ("permissions", "problem") in [each[:2] for each in wrong(run("--json"))]
-        asked.snapshot = msgspec.structs.replace(asked.snapshot, warnings=(Finding("\x1b[2J"),))
+        asked.snapshot = msgspec.structs.replace(
+            asked.snapshot, warnings=(Finding(FindingKind.NAME, "\x1b[2J"),)
+        )
         told = run("--socket", folder / NAME)
         assert told.exit_code == 1
         assert all(line.isprintable() for line in told.stdout.splitlines())

@@ -24,7 +24,7 @@ from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, NoAnswer, ServiceStatus, SocksStatus
-from mesh.agent.findings import Finding
+from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Added, Outcome, OutdatedError, Verdict
 from mesh.agent.software import software_version
@@ -107,8 +107,10 @@ def snapshot():
             ),
         ),
         endpoints=(ServiceStatus("ssh", "localhost:22", ServiceState.WITHHELD, reason="refused"),),
-        problems=(Finding("listener web at 127.0.0.1:80: port taken", "free it", NOON),),
-        warnings=(Finding("look at this"),),
+        problems=(
+            Finding(FindingKind.LISTENER, "listener web at 127.0.0.1:80: port taken", "free it", NOON),
+        ),
+        warnings=(Finding(FindingKind.NAME, "look at this"),),
         socks=(SocksStatus("127.0.0.1:1080", None),),
         portless=(UnmatchedListener("web", BRANCH.agent_id, "branch", "127.0.0.1:80", "port taken"),),
         withheld=(UnmatchedEndpoint("ssh", BRANCH.agent_id, "branch", "localhost:22", "refused"),),

@@ -1,5 +1,6 @@
 """Every figure says what it counts."""
 
+import msgspec
 import pytest
 
 from actors.meters import Meters
@@ -27,7 +28,9 @@ def test_a_text_is_a_sentence_that_says_more_than_the_name(name: str):
     assert len(text.split()) > len(name.removesuffix("_total").split("_"))
 
 
-def test_the_text_stands_above_its_figure():
-    exposition = MetricsRenderer().render({"records_early_total": 3}, 1.5).decode()
+def test_the_text_stands_above_its_figure(snapshot: DashboardSnapshot):
+    stats = msgspec.structs.replace(snapshot.stats, counters={"records_early_total": 3})
+    shown = msgspec.structs.replace(snapshot, stats=stats)
+    exposition = MetricsRenderer("1.2.3").render(shown, 1.5).decode()
     assert f"# HELP mesh_records_early_total {HELP['records_early_total']}\n" in exposition
     assert "\nmesh_snapshot_age_seconds 1.5\n" in exposition

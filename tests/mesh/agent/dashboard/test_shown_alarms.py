@@ -35,11 +35,13 @@ def test_alarms_name_the_members_with_most_of_each_kind_and_sum_up_the_others(
     assert shown[-1] == {"kind": "grant", "member": "5 more", "times": rest}
     figures = stats_of(shown_in)
     assert figures["alarms_identity_total"] == 2
-    exposition = MetricsRenderer().render(figures, 0.0, MeasuredAlarms(float).of(shown_in.alarms)).decode()
-    assert '\nmesh_alarms_by_member_total{kind="identity",member="hq 03030303"} 2.0\n' in exposition
+    exposition = (
+        MetricsRenderer("1.2.3").render(shown_in, 0.0, MeasuredAlarms(float).of(shown_in.alarms)).decode()
+    )
+    assert '\nmesh_alarms_by_member_total{kind="identity",member="hq 03030303"} 2\n' in exposition
     assert "\nmesh_alarms_grant_total " in exposition
     last = sum(100 - number for number in range(5))
-    assert f'\nmesh_alarms_by_member_total{{kind="grant",member="others"}} {last}.0\n' in exposition
+    assert f'\nmesh_alarms_by_member_total{{kind="grant",member="others"}} {last}\n' in exposition
 
 
 class Scraper:
