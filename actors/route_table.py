@@ -14,19 +14,23 @@ from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
+from mesh.journal import EventKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.fair_queue import FairQueue
 from mesh.routing.origination import OwnAgent
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.records import EndpointEntry, ListenerEntry
+from mesh.routing.rivals import RivalWatch
 from mesh.routing.router import RouteTableState
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
 from mesh.routing.work_steps import STEP_VERIFIED, wanted_in_steps
-from mesh.sampling import alarming
+from mesh.sampling import alarming, sampled
+from mesh.telling import event
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity
+from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.routing.routes")
 
@@ -34,6 +38,15 @@ MAX_WAITING_BYTES: Final = 1024 * 1024
 """Of memory for what links have said and was not taken yet, about a thousand records. What is beyond that is
 taken at once, of whom most waits: a peer that says more than is verified in time makes this agent slow, but
 not big."""
+
+MAX_RIVALS_TOLD: Final = 16
+"""Keys of this agent that others begin to offer, with a line each at one time."""
+
+_RIVAL: Final = (
+    "endpoint %(key)s: %(agent)s offers the key too, from now on, and may be led clients; "
+    "who is believed can be named in agents: of listeners"
+)
+_RIVALS: Final = "others begin to offer %(count)d more keys that this agent offers"
 
 _MESSAGE_BYTES: Final = 256
 """About what a message, a record or the entry of a digest takes beside its bytes."""
@@ -82,6 +95,7 @@ class RouteTable(Actor[messages.Inbound]):
             alarms=alarms,
         )
         self._links: dict[AgentId, Ref[link_messages.Inbound]] = {}
+        self._rivals = RivalWatch()
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
         self._endpoints: dict[str, EndpointEntry] = {}
         self._listeners: dict[str, ListenerEntry] = {}
@@ -272,11 +286,21 @@ class RouteTable(Actor[messages.Inbound]):
             )
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
+            self._tell_of_rivals(effects.snapshot)
         for notice in effects.notices:
             topic = THIS_AGENT if notice.kind is AlarmKind.OWN else notice.kind.value
             log.warning("%s: %s", topic, notice.line, extra=alarming(notice.kind, notice.member))
         if not effects.rest:  # else what is due may yet come together with what follows
             self._alarm.arm(self._state.deadline(), self.now())
+
+    def _tell_of_rivals(self, snapshot: RouteSnapshot) -> None:
+        found = self._rivals.look(snapshot.own_id, snapshot.records, self.now())
+        for key, record in found[:MAX_RIVALS_TOLD]:
+            facts = {"key": key, "agent": named(record.name, record.agent_id)}
+            log.warning(_RIVAL, facts, extra=sampled(key) | event(EventKind.OFFER))
+        if len(found) > MAX_RIVALS_TOLD:
+            more = {"count": len(found) - MAX_RIVALS_TOLD}
+            log.warning(_RIVALS, more, extra=sampled("rivals") | event(EventKind.OFFER))
 
     def _publish(self, news: messages.RoutesChanged) -> None:
         for urn, subscriber in list(self._subscribers.items()):

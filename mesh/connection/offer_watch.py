@@ -5,19 +5,13 @@ agents for one key are for, and also how a member would take another's clients. 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from mesh.connection.offer import Offer
+from mesh.newcomers import MAX_KNOWN, SETTLING_S
 from mesh.trust.identity import AgentId
 from mesh.trust.naming import is_listed
-
-SETTLING_S: Final = 60.0
-"""For so long after its start a listener learns who offers its key, as all is new to it."""
-
-MAX_KNOWN: Final = 256
-"""Agents that a listener remembers; beyond it the oldest are told again if they come back."""
 
 
 class Judged(msgspec.Struct, frozen=True):

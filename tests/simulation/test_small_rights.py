@@ -6,7 +6,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection, ListenerSection
-from mesh.connection.offer_watch import SETTLING_S
+from mesh.newcomers import SETTLING_S
 from mesh.trust.identity import display_id
 from scripts.simulation.conversation import Terms
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world
@@ -74,6 +74,8 @@ def test_an_agent_that_comes_to_offer_anothers_key_is_told_once_by_name(mesh):
     assert mesh.plans["thief"].meters.opens_answered == 6
     assert meters.offers_new == 1
     assert mesh.log.count("listener my-api: thief") == 1
+    assert mesh.log.count("endpoint my-api: thief") == 1  # hq is told, which had it
+    assert mesh.log.count("endpoint my-api: hq") == 0
     assert meters.offers_disbelieved == 0
 
 

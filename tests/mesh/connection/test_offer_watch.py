@@ -1,8 +1,9 @@
 """Whom a listener believes, and who is told because it is new."""
 
 from mesh.connection.offer import Offer
-from mesh.connection.offer_watch import MAX_KNOWN, SETTLING_S, OfferWatch
+from mesh.connection.offer_watch import OfferWatch
 from mesh.connection.session_handshake import Party
+from mesh.newcomers import MAX_KNOWN, SETTLING_S
 from mesh.trust.identity import AgentId, Instance, display_id
 
 
