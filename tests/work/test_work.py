@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import gc
+import logging
 import sys
 from unittest import mock
 
@@ -79,7 +80,8 @@ def test_an_idle_second():
     check("an idle second", found)
 
 
-def test_an_open_connection_and_one_that_has_ended():
+def test_an_open_connection_and_one_that_has_ended(caplog):
+    caplog.set_level(logging.WARNING, "mesh.connections")  # pytest keeps what is in the log, too
     count = 200
     # The journal is to keep the last connections that have ended, and no more: here one at each agent.
     short = mock.patch.dict(Journal.__init__.__kwdefaults__, max_events=1)
