@@ -45,7 +45,9 @@ class Members:
             self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
         self._authority = init_mesh(folder, [f"{name}:all" for name in self.names], tree)
-        self._peer_ports = free_ports(len(places))
+        ports = free_ports(2 * len(places))
+        self._peer_ports = ports[: len(places)]
+        self.http_ports: Final = ports[len(places) :]
 
     def start(self, number: int, forwards: Forwards, dials: Sequence[int] = ()) -> Process:
         """Run agent ``number``, which dials the others of those numbers."""
@@ -59,7 +61,7 @@ class Members:
                 "endpoints": [{"key": key, "target": at} for key, at in forwards.endpoints.items()],
                 "listeners": [{"key": key, "address": at} for key, at in forwards.listeners.items()],
             },
-            "http": {"address": "127.0.0.1:0"},
+            "http": {"address": f"127.0.0.1:{self.http_ports[number]}"},
         }
         path = self._folder / name / "bench.yaml"
         write_config(path, config)
@@ -99,6 +101,7 @@ def mesh(
             {role: process.pid for role, process in processes.items()},
             tuple(ports.values()),
             places[0],
+            http_ports=dict(zip(processes, members.http_ports, strict=True)),
         )
 
 

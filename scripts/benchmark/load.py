@@ -11,12 +11,13 @@ import sys
 
 from scripts import arguments as values
 from scripts.benchmark import load_clients as clients
+from scripts.benchmark.load_requests import ask_in_turns
 from scripts.benchmark.load_servers import serve
 
 
 def parser() -> argparse.ArgumentParser:
     """What a load process takes."""
-    loads = ("serve", "bulk", "flood", "ping", "connect", "connect-at-once", "hold", "wait", "listens")
+    loads = ("serve", "bulk", "flood", "ping", "connect", "connect-at-once", "hold", "wait", "listens", "ask")
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("load", choices=loads)
     arguments.add_argument("--kind", choices=("bulk", "echo"), default="echo")
@@ -26,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--connections", type=values.whole(1), default=1)
     arguments.add_argument("--bytes", dest="byte_count", type=values.whole(0), default=0)
     arguments.add_argument("--rate", type=values.number(0), default=0.0)
+    arguments.add_argument("--paths", nargs="+", default=["/health"])
+    arguments.add_argument("--keep-alive", action="store_true")
     arguments.add_argument("--rounds", type=values.whole(1), default=1000)
     arguments.add_argument("--seconds", type=values.number(0), default=clients.TIMEOUT_S)
     return arguments
@@ -41,6 +44,8 @@ def run(given: argparse.Namespace) -> dict[str, float] | None:
             return clients.hold(given.ports, given.connections)
         case "flood":
             return clients.flood(port, up=given.up, rate=given.rate)
+        case "ask":
+            return ask_in_turns(port, given.paths, rate=given.rate, keeps_alive=given.keep_alive)
         case "wait":
             return clients.wait(port, seconds=given.seconds)
         case "listens":

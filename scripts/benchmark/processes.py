@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,6 +129,39 @@ class Holder:
 
     def stop(self) -> None:
         """Close them all."""
+        _end(self._child)
+
+
+class Asker:
+    """Asks an agent's HTTP side in turns (``load_requests.py``)."""
+
+    def __init__(self, *arguments: str, place: Place = HERE) -> None:
+        self._child = _start(place, ["ask", *arguments])
+
+    def begin(self) -> None:
+        """Ask from now on.
+
+        Raises:
+            BenchmarkError: it has ended.
+        """
+        assert self._child.stdin is not None  # noqa: S101 - a pipe was asked for
+        try:
+            self._child.stdin.write(b"\n")
+            self._child.stdin.flush()
+        except OSError as error:
+            raise BenchmarkError(f"a load process failed: {error.strerror}") from None
+
+    def end(self) -> Mapping[str, float]:
+        """Ask no more; what came of it.
+
+        Raises:
+            BenchmarkError: it has ended, or does not answer.
+        """
+        self.begin()  # the same sign
+        return _one_line(self._child, READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End it."""
         _end(self._child)
 
 

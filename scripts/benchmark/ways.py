@@ -29,6 +29,8 @@ class Way(msgspec.Struct, frozen=True):
     place: Place = HERE
     """Where its clients run."""
     process_per_connection: bool = False
+    http_ports: Mapping[str, int] = {}
+    """Role to the port where an agent is asked how it is."""
 
 
 Opener = Callable[[], "contextlib.AbstractContextManager[Way]"]
