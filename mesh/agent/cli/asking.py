@@ -3,8 +3,7 @@
 import functools
 import http.client
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -14,11 +13,7 @@ import msgspec
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
-from mesh.agent.control.mesh_rows import AgentRow
-from mesh.agent.control.page_rows import Page
-from mesh.agent.control.requests import AGENTS
 from mesh.agent.finding import control_socket
-from mesh.escaping import escaped
 
 EXIT_FAILED: Final = 1
 EXIT_NOT_RUNNING: Final = 3
@@ -28,9 +23,6 @@ EXIT_FORBIDDEN: Final = 4
 
 ALL: Final = "all"
 """In the place of an agent's name: each that is known."""
-
-AT_ONCE: Final = 4
-"""Agents that are asked at one time if all are; as many as an agent asks for others."""
 
 
 class Agent:
@@ -79,10 +71,14 @@ def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = F
         at = at or click.get_current_context().find_root().params.get("at")
         if at == ALL and not asks_all:
             raise click.UsageError("this command asks one agent at a time: name it")
+        if at is not None and "/" in at:
+            raise click.UsageError("an agent with a slash in its name is named by its ID here")
         client = AgentClient(control_socket(config, socket), at=None if at == ALL else at)
         try:
             if at == ALL:
-                sys.exit(_ask_all(client, command, arguments, as_json=as_json))
+                from mesh.agent.cli.everywhere import ask_all  # noqa: PLC0415 -- few commands need it
+
+                sys.exit(ask_all(client, lambda each: command(each, **arguments), as_json=as_json))
             command(Agent(client, as_json=as_json), **arguments)
         except NotRunning as absent:
             _end(str(absent), EXIT_NOT_RUNNING)
@@ -96,60 +92,6 @@ def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = F
             _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)
 
     return wrapper
-
-
-class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of a command at one of many agents."""
-
-    agent: str
-    id: str
-    answer: object = None
-    error: str = ""
-
-
-class _Listening(Agent):
-    """Keeps what a command tells."""
-
-    def __init__(self, client: AgentClient) -> None:
-        super().__init__(client, as_json=False)
-        self.document: object = None
-        self.text = ""
-
-    def tell(self, document: object, text: Callable[[], str]) -> None:
-        """Keep it."""
-        self.document, self.text = document, text()
-
-
-def _ask_all(
-    client: AgentClient, command: Callable[..., None], arguments: Mapping[str, object], *, as_json: bool
-) -> int:
-    """Run a command at each agent that is known, and print a section of each; the exit status."""
-    found: list[AgentRow] = []
-    offset: int | None = 0
-    while offset is not None:
-        page = client.get(f"{AGENTS}?offset={offset}", Page[AgentRow])
-        found += page.rows
-        offset = page.next_offset
-
-    def ask(row: AgentRow) -> tuple[_Told, str]:
-        agent = _Listening(client.asking(row.id))
-        error = ""
-        try:
-            command(agent, **arguments)
-        except (NotRunning, NotUnderstood, Refused) as failure:
-            error = str(failure)
-        except SystemExit:  # the text says it
-            error = agent.text
-        return _Told(row.name, row.id, agent.document, error), agent.text or error
-
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        told = list(threads.map(ask, sorted(found, key=lambda row: (row.name, row.id))))
-    if as_json:
-        say(msgspec.json.format(msgspec.json.encode([each for each, _ in told]), indent=2).decode())
-    else:
-        sections = (f"== {escaped(each.agent)} {each.id}\n{text}" for each, text in told)
-        say("\n\n".join(sections))
-    return EXIT_FAILED if any(each.error for each, _ in told) else 0
 
 
 def _end(text: str, status: int) -> NoReturn:

@@ -1,0 +1,74 @@
+"""``--at all``: a command at every agent of the mesh, some at a time."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from mesh.agent.cli.asking import EXIT_FAILED, Agent
+from mesh.agent.cli.standard_streams import say
+from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
+from mesh.agent.control.mesh_rows import AgentRow
+from mesh.agent.control.page_rows import Page
+from mesh.agent.control.requests import AGENTS
+from mesh.escaping import escaped
+
+AT_ONCE: Final = 4
+"""Agents that are asked at one time; as many as an agent asks for others."""
+
+
+class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of a command at one of many agents."""
+
+    agent: str
+    id: str
+    answer: object = None
+    error: str = ""
+
+
+class _Listening(Agent):
+    """Keeps what a command tells."""
+
+    def __init__(self, client: AgentClient) -> None:
+        super().__init__(client, as_json=False)
+        self.document: object = None
+        self.text = ""
+
+    def tell(self, document: object, text: Callable[[], str]) -> None:
+        """Keep it."""
+        self.document, self.text = document, text()
+
+
+def ask_all(client: AgentClient, command: Callable[[Agent], None], *, as_json: bool) -> int:
+    """Run a command at each agent that is known, and print a section of each; the exit status.
+
+    Raises:
+        NotRunning: there is no agent that could ask the others.
+    """
+    found: list[AgentRow] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = client.get(f"{AGENTS}?offset={offset}", Page[AgentRow])
+        found += page.rows
+        offset = page.next_offset
+
+    def ask(row: AgentRow) -> tuple[_Told, str]:
+        agent = _Listening(client.asking(row.id))
+        error = ""
+        try:
+            command(agent)
+        except (NotRunning, NotUnderstood, Refused) as failure:
+            error = str(failure)
+        except SystemExit:  # the text says it
+            error = agent.text
+        return _Told(row.name, row.id, agent.document, error), agent.text or error
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        told = list(threads.map(ask, sorted(found, key=lambda row: (row.name, row.id))))
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode([each for each, _ in told]), indent=2).decode())
+    else:
+        sections = (f"== {escaped(each.agent)} {each.id}\n{text}" for each, text in told)
+        say("\n\n".join(sections))
+    return EXIT_FAILED if any(each.error for each, _ in told) else 0

@@ -1,0 +1,190 @@
+"""``--at``: commands that ask another agent, or all of them, by the one whose control socket there is."""
+
+import contextlib
+import json
+import signal
+from dataclasses import replace
+from http import HTTPStatus
+
+import pytest
+from click.testing import CliRunner
+
+from mesh.agent.cli import main, service_commands
+from mesh.agent.cli.asking import Agent
+from mesh.agent.control.api import ControlApp, MeshApp
+from mesh.agent.control.client import NotRunning, Refused
+from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.in_process import answer_of
+from mesh.agent.control.problem import ProblemError
+from mesh.agent.control.requests import ENDPOINTS, LEASES
+from mesh.agent.outcome import Added
+from mesh.trust.identity import display_id
+from tests.mesh.agent.cli.asked import Asked
+from tests.mesh.agent.control.test_reading import BRANCH, HQ, RELAY
+
+NAMES = {display_id(each.agent_id): each.name for each in (BRANCH, RELAY, HQ)}
+
+
+class Elsewhere:
+    """Other agents: all are as the one that is asked, but some do not answer, or not with that."""
+
+    def __init__(self, behind):
+        self.app = MeshApp(behind, None)
+        self.asked = []
+        self.answers = {}
+
+    def call(self, to, asked):
+        self.asked.append((to, f"{asked.method} {asked.place.partition('?')[0]}"))
+        answer = self.answers.get(NAMES.get(to, to))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer_of(self.app, asked, "branch") if answer is None else answer
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MESH_SOCKET", raising=False)
+    (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
+    behind = Asked().behind()
+    found = Elsewhere(behind)
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(replace(behind, calling=found), None))
+        yield found
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize("order", [("--at", "hq", "status"), ("status", "--at", "hq")])
+def test_it_stands_before_the_command_or_behind_it(elsewhere, order):
+    result = run(*order)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == run("status").stdout
+    assert {to for to, _ in elsewhere.asked} == {"hq"}
+
+
+def test_every_command_that_asks_an_agent_has_it(elsewhere):
+    asking = 0
+    for name in main.list_commands(None):
+        options = [option for each in main.get_command(None, name).params for option in each.opts]
+        if "--at" in options:
+            asking += 1
+            assert "--socket" in options
+    assert asking > 15
+
+
+def test_a_command_that_asks_no_agent_has_none(elsewhere):
+    result = run("--at", "hq", "token", "new", "x")
+    assert result.exit_code == 2
+    assert "mesh token asks no running agent" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"),
+    [
+        (HTTPStatus.BAD_GATEWAY, 3),
+        (HTTPStatus.FORBIDDEN, 4),
+        (HTTPStatus.NOT_FOUND, 1),
+        (HTTPStatus.CONFLICT, 1),
+        (HTTPStatus.SERVICE_UNAVAILABLE, 1),
+    ],
+)
+def test_it_ends_by_what_came_of_it(elsewhere, status, exit_code):
+    elsewhere.answers["hq"] = ProblemError(status, "hq: what is the matter")
+    result = run("peers", "--at", "hq")
+    assert result.exit_code == exit_code
+    assert "hq: what is the matter" in result.stderr
+
+
+def test_a_name_that_would_lead_elsewhere_is_one_that_nobody_has(elsewhere):
+    for name in ("../..", "a/b"):
+        assert run("peers", "--at", name).exit_code == 2
+    assert not elsewhere.asked
+    for name in ("..", "\u00e4 b", "a?b#c", "%2e%2e"):
+        run("peers", "--at", name)
+    assert {to for to, _ in elsewhere.asked} <= {"\u00e4 b", "a?b#c", "%2e%2e", ".."}
+
+
+def test_all_are_asked_and_those_that_do_not_answer_are_told(elsewhere):
+    result = run("--at", "all", "peers")
+    assert result.exit_code == 0, result.stderr
+    sections = [line for line in result.stdout.splitlines() if line.startswith("== ")]
+    assert sections == sorted(f"== {name} {agent_id}" for agent_id, name in NAMES.items())
+    elsewhere.answers["hq"] = ProblemError(HTTPStatus.BAD_GATEWAY, "hq: no path leads to it at present")
+    result = run("peers", "--at", "all")
+    assert result.exit_code == 1
+    assert "hq: no path leads to it at present" in result.stdout
+    rows = {row["agent"]: row for row in json.loads(run("peers", "--at", "all", "--json").stdout)}
+    assert rows["hq"]["error"] == "hq: no path leads to it at present"
+    assert rows["relay"]["answer"] == json.loads(run("peers", "--json").stdout)
+
+
+def test_what_holds_a_service_asks_one_agent_at_a_time(elsewhere):
+    result = run("expose", "k", "localhost:1", "--at", "all")
+    assert result.exit_code == 2
+    assert "one agent at a time" in result.stderr
+    assert not elsewhere.asked
+
+
+class Client:
+    """Answers renewals as it is told to, and says that it is time to end when that is over."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+        self.handlers = {}
+
+    def put(self, place, body):
+        self._answer(f"PUT {place}")
+
+    def post(self, place, kind, body):
+        self._answer(f"POST {place}")
+        return Added("endpoint k", "", "second")
+
+    def delete(self, place):
+        self.asked.append(f"DELETE {place}")
+
+    def _answer(self, what):
+        self.asked.append(what)
+        answer = self.answers.pop(0)
+        if not self.answers:
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        if answer is not None:
+            raise answer
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    def held(*answers):
+        client = Client(*answers)
+        monkeypatch.setattr(service_commands, "RENEW_S", 0.0)
+        monkeypatch.setattr(signal, "signal", client.handlers.__setitem__)
+        added = Added("endpoint k", "", "first")
+        service_commands._hold(Agent(client, as_json=False), ENDPOINTS, {"key": "k"}, added)
+        return client.asked
+
+    return held
+
+
+GONE, BUSY, UNKNOWN = NotRunning("no path"), Refused(503, "busy"), Refused(404, "no such lease")
+
+
+def test_a_service_that_is_held_outlives_an_outage(hold, capsys):
+    assert hold(None, GONE, GONE, BUSY, None) == [f"PUT {LEASES}/first"] * 5 + [f"DELETE {LEASES}/first"]
+    assert capsys.readouterr().err.splitlines() == ["no path; waiting for it", "endpoint k: is there again"]
+
+
+def test_it_is_asked_for_anew_where_it_was_forgotten_also_if_that_takes_a_while(hold):
+    assert hold(GONE, UNKNOWN, GONE, UNKNOWN, UNKNOWN, UNKNOWN, None, None) == [
+        f"PUT {LEASES}/first",
+        *[f"PUT {LEASES}/first", f"POST {ENDPOINTS}"] * 3,
+        f"PUT {LEASES}/second",
+        f"DELETE {LEASES}/second",
+    ]
+
+
+def test_it_ends_where_it_cannot_be_any_more(hold):
+    with pytest.raises(Refused, match="taken"):
+        hold(UNKNOWN, Refused(409, "taken"), None)
