@@ -70,7 +70,8 @@ class PlanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /api/v1/plans``: one of the two, or neither for the agent's own file."""
 
     file: str | None = None
-    """Absolute path of a configuration file on the agent's machine; with ``dry_run`` only."""
+    """Absolute path of a configuration file on the agent's machine; with ``dry_run``, and by the control
+    socket, only."""
     forward: ForwardWish | None = None
     """What is to be saved in the place of what is."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import falcon
 import falcon.testing
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from mesh.addresses import TcpAddress
-from mesh.agent.control.api import ControlApp
+from mesh.agent.control.admission import ByHttpAddress
+from mesh.agent.control.api import ApiApp, ControlApp
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.door import ControlDoor
@@ -20,9 +22,11 @@ from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, REL
 from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.control.steering import SteeringError
+from mesh.agent.control.steering_routes import steering_routes
+from mesh.agent.control.tokens import Tokens, new_token, token_hash
 from mesh.agent.events import Events, Job
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
-from mesh.config.schema import EndpointSection, ListenerSection
+from mesh.config.schema import EndpointSection, ListenerSection, TokenSection
 
 DRY = f"{PLANS}?dry_run=true"
 
@@ -112,6 +116,21 @@ def test_a_refusal_is_a_problem_with_every_reason(app, steered):
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM_TYPE)
     assert answer.json["problems"] == list(REFUSED.problems)
     assert answer.json["detail"] == Verdict.REFUSED.value
+
+
+@pytest.mark.parametrize("file", ["/etc/shadow", "relative", "/dev/zero"])
+def test_who_may_only_change_an_agent_has_it_read_no_file(steered, file):
+    """Complaints about a file quote it, and the agent's user may read more than the bearer of a token."""
+    token = new_token()
+    tokens = Tokens((TokenSection(name="deployment", hash=token_hash(token)),))
+    api = ApiApp(steering_routes(SimpleNamespace(steering=steered)), (ByHttpAddress(tokens),))
+    bearer = falcon.testing.TestClient(api, headers={"Authorization": f"Bearer {token}"})
+    answer = bearer.simulate_post(DRY, json={"file": file})
+    assert answer.status_code == 403
+    assert "control socket" in answer.json["detail"]
+    assert steered.planned == []
+    assert bearer.simulate_post(DRY).status_code == 200
+    assert steered.planned == [None]
 
 
 def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
