@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from mesh.diagnostics.tasks import Task, What
 from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
 from mesh.link.frames import (
@@ -26,6 +27,8 @@ NUMBERS: Final = (0, 1, 2, 3, 1000, 2**16, 2**31, 2**32, 2**62, 2**63, 2**64 - 2
 SIZES: Final = (0, 1, 15, 16, 17, 25, 26, 28, 48, 60, 64, 80, 300, 2000, 2048, 4000, 20_000, MAX_BODY_BYTES)
 OF_CONNECTIONS: Final = tuple(kind for kind in FrameType if kind >= FrameType.OPEN)
 OF_LINKS: Final = tuple(kind for kind in FrameType if kind < FrameType.OPEN)
+
+REASONS: Final = ("", "this peer is not dialed any more", "x" * 256, "\x1b[31m\n\u202e" * 60)
 
 MAX_CHANGED_ENTRIES: Final = 200
 
@@ -222,6 +225,40 @@ class Inventor:
         )
         signed = msgspec.msgpack.encode(changed)
         return WireRecord(signed, self._own.sign(RECORD_CONTEXT, signed), draw.choice([0, 0, 1, 299_000]))
+
+    def fickle_record(self, body: RecordBody, sequence: int) -> WireRecord:
+        """A record of its own with the same services, that says now this, now that of what else it does."""
+        draw = self._draw
+        changed = replace(body, sequence=sequence, draining=bool(sequence % 2), relays=draw.random() < 0.9)
+        signed = msgspec.msgpack.encode(changed)
+        if draw.random() < 0.1:  # something of a later version, or of none
+            fields = [*msgspec.msgpack.decode(signed), draw.choice(NUMBERS[:9]), b"more"]
+            if draw.random() < 0.5:
+                fields[draw.randrange(len(fields))] = draw.choice([2, -1, None, "yes", [True]])
+            signed = msgspec.msgpack.encode(fields)
+        return WireRecord(signed, self._own.sign(RECORD_CONTEXT, signed), 0)
+
+    def retirement(self) -> Frame:
+        """It is about to close the link, it says."""
+        return link_frame(FrameType.RETIRE, bodies.encode_retire(self._draw.choice(REASONS)))
+
+    def diagnosis(self, keys: Sequence[str]) -> list[Task]:
+        """What to ask echoes and benches of others, under keys that exist and under some that do not."""
+        draw = self._draw
+        made_up = [f"key-{draw.randrange(1000)}", "mesh:echo", "x" * 255]
+        return [
+            Task(
+                what=draw.choice(list(What)),
+                agent_id=self.victim(),
+                agent_name="somebody",
+                hop_count=1,
+                key=draw.choice([*keys, *made_up]),
+                count=0,
+                interval_s=draw.choice([0.01, 0.1]),
+                seconds=draw.choice([0.1, 10.0, 1e6]),
+            )
+            for _ in range(draw.choice([1, 16, 40]))
+        ]
 
     def old_record(self) -> WireRecord | None:
         """One that was seen, with another age."""

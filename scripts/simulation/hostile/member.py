@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.connections.offers import offer_of
+from actors.diagnostics.desk import MAX_JOBS, Desk
+from actors.messages import desk as desk_messages
 from actors.messages import peer_link as link_messages
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Connected, ConnectFailed, Dispatcher, SocketOptions
@@ -24,6 +27,8 @@ SQUATTERS: Final = 3
 """Clients that a squatter starts in a tick."""
 MAX_SQUATTERS: Final = 200
 MAX_STRANGERS: Final = 80
+DIAGNOSES: Final = 0.05
+"""How likely a further diagnosis is begun in a tick."""
 
 _FIRST_BYTES: Final = (b"", b"MESH", b"MESH\x01", b"MESH\x01\x00\x20", b"MESH\x02", b"GET / HTTP/1.1\r\n\r\n")
 
@@ -71,7 +76,7 @@ class HostileMember(Actor[Any]):
         self._sequence = 2**20
         self._flood: dict[Act, Frame] = {}
         self._began_at = self.now()
-        self._strangers = self._squatters = 0
+        self._strangers = self._squatters = self._diagnoses = 0
         self.done: dict[str, int] = {}
         """How often each act had its turn."""
 
@@ -223,6 +228,15 @@ class HostileMember(Actor[Any]):
             records.append(self._invent.own_record(own.body, self._sequence))
         self._inject(records_frames(records), everywhere=self._draw.random() < 0.5)
 
+    def fickle_records(self, act: Act) -> None:
+        """It drains, and drains no more; it relays, and does not: another record of it in each tick."""
+        snapshot = self._mesh.routes(self._name)
+        own = None if snapshot is None else snapshot.records.get(snapshot.own_id)
+        if own is not None:
+            self._sequence += 1
+            record = self._invent.fickle_record(own.body, self._sequence)
+            self._inject(records_frames([record]), everywhere=True)
+
     def old_records(self, act: Act) -> None:
         """Records of others as they were, with other ages, many times."""
         records = [self._invent.old_record() for _ in range(self._draw.choice([1, 5, 20]))]
@@ -255,6 +269,31 @@ class HostileMember(Actor[Any]):
         links = self._links
         if links and self._draw.random() < 0.05:
             self._draw.choice(links).ref.tell(link_messages.CloseLink("as it pleases"))
+
+    def retire(self, act: Act) -> None:
+        """Say of each link that it will be closed, as soon as there is one, and often."""
+        self._inject(
+            [self._invent.retirement() for _ in range(self._draw.choice([1, 1, 30]))], everywhere=True
+        )
+
+    def retire_links(self, act: Act) -> None:
+        """The same by its own links, which do not want to be there any more either."""
+        for link in self._links:
+            if self._draw.random() < 0.1:
+                link.ref.tell(link_messages.RetireLink("as it pleases"))
+
+    def diagnose(self, act: Act) -> None:
+        """Pings and benches of everybody, many at once, over and over."""
+        snapshot = self._mesh.routes(self._name)
+        if snapshot is None or self._draw.random() > DIAGNOSES:
+            return
+        for desk in self._mesh.actors_on(self._name, Desk):
+            tasks = self._invent.diagnosis(list(snapshot.candidates))
+            tasks = [task for task in tasks if task.agent_id in snapshot.hop_counts]
+            offers = tuple(offer_of(snapshot, task.agent_id) for task in tasks)
+            self._diagnoses += 1
+            desk.ref.tell(desk_messages.EndJob(self._diagnoses - MAX_JOBS))
+            desk.ref.tell(desk_messages.StartJob(tuple(tasks), offers, at_once=16))
 
     def stop_reading(self, act: Act) -> None:
         """Take nothing that comes, on no link."""
@@ -289,6 +328,10 @@ _ACTS: Final[dict[str, Callable[[HostileMember, Act], None]]] = {
     "squat": HostileMember.squat,
     "reconnect": HostileMember.reconnect,
     "stop reading": HostileMember.stop_reading,
+    "fickle records": HostileMember.fickle_records,
+    "retire": HostileMember.retire,
+    "retire links": HostileMember.retire_links,
+    "diagnose": HostileMember.diagnose,
 }
 ACTS: Final = tuple(_ACTS)
 
