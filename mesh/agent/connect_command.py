@@ -25,13 +25,19 @@ EXIT_NOT_RUNNING: Final = 3
 EXIT_NOT_PERMITTED: Final = 4
 
 
+def _keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from mesh.agent.cli.completing import offered_keys  # noqa: PLC0415 -- only for a shell that completes
+
+    return offered_keys(context, parameter, incomplete)
+
+
 @click.command()
-@click.argument("key")
+@click.argument("key", shell_complete=_keys)
 @click.option("--agent", default="", help="The agent whose offer is meant, by name or ID; else the nearest.")
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
 @click.option("--socket", "place", type=click.Path(path_type=Path), help="The agent's control socket.")
 def connect(key: str, agent: str, config: Path | None, place: Path | None) -> None:
-    r"""Carry standard input and output to the service KEY, or KEY.AGENT, until both ends have finished.
+    """Carry standard input and output to the service KEY, or KEY.AGENT, until both ends have finished.
 
     It exits with 0 when the connection has ended in order, 1 if there was none or it was cut off, 3 if no
     agent runs here, and 4 if it is not permitted.

@@ -3,33 +3,72 @@
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
-from mesh.agent.software import software_version
+from mesh.agent.software import DISTRIBUTION
 
-MODULES: Final[Mapping[str, str]] = MappingProxyType(
+
+class Place(NamedTuple):
+    """Where a command is, and what it is for in a few words."""
+
+    module: str
+    """Below ``mesh.agent``."""
+    summary: str
+
+
+SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
     {
-        "init": "cli.init_command",
-        **dict.fromkeys(("agent", "check"), "cli.agent_command"),
-        **dict.fromkeys(("status", "peers"), "cli.status_command"),
-        **dict.fromkeys(("services", "agents"), "cli.mesh_command"),
-        "connections": "cli.connection_command",
-        "events": "cli.event_command",
-        "top": "cli.top_command",
-        "doctor": "cli.doctor_command",
-        **dict.fromkeys(("listen", "unlisten", "expose", "unexpose"), "cli.service_commands"),
-        "connect": "connect_command",
-        **dict.fromkeys(("ping", "trace", "test", "bench"), "cli.diagnosis_commands"),
-        **dict.fromkeys(("reload", "plan"), "cli.reload_command"),
-        "drain": "cli.drain_command",
-        **dict.fromkeys(("authority", "identity"), "cli.key_commands"),
-        "certificate": "cli.certificate_command",
-        "token": "cli.token_command",
+        "Begin": {
+            "init": Place("cli.init_command", "Make keys, certificates and configurations for a whole mesh."),
+            "agent": Place("cli.agent_command", "Run an agent."),
+            "check": Place("cli.agent_command", "Validate a configuration and its files."),
+        },
+        "See what is": {
+            "status": Place("cli.status_command", "How the agent is, on one screen."),
+            "services": Place("cli.mesh_command", "Every key of the mesh: offered by whom, used where."),
+            "agents": Place("cli.mesh_command", "Every agent of the mesh."),
+            "peers": Place("cli.status_command", "The agent's peers, with round trips."),
+            "connections": Place("cli.connection_command", "Who is connected to what; closing one."),
+            "events": Place("cli.event_command", "What has happened: links, exits, alarms, reloads."),
+            "top": Place("cli.top_command", "Who transfers most, live."),
+        },
+        "Find out what is wrong": {
+            "doctor": Place("cli.doctor_command", "Look at everything about an agent, with remedies."),
+            "ping": Place("cli.diagnosis_commands", "Is an agent, or a key's, there; how long does it take?"),
+            "trace": Place("cli.diagnosis_commands", "The same for each agent on the way."),
+            "test": Place("cli.diagnosis_commands", "Can every agent and key be reached?"),
+            "bench": Place("cli.diagnosis_commands", "How much goes through to a key, each way."),
+        },
+        "Use and offer services": {
+            "connect": Place("connect_command", "Carry standard input and output to a key."),
+            "listen": Place("cli.service_commands", "Open a local port for a key."),
+            "unlisten": Place("cli.service_commands", "Close it."),
+            "expose": Place("cli.service_commands", "Offer a service as a key."),
+            "unexpose": Place("cli.service_commands", "Offer it no more."),
+        },
+        "Change a running agent": {
+            "plan": Place("cli.reload_command", "What a reload would do."),
+            "reload": Place("cli.reload_command", "Read the configuration again, and be as it says."),
+            "drain": Place("cli.drain_command", "Have the mesh prefer other agents."),
+        },
+        "Keys, certificates, tokens": {
+            "authority": Place("cli.key_commands", "The key that signs certificates."),
+            "identity": Place("cli.key_commands", "The key that an agent is."),
+            "certificate": Place("cli.certificate_command", "Sign a certificate; show what one says."),
+            "token": Place("cli.token_command", "Who may change an agent by its http.address."),
+        },
+        "For your shell": {
+            "completion": Place("cli.completion_command", "Complete commands, keys and agents with Tab."),
+        },
     }
 )
-"""Where each command is, in the order in which they are shown."""
+"""Every command, by what people want, in the order in which they are shown."""
+
+PLACES: Final[Mapping[str, Place]] = MappingProxyType(
+    {name: place for commands in SECTIONS.values() for name, place in commands.items()}
+)
 
 
 class Commands(click.Group):
@@ -38,25 +77,41 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
         del ctx
-        return list(MODULES)
+        return list(PLACES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name, if there is one."""
         del ctx
-        if cmd_name not in MODULES:
+        if cmd_name not in PLACES:
             return None
-        found = getattr(import_module(f"mesh.agent.{MODULES[cmd_name]}"), cmd_name)
+        found = getattr(import_module(f"mesh.agent.{PLACES[cmd_name].module}"), cmd_name)
         return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them by what people want."""
+        del ctx
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, place.summary) for name, place in commands.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(software_version(), prog_name="mesh")
+@click.version_option(package_name=DISTRIBUTION, prog_name="mesh")
 @click.option("--at", metavar="AGENT", help="Ask another agent of the mesh, by its name or ID.")
 @click.pass_context
 def main(ctx: click.Context, *, at: str | None) -> None:
     """Reach any TCP service by its key, through any number of agents, encrypted end to end.
 
-    Start with "mesh init": it makes keys, certificates and configurations for a whole mesh.
+    Commands that ask a running agent find it by --config FILE, --socket PATH, the variable MESH_SOCKET, or
+    a config.yaml in this folder, and with --at AGENT have it ask another agent of the mesh.
+
+    \b
+    mesh init my-mesh --agents branch:all,hq:all --local
+    mesh agent my-mesh/hq/config.yaml
+    mesh status --config my-mesh/hq/config.yaml
+
+    The exit status is 0 if it is done, 1 if it failed, 2 if the command line or a configuration is wrong,
+    3 if no agent answers, and 4 if a policy forbids it.
     """
     command = None if ctx.invoked_subcommand is None else main.get_command(ctx, ctx.invoked_subcommand)
     if at is not None and command is not None and "at" not in (each.name for each in command.params):

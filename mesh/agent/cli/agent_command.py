@@ -29,7 +29,12 @@ _CONFIG = click.Path(path_type=Path)
 def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: str | None) -> None:
     """Run the agent that the file CONFIG describes, until SIGTERM or SIGINT; SIGHUP reads the file anew.
 
-    The exit status is 0 after a clean shutdown, and 2 where the configuration or one of its files is wrong.
+    The exit status is 0 after a clean shutdown, 1 after a crash, and 2 where the configuration or one of its
+    files is wrong.
+
+    \b
+    mesh agent config.yaml
+    mesh agent config.yaml --log-level debug
     """
     complete_standard_streams()
     overrides = {"format": log_format, "level": log_level}
@@ -50,7 +55,11 @@ def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: 
 @click.argument("config", type=_CONFIG)
 @told_plainly
 def check(config: Path) -> None:
-    """Validate the file CONFIG, and the key and certificate it names, without starting anything."""
+    """Validate the file CONFIG, and the key and certificate it names, without starting anything.
+
+    \b
+    mesh check config.yaml
+    """
     _report_check(config, ConfigSource(config, {}).read())
 
 

@@ -126,7 +126,12 @@ def sign(
     manage: bool,
     everything: bool,
 ) -> None:
-    """Sign a certificate for an agent. What is not granted here is denied."""
+    """Sign a certificate for an agent. What is not granted here is denied.
+
+    \b
+    mesh certificate sign --authority authority.key --name hq --public-key KEY \\
+        --register 'postgres-*' --relay --out agent.cert
+    """
     if (public_key is None) == (identity_file is None):
         raise click.UsageError("expected either --public-key or --identity")
     if identity_file is not None:
@@ -157,6 +162,9 @@ def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
 
     Without --authority it is judged by the authority that it names itself. The exit status is 0 if it is
     valid, 1 if it is not, and 2 if FILE has no certificate.
+
+    \b
+    mesh certificate show agent.cert
     """
     wire = read_certificate_file(file)
     shown = read_certificate(wire)

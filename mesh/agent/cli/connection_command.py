@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.following import rounds, until_interrupted
 from mesh.agent.cli.standard_streams import say
@@ -35,10 +36,16 @@ Totals = dict[tuple[str, End], int]
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help=f"Say it again each {EVERY_S:g} seconds, until Ctrl-C.")
-@click.option("--close", "closed", metavar="ID", help="Reset this connection, at both of its ends.")
+@click.option(
+    "--close",
+    "closed",
+    metavar="ID",
+    shell_complete=completing.connections,
+    help="Reset this connection, at both of its ends.",
+)
 @asks_agent
 def connections(agent: Agent, *, follow: bool, closed: str | None) -> None:
-    r"""List the open connections of which a running agent is an end: client, key, agents, bytes and rate.
+    """List the open connections of which a running agent is an end: client, key, agents, bytes and rate.
 
     \b
     mesh connections

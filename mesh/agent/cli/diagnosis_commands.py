@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from mesh.agent.cli import completing
 from mesh.agent.cli.asking import (
     EXIT_FAILED,
     EXIT_FORBIDDEN,
@@ -40,13 +41,13 @@ _timeout = click.option(
 
 
 @click.command()
-@click.argument("to", metavar="KEY|AGENT")
+@click.argument("to", metavar="KEY|AGENT", shell_complete=completing.keys_and_agents)
 @click.option("--count", "-c", type=click.IntRange(0), default=5, show_default=True, help="0: until Ctrl-C.")
 @click.option("--interval", "-i", type=_seconds, default=1.0, show_default=True, help="Seconds between two.")
 @_timeout
 @asks_agent_at_length
 def ping(agent: Agent, *, to: str, count: int, interval: float, timeout: float) -> None:
-    r"""Ping an agent, or the nearest that offers KEY, end to end through the mesh.
+    """Ping an agent, or the nearest that offers KEY, end to end through the mesh.
 
     Whoever is pinged by a KEY must let this agent use it, as for a connection; its service is not asked.
     What is lost on the way is sent again: an answer that comes after the timeout is late, not lost.
@@ -63,12 +64,12 @@ def ping(agent: Agent, *, to: str, count: int, interval: float, timeout: float) 
 
 
 @click.command()
-@click.argument("to", metavar="KEY|AGENT")
+@click.argument("to", metavar="KEY|AGENT", shell_complete=completing.keys_and_agents)
 @click.option("--count", type=click.IntRange(1, 100), default=3, show_default=True, help="Pings to each.")
 @_timeout
 @asks_agent
 def trace(agent: Agent, *, to: str, count: int, timeout: float) -> None:
-    r"""Ping each agent on the way to one, or to the nearest that offers KEY, and say where the way ends.
+    """Ping each agent on the way to one, or to the nearest that offers KEY, and say where the way ends.
 
     \b
     mesh trace hq
@@ -82,7 +83,7 @@ def trace(agent: Agent, *, to: str, count: int, timeout: float) -> None:
 @click.command()
 @asks_agent
 def test(agent: Agent) -> None:
-    r"""Ping every agent, and open every key that this agent may use at each agent that offers it.
+    """Ping every agent, and open every key that this agent may use at each agent that offers it.
 
     A service that is opened sees a connection that ends at once. The exit status is 1 if anything cannot be
     reached.
@@ -101,7 +102,7 @@ def test(agent: Agent) -> None:
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing.offered_keys)
 @click.option(
     "--seconds",
     "-t",
@@ -112,7 +113,7 @@ def test(agent: Agent) -> None:
 )
 @asks_agent
 def bench(agent: Agent, *, key: str, seconds: float) -> None:
-    r"""Measure round trip and throughput to the nearest agent that offers KEY.
+    """Measure round trip and throughput to the nearest agent that offers KEY.
 
     No service takes part: the agent at the other end gives and takes by itself. What else the mesh carries
     is slowed down meanwhile.

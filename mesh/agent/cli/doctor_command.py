@@ -58,7 +58,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @told_plainly
 def doctor(*, config: Path | None, socket: Path | None, as_json: bool) -> None:
-    r"""Look at everything about an agent: configuration, certificates, permissions, ports, clock, mesh.
+    """Look at everything about an agent: configuration, certificates, permissions, ports, clock, mesh.
 
     Each thing that is wrong comes with what to do about it. It looks at what it can if the agent does not
     run, and then opens its ports for a moment and connects to its peers. With --socket it has no

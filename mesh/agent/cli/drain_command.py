@@ -11,7 +11,7 @@ from mesh.agent.control.requests import DRAIN
 @click.option("--off", is_flag=True, help="End it: use this agent like others again.")
 @asks_agent_or_all
 def drain(agent: Agent, *, off: bool) -> None:
-    r"""Have the mesh prefer other agents to a running one, which serves on whoever has no other.
+    """Have the mesh prefer other agents to a running one, which serves on whoever has no other.
 
     Nothing is closed and nobody is refused. A restart of the agent ends it, too.
 

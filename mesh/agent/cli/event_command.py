@@ -34,7 +34,7 @@ LOST: Final = "(others in between are lost: too much happened, or the agent has 
 )
 @asks_agent
 def events(agent: Agent, *, follow: bool, last: int, kinds: tuple[str, ...]) -> None:
-    r"""Tell what has happened at a running agent, the newest last: links, exits, alarms, reloads and more.
+    """Tell what has happened at a running agent, the newest last: links, exits, alarms, reloads and more.
 
     With --json each event is an object on a line of its own.
 

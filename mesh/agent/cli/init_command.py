@@ -82,7 +82,7 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
     With --local all agents run on this machine, and nothing needs to be copied.
 
     Nothing that exists is overwritten.
-    """  # noqa: D301 - click wants the backspace itself
+    """
     rights = _agents(agents)
     names = tuple(rights)
     plans = _plans(names, _relays(rights, relays, local=local), local=local)

@@ -25,7 +25,11 @@ def authority() -> None:
 @click.argument("file", type=_FILE)
 @told_plainly
 def new_authority(file: Path) -> None:
-    """Make an authority's key in FILE, and its public key beside it with the suffix .pub."""
+    """Make an authority's key in FILE, and its public key beside it with the suffix .pub.
+
+    \b
+    mesh authority new authority.key
+    """
     public_file = _public_file(file)
     if is_there(public_file):
         raise Failure(f"{public_file}: exists already and is not overwritten")
@@ -41,7 +45,11 @@ def new_authority(file: Path) -> None:
 @click.argument("file", type=_FILE)
 @told_plainly
 def show_authority(file: Path) -> None:
-    """Print the public key of the authority's key in FILE, for trust.authorities."""
+    """Print the public key of the authority's key in FILE, for trust.authorities.
+
+    \b
+    mesh authority show authority.key
+    """
     say(encode_public_key(read_key(file, KeyUse.AUTHORITY).public_key))
 
 
@@ -57,6 +65,9 @@ def new_identity(file: Path) -> None:
     """Make an agent's key in FILE, which is to become identity.key in its agent.data_dir.
 
     An agent makes this key itself on first start; make it beforehand to sign its certificate beforehand.
+
+    \b
+    mesh identity new identity.key
     """
     _show(make_key(file, KeyUse.IDENTITY))
 
@@ -72,7 +83,11 @@ def new_identity(file: Path) -> None:
 )
 @told_plainly
 def show_identity(file: Path, key_mode: str) -> None:
-    """Print the public key and the ID of the agent's key in FILE."""
+    """Print the public key and the ID of the agent's key in FILE.
+
+    \b
+    mesh identity show identity.key
+    """
     _show(read_key(file, KeyUse.IDENTITY, KeyMode(key_mode)))
 
 

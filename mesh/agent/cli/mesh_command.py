@@ -22,7 +22,7 @@ KEYS_SHOWN: Final = 3
 @click.command()
 @asks_agent_or_all
 def services(agent: Agent) -> None:
-    r"""List every key of the mesh: who offers it, who listens for it and to whom that leads, and why not.
+    """List every key of the mesh: who offers it, who listens for it and to whom that leads, and why not.
 
     The agents that offer a key are in the order of their distance from the agent that is asked.
 
@@ -37,7 +37,7 @@ def services(agent: Agent) -> None:
 @click.command()
 @asks_agent_or_all
 def agents(agent: Agent) -> None:
-    r"""List every agent of the mesh: its distance, links and keys, its version, its certificate's end.
+    """List every agent of the mesh: its distance, links and keys, its version, its certificate's end.
 
     \b
     mesh agents

@@ -13,7 +13,7 @@ from mesh.agent.outcome import Outcome, Verdict
 @click.command()
 @asks_agent_or_all
 def reload(agent: Agent) -> None:
-    r"""Have a running agent read its configuration again.
+    """Have a running agent read its configuration again.
 
     Services come, change and go; what is equal runs on. A file with a mistake changes nothing.
 
@@ -28,7 +28,7 @@ def reload(agent: Agent) -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @asks_agent
 def plan(agent: Agent, *, file: Path | None) -> None:
-    r"""Say what a reload would do, with FILE in the place of the agent's own configuration.
+    """Say what a reload would do, with FILE in the place of the agent's own configuration.
 
     \b
     mesh plan

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import click
 
+from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listener
 from mesh.agent.control.client import NotRunning, Refused
@@ -36,16 +37,22 @@ _save = click.option("--save", is_flag=True, help="Keep it for good, also after 
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing.offered_keys)
 @click.argument("address", default=ANY_PORT)
-@click.option("--agent", "agents", multiple=True, help="Believe this agent's offer only; may be repeated.")
+@click.option(
+    "--agent",
+    "agents",
+    multiple=True,
+    shell_complete=completing.agents,
+    help="Believe this agent's offer only; may be repeated.",
+)
 @_at_most
 @_save
 @asks_agent
 def listen(
     agent: Agent, *, key: str, address: str, agents: Iterable[str], max_connections: int, save: bool
 ) -> None:
-    r"""Open a local port for KEY at ADDRESS, for as long as this command runs (Ctrl-C takes it back).
+    """Open a local port for KEY at ADDRESS, for as long as this command runs (Ctrl-C takes it back).
 
     Without ADDRESS, or with port 0, the system chooses a port of 127.0.0.1; it is printed alone. A path
     that begins with / is that of a unix socket.
@@ -65,14 +72,20 @@ def listen(
 @click.command()
 @click.argument("key")
 @click.argument("target")
-@click.option("--allow", "allowed", multiple=True, help="Let this agent use it only; may be repeated.")
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    shell_complete=completing.agents,
+    help="Let this agent use it only; may be repeated.",
+)
 @_at_most
 @_save
 @asks_agent
 def expose(
     agent: Agent, *, key: str, target: str, allowed: Iterable[str], max_connections: int, save: bool
 ) -> None:
-    r"""Offer the service at TARGET as KEY, for as long as this command runs (Ctrl-C takes it back).
+    """Offer the service at TARGET as KEY, for as long as this command runs (Ctrl-C takes it back).
 
     \b
     mesh expose my-api localhost:3000
@@ -86,26 +99,28 @@ def expose(
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing.own_listeners)
 @click.argument("address", required=False)
 @asks_agent
 def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
-    r"""Close the local ports for KEY, or the one at ADDRESS, that mesh listen has opened.
+    """Close the local ports for KEY, or the one at ADDRESS, that mesh listen has opened.
 
-    Connections that are open go on. What the configuration file has is taken out there.
+    Connections that are open go on, and nothing tells by which port they came: to end one as well, name
+    it to mesh connections --close. What the configuration file has is taken out there.
 
     \b
     mesh unlisten postgres-main
+    mesh unlisten postgres-main 127.0.0.1:5432
     """
     _remove(agent, LISTENERS, {"key": key} if address is None else {"key": key, "address": address})
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing.own_endpoints)
 @click.option("--now", is_flag=True, help="Reset the connections that are open, too.")
 @asks_agent
 def unexpose(agent: Agent, *, key: str, now: bool) -> None:
-    r"""Offer KEY no more, which mesh expose has offered. Connections that are open go on.
+    """Offer KEY no more, which mesh expose has offered. Connections that are open go on.
 
     \b
     mesh unexpose my-api

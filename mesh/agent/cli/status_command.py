@@ -27,7 +27,7 @@ T = TypeVar("T")
 @click.command()
 @asks_agent_or_all
 def status(agent: Agent) -> None:
-    r"""Say how a running agent is: what is wrong, its peers, its own listeners and endpoints.
+    """Say how a running agent is: what is wrong, its peers, its own listeners and endpoints.
 
     Of long lists it shows the first rows, those with something wrong before the others; --json has all.
 
@@ -42,7 +42,7 @@ def status(agent: Agent) -> None:
 @click.command()
 @asks_agent_or_all
 def peers(agent: Agent) -> None:
-    r"""List the peers of a running agent, with round trips and what is wrong.
+    """List the peers of a running agent, with round trips and what is wrong.
 
     \b
     mesh peers

@@ -21,7 +21,7 @@ def token() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @told_plainly
 def new(*, name: str, as_json: bool) -> None:
-    r"""Make a token for NAME, a program or a person, and print it with the line for the configuration.
+    """Make a token for NAME, a program or a person, and print it with the line for the configuration.
 
     The token is shown this once. The configuration gets its hash only; put the line there, then mesh reload.
 

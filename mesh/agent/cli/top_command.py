@@ -43,7 +43,7 @@ Rated = tuple[ConnectionView, float]
 @click.command()
 @asks_agent
 def top(agent: Agent) -> None:
-    r"""Show peers, and who transfers most through a running agent, on the whole screen until Ctrl-C.
+    """Show peers, and who transfers most through a running agent, on the whole screen until Ctrl-C.
 
     \b
     mesh top
