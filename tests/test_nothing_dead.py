@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
+    "format_commands": "Click",
     "list_commands": "Click",
     "on_start": "Pykka",
     "on_head": "Falcon",
