@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 import click
 import msgspec
 
+from mesh.agent.cli import completing
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
@@ -59,7 +60,7 @@ def asks_agent_at_length(command: Callable[..., None]) -> Callable[..., None]:
 def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = False) -> Callable[..., None]:
     whom = f"Ask another agent of the mesh, by its name or ID{f', or {ALL}' if asks_all else ''}."
 
-    @click.option("--at", metavar="AGENT", help=whom)
+    @click.option("--at", metavar="AGENT", shell_complete=completing.agents, help=whom)
     @click.option(*config_names, type=click.Path(path_type=Path), help="The agent's configuration file.")
     @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

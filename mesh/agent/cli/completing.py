@@ -62,7 +62,7 @@ def _asked(context: click.Context, place: str) -> _Rows:
 
     try:
         path = control_socket(_given(context, "config"), _given(context, "socket", "place"))
-        return AgentClient(path, PATIENCE_S).get(place, _Rows)
+        return AgentClient(path, PATIENCE_S, at=_at(context)).get(place, _Rows)
     except (MeshError, NotRunning, NotUnderstood, Refused, OSError):
         return _Rows()
 
@@ -71,6 +71,12 @@ def _given(context: click.Context, *names: str) -> Path | None:
     """The first of these options that the command line has."""
     given = (context.params.get(name) for name in names)
     return next((Path(each) for each in given if each is not None), None)
+
+
+def _at(context: click.Context) -> str | None:
+    """Which other agent the command line means."""
+    at = context.params.get("at") or context.find_root().params.get("at")
+    return None if at is None else str(at)
 
 
 def _services(context: click.Context) -> Iterator[str]:

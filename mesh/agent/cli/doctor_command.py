@@ -10,6 +10,7 @@ from typing import Final
 import click
 import msgspec
 
+from mesh.agent.cli import completing
 from mesh.agent.cli.asking import EXIT_FAILED, Agent
 from mesh.agent.cli.failure import told_plainly
 from mesh.agent.cli.times import counted
@@ -53,11 +54,17 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 @click.command()
+@click.option(
+    "--at",
+    metavar="AGENT",
+    shell_complete=completing.agents,
+    help="Look at another agent of the mesh, by its name or ID: at what can be asked of it.",
+)
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
 @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @told_plainly
-def doctor(*, config: Path | None, socket: Path | None, as_json: bool) -> None:
+def doctor(*, at: str | None, config: Path | None, socket: Path | None, as_json: bool) -> None:
     """Look at everything about an agent: configuration, certificates, permissions, ports, clock, mesh.
 
     Each thing that is wrong comes with what to do about it. It looks at what it can if the agent does not
@@ -69,19 +76,15 @@ def doctor(*, config: Path | None, socket: Path | None, as_json: bool) -> None:
     \b
     mesh doctor
     mesh doctor --config hq.yaml --json
+    mesh doctor --at hq
     """
-    files = None
-    if socket is None or config is not None:
-        path = Path(DEFAULT_CONFIG) if config is None else config
-        if config is not None or path.exists():
-            files = Files(path, time.time())
-    found = list(files.checks) if files is not None else []
-    heard = _ask(_socket(files, config, socket), found)
-    if not heard and files is not None and files.config is not None:
-        found += places.port_checks(files.config)
-        found += places.peer_checks(files.config)
-        found += places.descriptor_checks()
-    found += kernel_clock_checks()
+    at = at or click.get_current_context().find_root().params.get("at")
+    found: list[Check] = []
+    if at is not None:
+        client = AgentClient(control_socket(config, socket), ANSWER_S, at=at)
+        heard = _ask(client, found, Level.PROBLEM)
+    else:
+        heard = _look_here(config, socket, found)
     checks = tuple(in_order(found))
     problems, warnings = (
         sum(each.level is level for each in checks) for level in (Level.PROBLEM, Level.WARNING)
@@ -92,6 +95,29 @@ def doctor(*, config: Path | None, socket: Path | None, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
+def _look_here(config: Path | None, socket: Path | None, found: list[Check]) -> bool:
+    """Add what there is on this machine, and what the agent says; whether it has answered."""
+    files = None
+    if socket is None or config is not None:
+        path = Path(DEFAULT_CONFIG) if config is None else config
+        if config is not None or path.exists():
+            files = Files(path, time.time())
+            found += files.checks
+    place = _socket(files, config, socket)
+    heard = False
+    if place is None:
+        remedy = "put right what is wrong with its configuration, or name its control socket: --socket"
+        found.append(Check(About.AGENT, Level.NOTE, "nothing says where it can be asked", remedy))
+    else:
+        heard = _ask(AgentClient(place, ANSWER_S), found, Level.NOTE)
+    if not heard and files is not None and files.config is not None:
+        found += places.port_checks(files.config)
+        found += places.peer_checks(files.config)
+        found += places.descriptor_checks()
+    found += kernel_clock_checks()
+    return heard
+
+
 def _socket(files: Files | None, config: Path | None, socket: Path | None) -> Path | None:
     """Where the agent is asked; ``None`` if its configuration does not say."""
     if files is None or socket is not None:
@@ -100,18 +126,14 @@ def _socket(files: Files | None, config: Path | None, socket: Path | None) -> Pa
     return None if data_dir is None else data_dir / CONTROL_NAME
 
 
-def _ask(path: Path | None, found: list[Check]) -> bool:
-    """Add what the agent says; whether it has answered."""
-    if path is None:
-        remedy = "put right what is wrong with its configuration, or name its control socket: --socket"
-        found.append(Check(About.AGENT, Level.NOTE, "nothing says where it can be asked", remedy))
-        return False
-    agent = Agent(AgentClient(path, ANSWER_S), as_json=False)
+def _ask(client: AgentClient, found: list[Check], absence: Level) -> bool:
+    """Add what the agent says, or that it is absent; whether it has answered."""
+    agent = Agent(client, as_json=False)
     try:
         found += _told_by(agent, found)
     except NotRunning as absent:
         what = f"not running: {absent}"
-        found.append(Check(About.AGENT, Level.NOTE, what, "start it: mesh agent config.yaml"))
+        found.append(Check(About.AGENT, absence, what, "start it: mesh agent config.yaml"))
         return False
     except (NotUnderstood, Refused) as strange:
         found.append(Check(About.AGENT, Level.PROBLEM, str(strange)))
