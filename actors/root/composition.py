@@ -68,6 +68,8 @@ class Composition:
     def certify(self, credentials: Credentials, reply_to: Ref[route_messages.CredentialsChanged]) -> None:
         """Have ``credentials`` for what is made from now on, and for the routes."""
         self._build.certify(self._build.around.setup.with_credentials(credentials))
+        # Connections with those who are refused now end first: the other ends hear it while a path is left.
+        tell_if_alive(self.core.connection_table, table_messages.TrustChanged(credentials.trust))
         change = route_messages.ChangeCredentials(credentials, reply_to)
         tell_if_alive(self.core.route_table, change)
 
