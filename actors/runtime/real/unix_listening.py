@@ -69,6 +69,8 @@ def _bound(path: str) -> socket.socket:
         raise OSError(errno.ENAMETOOLONG, f"a unix socket's path has at most {MAX_UNIX_PATH_BYTES} bytes")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        # Its file has it from the first moment. Set by name later, it could be set of what a link leads to.
+        os.fchmod(sock.fileno(), MODE)
         try:
             sock.bind(path)
         except OSError as error:
@@ -76,7 +78,6 @@ def _bound(path: str) -> socket.socket:
                 raise
             Path(path).unlink()
             sock.bind(path)
-        Path(path).chmod(MODE)  # nobody can connect before it listens
     except BaseException:
         sock.close()
         raise

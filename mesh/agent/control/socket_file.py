@@ -45,8 +45,8 @@ def listen_at(path: Path) -> socket.socket:
     try:
         with _alone(path.parent), _short(path) as name:
             _make_room(path, name)
+            os.fchmod(listening.fileno(), PRIVATE_MODE)  # its file has it from the first moment
             listening.bind(name)
-            Path(name).chmod(PRIVATE_MODE)  # nobody can connect before it listens
             listening.listen(BACKLOG)
     except OSError as error:
         listening.close()

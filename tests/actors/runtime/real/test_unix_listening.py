@@ -23,7 +23,11 @@ def path(tmp_path):
     return tmp_path / "app.sock"
 
 
-def test_only_its_user_may_connect_and_nothing_is_left(driver: Driver, path):
+def test_only_its_user_may_connect_and_nothing_is_left(driver: Driver, path, monkeypatch):
+    def followed(*_, **__):
+        raise AssertionError("a mode was set by name: whoever may write there can put a link in its place")
+
+    monkeypatch.setattr(os, "chmod", followed)
     before = os.umask(0)
     try:
         listener = driver.bind(UnixAddress(str(path)))
