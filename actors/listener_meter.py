@@ -4,7 +4,7 @@ As with the counters of :mod:`actors.meters`, no decision is taken from it. What
 value: a tuple is replaced, never changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -31,6 +31,10 @@ class Refusals(NamedTuple):
 _NONE: Final = Refusals()
 
 
+def _nobody() -> int:
+    return 0
+
+
 @dataclass(slots=True)
 class ListenerMeter:
     """Of one listener; times are monotonic seconds."""
@@ -41,6 +45,8 @@ class ListenerMeter:
     """Of its port; nothing while it has had none."""
     is_open: bool = False
     """Whether it has a port and somebody to lead clients to."""
+    connected: Callable[[], int] = _nobody
+    """How many clients there are."""
     refusals: Refusals = _NONE
     aside: tuple[SetAside, ...] = ()
     """Exits that have failed and have not served since."""

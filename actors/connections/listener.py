@@ -74,7 +74,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._max_connections = max_connections
         self._may_use = may_use
         self._route_table = route_table
-        self._meter = meters.listeners[name] = ListenerMeter(self.now())
+        self._meter = meters.listeners[name] = ListenerMeter(self.now(), connected=lambda: clients.connected)
         meters.listened.begin(key)
         self._desk = CandidateDesk(
             self,

@@ -79,7 +79,7 @@ class OwnServices:
             return ServiceStatus(key, address, ServiceState.CLOSED, since, reason)
         if not self._certificate.allows_use(key):
             since = self._unix_s_of(meter.since_s)
-            return ServiceStatus(key, address, ServiceState.NOT_PERMITTED, since, NO_USE)
+            return ServiceStatus(key, address, ServiceState.NOT_PERMITTED, since, _not_permitted(meter))
         since = self._unix_s_of(meter.since_s)
         aside = tuple(self._aside(each) for each in meter.aside)
         if not meter.is_open:
@@ -171,6 +171,15 @@ class OwnServices:
 def _what(service: ServiceStatus) -> str:
     by_name = service.address == BY_NAME
     return f"key {service.key}, asked for by name," if by_name else f"listener {service.key}"
+
+
+def _not_permitted(meter: ListenerMeter) -> str:
+    """Why, and who is in all the same: a right that is taken away cuts nobody off."""
+    count = meter.connected()
+    if not count:
+        return NO_USE
+    many = "one connection is" if count == 1 else f"{count:,} connections are"
+    return f"{NO_USE}; {many} open from before: mesh connections --close ID ends one"
 
 
 def _refused(refusals: Refusals) -> str:

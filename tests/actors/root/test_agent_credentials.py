@@ -183,6 +183,19 @@ def test_rights_to_keys_come_and_go(mesh):
     assert talks(mesh, *mesh.converse())
 
 
+@pytest.mark.parametrize(("who", "right"), [("branch", "may_use"), ("hq", "may_register")])
+def test_what_is_open_outlives_the_right_by_which_it_was_opened_and_is_counted(mesh, who, right):
+    client, service = mesh.converse()
+    certify(mesh, who, **{right: ["other"]})
+    assert isinstance(mesh.connect(), ConnectFailed)
+    assert talks(mesh, client, service)
+    (meter,) = mesh.roots["branch"]._surroundings.meters.listeners.values()
+    assert meter.connected() == 1
+    client.socket.abort()
+    mesh.run(1.0)
+    assert meter.connected() == 0
+
+
 def test_an_agent_that_starts_everything_anew_has_its_new_certificate(mesh):
     made = certify(mesh, "relay", until_s=2_000_000)
     mesh.kill("relay", "RouteTable")

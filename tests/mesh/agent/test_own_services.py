@@ -73,6 +73,13 @@ def test_a_listener_is_open_or_says_why_it_refuses():
     assert (barred.state, barred.reason) == (ServiceState.NOT_PERMITTED, NO_USE)
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "one connection is"), (1_200, "1,200 connections are")])
+def test_a_listener_without_its_right_says_who_is_in_all_the_same(count, said):
+    part, meter = PartState(API, None, 1.0), ListenerMeter(2.0, connected=lambda: count)
+    (barred,) = services(parts=(part,), meters={API: meter}, use=()).listeners
+    assert barred.reason.startswith(f"{NO_USE}; {said} open from before: ")
+
+
 @pytest.mark.parametrize(("clients", "said"), [(1, "one client"), (1_200, "1,200 clients in a row")])
 def test_a_listener_that_refused_its_last_clients_says_so(clients, said):
     meters = {API: ListenerMeter(2.0, is_open=True, refusals=Refusals(clients, 9.0, "refused at hq"))}
