@@ -177,17 +177,17 @@ class CandidateDesk:
     def hear(self, message: messages.OfCandidates) -> None:
         """Handle what a connection says or asks of candidates."""
         match message:
+            case messages.CandidateServed(exit_id=exit_id):
+                self._meter.served()
+                if self._candidates.served(exit_id):
+                    self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
+                    self._reports.serves_again(self._named(exit_id))
             case messages.CandidateFailed(exit_id=exit_id, code=code):
                 self._candidate_failed(exit_id, code)
             case messages.ClientGivenUp(why=why, unanswered=unanswered):
                 asked = ", ".join(f"{self._named(exit_id)} ({self._way(exit_id)})" for exit_id in unanswered)
                 now = self._owner.now()
                 self._meter.refused(f"{why}; no answer from {asked}" if asked else why, now)
-            case messages.CandidateServed(exit_id=exit_id):
-                self._meter.served()
-                if self._candidates.served(exit_id):
-                    self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
-                    self._reports.serves_again(self._named(exit_id))
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
                 offers = self._candidates.order(self._owner.now(), self._owner.dispatcher.uniform(), tried)
                 self._owner.tell(reply_to, messages.CandidatesFound(offers))

@@ -107,14 +107,14 @@ class Listener(AcceptingActor[messages.Inbound]):
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
         match message:
-            case route_table_messages.RoutesChanged(snapshot=snapshot):
-                self._routes_changed(snapshot)
-            case messages.CandidateFailed() | messages.ClientGivenUp() | messages.FindCandidates():
-                self._desk.hear(message)
             case messages.CandidateServed():
                 self._desk.hear(message)
                 if self._listening is not None:
                     self._desk.prepare()
+            case route_table_messages.RoutesChanged(snapshot=snapshot):
+                self._routes_changed(snapshot)
+            case messages.CandidateFailed() | messages.ClientGivenUp() | messages.FindCandidates():
+                self._desk.hear(message)
             case messages.PlaceFree():
                 self._seat()
             case messages.WaitOver():

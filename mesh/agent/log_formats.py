@@ -30,11 +30,12 @@ class TextFormatter(logging.Formatter):
     def __init__(self, colour: bool = False) -> None:
         super().__init__()
         self._colour = colour
+        self._moment = -1.0, "", ""
+        """The last second: in Unix time, as it is written, and its zone. To find these takes long."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with a traceback indented below it."""
-        moment = datetime.fromtimestamp(record.created).astimezone()
-        stamp = moment.isoformat(" ", "milliseconds")
+        stamp = self._stamp(record.created)
         level = f"{level_name(record):<7}"
         if self._colour and record.levelno in _COLOURS:
             level = f"{_COLOURS[record.levelno]}{level}{_COLOUR_END}"
@@ -42,6 +43,15 @@ class TextFormatter(logging.Formatter):
         line = f"{stamp} {level} {_subsystem(record)}: {message_of(record)}{facts}"
         # The bar keeps text inside an exception from passing for a line of its own.
         return "\n".join([line, *(f"  | {escaped(row)}" for row in _traceback(self, record).splitlines())])
+
+    def _stamp(self, unix_s: float) -> str:
+        second, part = divmod(unix_s, 1.0)
+        known, before, zone = self._moment  # at once: other threads come here, too
+        if known != second:
+            moment = datetime.fromtimestamp(second).astimezone()
+            before, zone = f"{moment:%Y-%m-%d %H:%M:%S}", moment.isoformat()[len("2026-01-31 12:00:00") :]
+            self._moment = second, before, zone
+        return f"{before}.{min(round(part * 1e6) // 1000, 999):03d}{zone}"
 
 
 class JsonFormatter(logging.Formatter):

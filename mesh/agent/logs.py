@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final, TextIO
 
 from mesh.agent.event_tap import LOWEST_LEVEL, EventTap
@@ -74,6 +74,30 @@ class LogOutput:
 def logging_to(section: LoggingSection, stream: TextIO | None = None) -> Iterator[LogOutput]:
     """Log as ``section`` says, to ``stream`` (standard error), until the block ends and all lines are out."""
     target = sys.stderr if stream is None else stream
+    with _nothing_looked_up(), _handled(section, target) as output:
+        yield output
+
+
+@contextmanager
+def _nothing_looked_up() -> Iterator[None]:
+    """Have no record made with the place in the code, the thread and the process: no line shows them.
+
+    To find them takes as long as to write the line. As "Optimization" in Python's Logging HOWTO has it.
+    """
+    with ExitStack() as stack:
+        for name, value in (
+            ("_srcfile", None),
+            ("logThreads", False),
+            ("logProcesses", False),
+            ("logMultiprocessing", False),
+        ):
+            stack.callback(setattr, logging, name, getattr(logging, name))
+            setattr(logging, name, value)
+        yield
+
+
+@contextmanager
+def _handled(section: LoggingSection, target: TextIO) -> Iterator[LogOutput]:
     repetitions = RepetitionFilter()
     handler = _QueuedHandler(target, repetitions.samples)
     handler.addFilter(repetitions)

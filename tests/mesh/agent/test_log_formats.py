@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -19,6 +20,35 @@ def test_a_line_for_people():
     assert stamp[19:23] == ".250"
     assert stamp[23] in "+-"  # the zone: lines of agents in several are to be compared
     assert rest == ' info    links: link to relay is up rtt_ms=3 peer="a b"'
+
+
+@pytest.fixture
+def _new_york(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_new_york")
+def test_each_line_has_its_own_time_and_zone():
+    formatter, summer_ends = TextFormatter(), datetime(2026, 11, 1, 6, tzinfo=UTC).timestamp()
+    times = [
+        summer_ends - 0.001,
+        summer_ends,
+        summer_ends + 0.1234,
+        summer_ends + 0.9999996,
+        summer_ends - 60,
+    ]
+    stamps = [formatter.format(record("x", created=each))[:29] for each in times]
+    assert stamps == [
+        "2026-11-01 01:59:59.999-04:00",
+        "2026-11-01 01:00:00.000-05:00",
+        "2026-11-01 01:00:00.123-05:00",
+        "2026-11-01 01:00:00.999-05:00",
+        "2026-11-01 01:59:00.000-04:00",
+    ]
 
 
 def test_a_line_for_programs():

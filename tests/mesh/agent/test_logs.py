@@ -49,7 +49,7 @@ def test_the_modules_of_the_runtime_are_one_subsystem(section, shown):
 
 def test_everything_is_as_before_afterwards():
     before = logging.getLogger("mesh").level, logging.getLogger().level, list(logging.getLogger().handlers)
-    threads = set(threading.enumerate())
+    threads, looks_up = set(threading.enumerate()), (logging._srcfile, logging.logThreads)
     section = LoggingSection(format="json", levels=LevelsSection(links="debug"))
     assert written(section, lambda: logs.logger("agent").info("x"))
     assert before == (
@@ -61,6 +61,7 @@ def test_everything_is_as_before_afterwards():
     assert (
         logging.getLogger("mesh.links").level == logging.getLogger("actors.runtime").level == logging.NOTSET
     )
+    assert (logging._srcfile, logging.logThreads) == looks_up
     assert set(threading.enumerate()) <= threads  # those of an earlier test may have ended
 
 
