@@ -57,7 +57,7 @@ def test_an_agent_is_steered_from_another_one(three, tmp_path):
     branch, relay, hq, token = three
     wait_until(lambda: run(branch, "--at", "hq", "status").returncode == 0, "hq is known")
     status = run(branch, "--at", hq.id, "status", "--json")
-    assert json.loads(status.stdout)["agent"]["display_name"] == "hq"
+    assert json.loads(status.stdout)["agent"]["name"] == "hq"
 
     # A service that a command holds at hq, through the mesh; it goes with the command.
     with Service(announce(b"hello")) as service:
@@ -110,4 +110,4 @@ def test_an_agent_is_steered_from_another_one(three, tmp_path):
     assert everywhere.returncode == 1
     rows = {row["agent"]: row for row in json.loads(everywhere.stdout)}
     assert "error" in rows["hq"]
-    assert rows["relay"]["answer"]["agent"]["display_name"] == "relay"
+    assert rows["relay"]["answer"]["agent"]["name"] == "relay"
