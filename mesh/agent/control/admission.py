@@ -68,7 +68,8 @@ class ByHttpAddress:
                 resp.set_header("Retry-After", "1")
                 why = f"{MAX_CHANGES} changes are under way: wait for one to end"
                 raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, why)
-            req.context["caller"] = req.context["token"] = bearer
+            req.context["token"] = bearer
+            req.context["caller"] = f"the token of {bearer}"
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool

@@ -69,14 +69,12 @@ def _asked(req: falcon.Request, place: str) -> Asked:
         why = f"a body has at most {MAX_ASKED_BODY_BYTES} bytes"
         raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
     path = DASHBOARD if place == DASHBOARD.removeprefix(BESIDE) else PREFIX + quote(place, safe="/")
-    token = req.context.get("token")
-    asker = str(req.context["caller"]) if token is None else f"the token of {token}"
     asked = Asked(
         "GET" if req.method == "HEAD" else req.method,
         f"{path}?{quote(req.query_string, safe=_OF_QUERIES)}" if req.query_string else path,
         req.content_type or "",
         req.get_header("If-Match") or "",
-        asker[:MAX_ASKER_CHARACTERS],
+        str(req.context["caller"])[:MAX_ASKER_CHARACTERS],
         body,
     )
     try:

@@ -128,7 +128,7 @@ def test_everybody_reads(app):
 def test_the_bearer_of_a_token_changes_things_and_the_log_has_its_name(app, token, caplog):
     caplog.set_level(logging.INFO)
     assert app.simulate_post(THINGS, headers=bearing(token)).status_code == 204
-    assert CHANGED == ["deployment"]
+    assert CHANGED == ["the token of deployment"]
     assert f"POST {THINGS} by the token of deployment: 204" in caplog.text
     assert token not in caplog.text
 
