@@ -1,12 +1,13 @@
 """Prometheus' text format, version 0.0.4.
 
-Written here and not by ``prometheus_client``, which takes some 5 µs a line: an agent with a thousand keys has
-thirty thousand lines. What is written is tested with its parser.
+Written here and not by ``prometheus_client``, which takes some 8 µs a line: an agent with a thousand keys has
+24,000 lines. What is written is tested with its parser.
 
 Source: "Exposition formats", prometheus.io/docs/instrumenting/exposition_formats.
 """
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Final
@@ -43,6 +44,12 @@ def labels(named: Mapping[str, str]) -> str:
     return ",".join(f'{name}="{value.translate(_IN_LABEL)}"' for name, value in named.items())
 
 
+@functools.cache
+def _bucket_ends(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    """What stands between the labels of a histogram and the counts of its ranges."""
+    return (*(f'le="{bound!r}"}} ' for bound in bounds), 'le="+Inf"} ')
+
+
 class Exposition:
     """Puts families together, each once and whole."""
 
@@ -74,14 +81,11 @@ class Exposition:
         for each, histogram in series:
             found.setdefault(each, histogram)
         for each, histogram in found.items():
-            inside = f"{each}," if each else ""
+            begin = f"{name}_bucket{{{each}," if each else f"{name}_bucket{{"
             beside = f"{{{each}}}" if each else ""
             sums = tuple(accumulate(tuple(histogram.counts)))  # copied at once: they may rise meanwhile
-            lines += [
-                f'{name}_bucket{{{inside}le="{bound!r}"}} {count}'
-                for bound, count in zip(histogram.bounds, sums, strict=False)  # the last has no bound
-            ]
-            lines.append(f'{name}_bucket{{{inside}le="+Inf"}} {sums[-1]}')
+            ends = _bucket_ends(histogram.bounds)
+            lines += [f"{begin}{end}{count}" for end, count in zip(ends, sums, strict=True)]
             lines.append(f"{name}_sum{beside} {histogram.total!r}")
             lines.append(f"{name}_count{beside} {sums[-1]}")
 

@@ -48,6 +48,9 @@ _ENDINGS: Final = tuple(
     (ending, labels({"ending": ending.name.lower()})) for ending in Ending if ending is not Ending.OPEN
 )
 
+_KINDS: Final = tuple(kind for kind in FindingKind if kind is not FindingKind.STATUS)
+"""Without actors that answer there are no metrics either."""
+
 _T = TypeVar("_T")
 _Labelled = tuple[str, _T]
 
@@ -108,7 +111,7 @@ def _add_agent(out: Exposition, snapshot: DashboardSnapshot, age_s: float) -> No
         (families.WARNING, snapshot.warnings),
     ):
         found = {each.kind for each in findings}
-        out.add(family, [(labels({"kind": kind}), kind in found) for kind in FindingKind])
+        out.add(family, [(labels({"kind": kind}), kind in found) for kind in _KINDS])
 
 
 def _add_services(out: Exposition, snapshot: DashboardSnapshot) -> None:

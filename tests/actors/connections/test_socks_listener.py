@@ -4,7 +4,7 @@ import pytest
 
 from actors.connections.named_service import IDLE_S
 from actors.connections.socks_listener import HANDSHAKE_S, MAX_HANDSHAKES
-from actors.messages.listener import CandidateFailed, CandidateServed, StopListening
+from actors.messages.listener import CandidateFailed, CandidateServed, ClientGivenUp, StopListening
 from actors.messages.socks_listener import ChangeSocks
 from mesh.config.schema import SocksSection
 from mesh.config.secret import Secret
@@ -145,6 +145,33 @@ def test_what_serves_a_key_ends_when_nobody_asks_and_comes_again(houses):
     assert client.end == ""  # a connection outlives what has started it
     assert house.ask().end == ""
     assert len(house.services) == 2
+
+
+def test_a_key_asked_for_by_name_is_measured_while_something_serves_it(houses):
+    house = houses()
+    assert house.meters.listened.by_key() == house.meters.named == {}
+    house.ask()
+    house.ask(f"{KEY}.near.mesh")
+    (service, *_) = house.services
+    named = house.meters.named[service.actor_urn]
+    assert (named.key, named.meter.is_open) == (KEY, True)
+    assert house.meters.listened.by_key().keys() == {KEY}
+    service.tell(ClientGivenUp("refused at near", ()))
+    house.world.run(0.0)
+    assert (named.meter.refusals.clients, named.meter.refusals.why) == (1, "refused at near")
+    house.world.run(2 * IDLE_S + 1.0)
+    assert house.meters.listened.by_key() == house.meters.named == {}
+
+
+def test_of_very_many_keys_asked_for_by_name_some_are_measured(houses, monkeypatch):
+    monkeypatch.setattr("actors.meters.MAX_NAMED_KEYS", 1)
+    house = houses()
+    house.hear(routes_of(OWN, record_of(NEAR, KEY, "other")))
+    assert [house.ask(key).end for key in (KEY, "other")] == ["", ""]
+    assert len(house.services) == 2
+    assert house.meters.listened.by_key().keys() == {KEY}
+    house.world.run(2 * IDLE_S + 1.0)
+    assert house.meters.named == {}
 
 
 def test_what_serves_a_key_ends_with_its_listener(houses):

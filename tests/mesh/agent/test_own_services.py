@@ -3,7 +3,7 @@
 import pytest
 
 from actors.connections.endpoint import NOT_CHECKED, WITHDRAWN
-from actors.listener_meter import ListenerMeter, Refusals
+from actors.listener_meter import ListenerMeter, NamedMeter, Refusals
 from actors.messages.agent import PartState
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.states import ServiceState
@@ -25,7 +25,7 @@ CONFIG = Config(
 )
 
 
-def services(config=CONFIG, *, parts=(), meters=None, use=("*",), register=("*",)):
+def services(config=CONFIG, *, parts=(), meters=None, use=("*",), register=("*",), named=()):
     return OwnServices(
         config=config,
         certificate=certificate(may_use=use, may_register=register),
@@ -33,6 +33,7 @@ def services(config=CONFIG, *, parts=(), meters=None, use=("*",), register=("*",
         meters=meters or {},
         routes=routes_of(OWN),
         unix_s_of=lambda at_s: 1_000.0 + at_s,
+        named=named,
     )
 
 
@@ -115,3 +116,25 @@ def test_an_endpoint_is_offered_or_says_since_when_not(trouble, state):
 def test_an_endpoint_whose_key_the_certificate_does_not_grant_is_not_offered():
     (one,) = services(register=()).endpoints
     assert (one.state, one.reason) == (ServiceState.NOT_PERMITTED, NO_REGISTER)
+
+
+def test_a_key_asked_for_by_name_is_shown_once_with_the_worst_that_is_known_of_it():
+    meters = (
+        ListenerMeter(2.0, is_open=True),
+        ListenerMeter(3.0, is_open=True, refusals=Refusals(2, 9.0, "refused at hq")),
+        ListenerMeter(4.0),
+    )
+    found = services(named=[NamedMeter("api", each) for each in meters])
+    (one,) = found.named
+    assert (one.key, one.address, one.state, one.since_unix_s) == (
+        "api",
+        "socks",
+        ServiceState.REFUSING,
+        1_009.0,
+    )
+    assert one.refused_clients == 2
+    (told,) = found.refusing()
+    assert told.what.startswith("key api, asked for by name, refused its last clients: 2 clients in a row")
+    (one,) = services(named=[NamedMeter("api", each) for each in (meters[2], meters[0])]).named
+    assert (one.state, one.since_unix_s) == (ServiceState.PARKED, 1_004.0)
+    assert one.reason
