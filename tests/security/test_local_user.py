@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh.agent.control.socket_file import NAME, connect_to
+from mesh.agent.control.socket_file import NAME
+from mesh.agent.control.unix_sockets import connect_to
 from mesh.agent.files import IDENTITY_FILE
 from scripts.lab.agent_processes import write_config
 from scripts.lab.meshes import Mesh

@@ -6,9 +6,8 @@ from typing import IO, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from mesh.agent.files import AgentFileError
 from mesh.agent.finding import WhichAgentError
-from mesh.config import ConfigError
+from mesh.errors import MeshError
 
 EXIT_STATUS: Final = 2
 """Of anything that is wrong with arguments, configuration or files; click uses the same for arguments."""
@@ -34,11 +33,22 @@ def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except ConfigError as error:
-            count = len(error.problems)
-            more = "more than " if error.are_more else ""
-            raise Failure(f"{error}\n{more}{count} {'problem' if count == 1 else 'problems'}") from None
-        except (AgentFileError, WhichAgentError) as error:
-            raise Failure(str(error)) from None
+        except MeshError as error:
+            if (told := _told(error)) is None:
+                raise
+            raise Failure(told) from None
 
     return wrapper
+
+
+def _told(error: MeshError) -> str | None:
+    """What a user is told of it; ``None`` if it is none that a user can mend."""
+    # Not above: they take a third of the time of a command that needs neither.
+    from mesh.agent.files import AgentFileError  # noqa: PLC0415
+    from mesh.config import ConfigError  # noqa: PLC0415
+
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        more = "more than " if error.are_more else ""
+        return f"{error}\n{more}{count} {'problem' if count == 1 else 'problems'}"
+    return str(error) if isinstance(error, (AgentFileError, WhichAgentError)) else None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from mesh.agent.control.requests import AGENTS, BESIDE, PREFIX
-from mesh.agent.control.socket_file import connect_to
+from mesh.agent.control.unix_sockets import connect_to
 
 T = TypeVar("T")
 

@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from mesh.agent.control.unix_sockets import connect_to, short_name
 from mesh.agent.files import PRIVATE_MODE, AgentFileError
 from mesh.agent.finding import CONTROL_NAME
 from mesh.errors import MeshError
 
 NAME: Final = CONTROL_NAME
-
-MAX_PATH_BYTES: Final = 107
-"""Of a socket's path: ``sun_path`` less its last zero (unix(7))."""
 
 BACKLOG: Final = 64
 
@@ -43,7 +41,7 @@ def listen_at(path: Path) -> socket.socket:
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _alone(path.parent), _short(path) as name:
+        with _alone(path.parent), short_name(path) as name:
             _make_room(path, name)
             os.fchmod(listening.fileno(), PRIVATE_MODE)  # its file has it from the first moment
             listening.bind(name)
@@ -55,23 +53,6 @@ def listen_at(path: Path) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def connect_to(path: Path, timeout_s: float) -> socket.socket:
-    """A socket that is connected to the agent at ``path``; each wait on it takes ``timeout_s`` at most.
-
-    Raises:
-        OSError: nobody answers there.
-    """
-    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connected.settimeout(timeout_s)
-    try:
-        with _short(path) as name:
-            connected.connect(name)
-    except BaseException:
-        connected.close()
-        raise
-    return connected
 
 
 def _make_room(path: Path, name: str) -> None:
@@ -108,19 +89,6 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for ``path`` that fits, however long that is; good while the block runs."""
-    if len(os.fsencode(path)) <= MAX_PATH_BYTES:
-        yield str(path)
-        return
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 def _why(error: OSError) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from mesh.agent.cli.times import counted
 from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
@@ -70,7 +71,7 @@ def peer_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
     if len(lost) > MAX_TOLD:
         yield Check(About.PEERS, Level.WARNING, f"the same is true of {len(lost) - MAX_TOLD:,} more")
     if peers and not lost:
-        yield Check(About.PEERS, Level.OK, f"a link to each of {len(peers):,}")
+        yield Check(About.PEERS, Level.OK, f"linked with {counted(len(peers), 'peer')}")
 
 
 def clock_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
@@ -89,7 +90,7 @@ def clock_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
             "set it: timedatectl set-ntp true",
         )
     if known and not apart:
-        yield Check(About.CLOCK, Level.OK, f"as those of {len(known):,} peers, within {CLOCK_APART_S:g} s")
+        yield Check(About.CLOCK, Level.OK, f"within {CLOCK_APART_S:g} s of {counted(len(known), 'peer')}")
 
 
 def certificate_checks(certificates: Sequence[CertificateRow], now_unix_s: float) -> Iterator[Check]:

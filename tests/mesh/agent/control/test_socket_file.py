@@ -12,12 +12,11 @@ import pytest
 from mesh.agent.control.socket_file import (
     LOOK_S,
     LOOKS,
-    MAX_PATH_BYTES,
     NAME,
     NoSocketError,
-    connect_to,
     listen_at,
 )
+from mesh.agent.control.unix_sockets import MAX_PATH_BYTES, connect_to
 from mesh.agent.files import AgentFileError
 
 
