@@ -30,6 +30,18 @@ def history(seed: int) -> str:
             assert len(pairings.matched) == LISTENERS + 1
             assert pairings.unmatched_listeners == ()
             assert len(pairings.unmatched_endpoints) == ENDPOINTS - LISTENERS
+        # What others offer is none of an agent's own, and has no figures there.
+        counted = {name: mesh.plans[name].meters for name in ("branch", "relay", "hq")}
+        assert {name: len(each.listened.by_key()) for name, each in counted.items()} == {
+            "branch": LISTENERS + 1,
+            "relay": 0,
+            "hq": 0,
+        }
+        assert {name: len(each.served.by_key()) for name, each in counted.items()} == {
+            "branch": 0,
+            "relay": 0,
+            "hq": ENDPOINTS + 1,
+        }
         return mesh.finish()
 
 

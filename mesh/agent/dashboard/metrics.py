@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from actors.key_meters import KeyMeter
+from actors.links.absent_peers import LEFT, LOST
+from actors.links.dialer import State
 from mesh.agent.dashboard import families
 from mesh.agent.dashboard.document import stats_of
 from mesh.agent.dashboard.exposition import Exposition, Family, FamilyKind, labels
@@ -50,6 +52,9 @@ _ENDINGS: Final = tuple(
 
 _KINDS: Final = tuple(kind for kind in FindingKind if kind is not FindingKind.STATUS)
 """Without actors that answer there are no metrics either."""
+
+_MISSED_BY_NOBODY: Final = (LOST, LEFT, State.ITSELF.value)
+"""States of peers that nobody dials from here, and of this agent itself behind one of the names dialed."""
 
 _T = TypeVar("_T")
 _Labelled = tuple[str, _T]
@@ -161,7 +166,13 @@ def _endings(found: Sequence[tuple[str, End, KeyMeter]]) -> Iterator[_Labelled[i
 
 
 def _add_peers(out: Exposition, snapshot: DashboardSnapshot) -> None:
-    shown = [each for each in snapshot.peers if each.state == CONNECTED or each.is_configured]
+    linked_ids = {each.agent_id for each in snapshot.peers if each.state == CONNECTED}
+    shown = [
+        each
+        for each in snapshot.peers
+        if each.state == CONNECTED
+        or (each.state not in _MISSED_BY_NOBODY and each.agent_id not in linked_ids)
+    ]
     out.add(families.PEER_CONNECTED, [(_peer(each), each.state == CONNECTED) for each in shown])
     meters = snapshot.measured.peers
     linked = [

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 import msgspec
 
 from actors.key_meters import KeyMeter
-from actors.links.absent_peers import LEFT, LOST
 from actors.peer_meters import PeerMeter
 from actors.root.phases import Phase
 from mesh.agent.dashboard.states import ServiceState
@@ -48,11 +47,6 @@ class PeerStatus(msgspec.Struct, frozen=True):
     """Since when it is connected, or not."""
     clock_ahead_s: float | None = None
     """How far its clock was ahead of this machine's when the link came up; ``None`` if nobody knows."""
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether it is dialed: one that dials, and has gone, is a memory."""
-        return self.state not in (LOST, LEFT)
 
 
 class AsideExit(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.key_meters import KeyMeter
+from actors.links.dialer import State
 from actors.peer_meters import PeerMeter
 from mesh.agent.dashboard import families
 from mesh.agent.dashboard.exposition import Family
@@ -196,10 +197,12 @@ def test_a_histogram_is_cumulative_with_bounds_in_seconds():
     assert series(shown, f"{name}_sum") == [pytest.approx(100.0041)]
 
 
-def test_peers_are_shown_while_they_are_linked_or_dialed():
+def test_peers_are_shown_while_they_are_linked_or_should_be():
     peers = (
         *three_agents().peers,
         PeerStatus(HQ, "hq", "lost", None, is_dialer=False, address="192.0.2.9:1"),
+        PeerStatus(BRANCH, "", State.ITSELF.value, None, is_dialer=True, address="192.0.2.10:1"),
+        PeerStatus(RELAY, "", "dialing", None, is_dialer=True, address="192.0.2.11:1"),
     )
     shown = changed(peers=peers)
     found = {dict(labels)["peer"]: value for labels, value in scrape(shown)["mesh_peer_connected"].items()}
