@@ -23,7 +23,7 @@ def control_socket(config: Path | None, socket: Path | None) -> Path:
     """The control socket that is meant.
 
     Raises:
-        ConfigError: it follows from the configuration, and that is wrong.
+        ConfigError: it follows from the configuration, and that is wrong; no socket lies beside it.
         WhichAgentError: nothing says which.
     """
     if socket is not None:
@@ -38,8 +38,17 @@ def control_socket(config: Path | None, socket: Path | None) -> Path:
             f"or its control socket with --socket PATH or {SOCKET_VARIABLE}"
         )
     from mesh.agent.config_source import ConfigSource  # noqa: PLC0415 -- it takes longer than all the rest
+    from mesh.config import ConfigError  # noqa: PLC0415 -- likewise
 
-    data_dir = ConfigSource(file, {}).read().config.agent.data_dir
+    try:
+        data_dir = ConfigSource(file, {}).read().config.agent.data_dir
+    except ConfigError:
+        beside = file.parent / CONTROL_NAME
+        if (
+            beside.is_socket()
+        ):  # an agent that runs with what the file said before its last change can be asked
+            return beside
+        raise
     if data_dir is None:
         raise WhichAgentError(f"{file}: agent.data_dir is absent, so this agent has no control socket")
     return data_dir / CONTROL_NAME

@@ -13,6 +13,9 @@ from mesh.agent.control.unix_sockets import connect_to
 
 T = TypeVar("T")
 
+START: Final = "mesh agent config.yaml"
+"""How an agent is started, in its folder."""
+
 TIMEOUT_S: Final = 60.0
 """For an answer: a reload may wait for services that take their time to go."""
 
@@ -112,8 +115,7 @@ class AgentClient:
             response = connection.getresponse()
             data, status = response.read(), response.status
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotRunning(f"no agent answers at {self._path}: {reason.lower()}") from None
+            raise NotRunning(f"no agent answers at {self._path}: {_why_not(error)}") from None
         finally:
             connection.close()
         if self._at is not None and status == http.client.BAD_GATEWAY:
@@ -135,6 +137,18 @@ class _Problem(msgspec.Struct, frozen=True):
     detail: str = ""
     error: str = ""
     problems: tuple[str, ...] = ()
+
+
+def _why_not(error: Exception) -> str:
+    """Why nobody answers at a control socket, and what to do, for people."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    remedies: dict[type[Exception], str] = {
+        FileNotFoundError: f"; does it run? Start it with: {START}",
+        ConnectionRefusedError: f"; it has ended, and not in order. Start it with: {START}",
+        PermissionError: "; ask as the user that the agent runs as, or as root",
+        TimeoutError: "; it is too busy, or stuck: kill -USR1 has it print what it does",
+    }
+    return f"{reason.lower()}{remedies.get(type(error), '')}"
 
 
 def _refused(status: int, data: bytes) -> Refused:
