@@ -109,7 +109,8 @@ def _look_here(config: Path | None, socket: Path | None, found: list[Check]) -> 
         remedy = "put right what is wrong with its configuration, or name its control socket: --socket"
         found.append(Check(About.AGENT, Level.NOTE, "nothing says where it can be asked", remedy))
     else:
-        heard = _ask(AgentClient(place, ANSWER_S), found, Level.NOTE)
+        absence = Level.PROBLEM if files is None else Level.NOTE  # then nothing has been looked at
+        heard = _ask(AgentClient(place, ANSWER_S), found, absence)
     if not heard and files is not None and files.config is not None:
         found += places.port_checks(files.config)
         found += places.peer_checks(files.config)

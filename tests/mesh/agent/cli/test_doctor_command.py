@@ -126,3 +126,8 @@ def test_it_says_if_nothing_says_which_agent(tmp_path, monkeypatch):
     assert (result.exit_code, "which agent?" in result.stderr) == (2, True)
     assert run("--config", "none.yaml").exit_code == 1
     assert run("--nonsense").exit_code == 2
+
+
+def test_an_agent_that_is_known_by_its_socket_alone_is_to_answer(folder):
+    result = run("--socket", folder / NAME, "--json")
+    assert (result.exit_code, [each[:2] for each in wrong(result)]) == (1, [("agent", "problem")])
