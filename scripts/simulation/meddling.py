@@ -1,22 +1,28 @@
 """A link whose agent decides anew about each frame that it is to pass on."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
+from actors.links.forwarding import LinkForwarding
 from actors.links.peer_link import PeerLink
-from actors.messages.peer_link import SendFrames
-from actors.runtime.seam import Ref
 from mesh.link.frames import Frame
-from mesh.link.handshake import EstablishedLink
-from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 
 
-class _Meddled(NamedTuple):
-    """Stands for the forwarding of a link: all that a link asks of it."""
+class _Meddled:
+    """Stands for the forwarding of a link: passes frames on otherwise, and is that for the rest."""
 
-    follow: Callable[[Mapping[AgentId, Ref[SendFrames]], RouteSnapshot | None, EstablishedLink], None]
-    pass_on: Callable[[AgentId, list[Frame]], None]
+    __slots__ = ("_honest", "pass_on")
+
+    def __init__(self, honest: LinkForwarding, pass_on: Callable[[AgentId, list[Frame]], None]) -> None:
+        object.__setattr__(self, "_honest", honest)
+        object.__setattr__(self, "pass_on", pass_on)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._honest, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._honest, name, value)
 
 
 class MeddlingLink(PeerLink):
@@ -25,7 +31,7 @@ class MeddlingLink(PeerLink):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._honest = self._forwarding
-        self._forwarding = _Meddled(self._honest.follow, self._pass_on)  # type: ignore[assignment]
+        self._forwarding = _Meddled(self._honest, self._pass_on)  # type: ignore[assignment]
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         """Frames have come that go on to ``destination``."""
