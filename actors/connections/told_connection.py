@@ -10,6 +10,7 @@ from actors.meters import Meters
 from actors.runtime.seam import Dispatcher
 from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
 from mesh.connection.recorder import WINDOW_S, LinesCount
+from mesh.connection.reserved import CONTROL_KEY
 from mesh.connection.stream import Stream
 
 M = TypeVar("M")
@@ -112,6 +113,8 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._no_longer_open()
         self._end_as(Ending.STOPPED)
         self._key_meter.endings[self._ending] += 1
+        if self._key == CONTROL_KEY and self._ending is Ending.CLOSED:
+            return  # one for each question: they would hide the others, and what was asked is told
         count = self._meters.recorder.record(
             ConnectionRecord(self._view(), self._ending, self._reason),
             self._meters.journal,

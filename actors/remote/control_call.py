@@ -1,6 +1,6 @@
 """A call: opens one connection to another agent's ``mesh:control``, asks by it, and reports the answer."""
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from actors.connections.opener import StartIngress, open_inside
 from actors.inside_stream import InsideStream
@@ -9,11 +9,9 @@ from actors.messages import listener as listener_messages
 from actors.messages import steward as steward_messages
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.connection.offer import Offer
-from mesh.connection.reserved import CONTROL, ReservedKey
+from mesh.connection.reserved import CONTROL_KEY
 from mesh.diagnostics.refusals import NOT_OPENED, sentence_of
 from mesh.remote.talks import Asking
-
-KEY: Final = str(ReservedKey(CONTROL))
 
 
 class ControlCall(InsideStream[messages.Inbound]):
@@ -50,7 +48,7 @@ class ControlCall(InsideStream[messages.Inbound]):
     def on_start(self) -> None:
         """Open the connection."""
         try:
-            socket = open_inside(self.dispatcher, self._start_ingress, KEY, (self._offer,), self.ref)
+            socket = open_inside(self.dispatcher, self._start_ingress, CONTROL_KEY, (self._offer,), self.ref)
         except OSError as error:
             self._end(steward_messages.CallFailed((error.strerror or str(error)).lower()))
             return

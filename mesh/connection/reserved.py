@@ -17,6 +17,9 @@ BENCH: Final = "bench"
 CONTROL: Final = "control"
 """The agent's API, for those whose certificates let them manage others."""
 
+CONTROL_KEY: Final = f"{RESERVED_PREFIX}{CONTROL}"
+"""By which it is asked."""
+
 MAX_SERVICE_CHARACTERS: Final = 10
 """Of a service's name; so a reserved key fits into an OPEN, whatever key it speaks of."""
 

@@ -62,7 +62,8 @@ def is_answered(call):
     return True
 
 
-def test_an_agent_that_may_manage_is_answered_and_nothing_is_left():
+def test_an_agent_that_may_manage_is_answered_and_nothing_is_left(caplog):
+    caplog.set_level("INFO")
     with mesh_world(1) as mesh:
         api = Api()
         planned(mesh, api)
@@ -71,6 +72,7 @@ def test_an_agent_that_may_manage_is_answered_and_nothing_is_left():
         assert (caller.id, caller.name, question) == (mesh.id_of("branch"), "branch", QUESTION)
         mesh.run(2.0)
         assert not mesh.actors_on("branch", ControlCall)
+        assert "of mesh:control" not in caplog.text  # the API's own line tells of it
         assert not mesh.actors_on("hq", ControlEnd)
         mesh.finish()
 
