@@ -91,7 +91,7 @@ class Exposition:
 
     def text(self) -> bytes:
         """All of it."""
-        return "".join(f"{line}\n" for line in self._lines).encode(errors="replace")
+        return "\n".join((*self._lines, "")).encode(errors="replace")
 
     def _begin(self, family: Family) -> None:
         self._lines.append(f"# HELP {family.name} {family.help.translate(_IN_HELP)}")

@@ -302,3 +302,12 @@ def test_one_that_is_started_again_counts_shares_as_before(world):
     _, endpoint = set_up(world, admitted=admitted, max_connections=20)
     assert ask(world, endpoint).heard == []
     assert ask(world, endpoint, BOB).heard == [COUNTED]
+
+
+def test_its_key_has_figures_while_it_is_there(world):
+    meters = Meters()
+    _, endpoint = set_up(world, meters=meters)
+    assert meters.served.by_key().keys() == {"my-api"}
+    endpoint.ref.stop(block=False)
+    world.run(0.0)
+    assert meters.served.by_key() == {}
