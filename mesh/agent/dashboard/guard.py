@@ -34,11 +34,22 @@ SECURITY_HEADERS: Final = (
 )
 
 
-class HostGuard:
-    """Turns away pages of other sites that make a browser ask here under their own name (DNS rebinding).
+FOREIGN_SITES: Final = frozenset({"cross-site", "same-site"})
+"""Of Fetch Metadata: the page that asks has come from somewhere else."""
 
-    A browser always sends the name it was told in ``Host``. Addresses and ``localhost`` cannot be rebound;
-    any other name must be configured. A request without the header is not a browser's.
+NAVIGATION: Final = "navigate"
+"""Somebody has followed a link, or comes back to the page."""
+
+
+class HostGuard:
+    """Turns away pages of other sites that make a browser ask here.
+
+    Under this agent's name they could read no answer, but have it work: a test of the mesh for each picture.
+    Browsers say in ``Sec-Fetch-Site`` that another site asks, if this one is on the same machine or has TLS.
+
+    Under their own name (DNS rebinding) they could read it. A browser always sends the name it was told in
+    ``Host``. Addresses and ``localhost`` cannot be rebound; any other name must be configured. A request
+    without the header is not a browser's.
     """
 
     def __init__(self, allowed_names: Iterable[str] = ()) -> None:
@@ -49,7 +60,12 @@ class HostGuard:
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed_names) | {"localhost"}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Refuse what is no host with 400, and a foreign name with 403."""
+        """Refuse what is no host with 400, and a foreign name or page with 403."""
+        if (
+            req.get_header("Sec-Fetch-Site") in FOREIGN_SITES
+            and req.get_header("Sec-Fetch-Mode") != NAVIGATION
+        ):
+            raise falcon.HTTPForbidden(description="a page of another site asks, which could read no answer")
         header = req.get_header("Host")
         if header is None:
             return

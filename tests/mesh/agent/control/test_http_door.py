@@ -272,3 +272,16 @@ def test_few_are_read_to_at_one_time(app, token):
         for each in asking:
             each.join(20)
     assert app.simulate_get(THINGS).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_have_the_agent_do_nothing(app, site):
+    foreign = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    READING.acquire(blocking=False)
+    GATE.set()
+    assert app.simulate_post(f"{THINGS}/slow", headers=foreign).status_code == 403
+    assert not READING.acquire(blocking=False)
+    assert app.simulate_get(THINGS, headers=foreign).status_code == 403
+    assert app.simulate_get(THINGS, headers={**foreign, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    for own in ("same-origin", "none"):
+        assert app.simulate_get(THINGS, headers={**foreign, "Sec-Fetch-Site": own}).status_code == 200
