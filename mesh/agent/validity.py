@@ -37,12 +37,15 @@ def ends_soon(certificate: Certificate, now_unix_s: float) -> str | None:
 
 def invalid(certificate: Certificate, now_unix_s: float) -> str | None:
     """What is wrong if this agent's own certificate has expired, or the clock was set to before its start."""
+    over = expired(certificate, now_unix_s)
+    return early(certificate, now_unix_s) if over is None else f"{over}; {renewal(certificate)}"
+
+
+def expired(certificate: Certificate, now_unix_s: float) -> str | None:
+    """What is wrong if this agent's own certificate has expired; :func:`renewal` is what to do."""
     if now_unix_s < certificate.not_after:
-        return early(certificate, now_unix_s)
-    return (
-        f"the certificate of this agent expired on {_day(certificate)}: nobody links with it; "
-        f"{renewal(certificate)}"
-    )
+        return None
+    return f"the certificate of this agent expired on {_day(certificate)}: nobody links with it"
 
 
 def early(certificate: Certificate, now_unix_s: float) -> str | None:

@@ -12,11 +12,11 @@ from mesh.agent.dashboard.status import RUNNING
 from mesh.agent.descriptor_watch import DescriptorUse
 from mesh.agent.draining import DRAINING, is_draining
 from mesh.agent.findings import Finding, FindingKind, plain, some_alike
-from mesh.agent.grants import missing_grants
+from mesh.agent.grants import missing_grants, renewal
 from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
 from mesh.agent.own_services import NOT_YET, OwnServices
-from mesh.agent.validity import ends_soon, invalid
+from mesh.agent.validity import early, ends_soon, expired
 from mesh.config.loading import Written
 from mesh.config.schema import AcceptSection, Config
 from mesh.config.services import services
@@ -62,9 +62,10 @@ def problems(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterator[Findin
         )
     elif is_draining(seen.routes):
         yield Finding(FindingKind.DRAINING, DRAINING, END_DRAINING, unix_s_of(state.draining_since_s))
-    if (line := invalid(certificate, seen.now_unix_s)) is not None:
-        is_over = seen.now_unix_s >= certificate.not_after
-        yield Finding(FindingKind.CERTIFICATE, line, since_unix_s=certificate.not_after if is_over else None)
+    if (line := expired(certificate, seen.now_unix_s)) is not None:
+        yield Finding(FindingKind.CERTIFICATE, line, renewal(certificate), certificate.not_after)
+    elif (line := early(certificate, seen.now_unix_s)) is not None:
+        yield Finding(FindingKind.CERTIFICATE, line)
     for missing in missing_grants(seen.config, certificate, seen.written):
         yield Finding(FindingKind.GRANT, missing.what, missing.remedy, seen.configured_unix_s)
     for line, since_s in link_problems(seen.config, seen.peers):
