@@ -10,6 +10,7 @@ from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
 from mesh.link.opening import OWN_VERSIONS
 from mesh.link.proof import OWN_FEATURES, Statement, make_proof
+from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
 from mesh.trust.certificates import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _HEADS: Final = {
     "link_bodies": 1,
     "session": 2,
+    "remote": 1,
     "record": 0,
     "page": 0,
     "proof": 0,
@@ -87,6 +89,7 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\5" + bodies.encode_challenge(bytes(16)),
             b"\6" + bodies.encode_want_pages((WantedPages(ME.id, (bytes(16),)),)),
             b"\7" + bodies.encode_pages((WirePage(ME.id, b"x"),)),
+            b"\x08" + bodies.encode_retire("x"),
         ],
         "record": [signed],
         "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),)))],
@@ -103,6 +106,11 @@ def _seeds() -> dict[str, list[bytes]]:
             encode_public_key(ME.public_key).encode(),
         ],
         "config": [path.read_bytes() for path in sorted((ROOT / "config").glob("*.yaml"))],
+        "inside": [bytes([kind, *b"\0\5ud\0\0\1\3\3\2\1\3\0\1\3\2\3"]) for kind in range(3)],
+        "remote": [
+            b"\0" + write_asked(Asked("POST", "/api/v1/plans?dry_run=1", "", '"1"', "me", b"{}")),
+            b"\xff" + write_answered(Answered(200, "application/json", "1", 1, b"{}")),
+        ],
         "socks": [b"\x09\5\1\0\5\1\0\3\6a.mesh\0\x50", b"\xff\5\1\2\1\2me\6secret\5\1\0\3\1a\0\0"],
         "http": [b"\0\1\1\0\0\0localhost:80", b"\0\2\1\0\0\0[::1]:80", b"\1\0\0\4abcd\0\0\0mesh.example."],
     }

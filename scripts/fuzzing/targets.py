@@ -7,7 +7,14 @@ from typing import Final
 
 import msgspec
 
-from scripts.fuzzing import connection_targets, link_targets, routing_targets, seeds, text_targets
+from scripts.fuzzing import (
+    connection_targets,
+    inside_targets,
+    link_targets,
+    routing_targets,
+    seeds,
+    text_targets,
+)
 from scripts.fuzzing.shapes import shaped
 
 MAX_SECONDS: Final = 1.0
@@ -47,6 +54,8 @@ TARGETS: Final[dict[str, Target]] = {
     "texts": Target(text_targets.texts, 600),
     "http": Target(text_targets.http, 400),
     "socks": Target(text_targets.socks, 1200),
+    "inside": Target(inside_targets.inside, 1200),
+    "remote": Target(_shaped("remote", inside_targets.remote), 4096),
 }
 
 

@@ -1,0 +1,58 @@
+"""What agents say to what others serve inside of themselves: echoes, benches, and questions to the API."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mesh.diagnostics.serving import ECHO_WAITING_BYTES, Bench, Echo
+from mesh.diagnostics.talk import PIECE_BYTES, Talk
+from mesh.errors import RemoteProtocolError
+from mesh.remote.talks import Answering
+from mesh.remote.wire import MAX_REQUEST_BYTES, read_answered, read_asked, write_answered, write_asked
+from scripts.fuzzing.choices import Choices
+
+_TALKS: Final[tuple[Callable[[float], Talk], ...]] = (Echo, Bench, Answering)
+_ROOM_BYTES: Final = 64 * 1024
+"""Of a read."""
+
+
+def inside(data: bytes) -> None:
+    """Pieces, pauses and the end of the stream, in any order: each talk ends in time and holds little."""
+    choices, now = Choices(data), 1000.0
+    talk = choices.one_of(_TALKS)(now)
+    has_ended, asked = False, 0
+    while choices.left and not (talk.is_over or talk.has_expired):
+        match choices.below(5):
+            case 0 if not has_ended:
+                room = min(talk.room(now), _ROOM_BYTES)
+                if room > 0:
+                    talk.take((choices.blob(255) or b"x") * (room // 255) or b"x", now)
+            case 1 if not has_ended:
+                has_ended = True
+                talk.ended(now)
+            case 2:
+                now += choices.one_of((0.001, 1.0, 60.0, 4000.0))
+                talk.look(now)
+            case _:
+                assert len(talk.next_piece(now)) <= max(PIECE_BYTES, 2 * ECHO_WAITING_BYTES)  # noqa: S101
+        if isinstance(talk, Answering):
+            question = talk.question(now)
+            if question is not None:
+                asked += 1
+                assert len(question) <= MAX_REQUEST_BYTES  # noqa: S101
+                talk.answer(question)
+    assert asked <= 1  # noqa: S101
+    talk.look(now + 10_000)
+    assert talk.is_over or talk.has_expired or talk.deadline() > now + 10_000  # noqa: S101
+
+
+def remote(data: bytes) -> None:
+    """A question to another agent, or the answer of one: read, or refused as what it is."""
+    try:
+        if data[:1] > b"\x7f":
+            answered = read_answered(data[1:])
+            assert read_answered(write_answered(answered)) == answered  # noqa: S101
+        else:
+            asked = read_asked(data[1:])
+            assert read_asked(write_asked(asked)) == asked  # noqa: S101
+    except RemoteProtocolError:
+        pass
