@@ -8,10 +8,15 @@ from typing import Final
 import msgspec
 
 from mesh.agent.origin import Origin
+from mesh.agent.outcome import RefusedError
 from mesh.config.extra import Extra, merged_or_clashes
 from mesh.config.schema import Config
 
 LEASE_BYTES: Final = 8
+MAX_HELD: Final = 1_000
+"""Services that commands hold at one time: each costs whoever adds or takes out another some of the main
+thread's time. More are for the file."""
+
 RUN_BYTES: Final = 4
 """Of a revision: what tells runs of an agent apart."""
 
@@ -76,7 +81,13 @@ class Layers:
         yield from (each.service for each in self.held.values())
 
     def hold(self, service: Extra, until: float) -> str:
-        """Have a command hold a service; its lease."""
+        """Have a command hold a service; its lease.
+
+        Raises:
+            RefusedError: too many are held.
+        """
+        if len(self.held) >= MAX_HELD:
+            raise RefusedError(f"{MAX_HELD:,} services are held by commands already: put some into the file")
         lease = secrets.token_hex(LEASE_BYTES)
         self.held[lease] = Held(service, until)
         return lease

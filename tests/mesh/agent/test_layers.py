@@ -1,7 +1,10 @@
 """What an agent should be: its file, what was saved, what commands hold."""
 
+import pytest
+
 from mesh.addresses import TcpAddress
-from mesh.agent.layers import Layers
+from mesh.agent.layers import MAX_HELD, Layers
+from mesh.agent.outcome import RefusedError
 from mesh.config.schema import Config, EndpointSection, ForwardSection
 
 
@@ -40,3 +43,12 @@ def test_what_is_held_goes_when_it_is_not_renewed():
     assert layers.release(second) is None
     assert layers.release(first).service == endpoint("b")
     assert keys(layers) == ["a"]
+
+
+def test_only_so_many_are_held():
+    layers = Layers(FILE, ())
+    leases = [layers.hold(endpoint(f"k{number}"), 10.0) for number in range(MAX_HELD)]
+    with pytest.raises(RefusedError, match="are held by commands already"):
+        layers.hold(endpoint("more"), 10.0)
+    layers.release(leases[0])
+    layers.hold(endpoint("more"), 10.0)
