@@ -72,3 +72,4 @@ def test_a_key_has_figures_while_its_listener_is_there():
     listener.ref.stop(block=False)
     house.world.run(0.1)
     assert house.meters.listened.by_key() == {}
+    house.world.stop()

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.usefixtures("no_crashes")
 
 @pytest.fixture
 def ends():
-    return Ends().open()
+    ends = Ends().open()
+    yield ends
+    ends.world.stop()
 
 
 def records(meters):

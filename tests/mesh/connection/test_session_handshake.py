@@ -8,6 +8,7 @@ import pytest
 from mesh.connection import session_handshake
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import (
+    MAX_ROUTING_KEY_CHARACTERS,
     OpenReply,
     OpenRequest,
     Party,
@@ -138,7 +139,7 @@ def test_the_handshake_is_noise_ik_with_the_documented_prologue():
 
 @pytest.mark.parametrize(
     "request_",
-    [OpenRequest("", 1), OpenRequest("k" * 256, 1), OpenRequest("k", -1)],
+    [OpenRequest("", 1), OpenRequest("k" * (MAX_ROUTING_KEY_CHARACTERS + 1), 1), OpenRequest("k", -1)],
 )
 def test_a_request_out_of_range_is_our_bug(request_):
     with pytest.raises(LocalProtocolError):

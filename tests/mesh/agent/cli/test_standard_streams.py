@@ -16,7 +16,7 @@ EXIT_UNREAD = 141
 
 @pytest.fixture
 def mesh(tmp_path):
-    assert CliRunner().invoke(main, ["init", str(tmp_path / "m"), "--agents", "a"]).exit_code == 0
+    assert CliRunner().invoke(main, ["init", str(tmp_path / "m"), "--agents", "a,b:relay"]).exit_code == 0
     return tmp_path
 
 
