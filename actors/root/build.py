@@ -16,7 +16,7 @@ from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.setup import AgentSetup
-from actors.runtime.descriptors import spare_descriptors
+from actors.runtime.descriptors import OWN_DESCRIPTORS, spare_descriptors
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.config.schema import Config
@@ -124,7 +124,10 @@ def _allowed(config: Config) -> dict[str, frozenset[str]]:
 
 
 def exit_places(descriptor_limit: int) -> int:
-    """Connections to targets that there are descriptors for; listeners' clients take of the same."""
+    """Connections to targets that there are descriptors for; listeners' clients take of the same.
+
+    More would run out of descriptors before a share of them is denied to whoever holds most.
+    """
     if descriptor_limit == resource.RLIM_INFINITY:
         return sys.maxsize
-    return max(1, descriptor_limit - spare_descriptors(descriptor_limit))
+    return max(1, descriptor_limit - spare_descriptors(descriptor_limit) - OWN_DESCRIPTORS)

@@ -17,6 +17,9 @@ MOST_SPARE: Final = 256
 SPARE_SHARE: Final = 4
 """Of a small limit a quarter is left for these."""
 
+OWN_DESCRIPTORS: Final = 32
+"""Descriptors that an agent has before anybody comes: its event loop, threads, log and listening sockets."""
+
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 

@@ -61,6 +61,7 @@ def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh,
             hq.offer(key, service.port)
             ports[key] = victim.listen(key), attacker.listen(key)
         hq.config["forward"]["endpoints"][0]["max_connections"] = 20
+        hq.event_loop = "uvloop"  # takes more descriptors for itself
         hq.start(prefix=("sh", "-c", 'ulimit -n 256; exec "$@"', "sh"))
         mesh.start()
         for key in ports:
@@ -242,8 +243,8 @@ def test_connections_of_an_agent_whose_certificate_ends_end_within_a_second(fres
     for lifetime_s in (4, 12, 36):  # the last on a machine that takes long to start an agent
         ends_at = int(time.time()) + lifetime_s
         chain.branch.certify(not_after=lifetime_s)
-        chain.branch.start()
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(AssertionError):  # its certificate may end before it has begun
+            chain.branch.start()
             chain.branch.wait_for_route(KEY)
         if chain.answers() is not None and time.time() < ends_at - 1.5:
             break
