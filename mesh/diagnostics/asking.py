@@ -212,9 +212,9 @@ class Uploading(_Carrying):
 
     def take(self, data: bytes, now: float) -> None:
         """Read what has arrived there."""
-        self._answer += data
-        if len(self._answer) >= BENCH_RESULT.size and self.has_finished and not self.is_over:
-            (self._byte_count,) = BENCH_RESULT.unpack_from(self._answer)
+        self._answer += data[: BENCH_RESULT.size - len(self._answer)]  # any amount may come
+        if len(self._answer) == BENCH_RESULT.size and self.has_finished and not self.is_over:
+            (self._byte_count,) = BENCH_RESULT.unpack(self._answer)
             self._carried_s = now - self._began_at
             self.is_over = True
 

@@ -169,3 +169,15 @@ def test_benches_that_get_nothing_have_failed():
         bench.ended(0.1)
         assert bench.is_over
         assert bench.failure
+
+
+def test_an_upload_keeps_the_result_and_nothing_else_that_comes():
+    upload = Uploading(1.0)
+    upload.opened(0.0)
+    upload.next_piece(0.0)
+    for _ in range(1000):
+        upload.take(bytes(64 * 1024), 0.5)
+    assert len(upload._answer) <= BENCH_RESULT.size
+    upload.next_piece(1.0)
+    upload.take(b"\xff", 1.1)
+    assert upload.is_over
