@@ -142,6 +142,7 @@ class Originator:
         """How long to wait after others with this agent's key, beyond the pace."""
         self._must_jump = False
         self._urgent = False
+        self._never_relays_again = False
         self._first_at = began_at + FIRST_RECORD_S
         self._overtaken = 0
         self.overtakers = Overtakers(fixed.instance)
@@ -216,7 +217,8 @@ class Originator:
         return self._change(msgspec.structs.replace(self._body, certificate=wire))
 
     def set_relaying(self, relays: bool) -> bool:
-        """Whether others' connections may pass through from now on."""
+        """Whether others' connections may pass through from now on; not once it has been said for good."""
+        relays = relays and not self._never_relays_again
         return self._change(msgspec.structs.replace(self._body, relays=relays))
 
     def set_draining(self, *, draining: bool) -> bool:
@@ -224,7 +226,8 @@ class Originator:
         return self._change_at_once(msgspec.structs.replace(self._body, draining=draining))
 
     def stop_relaying(self) -> bool:
-        """Not through me, as this agent is about to leave; said at once."""
+        """Not through me, as this agent is about to leave; said at once, and not taken back."""
+        self._never_relays_again = True
         return self._change_at_once(msgspec.structs.replace(self._body, draining=True, relays=False))
 
     def withdraw(self) -> bool:

@@ -206,6 +206,15 @@ def test_draining_then_withdrawal():
     assert state.tick(10_000.0, UNIX).sends == []
 
 
+def test_who_has_said_not_through_me_does_not_take_that_back():
+    state = linked(ALICE)
+    state.stop_relaying(0.0, UNIX)
+    assert not records_in(
+        state.change_settings(RoutingSection(), True, 1.0, UNIX)
+    )  # a certificate permits it
+    assert not records_in(state.tick(2.0, UNIX))
+
+
 def test_listeners_are_told_to_people_elsewhere():
     state = linked(ALICE)
     [(_, [body])] = records_in(state.set_listeners((ListenerEntry("db", ":5432"),), 0.0, UNIX))
