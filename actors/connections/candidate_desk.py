@@ -83,6 +83,7 @@ class CandidateDesk:
         key: the routing key.
         reports: what is said of it in the log.
         believed: names and IDs of agents whose offers count; with none, all do.
+        by_choice: clients have named these, so that nobody is told of others as of agents not to be believed.
         clients: where they are counted.
         meter: how they fare.
     """
@@ -94,6 +95,7 @@ class CandidateDesk:
         key: str,
         reports: ListenerReports,
         believed: frozenset[str],
+        by_choice: bool = False,
         start_ingress: connection_messages.StartIngress,
         clients: ClientCount,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
@@ -104,6 +106,7 @@ class CandidateDesk:
         self._owner = owner
         self._key = key
         self._reports = reports
+        self._by_choice = by_choice
         self._start_ingress = start_ingress
         self._clients = clients
         self._loops = loops
@@ -161,14 +164,14 @@ class CandidateDesk:
         return bool(before) != bool(offers)
 
     def _believed(self, offers: tuple[Offer, ...], before: Sequence[Offer]) -> tuple[Offer, ...]:
-        """Those of ``offers`` that are believed; who is new or is not believed is told once, by name."""
+        """Those of ``offers`` that are believed; who is new or is distrusted is told once, by name."""
         judged = self._watch.judge(offers, self._owner.now())
         self._meters.offers_new += len(judged.newcomers)
-        self._meters.offers_disbelieved += len(judged.disbelieved)
         for offer in judged.newcomers:
             by = some_of([_named(each) for each in before if each.party.id != offer.party.id])
             self._reports.offered_too(_named(offer), by or "others")
-        for offer in judged.disbelieved:
+        for offer in () if self._by_choice else judged.disbelieved:
+            self._meters.offers_disbelieved += 1
             self._reports.ignores(_named(offer))
         return judged.believed
 

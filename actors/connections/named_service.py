@@ -63,6 +63,7 @@ class NamedService(Actor[messages.Inbound]):
             key=wanted.key,
             reports=ListenerReports(wanted.key, by),
             believed=frozenset({wanted.agent} if wanted.agent else ()),
+            by_choice=True,
             start_ingress=start_ingress,
             clients=clients,
             loops=loops,

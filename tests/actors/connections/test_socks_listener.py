@@ -10,6 +10,7 @@ from mesh.config.schema import SocksSection
 from mesh.config.secret import Secret
 from mesh.socks.client import GREETING
 from mesh.socks.numbers import Method, Reply
+from mesh.trust.identity import display_id
 from tests.actors.company import record_of, routes_of
 from tests.actors.connections.socks_company import ADDRESS, FAR, KEY, NEAR, OWN, WELCOME, SocksHouse, login
 
@@ -181,6 +182,15 @@ def test_what_serves_a_key_ends_with_its_listener(houses):
     house.tell(StopListening())
     house.world.run(0.1)
     assert (house.services[0].is_alive(), client.end, half.end != "") == (False, "", True)
+
+
+def test_who_asks_for_one_agent_distrusts_no_other(houses, caplog):
+    house = houses()
+    house.offer(NEAR, FAR)
+    assert house.ask(f"{KEY}.{display_id(NEAR.id)}.mesh").end == ""
+    house.offer(FAR)
+    assert "ignores" not in caplog.text
+    assert house.meters.offers_disbelieved == 0
 
 
 def test_its_lines_say_by_which_door(houses, caplog):
