@@ -135,7 +135,7 @@ def test_the_proof_says_the_version_that_was_agreed_upon():
 
 def test_what_a_later_version_adds_to_its_proof_is_ignored():
     responder = bob()
-    peer = NoisePeer(MALLORY, MALLORY.certificate, features=["later", "x-1"], more=[{"a": 1}, b"more"])
+    peer = NoisePeer(MALLORY, MALLORY.certificate, features=["later", "x-1"], more=[0, {"a": 1}, b"more"])
     last = peer.answer(responder.receive(peer.first, NOW).to_send)
     assert established(responder.receive(last, NOW)).features == frozenset()
 
