@@ -1,6 +1,6 @@
 """A call: opens one connection to another agent's ``mesh:control``, asks by it, and reports the answer."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from actors.connections.opener import StartIngress, open_inside
 from actors.inside_stream import InsideStream
@@ -12,6 +12,9 @@ from mesh.connection.offer import Offer
 from mesh.connection.reserved import CONTROL_KEY
 from mesh.diagnostics.refusals import NOT_OPENED, sentence_of
 from mesh.remote.talks import Asking
+from mesh.remote.wire import MAX_ANSWER_BYTES
+
+UNANSWERED: Final = "it has ended the connection without an answer: is it leaving?"
 
 
 class ControlCall(InsideStream[messages.Inbound]):
@@ -75,8 +78,15 @@ class ControlCall(InsideStream[messages.Inbound]):
                 assert_never(message)
 
     def _finished(self) -> None:
-        has_answer = self._asking.answer and not self._asking.has_expired
-        self._end(self._asking.answer if has_answer else self._failure)
+        answer = self._asking.answer
+        if len(answer) > MAX_ANSWER_BYTES:
+            self._end(steward_messages.CallFailed(f"its answer has more than {MAX_ANSWER_BYTES:,} bytes"))
+        elif answer and not self._asking.has_expired:
+            self._end(answer)
+        elif self._failure.code or self._asking.has_expired:
+            self._end(self._failure)
+        else:
+            self._end(steward_messages.CallFailed(UNANSWERED))
 
     def _broken(self, why: str) -> None:
         if self._failure.code:
