@@ -15,7 +15,7 @@ from mesh.agent.standard_descriptors import complete_standard_streams
 from mesh.errors import MeshError
 from mesh.escaping import escaped
 from mesh.socks.client import ANSWER_BYTES, GREETING, MEANINGS, REPLY_BYTES, code_of, request
-from mesh.socks.names import host_of
+from mesh.socks.names import ANY_AGENT, host_of
 from mesh.socks.numbers import Reply
 from mesh.socks.place import NAME
 
@@ -31,9 +31,19 @@ def _keys(context: click.Context, parameter: click.Parameter, incomplete: str) -
     return offered_keys(context, parameter, incomplete)
 
 
+def _named(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """The agent that is meant; one without a name, as of a variable that is not set, is not just any."""
+    del context, parameter
+    if value == "":
+        raise click.UsageError("--agent is empty: name an agent, or leave it out for the nearest")
+    return value or ANY_AGENT
+
+
 @click.command()
 @click.argument("key", shell_complete=_keys)
-@click.option("--agent", default="", help="The agent whose offer is meant, by name or ID; else the nearest.")
+@click.option(
+    "--agent", callback=_named, help="The agent whose offer is meant, by name or ID; else the nearest."
+)
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
 @click.option("--socket", "place", type=click.Path(path_type=Path), help="The agent's control socket.")
 def connect(key: str, agent: str, config: Path | None, place: Path | None) -> None:

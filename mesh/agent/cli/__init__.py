@@ -115,7 +115,7 @@ def main(ctx: click.Context, *, at: str | None) -> None:
     """
     command = None if ctx.invoked_subcommand is None else main.get_command(ctx, ctx.invoked_subcommand)
     if at is not None and command is not None and "at" not in (each.name for each in command.params):
-        raise click.UsageError(f"mesh {command.name} asks no running agent: it has no --at")
+        raise click.UsageError(f"mesh {command.name} has no --at: it asks no other agent")
 
 
 __all__ = ["main"]

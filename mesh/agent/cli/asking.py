@@ -15,6 +15,7 @@ from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.finding import control_socket
+from mesh.escaping import escaped
 
 EXIT_FAILED: Final = 1
 EXIT_NOT_RUNNING: Final = 3
@@ -31,7 +32,6 @@ class Agent:
 
     def __init__(self, client: AgentClient, *, as_json: bool) -> None:
         self.as_json = as_json
-
         self.client = client
 
     def tell(self, document: object, text: Callable[[], str]) -> None:
@@ -69,11 +69,7 @@ def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = F
     def wrapper(
         *, at: str | None, config: Path | None, socket: Path | None, as_json: bool, **arguments: object
     ) -> None:
-        at = at or click.get_current_context().find_root().params.get("at")
-        if at == ALL and not asks_all:
-            raise click.UsageError("this command asks one agent at a time: name it")
-        if at is not None and "/" in at:
-            raise click.UsageError("an agent with a slash in its name is named by its ID here")
+        at = agent_meant(at, asks_all=asks_all)
         client = AgentClient(control_socket(config, socket), at=None if at == ALL else at)
         try:
             if at == ALL:
@@ -82,17 +78,37 @@ def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = F
                 sys.exit(ask_all(client, lambda each: command(each, **arguments), as_json=as_json))
             command(Agent(client, as_json=as_json), **arguments)
         except NotRunning as absent:
-            _end(str(absent), EXIT_NOT_RUNNING)
+            _end(escaped(str(absent)), EXIT_NOT_RUNNING)
         except NotUnderstood as strange:
-            _end(str(strange), EXIT_FAILED)
+            _end(escaped(str(strange)), EXIT_FAILED)
         except Refused as refused:
-            if refused.status == http.client.FORBIDDEN:
-                _end(str(refused), EXIT_FORBIDDEN)
             is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
-            text = "\n".join((*refused.problems, str(refused)))
-            _end(text, Failure.exit_code if is_wrong else EXIT_FAILED)
+            by_policy = refused.status == http.client.FORBIDDEN
+            _end(
+                refused.text(),
+                EXIT_FORBIDDEN if by_policy else Failure.exit_code if is_wrong else EXIT_FAILED,
+            )
 
     return wrapper
+
+
+def agent_meant(at: str | None, *, asks_all: bool = False) -> str | None:
+    """Whom ``--at`` names, before the command or behind it; ``None``: the agent that is asked first.
+
+    Raises:
+        click.UsageError: it names nobody, or more than the command can ask.
+    """
+    if at is None:
+        at = click.get_current_context().find_root().params.get("at")
+    if at is None:
+        return None
+    if not at:  # a variable that is not set, perhaps: whatever is meant, it is not this agent
+        raise click.UsageError("--at is empty: name an agent")
+    if at == ALL and not asks_all:
+        raise click.UsageError("this command asks one agent at a time: name it")
+    if "/" in at:
+        raise click.UsageError("an agent with a slash in its name is named by its ID here")
+    return at
 
 
 def _end(text: str, status: int) -> NoReturn:

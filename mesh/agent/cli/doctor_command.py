@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from mesh.agent.cli import completing
-from mesh.agent.cli.asking import EXIT_FAILED, Agent
+from mesh.agent.cli.asking import EXIT_FAILED, Agent, agent_meant
 from mesh.agent.cli.failure import told_plainly
 from mesh.agent.cli.times import counted
 from mesh.agent.cli.whole import all_rows
@@ -78,7 +78,7 @@ def doctor(*, at: str | None, config: Path | None, socket: Path | None, as_json:
     mesh doctor --config hq.yaml --json
     mesh doctor --at hq
     """
-    at = at or click.get_current_context().find_root().params.get("at")
+    at = agent_meant(at)
     found: list[Check] = []
     if at is not None:
         client = AgentClient(control_socket(config, socket), ANSWER_S, at=at)

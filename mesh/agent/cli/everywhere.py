@@ -1,12 +1,13 @@
 """``--at all``: a command at every agent of the mesh, some at a time."""
 
+import http.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
 
-from mesh.agent.cli.asking import EXIT_FAILED, Agent
+from mesh.agent.cli.asking import EXIT_FAILED, EXIT_FORBIDDEN, Agent
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.mesh_rows import AgentRow
@@ -53,22 +54,26 @@ def ask_all(client: AgentClient, command: Callable[[Agent], None], *, as_json: b
         found += page.rows
         offset = page.next_offset
 
-    def ask(row: AgentRow) -> tuple[_Told, str]:
+    def ask(row: AgentRow) -> tuple[_Told, str, int]:
         agent = _Listening(client.asking(row.id))
-        error = ""
+        error, status = "", 0
         try:
             command(agent)
-        except (NotRunning, NotUnderstood, Refused) as failure:
-            error = str(failure)
+        except Refused as refused:
+            error = refused.text()
+            status = EXIT_FORBIDDEN if refused.status == http.client.FORBIDDEN else EXIT_FAILED
+        except (NotRunning, NotUnderstood) as failure:
+            error, status = escaped(str(failure)), EXIT_FAILED
         except SystemExit:  # the text says it
-            error = agent.text
-        return _Told(row.name, row.id, agent.document, error), agent.text or error
+            error, status = agent.text, EXIT_FAILED
+        return _Told(row.name, row.id, agent.document, error), agent.text or error, status
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         told = list(threads.map(ask, sorted(found, key=lambda row: (row.name, row.id))))
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode([each for each, _ in told]), indent=2).decode())
+        say(msgspec.json.format(msgspec.json.encode([each for each, _, _ in told]), indent=2).decode())
     else:
-        sections = (f"== {escaped(each.agent)} {each.id}\n{text}" for each, text in told)
+        sections = (f"== {escaped(each.agent)} {each.id}\n{text}" for each, text, _ in told)
         say("\n\n".join(sections))
-    return EXIT_FAILED if any(each.error for each, _ in told) else 0
+    statuses = {status for _, _, status in told} - {0}
+    return EXIT_FAILED if EXIT_FAILED in statuses else max(statuses, default=0)

@@ -8,6 +8,7 @@ import click
 from mesh.agent.cli.asking import EXIT_FAILED, Agent, asks_agent, asks_agent_or_all
 from mesh.agent.control.requests import PLANS, RELOAD, PlanRequest
 from mesh.agent.outcome import Outcome, Verdict
+from mesh.escaping import escaped
 
 
 @click.command()
@@ -39,6 +40,6 @@ def plan(agent: Agent, *, file: Path | None) -> None:
 
 
 def _tell(agent: Agent, outcome: Outcome, tense: str) -> None:
-    agent.tell(outcome, lambda: "\n".join((*outcome.lines(tense), *outcome.problems)))
+    agent.tell(outcome, lambda: "\n".join(map(escaped, (*outcome.lines(tense), *outcome.problems))))
     if outcome.verdict is not Verdict.DONE:
         sys.exit(EXIT_FAILED)

@@ -16,6 +16,7 @@ from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listene
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.outcome import Added
+from mesh.escaping import escaped
 
 HOLD_S: Final = 15.0
 """For so long the agent holds a service of a command that was killed, or whose machine sleeps."""
@@ -161,7 +162,7 @@ def _add(
 ) -> None:
     request = ServiceRequest(dict(entry), save, HOLD_S)
     added = agent.client.post(place, Added, request)
-    agent.tell(added, lambda: shown(added))
+    agent.tell(added, lambda: escaped(shown(added)))
     remark(agent, str(entry["key"]), added)
     if added.lease is not None:
         _hold(agent, place, entry, added)
@@ -190,17 +191,17 @@ def _hold(agent: Agent, place: str, entry: Entry, added: Added) -> None:
         try:
             if not _renewed(agent, lease):
                 if not is_gone:
-                    click.echo(f"{added.name}: is not held any more; asking for it anew", err=True)
+                    click.echo(f"{escaped(added.name)}: is not held any more; asking for it anew", err=True)
                 lease = agent.client.post(place, Added, ServiceRequest(dict(entry), False, HOLD_S)).lease
                 is_gone = True
             if is_gone:
-                click.echo(f"{added.name}: is there again", err=True)
+                click.echo(f"{escaped(added.name)}: is there again", err=True)
             is_gone = False
         except (NotRunning, Refused) as absent:
             if isinstance(absent, Refused) and absent.status not in _PASSING:
                 raise
             if not is_gone:
-                click.echo(f"{absent}; waiting for it", err=True)
+                click.echo(f"{escaped(str(absent))}; waiting for it", err=True)
             is_gone = True
     if not is_gone:
         agent.client.delete(f"{LEASES}/{lease}")

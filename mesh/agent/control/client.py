@@ -10,6 +10,7 @@ import msgspec
 
 from mesh.agent.control.requests import AGENTS, BESIDE, PREFIX
 from mesh.agent.control.unix_sockets import connect_to
+from mesh.escaping import escaped
 
 T = TypeVar("T")
 
@@ -41,6 +42,10 @@ class Refused(Exception):  # noqa: N818 - the agent's answer
         super().__init__(detail)
         self.status = status
         self.problems = problems
+
+    def text(self) -> str:
+        """All of it for people, a line each; escaped, as another agent may have chosen it."""
+        return "\n".join(map(escaped, (*self.problems, str(self))))
 
 
 class _UnixConnection(http.client.HTTPConnection):

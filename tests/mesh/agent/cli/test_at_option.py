@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from http import HTTPStatus
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -15,9 +16,10 @@ from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.in_process import answer_of
-from mesh.agent.control.problem import ProblemError
+from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument, ProblemError
 from mesh.agent.control.requests import ENDPOINTS, LEASES
-from mesh.agent.outcome import Added
+from mesh.agent.outcome import Added, Outcome, Verdict
+from mesh.remote.wire import Answered
 from mesh.trust.identity import display_id
 from tests.mesh.agent.cli.asked import Asked
 from tests.mesh.agent.control.test_reading import BRANCH, HQ, RELAY
@@ -78,7 +80,7 @@ def test_every_command_that_asks_an_agent_has_it(elsewhere):
 def test_a_command_that_asks_no_agent_has_none(elsewhere):
     result = run("--at", "hq", "token", "new", "x")
     assert result.exit_code == 2
-    assert "mesh token asks no running agent" in result.stderr
+    assert "mesh token has no --at" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -188,3 +190,69 @@ def test_it_is_asked_for_anew_where_it_was_forgotten_also_if_that_takes_a_while(
 def test_it_ends_where_it_cannot_be_any_more(hold):
     with pytest.raises(Refused, match="taken"):
         hold(UNKNOWN, Refused(409, "taken"), None)
+
+
+@pytest.mark.parametrize("command", [("drain",), ("doctor",), ("--at", "", "drain"), ("reload",)])
+def test_an_empty_name_as_of_an_unset_variable_means_nobody(elsewhere, command):
+    at = () if "--at" in command else ("--at", "")
+    result = run(*command, *at)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--at is empty: name an agent" in result.stderr
+    assert not elsewhere.asked
+
+
+@pytest.mark.parametrize(("name", "why"), [("all", "one agent at a time"), ("a/b", "by its ID")])
+def test_the_doctor_takes_the_names_that_others_take(elsewhere, name, why):
+    result = run("doctor", "--at", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert why in result.stderr
+
+
+def test_what_connects_has_no_at_and_says_so(elsewhere):
+    result = run("--at", "hq", "connect", "db")
+    assert result.exit_code == 2
+    assert "mesh connect has no --at" in result.stderr
+
+
+def test_an_agent_that_is_empty_is_not_the_nearest_one(elsewhere):
+    result = run("connect", "db", "--agent", "")
+    assert result.exit_code == 2
+    assert "--agent is empty" in result.stderr
+
+
+HOSTILE = ProblemDocument("", 422, "no\x1b]0;x\x07", problems=("a.yaml:1: wrong\x1b[2J", "1 problem"))
+
+
+@pytest.mark.parametrize("at", ["hq", "all"])
+def test_why_an_agent_refuses_is_told_whole_and_escaped(elsewhere, at):
+    elsewhere.answers["hq"] = Answered(422, PROBLEM_TYPE, body=msgspec.json.encode(HOSTILE))
+    result = run("reload", "--at", at)
+    told = result.stdout if at == "all" else result.stderr
+    assert "a.yaml:1: wrong\\x1b[2J\n1 problem\nno\\x1b]0;x\\x07" in told
+    assert "\x1b" not in result.output
+
+
+def test_what_a_reload_did_elsewhere_is_escaped(elsewhere):
+    done = Outcome(Verdict.PARTLY, added=("endpoint \x1b[2J",), problems=("x: \x1b[2J",))
+    elsewhere.answers["hq"] = Answered(200, "application/json", body=msgspec.json.encode(done))
+    for at in ("hq", "all"):
+        result = run("reload", "--at", at)
+        assert result.exit_code == 1
+        assert "added endpoint \\x1b[2J\nx: \\x1b[2J" in result.stdout
+
+
+def test_what_was_added_elsewhere_is_escaped(elsewhere):
+    added = Added("endpoint \x1b[2J", "127.0.0.1:\x1b[2J", None)
+    elsewhere.answers["hq"] = Answered(201, "application/json", body=msgspec.json.encode(added))
+    for command in (("expose", "k", "localhost:1"), ("listen", "k"), ("listen", "k", "127.0.0.1:1")):
+        result = run(*command, "--save", "--at", "hq")
+        assert result.exit_code == 0
+        assert "\\x1b[2J" in result.stdout
+        assert "\x1b" not in result.output
+
+
+def test_all_ends_by_policy_where_nothing_but_policy_is_in_the_way(elsewhere):
+    elsewhere.answers["hq"] = ProblemError(HTTPStatus.FORBIDDEN, "hq: refused")
+    assert run("peers", "--at", "all").exit_code == 4
+    elsewhere.answers["relay"] = ProblemError(HTTPStatus.BAD_GATEWAY, "relay: no path")
+    assert run("peers", "--at", "all").exit_code == 1
