@@ -78,7 +78,7 @@ class Build:
             config=setup.config,
             allowed=_allowed(setup.config),
             doors=self.doors,
-            own_label=named(setup.certificate.name, setup.identity.id),
+            own_label=_own_label(setup),
         )
         self.links = LinkSettings(
             identity=setup.identity,
@@ -103,6 +103,7 @@ class Build:
         self.links = msgspec.structs.replace(
             self.links, certificate=setup.certificate_wire, trust=setup.trust
         )
+        self.connections = msgspec.structs.replace(self.connections, own_label=_own_label(setup))
 
     def configure(self, config: Config) -> None:
         """Have ``config`` for what is made from now on: links, connections, and services made anew."""
@@ -110,6 +111,10 @@ class Build:
         self.around = msgspec.structs.replace(self.around, setup=setup)
         self.links = msgspec.structs.replace(self.links, config=config)
         self.connections = msgspec.structs.replace(self.connections, config=config, allowed=_allowed(config))
+
+
+def _own_label(setup: AgentSetup) -> str:
+    return named(setup.certificate.name, setup.identity.id)
 
 
 def _opening_keys(trust: TrustStore) -> tuple[bytes, ...]:

@@ -80,6 +80,15 @@ def test_a_renewed_certificate_touches_no_link_and_every_other_agent_hears_of_it
     assert all(each._link.peer.peer == made.certificate for each in neighbours)
 
 
+@pytest.mark.parametrize(("name", "end"), [("branch", "IngressConnection"), ("hq", "ExitConnection")])
+def test_new_connections_are_told_of_by_the_name_that_the_agent_has_now(mesh, name, end):
+    certify(mesh, name, name="renamed")
+    mesh.converse()
+    ends = [each for each in mesh.world.dispatcher(name).actors if type(each).__name__ == end]
+    (view,) = (each._view() for each in ends if each._id)
+    assert "renamed" in (view.ingress if name == "branch" else view.exit)
+
+
 def test_a_link_goes_on_after_the_end_of_the_certificate_that_it_began_with(mesh):
     for name in mesh.roots:
         certify(mesh, name, run_s=1.0, until_s=100)
