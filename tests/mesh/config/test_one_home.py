@@ -32,7 +32,8 @@ def test_no_other_struct_and_no_function_has_a_default_for_what_is_configured():
             match node:
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant() | ast.BinOp()):
                     given = {name}
-                case ast.arguments(args=args, defaults=defaults, kwonlyargs=only, kw_defaults=only_defaults):
+                case ast.arguments(defaults=defaults, kwonlyargs=only, kw_defaults=only_defaults):
+                    args = [*node.posonlyargs, *node.args]
                     pairs = [*zip(args[len(args) - len(defaults) :], defaults, strict=True)]
                     pairs += [*zip(only, only_defaults, strict=True)]
                     given = {each.arg for each, value in pairs if isinstance(value, ast.Constant | ast.BinOp)}
