@@ -334,7 +334,7 @@ class Agent(Actor[messages.Inbound]):
 
     def _use_rights(self) -> None:
         if self._phase is not Phase.WAITING:
-            self._composition.configure(self._surroundings.setup.config)
+            self._composition.use_rights()
 
     def _judge_by(self, trust: TrustStore) -> None:
         if trust is self._surroundings.setup.trust:  # else it has changed again, and that comes

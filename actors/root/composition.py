@@ -42,6 +42,8 @@ class Composition:
     def __init__(self, surroundings: Surroundings) -> None:
         self._build = Build(surroundings)
         around = self._build.around
+        self._may_relay = around.setup.certificate.may_relay
+        """Whether others know already that the certificate permits it."""
 
         def start_end(
             service: str, caller: Caller, leave: Callable[[], None]
@@ -59,11 +61,17 @@ class Composition:
     def configure(self, config: Config) -> None:
         """Have ``config`` for what is made from now on, and for the core."""
         self._build.configure(config)
-        relays = self._build.around.setup.relays
+        relays = self._may_relay and self._build.around.setup.relays
         tell_if_alive(self.core.route_table, route_messages.ChangeSettings(config.routing, relays))
         tell_if_alive(self.core.directory, directory_messages.ChangeRelaying(relays))
         limits = table_messages.ChangeLimits(config.limits.pending_opens)
         tell_if_alive(self.core.connection_table, limits)
+
+    def use_rights(self) -> None:
+        """Others know of the rights that the certificate gives."""
+        setup = self._build.around.setup
+        self._may_relay = setup.certificate.may_relay
+        self.configure(setup.config)
 
     def certify(self, credentials: Credentials, reply_to: Ref[route_messages.CredentialsChanged]) -> None:
         """Have ``credentials`` for what is made from now on, and for the routes."""

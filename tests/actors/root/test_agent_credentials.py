@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from actors.messages import agent as messages
+from actors.root.agent import RIGHTS_KNOWN_S
 from actors.runtime.seam import ConnectFailed
 from actors.runtime.virtual.world import UNIX_START_S
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
@@ -178,6 +179,17 @@ def test_the_right_to_relay_comes_and_goes_and_nobody_takes_that_for_forgery(mes
     assert talks(mesh, *mesh.converse())
     assert links(mesh) == before
     assert "in the name of another" not in caplog.text
+
+
+def test_a_new_right_to_relay_waits_until_others_know_whatever_else_changes(mesh):
+    certify(mesh, "relay", may_relay=False)
+    certify(mesh, "relay", run_s=0.1, may_relay=True)
+    root, directory = mesh.roots["relay"], mesh.actor("relay", "PeerDirectory")
+    mesh.world.ask(root.ref, messages.Configure(root._surroundings.setup.config))
+    mesh.run(0.1)
+    assert not directory._relays
+    mesh.run(RIGHTS_KNOWN_S)
+    assert directory._relays
 
 
 def test_rights_to_keys_come_and_go(mesh):
