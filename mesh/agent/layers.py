@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -53,6 +54,8 @@ class Layers:
         self.saved = saved
         self.held: dict[str, Held] = {}
         """By lease."""
+        self._taken_out: deque[str] = deque(maxlen=MAX_HELD)
+        """Leases that others have ended, the newest last: whoever held them is not to ask anew."""
         self._run = secrets.token_hex(RUN_BYTES)
         self._revisions = itertools.count(1)
         self.shown = self._desired()
@@ -93,9 +96,15 @@ class Layers:
         return lease
 
     def renew(self, lease: str, until: float) -> bool:
-        """Hold it for longer; whether there is such a lease."""
+        """Hold it for longer; whether there is such a lease.
+
+        Raises:
+            RefusedError: it was taken out.
+        """
         held = self.held.get(lease)
         if held is None:
+            if lease in self._taken_out:
+                raise RefusedError("another command has taken it out")
             return False
         self.held[lease] = Held(held.service, until)
         return True
@@ -103,6 +112,11 @@ class Layers:
     def release(self, lease: str) -> Held | None:
         """Hold it no more; what it was."""
         return self.held.pop(lease, None)
+
+    def take_out(self, lease: str) -> None:
+        """Have nobody hold it any more."""
+        del self.held[lease]
+        self._taken_out.append(lease)
 
     def expire(self, now: float) -> bool:
         """Let go of what is not held any more; whether there was anything."""

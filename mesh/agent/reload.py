@@ -26,7 +26,7 @@ from mesh.agent.layers import Desired, Layers
 from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
-from mesh.agent.saved_services import read_saved, write_saved
+from mesh.agent.saved_services import read_place, read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
 from mesh.config.extra import Extra, merged_or_clashes
@@ -204,7 +204,11 @@ class Reloader:
         return _added(service, None)
 
     def renew(self, lease: str, hold_s: float) -> bool:
-        """Hold a service for longer; whether it is held still."""
+        """Hold a service for longer; whether it is held still.
+
+        Raises:
+            RefusedError: it was taken out.
+        """
         return self._layers.renew(lease, time.monotonic() + hold_s)
 
     def release(self, lease: str) -> bool:
@@ -222,15 +226,17 @@ class Reloader:
         Args:
             kind: ``endpoints`` or ``listeners``.
             key: theirs.
-            address: of the one listener that is meant; ``None`` means all of the key.
+            address: of the one listener that is meant, as whoever asks writes it; ``None`` means all of the
+                key.
 
         Raises:
             RefusedError: there is none, but perhaps one in the file.
         """
+        place = None if address is None else read_place(address)
 
         def is_meant(service: Service) -> bool:
             if isinstance(service, ListenerSection):
-                is_at = address is None or str(service.address) == address
+                is_at = place is None or str(service.address) == place
                 return kind == "listeners" and service.key == key and is_at
             return kind == "endpoints" and isinstance(service, EndpointSection) and service.key == key
 
@@ -243,7 +249,7 @@ class Reloader:
         if len(kept) < len(self._layers.saved):
             self._save(kept)
         for lease in leases:
-            self._layers.release(lease)
+            self._layers.take_out(lease)
         log.info("%(kind)s of %(key)s: taken out", {"kind": kind, "key": key}, extra=_EVENT)
         self._apply()
 

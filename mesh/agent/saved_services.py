@@ -12,10 +12,11 @@ import msgspec
 import yaml
 
 from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
+from mesh.config import ConfigError
 from mesh.config.document import MAX_FILE_BYTES
 from mesh.config.extra import Extra
 from mesh.config.loading import parse_config
-from mesh.config.schema import EndpointSection
+from mesh.config.schema import EndpointSection, ListenerSection
 
 NAME: Final = "services.yaml"
 
@@ -68,6 +69,15 @@ def read_service(kind: str, entry: Mapping[str, object]) -> Extra:
     """
     (service,) = read_services({kind: [entry]})
     return service
+
+
+def read_place(address: str) -> str:
+    """Where a listener is whose address somebody writes like this; what is no address stays as it is."""
+    try:
+        service = read_service("listeners", {"key": "any", "address": address})
+    except ConfigError:
+        return address
+    return str(service.address) if isinstance(service, ListenerSection) else address
 
 
 def write_saved(data_dir: Path, services: Sequence[Extra]) -> None:

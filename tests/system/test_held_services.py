@@ -86,6 +86,17 @@ def test_a_listener_may_be_a_unix_socket(pair, hold, tmp_path):
     assert not path.exists()
 
 
+def test_what_another_command_takes_out_is_not_asked_for_anew(pair, hold, tmp_path):
+    branch, _, _ = pair
+    path = tmp_path / "echo.sock"
+    listening = hold(branch, "listen", "echo", path)
+    assert branch.ask("unlisten", "echo", path).returncode == 0  # written as it was before
+    assert listening.wait() == 1
+    assert "another command has taken it out" in listening.output
+    assert branch.ask("unlisten", "echo").returncode == 1
+    assert not path.exists()
+
+
 def test_a_command_that_is_killed_holds_nothing_for_long(pair, hold):
     branch, _, _ = pair
     listening = hold(branch, "listen", "echo")

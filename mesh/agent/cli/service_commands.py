@@ -141,6 +141,15 @@ def _renewed(agent: Agent, lease: str | None) -> bool:
     return True
 
 
+def _release(agent: Agent, lease: str | None) -> None:
+    """Hold it no more; it may be gone already."""
+    try:
+        agent.client.delete(f"{LEASES}/{lease}")
+    except Refused as refused:
+        if refused.status != http.client.NOT_FOUND:
+            raise
+
+
 def _limited(entry: dict[str, str | int | list[str]], most: int) -> dict[str, str | int | list[str]]:
     return entry | ({"max_connections": most} if most else {})
 
@@ -199,9 +208,10 @@ def _hold(agent: Agent, place: str, entry: Entry, added: Added) -> None:
             is_gone = False
         except (NotRunning, Refused) as absent:
             if isinstance(absent, Refused) and absent.status not in _PASSING:
+                click.echo(f"{escaped(added.name)}: is not held any more", err=True)
                 raise
             if not is_gone:
                 click.echo(f"{escaped(str(absent))}; waiting for it", err=True)
             is_gone = True
     if not is_gone:
-        agent.client.delete(f"{LEASES}/{lease}")
+        _release(agent, lease)

@@ -75,7 +75,10 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
             close_exits(behind.open_connections, place.key)
 
     def renew(call: Call[LeasePlace, RenewRequest]) -> None:
-        """Hold a service for longer."""
+        """Hold a service for longer.
+
+        Of one that was taken out it says so with status 409: who holds it is not to ask for it anew.
+        """
         _held(steering.renew(call.parameters.lease, call.body.hold_s))
 
     def release(call: Call[LeasePlace, Nothing]) -> None:
@@ -88,7 +91,7 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
         _guarded(Method.DELETE, LISTENERS, remove_listeners, HTTPStatus.NO_CONTENT),
         _guarded(Method.POST, ENDPOINTS, add_endpoint, HTTPStatus.CREATED),
         _guarded(Method.DELETE, ENDPOINTS, remove_endpoint, HTTPStatus.NO_CONTENT),
-        Route(Method.PUT, lease, renew, problems=NO_SUCH, changes=True),
+        Route(Method.PUT, lease, renew, problems=NO_SUCH | CANNOT_BE, changes=True),
         Route(Method.DELETE, lease, release, problems=NO_SUCH, changes=True),
     )
 

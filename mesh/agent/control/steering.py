@@ -57,7 +57,7 @@ class Steering(Protocol):
         ...
 
     def renew(self, lease: str, hold_s: float) -> bool:
-        """Hold a service for longer; whether it is held still."""
+        """Hold a service for longer; whether it is held still; refused if it was taken out."""
         ...
 
     def release(self, lease: str) -> bool:

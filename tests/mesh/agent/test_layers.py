@@ -52,3 +52,15 @@ def test_only_so_many_are_held():
         layers.hold(endpoint("more"), 10.0)
     layers.release(leases[0])
     layers.hold(endpoint("more"), 10.0)
+
+
+def test_what_was_taken_out_is_not_as_what_nobody_knows():
+    layers = Layers(FILE, ())
+    lease = layers.hold(endpoint("b"), 10.0)
+    layers.take_out(lease)
+    assert keys(layers) == ["a"]
+    assert not layers.renew("1f", 20.0)
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="taken it out"):
+            layers.renew(lease, 20.0)
+    assert layers.release(lease) is None

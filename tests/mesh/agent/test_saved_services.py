@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.agent.files import AgentFileError
-from mesh.agent.saved_services import NAME, read_saved, read_service, write_saved
+from mesh.agent.saved_services import NAME, read_place, read_saved, read_service, write_saved
 from mesh.config import ConfigError
 from mesh.config.schema import EndpointSection, ListenerSection
 
@@ -77,3 +77,17 @@ def test_an_entry_that_somebody_asks_for_is_read_as_a_file_has_it():
         read_service("endpoints", {**entry, "target": "nowhere"})
     with pytest.raises(ConfigError, match="unknown key"):
         read_service("listeners", entry)
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("/run/app/x.sock", "unix:/run/app/x.sock"),
+        ("unix:/run/app/x.sock", "unix:/run/app/x.sock"),
+        ("127.0.0.1:5432", "127.0.0.1:5432"),
+        ("nowhere", "nowhere"),
+        ("", ""),
+    ],
+)
+def test_a_place_is_found_however_its_address_is_written(written, place):
+    assert read_place(written) == place

@@ -147,6 +147,7 @@ class Client:
 
     def delete(self, place):
         self.asked.append(f"DELETE {place}")
+        raise Refused(404, "there is no such lease, or it has ended")
 
     def _answer(self, what):
         self.asked.append(what)
@@ -190,6 +191,12 @@ def test_it_is_asked_for_anew_where_it_was_forgotten_also_if_that_takes_a_while(
 def test_it_ends_where_it_cannot_be_any_more(hold):
     with pytest.raises(Refused, match="taken"):
         hold(UNKNOWN, Refused(409, "taken"), None)
+
+
+def test_it_ends_when_another_command_has_taken_it_out(hold, capsys):
+    with pytest.raises(Refused, match="taken it out"):
+        hold(None, Refused(409, "another command has taken it out"), None, None)
+    assert capsys.readouterr().err == "endpoint k: is not held any more\n"
 
 
 @pytest.mark.parametrize("command", [("drain",), ("doctor",), ("--at", "", "drain"), ("reload",)])
