@@ -19,6 +19,19 @@ class WhichAgentError(MeshError):
     """Nothing says which agent is meant, or it can have no socket; the text is one line for people."""
 
 
+def named_socket(config: Path | None, socket: Path | None) -> Path | None:
+    """The control socket that the command line names, or else the environment; ``None`` if neither does."""
+    if socket is None and config is None and (named := os.environ.get(SOCKET_VARIABLE)):
+        return Path(named)
+    return socket
+
+
+def socket_beside(file: Path) -> Path | None:
+    """That of an agent that runs with what ``file`` said before it was spoilt, if there seems to be one."""
+    beside = file.parent / CONTROL_NAME
+    return beside if beside.is_socket() else None
+
+
 def control_socket(config: Path | None, socket: Path | None) -> Path:
     """The control socket that is meant.
 
@@ -26,11 +39,9 @@ def control_socket(config: Path | None, socket: Path | None) -> Path:
         ConfigError: it follows from the configuration, and that is wrong; no socket lies beside it.
         WhichAgentError: nothing says which.
     """
+    socket = named_socket(config, socket)
     if socket is not None:
         return socket
-    named = os.environ.get(SOCKET_VARIABLE)
-    if named and config is None:
-        return Path(named)
     file = Path(DEFAULT_CONFIG) if config is None else config
     if config is None and not file.exists():
         raise WhichAgentError(
@@ -43,12 +54,10 @@ def control_socket(config: Path | None, socket: Path | None) -> Path:
     try:
         data_dir = ConfigSource(file, {}).read().config.agent.data_dir
     except ConfigError:
-        beside = file.parent / CONTROL_NAME
-        if (
-            beside.is_socket()
-        ):  # an agent that runs with what the file said before its last change can be asked
-            return beside
-        raise
+        beside = socket_beside(file)
+        if beside is None:
+            raise
+        return beside
     if data_dir is None:
         raise WhichAgentError(f"{file}: agent.data_dir is absent, so this agent has no control socket")
     return data_dir / CONTROL_NAME

@@ -33,7 +33,7 @@ from mesh.agent.doctor import places, running
 from mesh.agent.doctor.check import WRONG, About, Check, Level, in_order
 from mesh.agent.doctor.clock import kernel_clock_checks
 from mesh.agent.doctor.files import Files
-from mesh.agent.finding import CONTROL_NAME, DEFAULT_CONFIG, control_socket
+from mesh.agent.finding import CONTROL_NAME, DEFAULT_CONFIG, control_socket, named_socket, socket_beside
 from mesh.agent.outcome import Outcome
 from mesh.escaping import escaped
 
@@ -97,7 +97,7 @@ def doctor(*, at: str | None, config: Path | None, socket: Path | None, as_json:
 
 def _look_here(config: Path | None, socket: Path | None, found: list[Check]) -> bool:
     """Add what there is on this machine, and what the agent says; whether it has answered."""
-    files = None
+    files, socket = None, named_socket(config, socket)
     if socket is None or config is not None:
         path = Path(DEFAULT_CONFIG) if config is None else config
         if config is not None or path.exists():
@@ -123,7 +123,9 @@ def _socket(files: Files | None, config: Path | None, socket: Path | None) -> Pa
     """Where the agent is asked; ``None`` if its configuration does not say."""
     if files is None or socket is not None:
         return control_socket(config, socket)
-    data_dir = None if files.config is None else files.config.agent.data_dir
+    if files.config is None:
+        return socket_beside(files.path)
+    data_dir = files.config.agent.data_dir
     return None if data_dir is None else data_dir / CONTROL_NAME
 
 

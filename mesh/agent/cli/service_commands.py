@@ -107,7 +107,8 @@ def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
     """Close the local ports for KEY, or the one at ADDRESS, that mesh listen has opened.
 
     Connections that are open go on, and nothing tells by which port they came: to end one as well, name
-    it to mesh connections --close. What the configuration file has is taken out there.
+    it to mesh connections --close. A mesh listen that still holds one ends. What the configuration file
+    has is taken out there.
 
     \b
     mesh unlisten postgres-main
@@ -122,6 +123,8 @@ def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
 @asks_agent
 def unexpose(agent: Agent, *, key: str, now: bool) -> None:
     """Offer KEY no more, which mesh expose has offered. Connections that are open go on.
+
+    A mesh expose that still holds it ends. What the configuration file has is taken out there.
 
     \b
     mesh unexpose my-api

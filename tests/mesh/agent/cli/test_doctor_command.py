@@ -131,3 +131,22 @@ def test_it_says_if_nothing_says_which_agent(tmp_path, monkeypatch):
 def test_an_agent_that_is_known_by_its_socket_alone_is_to_answer(folder):
     result = run("--socket", folder / NAME, "--json")
     assert (result.exit_code, [each[:2] for each in wrong(result)]) == (1, [("agent", "problem")])
+
+
+def test_the_variable_names_the_agent_as_it_does_for_every_command(folder, monkeypatch, tmp_path_factory):
+    """Also where a configuration lies about: that is another agent's."""
+    other = tmp_path_factory.mktemp("other") / NAME
+    monkeypatch.setenv("MESH_SOCKET", str(other))
+    result = run("--json")
+    assert [each[:2] for each in wrong(result)] == [("agent", "problem")]
+    assert str(other) in result.stdout
+    assert run("--config", "config.yaml").exit_code == 0
+
+
+def test_an_agent_whose_file_has_been_spoilt_is_asked_all_the_same(folder):
+    (folder / "config.yaml").write_text("agnet: {}\n")
+    with contextlib.closing(ControlDoor(folder)) as door:
+        door.serve(ControlApp(Asked().behind(), None))
+        result = run("--json")
+        assert json.loads(result.stdout)["running"]
+        assert ("agent", "problem", "listener taken at :5432: port taken") in wrong(result)
