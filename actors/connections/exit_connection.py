@@ -340,6 +340,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._reach.cancel()
         self._leave_first_window()
         self._key = self._opening.key
+        self._key_meter = self._meters.served.of(self._key)  # it may never have come to the endpoint
         self._meters.opens_rejected += 1
         self._send((rejection.answer,))
         self._id = rejection.id

@@ -5,6 +5,7 @@ import pytest
 
 from actors.messages import connection as messages
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
+from mesh.connection.endings import Ending
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.connection.shares import Shares
 from mesh.connection.stream.window import DEFAULT_LIMITS
@@ -56,6 +57,7 @@ def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene)
     scene.record = trusted_record(body, read_certificate(wire))
     scene.ask()
     assert scene.rejection == "not-permitted"
+    assert scene.exit_meters.served.of(KEY).endings[Ending.REFUSED] == 1
     scene.run(2.0)
     assert scene.is_over
 
