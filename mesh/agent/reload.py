@@ -14,7 +14,8 @@ import pykka
 
 from actors.messages import agent as agent_messages
 from actors.messages import route_table as route_messages
-from actors.runtime.reference import AskRef
+from actors.runtime.reference import AskRef, tell_if_alive
+from mesh.agent.actor_questions import agent_refs
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.chosen_ports import wants_port_of_another
 from mesh.agent.config_source import ConfigSource
@@ -330,13 +331,13 @@ class Reloader:
         return outcome
 
     def advertise(self) -> None:
-        """Tell the mesh of what this agent has, as far as that has changed."""
-        asked: pykka.Future[agent_messages.AgentRefs | None] = self._root.ask(
-            agent_messages.GetRefs(), block=False
-        )
-        refs = asked.get(timeout=REPORT_TIMEOUT_S)
-        if refs is not None:
-            refs.route_table.tell(route_messages.Advertise())
+        """Tell the mesh of what this agent has, as far as that has changed.
+
+        Raises:
+            StatusUnavailable: the actors are busy, or being started anew.
+        """
+        refs = agent_refs(self._root, time.monotonic() + REPORT_TIMEOUT_S)
+        tell_if_alive(refs.route_table, route_messages.Advertise())
 
     def expect(self, revision: str) -> None:
         """See whether what is desired is what the caller knows.
