@@ -186,7 +186,8 @@ def _cut(endpoints: dict[EndpointEntry, int], listeners: dict[ListenerEntry, int
         byte_count += size
         following = sizes[number + 1] if number + 1 < len(sizes) else MAX_PAGE_BYTES
         is_full = byte_count + following > MAX_PAGE_BYTES or number + 1 - start >= MAX_PAGE_ENTRIES
-        if is_full or (byte_count >= MIN_PAGE_BYTES and not crc32(key.encode()) % CUT_EVERY):
+        is_long = byte_count - _PAGE_HEAD_BYTES >= MIN_PAGE_BYTES
+        if is_full or (is_long and not crc32(key.encode()) % CUT_EVERY):
             taken = tuple(islice(first_endpoints, number + 1 - start))
             yield PageBody(taken, tuple(islice(first_listeners, number + 1 - start - len(taken))))
             start, byte_count = number + 1, _PAGE_HEAD_BYTES

@@ -1,5 +1,7 @@
 """Where endpoints and listeners stand: in the record, or in pages that change little when little changes."""
 
+import random
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -150,6 +152,15 @@ def test_what_is_beyond_the_bytes_is_named_and_endpoints_go_first():
     assert said(layout)[1] == set(listeners(1)), "a smaller one that fits is told all the same"
     total = sum(page.name.byte_count for page in layout.pages)
     assert MAX_SERVICE_BYTES - 16_000 < total <= MAX_SERVICE_BYTES
+    check(layout)
+
+
+def test_a_page_that_is_cut_is_long_enough_without_what_is_around_its_entries():
+    draw = random.Random(128)  # whose first page would have 3,999 bytes
+    ends = ["".join(draw.choice("abcd\U0001f980") for _ in range(draw.randrange(6))) for _ in range(8)]
+    many = tuple(EndpointEntry(f"{n}{end}", None) for n in range(draw.randrange(60, 300)) for end in ends)
+    layout = lay_out(ALICE.id, many, ())
+    assert len(layout.pages) > 1
     check(layout)
 
 
