@@ -119,6 +119,7 @@ NOT_OF_THE_PROTOCOL = {
     "mesh.routing.records.SESSION_KEY_BYTES",
     "mesh.connection.replay_window.DEFAULT_SIZE",
     "mesh.routing.service_layout.SHOWN_KEYS",
+    "mesh.connection.ingress_opening.MAX_NAMED",
     "mesh.connection.stream.acknowledging.NO_PROBE",
 }
 """Numbers that no peer can observe, that the layouts show, or that an agent does not use."""
