@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
-from actors.inside_stream import InsideStream
+from actors.connections.inside_end import ServingEnd
 from actors.messages import control_end as messages
 from actors.messages import inside_end as inside_messages
 from actors.runtime.reference import tell_if_alive
@@ -25,7 +25,7 @@ def serve_nobody(caller: Caller, question: bytes, reply_to: Ref[messages.AnswerF
     tell_if_alive(reply_to, messages.AnswerFound(write_answered(Answered(UNAVAILABLE))))
 
 
-class ControlEnd(InsideStream[messages.Inbound]):
+class ControlEnd(ServingEnd[messages.Inbound]):
     """Serves one connection.
 
     Args:
@@ -39,10 +39,9 @@ class ControlEnd(InsideStream[messages.Inbound]):
         self, dispatcher: Dispatcher, *, caller: Caller, serve: ServeControl, leave: Callable[[], None]
     ) -> None:
         self._answering = Answering(dispatcher.now())
-        super().__init__(dispatcher, talk=self._answering, due=inside_messages.ServiceDue())
+        super().__init__(dispatcher, talk=self._answering, due=inside_messages.ServiceDue(), leave=leave)
         self._caller = caller
         self._serve = serve
-        self._leave = leave
 
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
@@ -59,19 +58,7 @@ class ControlEnd(InsideStream[messages.Inbound]):
             case _:
                 assert_never(message)
 
-    def release(self) -> None:
-        """Give the place back."""
-        self._leave()
-        super().release()
-
     def _progressed(self) -> None:
         question = self._answering.question(self.now())
         if question is not None:
             self._serve(self._caller, question, self.ref)
-
-    def _finished(self) -> None:
-        self.stop_now()
-
-    def _broken(self, why: str) -> None:
-        del why  # the connection says it
-        self.stop_now()
