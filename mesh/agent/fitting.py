@@ -24,6 +24,20 @@ def fitted(service: Extra, running: Config, certificate: Certificate) -> Extra:
         NotPermittedError: the certificate does not let it; whoever asks is there, and can be told.
         RefusedError: it clashes with what there is, or there is no port.
     """
+    service = permitted(service, running, certificate)
+    why = clash(running, service)
+    if why is not None:
+        raise RefusedError(f"{service_name(service)}: {why}")
+    return service
+
+
+def permitted(service: Extra, running: Config, certificate: Certificate) -> Extra:
+    """The same with a port of its own, if the certificate lets the agent have it; whatever else there is.
+
+    Raises:
+        NotPermittedError: the certificate does not let it; whoever asks is there, and can be told.
+        RefusedError: there is no port.
+    """
     match service:
         case EndpointSection():
             forward = ForwardSection(endpoints=(service,))
@@ -34,7 +48,4 @@ def fitted(service: Extra, running: Config, certificate: Certificate) -> Extra:
             forward = ForwardSection(listeners=(service,))
     for missing in missing_grants(msgspec.structs.replace(running, forward=forward), certificate):
         raise NotPermittedError(missing.line())
-    why = clash(running, service)
-    if why is not None:
-        raise RefusedError(f"{service_name(service)}: {why}")
     return service

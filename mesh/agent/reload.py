@@ -21,7 +21,7 @@ from mesh.agent.chosen_ports import wants_port_of_another
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.draining import drain
 from mesh.agent.files import AgentFileError
-from mesh.agent.fitting import fitted
+from mesh.agent.fitting import fitted, permitted
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Desired, Layers
 from mesh.agent.live_credentials import LiveCredentials
@@ -310,12 +310,15 @@ class Reloader:
         self._layers.saved = saved
 
     def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
-        """Have these services saved, and no others; of one that clashes with what there is, nothing is done.
+        """Have these services saved, and no others; if one clashes with what there is, nothing is done.
 
         Raises:
-            RefusedError: they cannot be written.
+            NotPermittedError: the certificate does not grant one that was not saved before.
+            RefusedError: they cannot be written, or there is no port for one.
         """
         layers, before = self._layers, self._layers.saved
+        certificate = self._live.running.certificate
+        saved = tuple(each if each in before else permitted(each, self.config, certificate) for each in saved)
         clashes = merged_or_clashes(layers.file, saved)[1]
         if clashes:
             return Outcome.refused(clashes)

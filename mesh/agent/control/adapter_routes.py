@@ -197,13 +197,14 @@ def adapter_routes(behind: Behind) -> tuple[Route, ...]:
 
 
 def _problem_in(answered: Answered) -> ProblemError:
-    """What another agent says is wrong, with its status if this route has that, too."""
-    try:
-        detail = msgspec.json.decode(answered.body, type=ProblemDocument).detail
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        detail = f"the agent answers with status {answered.status}"
+    """What another agent says is wrong, all of it, with its status if this route has that, too."""
     is_known = answered.status in (*AT_ANOTHER, *ALWAYS)
-    return ProblemError(HTTPStatus(answered.status) if is_known else HTTPStatus.BAD_GATEWAY, detail)
+    status = HTTPStatus(answered.status) if is_known else HTTPStatus.BAD_GATEWAY
+    try:
+        said = msgspec.json.decode(answered.body, type=ProblemDocument)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ProblemError(status, f"the agent answers with status {answered.status}")
+    return ProblemError(status, said.detail, place=said.place, problems=said.problems)
 
 
 def _managed(behind: Behind, wish: ForwardWish) -> ForwardDone:

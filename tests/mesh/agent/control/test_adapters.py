@@ -1,11 +1,16 @@
 """What existing dashboards ask for, in the shapes that they know."""
 
+from types import SimpleNamespace
+
 import falcon.testing
+import msgspec
 import pytest
 
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.dashboard.single_flight import Answer
+from mesh.remote.wire import Answered
 from tests.mesh.agent.control.test_reading import BRANCH, HQ, RELAY, Steered, snapshot
 
 BRANCH_ID, RELAY_ID, HQ_ID = (each.agent_id.hex()[:8] for each in (BRANCH, RELAY, HQ))
@@ -78,6 +83,29 @@ def test_an_agent_is_changed_by_its_own_id_and_no_other_without_a_way_to_it(app,
     other = app.simulate_post(f"/agents/{HQ_ID}/forward/manage", json={"action": "remove", "key": "api"})
     assert other.status_code == 403
     assert steered.done == []
+
+
+def problem(status, **more):
+    body = msgspec.json.encode({"title": "x", "status": status, "detail": "no", **more})
+    return Answered(status, PROBLEM_TYPE, body=body)
+
+
+@pytest.mark.parametrize(
+    ("answered", "status", "told"),
+    [
+        (problem(400, place="body.key", problems=["a", "b"]), 400, ("no", "body.key", ["a", "b"])),
+        (problem(409), 409, ("no", None, None)),
+        (problem(418, problems=["teapot"]), 502, ("no", None, ["teapot"])),
+        (Answered(500, "text/html", body=b"<p>"), 502, ("the agent answers with status 500", None, None)),
+    ],
+)
+def test_all_that_another_agent_says_is_wrong_is_told(steered, answered, status, told):
+    shown, calling = snapshot(), SimpleNamespace(call=lambda to, asked: answered)
+    behind = Behind(steered, lambda: Answer(shown, 0.0, 0.0), None, calling=calling)
+    app = falcon.testing.TestClient(ControlApp(behind, None))
+    answer = app.simulate_post(f"/agents/{HQ_ID}/forward/manage", json={"action": "list"})
+    assert answer.status_code == status
+    assert tuple(map(answer.json.get, ("detail", "place", "problems"))) == told
 
 
 def test_routes_are_advertised(app, steered):
