@@ -16,7 +16,6 @@ from actors.connections.offers import KnownOffers
 from actors.listener_meter import MAX_ASIDE_SHOWN, ListenerMeter
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
-from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.connection.candidates import CandidatePool
@@ -97,7 +96,7 @@ class CandidateDesk:
         believed: frozenset[str],
         by_choice: bool = False,
         start_ingress: connection_messages.StartIngress,
-        clients: ClientCount,
+        clients: connection_messages.Clients,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
         offers: KnownOffers,
         meters: Meters,
@@ -224,14 +223,16 @@ class CandidateDesk:
             self._cut_loop(socket, "who offers the key leads back to this agent")
             return
         self._meters.clients_accepted += 1
-        self._clients.enter(socket)
         command = connection_messages.ServeClient(socket, self._clients, candidates, speaks_socks)
         if standby is not None and candidates[0].party == standby.party:
             self._standby = None
+            self._clients.enter(socket, standby.connection)
             if self._owner.tell(standby.connection, command):
                 return
         self.discard_standby("another candidate is tried first by now")
-        self._owner.tell(self._start_ingress(None, self._owner.ref), command)
+        connection = self._start_ingress(None, self._owner.ref)
+        self._clients.enter(socket, connection)
+        self._owner.tell(connection, command)
 
     def is_own_exit(self, socket: StreamSocket) -> bool:
         """Whether a client is an exit of this agent; it is reset then."""

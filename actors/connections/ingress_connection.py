@@ -17,7 +17,6 @@ from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
-from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.connection.endings import End, Ending
@@ -86,7 +85,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         super().__init__(dispatcher, table=table, settings=settings, meters=meters, key=key)
         self._prepare_for = prepare_for
         self._listener = listener
-        self._clients: ClientCount | None = None
+        self._clients: messages.Clients | None = None
         """Where the client counts, as soon as there is one."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
         """The links towards the exits that are being tried, and towards the one that was chosen."""
@@ -137,6 +136,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._do(self._opening.candidates_found(offers, self.now()))
             case messages.CameBack(exit_id=exit_id):
                 self._came_back(exit_id)
+            case messages.CloseWithListener():
+                self._end_as(Ending.OPERATOR, "its listener was taken out")
+                self._local_reset([], ResetCode.CLOSED_BY_OPERATOR)
             case messages.CloseConnection() if self.stands_by:
                 self._do(self._opening.discard())
             case (
@@ -174,7 +176,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
 
     # -- opening ---------------------------------------------------------------------------------------------
 
-    def _serve(self, socket: StreamSocket, clients: ClientCount, candidates: tuple[Offer, ...]) -> None:
+    def _serve(self, socket: StreamSocket, clients: messages.Clients, candidates: tuple[Offer, ...]) -> None:
         self._clients = clients
         self._socket = self.own(socket)
         ends = ends_of(socket.peer_name, socket.local_name)
@@ -289,9 +291,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         if self._stream is not None:
             super()._local_reset(frames, code)
             return
-        # The client left before the open completed.
+        # The client left, or an operator wants it gone, before the open completed.
         self._end_as(Ending.CLIENT, "before any exit had accepted")
-        self._drop_socket(reset=False)
+        self._drop_socket(reset=code is not ResetCode.RESET)
         self._do(self._opening.client_left())
 
     def _came_back(self, exit_id: AgentId) -> None:

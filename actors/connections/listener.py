@@ -21,7 +21,6 @@ from actors.messages import agent as agent_messages
 from actors.messages import connection as connection_messages
 from actors.messages import listener as messages
 from actors.messages import route_table as route_table_messages
-from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import SocketAddress
@@ -53,7 +52,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         may_use: Callable[[], bool],
         route_table: Ref[route_table_messages.Inbound],
         start_ingress: connection_messages.StartIngress,
-        clients: ClientCount,
+        clients: connection_messages.Clients,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
         offers: KnownOffers,
         meters: Meters,

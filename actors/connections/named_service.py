@@ -16,7 +16,6 @@ from actors.messages import listener as listener_messages
 from actors.messages import named_service as messages
 from actors.messages import route_table as route_table_messages
 from actors.messages import socks_listener as socks_messages
-from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
@@ -42,7 +41,7 @@ class NamedService(Actor[messages.Inbound]):
         asked_by: Ref[socks_messages.Inbound],
         route_table: Ref[route_table_messages.Inbound],
         start_ingress: connection_messages.StartIngress,
-        clients: ClientCount,
+        clients: connection_messages.Clients,
         loops: LoopWatch[Ref[connection_messages.IngressInbound]],
         offers: KnownOffers,
         meters: Meters,

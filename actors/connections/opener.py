@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from actors.messages import connection as messages
-from actors.messages.client_count import ClientCount
 from actors.messages.listener import FromIngress
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.connection.offer import Offer
@@ -37,7 +36,8 @@ def open_inside(
         OSError: no descriptor is left for it.
     """
     near, far = dispatcher.pair()
-    clients = ClientCount()
-    clients.enter(far)
-    start_ingress(key, caller).tell(messages.ServeClient(far, clients, offers))
+    connection = start_ingress(key, caller)
+    clients = messages.Clients()
+    clients.enter(far, connection)
+    connection.tell(messages.ServeClient(far, clients, offers))
     return near

@@ -13,11 +13,11 @@ from actors.accepting import AcceptingActor
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.connections.socks_answers import refuse, say, turn_away
 from actors.messages import agent as agent_messages
+from actors.messages import connection as connection_messages
 from actors.messages import listener as listener_messages
 from actors.messages import named_service as service_messages
 from actors.messages import route_table as route_table_messages
 from actors.messages import socks_listener as messages
-from actors.messages.client_count import ClientCount
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.config.schema import SocksSection
@@ -65,7 +65,7 @@ class SocksListener(AcceptingActor[messages.Inbound]):
         may_use: Callable[[str], bool],
         route_table: Ref[route_table_messages.Inbound],
         start_service: StartService,
-        clients: ClientCount,
+        clients: connection_messages.Clients,
         meters: Meters,
         root: Ref[agent_messages.PartReported],
     ) -> None:

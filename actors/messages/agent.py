@@ -91,6 +91,8 @@ class Configure(msgspec.Struct, frozen=True):
     """
 
     config: Config
+    resets: frozenset[str] = frozenset()
+    """Names of listeners that it has no more, whose connections are to be reset."""
 
 
 class Configured(msgspec.Struct, frozen=True):

@@ -1,26 +1,28 @@
 """Which clients of one listener are connected, and who wants to know when one of them is not any more."""
 
 from itertools import islice
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from actors.messages.listener import PlaceFree
 from actors.runtime.seam import HangUp, Ref, StreamSocket
+
+C = TypeVar("C")
 
 MAX_LOOKS: Final = 128
 """Clients that are looked at for one that is too many: each look is a system call."""
 
 
-class ClientCount:
-    """Clients of one listener whose sockets are open.
+class ClientCount(Generic[C]):
+    """Clients of one listener whose sockets are open, each with its connection, a ``C``.
 
     It outlives the listener: one that crashes and is started again goes on counting where it stood, for its
     clients stay. The listener counts them in, each ingress connection counts its own out.
     """
 
-    __slots__ = ("_sockets", "awaited_by")
+    __slots__ = ("__weakref__", "_sockets", "awaited_by")
 
     def __init__(self) -> None:
-        self._sockets: dict[StreamSocket, None] = {}
+        self._sockets: dict[StreamSocket, C] = {}
         self.awaited_by: Ref[PlaceFree] | None = None
         """The listener, while somebody waits for a place: it hears of each that becomes free."""
 
@@ -39,9 +41,14 @@ class ClientCount:
         looked_at = islice(self._sockets, MAX_LOOKS)
         return sum(socket.hung_up() is not HangUp.NO for socket in looked_at)
 
-    def enter(self, socket: StreamSocket) -> None:
-        """Count a client in."""
-        self._sockets[socket] = None
+    @property
+    def connections(self) -> tuple[C, ...]:
+        """Theirs, open or being opened."""
+        return tuple(self._sockets.values())
+
+    def enter(self, socket: StreamSocket, connection: C) -> None:
+        """Count a client in, or say that it has another connection."""
+        self._sockets[socket] = connection
 
     def leave(self, socket: StreamSocket) -> None:
         """Count a client out whose socket is closed; nothing happens if it was not counted."""

@@ -55,7 +55,7 @@ class ServeClient(Handover, frozen=True):
 
     socket: StreamSocket
     """The receiver owns it now."""
-    clients: ClientCount
+    clients: "Clients"
     """Where the client counts until its socket is gone."""
     candidates: tuple[Offer, ...]
     """In the order to try them."""
@@ -112,6 +112,10 @@ class CloseForOperator(msgspec.Struct, frozen=True):
     """Command: reset both sides and end, for an operator wants it so."""
 
 
+class CloseWithListener(msgspec.Struct, frozen=True):
+    """Command: reset both sides and end, for the listener was taken out with all that came by it."""
+
+
 class DescribeConnection(msgspec.Struct, frozen=True):
     """Question: how is this connection?"""
 
@@ -128,7 +132,12 @@ EndInbound: TypeAlias = (
     | CloseForOperator
     | DescribeConnection
 )
-IngressInbound: TypeAlias = EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack
+IngressInbound: TypeAlias = (
+    EndInbound | ServeClient | IngressRegistered | CandidatesFound | CameBack | CloseWithListener
+)
+Clients: TypeAlias = ClientCount[Ref[IngressInbound]]
+"""Those of one listener."""
+
 ExitInbound: TypeAlias = EndInbound | TargetGranted | TargetDenied | Connected | ConnectFailed | NamesResolved
 
 StartIngress: TypeAlias = Callable[[Offer | None, Ref[FromIngress]], Ref[IngressInbound]]

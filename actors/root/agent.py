@@ -142,8 +142,8 @@ class Agent(Actor[messages.Inbound]):
                 return tuple(messages.PartReported(part.name, part.trouble) for part in self._parts.values())
             case messages.GetState():
                 return self._state()
-            case messages.Configure(config=config):
-                return self._configure(config)
+            case messages.Configure(config=config, resets=resets):
+                return self._configure(config, resets)
             case messages.ChangeCredentials(credentials=credentials):
                 self._certify(credentials)
             case messages.RelayingDue():
@@ -296,7 +296,7 @@ class Agent(Actor[messages.Inbound]):
 
     # -- changing --------------------------------------------------------------------------------------------
 
-    def _configure(self, config: Config) -> Future[messages.Configured]:
+    def _configure(self, config: Config, resets: frozenset[str]) -> Future[messages.Configured]:
         """Take over what is different, and nothing else."""
         answer: Future[messages.Configured] = self._create_future()
         before = self._surroundings.setup.config
@@ -318,7 +318,7 @@ class Agent(Actor[messages.Inbound]):
             answer.set(messages.Configured(made, ()))
             return answer
         self._composition.configure(config)
-        self._change = _Change(self._steps(made), answer)
+        self._change = _Change(self._steps(made, resets), answer)
         self._go_on(self._change)
         return answer
 
@@ -340,9 +340,11 @@ class Agent(Actor[messages.Inbound]):
         if trust is self._surroundings.setup.trust:  # else it has changed again, and that comes
             self._composition.judge_by(trust)
 
-    def _steps(self, made: Difference) -> Reconfiguration:
+    def _steps(self, made: Difference, resets: frozenset[str]) -> Reconfiguration:
         of, me = self._composition.services, self.ref
-        removals = [of.removal(name, section, me) for name, section in made.removed.items()]
+        removals = [
+            of.removal(name, section, me, resets=name in resets) for name, section in made.removed.items()
+        ]
         changes = [of.change(name, section, me) for name, section in made.changed.items()]
         additions = [
             supervisor_messages.AddChild(of.spec(name, section), me) for name, section in made.added.items()

@@ -6,6 +6,7 @@ Endpoints, listeners, acceptors and dialers; the names are those of :mod:`mesh.c
 import resource
 from collections.abc import Callable, Iterator
 from typing import Final, assert_never
+from weakref import WeakValueDictionary
 
 from actors.connections.endpoint import Endpoint
 from actors.connections.ingress_connection import IngressConnection
@@ -25,12 +26,11 @@ from actors.messages import listener as listener_messages
 from actors.messages import named_service as service_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import socks_listener as socks_messages
-from actors.messages.client_count import ClientCount
 from actors.root.build import Build, Core
 from actors.root.inside_children import InsideChildren
 from actors.runtime import supervisor_messages
 from actors.runtime.children import AnyChildSpec, ChildSpec
-from actors.runtime.reference import ActorRef
+from actors.runtime.reference import ActorRef, tell_if_alive
 from actors.runtime.seam import Ref, StreamSocket
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config.difference import Difference
@@ -60,8 +60,10 @@ class Services:
         self.inside: Final = InsideChildren(build, self._start_ingress, close_inside=close_inside)
         self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
         """Of each key: what outlives its endpoint."""
-        self._clients: dict[str, ClientCount] = {}
-        """Of each listener, by its name."""
+        self._clients: WeakValueDictionary[str, connection_messages.Clients] = WeakValueDictionary()
+        """Of each listener, by its name: of one that has gone, too, while connections of it are left."""
+        self._resetting: set[str] = set()
+        """Listeners that are going, and whose clients are to go then."""
         self._offers = KnownOffers()
         self._link_refs = LinkRefs(core.directory, core.route_table, core.connection_table)
 
@@ -123,11 +125,20 @@ class Services:
             if isinstance(section, AcceptSection) and name not in made.added and name not in made.changed:
                 yield supervisor_messages.ChangeChild(self.spec(name, section), command, reply_to)
 
-    @staticmethod
     def removal(
-        name: str, section: Service, reply_to: Ref[supervisor_messages.ChildSettled]
+        self,
+        name: str,
+        section: Service,
+        reply_to: Ref[supervisor_messages.ChildSettled],
+        *,
+        resets: bool = False,
     ) -> supervisor_messages.Inbound:
-        """What makes the child of this name go; what came by a listener, endpoint or acceptor stays."""
+        """What makes the child of this name go; what came by a listener, endpoint or acceptor stays.
+
+        With ``resets`` a listener's connections are reset, as soon as no more can come.
+        """
+        if resets:
+            self._resetting.add(name)
         farewell = dialer_messages.HangUp() if isinstance(section, PeerSection) else None
         return supervisor_messages.RemoveChild(name, reply_to, farewell)
 
@@ -177,7 +188,7 @@ class Services:
     def _listener(self, name: str, section: ListenerSection) -> ChildSpec[listener_messages.Inbound]:
         """One local port."""
         around = self._build.around
-        clients = self._clients.setdefault(name, ClientCount())
+        clients = self._clients.setdefault(name, connection_messages.Clients())
 
         def start() -> ActorRef[listener_messages.Inbound]:
             return Listener.start(
@@ -197,9 +208,13 @@ class Services:
                 root=around.root,
             )
 
-        return ChildSpec(
-            name, start, retire=listener_messages.StopListening(), when_gone=self._forget_listeners
-        )
+        def when_gone() -> None:
+            if name in self._resetting:
+                self._resetting.remove(name)
+                for connection in clients.connections:
+                    tell_if_alive(connection, connection_messages.CloseWithListener())
+
+        return ChildSpec(name, start, retire=listener_messages.StopListening(), when_gone=when_gone)
 
     def _starting_ingress(self, key: str) -> connection_messages.StartIngress:
         """How a connection for ``key`` is started."""
@@ -214,7 +229,7 @@ class Services:
     def _socks(self, name: str, section: SocksSection) -> ChildSpec[socks_messages.Inbound]:
         """One local port whose clients name the key."""
         around = self._build.around
-        clients = self._clients.setdefault(name, ClientCount())
+        clients = self._clients.setdefault(name, connection_messages.Clients())
 
         def start_service(
             wanted: Wanted, snapshot: RouteSnapshot, asked_by: Ref[socks_messages.Inbound]
@@ -246,9 +261,7 @@ class Services:
                 root=around.root,
             )
 
-        return ChildSpec(
-            name, start, retire=listener_messages.StopListening(), when_gone=self._forget_listeners
-        )
+        return ChildSpec(name, start, retire=listener_messages.StopListening())
 
     def _forget_endpoints(self) -> None:
         """Those that are gone, unless they have connections still: these count if the key comes back."""
@@ -257,13 +270,6 @@ class Services:
             is_used = any(wish.connection.is_alive() for wish in self._admitted[key].values())
             if not is_used and not self._build.doors[key].inside:
                 del self._admitted[key], self._build.doors[key]
-
-    def _forget_listeners(self) -> None:
-        """As those of endpoints."""
-        wanted = services(self._build.around.setup.config)
-        for name in self._clients.keys() - wanted.keys():
-            if not self._clients[name].connected:
-                del self._clients[name]
 
     def _acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:
         """One port for peers."""

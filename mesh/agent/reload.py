@@ -27,12 +27,13 @@ from mesh.agent.layers import Desired, Layers
 from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
+from mesh.agent.port_troubles import port_troubles
 from mesh.agent.saved_services import read_place, read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
 from mesh.config.extra import Extra, merged_or_clashes
 from mesh.config.loading import Written
-from mesh.config.schema import AcceptSection, Config, EndpointSection, ListenerSection
+from mesh.config.schema import Config, EndpointSection, ListenerSection
 from mesh.config.services import Service, service_name, services
 from mesh.journal import EventKind
 from mesh.telling import event
@@ -41,9 +42,8 @@ from mesh.trust.credentials import Credentials
 TIMEOUT_S: Final = 15.0
 """For the actors to be as they are to: each that goes has 5 s at most."""
 
-REPORT_TIMEOUT_S: Final = 1.0
-REPORT_POLL_S: Final = 0.02
-"""How long, and how often, it is looked whether a new listener has its port."""
+ANSWER_S: Final = 1.0
+"""For the actors to say who they are."""
 
 UNFINISHED: Final = f"not all of the new configuration is in effect after {TIMEOUT_S:g} s; that goes on"
 GONE: Final = "the agent's actors are gone"
@@ -54,6 +54,8 @@ CERTIFICATE: Final = "certificate"
 log: Final = logger("agent")
 
 _EVENT: Final = event(EventKind.CONFIGURATION)
+
+_NONE: Final = frozenset[str]()
 
 
 class Reloader:
@@ -221,7 +223,7 @@ class Reloader:
         self._apply()
         return True
 
-    def remove(self, kind: str, key: str, address: str | None) -> None:
+    def remove(self, kind: str, key: str, address: str | None, *, resets: bool = False) -> None:
         """Take services out that were saved, or that commands hold.
 
         Args:
@@ -229,6 +231,7 @@ class Reloader:
             key: theirs.
             address: of the one listener that is meant, as whoever asks writes it; ``None`` means all of the
                 key.
+            resets: whether the connections of these listeners are reset; else they finish by themselves.
 
         Raises:
             RefusedError: there is none, but perhaps one in the file.
@@ -247,12 +250,13 @@ class Reloader:
             if any(map(is_meant, services(self._layers.file).values())):
                 raise RefusedError(f"{key} is in the configuration file: take it out there, then mesh reload")
             raise RefusedError(f"there is no such {kind.removesuffix('s')} of {key}")
+        gone = frozenset(service_name(each) for each in self._layers.extras() if is_meant(each))
         if len(kept) < len(self._layers.saved):
             self._save(kept)
         for lease in leases:
             self._layers.take_out(lease)
         log.info("%(kind)s of %(key)s: taken out", {"kind": kind, "key": key}, extra=_EVENT)
-        self._apply()
+        self._apply(gone if resets else _NONE)
 
     def expire(self) -> None:
         """Let go of what commands have ceased to hold."""
@@ -280,24 +284,7 @@ class Reloader:
 
     def _troubles(self, names: Iterable[str]) -> dict[str, str]:
         """What keeps those of these that listen from their ports, as soon as that is known."""
-        running, troubles = services(self.config), dict[str, str]()
-        wanted = {name for name in names if isinstance(running.get(name), ListenerSection | AcceptSection)}
-        deadline = time.monotonic() + REPORT_TIMEOUT_S
-        while wanted and time.monotonic() < deadline:
-            asked: pykka.Future[tuple[agent_messages.PartReported, ...]] = self._root.ask(
-                agent_messages.GetParts(), block=False
-            )
-            try:
-                parts = asked.get(timeout=REPORT_TIMEOUT_S)
-            except (pykka.Timeout, pykka.ActorDeadError):
-                break  # too busy, or gone: that is told elsewhere
-            for part in parts:
-                if part.name in wanted:
-                    wanted.discard(part.name)
-                    troubles |= {} if part.trouble is None else {part.name: part.trouble}
-            if wanted:
-                time.sleep(REPORT_POLL_S)
-        return troubles
+        return port_troubles(self._root, services(self.config), names)
 
     def _save(self, saved: tuple[Extra, ...]) -> None:
         data_dir = self.config.agent.data_dir
@@ -339,7 +326,7 @@ class Reloader:
         Raises:
             StatusUnavailable: the actors are busy, or being started anew.
         """
-        refs = agent_refs(self._root, time.monotonic() + REPORT_TIMEOUT_S)
+        refs = agent_refs(self._root, time.monotonic() + ANSWER_S)
         tell_if_alive(refs.route_table, route_messages.Advertise())
 
     def expect(self, revision: str) -> None:
@@ -358,19 +345,21 @@ class Reloader:
 
     # -- carrying out ----------------------------------------------------------------------------------------
 
-    def _apply(self) -> Outcome:
+    def _apply(self, resets: frozenset[str] = _NONE) -> Outcome:
         """Be as the layers say; what is left out of them has been told when it came to clash."""
         config, _ = self._layers.desired()
-        return self._carry_out(config)
+        return self._carry_out(config, resets=resets)
 
-    def _carry_out(self, config: Config, clashes: Iterable[str] = ()) -> Outcome:
-        outcome = self._carried_out(config, clashes)
+    def _carry_out(
+        self, config: Config, clashes: Iterable[str] = (), resets: frozenset[str] = _NONE
+    ) -> Outcome:
+        outcome = self._carried_out(config, clashes, resets)
         self._layers.show()
         return outcome
 
-    def _carried_out(self, config: Config, clashes: Iterable[str]) -> Outcome:
+    def _carried_out(self, config: Config, clashes: Iterable[str], resets: frozenset[str]) -> Outcome:
         asked: pykka.Future[pykka.Future[agent_messages.Configured]] = self._root.ask(
-            agent_messages.Configure(config), block=False
+            agent_messages.Configure(config, resets), block=False
         )
         made = difference(self.config, config)
         try:

@@ -141,8 +141,8 @@ def test_what_is_saved_is_there_after_a_restart_and_the_file_has_its_way(pair):
     assert "echo" not in (hq.folder / SAVED).read_text().partition("\n")[2]
 
 
-@pytest.mark.parametrize("now", [False, True])
-def test_what_is_open_goes_on_or_is_reset_when_its_endpoint_is_taken_out(pair, now):
+@pytest.mark.parametrize("how", ["unexpose", "unexpose --now", "unlisten --now"])
+def test_what_is_open_goes_on_or_is_reset_when_its_service_is_taken_out(pair, how):
     branch, hq, target = pair
     for key in ("echo", "other"):
         assert hq.ask("expose", key, f"{LOOPBACK}:{target}", "--save").returncode == 0
@@ -152,11 +152,12 @@ def test_what_is_open_goes_on_or_is_reset_when_its_endpoint_is_taken_out(pair, n
         for each in (client, other):
             each.sendall(b"x")
             assert read_exactly(each, 1) == b"x"
-        assert hq.ask("unexpose", "echo", *["--now"] * now).stdout == "echo: taken out\n"
+        taken = (branch if "unlisten" in how else hq).ask(*how.split(), "echo")
+        assert taken.stdout == "echo: taken out\n"
         branch.wait_for_no_route("echo")
         other.sendall(b"y")
         assert read_exactly(other, 1) == b"y"
-        if now:
+        if "--now" in how:
             assert is_reset(client, 5)
         else:
             client.sendall(b"y")

@@ -34,6 +34,7 @@ Entry = Mapping[str, str | int | list[str]]
 _at_most = click.option(
     "--max-connections", type=click.IntRange(0), default=0, help="At one time; 0: any number."
 )
+_now = click.option("--now", is_flag=True, help="Reset the connections that are open, too.")
 _save = click.option("--save", is_flag=True, help="Keep it for good, also after a restart of the agent.")
 
 
@@ -102,24 +103,25 @@ def expose(
 @click.command()
 @click.argument("key", shell_complete=completing.own_listeners)
 @click.argument("address", required=False)
+@_now
 @asks_agent
-def unlisten(agent: Agent, *, key: str, address: str | None) -> None:
+def unlisten(agent: Agent, *, key: str, address: str | None, now: bool) -> None:
     """Close the local ports for KEY, or the one at ADDRESS, that mesh listen has opened.
 
-    Connections that are open go on, and nothing tells by which port they came: to end one as well, name
-    it to mesh connections --close. A mesh listen that still holds one ends. What the configuration file
+    Connections that are open go on. A mesh listen that still holds one ends. What the configuration file
     has is taken out there.
 
     \b
     mesh unlisten postgres-main
-    mesh unlisten postgres-main 127.0.0.1:5432
+    mesh unlisten postgres-main 127.0.0.1:5432 --now
     """
-    _remove(agent, LISTENERS, {"key": key} if address is None else {"key": key, "address": address})
+    wanted = {"key": key} if address is None else {"key": key, "address": address}
+    _remove(agent, LISTENERS, wanted, now=now)
 
 
 @click.command()
 @click.argument("key", shell_complete=completing.own_endpoints)
-@click.option("--now", is_flag=True, help="Reset the connections that are open, too.")
+@_now
 @asks_agent
 def unexpose(agent: Agent, *, key: str, now: bool) -> None:
     """Offer KEY no more, which mesh expose has offered. Connections that are open go on.
@@ -180,7 +182,7 @@ def _add(
         _hold(agent, place, entry, added)
 
 
-def _remove(agent: Agent, place: str, wanted: Mapping[str, str], *, now: bool = False) -> None:
+def _remove(agent: Agent, place: str, wanted: Mapping[str, str], *, now: bool) -> None:
     how = {"now": "true"} if now else {}
     agent.client.delete(f"{place}?{urlencode({**wanted, **how})}")
     agent.tell({"removed": wanted}, lambda: f"{' '.join(wanted.values())}: taken out")

@@ -71,9 +71,9 @@ class MainThread:
         """Hold a service no more."""
         return self._done(lambda: self._reloader.release(lease))
 
-    def remove(self, kind: str, key: str, address: str | None) -> None:
+    def remove(self, kind: str, key: str, address: str | None, *, resets: bool = False) -> None:
         """Take a service out."""
-        self._done(lambda: self._reloader.remove(kind, key, address))
+        self._done(lambda: self._reloader.remove(kind, key, address, resets=resets))
 
     def _done(self, work: Callable[[], T]) -> T:
         job = Job(lambda: self._as_expected(work))

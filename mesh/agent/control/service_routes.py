@@ -25,6 +25,8 @@ class ListenerPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     address: str | None = None
     """Of the one; all of the key without it."""
+    now: bool = False
+    """Reset their connections, too; otherwise they finish by themselves."""
 
 
 class EndpointPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +67,7 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
     def remove_listeners(call: Call[ListenerPlace, Nothing]) -> None:
         """Take out listeners that are not in the configuration file."""
         place = call.parameters
-        steering.expecting(call.if_match).remove("listeners", place.key, place.address)
+        steering.expecting(call.if_match).remove("listeners", place.key, place.address, resets=place.now)
 
     def remove_endpoint(call: Call[EndpointPlace, Nothing]) -> None:
         """Take out an endpoint that is not in the configuration file."""

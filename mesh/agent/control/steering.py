@@ -64,6 +64,6 @@ class Steering(Protocol):
         """Hold a service no more; whether it was held."""
         ...
 
-    def remove(self, kind: str, key: str, address: str | None) -> None:
+    def remove(self, kind: str, key: str, address: str | None, *, resets: bool = False) -> None:
         """Take out services that are not in the file; see :meth:`mesh.agent.reload.Reloader.remove`."""
         ...

@@ -161,7 +161,7 @@ class World:
         self.ingress_meters.listened.begin(KEY)
         self.exit_meters.served.begin(KEY)
         self.listener = start(self.world, Offers, host="branch")
-        self.clients = ClientCount()
+        self.clients: ClientCount[Any] = ClientCount()
         self.came = 0
         self.endpoint = start(self.world, Endpoint, host="hq")
         self.endpoints = {KEY: self.endpoint.ref}
@@ -202,7 +202,7 @@ class World:
         theirs, ours = socket_pair(self.world, "client", "branch", options)
         self.client = start(self.world, RawPeer, theirs, None, False, host="client")
         offers = tuple(map(self.listener.offer, candidates))
-        self.clients.enter(ours)
+        self.clients.enter(ours, self.ingress.ref)
         self.came += 1
         self.ingress.ref.tell(messages.ServeClient(ours, self.clients, offers))
 

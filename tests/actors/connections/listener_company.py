@@ -23,7 +23,7 @@ ADDRESS = TcpAddress("127.0.0.1", PORT)
 class Ingress(Ear):
     """Holds its client."""
 
-    clients: ClientCount | None = None
+    clients: ClientCount[Any] | None = None
 
     def __init__(self, dispatcher: Any, prepare_for: Any) -> None:
         super().__init__(dispatcher)

@@ -3,7 +3,9 @@
 import pytest
 
 from actors.connections.due import HANG_UP_POLL_S
+from actors.messages.connection import CloseWithListener
 from mesh.link.frames import FrameType
+from tests.actors.connections.end_company import RESET
 
 pytestmark = pytest.mark.usefixtures("no_crashes")
 
@@ -32,6 +34,16 @@ def test_a_client_that_resets_is_not_served_by_the_next_candidate(two):
         second.answer()
         assert len(second.wire.of(FrameType.RESET)) == 1
     assert two.is_over
+
+
+def test_with_a_listener_goes_a_client_for_whom_nothing_is_open_yet(one):
+    [candidate] = one.exits
+    one.ingress.ref.tell(CloseWithListener())
+    one.run(0.1)
+    assert (one.client.end, one.clients_left) == (RESET, 1)
+    candidate.answer()
+    assert len(candidate.wire.of(FrameType.RESET)) == 1
+    assert one.is_over
 
 
 def test_for_a_client_that_left_the_answers_are_not_awaited_for_ever(one):

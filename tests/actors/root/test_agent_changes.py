@@ -1,5 +1,6 @@
 """The root actor: an agent's configuration changes while it runs."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mesh.config.schema import (
 from mesh.connection.stream import StreamBudget
 from tests.actors.company import IDENTITIES, start
 from tests.actors.links.link_company import RawPeer
-from tests.actors.root.root_mesh import KEY, PEER_PORT, PORT, running_mesh
+from tests.actors.root.root_mesh import KEY, PEER_PORT, PORT, RESET, running_mesh
 
 OTHER = TcpAddress("other", 81)
 
@@ -41,14 +42,16 @@ def running(mesh: Any, name: str) -> Config:
     return mesh.roots[name]._surroundings.setup.config
 
 
-def configure(mesh: Any, name: str, config: Config) -> Any:
+def configure(mesh: Any, name: str, config: Config, *resets: str) -> Any:
     """The answer's future."""
-    return mesh.world.ask(mesh.roots[name].ref, messages.Configure(config))
+    return mesh.world.ask(mesh.roots[name].ref, messages.Configure(config, frozenset(resets)))
 
 
-def change(mesh: Any, name: str, limit_s: float = 10.0, **sections: Any) -> messages.Configured:
+def change(
+    mesh: Any, name: str, limit_s: float = 10.0, *, resets: tuple[str, ...] = (), **sections: Any
+) -> messages.Configured:
     """Change sections of an agent's configuration; what came of it, all of which must have been done."""
-    answer = configure(mesh, name, msgspec.structs.replace(running(mesh, name), **sections))
+    answer = configure(mesh, name, msgspec.structs.replace(running(mesh, name), **sections), *resets)
     mesh.world.run_while(lambda: not answered(answer), limit_s)
     done = answer.get(timeout=0)
     assert done.problems == ()
@@ -108,6 +111,19 @@ def test_a_listener_comes_and_goes_and_its_clients_stay(mesh):
     assert mesh.ports("branch") == {f"listener {KEY} :7000": None}
     change(mesh, "branch", forward=listener(PORT))
     assert talks(mesh, *mesh.converse())
+
+
+def test_with_a_listener_go_its_clients_alone_if_that_is_wanted(mesh):
+    change(mesh, "branch", forward=listener(PORT, 7000))
+    client, service = mesh.converse()
+    change(mesh, "branch", forward=listener(7000), resets=(f"listener {KEY} :7000",))  # which does not go
+    assert talks(mesh, client, service)
+    change(mesh, "branch", forward=listener(PORT, 7000))
+    second, its_service = mesh.converse()
+    done = change(mesh, "branch", forward=listener(7000), resets=(f"listener {KEY} :{PORT}",))
+    assert list(done.made.removed) == [f"listener {KEY} :{PORT}"]
+    assert [each.end for each in (client, service, second, its_service)] == [RESET] * 4
+    assert mesh.counts("branch") == mesh.counts("hq") == (0, 0, 0)
 
 
 def test_a_port_goes_from_one_service_to_another_at_once(mesh):
@@ -340,7 +356,8 @@ def test_services_that_are_gone_with_their_connections_leave_nothing(mesh):
         for _ in range(2):
             change(mesh, name, forward=other)
             change(mesh, name, forward=ForwardSection())
-        assert (kept._admitted, kept._clients, kept._build.doors) == ({}, {}, {})
+        gc.collect()  # what has gone may hold itself
+        assert (kept._admitted, dict(kept._clients), kept._build.doors) == ({}, {}, {})
 
 
 def test_an_endpoint_that_is_not_checked_any_more_is_shown_as_offered_after_a_crash(mesh):

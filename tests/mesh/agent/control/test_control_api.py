@@ -78,10 +78,10 @@ class Steered:
     def release(self, lease):
         return lease == "1f"
 
-    def remove(self, kind, key, address):
+    def remove(self, kind, key, address, *, resets=False):
         if key == "nope":
             raise RefusedError("there is no such listener of nope")
-        self.planned.append((kind, key, address))
+        self.planned.append((kind, key, address, *["resets"] * resets))
 
 
 def reading(environ, start_response):
@@ -228,7 +228,9 @@ def test_a_lease_is_renewed_and_released(app, steered):
 def test_services_are_taken_out_by_their_key(app, steered):
     assert app.simulate_delete(LISTENERS, params={"key": "web", "address": ":1"}).status_code == 204
     assert app.simulate_delete(ENDPOINTS, params={"key": "web"}).status_code == 204
-    assert steered.planned == [("listeners", "web", ":1"), ("endpoints", "web", None)]
+    assert app.simulate_delete(LISTENERS, params={"key": "web", "now": "true"}).status_code == 204
+    taken = [("listeners", "web", ":1"), ("endpoints", "web", None), ("listeners", "web", None, "resets")]
+    assert steered.planned == taken
     assert app.simulate_delete(LISTENERS, params={"key": "nope"}).status_code == 409
     assert app.simulate_delete(LISTENERS).status_code == 400
 

@@ -145,7 +145,8 @@ class Steered:
         self.layers.show()
         return Added("it", "here", None)
 
-    def remove(self, kind, key, address):
+    def remove(self, kind, key, address, *, resets=False):
+        del resets
         self.done.append((kind, key, address))
 
     def replace_saved(self, saved, *, dry_run):
