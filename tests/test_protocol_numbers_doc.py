@@ -94,6 +94,7 @@ LIMIT_MODULES = (
     "mesh.routing.service_layout",
     "mesh.connection.session_handshake",
     "mesh.trust.certificates",
+    "mesh.trust.issuing",
     "mesh.routing.software",
     "mesh.trust.extensions",
     "mesh.connection.waiting_room",

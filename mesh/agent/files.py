@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.errors import MeshError
-from mesh.trust.certificates import BEGIN_CERTIFICATE, certificate_from_text
+from mesh.trust.certificate_text import BEGIN_CERTIFICATE, certificate_from_text
 from mesh.trust.identity import SEED_BYTES, Identity, decode_public_key
 
 IDENTITY_FILE: Final = "identity.key"

@@ -8,6 +8,7 @@ from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import encode_public_key
+from mesh.trust.issuing import IssuingLimits
 
 MAX_KEYS_SAID: Final = 8
 
@@ -90,6 +91,8 @@ def signing_command(
     use: Iterable[str],
     relay: bool = False,
     manage: bool = False,
+    groups: Iterable[str] = (),
+    issue: IssuingLimits | None = None,
     out: str = "agent.cert",
 ) -> str:
     """The command that signs a certificate with these rights, to be copied into a shell."""
@@ -97,6 +100,10 @@ def signing_command(
     words += [word for pattern in register for word in ("--register", pattern)]
     words += [word for pattern in use for word in ("--use", pattern)]
     words += [option for option, granted in (("--relay", relay), ("--manage", manage)) if granted]
+    words += [word for group in groups for word in ("--group", group)]
+    if issue is not None:
+        words += [word for right in issue.rights for word in ("--issue", right)]
+        words += ["--issue-for", f"{issue.longest_s}s"]
     return shlex.join(("mesh", "certificate", "sign", *words, "--out", out))
 
 
@@ -111,6 +118,8 @@ def _regranting_command(
         use=(*certificate.may_use, *used[:MAX_KEYS_SAID]),
         relay=relay,
         manage=certificate.may_manage,
+        groups=certificate.groups,
+        issue=certificate.may_issue,
     )
 
 

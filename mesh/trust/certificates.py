@@ -1,20 +1,18 @@
-"""Who may take part: certificates that an authority signs, and the store that judges them.
+"""Who may take part: certificates that an authority or an issuer signs, and the store that judges them.
 
 Wire form of a certificate, at most 2048 bytes:
 
-    signature   64 bytes   Ed25519, by the authority, over the body with CERTIFICATE_CONTEXT
+    signature   64 bytes   Ed25519, by who signs, over the body with CERTIFICATE_CONTEXT
     body        the rest    MessagePack array of the fields of :class:`Certificate`, in their order
+
+An issuer is an agent whose certificate, signed by an authority, lets it sign others. What it signs has its
+own certificate inside, so that a chain is one value, which is signed as a whole. There is no longer chain.
 
 No certificate means no link, and no route to its owner's endpoints.
 """
 
-import base64
-import binascii
-import textwrap
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
 import msgspec
@@ -38,12 +36,16 @@ from mesh.trust.identity import (
     short_id,
     verify_signature,
 )
+from mesh.trust.issuing import Groups, IssuingLimits, Passing, Pattern
+from mesh.trust.patterns import matches
 
 MAX_CERTIFICATE_BYTES: Final = 2048
 """Every record and every link opening carries one, and a mesh of hundreds holds hundreds."""
 
+MAX_ISSUER_BYTES: Final = 1024
+"""Of an issuer's certificate: half is left for what stands around it in another."""
+
 MAX_NAME_CHARACTERS: Final = 64
-MAX_PATTERN_CHARACTERS: Final = 255
 
 NOT_BEFORE_TOLERANCE_S: Final = 300
 """How early a certificate is accepted: it is issued on one machine and used on another within minutes, and
@@ -59,21 +61,16 @@ MAX_REMEMBERED: Final = 4096
 """Certificates whose signature a store remembers to have checked: several times a large mesh. Only what an
 authority signed gets in; a usual one takes 1 KiB here, the longest possible 5 KiB."""
 
-BEGIN_CERTIFICATE: Final = "-----BEGIN MESH CERTIFICATE-----"
-"""The line before a certificate in a file."""
-_END: Final = "-----END MESH CERTIFICATE-----"
-_LINE_CHARACTERS: Final = 64
-"""As RFC 7468 has it."""
-
 _PublicKey = Annotated[
     bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES, description="Ed25519")
 ]
 _UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_UNIX_S)]
-_Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATTERN_CHARACTERS)]
 
 
 class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What an authority says of an agent. Times are Unix seconds; patterns know ``*`` and ``?`` only.
+    """What an authority or an issuer says of an agent. Times are Unix seconds.
+
+    Patterns know ``*`` and ``?`` only: see :mod:`mesh.trust.patterns`.
 
     Unknown fields are refused: a field that this version does not know might take away what the others grant.
     What a later version adds it puts into the extensions, which say whether that is so.
@@ -85,16 +82,24 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     not_before: _UnixSeconds
     not_after: _UnixSeconds
     """Valid while the clock shows less than this."""
-    may_register: tuple[_Pattern, ...]
+    may_register: tuple[Pattern, ...]
     """Routing keys that the agent may offer endpoints for."""
-    may_use: tuple[_Pattern, ...]
+    may_use: tuple[Pattern, ...]
     """Routing keys that the agent may open connections to."""
     may_relay: bool
     """Whether others' connections may pass through the agent."""
     may_manage: bool
     """Whether the agent may manage other agents."""
     authority: _PublicKey
-    """The Ed25519 public key that signed."""
+    """The Ed25519 public key that signed this certificate, or that of its issuer."""
+    groups: Groups = ()
+    """Names by which a configuration may mean many agents."""
+    may_issue: IssuingLimits | None = None
+    """What the agent may grant to others as an issuer; ``None`` if it is none."""
+    issuer: Annotated[bytes, msgspec.Meta(max_length=MAX_ISSUER_BYTES)] = b""
+    """The wire bytes of the certificate of the issuer that signed; empty if an authority has."""
+    is_invitation: bool = False
+    """Whether it is good for one thing only: to ask that issuer for a certificate, once."""
     extensions: Extensions = ()
     """What this version does not know."""
 
@@ -105,11 +110,11 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     def allows_register(self, key: str) -> bool:
         """Whether the agent may offer an endpoint for the routing key ``key``."""
-        return any(_matches(key, pattern) for pattern in self.may_register)
+        return any(matches(key, pattern) for pattern in self.may_register)
 
     def allows_use(self, key: str) -> bool:
         """Whether the agent may open connections to the routing key ``key``."""
-        return any(_matches(key, pattern) for pattern in self.may_use)
+        return any(matches(key, pattern) for pattern in self.may_use)
 
 
 class TrustStore:
@@ -141,13 +146,7 @@ class TrustStore:
             ForgedCertificateError: an authority that is trusted has not signed what is said to be its own.
             TrustError: it is not; the text names the certificate and the reason.
         """
-        wire = bytes(wire)
-        certificate = self._remembered.pop(wire, None)
-        if certificate is None:
-            certificate = self._check(wire)
-            if len(self._remembered) >= MAX_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-        self._remembered[wire] = certificate  # at the end: what is first was not needed for longest
+        certificate = self._known(bytes(wire))
         _check_validity(certificate, now_unix_s)
         return certificate
 
@@ -160,22 +159,64 @@ class TrustStore:
             return f"{_describe(certificate)} is signed by an authority that this agent does not trust"
         return ""
 
+    def _known(self, wire: bytes) -> Certificate:
+        """What ``wire`` says, whose signature is good, now or at any other time."""
+        certificate = self._remembered.pop(wire, None)
+        if certificate is None:
+            certificate = self._check(wire)
+            if len(self._remembered) >= MAX_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        self._remembered[wire] = certificate  # at the end: what is first was not needed for longest
+        return certificate
+
     def _check(self, wire: bytes) -> Certificate:
         certificate = read_certificate(wire)
         if refusal := self.refusal(certificate):
             raise TrustError(refusal)
+        signer = certificate.authority
+        if certificate.issuer:
+            issuer = self._known(certificate.issuer)
+            signer = issuer.subject
         try:
-            self._verify(
-                certificate.authority, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES]
-            )
+            self._verify(signer, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES])
         except AuthenticationError:
             raise ForgedCertificateError(f"{_describe(certificate)} has a bad signature") from None
+        if certificate.issuer and (excess := excess_of(certificate, issuer)):
+            raise ForgedCertificateError(f"{_describe(certificate)} {excess}")
         check_extensions(certificate.extensions, _describe(certificate))
         return certificate
 
 
+def excess_of(certificate: Certificate, issuer: Certificate) -> str:
+    """In what ``certificate`` goes beyond what its issuer may sign, to go on with; empty if it does not.
+
+    Validity needs no second look from then on: it lies within the issuer's.
+
+    Args:
+        certificate: has that of the issuer in it, or is to have.
+        issuer: the issuer's own.
+    """
+    signer, limits = f"{issuer.name!r} ({short_id(issuer.agent_id)})", issuer.may_issue
+    if limits is None:
+        return f"is signed by {signer}, which is no issuer"
+    if certificate.not_before < issuer.not_before or certificate.not_after > issuer.not_after:
+        return f"is valid when that of its issuer {signer} is not"
+    life_s = certificate.not_after - certificate.not_before
+    if life_s > limits.longest_s:
+        return f"is valid for {life_s:,} s, and its issuer {signer} may grant {limits.longest_s:,} s"
+    wanted = Passing(
+        register=certificate.may_register,
+        use=certificate.may_use,
+        relay=certificate.may_relay,
+        manage=certificate.may_manage,
+        groups=certificate.groups,
+    )
+    excess = limits.excess(wanted)
+    return f"grants what its issuer {signer} may not: {excess}" if excess else ""
+
+
 def issue_certificate(
-    authority: Identity,
+    signer: Identity,
     *,
     subject: bytes,
     name: str,
@@ -185,11 +226,15 @@ def issue_certificate(
     may_use: Sequence[str] = (),
     may_relay: bool = False,
     may_manage: bool = False,
+    groups: Sequence[str] = (),
+    may_issue: IssuingLimits | None = None,
+    issuer: bytes = b"",
+    is_invitation: bool = False,
 ) -> bytes:
     """A certificate's signed wire bytes; what is not granted is denied.
 
     Args:
-        authority: who signs.
+        signer: the authority, or the agent that ``issuer`` is the certificate of.
         subject: the agent's Ed25519 public key, 32 bytes.
         name: the agent's display name: 1 to 64 printable characters.
         not_before: Unix seconds.
@@ -198,10 +243,17 @@ def issue_certificate(
         may_use: patterns of routing keys it may open connections to.
         may_relay: whether others' connections may pass through it.
         may_manage: whether it may manage other agents.
+        groups: at most 16 names of at most 63 letters, digits, dots, dashes and underscores, which begin
+            and end with one of the first two.
+        may_issue: what it may grant to others, if it is an issuer.
+        issuer: wire bytes of the signer's certificate, if the signer is an issuer.
+        is_invitation: whether it is to be good for asking the issuer for another certificate only.
 
     Raises:
-        ValueError: a field is out of its range, or the certificate would exceed 2048 bytes.
+        ValueError: a field is out of its range or beyond what the issuer may grant, or the certificate would
+            exceed 2048 bytes, or 1024 as an issuer's.
     """
+    above = read_certificate(issuer) if issuer else None
     certificate = Certificate(
         subject=subject,
         name=name,
@@ -211,15 +263,21 @@ def issue_certificate(
         may_use=tuple(may_use),
         may_relay=may_relay,
         may_manage=may_manage,
-        authority=authority.public_key,
+        authority=signer.public_key if above is None else above.authority,
+        groups=tuple(groups),
+        may_issue=may_issue,
+        issuer=issuer,
+        is_invitation=is_invitation,
     )
+    if above is not None and (excess := excess_of(certificate, above)):
+        raise ValueError(f"cannot issue: {_describe(certificate)} {excess}")
     try:
         body = msgspec.msgpack.encode(certificate)
     except OverflowError:
         raise ValueError(f"cannot issue: times go from 0 to {MAX_UNIX_S}") from None
     except UnicodeEncodeError as error:  # what arrived as bytes that are no text, in a locale without UTF-8
         raise ValueError(f"cannot issue: {error.object!r} is not text in UTF-8") from None
-    wire = authority.sign(CERTIFICATE_CONTEXT, body) + body
+    wire = signer.sign(CERTIFICATE_CONTEXT, body) + body
     try:
         read_certificate(wire)
     except TrustError as error:
@@ -243,56 +301,50 @@ def read_certificate(wire: bytes) -> Certificate:
         certificate = _DECODER.decode(wire[SIGNATURE_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TrustError(f"malformed certificate: {error}") from None
-    texts = (certificate.name, *certificate.may_register, *certificate.may_use)
-    if not all(text.isprintable() for text in texts):
-        # The name goes to logs and terminals, so it must not carry control characters there.
-        raise TrustError("malformed certificate: a name or pattern has characters that cannot be printed")
-    if certificate.not_after <= certificate.not_before:
-        raise TrustError(f"malformed certificate: {_describe(certificate)} ends before it begins")
+    if flaw := _flaw(certificate, len(wire)):
+        raise TrustError(f"malformed certificate: {flaw}")
     return certificate
 
 
-def certificate_to_text(wire: bytes) -> str:
-    """A certificate's wire bytes as text for a file: base64 between two marker lines, as in RFC 7468."""
-    lines = textwrap.wrap(base64.b64encode(wire).decode(), _LINE_CHARACTERS)
-    return "\n".join((BEGIN_CERTIFICATE, *lines, _END, ""))
+def issuer_of(certificate: Certificate) -> Certificate | None:
+    """The certificate of the issuer that signed ``certificate``; ``None`` if an authority has."""
+    return read_certificate(certificate.issuer) if certificate.issuer else None
 
 
-def certificate_from_text(text: str) -> bytes:
-    """The wire bytes of the one certificate in ``text``; what stands around it is ignored.
-
-    The certificate is well-formed, but nothing is said about its signature or validity.
-
-    Raises:
-        ValueError: there is no certificate, or more than one, or it is damaged.
-    """
-    lines = [line.strip() for line in text.splitlines()]
-    if BEGIN_CERTIFICATE not in lines:
-        raise ValueError(f"expected a certificate that starts with the line {BEGIN_CERTIFICATE!r}")
-    if lines.count(BEGIN_CERTIFICATE) > 1:
-        raise ValueError("expected one certificate, found several")
-    start = lines.index(BEGIN_CERTIFICATE) + 1
-    if _END not in lines[start:]:
-        raise ValueError(f"the certificate is cut off: expected a line {_END!r}")
-    content = "".join(lines[start : lines.index(_END, start)])
-    try:
-        wire = binascii.a2b_base64(content, strict_mode=True)
-    except ValueError:  # binascii.Error, and text that is not ASCII
-        raise ValueError(
-            "the certificate is damaged: between its markers stands something but base64"
-        ) from None
-    try:
-        read_certificate(wire)
-    except TrustError as error:
-        raise ValueError(str(error)) from None
-    return wire
+def _flaw(certificate: Certificate, byte_count: int) -> str:
+    """What no certificate may say, whoever has signed it; empty if there is nothing."""
+    limits = certificate.may_issue
+    texts = [certificate.name, *certificate.may_register, *certificate.may_use]
+    if limits is not None:
+        texts += (*limits.may_register, *limits.may_use, *limits.groups)
+    if not all(text.isprintable() for text in texts):
+        # The name goes to logs and terminals, so it must not carry control characters there.
+        return "a name or pattern has characters that cannot be printed"
+    if certificate.not_after <= certificate.not_before:
+        return f"{_describe(certificate)} ends before it begins"
+    if limits is not None and byte_count > MAX_ISSUER_BYTES:
+        return f"{byte_count} bytes, at most {MAX_ISSUER_BYTES} are allowed for an issuer's"
+    if certificate.is_invitation and (_grants(certificate) or not certificate.issuer):
+        return f"{_describe(certificate)} is an invitation, which grants nothing and is an issuer's"
+    if not certificate.issuer:
+        return ""
+    issuer = read_certificate(certificate.issuer)
+    if issuer.issuer or limits is not None or issuer.is_invitation:
+        return f"{_describe(certificate)} is at the end of a chain that is too long"
+    if issuer.authority != certificate.authority:
+        return f"{_describe(certificate)} and its issuer's name different authorities"
+    return ""
 
 
-def _matches(key: str, pattern: str) -> bool:
-    if not (key.isascii() and pattern.isascii()):  # what looks the same is the same: mesh.routing_keys
-        key, pattern = (unicodedata.normalize("NFC", text) for text in (key, pattern))
-    # Of what fnmatch knows, a bracket is no wildcard here. Its translation does not backtrack exponentially.
-    return fnmatchcase(key, pattern.replace("[", "[[]"))
+def _grants(certificate: Certificate) -> bool:
+    """Whether it grants anything."""
+    return bool(
+        certificate.may_register
+        or certificate.may_use
+        or certificate.may_relay
+        or certificate.may_manage
+        or certificate.groups
+    )
 
 
 def _check_validity(certificate: Certificate, now_unix_s: float) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 from mesh.connection.session_handshake import Party
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
+from mesh.trust.issuing import IssuingLimits
 from mesh.trust.noise.primitives import key_pair
 
 UNIX_NOW: Final = 10**9
@@ -14,7 +15,9 @@ YOU: Final = Identity(b"\3" * 32)
 THEM: Final = Identity(b"\4" * 32)
 
 
-def certificate_of(identity: Identity, name: str, authority: Identity = AUTHORITY) -> bytes:
+def certificate_of(
+    identity: Identity, name: str, authority: Identity = AUTHORITY, *, issuing: IssuingLimits | None = None
+) -> bytes:
     """One that grants everything, as wire bytes."""
     return issue_certificate(
         authority,
@@ -25,6 +28,7 @@ def certificate_of(identity: Identity, name: str, authority: Identity = AUTHORIT
         may_register=("*",),
         may_use=("*",),
         may_relay=True,
+        may_issue=issuing,
     )
 
 
@@ -35,6 +39,19 @@ def believe(public_key: bytes, context: bytes, message: bytes, signature: bytes)
 MY_CERTIFICATE: Final = certificate_of(ME, "me")
 YOUR_CERTIFICATE: Final = certificate_of(YOU, "you")
 THEIR_CERTIFICATE: Final = certificate_of(THEM, "them")
+THEIR_LIMITS: Final = IssuingLimits(10**9, ("postgres-*",), ("a*", "*b"), groups=("staff",))
+ISSUED_CERTIFICATE: Final = issue_certificate(
+    THEM,
+    subject=YOU.public_key,
+    name="issued",
+    not_before=1000,
+    not_after=10**9 + 999,
+    may_register=("postgres-?",),
+    may_use=("a*a?", "b"),
+    groups=("staff",),
+    issuer=certificate_of(THEM, "them", issuing=THEIR_LIMITS),
+)
+"""Of one that an issuer lets in."""
 STRICT: Final = TrustStore([AUTHORITY.public_key])
 
 

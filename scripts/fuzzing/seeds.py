@@ -12,9 +12,9 @@ from mesh.link.opening import OWN_VERSIONS
 from mesh.link.proof import OWN_FEATURES, Statement, make_proof
 from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
-from mesh.trust.certificates import certificate_to_text
+from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
-from scripts.fuzzing.people import ME, MY_CERTIFICATE, YOU, YOUR_CERTIFICATE
+from scripts.fuzzing.people import ISSUED_CERTIFICATE, ME, MY_CERTIFICATE, YOU, YOUR_CERTIFICATE
 from scripts.fuzzing.shapes import PLAIN, SHAPED, Shape, shape_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +99,7 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\4\0" + encode(OpenReply(accepted=False, code="at-capacity", reason="full")),
             b"\5\0" + encode(OpenRequest("k", 1)),
         ],
-        "certificate": [MY_CERTIFICATE],
+        "certificate": [MY_CERTIFICATE, ISSUED_CERTIFICATE],
         "certificate_text": [certificate_to_text(MY_CERTIFICATE).encode()],
         "texts": [
             *(b"127.0.0.1:80", b"[::1]:80", b"unix:/run/x", b"*:443", b"${A:-b}", b"$$", b"name.example:1"),

@@ -18,20 +18,25 @@ from mesh.errors import TrustError
 from mesh.escaping import escaped
 from mesh.socks.names import meanings
 from mesh.socks.server import Asked, Credentials, Handshake
-from mesh.trust.certificates import (
-    certificate_from_text,
-    certificate_to_text,
-    read_certificate,
-)
+from mesh.trust.certificate_text import certificate_from_text, certificate_to_text
+from mesh.trust.certificates import issuer_of, read_certificate
 from mesh.trust.identity import decode_public_key, encode_public_key
+from mesh.trust.patterns import matches
 from scripts.fuzzing.choices import Choices
 from scripts.fuzzing.people import UNIX_NOW, gullible
 
+_KEYS: Final = ("", "a", "b", "ab", "aab", "axb", "aaa", "postgres-1", "é", "a" * 255)
+
 
 def certificate(data: bytes) -> None:
-    """A certificate as it comes in a handshake or record."""
+    """A certificate as it comes in a handshake or record; nobody gets what its issuer may not grant."""
     with contextlib.suppress(TrustError):
-        gullible().admit(data, UNIX_NOW)
+        admitted = gullible().admit(data, UNIX_NOW)
+        issuer = issuer_of(admitted)
+        if issuer is not None and issuer.may_issue is not None:
+            limits = issuer.may_issue.may_use
+            for key in _KEYS:
+                assert not admitted.allows_use(key) or any(matches(key, limit) for limit in limits)  # noqa: S101
     try:
         found = read_certificate(data)
     except TrustError:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from mesh.agent.files import IDENTITY_FILE, KeyUse, write_key
-from mesh.trust.certificates import certificate_to_text, issue_certificate
+from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import issue_certificate
 from mesh.trust.identity import SEED_BYTES, Identity, display_id, encode_public_key
 from scripts.lab.agent_processes import QUIET, AgentProcess
 from scripts.lab.ports import LOOPBACK, Ports

@@ -8,23 +8,34 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
-from mesh.agent.cli.rights import Rights, told
+from mesh.agent.cli.rights import (
+    DAY_S,
+    ISSUED_S,
+    Rights,
+    group_name,
+    parse_limits,
+    told,
+    told_limits,
+)
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
 from mesh.config.kinds import Context, Duration, Scalar
 from mesh.errors import TrustError
 from mesh.routing_keys import normal_key
+from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import (
     Certificate,
     TrustStore,
-    certificate_to_text,
     issue_certificate,
+    issuer_of,
     read_certificate,
 )
 from mesh.trust.extensions import Extension
 from mesh.trust.identity import Identity, decode_public_key, display_id, encode_public_key
+from mesh.trust.issuing import IssuingLimits
 
 DEFAULT_VALIDITY: Final = "825d"
 """Two years and a quarter, the longest that Apple's systems accept. A lost key should not be good for ever,
@@ -80,6 +91,19 @@ class KeyPattern(click.ParamType[str]):
             self.fail(f"expected {error}", param, ctx)
 
 
+class GroupName(click.ParamType[str]):
+    """The name of a group."""
+
+    name = "group"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name."""
+        try:
+            return group_name(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}", param, ctx)
+
+
 @click.group()
 def certificate() -> None:
     """What an authority says of an agent; without one, an agent gets no link."""
@@ -110,7 +134,30 @@ def certificate() -> None:
 )
 @click.option("--relay", is_flag=True, help="Others' traffic may pass.")
 @click.option("--manage", is_flag=True, help="It may manage others.")
-@click.option("--all", "everything", is_flag=True, help="All four rights, for a try-out.")
+@click.option("--all", "everything", is_flag=True, help="All four rights above, for a try-out.")
+@click.option(
+    "--group",
+    "groups",
+    type=GroupName(),
+    multiple=True,
+    metavar="NAME",
+    help="A group that it is in; a configuration may mean all of one. Repeatable.",
+)
+@click.option(
+    "--issue",
+    "issued",
+    multiple=True,
+    metavar="RIGHT",
+    help="Make it an issuer, which lets others in and may grant them this right: relay, manage, "
+    "register=PATTERN, use=PATTERN, group=PATTERN or all. Repeatable.",
+)
+@click.option(
+    "--issue-for",
+    type=Validity(),
+    default=f"{ISSUED_S // DAY_S}d",
+    show_default=True,
+    help="For how long at a time an issuer may let others in.",
+)
 @told_plainly
 def sign(
     *,
@@ -125,6 +172,9 @@ def sign(
     relay: bool,
     manage: bool,
     everything: bool,
+    groups: tuple[str, ...],
+    issued: tuple[str, ...],
+    issue_for: int,
 ) -> None:
     """Sign a certificate for an agent. What is not granted here is denied.
 
@@ -137,6 +187,7 @@ def sign(
     if identity_file is not None:
         public_key = read_key(identity_file, KeyUse.IDENTITY).public_key
     rights = Rights.everything() if everything else Rights(register, use, relay, manage)
+    rights = msgspec.structs.replace(rights, groups=groups, issue=_limits(issued, issue_for))
     signed = write_certificate(
         out,
         read_key(authority_file, KeyUse.AUTHORITY),
@@ -150,6 +201,15 @@ def sign(
         f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {until}\n"
         f"{told(signed.name, rights)}"
     )
+
+
+def _limits(issued: tuple[str, ...], longest_s: int) -> IssuingLimits | None:
+    if not issued:
+        return None
+    try:
+        return parse_limits(issued, longest_s)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--issue") from None
 
 
 @certificate.command("show")
@@ -182,7 +242,8 @@ def show(file: Path, authorities: tuple[bytes, ...], *, as_json: bool) -> None:
 
 
 def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
-    left_days = max(0.0, (shown.not_after - now_unix_s) / 86400)
+    left_days = max(0.0, (shown.not_after - now_unix_s) / DAY_S)
+    issuer = issuer_of(shown)
     rows = {
         "name": shown.name,
         "agent ID": display_id(shown.agent_id),
@@ -193,11 +254,19 @@ def _rows(shown: Certificate, verdict: str, now_unix_s: float) -> str:
         "may use": ", ".join(shown.may_use) or "nothing",
         "may relay": "yes" if shown.may_relay else "no",
         "may manage": "yes" if shown.may_manage else "no",
+        "groups": ", ".join(shown.groups) or "none",
+        "may issue": "no" if shown.may_issue is None else told_limits(shown.may_issue),
+        **({"invitation": "to ask its issuer for a certificate"} if shown.is_invitation else {}),
+        "issuer": "the authority" if issuer is None else _issuer(issuer),
         "authority": encode_public_key(shown.authority),
         **({"extensions": ", ".join(map(_extension, shown.extensions))} if shown.extensions else {}),
         "verdict": verdict,
     }
     return "\n".join(f"{label + ':':<14}{text}" for label, text in rows.items())
+
+
+def _issuer(issuer: Certificate) -> str:
+    return f"{issuer.name}, agent {display_id(issuer.agent_id)}, until {_time(issuer.not_after)}"
 
 
 def _extension(extension: Extension) -> str:
@@ -231,6 +300,8 @@ def write_certificate(
             may_use=rights.use,
             may_relay=rights.relay,
             may_manage=rights.manage,
+            groups=rights.groups,
+            may_issue=rights.issue,
         )
     except ValueError as error:
         raise Failure(str(error)) from None
@@ -240,6 +311,7 @@ def write_certificate(
 
 
 def _facts(shown: Certificate) -> dict[str, object]:
+    issuer, limits = issuer_of(shown), shown.may_issue
     return {
         "name": shown.name,
         "agent_id": display_id(shown.agent_id),
@@ -250,6 +322,10 @@ def _facts(shown: Certificate) -> dict[str, object]:
         "may_use": shown.may_use,
         "may_relay": shown.may_relay,
         "may_manage": shown.may_manage,
+        "groups": shown.groups,
+        "may_issue": limits and {"for_s": limits.longest_s, "rights": limits.rights},
+        "is_invitation": shown.is_invitation,
+        "issuer": issuer and {"name": issuer.name, "agent_id": display_id(issuer.agent_id)},
         "authority": encode_public_key(shown.authority),
         "extensions": [{"name": each.name, "critical": each.critical} for each in shown.extensions],
     }

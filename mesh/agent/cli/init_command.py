@@ -52,7 +52,7 @@ class Relay(msgspec.Struct, frozen=True):
     metavar="NAME[:RIGHT]...,...",
     help="Names of the agents, and what each may: relay (carry others' traffic), register=PATTERN "
     "(offer keys), use=PATTERN (open connections to keys), manage (other agents), or all: "
-    "all four, for a try-out.",
+    "these four, for a try-out. Beside these issue (let others in) and group=NAME.",
 )
 @click.option(
     "--relay",

@@ -110,3 +110,10 @@ class CertificateRow(msgspec.Struct, frozen=True):
     may_use: tuple[str, ...]
     may_relay: bool
     may_manage: bool
+    groups: tuple[str, ...] = ()
+    may_issue: bool = False
+    """Whether it lets the agent sign certificates of others."""
+    issuer_id: str | None = None
+    """The agent that signed; ``null`` if the authority did."""
+    issuer: str | None = None
+    """Its name."""

@@ -20,7 +20,7 @@ from mesh.agent.control.own_rows import ExitRow
 from mesh.agent.dashboard.status import DashboardSnapshot, MemberView, RouteView
 from mesh.routing.pairings import Pairing, Pairings
 from mesh.rtt_steps import RTT_UNIT_S
-from mesh.trust.certificates import Certificate
+from mesh.trust.certificates import Certificate, issuer_of
 from mesh.trust.identity import AgentId, display_id, encode_public_key, short_id
 
 MAX_OF_A_KEY: Final = 64
@@ -213,6 +213,7 @@ def _distance(offer: OfferRow) -> tuple[object, ...]:
 
 
 def _certificate(certificate: Certificate, *, is_local: bool) -> CertificateRow:
+    issuer = issuer_of(certificate)
     return CertificateRow(
         agent_id=display_id(certificate.agent_id),
         name=certificate.name,
@@ -225,6 +226,10 @@ def _certificate(certificate: Certificate, *, is_local: bool) -> CertificateRow:
         may_use=certificate.may_use,
         may_relay=certificate.may_relay,
         may_manage=certificate.may_manage,
+        groups=certificate.groups,
+        may_issue=certificate.may_issue is not None,
+        issuer_id=None if issuer is None else display_id(issuer.agent_id),
+        issuer=None if issuer is None else issuer.name,
     )
 
 

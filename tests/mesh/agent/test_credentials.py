@@ -34,7 +34,8 @@ from mesh.config.schema import (
     PeerSection,
     TrustSection,
 )
-from mesh.trust.certificates import certificate_to_text, issue_certificate
+from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import issue_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
 
 AUTHORITY = Identity(b"a" * 32)

@@ -20,7 +20,8 @@ from mesh.agent.files import (
     require_safe_directory,
     write_key,
 )
-from mesh.trust.certificates import certificate_to_text, issue_certificate
+from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import issue_certificate
 from mesh.trust.identity import Identity, encode_public_key
 
 SEED = bytes(range(32))

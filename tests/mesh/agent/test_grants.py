@@ -22,6 +22,7 @@ from mesh.config.schema import (
 )
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import Identity
+from mesh.trust.issuing import IssuingLimits
 
 ADDRESS = TcpAddress("localhost", 1)
 
@@ -55,7 +56,8 @@ def test_an_agent_with_the_rights_lacks_nothing():
 
 def test_the_command_grants_what_is_missing_and_keeps_the_rest(tmp_path, monkeypatch):
     config = config_of(["web-1", "it;s"], ["db", "db", "*x"])
-    granted = certificate(may_register=("web-*",), may_relay=True)
+    limits = IssuingLimits(3600, ("a:b",), ("*",), may_relay=True, groups=("x?",))
+    granted = certificate(may_register=("web-*",), may_relay=True, groups=("staff", "x"), may_issue=limits)
     (missing,) = missing_grants(config, granted)
     line = missing.line()
     assert "does not let it offer 'it;s' or use 'db', '*x'; whoever has" in line
@@ -69,6 +71,7 @@ def test_the_command_grants_what_is_missing_and_keeps_the_rest(tmp_path, monkeyp
     assert signed.subject == granted.subject
     assert (signed.name, signed.may_relay, signed.may_manage) == ("my hq", True, False)
     assert signed.may_register == ("web-*", "it;s")
+    assert (signed.groups, signed.may_issue) == (("staff", "x"), limits)
     assert missing_grants(config, signed) == ()
 
 

@@ -10,7 +10,8 @@ from mesh.agent.credentials import open_credentials
 from mesh.agent.files import AgentFileError
 from mesh.agent.live_credentials import LOOK_S, LiveCredentials
 from mesh.config.schema import AgentSection, Config, TrustSection
-from mesh.trust.certificates import certificate_to_text, issue_certificate
+from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import issue_certificate
 from mesh.trust.identity import Identity
 
 NOW = 1_700_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.trust.certificates import certificate_from_text, certificate_to_text
+from mesh.trust.certificate_text import certificate_from_text, certificate_to_text
 from tests.mesh.trust.certificate_company import WIRE
 
 TEXT = certificate_to_text(WIRE)

@@ -69,6 +69,10 @@ def test_the_wire_form_is_a_signature_and_a_message_pack_array():
         False,
         AUTHORITY.public_key,
         [],
+        None,
+        b"",
+        False,
+        [],
     ]
 
 

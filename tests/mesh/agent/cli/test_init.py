@@ -114,7 +114,7 @@ def test_what_a_mesh_cannot_do_without_rights_is_told(tmp_path):
     [
         (
             "a:relays",
-            "a: expected the right relay, manage, register=PATTERN, use=PATTERN or all, found 'relays'",
+            "a: expected the right relay, manage, issue, register=PATTERN, use=PATTERN, group=NAME or all",
         ),
         ("a:relays", "; did you mean relay?"),
         ("a:used=*", "; did you mean use?"),

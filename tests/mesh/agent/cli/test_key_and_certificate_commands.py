@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from mesh.agent.cli import key_commands, main
 from mesh.agent.files import AgentFileError, KeyUse, read_certificate_file, read_key
-from mesh.trust.certificates import TrustStore, certificate_to_text, issue_certificate, read_certificate
+from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
+from mesh.trust.issuing import IssuingLimits
 
 DAY_S = 86_400
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -161,9 +163,49 @@ def test_a_certificate_from_a_public_key_with_some_rights(keys):
     assert signed.not_after - signed.not_before == 36 * 3600
 
 
+def test_an_issuer_and_what_it_has_signed_are_shown(keys):
+    result = sign(
+        keys, "--identity", keys / "identity.key", "--group", "staff", "--issue", "use=web-*",
+        "--issue", "relay", "--issue", "group=*", "--issue-for", "30d",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    signed = read(keys)
+    limits = IssuingLimits(30 * 86400, (), ("web-*",), may_relay=True, groups=("*",))
+    assert (signed.groups, signed.may_issue) == (("staff",), limits)
+    said = "It lets others in, for 30 days at a time, and may let them use web-*, relay, be in any group."
+    assert f"Its groups: staff. {said}\n" in result.stdout
+    shown = rows_of(run("certificate", "show", keys / "agent.cert"))
+    assert (shown["groups"], shown["may issue"], shown["issuer"]) == ("staff", said, "the authority")
+    content = json.loads(run("certificate", "show", keys / "agent.cert", "--json").stdout)
+    assert content["may_issue"] == {"for_s": 30 * 86400, "rights": ["use=web-*", "group=*", "relay"]}
+    assert (content["issuer"], content["is_invitation"]) == (None, False)
+    issuer = read_key(keys / "identity.key", KeyUse.IDENTITY)
+    wire = issue_certificate(
+        issuer, subject=bytes(32), name="new", not_before=signed.not_before, not_after=signed.not_before + 60,
+        may_use=("web-1",), issuer=read_certificate_file(keys / "agent.cert"),
+    )  # fmt: skip
+    (keys / "new.cert").write_text(certificate_to_text(wire))
+    shown = rows_of(run("certificate", "show", keys / "new.cert"))
+    assert shown["issuer"].startswith(f"branch, agent {display_id(issuer.id)}, until ")
+    assert shown["verdict"] == "valid"
+    content = json.loads(run("certificate", "show", keys / "new.cert", "--json").stdout)
+    assert content["issuer"] == {"name": "branch", "agent_id": display_id(issuer.id)}
+
+
+def rows_of(shown):
+    return {label: text.strip() for label, text in (line.split(":", 1) for line in shown.stdout.splitlines())}
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
+        (("--public-key", encode_public_key(bytes(32)), "--group", "a b"), "a group's name of 1 to 63"),
+        (
+            ("--public-key", encode_public_key(bytes(32)), "--issue", "issue"),
+            "only an authority makes issuers",
+        ),
+        (("--public-key", encode_public_key(bytes(32)), "--issue", "group=a b"), "a group's name of 1 to 63"),
+        (("--public-key", encode_public_key(bytes(32)), "--issue", "relays"), "did you mean relay?"),
         ((), "either --public-key or --identity"),
         (("--public-key", "short"), "44 characters of base64"),
         (("--public-key", encode_public_key(bytes(32)), "--valid-for", "1 year"), "a duration"),
