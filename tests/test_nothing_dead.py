@@ -22,6 +22,7 @@ FRAMEWORKS = {
     "handle_read": "Waitress",
     "defer": "Waitress",
     "parser_class": "Waitress",
+    "task_class": "Waitress",
 }
 """Called by name from outside."""
 

@@ -181,6 +181,7 @@ def _run(
             journal=meters.journal,
             open_connections=meters.open_connections,
             diagnosing=ActorDiagnosing(root),
+            asked=app.stamp,
         )
         door.serve(MeshApp(behind, app))
         behind = replace(behind, calling=ActorCalling(root, door.own))

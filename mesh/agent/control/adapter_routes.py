@@ -188,8 +188,8 @@ def adapter_routes(behind: Behind) -> tuple[Route, ...]:
             raise ProblemError(HTTPStatus.BAD_GATEWAY, why) from None
 
     return (
-        Route(Method.GET, TOPOLOGY, topology),
-        Route(Method.GET, NODES, nodes),
+        Route(Method.GET, TOPOLOGY, topology, stamp=behind.stamp),
+        Route(Method.GET, NODES, nodes, stamp=behind.stamp),
         Route(Method.POST, READVERTISE, readvertise, changes=True),
         Route(Method.POST, FORWARDS, manage, problems=CANNOT_BE, changes=True),
         Route(Method.POST, AGENT_FORWARDS, manage_at, problems=AT_ANOTHER, changes=True),

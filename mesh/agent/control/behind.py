@@ -8,6 +8,7 @@ from actors.runtime.seam import Ref
 from mesh.agent.control.calling import Calling, NotCalling
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
+from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
 from mesh.connection.open_connections import OpenConnections
@@ -36,3 +37,9 @@ class Behind:
     """Asks other agents."""
     diagnosing: Diagnosing = field(default_factory=Undiagnosed)
     """Finds out whether agents and services can be reached."""
+    asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))
+    """What ``status`` would answer is made of."""
+
+    def stamp(self) -> Stamp:
+        """What an answer is made of that tells of ``status`` and what is desired, and of nothing else."""
+        return Stamp(self.asked().at, self.steering.desired().revision)

@@ -63,10 +63,10 @@ def mesh_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
         return page_of(view.certificates, call.parameters, age_s)
 
     return (
-        Route(Method.GET, AGENTS, agents),
-        Route(Method.GET, f"{AGENTS}/{{id}}", agent, problems=NO_SUCH),
-        Route(Method.GET, SERVICES, services),
-        Route(Method.GET, LINKS, links),
-        Route(Method.GET, ROUTES, routes),
-        Route(Method.GET, CERTIFICATES, certificates),
+        Route(Method.GET, AGENTS, agents, stamp=behind.stamp),
+        Route(Method.GET, f"{AGENTS}/{{id}}", agent, problems=NO_SUCH, stamp=behind.stamp),
+        Route(Method.GET, SERVICES, services, stamp=behind.stamp),
+        Route(Method.GET, LINKS, links, stamp=behind.stamp),
+        Route(Method.GET, ROUTES, routes, stamp=behind.stamp),
+        Route(Method.GET, CERTIFICATES, certificates, stamp=behind.stamp),
     )

@@ -71,10 +71,10 @@ def own_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
         return page_of([_peer(each) for each in answer.value.peers], call.parameters, answer.age_s)
 
     return (
-        Route(Method.GET, STATUS, status),
-        Route(Method.GET, ENDPOINTS, endpoints),
-        Route(Method.GET, LISTENERS, listeners),
-        Route(Method.GET, PEERS, peers),
+        Route(Method.GET, STATUS, status, stamp=behind.stamp),
+        Route(Method.GET, ENDPOINTS, endpoints, stamp=behind.stamp),
+        Route(Method.GET, LISTENERS, listeners, stamp=behind.stamp),
+        Route(Method.GET, PEERS, peers, stamp=behind.stamp),
     )
 
 

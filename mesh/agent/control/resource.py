@@ -10,6 +10,7 @@ import msgspec
 
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.route import Call, Method, Revised, Route
+from mesh.agent.dashboard.stamps import stamped
 
 MAX_BODY_BYTES: Final = 64 * 1024
 
@@ -60,7 +61,8 @@ class _Responder:
             str(req.context["caller"]),
             _revision_in(req) if self._route.is_guarded else None,
         )
-        answer = self._route.handle(call)
+        stamp, handle = self._route.stamp, self._route.handle
+        answer = handle(call) if stamp is None else stamped(req.env, lambda: handle(call), stamp)
         if answer is None:
             resp.status = falcon.HTTP_204
             return

@@ -14,6 +14,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from mesh.agent.dashboard.stamps import Stamp
+
 _PLACES: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -71,6 +73,8 @@ class Route(msgspec.Struct, frozen=True):
     """Whether it may take seconds, of which it works little."""
     is_guarded: bool = False
     """Whether it heeds ``If-Match``."""
+    stamp: Callable[[], Stamp] | None = None
+    """Of one whose answer to the same request is the same while this is; others are made anew each time."""
 
     @property
     def summary(self) -> str:

@@ -21,6 +21,7 @@ from mesh.agent.dashboard.health import HealthResource, ReadyResource
 from mesh.agent.dashboard.measured_alarms import MeasuredAlarms
 from mesh.agent.dashboard.metrics import MetricsRenderer
 from mesh.agent.dashboard.single_flight import DEADLINE_S, FRESH_S, KEEP_S, Answer, SingleFlight
+from mesh.agent.dashboard.stamps import Stamp, stamped
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusSource, StatusUnavailable
 from mesh.token_bucket import TokenBucket
 
@@ -51,7 +52,7 @@ class DashboardApp:
     """The dashboard as a WSGI callable.
 
     Args:
-        source: asks the actors; at most two of its calls run at a time, whatever the clients do.
+        source: asks the actors; one of its calls runs at a time, whatever the clients do.
         version: of this program, shown to clients.
         allowed_hosts: names that clients may ask for besides addresses and ``localhost``.
         deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
@@ -78,13 +79,13 @@ class DashboardApp:
             return source.dashboard_snapshot(ask_timeout_s)
 
         def ask_and_encode() -> dict[str, msgspec.Raw]:
-            return encoder.encode(ask())
+            return encoder.encode(self._status.fresh())
 
-        self._document = SingleFlight(
-            "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
-        )
         self._status = SingleFlight(
             "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
+        )
+        self._document = SingleFlight(
+            "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
         self.guard: Final = HostGuard(allowed_hosts)
         """For all that is served beside this."""
@@ -120,6 +121,10 @@ class DashboardApp:
             StatusUnavailable: there is no answer that is not too old.
         """
         return self._status.latest()
+
+    def stamp(self) -> Stamp:
+        """What the next answer of :meth:`latest` is made of."""
+        return self._status.stamp()
 
     def allow_hosts(self, names: Sequence[str]) -> None:
         """Let clients ask for these names from now on, besides addresses and ``localhost``."""
@@ -173,7 +178,7 @@ class _DocumentResource:
         if offset:
             resp.data = _encoded(self._further(offset))
         else:
-            resp.data = self._body.of(self._first.latest())
+            resp.data = self._body.of(stamped(req.env, self._first.latest, self._first.stamp))
         with self._lock:
             self._bytes.spend(self._clock(), len(resp.data))
 
@@ -194,7 +199,7 @@ class _MetricsResource:
         )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.data = self._body.of(self._status.latest())
+        resp.data = self._body.of(stamped(req.env, self._status.latest, self._status.stamp))
         resp.content_type = CONTENT_TYPE
 
     on_head = on_get

@@ -8,6 +8,7 @@ import msgspec
 
 from mesh.agent.dashboard.findings_shown import findings_shown
 from mesh.agent.dashboard.single_flight import SingleFlight
+from mesh.agent.dashboard.stamps import stamped
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.findings import Finding, FindingKind
 
@@ -44,7 +45,7 @@ class ReadyResource:
         warnings: tuple[Finding, ...] = ()
         age_s = 0.0
         try:
-            answer = self._status.latest()
+            answer = stamped(req.env, self._status.latest, self._status.stamp)
         except StatusUnavailable as unavailable:
             problems = (Finding(FindingKind.STATUS, f"status unavailable: {unavailable}"),)
             resp.set_header("Retry-After", "1")

@@ -18,6 +18,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     taken = 0
     """Bytes that it has taken so far."""
+    whole = b""
+    """All of it, if that is no more than a head."""
 
     def received(self, data: bytes) -> int:
         """Take what of ``data`` belongs to the request; how many bytes that is."""
@@ -48,6 +50,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Transfer-Encoding belongs to HTTP/1.1")
         if self.body_rcv is not None:
             self.headers["CONNECTION"] = "close"
+        else:
+            self.whole = header_plus
 
 
 class LaterRequests(RequestParser):

@@ -20,6 +20,7 @@ from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.native_address import native_address
 from mesh.addresses import Place, TcpAddress, listening_places
 from mesh.agent.dashboard.channels import MAX_CONNECTIONS, ClientChannel, Pace, close_overdue
+from mesh.agent.dashboard.kept_answers import KeptAnswers
 
 THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
@@ -67,6 +68,7 @@ class HttpServer:
         self._trigger: Any = None
         self._thread: threading.Thread | None = None
         self._pace = Pace()
+        self._kept = KeptAnswers()
         self._is_ending = False
         """Set in the loop."""
         self._told_to_end = threading.Event()
@@ -94,6 +96,7 @@ class HttpServer:
         for server in servers:
             server.channel_class = ClientChannel
             server.pace = self._pace
+            server.kept = self._kept
         self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
         self._thread = threading.Thread(target=self._loop, name="http-loop", daemon=True)
         self._thread.start()

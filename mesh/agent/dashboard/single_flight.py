@@ -10,6 +10,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import NoAnswer, StatusUnavailable
 
 T = TypeVar("T")
@@ -90,17 +91,30 @@ class SingleFlight(Generic[T]):
         except FutureTimeoutError:
             raise NoAnswer(f"no answer within {self._deadline_s:g} s") from None
 
+    def stamp(self) -> Stamp:
+        """What an answer of now would be made of; at once."""
+        last = self._fresh()
+        return Stamp(None if last is None else last[1])
+
+    def fresh(self) -> T:
+        """An answer that counts as one of now.
+
+        Raises:
+            StatusUnavailable: the call failed, or takes too long.
+        """
+        last = self._fresh()
+        return self.get() if last is None else last[0]
+
     def latest(self) -> Answer[T]:
-        """The answer as :meth:`get` has it, or the last one if that comes too late and is not too old.
+        """The answer as :meth:`fresh` has it, or the last one if that comes too late and is not too old.
 
         Raises:
             StatusUnavailable: the call failed, or takes too long and there is no answer that may stand in.
         """
         late: NoAnswer | None = None
-        with self._lock:
-            last = self._last
-            if last is not None and not self._closed and 0 <= self._clock() - last[1] < self._fresh_s:
-                return Answer(last[0], 0.0, last[2])
+        last = self._fresh()
+        if last is not None:
+            return Answer(last[0], 0.0, last[2])
         try:
             self.get()
         except NoAnswer as error:
@@ -120,6 +134,13 @@ class SingleFlight(Generic[T]):
         with self._lock:
             self._closed = True
         self._calls.put(None)
+
+    def _fresh(self) -> tuple[T, float, float] | None:
+        """The last answer, if it counts as one of now."""
+        last = self._last  # read once: another thread may change it
+        if last is None or self._closed or not 0 <= self._clock() - last[1] < self._fresh_s:
+            return None
+        return last
 
     def _join(self) -> tuple["Future[T]", float]:
         with self._lock:

@@ -22,6 +22,7 @@ from mesh.agent.control.requests import (
 )
 from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.single_flight import Answer
+from mesh.agent.dashboard.stamps import KEPT_WHILE, Stamp
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, NoAnswer, ServiceStatus, SocksStatus
 from mesh.agent.findings import Finding, FindingKind
@@ -347,3 +348,29 @@ def test_an_agent_that_does_not_answer_is_a_problem(steered):
     for path in (AGENTS, SERVICES, LINKS, ROUTES, CERTIFICATES, LISTENERS, ENDPOINTS, PEERS, STATUS):
         answer = app.simulate_get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize("place", [STATUS, AGENTS, SERVICES, LINKS, ROUTES, CERTIFICATES, PEERS, LISTENERS])
+def test_an_answer_is_good_until_the_actors_are_asked_anew_or_something_is_changed(steered, place):
+    shown, at = snapshot(), 1.0
+    behind = Behind(
+        steered,
+        lambda: Answer(shown, 0.0, 0.0),
+        DocumentEncoder("1").pairings,
+        asked=lambda: Stamp(at),
+    )
+    app = ControlApp(behind, None)
+
+    def asked():
+        environ = falcon.testing.create_environ(place)
+        b"".join(app(environ, falcon.testing.StartResponseMock()))
+        return environ[KEPT_WHILE]
+
+    before = asked()
+    assert before()
+    steered.save(ListenerSection(key="new", address=TcpAddress("127.0.0.1", 9)))
+    assert not before()
+    after = asked()
+    assert after()
+    at = 2.0
+    assert not after()
