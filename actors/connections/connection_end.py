@@ -110,11 +110,21 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
             case messages.CloseConnection(reason=reason):
                 self._end_as(Ending.STOPPED, reason)
                 self._lose(reason)
+            case messages.RightsChanged():
+                self._judge(message)
             case messages.CloseForOperator():
                 self._end_as(Ending.OPERATOR)
                 self._local_reset([], ResetCode.CLOSED_BY_OPERATOR)
             case messages.DescribeConnection(reply_to=reply_to):
                 self.tell(reply_to, self._view())
+
+    def _judge(self, rights: messages.RightsChanged) -> None:
+        """Break the connection off if it is not allowed any more."""
+        raise NotImplementedError
+
+    def _forbid(self, why: str) -> None:
+        self._end_as(Ending.FORBIDDEN, why)
+        self._local_reset([], ResetCode.FORBIDDEN)
 
     def _forged(self, count: int, remote: AgentId, number: int, via: AgentId) -> None:
         """Count bodies that did not authenticate; the table can name the peer that passed them on."""

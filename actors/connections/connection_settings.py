@@ -19,6 +19,7 @@ from mesh.connection.shares import Shares
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, Stream, StreamBudget
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
+from mesh.trust.policy import Policy
 
 KEEP_ALIVE: Final = KeepAlive(idle_s=15, interval_s=15, probes=3)
 """A client or target that has lost its network is noticed after a minute; one that lives answers a probe of
@@ -45,6 +46,7 @@ RESET_MEANINGS: Final = MappingProxyType(
         ResetCode.GONE: "the other end's agent does not know it",
         ResetCode.NO_PROGRESS: "what is sent has not arrived for too long, though the ends hear each other",
         ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
+        ResetCode.FORBIDDEN: "it is not allowed any more, by what the other end's agent knows",
         ResetCode.CLOSED_BY_OPERATOR: "an operator has closed it at the other end",
     }
 )
@@ -64,8 +66,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     numbers: ConnectionNumbers
     ephemerals: KeyStock
     config: Config
-    allowed: Mapping[str, frozenset[str]]
-    """Names and IDs of those that may use an endpoint here, by its key, where not all may."""
+    policy: Policy
+    """When the connection began."""
     doors: Mapping[str, Door]
     """Those of the endpoints here, by key."""
     places: Shares[AgentId]

@@ -5,22 +5,21 @@ ingress becomes an exit connection here, once it has passed every check that nee
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from actors.connections.remote_certificates import ConnectionId, OfRemote, RemoteCertificates
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_table_messages
-from actors.messages.connection import ENDED, REFUSED
+from actors.messages.connection import REFUSED
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
-from mesh.connection.certificate_ends import CertificateEnds
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
@@ -33,14 +32,12 @@ from mesh.routing.detours import Detours
 from mesh.routing.records import Record, refused_of
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import alarming, sampled
-from mesh.trust.certificates import CERTIFICATE_POLL_S, TrustStore
+from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from mesh.trust.naming import named
+from mesh.trust.policy import Policy
 
 log = logging.getLogger("mesh.connections")
-
-ConnectionId = tuple[AgentId, int, bool]
-"""The other end's agent, the connection's number, and whether this agent is its exit."""
 
 REPLAY_WINDOW: Final = 65_536
 """Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
@@ -67,6 +64,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         numbers: ConnectionNumbers,
         start_exit: StartExit,
         max_pending_opens: int,
+        policy: Policy,
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher)
@@ -77,19 +75,18 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._admission = OpenAdmission(max_pending_opens)
         self._meters = meters
         self._connections: dict[ConnectionId, Ref[connection_messages.EndInbound]] = {}
-        self._by_remote: dict[
-            AgentId, dict[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]]
-        ] = {}
-        """By the other end's agent: its connections, each with the instance that it was opened with."""
+        self._by_remote: dict[AgentId, OfRemote] = {}
+        """By the other end's agent."""
         self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
         self._former = FormerInstances()
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
-        self._certificate_ends = CertificateEnds()
-        """Of those with connections."""
         self._refused: set[AgentId] = set()
         """Those whom nobody is to be connected to that has still heard of their offers."""
         self._alarm = Alarm(self.schedule, messages.CertificateTimerFired())
+        self._certificates = RemoteCertificates(
+            own_id, dispatcher, self._alarm, policy=policy, connections=self._by_remote, tell=self.tell
+        )
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = UnknownAnswers()
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
@@ -121,12 +118,14 @@ class ConnectionTable(Actor[messages.Inbound]):
                 return self._counts()
             case messages.CertificateTimerFired():
                 self._alarm.disarm()
-                self._end_expired()
+                self._certificates.end_expired()
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
             case messages.TrustChanged(trust=trust):
                 self._change_trust(trust)
+            case messages.PolicyChanged(policy=policy):
+                self._certificates.change_policy(policy)
             case messages.ChangeLimits(max_pending_opens=most):
                 self._admission.limit(most)
             case messages.CloseConnections(reason=reason):
@@ -210,11 +209,14 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _register_ingress(self, wish: messages.RegisterIngress) -> None:
         key = (wish.exit_id, wish.number, False)
         self._add(key, wish.connection, wish.exit_instance)
-        registered = connection_messages.IngressRegistered(wish.exit_id, wish.number, self._link_for(key))
+        record = self._records.get(wish.exit_id)
+        rights = None if record is None else self._certificates.rights(wish.exit_id, record.certificate)
+        registered = connection_messages.IngressRegistered(
+            wish.exit_id, wish.number, self._link_for(key), rights
+        )
         if not self.tell(wish.connection, registered):
             self._ended(key)
             return
-        record = self._records.get(wish.exit_id)
         if wish.exit_id in self._refused:
             self.tell(wish.connection, connection_messages.PeerExpired(wish.exit_id, REFUSED))
         elif record is not None and record.instance != wish.exit_instance:
@@ -268,7 +270,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         if of_remote is None:
             of_remote = self._by_remote[key[0]] = {}
             if (record := self._records.get(key[0])) is not None:
-                self._note_end(record)
+                self._certificates.note(record)
         of_remote[key] = (connection, instance)
 
     def _ended(self, key: ConnectionId) -> None:
@@ -280,7 +282,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         del of_remote[key]
         if not of_remote:
             del self._by_remote[remote]
-            self._certificate_ends.forget(remote)
+            self._certificates.forget(remote)
         if is_exit:
             self._admission.settled(remote, number, is_in_use=False)
         else:
@@ -338,7 +340,7 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._start_again(key)
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
-        self._end_expired()  # those whose certificates have just ended are still known by name
+        self._certificates.end_expired()  # those whose certificates have just ended are still known by name
         before, self._records = self._records, snapshot.records
         self._refused -= self._records.keys()
         for key in self._detours.routes_changed(snapshot):
@@ -346,7 +348,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         for remote, connections in self._by_remote.items():
             record = self._records.get(remote)
             if record is not None:
-                self._note_end(record)
+                self._certificates.note(record)
                 if (known := before.get(remote)) is None or known.instance != record.instance:
                     self._tell_restarted(remote, record.instance, connections)
         if len(self._windows) > MAX_WINDOWS:
@@ -357,43 +359,17 @@ class ConnectionTable(Actor[messages.Inbound]):
         self,
         remote: AgentId,
         instance: Instance,
-        connections: Mapping[ConnectionId, tuple[Ref[connection_messages.EndInbound], Instance]],
+        connections: OfRemote,
     ) -> None:
         for connection, opened_with in connections.values():
             if opened_with != instance:
                 self.tell(connection, connection_messages.PeerRestarted(remote))
 
-    # -- certificates that end -------------------------------------------------------------------------------
-
-    def _note_end(self, record: Record) -> None:
-        remote = record.agent_id
-        if remote != self._own_id and self._certificate_ends.note(remote, record.certificate):
-            self._arm()
-
-    def _end_expired(self) -> None:
-        for remote in self._certificate_ends.ended(self.dispatcher.unix_time()):
-            self._end_with(remote, ENDED)
-        self._arm()
+    # -- what becomes of the other ends' certificates --------------------------------------------------------
 
     def _change_trust(self, trust: TrustStore) -> None:
         """Reset connections with those who are refused now, and open none with them."""
-        ended = self._certificate_ends.refused(trust)
-        for remote in ended:
-            self._end_with(remote, REFUSED)
+        ended = self._certificates.end_refused(trust)
         self._refused |= {*refused_of(self._records, trust), *ended} - {self._own_id}
         kept = {each: record for each, record in self._records.items() if each not in self._refused}
         self._records = MappingProxyType(kept)
-
-    def _end_with(self, remote: AgentId, why: str) -> None:
-        news = connection_messages.PeerExpired(remote, why)
-        who = named(self._certificate_ends.name_of(remote), remote)
-        told = sum(self.tell(connection, news) for connection, _ in self._by_remote[remote].values())
-        if told:
-            line = "the certificate of %(agent)s %(reason)s; connections with it: %(count)d, reset"
-            log.warning(line, {"agent": who, "reason": why, "count": told})
-
-    def _arm(self) -> None:
-        """Ring when the next certificate ends; the wall clock may be set, so look before that too."""
-        left_s = self._certificate_ends.next_look - self.dispatcher.unix_time()
-        if left_s < math.inf:
-            self._alarm.arm(self.now() + min(max(left_s, 0.0), CERTIFICATE_POLL_S), self.now())

@@ -37,6 +37,7 @@ from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.reserved import Caller, ReservedKey, is_reserved, read_reserved
+from mesh.connection.rights import why_not_allowed, why_not_at_exit
 from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
 from mesh.escaping import escaped
@@ -44,7 +45,7 @@ from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
 from mesh.routing.records import Record
 from mesh.trust.identity import NO_AGENT, AgentId
-from mesh.trust.naming import is_listed, named
+from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.connections")
 
@@ -152,6 +153,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             case (
                 messages.PeerRestarted()
                 | messages.PeerExpired()
+                | messages.RightsChanged()
                 | messages.DeadlineReached()
                 | messages.CloseForOperator()
                 | messages.DescribeConnection()
@@ -249,9 +251,9 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     def _ask_endpoint(self, key: str) -> None:
         self._key, self._key_meter = key, self._meters.served.of(key)
         reserved = read_reserved(key) if is_reserved(key) else None
-        if not self._is_allowed(key if reserved is None else reserved.subject):
+        subject = key if reserved is None else reserved.subject
+        if why := why_not_allowed(self._record_of_ingress.certificate, subject, self._settings.policy):
             self._meters.opens_not_allowed += 1
-            why = f"this endpoint's allow: does not name {self._record_of_ingress.name}"
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
             return
         if reserved is not None:
@@ -348,10 +350,14 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         self._record()
         self._pending.settled(is_in_use=False)
 
-    def _is_allowed(self, key: str) -> bool:
-        """Whether the endpoint lets in this ingress, whose certificate permits the use of the key."""
-        allowed = self._settings.allowed.get(key)
-        return allowed is None or is_listed(allowed, self._record_of_ingress.name, self._party.id)
+    def _judge(self, rights: messages.RightsChanged) -> None:
+        why = why_not_at_exit(rights.certificate, self._key, rights.policy) if self._key else ""
+        if not why:
+            return
+        if self._stream is None:
+            self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
+        else:
+            self._forbid(why)
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:

@@ -40,6 +40,7 @@ from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import IngressVerdict
+from mesh.connection.rights import why_not_at_ingress
 from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
@@ -121,10 +122,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             case messages.ServeClient(socket=socket, clients=clients, candidates=candidates):
                 self._speaks_socks = message.speaks_socks
                 self._serve(socket, clients, candidates)
-            case messages.IngressRegistered(exit_id=exit_id, connection=connection, link=link):
-                self._links[exit_id] = link
-                has_path = link is not None
-                self._do(self._opening.registered(exit_id, connection, self.now(), has_path=has_path))
+            case messages.IngressRegistered():
+                self._registered(message)
             case messages.PathChanged(remote=remote, link=link):
                 self._path_to_exit_changed(remote, link)
             case messages.PeerRestarted(remote=remote):
@@ -143,6 +142,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._do(self._opening.discard())
             case (
                 messages.DeadlineReached()
+                | messages.RightsChanged()
                 | messages.CloseConnection()
                 | messages.CloseForOperator()
                 | messages.DescribeConnection()
@@ -189,6 +189,24 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._do(self._opening.client_came(candidates, now))
         for exit_id in said_by:
             self._came_back(exit_id)
+
+    def _registered(self, registered: messages.IngressRegistered) -> None:
+        exit_id, link = registered.exit_id, registered.link
+        self._links[exit_id] = link
+        has_path = link is not None
+        self._do(self._opening.registered(exit_id, registered.connection, self.now(), has_path=has_path))
+        if registered.rights is not None:
+            self._judge(registered.rights)
+
+    def _judge(self, rights: messages.RightsChanged) -> None:
+        listener = "" if self._clients is None else self._clients.listener
+        why = why_not_at_ingress(rights.certificate, self._key, listener, rights.policy)
+        if not why:
+            return
+        if self._stream is not None and rights.remote == self._remote:
+            self._forbid(why)
+        else:
+            self._do(self._opening.exit_gone(rights.remote, IngressVerdict.NOT_BELIEVED, why, self.now()))
 
     def _do(self, effects: Sequence[IngressEffect]) -> None:
         """Do what the opening asks for, and keep its time."""

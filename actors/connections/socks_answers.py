@@ -20,6 +20,7 @@ _CODES: Final[Mapping[str, Reply]] = MappingProxyType(
         RejectCode.TIMED_OUT: Reply.TTL_EXPIRED,
         IngressVerdict.SILENT: Reply.TTL_EXPIRED,
         IngressVerdict.EXPIRED: Reply.NOT_ALLOWED,
+        IngressVerdict.NOT_BELIEVED: Reply.NOT_ALLOWED,
     }
 )
 

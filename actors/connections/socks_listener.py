@@ -28,7 +28,7 @@ from mesh.sampling import sampled
 from mesh.socks.names import Wanted, meaning, meanings
 from mesh.socks.numbers import Reply
 from mesh.socks.server import Asked, Credentials, Handshake, Refused, Say
-from mesh.trust.naming import is_listed
+from mesh.trust.naming import listing
 
 log = logging.getLogger("mesh.forward")
 
@@ -258,7 +258,7 @@ def _offers_in(snapshot: RouteSnapshot) -> Callable[[Wanted], bool]:
             return bool(candidates)
         listed = (wanted.agent,)
         ids = (each.agent_id for each in candidates)
-        return any(is_listed(listed, snapshot.records[agent_id].name, agent_id) for agent_id in ids)
+        return any(listing(listed, snapshot.records[agent_id].name, agent_id) for agent_id in ids)
 
     return is_offered
 

@@ -17,11 +17,15 @@ class ClientCount(Generic[C]):
 
     It outlives the listener: one that crashes and is started again goes on counting where it stood, for its
     clients stay. The listener counts them in, each ingress connection counts its own out.
+
+    Args:
+        listener: what the agent calls it; empty if it is none of its configuration.
     """
 
-    __slots__ = ("__weakref__", "_sockets", "awaited_by")
+    __slots__ = ("__weakref__", "_sockets", "awaited_by", "listener")
 
-    def __init__(self) -> None:
+    def __init__(self, listener: str = "") -> None:
+        self.listener = listener
         self._sockets: dict[StreamSocket, C] = {}
         self.awaited_by: Ref[PlaceFree] | None = None
         """The listener, while somebody waits for a place: it hears of each that becomes free."""

@@ -14,7 +14,9 @@ from mesh.connection.endings import ConnectionView
 from mesh.connection.offer import Offer
 from mesh.connection.reject_codes import RejectCode
 from mesh.link.frames import Frame
+from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
+from mesh.trust.policy import Policy
 
 
 class SegmentsArrived(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +52,14 @@ class PeerExpired(msgspec.Struct, frozen=True):
     """What is with it, for people: goes on where the sentence says whose."""
 
 
+class RightsChanged(msgspec.Struct, frozen=True):
+    """Fact: the agent ``remote`` has another certificate, or this agent another configuration."""
+
+    remote: AgentId
+    certificate: Certificate
+    policy: Policy
+
+
 class ServeClient(Handover, frozen=True):
     """Command: open a connection for this client, who has been counted in."""
 
@@ -74,6 +84,8 @@ class IngressRegistered(msgspec.Struct, frozen=True):
     exit_id: AgentId
     connection: int
     link: Ref[SendFrames] | None
+    rights: RightsChanged | None = None
+    """What may have changed since the connection has heard of this exit; absent if the exit is not known."""
 
 
 class CameBack(msgspec.Struct, frozen=True):
@@ -127,6 +139,7 @@ EndInbound: TypeAlias = (
     | PathChanged
     | PeerRestarted
     | PeerExpired
+    | RightsChanged
     | DeadlineReached
     | CloseConnection
     | CloseForOperator

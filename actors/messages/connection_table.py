@@ -12,6 +12,7 @@ from mesh.link.frames import Frame
 from mesh.routing.detours import Proof
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId, Instance
+from mesh.trust.policy import Policy
 
 
 class FramesArrived(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +112,12 @@ class TrustChanged(msgspec.Struct, frozen=True):
     trust: TrustStore
 
 
+class PolicyChanged(msgspec.Struct, frozen=True):
+    """Fact: this agent's configuration lets others do this from now on."""
+
+    policy: Policy
+
+
 class ChangeLimits(msgspec.Struct, frozen=True):
     """Command: so many connections may be opening at one time from now on."""
 
@@ -136,6 +143,7 @@ Inbound: TypeAlias = (
     | CertificateTimerFired
     | ReportEmpty
     | TrustChanged
+    | PolicyChanged
     | ChangeLimits
     | CloseConnections
     | ForwardingChanged

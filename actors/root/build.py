@@ -19,6 +19,7 @@ from actors.root.setup import AgentSetup
 from actors.runtime.descriptors import OWN_DESCRIPTORS, spare_descriptors
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref
+from mesh.config.policy import policy_of
 from mesh.config.schema import Config
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
@@ -76,7 +77,7 @@ class Build:
             places=Shares(exit_places(setup.descriptor_limit)),
             ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
             config=setup.config,
-            allowed=_allowed(setup.config),
+            policy=policy_of(setup.config),
             doors=self.doors,
             own_label=_own_label(setup),
         )
@@ -110,7 +111,7 @@ class Build:
         setup = msgspec.structs.replace(self.around.setup, config=config)
         self.around = msgspec.structs.replace(self.around, setup=setup)
         self.links = msgspec.structs.replace(self.links, config=config)
-        self.connections = msgspec.structs.replace(self.connections, config=config, allowed=_allowed(config))
+        self.connections = msgspec.structs.replace(self.connections, config=config, policy=policy_of(config))
 
 
 def _own_label(setup: AgentSetup) -> str:
@@ -119,13 +120,6 @@ def _own_label(setup: AgentSetup) -> str:
 
 def _opening_keys(trust: TrustStore) -> tuple[bytes, ...]:
     return tuple(map(mac_key, trust.authorities))
-
-
-def _allowed(config: Config) -> dict[str, frozenset[str]]:
-    """Who may use each endpoint that names them, by its key."""
-    return {
-        endpoint.key: frozenset(endpoint.allow) for endpoint in config.forward.endpoints if endpoint.allow
-    }
 
 
 def exit_places(descriptor_limit: int) -> int:

@@ -64,6 +64,8 @@ class Composition:
         relays = self._may_relay and self._build.around.setup.relays
         tell_if_alive(self.core.route_table, route_messages.ChangeSettings(config.routing, relays))
         tell_if_alive(self.core.directory, directory_messages.ChangeRelaying(relays))
+        policy = table_messages.PolicyChanged(self._build.connections.policy)
+        tell_if_alive(self.core.connection_table, policy)
         limits = table_messages.ChangeLimits(config.limits.pending_opens)
         tell_if_alive(self.core.connection_table, limits)
 
@@ -133,6 +135,7 @@ class Composition:
             numbers=self._build.connections.numbers,
             start_exit=start_exit,
             max_pending_opens=setup.config.limits.pending_opens,
+            policy=self._build.connections.policy,
             meters=around.meters,
         )
         loopback = Loopback.start(

@@ -188,7 +188,7 @@ class Services:
     def _listener(self, name: str, section: ListenerSection) -> ChildSpec[listener_messages.Inbound]:
         """One local port."""
         around = self._build.around
-        clients = self._clients.setdefault(name, connection_messages.Clients())
+        clients = self._clients.setdefault(name, connection_messages.Clients(name))
 
         def start() -> ActorRef[listener_messages.Inbound]:
             return Listener.start(
@@ -229,7 +229,7 @@ class Services:
     def _socks(self, name: str, section: SocksSection) -> ChildSpec[socks_messages.Inbound]:
         """One local port whose clients name the key."""
         around = self._build.around
-        clients = self._clients.setdefault(name, connection_messages.Clients())
+        clients = self._clients.setdefault(name, connection_messages.Clients(name))
 
         def start_service(
             wanted: Wanted, snapshot: RouteSnapshot, asked_by: Ref[socks_messages.Inbound]

@@ -26,7 +26,9 @@ TRIAL_S: Final = 2.0
 """One connection tries a candidate that was set aside; others do so again after this time, if they have heard
 nothing of it. A silent candidate has been reported by then, unless the path to it takes a second."""
 
-PERMANENT_CODES: Final = frozenset({RejectCode.NOT_PERMITTED, IngressVerdict.UNUSABLE_KEY})
+PERMANENT_CODES: Final = frozenset(
+    {RejectCode.NOT_PERMITTED, IngressVerdict.UNUSABLE_KEY, IngressVerdict.NOT_BELIEVED}
+)
 """Failures that would only be repeated if the candidate were tried again soon."""
 
 MAX_CANDIDATES: Final = 16

@@ -25,6 +25,8 @@ class Ending(enum.Enum):
     CANCELLED = "given up"
     """The other end wanted it no more: it had another exit, or is leaving."""
     OPERATOR = "closed by operator"
+    FORBIDDEN = "forbidden"
+    """A certificate or a configuration that changed does not allow it any more."""
     LOST = "lost"
     """The ends could not reach each other any more, or one of them was not what it was."""
     STOPPED = "stopped"
@@ -41,7 +43,11 @@ class End(enum.Enum):
 
 
 _MEANINGS: Final = MappingProxyType(
-    {ResetCode.CANCELLED: Ending.CANCELLED, ResetCode.CLOSED_BY_OPERATOR: Ending.OPERATOR}
+    {
+        ResetCode.CANCELLED: Ending.CANCELLED,
+        ResetCode.CLOSED_BY_OPERATOR: Ending.OPERATOR,
+        ResetCode.FORBIDDEN: Ending.FORBIDDEN,
+    }
 )
 """Of the other end's reset, at either end; ``RESET`` depends on the end, and all others are ``LOST``."""
 

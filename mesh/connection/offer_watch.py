@@ -11,7 +11,7 @@ import msgspec
 from mesh.connection.offer import Offer
 from mesh.newcomers import MAX_KNOWN, SETTLING_S
 from mesh.trust.identity import AgentId
-from mesh.trust.naming import is_listed
+from mesh.trust.naming import listing
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class OfferWatch:
         return Judged(believed, newcomers if is_news else (), disbelieved)
 
     def _believes(self, offer: Offer) -> bool:
-        return is_listed(self._believed, offer.name, offer.party.id)
+        return bool(listing(self._believed, offer.name, offer.party.id))
 
     def _new(self, offers: Sequence[Offer], *, is_believed: bool) -> tuple[Offer, ...]:
         new = tuple(offer for offer in offers if offer.party.id not in self._known)

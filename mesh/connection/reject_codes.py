@@ -27,6 +27,8 @@ class IngressVerdict(StrEnum):
     """The exit's agent runs as a new instance since it was chosen."""
     EXPIRED = "expired"
     """The certificate of the exit's agent has ended since it was chosen."""
+    NOT_BELIEVED = "not-believed"
+    """Its certificate does not let it offer the key any more, or the listener does not name it any more."""
     SILENT = "silent"
     """It has not answered yet."""
     UNUSABLE_KEY = "unusable-key"

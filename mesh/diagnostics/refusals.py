@@ -21,6 +21,7 @@ _SENTENCES: Final = MappingProxyType(
         IngressVerdict.SILENT.value: NOT_OPENED,
         IngressVerdict.RESTARTED.value: "the agent has been started anew meanwhile",
         IngressVerdict.EXPIRED.value: "the agent's certificate has ended",
+        IngressVerdict.NOT_BELIEVED.value: "the agent may not offer this key, or agents: does not name it",
         IngressVerdict.UNUSABLE_KEY.value: "the agent's session key is of no use",
         IngressVerdict.LOOP.value: "its target is a listener of this agent",
     }

@@ -110,11 +110,16 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     def allows_register(self, key: str) -> bool:
         """Whether the agent may offer an endpoint for the routing key ``key``."""
-        return any(matches(key, pattern) for pattern in self.may_register)
+        return bool(granting(self.may_register, key))
 
     def allows_use(self, key: str) -> bool:
         """Whether the agent may open connections to the routing key ``key``."""
-        return any(matches(key, pattern) for pattern in self.may_use)
+        return bool(granting(self.may_use, key))
+
+
+def granting(patterns: Sequence[str], key: str) -> str:
+    """The first of a certificate's ``patterns`` that grants the routing key ``key``; empty if none does."""
+    return next((pattern for pattern in patterns if matches(key, pattern)), "")
 
 
 class TrustStore:

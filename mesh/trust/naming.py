@@ -25,15 +25,17 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def is_listed(listed: Collection[str], name: str, agent_id: AgentId) -> bool:
-    """Whether an agent is in a list of names and IDs.
+def listing(listed: Collection[str], name: str, agent_id: AgentId) -> str:
+    """The entry of a list of names and IDs that means an agent; empty if none does.
 
     Args:
         listed: names as certificates have them, and whole IDs.
         name: of its certificate. An agent whose name looks like an ID is not taken for the other's owner.
         agent_id: its ID.
     """
-    return display_id(agent_id) in listed or (name in listed and not is_id(name))
+    if (own_id := display_id(agent_id)) in listed:
+        return own_id
+    return name if name in listed and not is_id(name) else ""
 
 
 def called(agents: Iterable[tuple[AgentId, str]], text: str) -> list[AgentId]:

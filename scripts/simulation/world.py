@@ -163,14 +163,11 @@ class MeshWorld:
     ) -> Plan:
         """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
         identity = self._identity(identity_of or name)
-        wire = issue_certificate(
-            self._identity(authority),
-            subject=identity.public_key,
-            name=identity_of or name,
-            not_before=int(UNIX_START_S) - 1000,
+        wire = self._certificate(
+            identity_of or name,
+            authority=authority,
             not_after=int(UNIX_START_S) + valid_s,
             may_register=may_register,
-            may_use=["*"],
             may_relay=may_relay,
             may_manage=may_manage,
         )
@@ -213,6 +210,10 @@ class MeshWorld:
             raise TypeError(f"no settings of an agent: {', '.join(settings)}")
         plan = self.plans[name] = Plan(name, setup)
         return plan
+
+    def _certificate(self, agent: str, *, authority: str = "authority", **changes: Any) -> bytes:
+        says = {"not_before": int(UNIX_START_S) - 1000, "may_use": ["*"], "name": agent} | changes
+        return issue_certificate(self._identity(authority), subject=self._identity(agent).public_key, **says)
 
     def start(self, *names: str) -> None:
         """Start agents, each in a new process on its host; all that are configured where none is named."""

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+import msgspec
+
 import actors.root.services
 from actors.links.peer_link import PeerLink
+from actors.messages.agent import ChangeCredentials, Configure
 from actors.runtime.seam import SocketOptions
+from actors.runtime.virtual.world import UNIX_START_S, is_answered
 from mesh.addresses import TcpAddress
+from mesh.trust.credentials import Credentials
 from scripts.simulation import invariants, world
 from scripts.simulation.conversation import Manner, Pace, Terms
 from scripts.simulation.world import KEY, LISTEN_PORT, SERVICE_PORT, simulated_mesh
@@ -41,6 +46,29 @@ class MeshWorld(world.MeshWorld):
         """Let time pass until all running agents know the same of the mesh."""
         self.run(0.5)
         invariants.agents_agree(self, limit_s)
+
+    def certify(self, agent: str, **says: Any) -> None:
+        """Give a running agent another certificate, of everything that is not said otherwise."""
+        plan = self.plans[agent]
+        granted = {
+            "not_after": plan.setup.certificate.not_after,
+            "may_register": ["*"],
+            "may_relay": True,
+        }
+        wire = self._certificate(agent, **granted | says)
+        certificate = plan.setup.trust.admit(wire, UNIX_START_S)
+        credentials = Credentials(plan.setup.identity, wire, certificate, plan.setup.trust)
+        plan.setup = plan.setup.with_credentials(credentials)
+        plan.root.tell(ChangeCredentials(credentials))
+
+    def reconfigure(self, name: str, **forward: Any) -> None:
+        """Have a running agent have other endpoints or listeners."""
+        config = self.plans[name].setup.config
+        changed = msgspec.structs.replace(config.forward, **forward)
+        answer = self.plans[name].root.ask(
+            Configure(msgspec.structs.replace(config, forward=changed)), block=False
+        )
+        self.run_until(lambda: is_answered(answer), 5.0)
 
     def assert_nothing_wrong(self) -> None:
         """No byte that was not sent, no end of stream before all of it: whatever else has happened."""

@@ -53,6 +53,8 @@ class ResetCode(enum.IntEnum):
     """The other end answers, but what is sent to it does not arrive."""
     CLOSED_BY_OPERATOR = 7
     """Somebody who runs the other end's agent has closed it."""
+    FORBIDDEN = 8
+    """It is not allowed any more: a certificate or the configuration of the other end's agent has changed."""
 
 
 class Acknowledgement(NamedTuple):

@@ -14,6 +14,7 @@ from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.pending_open import PendingOpen
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
+from mesh.trust.policy import Policy
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
 
 OWN, ALICE, BOB, STRANGER = IDENTITIES[:4]
@@ -48,6 +49,7 @@ class House:
             numbers=self.numbers,
             start_exit=self._start_exit,
             max_pending_opens=max_pending_opens,
+            policy=Policy({}, {}),
             meters=self.meters,
         )
         self.routes(record_of(ALICE, instance=b"a"), record_of(BOB, instance=b"b"))

@@ -30,6 +30,7 @@ from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
+from mesh.trust.policy import Policy
 from tests.actors.company import IDENTITIES, Ear, record_of, start
 from tests.actors.links.link_company import RawPeer, socket_pair
 
@@ -54,7 +55,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         numbers=ConnectionNumbers(),
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
         config=Config(connections=ConnectionsSection(**timeouts)),
-        allowed={},
+        policy=Policy({}, {}),
         doors={},
         places=Shares(PLACES),
     )

@@ -8,6 +8,7 @@ from actors.messages import connection_table as messages
 from mesh.link.frames import FrameType
 from mesh.link.unknown import UNKNOWN_BURST
 from mesh.trust.identity import NO_AGENT
+from mesh.trust.policy import Policy
 from tests.actors.company import record_of, start
 from tests.actors.connections.connection_table_company import (
     ALICE,
@@ -35,7 +36,9 @@ def house():
 def test_an_ingress_connection_gets_a_number_of_its_own_and_its_link(house):
     first, one = house.register()
     second, two = house.register(STRANGER.id)
-    assert first.heard == [connection_messages.IngressRegistered(ALICE.id, one, house.link.ref)]
+    certificate = record_of(ALICE, instance=b"a").certificate
+    rights = connection_messages.RightsChanged(ALICE.id, certificate, Policy({}, {}))
+    assert first.heard == [connection_messages.IngressRegistered(ALICE.id, one, house.link.ref, rights)]
     assert second.heard == [connection_messages.IngressRegistered(STRANGER.id, two, None)]
     assert one != two
     assert house.counts() == (2, 0, 0)

@@ -13,6 +13,7 @@ from mesh.link.frames import FrameType
 from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import display_id
+from mesh.trust.policy import Policy
 from tests.actors.company import AUTHORITY
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET
 from tests.actors.connections.exit_company import Asker
@@ -68,7 +69,7 @@ def test_an_ingress_whose_certificate_does_not_permit_the_key_is_rejected(scene)
 )
 def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, rejection, caplog):
     listed = display_id(INGRESS.id) if listed == "ID" else listed
-    scene.settings = msgspec.structs.replace(scene.settings, allowed={KEY: frozenset({listed})})
+    scene.settings = msgspec.structs.replace(scene.settings, policy=Policy({KEY: frozenset({listed})}, {}))
     with caplog.at_level("INFO", logger="mesh.connections"):
         scene.ask()
     if rejection is None:
