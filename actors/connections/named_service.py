@@ -51,6 +51,8 @@ class NamedService(Actor[messages.Inbound]):
         self._asked_by = asked_by
         self._route_table = route_table
         self._last_asked = self.now()
+        self._is_finishing = False
+        """Whether no connection is to stand by any more."""
         self._meters = meters
         self._meter = ListenerMeter(self.now())
         self._is_measured = meters.has_room_for_named
@@ -84,7 +86,8 @@ class NamedService(Actor[messages.Inbound]):
                 self._serve(socket)
             case listener_messages.CandidateServed():
                 self._desk.hear(message)
-                self._desk.prepare()
+                if not self._is_finishing:
+                    self._desk.prepare()
             case (
                 listener_messages.CandidateFailed()
                 | listener_messages.ClientGivenUp()
@@ -95,6 +98,9 @@ class NamedService(Actor[messages.Inbound]):
                 self._take(snapshot)
             case messages.LookIdle():
                 self._look_idle()
+            case messages.Finish():
+                self._is_finishing = True
+                self._desk.discard_standby("the listener has closed its port")
             case messages.Retire():
                 self.stop_now()
             case listener_messages.PlaceFree():

@@ -2,7 +2,8 @@
 
 What is exchanged before a client is served is a matter of :mod:`mesh.socks.server`. A client has little time
 for that. There is room for so many that have not said what they want; the one that has taken longest makes
-room for one more, so that nobody who says nothing keeps others out.
+room for one more, so that nobody who says nothing keeps others out. So it is with what serves the clients
+that want the same.
 """
 
 import logging
@@ -37,6 +38,9 @@ HANDSHAKE_S: Final = 10.0
 
 MAX_HANDSHAKES: Final = 256
 """Clients that have not said what they want yet, at one time."""
+
+MAX_SERVICES: Final = 256
+"""Keys, and keys at one agent, that something serves at one time: each has a connection stand by."""
 
 MAX_SHOWN_CHARACTERS: Final = 80
 """Of a name that a client asked for, in logs."""
@@ -89,6 +93,7 @@ class SocksListener(AcceptingActor[messages.Inbound]):
         """The oldest first."""
         self._is_timed = False
         self._services: dict[Wanted, Ref[service_messages.Inbound]] = {}
+        """What was asked for longest ago at the front."""
 
     def on_start(self) -> None:
         """Take the port and ask to be told of routes."""
@@ -115,26 +120,23 @@ class SocksListener(AcceptingActor[messages.Inbound]):
                 self._resume()
             case listener_messages.StopListening():
                 self._close_port()
-                self._end_all()
+                for service in self._services.values():
+                    self.tell(service, service_messages.Finish())
             case _:
                 assert_never(message)
 
     def release(self) -> None:
         """Let nobody wait, and end what serves its clients."""
-        self._end_all()
+        for half in list(self._halves.values()):
+            self._let_go(half.socket)
+            half.socket.abort()
+        for service in self._services.values():
+            self.tell(service, service_messages.Retire())
         super().release()
 
     def _bound(self, socket: ListeningSocket) -> None:
         if self._listen(socket):
             log.info("SOCKS listener at %(address)s", {"address": socket.local_name})
-
-    def _end_all(self) -> None:
-        for half in list(self._halves.values()):
-            self._let_go(half.socket)
-            half.socket.abort()
-        services, self._services = self._services, {}
-        for service in services.values():
-            self.tell(service, service_messages.Retire())
 
     # -- handshakes ------------------------------------------------------------------------------------------
 
@@ -228,10 +230,13 @@ class SocksListener(AcceptingActor[messages.Inbound]):
             self._refuse(client, host, Reply.FAILED, why)
         else:
             command = service_messages.ServeByName(client)
-            service = self._services.get(wanted)
+            service = self._services.pop(wanted, None)
             if service is None or not self.tell(service, command):
-                self._services[wanted] = service = self._start_service(wanted, snapshot, self.ref)
+                service = self._start_service(wanted, snapshot, self.ref)
                 self.tell(service, command)
+            self._services[wanted] = service
+            if len(self._services) > MAX_SERVICES:
+                self.tell(self._services.pop(next(iter(self._services))), service_messages.Retire())
 
     def _refuse(self, client: StreamSocket, host: str, code: Reply, why: str) -> None:
         shown = host if len(host) <= MAX_SHOWN_CHARACTERS else f"{host[:MAX_SHOWN_CHARACTERS]}..."

@@ -24,8 +24,12 @@ class LookIdle(msgspec.Struct, frozen=True):
     """Timer: nobody may have asked for the key for a while."""
 
 
+class Finish(msgspec.Struct, frozen=True):
+    """Command: keep nothing ready for others, for hardly anybody comes any more; what has begun goes on."""
+
+
 class Retire(msgspec.Struct, frozen=True):
     """Command: end; the connections stay."""
 
 
-Inbound: TypeAlias = FromIngress | RoutesChanged | ServeByName | LookIdle | Retire
+Inbound: TypeAlias = FromIngress | RoutesChanged | ServeByName | LookIdle | Finish | Retire

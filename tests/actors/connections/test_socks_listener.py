@@ -8,7 +8,7 @@ from actors.messages.listener import CandidateFailed, CandidateServed, ClientGiv
 from actors.messages.socks_listener import ChangeSocks
 from mesh.config.schema import SocksSection
 from mesh.config.secret import Secret
-from mesh.socks.client import GREETING
+from mesh.socks.client import GREETING, request
 from mesh.socks.numbers import Method, Reply
 from mesh.trust.identity import display_id
 from tests.actors.company import record_of, routes_of
@@ -175,11 +175,38 @@ def test_of_very_many_keys_asked_for_by_name_some_are_measured(houses, monkeypat
     assert house.meters.named == {}
 
 
+def test_of_very_many_keys_the_one_asked_for_longest_ago_makes_room_and_its_clients_stay(houses, monkeypatch):
+    monkeypatch.setattr("actors.connections.socks_listener.MAX_SERVICES", 2)
+    house = houses()
+    house.hear(routes_of(OWN, record_of(NEAR, KEY, "other", "third")))
+    clients = [house.ask(key) for key in (KEY, "other", KEY, "third", KEY)]
+    house.world.run(0.1)
+    assert [service.is_alive() for service in house.services] == [True, False, True]
+    assert [client.end for client in clients] == [""] * 5
+
+
+def test_one_that_closes_its_port_serves_those_that_have_come(houses):
+    house = houses()
+    client = house.ask()
+    house.services[0].tell(CandidateServed(NEAR.id))
+    half = house.connect(GREETING)
+    assert house.standing_by == 1
+    house.tell(StopListening())
+    assert (house.standing_by, house.connect().end) == (0, "Connection refused")
+    half.ref.tell(request(KEY))
+    house.world.run(0.1)
+    house.services[0].tell(CandidateServed(NEAR.id))
+    house.world.run(0.1)
+    assert (house.served, house.standing_by) == (2, 0)
+    assert house.services[0].is_alive()  # who is being served may ask for others that offer the key
+    assert (client.end, half.end) == ("", "")
+
+
 def test_what_serves_a_key_ends_with_its_listener(houses):
     house = houses()
     client = house.ask()
     half = house.connect(GREETING)
-    house.tell(StopListening())
+    house.socks.ref.stop(block=False)
     house.world.run(0.1)
     assert (house.services[0].is_alive(), client.end, half.end != "") == (False, "", True)
 
