@@ -21,6 +21,7 @@ from actors.messages import route_table as route_table_messages
 from actors.messages import socks_listener as messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from mesh.addresses import UnixAddress
 from mesh.config.schema import SocksSection
 from mesh.escaping import escaped
 from mesh.routing.counterparts import NO_OFFER, why_unoffered
@@ -28,7 +29,7 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
 from mesh.socks.names import Wanted, meaning, meanings
 from mesh.socks.numbers import Reply
-from mesh.socks.server import Asked, Credentials, Handshake, Refused, Say
+from mesh.socks.server import Asked, Credentials, Handshake, Refused, Say, SayWithWitness
 from mesh.trust.naming import listing
 
 log = logging.getLogger("mesh.forward")
@@ -143,7 +144,8 @@ class SocksListener(AcceptingActor[messages.Inbound]):
     def _accepted(self, socket: StreamSocket) -> None:
         if len(self._halves) >= MAX_HANDSHAKES:
             self._give_up(next(iter(self._halves.values())).socket, "there are too many like it")
-        handshake = Handshake(_credentials(self._section))
+        is_unix = isinstance(self._address, UnixAddress)
+        handshake = Handshake(_credentials(self._section), witnesses=is_unix)
         self._halves[socket] = _Half(socket, handshake, self.now() + HANDSHAKE_S)
         self.own(socket).watch_read(True)
         if not self._is_timed:
@@ -174,6 +176,8 @@ class SocksListener(AcceptingActor[messages.Inbound]):
                 match effect:
                     case Say(data=data):
                         last_words = data
+                    case SayWithWitness(data=data, otherwise=otherwise):
+                        last_words = b"" if client.say_with_witness(data) else otherwise
                     case Asked(host=host):
                         self._asked(client, host)
                         return

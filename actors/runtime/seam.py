@@ -184,6 +184,14 @@ class StreamSocket(Protocol):
         """What the kernel knows of the path; ``None`` if it knows nothing."""
         ...
 
+    def say_with_witness(self, words: bytes) -> bool:
+        """Send ``words`` with what shows the other end, later, whether this one has finished sending.
+
+        Whether that could be done; if not, nothing is sent. Only a unix socket can, and needs it: its reset
+        looks like its end. The witness is the read end of a pipe: one byte comes by it, or none.
+        """
+        ...
+
     def shutdown_write(self) -> None:
         """Finish sending (FIN); reading goes on. An already broken stream is no error."""
         ...

@@ -10,11 +10,11 @@ import click
 
 from mesh.addresses import MAX_UNIX_PATH_BYTES
 from mesh.agent.finding import control_socket
-from mesh.agent.pumping import CutError, pump
+from mesh.agent.pumping import CutError, Witness, pump
 from mesh.agent.standard_descriptors import complete_standard_streams
 from mesh.errors import MeshError
 from mesh.escaping import escaped
-from mesh.socks.client import ANSWER_BYTES, GREETING, MEANINGS, REPLY_BYTES, code_of, request
+from mesh.socks.client import ANSWER_BYTES, MEANINGS, REPLY_BYTES, WITNESSED_GREETING, code_of, request
 from mesh.socks.names import ANY_AGENT, host_of
 from mesh.socks.numbers import Reply
 from mesh.socks.place import NAME
@@ -63,13 +63,13 @@ def connect(key: str, agent: str, config: Path | None, place: Path | None) -> No
     except (MeshError, ValueError) as error:
         _end(str(error), EXIT_USAGE)
     connected = _connected(data_dir / NAME)
-    code = _ask(connected, wanted)
+    code, witness = _ask(connected, wanted)
     if code is not Reply.SUCCEEDED:
         why = MEANINGS.get(code, f"the agent answers with code {code}")
         status = EXIT_NOT_PERMITTED if code is Reply.NOT_ALLOWED else EXIT_FAILED
         _end(f"{escaped(key)}: {why}", status)
     try:
-        pump(connected)
+        pump(connected, witness)
     except CutError as cut:
         _end(f"{escaped(key)}: {cut}", EXIT_FAILED)
     except KeyboardInterrupt:
@@ -93,24 +93,26 @@ def _connected(path: Path) -> socket.socket:
     return connected
 
 
-def _ask(connected: socket.socket, wanted: bytes) -> Reply:
+def _ask(connected: socket.socket, wanted: bytes) -> tuple[Reply, Witness]:
     """Ask at once for all, so that one round trip does: the answers come one after the other."""
     try:
-        connected.sendall(GREETING + wanted)
-        answers = _exactly(connected, ANSWER_BYTES + REPLY_BYTES)
-        return code_of(answers[ANSWER_BYTES:])
+        connected.sendall(WITNESSED_GREETING + wanted)
+        answers, pipes = _exactly(connected, ANSWER_BYTES + REPLY_BYTES)
+        return code_of(answers[ANSWER_BYTES:]), Witness(*pipes)
     except (OSError, ValueError) as error:
         _end(f"the agent does not answer: {error}", EXIT_FAILED)
 
 
-def _exactly(connected: socket.socket, byte_count: int) -> bytes:
-    received = b""
+def _exactly(connected: socket.socket, byte_count: int) -> tuple[bytes, list[int]]:
+    """So many bytes, and the descriptors that have come with them."""
+    received, descriptors = b"", list[int]()
     while len(received) < byte_count:
-        data = connected.recv(byte_count - len(received))
+        data, came, _, _ = socket.recv_fds(connected, byte_count - len(received), 1)
         if not data:
             raise ValueError("it has closed the socket")
         received += data
-    return received
+        descriptors += came
+    return received, descriptors
 
 
 def _end(text: str, status: int) -> NoReturn:

@@ -17,7 +17,24 @@ class CutError(Exception):
     """It has ended before its end; the text says how."""
 
 
-def pump(connected: socket.socket) -> None:
+class Witness:
+    """Knows of a unix socket whether it has ended or was cut off, which look alike.
+
+    Args:
+        pipe: by which a byte comes if it has ended in order; ``NOBODY`` if the agent gives none.
+    """
+
+    NOBODY: Final = -1
+
+    def __init__(self, pipe: int = NOBODY) -> None:
+        self._pipe = pipe
+
+    def saw_a_cut(self) -> bool:
+        """Whether it was cut off; to be asked once, when nothing comes any more."""
+        return self._pipe != self.NOBODY and not os.read(self._pipe, 1)
+
+
+def pump(connected: socket.socket, witness: Witness) -> None:
     """Carry both ways until both have ended, or nobody is left to take or send anything.
 
     The output ends with the service's, and the service hears of the input's end. A terminal that waits for
@@ -29,7 +46,7 @@ def pump(connected: socket.socket) -> None:
     sending = _Sending(connected)
     sending.start()
     _receive(connected)
-    if _is_over(connected) and not sending.has_sent_all.is_set():
+    if witness.saw_a_cut() or (_is_over(connected) and not sending.has_sent_all.is_set()):
         raise CutError("the connection was cut off")
     with contextlib.suppress(OSError):
         os.close(_OUT)

@@ -9,6 +9,9 @@ MAX_NAME_BYTES: Final = 255
 
 GREETING: Final = bytes((VERSION, 1, Method.NONE))
 
+WITNESSED_GREETING: Final = bytes((VERSION, 2, Method.WITNESSED, Method.NONE))
+"""Of a client that wants to know whether its stream was cut off."""
+
 ANSWER_BYTES: Final = 2
 """To a greeting."""
 

@@ -6,6 +6,10 @@
     password    01 | length | user | length | password
     request     05 | command | 00 | kind of address | address | port (2 bytes)
     reply       05 | code | 00 | 01 | 0.0.0.0 | port 0
+
+The method ``WITNESSED`` is one of those that RFC 1928 leaves to private use, and unix sockets have it only,
+whose reset looks like an end. The answer brings the read end of a pipe (``SCM_RIGHTS``). One byte comes by it
+if the stream ends in order; if it ends without that, it was cut off.
 """
 
 import enum
@@ -21,6 +25,7 @@ class Method(enum.IntEnum):
 
     NONE = 0
     PASSWORD = 2
+    WITNESSED = 0x80
     UNACCEPTABLE = 0xFF
 
 

@@ -71,6 +71,13 @@ class Say(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class SayWithWitness(msgspec.Struct, frozen=True):
+    """Send ``data`` with a witness of the stream's end; ``otherwise`` alone if there can be none."""
+
+    data: bytes
+    otherwise: bytes
+
+
 class Asked(msgspec.Struct, frozen=True):
     """The client wants to be connected to ``host``, and waits for :func:`reply`."""
 
@@ -83,7 +90,7 @@ class Refused(msgspec.Struct, frozen=True):
     why: str
 
 
-Effect: TypeAlias = Say | Asked | Refused
+Effect: TypeAlias = Say | SayWithWitness | Asked | Refused
 Effects: TypeAlias = tuple[Effect, ...]
 
 _ADDRESS_BYTES: Final = MappingProxyType({AddressKind.IPV4: 4, AddressKind.IPV6: 16})
@@ -112,13 +119,15 @@ class Handshake:
 
     Args:
         credentials: what it must know; with none anybody may come.
+        witnesses: whether who comes without a password may have a witness of the stream's end.
     """
 
-    __slots__ = ("_credentials", "_received", "_user", "_wanted", "state")
+    __slots__ = ("_credentials", "_received", "_user", "_wanted", "_witnesses", "state")
 
-    def __init__(self, credentials: Credentials | None = None) -> None:
+    def __init__(self, credentials: Credentials | None = None, *, witnesses: bool = False) -> None:
         self.state = State.GREETING
         self._credentials = credentials
+        self._witnesses = witnesses
         self._received = bytearray()
         self._wanted = _GREETING_HEAD_BYTES
         self._user = b""
@@ -155,6 +164,9 @@ class Handshake:
         return self._want(data[1], State.METHODS)
 
     def _on_methods(self, data: bytes) -> Effects:
+        if self._witnesses and self._credentials is None and Method.WITNESSED in data:
+            with_witness, without = (bytes((VERSION, each)) for each in (Method.WITNESSED, Method.NONE))
+            return self._want(_REQUEST_HEAD_BYTES, State.REQUEST, SayWithWitness(with_witness, without))
         method, after = Method.NONE, State.REQUEST
         if self._credentials is not None:
             method, after = Method.PASSWORD, State.PASSWORD_HEAD

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.runtime.descriptors import RESET_ON_CLOSE
 from mesh.agent.control.socket_file import NAME as CONTROL
 from mesh.socks.client import GREETING, request
 from mesh.socks.numbers import Reply, reply
@@ -54,6 +55,14 @@ def connect_command(branch, *arguments, entry=b"", **more):
     return subprocess.run(
         command, input=entry, capture_output=True, timeout=60, cwd=ROOT, check=False, **more
     )
+
+
+def take_all_and_reset(client):
+    """The client has sent its own end by then, and read what there is."""
+    read_all(client)
+    client.sendall(b"answer")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    client.close()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -132,6 +141,10 @@ def test_connect_carries_bytes_both_ways_and_says_how_it_ended(pair):
     assert connect_command(branch, "x" * 256).returncode == 2
     with Service(lambda client: client.close(), port=hq.target_port):
         assert connect_command(branch, "service").returncode == 0
+    with Service(take_all_and_reset, port=hq.target_port):
+        cut = connect_command(branch, "service", entry=b"question")
+        assert (cut.returncode, cut.stdout) == (1, b"answer")
+        assert cut.stderr == b"mesh connect: service: the connection was cut off\n"
     assert stat.S_IMODE((branch.folder / NAME).stat().st_mode) == 0o600
     branch.stop()
     assert not (branch.folder / NAME).exists()

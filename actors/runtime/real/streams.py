@@ -1,5 +1,6 @@
 """Real connected sockets, behind the seam's interface: non-blocking, watched by a reactor."""
 
+import contextlib
 import errno
 import os
 import select
@@ -22,13 +23,25 @@ IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 
 _TCP_INFO: Final = struct.Struct("=2x B 5x 16x I 24x I I")
 """Of ``struct tcp_info`` (linux/tcp.h): retransmits, unacked, last_data_recv and last_ack_recv."""
+_NO_WITNESS: Final = -1
+"""No descriptor."""
+
 _HANG_UP_EVENTS: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
 class LoopStreamSocket:
     """A :class:`~actors.runtime.seam.StreamSocket`; takes over a connected, non-blocking socket."""
 
-    __slots__ = ("_local_name", "_peer", "_peer_name", "_readiness", "_resets", "_socket", "recv_into")
+    __slots__ = (
+        "_local_name",
+        "_peer",
+        "_peer_name",
+        "_readiness",
+        "_resets",
+        "_socket",
+        "_witness",
+        "recv_into",
+    )
 
     def __init__(
         self,
@@ -47,6 +60,7 @@ class LoopStreamSocket:
         self._local_name = local_name
         self._peer = peer
         self._peer_name = ""
+        self._witness = _NO_WITNESS
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.local_name} - {self.peer_name}>"
@@ -126,8 +140,32 @@ class LoopStreamSocket:
         timeouts, unacknowledged, since_data_ms, since_ack_ms = _TCP_INFO.unpack(info)
         return PathFigures(timeouts, unacknowledged, since_ack_ms / 1000, since_data_ms / 1000)
 
+    def say_with_witness(self, words: bytes) -> bool:
+        """Send ``words`` with the read end of a pipe, by which a byte comes once this end has finished."""
+        try:
+            theirs, own = os.pipe()
+        except OSError:
+            return False
+        try:
+            socket.send_fds(self._socket, (words,), (theirs,))
+        except OSError:
+            os.close(own)
+            return False
+        finally:
+            os.close(theirs)
+        self._witness = own
+        return True
+
+    def _dismiss_witness(self) -> None:
+        os.close(self._witness)
+        self._witness = _NO_WITNESS
+
     def shutdown_write(self) -> None:
         """Finish sending; an already broken stream is no error."""
+        if self._witness != _NO_WITNESS:
+            with contextlib.suppress(OSError):  # there is always room, but perhaps nobody to read it
+                os.write(self._witness, b"\0")
+            self._dismiss_witness()
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -148,6 +186,8 @@ class LoopStreamSocket:
     def _close(self) -> None:
         self._readiness.close()
         self._socket.close()
+        if self._witness != _NO_WITNESS:
+            self._dismiss_witness()
 
     def abort(self) -> None:
         """Close with a reset and drop what is queued; idempotent."""

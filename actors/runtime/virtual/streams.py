@@ -133,6 +133,11 @@ class VirtualStreamSocket:
         """Nothing: there is no kernel."""
         return None
 
+    def say_with_witness(self, words: bytes) -> bool:
+        """No simulated host has unix sockets."""
+        del words
+        return False
+
     def shutdown_write(self) -> None:
         """Finish sending (FIN); reading goes on."""
         if not (self._closed or self._write_shut or self._broken):

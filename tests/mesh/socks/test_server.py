@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import LocalProtocolError
-from mesh.socks.client import GREETING, code_of, request
+from mesh.socks.client import GREETING, WITNESSED_GREETING, code_of, request
 from mesh.socks.numbers import Reply, reply
-from mesh.socks.server import TRANSITIONS, Asked, Credentials, Handshake, Refused, Say, State, advanced
+from mesh.socks.server import (
+    TRANSITIONS,
+    Asked,
+    Credentials,
+    Handshake,
+    Refused,
+    Say,
+    SayWithWitness,
+    State,
+    advanced,
+)
 
 KNOWN = Credentials(b"me", b"secret")
 BY_PASSWORD = b"\5\1\2" + b"\1\2me\6secret"
@@ -38,6 +48,18 @@ def test_a_client_is_asked_for_no_password_where_none_is_needed():
     assert effects[-1] == Asked("a.mesh")
     assert taken == len(GREETING + request("a.mesh"))  # what follows is another's
     assert (handshake.state, handshake.wanted_bytes) == (State.ASKED, 0)
+
+
+def test_a_witness_is_for_who_asks_where_there_is_one_and_no_password():
+    asked = WITNESSED_GREETING + request("a")
+    for witnesses, effect in ((True, SayWithWitness(b"\5\x80", b"\5\0")), (False, Say(b"\5\0"))):
+        handshake = Handshake(witnesses=witnesses)
+        handshake.receive(asked[:2])
+        assert handshake.receive(asked[2:4]) == (effect,)
+        assert handshake.state is State.REQUEST
+    guarded = Handshake(KNOWN, witnesses=True)
+    guarded.receive(asked[:2])
+    assert isinstance(guarded.receive(asked[2:4])[-1], Refused)
 
 
 def test_a_password_is_asked_for_and_must_be_right():

@@ -1,8 +1,13 @@
 """What only the real kernel can show of connected sockets."""
 
+import os
+import resource
+import socket
 import threading
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from actors.runtime.real import streams
 from mesh.addresses import TcpAddress, UnixAddress
@@ -68,3 +73,42 @@ def test_an_actor_that_dies_in_readiness_closes_its_socket_and_frees_its_descrip
     assert released.wait(LIMIT_S)
     driver.do(lambda _: None)
     assert server._socket.fileno() == -1
+
+
+@pytest.mark.parametrize(("how", "seen"), [("shutdown_write", b"\0"), ("abort", b""), ("close", b"")])
+def test_a_witness_says_whether_a_unix_socket_has_finished(
+    driver: Driver, tmp_path: Path, how: str, seen: bytes
+):
+    path = str(tmp_path / "s")
+    listener = driver.bind(UnixAddress(path))
+    driver.do(lambda _: listener.listen())
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(LIMIT_S)
+        client.connect(path)
+        server = driver.accept(listener)
+        assert driver.do(lambda _: server.say_with_witness(b"hello"))
+        words, (pipe,), _, _ = socket.recv_fds(client, 9, 1)
+        client.shutdown(socket.SHUT_WR)
+        driver.do(lambda _: getattr(server, how)())
+        assert (words, client.recv(1), os.read(pipe, 2)) == (b"hello", b"", seen)
+        driver.do(lambda _: server.close())
+        os.close(pipe)
+
+
+def test_without_descriptors_there_is_no_witness_and_nothing_is_said(driver: Driver, tmp_path: Path):
+    path = str(tmp_path / "s")
+    listener = driver.bind(UnixAddress(path))
+    driver.do(lambda _: listener.listen())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(LIMIT_S)
+        client.connect(path)
+        server = driver.accept(listener)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        try:
+            assert not driver.do(lambda _: server.say_with_witness(b"hello"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.close()
+        assert not driver.do(lambda _: server.say_with_witness(b"hello"))  # nobody is there to hear it
+        driver.do(lambda _: server.shutdown_write())
