@@ -81,7 +81,7 @@ class CandidateDesk:
         owner: the actor that has it, and tells it what it hears of :data:`messages.FromIngress`.
         key: the routing key.
         reports: what is said of it in the log.
-        believed: names and IDs of agents whose offers count; with none, all do.
+        believed: names, IDs and groups of agents whose offers count; with none, all do.
         by_choice: clients have named these, so that nobody is told of others as of agents not to be believed.
         clients: where they are counted.
         meter: how they fare.
@@ -148,7 +148,7 @@ class CandidateDesk:
         return True
 
     def believe(self, believed: frozenset[str]) -> None:
-        """Believe these names and IDs from now on; :meth:`take_offers` is to follow."""
+        """Believe these names, IDs and groups from now on; :meth:`take_offers` is to follow."""
         self._watch.believe(believed)
 
     def take_offers(self) -> bool:

@@ -53,4 +53,4 @@ def _offer(snapshot: RouteSnapshot, agent_id: AgentId, hop_count: int, rtt_steps
     party = Party(id=agent_id, instance=record.instance, session_key=record.session_key)
     # Links are quantised one by one; their sum would tell paths apart that measure alike.
     rtt_step = max(0, rtt_steps - 1).bit_length()
-    return Offer(party, record.body.draining, hop_count, rtt_step, record.name)
+    return Offer(party, record.body.draining, hop_count, rtt_step, record.name, record.certificate.groups)

@@ -3,7 +3,7 @@
 from mesh.config.schema import Config
 from mesh.routing.counterparts import why_disbelieved
 from mesh.routing.routes import RouteSnapshot
-from mesh.trust.naming import listing
+from mesh.trust.policy import Gate, listed
 
 
 def disbelieved(config: Config, routes: RouteSnapshot) -> dict[str, str]:
@@ -18,6 +18,8 @@ def disbelieved(config: Config, routes: RouteSnapshot) -> dict[str, str]:
     found = {}
     for key, agents in named.items():
         offering = [routes.records[candidate.agent_id] for candidate in routes.candidates.get(key, ())]
-        if offering and not any(listing(agents, record.name, record.agent_id) for record in offering):
+        if offering and not any(
+            listed(Gate.AGENTS, agents, record.certificate).is_open for record in offering
+        ):
             found[key] = why_disbelieved([record.name for record in offering])
     return found

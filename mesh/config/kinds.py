@@ -17,7 +17,8 @@ from mesh.config.secret import Secret
 from mesh.config.suggestions import did_you_mean
 from mesh.routing_keys import MAX_KEY_BYTES, free_key
 from mesh.trust.identity import AgentId, decode_public_key
-from mesh.trust.naming import is_id
+from mesh.trust.issuing import MAX_GROUP_CHARACTERS, Group
+from mesh.trust.naming import GROUP_PREFIX, is_id
 
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest path Linux takes (PATH_MAX); no other value is as long."""
@@ -227,13 +228,25 @@ class Name(msgspec.Struct, frozen=True):
         return text
 
 
-class NameOrId(msgspec.Struct, frozen=True):
-    """An agent: the name in its certificate, or its ID."""
+class AgentOrGroup(msgspec.Struct, frozen=True):
+    """An agent, by the name in its certificate or its ID, or all of a group."""
 
-    expected: str = "the name in an agent's certificate, or its ID of 32 hexadecimal digits"
+    expected: str = (
+        "the name in an agent's certificate, its ID of 32 hexadecimal digits, or group:NAME "
+        "for all whose certificates have the group"
+    )
 
     def parse(self, scalar: Scalar, context: Context) -> str:
-        """The name, or the ID in lower case."""
+        """The name, the ID in lower case, or the group behind its prefix."""
+        if scalar.text.startswith(GROUP_PREFIX):
+            try:
+                msgspec.convert(scalar.text.removeprefix(GROUP_PREFIX), Group)
+            except msgspec.ValidationError:
+                raise ValueError(
+                    f"{GROUP_PREFIX} and a name of at most {MAX_GROUP_CHARACTERS} letters, digits, dots, dashes "
+                    "and underscores; there are no wildcards here"
+                ) from None
+            return scalar.text
         if is_id(scalar.text.lower()):
             return scalar.text.lower()
         if "*" in scalar.text or "?" in scalar.text:

@@ -166,7 +166,7 @@ def _check_empty_lists(walk: Walk) -> None:
     for path, line in walk.lines.items():
         if _NARROWING.fullmatch(path) and path not in filled and path not in wrong:
             hint = "without the key it is everybody whose certificate allows it"
-            walk.report(line, path, "an empty list", "at least one name or ID", hint)
+            walk.report(line, path, "an empty list", "at least one name, ID or group", hint)
 
 
 def _check_record_lifetime(walk: Walk) -> None:

@@ -85,8 +85,8 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[SocketAddress, address_kinds.Target()]
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time, from the whole mesh; 0 is unlimited."""
-    allow: tuple[Annotated[str, kinds.NameOrId()], ...] = ()
-    """Agents that may use it; absent, all whose certificates let them use the key."""
+    allow: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
+    """Agents and groups that may use it; absent, all whose certificates let them use the key."""
     health_check: HealthCheckSection | None = None
     """Absent, the key is offered whether its target is up or not."""
 
@@ -98,8 +98,8 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     address: Annotated[SocketAddress, address_kinds.ListenOrPath()]
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time; 0 is unlimited."""
-    agents: tuple[Annotated[str, kinds.NameOrId()], ...] = ()
-    """Agents that are believed to offer the key; absent, all whose certificates let them offer it."""
+    agents: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
+    """Agents and groups that are believed to offer the key; absent, all whose certificates let them offer it."""
 
 
 class SocksSection(msgspec.Struct, frozen=True, kw_only=True):

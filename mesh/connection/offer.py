@@ -17,6 +17,8 @@ class Offer(NamedTuple):
     """Round trip of the whole path: 0 up to half a millisecond, one more for each doubling."""
     name: str = ""
     """Display name, from the agent's certificate."""
+    groups: tuple[str, ...] = ()
+    """As well."""
 
     @property
     def distance(self) -> tuple[bool, int, int]:

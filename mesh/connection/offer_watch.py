@@ -28,7 +28,7 @@ class OfferWatch:
     """What one listener knows of who has ever offered its key; times are monotonic seconds.
 
     Args:
-        believed: names and IDs; with none, all are believed.
+        believed: names, IDs and groups; with none, all are believed.
         now: when the listener starts.
     """
 
@@ -41,7 +41,7 @@ class OfferWatch:
         self._settled_at = now + SETTLING_S
 
     def believe(self, believed: frozenset[str]) -> None:
-        """Believe these names and IDs from now on; with none, all."""
+        """Believe these names, IDs and groups from now on; with none, all."""
         self._believed = believed
 
     def judge(self, offers: Sequence[Offer], now: float) -> Judged:
@@ -59,7 +59,7 @@ class OfferWatch:
         return Judged(believed, newcomers if is_news else (), disbelieved)
 
     def _believes(self, offer: Offer) -> bool:
-        return bool(listing(self._believed, offer.name, offer.party.id))
+        return bool(listing(self._believed, offer.name, offer.party.id, offer.groups))
 
     def _new(self, offers: Sequence[Offer], *, is_believed: bool) -> tuple[Offer, ...]:
         new = tuple(offer for offer in offers if offer.party.id not in self._known)

@@ -11,6 +11,9 @@ from mesh.trust.identity import AgentId, display_id, short_id
 MAX_REMEMBERED: Final = 1_024
 """Agents whose names as logs show them are made once: each connection needs two of these."""
 
+GROUP_PREFIX: Final = "group:"
+"""Before the name of a group, in a list of agents."""
+
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -25,17 +28,20 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def listing(listed: Collection[str], name: str, agent_id: AgentId) -> str:
-    """The entry of a list of names and IDs that means an agent; empty if none does.
+def listing(listed: Collection[str], name: str, agent_id: AgentId, groups: Iterable[str] = ()) -> str:
+    """The entry of a list of names, IDs and groups that means an agent; empty if none does.
 
     Args:
-        listed: names as certificates have them, and whole IDs.
-        name: of its certificate. An agent whose name looks like an ID is not taken for the other's owner.
+        listed: names as certificates have them, whole IDs, and groups behind ``GROUP_PREFIX``.
+        name: of its certificate. An agent whose name looks like an ID, or like a group, is not taken for it.
         agent_id: its ID.
+        groups: those of its certificate.
     """
     if (own_id := display_id(agent_id)) in listed:
         return own_id
-    return name if name in listed and not is_id(name) else ""
+    if name in listed and not is_id(name) and not name.startswith(GROUP_PREFIX):
+        return name
+    return next((entry for entry in map(GROUP_PREFIX.__add__, groups) if entry in listed), "")
 
 
 def called(agents: Iterable[tuple[AgentId, str]], text: str) -> list[AgentId]:

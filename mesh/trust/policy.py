@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What an agent's configuration narrows: lists of names and IDs, where there are any."""
+    """What an agent's configuration narrows: lists of names, IDs and groups, where there are any."""
 
     allowed: Mapping[str, frozenset[str]]
     """Who may use an endpoint, by its key."""
@@ -83,5 +83,5 @@ def listed(gate: Gate, entries: Collection[str], certificate: Certificate) -> Fi
     """Whether a list in the configuration names the agent of ``certificate``; if there is one."""
     if not entries:
         return Finding(gate, is_open=True)
-    by = listing(entries, certificate.name, certificate.agent_id)
+    by = listing(entries, certificate.name, certificate.agent_id, certificate.groups)
     return Finding(gate, bool(by), by)

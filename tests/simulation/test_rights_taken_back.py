@@ -102,6 +102,20 @@ def test_a_list_means_the_name_that_a_certificate_has_now(mesh, names_by, rename
     assert is_broken_off(mesh, heard)
 
 
+@pytest.mark.parametrize(("names_by", "named"), [("hq", "branch"), ("branch", "hq")])
+def test_a_group_means_whose_certificates_have_it_now(mesh, names_by, named):
+    three_agents(mesh)
+    mesh.certify(named, groups=["dba", "ops"])
+    mesh.run(IN_TIME_S)
+    names(mesh, names_by, "group:dba")
+    heard = held(mesh)
+    mesh.certify(named, groups=["dba"], name="renamed")
+    mesh.run(IN_TIME_S)
+    assert not heard.is_over
+    mesh.certify(named, groups=["ops"])
+    assert is_broken_off(mesh, heard)
+
+
 @pytest.mark.parametrize("gate", TAKEN)
 def test_a_change_that_takes_nothing_away_disturbs_nobody(mesh, gate):
     three_agents(mesh)

@@ -18,3 +18,10 @@ def test_an_agent_is_meant_by_its_name_or_its_whole_id():
 def test_a_name_that_looks_like_anothers_id_is_not_taken_for_it():
     assert is_id(ID)
     assert not listing([ID], ID, OTHER)
+
+
+def test_a_group_means_all_whose_certificates_have_it_and_nobody_by_name():
+    assert listing(["group:dba"], "hq", AGENT, ("ops", "dba")) == "group:dba"
+    assert not listing(["group:dba", "dba"], "hq", AGENT, ("dbas", "group:dba"))
+    assert not listing(["group:dba"], "group:dba", AGENT)
+    assert listing(["hq", "group:dba"], "hq", AGENT, ("dba",)) == "hq"
