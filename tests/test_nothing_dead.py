@@ -13,6 +13,7 @@ FRAMEWORKS = {
     "process_request": "Falcon",
     "process_resource": "Falcon",
     "process_response": "Falcon",
+    "list_entries": "a Click command",
     "new_authority": "a Click command",
     "new_identity": "a Click command",
     "show_authority": "a Click command",

@@ -19,6 +19,7 @@ from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.agent.software import software_version
+from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import HttpSection
 
@@ -52,9 +53,18 @@ class HttpSide:
         self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts)
         return self._app
 
-    def serve(self, app: DashboardApp, routes: Iterable[Route], calling: Calling | None = None) -> None:
-        """Answer from now on: with ``app``, and for the API with ``routes``; ask others by ``calling``."""
-        middleware = Marks(), app.guard, Throttle(), ByHttpAddress(self._tokens)
+    def serve(
+        self,
+        app: DashboardApp,
+        routes: Iterable[Route],
+        calling: Calling | None = None,
+        audit: Auditing = NOT_AUDITING,
+    ) -> None:
+        """Answer from now on: with ``app``, and for the API with ``routes``; ask others by ``calling``.
+
+        What bearers of tokens change goes into ``audit``.
+        """
+        middleware = Marks(), app.guard, Throttle(), ByHttpAddress(self._tokens, audit)
         self._front = Front(ApiApp(routes, middleware, calling), app)
         self._start(self._front)
 

@@ -25,6 +25,9 @@ from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
+from mesh.agent.audit.audit_log import AuditLog
+from mesh.agent.audit.behalf import Behalf, acting_for
+from mesh.agent.audit.entries import renewal_facts
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.behind import Behind
@@ -51,6 +54,7 @@ from mesh.agent.software import software_version
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
+from mesh.auditing import AuditKind
 from mesh.config.loading import Loaded
 from mesh.connection.stream import StreamBudget
 from mesh.journal import EventKind
@@ -133,7 +137,11 @@ def _run(
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
         control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
-        door = stack.enter_context(contextlib.closing(MeshDoor()))
+        audit = stack.enter_context(contextlib.closing(AuditLog(config.agent.data_dir, config.audit)))
+        own = {"agent": credentials.certificate.name, "id": display_id(credentials.identity.id)}
+        audit.note(AuditKind.STARTED, {**own, "version": software_version()})
+        stack.callback(audit.note, AuditKind.STOPPED, own)
+        door = stack.enter_context(contextlib.closing(MeshDoor(audit)))
         stack.callback(events.abandon_jobs)  # else the door would wait for who asked for them
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
@@ -167,12 +175,22 @@ def _run(
 
         def show(found: Credentials) -> None:
             reminder.renewed(found.certificate, time.time())
+            audit.note(AuditKind.RENEWED, renewal_facts(found))
             with contextlib.suppress(pykka.ActorDeadError):
                 root.tell(agent_messages.ChangeCredentials(found))
 
         live = LiveCredentials(credentials, config, written, show=show, tell=status.certified)
         reloader = Reloader(
-            source, layers, config, written, root=root, status=status, http=http, output=output, live=live
+            source,
+            layers,
+            config,
+            written,
+            root=root,
+            status=status,
+            http=http,
+            output=output,
+            live=live,
+            audit=audit,
         )
         behind = Behind(
             MainThread(events, reloader),
@@ -182,12 +200,13 @@ def _run(
             open_connections=meters.open_connections,
             diagnosing=ActorDiagnosing(root),
             asked=app.stamp,
+            audit=audit,
         )
         door.serve(MeshApp(behind, app))
         behind = replace(behind, calling=ActorCalling(root, door.own))
         api = ControlApp(behind, app)
         control.serve(api)
-        http.serve(app, api.routes, behind.calling)
+        http.serve(app, api.routes, behind.calling, audit)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -233,7 +252,8 @@ def _wait(
             live.look()
             event = events.get(max(0.0, min(wait_s, live.wait_s(), reloader.next_expiry_s())))
         except TimeoutError:
-            reloader.expire()
+            with acting_for(Behalf("agent", "a command that held a service is gone")):
+                reloader.expire()
             for reminder in reminders:
                 if told := reminder.due(time.time()):
                     log.log(*told)
@@ -243,7 +263,8 @@ def _wait(
         elif event is signal.SIGHUP and leaving:
             pass  # a terminal that closes says so twice: by its shell and by the kernel
         elif event is signal.SIGHUP and not terminal.is_closed:
-            reloader.reload()
+            with acting_for(Behalf("signal", event.name)):
+                reloader.reload()
         elif isinstance(event, signal.Signals):
             if leaving:
                 log.warning("%s again: exiting at once", event.name)

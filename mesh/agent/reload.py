@@ -3,7 +3,6 @@
 All of it is applied or named as taking effect at the next start; a file with mistakes changes nothing.
 """
 
-import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,8 @@ from actors.messages import route_table as route_messages
 from actors.runtime.reference import AskRef, tell_if_alive
 from mesh.agent.actor_questions import agent_refs
 from mesh.agent.actor_status import ActorStatus
+from mesh.agent.audit.audit_log import AuditLog
+from mesh.agent.audit.configured import note_outcome
 from mesh.agent.chosen_ports import wants_port_of_another
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.draining import drain
@@ -28,6 +29,7 @@ from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.agent.port_troubles import port_troubles
+from mesh.agent.reload_log import log_reload
 from mesh.agent.saved_services import read_place, read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
@@ -73,11 +75,12 @@ class Reloader:
         http: HttpSide,
         output: LogOutput,
         live: LiveCredentials,
+        audit: AuditLog,
     ) -> None:
         self.config = running
         """What the agent runs with."""
         self._number = 0
-        """Of the latest reload: equal lines would be held back."""
+        """Of the latest reload."""
         self._source = source
         self._layers = layers
         self._written = written
@@ -86,6 +89,7 @@ class Reloader:
         self._http = http
         self._output = output
         self._live = live
+        self._audit = audit
 
     def drain(self, *, draining: bool) -> None:
         """Have the mesh prefer other agents, or no longer; see :func:`mesh.agent.draining.drain`."""
@@ -97,13 +101,10 @@ class Reloader:
         """Read it and log what came of it; on return it has been done, or what is left has been told."""
         self._number += 1
         outcome = self._reload()
-        for line in outcome.lines():
-            log.info("reload %(reload)d: %(text)s", {"reload": self._number, "text": line}, extra=_EVENT)
-        for problem in outcome.problems:
-            log.error("reload %(reload)d: %(text)s", {"reload": self._number, "text": problem}, extra=_EVENT)
-        level = logging.INFO if outcome.verdict is Verdict.DONE else logging.ERROR
-        facts = {"reload": self._number, "verdict": outcome.verdict.value}
-        log.log(level, "reload %(reload)d %(verdict)s", facts, extra=_EVENT)
+        log_reload(self._number, outcome)
+        if outcome.verdict is Verdict.REFUSED:
+            note_outcome(self._audit, outcome)
+        self._audit.apply(self.config.audit)
         self._output.apply(self.config.logging)  # not before: who wants only errors shall see this, too
         return outcome
 
@@ -373,7 +374,9 @@ class Reloader:
             if problems and done.made.is_empty:
                 return Outcome.refused(problems)
         self._runs_with(applied(self.config, config))
-        return Outcome.of(made, (*problems, *clashes))
+        outcome = Outcome.of(made, (*problems, *clashes))
+        note_outcome(self._audit, outcome)
+        return outcome
 
     def _runs_with(self, config: Config) -> None:
         self.config = config

@@ -18,6 +18,7 @@ LIVE: Final = frozenset(
         "agent.key_mode",
         "agent.drain_timeout",
         "agent.relay",
+        "audit",
         "trust.authorities",
         "trust.certificate",
         "connections.timeout",

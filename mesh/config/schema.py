@@ -228,6 +228,19 @@ class LoggingSection(msgspec.Struct, frozen=True, kw_only=True):
     levels: LevelsSection = LevelsSection()
 
 
+class AuditSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``audit``: what is written down for good in the data directory."""
+
+    changes: Annotated[bool, kinds.Boolean()] = True
+    """Who had this agent change what."""
+    file_bytes: Annotated[int, kinds.Size(64 * 1024, 1024**3)] = msgspec.field(
+        default=8 * _MIB, name="file_size"
+    )
+    """A file of so many is followed by another."""
+    files: Annotated[int, kinds.Integer(2, 10_000)] = 16
+    """That are kept of each kind."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration: paths are absolute, durations are seconds, sizes are bytes."""
 
@@ -241,3 +254,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     routing: RoutingSection = RoutingSection()
     limits: LimitsSection = LimitsSection()
     logging: LoggingSection = LoggingSection()
+    audit: AuditSection = AuditSection()

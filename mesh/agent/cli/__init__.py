@@ -31,6 +31,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
             "agents": Place("cli.mesh_command", "Every agent of the mesh."),
             "peers": Place("cli.status_command", "The agent's peers, with round trips."),
             "connections": Place("cli.connection_command", "Who is connected to what; closing one."),
+            "audit": Place("cli.audit_command", "Who changed what; whether that record is whole."),
             "events": Place("cli.event_command", "What has happened: links, exits, alarms, reloads."),
             "top": Place("cli.top_command", "Who transfers most, live."),
         },

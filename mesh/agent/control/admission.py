@@ -9,11 +9,14 @@ from typing import Final
 
 import falcon
 
+from mesh.agent.audit.behalf import Behalf, act_for, behalf
+from mesh.agent.audit.requested import note_request
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.resource import Guarded, Resource
 from mesh.agent.control.tokens import FAILURES_PER_S, Tokens
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES, DOCUMENT_BYTES_PER_S
 from mesh.agent.logs import logger
+from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.escaping import escaped
 from mesh.sampling import sampled
 from mesh.token_bucket import TokenBucket
@@ -53,8 +56,9 @@ class ByHttpAddress:
     changes nothing.
     """
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, audit: Auditing = NOT_AUDITING) -> None:
         self._tokens = tokens
+        self._audit = audit
         self._changes = threading.BoundedSemaphore(MAX_CHANGES)
 
     def process_resource(
@@ -70,6 +74,7 @@ class ByHttpAddress:
                 raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, why)
             req.context["token"] = bearer
             req.context["caller"] = f"the token of {bearer}"
+            act_for(Behalf(READER, f"the token of {bearer}"))
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
@@ -79,6 +84,7 @@ class ByHttpAddress:
         if bearer is not None:
             self._changes.release()
             _log.info("%s %s by the token of %s: %s", req.method, _shown(req.path), bearer, resp.status_code)
+            note_request(self._audit, behalf(), req.method, req.relative_uri, resp.status_code)
 
     def _bearer(self, req: falcon.Request, resp: falcon.Response) -> str:
         scheme, _, token = (req.get_header("Authorization") or "").strip().partition(" ")
@@ -101,6 +107,8 @@ class ByHttpAddress:
         who = req.remote_addr
         line = "%s %s with a token that is not good, from %s"
         _log.warning(line, req.method, _shown(req.path), who, extra=sampled(who))
+        someone = Behalf(READER, f"{who}, with a token that is not good")
+        note_request(self._audit, someone, req.method, req.path, HTTPStatus.UNAUTHORIZED)
         resp.set_header("WWW-Authenticate", 'Bearer error="invalid_token"')
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "this token is not good: http.tokens does not have it")
 

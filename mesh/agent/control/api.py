@@ -9,6 +9,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import falcon
 import msgspec
 
+from mesh.agent.audit.behalf import Behalf, act_for, behalf
+from mesh.agent.audit.requested import note_request
 from mesh.agent.control.adapter_routes import adapter_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.calling import Calling, NotCalling
@@ -25,11 +27,12 @@ from mesh.agent.control.own_routes import own_routes
 from mesh.agent.control.problem import handle_problems
 from mesh.agent.control.remote_resource import RemoteResource
 from mesh.agent.control.requests import CONTROL_SOCKET, OPENAPI, PLACES, REMOTE
-from mesh.agent.control.resource import Resource
+from mesh.agent.control.resource import Guarded, Resource
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.service_routes import service_routes
 from mesh.agent.control.steering_routes import steering_routes
 from mesh.agent.dashboard.app import unexpected
+from mesh.auditing import NOT_AUDITING, Auditing
 
 
 def all_routes(behind: Behind) -> tuple[Route, ...]:
@@ -59,7 +62,7 @@ class ControlApp:
 
     def __init__(self, behind: Behind, reading: WSGIApplication) -> None:
         self.routes: Final = all_routes(behind)
-        self._front = Front(ApiApp(self.routes, (ByControlSocket(),), behind.calling), reading)
+        self._front = Front(ApiApp(self.routes, (ByControlSocket(behind.audit),), behind.calling), reading)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
@@ -134,11 +137,22 @@ class ThroughMesh:
 
 
 class ByControlSocket:
-    """Whoever comes by it may do everything."""
+    """Whoever comes by it may do everything, and it is written down."""
+
+    def __init__(self, audit: Auditing = NOT_AUDITING) -> None:
+        self._audit = audit
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Say who asks."""
         req.context["caller"] = CONTROL_SOCKET
+        act_for(Behalf(CONTROL_SOCKET, req.remote_addr))
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Write a change down."""
+        if isinstance(resource, Guarded) and req.method in resource.changing:
+            note_request(self._audit, behalf(), req.method, req.relative_uri, resp.status_code)
 
 
 def _path(route: Route) -> str:

@@ -11,6 +11,7 @@ from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
+from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.connection.open_connections import OpenConnections
 from mesh.journal import Journal
 from mesh.routing.pairings import Pairings
@@ -37,6 +38,8 @@ class Behind:
     """Asks other agents."""
     diagnosing: Diagnosing = field(default_factory=Undiagnosed)
     """Finds out whether agents and services can be reached."""
+    audit: Auditing = NOT_AUDITING
+    """Where it is written down who had what changed."""
     asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))
     """What ``status`` would answer is made of."""
 

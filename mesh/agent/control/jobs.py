@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -76,7 +78,7 @@ class MainThread:
         self._done(lambda: self._reloader.remove(kind, key, address, resets=resets))
 
     def _done(self, work: Callable[[], T]) -> T:
-        job = Job(lambda: self._as_expected(work))
+        job = Job(partial(copy_context().run, self._as_expected, work))  # on behalf of whoever asks here
         self._events.put(job)
         try:
             return cast("T", job.done.result(WAIT_S))

@@ -9,11 +9,15 @@ from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 from actors.messages import control_end as messages
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
-from mesh.agent.control.audit import Audit
+from mesh.agent.audit.behalf import Behalf, acting_for
+from mesh.agent.audit.requested import note_request
 from mesh.agent.control.in_process import answer_of, problem_of
-from mesh.connection.reserved import Caller
+from mesh.agent.control.question_log import QuestionLog
+from mesh.auditing import NOT_AUDITING, Auditing
+from mesh.connection.reserved import CONTROL_KEY, Caller
 from mesh.errors import RemoteProtocolError
 from mesh.remote.wire import Answered, Asked, read_asked, write_answered
+from mesh.trust.identity import display_id
 from mesh.trust.naming import named
 
 THREADS: Final = 4
@@ -29,10 +33,11 @@ class MeshDoor:
     Nobody comes by it whom the actors have not let in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audit: Auditing = NOT_AUDITING) -> None:
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # who waits for a thread is no news
         self._threads = ThreadedTaskDispatcher()
-        self._audit = Audit()
+        self._questions = QuestionLog()
+        self._audit = audit
         self._app: WSGIApplication | None = None
 
     def serve(self, app: WSGIApplication) -> None:
@@ -57,10 +62,13 @@ class MeshDoor:
         try:
             asked = read_asked(question)
         except RemoteProtocolError as error:
-            self._audit.record(caller, None, 400)
+            self._questions.record(caller, None, 400)
             return problem_of(400, str(error))
-        answered = self._answer(asked, named(caller.name, caller.id))
-        self._audit.record(caller, asked, answered.status)
+        someone = Behalf(CONTROL_KEY, f"{caller.name} {display_id(caller.id)}")
+        with acting_for(someone):
+            answered = self._answer(asked, named(caller.name, caller.id))
+        self._questions.record(caller, asked, answered.status)
+        note_request(self._audit, someone, asked.method, asked.place, answered.status, asker=asked.asker)
         return answered
 
     def _answer(self, asked: Asked, caller: str) -> Answered:

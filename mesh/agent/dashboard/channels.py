@@ -5,6 +5,7 @@ Waitress knows neither a time limit for a request nor a pace. All here happens i
 
 import contextlib
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -40,6 +41,10 @@ BURST: Final = 100.0
 DRAINED_BYTES: Final = 64 * 1024
 """What has arrived unasked by the end of a connection, and is thrown away: left in the kernel, it would make
 the close a reset, which may overtake the answer."""
+
+
+_PEER_CREDENTIALS: Final = struct.Struct("iII")
+"""Process, user and group: ``struct ucred`` of unix(7)."""
 
 
 class Pace:
@@ -84,6 +89,8 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
     """That which has begun and is not complete."""
 
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: dict[int, Any]) -> None:  # noqa: A002 -- Waitress's name
+        if sock.family == socket.AF_UNIX:
+            addr = (user_of(sock), None)
         self._pace: Pace = server.pace
         self._kept: KeptAnswers = server.kept
         self._requests_begun = 0
@@ -189,8 +196,15 @@ def make_room(polled: Mapping[int, object], newcomer: HTTPChannel) -> None:
         channel.will_close = True  # the loop closes it: here it may yet hold an event for its descriptor
 
 
+def user_of(sock: socket.socket) -> str:
+    """Whose program is at the other end of a unix socket, by the kernel's word."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    _, user, _ = _PEER_CREDENTIALS.unpack(credentials)
+    return f"uid {user}"
+
+
 def client_of(channel: HTTPChannel) -> str:
-    """The address of whoever is at the other end, without the port."""
+    """The address of whoever is at the other end, without the port; of a unix socket the user."""
     return str(channel.addr[0])
 
 

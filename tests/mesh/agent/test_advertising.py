@@ -25,7 +25,7 @@ class Root:
 @pytest.mark.parametrize("root", [Root(), Root(None)], ids=["busy", "started anew"])
 def test_it_is_not_said_to_be_done(root, monkeypatch):
     monkeypatch.setattr(reload, "ANSWER_S", 0.01)
-    nothing = dict.fromkeys(("status", "http", "output", "live"))
+    nothing = dict.fromkeys(("status", "http", "output", "live", "audit"))
     reloader = reload.Reloader(None, None, Config(), NOTHING_WRITTEN, root=root, **nothing)
     with pytest.raises(StatusUnavailable):
         reloader.advertise()

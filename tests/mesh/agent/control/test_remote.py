@@ -9,10 +9,10 @@ import pytest
 
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp, Front, MeshApp
-from mesh.agent.control.audit import AGAIN_S, MAX_REMEMBERED, Audit
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.in_process import answer_of
 from mesh.agent.control.mesh_door import MeshDoor
+from mesh.agent.control.question_log import AGAIN_S, MAX_REMEMBERED, QuestionLog
 from mesh.agent.control.requests import AGENTS, PLANS
 from mesh.agent.control.tokens import Tokens, token_hash
 from mesh.agent.dashboard.guard import HostGuard
@@ -227,19 +227,19 @@ def test_slow_answers_hold_up_neither_who_asks_nor_the_end():
 def test_each_change_is_told_and_each_question_once_in_a_while(caplog):
     caplog.set_level("INFO", "mesh.agent")
     now = [0.0]
-    audit = Audit(lambda: now[0])
+    questions = QuestionLog(lambda: now[0])
     question, renewal = Asked("GET", "/api/v1/listeners?offset=1"), Asked("PUT", "/api/v1/leases/1")
     for _ in range(5):
-        audit.record(CALLER, question, 200)
-        audit.record(CALLER, renewal, 204)
-        audit.record(CALLER, Asked("POST", "/api/v1/reload"), 200)
+        questions.record(CALLER, question, 200)
+        questions.record(CALLER, renewal, 204)
+        questions.record(CALLER, Asked("POST", "/api/v1/reload"), 200)
     assert [record.args["what"] for record in caplog.records].count("POST /api/v1/reload") == 5
     assert len(caplog.records) == 7
-    audit.record(CALLER, question, 503)  # another outcome is news
+    questions.record(CALLER, question, 503)  # another outcome is news
     now[0] = AGAIN_S
-    audit.record(CALLER, question, 200)
+    questions.record(CALLER, question, 200)
     assert caplog.records[-2].args["code"] == 503
     assert caplog.records[-1].getMessage().endswith("200, 5 times since this was told last")
     for number in range(2 * MAX_REMEMBERED):
-        audit.record(CALLER, Asked("GET", f"/{number}"), 404)
-    assert len(audit._told) == MAX_REMEMBERED
+        questions.record(CALLER, Asked("GET", f"/{number}"), 404)
+    assert len(questions._told) == MAX_REMEMBERED

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from mesh.agent.control.requests import LEASES
+from mesh.agent.audit.requested import is_renewal
 from mesh.agent.logs import logger
 from mesh.connection.reserved import Caller
 from mesh.escaping import escaped
@@ -25,7 +25,7 @@ MAX_REMEMBERED: Final = 256
 _log: Final = logger("agent")
 
 
-class Audit:
+class QuestionLog:
     """Of one agent; any thread may call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,4 +73,4 @@ class Audit:
 
 def _is_question(method: str, path: str) -> bool:
     """Whether it changes nothing, or only goes on with what was told of."""
-    return method == "GET" or (method == "PUT" and path.startswith(f"{LEASES}/"))
+    return method == "GET" or is_renewal(method, path)

@@ -1,0 +1,98 @@
+"""One entry of the audit log, as JSON and as a line for people."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from mesh.auditing import AuditFact, AuditKind
+from mesh.escaping import escaped
+from mesh.trust.credentials import Credentials
+from mesh.trust.identity import display_id
+
+_TEXTS: Final = MappingProxyType(
+    {
+        AuditKind.FILE.value: "a file begins, after {after}",
+        AuditKind.LOST.value: "{count} entries could not be written down: {reason}",
+        AuditKind.STARTED.value: "{agent} {id} has started, version {version}",
+        AuditKind.STOPPED.value: "{agent} {id} has ended",
+        AuditKind.REQUEST.value: "{way}, {who}: {what}: {code}",
+        AuditKind.CONFIGURATION.value: "{way}, {who}: {verdict}",
+        AuditKind.RENEWED.value: "{agent} {id} goes on with another certificate, until {until}",
+    }
+)
+"""By kind, with the facts that each has always."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An entry as it was read."""
+
+    number: int
+    time: str
+    kind: str
+    facts: Mapping[str, object]
+    """All else but the hash."""
+
+    def text(self) -> str:
+        """It as a line for people."""
+        template, rest = _TEXTS.get(self.kind, ""), dict(self.facts)
+        shown = {name: _shown(value) for name, value in rest.items()}
+        try:
+            text = template.format_map(shown)
+        except KeyError:
+            text = ""
+        more = [
+            f"{name} {value}"
+            for name, value in shown.items()
+            if value and not (text and f"{{{name}}}" in template)
+        ]
+        return escaped("; ".join(part for part in (text, *more) if part))
+
+
+def encoded(kind: AuditKind, unix_s: float, facts: Mapping[str, AuditFact]) -> bytes:
+    """The JSON object of an entry, without number and hash. What others chose is escaped, and bounded."""
+    fit = {name: _fit(fact) for name, fact in facts.items()}
+    return msgspec.json.encode({"time": _moment(unix_s), "kind": kind.value, **fit})
+
+
+def renewal_facts(found: Credentials) -> dict[str, AuditFact]:
+    """Of an agent that goes on with these."""
+    return {
+        "agent": found.certificate.name,
+        "id": display_id(found.identity.id),
+        "until": _moment(found.certificate.not_after),
+        "authorities": len(found.trust.authorities),
+    }
+
+
+def entry_of(line: bytes) -> Entry:
+    """Read a line.
+
+    Raises:
+        ValueError: it is no entry.
+    """
+    try:
+        found = msgspec.json.decode(line, type=dict[str, object])
+        facts = {name: value for name, value in found.items() if name not in _PLACED}
+        return msgspec.convert({**{name: found[name] for name in _PLACED[:-1]}, "facts": facts}, Entry)
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError) as error:
+        raise ValueError(f"is no entry of an audit log: {error}") from None
+
+
+_PLACED: Final = ("number", "time", "kind", "hash")
+
+
+def _moment(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _fit(fact: AuditFact) -> AuditFact:
+    if isinstance(fact, str):
+        return escaped(fact)
+    return tuple(map(escaped, fact)) if isinstance(fact, tuple) else fact
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

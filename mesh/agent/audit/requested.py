@@ -1,0 +1,36 @@
+"""Writes down what somebody had an agent do by one of the API's doors."""
+
+from typing import Final
+
+from mesh.agent.audit.behalf import Behalf
+from mesh.agent.control.requests import LEASES
+from mesh.auditing import Auditing, AuditKind
+
+MAX_CHARACTERS: Final = 300
+"""Of a place."""
+
+_ASKING: Final = frozenset({"GET", "HEAD"})
+
+
+def note_request(
+    audit: Auditing, someone: Behalf, method: str, place: str, code: int, *, asker: str = ""
+) -> None:
+    """Write it down, unless it changes nothing or only goes on with what has been written down already.
+
+    Args:
+        audit: where.
+        someone: whose request it is.
+        method: of HTTP.
+        place: its path and query.
+        code: what it was answered with.
+        asker: for whom it says that it asks, which nobody has seen to.
+    """
+    if method in _ASKING or is_renewal(method, place):
+        return
+    facts = {**someone._asdict(), "what": f"{method} {place[:MAX_CHARACTERS]}", "code": code}
+    audit.note(AuditKind.REQUEST, facts | ({"caller": asker[:MAX_CHARACTERS]} if asker else {}))
+
+
+def is_renewal(method: str, place: str) -> bool:
+    """Whether a command says that it is still there."""
+    return method == "PUT" and place.startswith(f"{LEASES}/")
