@@ -37,21 +37,18 @@ class Desk(Actor[messages.Inbound]):
     Args:
         dispatcher: where it runs, and its probes.
         start_probe: starts one.
-        close_services: ends what this agent serves other agents' probes with.
+        is_open: whether it begins jobs; not while its agent leaves.
     """
 
-    def __init__(
-        self, dispatcher: Dispatcher, *, start_probe: StartProbe, close_services: Callable[[], None]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, start_probe: StartProbe, is_open: bool) -> None:
         super().__init__(dispatcher)
         self._start_probe = start_probe
-        self._close_services = close_services
         self._jobs: dict[int, Job] = {}
         self._tasks: dict[int, messages.StartJob] = {}
         """Of each job: what it is made from."""
         self._probes: dict[tuple[int, int], Ref[probe_messages.Inbound]] = {}
         self._newest = 0
-        self._is_open = True
+        self._is_open = is_open
         self._alarm = Alarm(self.schedule, messages.LeasesDue())
 
     def on_receive(self, message: messages.Inbound) -> int | messages.JobRefused | JobView | bool | None:
@@ -76,7 +73,6 @@ class Desk(Actor[messages.Inbound]):
                 self._is_open = False
                 for number in list(self._jobs):
                     self._end(number)
-                self._close_services()
             case _:
                 assert_never(message)
         return None

@@ -57,7 +57,7 @@ class LeasesDue(msgspec.Struct, frozen=True):
 
 
 class EndDiagnostics(msgspec.Struct, frozen=True):
-    """Command: end all jobs, begin no other, and answer no other agent's."""
+    """Command: end all jobs, and begin no other."""
 
 
 Inbound: TypeAlias = StartJob | AskJob | EndJob | ProbeFound | ProbeEnded | LeasesDue | EndDiagnostics

@@ -13,7 +13,6 @@ from msgspec import structs
 
 from actors.messages import agent as messages
 from actors.messages import connection_table as table_messages
-from actors.messages import desk as desk_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
@@ -386,9 +385,7 @@ class Agent(Actor[messages.Inbound]):
             log.info(line, {"seconds": drain_timeout_s}, extra=mark)
             self._drained_at_s = self.now() + drain_timeout_s
             self.tell(self._core.route_table, route_messages.SetDraining(draining=True))
-            desk = self._composition.services.inside.desk
-            if desk is not None:  # nobody is to wait for a ping
-                self.tell(desk, desk_messages.EndDiagnostics())
+            self._composition.services.inside.close()  # nobody is to wait for a ping
             self.schedule(min(PREFERENCE_S, drain_timeout_s / 2), messages.PreferenceOver())
             self.schedule(drain_timeout_s - min(LAST_CALL_S, drain_timeout_s / 2), messages.LastCall())
             self.schedule(drain_timeout_s, messages.DrainTimedOut())

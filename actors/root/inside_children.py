@@ -15,7 +15,7 @@ from actors.remote.control_call import ControlCall
 from actors.remote.steward import Steward
 from actors.root.build import Build
 from actors.runtime.children import AnyChildSpec, ChildSpec
-from actors.runtime.reference import ActorRef
+from actors.runtime.reference import ActorRef, tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.connection.offer import Offer
 from mesh.diagnostics.tasks import Task
@@ -44,10 +44,19 @@ class InsideChildren:
         self._build = build
         self._start_ingress = start_ingress
         self._close_inside = close_inside
+        self._is_open = True
+        """Whether the agent begins diagnoses, or is leaving."""
         self.desk: ActorRef[desk_messages.Inbound] | None = None
         """Of diagnostics, the newest; none before the supervisor has started it."""
         self.steward: ActorRef[steward_messages.Inbound] | None = None
         """Of calls to other agents, likewise."""
+
+    def close(self) -> None:
+        """The agent leaves: end diagnoses, others' too, and begin none. Calls to others end by themselves."""
+        self._is_open = False
+        self._close_inside()
+        if self.desk is not None:  # else it is born closed
+            tell_if_alive(self.desk, desk_messages.EndDiagnostics())
 
     def specs(self) -> Iterator[AnyChildSpec]:
         """All of them."""
@@ -71,9 +80,7 @@ class InsideChildren:
             )
 
         def start() -> ActorRef[desk_messages.Inbound]:
-            self.desk = Desk.start(
-                around.dispatcher, start_probe=start_probe, close_services=self._close_inside
-            )
+            self.desk = Desk.start(around.dispatcher, start_probe=start_probe, is_open=self._is_open)
             return self.desk
 
         return ChildSpec(DESK, start)

@@ -227,6 +227,22 @@ def test_a_ping_keeps_no_agent_from_leaving(leaving):
         assert mesh.plans[leaving].left[0] - began < 5.0
 
 
+def test_an_agent_that_leaves_without_its_desk_ends_pings_and_begins_none_when_it_is_back():
+    with mesh_world(12) as mesh:
+        three_agents(mesh)
+        job = start(mesh, task(mesh, "hq", count=0))
+        mesh.run(1.0)
+        began = mesh.world.now()
+        desk_of(mesh, "hq").stop(block=False)
+        mesh.leave("hq", drain_timeout_s=20.0)
+        mesh.run(0.2)
+        assert desk_of(mesh, "hq").is_alive()
+        assert start(mesh, task(mesh, "relay"), at="hq") == messages.JobRefused("the agent is leaving")
+        assert results(mesh, job)[0].state is ProbeState.FAILED
+        mesh.run_until(lambda: mesh.plans["hq"].left, 30.0)
+        assert mesh.plans["hq"].left[0] - began < 5.0
+
+
 def test_a_task_without_an_agent_fails_alone():
     with mesh_world(13) as mesh:
         three_agents(mesh)
