@@ -40,7 +40,7 @@ class LinkedPeer:
     rtt_s: float
     since_s: float
     """When its first link came up, of those that have replaced each other."""
-    waiting_dialers: list[Ref[dialer_messages.Inbound]] = field(default_factory=list)
+    waiting_dialers: dict[Ref[dialer_messages.Inbound], None] = field(default_factory=dict)
     challenge: Challenge | None = None
     is_retiring: bool = False
     """Whether the link will be closed, so that any newer one takes its place."""
@@ -51,6 +51,16 @@ class LinkedPeer:
     def links(self) -> tuple[LinkEstablished, ...]:
         """The admitted one, and the one that contests it."""
         return (self.link,) if self.challenge is None else (self.link, self.challenge.newcomer)
+
+    def wait_for_end(self, dialer: Ref[dialer_messages.Inbound]) -> None:
+        """Have ``dialer`` among those that wait, unless it has ended while its link was under way."""
+        if dialer.is_alive():
+            self.waiting_dialers[dialer] = None
+
+    def forget_dialers(self) -> None:
+        """Forget those that have ended."""
+        for dialer in [each for each in self.waiting_dialers if not each.is_alive()]:
+            del self.waiting_dialers[dialer]
 
     def status(self, problem: str | None) -> PeerStatus:
         """What is shown of it, with what is wrong with its path."""

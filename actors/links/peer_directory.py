@@ -126,7 +126,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported():
-                self._absent.reported(message, self.now())
+                self._dialer_reported(message)
             case messages.PathJudged():
                 self._paths.judge(message)
             case _:
@@ -193,19 +193,18 @@ class PeerDirectory(Actor[messages.Inbound]):
     def _replace(self, peer: LinkedPeer, link: messages.LinkEstablished) -> None:
         """Put ``link`` in the place of the present one; for the mesh the peer was never gone."""
         old = peer.link
-        waiting = peer.waiting_dialers
         challenge = peer.challenge
         if old.dialer is not None and old.dialer is not link.dialer:
             # The dialer of the losing link has nothing to do until the winner ends.
             self.tell(old.dialer, dialer_messages.PeerAlreadyLinked(old.peer_id))
-            waiting.append(old.dialer)
+            peer.wait_for_end(old.dialer)
         if old.peer_instance == link.peer_instance:
             # The other end may not have admitted the newer one yet: without either it would lose its routes.
             self.schedule(RETIRE_AFTER_S, messages.RetireDue(old.link, _REPLACED))
         else:
             self.tell(old.link, link_messages.CloseLink(_REPLACED))
         self._admit(link)
-        self._peers[link.peer_id].waiting_dialers = waiting
+        self._peers[link.peer_id].waiting_dialers = peer.waiting_dialers
         if challenge is not None:
             challenge.timer.cancel()
             self._established(challenge.newcomer)
@@ -215,7 +214,7 @@ class PeerDirectory(Actor[messages.Inbound]):
     ) -> None:
         if link.dialer is not None:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
-            peer.waiting_dialers.append(link.dialer)
+            peer.wait_for_end(link.dialer)
         self.tell(link.link, link_messages.CloseLink(reason, blame))
 
     def _turned_away(self, link: messages.LinkTurnedAway) -> None:
@@ -226,7 +225,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             self.tell(link.dialer, refused)
         else:
             self.tell(link.dialer, dialer_messages.PeerAlreadyLinked(link.peer_id))
-            peer.waiting_dialers.append(link.dialer)
+            peer.wait_for_end(link.dialer)
 
     def _ended(self, ended: messages.LinkEnded) -> None:
         urn, peer_id = ended.link_urn, ended.peer_id
@@ -255,6 +254,12 @@ class PeerDirectory(Actor[messages.Inbound]):
         for dialer in waiting:
             self.tell(dialer, dialer_messages.PeerLost(peer_id))
 
+    def _dialer_reported(self, report: messages.DialerReported) -> None:
+        self._absent.reported(report, self.now())
+        if report.state is None:  # it may have ended
+            for peer in self._peers.values():
+                peer.forget_dialers()
+
     # -- a link that one end does not want any more ----------------------------------------------------------
 
     def _retires(self, fact: messages.LinkRetires) -> None:
@@ -264,7 +269,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             return  # one that has been replaced will be closed anyway
         peer.is_retiring = True
         self.schedule(HANG_UP_S, messages.HangUpDue(fact.link_urn, fact.peer_id, fact.reason))
-        waiting, peer.waiting_dialers = peer.waiting_dialers, []
+        waiting, peer.waiting_dialers = peer.waiting_dialers, {}
         for dialer in waiting:
             self.tell(dialer, dialer_messages.PeerLost(fact.peer_id))
 

@@ -316,6 +316,20 @@ def test_shows_peers_and_what_dialers_are_about(house):
     assert [peer.problem for peer in peers] == [None, "Connection refused"]
 
 
+def test_dialers_that_have_ended_wait_for_nothing(house):
+    link = house.establish(LOW.id)
+    stays, goes, is_late = (start(house.world) for _ in range(3))
+    for dialer in (stays, goes, goes):
+        house.establish(LOW.id, dialer=dialer)
+    for dialer in (goes, is_late):
+        dialer.ref.stop(block=False)
+    house.tell(messages.DialerReported("goes:4433", None))
+    house.tell(messages.LinkTurnedAway(LOW.id, "peer", "is-late:4433", "another link", is_late.ref))
+    assert list(house.directory._peers[LOW.id].waiting_dialers) == [stays.ref]
+    house.end(link, LOW.id)
+    assert stays.of(dialer_messages.PeerLost) == [dialer_messages.PeerLost(LOW.id)]
+
+
 def test_shows_what_is_wrong_with_the_path_of_a_link_while_it_is(house):
     dialer, other = start(house.world), start(house.world)
     house.establish(dialer=dialer)
