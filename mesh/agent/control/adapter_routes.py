@@ -16,6 +16,7 @@ import falcon
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.machine_paths import forbid_paths
 from mesh.agent.control.problem import ProblemDocument, ProblemError
 from mesh.agent.control.requests import AGENT_FORWARDS, FORWARDS, NODES, READVERTISE, TOPOLOGY
 from mesh.agent.control.route import ALWAYS, Call, Method, Nothing, Route
@@ -169,13 +170,13 @@ def adapter_routes(behind: Behind) -> tuple[Route, ...]:
 
     def manage(call: Call[Nothing, ForwardWish]) -> ForwardDone:
         """Add, remove or list this agent's listeners, for existing dashboards."""
-        return _managed(behind, call.body)
+        return _managed(behind, call.body, call.caller)
 
     def manage_at(call: Call[AgentPlace, ForwardWish]) -> ForwardDone:
         """Do the same at an agent, which this one may manage if it is another."""
         own, meant = behind.status().value.agent_id, call.parameters.id.lower()
         if meant in (display_id(own), short_id(own)):
-            return _managed(behind, call.body)
+            return _managed(behind, call.body, call.caller)
         wish, asker = msgspec.json.encode(call.body), call.caller[:MAX_ASKER_CHARACTERS]
         asked = Asked("POST", FORWARDS, falcon.MEDIA_JSON, asker=asker, body=wish)
         answered = behind.calling.call(call.parameters.id, asked)
@@ -207,7 +208,7 @@ def _problem_in(answered: Answered) -> ProblemError:
     return ProblemError(status, said.detail, place=said.place, problems=said.problems)
 
 
-def _managed(behind: Behind, wish: ForwardWish) -> ForwardDone:
+def _managed(behind: Behind, wish: ForwardWish, caller: str) -> ForwardDone:
     steering = behind.steering
     message = ""
     match wish.action:
@@ -220,6 +221,7 @@ def _managed(behind: Behind, wish: ForwardWish) -> ForwardDone:
             except ConfigError as error:
                 told = "; ".join(f"{each.path}: expected {each.expected}" for each in error.problems)
                 raise ProblemError(HTTPStatus.BAD_REQUEST, told, place="body") from None
+            forbid_paths((service,), caller, "body.address")
             added = steering.save(service)
             message = f"{added.name} has been added"
         case "remove":

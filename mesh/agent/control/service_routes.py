@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.closing import close_exits
+from mesh.agent.control.machine_paths import forbid_paths
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.control.route import Call, Handle, Method, Nothing, Route
@@ -47,22 +48,24 @@ def service_routes(behind: Behind) -> tuple[Route, ...]:
     """What adds services and takes them out."""
     steering = behind.steering
 
-    def add(kind: str, wish: ServiceRequest, revision: str | None) -> Added:
+    def add(kind: str, call: Call[Nothing, ServiceRequest]) -> Added:
+        wish = call.body
         try:
             service = read_service(kind, wish.service)
         except ConfigError as error:
             told = "; ".join(map(_told, error.problems))
             raise ProblemError(HTTPStatus.BAD_REQUEST, told, place="body.service") from None
-        guarded = steering.expecting(revision)
+        forbid_paths((service,), call.caller, "body.service")
+        guarded = steering.expecting(call.if_match)
         return guarded.save(service) if wish.save else guarded.hold(service, wish.hold_s)
 
     def add_listener(call: Call[Nothing, ServiceRequest]) -> Added:
         """Open a port for a key: for as long as the lease is renewed, or for good."""
-        return add("listeners", call.body, call.if_match)
+        return add("listeners", call)
 
     def add_endpoint(call: Call[Nothing, ServiceRequest]) -> Added:
         """Offer a key: for as long as the lease is renewed, or for good."""
-        return add("endpoints", call.body, call.if_match)
+        return add("endpoints", call)
 
     def remove_listeners(call: Call[ListenerPlace, Nothing]) -> None:
         """Take out listeners that are not in the configuration file."""

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.machine_paths import forbid_paths
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import CONTROL_SOCKET, PLANS, RELOAD, ForwardWish, PlanPlace, PlanRequest
 from mesh.agent.control.route import Call, Method, Nothing, Route
@@ -37,7 +38,10 @@ def steering_routes(behind: Behind) -> tuple[Route, ...]:
         if wish.forward is not None:
             if wish.file is not None:
                 raise _wrong("file", "expected either a file or forward, found both")
-            return _done(told.replace_saved(_read(wish.forward), dry_run=dry_run))
+            saved = _read(wish.forward)
+            known = {each.service for each in steering.desired().services}
+            forbid_paths((each for each in saved if each not in known), call.caller, "body.forward")
+            return _done(told.replace_saved(saved, dry_run=dry_run))
         if not dry_run:
             raise _wrong("forward", "missing: only with dry_run is a plan of a file; to carry it out, reload")
         if wish.file is not None and call.caller != CONTROL_SOCKET:  # its errors tell what is in a file

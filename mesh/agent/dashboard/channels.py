@@ -67,6 +67,8 @@ class Pace:
     def heard(self, polled: Mapping[int, object], now: float) -> dict[int, object]:
         """What of ``polled`` is to be listened to now."""
         arrivals, requests = self.arrivals.has(now), self.requests.has(now)
+        if arrivals and requests:
+            return dict(polled)
         return {
             descriptor: one
             for descriptor, one in polled.items()
@@ -185,6 +187,8 @@ def make_room(polled: Mapping[int, object], newcomer: HTTPChannel) -> None:
         polled: everything that the loop polls, by descriptor.
         newcomer: the connection that has just come; it stays.
     """
+    if len(polled) <= MAX_CONNECTIONS - SPARE_CONNECTIONS:
+        return
     channels = [one for one in polled.values() if isinstance(one, HTTPChannel) and not one.will_close]
     others = sum(1 for one in polled.values() if not isinstance(one, HTTPChannel))
     held = Counter(client_of(one) for one in channels)
