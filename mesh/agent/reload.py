@@ -30,6 +30,7 @@ from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.agent.port_troubles import port_troubles
 from mesh.agent.reload_log import log_reload
+from mesh.agent.saved_services import NAME as SAVED
 from mesh.agent.saved_services import read_place, read_saved, write_saved
 from mesh.config import ConfigError
 from mesh.config.difference import applied, difference
@@ -201,8 +202,9 @@ class Reloader:
         self._save((*before, service))
         try:
             self._add(service)
-        except BaseException:
-            self._save(before)
+        except BaseException as error:
+            if stuck := self._put_back(before):
+                raise RefusedError("; ".join((str(error), *stuck))) from error
             self._apply()
             raise
         return _added(service, None)
@@ -317,9 +319,17 @@ class Reloader:
         self._save(saved)
         outcome = self._carry_out(desired, clashes)
         if outcome.verdict is Verdict.REFUSED:
-            self._save(before)
+            outcome = outcome.but(*self._put_back(before))
             self._layers.show()
         return outcome
+
+    def _put_back(self, saved: tuple[Extra, ...]) -> tuple[str, ...]:
+        """Have these saved again, as before a change that has failed; why they cannot be, if so."""
+        try:
+            self._save(saved)
+        except RefusedError as error:
+            return (f"{SAVED} could not be made again as it was: {error}",)
+        return ()
 
     def advertise(self) -> None:
         """Tell the mesh of what this agent has, as far as that has changed.
