@@ -4,6 +4,7 @@ Plain integers that actors of one dispatcher raise and the HTTP side reads, and 
 is taken from them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from actors.key_meters import MAX_NAMED_KEYS, KeyMeters
@@ -12,9 +13,14 @@ from actors.messages import connection as connection_messages
 from actors.peer_meters import PeerMeters
 from actors.runtime.seam import Ref
 from mesh.alarms import AlarmBook
+from mesh.connection.endings import ConnectionRecord
 from mesh.connection.open_connections import OpenConnections
 from mesh.connection.recorder import Recorder
 from mesh.journal import Journal
+
+
+def unheard(record: ConnectionRecord, unix_s: float) -> None:
+    """Of an agent that does not write its connections down for good."""
 
 
 @dataclass(slots=True)
@@ -90,6 +96,8 @@ class Meters:
     )
     """Those that end here, to be asked or closed."""
     recorder: Recorder = field(default_factory=Recorder)
+    connection_ended: Callable[[ConnectionRecord, float], None] = unheard
+    """Told of each that has ended here, and when (Unix seconds); it does not wait."""
 
     listeners: dict[str, ListenerMeter] = field(default_factory=dict)
     """Of each that runs, by what the agent calls it."""

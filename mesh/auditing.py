@@ -26,6 +26,8 @@ class AuditKind(enum.Enum):
     """Somebody had the agent change something, or wanted to, by one of the API's doors."""
     CONFIGURATION = "configuration"
     """What the agent runs with has changed, or a configuration was refused."""
+    CONNECTION = "connection"
+    """A connection has ended at this agent, or was refused."""
     RENEWED = "renewed"
     """An agent has a new certificate."""
 

@@ -115,11 +115,14 @@ class ToldConnection(LocalSocketActor[M | messages.EndInbound], Generic[M]):
         self._key_meter.endings[self._ending] += 1
         if self._key == CONTROL_KEY and self._ending is Ending.CLOSED:
             return  # one for each question: they would hide the others, and what was asked is told
+        record = ConnectionRecord(self._view(), self._ending, self._reason)
+        unix_s = self._dispatcher.unix_time()
+        self._meters.connection_ended(record, unix_s)
         count = self._meters.recorder.record(
-            ConnectionRecord(self._view(), self._ending, self._reason),
+            record,
             self._meters.journal,
             now=self.now(),
-            unix_s=self._dispatcher.unix_time(),
+            unix_s=unix_s,
             lines_per_s=self._settings.config.logging.connections,
         )
         if count is not None:  # this actor ends, and the count is to be told all the same

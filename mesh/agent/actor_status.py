@@ -1,6 +1,7 @@
 """The dashboard's door to the actors: asks them, with a time limit, and puts their answers together."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import pykka
@@ -11,6 +12,7 @@ from actors.messages import peer_directory as directory_messages
 from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.runtime.reference import AskRef
+from mesh.agent.audit.standing import TrailStanding, audit_warnings
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import (
     DashboardSnapshot,
@@ -59,6 +61,7 @@ class ActorStatus:
         meters: Meters,
         budget: StreamBudget,
         relay_budget: RelayBudget,
+        audit: Callable[[], tuple[TrailStanding, ...]],
         written: Written = NOTHING_WRITTEN,
     ) -> None:
         self._root = root
@@ -68,6 +71,7 @@ class ActorStatus:
         self._meters = meters
         self._budget = budget
         self._relay_budget = relay_budget
+        self._audit = audit
 
     def configured(self, config: Config, written: Written) -> None:
         """This is what the agent runs with from now on."""
@@ -129,6 +133,9 @@ class ActorStatus:
         counters["stream_buffer_bytes"] = self._budget.reserved_bytes
         counters["relay_buffer_bytes"] = self._relay_budget.held_bytes
         counters["queue_drops_total"] = self._relay_budget.dropped_frames
+        audit = self._audit()
+        counters["audit_entries_total"] = sum(each.written for each in audit)
+        counters["audit_lost_total"] = sum(each.lost for each in audit)
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
         config, certificate, unix_s_of = running.config, self._credentials.certificate, clock_of(state)
         parts = {part.name: part for part in state.parts}
@@ -210,7 +217,7 @@ class ActorStatus:
             draining=is_draining(routes),
             socks=socks,
             problems=(*problems(seen, unix_s_of), *socks_problems(socks)),
-            warnings=tuple(warnings(seen)),
+            warnings=(*warnings(seen), *audit_warnings(audit)),
             listeners=own.listeners,
             endpoints=own.endpoints,
             named=own.named,
@@ -223,6 +230,7 @@ class ActorStatus:
             now_unix_s=seen.now_unix_s,
             awaits_at=tuple(str(each.address) for each in config.accept),
             alarms=self._meters.alarms.counts(),
+            audit=audit,
         )
 
 

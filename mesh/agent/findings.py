@@ -53,6 +53,8 @@ class FindingKind(enum.StrEnum):
     """Peers cannot come in: an acceptor has no port."""
     SOCKS = "socks"
     """A SOCKS listener has no port."""
+    AUDIT = "audit"
+    """The audit log cannot be written."""
     STATUS = "status"
     """The actors do not answer."""
 

@@ -137,7 +137,7 @@ def _run(
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
         control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
-        audit = stack.enter_context(contextlib.closing(AuditLog(config.agent.data_dir, config.audit)))
+        audit = stack.enter_context(contextlib.closing(AuditLog(config.agent.data_dir, config.audit, meters)))
         own = {"agent": credentials.certificate.name, "id": display_id(credentials.identity.id)}
         audit.note(AuditKind.STARTED, {**own, "version": software_version()})
         stack.callback(audit.note, AuditKind.STOPPED, own)
@@ -169,6 +169,7 @@ def _run(
             meters=meters,
             budget=budget,
             relay_budget=relay_budget,
+            audit=audit.standing,
             written=written,
         )
         app = http.dashboard(status)

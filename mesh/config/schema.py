@@ -233,6 +233,8 @@ class AuditSection(msgspec.Struct, frozen=True, kw_only=True):
 
     changes: Annotated[bool, kinds.Boolean()] = True
     """Who had this agent change what."""
+    connections: Annotated[bool, kinds.Boolean()] = False
+    """Who was connected to what."""
     file_bytes: Annotated[int, kinds.Size(64 * 1024, 1024**3)] = msgspec.field(
         default=8 * _MIB, name="file_size"
     )

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.meters import Meters, unheard
 from mesh.agent.audit.entries import encoded
+from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.audit.trail import Trail
-from mesh.agent.audit.trail_files import CHANGES, DIRECTORY
+from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
 from mesh.agent.audit.trail_writer import TrailWriter
 from mesh.auditing import AuditFact, AuditKind
 from mesh.config.schema import AuditSection
+from mesh.connection.endings import ConnectionRecord
+from mesh.connection.recorder import facts_of_record
 
 
 class _Note(NamedTuple):
@@ -19,45 +23,77 @@ class _Note(NamedTuple):
     facts: Mapping[str, AuditFact]
 
 
+class _Ended(NamedTuple):
+    record: ConnectionRecord
+    unix_s: float
+
+
 class AuditLog:
     """Implements :class:`~mesh.auditing.Auditing`; :meth:`close` ends it.
 
     Args:
         data_dir: of the agent; without one nothing is written down.
         section: what is, and how much of it is kept.
+        meters: whose connections are heard of while they are to be written down.
     """
 
-    def __init__(self, data_dir: Path | None, section: AuditSection) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data_dir: Path | None, section: AuditSection, meters: Meters) -> None:
+        self._data_dir, self._meters = data_dir, meters
         self._changes: tuple[TrailWriter[_Note], ...] = ()
+        self._connections: tuple[TrailWriter[_Ended], ...] = ()
         self.apply(section)
 
     def apply(self, section: AuditSection) -> None:
         """Write down what ``section`` says from now on."""
         if self._data_dir is None:
             return
+        directory = self._data_dir / DIRECTORY
+        ended: list[TrailWriter[_Note] | TrailWriter[_Ended]] = []
         if section.changes and not self._changes:
-            trail = Trail(
-                self._data_dir / DIRECTORY, CHANGES, file_bytes=section.file_bytes, files=section.files
-            )
-            self._changes = (TrailWriter(trail, CHANGES, _encoded),)
-        for writer in self._changes:
-            writer.change(file_bytes=section.file_bytes, files=section.files)
-        if not section.changes:
-            ended, self._changes = self._changes, ()
-            for writer in ended:
-                writer.close()
+            trail = _trail(directory, CHANGES, section)
+            self._changes = (TrailWriter(trail, CHANGES, _encoded_note, is_synced=True),)
+        elif not section.changes:
+            ended += self._changes
+            self._changes = ()
+        if section.connections and not self._connections:
+            trail = _trail(directory, CONNECTIONS, section)
+            writer = TrailWriter(trail, CONNECTIONS, _encoded_connection)
+            self._connections = (writer,)
+            self._meters.connection_ended = lambda record, unix_s: writer.put(_Ended(record, unix_s))
+        elif not section.connections:
+            self._meters.connection_ended = unheard
+            ended += self._connections
+            self._connections = ()
+        for each in self._writers():
+            each.change(file_bytes=section.file_bytes, files=section.files)
+        for each in ended:
+            each.close()
 
     def note(self, kind: AuditKind, facts: Mapping[str, AuditFact]) -> None:
         """Write down that this has happened now; see :class:`~mesh.auditing.Auditing`."""
         for writer in self._changes:
             writer.put(_Note(kind, time.time(), facts))
 
+    def standing(self) -> tuple[TrailStanding, ...]:
+        """How each trail stands that is written."""
+        return tuple(writer.standing() for writer in self._writers())
+
     def close(self) -> None:
         """Write what is waiting."""
-        for writer in self._changes:
+        for writer in self._writers():
             writer.close()
 
+    def _writers(self) -> "tuple[TrailWriter[_Note] | TrailWriter[_Ended], ...]":
+        return (*self._changes, *self._connections)
 
-def _encoded(note: _Note) -> bytes:
+
+def _trail(directory: Path, name: str, section: AuditSection) -> Trail:
+    return Trail(directory, name, file_bytes=section.file_bytes, files=section.files)
+
+
+def _encoded_note(note: _Note) -> bytes:
     return encoded(note.kind, note.unix_s, note.facts)
+
+
+def _encoded_connection(ended: _Ended) -> bytes:
+    return encoded(AuditKind.CONNECTION, ended.unix_s, facts_of_record(ended.record))

@@ -20,6 +20,7 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.STOPPED.value: "{agent} {id} has ended",
         AuditKind.REQUEST.value: "{way}, {who}: {what}: {code}",
         AuditKind.CONFIGURATION.value: "{way}, {who}: {verdict}",
+        AuditKind.CONNECTION.value: "{end}: {key} from {client} at {ingress} to {target} at {exit}: {ending}",
         AuditKind.RENEWED.value: "{agent} {id} goes on with another certificate, until {until}",
     }
 )

@@ -62,6 +62,15 @@ class Trail:
         self._append(bytes(lines))
         self.head = head
 
+    def sync(self) -> None:
+        """Have what has been written survive a power cut.
+
+        Raises:
+            OSError: the disk has failed.
+        """
+        if self._descriptor != _NO_FILE:
+            os.fdatasync(self._descriptor)
+
     def close(self) -> None:
         """Let go of the file."""
         self._leave()

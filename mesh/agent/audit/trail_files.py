@@ -10,7 +10,10 @@ DIRECTORY: Final = "audit"
 CHANGES: Final = "changes"
 """The trail of who had the agent change what."""
 
-TRAILS: Final = (CHANGES,)
+CONNECTIONS: Final = "connections"
+"""That of who was connected to what: a trail of its own, as it may be written much faster."""
+
+TRAILS: Final = (CHANGES, CONNECTIONS)
 
 _NAME: Final = re.compile(r"(?P<trail>[a-z]+)\.(?P<number>[0-9]{6,12})\.jsonl")
 

@@ -4,10 +4,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from mesh.agent.audit.chain import Head
 from mesh.agent.audit.entries import encoded
+from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.audit.trail import Trail
 from mesh.agent.logs import logger
 from mesh.auditing import AuditFact, AuditKind
@@ -20,7 +22,7 @@ QUEUED: Final = 10_000
 GATHER_S: Final = 0.1
 """What comes within this time is written together."""
 
-BATCH: Final = 200
+BATCH: Final = 100
 """Entries that are written together, at most: a file is no longer than it may be by more than these."""
 
 TOLD_EVERY_S: Final = 3600.0
@@ -38,10 +40,13 @@ class TrailWriter(Generic[T]):
         trail: where it goes; this one's from now on.
         name: of the trail, for the log.
         encode: makes the JSON object of an entry, on the writer's thread.
+        is_synced: whether all that is written is safe from a power cut at once.
     """
 
-    def __init__(self, trail: Trail, name: str, encode: Callable[[T], bytes]) -> None:
-        self._trail, self._name, self._encode = trail, name, encode
+    def __init__(
+        self, trail: Trail, name: str, encode: Callable[[T], bytes], *, is_synced: bool = False
+    ) -> None:
+        self._trail, self._name, self._encode, self._is_synced = trail, name, encode, is_synced
         self._items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._overflowed = 0
@@ -49,8 +54,8 @@ class TrailWriter(Generic[T]):
         self._lost = 0
         """That the trail has not been told of."""
         self._reason = ""
-        self.lost = 0
-        """Entries that were not written down, since the start."""
+        self.written = self.lost = 0
+        """Entries since the start that are in the files, and that are not."""
         self.trouble = ""
         """Why nothing can be written now; empty if it can."""
         self._ending = threading.Event()
@@ -59,10 +64,9 @@ class TrailWriter(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"audit-{name}", daemon=True)
         self._thread.start()
 
-    @property
-    def head(self) -> Head:
-        """The newest entry that has been written; number 0 before the first one since the start."""
-        return self._trail.head
+    def standing(self) -> TrailStanding:
+        """How it stands."""
+        return TrailStanding(self._name, self._trail.head, self.written, self.lost, self.trouble)
 
     def put(self, item: T) -> None:
         """Have it written; any thread may call, and does not wait."""
@@ -86,7 +90,7 @@ class TrailWriter(Generic[T]):
         is_ending = False
         while not is_ending:
             items = [self._items.get()]
-            if items[0] is not None:
+            if items[0] is not None and self._items.qsize() < BATCH:
                 self._ending.wait(GATHER_S)
             while len(items) < BATCH and not self._items.empty():
                 items.append(self._items.get())
@@ -110,6 +114,8 @@ class TrailWriter(Generic[T]):
             return
         try:
             self._trail.write(entries, now)
+            if self._is_synced:
+                self._trail.sync()
         except OSError as error:
             more = len(entries) - (1 if self._lost else 0)
             self._lost += more
@@ -128,6 +134,7 @@ class TrailWriter(Generic[T]):
                     "the audit log of %(kind)s is written again; %(count)d entries are lost",
                     {"kind": self._name, "count": self._lost},
                 )
+            self.written += len(entries)
             self._lost, self.trouble = 0, ""
         for remark in self._trail.remarks:
             _log.warning("audit log: %(reason)s", {"reason": remark})
@@ -138,5 +145,7 @@ class TrailWriter(Generic[T]):
         now, head = time.monotonic(), self._trail.head
         if head == self._told or not (is_ending or now - self._told_s >= TOLD_EVERY_S):
             return
+        with suppress(OSError):  # what is told here is to be there after a power cut
+            self._trail.sync()
         self._told_s, self._told = now, head
         _log.info("audit log: its head is %(head)s", {"head": f"{self._name}:{head}"})

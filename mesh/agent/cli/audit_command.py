@@ -12,7 +12,7 @@ import msgspec
 from mesh.agent.audit.chain import Head
 from mesh.agent.audit.entries import Entry
 from mesh.agent.audit.reading import TrailReader
-from mesh.agent.audit.trail_files import CHANGES, DIRECTORY, TRAILS
+from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY, TRAILS
 from mesh.agent.audit.verifying import NO_HEAD, Checked, checked
 from mesh.agent.cli.asking import EXIT_FAILED
 from mesh.agent.cli.failure import Failure, told_plainly
@@ -30,7 +30,7 @@ _NOTED: Final = re.compile(
 
 @click.group()
 def audit() -> None:
-    """Who had an agent change what, as it has written it down in its data directory."""
+    """Who had an agent change what, and who was connected to what, as it has written it down."""
 
 
 def _finds_files(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +50,7 @@ def _finds_files(command: Callable[..., None]) -> Callable[..., None]:
 @audit.command("list")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes from now on, until Ctrl-C.")
 @click.option("--last", type=click.IntRange(0), default=50, help="How many (50).")
+@click.option("--connections", is_flag=True, help="Those that have ended, instead of changes.")
 @click.option(
     "--kind",
     "kinds",
@@ -66,6 +67,7 @@ def list_entries(
     *,
     follow: bool,
     last: int,
+    connections: bool,
     kinds: tuple[str, ...],
     as_json: bool,
     config: Path | None,
@@ -77,9 +79,10 @@ def list_entries(
     \b
     mesh audit list --follow
     mesh audit list --kind configuration --json
+    mesh audit list --connections
     """
     place = _directory(config, socket, directory)
-    reader = TrailReader(place, CHANGES)
+    reader = TrailReader(place, CONNECTIONS if connections else CHANGES)
     with until_interrupted(), _told(place):
         _show(reader.last(last), kinds, as_json=as_json)
         for _ in rounds(EVERY_S, again=follow):
@@ -109,7 +112,7 @@ def verify(
 
     The chain alone does not show that its end was cut off, that the oldest files are gone, or that all of it
     was made anew by somebody who could write the files. A head that was noted elsewhere does: the agent has
-    it in its log once an hour and when it ends.
+    it in its log once an hour and when it ends, and mesh status --json has it.
 
     \b
     mesh audit verify

@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.agent.cli.asking import Agent
 from mesh.agent.control.own_rows import (
+    AuditRow,
     EndpointRow,
     FindingRow,
     ListenerRow,
@@ -52,6 +53,7 @@ class WholeStatus(msgspec.Struct, frozen=True):
     peers: list[PeerRow]
     listeners: list[ListenerRow]
     socks: tuple[SocksRow, ...]
+    audit: tuple[AuditRow, ...]
     endpoints: list[EndpointRow]
 
 
@@ -68,5 +70,6 @@ def whole_status(agent: Agent) -> WholeStatus:
         peers=all_rows(agent, PEERS, PeerRow),
         listeners=all_rows(agent, LISTENERS, ListenerRow),
         socks=status.socks,
+        audit=status.audit,
         endpoints=all_rows(agent, ENDPOINTS, EndpointRow),
     )

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.mesh_view import MeshView, MeshViews
 from mesh.agent.control.own_rows import (
     AsideRow,
+    AuditRow,
     EndpointRow,
     FindingRow,
     ListenerRow,
@@ -49,6 +51,7 @@ def own_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
             age_s=round(answer.age_s, 3),
             findings=tuple(_findings(snapshot))[:MAX_FINDINGS],
             socks=tuple(SocksRow(each.address, each.problem) for each in snapshot.socks),
+            audit=tuple(_audit(each) for each in snapshot.audit),
             descriptors=descriptors.in_use,
             descriptor_limit=descriptors.limit,
         )
@@ -91,6 +94,11 @@ def _agent(snapshot: DashboardSnapshot) -> OwnAgent:
         certificate_days_left=round(left_s / DAY_S, 2),
         awaits_at=snapshot.awaits_at,
     )
+
+
+def _audit(standing: TrailStanding) -> AuditRow:
+    head = f"{standing.trail}:{standing.head}" if standing.head.number else ""
+    return AuditRow(standing.trail, head, standing.written, standing.lost)
 
 
 def _findings(snapshot: DashboardSnapshot) -> Iterator[FindingRow]:

@@ -44,6 +44,18 @@ class SocksRow(msgspec.Struct, frozen=True):
     """Why it is not open; ``null`` if it is."""
 
 
+class AuditRow(msgspec.Struct, frozen=True):
+    """A trail of the audit log."""
+
+    trail: str
+    head: str
+    """As ``mesh audit verify --head`` takes it, to be noted elsewhere; empty before the first entry."""
+    written: int
+    """Entries since the start."""
+    lost: int
+    """Entries since the start that could not be written."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """How an agent is."""
 
@@ -57,6 +69,7 @@ class Status(msgspec.Struct, frozen=True):
     findings: tuple[FindingRow, ...]
     """The problems first; one that is ready has none but warnings."""
     socks: tuple[SocksRow, ...]
+    audit: tuple[AuditRow, ...]
     descriptors: int
     """That are in use."""
     descriptor_limit: int

@@ -20,6 +20,8 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "alarms_identity_total": "Signs that two running agents have one identity.",
         "alarms_own_total": "Things that this agent was told to do and cannot.",
         "alarms_tampering_total": "Bodies and pages altered on the way, and frames in the name of another.",
+        "audit_entries_total": "Entries that were written into the audit log.",
+        "audit_lost_total": "Entries of the audit log that could not be written.",
         "candidates_set_aside_total": "Times that a listener set a candidate aside because it had failed.",
         "certificate_expiry_timestamp_seconds": "Unix time at which this agent's own certificate ends.",
         "clients_accepted_total": "Clients that this agent's listeners accepted.",

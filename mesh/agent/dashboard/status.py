@@ -8,6 +8,7 @@ import msgspec
 from actors.key_meters import KeyMeter
 from actors.peer_meters import PeerMeter
 from actors.root.phases import Phase
+from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.findings import Finding
 from mesh.alarms import AlarmCount
@@ -207,6 +208,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """Where this agent accepts links."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
+    audit: tuple[TrailStanding, ...] = ()
+    """What is written down for good."""
 
 
 class StatusSource(Protocol):

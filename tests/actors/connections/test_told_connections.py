@@ -116,6 +116,17 @@ def test_one_that_fails_is_told_too(ends, end):
     assert there.ending is Ending.CANCELLED
 
 
+def test_who_writes_connections_down_for_good_hears_of_each_once(ends):
+    heard = []
+    ends.ingress_meters.connection_ended = lambda record, unix_s: heard.append((record, unix_s))
+    ends.ingress.ref.tell(messages.CloseForOperator())
+    ends.run(20.0)
+    near, _ = told(ends)
+    ((record, unix_s),) = heard
+    assert record is near
+    assert unix_s > 0.0
+
+
 def test_one_whose_ends_lose_each_other(ends):
     ends.cut(True)
     ends.client.send(b"anybody?")

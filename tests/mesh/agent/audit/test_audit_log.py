@@ -7,14 +7,21 @@ import os
 import msgspec
 import pytest
 
-from mesh.agent.audit import trail_writer
-from mesh.agent.audit.audit_log import AuditLog
+from actors.meters import Meters
+from mesh.agent.audit import audit_log, trail_writer
 from mesh.agent.audit.reading import TrailReader
-from mesh.agent.audit.trail_files import CHANGES, DIRECTORY
+from mesh.agent.audit.standing import audit_warnings
+from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
 from mesh.agent.audit.verifying import checked
 from mesh.auditing import AuditKind
 from mesh.config.schema import AuditSection
+from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
 from tests.mesh.agent.audit.trails import paths
+
+
+def log_of(data_dir, section, meters=None):
+    return audit_log.AuditLog(data_dir, section, meters or Meters())
+
 
 WHO = {"agent": "hq", "id": "00"}
 
@@ -29,7 +36,7 @@ def kinds(data_dir):
 
 def test_what_is_noted_is_written_when_it_ends_and_the_head_is_in_the_log(tmp_path, caplog):
     caplog.set_level(logging.INFO, "mesh.agent")
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         for _ in range(1_000):
             log.note(AuditKind.STOPPED, WHO)
     found = checked(tmp_path / DIRECTORY, CHANGES)
@@ -39,13 +46,65 @@ def test_what_is_noted_is_written_when_it_ends_and_the_head_is_in_the_log(tmp_pa
 
 def test_nothing_is_written_without_a_data_directory_or_by_who_wants_none(tmp_path):
     for data_dir, section in ((None, AuditSection()), (tmp_path, AuditSection(changes=False))):
-        with contextlib.closing(AuditLog(data_dir, section)) as log:
+        with contextlib.closing(log_of(data_dir, section)) as log:
             log.note(AuditKind.STOPPED, WHO)
     assert list(tmp_path.iterdir()) == []
 
 
+def ended(number):
+    view = ConnectionView(
+        id=f"{number:x}",
+        end=End.INGRESS,
+        key="db\x1b",
+        client="127.0.0.1:5",
+        ingress="branch 01",
+        exit="",
+        target="",
+        age_s=0.5,
+        to_service_bytes=3,
+        to_client_bytes=4,
+    )
+    return ConnectionRecord(view, Ending.REFUSED, "nobody offers db")
+
+
+def test_connections_have_a_trail_of_their_own_while_that_is_wanted(tmp_path):
+    meters = Meters()
+    with contextlib.closing(log_of(tmp_path, AuditSection(), meters)) as log:
+        meters.connection_ended(ended(0), 0.0)
+        log.apply(AuditSection(connections=True))
+        for number in range(1, 251):
+            meters.connection_ended(ended(number), 1_700_000_000.0)
+        log.apply(AuditSection())
+        meters.connection_ended(ended(251), 0.0)
+        log.note(AuditKind.STOPPED, WHO)
+    assert kinds(tmp_path) == ["file", "stopped"]
+    found = TrailReader(tmp_path / DIRECTORY, CONNECTIONS).last(1_000)
+    assert [each.facts["connection"] for each in found[1:]] == [f"{number:x}" for number in range(1, 251)]
+    shown = found[-1]
+    assert (shown.kind, shown.time) == ("connection", "2023-11-14T22:13:20.000Z")
+    assert shown.facts.items() >= {"client": "127.0.0.1:5", "to_client_bytes": 4, "duration_s": 0.5}.items()
+    assert "from 127.0.0.1:5 at branch 01" in shown.text()
+    assert "reason nobody offers db" in shown.text()
+    assert checked(tmp_path / DIRECTORY, CONNECTIONS).problem == ""
+
+
+def test_how_it_stands_is_told_and_trouble_is_a_warning(tmp_path, monkeypatch):
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
+        log.note(AuditKind.STARTED, WHO)
+    (good,) = log.standing()
+    assert (good.trail, good.head.number, good.written, good.lost, good.trouble) == (CHANGES, 2, 1, 0, "")
+    assert list(audit_warnings((good,))) == []
+    (tmp_path / "other").write_text("in the way")
+    with contextlib.closing(log_of(tmp_path / "other", AuditSection())) as log:
+        log.note(AuditKind.STARTED, WHO)
+    (bad,) = log.standing()
+    assert (bad.head.number, bad.written, bad.lost) == (0, 0, 1)
+    (warning,) = audit_warnings((bad,))
+    assert "cannot be written: not a directory; entries lost: 1" in warning.what
+
+
 def test_it_follows_the_configuration(tmp_path):
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         log.note(AuditKind.STARTED, WHO)
         log.apply(AuditSection(changes=False))
         log.note(AuditKind.RENEWED, WHO)
@@ -57,7 +116,7 @@ def test_it_follows_the_configuration(tmp_path):
 
 def test_what_is_too_much_is_counted_and_the_count_is_an_entry(tmp_path, monkeypatch):
     monkeypatch.setattr(trail_writer, "QUEUED", 0)
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         for _ in range(3):
             log.note(AuditKind.STARTED, WHO)
     lost = entries(tmp_path)[-1]
@@ -77,7 +136,7 @@ def test_a_disk_that_is_full_is_told_once_and_what_was_lost_is_an_entry(tmp_path
     monkeypatch.setattr(os, "write", filling)
     monkeypatch.setattr(trail_writer, "BATCH", 1)
     monkeypatch.setattr(trail_writer, "GATHER_S", 0.0)
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         for _ in range(3):
             log.note(AuditKind.STARTED, WHO)
         (writer,) = log._changes
@@ -93,14 +152,14 @@ def test_a_disk_that_is_full_is_told_once_and_what_was_lost_is_an_entry(tmp_path
 
 def test_a_directory_that_cannot_be_made_stops_nobody(tmp_path, caplog):
     (tmp_path / DIRECTORY).write_text("in the way")
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         log.note(AuditKind.STARTED, WHO)
     assert "cannot be written" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x00\n\x1b[31m", "\u202e", "x" * 10_000])
 def test_whatever_is_noted_is_one_line(tmp_path, text):
-    with contextlib.closing(AuditLog(tmp_path, AuditSection())) as log:
+    with contextlib.closing(log_of(tmp_path, AuditSection())) as log:
         log.note(AuditKind.STARTED, {"agent": text, "id": ""})
         log.note(AuditKind.STOPPED, WHO)
     data = paths(tmp_path / DIRECTORY)[0].read_bytes()

@@ -48,7 +48,7 @@ def test_a_break_is_told_with_file_and_line_and_a_copy_can_be_checked(directory,
 
 
 def test_a_head_that_was_noted_shows_an_end_that_was_cut_off(directory):
-    head = run("verify", "--dir", directory).stdout.rpartition("head ")[2].strip()
+    head = run("verify", "--dir", directory).stdout.splitlines()[0].rpartition("head ")[2]
     assert run("verify", "--dir", directory, "--head", head).exit_code == 0
     paths(directory)[-1].unlink()
     found = run("verify", "--dir", directory, "--head", head)

@@ -66,7 +66,7 @@ def levels(checks):
 
 def status(*findings):
     me = OwnAgent("b" * 32, "b" * 8, "branch", "1.0", "running", NOW, NOW, 10.0, ())
-    return Status(me, not findings, False, NOW, 0.0, findings, (), 20, 1_024)
+    return Status(me, not findings, False, NOW, 0.0, findings, (), (), 20, 1_024)
 
 
 def change(row, **fields):
