@@ -8,7 +8,7 @@ import click
 
 from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent
-from mesh.agent.cli.following import rounds, until_interrupted
+from mesh.agent.cli.following import Patience, rounds, until_interrupted
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.tables import table
 from mesh.agent.control.happenings import ConnectionPage
@@ -47,6 +47,8 @@ Totals = dict[tuple[str, End], int]
 def connections(agent: Agent, *, follow: bool, closed: str | None) -> None:
     """List the open connections of which a running agent is an end: client, key, agents, bytes and rate.
 
+    --follow waits for an agent that is started anew, for a minute at most.
+
     \b
     mesh connections
     mesh connections --close 1f0c9a2b7d3e
@@ -55,15 +57,16 @@ def connections(agent: Agent, *, follow: bool, closed: str | None) -> None:
         agent.client.delete(f"{CONNECTIONS}/{_checked(closed)}")
         agent.tell({"closed": closed}, lambda: f"connection {closed}: closed")
         return
+    patience = Patience(lambda text: click.echo(text, err=True), follows=follow)
     with until_interrupted():
         if agent.as_json:
             for _ in rounds(EVERY_S, again=follow):
-                agent.tell(open_connections(agent), str)
+                agent.tell(patience.ask(lambda: open_connections(agent)), str)
             return
         before = totals_of(open_connections(agent))
         time.sleep(MEASURED_S)
         for past_s in rounds(EVERY_S, again=follow):
-            views = open_connections(agent)
+            views = patience.ask(lambda: open_connections(agent))
             rows = rows_of(views, before, past_s or MEASURED_S)
             say("\n".join(table(TITLES, rows, none="no connection is open")))
             before = totals_of(views)

@@ -1,6 +1,7 @@
 """``mesh events``: what has happened at a running agent."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -8,7 +9,7 @@ import click
 import msgspec
 
 from mesh.agent.cli.asking import Agent, asks_agent
-from mesh.agent.cli.following import rounds, until_interrupted
+from mesh.agent.cli.following import Patience, rounds, until_interrupted
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.control.happenings import ToldEvent, ToldEvents
 from mesh.agent.control.requests import EVENTS
@@ -36,7 +37,8 @@ LOST: Final = "(others in between are lost: too much happened, or the agent has 
 def events(agent: Agent, *, follow: bool, last: int, kinds: tuple[str, ...]) -> None:
     """Tell what has happened at a running agent, the newest last: links, exits, alarms, reloads and more.
 
-    With --json each event is an object on a line of its own.
+    With --json each event is an object on a line of its own. --follow waits for an agent that is started
+    anew, for a minute at most.
 
     \b
     mesh events --follow
@@ -56,11 +58,13 @@ def events(agent: Agent, *, follow: bool, last: int, kinds: tuple[str, ...]) -> 
 def _events(agent: Agent, kinds: tuple[str, ...], last: int, *, follow: bool) -> Iterator[ToldEvent | str]:
     """Events, and a sentence where some are missing."""
     at: dict[str, str | int] = {"last": last}
+    patience = Patience(lambda text: click.echo(text, err=True), follows=follow)
     for _ in rounds(EVERY_S, again=follow):
         count = PAGE
         while count == PAGE:
             query = urlencode([*at.items(), ("limit", PAGE), *(("kind", kind) for kind in kinds)])
-            found = agent.client.get(f"{EVENTS}?{query}", ToldEvents)
+            ask = partial(agent.client.get, f"{EVENTS}?{query}", ToldEvents)
+            found = patience.ask(ask)
             if found.are_lost:
                 yield LOST
             yield from found.events

@@ -12,6 +12,7 @@ import click
 
 from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.following import PASSING
 from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listener
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
@@ -25,9 +26,6 @@ RENEW_S: Final = 5.0
 """How often the command says that it is still there; also how often it looks for an agent that has gone."""
 
 ANY_PORT: Final = "127.0.0.1:0"
-
-_PASSING: Final = (http.client.SERVICE_UNAVAILABLE, http.client.NOT_FOUND)
-"""What may pass: an agent that is busy, or is not known yet to one that has just been started."""
 
 Entry = Mapping[str, str | int | list[str]]
 
@@ -212,7 +210,7 @@ def _hold(agent: Agent, place: str, entry: Entry, added: Added) -> None:
                 click.echo(f"{escaped(added.name)}: is there again", err=True)
             is_gone = False
         except (NotRunning, Refused) as absent:
-            if isinstance(absent, Refused) and absent.status not in _PASSING:
+            if isinstance(absent, Refused) and absent.status not in PASSING:
                 click.echo(f"{escaped(added.name)}: is not held any more", err=True)
                 raise
             if not is_gone:

@@ -17,7 +17,7 @@ from mesh.agent.cli.connection_command import (
     totals_of,
 )
 from mesh.agent.cli.failure import Failure
-from mesh.agent.cli.following import rounds, until_interrupted
+from mesh.agent.cli.following import Patience, rounds, until_interrupted
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.own_rows import PeerRow, Status
 from mesh.agent.control.requests import PEERS, STATUS
@@ -45,6 +45,8 @@ Rated = tuple[ConnectionView, float]
 def top(agent: Agent) -> None:
     """Show peers, and who transfers most through a running agent, on the whole screen until Ctrl-C.
 
+    It waits for an agent that is started anew, for a minute at most.
+
     \b
     mesh top
     mesh top --config hq.yaml
@@ -56,12 +58,16 @@ def top(agent: Agent) -> None:
 
     console, before = Console(), Totals()
     with until_interrupted(), Live(console=console, screen=True, auto_refresh=False) as live:
+        patience = Patience(lambda text: live.update(text, refresh=True), follows=True)
         for elapsed_s in rounds(EVERY_S, again=True):
-            status, peers = agent.client.get(STATUS, Status), all_rows(agent, PEERS, PeerRow)
-            views = open_connections(agent)
+            status, peers, views = patience.ask(lambda: _seen(agent))
             rated = rated_of(views, before, elapsed_s)
             live.update(screen(status, peers, rated, console.size.height), refresh=True)
             before = totals_of(views)
+
+
+def _seen(agent: Agent) -> tuple[Status, Sequence[PeerRow], Sequence[ConnectionView]]:
+    return agent.client.get(STATUS, Status), all_rows(agent, PEERS, PeerRow), open_connections(agent)
 
 
 def rated_of(views: Sequence[ConnectionView], before: Totals, elapsed_s: float) -> list[Rated]:

@@ -18,12 +18,16 @@ from tests.mesh.agent.control.test_happenings import Connection, view
 
 
 @pytest.fixture
-def agent(tmp_path, monkeypatch):
+def agent(request, tmp_path, monkeypatch):
+    """What is behind its door, unless that is to be another's matter."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     monkeypatch.setattr(connection_command, "MEASURED_S", 0.01)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     behind = Behind(None, None, None, Journal(), OpenConnections())
+    if not getattr(request, "param", True):
+        yield behind
+        return
     with contextlib.closing(ControlDoor(tmp_path)) as door:
         door.serve(ControlApp(behind, lambda environ, start: []))
         yield behind
@@ -74,6 +78,69 @@ def test_following_goes_on_until_it_is_interrupted(agent, monkeypatch):
     assert [line.split()[-1] for line in lines[:2]] == ["first", "second"]
     assert len(lines) == 1_002
     assert "are lost" in result.stderr
+
+
+@pytest.fixture
+def restarts(agent, tmp_path, monkeypatch):
+    """Calls its argument at each pause, and opens another run's door in the last; then Ctrl-C."""
+    with contextlib.ExitStack() as doors:
+
+        def restart():
+            doors.close()
+            door = doors.enter_context(contextlib.closing(ControlDoor(tmp_path)))
+            behind = Behind(None, None, None, Journal(), OpenConnections())
+            happen(behind, "started")
+            door.serve(ControlApp(behind, lambda environ, start: []))
+
+        def take(*steps):
+            naps = iter(steps)
+            monkeypatch.setattr(following.time, "sleep", lambda seconds: next(naps)())
+
+        take.restart, take.close = restart, doors.close
+        restart()
+        yield take
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def nothing():
+    pass
+
+
+@pytest.mark.parametrize("agent", [False], indirect=True)
+def test_following_outlives_a_restart(agent, restarts):
+    restarts(restarts.close, nothing, restarts.restart, interrupt)
+    result = run("events", "--follow")
+    assert (result.exit_code, [line.split()[-1] for line in result.stdout.splitlines()]) == (
+        0,
+        ["started"] * 2,
+    )
+    waiting, back, lost = result.stderr.splitlines()
+    assert waiting.startswith("no agent answers at ")
+    assert waiting.endswith("; waiting for it")
+    assert (back, "lost" in lost) == ("it answers again", True)
+    restarts(nothing, restarts.close, restarts.restart, interrupt)
+    result = run("connections", "--follow")
+    assert (result.exit_code, result.stdout) == (0, "no connection is open\n" * 2)
+    assert result.stderr.splitlines()[1:] == ["it answers again"]
+
+
+@pytest.mark.parametrize("agent", [False], indirect=True)
+def test_following_does_not_wait_for_ever_nor_for_who_has_not_answered(agent, restarts, monkeypatch):
+    monkeypatch.setattr(following, "PATIENCE_S", 0.0)
+    restarts(restarts.close)
+    result = run("events", "--follow")
+    assert (result.exit_code, "no agent answers" in result.stderr, "waiting" in result.stderr) == (
+        3,
+        True,
+        False,
+    )
+    monkeypatch.setattr(following, "PATIENCE_S", 60.0)
+    restarts()
+    for absent in (("events", "--follow"), ("connections", "--follow"), ("connections",)):
+        assert run(*absent).exit_code == 3
 
 
 def test_connections_are_a_table(agent):
