@@ -57,13 +57,32 @@ def asks_agent_at_length(command: Callable[..., None]) -> Callable[..., None]:
     return _asking(command, "--config")
 
 
-def _asking(command: Callable[..., None], *config_names: str, asks_all: bool = False) -> Callable[..., None]:
+def asks_agent_for_people(command: Callable[..., None]) -> Callable[..., None]:
+    """:func:`asks_agent` for a command that has nothing for programs, and says so if it is asked for that."""
+    return _asking(command, "--config", "-c", hides_json=True)
+
+
+def not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """An argument that names something.
+
+    Raises:
+        click.BadParameter: it is empty, as of a variable that is not set.
+    """
+    del context, parameter
+    if not value:
+        raise click.BadParameter("it is empty")
+    return value
+
+
+def _asking(
+    command: Callable[..., None], *config_names: str, asks_all: bool = False, hides_json: bool = False
+) -> Callable[..., None]:
     whom = f"Ask another agent of the mesh, by its name or ID{f', or {ALL}' if asks_all else ''}."
 
     @click.option("--at", metavar="AGENT", shell_complete=completing.agents, help=whom)
     @click.option(*config_names, type=click.Path(path_type=Path), help="The agent's configuration file.")
     @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @click.option("--json", "as_json", is_flag=True, hidden=hides_json, help="Print JSON.")
     @functools.wraps(command)
     @told_plainly
     def wrapper(

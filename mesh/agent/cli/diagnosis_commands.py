@@ -15,6 +15,7 @@ from mesh.agent.cli.asking import (
     Agent,
     asks_agent,
     asks_agent_at_length,
+    not_empty,
 )
 from mesh.agent.cli.diagnosis_progress import progress_bar
 from mesh.agent.cli.standard_streams import say
@@ -34,6 +35,7 @@ POLL_S: Final = 0.1
 
 MAX_POLL_S: Final = 0.5
 
+_to = click.argument("to", metavar="KEY|AGENT", callback=not_empty, shell_complete=completing.keys_and_agents)
 _seconds = click.FloatRange(0.01, 60.0)
 _timeout = click.option(
     "--timeout", "-W", type=_seconds, default=TIMEOUT_S, show_default=True, help="For an answer, in seconds."
@@ -41,7 +43,7 @@ _timeout = click.option(
 
 
 @click.command()
-@click.argument("to", metavar="KEY|AGENT", shell_complete=completing.keys_and_agents)
+@_to
 @click.option("--count", "-c", type=click.IntRange(0), default=5, show_default=True, help="0: until Ctrl-C.")
 @click.option("--interval", "-i", type=_seconds, default=1.0, show_default=True, help="Seconds between two.")
 @_timeout
@@ -64,7 +66,7 @@ def ping(agent: Agent, *, to: str, count: int, interval: float, timeout: float) 
 
 
 @click.command()
-@click.argument("to", metavar="KEY|AGENT", shell_complete=completing.keys_and_agents)
+@_to
 @click.option("--count", type=click.IntRange(1, 100), default=3, show_default=True, help="Pings to each.")
 @_timeout
 @asks_agent
@@ -102,7 +104,7 @@ def test(agent: Agent) -> None:
 
 
 @click.command()
-@click.argument("key", shell_complete=completing.offered_keys)
+@click.argument("key", callback=not_empty, shell_complete=completing.offered_keys)
 @click.option(
     "--seconds",
     "-t",

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import click
 
 from mesh.agent.cli import completing
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent, not_empty
 from mesh.agent.cli.following import PASSING
 from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listener
 from mesh.agent.control.client import NotRunning, Refused
@@ -99,7 +99,7 @@ def expose(
 
 
 @click.command()
-@click.argument("key", shell_complete=completing.own_listeners)
+@click.argument("key", callback=not_empty, shell_complete=completing.own_listeners)
 @click.argument("address", required=False)
 @_now
 @asks_agent
@@ -118,7 +118,7 @@ def unlisten(agent: Agent, *, key: str, address: str | None, now: bool) -> None:
 
 
 @click.command()
-@click.argument("key", shell_complete=completing.own_endpoints)
+@click.argument("key", callback=not_empty, shell_complete=completing.own_endpoints)
 @_now
 @asks_agent
 def unexpose(agent: Agent, *, key: str, now: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent_for_people
 from mesh.agent.cli.connection_command import (
     Totals,
     byte_count,
@@ -16,7 +16,6 @@ from mesh.agent.cli.connection_command import (
     rate_of,
     totals_of,
 )
-from mesh.agent.cli.failure import Failure
 from mesh.agent.cli.following import Patience, rounds, until_interrupted
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.own_rows import PeerRow, Status
@@ -41,7 +40,7 @@ Rated = tuple[ConnectionView, float]
 
 
 @click.command()
-@asks_agent
+@asks_agent_for_people
 def top(agent: Agent) -> None:
     """Show peers, and who transfers most through a running agent, on the whole screen until Ctrl-C.
 
@@ -52,7 +51,7 @@ def top(agent: Agent) -> None:
     mesh top --config hq.yaml
     """
     if agent.as_json or not sys.stdout.isatty():
-        raise Failure("mesh top draws on a terminal; for programs there is mesh connections --json")
+        raise click.UsageError("mesh top draws on a terminal; for programs there is mesh connections --json")
     from rich.console import Console  # noqa: PLC0415 - see mesh/agent/cli/tables.py
     from rich.live import Live  # noqa: PLC0415
 

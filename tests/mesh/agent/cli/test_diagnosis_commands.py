@@ -106,6 +106,13 @@ def test_what_cannot_begin_is_told(fake, command, error, status):
     assert (result.exit_code, result.stderr.strip()) == (status, str(error))
 
 
+@pytest.mark.parametrize("command", ["ping", "trace", "bench", "unlisten", "unexpose"])
+def test_who_is_named_is_somebody(fake, command):
+    result = run(command, "")
+    assert result.exit_code == 2
+    assert "it is empty" in result.stderr
+
+
 def test_a_trace_says_where_it_stops(fake):
     fake.found = (
         found(agent="relay", hop_count=1, trips=(0.001,)),

@@ -73,6 +73,8 @@ def test_what_others_chose_is_shown_as_text():
 
 def test_without_a_terminal_it_says_what_else_there_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["top", "--socket", "nowhere.sock"])
-    assert result.exit_code == 2
-    assert "mesh connections --json" in result.stderr
+    for more in ((), ("--json",)):
+        result = CliRunner().invoke(main, ["top", "--socket", "nowhere.sock", *more])
+        assert result.exit_code == 2
+        assert "mesh connections --json" in result.stderr
+    assert "--json" not in CliRunner().invoke(main, ["top", "--help"]).stdout
