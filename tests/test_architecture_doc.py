@@ -5,9 +5,7 @@ import functools
 import re
 from pathlib import Path
 
-import pytest
-
-from tests.test_house import ROOMS
+from tests.test_house import ROOMS, sources, tree_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -15,20 +13,25 @@ GRAPHS = re.findall(r"```mermaid\n(.*?)```", TEXT, flags=re.DOTALL)
 ARROW = re.compile(r"^ *(\w+) --> (\w+(?: & \w+)*)$", flags=re.MULTILINE)
 
 
-def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+# Nothing is parsed before a test asks for it: every worker imports this module, and one runs its tests.
 
 
-TREES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): parse(path)
-    for path in sorted((ROOT / "actors").rglob("*.py"))
-}
-MESSAGES = {name: tree for name, tree in TREES.items() if name.startswith("actors.messages.")}
-ACTING = {
-    name: tree
-    for name, tree in TREES.items()
-    if not name.startswith(("actors.messages.", "actors.runtime.")) and not name.endswith("__init__")
-}
+@functools.cache
+def trees():
+    """All modules of actors and their messages, by dotted name."""
+    return {
+        ".".join(path.with_suffix("").parts): tree_of(path)
+        for path in sources("actors")
+        if path.parts[1] != "runtime" and path.name != "__init__.py"
+    }
+
+
+def messages():
+    return {name: tree for name, tree in trees().items() if name.startswith("actors.messages.")}
+
+
+def acting():
+    return {name: tree for name, tree in trees().items() if not name.startswith("actors.messages.")}
 
 
 @functools.cache
@@ -57,18 +60,19 @@ def alternatives(module, tree, node):
         return alternatives(module, tree, node.left) | alternatives(module, tree, node.right)
     name = full_name(module, tree, node)
     there, _, last = name.rpartition(".")
-    for each in MESSAGES[there].body if there in MESSAGES else ():
+    for each in trees()[there].body if there in messages() else ():
         match each:
             case ast.Assign(targets=[ast.Name(id=target)]) | ast.AnnAssign(target=ast.Name(id=target)):
                 if target == last and each.value is not None:
-                    return alternatives(there, MESSAGES[there], each.value)
+                    return alternatives(there, trees()[there], each.value)
     return {name} if name else set()
 
 
+@functools.cache
 def actors():
     """Each actor that is started: its module, and the messages that it takes."""
     found = {}
-    for module, tree in ACTING.items():
+    for module, tree in acting().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 bases = [base for base in node.bases if isinstance(base, ast.Subscript)]
@@ -79,80 +83,94 @@ def actors():
     return found
 
 
-ACTORS = actors()
-HOMES = {module for module, _ in ACTORS.values()}
-
-
+@functools.cache
 def made_in(module):
     """The messages that are made in a module: calls, not the patterns of a ``match``."""
-    tree = ACTING[module]
+    tree = trees()[module]
     names = {full_name(module, tree, node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     return {name for name in names if name.startswith("actors.messages.")}
 
 
 def helpers(module):
     """A module of an actor, and those it imports that are no other actor's."""
+    homes = {home for home, _ in actors().values()}
     found, todo = set(), [module]
     while todo:
         here = todo.pop()
         found.add(here)
-        for name in imported(ACTING[here]).values():
-            there = name if name in ACTING else name.rpartition(".")[0]
-            if there in ACTING and there not in HOMES and there not in found:
+        for name in imported(trees()[here]).values():
+            there = name if name in acting() else name.rpartition(".")[0]
+            if there in acting() and there not in homes and there not in found:
                 todo.append(there)
     return found
 
 
-TIMERS = {
-    f"{module}.{node.name}"
-    for module, tree in MESSAGES.items()
-    for node in tree.body
-    if isinstance(node, ast.ClassDef) and (ast.get_docstring(node) or "").startswith("Timer:")
-}
-"""What an actor sends to itself later, or hands to itself at once."""
-
-TAKES = {name: takes - TIMERS for name, (_, takes) in ACTORS.items()}
-MAKES = {
-    name: set().union(*(made_in(each) for each in helpers(module))) - TAKES[name]
-    for name, (module, _) in ACTORS.items()
-}
-"""What each actor makes for others. What it takes itself it tells itself, or its own kind."""
+def timers():
+    """What an actor sends to itself later, or hands to itself at once."""
+    return {
+        f"{module}.{node.name}"
+        for module, tree in messages().items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and (ast.get_docstring(node) or "").startswith("Timer:")
+    }
 
 
+@functools.cache
+def takes():
+    """The messages that each actor takes, by its name."""
+    return {name: taken - timers() for name, (_, taken) in actors().items()}
+
+
+@functools.cache
+def makes():
+    """What each actor makes for others. What it takes itself it tells itself, or its own kind."""
+    return {
+        name: set().union(*(made_in(each) for each in helpers(module))) - takes()[name]
+        for name, (module, _) in actors().items()
+    }
+
+
+@functools.cache
 def drawn():
     return {(sender, receiver) for sender, to in ARROW.findall(GRAPHS[0]) for receiver in to.split(" & ")}
 
 
 def test_the_actors_in_the_graph_are_those_in_the_code():
-    assert {name for arrow in drawn() for name in arrow} == set(ACTORS)
-    assert len(ACTORS) > 10
+    assert {name for arrow in drawn() for name in arrow} == set(actors())
+    assert len(actors()) > 10
 
 
 def test_each_arrow_is_in_the_code():
     """The sender makes a message that the receiver takes."""
-    assert [(a, b) for a, b in sorted(drawn()) if not MAKES[a] & TAKES[b]] == []
+    assert [(a, b) for a, b in sorted(drawn()) if not makes()[a] & takes()[b]] == []
 
 
-@pytest.mark.parametrize("sender", sorted(ACTORS))
-def test_each_message_that_an_actor_makes_has_an_arrow(sender):
-    arrows = drawn()
-    for message in sorted(MAKES[sender]):
-        receivers = {name for name in ACTORS if message in TAKES[name]}
-        assert not receivers or any((sender, each) in arrows for each in receivers), message
+def test_each_message_that_an_actor_makes_has_an_arrow():
+    missing = [
+        (sender, message)
+        for sender, made in sorted(makes().items())
+        for message in sorted(made)
+        if (receivers := {name for name, taken in takes().items() if message in taken})
+        and not any((sender, each) in drawn() for each in receivers)
+    ]
+    assert missing == []
 
 
-@pytest.mark.parametrize("receiver", sorted(ACTORS))
-def test_each_message_that_an_actor_takes_has_an_arrow(receiver):
-    arrows = drawn()
-    for message in sorted(TAKES[receiver]):
-        senders = {name for name in ACTORS if message in MAKES[name]}
-        assert not senders or any((each, receiver) in arrows for each in senders), message
+def test_each_message_that_an_actor_takes_has_an_arrow():
+    missing = [
+        (receiver, message)
+        for receiver, taken in sorted(takes().items())
+        for message in sorted(taken)
+        if (senders := {name for name, made in makes().items() if message in made})
+        and not any((each, receiver) in drawn() for each in senders)
+    ]
+    assert missing == []
 
 
 def test_the_supervision_tree_is_what_the_code_composes():
     boxes = set(re.findall(r"\b[A-Z]\w+", GRAPHS[1])) - {"TD", "Supervisor", "Agent"}
     files = ("composition.py", "services.py", "inside_children.py")
-    composed = [parse(ROOT / "actors" / "root" / name) for name in files]
+    composed = [tree_of(Path("actors/root") / name) for name in files]
     started = {
         node.func.value.id
         for module in composed
@@ -162,7 +180,7 @@ def test_the_supervision_tree_is_what_the_code_composes():
         and node.func.attr == "start"
         and isinstance(node.func.value, ast.Name)
     }
-    assert boxes == started == set(ACTORS) - {"Agent"}
+    assert boxes == started == set(actors()) - {"Agent"}
 
 
 def test_every_path_exists():
