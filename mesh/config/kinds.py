@@ -243,8 +243,8 @@ class AgentOrGroup(msgspec.Struct, frozen=True):
                 msgspec.convert(scalar.text.removeprefix(GROUP_PREFIX), Group)
             except msgspec.ValidationError:
                 raise ValueError(
-                    f"{GROUP_PREFIX} and a name of at most {MAX_GROUP_CHARACTERS} letters, digits, dots, dashes "
-                    "and underscores; there are no wildcards here"
+                    f"{GROUP_PREFIX} and a name of at most {MAX_GROUP_CHARACTERS} letters, digits, dots, "
+                    "dashes and underscores; there are no wildcards here"
                 ) from None
             return scalar.text
         if is_id(scalar.text.lower()):

@@ -99,7 +99,7 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: Annotated[int, kinds.Integer(0, 1_000_000_000, " (0 is unlimited)")] = 0
     """At one time; 0 is unlimited."""
     agents: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
-    """Agents and groups that are believed to offer the key; absent, all whose certificates let them offer it."""
+    """Agents and groups that are believed to offer it; absent, all whose certificates let them offer it."""
 
 
 class SocksSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import RECORD_CONTEXT, AgentId, Instance, agent_id_of, short_id
 from mesh.trust.naming import named
+from mesh.trust.policy import is_valid
 
 REMEMBER_S: Final = 86_400.0
 """How long a record that has expired is remembered: a laptop that was closed overnight finds itself again."""
@@ -308,7 +309,7 @@ class LinkState:
             if record.body.withdrawn:
                 continue
             if agent_id != self.own_id:
-                if record.certificate.not_after <= unix_now:
+                if not is_valid(record.certificate, unix_now):
                     continue
                 valid_until = min(valid_until, record.certificate.not_after)
             records[agent_id] = record

@@ -28,6 +28,10 @@ class Gate(enum.Enum):
     """The exit's certificate lets it offer the key."""
     AGENTS = "agents"
     """The listener's ``agents:`` names the exit."""
+    VALIDITY = "validity"
+    """An agent's certificate has not ended."""
+    RELAY = "relay"
+    """Agents that relay, and may, lead from the ingress to the exit."""
 
 
 class Finding(NamedTuple):
@@ -36,7 +40,8 @@ class Finding(NamedTuple):
     gate: Gate
     is_open: bool
     by: str = ""
-    """What opens it: the pattern in the certificate, or the entry in the list; empty without a list."""
+    """What opens it: the pattern in the certificate, or the entry in the list, empty without a list. Of
+    ``VALIDITY``, whose certificate it is."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -72,6 +77,11 @@ def at_ingress(exit_: Certificate, key: str, believed: Collection[str]) -> Itera
     pattern = granting(exit_.may_register, key)
     yield Finding(Gate.REGISTER, bool(pattern), pattern)
     yield listed(Gate.AGENTS, believed, exit_)
+
+
+def is_valid(certificate: Certificate, unix_now: float) -> bool:
+    """Whether a certificate that was admitted is valid still; ``unix_now`` is Unix seconds."""
+    return unix_now < certificate.not_after
 
 
 def shut(findings: Iterable[Finding]) -> Finding | None:

@@ -16,6 +16,8 @@ class Place(NamedTuple):
     module: str
     """Below ``mesh.agent``."""
     summary: str
+    function: str = ""
+    """Its name, if it is not that of the command."""
 
 
 SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
@@ -36,6 +38,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
             "top": Place("cli.top_command", "Who transfers most, live."),
         },
         "Find out what is wrong": {
+            "can": Place("cli.access_command", "What an agent may do, and why or why not."),
+            "who-can": Place("cli.access_command", "Who may use a key, and why or why not.", "who_can"),
             "doctor": Place("cli.doctor_command", "Look at everything about an agent, with remedies."),
             "ping": Place("cli.diagnosis_commands", "Is an agent, or a key's, there; how long does it take?"),
             "trace": Place("cli.diagnosis_commands", "The same for each agent on the way."),
@@ -85,7 +89,8 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in PLACES:
             return None
-        found = getattr(import_module(f"mesh.agent.{PLACES[cmd_name].module}"), cmd_name)
+        place = PLACES[cmd_name]
+        found = getattr(import_module(f"mesh.agent.{place.module}"), place.function or cmd_name)
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -44,7 +44,7 @@ _save = click.option("--save", is_flag=True, help="Keep it for good, also after 
     "agents",
     multiple=True,
     shell_complete=completing.agents,
-    help="Believe this agent's offer only; may be repeated.",
+    help="Believe offers of this agent, or of group:NAME, only; may be repeated.",
 )
 @_at_most
 @_save
@@ -77,7 +77,7 @@ def listen(
     "allowed",
     multiple=True,
     shell_complete=completing.agents,
-    help="Let this agent use it only; may be repeated.",
+    help="Let this agent, or group:NAME, use it only; may be repeated.",
 )
 @_at_most
 @_save

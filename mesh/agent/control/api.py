@@ -11,6 +11,7 @@ import msgspec
 
 from mesh.agent.audit.behalf import Behalf, act_for, behalf
 from mesh.agent.audit.requested import note_request
+from mesh.agent.control.access_routes import access_routes
 from mesh.agent.control.adapter_routes import adapter_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.calling import Calling, NotCalling
@@ -43,6 +44,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *mesh_routes(behind, views),
         *mesh_test_routes(behind),
         *own_routes(behind, views),
+        *access_routes(behind),
         *steering_routes(behind),
         *drain_routes(behind),
         *service_routes(behind),

@@ -227,6 +227,28 @@ async function refresh() {
   }
 }
 
+async function askAccess(event) {
+  event.preventDefault();
+  const [key, agent] = [byId("access-key").value.trim(), byId("access-agent").value.trim()];
+  count("access-count", 0);
+  if (!key && !agent) {
+    lines("access", ["Name a key, an agent or both."]);
+    return;
+  }
+  try {
+    const query = new URLSearchParams({ key, agent });
+    const answer = await fetch(`/api/v1/access?${query}`, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const access = await answer.json();
+    if (!answer.ok) throw new Error(access.detail || `HTTP ${answer.status}`);
+    count("access-count", access.rows.length, access.total - access.rows.length);
+    lines("access", access.rows.map((row) => row.sentence));
+  } catch (error) {
+    lines("access", [`No answer: ${error.message}`]);
+  }
+}
+
+byId("access-form").addEventListener("submit", askAccess);
+
 let timer = 0;
 
 async function run() {

@@ -263,3 +263,20 @@ def test_a_command_that_asks_an_agent_loads_nothing_that_runs_one():
         "sys.exit(any(name in sys.modules for name in ('actors', 'falcon', 'asyncio', 'pykka')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_who_may_do_what_is_told_in_sentences(agent):
+    result = run("who-can", "api")
+    assert result.exit_code == 0
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        "?    branch may use api at hq, if the endpoint's allow",
+        "?    hq may use api at hq, if the endpoint's allow",
+        "?    relay may use api at hq, if the endpoint's allow",
+    ]
+    result = run("can", "relay", "own")
+    assert result.stdout.startswith(
+        "yes  relay may use own at branch: its certificate allows '*' (until 2033-"
+    )
+    assert run("can", "relay").stdout.startswith("yes  relay carries others' connections: ")
+    assert json.loads(run("can", "relay", "own", "--json").stdout)[0]["may"] == "yes"
+    assert run("can", "nobody").exit_code == 1
