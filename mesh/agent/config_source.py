@@ -16,6 +16,9 @@ from mesh.config.loading import parse
 NO_FILE: Final = "a directory, a pipe or a device"
 A_FILE: Final = "a file that the agent can read again"
 
+SAID: Final = "config"
+"""What takes the place of a file's name where there is only its text."""
+
 
 class ConfigSource:
     """A file that can be read again and again.
@@ -50,6 +53,16 @@ class ConfigSource:
         return self._told(
             parse(data, file=str(self.path), directory=directory, environment=os.environ, host_name=host_name)
         )
+
+    def saying(self, text: str) -> Loaded:
+        """As :meth:`read_again`, if the file said ``text``, into which nothing of the environment is filled.
+
+        Raises:
+            ConfigError: there is something wrong in it; has its problems.
+        """
+        directory, host_name = self.path.parent, socket.gethostname()
+        data = text.encode()
+        return self._told(parse(data, file=SAID, directory=directory, environment={}, host_name=host_name))
 
     def read(self) -> Loaded:
         """The configuration as the file says now. Where it is a pipe, this waits for whoever writes to it.

@@ -28,6 +28,7 @@ from mesh.agent.layers import Desired, Layers
 from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
+from mesh.agent.planning import planned
 from mesh.agent.port_troubles import port_troubles
 from mesh.agent.reload_log import log_reload
 from mesh.agent.saved_services import NAME as SAVED
@@ -112,14 +113,15 @@ class Reloader:
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do if the file at ``path`` were the configuration; ``None`` is its own file."""
         source = self._source if path is None else self._source.at(path)
-        try:
-            config, _ = source.read_again()
-            saved = self._saved()  # a reload reads it again, too
-        except (ConfigError, AgentFileError) as error:
-            return Outcome.refused(str(error).splitlines())
+        return planned(lambda: source.read_again().config, self._beside, self.config)
+
+    def plan_text(self, text: str) -> Outcome:
+        """What a reload would do if the file said ``text``, with nothing of the environment in it."""
+        return planned(lambda: self._source.saying(text).config, self._beside, self.config)
+
+    def _beside(self) -> tuple[Extra, ...]:
         held = (each.service for each in self._layers.held.values())
-        desired, clashes = merged_or_clashes(config, (*saved, *held))
-        return Outcome.of(difference(self.config, desired), clashes)
+        return (*self._saved(), *held)  # what was saved is read again by a reload, too
 
     def _reload(self) -> Outcome:
         layers, before = self._layers, (self._layers.file, self._layers.saved, self._written)

@@ -101,8 +101,11 @@ def test_an_agent_is_steered_from_another_one(three, tmp_path):
     bearer = {"Authorization": f"Bearer {token}"}
     assert ask(branch, "POST", f"/agents/{hq.short_id}/forward/manage", wish, **bearer)[0] == 200
     assert run(branch, "--at", "nobody", "status").returncode == 1
-    plan = run(branch, "plan", "/etc/passwd", "--at", "hq")
-    assert plan.returncode == 4
+    plan = run(branch, "plan", branch.folder / "config.yaml", "--at", "hq")
+    assert "would be added listener api " in plan.stdout
+    assert "would be changed agent.name" in plan.stdout
+    wrong = run(branch, "plan", "/etc/passwd", "--at", "hq")
+    assert (wrong.returncode, wrong.stderr[:9]) == (2, "config:1:")
 
     hq.process.kill()
     wait_until(lambda: run(branch, "--at", "hq", "status").returncode == 3, "hq is gone", timeout_s=60)

@@ -72,6 +72,11 @@ class AgentClient:
         self._timeout_s = timeout_s
         self._at = at
 
+    @property
+    def asks_another(self) -> bool:
+        """Whether it asks another agent than the one with the socket."""
+        return self._at is not None
+
     def asking(self, at: str) -> "AgentClient":
         """The same for another agent of the mesh."""
         return AgentClient(self._path, self._timeout_s, at=at)

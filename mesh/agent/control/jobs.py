@@ -53,6 +53,10 @@ class MainThread:
         """What a reload would do."""
         return self._done(lambda: self._reloader.plan(path))
 
+    def plan_text(self, text: str) -> Outcome:
+        """What a reload would do with another text."""
+        return self._done(lambda: self._reloader.plan_text(text))
+
     def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
         """Have these services saved and no others."""
         return self._done(lambda: self._reloader.replace_saved(saved, dry_run=dry_run))

@@ -68,13 +68,16 @@ class ForwardWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /api/v1/plans``: one of the two, or neither for the agent's own file."""
+    """The body of ``POST /api/v1/plans``: one of the three, or none for the agent's own file."""
 
     file: str | None = None
     """Absolute path of a configuration file on the agent's machine; with ``dry_run``, and by the control
     socket, only."""
     forward: ForwardWish | None = None
     """What is to be saved in the place of what is."""
+    config: str | None = None
+    """A whole configuration, as the text of its file; with ``dry_run`` only. Nothing of the agent's
+    environment is filled in: what takes a variable, as a password does, cannot be planned so."""
 
 
 class ServiceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

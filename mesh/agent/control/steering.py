@@ -44,6 +44,10 @@ class Steering(Protocol):
         """What a reload would do with the file at ``path``; ``None`` is the agent's own."""
         ...
 
+    def plan_text(self, text: str) -> Outcome:
+        """What a reload would do if the agent's file said ``text``."""
+        ...
+
     def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
         """Have these services saved and no others, or say what that would do."""
         ...

@@ -29,21 +29,26 @@ def steering_routes(behind: Behind) -> tuple[Route, ...]:
         return _done(steering.expecting(call.if_match).reload())
 
     def plan(call: Call[PlanPlace, PlanRequest]) -> Outcome:
-        """Have other services saved, or say what that or another file would do.
+        """Have other services saved, or say what that or another configuration would do.
 
-        With dry_run nothing is done. Without a body it is said what a reload would do.
+        With dry_run nothing is done. Without a body it is said what a reload would do. Endpoints and
+        listeners are saved; a whole configuration is carried out by its file and a reload.
         """
         wish, dry_run = call.body, call.parameters.dry_run
         told = steering.expecting(call.if_match)
+        given = [name for name in wish.__struct_fields__ if getattr(wish, name) is not None]
+        if len(given) > 1:
+            raise _wrong(given[0], f"expected one of file, forward and config, found {' and '.join(given)}")
         if wish.forward is not None:
-            if wish.file is not None:
-                raise _wrong("file", "expected either a file or forward, found both")
             saved = _read(wish.forward)
             known = {each.service for each in steering.desired().services}
             forbid_paths((each for each in saved if each not in known), call.caller, "body.forward")
             return _done(told.replace_saved(saved, dry_run=dry_run))
         if not dry_run:
-            raise _wrong("forward", "missing: only with dry_run is a plan of a file; to carry it out, reload")
+            why = "only with dry_run is a plan of a whole configuration; to carry it out, reload its file"
+            raise _wrong(given[0] if given else "forward", why)
+        if wish.config is not None:
+            return _done(told.plan_text(wish.config), "body.config")
         if wish.file is not None and call.caller != CONTROL_SOCKET:  # its errors tell what is in a file
             why = "only whoever uses the control socket of this agent may have it read another file"
             raise ProblemError(HTTPStatus.FORBIDDEN, why, place="body.file")
@@ -71,7 +76,8 @@ def _wrong(field: str, why: str) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, f"{field}: {why}", place=f"body.{field}")
 
 
-def _done(outcome: Outcome) -> Outcome:
+def _done(outcome: Outcome, place: str = "") -> Outcome:
     if outcome.verdict is Verdict.REFUSED:
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, outcome.verdict.value, problems=outcome.problems)
+        why, problems = outcome.verdict.value, outcome.problems
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, why, place=place, problems=problems)
     return outcome

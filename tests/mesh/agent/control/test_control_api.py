@@ -59,6 +59,8 @@ class Steered:
         self.planned.append(path)
         return self.outcome
 
+    plan_text = plan
+
     def hold(self, service, hold_s):
         return self._added(service, (hold_s,), "1f")
 
@@ -133,10 +135,29 @@ def test_who_may_only_change_an_agent_has_it_read_no_file(steered, file):
     assert steered.planned == [None]
 
 
-def test_a_plan_is_of_the_agents_own_file_or_another(app, steered):
+def test_a_plan_is_of_the_agents_own_file_or_another_or_a_text(app, steered):
     assert app.simulate_post(DRY).status_code == 200
     assert app.simulate_post(DRY, json={"file": "/x/y.yaml"}).status_code == 200
-    assert steered.planned == [None, Path("/x/y.yaml")]
+    assert app.simulate_post(DRY, json={"config": "peers: []"}).status_code == 200
+    assert steered.planned == [None, Path("/x/y.yaml"), "peers: []"]
+    steered.outcome = REFUSED
+    answer = app.simulate_post(DRY, json={"config": "x: 1"})
+    assert (answer.status_code, answer.json["place"]) == (422, "body.config")
+    assert answer.json["problems"] == list(REFUSED.problems)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"config": ""}, "body.config"),
+        ({"config": "", "forward": {}}, "body.forward"),
+        ({"config": "", "file": "/x", "forward": {}}, "body.file"),
+    ],
+)
+def test_a_whole_configuration_is_only_thought_of_and_one_at_a_time(app, steered, body, place):
+    answer = app.simulate_post(PLANS, json=body)
+    assert (answer.status_code, answer.json["place"]) == (400, place)
+    assert steered.planned == []
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def test_a_plan_is_of_all_saved_services(app, steered):
     ("wish", "place"),
     [
         ({}, "body.forward"),
-        ({"file": "/x"}, "body.forward"),
+        ({"file": "/x"}, "body.file"),
         ({"file": "/x", "forward": {}}, "body.file"),
         ({"forward": {"listeners": [{"key": "a"}]}}, "body.forward"),
         ({"forward": {"listeners": [{"key": "a", "address": ":1"}] * 2}}, "body.forward"),
