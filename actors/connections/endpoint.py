@@ -57,6 +57,7 @@ class Endpoint(Actor[messages.Inbound]):
         name: what the agent calls it.
         key: the routing key.
         target: the service.
+        shows_target: whether the mesh is told of it.
         route_table: hears whether the key is offered.
         meters: what the agent counts.
         admitted: connections that were let in and have not left, by name. It outlives the endpoint: one that
@@ -73,6 +74,7 @@ class Endpoint(Actor[messages.Inbound]):
         name: str,
         key: str,
         target: SocketAddress,
+        shows_target: bool,
         route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
         admitted: dict[str, messages.AdmitConnection],
@@ -88,6 +90,7 @@ class Endpoint(Actor[messages.Inbound]):
         """What the root has heard last: why the key is not offered."""
         self._key = key
         self._target = target
+        self._shows_target = shows_target
         self._route_table = route_table
         self._meters = meters
         meters.served.begin(key)
@@ -165,7 +168,8 @@ class Endpoint(Actor[messages.Inbound]):
     # -- the key ---------------------------------------------------------------------------------------------
 
     def _offer(self) -> None:
-        self._advertise(EndpointEntry(key=self._key, target=str(self._target)))
+        target = str(self._target) if self._shows_target else None
+        self._advertise(EndpointEntry(key=self._key, target=target))
 
     def _advertise(self, entry: EndpointEntry | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseEndpoint(self.actor_urn, entry))
@@ -173,7 +177,9 @@ class Endpoint(Actor[messages.Inbound]):
     def _change(self, section: EndpointSection) -> None:
         """Be as ``section`` says; those who are in stay in, at the target that they came to."""
         is_seen_anew = (section.target, section.health_check) != (self._target, self._health_check)
+        is_shown_anew = section.show_target is not self._shows_target
         self._target = self._door.target = section.target
+        self._shows_target = section.show_target
         self._max_connections, self._full_reported = section.max_connections, False
         self._places = Shares(section.max_connections or sys.maxsize)
         for admitted in self._admitted.values():
@@ -181,6 +187,8 @@ class Endpoint(Actor[messages.Inbound]):
         log.info("endpoint %(key)s is %(target)s from now on", self._facts, extra=_ENDPOINT)
         if is_seen_anew and self._offering:
             self._see_anew(section.health_check)
+        elif is_shown_anew and self._objection() is None:
+            self._offer()
         self._set_door()
         self._seat()
 

@@ -168,6 +168,7 @@ class Services:
                 name=name,
                 key=section.key,
                 target=section.target,
+                shows_target=section.show_target,
                 route_table=self._core.route_table,
                 meters=self._build.around.meters,
                 admitted=admitted,

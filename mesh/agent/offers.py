@@ -13,7 +13,10 @@ def offer_problems(config: Config) -> tuple[str, ...]:
     """
     layout = lay_out(
         NO_AGENT,
-        (EndpointEntry(entry.key, str(entry.target)) for entry in config.forward.endpoints),
+        (
+            EndpointEntry(entry.key, str(entry.target) if entry.show_target else None)
+            for entry in config.forward.endpoints
+        ),
         (ListenerEntry(entry.key, str(entry.address)) for entry in config.forward.listeners),
     )
     return tuple(f"forward.{omission.what}: {omission}" for omission in layout.omissions)

@@ -87,6 +87,8 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """At one time, from the whole mesh; 0 is unlimited."""
     allow: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
     """Agents and groups that may use it; absent, all whose certificates let them use the key."""
+    show_target: Annotated[bool, kinds.Boolean()] = False
+    """Whether the whole mesh is told where the service is; else this agent only, and who may manage it."""
     health_check: HealthCheckSection | None = None
     """Absent, the key is offered whether its target is up or not."""
 

@@ -11,6 +11,8 @@ from math import inf
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
 from mesh.connection.reject_codes import RejectCode
@@ -39,6 +41,10 @@ _REFUSAL_CODES: Final = MappingProxyType(
         Kind.UNRESOLVED: RejectCode.UNRESOLVED,
     }
 )
+
+NAMELESS: Final = "the target's name has no address at the exit"
+
+_WITH_NAME: Final = frozenset({Kind.UNRESOLVED, Kind.EXCLUDED})
 
 
 class _Due(enum.IntEnum):
@@ -170,7 +176,12 @@ class ExitOpening:
 
     def unreachable(self, failure: Failure, now: float) -> effects.ExitEffects:
         """The target could not be reached."""
-        return self.denied(_REFUSAL_CODES[failure.kind], failure.reason, now)
+        if self.state not in UNANSWERED:
+            return ()
+        # Of a failed look-up the reason has the target's name, which is for this agent's own log.
+        told = NAMELESS if failure.kind in _WITH_NAME else failure.reason
+        rejection = self._reject(_REFUSAL_CODES[failure.kind], told, now)
+        return (msgspec.structs.replace(rejection, reason=failure.reason),)
 
     def asked_again(self, frame: Frame, now: float) -> effects.ExitEffects:
         """An OPEN with this number has arrived: the same one gets the same answer, if there is one yet.

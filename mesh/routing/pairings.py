@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from heapq import nsmallest
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import msgspec
@@ -27,6 +28,9 @@ MAX_EXITS_COMPARED: Final = 64
 MAX_INGRESSES_COMPARED: Final = 64
 """Agents that listen for a key among whose paths an exit of it is looked for, until it is said to be out of
 reach: what none of these reaches is cut off, but for the oddest of meshes."""
+
+
+NOTHING_OWN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Pairing(msgspec.Struct, frozen=True):
@@ -85,7 +89,10 @@ PathSearches: TypeAlias = Callable[[Collection[AgentId]], PathSearch]
 
 
 def find_pairings(
-    own_id: AgentId, agents: Mapping[AgentId, AgentView], paths_from_each: PathSearches
+    own_id: AgentId,
+    agents: Mapping[AgentId, AgentView],
+    paths_from_each: PathSearches,
+    own_targets: Mapping[str, str] = NOTHING_OWN,
 ) -> Pairings:
     """Pair every listener with the nearest endpoints of its key that it may use and can reach.
 
@@ -94,10 +101,14 @@ def find_pairings(
             the mesh are listed as unmatched, whatever they said before they were cut off.
         agents: the newest record of every agent, the own one included.
         paths_from_each: path searches over these records.
+        own_targets: where the services of the agent that asks are, by key, which its record may hide.
     """
     own_paths = paths_from_each((own_id,))(own_id)
     reachable = own_paths.keys() | {own_id}
     keys, keys_of = _by_key(agents.values())
+    for name, target in own_targets.items():
+        if name in keys and own_id in keys[name].targets:
+            keys[name].targets[own_id] = target
     sources = dict.fromkeys(
         each
         for each, names in keys_of.items()

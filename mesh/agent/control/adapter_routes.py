@@ -248,11 +248,13 @@ def _members(snapshot: DashboardSnapshot) -> Iterable[MemberView]:
 
 def _agent(snapshot: DashboardSnapshot, member: MemberView) -> TopologyAgent:
     is_local = member.agent_id == snapshot.agent_id
+    targets = snapshot.own_targets if is_local else {}
     listeners = tuple(
         ForwardListener(each.key, each.address) for each in islice(member.listeners, MAX_SERVICES)
     )
     endpoints = tuple(
-        ForwardEndpoint(each.key, each.target) for each in islice(member.endpoints, MAX_SERVICES)
+        ForwardEndpoint(each.key, targets.get(each.key, each.target))
+        for each in islice(member.endpoints, MAX_SERVICES)
     )
     roles = ("ingress", listeners), ("transit", member.carries_transit), ("exit", endpoints)
     return TopologyAgent(

@@ -36,6 +36,7 @@ class MeshView:
     def __init__(self, snapshot: DashboardSnapshot, pairings: Pairings) -> None:
         self._own_id = snapshot.agent_id
         self._routes = snapshot.routes
+        self._own_targets = snapshot.own_targets
         self._pairings = pairings
         records = snapshot.routes.records
         self._names = {each.agent_id: each.name for each in records.values()}
@@ -106,8 +107,10 @@ class MeshView:
         for each in self._pairings.matched:
             nearest.setdefault((each.key, each.ingress_id, each.listener_address), each)
         for member in self._members():
+            own = self._own_targets if member.agent_id == self._own_id else {}
             for offered in member.endpoints:
-                row = self._offer(member.agent_id, member.name, offered.target, None)
+                target = own.get(offered.key, offered.target)
+                row = self._offer(member.agent_id, member.name, target, None)
                 offers[offered.key].setdefault(member.agent_id, row)
             for wanted in member.listeners:
                 place = member.agent_id, wanted.address
@@ -248,7 +251,7 @@ class MeshViews:
 
     def of(self, snapshot: DashboardSnapshot) -> MeshView:
         """The view of ``snapshot``."""
-        shown = snapshot.portless, snapshot.withheld, snapshot.disbelieved
+        shown = snapshot.portless, snapshot.withheld, snapshot.disbelieved, snapshot.own_targets
         with self._lock:
             if self._view is None or not self._view.is_of(snapshot.routes) or self._shown != shown:
                 self._shown, self._view = shown, MeshView(snapshot, self._pairings(snapshot))

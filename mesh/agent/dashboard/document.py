@@ -1,7 +1,7 @@
 """The JSON document of ``GET /api/dashboard``, made from a snapshot."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Final, TypeAlias, TypeVar
 
@@ -66,6 +66,7 @@ class DocumentEncoder:
         self._version = version
         self._lock = threading.Lock()  # one works, and others have what it made
         self._routes: RouteView | None = None
+        self._own_targets: Mapping[str, str] = {}
         self._unannounced: _Unannounced = ((), ())
         self._pairings = Pairings()
         self._first: dict[str, msgspec.Raw] = {}
@@ -97,14 +98,17 @@ class DocumentEncoder:
 
     def _follow(self, snapshot: DashboardSnapshot) -> None:
         routes = snapshot.routes
-        if routes is not self._routes:
-            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from_each)
+        targets = snapshot.own_targets
+        is_new = routes is not self._routes or targets != self._own_targets
+        if is_new:
+            pairings = find_pairings(routes.own_id, routes.records, routes.paths_from_each, targets)
             self._pairings = _without_disbelieved(pairings, snapshot)
         unannounced = (snapshot.portless, snapshot.withheld)
-        if routes is not self._routes or unannounced != self._unannounced:
+        if is_new or unannounced != self._unannounced:
             page = Page()
             self._first = _raw(routes_part(self._pairings, *unannounced, page))
-            self._routes, self._unannounced, self._totals = routes, unannounced, page.totals
+            self._routes, self._own_targets = routes, targets
+            self._unannounced, self._totals = unannounced, page.totals
 
 
 def _without_disbelieved(pairings: Pairings, snapshot: DashboardSnapshot) -> Pairings:

@@ -1,6 +1,7 @@
 """What the dashboard shows, as values, and where it gets them: the only door between HTTP and the actors."""
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Final, Protocol
 
 import msgspec
@@ -168,7 +169,7 @@ class RouteView(Protocol):
         ...
 
 
-class DashboardSnapshot(msgspec.Struct, frozen=True):
+class DashboardSnapshot(msgspec.Struct, frozen=True, dict=True):
     """One consistent answer of the actors."""
 
     agent_id: AgentId
@@ -208,6 +209,12 @@ class DashboardSnapshot(msgspec.Struct, frozen=True):
     """Where this agent accepts links."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
+
+    @cached_property
+    def own_targets(self) -> Mapping[str, str]:
+        """Where this agent's services are, by key: its record may hide that from others."""
+        return {each.key: each.address for each in self.endpoints}
+
     audit: tuple[TrailStanding, ...] = ()
     """What is written down for good."""
 

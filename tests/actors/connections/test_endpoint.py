@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.connections.endpoint import Endpoint
@@ -9,6 +10,7 @@ from actors.messages.route_table import AdvertiseEndpoint
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
+from mesh.config.schema import EndpointSection
 from mesh.connection.door import Door
 from mesh.routing.records import EndpointEntry
 from mesh.trust.identity import AgentId
@@ -35,6 +37,7 @@ def set_up(world: VirtualWorld, **settings: Any):
         "route_table": routes.ref,
         "max_connections": 0,
         "health_check": None,
+        "shows_target": True,
         "name": "endpoint my-api",
         "root": start(world).ref,
     }
@@ -311,3 +314,14 @@ def test_its_key_has_figures_while_it_is_there(world):
     endpoint.ref.stop(block=False)
     world.run(0.0)
     assert meters.served.by_key() == {}
+
+
+def test_the_mesh_is_told_of_the_target_where_that_is_wanted_only(world):
+    routes, endpoint = set_up(world, shows_target=False)
+    section = EndpointSection(key="my-api", target=TARGET, show_target=True)
+    endpoint.ref.tell(messages.ChangeEndpoint(section))
+    world.run(0.0)
+    endpoint.ref.tell(messages.ChangeEndpoint(msgspec.structs.replace(section, show_target=False)))
+    world.run(0.0)
+    told = [each.entry.target for each in routes.of(AdvertiseEndpoint) if each.entry is not None]
+    assert told == [None, str(TARGET), None]

@@ -65,6 +65,7 @@ class House:
             name="endpoint my-api",
             key="my-api",
             target=target,
+            shows_target=True,
             route_table=self.routes.ref,
             meters=self.meters,
             admitted={},

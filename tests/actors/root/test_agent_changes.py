@@ -195,14 +195,14 @@ def test_a_limit_counts_those_who_came_before_it(mesh):
     assert talks(mesh, *first)
 
 
-def test_whom_an_endpoint_allows_is_asked_anew_for_each_connection(mesh):
-    client, service = mesh.converse()
+def test_whom_an_endpoint_allows_is_asked_anew_for_each_connection_and_those_that_are_open(mesh):
+    client, _ = mesh.converse()
     change(mesh, "hq", forward=endpoint(allow=("relay",)))
     newcomer = mesh.connect()
     mesh.run(3.0)
     assert newcomer.end
+    assert client.end
     change(mesh, "hq", forward=endpoint(allow=("branch",)))
-    assert talks(mesh, client, service)
     mesh.run(30.0)  # the exit is set aside for a while
     assert talks(mesh, *mesh.converse())
 

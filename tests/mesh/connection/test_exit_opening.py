@@ -198,3 +198,27 @@ def test_a_confirmation_tells_how_soon_it_came_after_the_doubt():
         exit_.do(exit_.opening.asked_again(exit_.open, 1.0))
         exit_.do(exit_.opening.confirmed(1.0 + delay_s - 1e-9))
         assert exit_.done[-1] == PathAnswered(is_prompt)
+
+
+def test_a_refusal_does_not_name_the_target():
+    initiator = SessionInitiator(
+        local=INGRESS, remote=EXIT, connection=NUMBER, static=STATICS[0], ephemeral=key_pair(bytes((5,)) * 32)
+    )
+    responder = SessionResponder(
+        local=EXIT, remote=INGRESS, connection=NUMBER, static=STATICS[1], ephemeral=key_pair(bytes((6,)) * 32)
+    )
+    opening = ExitOpening(
+        open_frame=initiator.open_frame(OpenRequest(routing_key="my-api", credit=65_536)),
+        responder=responder,
+        offered=("my-api",),
+        may_use=lambda _: True,
+        open_timeout_s=OPEN_TIMEOUT_S,
+    )
+    opening.start(0.0)
+    opening.granted(0.0)
+    why = "cannot resolve 'db.internal': no such name"
+    (rejection,) = opening.unreachable(Failure(Kind.UNRESOLVED, why), 0.0)
+    assert rejection.reason == why  # for the exit's own log
+    reply, _ = initiator.read_reply(rejection.answer)
+    assert reply.code == RejectCode.UNRESOLVED
+    assert "db.internal" not in reply.reason
