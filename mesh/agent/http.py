@@ -8,7 +8,9 @@ from wsgiref.types import WSGIApplication
 
 from mesh.agent.control.admission import ByHttpAddress, Throttle
 from mesh.agent.control.api import ApiApp, Front
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.calling import Calling
+from mesh.agent.control.reading_guard import ReadingGuard
 from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.route import Route
 from mesh.agent.control.tokens import Tokens
@@ -21,6 +23,7 @@ from mesh.agent.logs import logger
 from mesh.agent.software import software_version
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.config.loading import NOTHING_WRITTEN, Written
+from mesh.config.rules import is_for_this_machine
 from mesh.config.schema import HttpSection
 
 _log: Final = logger("agent")
@@ -43,8 +46,9 @@ class HttpSide:
         self._section = section
         self._listening = _listening_at(section, written)
         self._app: DashboardApp | None = None
-        self._tokens = Tokens(() if section is None else section.tokens)
-        self._front: Front | None = None
+        self._tokens = Tokens()
+        self._admit(section)
+        self._front: ReadingGuard | None = None
         self._server: HttpServer | None = None
 
     def dashboard(self, status: StatusSource) -> DashboardApp:
@@ -64,8 +68,9 @@ class HttpSide:
 
         What bearers of tokens change goes into ``audit``.
         """
-        middleware = Marks(), app.guard, Throttle(), ByHttpAddress(self._tokens, audit)
-        self._front = Front(ApiApp(routes, middleware, calling), app)
+        bearers = Bearers(self._tokens, audit)
+        middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
+        self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)
         self._start(self._front)
 
     def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
@@ -78,11 +83,20 @@ class HttpSide:
         if section == before or app is None or front is None:
             return
         if section is None or before is None or section.address != before.address:
-            self._move(section, written, front)
+            self._tokens.allow((), guard_reading=True)  # meanwhile nobody, at either
+            try:
+                self._move(section, written, front)
+            finally:
+                self._admit(before)
         self._section = section
         if section is not None:
             app.allow_hosts(section.allowed_hosts)
-            self._tokens.allow(section.tokens)
+        self._admit(section)
+
+    def _admit(self, section: HttpSection | None) -> None:
+        if section is not None:
+            guard_reading = bool(section.tokens) and not is_for_this_machine(section.address)
+            self._tokens.allow(section.tokens, guard_reading=guard_reading)
 
     def close(self) -> None:
         """Stop serving, and let go of the port."""

@@ -52,7 +52,6 @@ _SYNONYMS: Final = {
     "console": "text",
     "human": "text",
 }
-_TOKEN_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _SHORT_ID: Final = re.compile(r"[0-9a-f]{8}")
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -305,20 +304,6 @@ class PinnedAgent(msgspec.Struct, frozen=True):
         if text.endswith("="):
             raise ValueError(f"{self.expected}, not a public key")
         raise ValueError(self.expected)
-
-
-class TokenHash(msgspec.Struct, frozen=True):
-    """The hash of a token."""
-
-    expected: str = "a hash of 64 digits 0 to 9 and a to f, as mesh token new prints it"
-
-    def parse(self, scalar: Scalar, context: Context) -> bytes:
-        """The 32 bytes."""
-        del context
-        text = scalar.text.lower()
-        if not _TOKEN_HASH.fullmatch(text):
-            raise ValueError(self.expected)
-        return bytes.fromhex(text)
 
 
 class SocksUser(msgspec.Struct, frozen=True):

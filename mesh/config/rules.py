@@ -34,6 +34,7 @@ def check_rules(walk: Walk) -> None:
     _check_local_ports(walk)
     _check_targets(walk)
     _check_socks(walk)
+    _check_http(walk)
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
     _check_unique(walk, "peers", ".address", "each peer once")
     _check_unique(walk, "trust.authorities", "", "each authority once")
@@ -131,7 +132,7 @@ def _check_socks(walk: Walk) -> None:
         if any(given):
             missing = "password" if given[0] else "user"
             walk.report(found.line, entry, f"no {missing}", "user and password, or neither")
-        elif not _is_for_this_machine(found.value):
+        elif not is_for_this_machine(found.value):
             walk.report(
                 found.line,
                 entry,
@@ -141,7 +142,22 @@ def _check_socks(walk: Walk) -> None:
             )
 
 
-def _is_for_this_machine(address: SocketAddress) -> bool:
+def _check_http(walk: Walk) -> None:
+    """Whoever can reach it from elsewhere must show a token."""
+    found = walk.values.get("http.address")
+    if found is None or is_for_this_machine(found.value) or "http.tokens[0]" in walk.lines:
+        return
+    walk.report(
+        found.line,
+        "http.address",
+        f"{found.shown(_text(found.value))} and no http.tokens",
+        "tokens for whoever comes from other machines (mesh token new NAME --scope read)",
+        "without them: an address of loopback, such as 127.0.0.1:8080",
+    )
+
+
+def is_for_this_machine(address: SocketAddress) -> bool:
+    """Whether only programs of this machine can connect to a local port."""
     if isinstance(address, UnixAddress):
         return True
     return all(ipaddress.ip_address(place.host).is_loopback for place in listening_places(address))

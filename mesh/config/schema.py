@@ -4,13 +4,14 @@ Field names carry units (``timeout_s``); the key in the file is the field's enco
 ``docs/CONFIGURATION.md`` describes the same keys for users.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from mesh.addresses import SocketAddress, TcpAddress
-from mesh.config import address_kinds, kinds
+from mesh.config import address_kinds, kinds, token_kinds
 from mesh.config.secret import Secret
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.trust.identity import AgentId
@@ -125,12 +126,16 @@ class ForwardSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenSection(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of ``http.tokens``: a program or person that may change this agent by ``http.address``."""
+    """One entry of ``http.tokens``: a program or person that may read or change by ``http.address``."""
 
     name: Annotated[str, kinds.Name()]
     """For the log."""
-    hash: Annotated[bytes, kinds.TokenHash()]
+    hash: Annotated[bytes, token_kinds.TokenHash()]
     """SHA-256 of the token, which nobody but its bearer has."""
+    scope: Annotated[str, kinds.Choice(token_kinds.SCOPES)] = token_kinds.CHANGE
+    """What it is good for; who may change may read."""
+    expires_unix_s: Annotated[float, token_kinds.Moment()] = msgspec.field(default=math.inf, name="expires")
+    """From when on it is good for nothing; absent, never."""
 
 
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):

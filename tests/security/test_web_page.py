@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from mesh.agent.control.tokens import new_token, token_hash
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from scripts.lab.meshes import Mesh
 from scripts.lab.ports import LOOPBACK
@@ -14,6 +15,8 @@ from scripts.lab.waiting import wait_until
 from tests.security.hostile import Credentials, Member
 
 CLIENTS = 120
+TOKEN = new_token()
+SHOWN = f"Authorization: Bearer {TOKEN}\r\n"
 NEXT = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 """What must not be taken for a request if it is not certain that it is one (RFC 9112 section 6.1)."""
 EVIL = "<img src=x onerror=alert(1)>\x1b[31m\u202egnp\x00\n"
@@ -21,16 +24,20 @@ EVIL = "<img src=x onerror=alert(1)>\x1b[31m\u202egnp\x00\n"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """Two agents, whose HTTP addresses are on every interface, and on loopback."""
+    """Two agents, whose HTTP addresses are on loopback, and on every interface for who has a token."""
     mesh = Mesh(tmp_path_factory.mktemp("web"))
     try:
-        everywhere, local = mesh.agent("everywhere").accept(), mesh.agent("local")
-        everywhere.config["http"] = {
-            "address": f"0.0.0.0:{everywhere.http_port}",
+        local, everywhere = mesh.agent("local").accept(), mesh.agent("everywhere")
+        local.config["http"] = {
+            "address": f"{LOOPBACK}:{local.http_port}",
             "allowed_hosts": ["mesh.example"],
         }
+        everywhere.config["http"] = {
+            "address": f"0.0.0.0:{everywhere.http_port}",
+            "tokens": [{"name": "reader", "hash": token_hash(TOKEN).hex(), "scope": "read"}],
+        }
         mesh.start()
-        yield everywhere, local
+        yield local, everywhere
     finally:
         mesh.close()
 
@@ -56,7 +63,7 @@ def status(answer):
 
 
 def request(host, path="/api/dashboard", method="GET"):
-    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("latin-1")
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{SHOWN}Connection: close\r\n\r\n".encode("latin-1")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def can_unshare():
     return subprocess.run(unshare("true"), check=False, capture_output=True, timeout=10).returncode == 0
 
 
+TOKEN = {"name": "ann", "hash": "0" * 64}
+"""Beyond loopback nobody comes without one."""
+
+
 def fetch(port, host):
     with connect(port, host) as client:
         client.shutdown(socket.SHUT_WR)
@@ -53,7 +57,7 @@ def test_listeners_acceptors_and_http_are_open_where_the_rule_says(mesh, host, o
         agent.listen("a", f"{host}:{port}")
         agent.config["accept"] = [{"address": f"{host}:{accept_port}"}]
         # For HTTP no host means loopback; the star means every interface for all.
-        agent.config["http"] = {"address": f"{host or '*'}:{http_port}"}
+        agent.config["http"] = {"address": f"{host or '*'}:{http_port}", "tokens": [TOKEN]}
         agent.start(wait=False)
         wait_until(lambda: fetch(port, open_at[0]) == b"here", "the listener serves")
         for place in open_at:

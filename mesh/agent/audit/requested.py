@@ -1,5 +1,6 @@
 """Writes down what somebody had an agent do by one of the API's doors."""
 
+from http import HTTPStatus
 from typing import Final
 
 from mesh.agent.audit.behalf import Behalf
@@ -29,6 +30,16 @@ def note_request(
         return
     facts = {**someone._asdict(), "what": f"{method} {place[:MAX_CHARACTERS]}", "code": code}
     audit.note(AuditKind.REQUEST, facts | ({"caller": asker[:MAX_CHARACTERS]} if asker else {}))
+
+
+def note_guess(audit: Auditing, someone: Behalf, method: str, place: str) -> None:
+    """Write down that somebody has shown a token that is not good for this; few of them in any time."""
+    facts = {
+        **someone._asdict(),
+        "what": f"{method} {place[:MAX_CHARACTERS]}",
+        "code": HTTPStatus.UNAUTHORIZED.value,
+    }
+    audit.note(AuditKind.REQUEST, facts)
 
 
 def is_renewal(method: str, place: str) -> bool:

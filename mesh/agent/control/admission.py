@@ -1,4 +1,4 @@
-"""Who may do what by ``http.address``: everybody may read, and the bearers of tokens may change things."""
+"""Who may change what by ``http.address``, and how much may be read there at one time."""
 
 import math
 import threading
@@ -11,18 +11,14 @@ import falcon
 
 from mesh.agent.audit.behalf import Behalf, act_for, behalf
 from mesh.agent.audit.requested import note_request
+from mesh.agent.control.bearers import READER, Asking, Bearers, Refusal, shown
 from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.resource import Guarded, Resource
-from mesh.agent.control.tokens import FAILURES_PER_S, Tokens
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES, DOCUMENT_BYTES_PER_S
 from mesh.agent.logs import logger
 from mesh.auditing import NOT_AUDITING, Auditing
-from mesh.escaping import escaped
-from mesh.sampling import sampled
+from mesh.config.token_kinds import CHANGE
 from mesh.token_bucket import TokenBucket
-
-READER: Final = "http.address"
-"""Who calls without a token, for the log."""
 
 MAX_CHANGES: Final = 4
 """Under way at one time. The main thread does one after the other, some for seconds; each that waits holds a
@@ -41,11 +37,6 @@ TURN_S: Final = 0.5
 FREE_WORK_MS: Final = 2.0
 """Of a request: as many as come at the pace of :mod:`mesh.agent.dashboard.channels` are served."""
 
-MAX_SHOWN_CHARACTERS: Final = 80
-"""Of a path, in the log."""
-
-_SCHEME: Final = "bearer"
-
 _log: Final = logger("http")
 
 
@@ -56,8 +47,8 @@ class ByHttpAddress:
     changes nothing.
     """
 
-    def __init__(self, tokens: Tokens, audit: Auditing = NOT_AUDITING) -> None:
-        self._tokens = tokens
+    def __init__(self, bearers: Bearers, audit: Auditing = NOT_AUDITING) -> None:
+        self._bearers = bearers
         self._audit = audit
         self._changes = threading.BoundedSemaphore(MAX_CHANGES)
 
@@ -83,38 +74,25 @@ class ByHttpAddress:
         bearer = req.context.get("token")
         if bearer is not None:
             self._changes.release()
-            _log.info("%s %s by the token of %s: %s", req.method, _shown(req.path), bearer, resp.status_code)
+            _log.info("%s %s by the token of %s: %s", req.method, shown(req.path), bearer, resp.status_code)
             note_request(self._audit, behalf(), req.method, req.relative_uri, resp.status_code)
 
     def _bearer(self, req: falcon.Request, resp: falcon.Response) -> str:
-        scheme, _, token = (req.get_header("Authorization") or "").strip().partition(" ")
-        if self._tokens.is_empty:
+        tokens = self._bearers.tokens
+        if tokens.is_empty:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 "this agent is changed, and others are asked, by its control socket only: http.tokens in its "
                 "configuration names none that may do it here; make one with mesh token new",
             )
-        if scheme.lower() != _SCHEME or not token:
-            resp.set_header("WWW-Authenticate", "Bearer")
-            why = "a change, or a question to another agent, needs a token: Authorization: Bearer TOKEN"
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, why)
-        bearer = self._tokens.bearer(token.strip())
-        if bearer is not None:
-            return bearer
-        if not self._tokens.may_fail():
-            resp.set_header("Retry-After", str(math.ceil(1 / FAILURES_PER_S)))
-            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait")
-        who = req.remote_addr
-        line = "%s %s with a token that is not good, from %s"
-        _log.warning(line, req.method, _shown(req.path), who, extra=sampled(who))
-        someone = Behalf(READER, f"{who}, with a token that is not good")
-        note_request(self._audit, someone, req.method, req.path, HTTPStatus.UNAUTHORIZED)
-        resp.set_header("WWW-Authenticate", 'Bearer error="invalid_token"')
-        raise ProblemError(HTTPStatus.UNAUTHORIZED, "this token is not good: http.tokens does not have it")
-
-
-def _shown(path: str) -> str:
-    return escaped(path if len(path) <= MAX_SHOWN_CHARACTERS else f"{path[:MAX_SHOWN_CHARACTERS]}...")
+        authorization = req.get_header("Authorization") or ""
+        asking = Asking(req.method, req.path, req.remote_addr, authorization, by_password=False)
+        judged = self._bearers.judged(asking, CHANGE)
+        if not isinstance(judged, Refusal):
+            return judged.name
+        for name, value in judged.headers:
+            resp.append_header(name, value)
+        raise ProblemError(judged.status, judged.why)
 
 
 class Throttle:

@@ -1,4 +1,4 @@
-"""Bearer tokens: who may change an agent by ``http.address``. The agent knows only their hashes.
+"""Bearer tokens: who may read and change an agent by ``http.address``. The agent knows only their hashes.
 
 A token is 32 random bytes, so a plain hash of it tells nothing and no guess succeeds: the limit on failures
 spares the log and the processor, and a bearer whose token is right never waits for others' failures.
@@ -37,29 +37,40 @@ class Tokens:
     """Those that are good now; any thread may ask."""
 
     def __init__(
-        self, tokens: Iterable[TokenSection] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        tokens: Iterable[TokenSection] = (),
+        clock: Callable[[], float] = time.monotonic,
+        unix_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._clock = clock
+        self._clock, self._unix_clock = clock, unix_clock
         self._lock = threading.Lock()
         self._failures = TokenBucket(FAILURES_PER_S, FAILURES_BURST)
+        self.revision = 0
+        """Another one each time that others are good."""
         self.allow(tokens)
 
-    def allow(self, tokens: Iterable[TokenSection]) -> None:
-        """Have these be good and no others from now on."""
+    def allow(self, tokens: Iterable[TokenSection], *, guard_reading: bool = False) -> None:
+        """Have these be good and no others from now on, and be needed for reading too or not."""
         self._good = tuple(tokens)
+        self.guard_reading = guard_reading
+        self.revision += 1
 
     @property
     def is_empty(self) -> bool:
         """Whether none is good."""
         return not self._good
 
-    def bearer(self, token: str) -> str | None:
-        """The name of a token; ``None`` if it is not good. How long it takes tells nothing of the others."""
-        given, name = token_hash(token), None
+    def found(self, token: str) -> TokenSection | None:
+        """What is known of a token, if anything. How long it takes tells nothing of the others."""
+        given, found = token_hash(token), None
         for each in self._good:
             if hmac.compare_digest(given, each.hash):
-                name = each.name
-        return name
+                found = each
+        return found
+
+    def is_over(self, token: TokenSection) -> bool:
+        """Whether its time is."""
+        return self._unix_clock() >= token.expires_unix_s
 
     def may_fail(self) -> bool:
         """Whether another failure may be looked into, and be logged."""

@@ -38,6 +38,7 @@ def test_the_documented_defaults_are_those_of_the_schema():
             if default not in ("", None, ()) and not isinstance(default, msgspec.Struct | tuple):
                 expected[f"{section.encode_name}.{field.encode_name}"] = str(default)
     expected["http.address"] = "127.0.0.1:8080"
+    expected["http.tokens[].scope"] = "change"
     expected["forward.listeners[].max_connections"] = "0"
     expected["forward.endpoints[].max_connections"] = "0"
     expected["forward.endpoints[].show_target"] = "false"

@@ -11,6 +11,7 @@ from mesh.agent.audit.behalf import Behalf, acting_for, behalf
 from mesh.agent.audit.configured import NAMED, note_outcome
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient
 from mesh.agent.control.door import ControlDoor
@@ -78,7 +79,7 @@ def test_at_the_http_address_it_is_the_tokens_name_and_guesses_are_few(noted, be
     token = new_token()
     tokens = Tokens((TokenSection(name="deploy", hash=token_hash(token)),), lambda: 0.0)
     routes = ControlApp(behind, None).routes
-    app = falcon.testing.TestClient(ApiApp(routes, (ByHttpAddress(tokens, noted),)))
+    app = falcon.testing.TestClient(ApiApp(routes, (ByHttpAddress(Bearers(tokens, noted), noted),)))
     app.simulate_post(RELOAD, headers={"Authorization": f"Bearer {token}"})
     assert noted.entries == [request("http.address", "the token of deploy", f"POST {RELOAD}", 200)]
     for _ in range(50):

@@ -1,7 +1,9 @@
 """``mesh token new``: a token once, and the line that a configuration takes."""
 
 import json
+import time
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -15,7 +17,21 @@ def test_a_token_comes_with_the_lines_that_let_it_in():
     assert result.exit_code == 0
     token, _, lines = result.stdout.partition("\n\n")
     assert "tokens" in yaml.safe_load(lines)["http"]
-    assert Tokens(parse(lines).http.tokens).bearer(token) == 'Ann "x"'
+    assert Tokens(parse(lines).http.tokens).found(token).name == 'Ann "x"'
+
+
+def test_scope_and_end_are_in_the_entry():
+    result = CliRunner().invoke(main, ["token", "new", "ci", "--scope", "read", "--for", "30d"])
+    (found,) = parse(result.stdout.partition("\n\n")[2]).http.tokens
+    assert found.scope == "read"
+    assert found.expires_unix_s - time.time() == pytest.approx(30 * 86_400, abs=60)
+
+
+@pytest.mark.parametrize("lifetime", ["soon", "1s", "-1d", "20000d"])
+def test_a_time_that_is_none_is_told(lifetime):
+    result = CliRunner().invoke(main, ["token", "new", "ci", "--for", lifetime])
+    assert result.exit_code == 2
+    assert "--for: expected a duration" in result.stderr
 
 
 def test_programs_get_json():

@@ -13,6 +13,7 @@ import pytest
 from mesh.addresses import TcpAddress
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.door import ControlDoor
@@ -125,7 +126,7 @@ def test_who_may_only_change_an_agent_has_it_read_no_file(steered, file):
     """Complaints about a file quote it, and the agent's user may read more than the bearer of a token."""
     token = new_token()
     tokens = Tokens((TokenSection(name="deployment", hash=token_hash(token)),))
-    api = ApiApp(steering_routes(SimpleNamespace(steering=steered)), (ByHttpAddress(tokens),))
+    api = ApiApp(steering_routes(SimpleNamespace(steering=steered)), (ByHttpAddress(Bearers(tokens)),))
     bearer = falcon.testing.TestClient(api, headers={"Authorization": f"Bearer {token}"})
     answer = bearer.simulate_post(DRY, json={"file": file})
     assert answer.status_code == 403

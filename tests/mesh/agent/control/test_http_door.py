@@ -18,6 +18,7 @@ from mesh.agent.control.admission import (
     Throttle,
 )
 from mesh.agent.control.api import ApiApp
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import OPENAPI
 from mesh.agent.control.route import Call, Method, Nothing, Route
@@ -111,7 +112,7 @@ def tokens(token, clock):
 
 @pytest.fixture
 def app(tokens, clock):
-    middleware = (Marks(), HostGuard(), Throttle(clock, clock.working), ByHttpAddress(tokens))
+    middleware = (Marks(), HostGuard(), Throttle(clock, clock.working), ByHttpAddress(Bearers(tokens)))
     return falcon.testing.TestClient(ApiApp(ROUTES, middleware), headers={"Host": "localhost"})
 
 
@@ -186,7 +187,7 @@ def test_whoever_reads_too_much_waits(clock):
         """Show much."""
         return "x" * (DOCUMENT_BURST_BYTES + 1)
 
-    middleware = (Throttle(clock, clock.working), ByHttpAddress(Tokens()))
+    middleware = (Throttle(clock, clock.working), ByHttpAddress(Bearers(Tokens())))
     app = falcon.testing.TestClient(ApiApp((Route(Method.GET, THINGS, much),), middleware))
     assert app.simulate_get(THINGS).status_code == 200
     refused = app.simulate_get(THINGS)
@@ -199,8 +200,8 @@ def test_whoever_reads_too_much_waits(clock):
 def test_tokens_differ_and_only_their_hashes_are_kept(token, tokens):
     assert new_token() != token
     assert len(token) > 40
-    assert tokens.bearer(token) == "deployment"
-    assert tokens.bearer(token[:-1]) is None
+    assert tokens.found(token).name == "deployment"
+    assert tokens.found(token[:-1]) is None
     assert token.encode() not in repr(vars(tokens)).encode()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp, MeshApp, all_routes
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.in_process import answer_of
 from mesh.agent.control.requests import ENDPOINTS, FORWARDS, LISTENERS, PLANS
@@ -44,7 +45,7 @@ def behind(steered):
 
 
 def by_token(behind, place, wish):
-    api = falcon.testing.TestClient(ApiApp(all_routes(behind), (ByHttpAddress(TOKENS),)))
+    api = falcon.testing.TestClient(ApiApp(all_routes(behind), (ByHttpAddress(Bearers(TOKENS)),)))
     answer = api.simulate_post(place, json=wish, headers={"Authorization": "Bearer secret"})
     return answer.status_code, answer.content
 

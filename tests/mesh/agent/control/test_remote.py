@@ -9,6 +9,7 @@ import pytest
 
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp, Front, MeshApp
+from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.in_process import answer_of
 from mesh.agent.control.mesh_door import MeshDoor
@@ -136,7 +137,7 @@ def test_another_agent_shows_no_pages_here(app, calling, kind):
 
 def test_only_a_token_makes_use_of_the_right_to_manage_also_to_read(calling):
     tokens = Tokens([TokenSection(name="ci", hash=token_hash("secret"))])
-    api = ApiApp((), (HostGuard(), ByHttpAddress(tokens)), calling)
+    api = ApiApp((), (HostGuard(), ByHttpAddress(Bearers(tokens))), calling)
     client = falcon.testing.TestClient(Front(api, reading))
     place, wrong = f"{AGENTS}/hq/listeners", {"Authorization": "Bearer wrong"}
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
