@@ -63,10 +63,14 @@ class Members:
             },
             "http": {"address": f"127.0.0.1:{self.http_ports[number]}"},
         }
-        path = self._folder / name / "bench.yaml"
+        path = self.config(number)
         write_config(path, config)
         command = [*self._places[number].prefix, *python(*PROGRAM, path)]
         return Process(command, self._folder / f"{name}.log", cwd=self._tree, environment=self._environment)
+
+    def config(self, number: int) -> Path:
+        """The configuration of agent ``number``, once it has been started."""
+        return self._folder / self.names[number] / "bench.yaml"
 
     def _address(self, number: int) -> str:
         return f"{self._places[number].address}:{self._peer_ports[number]}"

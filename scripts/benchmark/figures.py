@@ -68,6 +68,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "crowd_slowdown": Metric(f"ping-pong, {CROWD:,} open against {FEW}", "", 2, ratio=False),
     "crowd_open_rate": Metric(f"opening {CROWD:,} connections", "1/s", 0, ratio=False),
     "idle_cpu": Metric("CPU of an idle agent with 3 peers", "%", 3, ratio=False),
+    "status": Metric("mesh status, at an agent with 3 peers", "s", 3, ratio=False),
     "start_alone": Metric("start to serving, all on one agent", "s", 3, ratio=False),
     "start_joining": Metric("start to serving, endpoint's agent runs", "s", 3, ratio=False),
     **{
@@ -141,6 +142,7 @@ BARS: Final = (
     Bar("memory per idle connection, exit", "memory_exit", "mesh-3", "", 16.0, 6.0, unit="KiB"),
     Bar(f"ping-pong p50, {CROWD:,} open / {FEW} open, mesh-3", "crowd_slowdown", "mesh-3", "", 2.0, 1.2),
     Bar("CPU of an idle agent with 3 peers", "idle_cpu", "agent", "", 0.3, 0.1, unit="%"),
+    Bar("mesh status, at an agent with 3 peers", "status", "agent", "", 0.3, 0.2, unit="s"),
     Bar("start to serving, all on one agent", "start_alone", "agent", "", 0.8, 0.4, unit="s"),
     Bar("start to serving, endpoint's agent runs", "start_joining", "agent", "", 0.8, 0.4, unit="s"),
 )

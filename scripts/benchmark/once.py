@@ -1,7 +1,9 @@
-"""What is measured once in a run: what idle connections cost, thousands of them, idle agents, the start."""
+"""What is measured once in a run: idle connections and what they cost, idle agents, the start, a command."""
 
 import contextlib
 import resource
+import statistics
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from scripts.benchmark.processes import (
     wait_for_echo,
 )
 from scripts.benchmark.ways import Servers, Way
+from scripts.lab.processes import ROOT, python
 
 SETTLE_S: Final = 0.5
 """Between opening idle connections and looking at the memory: last acknowledgements, freed buffers."""
@@ -106,10 +109,10 @@ class Once:
 
 
 def idle(folder: Path, effort: Effort, samples: Samples) -> None:
-    """The CPU time of an agent with three peers that does nothing."""
+    """The CPU time of an agent with three peers that does nothing, and how long it takes to ask how it is."""
     with (
         samples.guard("agent", "idle"),
-        samples.of("agent", "idle_cpu") as keep,
+        samples.of("agent", "idle_cpu", "status") as keep,
         contextlib.ExitStack() as stack,
     ):
         members = Members(folder, chain.chain_of(PEERS + 1))
@@ -129,6 +132,16 @@ def idle(folder: Path, effort: Effort, samples: Samples) -> None:
         time.sleep(effort.idle_s)
         spent = usage([started[0].pid]).cpu_s - before
         keep["idle_cpu"] = spent / (time.monotonic() - began) * 100
+        keep["status"] = statistics.median(_status_s(members.config(0)) for _ in range(effort.starts))
+
+
+def _status_s(config: Path) -> float:
+    began = time.perf_counter()
+    command = python("-m", "mesh.agent.entry", "status", "--config", config)
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=READY_TIMEOUT_S)
+    if done.returncode:
+        raise BenchmarkError(f"mesh status: {done.stderr.decode().strip()}")
+    return time.perf_counter() - began
 
 
 def start(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:

@@ -118,7 +118,7 @@ def test_an_idle_agent_and_its_start(tmp_path, monkeypatch):
     with ways.servers() as services:
         start(services, tmp_path / "start", TINY, Samples(results))
     idle(tmp_path / "idle", TINY, Samples(results))
-    assert figures(results, "agent") == {"start_alone", "start_joining", "idle_cpu"}
+    assert figures(results, "agent") == {"start_alone", "start_joining", "idle_cpu", "status"}
     assert results.samples["agent"]["start_alone"][0] > 0.01
 
 
