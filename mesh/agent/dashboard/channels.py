@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
+from waitress.wasyncore import read  # type: ignore[import-untyped]
 
 from mesh.agent.dashboard.kept_answers import AnswerTask, KeptAnswer, KeptAnswers
 from mesh.agent.dashboard.requests import LaterRequests, RequestParser
@@ -165,6 +166,16 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         return self.is_timed() and now - self._since > REQUEST_TIMEOUT_S
 
 
+def admit(
+    server: object, client: object, address: object, settings: object, **more: dict[int, object]
+) -> None:
+    """Take a client's connection, and read what has come with it: else the loop would wake for that anew.
+
+    To be called by Waitress, in the place of the channel's class.
+    """
+    read(ClientChannel(server, client, address, settings, **more))
+
+
 def close_overdue(polled: Mapping[int, object], now: float, unix_now: float) -> bool:
     """Close the connections whose time is over; whether there are others whose time runs.
 
@@ -177,7 +188,16 @@ def close_overdue(polled: Mapping[int, object], now: float, unix_now: float) -> 
     return len(timed) > len(overdue)
 
 
-def make_room(polled: Mapping[int, object], newcomer: HTTPChannel) -> None:
+def make_room_at_limit(polled: Mapping[int, object]) -> None:
+    """Make room where nobody is accepted any more: all were busy when the last ones came.
+
+    To be called in Waitress's loop, between two polls.
+    """
+    if len(polled) >= MAX_CONNECTIONS:
+        make_room(polled)
+
+
+def make_room(polled: Mapping[int, object], newcomer: HTTPChannel | None = None) -> None:
     """Mark idle connections to be closed, so many that there is room for the next client.
 
     The client that has most of them loses first, the one that has been idle for longest: each has its share.
@@ -185,7 +205,7 @@ def make_room(polled: Mapping[int, object], newcomer: HTTPChannel) -> None:
 
     Args:
         polled: everything that the loop polls, by descriptor.
-        newcomer: the connection that has just come; it stays.
+        newcomer: the connection that has just come, if one has; it stays.
     """
     if len(polled) <= MAX_CONNECTIONS - SPARE_CONNECTIONS:
         return

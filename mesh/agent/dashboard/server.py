@@ -19,7 +19,7 @@ from waitress.server import (  # type: ignore[import-untyped]
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.native_address import native_address
 from mesh.addresses import Place, TcpAddress, listening_places
-from mesh.agent.dashboard.channels import MAX_CONNECTIONS, ClientChannel, Pace, close_overdue
+from mesh.agent.dashboard.channels import MAX_CONNECTIONS, Pace, admit, close_overdue, make_room_at_limit
 from mesh.agent.dashboard.kept_answers import KeptAnswers
 
 THREADS: Final = 8
@@ -94,7 +94,7 @@ class HttpServer:
         )
         servers = [part for part in self._sockets.values() if isinstance(part, BaseWSGIServer)]
         for server in servers:
-            server.channel_class = ClientChannel
+            server.channel_class = admit
             server.pace = self._pace
             server.kept = self._kept
         self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
@@ -107,6 +107,7 @@ class HttpServer:
         while not self._is_ending:
             now = time.monotonic()
             is_time_running = close_overdue(self._sockets, now, time.time())
+            make_room_at_limit(self._sockets)
             timeout_s = LOOK_S if is_time_running else LOOP_TIMEOUT_S
             wait_s = self._pace.wait_s(now)
             if wait_s:

@@ -18,6 +18,7 @@ from mesh.agent.dashboard.channels import (
     Pace,
     close_overdue,
     make_room,
+    make_room_at_limit,
 )
 
 ROOM = MAX_CONNECTIONS - SPARE_CONNECTIONS
@@ -57,6 +58,22 @@ def test_whoever_asks_stays_and_so_does_the_newcomer(excess: int):
     idle = [channel(1_000 + number) for number in range(excess)]
     newcomer = channel(0)
     assert leaving([*asking, *idle, newcomer]) == list(range(ROOM, ROOM + excess))
+
+
+def test_at_the_limit_room_is_made_as_soon_as_somebody_is_idle_though_nobody_comes():
+    """All were busy when the last ones came, and nobody is accepted any more."""
+    channels = [channel(number, asks=True) for number in range(MAX_CONNECTIONS)]
+    polled = dict(enumerate(channels))
+    make_room_at_limit(polled)
+    assert not any(one.will_close for one in channels)
+    for one in channels[5:]:
+        one.requests = []
+    make_room_at_limit(dict(list(polled.items())[1:]))
+    assert not any(one.will_close for one in channels)
+    make_room_at_limit(polled)
+    assert [number for number, one in enumerate(channels) if one.will_close] == [
+        *range(5, 5 + SPARE_CONNECTIONS)
+    ]
 
 
 def test_those_that_leave_already_count_as_gone():
