@@ -12,17 +12,26 @@ from pathlib import Path
 import bootstrap
 from pythons import SUPPORTED
 
-WORKERS_PER_CORE = 2
-"""System tests wait for processes and timers most of the time: while one does, another has the core."""
-MOST_WORKERS = 8
+WORKERS_PER_CORE = 4
+"""Tests of processes wait for them and for timers most of the time: while one does, others have the core."""
+MOST_WORKERS = 16
 
-ALL_TESTS = ("--dist", "worksteal")
+SHARED = ("--dist", "worksteal")
 """A worker that has nothing left takes half of what another has still to do. By default tests are handed out
 in chunks, as if all took equally long: in the end one worker had many system tests, the others nothing."""
 
-UNIT_TESTS = ("-q", "-p", "no:cacheprovider", "-m", "not system", "tests/mesh", "tests/actors")
+PROCESS_TESTS = ("tests/scripts", "tests/security", "tests/system")
+"""Most of these run agents and clients as processes."""
+
+OTHER_TESTS = tuple(f"--ignore={folder}" for folder in PROCESS_TESTS)
+"""These only compute."""
+
+UNIT_TESTS = ("-p", "no:cacheprovider", "-m", "not system", "tests/mesh", "tests/actors")
 """The pure core, the actors and the process around them: what another Python may make a difference to. All
 tests take several times as long, so they run on one Python only."""
+
+NICENESS = 10
+"""Of what only computes: it gets what the tests of processes leave, and does not make them late."""
 
 EXIT_USAGE = 2
 PYTEST_USAGE = 4
@@ -36,27 +45,35 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
     """Run every step, whatever the others say; 0 where all passed, 2 if pytest does not take the arguments.
 
     Args:
-        arguments: for pytest.
+        arguments: for pytest, which runs all tests without any.
         pythons: by version, for the unit tests; ``None`` is this Python only.
     """
     if arguments and not _are_understood(arguments):
         return EXIT_USAGE
-    own = platform.python_version()
+    cores = len(os.sched_getaffinity(0))
+    workers = str(min(WORKERS_PER_CORE * cores, MOST_WORKERS))
     failed: list[str] = []
 
     def step(name: str, *command: str) -> None:
-        if not _passes(f"{name} (Python {own})", [sys.executable, "-m", *command]):
+        print(f"== {name}", flush=True)
+        if _run([sys.executable, "-m", *command]).returncode:
             failed.append(name)
 
-    cores = len(os.sched_getaffinity(0))
-    with _elsewhere(pythons or {}, cores) as suites:
-        step("ruff check", "ruff", "check", ".")
-        step("ruff format", "ruff", "format", "--check", ".")
-        step("mypy", "mypy")
-        if pythons is not None:
-            failed += _failures_elsewhere(suites)
-    workers = min(WORKERS_PER_CORE * cores, MOST_WORKERS)
-    step("pytest", "pytest", "-n", str(workers), *ALL_TESTS, *arguments)
+    step("ruff check", "ruff", "check", ".")
+    step("ruff format", "ruff", "format", "--check", ".")
+    computing = {"mypy": ["mypy"]}
+    if arguments:
+        tests = ("pytest", *arguments)
+    else:
+        tests = ("tests of processes", *PROCESS_TESTS)
+        computing["all other tests"] = ["pytest", "-q", "-n", str(cores), *SHARED, *OTHER_TESTS]
+    with _meanwhile(computing, pythons or {}) as suites:
+        step(tests[0], "pytest", "-n", workers, *SHARED, *tests[1:])
+        failed += _failures(suites)
+    if pythons is not None:
+        for version in _others():
+            if version not in pythons:
+                print(f"== {_unit_tests(version)}: left out, there is no such Python here", flush=True)
     if failed:
         print(f"FAILED: {', '.join(failed)}")
         return 1
@@ -65,7 +82,7 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
 
 
 def _are_understood(arguments: Sequence[str]) -> bool:
-    """Ask pytest before all else: its step is the last, and minutes away."""
+    """Ask pytest before all else, so that what is wrong is told at once."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
     done = subprocess.run(command, cwd=bootstrap.ROOT, check=False, capture_output=True, text=True)
     if done.returncode != PYTEST_USAGE:
@@ -75,24 +92,28 @@ def _are_understood(arguments: Sequence[str]) -> bool:
 
 
 Suite = Future[subprocess.CompletedProcess[str]]
-"""The unit tests on another Python, which may still run, and what they have said."""
+"""A step that may still run, and what it has said."""
 
 
 @contextlib.contextmanager
-def _elsewhere(pythons: Mapping[str, Path], cores: int) -> Iterator[dict[str, Suite]]:
-    """Run the unit tests on all other Pythons meanwhile, each on its share of the cores; suites by version.
-
-    They wait for nothing, so a worker a core it is. Nor does it hurt them to run beside the linters.
-    """
+def _meanwhile(commands: Mapping[str, list[str]], pythons: Mapping[str, Path]) -> Iterator[dict[str, Suite]]:
+    """Run modules with this Python, and the unit tests with all others, beside the caller; suites by name."""
     versions = [version for version in _others() if version in pythons]
-    workers = cores // max(1, len(versions))
     # One at a time, for each installation writes the project's metadata beside its source.
-    with ThreadPoolExecutor(1) as installer, ThreadPoolExecutor(max(1, len(versions))) as pool:
-        suites = {}
+    with _nice_threads(1) as installer, _nice_threads(len(commands) + len(versions)) as pool:
+        suites = {
+            name: pool.submit(_run_quietly, [sys.executable, "-m", *command])
+            for name, command in commands.items()
+        }
         for version in versions:
             environment = installer.submit(_prepare, version, pythons[version])
-            suites[version] = pool.submit(_run_unit_tests, environment, workers)
+            suites[_unit_tests(version)] = pool.submit(_run_unit_tests, environment)
         yield suites
+
+
+def _nice_threads(count: int) -> ThreadPoolExecutor:
+    """Threads that run what can wait: on Linux each has a niceness, which its processes inherit."""
+    return ThreadPoolExecutor(count, initializer=os.nice, initargs=(NICENESS,))
 
 
 def _prepare(version: str, interpreter: Path) -> Path:
@@ -101,37 +122,24 @@ def _prepare(version: str, interpreter: Path) -> Path:
     return bootstrap.prepare(environment.with_name(f"{environment.name}-{version}"), str(interpreter), "dev")
 
 
-def _run_unit_tests(environment: Future[Path], workers: int) -> subprocess.CompletedProcess[str]:
-    command = [str(environment.result()), "-m", "pytest", *UNIT_TESTS]
-    if workers > 1:
-        command += ["-n", str(workers)]
-    return subprocess.run(
-        command,
-        cwd=bootstrap.ROOT,
-        env=_environment(),
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def _run_unit_tests(environment: Future[Path]) -> subprocess.CompletedProcess[str]:
+    """In one process, for there are several Pythons and each worker would collect the tests once more."""
+    return _run_quietly([str(environment.result()), "-m", "pytest", "-q", *UNIT_TESTS])
 
 
-def _failures_elsewhere(suites: Mapping[str, Suite]) -> Iterator[str]:
+def _failures(suites: Mapping[str, Suite]) -> Iterator[str]:
     """Tell what came of the suites, one after the other; the names of those that failed."""
-    for version in _others():
-        title = f"unit tests (Python {version})"
-        if version not in suites:
-            print(f"== {title}: left out, there is no such Python here", flush=True)
-            continue
+    for name, suite in suites.items():
+        print(f"== {name}", flush=True)
         try:
-            done = suites[version].result()
+            done = suite.result()
         except bootstrap.EnvironmentFailedError as error:
-            print(f"== {title}: {error}", flush=True)
-            yield title
+            print(error, flush=True)
+            yield name
             continue
-        print(f"== {title}\n{done.stdout}", end="", flush=True)
+        print(done.stdout, end="", flush=True)
         if done.returncode:
-            yield title
+            yield name
 
 
 def _others() -> list[str]:
@@ -140,11 +148,16 @@ def _others() -> list[str]:
     return [version for version in SUPPORTED if version != own]
 
 
-def _passes(title: str, command: list[str]) -> bool:
-    print(f"== {title}", flush=True)
-    return subprocess.run(command, cwd=bootstrap.ROOT, env=_environment(), check=False).returncode == 0
+def _unit_tests(version: str) -> str:
+    return f"unit tests (Python {version})"
 
 
-def _environment() -> dict[str, str]:
-    """Ours; but hundreds of processes import the same modules, which each would have to compile again."""
-    return {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+def _run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """What it says is in what this returns."""
+    return _run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def _run(command: list[str], **output: int) -> subprocess.CompletedProcess[str]:
+    """Keep what is compiled: hundreds of processes import the same modules."""
+    environment = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+    return subprocess.run(command, cwd=bootstrap.ROOT, env=environment, check=False, text=True, **output)

@@ -1,6 +1,7 @@
 """The check: the Pythons that it finds, the environments it makes, and what comes of the steps."""
 
 import importlib
+import os
 import platform
 import shutil
 import subprocess
@@ -152,7 +153,7 @@ def check(scripts, monkeypatch, capsys):
                 )
             assert "PYTHONDONTWRITEBYTECODE" not in options["env"]
             step = " ".join(command)
-            steps.append(step)
+            steps.append((step, os.getpriority(os.PRIO_PROCESS, 0)))
             return SimpleNamespace(returncode=int(any(word in step for word in failing)), stdout="")
 
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -165,11 +166,34 @@ def check(scripts, monkeypatch, capsys):
 
 
 def test_all_steps_run_on_this_python(check):
-    status, steps, last = check((), ["-k", "x"])
+    status, steps, last = check(())
     assert (status, last) == (0, "All checks passed.")
-    assert [step.split()[2] for step in steps] == ["ruff", "ruff", "mypy", "pytest"]
-    assert steps[-1].endswith(" -k x")
-    assert all(step.startswith(sys.executable) for step in steps)
+    assert all(step.startswith(f"{sys.executable} -m ") for step, _ in steps)
+    assert sorted(step.split()[2] for step, _ in steps) == ["mypy", "pytest", "pytest", "ruff", "ruff"]
+
+
+def test_each_test_runs_either_by_itself_or_beside_the_others(check):
+    """What is left out of the one step are the very folders of the other, which are there."""
+    _, steps, _ = check(())
+    beside, alone = sorted((step.split() for step, _ in steps if " pytest " in step), key=len, reverse=True)
+    folders = [word for word in alone if word.startswith("tests")]
+    assert [word for word in beside if "tests" in word] == [f"--ignore={folder}" for folder in folders]
+    assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_what_only_computes_gives_way_to_what_is_waited_for(check):
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    _, steps, _ = check((), pythons=dict.fromkeys(OTHERS, "python"))
+    waited_for = [step for step, niceness in steps if niceness == here]
+    assert [step.split()[2] for step in waited_for] == ["ruff", "ruff", "pytest"]
+    assert "tests/system" in waited_for[-1]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == here
+
+
+def test_only_the_tests_that_are_asked_for_run(check):
+    _, steps, _ = check((), ["tests/mesh", "-k", "x"])
+    [step] = [step for step, _ in steps if " pytest " in step]
+    assert step.endswith(" tests/mesh -k x")
 
 
 def test_arguments_that_pytest_does_not_take_are_refused_before_all_else(scripts, capsys):
@@ -182,27 +206,18 @@ def test_arguments_that_pytest_does_not_take_are_refused_before_all_else(scripts
 
 
 def test_a_failing_step_does_not_hide_the_others(check):
-    status, steps, last = check(("format", "mypy"))
-    assert (status, len(steps), last) == (1, 4, "FAILED: ruff format, mypy")
+    status, steps, last = check(("format", "mypy", "--ignore"))
+    assert (status, len(steps), last) == (1, 5, "FAILED: ruff format, mypy, all other tests")
 
 
 def test_every_other_python_runs_the_unit_tests_in_an_environment_of_its_own(check):
-    status, steps, last = check((), ["-k", "x"], dict.fromkeys((OWN, *OTHERS), "python"))
+    status, steps, last = check((), pythons=dict.fromkeys((OWN, *OTHERS), "python"))
     assert (status, last) == (0, "All checks passed.")
-    elsewhere = sorted(step for step in steps[:-1] if not step.startswith(sys.executable))
+    elsewhere = sorted(step for step, _ in steps if not step.startswith(sys.executable))
     for step, version in zip(elsewhere, OTHERS, strict=True):
         assert step.startswith(f"{ROOT}/.venv-{version}/bin/python -m pytest")
         assert "-m not system tests/mesh tests/actors" in step
-    assert len(steps) == 4 + len(OTHERS)
-    assert steps[-1].endswith(" -k x"), "all tests come last: they measure more than the others"
-
-
-@pytest.mark.parametrize(("cores", "workers"), [(1, ""), (2, ""), (3, ""), (4, " -n 2"), (16, " -n 8")])
-def test_the_other_pythons_share_the_cores(scripts, check, monkeypatch, cores, workers):
-    monkeypatch.setattr(scripts.checks.os, "sched_getaffinity", lambda _: range(cores))
-    _, steps, _ = check((), pythons=dict.fromkeys(OTHERS, "python"))
-    elsewhere = [step for step in steps if not step.startswith(sys.executable)]
-    assert [step.partition("tests/actors")[2] for step in elsewhere] == [workers] * len(OTHERS)
+    assert len(steps) == 5 + len(OTHERS)
 
 
 @pytest.mark.parametrize("version", OTHERS)
