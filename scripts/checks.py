@@ -26,9 +26,13 @@ PROCESS_TESTS = ("tests/scripts", "tests/security", "tests/system")
 OTHER_TESTS = tuple(f"--ignore={folder}" for folder in PROCESS_TESTS)
 """These only compute."""
 
-UNIT_TESTS = ("-p", "no:cacheprovider", "-m", "not system", "tests/mesh", "tests/actors")
-"""The pure core, the actors and the process around them: what another Python may make a difference to. All
-tests take several times as long, so they run on one Python only."""
+UNIT_TESTS = (
+    *("-q", "-p", "no:cacheprovider", "-m", "not system", "--hypothesis-profile", "few"),
+    *("tests/mesh", "tests/actors"),
+)
+"""The pure core, the actors and the process around them: what another Python may make a difference to, and it
+makes it to the first examples as to the hundredth. All tests take several times as long, so they run on one
+Python only."""
 
 NICENESS = 10
 """Of what only computes: it gets what the tests of processes leave, and does not make them late."""
@@ -124,7 +128,7 @@ def _prepare(version: str, interpreter: Path) -> Path:
 
 def _run_unit_tests(environment: Future[Path]) -> subprocess.CompletedProcess[str]:
     """In one process, for there are several Pythons and each worker would collect the tests once more."""
-    return _run_quietly([str(environment.result()), "-m", "pytest", "-q", *UNIT_TESTS])
+    return _run_quietly([str(environment.result()), "-m", "pytest", *UNIT_TESTS])
 
 
 def _failures(suites: Mapping[str, Suite]) -> Iterator[str]:

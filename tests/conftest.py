@@ -1,14 +1,12 @@
-"""For all tests: no time limit on an example, and no search for garbage in what pytest itself holds."""
+"""For all tests: how many examples are tried, and no search for garbage in what pytest itself holds."""
 
 import gc
 
-import hypothesis
+from tests.examples import register_profiles
 
 pytest_plugins = ["tests.api_conformance", "tests.lab_meshes"]
 
-# How long an example takes says how busy the machine is, not whether the code is right.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+register_profiles()
 
 
 def pytest_collection():

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 
 from scripts.lab.processes import ROOT
+from tests.examples import PROFILES, examples
 
 OWN = ".".join(platform.python_version_tuple()[:2])
 OTHERS = [version for version in ("3.11", "3.12", "3.13") if version != OWN]
@@ -210,13 +212,19 @@ def test_a_failing_step_does_not_hide_the_others(check):
     assert (status, len(steps), last) == (1, 5, "FAILED: ruff format, mypy, all other tests")
 
 
+def test_the_profiles_are_known_and_the_usual_one_is_in_force():
+    assert set(PROFILES) == {"few", "usual", "many"}
+    assert settings.get_profile("few").max_examples == PROFILES["few"]
+    assert examples(3).max_examples == 3 * settings().max_examples
+
+
 def test_every_other_python_runs_the_unit_tests_in_an_environment_of_its_own(check):
     status, steps, last = check((), pythons=dict.fromkeys((OWN, *OTHERS), "python"))
     assert (status, last) == (0, "All checks passed.")
     elsewhere = sorted(step for step, _ in steps if not step.startswith(sys.executable))
     for step, version in zip(elsewhere, OTHERS, strict=True):
         assert step.startswith(f"{ROOT}/.venv-{version}/bin/python -m pytest")
-        assert "-m not system tests/mesh tests/actors" in step
+        assert step.endswith(" -m not system --hypothesis-profile few tests/mesh tests/actors")
     assert len(steps) == 5 + len(OTHERS)
 
 

@@ -4,11 +4,12 @@ import errno
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.runtime.seam import SocketOptions
 from scripts.simulation.conversation import Manner, Pace, Terms
+from tests.examples import examples
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
 SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192)
@@ -61,7 +62,7 @@ conversations = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(0.25, are_large=True)
 @given(seed=st.integers(0, 2**32), talks=conversations)
 def test_many_connections_at_once_mix_nothing_up(seed, talks):
     with mesh_world(seed) as mesh:

@@ -4,7 +4,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.links.peer_link import HANDSHAKE_READ_BYTES
@@ -23,6 +23,7 @@ from mesh.link.handshake import MAX_MESSAGE_BYTES
 from mesh.link.opening import OWN_VERSIONS, Versions, mac_key, opening_payload, with_length
 from mesh.trust.identity import NO_AGENT
 from tests.actors.links.link_company import ADMIT, AUTHORITY, OWN, PEER, LinkScene
+from tests.examples import examples
 
 KEY = bytes(range(32))
 """As good as any X25519 public key."""
@@ -78,7 +79,7 @@ def test_an_opening_that_is_none_is_refused_once(scene, caplog, opening, piece):
     assert not set(line) & set(map(chr, range(32)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(0.6, are_large=True)
 @given(data=st.binary(min_size=1, max_size=400), opens=st.sampled_from([b"", PREAMBLE, MESSAGE_1]))
 def test_whatever_a_stranger_says_ends_in_one_refusal_in_time(data, opens):
     scene = LinkScene()
@@ -356,7 +357,7 @@ def test_a_frame_that_never_ends_is_cut_off_as_silence_is_not(scene):
     assert scene.table.heard == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(0.4, are_large=True)
 @given(kind=st.sampled_from(list(FrameType)[:7]), body=st.binary(max_size=80))
 def test_any_body_of_an_own_frame_is_handled_or_breaks_the_link_once(kind, body):
     scene = LinkScene()

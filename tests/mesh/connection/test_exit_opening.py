@@ -2,7 +2,7 @@
 
 from math import inf
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection.exit_effects import (
@@ -29,6 +29,7 @@ from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure, Kind
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
+from tests.examples import examples
 
 OPEN_TIMEOUT_S = 3.0
 NUMBER = 7
@@ -136,7 +137,7 @@ class Exit:
                 self.do(opening.timeout(self.now))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(3)
 @given(data=st.data(), what=st.sampled_from(sorted(OPENS)), steps=st.integers(0, 30))
 def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
     exit_ = Exit(what)

@@ -3,7 +3,7 @@
 from math import inf
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection.connection_numbers import ConnectionNumbers
@@ -26,6 +26,7 @@ from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
+from tests.examples import examples
 from tests.mesh.connection.replies import reply_with
 
 OPEN_TIMEOUT_S = 10.0
@@ -147,7 +148,7 @@ class Ingress:
                 self.do(opening.timeout(self.now))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(1.5)
 @given(data=st.data(), ahead=st.booleans(), steps=st.integers(5, 60))
 def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, steps):
     ingress = Ingress()

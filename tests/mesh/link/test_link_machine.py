@@ -1,7 +1,7 @@
 """Whatever a peer sends and whatever happens in any order: a link ends at most once."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import LocalProtocolError
@@ -30,6 +30,7 @@ from mesh.link.states import UNADMITTED, LinkState
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.noise.primitives import key_pair
+from tests.examples import examples
 
 NOW, UNIX = 100.0, 1_750_000_000.0
 AUTHORITY = Identity(bytes([9]) * 32)
@@ -157,7 +158,7 @@ class Ends:
                 self.do(link.challenge(bytes(16)))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(3)
 @given(data=st.data(), is_dialer=st.booleans(), first=st.integers(0, 4), steps=st.integers(0, 25))
 def test_a_link_ends_at_most_once_whatever_happens(data, is_dialer, first, steps):
     ends = Ends(is_dialer=is_dialer)

@@ -1,9 +1,10 @@
 """First hops other than the next hop that do not send things back."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing.routes import compute_routes
+from tests.examples import examples
 from tests.mesh.routing.test_routes import agent, mesh
 
 
@@ -55,7 +56,7 @@ def test_out_of_reach_and_this_agent_itself_have_none():
     assert alternates(records, 1, 4) == alternates(records, 1, 1) == alternates(records, 1, 9) == []
 
 
-@settings(max_examples=200, deadline=None)
+@examples(2)
 @given(st.sets(st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3)), max_size=20))
 def test_whoever_follows_the_next_hops_from_an_alternate_never_comes_back(drawn):
     links = {(min(a, b), max(a, b)): step for a, b, step in drawn if a != b}

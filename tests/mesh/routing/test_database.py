@@ -2,7 +2,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, ForgedCertificateError, RemoteProtocolError, TrustError
@@ -96,7 +96,6 @@ def test_of_two_runs_with_equal_numbers_all_keep_the_same(first: bytes):
     assert kept == {b"z" * 16}
 
 
-@settings(deadline=None)
 @given(st.permutations(list(range(6))))
 def test_in_any_order_the_newest_remains(order):
     state = graph()

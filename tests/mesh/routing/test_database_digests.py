@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.link.bodies import Digest, DigestEntry
@@ -44,7 +44,6 @@ def test_a_digest_speaks_for_its_range_only():
     assert names(lacking(state, middle, 0.0)) == {(ordered[1].id, 1, 0)}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from((ALICE, BOB, CAROL)), st.integers(0, 3), st.booleans()), max_size=12)
 )

@@ -3,7 +3,7 @@
 import math
 from collections import deque
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.alarms import AlarmBook
@@ -18,6 +18,7 @@ from mesh.routing.router import RouteTableState
 from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import Identity, Instance, verify_signature
+from tests.examples import examples
 
 UNIX = 1_700_000_000.0
 AUTHORITY = Identity(bytes(32))
@@ -231,7 +232,7 @@ ON_THE_LINK_FOR_LONG = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(1.5)
 @given(st.lists(events, max_size=60))
 @example(ON_THE_LINK_FOR_LONG)
 def test_after_any_schedule_all_agents_agree_and_are_right(schedule):

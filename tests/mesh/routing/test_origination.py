@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing.origination import (
@@ -291,13 +291,11 @@ def test_the_step_of_a_round_trip(rtt_s, step):
     assert rtt_step(rtt_s) == step
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_longer_round_trip_has_no_lower_step(one, other):
     assert rtt_step(min(one, other)) <= rtt_step(max(one, other))
 
 
-@settings(deadline=None)
 @given(st.floats(0.0001, 1.0), st.lists(st.floats(0.8, 1.2), max_size=200))
 def test_jitter_moves_a_step_once_at_most(rtt_s, jitter):
     # Between two neighbouring steps the hysteresis holds whichever was taken first.

@@ -1,6 +1,6 @@
 """The store within its limits, whatever comes in what order, against a judge that counts all of it anew."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.link.bodies import HIGHEST_AGENT_ID
@@ -31,7 +31,6 @@ def memory_bytes(entry: Entry) -> int:
 ENTRIES = [[entry_of(number, endpoints) for endpoints in (0, 10, 20, 40)] for number in range(len(AGENTS))]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["put", "bury", "forget"]), st.integers(0, 3), st.integers(0, 3))))
 def test_there_is_room_exactly_for_what_fits_once_the_past_is_forgotten(steps):
     store = RecordStore(max_records=MAX_RECORDS, max_bytes=MAX_BYTES)

@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
@@ -122,7 +122,6 @@ def test_fields_of_a_later_agent_are_ignored_but_signed():
     assert verified(wire).body == body_of()
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_flipped_bit_is_believed(data):
     wire = sign_record(ALICE, body_of())
@@ -134,14 +133,12 @@ def test_no_flipped_bit_is_believed(data):
         verified(forged)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_garbage_is_a_remote_error(garbage):
     with pytest.raises(RemoteProtocolError, match="cannot be read"):
         decode_body(garbage)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 700))
 def test_truncation_is_a_remote_error(length):
     signed = sign_record(ALICE, body_of()).signed

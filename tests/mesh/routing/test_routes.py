@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing.graph import Graph
@@ -45,14 +45,12 @@ def best_paths(records, source, max_hops):
     return {destination: path for destination, (*_, path) in best.items()}
 
 
-@settings(deadline=None)
 @given(random_meshes(), st.integers(1, 6))
 def test_paths_are_those_of_a_search_through_all_paths(records, max_hops):
     for source in records:
         assert Graph.of(records).paths_from(source, max_hops) == best_paths(records, source, max_hops)
 
 
-@settings(deadline=None)
 @given(random_meshes(), st.integers(1, 6))
 def test_hop_by_hop_forwarding_follows_the_path_of_the_ingress(records, max_hops):
     snapshots = {
@@ -68,7 +66,6 @@ def test_hop_by_hop_forwarding_follows_the_path_of_the_ingress(records, max_hops
             assert snapshot.hop_counts[destination] == len(path) - 1
 
 
-@settings(deadline=None)
 @given(random_meshes())
 def test_candidates_are_ranked_by_leaving_hops_round_trip_and_id(records):
     own = agent(0)
@@ -196,7 +193,6 @@ def test_a_snapshot_cannot_be_changed():
 # -- step by step --------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(random_meshes())
 def test_routes_are_the_same_however_small_the_steps(records):
     at_once = compute_routes(agent(0), dict(records), max_hops=16, version=1)

@@ -4,7 +4,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing.records import (
@@ -39,6 +39,7 @@ from mesh.routing.service_layout import (
     lay_out,
 )
 from mesh.trust.identity import AgentId, Identity, Instance
+from tests.examples import examples
 
 ALICE = Identity(b"\x01" * 32)
 LARGEST_KEY, LARGEST_ADDRESS = "\U0001f980" * (MAX_KEY_CHARACTERS - 6), "\U0001f980" * MAX_ADDRESS_CHARACTERS
@@ -178,7 +179,7 @@ keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_KEY_CHARAC
 addresses = st.text("\U0001f980a", max_size=MAX_ADDRESS_CHARACTERS + 5)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(0.5)
 @given(
     st.lists(st.builds(EndpointEntry, keys, st.none() | addresses), max_size=8),
     st.lists(st.builds(ListenerEntry, keys, addresses), max_size=8),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing import shared_paths
@@ -37,7 +37,6 @@ def found(paths: SharedPaths, sources: list[AgentId]) -> Iterator[list[tuple[Age
         yield list(paths.paths_from(source).items())
 
 
-@settings(deadline=None)
 @given(random_meshes(), st.integers(0, 6))
 def test_paths_by_way_of_relays_are_those_of_a_search_and_in_its_order(records, max_hops):
     graph = Graph.of(records)

@@ -1,13 +1,14 @@
 """A frame comes astray if its source's best path ends with another peer; that costs few searches."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from mesh.routing import straying
 from mesh.routing.graph import Graph
 from mesh.routing.routes import compute_routes
 from mesh.routing.straying import Straying
 from mesh.routing.ways_back import SEARCH_BURST, SEARCH_RATE, open_budgets
+from tests.examples import examples
 from tests.mesh.routing.graph_company import agent, mesh, random_meshes
 
 OWN, NEXT, EQUAL, LONGER, FAR, HOSTILE = (agent(number) for number in range(1, 7))
@@ -49,7 +50,7 @@ def test_nothing_comes_astray_until_there_are_routes():
     assert not Straying(HOSTILE, open_budgets()).is_astray(FAR, 0.0)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(0.5)
 @given(random_meshes())
 def test_nothing_comes_astray_that_follows_the_routes(records):
     for own in records:

@@ -1,7 +1,7 @@
 """Which OPENs a relay passes on: all that come by the best way from their source, few of the others."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from mesh.connection.open_admission import INGRESS_RATE
 from mesh.routing.graph import Graph
@@ -57,7 +57,6 @@ def test_all_pass_of_one_whose_best_way_here_is_not_the_best_way_back():
         assert passed(ways, [FAR]) == count
 
 
-@settings(deadline=None)
 @given(random_meshes())
 def test_the_best_way_in_is_that_of_all_frames_of_a_source_wherever_they_go(records):
     all_paths = {source: Graph.of(records).paths_from(source, 16) for source in records}

@@ -1,12 +1,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.runtime.virtual.clock import Trace, VirtualClock
 from actors.runtime.virtual.links import BURST_BYTES, RETRANSMISSION_S, Link
 from actors.runtime.virtual.pipe import Pipe
+from tests.examples import examples
 
 
 class End:
@@ -232,7 +233,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(
     steps=st.lists(STEPS, max_size=40),
     send_bytes=st.integers(1, 600),

@@ -4,7 +4,7 @@ import random
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from mesh.connection.session_handshake import (
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, StreamBudget
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair
+from tests.examples import examples
 from tests.mesh.connection.replies import reply_with
 from tests.mesh.connection.stream.harness import EXIT, INGRESS, MIB, World, make_stream, pattern, sessions
 
@@ -66,7 +67,7 @@ class Weather:
 chances = st.sampled_from([0.0, 0.0, 0.02, 0.1, 0.3])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(1.5)
 @given(
     seed=st.integers(0, 2**32),
     loss=chances,
@@ -114,7 +115,7 @@ def test_every_byte_arrives_once_and_in_order_and_both_ends_end(
     assert [budget.reserved_bytes for budget in budgets] == [0, 0]
 
 
-@settings(max_examples=80, deadline=None)
+@examples(0.8)
 @given(
     seed=st.integers(0, 2**32),
     loss=chances,
