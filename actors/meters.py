@@ -84,6 +84,10 @@ class Meters:
     """Times that an endpoint's key was withdrawn because its target was found down."""
     connections_reset: int = 0
     """Connections that ended here in another way than in order, whoever broke them off; each counts once."""
+    enrolments: int = 0
+    """Certificates that this agent has signed, for agents that joined by an invitation or renewed theirs."""
+    enrolments_refused: int = 0
+    """Times that an agent asked this one for a certificate and got none."""
     bytes_sent: int = 0
     """Plaintext bytes taken from local sockets."""
     bytes_received: int = 0

@@ -30,6 +30,12 @@ class AuditKind(enum.Enum):
     """A connection has ended at this agent, or was refused."""
     RENEWED = "renewed"
     """An agent has a new certificate."""
+    JOINED = "joined"
+    """An agent has joined by an invitation of this one."""
+    ISSUED = "issued"
+    """An agent has had its certificate renewed by this one."""
+    NOT_ISSUED = "not-issued"
+    """An agent has asked this one for a certificate and got none."""
 
 
 class Auditing(Protocol):

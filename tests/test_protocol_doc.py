@@ -144,7 +144,12 @@ def test_signed_structures_have_the_elements_of_the_code():
 
 def test_the_contexts_are_those_of_the_code():
     contexts = {row[0] for row in table("context", "who signs")}
-    code = (identity.CERTIFICATE_CONTEXT, identity.RECORD_CONTEXT, identity.LINK_PROOF_CONTEXT)
+    code = (
+        identity.CERTIFICATE_CONTEXT,
+        identity.RECORD_CONTEXT,
+        identity.LINK_PROOF_CONTEXT,
+        identity.ENROLMENT_CONTEXT,
+    )
     assert contexts == {context.decode() for context in code}
     assert OWN_VERSIONS.preamble == b"MESH\x01\x01"
 

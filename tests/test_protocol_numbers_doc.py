@@ -44,6 +44,8 @@ LIMIT_MODULES = (
     "actors.diagnostics.desk",
     "actors.remote.steward",
     "mesh.diagnostics.serving",
+    "mesh.remote.enrolment",
+    "mesh.remote.join_token",
     "mesh.remote.talks",
     "mesh.remote.wire",
     "mesh.connection.key_stock",

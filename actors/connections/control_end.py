@@ -1,4 +1,4 @@
-"""The managed end of a connection to ``mesh:control``: has the question answered outside of the actors."""
+"""The asked end of a connection to ``mesh:control`` or ``mesh:enrol``: has others than actors answer."""
 
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
@@ -16,7 +16,7 @@ UNAVAILABLE = 503
 """Of HTTP."""
 
 ServeControl: TypeAlias = Callable[[Caller, bytes, Ref[messages.AnswerFound]], None]
-"""Answers the latter the question of an agent that may manage this one. It blocks not, and does not fail."""
+"""Answers the latter the question of an agent that may ask it. It blocks not, and does not fail."""
 
 
 def serve_nobody(caller: Caller, question: bytes, reply_to: Ref[messages.AnswerFound]) -> None:

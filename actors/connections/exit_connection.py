@@ -279,8 +279,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(self._opening.denied(refusal.code, refusal.reason, self.now()))
 
     def _caller(self) -> Caller:
-        certificate = self._record_of_ingress.certificate
-        return Caller(self._party.id, certificate.name, certificate.may_manage)
+        return Caller(self._party.id, self._record_of_ingress.certificate)
 
     def _granted(self, target: SocketAddress | ReservedKey) -> None:
         self._target = target

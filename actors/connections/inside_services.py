@@ -10,7 +10,8 @@ from actors.messages import inside_end as messages
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.reserved import BENCH, CONTROL, ECHO, Caller, ReservedKey
+from mesh.connection.reserved import BENCH, CONTROL, ECHO, ENROL, Caller, ReservedKey
+from mesh.connection.rights import INVITATION_ONLY
 from mesh.connection.shares import Shares
 from mesh.journal import EventKind
 from mesh.sampling import sampled
@@ -36,6 +37,13 @@ CONTROL_PLACES_EACH: Final = 4
 """Of these, for one agent."""
 
 
+ENROL_PLACES: Final = 8
+"""Questions for certificates at one time, of all agents: each is answered at once."""
+
+ENROL_PLACES_EACH: Final = 1
+"""Of these, for one agent."""
+
+
 class Refusal(NamedTuple):
     """Why an inside service does not serve."""
 
@@ -51,6 +59,8 @@ class _Need(enum.Enum):
     """To speak of a key, which one may use here."""
     MANAGE = enum.auto()
     """The right to manage, and to speak of no key."""
+    NO_SUBJECT = enum.auto()
+    """To speak of no key; the service judges by itself whom it serves."""
 
 
 class _Kind(NamedTuple):
@@ -66,6 +76,7 @@ _KINDS: Final = MappingProxyType(
         ECHO: _Kind(ECHO_PLACES, ECHO_PLACES_EACH, _Need.NOTHING),
         BENCH: _Kind(BENCH_PLACES, 1, _Need.SUBJECT),
         CONTROL: _Kind(CONTROL_PLACES, CONTROL_PLACES_EACH, _Need.MANAGE),
+        ENROL: _Kind(ENROL_PLACES, ENROL_PLACES_EACH, _Need.NO_SUBJECT),
     }
 )
 
@@ -93,14 +104,18 @@ class InsideServices:
     def objection(self, key: ReservedKey, ingress: Caller) -> Refusal | None:
         """Why ``ingress``, which may use the key that this one speaks of, is not served now."""
         kind = _KINDS.get(key.service)
+        if ingress.certificate.is_invitation and key.service != ENROL:
+            return Refusal(RejectCode.NOT_PERMITTED, INVITATION_ONLY)
         if kind is None:
             return Refusal(RejectCode.UNKNOWN_KEY, "this agent has no such service")
-        if kind.need is _Need.MANAGE and not ingress.may_manage:  # before all that would tell of this agent
+        if (
+            kind.need is _Need.MANAGE and not ingress.certificate.may_manage
+        ):  # before all that would tell of this agent
             facts = {"agent": named(ingress.name, ingress.id)}
             marks = sampled(facts["agent"]) | event(EventKind.MANAGEMENT)
             log.warning("%(agent)s may not manage this agent, and asks to", facts, extra=marks)
             return Refusal(RejectCode.NOT_PERMITTED, "this is for those whose certificates let them manage")
-        if kind.need is _Need.MANAGE and key.subject:
+        if kind.need in (_Need.MANAGE, _Need.NO_SUBJECT) and key.subject:
             return Refusal(RejectCode.UNKNOWN_KEY, "this service speaks of no key")
         if kind.need is _Need.SUBJECT and not key.subject:
             return Refusal(RejectCode.NOT_PERMITTED, "this service is for those that may use a key here")

@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from mesh.connection.offer import Offer
+from mesh.connection.reserved import CONTROL_KEY
 
 
 class StartCall(msgspec.Struct, frozen=True):
@@ -14,6 +15,8 @@ class StartCall(msgspec.Struct, frozen=True):
     """The agent."""
     question: bytes
     """As it is on the wire."""
+    key: str = CONTROL_KEY
+    """The reserved key by which it is asked."""
 
 
 class CallFailed(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A call: opens one connection to another agent's ``mesh:control``, asks by it, and reports the answer."""
+"""A call: opens one connection to what another agent serves by itself, asks by it, and reports the answer."""
 
 from typing import Final, assert_never
 
@@ -8,8 +8,6 @@ from actors.messages import control_call as messages
 from actors.messages import listener as listener_messages
 from actors.messages import steward as steward_messages
 from actors.runtime.seam import Dispatcher, Ref
-from mesh.connection.offer import Offer
-from mesh.connection.reserved import CONTROL_KEY
 from mesh.diagnostics.refusals import NOT_OPENED, sentence_of
 from mesh.remote.talks import Asking
 from mesh.remote.wire import MAX_ANSWER_BYTES
@@ -23,8 +21,7 @@ class ControlCall(InsideStream[messages.Inbound]):
     Args:
         dispatcher: where it runs.
         number: of the call, for the steward.
-        offer: the agent.
-        question: as it is on the wire.
+        wanted: whom to ask what, and by which reserved key.
         start_ingress: starts its connection.
         steward: hears what has come of it.
     """
@@ -34,15 +31,14 @@ class ControlCall(InsideStream[messages.Inbound]):
         dispatcher: Dispatcher,
         *,
         number: int,
-        offer: Offer,
-        question: bytes,
+        wanted: steward_messages.StartCall,
         start_ingress: StartIngress,
         steward: Ref[steward_messages.CallEnded],
     ) -> None:
-        self._asking = Asking(question, dispatcher.now())
+        self._asking = Asking(wanted.question, dispatcher.now())
         super().__init__(dispatcher, talk=self._asking, due=messages.CallDue())
         self._number = number
-        self._offer = offer
+        self._wanted = wanted
         self._start_ingress = start_ingress
         self._steward = steward
         self._failure = steward_messages.CallFailed(NOT_OPENED, "silent")
@@ -51,7 +47,8 @@ class ControlCall(InsideStream[messages.Inbound]):
     def on_start(self) -> None:
         """Open the connection."""
         try:
-            socket = open_inside(self.dispatcher, self._start_ingress, CONTROL_KEY, (self._offer,), self.ref)
+            wanted = self._wanted
+            socket = open_inside(self.dispatcher, self._start_ingress, wanted.key, (wanted.offer,), self.ref)
         except OSError as error:
             self._end(steward_messages.CallFailed((error.strerror or str(error)).lower()))
             return

@@ -8,13 +8,14 @@ from actors.messages import steward as messages
 from actors.runtime.actor import Actor
 from actors.runtime.reference import Future
 from actors.runtime.seam import Dispatcher, Ref
-from mesh.connection.offer import Offer
 
 MAX_CALLS: Final = 8
 """At one time. Each may hold an answer of some megabytes."""
 
-StartCall: TypeAlias = Callable[[int, Offer, bytes, Ref[messages.CallEnded]], Ref[call_messages.Inbound]]
-"""Starts the call with a number, of an agent, with a question; it tells the latter what has come of it."""
+StartCall: TypeAlias = Callable[
+    [int, messages.StartCall, Ref[messages.CallEnded]], Ref[call_messages.Inbound]
+]
+"""Starts the call with a number, as it is wanted; it tells the latter what has come of it."""
 
 
 class Steward(Actor[messages.Inbound]):
@@ -34,8 +35,8 @@ class Steward(Actor[messages.Inbound]):
     def on_receive(self, message: messages.Inbound) -> Future[messages.CallOutcome] | None:
         """Handle one message."""
         match message:
-            case messages.StartCall(offer=offer, question=question):
-                return self._call(offer, question)
+            case messages.StartCall():
+                return self._call(message)
             case messages.CallEnded(number=number, outcome=outcome):
                 self._settle(number, outcome)
             case messages.CallGone(number=number):
@@ -49,14 +50,14 @@ class Steward(Actor[messages.Inbound]):
         for number in list(self._answers):
             self._settle(number, messages.CallFailed("this agent's actors are being started anew, or leave"))
 
-    def _call(self, offer: Offer, question: bytes) -> Future[messages.CallOutcome]:
+    def _call(self, wanted: messages.StartCall) -> Future[messages.CallOutcome]:
         answer: Future[messages.CallOutcome] = self._create_future()
         if len(self._answers) >= MAX_CALLS:
             answer.set(messages.CallFailed(f"{MAX_CALLS} agents are being asked by this one; wait"))
             return answer
         self._newest = number = self._newest + 1
         self._answers[number] = answer
-        self.watch(self._start_call(number, offer, question, self.ref), messages.CallGone(number))
+        self.watch(self._start_call(number, wanted, self.ref), messages.CallGone(number))
         return answer
 
     def _settle(self, number: int, outcome: messages.CallOutcome) -> None:

@@ -26,7 +26,7 @@ from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.config.schema import Config
 from mesh.connection.pending_open import PendingOpen
-from mesh.connection.reserved import CONTROL, Caller
+from mesh.connection.reserved import CONTROL, ENROL, Caller
 from mesh.connection.session_handshake import Party
 from mesh.diagnostics.serving import TALKS
 from mesh.link.frames import Frame
@@ -48,8 +48,9 @@ class Composition:
         def start_end(
             service: str, caller: Caller, leave: Callable[[], None]
         ) -> Ref[inside_messages.Inbound]:
-            if service == CONTROL:
-                serve = around.setup.serve_control
+            if service in (CONTROL, ENROL):
+                setup = around.setup
+                serve = setup.serve_control if service == CONTROL else setup.serve_enrolment
                 return ControlEnd.start(around.dispatcher, caller=caller, serve=serve, leave=leave)
             talk = TALKS[service](around.dispatcher.now())
             return InsideEnd.start(around.dispatcher, talk=talk, leave=leave)

@@ -89,13 +89,12 @@ class InsideChildren:
         around = self._build.around
 
         def start_call(
-            number: int, offer: Offer, question: bytes, steward: Ref[steward_messages.CallEnded]
+            number: int, wanted: steward_messages.StartCall, steward: Ref[steward_messages.CallEnded]
         ) -> Ref[call_messages.Inbound]:
             return ControlCall.start(
                 around.dispatcher,
                 number=number,
-                offer=offer,
-                question=question,
+                wanted=wanted,
                 start_ingress=self._start_ingress,
                 steward=steward,
             )

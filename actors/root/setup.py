@@ -32,6 +32,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     reader: RecordReader = RecordReader()
     serve_control: ServeControl = serve_nobody
     """Answers agents that may manage this one."""
+    serve_enrolment: ServeControl = serve_nobody
+    """Answers agents that ask for certificates."""
 
     def with_credentials(self, credentials: Credentials) -> Self:
         """The same agent with these, which are of its identity."""

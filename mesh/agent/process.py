@@ -40,6 +40,8 @@ from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
 from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
+from mesh.agent.enrolment.addresses import addresses_to_dial
+from mesh.agent.enrolment.desk import EnrolmentDesk
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
@@ -145,6 +147,14 @@ def _run(
         stack.callback(events.abandon_jobs)  # else the door would wait for who asked for them
         stack.callback(dispatcher.stop, STOP_TIMEOUT_S)
         dispatcher.start()
+        desk = EnrolmentDesk(
+            events,
+            meters,
+            config.agent.data_dir,
+            credentials=lambda: live.running,
+            addresses=lambda: addresses_to_dial(reloader.config),
+            audit=audit,
+        )
         root = Agent.start(
             dispatcher,
             setup=AgentSetup(
@@ -156,6 +166,7 @@ def _run(
                 descriptor_limit=limit,
                 software=software_version(),
                 serve_control=door,
+                serve_enrolment=desk,
             ),
             meters=meters,
             budget=budget,
@@ -193,13 +204,15 @@ def _run(
             live=live,
             audit=audit,
         )
+        main_thread = MainThread(events, reloader)
         behind = Behind(
-            MainThread(events, reloader),
+            main_thread,
             app.latest,
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
             diagnosing=ActorDiagnosing(root),
+            invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
             asked=app.stamp,
             audit=audit,
         )

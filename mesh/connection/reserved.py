@@ -7,6 +7,7 @@ that may use ``KEY``, which an endpoint of that agent has.
 from typing import Final, NamedTuple
 
 from mesh.routing_keys import MAX_KEY_BYTES, RESERVED_PREFIX
+from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 
 ECHO: Final = "echo"
@@ -19,6 +20,12 @@ CONTROL: Final = "control"
 
 CONTROL_KEY: Final = f"{RESERVED_PREFIX}{CONTROL}"
 """By which it is asked."""
+
+ENROL: Final = "enrol"
+"""Certificates of an issuer, for those whom it has invited, and for agents that renew theirs."""
+
+ENROL_KEY: Final = f"{RESERVED_PREFIX}{ENROL}"
+"""By which it is asked for them."""
 
 MAX_SERVICE_CHARACTERS: Final = 10
 """Of a service's name; so a reserved key fits into an OPEN, whatever key it speaks of."""
@@ -41,8 +48,12 @@ class Caller(NamedTuple):
     """The agent that opens a connection to a reserved key, as its certificate has it."""
 
     id: AgentId
-    name: str
-    may_manage: bool
+    certificate: Certificate
+
+    @property
+    def name(self) -> str:
+        """Its display name."""
+        return self.certificate.name
 
 
 def is_reserved(key: str) -> bool:

@@ -7,12 +7,14 @@ what was taken away ends open connections, too.
 from types import MappingProxyType
 from typing import Final
 
-from mesh.connection.reserved import CONTROL, is_reserved, read_reserved
+from mesh.connection.reserved import CONTROL, ENROL, is_reserved, read_reserved
 from mesh.escaping import escaped
 from mesh.trust.certificates import Certificate
 from mesh.trust.policy import NOBODY_NAMED, Finding, Gate, Policy, at_exit, at_ingress, listed, shut
 
 NO_MANAGING: Final = "the ingress's certificate does not let it manage other agents"
+
+INVITATION_ONLY: Final = "the ingress has an invitation, which is good for mesh:enrol only"
 
 WHY: Final = MappingProxyType(
     {
@@ -34,6 +36,8 @@ def why_not_at_exit(ingress: Certificate, key: str, policy: Policy) -> str:
         reserved = read_reserved(key)
         if reserved.service == CONTROL and not ingress.may_manage:
             return NO_MANAGING
+        if ingress.is_invitation and reserved.service != ENROL:
+            return INVITATION_ONLY
         key = reserved.subject
         if not key:
             return ""

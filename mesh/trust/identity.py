@@ -45,6 +45,8 @@ RECORD_CONTEXT: Final = b"mesh record v1"
 """What an agent signs: its advertisement."""
 LINK_PROOF_CONTEXT: Final = b"mesh link proof v1"
 """What an agent signs: who it is on one link."""
+ENROLMENT_CONTEXT: Final = b"mesh enrolment v1"
+"""What an agent signs: that it asks an issuer for a certificate of this key."""
 
 _ID_PREFIX: Final = b"mesh agent id v1\0"
 _MAX_CONTEXT_BYTES: Final = 255

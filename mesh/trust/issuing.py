@@ -1,6 +1,5 @@
 """What an issuer may pass on: its certificate says it, and whoever reads what it signed holds it to that."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -34,11 +33,11 @@ Groups: TypeAlias = Annotated[tuple[Group, ...], msgspec.Meta(max_length=MAX_GRO
 class Passing(msgspec.Struct, frozen=True, kw_only=True):
     """What a certificate grants, of that which an issuer can pass on."""
 
-    register: Sequence[str]
-    use: Sequence[str]
+    register: tuple[str, ...]
+    use: tuple[str, ...]
     relay: bool
     manage: bool
-    groups: Sequence[str]
+    groups: tuple[str, ...]
 
 
 class IssuingLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,9 +6,12 @@ from typing import Final
 from mesh.diagnostics.serving import ECHO_WAITING_BYTES, Bench, Echo
 from mesh.diagnostics.talk import PIECE_BYTES, Talk
 from mesh.errors import RemoteProtocolError
+from mesh.remote.enrolment import read_grant, read_wish, write_grant
+from mesh.remote.join_token import token_from_text, token_to_text
 from mesh.remote.talks import Answering
 from mesh.remote.wire import MAX_REQUEST_BYTES, read_answered, read_asked, write_answered, write_asked
 from scripts.fuzzing.choices import Choices
+from scripts.fuzzing.people import ME, YOU
 
 _TALKS: Final[tuple[Callable[[float], Talk], ...]] = (Echo, Bench, Answering)
 _ROOM_BYTES: Final = 64 * 1024
@@ -56,3 +59,25 @@ def remote(data: bytes) -> None:
             assert read_asked(write_asked(asked)) == asked  # noqa: S101
     except RemoteProtocolError:
         pass
+
+
+def enrolment(data: bytes) -> None:
+    """A question for a certificate, or an issuer's answer: read, or refused as what it is."""
+    try:
+        if data[:1] < b"\x80":
+            read_wish(data[1:], issuer=YOU.id, asker=ME.id)
+        else:
+            grant = read_grant(data[1:])
+            assert read_grant(write_grant(grant)) == grant  # noqa: S101
+    except RemoteProtocolError as error:
+        str(error)
+
+
+def join_token(data: bytes) -> None:
+    """A token as somebody has copied it."""
+    try:
+        token = token_from_text(data.decode("utf-8", "replace"))
+    except ValueError as error:
+        str(error)
+        return
+    assert token_from_text(token_to_text(token)) == token  # noqa: S101

@@ -10,11 +10,13 @@ from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
 from mesh.link.opening import OWN_VERSIONS
 from mesh.link.proof import OWN_FEATURES, Statement, make_proof
+from mesh.remote.enrolment import Grant, write_grant, write_wish
+from mesh.remote.join_token import JoinToken, token_to_text
 from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
-from scripts.fuzzing.people import ISSUED_CERTIFICATE, ME, MY_CERTIFICATE, YOU, YOUR_CERTIFICATE
+from scripts.fuzzing.people import ISSUED_CERTIFICATE, ME, MY_CERTIFICATE, THEM, YOU, YOUR_CERTIFICATE
 from scripts.fuzzing.shapes import PLAIN, SHAPED, Shape, shape_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,7 @@ _HEADS: Final = {
     "link_bodies": 1,
     "session": 2,
     "remote": 1,
+    "enrolment": 1,
     "record": 0,
     "page": 0,
     "proof": 0,
@@ -107,6 +110,11 @@ def _seeds() -> dict[str, list[bytes]]:
         ],
         "config": [path.read_bytes() for path in sorted((ROOT / "config").glob("*.yaml"))],
         "inside": [bytes([kind, *b"\0\5ud\0\0\1\3\3\2\1\3\0\1\3\2\3"]) for kind in range(3)],
+        "enrolment": [
+            b"\0" + write_wish(THEM, issuer=YOU.id, asker=ME.id),
+            b"\xff" + write_grant(Grant(ISSUED_CERTIFICATE, "why")),
+        ],
+        "join_token": [token_to_text(JoinToken(("a:1",), (bytes(32),), bytes(32), b"x" * 90)).encode()],
         "remote": [
             b"\0" + write_asked(Asked("POST", "/api/v1/plans?dry_run=1", "", '"1"', "me", b"{}")),
             b"\xff" + write_answered(Answered(200, "application/json", "1", 1, b"{}")),

@@ -55,6 +55,8 @@ TARGETS: Final[dict[str, Target]] = {
     "http": Target(text_targets.http, 400),
     "socks": Target(text_targets.socks, 1200),
     "inside": Target(inside_targets.inside, 1200),
+    "enrolment": Target(_shaped("enrolment", inside_targets.enrolment), 3000),
+    "join_token": Target(inside_targets.join_token, 1200),
     "remote": Target(_shaped("remote", inside_targets.remote), 4096),
 }
 

@@ -6,7 +6,7 @@ from scripts.lab.meshes import Mesh, complaints
 from tests.lab_meshes import MESHES
 from tests.security.chains import Chain
 
-REAL = {"mesh", "shared_chain", "tapped", "thieves", "long_way", "served"}
+REAL = {"mesh", "company", "shared_chain", "tapped", "thieves", "long_way", "served"}
 
 
 def pytest_collection_modifyitems(items):

@@ -41,7 +41,7 @@ READING = re.compile(
 PATIENCE_S = 15.0
 PROBED = "Restart an agent of a pair"
 HELD = "See who is connected, and close a connection"
-NOT_THERE_YET = "late"
+NOT_THERE_YET = ("laptop", "late")
 WEB_PAGE = b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
 
 
@@ -68,11 +68,13 @@ class Operator:
         ]
         for agent in (self.branch, self.hq, self.hq2):
             agent.dial(self.relay)
-        home = mesh.folder / NOT_THERE_YET
-        home.mkdir()
-        self.late = AgentProcess(NOT_THERE_YET, home, {}, mesh.ports.reserve())
-        self.agents = {agent.name: agent for agent in (*self.every, self.late)}
-        self.ports = {port: mesh.ports.reserve() for port in (8000, 8001, 9000, 9001)}
+        self.later = []
+        for name in NOT_THERE_YET:
+            home = mesh.folder / name
+            home.mkdir()
+            self.later.append(AgentProcess(name, home, {}, mesh.ports.reserve()))
+        self.agents = {agent.name: agent for agent in (*self.every, *self.later)}
+        self.ports = {port: mesh.ports.reserve() for port in (8000, 8001, 9000, 9001, 9002)}
         self.said = {}
         """What stands for a word in capitals."""
 
@@ -149,6 +151,8 @@ class Operator:
             time.sleep(0.1)
         self.output += done.stdout
         assert done.exit_code == 0, (place, line, done.stdout, done.stderr)
+        if line.startswith("mesh invite"):
+            self.said["TOKEN"] = done.stdout.strip()
         if line.startswith("mesh token new"):
             self.said["TOKEN"] = done.stdout.splitlines()[0]
             self.said["HASH"] = re.search(r"hash: \"?([0-9a-f]{64})", done.stdout)[1]
@@ -236,8 +240,9 @@ def operator(request, tmp_path):
             yield made
         assert complaints(mesh) == []
     finally:
-        if made.late.was_started:
-            made.late.kill()
+        for agent in made.later:
+            if agent.was_started:
+                agent.kill()
         mesh.close()
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from mesh.auditing import AuditFact, AuditKind
 from mesh.escaping import escaped
+from mesh.trust.certificates import Certificate
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import display_id
 
@@ -22,6 +23,9 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.CONFIGURATION.value: "{way}, {who}: {verdict}",
         AuditKind.CONNECTION.value: "{end}: {key} from {client} at {ingress} to {target} at {exit}: {ending}",
         AuditKind.RENEWED.value: "{agent} {id} goes on with another certificate, until {until}",
+        AuditKind.JOINED.value: "{agent} {id} has joined by an invitation of this agent, until {until}",
+        AuditKind.ISSUED.value: "{agent} {id} has had its certificate renewed, until {until}",
+        AuditKind.NOT_ISSUED.value: "{agent} {id} has got no certificate: {reason}",
     }
 )
 """By kind, with the facts that each has always."""
@@ -60,11 +64,15 @@ def encoded(kind: AuditKind, unix_s: float, facts: Mapping[str, AuditFact]) -> b
 
 def renewal_facts(found: Credentials) -> dict[str, AuditFact]:
     """Of an agent that goes on with these."""
+    return {**certificate_facts(found.certificate), "authorities": len(found.trust.authorities)}
+
+
+def certificate_facts(certificate: Certificate) -> dict[str, AuditFact]:
+    """Of an agent that has this one."""
     return {
-        "agent": found.certificate.name,
-        "id": display_id(found.identity.id),
-        "until": _moment(found.certificate.not_after),
-        "authorities": len(found.trust.authorities),
+        "agent": certificate.name,
+        "id": display_id(certificate.agent_id),
+        "until": _moment(certificate.not_after),
     }
 
 

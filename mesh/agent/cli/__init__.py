@@ -58,6 +58,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
             "reload": Place("cli.reload_command", "Read the configuration again, and be as it says."),
             "drain": Place("cli.drain_command", "Have the mesh prefer other agents."),
         },
+        "Let agents in": {
+            "invite": Place("cli.invite_command", "At an issuer: a token by which a new agent joins."),
+            "join": Place("cli.join_command", "On its machine: become an agent by that token."),
+        },
         "Keys, certificates, tokens": {
             "authority": Place("cli.key_commands", "The key that signs certificates."),
             "identity": Place("cli.key_commands", "The key that an agent is."),

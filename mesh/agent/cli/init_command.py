@@ -198,7 +198,7 @@ def _write(directory: Path, plans: tuple[AgentPlan, ...], rights: dict[str, Righ
             rights=rights[plan.name],
         )
         until = certificate.not_after
-        text = starter_config(plan, encode_public_key(authority.public_key), until)
+        text = starter_config(plan, (encode_public_key(authority.public_key),), until)
         create_file(home / CONFIG_FILE, text, PUBLIC_MODE)
     return until
 

@@ -1,5 +1,6 @@
 """The configuration that ``mesh init`` writes: it works as it stands and says what to put where."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,7 +22,7 @@ agent:
 
 trust:
   authorities:                     # whose certificates admit an agent to this mesh
-    - "{authority}"
+{authorities}
   certificate: "{certificate}"        # valid until {until:%Y-%m-%d}
 
 {links}
@@ -55,17 +56,17 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     http: str
 
 
-def starter_config(plan: AgentPlan, authority: str, until: int) -> str:
+def starter_config(plan: AgentPlan, authorities: Iterable[str], until: int) -> str:
     """The text of an agent's configuration file.
 
     Args:
         plan: of this agent; its name needs no escaping in YAML.
-        authority: public key in base64.
+        authorities: public keys in base64.
         until: when its certificate expires, in Unix seconds.
     """
     return _TEMPLATE.format(
         name=plan.name,
-        authority=authority,
+        authorities="\n".join(f'    - "{each}"' for each in authorities),
         certificate=CERTIFICATE_FILE,
         until=datetime.fromtimestamp(until, UTC),
         links=f"{_accept(plan)}\n{_peers(plan)}",

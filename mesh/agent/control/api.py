@@ -20,6 +20,7 @@ from mesh.agent.control.diagnosis_routes import diagnosis_routes
 from mesh.agent.control.drain_routes import drain_routes
 from mesh.agent.control.event_routes import event_routes
 from mesh.agent.control.in_process import CALLER
+from mesh.agent.control.invitation_routes import invitation_routes
 from mesh.agent.control.mesh_routes import mesh_routes
 from mesh.agent.control.mesh_test_routes import mesh_test_routes
 from mesh.agent.control.mesh_view import MeshViews
@@ -48,6 +49,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *steering_routes(behind),
         *drain_routes(behind),
         *service_routes(behind),
+        *invitation_routes(behind),
         *event_routes(behind),
         *connection_routes(behind),
         *diagnosis_routes(behind),

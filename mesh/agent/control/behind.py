@@ -11,6 +11,7 @@ from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
+from mesh.agent.enrolment.desk import Invited, Wanted, invite_nobody
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.connection.open_connections import OpenConnections
 from mesh.journal import Journal
@@ -40,6 +41,8 @@ class Behind:
     """Finds out whether agents and services can be reached."""
     audit: Auditing = NOT_AUDITING
     """Where it is written down who had what changed."""
+    invite: Callable[[Wanted], Invited] = invite_nobody
+    """Lets an agent in; see :meth:`mesh.agent.enrolment.desk.EnrolmentDesk.invite`."""
     asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))
     """What ``status`` would answer is made of."""
 

@@ -39,49 +39,50 @@ class MainThread:
 
     def drain(self, *, draining: bool) -> None:
         """Have the mesh prefer other agents, or no longer."""
-        self._done(lambda: self._reloader.drain(draining=draining))
+        self.done(lambda: self._reloader.drain(draining=draining))
 
     def advertise(self) -> None:
         """Tell the mesh of what has changed."""
-        self._done(self._reloader.advertise)
+        self.done(self._reloader.advertise)
 
     def reload(self) -> Outcome:
         """Read the configuration again and be as it says."""
-        return self._done(self._reloader.reload)
+        return self.done(self._reloader.reload)
 
     def plan(self, path: Path | None) -> Outcome:
         """What a reload would do."""
-        return self._done(lambda: self._reloader.plan(path))
+        return self.done(lambda: self._reloader.plan(path))
 
     def plan_text(self, text: str) -> Outcome:
         """What a reload would do with another text."""
-        return self._done(lambda: self._reloader.plan_text(text))
+        return self.done(lambda: self._reloader.plan_text(text))
 
     def replace_saved(self, saved: tuple[Extra, ...], *, dry_run: bool) -> Outcome:
         """Have these services saved and no others."""
-        return self._done(lambda: self._reloader.replace_saved(saved, dry_run=dry_run))
+        return self.done(lambda: self._reloader.replace_saved(saved, dry_run=dry_run))
 
     def hold(self, service: Extra, hold_s: float) -> Added:
         """Add a service for a while."""
-        return self._done(lambda: self._reloader.hold(service, hold_s))
+        return self.done(lambda: self._reloader.hold(service, hold_s))
 
     def save(self, service: Extra) -> Added:
         """Add a service for good."""
-        return self._done(lambda: self._reloader.save(service))
+        return self.done(lambda: self._reloader.save(service))
 
     def renew(self, lease: str, hold_s: float) -> bool:
         """Hold a service for longer."""
-        return self._done(lambda: self._reloader.renew(lease, hold_s))
+        return self.done(lambda: self._reloader.renew(lease, hold_s))
 
     def release(self, lease: str) -> bool:
         """Hold a service no more."""
-        return self._done(lambda: self._reloader.release(lease))
+        return self.done(lambda: self._reloader.release(lease))
 
     def remove(self, kind: str, key: str, address: str | None, *, resets: bool = False) -> None:
         """Take a service out."""
-        self._done(lambda: self._reloader.remove(kind, key, address, resets=resets))
+        self.done(lambda: self._reloader.remove(kind, key, address, resets=resets))
 
-    def _done(self, work: Callable[[], T]) -> T:
+    def done(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns or raises, done by the main thread."""
         job = Job(partial(copy_context().run, self._as_expected, work))  # on behalf of whoever asks here
         self._events.put(job)
         try:

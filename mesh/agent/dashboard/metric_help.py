@@ -29,6 +29,8 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "socks_refused_total": "SOCKS clients refused before any exit was asked.",
         "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
+        "enrolments_total": "Certificates that this agent signed for agents that joined or renewed theirs.",
+        "enrolments_refused_total": "Times that an agent asked this one for a certificate and got none.",
         "endpoints_withdrawn_total": "Times that a key was withdrawn because its target was found down.",
         "first_hops_suspected_total": "Times that a peer was found to lose what it is to pass on.",
         "frames_expired_total": "Frames dropped because their hop limit was used up.",

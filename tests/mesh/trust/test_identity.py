@@ -97,8 +97,13 @@ def test_a_context_does_not_run_over_into_the_message():
 
 
 def test_the_protocols_contexts_differ():
-    contexts = {identity.CERTIFICATE_CONTEXT, identity.RECORD_CONTEXT, identity.LINK_PROOF_CONTEXT}
-    assert len(contexts) == 3
+    contexts = {
+        identity.CERTIFICATE_CONTEXT,
+        identity.RECORD_CONTEXT,
+        identity.LINK_PROOF_CONTEXT,
+        identity.ENROLMENT_CONTEXT,
+    }
+    assert len(contexts) == 4
 
 
 @pytest.mark.parametrize("context", [b"", bytes(256)])

@@ -20,10 +20,11 @@ from mesh.agent.dashboard.guard import HostGuard
 from mesh.config.schema import TokenSection
 from mesh.connection.reserved import Caller
 from mesh.remote.wire import Answered, Asked, read_answered, write_asked
-from mesh.trust.identity import Identity
+from mesh.trust.certificates import read_certificate
 from tests.mesh.agent.control.test_control_api import Steered
+from tests.mesh.trust.certificate_company import AGENT, issue
 
-CALLER = Caller(Identity(b"\x07" * 32).id, "branch", may_manage=True)
+CALLER = Caller(AGENT.id, read_certificate(issue(name="branch")))
 GOOD = Answered(200, "application/json", '"1f"', 0, b'{"good":true}')
 
 

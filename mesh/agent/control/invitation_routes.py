@@ -1,0 +1,72 @@
+"""``/api/v1/invitations``: let a new agent in."""
+
+from http import HTTPStatus
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from mesh.agent.control.behind import Behind
+from mesh.agent.control.problem import ProblemError
+from mesh.agent.control.requests import CONTROL_SOCKET, INVITATIONS
+from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.enrolment.desk import Invited, NotIssuedError, Wanted
+from mesh.agent.enrolment.invitations import TooManyInvitations
+from mesh.agent.files import AgentFileError
+from mesh.trust.identity import display_id
+from mesh.trust.issuing import Group, Passing, Pattern
+
+CANNOT_BE: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+MIN_VALID_S: Final = 60
+
+Name: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z", min_length=1, max_length=63),
+]
+"""Fit for a directory, a host name and a configuration."""
+Address: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=262)]
+
+
+class InviteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be let in, and what it may do."""
+
+    name: Name
+    register: tuple[Pattern, ...] = ()
+    use: tuple[Pattern, ...] = ()
+    relay: bool = False
+    manage: bool = False
+    groups: tuple[Group, ...] = ()
+    valid_s: Annotated[int, msgspec.Meta(ge=MIN_VALID_S)] | None = None
+    """How long its certificate is to be valid; as long as the issuer may grant if absent."""
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(max_length=4)] = ()
+    """Agents that it is to dial; this agent's own and those that it dials if absent."""
+
+
+def invitation_routes(behind: Behind) -> tuple[Route, ...]:
+    """What lets agents in."""
+
+    def invite(call: Call[Nothing, InviteRequest]) -> Invited:
+        """Invite an agent: make a token by which it joins, once, within an hour.
+
+        The token is a secret, and is shown this once. Only the control socket gives one away.
+        """
+        if call.caller != CONTROL_SOCKET:  # the right to manage an agent is not the right to make others
+            why = "only whoever uses the control socket of an issuer lets agents in"
+            raise ProblemError(HTTPStatus.FORBIDDEN, why)
+        wish, routes = call.body, behind.status().value.routes
+        for agent_id, record in routes.records.items():
+            if record.name == wish.name:
+                why = f"the mesh has an agent {wish.name} already, with the ID {display_id(agent_id)}"
+                raise ProblemError(HTTPStatus.CONFLICT, why, place="body.name")
+        granted = Passing(
+            register=wish.register, use=wish.use, relay=wish.relay, manage=wish.manage, groups=wish.groups
+        )
+        wanted = Wanted(name=wish.name, granted=granted, valid_s=wish.valid_s, addresses=wish.addresses)
+        try:
+            return behind.invite(wanted)
+        except (NotIssuedError, AgentFileError) as error:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        except TooManyInvitations as error:
+            raise ProblemError(HTTPStatus.CONFLICT, str(error)) from None
+
+    return (Route(Method.POST, INVITATIONS, invite, problems=CANNOT_BE, changes=True),)

@@ -1,0 +1,1 @@
+"""Letting agents in: what an issuer signs for whom, and how agents ask for it."""

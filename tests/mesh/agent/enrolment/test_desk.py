@@ -1,0 +1,251 @@
+"""The issuer's desk: whom it invites, and who gets a certificate of it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.messages.control_end import AnswerFound
+from actors.meters import Meters
+from mesh.agent.enrolment.desk import EnrolmentDesk, NotIssuedError, Wanted
+from mesh.auditing import AuditKind
+from mesh.connection.reserved import Caller
+from mesh.remote.enrolment import Grant, read_grant, write_wish
+from mesh.remote.join_token import JoinToken, token_from_text
+from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
+from mesh.trust.credentials import Credentials
+from mesh.trust.identity import Identity, display_id
+from mesh.trust.issuing import IssuingLimits, Passing
+
+AUTHORITY, ISSUER, OTHER, NEW, MEMBER, THIEF = (Identity(bytes([byte]) * 32) for byte in range(1, 7))
+DAY_S = 86_400
+LIMITS = IssuingLimits(10 * DAY_S, ("db-*",), ("*",), groups=("staff",))
+GRANTED = Passing(register=("db-1",), use=("web-*",), relay=False, manage=False, groups=("staff",))
+NOW = int(time.time())
+
+
+def credentials(limits: IssuingLimits | None = LIMITS, identity: Identity = ISSUER, **changes: Any):
+    fields = {"name": "hq", "not_before": NOW - DAY_S, "not_after": NOW + 100 * DAY_S} | changes
+    wire = issue_certificate(AUTHORITY, subject=identity.public_key, may_issue=limits, **fields)
+    return Credentials(identity, wire, read_certificate(wire), TrustStore([AUTHORITY.public_key]))
+
+
+class Answers:
+    """Stands for the end that a desk answers."""
+
+    def __init__(self):
+        self.found: list[AnswerFound] = []
+
+    def tell(self, message):
+        self.found.append(message)
+
+    def is_alive(self):
+        return True
+
+
+class Audit:
+    def __init__(self):
+        self.notes = []
+
+    def note(self, kind, facts):
+        self.notes.append((kind, facts))
+
+
+class AtOnce:
+    """Events whose main thread does each job as it comes."""
+
+    def put(self, job):
+        job.run()
+        job.done.result()
+
+
+class Office:
+    """A desk, and those who come to it."""
+
+    def __init__(self, data_dir: Path | None, own: Credentials):
+        self.own, self.meters, self.audit = own, Meters(), Audit()
+        self.data_dir = data_dir
+        self.open()
+
+    def open(self):
+        """As after a start."""
+        self.desk = EnrolmentDesk(
+            AtOnce(),
+            self.meters,
+            self.data_dir,
+            credentials=lambda: self.own,
+            addresses=lambda: ("relay:4433",),
+            audit=self.audit,
+        )
+
+    def invite(self, **changes: Any) -> JoinToken:
+        fields: dict[str, Any] = {"name": "new", "granted": GRANTED, "valid_s": DAY_S, "addresses": ()}
+        return token_from_text(self.desk.invite(Wanted(**(fields | changes))).token)
+
+    def ask(
+        self, caller: Identity, certificate: bytes, owner: Identity, question: bytes | None = None
+    ) -> Grant:
+        answers = Answers()
+        wish = write_wish(owner, issuer=self.own.identity.id, asker=caller.id)
+        self.desk(Caller(caller.id, read_certificate(certificate)), question or wish, answers)
+        (answer,) = answers.found
+        return read_grant(answer.data)
+
+    def join(self, token: JoinToken, owner: Identity = NEW, question: bytes | None = None) -> Grant:
+        return self.ask(Identity(token.seed), token.certificate, owner, question)
+
+
+@pytest.fixture
+def office(tmp_path):
+    return Office(tmp_path, credentials())
+
+
+def test_an_invitation_gives_what_was_named_and_no_more(office):
+    token = office.invite()
+    assert token.addresses == ("relay:4433",)
+    assert token.authorities == (AUTHORITY.public_key,)
+    grant = office.join(token)
+    assert not grant.why_not
+    certificate = TrustStore([AUTHORITY.public_key]).admit(grant.certificate, time.time())
+    assert (certificate.subject, certificate.name) == (NEW.public_key, "new")
+    assert (certificate.may_register, certificate.may_use) == (GRANTED.register, GRANTED.use)
+    assert certificate.groups == ("staff",)
+    assert (certificate.may_relay, certificate.may_manage, certificate.is_invitation) == (False,) * 3
+    assert certificate.may_issue is None
+    assert certificate.not_after - certificate.not_before == DAY_S
+    assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 0)
+    ((kind, facts),) = office.audit.notes
+    assert (kind, facts["agent"], facts["id"]) == (AuditKind.JOINED, "new", display_id(NEW.id))
+
+
+def test_the_invitation_itself_grants_nothing_and_ends_within_the_hour(office):
+    token = office.invite()
+    certificate = TrustStore(token.authorities).admit(token.certificate, time.time())
+    assert certificate.is_invitation
+    assert certificate.not_after - certificate.not_before == 3600
+    assert (certificate.may_use, certificate.may_register, certificate.groups) == ((), (), ())
+
+
+def test_a_token_is_of_use_once_also_over_a_restart(office):
+    token = office.invite()
+    assert office.join(token).certificate
+    for _ in range(2):
+        again = office.join(token, THIEF)
+        assert not again.certificate
+        assert f"has been used already, by the agent {display_id(NEW.id)}" in again.why_not
+        office.open()
+    assert office.meters.enrolments_refused == 2
+    assert [kind for kind, _ in office.audit.notes] == [AuditKind.JOINED, *[AuditKind.NOT_ISSUED] * 2]
+
+
+def test_an_invitation_that_nobody_keeps_or_that_has_expired_is_refused(office, monkeypatch):
+    token = office.invite()
+    monkeypatch.setattr(time, "time", lambda: NOW + 3700.0)
+    assert "is not known here, or has expired" in office.join(token).why_not
+    (office.data_dir / "invitations.json").unlink()
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+    office.open()
+    assert "is not known here, or has expired" in office.join(token).why_not
+    assert office.meters.enrolments == 0
+
+
+def test_an_invitation_of_another_issuer_is_refused(tmp_path):
+    here, there = Office(tmp_path, credentials()), Office(tmp_path, credentials(identity=OTHER))
+    assert "is that of another issuer" in here.join(there.invite()).why_not
+
+
+def test_who_asks_shows_that_the_key_is_theirs(office):
+    token = office.invite()
+    invited = Identity(token.seed)
+    stolen = write_wish(NEW, issuer=ISSUER.id, asker=MEMBER.id)
+    assert "has not shown that the key is theirs" in office.join(token, question=stolen).why_not
+    assert "malformed question" in office.join(token, question=b"\x93abc").why_not
+    assert "a key of the new agent's own" in office.join(token, owner=invited).why_not
+    assert office.join(token).certificate
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"granted": msgspec.structs.replace(GRANTED, register=("*",))}, r"may not: to register '\*'"),
+        ({"granted": msgspec.structs.replace(GRANTED, manage=True)}, "may not: to manage others"),
+        ({"granted": msgspec.structs.replace(GRANTED, groups=("admins",))}, "may not: the group 'admins'"),
+        ({"valid_s": 11 * DAY_S}, "may grant 864,000 s"),
+        ({"name": "\x1b"}, "cannot issue"),
+    ],
+)
+def test_nobody_is_invited_to_more_than_the_issuer_may_grant(office, wanted, why):
+    with pytest.raises(NotIssuedError, match=why):
+        office.invite(**wanted)
+
+
+def test_an_issuer_that_may_less_by_now_grants_less(office):
+    token = office.invite()
+    office.own = credentials(IssuingLimits(DAY_S, (), ("*",)))
+    assert "may not: to register 'db-1'" in office.join(token).why_not
+    office.own = credentials()
+    assert office.join(token).certificate  # the refusal has not used it up
+
+
+def test_nothing_outlives_the_issuer(tmp_path):
+    office = Office(tmp_path, credentials(not_after=NOW + 600))
+    token = office.invite()
+    assert read_certificate(token.certificate).not_after == NOW + 600
+    assert read_certificate(office.join(token).certificate).not_after == NOW + 600
+
+
+def test_who_is_no_issuer_invites_nobody_and_signs_nothing(tmp_path, office):
+    token = office.invite()
+    office.own = credentials(None)
+    with pytest.raises(NotIssuedError, match="hq is no issuer; whoever has the authority's key"):
+        office.invite()
+    assert "hq is no issuer" in office.join(token).why_not
+    with pytest.raises(NotIssuedError, match=r"no agent\.data_dir"):
+        Office(None, credentials()).invite()
+
+
+def member(**changes: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "name": "member",
+        "not_before": NOW - 2 * DAY_S,
+        "not_after": NOW + DAY_S,
+        "may_use": ("a",),
+        "groups": ("staff",),
+    }
+    return issue_certificate(AUTHORITY, subject=MEMBER.public_key, **(fields | changes))
+
+
+def test_a_member_renews_what_it_has_for_as_long_as_it_had_it(office):
+    grant = office.ask(MEMBER, member(), MEMBER)
+    certificate = TrustStore([AUTHORITY.public_key]).admit(grant.certificate, time.time())
+    assert (certificate.subject, certificate.name) == (MEMBER.public_key, "member")
+    assert (certificate.may_use, certificate.may_register, certificate.groups) == (("a",), (), ("staff",))
+    assert certificate.not_after - certificate.not_before == 3 * DAY_S
+    ((kind, facts),) = office.audit.notes
+    assert (kind, facts["agent"]) == (AuditKind.ISSUED, "member")
+
+
+def test_a_renewal_is_no_longer_than_the_issuer_may_grant(office):
+    certificate = read_certificate(
+        office.ask(MEMBER, member(not_before=NOW - 800 * DAY_S), MEMBER).certificate
+    )
+    assert certificate.not_after - certificate.not_before == LIMITS.longest_s
+
+
+@pytest.mark.parametrize(
+    ("changes", "owner", "why"),
+    [
+        ({}, NEW, "renewed for the same key only"),
+        ({"may_issue": LIMITS}, MEMBER, "an issuer's certificate is renewed by the authority only"),
+        ({"may_manage": True}, MEMBER, "may not: to manage others"),
+        ({"may_relay": True}, MEMBER, "may not: to relay"),
+        ({"may_register": ("x",)}, MEMBER, "may not: to register 'x'"),
+    ],
+)
+def test_a_renewal_widens_nothing_and_is_for_nobody_else(office, changes, owner, why):
+    grant = office.ask(MEMBER, member(**changes), owner)
+    assert not grant.certificate
+    assert why in grant.why_not
+    assert office.meters.enrolments_refused == 1

@@ -1,0 +1,82 @@
+"""A token as the new machine judges it, and what it says if nobody answers."""
+
+import socket
+import time
+
+import msgspec
+import pytest
+
+from mesh.agent.enrolment import joining
+from mesh.agent.enrolment.joining import NotJoinedError, enrolled, judged
+from mesh.remote.join_token import JoinToken
+from mesh.trust.certificates import issue_certificate
+from mesh.trust.identity import Identity
+from mesh.trust.issuing import IssuingLimits
+
+AUTHORITY, ISSUER, INVITED, OTHER = (Identity(bytes([byte]) * 32) for byte in range(1, 5))
+NOW = 1_700_000_000
+
+
+def own(now=NOW):
+    return issue_certificate(
+        AUTHORITY,
+        subject=ISSUER.public_key,
+        name="hq",
+        not_before=now - 1000,
+        not_after=now + 10**6,
+        may_issue=IssuingLimits(10**6),
+    )
+
+
+def token(now=NOW, *, is_invitation=True, **changes):
+    certificate = issue_certificate(
+        ISSUER,
+        subject=INVITED.public_key,
+        name="laptop",
+        not_before=now,
+        not_after=now + 3600,
+        issuer=own(now),
+        is_invitation=is_invitation,
+    )
+    made = JoinToken(("127.0.0.1:1",), (AUTHORITY.public_key,), b"\3" * 32, certificate)
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_a_token_names_agent_and_issuer():
+    invitation = judged(token(), NOW)
+    assert (invitation.certificate.name, invitation.issuer.name) == ("laptop", "hq")
+    assert [str(peer.address) for peer in invitation.peers] == ["127.0.0.1:1"]
+    assert repr(invitation) == "Invitation('laptop')"
+
+
+@pytest.mark.parametrize(
+    ("made", "now", "why"),
+    [
+        (token(), NOW + 3600, r"the token has expired: .* ask for another, or set the clock"),
+        (token(), NOW - 4000, r"set this machine's clock, which is behind that of the issuer: .* 2023-11-14"),
+        (token(authorities=(OTHER.public_key,)), NOW, "the token is of no use: .* does not trust"),
+        (token(certificate=b"\0" * 100), NOW, "the token is of no use: malformed certificate"),
+        (token(certificate=own()), NOW, "what is in it is no invitation"),
+        (token(is_invitation=False), NOW, "what is in it is no invitation"),
+        (token(seed=b"\4" * 32), NOW, "what is in it is no invitation"),
+        (token(addresses=("no port",)), NOW, "an address in it is none: .*host:port"),
+        (token(addresses=("unix:/x",)), NOW, "an address in it is none"),
+    ],
+)
+def test_a_token_by_which_nobody_can_join_says_why(made, now, why):
+    with pytest.raises(NotJoinedError, match=why) as failure:
+        judged(made, now)
+    assert "\n" not in str(failure.value)
+
+
+def test_if_no_address_answers_each_is_told(monkeypatch):
+    monkeypatch.setattr(joining, "LINK_S", 1.0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else gets the port
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        invitation = judged(token(int(time.time()), addresses=(address,)), time.time())
+        with pytest.raises(
+            NotJoinedError, match=f"no address in the token lets this machine in: {address}: "
+        ) as told:
+            enrolled(invitation, OTHER)
+    assert "\n" not in str(told.value)
