@@ -16,7 +16,11 @@ from typing import Any, Final, Self
 
 import yaml
 
+from mesh.agent.control.client import AgentClient, Refused
+from mesh.agent.control.requests import RELOAD
+from mesh.agent.control.socket_file import NAME as CONTROL
 from mesh.agent.dashboard.single_flight import FRESH_S
+from mesh.agent.outcome import Outcome
 from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.processes import ROOT, Process, python
@@ -158,10 +162,22 @@ class AgentProcess:
         return self.get("/healthz")[0] == http.HTTPStatus.OK
 
     def reload(self) -> str:
-        """Write its configuration anew and have it read (SIGHUP); what its log says from then on."""
+        """Write its configuration anew and have it read; what its log says from then on."""
         write_config(self.config_file, self.config)
+        return self.read_again()
+
+    def read_again(self, *, by_signal: bool = False) -> str:
+        """Have its configuration read as it is; what its log says from then on.
+
+        Args:
+            by_signal: SIGHUP, which an agent that was started under ``nohup`` ignores.
+        """
         before = len(self.process.output)
-        self.process.signal(signal.SIGHUP)
+        if by_signal:
+            self.process.signal(signal.SIGHUP)
+        else:
+            with contextlib.suppress(Refused):  # its log says so, too
+                AgentClient(self.folder / CONTROL).post(RELOAD, Outcome)
         wait_until(lambda: RELOADED.search(self.process.output, before), f"{self.name} has reloaded")
         return self.process.output[before:]
 

@@ -17,10 +17,6 @@ from scripts.lab.processes import ROOT, python
 from scripts.lab.services import Service, announce, echo, echo_until_reset
 from scripts.lab.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(
-    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
-)
-
 
 @pytest.fixture
 def pair(mesh):
@@ -115,9 +111,9 @@ def test_a_file_that_is_wrong_changes_nothing_and_every_mistake_is_told(pair):
     assert "loging" in told
     assert answers(port)
     hq.config_file.unlink()
-    hq.process.signal(signal.SIGHUP)
-    wait_until(lambda: "reload 2 refused" in hq.process.output, "it says so")
-    assert "no such file" in hq.process.output
+    told = hq.read_again()
+    assert "reload 2 refused" in told
+    assert "no such file" in told
     assert answers(port)
 
 
@@ -252,6 +248,9 @@ runpy.run_module("mesh.agent", run_name="__main__")
 """Runs an agent on a terminal: the descriptor of its first argument, which is inherited."""
 
 
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="SIGHUP is ignored here, and so by the agents"
+)
 def test_an_agent_whose_terminal_closes_leaves_in_order(mesh):
     """Nobody could press Ctrl-C any more; while the terminal is there SIGHUP has the file read anew."""
     alone = mesh.agent("alone").accept()
@@ -259,7 +258,7 @@ def test_an_agent_whose_terminal_closes_leaves_in_order(mesh):
     os.set_inheritable(slave, True)
     try:
         alone.start(slave, program=("-c", ATTACHED), inherited=(slave,))
-        assert "nothing is different" in alone.reload()
+        assert "nothing is different" in alone.read_again(by_signal=True)
         before = len(alone.process.output)
     finally:
         os.close(slave)
