@@ -60,6 +60,9 @@ class Services:
         self.inside: Final = InsideChildren(build, self._start_ingress, close_inside=close_inside)
         self._admitted: dict[str, dict[str, endpoint_messages.AdmitConnection]] = {}
         """Of each key: what outlives its endpoint."""
+        self._judged = build.around.setup.config
+        self._unwanted: set[str] = set()
+        """Keys of these that this configuration does not have, as of the latest end of an endpoint."""
         self._clients: WeakValueDictionary[str, connection_messages.Clients] = WeakValueDictionary()
         """Of each listener, by its name: of one that has gone, too, while connections of it are left."""
         self._resetting: set[str] = set()
@@ -266,10 +269,14 @@ class Services:
 
     def _forget_endpoints(self) -> None:
         """Those that are gone, unless they have connections still: these count if the key comes back."""
-        wanted = {endpoint.key for endpoint in self._build.around.setup.config.forward.endpoints}
-        for key in self._admitted.keys() - wanted:
+        config = self._build.around.setup.config
+        if config is not self._judged:  # many may go with one change: it is looked through once
+            self._judged = config
+            self._unwanted = self._admitted.keys() - {each.key for each in config.forward.endpoints}
+        for key in tuple(self._unwanted):
             is_used = any(wish.connection.is_alive() for wish in self._admitted[key].values())
             if not is_used and not self._build.doors[key].inside:
+                self._unwanted.remove(key)
                 del self._admitted[key], self._build.doors[key]
 
     def _acceptor(self, name: str, address: TcpAddress) -> ChildSpec[acceptor_messages.Inbound]:

@@ -3,12 +3,14 @@
 They are merged into a configuration before anything looks at it; what cannot stand beside it is told here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
 
-from mesh.addresses import SocketAddress, cannot_both_listen, surely_reaches
+from mesh.addresses import surely_reaches
+from mesh.config.local_ports import LocalPorts, port_or_path
 from mesh.config.schema import Config, EndpointSection, ListenerSection
 from mesh.config.services import service_name
 
@@ -32,42 +34,68 @@ def merged(config: Config, extras: Iterable[Extra]) -> Config:
 
 def clash(config: Config, extra: Extra) -> str | None:
     """Why ``extra`` cannot stand beside what ``config`` has; ``None`` if it can. For people."""
-    match extra:
-        case EndpointSection(key=key, target=target):
-            for endpoint in config.forward.endpoints:
-                if endpoint.key == key:
-                    return f"this agent offers {key} already: it is {endpoint.target}"
-            for listener in config.forward.listeners:
-                if surely_reaches(target, listener.address):
-                    return f"{target} is this agent's own listener of {listener.key}: a circle for clients"
-        case ListenerSection(address=address):
-            for what, other in _ports(config):
-                if cannot_both_listen(address, other):
-                    return f"{what} of this agent has {other} already: choose another port or path"
-            for endpoint in config.forward.endpoints:
-                if surely_reaches(endpoint.target, address):
-                    return f"{address} is the target of this agent's endpoint {endpoint.key}"
-    return None
+    return _Standing(config).clash(extra)
 
 
 def merged_or_clashes(config: Config, extras: Iterable[Extra]) -> tuple[Config, tuple[str, ...]]:
     """``config`` with those of ``extras`` that can stand beside it, and what is wrong with the others."""
-    clashes = []
+    standing, fitting, clashes = _Standing(config), list[Extra](), list[str]()
     for extra in extras:
-        why = clash(config, extra)
+        why = standing.clash(extra)
         if why is None:
-            config = merged(config, (extra,))
+            standing.add(extra)
+            fitting.append(extra)
         else:
             clashes.append(f"{service_name(extra)}: {why}")
-    return config, tuple(clashes)
+    return merged(config, fitting), tuple(clashes)
 
 
-def _ports(config: Config) -> Iterator[tuple[str, SocketAddress]]:
-    for acceptor in config.accept:
-        yield "an acceptor", acceptor.address
-    for listener in config.forward.listeners:
-        yield f"the listener of {listener.key}", listener.address
-    for socks in config.forward.socks:
-        yield "a SOCKS listener", socks.address
-    if config.http is not None:
-        yield "http.address", config.http.address
+class _Standing:
+    """What there is already, to be compared with a newcomer without going through all of it."""
+
+    def __init__(self, config: Config) -> None:
+        self._by_key: dict[str, EndpointSection] = {}
+        self._by_target: defaultdict[int | str, list[EndpointSection]] = defaultdict(list)
+        self._listeners: defaultdict[int | str, list[ListenerSection]] = defaultdict(list)
+        self._ports: LocalPorts[str] = LocalPorts()
+        for acceptor in config.accept:
+            self._ports.add(acceptor.address, "an acceptor")
+        for endpoint in config.forward.endpoints:
+            self.add(endpoint)
+        for listener in config.forward.listeners:
+            self.add(listener)
+        for socks in config.forward.socks:
+            self._ports.add(socks.address, "a SOCKS listener")
+        if config.http is not None:
+            self._ports.add(config.http.address, "http.address")
+
+    def add(self, service: Extra) -> None:
+        """It stands from now on."""
+        match service:
+            case EndpointSection(key=key, target=target):
+                self._by_key[key] = service
+                self._by_target[port_or_path(target)].append(service)
+            case ListenerSection(key=key, address=address):
+                self._listeners[port_or_path(address)].append(service)
+                self._ports.add(address, f"the listener of {key}")
+
+    def clash(self, extra: Extra) -> str | None:
+        """As :func:`clash`."""
+        match extra:
+            case EndpointSection(key=key, target=target):
+                if key in self._by_key:
+                    return f"this agent offers {key} already: it is {self._by_key[key].target}"
+                for listener in self._listeners[port_or_path(target)]:
+                    if surely_reaches(target, listener.address):
+                        return (
+                            f"{target} is this agent's own listener of {listener.key}: a circle for clients"
+                        )
+            case ListenerSection(address=address):
+                holder = self._ports.holder(address)
+                if holder is not None:
+                    has = f"{holder.who} of this agent has {holder.address} already"
+                    return f"{has}: choose another port or path"
+                for endpoint in self._by_target[port_or_path(address)]:
+                    if surely_reaches(endpoint.target, address):
+                        return f"{address} is the target of this agent's endpoint {endpoint.key}"
+        return None

@@ -4,27 +4,21 @@ import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Final
 
 from mesh.addresses import (
-    Family,
-    Place,
     SocketAddress,
     TcpAddress,
     UnixAddress,
-    cannot_both_listen,
     listening_places,
     surely_reaches,
 )
 from mesh.config.kinds import duration_text
+from mesh.config.local_ports import LocalPorts, port_or_path
 from mesh.config.schema import DEFAULT_HTTP_ADDRESS, RoutingSection
 from mesh.config.walk import Found, Walk
 
 _NARROWING: Final = re.compile(r"forward\.(?:endpoints\[[0-9]+\]\.allow|listeners\[[0-9]+\]\.agents)")
-_EVERYWHERE: Final = TcpAddress("", 0)
-_Where: TypeAlias = tuple[int, Place | Family] | UnixAddress
-"""A place or family at a port, or a path."""
 _LOCAL_PORTS: Final = ("accept", "forward.listeners", "forward.socks", "http")
 
 
@@ -61,15 +55,12 @@ def _check_trust(walk: Walk) -> None:
 
 def _check_local_ports(walk: Walk) -> None:
     """Two sockets of one agent cannot have the same port on the same address."""
-    first: dict[_Where, tuple[int, str, Found]] = {}
-    """Who came first at a place and port, and in a family: to compare with all would cost a square."""
-    for number, (path, found) in enumerate(_local_ports(walk)):
+    ports: LocalPorts[tuple[str, Found]] = LocalPorts()
+    for path, found in _local_ports(walk):
         address: SocketAddress = found.value
-        own, near = _whereabouts(address)
-        earlier = (first[where] for where in near if where in first)
-        clashes = [one for one in earlier if cannot_both_listen(address, one[2].value)]
-        if clashes:
-            _, other_path, other = min(clashes, key=itemgetter(0))
+        holder = ports.holder(address)
+        if holder is not None:
+            other_path, other = holder.who
             is_default = path not in walk.values
             walk.report(
                 found.line,
@@ -78,18 +69,7 @@ def _check_local_ports(walk: Walk) -> None:
                 "a path of its own" if isinstance(address, UnixAddress) else "a port of its own",
                 f"{other_path} on line {other.line} has {other.shown(_text(other.value))}",
             )
-        for where in own:
-            first.setdefault(where, (number, path, found))
-
-
-def _whereabouts(address: SocketAddress) -> tuple[tuple[_Where, ...], tuple[_Where, ...]]:
-    """Where a local port is to be remembered, and where one that clashes with it may have been."""
-    if isinstance(address, UnixAddress):
-        return (address,), (address,)
-    places = listening_places(address)
-    own: tuple[Place | Family, ...] = (*places, *(place.family for place in places))
-    near = (*own, *listening_places(_EVERYWHERE))
-    return tuple((address.port, one) for one in own), tuple((address.port, one) for one in near)
+        ports.add(address, (path, found))
 
 
 def _local_ports(walk: Walk) -> Iterator[tuple[str, Found]]:
@@ -106,10 +86,10 @@ def _check_targets(walk: Walk) -> None:
     """A target that is one of the agent's own listeners would send each client round in a circle."""
     by_port: defaultdict[int | str, list[tuple[str, Found]]] = defaultdict(list)
     for path, found in _under(walk, "forward.listeners", ".address"):
-        by_port[_port_or_path(found.value)].append((path, found))
+        by_port[port_or_path(found.value)].append((path, found))
     for path, found in _under(walk, "forward.endpoints", ".target"):
         target: SocketAddress = found.value
-        for listener_path, listener in by_port[_port_or_path(target)]:
+        for listener_path, listener in by_port[port_or_path(target)]:
             if surely_reaches(target, listener.value):
                 walk.report(
                     found.line,
@@ -161,10 +141,6 @@ def is_for_this_machine(address: SocketAddress) -> bool:
     if isinstance(address, UnixAddress):
         return True
     return all(ipaddress.ip_address(place.host).is_loopback for place in listening_places(address))
-
-
-def _port_or_path(address: SocketAddress) -> int | str:
-    return address.path if isinstance(address, UnixAddress) else address.port
 
 
 def _check_unique(walk: Walk, section: str, suffix: str, expected: str) -> None:

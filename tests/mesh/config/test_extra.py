@@ -3,6 +3,8 @@
 import pytest
 
 from mesh.addresses import TcpAddress, UnixAddress
+from mesh.config import extra as extra_module
+from mesh.config import local_ports
 from mesh.config.extra import clash, merged, merged_or_clashes
 from mesh.config.schema import (
     AcceptSection,
@@ -56,6 +58,31 @@ BASE = Config(
 def test_what_cannot_stand_beside_the_rest_is_told(extra, told):
     why = clash(BASE, extra)
     assert (why is None) if told is None else (told in str(why))
+
+
+@pytest.mark.parametrize(
+    "place", [lambda n: ("127.0.0.1", n + 1000), lambda n: (f"127.1.{n // 250}.{n % 250}", 80)]
+)
+def test_one_is_compared_with_few_of_very_many(monkeypatch, place):
+    work = 0
+
+    def counted(judge):
+        def count(*addresses):
+            nonlocal work
+            work += 1
+            return judge(*addresses)
+
+        return count
+
+    for module, judge in ((local_ports, "cannot_both_listen"), (extra_module, "surely_reaches")):
+        monkeypatch.setattr(module, judge, counted(getattr(module, judge)))
+    many = [listener(f"k{number}", place(number)[1], place(number)[0]) for number in range(2_000)]
+    file = merged(Config(), many[::2])
+    config, clashes = merged_or_clashes(file, many[1::2])
+    assert (len(config.forward.listeners), clashes) == (2_000, ())
+    _, clashes = merged_or_clashes(config, many[1::2])
+    assert len(clashes) == 1_000
+    assert work <= 4 * len(many)
 
 
 def test_what_can_is_merged_and_the_rest_left_out():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.config import ConfigError, rules, walk
+from mesh.config import ConfigError, local_ports, walk
 from mesh.config.problems import MAX_PROBLEMS
 from tests.mesh.config.test_loading import parse
 
@@ -60,14 +60,14 @@ def test_what_comes_after_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, entr
 
 def test_ports_are_compared_with_few_of_those_before_them(monkeypatch: pytest.MonkeyPatch):
     work = 0
-    judge = rules.cannot_both_listen
+    judge = local_ports.cannot_both_listen
 
     def counted(*addresses):
         nonlocal work
         work += 1
         return judge(*addresses)
 
-    monkeypatch.setattr(rules, "cannot_both_listen", counted)
+    monkeypatch.setattr(local_ports, "cannot_both_listen", counted)
     rows = [f"    - {{key: a, address: '127.0.{n // 250}.{n % 250 + 1}:80'}}\n" for n in range(2000)]
     parse("forward:\n  listeners:\n" + "".join(rows))
     assert work <= 3 * len(rows)
