@@ -76,6 +76,19 @@ class Descriptors:
         if sock.fileno() >= self._mark:
             raise OSError(errno.EMFILE, "too few descriptors are left for another connection")
 
+    def pipe(self) -> tuple[int, int]:
+        """The read end and the write end of a pipe for a tunneled connection.
+
+        Raises:
+            OSError: ``EMFILE``, it would take the last descriptors.
+        """
+        ends = os.pipe()
+        if max(ends) >= self._mark:
+            for end in ends:
+                os.close(end)
+            raise OSError(errno.EMFILE, "too few descriptors are left for another pipe")
+        return ends
+
     def turn_away(self, listening: socket.socket, error: OSError) -> None:
         """Reset the next client of ``listening``, for whom no descriptor is left.
 

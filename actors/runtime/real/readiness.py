@@ -76,6 +76,11 @@ class Readiness:
         self._due = False
         """Whether a report of a stream that is over is on its way."""
 
+    @property
+    def descriptors(self) -> Descriptors:
+        """The process's last ones."""
+        return self._reactor.descriptors
+
     def attach(self, owner: SocketOwner) -> None:
         """Report to ``owner`` from now on; what was watched for an earlier owner is watched no more."""
         self.stop()

@@ -95,7 +95,9 @@ def test_a_witness_says_whether_a_unix_socket_has_finished(
         os.close(pipe)
 
 
-def test_without_descriptors_there_is_no_witness_and_nothing_is_said(driver: Driver, tmp_path: Path):
+def test_without_descriptors_there_is_no_witness_and_nothing_is_said(
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     path = str(tmp_path / "s")
     listener = driver.bind(UnixAddress(path))
     driver.do(lambda _: listener.listen())
@@ -104,6 +106,9 @@ def test_without_descriptors_there_is_no_witness_and_nothing_is_said(driver: Dri
         client.settimeout(LIMIT_S)
         client.connect(path)
         server = driver.accept(listener)
+        with monkeypatch.context() as last_ones:
+            last_ones.setattr(driver.dispatcher.descriptors, "_mark", 3)  # every number is one of the last
+            assert not driver.do(lambda _: server.say_with_witness(b"hello"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
         try:
             assert not driver.do(lambda _: server.say_with_witness(b"hello"))
