@@ -130,7 +130,12 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         """Answer without a thread: that takes the processor's time of a few system calls."""
         with contextlib.suppress(OSError):
             client.recv(request_bytes)
-        self.write_soon(kept.data)
+        sent = self.send(kept.data, do_close=False)
+        if sent < len(kept.data):
+            self.write_soon(kept.data[sent:])
+            self.current_outbuf_count = (
+                self.adj.outbuf_high_watermark
+            )  # the next answer has a buffer of its own
         if kept.closes:
             self.close_when_flushed = True
             self.handle_write()

@@ -9,7 +9,10 @@ IsGood: TypeAlias = Callable[[], bool]
 """Whether an answer is what a new one would be; says so at once, on any thread."""
 
 KEPT_WHILE: Final = "mesh.kept_while"
-"""In the environment of a request: whoever makes the answer leaves an :data:`IsGood` there, or nothing."""
+"""In the environment of a request: whoever makes the answer leaves an :data:`IsGood` there, or nothing.
+
+Only where the answer follows from the bytes of the request, whichever client they come from.
+"""
 
 
 class Stamp(NamedTuple):

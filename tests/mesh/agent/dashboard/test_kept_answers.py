@@ -9,6 +9,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
+from mesh.agent.dashboard.channels import ClientChannel
 from mesh.agent.dashboard.kept_answers import (
     MAX_ANSWER_BYTES,
     MAX_KEPT,
@@ -43,12 +44,17 @@ def app() -> App:
 
 
 @pytest.fixture
-def bound(app: App) -> Iterator[tuple[str, int]]:
+def server(app: App) -> Iterator[HttpServer]:
     server = HttpServer(app, listen(TcpAddress("127.0.0.1", 0)))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bound(server: HttpServer) -> tuple[str, int]:
     address = server.start()
     assert address is not None
-    yield address.host, address.port
-    server.stop()
+    return address.host, address.port
 
 
 @pytest.fixture
@@ -147,6 +153,28 @@ def test_what_is_large_is_asked_for_each_time(app: App, client: socket.socket):
     answer(client, GET)
     answer(client, GET)
     assert len(app.asked) == 2
+
+
+def test_answers_that_a_client_has_taken_are_not_held_for_its_connection(
+    app: App, server: HttpServer, client: socket.socket
+):
+    app.body = b"x" * 20_000 + b"answer"
+    for _ in range(5):
+        answer(client, GET)
+    (channel,) = (one for one in server._sockets.values() if isinstance(one, ClientChannel))
+    held = [len(one.buf.file.getvalue()) for one in channel.outbufs if one.buf is not None]
+    assert sum(held) < 2 * len(app.body)  # of the one that was made
+    assert app.asked == ["GET/x"]
+
+
+def test_what_the_kernel_does_not_take_at_once_is_sent_later(
+    app: App, client: socket.socket, monkeypatch: pytest.MonkeyPatch
+):
+    app.body = b"x" * 20_000 + b"answer"
+    first = answer(client, GET)
+    monkeypatch.setattr(ClientChannel, "send", lambda self, data, do_close=True: self.socket.send(data[:999]))
+    assert [answer(client, GET) for _ in range(3)] == [first] * 3
+    assert app.asked == ["GET/x"]
 
 
 def test_so_many_are_kept_and_none_of_a_long_request():
