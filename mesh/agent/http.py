@@ -18,6 +18,7 @@ from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.guard import Marks
 from mesh.agent.dashboard.server import HttpServer, listen
 from mesh.agent.dashboard.status import StatusSource
+from mesh.agent.dashboard.tls import TlsFiles
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.agent.software import software_version
@@ -44,6 +45,7 @@ class HttpSide:
 
     def __init__(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
         self._section = section
+        self._tls = _tls_of(section)
         self._listening = _listening_at(section, written)
         self._app: DashboardApp | None = None
         self._tokens = Tokens()
@@ -72,6 +74,7 @@ class HttpSide:
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
         self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)
         self._start(self._front)
+        self._warn()
 
     def change(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
         """Be as ``section`` says; while :meth:`serve` is in effect. An address that stays is not let go of.
@@ -82,7 +85,8 @@ class HttpSide:
         before, app, front = self._section, self._app, self._front
         if section == before or app is None or front is None:
             return
-        if section is None or before is None or section.address != before.address:
+        moves = _place(section) != _place(before)
+        if moves:
             self._tokens.allow((), guard_reading=True)  # meanwhile nobody, at either
             try:
                 self._move(section, written, front)
@@ -92,6 +96,8 @@ class HttpSide:
         if section is not None:
             app.allow_hosts(section.allowed_hosts)
         self._admit(section)
+        if moves:
+            self._warn()
 
     def _admit(self, section: HttpSection | None) -> None:
         if section is not None:
@@ -105,7 +111,7 @@ class HttpSide:
             self._app.close()
 
     def _move(self, section: HttpSection | None, written: Written, app: WSGIApplication) -> None:
-        before = self._section
+        before, tls = self._section, _tls_of(section)
         try:
             listening = _listening_at(section, written)
         except AgentFileError:
@@ -123,13 +129,22 @@ class HttpSide:
                 raise
         else:
             self._stop()
-        self._listening = listening
+        self._listening, self._tls = listening, tls
         self._start(app)
 
     def _start(self, app: WSGIApplication) -> None:
-        if self._listening:
-            self._server = HttpServer(app, self._listening, max_body_bytes=MAX_BODY_BYTES)
-            _log.info("dashboard at http://%s/", self._server.start())
+        if not self._listening:
+            return
+        if self._tls is None:
+            self._server, scheme = HttpServer(app, self._listening, max_body_bytes=MAX_BODY_BYTES), "http"
+        else:
+            secured, scheme = self._tls.wrapped, "https"
+            self._server = HttpServer(app, self._listening, max_body_bytes=MAX_BODY_BYTES, secured=secured)
+        _log.info("dashboard at %s://%s/", scheme, self._server.start())
+
+    def _warn(self) -> None:
+        if self._tls is None and self._tokens.guard_reading:
+            _log.warning("http.address: tokens come there unencrypted; http.tls mends that")
 
     def _stop(self) -> None:
         server, self._server = self._server, None
@@ -138,6 +153,15 @@ class HttpSide:
         listening, self._listening = self._listening, ()
         for bound in listening:
             bound.close()
+
+
+def _place(section: HttpSection | None) -> object:
+    """Where and how clients come; a server is for one of these."""
+    return None if section is None else (section.address, section.tls)
+
+
+def _tls_of(section: HttpSection | None) -> TlsFiles | None:
+    return None if section is None or section.tls is None else TlsFiles(section.tls)
 
 
 def _listening_at(section: HttpSection | None, written: Written) -> tuple[socket.socket, ...]:

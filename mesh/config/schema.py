@@ -138,6 +138,15 @@ class TokenSection(msgspec.Struct, frozen=True, kw_only=True):
     """From when on it is good for nothing; absent, never."""
 
 
+class TlsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``http.tls``: for clients of ``http.address``; the files are read again when they change."""
+
+    certificate: Annotated[Path, kinds.FilePath()]
+    """In PEM, with what is between it and a root."""
+    key: Annotated[Path, kinds.FilePath()]
+    """Its private key, in PEM, without a passphrase."""
+
+
 class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """``http``: the dashboard and health endpoints; absent, there are none."""
 
@@ -148,6 +157,8 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """Names by which clients may ask, besides addresses and ``localhost``."""
     tokens: tuple[TokenSection, ...] = ()
     """Who may change this agent here; nobody if there is none."""
+    tls: TlsSection | None = None
+    """Absent, what is asked and answered can be read on the way."""
 
 
 class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):

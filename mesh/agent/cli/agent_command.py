@@ -10,6 +10,7 @@ from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
+from mesh.agent.dashboard.tls import TlsFiles
 from mesh.agent.logs import logging_to
 from mesh.agent.mixups import lonely_notices
 from mesh.agent.offers import offer_problems
@@ -69,6 +70,8 @@ def _report_check(path: Path, loaded: Loaded) -> None:
     for notice in result.notices:
         click.echo(f"{path}: warning: {notice}", err=True)
     problems = (*result.problems, *(f"{path}: {problem}" for problem in offer_problems(config)))
+    if config.http is not None and config.http.tls is not None:
+        TlsFiles(config.http.tls)
     if problems:
         raise Failure("\n".join(problems))
     for notice in lonely_notices(config, written):

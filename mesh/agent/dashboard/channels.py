@@ -17,6 +17,7 @@ from waitress.wasyncore import read  # type: ignore[import-untyped]
 
 from mesh.agent.dashboard.kept_answers import AnswerTask, KeptAnswer, KeptAnswers
 from mesh.agent.dashboard.requests import LaterRequests, RequestParser
+from mesh.agent.dashboard.tls import TlsClient
 from mesh.token_bucket import TokenBucket
 
 MAX_CONNECTIONS: Final = 100
@@ -94,6 +95,7 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: dict[int, Any]) -> None:  # noqa: A002 -- Waitress's name
         if sock.family == socket.AF_UNIX:
             addr = (user_of(sock), None)
+        sock = server.secured(sock)
         self._pace: Pace = server.pace
         self._kept: KeptAnswers = server.kept
         self._requests_begun = 0
@@ -152,6 +154,11 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
             with contextlib.suppress(OSError):
                 self.socket.recv(DRAINED_BYTES)
         super().handle_close()
+
+    def has_unread(self) -> bool:
+        """Whether there may be more to read though nothing comes, as behind TLS."""
+        client = self.socket
+        return isinstance(client, TlsClient) and client.has_unread() and bool(self.readable())
 
     def may_be_kept_waiting(self) -> bool:
         """Whether it has asked before, is in the middle of nothing, and has nothing to be sent."""

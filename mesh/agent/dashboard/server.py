@@ -5,7 +5,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
@@ -19,8 +19,16 @@ from waitress.server import (  # type: ignore[import-untyped]
 from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
 from actors.runtime.real.native_address import native_address
 from mesh.addresses import Place, TcpAddress, listening_places
-from mesh.agent.dashboard.channels import MAX_CONNECTIONS, Pace, admit, close_overdue, make_room_at_limit
+from mesh.agent.dashboard.channels import (
+    MAX_CONNECTIONS,
+    ClientChannel,
+    Pace,
+    admit,
+    close_overdue,
+    make_room_at_limit,
+)
 from mesh.agent.dashboard.kept_answers import KeptAnswers
+from mesh.agent.dashboard.tls import TlsClient
 
 THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
@@ -51,6 +59,7 @@ class HttpServer:
         app: the WSGI callable.
         listening: of :func:`listen`; the server's from now on. Clients wait in them until the start.
         max_body_bytes: of a request.
+        secured: makes of a client's socket one that encrypts, or nothing else.
     """
 
     def __init__(
@@ -59,7 +68,9 @@ class HttpServer:
         listening: Sequence[socket.socket],
         *,
         max_body_bytes: int = MAX_BODY_BYTES,
+        secured: Callable[[socket.socket], socket.socket | TlsClient] = lambda client: client,
     ) -> None:
+        self._secured = secured
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._listening = listening
@@ -97,6 +108,7 @@ class HttpServer:
             server.channel_class = admit
             server.pace = self._pace
             server.kept = self._kept
+            server.secured = self._secured
         self._trigger = servers[0].trigger  # one wakes the loop, which all have in common
         self._thread = threading.Thread(target=self._loop, name="http-loop", daemon=True)
         self._thread.start()
@@ -112,8 +124,12 @@ class HttpServer:
             wait_s = self._pace.wait_s(now)
             if wait_s:
                 timeout_s = min(timeout_s, wait_s + MIN_WAIT_S)
+            heard = self._pace.heard(self._sockets, now)
+            unread = [one for one in heard.values() if isinstance(one, ClientChannel) and one.has_unread()]
+            for channel in unread:  # of these the kernel has nothing to tell
+                wasyncore.read(channel)
             # Not select(): it fails at descriptor 1024, which a busy agent passes.
-            wasyncore.poll2(timeout_s, self._pace.heard(self._sockets, now))
+            wasyncore.poll2(0.0 if unread else timeout_s, heard)
         # A thread that has just served may have woken the loop before the one that ends it wrote to the
         # trigger: closed under it, the descriptor would be none, or another file's.
         self._told_to_end.wait(STOP_TIMEOUT_S)

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import socket
+import ssl
 
 import pytest
 
@@ -11,6 +12,7 @@ from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.config.schema import HttpSection
+from tests.web_certificate import write_certificate
 
 
 class Nothing:
@@ -93,6 +95,29 @@ def test_an_address_and_one_that_has_it_in_it_follow_each_other(side):
     for host in ("0.0.0.0", "127.0.0.1", "", "127.0.0.1"):
         side.change(HttpSection(address=TcpAddress(host, port)))
         assert status(port) == 200
+
+
+def test_tls_comes_and_goes_at_the_same_port(side, tmp_path):
+    side, port = side
+    tls = write_certificate(tmp_path)
+    context = ssl.create_default_context(cafile=str(tls.certificate))
+    for _ in range(2):
+        side.change(HttpSection(address=TcpAddress("127.0.0.1", port), tls=tls))
+        connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=context)
+        with contextlib.closing(connection):
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+        side.change(section(port))
+        assert status(port) == 200
+
+
+def test_a_certificate_that_cannot_be_used_changes_nothing(side, tmp_path):
+    side, port = side
+    tls = write_certificate(tmp_path)
+    tls.certificate.unlink()
+    with pytest.raises(AgentFileError, match=r"web.crt: cannot be read"):
+        side.change(HttpSection(address=TcpAddress("127.0.0.1", port), tls=tls))
+    assert status(port) == 200
 
 
 def test_one_that_cannot_be_had_instead_leaves_the_old_one_open(side):

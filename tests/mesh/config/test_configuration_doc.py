@@ -54,6 +54,8 @@ def test_required_keys_are_marked():
     assert required == {
         "http.tokens[].name",
         "http.tokens[].hash",
+        "http.tls.certificate",
+        "http.tls.key",
         "trust.authorities[]",
         "trust.certificate",
         "accept[].address",
