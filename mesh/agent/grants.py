@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
-from mesh.trust.certificates import Certificate
+from mesh.trust.certificates import Certificate, issuer_of
 from mesh.trust.identity import encode_public_key
 from mesh.trust.issuing import IssuingLimits
 
@@ -48,7 +48,11 @@ def missing_grants(
 def renewal(certificate: Certificate) -> str:
     """How to get another certificate with the same rights."""
     command = _regranting_command(certificate, (), (), relay=certificate.may_relay)
-    return f"whoever has the authority's key renews it with: {command}{_AFTERWARDS}"
+    issuer = issuer_of(certificate)
+    by_itself = (
+        "" if issuer is None else f"it is renewed by itself once {issuer.name} or another issuer answers; "
+    )
+    return f"{by_itself}whoever has the authority's key renews it with: {command}{_AFTERWARDS}"
 
 
 def keys_as_written(config: Config, written: Written) -> dict[str, str]:

@@ -42,6 +42,7 @@ from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
 from mesh.agent.enrolment.addresses import addresses_to_dial
 from mesh.agent.enrolment.desk import EnrolmentDesk
+from mesh.agent.enrolment.renewal import Renewer
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
@@ -234,7 +235,13 @@ def _run(
             },
             extra=told_event(EventKind.AGENT),
         )
-        return _wait(reloader, live, root, events, (reminder, DescriptorReminder()))
+        renewer = Renewer(
+            root,
+            events,
+            credentials=lambda: live.running,
+            file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+        )
+        return _wait(reloader, live, root, events, (reminder, DescriptorReminder(), renewer))
 
 
 def _event_loop() -> str:
@@ -256,7 +263,7 @@ def _wait(
     live: LiveCredentials,
     root: pykka.ActorRef[Agent],
     events: Events,
-    reminders: tuple[Reminder | DescriptorReminder, ...],
+    reminders: tuple[Reminder | DescriptorReminder | Renewer, ...],
 ) -> int:
     """Wait for the end; the exit status."""
     leaving, terminal = False, Terminal()

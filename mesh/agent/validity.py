@@ -1,5 +1,6 @@
 """When this agent's own certificate is valid, in words for its operator: not yet, not for long, no more."""
 
+import enum
 import logging
 from datetime import UTC, datetime
 from typing import Final
@@ -9,11 +10,15 @@ from mesh.trust.certificates import NOT_BEFORE_TOLERANCE_S, Certificate
 
 DAY_S: Final = 86_400
 
-NOTICE_S: Final = 14 * DAY_S
-"""Two weeks to renew a certificate before its agent loses its links."""
+NOTICE_S: Final = 30 * DAY_S
+"""A month to renew a certificate before its agent loses its links."""
 
 NOTICE_SHARE: Final = 10
 """The notice is this part of the certificate's life, if that is less: one for a day is renewed every day."""
+
+LAST_S: Final = DAY_S
+LAST_SHARE: Final = 100
+"""With so little left, or this part of the life, the log says it as an error."""
 
 REMIND_S: Final = DAY_S
 """How often the log says it again."""
@@ -65,6 +70,18 @@ def two_times(certificate: Certificate, now_unix_s: float) -> str:
     return f"it begins at {start}, and this machine's clock shows {clock}"
 
 
+class _Stage(enum.Enum):
+    """How near the end of the certificate is; each stage is told when it begins."""
+
+    FINE = enum.auto()
+    SOON = enum.auto()
+    LAST = enum.auto()
+    INVALID = enum.auto()
+
+
+_LEVELS: Final = {_Stage.SOON: logging.WARNING, _Stage.LAST: logging.ERROR, _Stage.INVALID: logging.ERROR}
+
+
 class Reminder:
     """What the log says of the certificate while the agent runs: when it changes, and every day.
 
@@ -76,33 +93,37 @@ class Reminder:
     def __init__(self, certificate: Certificate, now_unix_s: float) -> None:
         self._certificate = certificate
         self._told_at = now_unix_s
-        self._level = self._judged(now_unix_s)[0]
+        self._stage = self._judged(now_unix_s)[0]
 
     def renewed(self, certificate: Certificate, now_unix_s: float) -> None:
         """This is the agent's own from now on; it has been told of."""
         self._certificate, self._told_at = certificate, now_unix_s
-        self._level = self._judged(now_unix_s)[0]
+        self._stage = self._judged(now_unix_s)[0]
 
     def due(self, now_unix_s: float) -> tuple[int, str] | None:
         """The level and the line to log now, if there is one."""
-        level, line = self._judged(now_unix_s)
-        before, self._level = self._level, level
-        if not line or (level == before and 0 <= now_unix_s - self._told_at < REMIND_S):
+        stage, line = self._judged(now_unix_s)
+        before, self._stage = self._stage, stage
+        if not line or (stage is before and 0 <= now_unix_s - self._told_at < REMIND_S):
             return None
         self._told_at = now_unix_s
-        return level, line
+        return _LEVELS[stage], line
 
     def wait_s(self, now_unix_s: float) -> float:
         """Seconds until the next look: at the end of the certificate it is told at once."""
         left_s = self._certificate.not_after - now_unix_s
         return min(LOOK_S, left_s) if left_s > 0 else LOOK_S
 
-    def _judged(self, now_unix_s: float) -> tuple[int, str]:
+    def _judged(self, now_unix_s: float) -> tuple[_Stage, str]:
         if problem := invalid(self._certificate, now_unix_s):
-            return logging.ERROR, problem
-        return (
-            (logging.WARNING, warning) if (warning := ends_soon(self._certificate, now_unix_s)) else (0, "")
-        )
+            return _Stage.INVALID, problem
+        warning = ends_soon(self._certificate, now_unix_s)
+        if warning is None:
+            return _Stage.FINE, ""
+        certificate = self._certificate
+        life_s, left_s = certificate.not_after - certificate.not_before, certificate.not_after - now_unix_s
+        is_last = left_s <= min(LAST_S, life_s / LAST_SHARE)
+        return _Stage.LAST if is_last else _Stage.SOON, warning
 
 
 def _day(certificate: Certificate) -> str:

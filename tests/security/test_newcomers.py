@@ -1,6 +1,5 @@
 """Whoever has a token that was made for another, or wants more than it says, at real agents."""
 
-import contextlib
 import subprocess
 
 import pytest
@@ -12,7 +11,7 @@ from mesh.trust.identity import Identity
 from mesh.trust.issuing import IssuingLimits
 from scripts.lab.clients import connect, read_exactly
 from scripts.lab.processes import ROOT, Process, python
-from scripts.lab.services import Service, echo
+from scripts.lab.services import Service, echo_until_reset
 from scripts.lab.waiting import wait_until
 
 DAY_S = 86_400
@@ -45,11 +44,6 @@ class Company:
 def mesh_command(*arguments):
     command = [str(part) for part in python("-m", "mesh.agent.entry", *arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
-def echo_until_reset(client):
-    with contextlib.suppress(ConnectionResetError):  # by agents that are killed
-        echo(client)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 import pytest
 
+from mesh.agent.files import read_certificate_file
+from mesh.trust.certificates import issuer_of, read_certificate
 from mesh.trust.identity import Identity, encode_public_key
+from mesh.trust.issuing import IssuingLimits
 from scripts.lab.clients import connect, is_reset, read_exactly, refuses
 from scripts.lab.services import Service, echo_until_reset
 from scripts.lab.waiting import wait_until
@@ -39,6 +42,32 @@ def linked(agent):
 def echoes(client):
     client.sendall(b"x")
     return read_exactly(client, 1) == b"x"
+
+
+def test_an_agent_renews_its_certificate_through_an_issuer_and_its_connections_stay(mesh):
+    branch, hq = mesh.agent("branch"), mesh.agent("hq")
+    limits = IssuingLimits(3600, ("*",), ("*",), may_relay=True)
+    hq.certify(may_issue=limits)
+    branch.certify(not_before=-100, not_after=50)  # two thirds are over
+    branch.dial(hq)
+    with Service(echo_until_reset) as service:
+        hq.offer("a", service.port)
+        port = branch.listen("a")
+        mesh.start()
+        branch.wait_for_route("a")
+        with connect(port) as client:
+            assert echoes(client)
+            says(branch, "certificate and authorities have been read again")
+            assert hq.lines_with("has renewed its certificate here, for 150 s")
+            assert echoes(client)
+        found = read_certificate(read_certificate_file(branch.folder / "agent.cert"))
+        assert (issuer_of(found).subject, found.subject) == (
+            hq.identity.public_key,
+            branch.identity.public_key,
+        )
+        assert (found.may_use, found.may_register, found.may_relay) == (("*",), ("*",), True)
+        assert linked(branch) == ["hq"]
+        assert hq.stats()["enrolments_total"] == 1
 
 
 def test_a_renewed_certificate_is_taken_up_unasked_and_a_damaged_one_is_told_once(pair):

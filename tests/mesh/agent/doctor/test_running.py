@@ -115,7 +115,7 @@ def test_a_clock_that_differs_is_a_warning_and_this_one_is_suspect_if_all_do(ahe
 
 @pytest.mark.parametrize(
     ("life_days", "left_days", "is_told"),
-    [(825, 13, True), (825, 15, False), (1, 0.5, False), (1, 0.05, True), (825, -1, True)],
+    [(825, 29, True), (825, 31, False), (1, 0.5, False), (1, 0.05, True), (825, -1, True)],
 )
 def test_a_certificate_is_told_of_when_it_is_time_to_renew_it(life_days, left_days, is_told):
     now = 1_800_000_000.0
