@@ -1,4 +1,4 @@
-"""How many examples Hypothesis tries: as many as its profile says, or a share of them."""
+"""How many examples are tried, and how many seeds simulated: as the profile of Hypothesis says."""
 
 from hypothesis import HealthCheck, settings
 
@@ -18,3 +18,8 @@ def examples(share, *, are_large=False):
     """Try so many times what the profile says; large ones are slow to draw, which is not told."""
     suppressed = [HealthCheck.too_slow] if are_large else []
     return settings(max_examples=round(share * settings().max_examples), suppress_health_check=suppressed)
+
+
+def seeds(usually):
+    """Of simulated worlds: so many in the usual profile, in others more or less as it is with examples."""
+    return range(max(1, usually * settings().max_examples // PROFILES["usual"]))

@@ -8,10 +8,11 @@ from actors.links.peer_link import PeerLink
 from actors.messages import route_table as route_messages
 from mesh.addresses import TcpAddress
 from scripts.simulation.conversation import Pace, Terms
+from tests.examples import seeds
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_two_that_dial_each_other_end_up_with_one_link(seed):
     draw = random.Random(seed)
     with mesh_world(seed) as mesh:

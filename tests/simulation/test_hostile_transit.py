@@ -7,6 +7,7 @@ import pytest
 from actors.links.peer_link import PeerLink
 from mesh.link.frames import FrameType
 from scripts.simulation.conversation import Manner, Pace, Terms
+from tests.examples import seeds
 from tests.simulation.hostile_transit import MISCHIEF, HostileLink, RecordingLink
 from tests.simulation.mesh_world import KEY, mesh_world, three_agents
 
@@ -58,7 +59,7 @@ def hostile(seed: int, kinds: tuple[str, ...], chance: float, *, until_s: float 
 
 
 @pytest.mark.parametrize("kind", MISCHIEF)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_one_kind_of_mischief_is_survived(seed, kind):
     ended = hostile(seed, (kind,), 0.1)
     assert HostileLink.done.get(kind), "nothing was done"
@@ -66,6 +67,6 @@ def test_one_kind_of_mischief_is_survived(seed, kind):
     assert ended == {"complete": 6, "reset": 0}, (seed, kind, ended)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_all_mischief_together_never_forges_a_byte_or_an_end(seed):
     hostile(seed, MISCHIEF, (0.02, 0.2, 0.6)[seed % 3])

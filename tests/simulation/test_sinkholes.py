@@ -7,6 +7,7 @@ import pytest
 from actors.connections.connection_end import ConnectionEnd
 from mesh.addresses import TcpAddress
 from scripts.simulation.conversation import Manner, Pace, Terms
+from tests.examples import seeds
 from tests.simulation import sinkhole
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 from tests.simulation.sinkhole import Sinkhole
@@ -178,7 +179,7 @@ def test_a_relay_that_is_honest_again_is_used_again(caplog):
         mesh.finish()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_any_mixture_of_losses_at_any_time(seed):
     draw = random.Random(f"sinkhole {seed}")
     with mesh_world(seed, {"shortcut": Sinkhole}) as mesh:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from actors.runtime.seam import SocketOptions
 from scripts.simulation.conversation import Manner, Pace, Terms
-from tests.examples import examples
+from tests.examples import examples, seeds
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
 
 SMALL = SocketOptions(send_buffer_bytes=8192, receive_buffer_bytes=8192)
@@ -38,7 +38,7 @@ def one_connection(seed: int) -> str:
         return mesh.finish()
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40))
 def test_one_connection_of_any_size_over_any_network_completes(seed):
     one_connection(seed)
 
