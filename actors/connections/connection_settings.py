@@ -8,7 +8,8 @@ import msgspec
 
 from actors.messages.connection import IngressInbound
 from actors.runtime.seam import KeepAlive, Ref, SocketOptions
-from mesh.config.schema import Config
+from mesh.addresses import TcpAddress
+from mesh.config.schema import Config, EndpointSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
@@ -53,6 +54,9 @@ RESET_MEANINGS: Final = MappingProxyType(
 """For logs. The other end's code and the stream's own verdict on it are not told apart."""
 
 
+PLAIN: Final = EndpointSection(key="", target=TcpAddress("", 0))
+
+
 class ConnectionSettings(msgspec.Struct, frozen=True):
     """What all connections of an agent share."""
 
@@ -70,11 +74,17 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     """When the connection began."""
     doors: Mapping[str, Door]
     """Those of the endpoints here, by key."""
+    special: Mapping[str, EndpointSection]
+    """By key: the endpoints whose targets are told who connects."""
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
     own_label: str = ""
     """This agent, as logs name agents."""
+
+    def config_of(self, key: str) -> EndpointSection:
+        """How the endpoint of ``key`` treats its target; of a reserved key, as if nothing was said of it."""
+        return self.special.get(key, PLAIN)
 
     @property
     def party(self) -> Party:

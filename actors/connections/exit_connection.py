@@ -8,10 +8,10 @@ import logging
 from collections.abc import Mapping
 from typing import assert_never
 
-from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
 from actors.connections.inside_services import InsideServices
+from actors.connections.introducing import IntroducingEnd
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -45,12 +45,11 @@ from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
 from mesh.routing.records import Record
 from mesh.trust.identity import NO_AGENT, AgentId
-from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.connections")
 
 
-class ExitConnection(ConnectionEnd[messages.ExitInbound]):
+class ExitConnection(IntroducingEnd[messages.ExitInbound]):
     """Serves one OPEN."""
 
     END = End.EXIT
@@ -64,11 +63,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
         "_holds_place",
         "_inside",
         "_opening",
-        "_party",
         "_pending",
         "_reach",
-        "_record_of_ingress",
-        "_target",
     )
 
     def __init__(
@@ -88,10 +84,7 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters, key="")
         self._pending = pending
-        self._target: SocketAddress | ReservedKey | None = None
-        """What the endpoint has said."""
-        self._party = party
-        self._record_of_ingress = record
+        self._know(party, record)
         self._remote = party.id
         self._link = link
         self._endpoints = endpoints
@@ -332,7 +325,8 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._ends = ends_of(socket.local_name, far)
             self._settings.loops.exit_opened(self._ends)
             tag = socket_tag(self._party.instance, self._ends)
-        self._do(self._opening.reached(tag, self._first_window_bytes, self.now()))
+        wants_client = self._wants_client(tells_client=self._opening.tells_client)
+        self._do(self._opening.reached(tag, self._first_window_bytes, self.now(), wants_client=wants_client))
 
     def _reject(self, rejection: effects.Reject) -> None:
         """Answer no, and stay for a moment to answer it again."""
@@ -384,15 +378,6 @@ class ExitConnection(ConnectionEnd[messages.ExitInbound]):
             self._do(self._opening.timeout(now))
         else:
             self._do(())
-
-    def _name(self) -> str:
-        return named(self._record_of_ingress.name, self._party.id)
-
-    def _other_name(self) -> str:
-        return self._name()
-
-    def _target_name(self) -> str:
-        return "" if self._target is None else str(self._target)
 
     def __str__(self) -> str:
         """Name the key and the ingress, for logs and dumps."""

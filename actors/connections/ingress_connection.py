@@ -39,6 +39,7 @@ from mesh.connection.ingress_effects import (
 from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.offer import Offer
+from mesh.connection.preface import encode_preface
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.rights import why_not_at_ingress
 from mesh.connection.session_handshake import Party, SessionInitiator
@@ -290,6 +291,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         if self._stream is None or self._socket is None:
             return
+        if choice.wants_client:
+            preface = encode_preface(self._socket.peer_name, self._socket.local_name)
+            self._send(self._stream.send(preface, self.now()).frames)
         # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
         # what they said serves; asking for an answer would cost two frames more.
         self.on_readable(self._socket)

@@ -20,7 +20,7 @@ from actors.runtime.descriptors import OWN_DESCRIPTORS, spare_descriptors
 from actors.runtime.reference import ActorRef
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.config.policy import policy_of
-from mesh.config.schema import Config
+from mesh.config.schema import Config, EndpointSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
@@ -78,6 +78,7 @@ class Build:
             ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
             config=setup.config,
             policy=policy_of(setup.config),
+            special=_special(setup.config),
             doors=self.doors,
             own_label=_own_label(setup),
         )
@@ -111,7 +112,9 @@ class Build:
         setup = msgspec.structs.replace(self.around.setup, config=config)
         self.around = msgspec.structs.replace(self.around, setup=setup)
         self.links = msgspec.structs.replace(self.links, config=config)
-        self.connections = msgspec.structs.replace(self.connections, config=config, policy=policy_of(config))
+        self.connections = msgspec.structs.replace(
+            self.connections, config=config, policy=policy_of(config), special=_special(config)
+        )
 
 
 def _own_label(setup: AgentSetup) -> str:
@@ -120,6 +123,11 @@ def _own_label(setup: AgentSetup) -> str:
 
 def _opening_keys(trust: TrustStore) -> tuple[bytes, ...]:
     return tuple(map(mac_key, trust.authorities))
+
+
+def _special(config: Config) -> dict[str, EndpointSection]:
+    """The endpoints whose targets are told who connects, by key."""
+    return {each.key: each for each in config.forward.endpoints if each.proxy_protocol}
 
 
 def exit_places(descriptor_limit: int) -> int:

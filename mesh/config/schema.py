@@ -18,6 +18,7 @@ from mesh.trust.identity import AgentId
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+PROXY_VERSIONS: Final = ("v2",)
 KEY_MODES: Final = ("owner", "group")
 DEFAULT_HTTP_ADDRESS: Final = TcpAddress("127.0.0.1", 8080)
 
@@ -88,6 +89,8 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """At one time, from the whole mesh; 0 is unlimited."""
     allow: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
     """Agents and groups that may use it; absent, all whose certificates let them use the key."""
+    proxy_protocol: Annotated[str, kinds.Choice(PROXY_VERSIONS)] = ""
+    """The header by which the target is told who connects; absent, it is told nothing."""
     show_target: Annotated[bool, kinds.Boolean()] = False
     """Whether the whole mesh is told where the service is; else this agent only, and who may manage it."""
     health_check: HealthCheckSection | None = None

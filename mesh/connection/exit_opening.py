@@ -88,6 +88,7 @@ class ExitOpening:
         "_responder",
         "key",
         "state",
+        "tells_client",
     )
 
     _answer: Frame
@@ -105,6 +106,8 @@ class ExitOpening:
         self.state = ExitState.JUDGING
         self.key = ""
         """The routing key, once the OPEN has been read."""
+        self.tells_client = False
+        """Whether the ingress can say who its client is, if it is asked to."""
         self._open_frame = open_frame
         self._responder = responder
         self._offered = offered
@@ -134,6 +137,7 @@ class ExitOpening:
             self._deadlines.clear_all()
             return (effects.OpenForged(str(error)),)
         self.key, self._credit = request.routing_key, request.credit
+        self.tells_client = request.tells_client
         # Of a reserved key, what counts is the key that it speaks of; the rest is the service's own affair.
         key = read_reserved(self.key).subject if is_reserved(self.key) else self.key
         if key and not self._may_use(key):
@@ -162,13 +166,15 @@ class ExitOpening:
         """The endpoint has crashed, perhaps over the question."""
         return self.denied(RejectCode.RESTARTING, "the endpoint is being started again", now)
 
-    def reached(self, socket_tag: bytes, credit: int, now: float) -> effects.ExitEffects:
+    def reached(
+        self, socket_tag: bytes, credit: int, now: float, *, wants_client: bool = False
+    ) -> effects.ExitEffects:
         """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty.
 
         ``credit`` is what the ingress may send at first, in bytes.
         """
         self.state = advance(self.state, ExitEvent.REACHED)
-        self._answer, session = self._responder.accept(credit, socket_tag)
+        self._answer, session = self._responder.accept(credit, socket_tag, wants_client=wants_client)
         self._answered_at = now
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s

@@ -79,6 +79,8 @@ class ExitChosen(msgspec.Struct, frozen=True, gc=False):
     number: int
     credit: int
     socket_tag: bytes
+    wants_client: bool
+    """Whether the exit is to hear whose bytes follow, before them."""
     """What the exit said of its socket: see :mod:`mesh.connection.loops`."""
 
 

@@ -119,7 +119,9 @@ class IngressOpening(CandidateTrials):
             self._forget_what_was_needed()
             exit_id, number = attempt.party.id, attempt.number
             self._chosen = attempt.name, exit_id, number
-            chosen = effects.ExitChosen(session, exit_id, number, reply.credit, reply.socket_tag)
+            chosen = effects.ExitChosen(
+                session, exit_id, number, reply.credit, reply.socket_tag, reply.wants_client
+            )
             self._effects.append(chosen)
             if attempt.doubted_at != inf:
                 is_prompt = now - attempt.doubted_at <= PROMPT_S

@@ -66,6 +66,8 @@ class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     routing_key: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROUTING_KEY_CHARACTERS)]
     credit: Unsigned
     """Bytes that the ingress will take before it says more."""
+    tells_client: bool = False
+    """Whether it begins its stream with a preface (``preface.py``) if the exit wants that."""
 
 
 class OpenReply(msgspec.Struct, frozen=True, array_like=True):
@@ -78,6 +80,8 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARACTERS)] = ""
     socket_tag: Annotated[bytes, msgspec.Meta(max_length=TAG_BYTES)] = b""
     """Of the exit's socket towards the target; empty if that has no addresses."""
+    wants_client: bool = False
+    """Whether the ingress, which can, is to begin its stream with a preface."""
 
 
 def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
@@ -239,13 +243,13 @@ class SessionResponder(_Handshaker):
         except RemoteProtocolError as error:
             raise MalformedRequestError(str(error)) from error
 
-    def accept(self, credit: int, socket_tag: bytes) -> tuple[Frame, Session]:
+    def accept(self, credit: int, socket_tag: bytes, *, wants_client: bool = False) -> tuple[Frame, Session]:
         """The ACCEPT and the session. A repeated OPEN gets the same frame again.
 
         Raises:
             LocalProtocolError: no OPEN has been read, it has been answered, or a field is out of range.
         """
-        reply = OpenReply(accepted=True, credit=credit, socket_tag=socket_tag)
+        reply = OpenReply(accepted=True, credit=credit, socket_tag=socket_tag, wants_client=wants_client)
         return self._answer(FrameType.ACCEPT, reply), self._session(is_exit=True)
 
     def reject(self, code: str, reason: str) -> Frame:

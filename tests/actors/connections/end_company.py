@@ -56,6 +56,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
         config=Config(connections=ConnectionsSection(**timeouts)),
         policy=Policy({}, {}),
+        special={},
         doors={},
         places=Shares(PLACES),
     )

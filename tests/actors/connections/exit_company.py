@@ -15,10 +15,12 @@ from tests.actors.connections.end_company import EXIT, INGRESS, KEY, Table, Wire
 class Asker:
     """An ingress as the exit meets it."""
 
-    def __init__(self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32) -> None:
+    def __init__(
+        self, number: int = 7, key: str = KEY, seed: bytes = b"e" * 32, *, tells_client: bool = False
+    ) -> None:
         self._number, self._seed = number, seed
         self.initiator = self.unasked()
-        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_BYTES))
+        self.open = self.initiator.open_frame(OpenRequest(key, INITIAL_WINDOW_BYTES, tells_client))
 
     def unasked(self) -> SessionInitiator:
         """Its side of the handshake, before it has said anything."""

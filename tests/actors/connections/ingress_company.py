@@ -45,7 +45,7 @@ class Candidate:
             ephemeral=key_pair(self.settings.static.public),
         )
         request = responder.read_open(frame)
-        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES)
+        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True)
         if code:
             return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
         accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_BYTES, socket_tag=socket_tag)

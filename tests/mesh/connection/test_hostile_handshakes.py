@@ -176,7 +176,8 @@ def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
         exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
     frame, session_ = reply_with(exit_, REJECTED)
     assert (frame.type, session_) == (FrameType.REJECT, None)
-    assert unpadded(handshake.read_message(frame.body)) == [False, 0, REJECTED.code, REJECTED.reason, b""]
+    reply = [False, 0, REJECTED.code, REJECTED.reason, b"", False]
+    assert unpadded(handshake.read_message(frame.body)) == reply
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0", b"\xff\xff\x92", b"\0\2\x92\xa1k\1"])
@@ -219,7 +220,7 @@ def test_a_reason_that_is_too_long_is_cut(character):
 
 def test_elements_that_a_request_has_beyond_are_ignored():
     ingress = initiator()
-    message = ingress._handshake.write_message(padded(["my-api", 65_536, "new"]) + b"more")
+    message = ingress._handshake.write_message(padded(["my-api", 65_536, False, "new"]) + b"more")
     assert responder().read_open(altered(OPEN, body=OPEN.body[:32] + message)) == REQUEST
 
 

@@ -132,7 +132,7 @@ def test_the_handshake_is_noise_ik_with_the_documented_prologue():
     )
     payload = reference.read_message(OPEN.body[32:])
     length = int.from_bytes(payload[:2], "big")
-    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536]
+    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False]
     assert payload[2 + length :] == bytes(1152 - 2 - length)
     assert reference.remote_static == INGRESS.session_key
 
@@ -207,7 +207,7 @@ def test_keys_stay_out_of_reprs():
 
 
 PINNED = {
-    "OPEN": "8546325784fffab078816164e122639a8a0b0549cfb845a6f1105568a75fea2f",
-    "ACCEPT": "64c2930399e303b078f98124da3f861b5556b0bdb8b14408d800b9b1b50cc596",
-    "REJECT": "6c82705314b86666b0ed7fdb0fac010f0aa10e17cdc116ccab7ad841dee298cc",
+    "OPEN": "c149de0fc59fa0c491a2fafa64e7d969ac7cf2aa0b06a4d1de472ef75ba50713",
+    "ACCEPT": "2351e225ec6dba51785d159eeb5993530f67b54c0ee2a93d79520fa56cb62980",
+    "REJECT": "82ac4b487a1cfd3c9bfe728821bf219eaff6f628aeb218eb3912e404685907b4",
 }
