@@ -42,6 +42,9 @@ not big."""
 MAX_RIVALS_TOLD: Final = 16
 """Keys of this agent that others begin to offer, with a line each at one time."""
 
+MAX_VERDICTS_TOLD: Final = 16
+"""Agents that were revoked, with a line each at one time."""
+
 _RIVAL: Final = (
     "endpoint %(key)s: %(agent)s offers the key too, from now on, and may be led clients; "
     "who is believed can be named in agents: of listeners"
@@ -67,6 +70,7 @@ class RouteTable(Actor[messages.Inbound]):
         reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
         alarms: counts what members do to others.
+        root: has all others judge by what was revoked.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class RouteTable(Actor[messages.Inbound]):
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
         alarms: AlarmBook,
+        root: Ref[messages.RevocationsChanged],
     ) -> None:
         super().__init__(dispatcher)
         # A restarted route table speaks with a later epoch, so the mesh believes it at once.
@@ -94,6 +99,7 @@ class RouteTable(Actor[messages.Inbound]):
             settings=settings,
             alarms=alarms,
         )
+        self._root = root
         self._links: dict[AgentId, Ref[link_messages.Inbound]] = {}
         self._rivals = RivalWatch()
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
@@ -122,6 +128,8 @@ class RouteTable(Actor[messages.Inbound]):
                 messages.RecordsArrived()
                 | messages.DigestArrived()
                 | messages.PagesArrived()
+                | messages.RevocationsArrived()
+                | messages.RevocationsWanted()
                 | messages.LinkUp()
                 | messages.LinkDown()
             ):
@@ -136,6 +144,8 @@ class RouteTable(Actor[messages.Inbound]):
                 self._take_waiting()
             case messages.LinkMeasured(peer_id=peer_id, rtt_s=rtt_s):
                 self._apply(state.link_measured(peer_id, rtt_s, *times))
+            case messages.TakeRevocations(lists=lists):
+                return tuple(map(self._take_revocations, lists))
             case messages.AdvertiseEndpoint(owner=owner, entry=endpoint):
                 _replace(self._endpoints, owner, endpoint)
                 self._advertise_soon()
@@ -239,6 +249,8 @@ class RouteTable(Actor[messages.Inbound]):
         message: messages.DigestArrived
         | messages.PagesWanted
         | messages.PagesArrived
+        | messages.RevocationsArrived
+        | messages.RevocationsWanted
         | messages.LinkUp
         | messages.LinkDown,
     ) -> None:
@@ -254,6 +266,12 @@ class RouteTable(Actor[messages.Inbound]):
             case messages.PagesArrived(peer_id=peer_id, pages=pages):
                 self._spent = STEP_VERIFIED  # reading a full frame of them takes some milliseconds
                 self._apply(state.pages_arrived(peer_id, pages, *times))
+            case messages.RevocationsArrived(peer_id=peer_id, lists=lists):
+                self._spent = STEP_VERIFIED  # judging all records by them takes about as long
+                self._apply(state.revocations_arrived(peer_id, lists, *times))
+            case messages.RevocationsWanted(peer_id=peer_id, wanted=signers):
+                self._spent += 1
+                self._apply(state.revocations_wanted(peer_id, signers, *times))
             case messages.LinkUp(peer_id=peer_id, instance=instance, link=link, rtt_s=rtt_s):
                 self._spent += 1
                 self._links[peer_id] = link
@@ -266,6 +284,11 @@ class RouteTable(Actor[messages.Inbound]):
                     self._apply(state.link_down(peer_id, *times))
             case _:
                 assert_never(message)
+
+    def _take_revocations(self, wire: bytes) -> str:
+        effects, refusal = self._state.take_revocations(wire, self.now(), self.dispatcher.unix_time())
+        self._apply(effects)
+        return refusal
 
     # -- what follows from it --------------------------------------------------------------------------------
 
@@ -284,6 +307,14 @@ class RouteTable(Actor[messages.Inbound]):
             self.tell(
                 self._links[close.peer_id], link_messages.CloseLink(close.reason, link_messages.Blame.OFFENCE)
             )
+        if effects.revocations is not None:
+            self.tell(self._root, messages.RevocationsChanged(effects.revocations))
+        for verdict in effects.verdicts[:MAX_VERDICTS_TOLD]:
+            facts = {"agent": verdict.agent, "what": verdict.what}
+            log.warning("%(agent)s %(what)s", facts, extra=event(EventKind.REVOCATION))
+        if (more := len(effects.verdicts) - MAX_VERDICTS_TOLD) > 0:
+            line = "%(count)d more agents were revoked, or are so no more: mesh revocations lists them"
+            log.warning(line, {"count": more}, extra=event(EventKind.REVOCATION))
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
             self._tell_of_rivals(effects.snapshot)
@@ -320,6 +351,10 @@ def _bytes(message: messages.FromLinks) -> int:
             return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + _DIGEST_BYTES * len(w.digests) for w in wanted)
         case messages.PagesArrived(pages=pages):
             return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + len(page.data) for page in pages)
+        case messages.RevocationsArrived(lists=lists):
+            return _MESSAGE_BYTES + sum(_MESSAGE_BYTES + len(each) for each in lists)
+        case messages.RevocationsWanted(wanted=signers):
+            return _MESSAGE_BYTES * (1 + len(signers))
         case messages.LinkUp() | messages.LinkDown():
             return _MESSAGE_BYTES
         case _:

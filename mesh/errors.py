@@ -37,6 +37,10 @@ class ForgedCertificateError(TrustError):
     """A certificate that names an authority which is trusted and has not signed it: nobody passes it on."""
 
 
+class RevokedError(TrustError):
+    """A certificate of an agent that was revoked."""
+
+
 class OwnIdentityError(RemoteProtocolError):
     """The peer has proven this agent's own identity, and is another process."""
 

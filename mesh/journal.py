@@ -49,6 +49,8 @@ class EventKind(enum.Enum):
     """A reload, or a service that was added or taken out."""
     MANAGEMENT = "management"
     """Another agent asked this one through the mesh, or wanted to."""
+    REVOCATION = "revocation"
+    """An agent was revoked, or is so no more."""
     ALARM = "alarm"
     """What one member of the mesh does to another."""
     CONNECTION = "connection"

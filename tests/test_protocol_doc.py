@@ -26,6 +26,7 @@ from mesh.link.states import LinkState
 from mesh.routing.records import RecordBody
 from mesh.trust import identity
 from mesh.trust.certificates import Certificate
+from mesh.trust.revocations import Revocation, RevocationList
 from tests.frame_sizes import body_bounds
 from tests.mesh.link.frame_company import clear_header, wire
 from tests.protocol_text import PROTOCOL, ROOT, TEXT, table, tables
@@ -142,6 +143,14 @@ def test_signed_structures_have_the_elements_of_the_code():
     assert record == list(RecordBody.__struct_fields__)
 
 
+def test_revocation_lists_are_those_of_the_code():
+    lists = [row[0] for row in table("element", "type", after="### Revocations")]
+    assert lists == list(RevocationList.__struct_fields__)
+    section = PROTOCOL[PROTOCOL.index("### Revocations") :]
+    entries = ", ".join(row[0] for row in list(tables(section))[1][1:]).lower().replace(", ", "\n")
+    assert entries.replace(" ", "_").splitlines() == list(Revocation.__struct_fields__)
+
+
 def test_the_contexts_are_those_of_the_code():
     contexts = {row[0] for row in table("context", "who signs")}
     code = (
@@ -149,6 +158,7 @@ def test_the_contexts_are_those_of_the_code():
         identity.RECORD_CONTEXT,
         identity.LINK_PROOF_CONTEXT,
         identity.ENROLMENT_CONTEXT,
+        identity.REVOCATIONS_CONTEXT,
     )
     assert contexts == {context.decode() for context in code}
     assert OWN_VERSIONS.preamble == b"MESH\x01\x01"

@@ -64,6 +64,8 @@ LIMIT_MODULES = (
     "mesh.connection.repeating",
     "mesh.connection.stream.progress",
     "mesh.routing.detours",
+    "mesh.routing.revocation_intake",
+    "mesh.trust.revocations",
     "mesh.routing.flooding",
     "mesh.routing.straying",
     "mesh.routing.ways_back",

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from actors.links.forwarding import LinkForwarding
 from actors.links.output import LinkOutput
+from actors.links.peer_news import told_to_routes
 from actors.links.reports import LinkReports
 from actors.links.settings import LinkRefs, LinkSettings
 from actors.messages import acceptor as acceptor_messages
@@ -18,7 +19,6 @@ from actors.messages import connection_table as connection_table_messages
 from actors.messages import dialer as dialer_messages
 from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as messages
-from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
@@ -203,18 +203,15 @@ class PeerLink(Actor[messages.Inbound]):
                 self._ask_for_admission(peer, rtt_s)
             case effects.ReadOn():
                 self._socket.watch_read(True)
-            case effects.RecordsCame(records=records):
-                came = route_table_messages.RecordsArrived(self._link.peer.peer_id, records)
-                self.tell(self._refs.route_table, came)
-            case effects.DigestCame(digest=digest):
-                digest_came = route_table_messages.DigestArrived(self._link.peer.peer_id, digest)
-                self.tell(self._refs.route_table, digest_came)
-            case effects.PagesWanted(wanted=pages):
-                asked = route_table_messages.PagesWanted(self._link.peer.peer_id, pages)
-                self.tell(self._refs.route_table, asked)
-            case effects.PagesCame(pages=given):
-                pages_came = route_table_messages.PagesArrived(self._link.peer.peer_id, given)
-                self.tell(self._refs.route_table, pages_came)
+            case (
+                effects.RecordsCame()
+                | effects.DigestCame()
+                | effects.PagesWanted()
+                | effects.PagesCame()
+                | effects.RevocationsCame()
+                | effects.RevocationsWanted()
+            ):
+                self.tell(self._refs.route_table, told_to_routes(self._link.peer.peer_id, effect))
             case effects.FramesReturned(count=count):
                 self._meters.frames_returned += count
             case effects.RoundTripMeasured(rtt_s=rtt_s):

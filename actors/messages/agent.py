@@ -169,6 +169,7 @@ Inbound: TypeAlias = (
     | ChangeCredentials
     | RelayingDue
     | route_messages.CredentialsChanged
+    | route_messages.RevocationsChanged
     | Leave
     | PreferenceOver
     | LastCall

@@ -6,13 +6,14 @@ import msgspec
 
 from actors.messages import peer_link as link_messages
 from actors.runtime.seam import Ref
-from mesh.link.bodies import Digest, WantedPages, WirePage, WireRecord
+from mesh.link.bodies import Digest, WantedList, WantedPages, WirePage, WireRecord
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import TrustStore
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId, Instance
+from mesh.trust.revocations import Revocations
 
 
 class LinkUp(msgspec.Struct, frozen=True):
@@ -64,6 +65,36 @@ class PagesArrived(msgspec.Struct, frozen=True, gc=False):
 
     peer_id: AgentId
     pages: tuple[WirePage, ...]
+
+
+class RevocationsArrived(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer passed on revocation lists; nothing of them has been judged."""
+
+    peer_id: AgentId
+    lists: tuple[bytes, ...]
+
+
+class RevocationsWanted(msgspec.Struct, frozen=True, gc=False):
+    """Fact: this peer asks for revocation lists."""
+
+    peer_id: AgentId
+    wanted: tuple[WantedList, ...]
+
+
+class TakeRevocations(msgspec.Struct, frozen=True):
+    """Command from outside: take these revocation lists, and pass them on.
+
+    The answer is what came of each, ``tuple[str, ...]``: empty where it has been taken or was known, else why
+    not.
+    """
+
+    lists: tuple[bytes, ...]
+
+
+class RevocationsChanged(msgspec.Struct, frozen=True):
+    """Fact, told to the root: these are all revocations, and others than before."""
+
+    revocations: Revocations
 
 
 class AdvertiseEndpoint(msgspec.Struct, frozen=True):
@@ -165,17 +196,18 @@ class RouteTimerFired(msgspec.Struct, frozen=True):
     """Timer: something may be due."""
 
 
-FromLinks: TypeAlias = LinkUp | LinkDown | RecordsArrived | DigestArrived | PagesWanted | PagesArrived
+FromPeers: TypeAlias = (
+    RecordsArrived | DigestArrived | PagesWanted | PagesArrived | RevocationsArrived | RevocationsWanted
+)
+"""What peers say by their links."""
+
+FromLinks: TypeAlias = LinkUp | LinkDown | FromPeers
 """What links say, which is taken in order."""
 
 Inbound: TypeAlias = (
-    LinkUp
-    | LinkDown
+    FromLinks
     | LinkMeasured
-    | RecordsArrived
-    | DigestArrived
-    | PagesWanted
-    | PagesArrived
+    | TakeRevocations
     | AdvertiseEndpoint
     | AdvertiseListener
     | Advertise

@@ -18,7 +18,7 @@ from actors.messages import route_table as route_messages
 from actors.meters import Meters
 from actors.root.build import Core, Surroundings
 from actors.root.composition import Composition
-from actors.root.phases import TRANSITIONS, Event, Phase
+from actors.root.phases import EVENTS, TRANSITIONS, Event, Phase
 from actors.root.reconfiguration import BUSY, LEAVING, STARTED_ANEW, Reconfiguration, Stage
 from actors.root.setup import AgentSetup
 from actors.runtime import supervisor_messages
@@ -35,8 +35,8 @@ from mesh.journal import EventKind
 from mesh.link.bodies import HAS_LEFT
 from mesh.link.relay_budget import RelayBudget
 from mesh.telling import event
-from mesh.trust.certificates import TrustStore
 from mesh.trust.credentials import Credentials
+from mesh.trust.revocations import Revocations
 
 log = logging.getLogger("mesh.agent")
 
@@ -68,7 +68,6 @@ RIGHTS_KNOWN_S: Final = 1.0
 
 STABLE_S: Final = 60.0
 """A build that lived this long starts the backoff anew."""
-
 
 _Parts: TypeAlias = tuple[messages.PartReported, ...]
 
@@ -146,9 +145,13 @@ class Agent(Actor[messages.Inbound]):
             case messages.ChangeCredentials(credentials=credentials):
                 self._certify(credentials)
             case messages.RelayingDue():
-                self._use_rights()
+                if self._phase is not Phase.WAITING:
+                    self._composition.use_rights()
             case route_messages.CredentialsChanged(trust=trust):
-                self._judge_by(trust)
+                if trust is self._surroundings.setup.trust:  # else it has changed again, and that comes
+                    self._composition.judge_by(trust)
+            case route_messages.RevocationsChanged(revocations=revocations):
+                self._revoke(revocations)
             case supervisor_messages.ChildSettled():
                 if self._change is not None:
                     self._change.steps.settled(message)
@@ -157,26 +160,19 @@ class Agent(Actor[messages.Inbound]):
                 return self._drain(draining)
             case messages.Leave(drain_timeout_s=drain_timeout_s):
                 self._leave(drain_timeout_s)
-            case messages.PreferenceOver():
-                self._advance(Event.PREFERENCE_OVER)
-            case messages.LastCall():
-                self._advance(Event.LAST_CALL)
-            case messages.GraceOver():
-                self._advance(Event.GRACE_OVER)
-            case table_messages.ConnectionsGone():
-                self._advance(Event.CONNECTIONS_GONE)
-            case messages.DrainTimedOut():
-                self._advance(Event.DRAIN_TIMED_OUT)
-            case messages.ResetTimedOut():
-                self._advance(Event.RESET_TIMED_OUT)
-            case route_messages.Withdrawn():
-                self._advance(Event.WITHDRAWN)
-            case directory_messages.LinksClosed():
-                self._advance(Event.LINKS_CLOSED)
-            case messages.ClosingTimedOut():
-                self._advance(Event.CLOSING_TIMED_OUT)
-            case supervisor_messages.ChildrenStopped():
-                self._advance(Event.SERVICES_STOPPED)
+            case (
+                messages.PreferenceOver()
+                | messages.LastCall()
+                | messages.GraceOver()
+                | table_messages.ConnectionsGone()
+                | messages.DrainTimedOut()
+                | messages.ResetTimedOut()
+                | route_messages.Withdrawn()
+                | directory_messages.LinksClosed()
+                | messages.ClosingTimedOut()
+                | supervisor_messages.ChildrenStopped()
+            ):
+                self._advance(EVENTS[type(message)])
             case _:
                 assert_never(message)
         return None
@@ -323,6 +319,7 @@ class Agent(Actor[messages.Inbound]):
 
     def _certify(self, credentials: Credentials) -> None:
         """Show others these, and judge them by these."""
+        credentials = self._surroundings.setup.joined(credentials)
         setup = self._surroundings.setup.with_credentials(credentials)
         self._surroundings = structs.replace(self._surroundings, setup=setup)
         if self._phase is Phase.WAITING:
@@ -331,13 +328,13 @@ class Agent(Actor[messages.Inbound]):
         # A neighbour that has not heard of the right to relay would take what is passed on for forged.
         self.schedule(RIGHTS_KNOWN_S if setup.relays else 0.0, messages.RelayingDue())
 
-    def _use_rights(self) -> None:
+    def _revoke(self, revocations: Revocations) -> None:
+        """Judge others by these, which the route table has heard of, and whatever was known before."""
+        setup = self._surroundings.setup.revoking(revocations)
+        self._surroundings = structs.replace(self._surroundings, setup=setup)
+        setup.keep_revocations(setup.trust.revocations)
         if self._phase is not Phase.WAITING:
-            self._composition.use_rights()
-
-    def _judge_by(self, trust: TrustStore) -> None:
-        if trust is self._surroundings.setup.trust:  # else it has changed again, and that comes
-            self._composition.judge_by(trust)
+            self._composition.revoke(setup.trust)
 
     def _steps(self, made: Difference, resets: frozenset[str]) -> Reconfiguration:
         of, me = self._composition.services, self.ref

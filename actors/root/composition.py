@@ -6,6 +6,8 @@ references. Endpoints, listeners, acceptors and dialers are services: see :mod:`
 
 from collections.abc import Callable
 
+import msgspec
+
 from actors.connections.connection_table import ConnectionTable
 from actors.connections.control_end import ControlEnd
 from actors.connections.exit_connection import ExitConnection
@@ -84,10 +86,23 @@ class Composition:
         change = route_messages.ChangeCredentials(credentials, reply_to)
         tell_if_alive(self.core.route_table, change)
 
+    def revoke(self, trust: TrustStore) -> None:
+        """Have ``trust``, which has other revocations, for what there is and is made from now on."""
+        self._build.certify(msgspec.structs.replace(self._build.around.setup, trust=trust))
+        self.judge_by(trust)
+
     def judge_by(self, trust: TrustStore) -> None:
-        """End links and connections with those that ``trust`` refuses, whom no routes know any more."""
+        """End links and connections with those that ``trust`` refuses, whom no routes know any more.
+
+        If this agent itself was revoked, it has no connections any more: the others end them as well.
+        """
         tell_if_alive(self.core.connection_table, table_messages.TrustChanged(trust))
         tell_if_alive(self.core.directory, directory_messages.TrustChanged(trust))
+        if (revoked := trust.revocation(self._build.around.setup.certificate)) is not None:
+            who = self._build.around.setup.identity.id
+            subject = "this agent" if revoked.agent_id == who else "the issuer of this agent"
+            close = table_messages.CloseConnections(f"{subject} {revoked}")
+            tell_if_alive(self.core.connection_table, close)
 
     def _start_core(self) -> Core:
         around, setup = self._build.around, self._build.around.setup
@@ -106,6 +121,7 @@ class Composition:
             reader=setup.reader,
             settings=setup.config.routing,
             alarms=around.meters.alarms,
+            root=around.root,
         )
 
         def start_exit(

@@ -13,6 +13,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from actors.messages import agent as messages
+from actors.messages import connection_table as table_messages
+from actors.messages import peer_directory as directory_messages
+from actors.messages import route_table as route_messages
+from actors.runtime import supervisor_messages
+
 
 class Phase(enum.Enum):
     """Where the agent stands."""
@@ -80,3 +86,19 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = MappingProxyType(
 
 So an actor that dies while the agent leaves is missed by nobody: a time limit takes the place of its answer.
 """
+
+EVENTS: Final[Mapping[type[object], Event]] = MappingProxyType(
+    {
+        messages.PreferenceOver: Event.PREFERENCE_OVER,
+        messages.LastCall: Event.LAST_CALL,
+        messages.GraceOver: Event.GRACE_OVER,
+        table_messages.ConnectionsGone: Event.CONNECTIONS_GONE,
+        messages.DrainTimedOut: Event.DRAIN_TIMED_OUT,
+        messages.ResetTimedOut: Event.RESET_TIMED_OUT,
+        route_messages.Withdrawn: Event.WITHDRAWN,
+        directory_messages.LinksClosed: Event.LINKS_CLOSED,
+        messages.ClosingTimedOut: Event.CLOSING_TIMED_OUT,
+        supervisor_messages.ChildrenStopped: Event.SERVICES_STOPPED,
+    }
+)
+"""What a message means for the phase."""

@@ -1,5 +1,6 @@
 """What an agent is made from."""
 
+from collections.abc import Callable
 from typing import Self
 
 import msgspec
@@ -12,6 +13,11 @@ from mesh.routing.record_reader import RecordReader
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import Identity
+from mesh.trust.revocations import Revocations
+
+
+def keep_nothing(revocations: Revocations) -> None:
+    """Of revocations that are only held in memory."""
 
 
 class AgentSetup(msgspec.Struct, frozen=True):
@@ -34,6 +40,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     """Answers agents that may manage this one."""
     serve_enrolment: ServeControl = serve_nobody
     """Answers agents that ask for certificates."""
+    keep_revocations: Callable[[Revocations], None] = keep_nothing
+    """Is told of all revocations whenever there are others than in ``trust``."""
 
     def with_credentials(self, credentials: Credentials) -> Self:
         """The same agent with these, which are of its identity."""
@@ -43,6 +51,20 @@ class AgentSetup(msgspec.Struct, frozen=True):
             certificate_wire=credentials.wire,
             trust=credentials.trust,
         )
+
+    def revoking(self, revocations: Revocations) -> Self:
+        """The same agent, which knows of these too."""
+        trust = self.trust.revoking(self.trust.revocations.joined(revocations))
+        return msgspec.structs.replace(self, trust=trust)
+
+    def joined(self, credentials: Credentials) -> Credentials:
+        """The same, with the revocations that this agent knows of; the very same if they have them all."""
+        revocations = credentials.trust.revocations.joined(
+            self.trust.revocations.under(credentials.trust.authorities)
+        )
+        if revocations is credentials.trust.revocations:
+            return credentials
+        return msgspec.structs.replace(credentials, trust=credentials.trust.revoking(revocations))
 
     @property
     def relays(self) -> bool:

@@ -154,6 +154,7 @@ class ActorStatus:
             written=running.written,
             configured_unix_s=running.since_unix_s,
             certificate=certificate,
+            revoked=self._credentials.trust.revocation(certificate),
             complaint=self._complaint,
             state=state,
             services=own,
@@ -229,6 +230,7 @@ class ActorStatus:
             certificate_ends_unix_s=certificate.not_after,
             now_unix_s=seen.now_unix_s,
             awaits_at=tuple(str(each.address) for each in config.accept),
+            revocations=self._credentials.trust.revocations,
             alarms=self._meters.alarms.counts(),
             audit=audit,
         )

@@ -28,6 +28,7 @@ from mesh.agent.grants import (
     signing_command,
 )
 from mesh.agent.mixups import key_mixups
+from mesh.agent.revocation_file import kept_revocations
 from mesh.agent.validity import early, ends_soon, two_times
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import AgentSection, Config
@@ -116,7 +117,10 @@ def _opened(
     for problem in _own_peers(config, identity):
         raise AgentFileError(problem)
     store = TrustStore(trust.authorities)
-    return Credentials(identity, wire, _admitted(store, wire, path, now_unix_s), store)
+    certificate = _admitted(store, wire, path, now_unix_s)
+    with _named_in(_KEY_PLACE):
+        # An agent that was revoked itself runs and says so, though nobody lets it in.
+        return Credentials(identity, wire, certificate, store.revoking(kept_revocations(directory, store)))
 
 
 def renewed_credentials(

@@ -34,6 +34,8 @@ DIRECTORY_MODE: Final = 0o700
 _MAX_FILE_BYTES: Final = 16 * 1024
 """Several times the longest certificate in text; a key takes 150 bytes."""
 
+_KEY_OR_CERTIFICATE: Final = "a key or a certificate"
+
 
 class KeyUse(enum.Enum):
     """What a private key is for; the value stands in the markers of its file."""
@@ -243,8 +245,24 @@ def _user(number: int) -> str:
         return f"user number {number}"
 
 
-def _read(path: Path) -> tuple[str, os.stat_result]:
-    """A small text file and its status, both by its descriptor: it cannot be swapped in between."""
+def read_text(path: Path, most_bytes: int, expected: str) -> str:
+    """What is in a text file, whatever that is.
+
+    Args:
+        path: of the file.
+        most_bytes: that it may have.
+        expected: what it should be, for errors.
+
+    Raises:
+        AgentFileError: it cannot be read, is longer, or no text.
+    """
+    return _read(path, most_bytes, expected)[0]
+
+
+def _read(
+    path: Path, most_bytes: int = _MAX_FILE_BYTES, expected: str = _KEY_OR_CERTIFICATE
+) -> tuple[str, os.stat_result]:
+    """A text file and its status, both by its descriptor: it cannot be swapped in between."""
     try:
         # A FIFO in place of a key would otherwise hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -252,25 +270,23 @@ def _read(path: Path) -> tuple[str, os.stat_result]:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-                raise AgentFileError(f"{path}: is {kind}; expected a key or a certificate")
-            data = file.read(_MAX_FILE_BYTES + 1)
+                raise AgentFileError(f"{path}: is {kind}; expected {expected}")
+            data = file.read(most_bytes + 1)
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
-    return _text(path, data), status
+    return _text(path, data, most_bytes, expected), status
 
 
-def _text(path: Path, data: bytes) -> str:
-    if len(data) > _MAX_FILE_BYTES:
-        raise AgentFileError(
-            f"{path}: is longer than {_MAX_FILE_BYTES} bytes; expected a key or a certificate"
-        )
+def _text(path: Path, data: bytes, most_bytes: int, expected: str) -> str:
+    if len(data) > most_bytes:
+        raise AgentFileError(f"{path}: is longer than {most_bytes} bytes; expected {expected}")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise AgentFileError(f"{path}: is text in UTF-16; save it with the encoding UTF-8 or ASCII")
     try:
         # Editors on Windows begin a file with a mark of its encoding, which says nothing here.
         return data.removeprefix(codecs.BOM_UTF8).decode("ascii")
     except UnicodeDecodeError:
-        raise AgentFileError(f"{path}: is not text; expected a key or a certificate") from None
+        raise AgentFileError(f"{path}: is not text; expected {expected}") from None
 
 
 def _described(text: str) -> str:

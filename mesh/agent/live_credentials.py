@@ -7,10 +7,12 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from mesh.agent.credentials import notices, renewed_credentials
+from mesh.agent.file_stamps import Stamp, stamp_of
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.config.loading import Written
@@ -18,6 +20,7 @@ from mesh.config.schema import Config
 from mesh.journal import EventKind
 from mesh.telling import event
 from mesh.trust.credentials import Credentials
+from mesh.trust.revocations import Revocations
 
 LOOK_S: Final = 2.0
 """How often it is looked whether the file has changed: one question to the file system."""
@@ -25,9 +28,6 @@ LOOK_S: Final = 2.0
 log: Final = logger("agent")
 
 _EVENT: Final = event(EventKind.CONFIGURATION)
-
-Stamp = tuple[int, ...]
-"""What tells one state of a file from the next; empty if there is none."""
 
 
 class LiveCredentials:
@@ -118,6 +118,15 @@ class LiveCredentials:
         """The agent runs with this configuration from now on; what it shows and judges by stays."""
         self._config, self._written = config, written
 
+    def revoked(self, revocations: Revocations) -> None:
+        """The agent judges others by these from now on; it does so already."""
+        self.running = msgspec.structs.replace(self.running, trust=self.running.trust.revoking(revocations))
+        self._tell(self.running, self._told_complaint)
+
+    @property
+    def _told_complaint(self) -> str:
+        return "" if self._complaint == _UNTOLD else self._complaint
+
     def wait_s(self) -> float:
         """Seconds until the next :meth:`look`."""
         return self._next_look_s - time.monotonic()
@@ -156,12 +165,4 @@ _UNTOLD: Final = "not told yet"
 
 
 def _stamp(config: Config) -> Stamp:
-    return () if config.trust is None else _stamp_of(config.trust.certificate)
-
-
-def _stamp_of(path: Path) -> Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return () if config.trust is None else stamp_of(config.trust.certificate)

@@ -35,6 +35,7 @@ from mesh.agent.control.calling import ActorCalling
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.mesh_door import MeshDoor
+from mesh.agent.control.revoking import ActorRevoking
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
@@ -49,6 +50,7 @@ from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
 from mesh.agent.layers import Layers
 from mesh.agent.live_credentials import LiveCredentials
+from mesh.agent.live_revocations import LiveRevocations
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.reload import Reloader
@@ -168,6 +170,7 @@ def _run(
                 software=software_version(),
                 serve_control=door,
                 serve_enrolment=desk,
+                keep_revocations=lambda known: events.put(Job(lambda: keep(known))),
             ),
             meters=meters,
             budget=budget,
@@ -193,6 +196,9 @@ def _run(
                 root.tell(agent_messages.ChangeCredentials(found))
 
         live = LiveCredentials(credentials, config, written, show=show, tell=status.certified)
+        revoking = ActorRevoking(root)
+        revocations = LiveRevocations(config.agent.data_dir, revoking, live.revoked)
+        keep = revocations.keep
         reloader = Reloader(
             source,
             layers,
@@ -212,6 +218,7 @@ def _run(
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
+            revoking=revoking,
             diagnosing=ActorDiagnosing(root),
             invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
             asked=app.stamp,
@@ -241,7 +248,7 @@ def _run(
             credentials=lambda: live.running,
             file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
         )
-        return _wait(reloader, live, root, events, (reminder, DescriptorReminder(), renewer))
+        return _wait(reloader, (live, revocations), root, events, (reminder, DescriptorReminder(), renewer))
 
 
 def _event_loop() -> str:
@@ -260,7 +267,7 @@ def _event_loop() -> str:
 
 def _wait(
     reloader: Reloader,
-    live: LiveCredentials,
+    files: tuple[LiveCredentials | LiveRevocations, ...],
     root: pykka.ActorRef[Agent],
     events: Events,
     reminders: tuple[Reminder | DescriptorReminder | Renewer, ...],
@@ -270,8 +277,10 @@ def _wait(
     while True:
         try:
             wait_s = min(reminder.wait_s(time.time()) for reminder in reminders)
-            live.look()
-            event = events.get(max(0.0, min(wait_s, live.wait_s(), reloader.next_expiry_s())))
+            for file in files:
+                file.look()
+            looks_s = (file.wait_s() for file in files)
+            event = events.get(max(0.0, min(wait_s, reloader.next_expiry_s(), *looks_s)))
         except TimeoutError:
             with acting_for(Behalf("agent", "a command that held a service is gone")):
                 reloader.expire()

@@ -22,8 +22,15 @@ from mesh.config.schema import AcceptSection, Config
 from mesh.config.services import services
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import Certificate
+from mesh.trust.revocations import Revoked
 
 END_DRAINING: Final = "`mesh drain --off` ends it"
+
+NEW_IDENTITY: Final = (
+    "if it is to come back, give it a new identity: stop it, move identity.key out of its data directory, "
+    "and have a certificate signed for the key that it makes then"
+)
+NEW_CERTIFICATE: Final = "have a certificate signed by the authority, or by another issuer"
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -34,6 +41,8 @@ class Seen(msgspec.Struct, frozen=True):
     configured_unix_s: float
     """Since when the agent runs with this."""
     certificate: Certificate
+    revoked: Revoked | None
+    """Its own revocation, or that of its issuer."""
     complaint: str
     """What is wrong with the file that should have another one; empty if nothing is."""
     state: AgentState
@@ -62,6 +71,11 @@ def problems(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterator[Findin
         )
     elif is_draining(seen.routes):
         yield Finding(FindingKind.DRAINING, DRAINING, END_DRAINING, unix_s_of(state.draining_since_s))
+    if (revoked := seen.revoked) is not None:
+        is_own = revoked.agent_id == certificate.agent_id
+        what = f"{'this agent' if is_own else 'the issuer of this agent'} {revoked}: nobody lets it in"
+        remedy = NEW_IDENTITY if is_own else NEW_CERTIFICATE
+        yield Finding(FindingKind.REVOKED, what, remedy, revoked.revocation.revoked_at)
     if (line := expired(certificate, seen.now_unix_s)) is not None:
         yield Finding(FindingKind.CERTIFICATE, line, renewal(certificate), certificate.not_after)
     elif (line := early(certificate, seen.now_unix_s)) is not None:

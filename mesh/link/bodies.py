@@ -12,10 +12,12 @@ CHALLENGE_ANSWER   ``[nonce]``, that of the CHALLENGE
 WANT_PAGES         ``[[[agent id, [digest, ...]], ...]]``
 PAGES              ``[[[agent id, page], ...]]``
 RETIRE             ``[reason]``, for people
+REVOCATIONS        ``[[list, ...]]``
+WANT_REVOCATIONS   ``[[[signer, number], ...]]``
 =================  =====================================================================
 
-Elements of records, digests and pages beyond those known here are ignored, so that a later agent may add
-some.
+Elements of records, digests, pages and what is wanted beyond those known here are ignored, so that a later
+agent may add some.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +31,7 @@ from mesh.trust.identity import (
     AGENT_ID_BYTES,
     INSTANCE_BYTES,
     NO_AGENT,
+    PUBLIC_KEY_BYTES,
     SIGNATURE_BYTES,
     AgentId,
     Instance,
@@ -42,6 +45,8 @@ CHALLENGE_BYTES: Final = 16
 MAX_WANTED_AGENTS: Final = 64
 MAX_WANTED_PAGES: Final = 16
 """Agents in one WANT_PAGES, and pages of each: what one answer is asked for is looked up in a turn."""
+MAX_WANTED_SIGNERS: Final = 256
+"""In one WANT_REVOCATIONS: far more than the authorities of a mesh and all that may revoke beside them."""
 HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_BYTES)
 _ALL_IDS: Final = 1 << 8 * AGENT_ID_BYTES
 
@@ -120,6 +125,14 @@ class WirePage(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
+class WantedList(msgspec.Struct, frozen=True, array_like=True):
+    """A revocation list of this signer is wanted, if it is newer than what the sender holds."""
+
+    signer: Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+    number: Unsigned
+    """Of the list that the sender holds; 0 if there is none."""
+
+
 def encode_ping(token: int) -> bytes:
     """The body of a PING with a u64 token."""
     return _encode((token,))
@@ -184,6 +197,26 @@ def decode_pages(body: bytes) -> tuple[WirePage, ...]:
     return _decode(_PAGES, body, "PAGES")[0]
 
 
+def encode_revocations(lists: tuple[bytes, ...]) -> bytes:
+    """The body of a REVOCATIONS; see :func:`batch_revocations`."""
+    return _encode((lists,))
+
+
+def decode_revocations(body: bytes) -> tuple[bytes, ...]:
+    """The revocation lists of a REVOCATIONS, none of them judged."""
+    return _decode(_REVOCATIONS, body, "REVOCATIONS")[0]
+
+
+def encode_want_revocations(wanted: tuple[WantedList, ...]) -> bytes:
+    """The body of a WANT_REVOCATIONS, for at most ``MAX_WANTED_SIGNERS``."""
+    return _encode((wanted,))
+
+
+def decode_want_revocations(body: bytes) -> tuple[WantedList, ...]:
+    """What a WANT_REVOCATIONS asks for."""
+    return _decode(_WANTED_LISTS, body, "WANT_REVOCATIONS")[0]
+
+
 HAS_LEFT: Final = "the agent has left"
 """The reason of a CLOSE of an agent that leaves in order."""
 
@@ -231,6 +264,10 @@ _WANTED: Final = msgspec.msgpack.Decoder(
     tuple[Annotated[tuple[WantedPages, ...], msgspec.Meta(max_length=MAX_WANTED_AGENTS)]]
 )
 _PAGES: Final = msgspec.msgpack.Decoder(tuple[tuple[WirePage, ...]])
+_REVOCATIONS: Final = msgspec.msgpack.Decoder(tuple[tuple[bytes, ...]])
+_WANTED_LISTS: Final = msgspec.msgpack.Decoder(
+    tuple[Annotated[tuple[WantedList, ...], msgspec.Meta(max_length=MAX_WANTED_SIGNERS)]]
+)
 _DIGEST: Final = msgspec.msgpack.Decoder(Digest)
 
 _Body = TypeVar("_Body")
@@ -268,6 +305,15 @@ def batch_pages(pages: Iterable[WirePage]) -> list[tuple[WirePage, ...]]:
     return list(_batches(pages))
 
 
+def batch_revocations(lists: Iterable[bytes]) -> list[tuple[bytes, ...]]:
+    """Revocation lists in their order, in as few bodies as fit into frames.
+
+    Raises:
+        LocalProtocolError: one list alone is too large for a frame.
+    """
+    return list(_batches(lists))
+
+
 def batch_digest(entries: Iterable[DigestEntry]) -> list[Digest]:
     """Digests that together speak for every agent ID, in as few bodies as fit into frames.
 
@@ -280,7 +326,7 @@ def batch_digest(entries: Iterable[DigestEntry]) -> list[Digest]:
     return [Digest(*part) for part in zip(batches, starts, ends, strict=True)]
 
 
-_Entry = TypeVar("_Entry", WireRecord, DigestEntry, WirePage)
+_Entry = TypeVar("_Entry", WireRecord, DigestEntry, WirePage, bytes)
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, ...]]:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from mesh.link.bodies import HAS_LEFT, Digest, WantedPages, WirePage, WireRecord
+from mesh.link.bodies import HAS_LEFT, Digest, WantedList, WantedPages, WirePage, WireRecord
 from mesh.link.frames import Frame, FrameType
 from mesh.link.handshake import EstablishedLink
 from mesh.trust.identity import AgentId
@@ -76,6 +76,18 @@ class PagesCame(msgspec.Struct, frozen=True, gc=False):
     """Pages for the route table; nothing of them has been judged."""
 
     pages: tuple[WirePage, ...]
+
+
+class RevocationsCame(msgspec.Struct, frozen=True, gc=False):
+    """Revocation lists for the route table; nothing of them has been judged."""
+
+    lists: tuple[bytes, ...]
+
+
+class RevocationsWanted(msgspec.Struct, frozen=True, gc=False):
+    """The peer asks for revocation lists, of the route table."""
+
+    wanted: tuple[WantedList, ...]
 
 
 class FramesReturned(msgspec.Struct, frozen=True, gc=False):
@@ -192,16 +204,16 @@ LinkVerdict: TypeAlias = (
 )
 """How a link has ended: close its socket."""
 
+PeerNews: TypeAlias = RecordsCame | DigestCame | PagesWanted | PagesCame | RevocationsCame | RevocationsWanted
+"""What the peer says to the route table."""
+
 LinkAffair: TypeAlias = (
     SendHandshake
     | StartSealing
     | SendOwn
     | AskForAdmission
     | ReadOn
-    | RecordsCame
-    | DigestCame
-    | PagesWanted
-    | PagesCame
+    | PeerNews
     | FramesReturned
     | RoundTripMeasured
     | PeerChallenged

@@ -84,6 +84,8 @@ class FrameType(enum.IntEnum):
     WANT_PAGES = 0x08
     PAGES = 0x09
     RETIRE = 0x0A
+    REVOCATIONS = 0x0B
+    WANT_REVOCATIONS = 0x0C
     OPEN = 0x10
     ACCEPT = 0x11
     REJECT = 0x12
@@ -202,10 +204,8 @@ def link_frame(frame_type: FrameType, body: bytes) -> Frame:
 
 
 nonce: Final = struct.Struct(">IQ").pack
-"""The 12-byte AEAD nonce: class (u32) and number (u64).
-
-Links use class 0 and count; sessions tell segments from control by the class.
-"""
+"""The 12-byte AEAD nonce: class (u32) and number (u64). Links use class 0 and count; sessions tell segments
+from control by the class."""
 
 associated_data: Final = struct.Struct(">BB16s16sQQI").pack
 """What the end-to-end tag of a connection's body covers beside the body: 54 bytes.

@@ -1,4 +1,4 @@
-"""What two peers say to each other: pings, records, pages, challenges. One link's share of it.
+"""What two peers say to each other: pings, records, pages, revocations, challenges. One link's share of it.
 
 All but CLOSE, which is the business of the link's life.
 """
@@ -20,10 +20,13 @@ DIGEST_LEAST: Final = 0.05
 """What a DIGEST costs a peer, beside the part of all IDs that it speaks for: each is answered with every
 record that it lacks. A link starts with those of all records, 20 frames of them at the most, which cost 2."""
 
+WANTED_LISTS_COST: Final = 0.5
+"""What a WANT_REVOCATIONS costs a peer, likewise. A link starts with one."""
+
 DIGEST_RATE: Final = 2.0
 """What those of a peer may cost a second: those of one link, for it is let in as often."""
 
-DIGEST_BURST: Final = 128.0
+DIGEST_BURST: Final = 160.0
 """At once: those of 64 links, for one that breaks is dialed again quickly at first, from both ends."""
 
 CHALLENGE_REPORT_S: Final = 10.0
@@ -102,6 +105,16 @@ class OwnFrames:
             case FrameType.PAGES:
                 self.hand_over_records(wanted)
                 wanted.append(effects.PagesCame(link_bodies.decode_pages(frame.body)))
+            case FrameType.REVOCATIONS:
+                self.hand_over_records(wanted)
+                wanted.append(effects.RevocationsCame(link_bodies.decode_revocations(frame.body)))
+            case FrameType.WANT_REVOCATIONS:
+                asked = link_bodies.decode_want_revocations(frame.body)
+                if not self._digests.of(self.peer_id, now).take(now, WANTED_LISTS_COST):
+                    raise RemoteProtocolError(
+                        "it asks for revocation lists more often than its links ever need"
+                    )
+                wanted.append(effects.RevocationsWanted(asked))
             case FrameType.CHALLENGE:
                 nonce = link_bodies.encode_challenge(link_bodies.decode_challenge(frame.body))
                 wanted.append(effects.SendOwn(FrameType.CHALLENGE_ANSWER, nonce))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.link.bodies import (
     Digest,
+    WantedList,
     WantedPages,
     WirePage,
     WireRecord,
@@ -35,6 +36,7 @@ from mesh.routing.record_intake import RecordIntake
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.record_store import MAX_RECORDS
 from mesh.routing.records import EndpointEntry, ListenerEntry, Record, decode_body, trusted_record
+from mesh.routing.revocation_intake import RevocationIntake
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.service_layout import Omission
@@ -111,6 +113,14 @@ class RouteTableState:
             routes=self._routes,
             notices=self._notices,
         )
+        self._revocations = RevocationIntake(
+            trust,
+            link_state=self._link_state,
+            peers=self._peers,
+            pages=self._pages,
+            routes=self._routes,
+            notices=self._notices,
+        )
 
     @property
     def snapshot(self) -> RouteSnapshot:
@@ -119,7 +129,7 @@ class RouteTableState:
 
     def counts(self) -> RouteCounts:
         """Figures as of now."""
-        counts = self._link_state.counts
+        counts, lists = self._link_state.counts, self._revocations.counts
         return RouteCounts(
             agents=len(self._link_state),
             links=len(self._peers),
@@ -136,6 +146,12 @@ class RouteTableState:
             records_refused_clock_total=counts.refused_clock,
             records_refused_full_total=counts.refused_full,
             records_expired_total=counts.expired,
+            agents_revoked=len(self._revocations.trust.revocations),
+            revocation_lists_taken_total=lists.taken,
+            revocation_lists_known_total=lists.known,
+            revocation_lists_early_total=lists.early,
+            revocation_lists_ahead_total=lists.ahead,
+            revocation_lists_refused_total=lists.refused,
             pages_missing=self._pages.missing,
             pages_taken_total=self._pages.taken,
             pages_unnamed_total=self._pages.unnamed,
@@ -166,7 +182,9 @@ class RouteTableState:
         """A link to this run of ``peer_id`` is up, the first or in place of another."""
         known = self._link_state.instance_of(peer_id)
         self._routes.is_outdated |= self._peers.link_up(peer_id, instance, known, rtt_s, now)
-        effects = self._settle(Effects(), now, unix_now)
+        effects = Effects()
+        self._revocations.link_up(effects, peer_id)
+        self._settle(effects, now, unix_now)
         for digest in batch_digest(self._link_state.digest()):
             effects.sends.append(Send((peer_id,), FrameType.DIGEST, encode_digest(digest)))
         return effects
@@ -174,6 +192,7 @@ class RouteTableState:
     def link_down(self, peer_id: AgentId, now: float, unix_now: float) -> Effects:
         """The link to ``peer_id`` is gone."""
         self._routes.is_outdated |= self._peers.link_down(peer_id, now)
+        self._revocations.link_down(peer_id)
         return self._settle(Effects(), now, unix_now)
 
     def link_measured(self, peer_id: AgentId, rtt_s: float, now: float, unix_now: float) -> Effects:
@@ -216,6 +235,25 @@ class RouteTableState:
                 case None:
                     pass
         return self._settle(effects, now, unix_now)
+
+    def revocations_arrived(
+        self, peer_id: AgentId, lists: Sequence[bytes], now: float, unix_now: float
+    ) -> Effects:
+        """``peer_id`` passes on revocation lists."""
+        self._revocations.take(effects := Effects(), peer_id, lists, now, unix_now)
+        return self._settle(effects, now, unix_now)
+
+    def revocations_wanted(
+        self, peer_id: AgentId, wanted: Sequence[WantedList], now: float, unix_now: float
+    ) -> Effects:
+        """``peer_id`` asks for revocation lists."""
+        self._revocations.wanted(effects := Effects(), peer_id, wanted)
+        return self._settle(effects, now, unix_now)
+
+    def take_revocations(self, wire: bytes, now: float, unix_now: float) -> tuple[Effects, str]:
+        """Take a revocation list that the operator gives; the second says why not, or nothing."""
+        refusal = self._revocations.take_own(effects := Effects(), wire, now, unix_now)
+        return self._settle(effects, now, unix_now), refusal
 
     def take_records(
         self,
@@ -268,9 +306,7 @@ class RouteTableState:
         effects = Effects()
         self._certificate = credentials.certificate
         self._originator.set_certificate(credentials.wire)
-        for agent_id in self._link_state.judge_by(credentials.trust):
-            self._pages.set_aside(agent_id, now)
-        self._routes.start_over()
+        self._revocations.change_trust(effects, credentials.trust, now)
         peers = self._peers.all
         for digest in batch_digest(self._link_state.digest()) if peers else ():
             effects.sends.append(Send(peers, FrameType.DIGEST, encode_digest(digest)))
@@ -311,6 +347,7 @@ class RouteTableState:
             self._originator.deadline(),
             self._link_state.deadline(),
             self._intake.deadline(),
+            self._revocations.deadline(),
             self._flood.deadline(),
             self._answers.deadline(),
             self._pages.deadline(),
@@ -323,6 +360,7 @@ class RouteTableState:
         for expired in self._link_state.expire(now):
             self._pages.set_aside(expired.agent_id, now)
             self._routes.is_outdated = True
+        self._revocations.release(effects, now, unix_now)
         self._intake.release(effects, now, unix_now)
         self._routes.check_certificates(now, unix_now)
         return self._settle(effects, now, unix_now)

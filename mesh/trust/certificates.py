@@ -12,7 +12,6 @@ No certificate means no link, and no route to its owner's endpoints.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -22,6 +21,7 @@ from mesh.errors import (
     ExpiredError,
     ForgedCertificateError,
     NotYetValidError,
+    RevokedError,
     TrustError,
 )
 from mesh.trust.extensions import Extensions, check_extensions
@@ -36,14 +36,13 @@ from mesh.trust.identity import (
     short_id,
     verify_signature,
 )
-from mesh.trust.issuing import Groups, IssuingLimits, Passing, Pattern
+from mesh.trust.issuing import MAX_ISSUER_BYTES, Groups, IssuingLimits, Passing, Pattern
+from mesh.trust.moments import in_words
 from mesh.trust.patterns import matches
+from mesh.trust.revocations import NOBODY_REVOKED, Revocations, Revoked
 
 MAX_CERTIFICATE_BYTES: Final = 2048
 """Every record and every link opening carries one, and a mesh of hundreds holds hundreds."""
-
-MAX_ISSUER_BYTES: Final = 1024
-"""Of an issuer's certificate: half is left for what stands around it in another."""
 
 MAX_NAME_CHARACTERS: Final = 64
 
@@ -130,18 +129,33 @@ class TrustStore:
     Args:
         authorities: Ed25519 public keys of 32 bytes; with none, nobody is admitted.
         verify: checks one signature; a simulation may pass a check that remembers.
+        revocations: of these authorities; those of others are left out.
 
     Raises:
         ValueError: an authority is not 32 bytes.
     """
 
-    def __init__(self, authorities: Sequence[bytes], *, verify: SignatureCheck = verify_signature) -> None:
+    def __init__(
+        self,
+        authorities: Sequence[bytes],
+        *,
+        verify: SignatureCheck = verify_signature,
+        revocations: Revocations = NOBODY_REVOKED,
+    ) -> None:
         for authority in authorities:
             if len(authority) != PUBLIC_KEY_BYTES:
                 raise ValueError(f"expected an authority of {PUBLIC_KEY_BYTES} bytes, found {len(authority)}")
         self.authorities: Final = frozenset(authorities)
-        self._verify = verify
+        self.revocations: Final = revocations.under(self.authorities)
+        """Whom these authorities and their issuers have revoked."""
+        self.verify: Final = verify
         self._remembered: dict[bytes, Certificate] = {}
+
+    def revoking(self, revocations: Revocations) -> "TrustStore":
+        """A store of the same authorities with these; what one of the two remembers, both do."""
+        store = TrustStore(tuple(self.authorities), verify=self.verify, revocations=revocations)
+        store._remembered = self._remembered
+        return store
 
     def admit(self, wire: bytes, now_unix_s: float) -> Certificate:
         """The certificate in ``wire``, if an authority signed it and it is valid at ``now_unix_s``.
@@ -151,7 +165,9 @@ class TrustStore:
             ForgedCertificateError: an authority that is trusted has not signed what is said to be its own.
             TrustError: it is not; the text names the certificate and the reason.
         """
-        certificate = self._known(bytes(wire))
+        certificate = self.known(bytes(wire))
+        if (revoked := self.revocation(certificate)) is not None:
+            raise RevokedError(_told(certificate, revoked))
         _check_validity(certificate, now_unix_s)
         return certificate
 
@@ -162,10 +178,18 @@ class TrustStore:
         """
         if certificate.authority not in self.authorities:
             return f"{_describe(certificate)} is signed by an authority that this agent does not trust"
-        return ""
+        revoked = self.revocation(certificate)
+        return "" if revoked is None else _told(certificate, revoked)
 
-    def _known(self, wire: bytes) -> Certificate:
-        """What ``wire`` says, whose signature is good, now or at any other time."""
+    def revocation(self, certificate: Certificate) -> Revoked | None:
+        """The revocation of a certificate's agent, or of its issuer, if one of the two is revoked."""
+        if not self.revocations:
+            return None
+        issuer = issuer_of(certificate)
+        return self.revocations.of(certificate.agent_id, b"" if issuer is None else issuer.subject)
+
+    def known(self, wire: bytes) -> Certificate:
+        """As :meth:`admit`, but its time may have come or gone, and its agent may be revoked."""
         certificate = self._remembered.pop(wire, None)
         if certificate is None:
             certificate = self._check(wire)
@@ -176,14 +200,14 @@ class TrustStore:
 
     def _check(self, wire: bytes) -> Certificate:
         certificate = read_certificate(wire)
-        if refusal := self.refusal(certificate):
-            raise TrustError(refusal)
+        if certificate.authority not in self.authorities:
+            raise TrustError(self.refusal(certificate))
         signer = certificate.authority
         if certificate.issuer:
-            issuer = self._known(certificate.issuer)
+            issuer = self.known(certificate.issuer)
             signer = issuer.subject
         try:
-            self._verify(signer, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES])
+            self.verify(signer, CERTIFICATE_CONTEXT, wire[SIGNATURE_BYTES:], wire[:SIGNATURE_BYTES])
         except AuthenticationError:
             raise ForgedCertificateError(f"{_describe(certificate)} has a bad signature") from None
         if certificate.issuer and (excess := excess_of(certificate, issuer)):
@@ -343,23 +367,18 @@ def _flaw(certificate: Certificate, byte_count: int) -> str:
 
 def _grants(certificate: Certificate) -> bool:
     """Whether it grants anything."""
-    return bool(
-        certificate.may_register
-        or certificate.may_use
-        or certificate.may_relay
-        or certificate.may_manage
-        or certificate.groups
-    )
+    says = certificate
+    return any((says.may_register, says.may_use, says.may_relay, says.may_manage, says.groups))
 
 
 def _check_validity(certificate: Certificate, now_unix_s: float) -> None:
     if now_unix_s >= certificate.not_after:
         raise ExpiredError(
-            f"{_describe(certificate)} has been expired since {_time(certificate.not_after)}{_CLOCK}"
+            f"{_describe(certificate)} has been expired since {in_words(certificate.not_after)}{_CLOCK}"
         )
     if now_unix_s < certificate.not_before - NOT_BEFORE_TOLERANCE_S:
         raise NotYetValidError(
-            f"{_describe(certificate)} is not valid until {_time(certificate.not_before)}{_CLOCK}"
+            f"{_describe(certificate)} is not valid until {in_words(certificate.not_before)}{_CLOCK}"
         )
 
 
@@ -371,8 +390,9 @@ def _describe(certificate: Certificate) -> str:
     return f"the certificate of {certificate.name!r} ({short_id(certificate.agent_id)})"
 
 
-def _time(unix_s: int) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _told(certificate: Certificate, revoked: Revoked) -> str:
+    whose = "" if revoked.agent_id == certificate.agent_id else "the issuer of "
+    return f"{whose}the agent {certificate.name!r} ({short_id(certificate.agent_id)}) {revoked}"
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Certificate)

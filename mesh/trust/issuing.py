@@ -11,6 +11,9 @@ MAX_GROUPS: Final = 16
 """Of one agent: its certificate is carried everywhere."""
 MAX_GROUP_CHARACTERS: Final = 63
 
+MAX_ISSUER_BYTES: Final = 1024
+"""Of an issuer's certificate: half is left for what stands around it in another."""
+
 MAX_LONGEST_S: Final = 2**38
 """Longer than any certificate can be valid."""
 

@@ -36,6 +36,7 @@ from mesh.link.relay_budget import RelayBudget
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import AgentId, Identity
+from mesh.trust.revocations import Revocation, Revocations, next_number, sign_list
 from scripts.simulation.client import Client
 from scripts.simulation.conversation import Conversation, Heard, Pace, Terms
 from scripts.simulation.service import Service
@@ -125,6 +126,8 @@ class MeshWorld:
         """How far the clock of an agent's next process is ahead."""
         self.log = Complaints(lambda: self.world.host_at_work)
         self._reader = SharedReader()
+        self._numbers: dict[str, int] = {}
+        """Of the newest revocation list of each authority."""
         self._stores: dict[str, TrustStore] = {}
         """By the name of their one authority; agents that trust the same share one."""
 
@@ -205,6 +208,7 @@ class MeshWorld:
             descriptor_limit=resource.RLIM_INFINITY,
             reader=self._reader,
             serve_control=serve_control,
+            keep_revocations=lambda revocations: self._keep(name, revocations),
         )
         if settings:
             raise TypeError(f"no settings of an agent: {', '.join(settings)}")
@@ -214,6 +218,11 @@ class MeshWorld:
     def _certificate(self, agent: str, *, authority: str = "authority", **changes: Any) -> bytes:
         says = {"not_before": int(UNIX_START_S) - 1000, "may_use": ["*"], "name": agent} | changes
         return issue_certificate(self._identity(authority), subject=self._identity(agent).public_key, **says)
+
+    def _keep(self, name: str, revocations: Revocations) -> None:
+        """What an agent has on its disk when it is started again."""
+        plan = self.plans[name]
+        plan.setup = plan.setup.revoking(revocations)
 
     def start(self, *names: str) -> None:
         """Start agents, each in a new process on its host; all that are configured where none is named."""
@@ -245,6 +254,18 @@ class MeshWorld:
     def leave(self, name: str, drain_timeout_s: float = 10.0) -> None:
         """SIGTERM."""
         self.plans[name].root.tell(agent_messages.Leave(drain_timeout_s))
+
+    def revoke(self, *names: str, at: str, authority: str = "authority") -> bytes:
+        """Have an agent tell the mesh that these, and nobody else, are revoked by an authority; the list."""
+        unix_s = UNIX_START_S + self.world.now()
+        held = self._numbers.get(authority, 0)
+        self._numbers[authority] = number = next_number(held, unix_s)
+        entries = [Revocation(self.id_of(name), int(unix_s), name=name) for name in names]
+        wire = sign_list(self._identity(authority), number, entries)
+        (refusal,) = self.ask(at, "route_table", route_messages.TakeRevocations((wire,)))
+        if refusal:
+            raise ValueError(refusal)
+        return wire
 
     def id_of(self, name: str) -> AgentId:
         """An agent's ID."""

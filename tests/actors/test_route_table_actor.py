@@ -60,6 +60,7 @@ def start_table(
         trust=TrustStore([AUTHORITY.public_key]),
         settings=RoutingSection(**settings),
         alarms=alarms or AlarmBook(),
+        root=Ear.start(world.dispatcher(host), []),
     )
 
 
@@ -88,6 +89,8 @@ class Wire(Actor[Any]):
                 self.tell(self.other, messages.RecordsArrived(self.own_id, decode_records(message.body)))
             case FrameType.DIGEST:
                 self.tell(self.other, messages.DigestArrived(self.own_id, decode_digest(message.body)))
+            case FrameType.WANT_REVOCATIONS:
+                pass
             case unknown:
                 raise AssertionError(unknown)
 

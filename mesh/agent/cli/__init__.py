@@ -66,6 +66,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
             "authority": Place("cli.key_commands", "The key that signs certificates."),
             "identity": Place("cli.key_commands", "The key that an agent is."),
             "certificate": Place("cli.certificate_command", "Sign a certificate; show what one says."),
+            "revoke": Place("cli.revoke_command", "Take an agent out of the mesh, at once."),
+            "revocations": Place("cli.revoke_command", "Who was taken out, when, by whom and why."),
             "token": Place("cli.token_command", "Who may change an agent by its http.address."),
         },
         "For your shell": {

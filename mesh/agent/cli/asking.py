@@ -1,9 +1,10 @@
 """What commands that ask a running agent have in common: how they find it, what they print, how they end."""
 
+import contextlib
 import functools
 import http.client
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -90,25 +91,32 @@ def _asking(
     ) -> None:
         at = agent_meant(at, asks_all=asks_all)
         client = AgentClient(control_socket(config, socket), at=None if at == ALL else at)
-        try:
+        with asking_agent():
             if at == ALL:
                 from mesh.agent.cli.everywhere import ask_all  # noqa: PLC0415 -- few commands need it
 
                 sys.exit(ask_all(client, lambda each: command(each, **arguments), as_json=as_json))
             command(Agent(client, as_json=as_json), **arguments)
-        except NotRunning as absent:
-            _end(escaped(str(absent)), EXIT_NOT_RUNNING)
-        except NotUnderstood as strange:
-            _end(escaped(str(strange)), EXIT_FAILED)
-        except Refused as refused:
-            is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
-            by_policy = refused.status == http.client.FORBIDDEN
-            _end(
-                refused.text(),
-                EXIT_FORBIDDEN if by_policy else Failure.exit_code if is_wrong else EXIT_FAILED,
-            )
 
     return wrapper
+
+
+@contextlib.contextmanager
+def asking_agent() -> Iterator[None]:
+    """End the command with a line and its status if the agent does not answer, or says no."""
+    try:
+        yield
+    except NotRunning as absent:
+        _end(escaped(str(absent)), EXIT_NOT_RUNNING)
+    except NotUnderstood as strange:
+        _end(escaped(str(strange)), EXIT_FAILED)
+    except Refused as refused:
+        is_wrong = refused.status in (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
+        by_policy = refused.status == http.client.FORBIDDEN
+        _end(
+            refused.text(),
+            EXIT_FORBIDDEN if by_policy else Failure.exit_code if is_wrong else EXIT_FAILED,
+        )
 
 
 def agent_meant(at: str | None, *, asks_all: bool = False) -> str | None:

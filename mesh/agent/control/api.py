@@ -30,6 +30,7 @@ from mesh.agent.control.problem import handle_problems
 from mesh.agent.control.remote_resource import RemoteResource
 from mesh.agent.control.requests import CONTROL_SOCKET, OPENAPI, PLACES, REMOTE
 from mesh.agent.control.resource import Guarded, Resource
+from mesh.agent.control.revocation_routes import revocation_routes
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.service_routes import service_routes
 from mesh.agent.control.steering_routes import steering_routes
@@ -53,6 +54,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *event_routes(behind),
         *connection_routes(behind),
         *diagnosis_routes(behind),
+        *revocation_routes(behind),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from actors.messages.connection import EndInbound
 from actors.runtime.seam import Ref
 from mesh.agent.control.calling import Calling, NotCalling
+from mesh.agent.control.revoking import NotRevoking, Revoking
 from mesh.agent.control.steering import Steering
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.stamps import Stamp
@@ -37,6 +38,8 @@ class Behind:
     """Those that end here, to be asked and closed."""
     calling: Calling = field(default_factory=NotCalling)
     """Asks other agents."""
+    revoking: Revoking = field(default_factory=NotRevoking)
+    """Passes revocation lists on."""
     diagnosing: Diagnosing = field(default_factory=Undiagnosed)
     """Finds out whether agents and services can be reached."""
     audit: Auditing = NOT_AUDITING

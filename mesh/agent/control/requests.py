@@ -39,6 +39,8 @@ LINKS: Final = f"{PREFIX}links"
 ROUTES: Final = f"{PREFIX}routes"
 CERTIFICATES: Final = f"{PREFIX}certificates"
 ACCESS: Final = f"{PREFIX}access"
+REVOCATIONS: Final = f"{PREFIX}revocations"
+REVOCATION_LISTS: Final = f"{REVOCATIONS}/lists"
 LEASES: Final = f"{PREFIX}leases"
 EVENTS: Final = f"{PREFIX}events"
 INVITATIONS: Final = f"{PREFIX}invitations"
@@ -79,6 +81,13 @@ class PlanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config: str | None = None
     """A whole configuration, as the text of its file; with ``dry_run`` only. Nothing of the agent's
     environment is filled in: what takes a variable, as a password does, cannot be planned so."""
+
+
+class ListsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /api/v1/revocations/lists``."""
+
+    lists: Annotated[list[Annotated[str, msgspec.Meta(max_length=65_536)]], msgspec.Meta(max_length=16)]
+    """Signed revocation lists, each in base64."""
 
 
 class ServiceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,12 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
         "accepts_paused_total": "Times that accepting paused for lack of descriptors or memory.",
         "actors": "Actors alive in this process.",
+        "agents_revoked": "Agents that authorities and issuers have revoked.",
+        "revocation_lists_ahead_total": "Revocation lists held back: of a time to come by this clock.",
+        "revocation_lists_early_total": "Revocation lists held back because their signer says too much.",
+        "revocation_lists_known_total": "Revocation lists that are no newer than what is known.",
+        "revocation_lists_refused_total": "Revocation lists that nobody signed who may, or that are none.",
+        "revocation_lists_taken_total": "Revocation lists by which this agent has judged others anew.",
         "agents": "Agents that this one has a record of, itself included.",
         "alarms_certificate_total": "Records refused here because a certificate does not admit their agent.",
         "alarms_clock_total": "Records refused here because they say that they are of a time to come.",

@@ -18,6 +18,7 @@ from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.routing.shared_paths import PathSearch
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
+from mesh.trust.revocations import NOBODY_REVOKED, Revocations
 
 RUNNING: Final = Phase.RUNNING.value
 
@@ -207,6 +208,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True, dict=True):
     """Whether the mesh is asked to prefer others; that is one of the ``problems``, too."""
     awaits_at: tuple[str, ...] = ()
     """Where this agent accepts links."""
+    revocations: Revocations = NOBODY_REVOKED
+    """Whom the mesh lets in no more."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
 

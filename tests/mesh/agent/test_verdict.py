@@ -21,6 +21,8 @@ from mesh.config.schema import (
     ListenerSection,
     PeerSection,
 )
+from mesh.trust.identity import AgentId
+from mesh.trust.revocations import Revocation, Revoked
 from tests.actors.company import IDENTITIES, record_of, routes_of
 from tests.mesh.agent.test_grants import certificate
 
@@ -58,6 +60,7 @@ def seen(config=ALONE, *, phase=Phase.RUNNING, parts=(), granted=("*",), **other
         "config": config,
         "written": NOTHING_WRITTEN,
         "configured_unix_s": BOOT + 2.0,
+        "revoked": None,
         "complaint": "",
         "certificate": lasting,
         "state": state_of(phase, parts=parts),
@@ -136,6 +139,24 @@ def test_a_certificate_that_is_over_is_a_problem_since_then_and_one_that_ends_so
     none, (warning,) = found(seen(certificate=ending))
     assert none == ()
     assert "expires on" in warning.what
+
+
+@pytest.mark.parametrize(
+    ("own", "what", "remedy"),
+    [
+        (True, "this agent was revoked on", "a new identity"),
+        (False, "the issuer of this agent was", "issuer"),
+    ],
+)
+def test_one_that_was_revoked_says_since_when_by_whom_and_why(own, what, remedy):
+    whose = certificate().agent_id if own else AgentId(bytes(16))
+    revoked = Revoked(Revocation(whose, int(NOW) - 60, reason="was stolen"), bytes(32), by_issuer=False)
+    (problem,), _ = found(seen(revoked=revoked))
+    assert problem.kind is FindingKind.REVOKED
+    assert problem.what.startswith(what)
+    assert "by the authority AAAAAAAA: was stolen" in problem.what
+    assert problem.since_unix_s == NOW - 60
+    assert remedy in problem.remedy
 
 
 def test_a_twin_is_told_and_so_is_a_lack_of_descriptors():

@@ -51,6 +51,8 @@ def test_constants_are_those_of_the_protocol():
         "WANT_PAGES": 8,
         "PAGES": 9,
         "RETIRE": 10,
+        "REVOCATIONS": 11,
+        "WANT_REVOCATIONS": 12,
         "OPEN": 16,
         "ACCEPT": 17,
         "REJECT": 18,

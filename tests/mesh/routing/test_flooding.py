@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
-from mesh.link.bodies import decode_digest, decode_records
+from mesh.link.bodies import decode_digest, decode_records, decode_want_revocations
 from mesh.link.frames import FrameType
 from mesh.routing.origination import QUIET_S, OwnAgent
 from mesh.routing.record_reader import RecordReader
@@ -132,7 +132,9 @@ class Mesh:
         sender, receiver = waiting[choice % len(waiting)]
         frame_type, body = self.links[sender, receiver].popleft()
         peer_id = IDENTITIES[sender].id
-        if frame_type is FrameType.DIGEST:
+        if frame_type is FrameType.WANT_REVOCATIONS:
+            self.act(receiver, "revocations_wanted", IDENTITIES[sender].id, decode_want_revocations(body))
+        elif frame_type is FrameType.DIGEST:
             self.act(receiver, "digest_arrived", peer_id, decode_digest(body))
         else:
             rest = decode_records(body)

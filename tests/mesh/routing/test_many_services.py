@@ -12,6 +12,7 @@ from mesh.link.bodies import (
     decode_pages,
     decode_records,
     decode_want_pages,
+    decode_want_revocations,
 )
 from mesh.link.frames import FrameType
 from mesh.routing.effects import Effects
@@ -109,6 +110,8 @@ class Chain:
                 self.act(number, "pages_wanted", peer_id, decode_want_pages(body))
             case FrameType.PAGES:
                 self.act(number, "pages_arrived", peer_id, decode_pages(body))
+            case FrameType.WANT_REVOCATIONS:
+                self.act(number, "revocations_wanted", peer_id, decode_want_revocations(body))
             case _:
                 self.act(number, "take_records", peer_id, decode_records(body), 1_000)
 
@@ -211,7 +214,11 @@ def test_few_endpoints_cost_no_frame_beside_the_record():
     mesh.act(HUB, "set_endpoints", endpoints(100))
     mesh.run(1.0)
     assert len(mesh.snapshot(OFFICE).candidates) == 100
-    assert {kind for _, kind, _ in mesh.sent} == {FrameType.DIGEST, FrameType.RECORDS}
+    assert {kind for _, kind, _ in mesh.sent} == {
+        FrameType.WANT_REVOCATIONS,
+        FrameType.DIGEST,
+        FrameType.RECORDS,
+    }
 
 
 def test_an_agent_that_expires_or_leaves_takes_its_pages_with_it():

@@ -20,7 +20,7 @@ def test_the_link_to_a_restarted_peer_is_told_of_once_its_present_record_is_here
     hear(state, ALICE, (wire_of(IDENTITIES[2]),), 0.0, UNIX)
     effects = state.link_up(BOB, OTHER_INSTANCE, RTT_S, 1.0, UNIX)
     assert records_in(effects) == []
-    assert [send.frame_type for send in effects.sends] == [FrameType.DIGEST]
+    assert [send.frame_type for send in effects.sends] == [FrameType.WANT_REVOCATIONS, FrameType.DIGEST]
     assert state.link_measured(BOB, 2 * RTT_S, 2.0, UNIX).sends == []
     present = wire_of(IDENTITIES[2], sequence=1, instance=OTHER_INSTANCE)
     effects = hear(state, BOB, (present,), 3.0, UNIX)

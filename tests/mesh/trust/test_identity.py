@@ -102,8 +102,9 @@ def test_the_protocols_contexts_differ():
         identity.RECORD_CONTEXT,
         identity.LINK_PROOF_CONTEXT,
         identity.ENROLMENT_CONTEXT,
+        identity.REVOCATIONS_CONTEXT,
     }
-    assert len(contexts) == 4
+    assert len(contexts) == 5
 
 
 @pytest.mark.parametrize("context", [b"", bytes(256)])

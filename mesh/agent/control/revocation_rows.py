@@ -1,0 +1,39 @@
+"""What the API says of revocations. IDs are whole, in hexadecimal digits."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class RevocationRow(msgspec.Struct, frozen=True):
+    """An agent that was revoked."""
+
+    agent_id: str
+    agent: str
+    """Its name as whoever revoked it wrote it; may be empty."""
+    revoked_at: datetime
+    until: datetime
+    """When the signer leaves it out of its list; the year 9999 means never."""
+    by: Literal["authority", "issuer"]
+    signer: str
+    """The public key of who has signed, in base64."""
+    reason: str
+
+
+class ListRow(msgspec.Struct, frozen=True):
+    """The newest list of an authority or issuer."""
+
+    signer: str
+    """Its public key, in base64."""
+    number: int
+    revoked: int
+    """How many agents are in it."""
+    signed: str
+    """Its bytes in base64, to be passed on."""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The lists that were given are known now."""
+
+    lists: int

@@ -1,0 +1,81 @@
+"""Revocation lists while an agent runs: what it hears goes into its file, what is put there to the mesh.
+
+Only the main thread comes here: files may take their time.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from mesh.agent.control.revoking import Revoking
+from mesh.agent.dashboard.status import StatusUnavailable
+from mesh.agent.file_stamps import Stamp, stamp_of
+from mesh.agent.files import AgentFileError
+from mesh.agent.live_credentials import LOOK_S
+from mesh.agent.logs import logger
+from mesh.agent.revocation_file import REVOCATIONS_FILE, read_lists, write_lists
+from mesh.journal import EventKind
+from mesh.telling import event
+from mesh.trust.revocations import Revocations
+
+log: Final = logger("agent")
+
+_EVENT: Final = event(EventKind.REVOCATION)
+
+
+class LiveRevocations:
+    """The file of an agent that runs.
+
+    Args:
+        data_dir: where it is; ``None`` keeps nothing.
+        revoking: passes lists on.
+        tell: has people see what is known.
+    """
+
+    def __init__(
+        self, data_dir: Path | None, revoking: Revoking, tell: Callable[[Revocations], None]
+    ) -> None:
+        self._path = None if data_dir is None else data_dir / REVOCATIONS_FILE
+        self._revoking = revoking
+        self._tell = tell
+        self._stamp = self._stamp_now()
+        self._next_look_s = time.monotonic() + LOOK_S
+
+    def keep(self, revocations: Revocations) -> None:
+        """The agent knows of these from now on."""
+        self._tell(revocations)
+        if self._path is None:
+            return
+        reason = ""
+        try:
+            write_lists(self._path, (each.wire for each in revocations.lists.values()))
+        except AgentFileError as error:
+            reason = str(error)
+        if reason:
+            line = "%(reason)s; after a restart this agent hears anew who was revoked"
+            log.error(line, {"reason": reason}, extra=_EVENT)
+        self._stamp = self._stamp_now()
+
+    def wait_s(self) -> float:
+        """Seconds until the next :meth:`look`."""
+        return self._next_look_s - time.monotonic()
+
+    def look(self) -> None:
+        """Take what somebody has put into the file, if it has changed; what is not fit is told once."""
+        if self._path is None or self.wait_s() > 0:
+            return
+        self._next_look_s = time.monotonic() + LOOK_S
+        before, self._stamp = self._stamp, self._stamp_now()
+        if self._stamp == before:
+            return
+        try:
+            taken = self._revoking.take(read_lists(self._path))
+            refused = [f"{self._path}: {why}" for why in taken if why]
+        except (AgentFileError, StatusUnavailable) as error:
+            refused = [str(error)]
+        for why in refused:
+            log.error("%(reason)s", {"reason": why}, extra=_EVENT)
+
+    def _stamp_now(self) -> Stamp:
+        return () if self._path is None else stamp_of(self._path)
