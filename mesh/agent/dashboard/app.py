@@ -78,14 +78,16 @@ class DashboardApp:
         def ask() -> DashboardSnapshot:
             return source.dashboard_snapshot(ask_timeout_s)
 
+        made = _Encoded(encoder)
+
         def ask_and_encode() -> dict[str, msgspec.Raw]:
-            return encoder.encode(self._status.fresh())
+            return made.of(self._status.fresh())
 
         self._status = SingleFlight(
             "dashboard-status", ask, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
         )
         self._document = SingleFlight(
-            "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=fresh_s
+            "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=0.0
         )
         self.guard: Final = HostGuard(allowed_hosts)
         """For all that is served beside this."""
@@ -105,7 +107,7 @@ class DashboardApp:
             answer = self._status.latest()
             return Answer(encoder.encode(answer.value, offset), answer.age_s, answer.unix_s)
 
-        self._wsgi.add_route("/api/dashboard", _DocumentResource(self._document, further))
+        self._wsgi.add_route("/api/dashboard", _DocumentResource(self._document, further, self._status.stamp))
         static = resources.files("mesh.agent.dashboard") / "static"
         for path, name, content_type in PAGE_FILES:
             self._wsgi.add_route(path, _FileResource((static / name).read_bytes(), content_type))
@@ -136,6 +138,19 @@ class DashboardApp:
         self._status.close()
 
 
+class _Encoded:
+    """The document made of an answer of the actors, as long as they are not asked anew; for one thread."""
+
+    def __init__(self, encoder: DocumentEncoder) -> None:
+        self._encoder = encoder
+        self._last: tuple[DashboardSnapshot, dict[str, msgspec.Raw]] | None = None
+
+    def of(self, snapshot: DashboardSnapshot) -> dict[str, msgspec.Raw]:
+        if self._last is None or self._last[0] is not snapshot:
+            self._last = snapshot, self._encoder.encode(snapshot)
+        return self._last[1]
+
+
 class _Body(Generic[T]):
     """The body made of an answer, kept for as long as the answer stays the same."""
 
@@ -157,10 +172,12 @@ class _DocumentResource:
         self,
         first: SingleFlight[dict[str, msgspec.Raw]],
         further: Callable[[int], Answer[dict[str, msgspec.Raw]]],
+        stamp: Callable[[], Stamp],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._first = first
         self._further = further
+        self._stamp = stamp
         self._body = _Body(_encoded)
         self._clock = clock
         self._bytes = TokenBucket(DOCUMENT_BYTES_PER_S, DOCUMENT_BURST_BYTES)
@@ -178,7 +195,7 @@ class _DocumentResource:
         if offset:
             resp.data = _encoded(self._further(offset))
         else:
-            resp.data = self._body.of(stamped(req.env, self._first.latest, self._first.stamp))
+            resp.data = self._body.of(stamped(req.env, self._first.latest, self._stamp))
         with self._lock:
             self._bytes.spend(self._clock(), len(resp.data))
 

@@ -28,6 +28,12 @@ of connections end at once; one that has said nothing for so long is stuck."""
 FRESH_S: Final = 0.25
 """How old an answer may be that counts as one of now: whoever asks without pause causes four a second."""
 
+CROWD: Final = 20
+"""Looks at an answer from which on it counts as one of now for ``CROWD_TIMES`` as long: at 30 to 80 requests
+a second, of all clients together. What they take is for the most part what it takes to make answers."""
+
+CROWD_TIMES: Final = 4
+
 _log = logging.getLogger("mesh.http")
 
 
@@ -70,6 +76,8 @@ class SingleFlight(Generic[T]):
         self._unix_clock = unix_clock
         self._last: tuple[T, float, float] | None = None
         """The latest answer, and when it was given by either clock; ``None`` after a real failure."""
+        self._looks = 0
+        """At the latest answer."""
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -137,10 +145,12 @@ class SingleFlight(Generic[T]):
 
     def _fresh(self) -> tuple[T, float, float] | None:
         """The last answer, if it counts as one of now."""
+        self._looks += 1  # not exact where several threads look, and need not be
         last = self._last  # read once: another thread may change it
-        if last is None or self._closed or not 0 <= self._clock() - last[1] < self._fresh_s:
+        if last is None or self._closed:
             return None
-        return last
+        fresh_s = self._fresh_s * (CROWD_TIMES if self._looks >= CROWD else 1)
+        return last if 0 <= self._clock() - last[1] < fresh_s else None
 
     def _join(self) -> tuple["Future[T]", float]:
         with self._lock:
@@ -171,6 +181,7 @@ class SingleFlight(Generic[T]):
                 failure = StatusUnavailable("internal error; the log has the details")
             with self._lock:  # before the waiters wake: the next question then begins a call of its own
                 self._current = None
+                self._looks = 0
                 self._failure = failure
                 if failure is None:
                     self._last = (answer, self._clock(), self._unix_clock())  # type: ignore[assignment]

@@ -237,13 +237,16 @@ def test_a_failure_other_than_lateness_ends_what_an_answer_stands_for(fetch: Fet
         flight.latest()
 
 
-def test_whoever_asks_without_pause_causes_four_calls_a_second(fetch: Fetch):
+@pytest.mark.parametrize(("pause_s", "calls"), [(0.02, 4), (0.25, 4), (0.001, 1), (0.0025, 1)])
+def test_whoever_asks_without_pause_causes_four_calls_a_second_and_a_crowd_one(
+    fetch: Fetch, pause_s: float, calls: int
+):
     clock = Clock()
     flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, clock=clock)
-    for _ in range(1000):
+    for number in range(round(1.0 / pause_s)):
+        clock.now = number * pause_s
         flight.latest()
-        clock.now += 0.001
-    assert fetch.calls == 4
+    assert fetch.calls == calls
     flight.close()
     with pytest.raises(StatusUnavailable, match="shutting down"):
         flight.latest()
