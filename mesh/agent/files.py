@@ -1,9 +1,9 @@
 """The files an agent lives by: private keys and certificates, written once and read with suspicion.
 
 A key file is text between two marker lines, and the markers say what it is the key of: an authority's key is
-never taken for an agent's. Key files get mode 0600 and are refused when others can read them; whether their
-group may is the caller's to say. They and their directory belong to this user or to root, who can do all that
-the user can. No key or certificate is ever overwritten.
+never taken for an agent's, and may be locked with a passphrase. Key files get mode 0600 and are refused when
+others can read them; whether their group may is the caller's to say. They and their directory belong to this
+user or to root, who can do all that the user can. No key is ever overwritten.
 """
 
 import base64
@@ -15,11 +15,12 @@ import pwd
 import secrets
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from mesh.agent.locked_keys import LockedKeyError, lock, unlock
 from mesh.errors import MeshError
 from mesh.trust.certificate_text import BEGIN_CERTIFICATE, certificate_from_text
 from mesh.trust.identity import SEED_BYTES, Identity, decode_public_key
@@ -42,6 +43,10 @@ class KeyUse(enum.Enum):
 
     IDENTITY = "MESH IDENTITY KEY"
     AUTHORITY = "MESH AUTHORITY KEY"
+
+
+_LOCKED: Final = "LOCKED "
+"""Stands in the markers of a key that is under a passphrase."""
 
 
 class KeyMode(enum.Enum):
@@ -118,22 +123,33 @@ def _beside(path: Path, text: str, mode: int) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_key(path: Path, use: KeyUse, seed: bytes) -> None:
+def write_key(path: Path, use: KeyUse, seed: bytes, *, passphrase: str = "") -> None:
     """Write a private key with mode 0600.
 
     Args:
         path: where; nothing may be there yet.
         use: what the key is for.
         seed: the 32 bytes of the Ed25519 private key.
+        passphrase: locks it; empty does not.
 
     Raises:
         AgentFileError: see :func:`create_file`.
     """
-    content = base64.b64encode(seed).decode()
-    create_file(path, f"-----BEGIN {use.value}-----\n{content}\n-----END {use.value}-----\n", PRIVATE_MODE)
+    data, marker = seed, use.value
+    if passphrase:
+        data, marker = lock(seed, passphrase, secrets.token_bytes), _locked(use)
+    content = base64.b64encode(data).decode()
+    create_file(path, f"-----BEGIN {marker}-----\n{content}\n-----END {marker}-----\n", PRIVATE_MODE)
 
 
-def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: str = "") -> Identity:
+def read_key(
+    path: Path,
+    use: KeyUse,
+    mode: KeyMode = KeyMode.OWNER,
+    *,
+    remedy: str = "",
+    passphrase: Callable[[], str] | None = None,
+) -> Identity:
     """The key pair of a file that :func:`write_key` wrote.
 
     Args:
@@ -141,16 +157,17 @@ def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: 
         use: what the key is to be for.
         mode: who may read the file.
         remedy: what else to say where others can read the file.
+        passphrase: is asked for it if the key is locked; without it such a key is refused.
 
     Raises:
-        AgentFileError: the file cannot be read, it is another user's, others can read it, or it has no key
-            for ``use``.
+        AgentFileError: the file cannot be read, it is another user's, others can read it, it has no key
+            for ``use``, or it is locked with another passphrase.
     """
     text, status = _read(path)
     bits = stat.S_IMODE(status.st_mode)
     if bits & _FORBIDDEN[mode]:
         # What is no private key at all would not become one by chmod.
-        if ("BEGIN MESH" in text and use.value not in text) or _is_public_key(text):
+        if ("BEGIN MESH" in text and not _has_key(text, use)) or _is_public_key(text):
             raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
         expected = "600" if mode is KeyMode.OWNER else "640"
         raise AgentFileError(
@@ -159,16 +176,39 @@ def read_key(path: Path, use: KeyUse, mode: KeyMode = KeyMode.OWNER, *, remedy: 
         )
     _require_owner(path, status)
     content = " ".join(text.split())
-    begin, end = f"-----BEGIN {use.value}-----", f"-----END {use.value}-----"
+    is_locked = _locked(use) in text
+    marker = _locked(use) if is_locked else use.value
+    begin, end = f"-----BEGIN {marker}-----", f"-----END {marker}-----"
     if not content.startswith(begin):
         raise AgentFileError(f"{path}: found {_described(text)}; expected a {use.value.lower()}")
     if not content.endswith(end):
         raise AgentFileError(f"{path}: the key is cut off, or more than it; expected {end} at the end")
     body = content.removeprefix(begin).removesuffix(end).strip()
     try:
-        return Identity(binascii.a2b_base64(body, strict_mode=True))
+        data = binascii.a2b_base64(body, strict_mode=True)
+        if is_locked:
+            data = _unlocked(path, data, passphrase)
+        return Identity(data)
     except ValueError:
         raise AgentFileError(f"{path}: the key is damaged; expected {SEED_BYTES} bytes in base64") from None
+
+
+def _unlocked(path: Path, data: bytes, passphrase: Callable[[], str] | None) -> bytes:
+    if passphrase is None:
+        raise AgentFileError(f"{path}: this key has a passphrase; expected one without")
+    try:
+        return unlock(data, passphrase())
+    except LockedKeyError as error:
+        raise AgentFileError(f"{path}: {error}") from None
+
+
+def _locked(use: KeyUse) -> str:
+    """The markers of a locked key."""
+    return use.value.replace("MESH ", f"MESH {_LOCKED}")
+
+
+def _has_key(text: str, use: KeyUse) -> bool:
+    return use.value in text or _locked(use) in text
 
 
 def read_certificate_file(path: Path) -> bytes:
@@ -292,7 +332,7 @@ def _text(path: Path, data: bytes, most_bytes: int, expected: str) -> str:
 def _described(text: str) -> str:
     """What a file holds that was to hold something else; never any of it."""
     for use in KeyUse:
-        if f"BEGIN {use.value}" in text:
+        if f"BEGIN {use.value}" in text or f"BEGIN {_locked(use)}" in text:
             return f"a {use.value.lower()}"
     if BEGIN_CERTIFICATE in text:
         return "a mesh certificate"

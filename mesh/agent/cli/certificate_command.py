@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.passphrases import read_authority, takes_passphrase
 from mesh.agent.cli.rights import (
     DAY_S,
     ISSUED_S,
@@ -158,6 +159,7 @@ def certificate() -> None:
     show_default=True,
     help="For how long at a time an issuer may let others in.",
 )
+@takes_passphrase
 @told_plainly
 def sign(
     *,
@@ -175,6 +177,7 @@ def sign(
     groups: tuple[str, ...],
     issued: tuple[str, ...],
     issue_for: int,
+    passphrase_file: Path | None,
 ) -> None:
     """Sign a certificate for an agent. What is not granted here is denied.
 
@@ -190,7 +193,7 @@ def sign(
     rights = msgspec.structs.replace(rights, groups=groups, issue=_limits(issued, issue_for))
     signed = write_certificate(
         out,
-        read_key(authority_file, KeyUse.AUTHORITY),
+        read_authority(authority_file, passphrase_file),
         public_key or b"",
         name=name,
         valid_for_s=valid_for,

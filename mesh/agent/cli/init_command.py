@@ -14,6 +14,7 @@ import msgspec
 from mesh.agent.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
+from mesh.agent.cli.passphrases import new_passphrase, takes_passphrase
 from mesh.agent.cli.rights import Rights, parse_rights, told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, FILL_IN, AgentPlan, starter_config
@@ -67,10 +68,23 @@ class Relay(msgspec.Struct, frozen=True):
     "--valid-for", type=Validity(), default=DEFAULT_VALIDITY, show_default=True, help="Of the certificates."
 )
 @click.option(
+    "--passphrase", "is_locked", is_flag=True, help="Lock the authority's key with a passphrase, asked for."
+)
+@takes_passphrase
+@click.option(
     "--local", is_flag=True, help="To try it on one machine: loopback addresses, a port for each agent."
 )
 @told_plainly
-def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, *, local: bool) -> None:
+def init(
+    directory: Path,
+    *,
+    agents: str,
+    relays: tuple[str, ...],
+    valid_for: int,
+    is_locked: bool,
+    passphrase_file: Path | None,
+    local: bool,
+) -> None:
     """Make a whole mesh in DIRECTORY: an authority, and for each agent a directory to copy to its machine.
 
     \b
@@ -90,11 +104,13 @@ def init(directory: Path, agents: str, relays: tuple[str, ...], valid_for: int, 
         if is_there(path):
             raise Failure(
                 f"{path}: exists already and is not overwritten; to add an agent to a mesh, "
-                "see: mesh identity new --help, mesh certificate sign --help"
+                "see: mesh invite --help, or by hand mesh identity new --help, mesh certificate sign --help"
             )
+    locked = is_locked or passphrase_file is not None
+    passphrase = new_passphrase(passphrase_file) if locked else ""
     existed = is_there(directory)
     try:
-        until = _write(directory, plans, rights, valid_for)
+        until = _write(directory, plans, rights, valid_for, passphrase)
     except BaseException:
         _remove(directory, names, keep_directory=existed)
         raise
@@ -180,10 +196,16 @@ def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) ->
     return tuple(plans)
 
 
-def _write(directory: Path, plans: tuple[AgentPlan, ...], rights: dict[str, Rights], valid_for_s: int) -> int:
+def _write(
+    directory: Path,
+    plans: tuple[AgentPlan, ...],
+    rights: dict[str, Rights],
+    valid_for_s: int,
+    passphrase: str,
+) -> int:
     """Write everything; the Unix second at which the certificates expire."""
     make_directory(directory)
-    authority = make_authority(directory / AUTHORITY_FILE)
+    authority = make_authority(directory / AUTHORITY_FILE, passphrase)
     until = 0
     for plan in plans:
         home = directory / plan.name
