@@ -93,6 +93,7 @@ def test_nobody_from_elsewhere_reads_without_a_token(side):
         assert answer.getheader("Cache-Control") == "no-store"
         assert "Basic" in answer.getheader("WWW-Authenticate")
         assert b"token" in answer.body
+    assert ask(side, "/metrics", "HEAD").body == b""
 
 
 def test_load_balancers_are_told_in_a_word(side):

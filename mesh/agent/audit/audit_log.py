@@ -1,12 +1,14 @@
 """An agent's audit log: what it writes down, as its configuration says."""
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from actors.meters import Meters, unheard
-from mesh.agent.audit.entries import encoded
+from mesh.agent.audit.entries import connection_facts, encoded
+from mesh.agent.audit.pace import LEFT_OUT, EntryPace
 from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.audit.trail import Trail
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
@@ -14,7 +16,6 @@ from mesh.agent.audit.trail_writer import TrailWriter
 from mesh.auditing import AuditFact, AuditKind
 from mesh.config.schema import AuditSection
 from mesh.connection.endings import ConnectionRecord
-from mesh.connection.recorder import facts_of_record
 
 
 class _Note(NamedTuple):
@@ -37,8 +38,15 @@ class AuditLog:
         meters: whose connections are heard of while they are to be written down.
     """
 
-    def __init__(self, data_dir: Path | None, section: AuditSection, meters: Meters) -> None:
-        self._data_dir, self._meters = data_dir, meters
+    def __init__(
+        self,
+        data_dir: Path | None,
+        section: AuditSection,
+        meters: Meters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._data_dir, self._meters, self._clock = data_dir, meters, clock
+        self._pace, self._lock = EntryPace(), threading.Lock()
         self._changes: tuple[TrailWriter[_Note], ...] = ()
         self._connections: tuple[TrailWriter[_Ended], ...] = ()
         self.apply(section)
@@ -71,8 +79,13 @@ class AuditLog:
 
     def note(self, kind: AuditKind, facts: Mapping[str, AuditFact]) -> None:
         """Write down that this has happened now; see :class:`~mesh.auditing.Auditing`."""
+        with self._lock:
+            left_out = self._pace.take(kind, str(facts.get("id", "")), self._clock())
+        if left_out == LEFT_OUT:
+            return
+        more = {"left_out": left_out} if left_out else {}
         for writer in self._changes:
-            writer.put(_Note(kind, time.time(), facts))
+            writer.put(_Note(kind, time.time(), {**facts, **more}))
 
     def standing(self) -> tuple[TrailStanding, ...]:
         """How each trail stands that is written."""
@@ -96,4 +109,4 @@ def _encoded_note(note: _Note) -> bytes:
 
 
 def _encoded_connection(ended: _Ended) -> bytes:
-    return encoded(AuditKind.CONNECTION, ended.unix_s, facts_of_record(ended.record))
+    return encoded(AuditKind.CONNECTION, ended.unix_s, connection_facts(ended.record))

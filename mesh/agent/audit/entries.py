@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from mesh.auditing import AuditFact, AuditKind
+from mesh.connection.endings import ConnectionRecord
+from mesh.connection.recorder import facts_of_record
 from mesh.escaping import escaped
 from mesh.trust.certificates import Certificate
 from mesh.trust.credentials import Credentials
@@ -21,14 +23,15 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.STOPPED.value: "{agent} {id} has ended",
         AuditKind.REQUEST.value: "{way}, {who}: {what}: {code}",
         AuditKind.CONFIGURATION.value: "{way}, {who}: {verdict}",
-        AuditKind.CONNECTION.value: "{end}: {key} from {client} at {ingress} to {target} at {exit}: {ending}",
+        "ingress": "{key} from {client} by {exit}: {ending}",
+        "exit": "{key} from {ingress} to {target}: {ending}",
         AuditKind.RENEWED.value: "{agent} {id} goes on with another certificate, until {until}",
         AuditKind.JOINED.value: "{agent} {id} has joined by an invitation of this agent, until {until}",
         AuditKind.ISSUED.value: "{agent} {id} has had its certificate renewed, until {until}",
         AuditKind.NOT_ISSUED.value: "{agent} {id} has got no certificate: {reason}",
     }
 )
-"""By kind, with the facts that each has always."""
+"""By kind, with the facts that each has always; of connections by the end that tells."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -42,8 +45,9 @@ class Entry(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """It as a line for people."""
-        template, rest = _TEXTS.get(self.kind, ""), dict(self.facts)
-        shown = {name: _shown(value) for name, value in rest.items()}
+        kind = self.facts.get("end", "") if self.kind == AuditKind.CONNECTION.value else self.kind
+        template = _TEXTS.get(str(kind), "")
+        shown = {name: _shown(value) for name, value in self.facts.items()}
         try:
             text = template.format_map(shown)
         except KeyError:
@@ -74,6 +78,13 @@ def certificate_facts(certificate: Certificate) -> dict[str, AuditFact]:
         "id": display_id(certificate.agent_id),
         "until": _moment(certificate.not_after),
     }
+
+
+def connection_facts(record: ConnectionRecord) -> dict[str, AuditFact]:
+    """Of one that has ended: what its end knows, and why it was refused."""
+    view, facts = record.view, facts_of_record(record)
+    unknown = {"client": not view.client, "target": not view.target, "reason": not record.reason}
+    return {name: fact for name, fact in facts.items() if not unknown.get(name)}
 
 
 def entry_of(line: bytes) -> Entry:

@@ -49,7 +49,8 @@ class ReadingGuard:
         judged = self._bearers.judged(Asking(method, path, client, authorization, is_read), READ)
         if not isinstance(judged, Refusal):
             return self._answered(environ, start_response, judged)
-        return _refused(judged, start_response, is_of_api=path.startswith(PLACES))
+        body = _refused(judged, start_response, is_of_api=path.startswith(PLACES))
+        return [b""] if method == "HEAD" else [body]
 
     def _answered(
         self, environ: WSGIEnvironment, start_response: StartResponse, shown: TokenSection
@@ -84,7 +85,7 @@ class ReadingGuard:
         return [word if body else b""]
 
 
-def _refused(refusal: Refusal, start_response: StartResponse, *, is_of_api: bool) -> Iterable[bytes]:
+def _refused(refusal: Refusal, start_response: StartResponse, *, is_of_api: bool) -> bytes:
     if is_of_api:
         document = ProblemDocument(refusal.status.phrase, refusal.status, refusal.why)
         kind, body = PROBLEM_TYPE, msgspec.json.encode(document)
@@ -94,4 +95,4 @@ def _refused(refusal: Refusal, start_response: StartResponse, *, is_of_api: bool
     start_response(
         f"{refusal.status.value} {refusal.status.phrase}", [*headers, *SECURITY_HEADERS, *refusal.headers]
     )
-    return [body]
+    return body

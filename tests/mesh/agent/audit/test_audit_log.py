@@ -9,6 +9,7 @@ import pytest
 
 from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
+from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED
 from mesh.agent.audit.reading import TrailReader
 from mesh.agent.audit.standing import audit_warnings
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
@@ -83,9 +84,29 @@ def test_connections_have_a_trail_of_their_own_while_that_is_wanted(tmp_path):
     shown = found[-1]
     assert (shown.kind, shown.time) == ("connection", "2023-11-14T22:13:20.000Z")
     assert shown.facts.items() >= {"client": "127.0.0.1:5", "to_client_bytes": 4, "duration_s": 0.5}.items()
-    assert "from 127.0.0.1:5 at branch 01" in shown.text()
+    assert "from 127.0.0.1:5 by nobody: refused" in shown.text()
+    assert "target" not in shown.facts
     assert "reason nobody offers db" in shown.text()
     assert checked(tmp_path / DIRECTORY, CONNECTIONS).problem == ""
+
+
+def test_no_agent_fills_the_files_with_what_it_repeats(tmp_path):
+    now = [0.0]
+    log = audit_log.AuditLog(tmp_path, AuditSection(), Meters(), lambda: now[0])
+    with contextlib.closing(log):
+        for number in range(500):
+            log.note(AuditKind.NOT_ISSUED, {**WHO, "reason": "why"})
+            log.note(AuditKind.NOT_ISSUED, {"agent": "other", "id": f"{number % 2}", "reason": "why"})
+        now[0] += AGAIN_S
+        log.note(AuditKind.NOT_ISSUED, {**WHO, "reason": "why"})
+        for number in range(MAX_REMEMBERED + 10):
+            log.note(AuditKind.ISSUED, {"agent": "many", "id": f"{number}", "until": ""})
+        assert len(log._pace._last) == MAX_REMEMBERED
+    entries = TrailReader(tmp_path / DIRECTORY, CHANGES).last(10_000)
+    found = [each for each in entries if each.kind == "not-issued"]
+    assert [each.facts["id"] for each in found] == ["00", "0", "1", "00"]
+    assert [each.facts.get("left_out") for each in found] == [None, None, None, 499]
+    assert "left_out 499" in found[-1].text()
 
 
 def test_how_it_stands_is_told_and_trouble_is_a_warning(tmp_path, monkeypatch):

@@ -26,9 +26,9 @@ from mesh.auditing import AuditKind
 from mesh.config.schema import TokenSection
 from mesh.connection.reserved import Caller
 from mesh.remote.wire import Asked, write_asked
-from mesh.trust.identity import Identity, display_id
-
-BRANCH = Identity(b"\x07" * 32).id
+from mesh.trust.certificates import read_certificate
+from mesh.trust.identity import display_id
+from tests.mesh.trust.certificate_company import AGENT, issue
 
 
 class Noted:
@@ -103,11 +103,11 @@ def test_through_the_mesh_it_is_the_agents_name_and_whole_id(noted, behind):
     door.serve(lambda environ, start: start("200 OK", []) and [b"{}"])
     try:
         question = write_asked(Asked("POST", RELOAD, asker="uid 0 of another machine"))
-        door(Caller(BRANCH, "branch", may_manage=True), question, Reply())
+        door(Caller(AGENT.id, read_certificate(issue(name="branch"))), question, Reply())
         assert came.wait(10.0)
     finally:
         door.close()
-    who = f"branch {display_id(BRANCH)}"
+    who = f"branch {display_id(AGENT.id)}"
     asker = {"caller": "uid 0 of another machine"}
     assert noted.entries == [request("mesh:control", who, f"POST {RELOAD}", 200, **asker)]
 

@@ -1,0 +1,39 @@
+"""How often an agent may cause the same kind of entry: it is not to fill the files with what it repeats."""
+
+from collections import OrderedDict
+from typing import Final
+
+from mesh.auditing import AuditKind
+
+AGAIN_S: Final = 60.0
+"""An agent's entries of one kind are so far apart; the next says how many were left out."""
+
+PACED: Final = frozenset({AuditKind.ISSUED, AuditKind.NOT_ISSUED})
+"""What any member can cause without pause."""
+
+MAX_REMEMBERED: Final = 4_096
+"""Agents, of each of which it is known when it had its last entry; the oldest are forgotten first."""
+
+LEFT_OUT: Final = -1
+
+
+class EntryPace:
+    """For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[tuple[AuditKind, str], list[float]] = OrderedDict()
+        """By kind and agent: when the last entry was, and how many were left out since."""
+
+    def take(self, kind: AuditKind, who: str, now: float) -> int:
+        """How many were left out before this one; :data:`LEFT_OUT` if this one is."""
+        if kind not in PACED:
+            return 0
+        last = self._last.get((kind, who))
+        if last is not None and now - last[0] < AGAIN_S:
+            last[1] += 1
+            return LEFT_OUT
+        self._last[kind, who] = [now, 0]
+        self._last.move_to_end((kind, who))
+        if len(self._last) > MAX_REMEMBERED:
+            self._last.popitem(last=False)
+        return 0 if last is None else int(last[1])
