@@ -75,7 +75,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     doors: Mapping[str, Door]
     """Those of the endpoints here, by key."""
     special: Mapping[str, EndpointSection]
-    """By key: the endpoints whose targets are told who connects."""
+    """By key: the endpoints whose targets learn who connects."""
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)

@@ -298,6 +298,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
                     else:
                         self._connected(near)
                     return
+                self._reach.options = self._options_towards_target()
                 self._reach.begin(target, effect.within_s)
         self._do(wanted)
 

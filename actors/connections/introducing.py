@@ -4,12 +4,17 @@ import logging
 from collections import deque
 from typing import Generic, TypeVar
 
+import msgspec
+
 from actors.connections.connection_end import ConnectionEnd
+from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
+from actors.runtime.seam import SocketOptions
 from mesh.addresses import SocketAddress
 from mesh.connection.preface import Preface, PrefaceReader
 from mesh.connection.proxy_protocol import proxy_header
 from mesh.connection.reserved import ReservedKey
 from mesh.connection.session_handshake import Party
+from mesh.connection.source_address import source_address
 from mesh.connection.stream import Effects, ResetCode
 from mesh.errors import RemoteProtocolError
 from mesh.routing.records import Record
@@ -50,6 +55,14 @@ class IntroducingEnd(ConnectionEnd[M], Generic[M]):
         else:  # an agent of an earlier version: who it is is known
             self._introduce(Preface())
         return tells_client
+
+    def _options_towards_target(self) -> SocketOptions:
+        """How to connect to it: it may know agents by the addresses that they come from."""
+        subnet = self._settings.config_of(self._key).source_address
+        if subnet is None:
+            return CONNECTION_SOCKET_OPTIONS
+        own = source_address(subnet, self._party.id)
+        return msgspec.structs.replace(CONNECTION_SOCKET_OPTIONS, local_host=own)
 
     def _apply(self, effects: Effects) -> None:
         if self._preface is not None and effects.delivered:

@@ -126,8 +126,8 @@ def _opening_keys(trust: TrustStore) -> tuple[bytes, ...]:
 
 
 def _special(config: Config) -> dict[str, EndpointSection]:
-    """The endpoints whose targets are told who connects, by key."""
-    return {each.key: each for each in config.forward.endpoints if each.proxy_protocol}
+    """The endpoints whose targets learn who connects, by key."""
+    return {each.key: each for each in config.forward.endpoints if each.proxy_protocol or each.source_address}
 
 
 def exit_places(descriptor_limit: int) -> int:

@@ -98,6 +98,8 @@ class SocketOptions(msgspec.Struct, frozen=True):
     """SO_OOBINLINE: an urgent byte stays where it was sent; else reading leaves it out."""
     keep_alive: KeepAlive | None = None
     """Probe a silent other end, also one that has finished sending, and one that is not read."""
+    local_host: str = ""
+    """The IPv4 address to connect from; else the kernel chooses."""
     leaves_spare: bool = False
     """Do without the last descriptors (``EMFILE``): they are for what is more than one connection."""
 

@@ -1,5 +1,8 @@
 """The kinds of address that a configuration has; see ``kinds.py``."""
 
+from ipaddress import IPv4Network
+from typing import Final
+
 import msgspec
 
 from mesh.addresses import (
@@ -14,6 +17,10 @@ from mesh.addresses import (
 from mesh.config.host_names import ascii_host
 from mesh.config.kinds import Context, Scalar
 from mesh.config.problems import quoted
+
+LOOPBACK: Final = IPv4Network("127.0.0.0/8")
+
+LONGEST_PREFIX: Final = 24
 
 
 class EmptyHostError(ValueError):
@@ -46,6 +53,23 @@ class Dial(msgspec.Struct, frozen=True):
         if isinstance(address, UnixAddress):
             raise ValueError(f"{self.expected}; links run over TCP")  # noqa: TRY004 - a wrong value, not a wrong type
         return TcpAddress(ascii_host(address.host), address.port)
+
+
+class LoopbackSubnet(msgspec.Struct, frozen=True):
+    """A part of 127.0.0.0/8."""
+
+    expected: str = "a subnet of 127.0.0.0/8 with 254 addresses or more, such as 127.64.0.0/16"
+
+    def parse(self, scalar: Scalar, context: Context) -> IPv4Network:
+        """The subnet."""
+        del context
+        try:
+            subnet = IPv4Network(scalar.text)
+        except ValueError:
+            raise ValueError(self.expected) from None
+        if not subnet.subnet_of(LOOPBACK) or subnet.prefixlen > LONGEST_PREFIX:
+            raise ValueError(self.expected)
+        return subnet
 
 
 class HostName(msgspec.Struct, frozen=True):

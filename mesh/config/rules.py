@@ -27,6 +27,7 @@ def check_rules(walk: Walk) -> None:
     _check_trust(walk)
     _check_local_ports(walk)
     _check_targets(walk)
+    _check_sources(walk)
     _check_socks(walk)
     _check_http(walk)
     _check_unique(walk, "forward.endpoints", ".key", "each endpoint's key once on an agent")
@@ -99,6 +100,18 @@ def _check_targets(walk: Walk) -> None:
                     f"{listener_path} on line {listener.line} has {listener.shown(_text(listener.value))}",
                 )
                 break
+
+
+def _check_sources(walk: Walk) -> None:
+    """A socket that is bound to loopback reaches nothing else."""
+    for path, found in _under(walk, "forward.endpoints", ".source_address"):
+        target = walk.values.get(f"{path.removesuffix('.source_address')}.target")
+        if target is None:
+            continue  # it is missing, or wrong: that is told
+        host = target.value.host if isinstance(target.value, TcpAddress) else ""
+        if host != "localhost" and not host.startswith("127."):
+            expected = "a target at localhost or in 127.0.0.0/8"
+            walk.report(found.line, path, f"the target {target.shown(_text(target.value))}", expected)
 
 
 def _check_socks(walk: Walk) -> None:

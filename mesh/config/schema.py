@@ -5,6 +5,7 @@ Field names carry units (``timeout_s``); the key in the file is the field's enco
 """
 
 import math
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -91,6 +92,8 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """Agents and groups that may use it; absent, all whose certificates let them use the key."""
     proxy_protocol: Annotated[str, kinds.Choice(PROXY_VERSIONS)] = ""
     """The header by which the target is told who connects; absent, it is told nothing."""
+    source_address: Annotated[IPv4Network, address_kinds.LoopbackSubnet()] | None = None
+    """From which loopback addresses the target is connected to, one for each agent; absent, from any."""
     show_target: Annotated[bool, kinds.Boolean()] = False
     """Whether the whole mesh is told where the service is; else this agent only, and who may manage it."""
     health_check: HealthCheckSection | None = None

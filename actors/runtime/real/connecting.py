@@ -25,6 +25,10 @@ BUSY_RETRY_S: Final = 0.02
 """Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it."""
 
 
+IP_BIND_ADDRESS_NO_PORT: Final = 24
+"""Of Linux (include/uapi/linux/in.h): a port is drawn when it is known where to, so two may have one."""
+
+
 class ConnectAttempt:
     """A connect under way: an :class:`~actors.runtime.seam.Attempt`.
 
@@ -73,6 +77,9 @@ class ConnectAttempt:
             if options.leaves_spare:
                 self._reactor.descriptors.require_room(self._socket)
             set_options(self._socket, options, is_tcp=self._is_tcp)
+            if options.local_host:
+                self._socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                self._socket.bind((options.local_host, 0))
         except OSError as error:
             self._fail(error.errno or errno.EINVAL, error.strerror or str(error))
             return

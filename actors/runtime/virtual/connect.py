@@ -113,7 +113,8 @@ class ConnectAttempt:
                 local_name = str(self._address)
             case TcpAddress(host=host):
                 same = target is self._source and is_loopback(host)
-                local_name = f"{LOOPBACK if same else self._source.literal}:{self._source.ephemeral_port()}"
+                own = self._options.local_host or (LOOPBACK if same else self._source.literal)
+                local_name = f"{own}:{self._source.ephemeral_port()}"
         return VirtualStreamSocket(self._source, local_name, str(self._address))
 
     def _knock(self) -> None:

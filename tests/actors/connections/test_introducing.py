@@ -1,13 +1,16 @@
 """A target that wants to know who connects is told before it hears the client's first byte."""
 
+from ipaddress import IPv4Address, IPv4Network
+
 import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
+from mesh.connection.source_address import source_address
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.control import decode_reset
 from mesh.link.frames import FrameType
-from mesh.trust.identity import display_id
+from mesh.trust.identity import AgentId, display_id
 from tests.actors.connections.both_ends_company import Ends
 from tests.actors.connections.end_company import INGRESS, KEY, RESET
 from tests.actors.connections.exit_company import Answering, Asker
@@ -57,6 +60,27 @@ def test_credit_counts_what_the_client_said_and_all_is_given_back(told):
     told.target.socket.shutdown_write()
     told.run(2.0)
     assert told.is_over
+
+
+def test_a_target_that_is_to_know_agents_by_their_addresses_sees_them():
+    subnet = IPv4Network("127.64.0.0/16")
+    section = EndpointSection(key=KEY, target=TcpAddress("target", 80), source_address=subnet)
+    scene = Answering(special={KEY: section})
+    scene.ask()
+    seen = scene.take_target().socket.peer_name.rpartition(":")[0]
+    assert seen == source_address(subnet, INGRESS.id)
+    assert IPv4Address(seen) in subnet
+    scene.world.stop()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.0/8", "127.64.0.0/16", "127.1.2.0/24"])
+def test_an_agent_has_one_address_of_a_subnet_and_others_mostly_have_others(text):
+    subnet = IPv4Network(text)
+    agents = [AgentId(number.to_bytes(16, "big")) for number in range(50)]
+    found = [source_address(subnet, agent) for agent in agents]
+    assert found == [source_address(subnet, agent) for agent in agents]
+    assert all(subnet[0] < IPv4Address(each) < subnet[-1] for each in found)
+    assert len(set(found)) > 40
 
 
 @pytest.fixture

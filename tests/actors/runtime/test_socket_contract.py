@@ -19,6 +19,16 @@ def test_connected_carries_the_token_and_both_ends_agree_on_the_client(pair: Pai
     assert server[0].endswith(f":{pair.listener.port}")
 
 
+def test_a_client_comes_from_the_address_that_it_is_to_come_from(near: Side):
+    listener = near.bind(TcpAddress("127.0.0.1", 0))
+    options = SocketOptions(local_host="127.64.1.2")
+    client = near.connect(TcpAddress("127.0.0.1", listener.port), options=options).socket
+    server = near.accept(listener)
+    names = near.do(lambda _: (client.local_name, server.peer_name))
+    assert names[0] == names[1]
+    assert names[0].startswith("127.64.1.2:")
+
+
 def test_port_zero_is_replaced_by_a_chosen_port_that_the_name_shows(far: Side):
     listener = far.bind(TcpAddress("127.0.0.1", 0))
     assert listener.port > 0
