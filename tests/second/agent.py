@@ -1,0 +1,216 @@
+"""A second agent of the mesh, written from docs/PROTOCOL.md alone, on another Noise library and asyncio."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from tests.second.link import Frame, Link, Self, Type, dial
+from tests.second.openings import Address, Exit, Ingress, Local, Table
+from tests.second.records import Records, of_copies, to_body
+from tests.second.stream import HOP_LIMIT
+from tests.second.wire import ProtocolError, Record, Statement, decode, encode
+
+PING_S: Final = 1.0
+ANSWERED_WITH_UNKNOWN: Final = {Type.ACCEPT, Type.DATA, Type.FIN, Type.ACK, Type.RESET, Type.PROBE}
+"""Where the connection is not known."""
+
+
+class Token(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    value: int
+
+
+class TurnedAwayError(Exception):
+    """The peer has closed the link, for the reason that the text has."""
+
+
+class Agent:
+    """Dials peers, tells of its endpoints, serves and opens connections; ``close`` ends it all.
+
+    Args:
+        endpoints: routing keys, and the addresses of their targets.
+    """
+
+    def __init__(self, own: Self, endpoints: dict[str, Address]) -> None:
+        loop = asyncio.get_running_loop()
+        self._own = own
+        self._endpoints = endpoints
+        self._session_key = os.urandom(32)
+        self.records = Records(own.identity, own.authorities, loop.time)
+        self.links: dict[bytes, Link] = {}
+        self.pongs = 0
+        self._table: Table = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+        local = Local(
+            own.identity.id,
+            own.instance,
+            self._session_key,
+            self.records,
+            self.transmit,
+            loop.time,
+            self._start,
+            self._table,
+        )
+        self._exit, self._ingress = Exit(local, endpoints), Ingress(local)
+
+    async def dial(self, host: str, port: int) -> None:
+        """Link with the agent that accepts there.
+
+        Raises:
+            TurnedAwayError: it does not want the link.
+        """
+        link = await dial(self._own, host, port)
+        first = await link.receive()
+        if first.type == Type.CLOSE:
+            await link.close()
+            raise TurnedAwayError(first.body)
+        self.links[link.peer.id] = link
+        link.send(Frame(Type.PING, encode((0,))))
+        self._speak()
+        link.send(Frame(Type.DIGEST, self.records.digest()))
+        self._take(link, first)
+        self._start(self._receive(link))
+        self._start(self._ping(link))
+
+    async def listen(self, key: str) -> int:
+        """The port of loopback at which clients are served with a key."""
+        server = await asyncio.start_server(
+            lambda reader, writer: self._start(self._ingress.serve(key, reader, writer)), "127.0.0.1", 0
+        )
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Leave in order: withdraw, say so, and end."""
+        for server in self._servers:
+            server.close()
+        self._speak(is_withdrawn=True)
+        for link in list(self.links.values()):
+            link.send(Frame(Type.CLOSE, encode(("the second agent leaves",))))
+            await link.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # for sockets that were reset
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- links -----------------------------------------------------------------------------------------------
+
+    async def _receive(self, link: Link) -> None:
+        try:
+            while True:
+                self._take(link, await link.receive())
+        except (ProtocolError, asyncio.IncompleteReadError, ConnectionError):
+            await link.close()
+            if self.links.pop(link.peer.id, None):
+                self._speak()
+
+    async def _ping(self, link: Link) -> None:
+        token = 1
+        while self.links.get(link.peer.id) is link:
+            await asyncio.sleep(PING_S)
+            link.send(Frame(Type.PING, encode((token,))))
+            token += 1
+
+    def _take(self, link: Link, frame: Frame) -> None:
+        match frame.type:
+            case Type.PING:
+                link.send(Frame(Type.PONG, encode(decode(frame.body, Token))))
+            case Type.PONG:
+                self.pongs += 1
+            case Type.RECORDS:
+                for copy in of_copies(frame.body):
+                    self._record(link, *copy)
+            case Type.DIGEST:
+                self._tell(link, self.records.owed(frame.body))
+            case Type.CHALLENGE:
+                link.send(Frame(Type.CHALLENGE_ANSWER, frame.body))
+            case Type.CLOSE:
+                raise ProtocolError("the peer closes the link")
+            case _ if not frame.is_links_own:
+                self._carry(link, frame)
+
+    # -- records ---------------------------------------------------------------------------------------------
+
+    def _speak(self, *, is_withdrawn: bool = False) -> None:
+        """Sign a record of what is so now, and flood it."""
+        own = self._own
+        session_public = (
+            X25519PrivateKey.from_private_bytes(self._session_key).public_key().public_bytes_raw()
+        )
+        neighbours = () if is_withdrawn else tuple((each, 0) for each in self.links)
+        endpoints = () if is_withdrawn else tuple((key, None) for key in self._endpoints)
+
+        def statement(epoch: int, sequence: int) -> Statement:
+            return Statement(
+                own.identity.public_key,
+                epoch,
+                sequence,
+                own.instance,
+                session_public,
+                own.certificate,
+                relays=False,
+                is_draining=is_withdrawn,
+                is_withdrawn=is_withdrawn,
+                neighbours=neighbours,
+                endpoints=endpoints,
+            )
+
+        self._flood(self.records.speak(statement))
+
+    def _record(self, link: Link, signed: bytes, signature: bytes, age_ms: int) -> None:
+        record, is_news = self.records.take(signed, signature, age_ms)
+        if record is None:
+            return
+        if record.id == self._own.identity.id and is_news:
+            self._speak()
+        elif is_news:
+            self._flood(record, link)
+        else:
+            self._tell(link, [record])
+
+    def _flood(self, record: Record, source: Link | None = None) -> None:
+        for link in self.links.values():
+            if link is not source:
+                self._tell(link, [record])
+
+    def _tell(self, link: Link, records: list[Record]) -> None:
+        for record in records:
+            link.send(Frame(Type.RECORDS, to_body([self.records.copy(record)])))
+
+    # -- connections -----------------------------------------------------------------------------------------
+
+    def transmit(self, frame: Frame) -> None:
+        """Send a frame towards its destination, if a path leads there."""
+        path = self.records.paths().get(frame.destination)
+        link = self.links.get(path.agents[1]) if path and path.links else None
+        if link is not None:
+            link.send(frame)
+
+    def _carry(self, link: Link, frame: Frame) -> None:
+        """A frame of a connection; this agent relays none."""
+        if frame.source != link.peer.id and not link.peer.grants.may_relay:
+            raise ProtocolError("a peer that may not relay speaks for another agent")
+        if frame.destination != self._own.identity.id or frame.source == self._own.identity.id:
+            return
+        ends = (frame.destination, frame.source) if frame.from_exit else (frame.source, frame.destination)
+        connection = self._table.get((*ends, frame.connection))
+        if frame.type == Type.OPEN:
+            self._exit.open_arrived(frame)
+        elif frame.from_exit and self._ingress.has_asked(frame.connection):
+            self._ingress.answer_arrived(frame)
+        elif connection is not None:
+            connection.receive(frame)
+        elif frame.type in ANSWERED_WITH_UNKNOWN:
+            back = Frame(Type.UNKNOWN, b"", frame.destination, frame.source, frame.connection)
+            self.transmit(replace(back, from_exit=not frame.from_exit, hop_limit=HOP_LIMIT))

@@ -1,0 +1,104 @@
+"""The second implementation makes, byte for byte, the worked example of docs/PROTOCOL.md."""
+
+import re
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from tests.protocol_text import PROTOCOL
+from tests.second.link import Cipher, Frame, Handshake, Self, Type, seal_frame
+from tests.second.session import Answer, Arrival, Asked, Name, Opening
+from tests.second.wire import Grants, Identity, Statement, encode, sign_certificate
+
+EXAMPLE = {
+    name: bytes.fromhex(re.sub(r"\s", "", octets))
+    for name, octets in re.findall(r"^(\S.*)\n((?:    [0-9a-f]+\n)+)", PROTOCOL, flags=re.MULTILINE)
+}
+AUTHORITY = Identity(b"\x03" * 32)
+AUTHORITIES = frozenset({AUTHORITY.public_key})
+NOW_S = 1_750_000_000
+
+
+def party(name, seed, link_key, instance):
+    identity = Identity(bytes([seed]) * 32)
+    grants = Grants(
+        *(identity.public_key, name, 1_700_000_000, 1_800_000_000, ("*",), ("*",), True, False),
+        AUTHORITY.public_key,
+    )
+    certificate = sign_certificate(AUTHORITY, grants)
+    return Self(identity, certificate, bytes([instance]) * 16, bytes([link_key]) * 32, AUTHORITIES)
+
+
+A, B = party("a", 1, 4, 8), party("b", 2, 5, 9)
+NAME = Name(A.identity.id, B.identity.id, 1, A.instance, B.instance)
+
+
+def public(private):
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def test_identities_and_certificates():
+    assert A.identity.public_key == EXAMPLE["A public key"]
+    assert (A.identity.id, B.identity.id) == (EXAMPLE["A id"], EXAMPLE["B id"])
+    assert A.certificate == EXAMPLE["A certificate"]
+
+
+def test_a_link():
+    initiator = Handshake(A, is_initiator=True, ephemeral=b"\x06" * 32)
+    responder = Handshake(B, is_initiator=False, ephemeral=b"\x07" * 32)
+    first = initiator.first(b"\x0e" * 16)
+    assert first == EXAMPLE["link bytes 1"]
+    responder.read_first(first)
+    initiator.answered(b"MESH\x01\x01")
+    second = b"MESH\x01\x01" + responder.proving(NOW_S * 1_000)
+    assert second == EXAMPLE["link bytes 2"]
+    at_a = initiator.read_proof(second[8:], NOW_S)
+    third = initiator.proving(NOW_S * 1_000)
+    assert third == EXAMPLE["link bytes 3"]
+    peer = initiator.peer(*at_a)
+    assert responder.peer(*responder.read_proof(third[2:], NOW_S)).ticket == peer.ticket
+    assert (peer.id, peer.instance, peer.ticket) == (B.identity.id, B.instance, EXAMPLE["link ticket"])
+    assert (peer.send_key, peer.receive_key) == (EXAMPLE["link key A to B"], EXAMPLE["link key B to A"])
+    assert seal_frame(Cipher(peer.send_key), Frame(Type.PING, encode((1,)))) == EXAMPLE["PING"]
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    opening = Opening(NAME, b"\x0a" * 32, public(b"\x0b" * 32), Asked("my-api", 65_536), b"\x0c" * 32)
+    assert opening.body == EXAMPLE["OPEN body"]
+    arrival = Arrival(NAME, b"\x0b" * 32, public(b"\x0a" * 32), opening.body, b"\x0d" * 32)
+    assert arrival.asked == Asked("my-api", 65_536)
+    body, at_exit = arrival.answer(Answer(True, 65_536, "", "", EXAMPLE["socket tag"]))
+    assert body == EXAMPLE["ACCEPT body"]
+    return opening.read_answer(body, is_accept=True)[1], at_exit
+
+
+@pytest.mark.parametrize(
+    ("is_ingress", "kind_and_number", "plaintext", "body"),
+    [
+        (True, (Type.DATA, 0), b"hello", "DATA body"),
+        (True, (Type.PROBE, 0), EXAMPLE["PROBE payload"], "PROBE body"),
+        (True, (Type.FIN, 3), EXAMPLE["FIN payload"], "FIN body"),
+        (False, (Type.ACK, 0), EXAMPLE["ACK payload"], "ACK body"),
+        (True, (Type.RESET, 1), EXAMPLE["RESET payload"], "RESET body"),
+        (False, (Type.RESET, 1), EXAMPLE["RESET answer payload"], "RESET answer body"),
+    ],
+)
+def test_a_session(sessions, is_ingress, kind_and_number, plaintext, body):
+    at_ingress, at_exit = sessions
+    sender, receiver = (at_ingress, at_exit) if is_ingress else (at_exit, at_ingress)
+    frame = sender.seal(*kind_and_number, plaintext, 16)
+    assert frame.body == EXAMPLE[body]
+    assert receiver.unseal(frame) == plaintext
+
+
+def test_a_record():
+    statement = Statement(
+        *(A.identity.public_key, 1_750_000_000_000, 0, A.instance, public(b"\x0a" * 32), A.certificate),
+        *(True, False, False),
+        neighbours=((B.identity.id, 3),),
+        endpoints=(("my-api", "localhost:3000"),),
+    )
+    signed = encode(statement)
+    assert signed == EXAMPLE["record signed"]
+    assert A.identity.sign("mesh record v1", signed) == EXAMPLE["record signature"]
