@@ -34,6 +34,8 @@ class AuditKind(enum.Enum):
     """An agent has joined by an invitation of this one."""
     ISSUED = "issued"
     """An agent has had its certificate renewed by this one."""
+    REVOKED = "revoked"
+    """This agent has come to know that an agent is revoked."""
     NOT_ISSUED = "not-issued"
     """An agent has asked this one for a certificate and got none."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mesh.agent.audit.revoked import note_revoked
 from mesh.agent.control.revoking import Revoking
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.file_stamps import Stamp, stamp_of
@@ -15,6 +16,7 @@ from mesh.agent.files import AgentFileError
 from mesh.agent.live_credentials import LOOK_S
 from mesh.agent.logs import logger
 from mesh.agent.revocation_file import REVOCATIONS_FILE, read_lists, write_lists
+from mesh.auditing import Auditing
 from mesh.journal import EventKind
 from mesh.telling import event
 from mesh.trust.revocations import Revocations
@@ -31,11 +33,20 @@ class LiveRevocations:
         data_dir: where it is; ``None`` keeps nothing.
         revoking: passes lists on.
         tell: has people see what is known.
+        known: what the agent has known of at its start.
+        audit: where it is written down who is revoked from then on.
     """
 
     def __init__(
-        self, data_dir: Path | None, revoking: Revoking, tell: Callable[[Revocations], None]
+        self,
+        data_dir: Path | None,
+        revoking: Revoking,
+        tell: Callable[[Revocations], None],
+        *,
+        known: Revocations,
+        audit: Auditing,
     ) -> None:
+        self._known, self._audit = known, audit
         self._path = None if data_dir is None else data_dir / REVOCATIONS_FILE
         self._revoking = revoking
         self._tell = tell
@@ -44,6 +55,8 @@ class LiveRevocations:
 
     def keep(self, revocations: Revocations) -> None:
         """The agent knows of these from now on."""
+        note_revoked(self._audit, self._known, revocations)
+        self._known = revocations
         self._tell(revocations)
         if self._path is None:
             return

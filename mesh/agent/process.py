@@ -197,7 +197,9 @@ def _run(
 
         live = LiveCredentials(credentials, config, written, show=show, tell=status.certified)
         revoking = ActorRevoking(root)
-        revocations = LiveRevocations(config.agent.data_dir, revoking, live.revoked)
+        revocations = LiveRevocations(
+            config.agent.data_dir, revoking, live.revoked, known=credentials.trust.revocations, audit=audit
+        )
         keep = revocations.keep
         reloader = Reloader(
             source,
