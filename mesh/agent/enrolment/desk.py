@@ -31,7 +31,7 @@ from mesh.sampling import sampled
 from mesh.telling import event
 from mesh.trust.certificates import Certificate, issue_certificate, issuer_of, read_certificate
 from mesh.trust.credentials import Credentials
-from mesh.trust.identity import SEED_BYTES, Identity, agent_id_of, display_id
+from mesh.trust.identity import SEED_BYTES, AgentId, Identity, agent_id_of, display_id
 from mesh.trust.issuing import IssuingLimits, Passing
 from mesh.trust.naming import named
 
@@ -40,7 +40,37 @@ log: Final = logging.getLogger("mesh.agent")
 INVITATION_S: Final = 3600
 """How long an invitation is good for: long enough to walk to the other machine."""
 
+NOTED_EACH_S: Final = 600.0
+"""A member that is refused again and again is written down so often: it would displace what others did."""
+
+NOT_KEPT: Final = "it cannot keep its invitations; its log has the reason"
+"""What others are told: where its files are is nobody else's business."""
+
+RENEWED_SHARE: Final = 10
+"""Of the time of a certificate that was given: so long its agent gets no other one."""
+
+MAX_REMEMBERED: Final = 4096
+"""Agents of which that is remembered, several times a large mesh; the first one is forgotten first."""
+
 _EVENT: Final = event(EventKind.MANAGEMENT)
+
+
+class _Lately:
+    """Since when, for each of the latest agents, something is not done again."""
+
+    def __init__(self) -> None:
+        self._until: dict[AgentId, float] = {}
+
+    def is_free(self, agent_id: AgentId, now: float) -> bool:
+        """Whether it may be done for this agent."""
+        return self._until.get(agent_id, now) <= now
+
+    def hold(self, agent_id: AgentId, until: float) -> None:
+        """It is not, up to then."""
+        self._until.pop(agent_id, None)
+        self._until[agent_id] = until
+        if len(self._until) > MAX_REMEMBERED:
+            del self._until[next(iter(self._until))]
 
 
 class NotIssuedError(Exception):
@@ -101,6 +131,7 @@ class EnrolmentDesk:
         self._addresses = addresses
         self._audit = audit
         self._invitations: Invitations | None = None
+        self._noted, self._renewed_lately = _Lately(), _Lately()
 
     # -- what actors call ------------------------------------------------------------------------------------
 
@@ -161,14 +192,18 @@ class EnrolmentDesk:
             grant = Grant(self._certificate_for(caller, question, time.time()))
         except (NotIssuedError, RemoteProtocolError, AgentFileError) as error:
             self._meters.enrolments_refused += 1
+            is_own = isinstance(error, AgentFileError)
             what = "joins by an invitation" if caller.certificate.is_invitation else "renews its certificate"
             facts = {"agent": who, "what": what, "reason": str(error)}
             log.warning(
                 "no certificate for %(agent)s, which %(what)s: %(reason)s", facts, extra=sampled(who) | _EVENT
             )
             noted = {"agent": caller.name, "id": display_id(caller.id), "reason": str(error)}
-            self._audit.note(AuditKind.NOT_ISSUED, noted)
-            grant = Grant(why_not=str(error))
+            now = time.monotonic()
+            if self._noted.is_free(caller.id, now):
+                self._noted.hold(caller.id, now + NOTED_EACH_S)
+                self._audit.note(AuditKind.NOT_ISSUED, noted)
+            grant = Grant(why_not=NOT_KEPT if is_own else str(error))
         tell_if_alive(reply_to, messages.AnswerFound(write_grant(grant)))
 
     def _certificate_for(self, caller: Caller, question: bytes, now: float) -> bytes:
@@ -216,6 +251,8 @@ class EnrolmentDesk:
             raise NotIssuedError("a certificate is renewed for the same key only")
         if held.may_issue is not None:
             raise NotIssuedError("an issuer's certificate is renewed by the authority only")
+        if not self._renewed_lately.is_free(caller.id, now):
+            raise NotIssuedError("its certificate has been renewed a short while ago: that is the one to use")
         valid_s = min(held.not_after - held.not_before, _limits(own.certificate).longest_s)
         granted = Passing(
             register=held.may_register,
@@ -225,6 +262,7 @@ class EnrolmentDesk:
             groups=held.groups,
         )
         wire = _issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
+        self._renewed_lately.hold(caller.id, now + valid_s / RENEWED_SHARE)
         self._meters.enrolments += 1
         self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)))
         facts = {"agent": named(caller.name, caller.id), "seconds": valid_s}

@@ -63,9 +63,8 @@ def test_examples(narrow: str, wide: str, expected: bool):
 
 
 def test_what_is_made_to_be_hard_is_not_certain_and_ends_in_time():
-    hard = "*a".join("?" * 20)
     comparison = Comparison()
-    assert not comparison.is_within(f"{hard}*", f"*{hard}?*")
-    assert comparison._left >= 0
+    assert not comparison.is_within("a*" * 120, "?" * 60 + "*" + "?" * 60)  # though it is
+    assert comparison._left == 0
     assert not Comparison(steps=3).is_within("a?b?c", "a?b?*c")
     assert Comparison(MAX_STEPS).is_within("a?b?c", "a?b?*c")

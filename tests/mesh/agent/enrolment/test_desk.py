@@ -9,6 +9,7 @@ import pytest
 
 from actors.messages.control_end import AnswerFound
 from actors.meters import Meters
+from mesh.agent.enrolment import desk
 from mesh.agent.enrolment.desk import EnrolmentDesk, NotIssuedError, Wanted
 from mesh.auditing import AuditKind
 from mesh.connection.reserved import Caller
@@ -137,7 +138,10 @@ def test_a_token_is_of_use_once_also_over_a_restart(office):
         assert f"has been used already, by the agent {display_id(NEW.id)}" in again.why_not
         office.open()
     assert office.meters.enrolments_refused == 2
-    assert [kind for kind, _ in office.audit.notes] == [AuditKind.JOINED, *[AuditKind.NOT_ISSUED] * 2]
+    assert [kind for kind, _ in office.audit.notes] == [
+        AuditKind.JOINED,
+        *[AuditKind.NOT_ISSUED] * 2,
+    ]  # a start between
 
 
 def test_an_invitation_that_nobody_keeps_or_that_has_expired_is_refused(office, monkeypatch):
@@ -225,6 +229,32 @@ def test_a_member_renews_what_it_has_for_as_long_as_it_had_it(office):
     assert certificate.not_after - certificate.not_before == 3 * DAY_S
     ((kind, facts),) = office.audit.notes
     assert (kind, facts["agent"]) == (AuditKind.ISSUED, "member")
+
+
+def test_who_asks_without_pause_gets_one_certificate_and_one_entry(office):
+    for _ in range(5):
+        office.ask(MEMBER, member(), MEMBER)
+    refused = office.ask(MEMBER, member(), MEMBER)
+    assert "has been renewed a short while ago" in refused.why_not
+    assert [kind for kind, _ in office.audit.notes] == [AuditKind.ISSUED, AuditKind.NOT_ISSUED]
+    assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 5)
+
+
+def test_nobody_else_is_told_where_the_issuer_keeps_its_files(office, caplog):
+    token = office.invite()
+    (office.data_dir / "invitations.json").write_text("damaged")
+    office.open()
+    assert office.join(token).why_not == "it cannot keep its invitations; its log has the reason"
+    assert "invitations.json: is damaged" in caplog.text
+
+
+def test_what_is_remembered_of_agents_is_bounded(monkeypatch):
+    monkeypatch.setattr(desk, "MAX_REMEMBERED", 2)
+    lately = desk._Lately()
+    for identity in (NEW, MEMBER, THIEF):
+        lately.hold(identity.id, 10.0)
+    assert [lately.is_free(each.id, 9.0) for each in (NEW, MEMBER, THIEF)] == [True, False, False]
+    assert lately.is_free(THIEF.id, 10.0)
 
 
 def test_a_renewal_is_no_longer_than_the_issuer_may_grant(office):
