@@ -77,11 +77,14 @@ class Agent:
         self._start(self._receive(link))
         self._start(self._ping(link))
 
-    async def listen(self, key: str) -> int:
-        """The port of loopback at which clients are served with a key."""
-        server = await asyncio.start_server(
-            lambda reader, writer: self._start(self._ingress.serve(key, reader, writer)), "127.0.0.1", 0
-        )
+    async def listen(self, key: str, *exits: bytes) -> int:
+        """The port of loopback at which clients are served, by these exits or by all that offer the key."""
+
+        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked = exits or self.records.candidates(key)
+            self._start(self._ingress.serve(key, asked, reader, writer))
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port

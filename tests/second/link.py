@@ -18,12 +18,12 @@ from noise.connection import Keypair, NoiseConnection
 
 from tests.second.wire import (
     NOBODY,
-    SIGNATURE_BYTES,
     Grants,
     Identity,
     ProtocolError,
     admitted,
     agent_id,
+    certificate_body,
     decode,
     encode,
     verify,
@@ -44,6 +44,8 @@ MAX_CONTROL_BODY_BYTES: Final = 65_552
 MAX_SEGMENT_BYTES: Final = 65_536
 OPENING_BODY_BYTES: Final = 1_280
 MAX_SKIPPED_BODY_BYTES: Final = 2_048
+SKIPPED: Final = range(0x40, 0x80)
+"""Types that a later version may send; the first half are links' own."""
 FROM_EXIT: Final = 0x80
 
 
@@ -58,6 +60,8 @@ class Type(IntEnum):
     WANT_PAGES = 0x08
     PAGES = 0x09
     RETIRE = 0x0A
+    REVOCATIONS = 0x0B
+    WANT_REVOCATIONS = 0x0C
     OPEN = 0x10
     ACCEPT = 0x11
     REJECT = 0x12
@@ -69,8 +73,9 @@ class Type(IntEnum):
     UNKNOWN = 0x18
 
 
+OWN: Final = {each for each in Type if each < Type.OPEN}
 OPENINGS: Final = {Type.OPEN, Type.ACCEPT, Type.REJECT}
-BODY_BYTES: Final = {
+BODY_BYTES: Final[dict[int, range]] = {
     **dict.fromkeys(OPENINGS, range(OPENING_BODY_BYTES, OPENING_BODY_BYTES + 1)),
     Type.DATA: range(MAX_SEGMENT_BYTES + TAG_BYTES + 1),
     Type.FIN: range(28, 29),
@@ -155,7 +160,11 @@ def read_header(octets: bytes) -> tuple[Frame, int]:
         raise ProtocolError("a header of another version")
     if frame.is_links_own:
         is_blank = octets[2:52] == bytes(50) and not frame.from_exit
-        is_right = is_blank and TAG_BYTES <= length <= MAX_CONTROL_BODY_BYTES
+        is_right = (
+            (frame.type in OWN or frame.type in SKIPPED)
+            and is_blank
+            and TAG_BYTES <= length <= MAX_CONTROL_BODY_BYTES
+        )
     elif frame.type >= 0x60:
         is_right = TAG_BYTES <= length <= MAX_SKIPPED_BODY_BYTES + TAG_BYTES
     else:
@@ -243,9 +252,10 @@ class Handshake:
         """All that the initiator sends first; the MAC in it is over the ephemeral key, too."""
         length = 32 + len(ticket) + MAC_BYTES
         start = PREAMBLE + length.to_bytes(2, "big") + self._ephemeral.public_bytes + ticket
-        authority = decode(self._own.certificate[SIGNATURE_BYTES:], Grants).authority
+        authority = decode(certificate_body(self._own.certificate), Grants).authority
         self._payload = ticket + mac(authority, start)
-        return start + self._payload[len(ticket) :]
+        message: bytes = start + self._payload[len(ticket) :]
+        return message
 
     def answered(self, preamble: bytes) -> None:
         """The responder's preamble has come."""

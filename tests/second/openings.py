@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,7 +62,7 @@ def socket_tag(ingress_instance: bytes, own: Address, target: Address) -> bytes:
     return hashlib.blake2b(text, digest_size=8, key=ingress_instance, person=b"mesh socket").digest()
 
 
-def waits():
+def waits() -> Iterator[float]:
     """Seconds between repetitions, for ever."""
     wait = FIRST_REPEAT_S
     while True:
@@ -181,19 +181,21 @@ class Ingress:
             if not answered.done():
                 answered.set_result(answer)
 
-    async def serve(self, key: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry a client's connection to the best exit that takes it, or reset it."""
+    async def serve(
+        self, key: str, exits: Sequence[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Carry a client's connection to the first exit that takes it, or reset it."""
         try:
-            name, answer, session = await self._first_to_accept(key)
+            name, answer, session = await self._first_to_accept(key, exits)
         except RejectedError:
             reset_socket(writer)
             return
         stream = self._local.stream(session, True, answer.credit)
         await self._local.carry(name, Connection(stream, reader, writer))
 
-    async def _first_to_accept(self, key: str) -> tuple[Name, Answer, Session]:
+    async def _first_to_accept(self, key: str, exits: Sequence[bytes]) -> tuple[Name, Answer, Session]:
         code = "unknown-key"
-        for exit_id in self._local.records.candidates(key):
+        for exit_id in exits:
             try:
                 name, answer, session = await self._ask(exit_id, key)
             except TimeoutError:

@@ -14,18 +14,22 @@ import pytest
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, echo
 from tests.second.agent import Agent
-from tests.second.link import Self
-from tests.second.wire import Grants, Identity, certificate_text, sign_certificate
+from tests.second.joining import join
+from tests.second.wire import Grants, Identity, MayIssue, certificate_text, sign_certificate
 
 MIB = 1 << 20
 PATIENCE_S = 15
 
 
-def certify(authority, subject, name):
+def issuer_certificate(authority, subject):
     now = int(time.time())
+    may_issue = MayIssue(3_600, ("*",), ("*",), False, False, ("*",))
     return sign_certificate(
         authority,
-        Grants(subject, name, now - 60, now + 3_600, ("*",), ("*",), False, False, authority.public_key),
+        Grants(
+            *(subject, "real", now - 60, now + 7_200, ("*",), ("*",), False, False, authority.public_key),
+            may_issue=may_issue,
+        ),
     )
 
 
@@ -53,26 +57,21 @@ async def echoed(port):
 
 
 @pytest.mark.system
-def test_the_second_implementation_is_a_member_of_the_mesh(mesh):
+def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
     authority, identity = Identity(os.urandom(32)), Identity(os.urandom(32))
     real = mesh.agent("real").accept()
     real.config["trust"]["authorities"] = [base64.b64encode(authority.public_key).decode()]
-    (real.folder / "agent.cert").write_text(
-        certificate_text(certify(authority, real.identity.public_key, "real"))
-    )
-    own = Self(
-        identity,
-        certify(authority, identity.public_key, "second"),
-        os.urandom(16),
-        os.urandom(32),
-        frozenset({authority.public_key}),
-    )
+    certificate = issuer_certificate(authority, real.identity.public_key)
+    (real.folder / "agent.cert").write_text(certificate_text(certificate))
     with Service(echo) as near_real, Service(echo) as near_second:
         real.offer("at-real", near_real.port)
         port_at_real = real.listen("at-second")
         mesh.start()
+        invited = real.ask("invite", "second", "--use", "at-real", "--register", "at-second")
+        assert invited.returncode == 0, invited.stderr
 
         async def scenario():
+            own = await join(invited.stdout, identity, time.time())
             second = Agent(own, {"at-second": (LOOPBACK, near_second.port)})
             await second.dial(LOOPBACK, real.accept_port)
             try:

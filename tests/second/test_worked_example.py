@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.protocol_text import PROTOCOL
+from tests.second.joining import question
 from tests.second.link import Cipher, Frame, Handshake, Self, Type, seal_frame
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
 from tests.second.wire import Grants, Identity, Statement, encode, sign_certificate
@@ -102,3 +103,10 @@ def test_a_record():
     signed = encode(statement)
     assert signed == EXAMPLE["record signed"]
     assert A.identity.sign("mesh record v1", signed) == EXAMPLE["record signature"]
+
+
+def test_a_question_for_a_certificate():
+    """The example is beside the text about it."""
+    owner, issuer, invitation = (Identity(bytes([seed]) * 32) for seed in (1, 2, 3))
+    found = re.search(r"a question:\n\n((?:    [0-9a-f ]+\n)+)", PROTOCOL)
+    assert question(owner, issuer.id, invitation.id) == bytes.fromhex(found[1])

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -63,7 +63,10 @@ def verify(public_key: bytes, context: str, message: bytes, signature: bytes) ->
         raise ProtocolError(f"a wrong signature over a {context}") from None
 
 
-def decode(wire: bytes, kind: type):
+T = TypeVar("T")
+
+
+def decode(wire: bytes, kind: type[T]) -> T:
     """A structure of msgpack."""
     try:
         return msgspec.msgpack.decode(wire, type=kind)
@@ -116,6 +119,10 @@ def sign_certificate(signer: Identity, grants: Grants) -> bytes:
     return signer.sign("mesh certificate v1", body) + body
 
 
+def certificate_body(certificate: bytes) -> bytes:
+    return certificate[SIGNATURE_BYTES:]
+
+
 def certificate_text(certificate: bytes) -> str:
     """As it stands in a file."""
     octets = base64.b64encode(certificate).decode()
@@ -127,7 +134,7 @@ def admitted(certificate: bytes, authorities: frozenset[bytes], now_s: float) ->
     """What a certificate grants, or ``ProtocolError`` where it does not admit its agent."""
     if len(certificate) > MAX_CERTIFICATE_BYTES:
         raise ProtocolError("a certificate that is too long")
-    body = certificate[SIGNATURE_BYTES:]
+    body = certificate_body(certificate)
     grants = decode(body, Grants)
     if grants.authority not in authorities:
         raise ProtocolError("a certificate of another authority")
