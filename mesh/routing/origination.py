@@ -213,8 +213,8 @@ class Originator:
         return self._change(msgspec.structs.replace(self._body, listeners=listeners))
 
     def set_certificate(self, wire: bytes) -> bool:
-        """This is the certificate from now on."""
-        return self._change(msgspec.structs.replace(self._body, certificate=wire))
+        """This is the certificate from now on; said at once, as it may take rights away."""
+        return self._change_at_once(msgspec.structs.replace(self._body, certificate=wire))
 
     def set_relaying(self, relays: bool) -> bool:
         """Whether others' connections may pass through from now on; not once it has been said for good."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.runtime.virtual.world import UNIX_START_S
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection, ListenerSection
 from mesh.connection.endings import Ending
@@ -128,6 +129,19 @@ def test_a_change_that_takes_nothing_away_disturbs_nobody(mesh, gate):
     mesh.run(IN_TIME_S * 2)
     assert not heard.is_over
     assert not mesh.log.count("lets no")
+
+
+@pytest.mark.parametrize(("agent", "other"), [("branch", "hq"), ("hq", "branch")])
+def test_the_other_end_goes_with_the_certificate_of_either(mesh, agent, other):
+    three_agents(mesh)
+    ends_at = int(mesh.world.now()) + 6
+    mesh.certify(agent, not_after=int(UNIX_START_S) + ends_at)
+    held(mesh)
+    meters = mesh.plans[other].meters
+    meter = (meters.listened if other == "branch" else meters.served).of(KEY)
+    assert meter.open_connections == 1
+    mesh.run_until(lambda: not meter.open_connections, 30.0)
+    assert ends_at - 0.01 < mesh.world.now() < ends_at + IN_TIME_S
 
 
 def test_who_has_an_endpoint_and_its_listener_is_held_to_its_own_certificate(mesh):
