@@ -17,9 +17,9 @@ from scripts.simulation.hostile.stage import HostileStage, Plot, draw_plot
 from scripts.simulation.real_runner import run_real
 from scripts.simulation.runner import Order, run, run_order
 from scripts.simulation.scenario import ScenarioError, load_scenario
+from tests.examples import seeds
 
 SCENARIO = Path(__file__).resolve().parents[2] / "config" / "scenarios" / "hostile_member.yaml"
-SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 A, B, C = (AgentId(name * 16) for name in (b"a", b"b", b"c"))
 
 
@@ -30,7 +30,7 @@ def assert_holds(path, seed):
     return outcome
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(4))
 def test_nobody_else_notices(seed):
     assert assert_holds(SCENARIO, seed).fates.complete > 0
 
