@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import struct
+import time
 
 from mesh.agent.files import IDENTITY_FILE
 from mesh.config.schema import LoggingSection
@@ -83,8 +84,8 @@ def test_no_secret_payload_or_routing_key_of_a_connection_is_logged_at_debug_lev
             for form in forms(secret):
                 assert form not in log
         assert payload.decode() not in log
-        # The dump's own lines name source files, which are not secret.
-        assert not KEY_LIKE.search(re.sub(r'File ".*"', "", log))
+        # The dump's own lines name source files; the head of an audit log is a hash that is to be noted.
+        assert not KEY_LIKE.search(re.sub(r'File ".*"|its head is \S+', "", log))
     assert "the-routing-key" not in relay.process.output
 
 
@@ -121,7 +122,7 @@ def test_clients_that_reset_fill_no_log_and_each_is_counted(mesh):
         port = branch.listen("a")
         mesh.start()
         branch.wait_for_route("a")
-        before = branch.stats()["connections_reset_total"]
+        before, start = branch.stats()["connections_reset_total"], time.monotonic()
         for _ in range(clients):
             with connect(port) as client:
                 client.sendall(b"x")
@@ -130,8 +131,9 @@ def test_clients_that_reset_fill_no_log_and_each_is_counted(mesh):
         wait_until(lambda: branch.stats()["connections_reset_total"] == before + clients, "each is counted")
         for agent in (branch, hq):
             assert agent.stop() == 0
+    windows = 1 + (time.monotonic() - start) // WINDOW_S  # more than one on a slow machine
     most = LoggingSection().connections * WINDOW_S
     for agent in (branch, hq):
         lines = agent.lines_with("reset by the client")
-        assert most / 2 < len(lines) <= most, "as many as a key may have in ten seconds"
-        assert len(agent.lines_with("reset")) < most + 10
+        assert most / 2 < len(lines) <= most * windows, "as many as a key may have in ten seconds"
+        assert len(agent.lines_with("reset")) < (most + 10) * windows

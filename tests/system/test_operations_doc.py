@@ -35,7 +35,8 @@ PAGE = (ROOT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 STEPS = steps_of(PAGE)
 
 READING = re.compile(
-    r"curl -s |mesh (?:check|status|services|test|trace|ping|agents|connections|events|plan)\b(?!.*--close)"
+    r"curl -s "
+    r"|mesh (?:check|status|services|test|trace|ping|agents|connections|events|plan|audit)\b(?!.*--close)"
 )
 """What changes nothing may be asked again: a person is not so fast that the mesh would not know yet."""
 PATIENCE_S = 15.0
