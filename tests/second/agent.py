@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final
@@ -12,8 +13,22 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.second.link import Frame, Link, Self, Type, dial
 from tests.second.openings import Address, Exit, Ingress, Local, Table
 from tests.second.records import Records, of_copies, to_body
+from tests.second.revocations import Revocations, asked, of_body
+from tests.second.revocations import to_body as to_lists_body
 from tests.second.stream import HOP_LIMIT
-from tests.second.wire import ProtocolError, Record, Statement, decode, encode
+from tests.second.wire import (
+    NOBODY,
+    Grants,
+    NotAdmittedError,
+    ProtocolError,
+    Record,
+    Statement,
+    agent_id,
+    certificate_body,
+    decode,
+    encode,
+    read_statement,
+)
 
 PING_S: Final = 1.0
 ANSWERED_WITH_UNKNOWN: Final = {Type.ACCEPT, Type.DATA, Type.FIN, Type.ACK, Type.RESET, Type.PROBE}
@@ -40,7 +55,9 @@ class Agent:
         self._own = own
         self._endpoints = endpoints
         self._session_key = os.urandom(32)
-        self.records = Records(own.identity, own.authorities, loop.time)
+        self.revocations = Revocations(own.authorities)
+        self.records = Records(own.identity, own.authorities, self.revocations.refuses, loop.time)
+        self._known_to: dict[bytes, dict[bytes, int]] = {}
         self.links: dict[bytes, Link] = {}
         self.pongs = 0
         self._table: Table = {}
@@ -58,6 +75,10 @@ class Agent:
         )
         self._exit, self._ingress = Exit(local, endpoints), Ingress(local)
 
+    @property
+    def grants(self) -> Grants:
+        return decode(certificate_body(self._own.certificate), Grants)
+
     async def dial(self, host: str, port: int) -> None:
         """Link with the agent that accepts there.
 
@@ -66,11 +87,12 @@ class Agent:
         """
         link = await dial(self._own, host, port)
         first = await link.receive()
-        if first.type == Type.CLOSE:
+        if first.type == Type.CLOSE or self.revocations.refuses(link.peer.grants):
             await link.close()
             raise TurnedAwayError(first.body)
         self.links[link.peer.id] = link
         link.send(Frame(Type.PING, encode((0,))))
+        link.send(Frame(Type.WANT_REVOCATIONS, self.revocations.wanted()))
         self._speak()
         link.send(Frame(Type.DIGEST, self.records.digest()))
         self._take(link, first)
@@ -136,6 +158,12 @@ class Agent:
                     self._record(link, *copy)
             case Type.DIGEST:
                 self._tell(link, self.records.owed(frame.body))
+            case Type.WANT_REVOCATIONS:
+                self._known_to[link.peer.id] = asked(frame.body)
+                self._tell_of_revoked(link)
+            case Type.REVOCATIONS:
+                for octets in of_body(frame.body):
+                    self.revoke(octets, link.peer.id)
             case Type.CHALLENGE:
                 link.send(Frame(Type.CHALLENGE_ANSWER, frame.body))
             case Type.CLOSE:
@@ -172,7 +200,12 @@ class Agent:
         self._flood(self.records.speak(statement))
 
     def _record(self, link: Link, signed: bytes, signature: bytes, age_ms: int) -> None:
-        record, is_news = self.records.take(signed, signature, age_ms)
+        try:
+            record, is_news = self.records.take(signed, signature, age_ms)
+        except NotAdmittedError:
+            if agent_id(read_statement(signed).public_key) == link.peer.id:
+                raise
+            return
         if record is None:
             return
         if record.id == self._own.identity.id and is_news:
@@ -190,6 +223,24 @@ class Agent:
     def _tell(self, link: Link, records: list[Record]) -> None:
         for record in records:
             link.send(Frame(Type.RECORDS, to_body([self.records.copy(record)])))
+
+    # -- revocations -----------------------------------------------------------------------------------------
+
+    def revoke(self, octets: bytes, teller: bytes = NOBODY) -> None:
+        """Take a list, pass it on, and end what it forbids."""
+        if not self.revocations.take(octets, time.time()):
+            return
+        for link in list(self.links.values()):
+            if link.peer.id != teller:
+                self._tell_of_revoked(link)
+            if self.revocations.refuses(link.peer.grants):
+                link.send(Frame(Type.CLOSE, encode(("the certificate is revoked",))))
+                self._start(link.close())
+
+    def _tell_of_revoked(self, link: Link) -> None:
+        """What the peer lacks by what it has asked for, if it has asked yet."""
+        if lists := self.revocations.owed(self._known_to.get(link.peer.id, {})):
+            link.send(Frame(Type.REVOCATIONS, to_lists_body(lists)))
 
     # -- connections -----------------------------------------------------------------------------------------
 

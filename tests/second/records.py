@@ -12,7 +12,9 @@ from tests.second.wire import (
     EPOCH_AHEAD_MS,
     MAX_AGE_MS,
     ROUTE_TTL_MS,
+    Grants,
     Identity,
+    NotAdmittedError,
     Record,
     Statement,
     agent_id,
@@ -61,14 +63,20 @@ class Records:
     """The newest record of each agent, this one's own included.
 
     Args:
+        refuses: whether a certificate's subject is revoked.
         monotonic_s: the time by which records age.
     """
 
     def __init__(
-        self, identity: Identity, authorities: frozenset[bytes], monotonic_s: Callable[[], float]
+        self,
+        identity: Identity,
+        authorities: frozenset[bytes],
+        refuses: Callable[[Grants], bool],
+        monotonic_s: Callable[[], float],
     ) -> None:
         self._identity = identity
         self._authorities = authorities
+        self._refuses = refuses
         self._monotonic_s = monotonic_s
         self._held: dict[bytes, Record] = {}
         self._epoch, self._sequence = int(time.time() * 1_000), -1
@@ -88,7 +96,7 @@ class Records:
         return {
             each: record
             for each, record in self._held.items()
-            if record.is_live(now) and unix_s < record.grants.not_after
+            if record.is_live(now) and unix_s < record.grants.not_after and not self._refuses(record.grants)
         }
 
     def copy(self, record: Record) -> Copy:
@@ -115,6 +123,8 @@ class Records:
             return None, False
         signed_at = now - min(age_ms, MAX_AGE_MS) / 1_000
         record = read_record(signed, signature, signed_at, self._authorities, time.time())
+        if self._refuses(record.grants):
+            raise NotAdmittedError("a record of an agent that is revoked")
         if owner == self._identity.id:  # an earlier run, or a clock that was set back: jump past it
             at_end = record.statement.sequence >= MAX_SEQUENCE
             self._epoch = record.statement.epoch + at_end

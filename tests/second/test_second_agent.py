@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from mesh.agent.control.client import AgentClient
+from mesh.agent.control.requests import INVITATIONS
+from mesh.agent.control.socket_file import NAME as CONTROL
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, echo
 from tests.second.agent import Agent
 from tests.second.joining import join
-from tests.second.wire import Grants, Identity, MayIssue, certificate_text, sign_certificate
+from tests.second.link import Self
+from tests.second.revocations import Listed, Revoked, sign_list
+from tests.second.wire import Grants, Identity, MayIssue, agent_id, certificate_text, sign_certificate
 
 MIB = 1 << 20
 PATIENCE_S = 15
@@ -31,6 +36,15 @@ def issuer_certificate(authority, subject):
             may_issue=may_issue,
         ),
     )
+
+
+def member(authority, name):
+    now, identity = int(time.time()), Identity(os.urandom(32))
+    grants = Grants(
+        identity.public_key, name, now - 60, now + 3_600, (), (), False, False, authority.public_key
+    )
+    authorities = frozenset({authority.public_key})
+    return Self(identity, sign_certificate(authority, grants), os.urandom(16), os.urandom(32), authorities)
 
 
 async def until(condition):
@@ -56,6 +70,16 @@ async def echoed(port):
     return len(found), hashlib.sha256(found).digest() == hashlib.sha256(octets).digest()
 
 
+async def revoked(authority, one, other):
+    """An agent that is told of its own end passes it on; its peer closes the link, and tells the others."""
+    now_s = time.time()
+    named = Revoked(agent_id(one.grants.subject), int(now_s))
+    one.revoke(sign_list(authority, Listed(authority.public_key, int(now_s * 1_000), (named,))))
+    await until(lambda: not one.links)
+    await until(lambda: other.revocations.refuses(one.grants))
+    assert other.links
+
+
 @pytest.mark.system
 def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
     authority, identity = Identity(os.urandom(32)), Identity(os.urandom(32))
@@ -67,21 +91,25 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
         real.offer("at-real", near_real.port)
         port_at_real = real.listen("at-second")
         mesh.start()
-        invited = real.ask("invite", "second", "--use", "at-real", "--register", "at-second")
-        assert invited.returncode == 0, invited.stderr
+        wish = {"name": "second", "use": ["at-real"], "register": ["at-second"]}
+        token = AgentClient(real.folder / CONTROL).post(INVITATIONS, dict, wish)["token"]
 
         async def scenario():
-            own = await join(invited.stdout, identity, time.time())
+            own = await join(token, identity, time.time())
+            third = Agent(member(authority, "third"), {})
             second = Agent(own, {"at-second": (LOOPBACK, near_second.port)})
-            await second.dial(LOOPBACK, real.accept_port)
             try:
+                await second.dial(LOOPBACK, real.accept_port)
+                await third.dial(LOOPBACK, real.accept_port)
                 await until(lambda: second.records.candidates("at-real") == [real.identity.id])
                 await asyncio.to_thread(real.wait_for_route, "at-second")
                 assert await echoed(port_at_real) == (MIB, True)
                 assert await echoed(await second.listen("at-real")) == (MIB, True)
                 assert second.pongs
+                await revoked(authority, second, third)
             finally:
                 await second.close()
+                await third.close()
 
         asyncio.run(scenario())
         real.wait_for_no_route("at-second")
@@ -90,10 +118,11 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
 def test_the_second_implementation_has_nothing_of_the_first():
     own = [path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
     imported = {
-        node.module.partition(".")[0] if isinstance(node, ast.ImportFrom) else alias.name.partition(".")[0]
+        node.module if isinstance(node, ast.ImportFrom) else alias.name
         for path in own
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert imported - set(sys.stdlib_module_names) == {"cryptography", "msgspec", "noise", "tests"}
+    others = {name.partition(".")[0] for name in imported if not name.startswith("tests.second.")}
+    assert others - set(sys.stdlib_module_names) == {"cryptography", "msgspec", "noise"}

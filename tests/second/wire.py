@@ -26,6 +26,10 @@ class ProtocolError(Exception):
     """The other side broke the protocol; the text says how."""
 
 
+class NotAdmittedError(ProtocolError):
+    """A certificate admits nobody here: no offence of whoever passes it on."""
+
+
 def in_context(context: str, message: bytes) -> bytes:
     """What is signed."""
     name = context.encode()
@@ -133,17 +137,17 @@ def certificate_text(certificate: bytes) -> str:
 def admitted(certificate: bytes, authorities: frozenset[bytes], now_s: float) -> Grants:
     """What a certificate grants, or ``ProtocolError`` where it does not admit its agent."""
     if len(certificate) > MAX_CERTIFICATE_BYTES:
-        raise ProtocolError("a certificate that is too long")
+        raise NotAdmittedError("a certificate that is too long")
     body = certificate_body(certificate)
     grants = decode(body, Grants)
     if grants.authority not in authorities:
-        raise ProtocolError("a certificate of another authority")
+        raise NotAdmittedError("a certificate of another authority")
     if any(extension.is_critical for extension in grants.extensions):
-        raise ProtocolError("a certificate with a critical extension that is not known")
+        raise NotAdmittedError("a certificate with a critical extension that is not known")
     signer = _issuer_of(grants, authorities, now_s).subject if grants.issuer else grants.authority
     verify(signer, "mesh certificate v1", body, certificate[:SIGNATURE_BYTES])
     if not grants.not_before - NOT_BEFORE_TOLERANCE_S <= now_s < grants.not_after:
-        raise ProtocolError("a certificate whose time is not now")
+        raise NotAdmittedError("a certificate whose time is not now")
     return grants
 
 
@@ -279,7 +283,7 @@ def read_record(
     """A record that is judged: its certificate, then its signature."""
     statement = read_statement(signed)
     if any(extension.is_critical for extension in statement.extensions):
-        raise ProtocolError("a record with a critical extension that is not known")
+        raise NotAdmittedError("a record with a critical extension that is not known")
     if statement.epoch > now_unix_s * 1_000 + EPOCH_AHEAD_MS:
         raise ProtocolError("an epoch too far ahead")
     grants = admitted(statement.certificate, authorities, now_unix_s)
