@@ -1,7 +1,8 @@
 """Places that several hold, so that no one of them can hold all.
 
-One holder may have so many times what is left free: the emptier it is, the more. Alone it gets 8 of 9 places,
-two get 8 of 17 each, and a few stay free for whoever comes next. A holder that has none may take the last.
+One holder may have so many times what is left free: the emptier it is, the more. Alone it gets 8 of 9 places;
+beside others one gets at most 3 of 4, two get 3 of 7 each. A few stay free for whoever comes next, and a holder
+that has none may take the last.
 Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
 """
 
@@ -9,7 +10,10 @@ from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
 GREED: Final = 8
-"""A holder may have eight times what it leaves free."""
+"""A holder that is alone may have eight times what it leaves free."""
+
+GREED_BESIDE_OTHERS: Final = 3
+"""With eight times, one that wants all left the others 8 of 49 places together, fewer than two who type used."""
 
 LEAST_DIVIDED: Final = 8
 """Fewer places are not divided: who comes first has them."""
@@ -44,7 +48,7 @@ class Shares(Generic[H]):
         if free <= 0:
             return False
         held = self._held.get(holder, 0)
-        return not held or self.limit < LEAST_DIVIDED or held < GREED * (free - 1)
+        return not held or self.limit < LEAST_DIVIDED or held < self._greed * (free - 1)
 
     def try_take(self, holder: H) -> bool:
         """Take a place if there is one that ``holder`` may have; return whether that was so.
@@ -52,11 +56,16 @@ class Shares(Generic[H]):
         It is :meth:`may_take` and :meth:`take` in one: each connection takes several places.
         """
         free, held = self.limit - self.taken, self._held.get(holder, 0)
-        if free <= 0 or (held and held >= GREED * (free - 1) and self.limit >= LEAST_DIVIDED):
+        if free <= 0 or (held and held >= self._greed * (free - 1) and self.limit >= LEAST_DIVIDED):
             return False
         self._held[holder] = held + 1
         self.taken += 1
         return True
+
+    @property
+    def _greed(self) -> int:
+        """For a holder that has places."""
+        return GREED if len(self._held) == 1 else GREED_BESIDE_OTHERS
 
     def take(self, holder: H) -> None:
         """Count a place as taken, even if there is none: what has been given stays given."""

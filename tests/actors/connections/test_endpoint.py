@@ -289,7 +289,7 @@ def test_those_that_wait_for_their_share_keep_no_other_waiting(world):
     endpoint.ref.tell(messages.ConnectionLeft(bob[0].actor_urn))
     world.run(0.0)
     assert [connection.heard for connection in behind] == [[], [], [COUNTED]]
-    for connection in alice[:4]:
+    for connection in alice[:8]:
         endpoint.ref.tell(messages.ConnectionLeft(connection.actor_urn))
     world.run(0.0)
     assert [connection.heard for connection in behind] == [[COUNTED]] * 3

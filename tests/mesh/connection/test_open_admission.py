@@ -95,7 +95,7 @@ def test_one_link_cannot_have_all_that_is_under_way():
 
 def test_one_source_cannot_have_all_that_is_under_way_on_its_link():
     admission = OpenAdmission(90)
-    for number in range(70):
+    for number in range(60):
         admission.admit(ALICE, number, HOSTILE, 0.0)
     for number in range(100, 105):
         admission.admit(BOB, number, GOOD, 0.0)

@@ -50,6 +50,14 @@ def test_two_that_take_what_they_can_have_about_the_same_when_places_come_free()
     assert 40 < held["b"] < 56
 
 
+def test_one_that_wants_all_leaves_the_others_a_quarter():
+    shares = Shares(49)  # as in seed 47514 of the hostile member, where two others typed
+    shares.take("b")
+    shares.take("b")
+    assert fill(shares, "a") == 35
+    assert fill(shares, "c") + fill(shares, "b") + 2 >= 12
+
+
 def test_what_is_given_back_can_be_taken_and_leaves_nothing_behind():
     shares = Shares(20)
     for _ in range(fill(shares, "a")):
