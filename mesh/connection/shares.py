@@ -1,8 +1,8 @@
 """Places that several hold, so that no one of them can hold all.
 
 One holder may have so many times what is left free: the emptier it is, the more. Alone it gets 8 of 9 places;
-beside others one gets at most 3 of 4, two get 3 of 7 each. A few stay free for whoever comes next, and a holder
-that has none may take the last.
+beside others one gets at most 3 of 4, two get 3 of 7 each. A few stay free for whoever comes next, and a
+holder that has none may take the last.
 Source: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.
 """
 
@@ -13,7 +13,7 @@ GREED: Final = 8
 """A holder that is alone may have eight times what it leaves free."""
 
 GREED_BESIDE_OTHERS: Final = 3
-"""With eight times, one that wants all left the others 8 of 49 places together, fewer than two who type used."""
+"""With eight times, one that wants all left the others 8 of 49 places, fewer than two typists used."""
 
 LEAST_DIVIDED: Final = 8
 """Fewer places are not divided: who comes first has them."""

@@ -133,5 +133,7 @@ def test_every_reset_has_a_meaning(code, end):
     ending = ending_of(code, end)
     if code is ResetCode.RESET:
         assert ending is (Ending.SERVICE if end is End.INGRESS else Ending.CLIENT)
+    elif code is ResetCode.FORBIDDEN:
+        assert ending is Ending.FORBIDDEN
     else:
         assert ending in (Ending.CANCELLED, Ending.OPERATOR, Ending.LOST)
