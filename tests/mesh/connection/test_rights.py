@@ -2,7 +2,13 @@
 
 import pytest
 
-from mesh.connection.rights import NO_MANAGING, why_not_allowed, why_not_at_exit, why_not_at_ingress
+from mesh.connection.rights import (
+    INVITATION_ONLY,
+    NO_MANAGING,
+    why_not_allowed,
+    why_not_at_exit,
+    why_not_at_ingress,
+)
 from mesh.trust.certificates import Certificate
 from mesh.trust.policy import Policy
 
@@ -10,8 +16,8 @@ NOTHING = Policy({}, {})
 NAMED = Policy({"db": frozenset({"hq"})}, {"listener": frozenset({"hq"})})
 
 
-def certificate(*, use=(), register=(), manage=False, name="laptop"):
-    return Certificate(bytes(32), name, 0, 1, register, use, False, manage, bytes(32))
+def certificate(*, use=(), register=(), manage=False, name="laptop", invited=False):
+    return Certificate(bytes(32), name, 0, 1, register, use, False, manage, bytes(32), is_invitation=invited)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,11 @@ def certificate(*, use=(), register=(), manage=False, name="laptop"):
         ("mesh:bench:db", {}, NOTHING, "does not permit"),
         ("mesh:control", {"manage": True}, NOTHING, ""),
         ("mesh:control", {"use": ("*",)}, NOTHING, NO_MANAGING),
+        ("mesh:enrol", {}, NOTHING, ""),
+        ("mesh:enrol", {"invited": True}, NOTHING, ""),
+        ("mesh:echo", {"invited": True}, NOTHING, INVITATION_ONLY),
+        ("mesh:bench:db", {"invited": True}, NOTHING, INVITATION_ONLY),
+        ("db", {"invited": True}, NOTHING, "does not permit the use of this key"),
     ],
 )
 def test_an_exit_asks_for_the_key_that_is_spoken_of(key, granted, policy, why):

@@ -1,12 +1,15 @@
 """A token as the new machine judges it, and what it says if nobody answers."""
 
+import contextlib
 import socket
 import time
 
 import msgspec
 import pytest
 
+from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.enrolment import joining
+from mesh.agent.enrolment.asking import NotGrantedError
 from mesh.agent.enrolment.joining import NotJoinedError, enrolled, judged
 from mesh.remote.join_token import JoinToken
 from mesh.trust.certificates import issue_certificate
@@ -80,3 +83,49 @@ def test_if_no_address_answers_each_is_told(monkeypatch):
         ) as told:
             enrolled(invitation, OTHER)
     assert "\n" not in str(told.value)
+
+
+def answered(now, *, subject=OTHER, signer=ISSUER, start=0):
+    """What an issuer gives."""
+    issuer = own(now) if signer is ISSUER else b""
+    return issue_certificate(
+        signer,
+        subject=subject.public_key,
+        name="laptop",
+        not_before=now + start,
+        not_after=now + start + 3600,
+        issuer=issuer,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (answered, ""),
+        (lambda now: answered(now, subject=INVITED), "the certificate of another key"),
+        (lambda now: answered(now, signer=OTHER), "a certificate of no use: .* does not trust"),
+        (lambda _: b"garbage" * 20, "a certificate of no use: malformed"),
+        (lambda now: answered(now, start=1000), "set this machine's clock, which is behind"),
+        (NotGrantedError("it is\x1b used"), r"the issuer hq gives no certificate: it is\\x1b used"),
+        (StatusUnavailable("busy"), "the issuer hq gives no certificate: busy"),
+    ],
+)
+def test_whatever_the_issuer_answers_is_judged(monkeypatch, answer, why):
+    now = int(time.time())
+
+    def ask(*_):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(now)
+
+    monkeypatch.setattr(joining, "_agent", lambda invitation: contextlib.nullcontext())
+    monkeypatch.setattr(joining, "_wait_for_issuer", lambda root, invitation: None)
+    monkeypatch.setattr(joining, "routes_of", lambda root: None)
+    monkeypatch.setattr(joining, "ask_for_certificate", ask)
+    invitation = judged(token(now), now)
+    if not why:
+        assert enrolled(invitation, OTHER) == answered(now)
+        return
+    with pytest.raises(NotJoinedError, match=why) as failure:
+        enrolled(invitation, OTHER)
+    assert "\n" not in str(failure.value)
