@@ -24,6 +24,8 @@ FRAMEWORKS = {
     "defer": "Waitress",
     "parser_class": "Waitress",
     "task_class": "Waitress",
+    "error_task_class": "Waitress",
+    "execute": "Waitress",
 }
 """Called by name from outside."""
 

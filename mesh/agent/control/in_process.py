@@ -9,7 +9,8 @@ from wsgiref.types import WSGIApplication
 
 import msgspec
 
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument
+from mesh.agent.control.problem import ProblemDocument
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.remote.wire import MAX_ANSWERED_BODY_BYTES, MAX_RETRY_AFTER_S, Answered, Asked
 
 CALLER: Final = "mesh.caller"

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias, get_origin
 import falcon
 import msgspec
 
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument
+from mesh.agent.control.problem import ProblemDocument
 from mesh.agent.control.requests import REMOTE
 from mesh.agent.control.route import ANYWHERE, Method, Revised, Route, RouteTypes, problems_of
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 
 OPENAPI: Final = "3.1.0"
 

@@ -2,16 +2,15 @@
 """Errors as problem documents (RFC 9457), whatever the client accepts: one it cannot read helps nobody."""
 
 import http
-from typing import Any, Final
+from typing import Any
 
 import falcon
 import msgspec
 
 from mesh.agent.control.steering import SteeringError
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.outcome import NotPermittedError, OutdatedError, RefusedError
-
-PROBLEM_TYPE: Final = "application/problem+json"
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,10 +9,11 @@ import falcon
 import msgspec
 
 from mesh.agent.control.bearers import Asking, Bearers, Refusal
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument
+from mesh.agent.control.problem import ProblemDocument
 from mesh.agent.control.requests import PLACES
 from mesh.agent.dashboard.guard import METHODS, SECURITY_HEADERS
 from mesh.agent.dashboard.health import NOT_READY, READY
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.dashboard.stamps import KEPT_WHILE, IsGood
 from mesh.config.schema import TokenSection
 from mesh.config.token_kinds import READ

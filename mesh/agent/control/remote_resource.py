@@ -13,9 +13,10 @@ import falcon
 import msgspec
 
 from mesh.agent.control.calling import Calling
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemError
+from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import AGENTS, BESIDE, DASHBOARD, PREFIX
 from mesh.agent.control.resource import Guarded
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.remote.wire import MAX_ASKED_BODY_BYTES, MAX_ASKER_CHARACTERS, Asked
 
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")

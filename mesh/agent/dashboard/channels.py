@@ -16,6 +16,7 @@ from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 from waitress.wasyncore import read  # type: ignore[import-untyped]
 
 from mesh.agent.dashboard.kept_answers import AnswerTask, KeptAnswer, KeptAnswers
+from mesh.agent.dashboard.refusals import RefusalTask
 from mesh.agent.dashboard.requests import LaterRequests, RequestParser
 from mesh.agent.dashboard.tls import TlsClient
 from mesh.token_bucket import TokenBucket
@@ -89,6 +90,7 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
     parser_class = LaterRequests
     """Waitress asks for it where more has come than a request."""
     task_class = AnswerTask
+    error_task_class = RefusalTask
     request: RequestParser | None
     """That which has begun and is not complete."""
 

@@ -16,8 +16,9 @@ from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.in_process import answer_of
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemDocument, ProblemError
+from mesh.agent.control.problem import ProblemDocument, ProblemError
 from mesh.agent.control.requests import ENDPOINTS, LEASES
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.outcome import Added, Outcome, Verdict
 from mesh.remote.wire import Answered
 from mesh.trust.identity import display_id

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
-from mesh.agent.control.problem import PROBLEM_TYPE
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.remote.wire import Answered
 from tests.mesh.agent.control.test_reading import BRANCH, HQ, RELAY, Steered, snapshot

@@ -18,13 +18,13 @@ from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
-from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, RELOAD, PlanRequest
 from mesh.agent.control.resource import MAX_BODY_BYTES
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.control.steering import SteeringError
 from mesh.agent.control.steering_routes import steering_routes
 from mesh.agent.control.tokens import Tokens, new_token, token_hash
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.events import Events, Job
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.config.schema import EndpointSection, ListenerSection, TokenSection

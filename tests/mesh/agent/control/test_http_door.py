@@ -19,12 +19,12 @@ from mesh.agent.control.admission import (
 )
 from mesh.agent.control.api import ApiApp
 from mesh.agent.control.bearers import Bearers
-from mesh.agent.control.problem import PROBLEM_TYPE
 from mesh.agent.control.requests import OPENAPI
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.tokens import FAILURES_BURST, Tokens, new_token, token_hash
 from mesh.agent.dashboard.app import DOCUMENT_BURST_BYTES
 from mesh.agent.dashboard.guard import HostGuard, Marks
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.config.schema import TokenSection
 from mesh.sampling import MARK
 

@@ -9,9 +9,10 @@ import pytest
 from mesh.agent.control.api import CONTROL_SOCKET, ApiApp, ByControlSocket, all_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.openapi import openapi_document
-from mesh.agent.control.problem import PROBLEM_TYPE, ProblemError
+from mesh.agent.control.problem import ProblemError
 from mesh.agent.control.requests import OPENAPI
 from mesh.agent.control.route import Call, Method, Nothing, Revised, Route
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from tests.api_conformance import Conformance
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.channels import BURST, MAX_CONNECTIONS, REQUESTS_PER_S
+from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.dashboard.server import HttpServer, listen
 
 MakeApp = Callable[..., DashboardApp]
@@ -283,7 +285,13 @@ def test_requests_that_are_too_large_or_none_at_all_are_turned_away(
     bound = serve(app)
     with socket.create_connection((bound.host, bound.port), timeout=10) as client:
         client.sendall(request_bytes)
-        assert client.recv(1024).startswith(b"HTTP/1.")
+        answer = b""
+        while more := client.recv(4096):
+            answer += more
+    assert answer.startswith(b"HTTP/1.")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert f"Content-Type: {PROBLEM_TYPE}".encode() in head
+    assert msgspec.json.decode(body)["status"] == int(head.split()[1])
     assert get(bound, "/health")[0] == 200
 
 
