@@ -11,8 +11,13 @@ from tests.system.siege import besieged
 
 
 def pytest_collection_modifyitems(items):
-    # The longest first: in the end no worker has one alone, while the others have nothing left.
-    items.sort(key=lambda item: item.path.name != "test_trials.py")
+    # The longest stand apart: each worker begins with a stretch of this order, and one would have them all.
+    trials = [item for item in items if item.path.name == "test_trials.py"]
+    others = [item for item in items if item.path.name != "test_trials.py"]
+    apart = -(-len(others) // max(1, len(trials)))
+    for number, trial in enumerate(trials):
+        others.insert(number * (apart + 1), trial)
+    items[:] = others
     for item in items:
         if "tests/system/" in item.path.as_posix():
             item.add_marker(pytest.mark.system)
