@@ -58,9 +58,10 @@ def why_not_at_ingress(exit_: Certificate, key: str, listener: str, policy: Poli
 
     What an agent serves by itself it needs no right to offer.
     """
-    if is_reserved(key):
+    believed = policy.believed.get(listener, NOBODY_NAMED)
+    if is_reserved(key) or (not believed and exit_.allows_register(key)):  # as for most connections
         return ""
-    return _why(exit_, shut(at_ingress(exit_, key, policy.believed.get(listener, NOBODY_NAMED))))
+    return _why(exit_, shut(at_ingress(exit_, key, believed)))
 
 
 def _why(other: Certificate, finding: Finding | None) -> str:

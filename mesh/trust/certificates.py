@@ -118,7 +118,10 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 def granting(patterns: Sequence[str], key: str) -> str:
     """The first of a certificate's ``patterns`` that grants the routing key ``key``; empty if none does."""
-    return next((pattern for pattern in patterns if matches(key, pattern)), "")
+    for pattern in patterns:  # each connection asks: a generator would cost three times as much
+        if matches(key, pattern):
+            return pattern
+    return ""
 
 
 class TrustStore:
