@@ -7,8 +7,9 @@ from typing import Final
 from mesh.escaping import escaped
 from mesh.routing.access import Access, LinkedView, May
 from mesh.routing.counterparts import some_of
-from mesh.trust.certificates import Certificate, granting
+from mesh.trust.certificates import Certificate
 from mesh.trust.naming import GROUP_PREFIX, is_id
+from mesh.trust.patterns import granting
 from mesh.trust.policy import Gate
 
 _VERBS: Final = {May.YES: "may use", May.NO: "may not use", May.DEPENDS: "may use"}

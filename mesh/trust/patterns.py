@@ -7,6 +7,7 @@ open is how many characters each ``*`` stands for.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -25,6 +26,14 @@ def matches(key: str, pattern: str) -> bool:
         key, pattern = (unicodedata.normalize("NFC", text) for text in (key, pattern))
     # Of what fnmatch knows, a bracket is no wildcard here. Its translation does not backtrack exponentially.
     return fnmatchcase(key, pattern.replace("[", "[[]"))
+
+
+def granting(patterns: Sequence[str], key: str) -> str:
+    """The first of a certificate's ``patterns`` that grants the routing key ``key``; empty if none does."""
+    for pattern in patterns:  # each connection asks: a generator would cost three times as much
+        if matches(key, pattern):
+            return pattern
+    return ""
 
 
 class Comparison:

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mesh.trust.certificates import Certificate, granting
+from mesh.trust.certificates import Certificate
 from mesh.trust.naming import listing
+from mesh.trust.patterns import granting
 
 NOBODY_NAMED: Final[frozenset[str]] = frozenset()
 """A list that is not there: it narrows nothing."""

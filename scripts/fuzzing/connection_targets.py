@@ -8,6 +8,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from mesh.connection import session_handshake
+from mesh.connection.preface import PrefaceReader
+from mesh.connection.proxy_protocol import proxy_header
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session import MAX_CONTROL_NUMBER
 from mesh.connection.session_handshake import (
@@ -20,6 +22,7 @@ from mesh.connection.stream import Stream, StreamBudget
 from mesh.connection.stream.effects import Effects
 from mesh.errors import AuthenticationError, OvertakenError, RemoteProtocolError
 from mesh.link.frames import MAX_SEGMENT_BYTES, Frame, FrameType
+from mesh.trust.certificates import Certificate
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import key_pair
 from scripts.fuzzing.choices import EDGES, Choices
@@ -27,10 +30,25 @@ from scripts.fuzzing.people import EXIT, INGRESS
 
 _STATIC: Final = {"ingress": key_pair(b"\x1e" * 32), "exit": key_pair(b"\x28" * 32)}
 _EPHEMERAL: Final = {"ingress": key_pair(b"\x50" * 32), "exit": key_pair(b"\x51" * 32)}
+_CERTIFICATE: Final = Certificate(bytes(32), "laptop", 0, 1, (), (), False, False, bytes(32), groups=("dba",))
 _MOST_STEPS: Final = 60
 _MOST_FRAMES: Final = 3000
 """What one step may make a stream send: its window in its smallest segments."""
 _MOST_HELD: Final = 8 << 20
+
+
+def preface(data: bytes) -> None:
+    """What an ingress says of its client, in any pieces: a header comes of it, or nothing."""
+    choices, reader = Choices(data), PrefaceReader()
+    while choices.left:
+        try:
+            found = reader.take(choices.blob(80) or b"x")
+        except RemoteProtocolError:
+            return
+        if found is not None:
+            header = proxy_header(found[0], _CERTIFICATE)
+            assert len(header) == 16 + int.from_bytes(header[14:16], "big")  # noqa: S101
+            return
 
 
 def _initiator() -> SessionInitiator:

@@ -48,6 +48,7 @@ TARGETS: Final[dict[str, Target]] = {
     "session": Target(_shaped("session", connection_targets.session), 2048),
     "replay_window": Target(connection_targets.replay_window, 1024),
     "stream": Target(connection_targets.stream, 1024),
+    "preface": Target(connection_targets.preface, 600),
     "certificate": Target(_shaped("certificate", text_targets.certificate), 2048),
     "certificate_text": Target(text_targets.certificate_text, 4096),
     "config": Target(text_targets.config, 4096),
