@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from mesh.diagnostics.tasks import Task, What
 from mesh.link import bodies
-from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
+from mesh.link.bodies import DigestEntry, WantedList, WantedPages, WirePage, WireRecord
 from mesh.link.frames import (
     FIRST_SKIPPED_CONNECTION_TYPE,
     FIRST_SKIPPED_TYPE,
@@ -20,6 +20,7 @@ from mesh.link.frames import (
 )
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageName, RecordBody
 from mesh.trust.identity import NO_AGENT, RECORD_CONTEXT, AgentId, Identity, Instance
+from mesh.trust.revocations import MAX_LIST_BYTES, Revocation, sign_list
 from scripts.simulation.hostile.links import RIGHT_SIZES, Odd
 from scripts.simulation.hostile.loot import Loot
 
@@ -156,7 +157,7 @@ class Inventor:
     def question(self) -> Frame:
         """What a peer has to answer."""
         draw = self._draw
-        match draw.randrange(6):
+        match draw.randrange(8):
             case 0:
                 return link_frame(FrameType.PING, bodies.encode_ping(draw.choice(NUMBERS)))
             case 1:
@@ -167,8 +168,29 @@ class Inventor:
                 return link_frame(FrameType.CHALLENGE_ANSWER, bodies.encode_challenge(draw.randbytes(16)))
             case 4:
                 return link_frame(FrameType.RETIRE, bodies.encode_retire("nobody is dialed"))
+            case 5:
+                return self._wanted_revocations()
+            case 6:
+                return self._revocations()
             case _:
                 return link_frame(FrameType.WANT_PAGES, bodies.encode_want_pages(self._wanted()))
+
+    def _wanted_revocations(self) -> Frame:
+        draw = self._draw
+        wanted = tuple(
+            WantedList(draw.randbytes(32), draw.choice(NUMBERS)) for _ in range(draw.choice([0, 1, 256]))
+        )
+        return link_frame(FrameType.WANT_REVOCATIONS, bodies.encode_want_revocations(wanted))
+
+    def _revocations(self) -> Frame:
+        """Lists that say of others, as if this member might, that they take part no more; or none at all."""
+        draw = self._draw
+        revoked = {victim: Revocation(victim, 0) for victim in (self.victim() for _ in range(3))}
+        lists = (
+            sign_list(self._own, draw.choice([1, 2**31, 2**40]), revoked.values()),
+            draw.randbytes(draw.choice([0, 64, 100, MAX_LIST_BYTES])),
+        )
+        return link_frame(FrameType.REVOCATIONS, bodies.encode_revocations((draw.choice(lists),)))
 
     def digest(self) -> Frame:
         """One that asks for everything, or claims to hold what does not exist."""
