@@ -135,6 +135,8 @@ _BODIES: Final = (
     bodies.decode_want_pages,
     bodies.decode_pages,
     bodies.decode_retire,
+    bodies.decode_revocations,
+    bodies.decode_want_revocations,
 )
 
 

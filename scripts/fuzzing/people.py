@@ -40,6 +40,7 @@ MY_CERTIFICATE: Final = certificate_of(ME, "me")
 YOUR_CERTIFICATE: Final = certificate_of(YOU, "you")
 THEIR_CERTIFICATE: Final = certificate_of(THEM, "them")
 THEIR_LIMITS: Final = IssuingLimits(10**9, ("postgres-*",), ("a*", "*b"), groups=("staff",))
+THEIR_ISSUER: Final = certificate_of(THEM, "them", issuing=THEIR_LIMITS)
 ISSUED_CERTIFICATE: Final = issue_certificate(
     THEM,
     subject=YOU.public_key,
@@ -49,7 +50,7 @@ ISSUED_CERTIFICATE: Final = issue_certificate(
     may_register=("postgres-?",),
     may_use=("a*a?", "b"),
     groups=("staff",),
-    issuer=certificate_of(THEM, "them", issuing=THEIR_LIMITS),
+    issuer=THEIR_ISSUER,
 )
 """Of one that an issuer lets in."""
 STRICT: Final = TrustStore([AUTHORITY.public_key])

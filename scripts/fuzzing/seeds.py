@@ -7,7 +7,7 @@ import msgspec
 
 from mesh.connection.session_handshake import OpenReply, OpenRequest
 from mesh.link import bodies
-from mesh.link.bodies import DigestEntry, WantedPages, WirePage, WireRecord
+from mesh.link.bodies import DigestEntry, WantedList, WantedPages, WirePage, WireRecord
 from mesh.link.opening import OWN_VERSIONS
 from mesh.link.proof import OWN_FEATURES, Statement, make_proof
 from mesh.remote.enrolment import Grant, write_grant, write_wish
@@ -16,7 +16,17 @@ from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
-from scripts.fuzzing.people import ISSUED_CERTIFICATE, ME, MY_CERTIFICATE, THEM, YOU, YOUR_CERTIFICATE
+from mesh.trust.revocations import Revocation, sign_list
+from scripts.fuzzing.people import (
+    AUTHORITY,
+    ISSUED_CERTIFICATE,
+    ME,
+    MY_CERTIFICATE,
+    THEIR_ISSUER,
+    THEM,
+    YOU,
+    YOUR_CERTIFICATE,
+)
 from scripts.fuzzing.shapes import PLAIN, SHAPED, Shape, shape_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +41,7 @@ _HEADS: Final = {
     "page": 0,
     "proof": 0,
     "certificate": SIGNATURE_BYTES,
+    "revocations": SIGNATURE_BYTES,
 }
 """Of inputs that are MessagePack: bytes before it."""
 
@@ -93,6 +104,8 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\6" + bodies.encode_want_pages((WantedPages(ME.id, (bytes(16),)),)),
             b"\7" + bodies.encode_pages((WirePage(ME.id, b"x"),)),
             b"\x08" + bodies.encode_retire("x"),
+            b"\x09" + bodies.encode_revocations((b"x",)),
+            b"\x0a" + bodies.encode_want_revocations((WantedList(bytes(32), 1),)),
         ],
         "record": [signed],
         "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),)))],
@@ -103,6 +116,10 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\5\0" + encode(OpenRequest("k", 1)),
         ],
         "certificate": [MY_CERTIFICATE, ISSUED_CERTIFICATE],
+        "revocations": [
+            sign_list(AUTHORITY, 7, (Revocation(YOU.id, 1, name="you", reason="was stolen"),)),
+            sign_list(THEM, 7, (Revocation(YOU.id, 1), Revocation(ME.id, 1, 2)), issuer=THEIR_ISSUER),
+        ],
         "certificate_text": [certificate_to_text(MY_CERTIFICATE).encode()],
         "texts": [
             *(b"127.0.0.1:80", b"[::1]:80", b"unix:/run/x", b"*:443", b"${A:-b}", b"$$", b"name.example:1"),

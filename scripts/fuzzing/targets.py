@@ -50,6 +50,7 @@ TARGETS: Final[dict[str, Target]] = {
     "stream": Target(connection_targets.stream, 1024),
     "preface": Target(connection_targets.preface, 600),
     "certificate": Target(_shaped("certificate", text_targets.certificate), 2048),
+    "revocations": Target(_shaped("revocations", text_targets.revocations), 4096),
     "certificate_text": Target(text_targets.certificate_text, 4096),
     "config": Target(text_targets.config, 4096),
     "texts": Target(text_targets.texts, 600),

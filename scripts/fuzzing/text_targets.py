@@ -14,14 +14,16 @@ from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.config.environment import substitute
 from mesh.config.loading import parse_config
 from mesh.config.problems import ConfigError
-from mesh.errors import TrustError
+from mesh.errors import RemoteProtocolError, TrustError
 from mesh.escaping import escaped
 from mesh.socks.names import meanings
 from mesh.socks.server import Asked, Credentials, Handshake
 from mesh.trust.certificate_text import certificate_from_text, certificate_to_text
 from mesh.trust.certificates import issuer_of, read_certificate
 from mesh.trust.identity import decode_public_key, encode_public_key
+from mesh.trust.list_reader import read_revocations
 from mesh.trust.patterns import matches
+from mesh.trust.revocations import Revocations, lists_from_text, lists_to_text
 from scripts.fuzzing.choices import Choices
 from scripts.fuzzing.people import UNIX_NOW, gullible
 
@@ -44,6 +46,22 @@ def certificate(data: bytes) -> None:
     found.allows_use("a" * 255)
     found.allows_register("postgres-main.example.é")
     assert certificate_from_text(certificate_to_text(data)) == data  # noqa: S101
+
+
+def revocations(data: bytes) -> None:
+    """A revocation list, as it comes from a peer or stands in a file."""
+    try:
+        found = read_revocations(data, gullible())
+    except RemoteProtocolError:
+        found = None
+    if found is not None:
+        known = Revocations((found,))
+        assert len(known) == len(found.read.revoked)  # noqa: S101
+        for revoked in known:
+            assert str(revoked).isprintable()  # noqa: S101
+        assert lists_from_text(lists_to_text((data, data))) == (data, data)  # noqa: S101
+    with contextlib.suppress(ValueError):
+        lists_from_text(data.decode("utf-8", "replace"))
 
 
 def certificate_text(data: bytes) -> None:

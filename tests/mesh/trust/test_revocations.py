@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.errors import AuthenticationError, RemoteProtocolError, RevokedError, TrustError
-from mesh.trust.certificates import TrustStore
-from mesh.trust.identity import REVOCATIONS_CONTEXT, agent_id_of, verify_signature
+from mesh.errors import (
+    AuthenticationError,
+    ForgedCertificateError,
+    RemoteProtocolError,
+    RevokedError,
+    TrustError,
+)
+from mesh.trust.certificates import TrustStore, issue_certificate
+from mesh.trust.identity import REVOCATIONS_CONTEXT, Identity, agent_id_of, verify_signature
+from mesh.trust.issuing import IssuingLimits
 from mesh.trust.list_reader import read_revocations
 from mesh.trust.revocations import (
     BEGIN_REVOCATIONS,
@@ -175,3 +182,63 @@ def test_either_of_two_authorities_revokes_whoever_the_other_has_certified():
     assert read_revocations(theirs.wire, store) == theirs
     with pytest.raises(RevokedError):
         store.revoking(Revocations((theirs,))).admit(WIRE, NOON)
+
+
+# -- issuers -------------------------------------------------------------------------------------------------
+
+LIMITS = IssuingLimits(10**9, ("*",), ("*",))
+OTHER_ISSUER = Identity(b"another issuer".ljust(32))
+
+
+def certificate(subject, name, signer=AUTHORITY, **more):
+    span = {"not_before": int(NOON) - 1000, "not_after": int(NOON) + 1000}
+    return issue_certificate(signer, subject=subject.public_key, name=name, **span, **more)
+
+
+@pytest.fixture
+def issued():
+    """Two issuers, and an agent with a certificate of each."""
+    issuers = OTHER_ISSUER, FOREIGN_AUTHORITY
+    own = {issuer.id: certificate(issuer, "issuer", may_issue=LIMITS) for issuer in issuers}
+    by = {issuer.id: certificate(AGENT, "agent", issuer, issuer=own[issuer.id]) for issuer in issuers}
+    return own, by
+
+
+def test_an_issuer_revokes_what_it_has_issued_itself_and_nothing_else(issued):
+    own, by = issued
+    store = TrustStore([AUTHORITY.public_key])
+    wire = sign_list(OTHER_ISSUER, 1, (ENTRY,), issuer=own[OTHER_ISSUER.id])
+    revoking = store.revoking(Revocations((read_revocations(wire, store),)))
+    with pytest.raises(RevokedError, match="by the issuer"):
+        revoking.admit(by[OTHER_ISSUER.id], NOON)
+    assert revoking.admit(by[FOREIGN_AUTHORITY.id], NOON)
+    assert revoking.admit(WIRE, NOON)
+
+
+def test_of_an_issuer_that_is_revoked_all_that_it_has_signed_is_refused(issued):
+    own, by = issued
+    entry = Revocation(OTHER_ISSUER.id, int(NOON))
+    store = TrustStore([AUTHORITY.public_key], revocations=Revocations((a_list(1, entry),)))
+    with pytest.raises(RevokedError, match="the issuer of the agent 'agent'"):
+        store.admit(by[OTHER_ISSUER.id], NOON)
+    assert store.admit(by[FOREIGN_AUTHORITY.id], NOON)
+    wire = sign_list(OTHER_ISSUER, 1, (ENTRY,), issuer=own[OTHER_ISSUER.id])
+    with pytest.raises(TrustError, match="was revoked on"):
+        read_revocations(wire, store)
+
+
+def test_nobody_signs_as_an_issuer_who_is_none(issued):
+    own, _ = issued
+    store = TrustStore([AUTHORITY.public_key])
+    for signer, shown in ((AGENT, WIRE), (AGENT, own[OTHER_ISSUER.id])):
+        with pytest.raises(ForgedCertificateError, match="which it is not"):
+            read_revocations(sign_list(signer, 1, (), issuer=shown), store)
+
+
+def test_the_lists_of_an_authority_go_with_it_and_so_do_those_of_its_issuers(issued):
+    own, _ = issued
+    store = TrustStore([AUTHORITY.public_key])
+    wire = sign_list(OTHER_ISSUER, 1, (ENTRY,), issuer=own[OTHER_ISSUER.id])
+    known = Revocations((read_revocations(wire, store), a_list(1, ENTRY)))
+    assert len(known.under([AUTHORITY.public_key])) == 2
+    assert len(known.under([FOREIGN_AUTHORITY.public_key])) == 0
