@@ -3,21 +3,20 @@
 import asyncio
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from tests.second.link import Frame, Link, Self, Type, dial
+from tests.second.link import Frame, Link, Party, Type, accept, dial
 from tests.second.openings import Address, Exit, Ingress, Local, Table
 from tests.second.records import Records, of_copies, to_body
-from tests.second.revocations import Revocations, asked, of_body
+from tests.second.revocations import Revocations, asked, numbered, of_body
 from tests.second.revocations import to_body as to_lists_body
 from tests.second.stream import HOP_LIMIT
 from tests.second.wire import (
-    NOBODY,
     Grants,
     NotAdmittedError,
     ProtocolError,
@@ -31,6 +30,10 @@ from tests.second.wire import (
 )
 
 PING_S: Final = 1.0
+SILENCE_S: Final = 20.0
+HANDSHAKE_S: Final = 10.0
+ENDS: Final = (ProtocolError, asyncio.IncompleteReadError, ConnectionError)
+"""How links end."""
 ANSWERED_WITH_UNKNOWN: Final = {Type.ACCEPT, Type.DATA, Type.FIN, Type.ACK, Type.RESET, Type.PROBE}
 """Where the connection is not known."""
 
@@ -44,13 +47,13 @@ class TurnedAwayError(Exception):
 
 
 class Agent:
-    """Dials peers, tells of its endpoints, serves and opens connections; ``close`` ends it all.
+    """Dials peers or is dialed, tells of its endpoints, serves and opens connections; ``close`` ends it all.
 
     Args:
         endpoints: routing keys, and the addresses of their targets.
     """
 
-    def __init__(self, own: Self, endpoints: dict[str, Address]) -> None:
+    def __init__(self, own: Party, endpoints: dict[str, Address]) -> None:
         loop = asyncio.get_running_loop()
         self._own = own
         self._endpoints = endpoints
@@ -87,29 +90,40 @@ class Agent:
         """
         link = await dial(self._own, host, port)
         first = await link.receive()
-        if first.type == Type.CLOSE or self.revocations.refuses(link.peer.grants):
+        if first.type == Type.CLOSE or not self._admits(link):
             await link.close()
             raise TurnedAwayError(first.body)
-        self.links[link.peer.id] = link
-        link.send(Frame(Type.PING, encode((0,))))
-        link.send(Frame(Type.WANT_REVOCATIONS, self.revocations.wanted()))
-        self._speak()
-        link.send(Frame(Type.DIGEST, self.records.digest()))
+        self._up(link)
         self._take(link, first)
-        self._start(self._receive(link))
-        self._start(self._ping(link))
+
+    async def accept(self) -> int:
+        """The port of loopback at which others may dial this agent."""
+
+        def arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._start(self._answer(reader, writer))
+
+        return await self._serve(arrived)
 
     async def listen(self, key: str, *exits: bytes) -> int:
         """The port of loopback at which clients are served, by these exits or by all that offer the key."""
 
         def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            asked = exits or self.records.candidates(key)
-            self._start(self._ingress.serve(key, asked, reader, writer))
+            tried = exits or self.records.candidates(key)
+            self._start(self._ingress.serve(key, tried, reader, writer))
 
+        return await self._serve(serve)
+
+    async def _serve(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> int:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Leave in order: withdraw, say so, and end."""
@@ -131,13 +145,53 @@ class Agent:
 
     # -- links -----------------------------------------------------------------------------------------------
 
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Whoever has dialed."""
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                link = await accept(self._own, reader, writer)
+        except (*ENDS, TimeoutError):
+            writer.close()
+            return
+        if self._admits(link):
+            self._up(link)
+        else:
+            link.send(Frame(Type.CLOSE, encode(("this agent does not want the link",))))
+            await link.close()
+
+    def _admits(self, link: Link) -> bool:
+        """Whether a link is wanted; in the place of another one only by the rules that both ends follow."""
+        if self.revocations.refuses(link.peer.grants):
+            return False
+        there_is = self.links.get(link.peer.id)
+        if there_is is None:
+            return True
+        own_is_lower = self._own.identity.id < link.peer.id
+        is_better = link.is_dialed in {there_is.is_dialed, own_is_lower}
+        return there_is.peer.instance == link.peer.instance and is_better
+
+    def _up(self, link: Link) -> None:
+        replaced = self.links.get(link.peer.id)
+        self.links[link.peer.id] = link
+        if replaced is not None:
+            self._start(replaced.close())
+        link.send(Frame(Type.PING, encode((0,))))
+        link.send(Frame(Type.WANT_REVOCATIONS, self.revocations.wanted()))
+        self._speak()
+        link.send(Frame(Type.DIGEST, self.records.digest()))
+        self._start(self._receive(link))
+        self._start(self._ping(link))
+
     async def _receive(self, link: Link) -> None:
         try:
             while True:
-                self._take(link, await link.receive())
-        except (ProtocolError, asyncio.IncompleteReadError, ConnectionError):
+                async with asyncio.timeout(SILENCE_S):
+                    frame = await link.receive()
+                self._take(link, frame)
+        except (*ENDS, TimeoutError):
             await link.close()
-            if self.links.pop(link.peer.id, None):
+            if self.links.get(link.peer.id) is link:
+                del self.links[link.peer.id]
                 self._speak()
 
     async def _ping(self, link: Link) -> None:
@@ -162,8 +216,10 @@ class Agent:
                 self._known_to[link.peer.id] = asked(frame.body)
                 self._tell_of_revoked(link)
             case Type.REVOCATIONS:
+                known = self._known_to.setdefault(link.peer.id, {})
                 for octets in of_body(frame.body):
-                    self.revoke(octets, link.peer.id)
+                    known |= numbered(octets)
+                    self.revoke(octets)
             case Type.CHALLENGE:
                 link.send(Frame(Type.CHALLENGE_ANSWER, frame.body))
             case Type.CLOSE:
@@ -226,13 +282,12 @@ class Agent:
 
     # -- revocations -----------------------------------------------------------------------------------------
 
-    def revoke(self, octets: bytes, teller: bytes = NOBODY) -> None:
+    def revoke(self, octets: bytes) -> None:
         """Take a list, pass it on, and end what it forbids."""
         if not self.revocations.take(octets, time.time()):
             return
         for link in list(self.links.values()):
-            if link.peer.id != teller:
-                self._tell_of_revoked(link)
+            self._tell_of_revoked(link)
             if self.revocations.refuses(link.peer.grants):
                 link.send(Frame(Type.CLOSE, encode(("the certificate is revoked",))))
                 self._start(link.close())

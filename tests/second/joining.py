@@ -8,7 +8,7 @@ import os
 import msgspec
 
 from tests.second.agent import Agent
-from tests.second.link import Self
+from tests.second.link import Party
 from tests.second.wire import (
     Grants,
     Identity,
@@ -62,7 +62,7 @@ def question(identity: Identity, issuer_id: bytes, ingress_id: bytes) -> bytes:
     return encode(Question(identity.public_key, proof))
 
 
-async def join(text: str, identity: Identity, now_s: float) -> Self:
+async def join(text: str, identity: Identity, now_s: float) -> Party:
     """Who this agent is from now on, by the certificate that the issuer gives for its key.
 
     Raises:
@@ -73,21 +73,19 @@ async def join(text: str, identity: Identity, now_s: float) -> Self:
     issuer_id = agent_id(
         decode(certificate_body(admitted(token.certificate, authorities, now_s).issuer), Grants).subject
     )
-    guest = Agent(Self(invitation, token.certificate, os.urandom(16), os.urandom(32), authorities), {})
+    own = Party(invitation, token.certificate, os.urandom(16), os.urandom(32), authorities)
     host, _, port = token.addresses[0].rpartition(":")
-    try:
+    async with Agent(own, {}) as guest:
         await guest.dial(host, int(port))
         async with asyncio.timeout(PATIENCE_S):
             while issuer_id not in guest.records.paths():  # noqa: ASYNC110 -- polling is good enough here
                 await asyncio.sleep(POLL_S)
             answer = await _ask(guest, issuer_id, question(identity, issuer_id, invitation.id))
-    finally:
-        await guest.close()
     given = decode(answer, Given)
     if not given.certificate:
         raise ProtocolError(given.why_not)
     admitted(given.certificate, authorities, now_s)
-    return Self(identity, given.certificate, os.urandom(16), os.urandom(32), authorities)
+    return Party(identity, given.certificate, os.urandom(16), os.urandom(32), authorities)
 
 
 async def _ask(guest: Agent, issuer_id: bytes, asked: bytes) -> bytes:

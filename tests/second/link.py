@@ -192,8 +192,8 @@ class ProofStatement(msgspec.Struct, array_like=True, frozen=True):
 
 
 @dataclass(frozen=True)
-class Self:
-    """Who this agent is for a link."""
+class Party:
+    """Who an agent is for its links."""
 
     identity: Identity
     certificate: bytes
@@ -233,7 +233,7 @@ class Handshake:
         ephemeral: private key, given by the worked example only.
     """
 
-    def __init__(self, own: Self, is_initiator: bool, ephemeral: bytes = b"") -> None:
+    def __init__(self, own: Party, is_initiator: bool, ephemeral: bytes = b"") -> None:
         self._own = own
         self._is_initiator = is_initiator
         self._ephemeral = KeyPair25519.from_private_bytes(ephemeral or os.urandom(32))
@@ -306,10 +306,13 @@ class Handshake:
 
 
 class Link:
-    """Frames over a TCP connection whose handshake is over."""
+    """Frames over a TCP connection whose handshake is over; ``is_dialed`` if this end has dialed."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer, *, is_dialed: bool
+    ) -> None:
         self._reader, self._writer = reader, writer
+        self.is_dialed = is_dialed
         self.peer = peer
         self._sealing, self._opening = Cipher(peer.send_key), Cipher(peer.receive_key)
 
@@ -346,7 +349,7 @@ async def _read_length(reader: asyncio.StreamReader, lengths: range) -> int:
     return length
 
 
-async def dial(own: Self, host: str, port: int, ticket: bytes = b"") -> Link:
+async def dial(own: Party, host: str, port: int, ticket: bytes = b"") -> Link:
     """A link to whoever accepts at an address."""
     reader, writer = await asyncio.open_connection(host, port)
     handshake = Handshake(own, is_initiator=True)
@@ -355,10 +358,10 @@ async def dial(own: Self, host: str, port: int, ticket: bytes = b"") -> Link:
     length = await _read_length(reader, range(MAX_MESSAGE_BYTES + 1))
     grants, stated = handshake.read_proof(await reader.readexactly(length), time.time())
     writer.write(handshake.proving(int(time.time() * 1_000)))
-    return Link(reader, writer, handshake.peer(grants, stated))
+    return Link(reader, writer, handshake.peer(grants, stated), is_dialed=True)
 
 
-async def accept(own: Self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Link:
+async def accept(own: Party, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Link:
     """A link from whoever has dialed."""
     preamble = await _read_preamble(reader)
     length = await _read_length(reader, range(MIN_FIRST_MESSAGE_BYTES, MAX_FIRST_MESSAGE_BYTES + 1))
@@ -368,4 +371,4 @@ async def accept(own: Self, reader: asyncio.StreamReader, writer: asyncio.Stream
     writer.write(PREAMBLE + handshake.proving(int(time.time() * 1_000)))
     length = await _read_length(reader, range(MAX_MESSAGE_BYTES + 1))
     grants, stated = handshake.read_proof(await reader.readexactly(length), time.time())
-    return Link(reader, writer, handshake.peer(grants, stated))
+    return Link(reader, writer, handshake.peer(grants, stated), is_dialed=False)

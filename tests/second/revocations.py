@@ -128,6 +128,12 @@ def _authority(listed: Listed) -> bytes:
     return decode(certificate_body(listed.issuer), Grants).authority if listed.issuer else listed.signer
 
 
+def numbered(octets: bytes) -> dict[bytes, int]:
+    """Whose list it is, and its number."""
+    listed = decode(certificate_body(octets), Listed)
+    return {listed.signer: listed.number}
+
+
 def asked(body: bytes) -> dict[bytes, int]:
     return dict(decode(body, Wanted).newest)
 

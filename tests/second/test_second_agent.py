@@ -18,7 +18,7 @@ from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, echo
 from tests.second.agent import Agent
 from tests.second.joining import join
-from tests.second.link import Self
+from tests.second.link import Party
 from tests.second.revocations import Listed, Revoked, sign_list
 from tests.second.wire import Grants, Identity, MayIssue, agent_id, certificate_text, sign_certificate
 
@@ -44,7 +44,7 @@ def member(authority, name):
         identity.public_key, name, now - 60, now + 3_600, (), (), False, False, authority.public_key
     )
     authorities = frozenset({authority.public_key})
-    return Self(identity, sign_certificate(authority, grants), os.urandom(16), os.urandom(32), authorities)
+    return Party(identity, sign_certificate(authority, grants), os.urandom(16), os.urandom(32), authorities)
 
 
 async def until(condition):
@@ -85,34 +85,31 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
     authority, identity = Identity(os.urandom(32)), Identity(os.urandom(32))
     real = mesh.agent("real").accept()
     real.config["trust"]["authorities"] = [base64.b64encode(authority.public_key).decode()]
+    real.config["connections"] = {"timeout": "20s"}  # this process may be slow to answer beside other tests
     certificate = issuer_certificate(authority, real.identity.public_key)
     (real.folder / "agent.cert").write_text(certificate_text(certificate))
     with Service(echo) as near_real, Service(echo) as near_second:
         real.offer("at-real", near_real.port)
         port_at_real = real.listen("at-second")
-        mesh.start()
-        wish = {"name": "second", "use": ["at-real"], "register": ["at-second"]}
-        token = AgentClient(real.folder / CONTROL).post(INVITATIONS, dict, wish)["token"]
 
         async def scenario():
-            own = await join(token, identity, time.time())
-            third = Agent(member(authority, "third"), {})
-            second = Agent(own, {"at-second": (LOOPBACK, near_second.port)})
-            try:
-                await second.dial(LOOPBACK, real.accept_port)
-                await third.dial(LOOPBACK, real.accept_port)
-                await until(lambda: second.records.candidates("at-real") == [real.identity.id])
-                await asyncio.to_thread(real.wait_for_route, "at-second")
-                assert await echoed(port_at_real) == (MIB, True)
-                assert await echoed(await second.listen("at-real")) == (MIB, True)
-                assert second.pongs
-                await revoked(authority, second, third)
-            finally:
-                await second.close()
-                await third.close()
+            async with Agent(member(authority, "third"), {}) as third:
+                real.config["peers"] = [{"address": f"{LOOPBACK}:{await third.accept()}"}]
+                await asyncio.to_thread(mesh.start)
+                wish = {"name": "second", "use": ["at-real"], "register": ["at-second"]}
+                token = AgentClient(real.folder / CONTROL).post(INVITATIONS, dict, wish)["token"]
+                own = await join(token, identity, time.time())
+                async with Agent(own, {"at-second": (LOOPBACK, near_second.port)}) as second:
+                    await second.dial(LOOPBACK, real.accept_port)
+                    await until(lambda: second.records.candidates("at-real") == [real.identity.id])
+                    await asyncio.to_thread(real.wait_for_route, "at-second")
+                    assert await echoed(port_at_real) == (MIB, True)
+                    assert await echoed(await second.listen("at-real")) == (MIB, True)
+                    await until(lambda: third.pongs)
+                    await revoked(authority, second, third)
+            await asyncio.to_thread(real.wait_for_no_route, "at-second")
 
         asyncio.run(scenario())
-        real.wait_for_no_route("at-second")
 
 
 def test_the_second_implementation_has_nothing_of_the_first():

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.protocol_text import PROTOCOL
 from tests.second.joining import question
-from tests.second.link import Cipher, Frame, Handshake, Self, Type, seal_frame
+from tests.second.link import Cipher, Frame, Handshake, Party, Type, seal_frame
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
 from tests.second.wire import Grants, Identity, Statement, encode, sign_certificate
 
@@ -27,7 +27,7 @@ def party(name, seed, link_key, instance):
         AUTHORITY.public_key,
     )
     certificate = sign_certificate(AUTHORITY, grants)
-    return Self(identity, certificate, bytes([instance]) * 16, bytes([link_key]) * 32, AUTHORITIES)
+    return Party(identity, certificate, bytes([instance]) * 16, bytes([link_key]) * 32, AUTHORITIES)
 
 
 A, B = party("a", 1, 4, 8), party("b", 2, 5, 9)
