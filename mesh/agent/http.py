@@ -90,8 +90,9 @@ class HttpSide:
             self._tokens.allow((), guard_reading=True)  # meanwhile nobody, at either
             try:
                 self._move(section, written, front)
-            finally:
+            except BaseException:
                 self._admit(before)
+                raise
         self._section = section
         if section is not None:
             app.allow_hosts(section.allowed_hosts)

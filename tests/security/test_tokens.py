@@ -8,8 +8,11 @@ import socket
 import pytest
 
 from mesh.addresses import TcpAddress
+from mesh.agent.control.bearers import Bearers
+from mesh.agent.control.reading_guard import ReadingGuard
 from mesh.agent.control.route import Call, Method, Nothing, Route
-from mesh.agent.control.tokens import FAILURES_BURST, new_token, token_hash
+from mesh.agent.control.tokens import FAILURES_BURST, Tokens, new_token, token_hash
+from mesh.agent.dashboard.stamps import KEPT_WHILE
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.http import HttpSide
 from mesh.config.schema import HttpSection, TokenSection
@@ -158,6 +161,25 @@ def test_an_answer_that_is_given_again_is_so_only_while_the_token_is_good(side):
     assert ask(side, "/", **shown).status == 401
 
 
+def test_no_answer_is_kept_for_a_token_that_goes_while_it_is_judged():
+    tokens = Tokens()
+    tokens.allow(HELD, guard_reading=True)
+
+    class Slow(Bearers):
+        def judged(self, asking, scope):
+            found = super().judged(asking, scope)
+            tokens.allow((), guard_reading=True)
+            return found
+
+    def behind(environ, start_response):
+        environ[KEPT_WHILE] = lambda: True
+        return [b"secret names"]
+
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "GET", "HTTP_AUTHORIZATION": bearer("reader")}
+    assert ReadingGuard(behind, Slow(tokens))(environ, None) == [b"secret names"]
+    assert not environ[KEPT_WHILE]()
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -213,3 +235,18 @@ def test_an_address_that_moves_is_open_to_nobody_who_had_no_token(side):
     assert ask(side, THINGS, "POST").status == 401
     side.change(HttpSection(address=side.section.address, tokens=HELD))
     assert ask(side, THINGS).status == 401
+
+
+def test_an_address_that_moves_outwards_is_at_no_time_open_to_who_has_no_token(side, monkeypatch):
+    here = HttpSection(address=TcpAddress("127.0.0.1", side.port), tokens=HELD)
+    side.change(here)
+    guarded = []
+    allow = Tokens.allow
+
+    def watched(self, tokens, *, guard_reading=False):
+        guarded.append(guard_reading)
+        allow(self, tokens, guard_reading=guard_reading)
+
+    monkeypatch.setattr(Tokens, "allow", watched)
+    side.change(side.section)
+    assert guarded == [True, True]

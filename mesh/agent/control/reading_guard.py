@@ -40,24 +40,24 @@ class ReadingGuard:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
-        path = str(environ["PATH_INFO"])
+        path, revision = str(environ["PATH_INFO"]), self._bearers.tokens.revision  # before it is judged by it
         if not self._bearers.tokens.guard_reading or path in HEALTH:
-            return self._answered(environ, start_response, NO_END)
+            return self._answered(environ, start_response, NO_END, revision)
         method, authorization = str(environ["REQUEST_METHOD"]), str(environ.get("HTTP_AUTHORIZATION", ""))
         if path == READINESS and not authorization:
             return self._in_a_word(environ, start_response)
         client, is_read = str(environ.get("REMOTE_ADDR", "")), method in METHODS
         judged = self._bearers.judged(Asking(method, path, client, authorization, is_read), READ)
         if not isinstance(judged, Refusal):
-            return self._answered(environ, start_response, judged)
+            return self._answered(environ, start_response, judged, revision)
         body = _refused(judged, start_response, is_of_api=path.startswith(PLACES))
         return [b""] if method == "HEAD" else [body]
 
     def _answered(
-        self, environ: WSGIEnvironment, start_response: StartResponse, shown: TokenSection
+        self, environ: WSGIEnvironment, start_response: StartResponse, shown: TokenSection, revision: int
     ) -> Iterable[bytes]:
-        """The answer, which is given again for as long as the token is good."""
-        tokens, revision = self._bearers.tokens, self._bearers.tokens.revision
+        """The answer, which is given again for as long as the token is good, and the tokens are the same."""
+        tokens = self._bearers.tokens
         answer = self._behind(environ, start_response)
         if KEPT_WHILE in environ:
             is_good: IsGood = environ[KEPT_WHILE]
