@@ -24,6 +24,8 @@ class AuditKind(enum.Enum):
     """The agent has ended in order."""
     REQUEST = "request"
     """Somebody had the agent change something, or wanted to, by one of the API's doors."""
+    GUESS = "guess"
+    """Somebody has shown a token that is not good for what they asked."""
     CONFIGURATION = "configuration"
     """What the agent runs with has changed, or a configuration was refused."""
     CONNECTION = "connection"

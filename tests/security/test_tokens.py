@@ -115,6 +115,7 @@ def test_a_token_for_reading_reads_and_changes_nothing(side, noted, caplog):
     assert "insufficient_scope" in answer.getheader("WWW-Authenticate")
     assert "the token of reader, which is for reading" in caplog.text
     assert "the token of reader" in noted.entries[-1]["who"]
+    assert noted.entries[-1]["code"] == 403
 
 
 def test_a_token_for_changes_reads_too(side, noted):

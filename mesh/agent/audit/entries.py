@@ -22,6 +22,7 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.STARTED.value: "{agent} {id} has started, version {version}",
         AuditKind.STOPPED.value: "{agent} {id} has ended",
         AuditKind.REQUEST.value: "{way}, {who}: {what}: {code}",
+        AuditKind.GUESS.value: "{way}, {who}: {what}: {code}",
         AuditKind.CONFIGURATION.value: "{way}, {who}: {verdict}",
         "ingress": "{key} from {client} by {exit}: {ending}",
         "exit": "{key} from {ingress} to {target}: {ending}",

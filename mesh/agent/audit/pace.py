@@ -1,4 +1,4 @@
-"""How often an agent may cause the same kind of entry: it is not to fill the files with what it repeats."""
+"""How often somebody may cause the same kind of entry: nobody is to fill the files with what they repeat."""
 
 from collections import OrderedDict
 from typing import Final
@@ -6,10 +6,11 @@ from typing import Final
 from mesh.auditing import AuditKind
 
 AGAIN_S: Final = 60.0
-"""An agent's entries of one kind are so far apart; the next says how many were left out."""
+"""An agent's entries of one kind are so far apart; the next says how many were left out. Guesses name no
+agent: those of all clients together are."""
 
-PACED: Final = frozenset({AuditKind.ISSUED, AuditKind.NOT_ISSUED})
-"""What any member can cause without pause."""
+PACED: Final = frozenset({AuditKind.ISSUED, AuditKind.NOT_ISSUED, AuditKind.GUESS})
+"""What any member can cause without pause, or anybody who comes to ``http.address``."""
 
 MAX_REMEMBERED: Final = 4_096
 """Agents, of each of which it is known when it had its last entry; the oldest are forgotten first."""

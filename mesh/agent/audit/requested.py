@@ -32,14 +32,10 @@ def note_request(
     audit.note(AuditKind.REQUEST, facts | ({"caller": asker[:MAX_CHARACTERS]} if asker else {}))
 
 
-def note_guess(audit: Auditing, someone: Behalf, method: str, place: str) -> None:
+def note_guess(audit: Auditing, someone: Behalf, method: str, place: str, code: HTTPStatus) -> None:
     """Write down that somebody has shown a token that is not good for this; few of them in any time."""
-    facts = {
-        **someone._asdict(),
-        "what": f"{method} {place[:MAX_CHARACTERS]}",
-        "code": HTTPStatus.UNAUTHORIZED.value,
-    }
-    audit.note(AuditKind.REQUEST, facts)
+    facts = {**someone._asdict(), "what": f"{method} {place[:MAX_CHARACTERS]}", "code": code.value}
+    audit.note(AuditKind.GUESS, facts)
 
 
 def is_renewal(method: str, place: str) -> bool:

@@ -84,15 +84,16 @@ class Bearers:
 
     def _wrong_scope(self, asking: Asking, found: TokenSection) -> Refusal:
         if self.tokens.may_fail():
-            self._tell(asking, f"the token of {found.name}, which is for reading")
+            what = f"the token of {found.name}, which is for reading"
+            self._tell(asking, what, HTTPStatus.FORBIDDEN)
         header = f'Bearer error="insufficient_scope", scope="{CHANGE}"'
         why = f"this token is for reading: its scope in http.tokens is {READ}, and this takes {CHANGE}"
         return Refusal(HTTPStatus.FORBIDDEN, why, (("WWW-Authenticate", header),))
 
-    def _tell(self, asking: Asking, what: str) -> None:
+    def _tell(self, asking: Asking, what: str, code: HTTPStatus = HTTPStatus.UNAUTHORIZED) -> None:
         who, place = asking.client, shown(asking.path)
         _log.warning("%s %s with %s, from %s", asking.method, place, what, who, extra=sampled(who))
-        note_guess(self._audit, Behalf(READER, f"{who}, with {what}"), asking.method, asking.path)
+        note_guess(self._audit, Behalf(READER, f"{who}, with {what}"), asking.method, asking.path, code)
 
 
 def _token_in(asking: Asking) -> str:

@@ -3,14 +3,17 @@
 import contextlib
 import logging
 import os
+from http import HTTPStatus
 
 import msgspec
 import pytest
 
 from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
+from mesh.agent.audit.behalf import Behalf
 from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED
 from mesh.agent.audit.reading import TrailReader
+from mesh.agent.audit.requested import note_guess
 from mesh.agent.audit.standing import audit_warnings
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
 from mesh.agent.audit.verifying import checked
@@ -107,6 +110,20 @@ def test_no_agent_fills_the_files_with_what_it_repeats(tmp_path):
     assert [each.facts["id"] for each in found] == ["00", "0", "1", "00"]
     assert [each.facts.get("left_out") for each in found] == [None, None, None, 499]
     assert "left_out 499" in found[-1].text()
+
+
+def test_no_stranger_fills_the_files_with_guesses(tmp_path):
+    now = [0.0]
+    log = audit_log.AuditLog(tmp_path, AuditSection(), Meters(), lambda: now[0])
+    with contextlib.closing(log):
+        for number in range(500):
+            who = Behalf("http.address", f"2001:db8::{number:x}, with a token that is not good")
+            note_guess(log, who, "GET", "/" + "\x80" * 900, HTTPStatus.UNAUTHORIZED)
+        now[0] += AGAIN_S
+        note_guess(log, Behalf("http.address", "::1"), "POST", "/x", HTTPStatus.FORBIDDEN)
+    _, first, second = entries(tmp_path)
+    assert first.kind == second.kind == "guess"
+    assert second.text() == "http.address, ::1: POST /x: 403; left_out 499"
 
 
 def test_how_it_stands_is_told_and_trouble_is_a_warning(tmp_path, monkeypatch):

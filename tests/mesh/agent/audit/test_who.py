@@ -85,7 +85,8 @@ def test_at_the_http_address_it_is_the_tokens_name_and_guesses_are_few(noted, be
     for _ in range(50):
         app.simulate_post(RELOAD, headers={"Authorization": "Bearer mesh_guess"})
     assert len(noted.entries) == 1 + FAILURES_BURST
-    assert noted.entries[-1][1]["code"] == 401
+    kind, guess = noted.entries[-1]
+    assert (kind, guess["code"]) == (AuditKind.GUESS, 401)
     assert token not in str(noted.entries)
 
 
