@@ -251,7 +251,8 @@ class EnrolmentDesk:
             raise NotIssuedError("a certificate is renewed for the same key only")
         if held.may_issue is not None:
             raise NotIssuedError("an issuer's certificate is renewed by the authority only")
-        if not self._renewed_lately.is_free(caller.id, now):
+        moment = time.monotonic()  # a clock that was ahead for a moment is to turn nobody away for long
+        if not self._renewed_lately.is_free(caller.id, moment):
             raise NotIssuedError("its certificate has been renewed a short while ago: that is the one to use")
         valid_s = min(held.not_after - held.not_before, _limits(own.certificate).longest_s)
         granted = Passing(
@@ -262,7 +263,7 @@ class EnrolmentDesk:
             groups=held.groups,
         )
         wire = _issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
-        self._renewed_lately.hold(caller.id, now + valid_s / RENEWED_SHARE)
+        self._renewed_lately.hold(caller.id, moment + valid_s / RENEWED_SHARE)
         self._meters.enrolments += 1
         self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)))
         facts = {"agent": named(caller.name, caller.id), "seconds": valid_s}

@@ -192,13 +192,7 @@ def asked(root: AskRef[agent_messages.Inbound], own: Credentials) -> tuple[bytes
 def issuers_for(routes: RouteSnapshot, certificate: Certificate) -> Iterator[Record]:
     """Agents within reach that may sign one like it: who has signed it first, then the nearest."""
     before = issuer_of(certificate)
-    wanted = Passing(
-        register=certificate.may_register,
-        use=certificate.may_use,
-        relay=certificate.may_relay,
-        manage=certificate.may_manage,
-        groups=certificate.groups,
-    )
+    wanted = _passing(certificate)
 
     def order(record: Record) -> tuple[bool, int, bytes]:
         is_other = before is None or record.agent_id != before.agent_id
@@ -215,8 +209,20 @@ def issuers_for(routes: RouteSnapshot, certificate: Certificate) -> Iterator[Rec
     return iter(sorted(found, key=order))
 
 
+def _passing(certificate: Certificate) -> Passing:
+    return Passing(
+        register=certificate.may_register,
+        use=certificate.may_use,
+        relay=certificate.may_relay,
+        manage=certificate.may_manage,
+        groups=certificate.groups,
+    )
+
+
 def _require_better(own: Credentials, wire: bytes, now: float) -> None:
-    """See that ``wire`` can take the place of this agent's certificate, and lasts longer.
+    """See that ``wire`` can take the place of this agent's certificate, says the same, and lasts longer.
+
+    An issuer could otherwise take away by it what another, or the authority, has granted.
 
     Raises:
         TrustError: it cannot.
@@ -224,5 +230,7 @@ def _require_better(own: Credentials, wire: bytes, now: float) -> None:
     found = own.trust.admit(wire, now)
     if found.subject != own.certificate.subject or found.is_invitation:
         raise TrustError("the issuer has answered with the certificate of another key")
+    if (found.name, _passing(found)) != (own.certificate.name, _passing(own.certificate)):
+        raise TrustError("the issuer has answered with a certificate of another name or other rights")
     if found.not_after <= own.certificate.not_after:
         raise TrustError("the issuer's certificate ends too soon for it to grant more time")

@@ -240,6 +240,16 @@ def test_who_asks_without_pause_gets_one_certificate_and_one_entry(office):
     assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 5)
 
 
+def test_a_clock_that_was_ahead_keeps_nobody_from_renewing(office, monkeypatch):
+    ahead_s = 20 * DAY_S
+    monkeypatch.setattr(time, "time", lambda: NOW + ahead_s)
+    assert office.ask(MEMBER, member(), MEMBER).certificate
+    monkeypatch.undo()
+    moment = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: moment + DAY_S)
+    assert office.ask(MEMBER, member(), MEMBER).certificate
+
+
 def test_nobody_else_is_told_where_the_issuer_keeps_its_files(office, caplog):
     token = office.invite()
     (office.data_dir / "invitations.json").write_text("damaged")

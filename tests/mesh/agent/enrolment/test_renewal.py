@@ -152,7 +152,10 @@ def test_a_certificate_that_comes_is_written_for_the_agent_to_take_up(office):
     [
         (b"", "hq: away"),
         (certified(HQ, "hq"), "the certificate of another key"),
-        (certified(OWNER, "owner", end=NOW + DAY_S), "ends too soon"),
+        (certified(OWNER, "owner", end=NOW + DAY_S, may_use=("a",)), "ends too soon"),
+        (certified(OWNER, "owner"), "other rights"),
+        (certified(OWNER, "owner", may_use=("a",), groups=("x",)), "other rights"),
+        (certified(OWNER, "other", may_use=("a",)), "another name"),
         (certified(OWNER, "owner", signer=HQ2), "does not trust"),
         (b"garbage" * 20, "malformed certificate"),
     ],
@@ -173,7 +176,7 @@ def test_what_is_of_no_use_changes_nothing_is_told_once_and_tried_again(office, 
 
 
 def test_a_file_that_cannot_be_written_is_told(office, caplog):
-    office.answer = certified(OWNER, "owner", end=NOW + 4 * DAY_S)
+    office.answer = certified(OWNER, "owner", end=NOW + 4 * DAY_S, may_use=("a",))
     office.file = office.file / "below"
     office.renewer.due(NOW)
     office.run()
