@@ -15,7 +15,6 @@ list of an authority revokes any agent, that of an issuer those whose certificat
 
 import base64
 import binascii
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -332,7 +331,8 @@ def _from_base64(content: str, number: int) -> bytes:
 
 
 def _lines(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, _LINE_CHARACTERS))
+    starts = range(0, len(text), _LINE_CHARACTERS)  # textwrap takes a tenth of a second for a long list
+    return "\n".join(text[start : start + _LINE_CHARACTERS] for start in starts)
 
 
 def _read(wire: bytes) -> RevocationList:
