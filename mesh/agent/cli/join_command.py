@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.init_command import HTTP_PORT
 from mesh.agent.cli.rights import Rights, told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.starter_config import CERTIFICATE_FILE, CONFIG_FILE, AgentPlan, starter_config
+from mesh.agent.control.invitation_routes import Name
 from mesh.agent.files import (
     IDENTITY_FILE,
     PUBLIC_MODE,
@@ -28,6 +30,7 @@ from mesh.agent.files import (
     make_directory,
     write_key,
 )
+from mesh.escaping import escaped
 from mesh.remote.join_token import token_from_text
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import Certificate, read_certificate
@@ -62,7 +65,8 @@ def join(token: str, directory: Path | None, *, start: bool) -> None:
         invitation = judged(token_from_text(text), time.time())
     except (ValueError, NotJoinedError) as error:
         raise Failure(str(error)) from None
-    home = Path(invitation.certificate.name) if directory is None else directory
+    name = _required_name(invitation.certificate.name)
+    home = Path(name) if directory is None else directory
     _require_empty(home)
     existed = is_there(home)
     logging.getLogger("mesh").addHandler(logging.NullHandler())  # what matters of it is in the error
@@ -74,7 +78,7 @@ def join(token: str, directory: Path | None, *, start: bool) -> None:
         certificate = read_certificate(wire)
         create_file(home / CERTIFICATE_FILE, certificate_to_text(wire), PUBLIC_MODE)
         plan = AgentPlan(
-            name=certificate.name,
+            name=name,
             accept=None,
             peers=invitation.token.addresses,
             guessed_peers=(),
@@ -91,6 +95,16 @@ def join(token: str, directory: Path | None, *, start: bool) -> None:
     if start:
         sys.stdout.flush()
         os.execv(sys.executable, (sys.executable, "-m", "mesh.agent", str(home / CONFIG_FILE)))  # noqa: S606
+
+
+def _required_name(name: str) -> str:
+    """``name``, which whoever made the token has chosen, if it is fit for a directory here and for YAML."""
+    try:
+        return msgspec.convert(name, Name)
+    except msgspec.ValidationError:
+        raise Failure(
+            f"the token is of no use: it is for an agent {escaped(name)!r}, which mesh invite never makes"
+        ) from None
 
 
 def _require_empty(home: Path) -> None:

@@ -125,6 +125,8 @@ def enrolled(invitation: Invitation, owner: Identity) -> bytes:
         raise NotJoinedError(f"the issuer has answered with a certificate of no use: {error}") from None
     if certificate.subject != owner.public_key:
         raise NotJoinedError("the issuer has answered with the certificate of another key")
+    if certificate.name != invitation.certificate.name or certificate.is_invitation:
+        raise NotJoinedError("the issuer has answered with the certificate of another agent")
     return wire
 
 

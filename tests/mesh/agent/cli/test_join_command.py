@@ -49,6 +49,17 @@ def test_a_directory_that_is_not_empty_is_left_as_it_is(text, tmp_path):
     assert "is no directory" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "..", 'a"b', "a\\b"])
+def test_a_token_chooses_no_place_and_writes_nothing_else_into_the_configuration(name, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(joining, "enrolled", lambda invitation, owner: certificate_for(owner))
+    result = join(token_to_text(token(int(time.time()), name=name)))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "which mesh invite never makes" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 @pytest.mark.parametrize("existed", [False, True])
 def test_who_does_not_join_leaves_nothing_behind(text, tmp_path, monkeypatch, existed):
     home = tmp_path / "home"

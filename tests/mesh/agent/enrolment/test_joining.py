@@ -31,11 +31,11 @@ def own(now=NOW):
     )
 
 
-def token(now=NOW, *, is_invitation=True, **changes):
+def token(now=NOW, *, is_invitation=True, name="laptop", **changes):
     certificate = issue_certificate(
         ISSUER,
         subject=INVITED.public_key,
-        name="laptop",
+        name=name,
         not_before=now,
         not_after=now + 3600,
         issuer=own(now),
@@ -85,13 +85,13 @@ def test_if_no_address_answers_each_is_told(monkeypatch):
     assert "\n" not in str(told.value)
 
 
-def answered(now, *, subject=OTHER, signer=ISSUER, start=0):
+def answered(now, *, subject=OTHER, signer=ISSUER, start=0, name="laptop"):
     """What an issuer gives."""
     issuer = own(now) if signer is ISSUER else b""
     return issue_certificate(
         signer,
         subject=subject.public_key,
-        name="laptop",
+        name=name,
         not_before=now + start,
         not_after=now + start + 3600,
         issuer=issuer,
@@ -103,6 +103,7 @@ def answered(now, *, subject=OTHER, signer=ISSUER, start=0):
     [
         (answered, ""),
         (lambda now: answered(now, subject=INVITED), "the certificate of another key"),
+        (lambda now: answered(now, name='x"'), "the certificate of another agent"),
         (lambda now: answered(now, signer=OTHER), "a certificate of no use: .* does not trust"),
         (lambda _: b"garbage" * 20, "a certificate of no use: malformed"),
         (lambda now: answered(now, start=1000), "set this machine's clock, which is behind"),
