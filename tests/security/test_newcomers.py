@@ -70,6 +70,7 @@ def test_a_token_lets_one_agent_in_and_nobody_else_whoever_has_it(company, tmp_p
     config.write_text(config.read_text().replace("  listeners:\n", listener))
     laptop = Process(python("-m", "mesh.agent", config), tmp_path / "laptop.log", cwd=ROOT)
     try:
+        wait_until(lambda: "listener svc open" in laptop.output, "the new agent has found the service", 60.0)
         served(port)
 
         # The same token again, at another machine: refused, told, counted; the first agent notices nothing.
