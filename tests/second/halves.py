@@ -15,6 +15,9 @@ MARKED: Final = 1
 MUCH: Final = 2**32 - 1
 """The most that a field of milliseconds or microseconds says."""
 
+NO_FIN_YET: Final = 2**64
+"""Above every number."""
+
 INITIAL_TIMEOUT_S: Final = 1.0
 MIN_TIMEOUT_S: Final = 0.2
 MAX_TIMEOUT_S: Final = 5.0
@@ -94,7 +97,7 @@ class Receiver:
         self.has_ended = False
         self.ready: list[bytes] = []
         self.early: dict[int, tuple[int, bytes]] = {}
-        self._fin_number = MUCH**2
+        self._fin_number = NO_FIN_YET
 
     def segment(self, frame: Frame, plaintext: bytes, now_s: float) -> bool:
         """Whether it is new."""

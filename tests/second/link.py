@@ -349,11 +349,11 @@ async def _read_length(reader: asyncio.StreamReader, lengths: range) -> int:
     return length
 
 
-async def dial(own: Party, host: str, port: int, ticket: bytes = b"") -> Link:
+async def dial(own: Party, host: str, port: int) -> Link:
     """A link to whoever accepts at an address."""
     reader, writer = await asyncio.open_connection(host, port)
     handshake = Handshake(own, is_initiator=True)
-    writer.write(handshake.first(ticket or os.urandom(TICKET_BYTES)))
+    writer.write(handshake.first(os.urandom(TICKET_BYTES)))
     handshake.answered(await _read_preamble(reader))
     length = await _read_length(reader, range(MAX_MESSAGE_BYTES + 1))
     grants, stated = handshake.read_proof(await reader.readexactly(length), time.time())

@@ -8,8 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.protocol_text import PROTOCOL
 from tests.second.joining import question
 from tests.second.link import Cipher, Frame, Handshake, Party, Type, seal_frame
+from tests.second.openings import socket_tag
+from tests.second.records import Digest, to_body
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
-from tests.second.wire import Grants, Identity, Statement, encode, sign_certificate
+from tests.second.wire import Grants, Identity, Statement, encode, freshness, read_record, sign_certificate
 
 EXAMPLE = {
     name: bytes.fromhex(re.sub(r"\s", "", octets))
@@ -67,9 +69,16 @@ def test_a_link():
 def sessions():
     opening = Opening(NAME, b"\x0a" * 32, public(b"\x0b" * 32), Asked("my-api", 65_536), b"\x0c" * 32)
     assert opening.body == EXAMPLE["OPEN body"]
-    arrival = Arrival(NAME, b"\x0b" * 32, public(b"\x0a" * 32), opening.body, b"\x0d" * 32)
-    assert arrival.asked == Asked("my-api", 65_536)
-    body, at_exit = arrival.answer(Answer(True, 65_536, "", "", EXAMPLE["socket tag"]))
+
+    def answered(said):
+        arrival = Arrival(NAME, b"\x0b" * 32, public(b"\x0a" * 32), opening.body, b"\x0d" * 32)
+        assert arrival.asked == Asked("my-api", 65_536)
+        return arrival.answer(said)
+
+    assert answered(Answer(False, 0, "at-capacity", "it is full"))[0] == EXAMPLE["REJECT body"]
+    tag = socket_tag(A.instance, ("127.0.0.1", 40_000), ("127.0.0.1", 3_000))
+    assert tag == EXAMPLE["socket tag"]
+    body, at_exit = answered(Answer(True, 65_536, "", "", tag))
     assert body == EXAMPLE["ACCEPT body"]
     return opening.read_answer(body, is_accept=True)[1], at_exit
 
@@ -89,6 +98,9 @@ def test_a_session(sessions, is_ingress, kind_and_number, plaintext, body):
     at_ingress, at_exit = sessions
     sender, receiver = (at_ingress, at_exit) if is_ingress else (at_exit, at_ingress)
     frame = sender.seal(*kind_and_number, plaintext, 16)
+    if body == "DATA body":
+        assert frame.header() == EXAMPLE["DATA header"]
+        assert frame.associated_data(len(frame.body)) == EXAMPLE["DATA associated data"]
     assert frame.body == EXAMPLE[body]
     assert receiver.unseal(frame) == plaintext
 
@@ -101,8 +113,12 @@ def test_a_record():
         endpoints=(("my-api", "localhost:3000"),),
     )
     signed = encode(statement)
-    assert signed == EXAMPLE["record signed"]
-    assert A.identity.sign("mesh record v1", signed) == EXAMPLE["record signature"]
+    signature = A.identity.sign("mesh record v1", signed)
+    assert (signed, signature) == (EXAMPLE["record signed"], EXAMPLE["record signature"])
+    assert to_body([(signed, signature, 7)]) == EXAMPLE["RECORDS payload"]
+    assert encode(Digest(((A.identity.id, *freshness(statement)),))) == EXAMPLE["DIGEST payload"]
+    record = read_record(signed, signature, 0.0, AUTHORITIES, NOW_S)
+    assert (record.id, record.statement) == (A.identity.id, statement)
 
 
 def test_a_question_for_a_certificate():
