@@ -293,6 +293,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             return
         if choice.wants_client:
             preface = encode_preface(self._socket.peer_name, self._socket.local_name)
+            if len(preface) > choice.credit:
+                self._end_as(Ending.LOST, "the exit asks who connects, and takes too few bytes to be told")
+                self._local_reset([], ResetCode.PROTOCOL_ERROR)
+                return
             self._send(self._stream.send(preface, self.now()).frames)
         # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
         # what they said serves; asking for an answer would cost two frames more.

@@ -23,6 +23,8 @@ class Candidate:
         self.settings = settings_of(identity)
         self.wire = start(scene.world, Wire, lambda frames: None, host="branch")
         self._scene = scene
+        self.credit = INITIAL_WINDOW_BYTES
+        self.wants_client = False
 
     @property
     def opens(self) -> list[Frame]:
@@ -48,7 +50,9 @@ class Candidate:
         assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True)
         if code:
             return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
-        accepting = OpenReply(accepted=True, credit=INITIAL_WINDOW_BYTES, socket_tag=socket_tag)
+        accepting = OpenReply(
+            accepted=True, credit=self.credit, socket_tag=socket_tag, wants_client=self.wants_client
+        )
         return reply_with(responder, accepting)
 
     def send(self, *frames: Frame) -> None:

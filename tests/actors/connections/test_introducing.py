@@ -12,8 +12,9 @@ from mesh.connection.stream.control import decode_reset
 from mesh.link.frames import FrameType
 from mesh.trust.identity import AgentId, display_id
 from tests.actors.connections.both_ends_company import Ends
-from tests.actors.connections.end_company import INGRESS, KEY, RESET
+from tests.actors.connections.end_company import EXIT, INGRESS, KEY, RESET
 from tests.actors.connections.exit_company import Answering, Asker
+from tests.actors.connections.ingress_company import Opening
 from tests.proxy_header import parse_proxy_header
 
 SPECIAL = {KEY: EndpointSection(key=KEY, target=TcpAddress("target", 80), proxy_protocol="v2")}
@@ -111,3 +112,14 @@ def test_what_is_no_preface_ends_the_connection_and_reaches_no_target(asked):
     assert not target.received
     (reset,) = asked.wire.of(FrameType.RESET)
     assert decode_reset(asked.session.open_control(reset)).code is ResetCode.PROTOCOL_ERROR
+
+
+def test_an_exit_that_asks_who_connects_and_takes_no_bytes_is_reset(caplog):
+    scene = Opening(EXIT)
+    (exit_,) = scene.exits
+    exit_.credit, exit_.wants_client = 10, True
+    exit_.answer()
+    assert len(exit_.wire.of(FrameType.RESET)) == 1
+    assert caplog.text == ""
+    scene.run(10.0)
+    scene.world.stop()
