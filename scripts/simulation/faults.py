@@ -86,7 +86,7 @@ class Action(msgspec.Struct, frozen=True):
     at_s: float
     """Seconds after the mesh has converged."""
     do: str
-    """The method of :class:`Stage` to call; with a change, of the simulated one."""
+    """The method of :class:`Stage` to call; of a fault that is simulated only, of the simulated one."""
     subject: tuple[str, ...]
     """Its first arguments: an agent, or two that share a link."""
     change: Change | None = None
@@ -355,6 +355,7 @@ _AGENT_ACTIONS: Final = {
     FaultKind.LEAVE: ("leave", "start"),
     FaultKind.PAUSE: ("pause", "resume"),
     FaultKind.CLOCK: ("crash", "start_with_late_clock"),
+    FaultKind.REVOKE: ("revoke", "let_in_again"),
     FaultKind.TARGET: ("kill_target", "start_target"),
 }
 _LINK_ACTIONS: Final = {

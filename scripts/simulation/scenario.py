@@ -57,6 +57,8 @@ class FaultKind(enum.StrEnum):
     """A link's bandwidth falls to a twentieth for a while."""
     CLOCK = "clock"
     """An agent's process is killed, and another started after a while whose clock is 15 minutes behind."""
+    REVOKE = "revoke"
+    """An authority revokes an agent, and after a while no more."""
     TARGET = "target"
     """A service dies, and comes back after a while."""
     ADD_ENDPOINT = "add_endpoint"
@@ -91,7 +93,12 @@ CHANGES: Final = frozenset(
 )
 """Faults that are none: changes of a running agent's configuration, which nobody else may notice."""
 
-AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK})
+AGENT_FAULTS: Final = frozenset(
+    {FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK, FaultKind.REVOKE}
+)
+
+SIMULATED_ONLY: Final = CHANGES | {FaultKind.REVOKE}
+"""Faults that there are in simulated runs only."""
 
 
 class Topology(Part):

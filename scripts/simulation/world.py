@@ -255,17 +255,15 @@ class MeshWorld:
         """SIGTERM."""
         self.plans[name].root.tell(agent_messages.Leave(drain_timeout_s))
 
-    def revoke(self, *names: str, at: str, authority: str = "authority") -> bytes:
-        """Have an agent tell the mesh that these, and nobody else, are revoked by an authority; the list."""
+    def revoke(self, *names: str, at: str, authority: str = "authority") -> None:
+        """Have an agent tell the mesh that these, and nobody else, are revoked by an authority."""
         unix_s = UNIX_START_S + self.world.now()
         held = self._numbers.get(authority, 0)
         self._numbers[authority] = number = next_number(held, unix_s)
         entries = [Revocation(self.id_of(name), int(unix_s), name=name) for name in names]
         wire = sign_list(self._identity(authority), number, entries)
-        (refusal,) = self.ask(at, "route_table", route_messages.TakeRevocations((wire,)))
-        if refusal:
-            raise ValueError(refusal)
-        return wire
+        for table in self.actors_on(at, RouteTable):
+            table.ref.tell(route_messages.TakeRevocations((wire,)))
 
     def id_of(self, name: str) -> AgentId:
         """An agent's ID."""

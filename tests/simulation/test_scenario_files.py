@@ -191,6 +191,7 @@ def test_whatever_is_done_is_undone_before_the_end(load):
         "cut_with_reset": {"heal"},
         "slow_down": {"speed_up"},
         "kill_target": {"start_target"},
+        "revoke": {"let_in_again"},
         "configure": {"configure_back"},
     }
     faults = [{"kinds": [kind.value for kind in FaultKind], "count": 90, "at_s": [0, 10], "lasts_s": [0, 9]}]
