@@ -20,8 +20,11 @@ MAX_REPEAT_S: Final = 2.0
 OPEN_TIMEOUT_S: Final = 10.0
 CANDIDATE_PATIENCE_S: Final = 2.0
 REJECT_LINGER_S: Final = 1.0
+MAX_FOLLOWING: Final = 64
 
 Address = tuple[str, int]
+Accepted = tuple[Name, Answer, Session, list[Frame]]
+"""An answer, and the frames that came right behind it."""
 Table = dict[tuple[bytes, bytes, int], Connection]
 """Connections by ingress, exit and number."""
 
@@ -165,17 +168,19 @@ class Ingress:
     def __init__(self, local: Local) -> None:
         self._local = local
         self._numbered = 0
-        self._waiting: dict[int, tuple[Opening, asyncio.Future[tuple[Answer, Session]]]] = {}
+        self._waiting: dict[int, tuple[Opening, asyncio.Future[tuple[Answer, Session]], list[Frame]]] = {}
 
     def has_asked(self, number: int) -> bool:
         """Whether an exit has yet to answer."""
         return number in self._waiting
 
     def answer_arrived(self, frame: Frame) -> None:
-        """What an exit says before it has answered is dropped: it will repeat it."""
+        """An answer, or what follows it at once; what comes before it is dropped, and the exit repeats it."""
+        opening, answered, following = self._waiting[frame.connection]
+        if answered.done() and len(following) < MAX_FOLLOWING:
+            following.append(frame)
         if frame.type not in {Type.ACCEPT, Type.REJECT}:
             return
-        opening, answered = self._waiting[frame.connection]
         with contextlib.suppress(ProtocolError):  # it changes nothing
             answer = opening.read_answer(frame.body, frame.type == Type.ACCEPT)
             if not answered.done():
@@ -186,27 +191,29 @@ class Ingress:
     ) -> None:
         """Carry a client's connection to the first exit that takes it, or reset it."""
         try:
-            name, answer, session = await self._first_to_accept(key, exits)
+            name, answer, session, following = await self._first_to_accept(key, exits)
         except RejectedError:
             reset_socket(writer)
             return
-        stream = self._local.stream(session, True, answer.credit)
-        await self._local.carry(name, Connection(stream, reader, writer))
+        connection = Connection(self._local.stream(session, True, answer.credit), reader, writer)
+        for frame in following:
+            connection.receive(frame)
+        await self._local.carry(name, connection)
 
-    async def _first_to_accept(self, key: str, exits: Sequence[bytes]) -> tuple[Name, Answer, Session]:
+    async def _first_to_accept(self, key: str, exits: Sequence[bytes]) -> Accepted:
         code = "unknown-key"
         for exit_id in exits:
             try:
-                name, answer, session = await self._ask(exit_id, key)
+                accepted = await self._ask(exit_id, key)
             except TimeoutError:
                 code = "timed-out"
                 continue
-            if answer.is_accepted:
-                return name, answer, session
-            code = answer.code
+            if accepted[1].is_accepted:
+                return accepted
+            code = accepted[1].code
         raise RejectedError(code)
 
-    async def _ask(self, exit_id: bytes, key: str) -> tuple[Name, Answer, Session]:
+    async def _ask(self, exit_id: bytes, key: str) -> Accepted:
         local = self._local
         statement = local.records.live()[exit_id].statement
         self._numbered += 1
@@ -214,7 +221,8 @@ class Ingress:
         asked = Asked(key, INITIAL_WINDOW_BYTES)
         opening = Opening(name, local.session_key, statement.session_key, asked)
         answered = asyncio.get_running_loop().create_future()
-        self._waiting[name.number] = opening, answered
+        following: list[Frame] = []
+        self._waiting[name.number] = opening, answered, following
         frame = Frame(Type.OPEN, opening.body, local.id, exit_id, name.number, 0, False, HOP_LIMIT)
         try:
             async with asyncio.timeout(CANDIDATE_PATIENCE_S):
@@ -222,7 +230,7 @@ class Ingress:
                     local.transmit(frame)
                     await asyncio.wait([answered], timeout=wait)
                     if answered.done():
-                        return name, *answered.result()
+                        return name, *answered.result(), following
         finally:
             del self._waiting[name.number]
         raise AssertionError
