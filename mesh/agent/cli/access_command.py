@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import click
 
 from mesh.agent.cli import completing
-from mesh.agent.cli.asking import Agent, asks_agent
+from mesh.agent.cli.asking import Agent, asks_agent, not_empty
 from mesh.agent.control.access_rows import AccessRow
 from mesh.agent.control.page_rows import MAX_ROWS, Page
 from mesh.agent.control.requests import ACCESS
@@ -15,7 +15,7 @@ _MARKS: Final = {"yes": "yes", "no": "NO", "depends": "?"}
 
 
 @click.command()
-@click.argument("name", metavar="AGENT", shell_complete=completing.agents)
+@click.argument("name", metavar="AGENT", callback=not_empty, shell_complete=completing.agents)
 @click.argument("key", required=False, shell_complete=completing.offered_keys)
 @asks_agent
 def can(agent: Agent, name: str, key: str | None) -> None:
@@ -32,7 +32,7 @@ def can(agent: Agent, name: str, key: str | None) -> None:
 
 
 @click.command("who-can")
-@click.argument("key", shell_complete=completing.offered_keys)
+@click.argument("key", callback=not_empty, shell_complete=completing.offered_keys)
 @asks_agent
 def who_can(agent: Agent, key: str) -> None:
     """Say of every agent whether it may use KEY, and why or why not.

@@ -18,6 +18,7 @@ from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.dashboard.status import MemberView
 from mesh.agent.layers import Desired
 from mesh.config.schema import EndpointSection, ListenerSection
+from mesh.connection.reserved import is_reserved
 from mesh.routing.access import Access, AccessJudge, May, OwnLists, Question
 from mesh.trust.identity import display_id
 from mesh.trust.naming import called
@@ -60,6 +61,9 @@ def access_routes(behind: Behind) -> tuple[Route, ...]:
         wanted = call.parameters
         if not wanted.agent and not wanted.key:
             raise ProblemError(HTTPStatus.BAD_REQUEST, "expected an agent or a key", place="parameters.agent")
+        if is_reserved(wanted.key):
+            why = "what an agent serves by itself takes no right to a key, but mesh:control that to manage"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f"{why}: ask without a key", place="parameters.key")
         answer = behind.status()
         snapshot = answer.value
         records = snapshot.routes.records

@@ -28,6 +28,12 @@ CHUNK_BYTES: Final = 64 * 1024
 
 READ_BYTES: Final = 64 * 1024
 
+READS: Final = 4
+"""From the kernel at a time: what a client sends may be much, and come to nothing that can be read."""
+
+MAX_UNSENT_BYTES: Final = 128 * 1024
+"""Of handshakes and alerts, to a client that takes none of them and has more made."""
+
 _OTHERS: Final = 0o007
 
 _Stamp: TypeAlias = tuple[tuple[int, ...], ...]
@@ -122,7 +128,7 @@ class TlsClient:
         return peer
 
     def _read(self, count: int) -> bytes:
-        while True:
+        for _ in range(READS):
             try:
                 data = self._tls.read(count)
             except ssl.SSLWantReadError:
@@ -141,6 +147,8 @@ class TlsClient:
             if not came:
                 return b""
             self._came.write(came)
+        self._is_starved = False  # what has come last is still to be looked at
+        raise BlockingIOError(errno.EWOULDBLOCK, "others have their turn")
 
     def _flush(self) -> None:
         data = self._unsent + self._goes.read()
@@ -151,6 +159,8 @@ class TlsClient:
         except BlockingIOError:
             sent = 0
         self._unsent = data[sent:]
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the client takes nothing of what is said to it")
 
 
 class TlsFiles:

@@ -75,6 +75,12 @@ def test_a_key_that_nobody_offers_is_judged_by_certificates(asked):
     assert "which nobody offers" in row["sentence"]
 
 
+def test_of_a_reserved_key_no_pattern_decides(asked):
+    answer = ask(asked, key="mesh:control", agent="branch")
+    assert answer.status_code == 400
+    assert "ask without a key" in answer.json["detail"]
+
+
 def test_what_is_asked_must_be_said_and_known(asked):
     assert ask(asked).status_code == 400
     assert ask(asked, agent="nobody").status_code == 404

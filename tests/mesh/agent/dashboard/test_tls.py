@@ -9,7 +9,7 @@ import pytest
 
 from mesh.agent.dashboard import channels
 from mesh.agent.dashboard.server import HttpServer
-from mesh.agent.dashboard.tls import LOOK_S, TlsFiles
+from mesh.agent.dashboard.tls import LOOK_S, READS, TlsFiles
 from mesh.agent.files import AgentFileError
 from tests.web_certificate import write_certificate
 
@@ -212,3 +212,56 @@ def test_what_cannot_be_used_is_told_in_a_line(tmp_path):
     section.certificate.unlink()
     with pytest.raises(AgentFileError, match=r"web.crt: cannot be read"):
         TlsFiles(section)
+
+
+class Endless:
+    """A client that goes on with bytes of which nothing can be read, and takes none."""
+
+    family = socket.AF_INET
+
+    def __init__(self):
+        self.reads = 0
+
+    def recv(self, count):
+        self.reads += 1
+        assert self.reads < 1_000
+        return b"."
+
+    def send(self, data):
+        raise BlockingIOError
+
+
+class Chatty:
+    """What becomes of such bytes: something is said to the client, each time."""
+
+    def __init__(self, goes):
+        self.goes = goes
+
+    def read(self, count):
+        self.goes.write(bytes(50_000))
+        raise ssl.SSLWantReadError
+
+
+class Hushed:
+    def read(self, count):
+        raise ssl.SSLWantReadError
+
+    def pending(self):
+        return 0
+
+
+def test_what_a_client_is_told_that_takes_nothing_is_bounded(tmp_path):
+    tls = TlsFiles(write_certificate(tmp_path)).wrapped(Endless())
+    tls._tls = Chatty(tls._goes)
+    with pytest.raises(ConnectionAbortedError):
+        tls.recv(8192)
+
+
+def test_others_have_their_turn_and_what_has_come_is_not_forgotten(tmp_path):
+    client = Endless()
+    tls = TlsFiles(write_certificate(tmp_path)).wrapped(client)
+    tls._tls = Hushed()
+    with pytest.raises(BlockingIOError):
+        tls.recv(8192)
+    assert client.reads == READS
+    assert tls.has_unread()
