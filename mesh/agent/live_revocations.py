@@ -51,6 +51,8 @@ class LiveRevocations:
         self._revoking = revoking
         self._tell = tell
         self._stamp = self._stamp_now()
+        self._put: tuple[bytes, ...] = ()
+        """Lists that somebody has put into the file, and that have not been passed on yet."""
         self._next_look_s = time.monotonic() + LOOK_S
 
     def keep(self, revocations: Revocations) -> None:
@@ -60,6 +62,7 @@ class LiveRevocations:
         self._tell(revocations)
         if self._path is None:
             return
+        self._read_put(self._path)  # what was put there since the last look would be gone
         reason = ""
         try:
             write_lists(self._path, (each.wire for each in revocations.lists.values()))
@@ -79,16 +82,29 @@ class LiveRevocations:
         if self._path is None or self.wait_s() > 0:
             return
         self._next_look_s = time.monotonic() + LOOK_S
+        self._read_put(self._path)
+        if not self._put:
+            return
+        try:
+            taken = self._revoking.take(self._put)
+        except StatusUnavailable:
+            return  # the actors are being started anew, or busy: the next look tries again
+        self._put = ()
+        for why in filter(None, taken):
+            log.error("%(reason)s", {"reason": f"{self._path}: {why}"}, extra=_EVENT)
+
+    def _read_put(self, path: Path) -> None:
+        """Read the file, if somebody has changed it."""
         before, self._stamp = self._stamp, self._stamp_now()
         if self._stamp == before:
             return
+        reason = ""
         try:
-            taken = self._revoking.take(read_lists(self._path))
-            refused = [f"{self._path}: {why}" for why in taken if why]
-        except (AgentFileError, StatusUnavailable) as error:
-            refused = [str(error)]
-        for why in refused:
-            log.error("%(reason)s", {"reason": why}, extra=_EVENT)
+            self._put = tuple(dict.fromkeys((*self._put, *read_lists(path))))
+        except AgentFileError as error:
+            reason = str(error)
+        if reason:
+            log.error("%(reason)s", {"reason": reason}, extra=_EVENT)
 
     def _stamp_now(self) -> Stamp:
         return () if self._path is None else stamp_of(self._path)

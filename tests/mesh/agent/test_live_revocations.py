@@ -1,0 +1,72 @@
+"""The file of revocation lists while an agent runs: what is put there, and what the agent writes."""
+
+import logging
+
+import pytest
+
+from mesh.agent import live_revocations
+from mesh.agent.dashboard.status import StatusUnavailable
+from mesh.agent.live_revocations import LiveRevocations
+from mesh.agent.revocation_file import REVOCATIONS_FILE, read_lists, write_lists
+from mesh.auditing import NotAuditing
+from mesh.trust.revocations import NOBODY_REVOKED, Revocations
+from tests.mesh.trust.test_revocations import ENTRY, a_list
+
+
+class Revoked:
+    """Stands for what passes lists on."""
+
+    def __init__(self):
+        self.taken = []
+        self.fails = False
+        self.why = ""
+
+    def take(self, lists):
+        if self.fails:
+            raise StatusUnavailable("busy")
+        self.taken += lists
+        return tuple(self.why for _ in lists)
+
+
+@pytest.fixture
+def revoking():
+    return Revoked()
+
+
+@pytest.fixture
+def live(tmp_path, revoking, monkeypatch):
+    monkeypatch.setattr(live_revocations, "LOOK_S", 0.0)
+    return LiveRevocations(tmp_path, revoking, lambda _: None, known=NOBODY_REVOKED, audit=NotAuditing())
+
+
+OLD, NEW = a_list(1, ENTRY), a_list(2)
+
+
+def test_what_is_put_there_just_before_the_agent_writes_is_not_lost(live, revoking, tmp_path):
+    write_lists(tmp_path / REVOCATIONS_FILE, [NEW.wire])
+    live.keep(Revocations([OLD]))
+    assert read_lists(tmp_path / REVOCATIONS_FILE) == (OLD.wire,)
+    live.look()
+    assert revoking.taken == [NEW.wire]
+    live.look()
+    assert revoking.taken == [NEW.wire]
+
+
+def test_what_cannot_be_passed_on_now_is_later(live, revoking, tmp_path):
+    write_lists(tmp_path / REVOCATIONS_FILE, [NEW.wire])
+    revoking.fails = True
+    live.look()
+    revoking.fails = False
+    live.look()
+    assert revoking.taken == [NEW.wire]
+
+
+def test_what_is_not_fit_is_told_once(live, revoking, tmp_path, caplog):
+    revoking.why = "of nobody"
+    write_lists(tmp_path / REVOCATIONS_FILE, [NEW.wire])
+    live.look()
+    (tmp_path / REVOCATIONS_FILE).write_text("-----BEGIN MESH REVOCATIONS-----\n")
+    live.look()
+    live.look()
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert [each.split(": ", 1)[1][:9] for each in said] == ["of nobody", "the list "]
