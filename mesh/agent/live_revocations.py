@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from mesh.agent.audit.revoked import note_revoked
+from mesh.agent.audit.revoked import RevokedNotes
 from mesh.agent.control.revoking import Revoking
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.file_stamps import Stamp, stamp_of
@@ -46,7 +46,7 @@ class LiveRevocations:
         known: Revocations,
         audit: Auditing,
     ) -> None:
-        self._known, self._audit = known, audit
+        self._known, self._notes = known, RevokedNotes(audit)
         self._path = None if data_dir is None else data_dir / REVOCATIONS_FILE
         self._revoking = revoking
         self._tell = tell
@@ -57,7 +57,7 @@ class LiveRevocations:
 
     def keep(self, revocations: Revocations) -> None:
         """The agent knows of these from now on."""
-        note_revoked(self._audit, self._known, revocations)
+        self._notes.note(self._known, revocations, time.monotonic())
         self._known = revocations
         self._tell(revocations)
         if self._path is None:

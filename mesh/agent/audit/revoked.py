@@ -1,14 +1,45 @@
 """Writes down who is revoked from now on."""
 
-from mesh.auditing import Auditing, AuditKind
+from typing import Final
+
+from mesh.auditing import AuditFact, Auditing, AuditKind
+from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import display_id
 from mesh.trust.revocations import Revocations
 
+ISSUERS_BURST: Final = 1_200
+ISSUERS_RATE: Final = 0.1
+"""Entries at once, those of the longest list, and a second, that all issuers may cause. One may name whom it
+likes, and others twice a second: it is not to fill the files. What an authority says is always written."""
 
-def note_revoked(audit: Auditing, before: Revocations, now: Revocations) -> None:
-    """Write down whom ``now`` has and ``before`` had not."""
-    for each in now:
-        if not before.has(each):
+
+class RevokedNotes:
+    """Those of one agent.
+
+    Args:
+        audit: where they are written.
+    """
+
+    def __init__(self, audit: Auditing) -> None:
+        self._audit = audit
+        self._issuers = TokenBucket(ISSUERS_RATE, ISSUERS_BURST)
+        self._left_out = 0
+
+    def note(self, before: Revocations, after: Revocations, now: float) -> None:
+        """Write down whom ``after`` has and ``before`` had not; ``now`` is monotonic seconds."""
+        for each in after:
+            if before.has(each):
+                continue
+            if each.by_issuer and not self._issuers.take(now):
+                self._left_out += 1
+                continue
             said, agent_id = each.revocation, display_id(each.agent_id)
-            facts = {"agent": said.name, "id": agent_id, "by": each.by, "reason": said.reason}
-            audit.note(AuditKind.REVOKED, facts)
+            facts: dict[str, AuditFact] = {
+                "agent": said.name,
+                "id": agent_id,
+                "by": each.by,
+                "reason": said.reason,
+            }
+            if each.by_issuer and self._left_out:
+                facts["left_out"], self._left_out = self._left_out, 0
+            self._audit.note(AuditKind.REVOKED, facts)
