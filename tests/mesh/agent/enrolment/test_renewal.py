@@ -175,6 +175,18 @@ def test_what_is_of_no_use_changes_nothing_is_told_once_and_tried_again(office, 
     assert len([each for each in caplog.records if each.levelno == logging.WARNING]) == 1
 
 
+def test_the_store_of_the_actors_is_left_to_their_thread(office):
+    def verify(*_):
+        raise AssertionError("on the main thread")
+
+    store = TrustStore([AUTHORITY.public_key], verify=verify)
+    office.own = Credentials(OWNER, office.own.wire, office.own.certificate, store)
+    office.answer = certified(OWNER, "owner", end=NOW + 4 * DAY_S, may_use=("a",))
+    office.renewer.due(NOW)
+    office.run()
+    assert read_certificate_file(office.file) == office.answer
+
+
 def test_a_file_that_cannot_be_written_is_told(office, caplog):
     office.answer = certified(OWNER, "owner", end=NOW + 4 * DAY_S, may_use=("a",))
     office.file = office.file / "below"
