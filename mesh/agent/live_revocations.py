@@ -90,7 +90,7 @@ class LiveRevocations:
         except StatusUnavailable:
             return  # the actors are being started anew, or busy: the next look tries again
         self._put = ()
-        for why in filter(None, taken):
+        for why in [each for each in taken if each]:
             log.error("%(reason)s", {"reason": f"{self._path}: {why}"}, extra=_EVENT)
 
     def _read_put(self, path: Path) -> None:
