@@ -15,6 +15,7 @@ from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asking_agent, asks_agent
 from mesh.agent.cli.certificate_command import Validity
 from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.passphrases import read_authority, takes_passphrase
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.tables import table
 from mesh.agent.cli.times import counted, moment
@@ -23,7 +24,6 @@ from mesh.agent.control.client import AgentClient
 from mesh.agent.control.mesh_rows import AgentRow
 from mesh.agent.control.requests import AGENTS, REVOCATION_LISTS, REVOCATIONS, ListsRequest
 from mesh.agent.control.revocation_rows import ListRow, RevocationRow, Taken
-from mesh.agent.files import KeyUse, read_key
 from mesh.agent.finding import control_socket
 from mesh.agent.revocation_file import read_lists, write_lists
 from mesh.errors import RemoteProtocolError
@@ -51,6 +51,7 @@ class _Known(NamedTuple):
 @click.command()
 @click.argument("agents", nargs=-1, required=True, metavar="AGENT...", shell_complete=completing.agents)
 @click.option("--authority", "authority_file", type=_FILE, required=True, help="The authority's key file.")
+@takes_passphrase
 @click.option("--reason", default="", help="Why, for people: every agent shows it.")
 @click.option(
     "--until",
@@ -67,6 +68,7 @@ def revoke(
     *,
     agents: tuple[str, ...],
     authority_file: Path,
+    passphrase_file: Path | None,
     reason: str,
     until_s: int | None,
     undo: bool,
@@ -84,7 +86,7 @@ def revoke(
     mesh revoke laptop-7 --authority authority.key --reason 'was stolen'
     mesh revoke 0123456789abcdef0123456789abcdef --authority authority.key --offline
     """
-    signer = read_key(authority_file, KeyUse.AUTHORITY)
+    signer = read_authority(authority_file, passphrase_file)
     file = authority_file.with_suffix(LIST_SUFFIX)
     with asking_agent():
         client = None if offline else AgentClient(control_socket(config, socket))

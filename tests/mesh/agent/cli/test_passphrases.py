@@ -65,6 +65,14 @@ def test_scripts_give_it_by_a_file_or_a_variable(tmp_path):
     assert "none: cannot be read" in missing.stderr
 
 
+def test_who_has_it_can_revoke(tmp_path):
+    key = tmp_path / "authority.key"
+    run("authority", "new", key, "--passphrase", typed=f"{PASSPHRASE}\n{PASSPHRASE}\n")
+    revoked = run("revoke", "0" * 32, "--authority", key, "--offline", typed=f"{PASSPHRASE}\n")
+    assert revoked.exit_code == 0, revoked.output
+    assert "the list of this authority, 1 agent" in revoked.stdout
+
+
 def test_a_short_one_makes_no_key(tmp_path):
     made = run("authority", "new", tmp_path / "authority.key", "--passphrase", typed="short\nshort\n")
     assert made.exit_code == 2
