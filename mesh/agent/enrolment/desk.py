@@ -21,7 +21,7 @@ from mesh.agent.audit.entries import certificate_facts
 from mesh.agent.enrolment.invitations import Invitation, Invitations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
-from mesh.auditing import Auditing, AuditKind
+from mesh.auditing import AuditFact, Auditing, AuditKind
 from mesh.connection.reserved import Caller
 from mesh.errors import RemoteProtocolError
 from mesh.journal import EventKind
@@ -265,7 +265,7 @@ class EnrolmentDesk:
         wire = _issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
         self._renewed_lately.hold(caller.id, moment + valid_s / RENEWED_SHARE)
         self._meters.enrolments += 1
-        self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)))
+        self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)) | _before(held, own))
         facts = {"agent": named(caller.name, caller.id), "seconds": valid_s}
         log.info("%(agent)s has renewed its certificate here, for %(seconds)d s", facts, extra=_EVENT)
         return wire
@@ -294,6 +294,14 @@ def _limits(own: Certificate) -> IssuingLimits:
             "mesh certificate sign --issue, or the right issue of mesh init"
         )
     return own.may_issue
+
+
+def _before(held: Certificate, own: Credentials) -> dict[str, AuditFact]:
+    """Which other issuer has signed what is renewed: when that one is revoked, its agents are still found."""
+    before = issuer_of(held)
+    if before is None or before.agent_id == own.identity.id:
+        return {}
+    return {"issuer_before": f"{before.name} {display_id(before.agent_id)}"}
 
 
 def _issued(

@@ -218,7 +218,7 @@ def member(**changes: Any) -> bytes:
         "may_use": ("a",),
         "groups": ("staff",),
     }
-    return issue_certificate(AUTHORITY, subject=MEMBER.public_key, **(fields | changes))
+    return issue_certificate(AUTHORITY, **({"subject": MEMBER.public_key} | fields | changes))
 
 
 def test_a_member_renews_what_it_has_for_as_long_as_it_had_it(office):
@@ -238,6 +238,23 @@ def test_who_asks_without_pause_gets_one_certificate_and_one_entry(office):
     assert "has been renewed a short while ago" in refused.why_not
     assert [kind for kind, _ in office.audit.notes] == [AuditKind.ISSUED, AuditKind.NOT_ISSUED]
     assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 5)
+
+
+def test_what_another_issuer_has_signed_is_written_down_as_such(office):
+    other = credentials(identity=OTHER, name="hq-2")
+    wire = issue_certificate(
+        OTHER,
+        subject=MEMBER.public_key,
+        name="member",
+        not_before=NOW,
+        not_after=NOW + DAY_S,
+        issuer=other.wire,
+    )
+    assert office.ask(MEMBER, wire, MEMBER).certificate
+    assert office.ask(THIEF, member(subject=THIEF.public_key), THIEF).certificate
+    (_, first), (_, second) = office.audit.notes
+    assert first["issuer_before"] == f"hq-2 {display_id(OTHER.id)}"
+    assert "issuer_before" not in second
 
 
 def test_a_clock_that_was_ahead_keeps_nobody_from_renewing(office, monkeypatch):
