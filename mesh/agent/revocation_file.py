@@ -13,8 +13,8 @@ from mesh.trust.revocations import Revocations, SignedList, lists_from_text, lis
 REVOCATIONS_FILE: Final = "revocations"
 """In ``agent.data_dir``."""
 
-MAX_REVOCATION_FILE_BYTES: Final = 16 * 1024 * 1024
-"""Many times what a mesh with a few authorities and issuers has."""
+MAX_REVOCATION_FILE_BYTES: Final = 32 * 1024 * 1024
+"""More than as many of the longest lists as an agent keeps: what it has written it can read."""
 
 _REMEDY: Final = "move it away: the agent hears the lists anew with its first link"
 

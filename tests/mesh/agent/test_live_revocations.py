@@ -7,9 +7,15 @@ import pytest
 from mesh.agent import live_revocations
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.live_revocations import LiveRevocations
-from mesh.agent.revocation_file import REVOCATIONS_FILE, read_lists, write_lists
+from mesh.agent.revocation_file import (
+    MAX_REVOCATION_FILE_BYTES,
+    REVOCATIONS_FILE,
+    read_lists,
+    write_lists,
+)
 from mesh.auditing import NotAuditing
-from mesh.trust.revocations import NOBODY_REVOKED, Revocations
+from mesh.routing.revocation_intake import MAX_SIGNERS
+from mesh.trust.revocations import MAX_LIST_BYTES, NOBODY_REVOKED, Revocations, lists_to_text
 from tests.mesh.trust.test_revocations import ENTRY, a_list
 
 
@@ -70,3 +76,7 @@ def test_what_is_not_fit_is_told_once(live, revoking, tmp_path, caplog):
     live.look()
     said = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.split(": ", 1)[1][:9] for each in said] == ["of nobody", "the list "]
+
+
+def test_what_an_agent_can_have_to_keep_it_can_read_again():
+    assert MAX_SIGNERS * len(lists_to_text([bytes(MAX_LIST_BYTES)])) <= MAX_REVOCATION_FILE_BYTES
