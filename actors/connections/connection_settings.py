@@ -79,6 +79,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
+    source_secret: bytes = b""
+    """By which agents' addresses towards targets are drawn."""
     own_label: str = ""
     """This agent, as logs name agents."""
 

@@ -61,7 +61,7 @@ class IntroducingEnd(ConnectionEnd[M], Generic[M]):
         subnet = self._settings.config_of(self._key).source_address
         if subnet is None:
             return CONNECTION_SOCKET_OPTIONS
-        own = source_address(subnet, self._party.id)
+        own = source_address(subnet, self._party.id, self._settings.source_secret)
         return msgspec.structs.replace(CONNECTION_SOCKET_OPTIONS, local_host=own)
 
     def _apply(self, effects: Effects) -> None:

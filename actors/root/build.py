@@ -25,6 +25,7 @@ from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.shares import Shares
+from mesh.connection.source_address import SECRET_FOR
 from mesh.connection.stream import StreamBudget
 from mesh.link.opening import mac_key
 from mesh.link.relay_budget import RelayBudget
@@ -80,6 +81,7 @@ class Build:
             policy=policy_of(setup.config),
             special=_special(setup.config),
             doors=self.doors,
+            source_secret=setup.identity.secret_for(SECRET_FOR),
             own_label=_own_label(setup),
         )
         self.links = LinkSettings(

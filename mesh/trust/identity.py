@@ -87,6 +87,10 @@ class Identity:
         signed = nacl.bindings.crypto_sign(_signature_input(context, message), self._secret)
         return signed[:SIGNATURE_BYTES]
 
+    def secret_for(self, purpose: bytes) -> bytes:
+        """32 bytes that only this identity can tell, always the same for a purpose."""
+        return hashlib.blake2b(purpose, digest_size=32, key=self._secret[:SEED_BYTES]).digest()
+
 
 def agent_id_of(public_key: bytes) -> AgentId:
     """The ID of the agent that owns a 32-byte Ed25519 public key.

@@ -6,11 +6,11 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
-from mesh.connection.source_address import source_address
+from mesh.connection.source_address import SECRET_FOR, source_address
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.control import decode_reset
 from mesh.link.frames import FrameType
-from mesh.trust.identity import AgentId, display_id
+from mesh.trust.identity import AgentId, Identity, display_id
 from tests.actors.connections.both_ends_company import Ends
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, RESET
 from tests.actors.connections.exit_company import Answering, Asker
@@ -69,7 +69,7 @@ def test_a_target_that_is_to_know_agents_by_their_addresses_sees_them():
     scene = Answering(special={KEY: section})
     scene.ask()
     seen = scene.take_target().socket.peer_name.rpartition(":")[0]
-    assert seen == source_address(subnet, INGRESS.id)
+    assert seen == source_address(subnet, INGRESS.id, b"")
     assert IPv4Address(seen) in subnet
     scene.world.stop()
 
@@ -78,10 +78,17 @@ def test_a_target_that_is_to_know_agents_by_their_addresses_sees_them():
 def test_an_agent_has_one_address_of_a_subnet_and_others_mostly_have_others(text):
     subnet = IPv4Network(text)
     agents = [AgentId(number.to_bytes(16, "big")) for number in range(50)]
-    found = [source_address(subnet, agent) for agent in agents]
-    assert found == [source_address(subnet, agent) for agent in agents]
+    found = [source_address(subnet, agent, b"1") for agent in agents]
+    assert found == [source_address(subnet, agent, b"1") for agent in agents]
     assert all(subnet[0] < IPv4Address(each) < subnet[-1] for each in found)
     assert len(set(found)) > 40
+
+
+def test_nobody_can_choose_an_address_who_has_not_the_exits_secret():
+    """Else an agent could try keys of its own until it had another's address."""
+    subnet = IPv4Network("127.0.0.0/8")
+    secrets = [Identity(bytes([number]) * 32).secret_for(SECRET_FOR) for number in range(20)]
+    assert len({source_address(subnet, INGRESS.id, secret) for secret in secrets}) == 20
 
 
 @pytest.fixture
