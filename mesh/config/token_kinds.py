@@ -12,6 +12,8 @@ READ: Final = "read"
 CHANGE: Final = "change"
 SCOPES: Final = (READ, CHANGE)
 
+_DAY_CHARACTERS: Final = len("2027-03-01")
+
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,10 +45,15 @@ class Moment(msgspec.Struct, frozen=True):
         except ValueError:
             raise ValueError(self.expected) from None
         if found.tzinfo is None:
-            if ":" in text:
+            if len(text) > _DAY_CHARACTERS:
                 raise ValueError(f"{self.expected}: its time zone is missing, such as Z for UTC")
             found = found.replace(tzinfo=UTC)
-        return found.timestamp()
+        unix_s = found.timestamp()
+        try:
+            moment_text(unix_s)
+        except (ValueError, OverflowError):  # its time zone has it before or after all years
+            raise ValueError(self.expected) from None
+        return unix_s
 
 
 def moment_text(unix_s: float) -> str:

@@ -34,7 +34,20 @@ def test_one_without_is_for_changes_and_for_ever():
     assert parse(token(", scope: read")).http.tokens[0].scope == "read"
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2027-13-01", "2027-03-01T12:00:00", "30d", "1803902400", '""'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tomorrow",
+        "2027-13-01",
+        "2027-03-01T12:00:00",
+        "2027-03-01T12",
+        "30d",
+        "1803902400",
+        '""',
+        "'0001-01-01T00:00:00+05:00'",
+        "'9999-12-31T23:59:59-05:00'",
+    ],
+)
 def test_what_is_no_moment_is_told(text):
     with pytest.raises(ConfigError, match=r"tokens\[0\].expires: found .*; expected a moment"):
         parse(token(f", expires: {text}"))
