@@ -37,6 +37,11 @@ from mesh.trust.revocations import FOR_EVER, Revocation, Revocations, SignedList
 LIST_SUFFIX: Final = ".revocations"
 """Of an authority's own list, beside its key."""
 
+_FIRST: Final = (
+    "no earlier list is beside the key: if there is one elsewhere, put it there and do this again, "
+    "or whoever it names is let in again"
+)
+
 _FILE = click.Path(path_type=Path)
 
 
@@ -111,6 +116,8 @@ def revoke(
         write_lists(file, (wire,))
         say("\n".join((*said, f"{file}: the list of this authority, {counted(len(entries), 'agent')}")))
         if client is None:
+            if not number:
+                say(_FIRST)
             say(f"tell the mesh by any of its agents: mesh revocations --add {shlex.quote(str(file))}")
         else:
             client.post(REVOCATION_LISTS, Taken, ListsRequest([base64.b64encode(wire).decode()]))

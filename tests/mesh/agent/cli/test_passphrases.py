@@ -71,6 +71,10 @@ def test_who_has_it_can_revoke(tmp_path):
     revoked = run("revoke", "0" * 32, "--authority", key, "--offline", typed=f"{PASSPHRASE}\n")
     assert revoked.exit_code == 0, revoked.output
     assert "the list of this authority, 1 agent" in revoked.stdout
+    assert "no earlier list is beside the key" in revoked.stdout
+    again = run("revoke", "1" * 32, "--authority", key, "--offline", typed=f"{PASSPHRASE}\n")
+    assert "the list of this authority, 2 agents" in again.stdout
+    assert "no earlier list" not in again.stdout
 
 
 def test_a_short_one_makes_no_key(tmp_path):
