@@ -70,6 +70,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         "_listener",
         "_opening",
         "_prepare_for",
+        "_rights",
         "_speaks_socks",
     )
 
@@ -89,6 +90,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._listener = listener
         self._clients: messages.Clients | None = None
         """Where the client counts, as soon as there is one."""
+        self._rights: tuple[messages.RightsChanged, ...] = ()
+        """While it stands by: the latest, which are judged anew once it is known whose client comes."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
         """The links towards the exits that are being tried, and towards the one that was chosen."""
         self._speaks_socks = False
@@ -185,6 +188,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         self._client_tag = socket_tag(self._settings.instance, ends)
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
+        rights, self._rights = self._rights, ()
+        for each in rights:
+            if clients.listener in each.policy.believed:  # the listener may not have heard of that yet
+                self._judge(each)
         now = self.now()
         self._alarm.arm(now + FIRST_LOOK_S, now)
         self._do(self._opening.client_came(candidates, now))
@@ -200,6 +207,8 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             self._judge(registered.rights)
 
     def _judge(self, rights: messages.RightsChanged) -> None:
+        if self._clients is None:
+            self._rights = (rights,)
         listener = "" if self._clients is None else self._clients.listener
         why = why_not_at_ingress(rights.certificate, self._key, listener, rights.policy)
         if not why:

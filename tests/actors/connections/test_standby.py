@@ -10,8 +10,10 @@ from actors.messages.listener import CandidateFailed, CandidateServed
 from mesh.connection.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.connection.open_attempt import STANDBY_NUMBERS
 from mesh.link.frames import FrameType
+from mesh.trust.certificates import Certificate
 from mesh.trust.identity import NO_AGENT
 from mesh.trust.noise.primitives import key_pair
+from mesh.trust.policy import Policy
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Opening
 
@@ -51,6 +53,19 @@ def test_the_open_leaves_without_another_registration(scenes):
     assert [frame.connection for frame in one.exits[0].opens] == [1]
     assert len(one.table.of(RegisterIngress)) == 1
     assert not one.settings.numbers.is_reserved(1)
+
+
+@pytest.mark.parametrize(("named", "numbers"), [("hq", [1]), ("other", [2])])
+def test_a_list_that_has_come_since_is_heeded_before_the_listener_has_heard_of_it(scenes, named, numbers):
+    """Whom it does not name is registered anew, and judged then as any other."""
+    one = scenes()
+    one.clients.listener = "listener"
+    certificate = Certificate(bytes(32), "hq", 0, 1, ("*",), (), False, False, bytes(32))
+    policy = Policy({}, {"listener": frozenset({named})})
+    one.tell(messages.RightsChanged(EXIT.id, certificate, policy))
+    serve(one)
+    assert [frame.connection for frame in one.exits[0].opens] == numbers
+    assert len(one.table.of(RegisterIngress)) == numbers[0]
 
 
 def test_it_serves_its_client_as_any_other_does(scenes):
