@@ -130,4 +130,4 @@ def test_nothing_rings_where_nothing_is_connected(house):
     _, number = house.register()
     house.tell(messages.ConnectionEnded(ALICE.id, number, is_exit=False))
     run_until(house, 2 * CERTIFICATE_POLL_S)
-    assert house.table._certificate_ends.next_look == house.table._alarm.at == float("inf")
+    assert house.table._certificates._ends.next_look == house.table._alarm.at == float("inf")
