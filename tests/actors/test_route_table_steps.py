@@ -106,6 +106,7 @@ class Scene:
             reader=self.reader,
             settings=RoutingSection(),
             alarms=AlarmBook(),
+            root=start(self.world).ref,
         )
         self.source, self.link = start(self.world), start(self.world)
         self.tell(messages.LinkUp(ALICE, INSTANCE, self.source.ref, RTT_S))

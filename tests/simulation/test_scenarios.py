@@ -26,6 +26,7 @@ WANTED = {
     "random_graph",
     "reconfiguration",
     "reconfiguration_chain",
+    "revocations",
     "ring",
     "rolling_restart",
     "slow_link",

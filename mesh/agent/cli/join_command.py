@@ -7,7 +7,8 @@ import shlex
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -69,12 +70,12 @@ def join(token: str, directory: Path | None, *, start: bool) -> None:
     home = Path(name) if directory is None else directory
     _require_empty(home)
     existed = is_there(home)
-    logging.getLogger("mesh").addHandler(logging.NullHandler())  # what matters of it is in the error
     try:
         seed = secrets.token_bytes(SEED_BYTES)
         make_directory(home)
         write_key(home / IDENTITY_FILE, KeyUse.IDENTITY, seed)
-        wire = enrolled(invitation, Identity(seed))
+        with _unlogged():
+            wire = enrolled(invitation, Identity(seed))
         certificate = read_certificate(wire)
         create_file(home / CERTIFICATE_FILE, certificate_to_text(wire), PUBLIC_MODE)
         plan = AgentPlan(
@@ -95,6 +96,17 @@ def join(token: str, directory: Path | None, *, start: bool) -> None:
     if start:
         sys.stdout.flush()
         os.execv(sys.executable, (sys.executable, "-m", "mesh.agent", str(home / CONFIG_FILE)))  # noqa: S606
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Nothing is logged: what matters of it is in the error."""
+    logger, handler = logging.getLogger("mesh"), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _required_name(name: str) -> str:

@@ -145,11 +145,11 @@ def test_a_token_is_of_use_once_also_over_a_restart(office):
 
 
 def test_an_invitation_that_nobody_keeps_or_that_has_expired_is_refused(office, monkeypatch):
-    token = office.invite()
-    monkeypatch.setattr(time, "time", lambda: NOW + 3700.0)
+    token, now = office.invite(), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3700.0)
     assert "is not known here, or has expired" in office.join(token).why_not
     (office.data_dir / "invitations.json").unlink()
-    monkeypatch.setattr(time, "time", lambda: float(NOW))
+    monkeypatch.setattr(time, "time", lambda: now)
     office.open()
     assert "is not known here, or has expired" in office.join(token).why_not
     assert office.meters.enrolments == 0
