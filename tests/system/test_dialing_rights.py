@@ -4,7 +4,7 @@ import signal
 import socket
 import stat
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -19,6 +19,12 @@ from scripts.lab.waiting import wait_until
 from tests.actors.connections.socks_company import login
 
 NO_TARGET_TIME_S = 2
+
+
+def echo_until_it_is_killed(client):
+    """An exit that is killed resets what it has to its targets."""
+    with suppress(ConnectionResetError):
+        echo(client)
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def pair(mesh, monkeypatch):
         "password": "${SOCKS_PASSWORD}",
     }
     branch.config["forward"]["socks"] = [branch.door]
-    with Service(echo) as service:
+    with Service(echo_until_it_is_killed) as service:
         for key in ("postgres-main", "secret"):
             hq.offer(key, service.port)
         mesh.start()
