@@ -197,8 +197,8 @@ class AgentProcess:
         self.process.kill()
 
     def pause(self) -> None:
-        """SIGSTOP."""
-        self.process.signal(signal.SIGSTOP)
+        """SIGSTOP; nothing of it runs any more."""
+        self.process.pause()
 
     def resume(self) -> None:
         """SIGCONT."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from mesh.agent.core_dumps import DEBUGGABLE_VARIABLE
 from scripts.interrupts import held_interrupts
+from scripts.lab.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_TIMEOUT_S: Final = 15.0
@@ -86,6 +87,17 @@ class Process:
             subprocess.TimeoutExpired: it still runs after ``timeout_s``.
         """
         return self._child.wait(timeout_s)
+
+    def pause(self) -> None:
+        """SIGSTOP, and wait until no thread runs any more: one of them has to run to stop the others."""
+        self.signal(signal.SIGSTOP)
+        wait_until(self._is_stopped, f"{self.pid} has stopped")
+
+    def _is_stopped(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            tasks = Path(f"/proc/{self.pid}/task").iterdir()
+            return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+        return False
 
     def signal(self, number: int) -> None:
         """Send a signal to the program alone; nothing happens if it has ended."""

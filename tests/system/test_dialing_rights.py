@@ -1,6 +1,5 @@
 """Dialing by name where not everybody may: passwords, certificates, limits; and doors that come and go."""
 
-import signal
 import socket
 import stat
 import subprocess
@@ -155,12 +154,12 @@ def _connects(one, path):
 
 def test_an_exit_that_is_cut_off_and_one_that_is_silent(pair):
     branch, hq = pair
-    hq.process.signal(signal.SIGSTOP)
+    hq.pause()
     try:
         silent = mesh_connect(branch, "postgres-main")
         assert (silent.returncode, b"no answer in time" in silent.stderr) == (1, True), silent.stderr
     finally:
-        hq.process.signal(signal.SIGCONT)
+        hq.resume()
     hq.kill()
     cut_off = []
 
