@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import socket
 
 import pytest
 
@@ -16,6 +15,7 @@ from mesh.agent.dashboard.stamps import KEPT_WHILE
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.http import HttpSide
 from mesh.config.schema import HttpSection, TokenSection
+from scripts.lab.ports import Ports
 
 THINGS = "/api/v1/things"
 CHANGED = []
@@ -62,10 +62,11 @@ def noted():
 @pytest.fixture
 def side(noted):
     """An HTTP address on every interface."""
-    with socket.create_server(("127.0.0.1", 0)) as taker:
-        port = taker.getsockname()[1]
-    section = HttpSection(address=TcpAddress("0.0.0.0", port), tokens=HELD)
-    with contextlib.closing(HttpSide(section)) as side:
+    with contextlib.closing(Ports()) as ports:
+        port = ports.reserve("0.0.0.0")
+        section = HttpSection(address=TcpAddress("0.0.0.0", port), tokens=HELD)
+        side = HttpSide(section)
+    with contextlib.closing(side):
         side.serve(side.dashboard(Unready()), ROUTES, audit=noted)
         side.port = port
         side.section = section
