@@ -1,9 +1,10 @@
 """Services that targets are, on threads of this process."""
 
 import contextlib
+import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -113,9 +114,19 @@ def echo(client: socket.socket) -> None:
     client.shutdown(socket.SHUT_WR)
 
 
+@contextlib.contextmanager
+def _until_reset() -> Iterator[None]:
+    """Ends when the client resets, whatever is being done to its socket then."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}:
+            raise
+
+
 def echo_until_reset(client: socket.socket) -> None:
-    """As ``echo``, for clients that may reset."""
-    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+    """As ``echo``, for clients that may reset, as an exit that is killed does."""
+    with _until_reset():
         echo(client)
 
 
@@ -123,7 +134,7 @@ def announce(name: bytes) -> Serve:
     """A service that says its name, and ends; an exit that was not chosen may reset it."""
 
     def serve(client: socket.socket) -> None:
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        with _until_reset():
             client.sendall(name)
             client.shutdown(socket.SHUT_WR)
             read_all(client)

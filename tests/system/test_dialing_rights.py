@@ -3,7 +3,7 @@
 import socket
 import stat
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,17 +13,11 @@ from mesh.socks.numbers import Method, Reply, reply
 from scripts.lab.clients import connect, read_all, read_exactly
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.processes import ROOT, python
-from scripts.lab.services import Service, echo
+from scripts.lab.services import Service, echo_until_reset
 from scripts.lab.waiting import wait_until
 from tests.actors.connections.socks_company import login
 
 NO_TARGET_TIME_S = 2
-
-
-def echo_until_it_is_killed(client):
-    """An exit that is killed resets what it has to its targets."""
-    with suppress(ConnectionResetError):
-        echo(client)
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def pair(mesh, monkeypatch):
         "password": "${SOCKS_PASSWORD}",
     }
     branch.config["forward"]["socks"] = [branch.door]
-    with Service(echo_until_it_is_killed) as service:
+    with Service(echo_until_reset) as service:
         for key in ("postgres-main", "secret"):
             hq.offer(key, service.port)
         mesh.start()
