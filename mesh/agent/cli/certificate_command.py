@@ -12,11 +12,11 @@ import msgspec
 
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.passphrases import read_authority, takes_passphrase
+from mesh.agent.cli.right_options import takes_rights
 from mesh.agent.cli.rights import (
     DAY_S,
     ISSUED_S,
     Rights,
-    group_name,
     parse_limits,
     told,
     told_limits,
@@ -25,7 +25,6 @@ from mesh.agent.cli.standard_streams import say
 from mesh.agent.files import PUBLIC_MODE, KeyUse, create_file, read_certificate_file, read_key
 from mesh.config.kinds import Context, Duration, Scalar
 from mesh.errors import TrustError
-from mesh.routing_keys import normal_key
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import (
     Certificate,
@@ -79,32 +78,6 @@ class PublicKeyText(click.ParamType[bytes]):
             self.fail(str(error), param, ctx)
 
 
-class KeyPattern(click.ParamType[str]):
-    """A routing key, which may have wildcards; in the form in which keys are compared."""
-
-    name = "pattern"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The pattern."""
-        try:
-            return normal_key(str(value))
-        except ValueError as error:
-            self.fail(f"expected {error}", param, ctx)
-
-
-class GroupName(click.ParamType[str]):
-    """The name of a group."""
-
-    name = "group"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name."""
-        try:
-            return group_name(str(value))
-        except ValueError as error:
-            self.fail(f"expected {error}", param, ctx)
-
-
 @click.group()
 def certificate() -> None:
     """What an authority says of an agent; without one, an agent gets no link."""
@@ -119,31 +92,8 @@ def certificate() -> None:
 @click.option(
     "--valid-for", type=Validity(), default=DEFAULT_VALIDITY, show_default=True, help="From now on."
 )
-@click.option(
-    "--register",
-    type=KeyPattern(),
-    multiple=True,
-    metavar="PATTERN",
-    help="Keys it may offer endpoints for; * and ? are wildcards. Repeatable.",
-)
-@click.option(
-    "--use",
-    type=KeyPattern(),
-    multiple=True,
-    metavar="PATTERN",
-    help="Keys it may open connections to. Repeatable.",
-)
-@click.option("--relay", is_flag=True, help="Others' traffic may pass.")
-@click.option("--manage", is_flag=True, help="It may manage others.")
+@takes_rights
 @click.option("--all", "everything", is_flag=True, help="All four rights above, for a try-out.")
-@click.option(
-    "--group",
-    "groups",
-    type=GroupName(),
-    multiple=True,
-    metavar="NAME",
-    help="A group that it is in; a configuration may mean all of one. Repeatable.",
-)
 @click.option(
     "--issue",
     "issued",

@@ -7,7 +7,8 @@ import click
 import msgspec
 
 from mesh.agent.cli.asking import Agent, asks_agent
-from mesh.agent.cli.certificate_command import GroupName, KeyPattern, Validity
+from mesh.agent.cli.certificate_command import Validity
+from mesh.agent.cli.right_options import takes_rights
 from mesh.agent.cli.rights import Rights, told
 from mesh.agent.control.invitation_routes import InviteRequest, Name
 from mesh.agent.control.requests import INVITATIONS
@@ -49,25 +50,7 @@ class AgentName(click.ParamType[str]):
 
 @click.command()
 @click.argument("name", type=AgentName())
-@click.option("--relay", is_flag=True, help="Others' traffic may pass through it.")
-@click.option(
-    "--use",
-    type=KeyPattern(),
-    multiple=True,
-    metavar="PATTERN",
-    help="Keys it may open connections to; * and ? are wildcards. Repeatable.",
-)
-@click.option(
-    "--register",
-    type=KeyPattern(),
-    multiple=True,
-    metavar="PATTERN",
-    help="Keys it may offer endpoints for. Repeatable.",
-)
-@click.option("--manage", is_flag=True, help="It may manage others.")
-@click.option(
-    "--group", "groups", type=GroupName(), multiple=True, metavar="NAME", help="A group for it. Repeatable."
-)
+@takes_rights
 @click.option(
     "--for", "valid_for", type=Validity(), help="How long its certificate is to last; it renews it by itself."
 )
