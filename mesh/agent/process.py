@@ -35,7 +35,7 @@ from mesh.agent.control.calling import ActorCalling
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.mesh_door import MeshDoor
-from mesh.agent.control.revoking import ActorRevoking
+from mesh.agent.control.revoking import ActorRevoking, SettledRevoking
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
@@ -220,10 +220,11 @@ def _run(
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
-            revoking=revoking,
+            revoking=SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None)),
             diagnosing=ActorDiagnosing(root),
             invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
             asked=app.stamp,
+            changed=app.outdate,
             audit=audit,
         )
         door.serve(MeshApp(behind, app))

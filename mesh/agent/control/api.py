@@ -41,7 +41,7 @@ from mesh.auditing import NOT_AUDITING, Auditing
 def all_routes(behind: Behind) -> tuple[Route, ...]:
     """Everything that the API has, but its own description."""
     views = MeshViews(behind.pairings)
-    return (
+    routes = (
         *adapter_routes(behind),
         *mesh_routes(behind, views),
         *mesh_test_routes(behind),
@@ -56,6 +56,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *diagnosis_routes(behind),
         *revocation_routes(behind),
     )
+    return tuple(each.then(behind.changed) if each.changes else each for each in routes)
 
 
 class ControlApp:

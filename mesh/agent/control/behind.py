@@ -48,6 +48,8 @@ class Behind:
     """Lets an agent in; see :meth:`mesh.agent.enrolment.desk.EnrolmentDesk.invite`."""
     asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))
     """What ``status`` would answer is made of."""
+    changed: Callable[[], None] = field(default=lambda: None)
+    """Has ``status`` ask anew, for something has been changed."""
 
     def stamp(self) -> Stamp:
         """What an answer is made of that tells of ``status`` and what is desired, and of nothing else."""
