@@ -43,6 +43,7 @@ from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
 from mesh.agent.enrolment.addresses import addresses_to_dial
 from mesh.agent.enrolment.desk import EnrolmentDesk
+from mesh.agent.enrolment.newest import CertificateWatch, shown_certificates
 from mesh.agent.enrolment.renewal import Renewer
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
@@ -59,6 +60,7 @@ from mesh.agent.software import software_version
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
+from mesh.agent.web_certificate import WebReminder
 from mesh.auditing import AuditKind
 from mesh.config.loading import Loaded
 from mesh.connection.stream import StreamBudget
@@ -245,13 +247,32 @@ def _run(
             },
             extra=told_event(EventKind.AGENT),
         )
-        renewer = Renewer(
-            root,
-            events,
-            credentials=lambda: live.running,
-            file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
-        )
-        return _wait(reloader, (live, revocations), root, events, (reminder, DescriptorReminder(), renewer))
+        reminders = reminder, DescriptorReminder(), WebReminder(status.web_certificate)
+        renewing = _renewing(root, events, live, reloader, desk)
+        return _wait(reloader, (live, revocations), root, events, (*reminders, *renewing))
+
+
+def _renewing(
+    root: pykka.ActorRef[Agent],
+    events: Events,
+    live: LiveCredentials,
+    reloader: Reloader,
+    desk: EnrolmentDesk,
+) -> tuple[Renewer, CertificateWatch]:
+    """What renews this agent's certificate, and what sees to it that others' are renewed as they are now."""
+    renewer = Renewer(
+        root,
+        events,
+        credentials=lambda: live.running,
+        file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+    )
+    watch = CertificateWatch(
+        events,
+        is_issuer=lambda: live.running.certificate.may_issue is not None,
+        look=lambda: shown_certificates(root),
+        saw=desk.saw,
+    )
+    return renewer, watch
 
 
 def _event_loop() -> str:
@@ -273,7 +294,7 @@ def _wait(
     files: tuple[LiveCredentials | LiveRevocations, ...],
     root: pykka.ActorRef[Agent],
     events: Events,
-    reminders: tuple[Reminder | DescriptorReminder | Renewer, ...],
+    reminders: tuple[Reminder | DescriptorReminder | WebReminder | Renewer | CertificateWatch, ...],
 ) -> int:
     """Wait for the end; the exit status."""
     leaving, terminal = False, Terminal()

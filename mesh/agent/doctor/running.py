@@ -12,9 +12,9 @@ from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
 from mesh.agent.dashboard.states import CONNECTED
 from mesh.agent.doctor.check import About, Check, Level
 from mesh.agent.doctor.places import limit_check
+from mesh.agent.expiry import DAY_S, Stage, stage_of
 from mesh.agent.findings import Severity
 from mesh.agent.outcome import Outcome
-from mesh.agent.validity import DAY_S, NOTICE_S, NOTICE_SHARE
 from mesh.journal import EventKind
 
 CLOCK_APART_S: Final = 5.0
@@ -95,11 +95,10 @@ def clock_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
 
 def certificate_checks(certificates: Sequence[CertificateRow], now_unix_s: float) -> Iterator[Check]:
     """Those of other agents that end soon: of its own this agent warns itself."""
-    left = [(each.not_after - now_unix_s, each) for each in certificates if not each.is_local]
     soon = sorted(
-        (left_s, each.name, each.agent_id)
-        for left_s, each in left
-        if left_s < min(NOTICE_S, (each.not_after - each.not_before) / NOTICE_SHARE)
+        (each.not_after - now_unix_s, each.name, each.agent_id)
+        for each in certificates
+        if not each.is_local and stage_of(each.not_before, each.not_after, now_unix_s) is not Stage.FINE
     )
     for left_s, name, agent_id in soon[:MAX_TOLD]:
         what = f"the certificate of {name} {agent_id[:8]} ends in {max(0.0, left_s) / DAY_S:.1f} days"

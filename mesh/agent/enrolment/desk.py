@@ -7,7 +7,7 @@ to the disk first.
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.agent.audit.entries import certificate_facts
 from mesh.agent.enrolment.invitations import Invitation, Invitations
+from mesh.agent.enrolment.newest import NewestCertificates
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.auditing import AuditFact, Auditing, AuditKind
@@ -33,6 +34,7 @@ from mesh.trust.certificates import Certificate, issue_certificate, issuer_of, r
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import SEED_BYTES, AgentId, Identity, agent_id_of, display_id
 from mesh.trust.issuing import IssuingLimits, Passing
+from mesh.trust.moments import in_words
 from mesh.trust.naming import named
 
 log: Final = logging.getLogger("mesh.agent")
@@ -43,7 +45,7 @@ INVITATION_S: Final = 3600
 NOTED_EACH_S: Final = 600.0
 """A member that is refused again and again is written down so often: it would displace what others did."""
 
-NOT_KEPT: Final = "it cannot keep its invitations; its log has the reason"
+NOT_KEPT: Final = "it cannot keep what it has to remember; its log has the reason"
 """What others are told: where its files are is nobody else's business."""
 
 RENEWED_SHARE: Final = 10
@@ -132,6 +134,9 @@ class EnrolmentDesk:
         self._audit = audit
         self._invitations: Invitations | None = None
         self._noted, self._renewed_lately = _Lately(), _Lately()
+        self._newest: NewestCertificates | None = None
+        self._unkept = ""
+        """What was wrong with its file, when it was to be written last."""
 
     # -- what actors call ------------------------------------------------------------------------------------
 
@@ -185,6 +190,17 @@ class EnrolmentDesk:
             certificate=wire,
         )
         return Invited(token_to_text(token), expires, valid_s)
+
+    def saw(self, shown: Iterable[Certificate]) -> None:
+        """Agents show these certificates now; what is older is not renewed from now on."""
+        reason = ""
+        try:
+            self._newest_kept().note(shown)
+        except (AgentFileError, NotIssuedError) as error:
+            reason = str(error)
+        if reason and reason != self._unkept:
+            log.error("%(reason)s", {"reason": reason}, extra=_EVENT)
+        self._unkept = reason
 
     def _reply(self, caller: Caller, question: bytes, reply_to: Ref[messages.AnswerFound]) -> None:
         who = named(caller.name, caller.id)
@@ -251,6 +267,11 @@ class EnrolmentDesk:
             raise NotIssuedError("a certificate is renewed for the same key only")
         if held.may_issue is not None:
             raise NotIssuedError("an issuer's certificate is renewed by the authority only")
+        if begins := self._newest_kept().newer_than(held):
+            raise NotIssuedError(
+                f"a newer certificate of this agent is known here, of {in_words(begins)}: that is the one "
+                "to renew; if it is lost, have another signed by the authority's key"
+            )
         moment = time.monotonic()  # a clock that was ahead for a moment is to turn nobody away for long
         if not self._renewed_lately.is_free(caller.id, moment):
             raise NotIssuedError("its certificate has been renewed a short while ago: that is the one to use")
@@ -270,6 +291,17 @@ class EnrolmentDesk:
         log.info("%(agent)s has renewed its certificate here, for %(seconds)d s", facts, extra=_EVENT)
         return wire
 
+    def _newest_kept(self) -> NewestCertificates:
+        """Which certificates have been seen, read when they are wanted first.
+
+        Raises:
+            NotIssuedError: this agent keeps none.
+            AgentFileError: they cannot be read.
+        """
+        if self._newest is None:
+            self._newest = NewestCertificates(self._directory())
+        return self._newest
+
     def _kept(self) -> Invitations:
         """The invitations, read when they are wanted first.
 
@@ -278,10 +310,13 @@ class EnrolmentDesk:
             AgentFileError: they cannot be read.
         """
         if self._invitations is None:
-            if self._data_dir is None:
-                raise NotIssuedError("this agent has no agent.data_dir, so it invites nobody")
-            self._invitations = Invitations(self._data_dir, time.time())
+            self._invitations = Invitations(self._directory(), time.time())
         return self._invitations
+
+    def _directory(self) -> Path:
+        if self._data_dir is None:
+            raise NotIssuedError("this agent has no agent.data_dir, so it invites nobody")
+        return self._data_dir
 
 
 NOTHING: Final = Passing(register=(), use=(), relay=False, manage=False, groups=())
