@@ -49,6 +49,7 @@ from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
+from mesh.agent.issuer_list import IssuerList
 from mesh.agent.layers import Layers
 from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.live_revocations import LiveRevocations
@@ -172,7 +173,7 @@ def _run(
                 software=software_version(),
                 serve_control=door,
                 serve_enrolment=desk,
-                keep_revocations=lambda known: events.put(Job(lambda: keep(known))),
+                keep_revocations=lambda known: events.put(Job(lambda: revocations.keep(known))),
             ),
             meters=meters,
             budget=budget,
@@ -202,7 +203,6 @@ def _run(
         revocations = LiveRevocations(
             config.agent.data_dir, revoking, live.revoked, known=credentials.trust.revocations, audit=audit
         )
-        keep = revocations.keep
         reloader = Reloader(
             source,
             layers,
@@ -216,13 +216,15 @@ def _run(
             audit=audit,
         )
         main_thread = MainThread(events, reloader)
+        settled = SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None))
         behind = Behind(
             main_thread,
             app.latest,
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
-            revoking=SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None)),
+            revoking=settled,
+            revoke=IssuerList(lambda: live.running, settled).change,
             diagnosing=ActorDiagnosing(root),
             invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
             asked=app.stamp,

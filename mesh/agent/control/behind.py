@@ -13,6 +13,8 @@ from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
 from mesh.agent.enrolment.desk import Invited, Wanted, invite_nobody
+from mesh.agent.issuer_list import Around, revoke_nobody
+from mesh.agent.revocation_changes import NextList, Wish
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.connection.open_connections import OpenConnections
 from mesh.journal import Journal
@@ -40,6 +42,8 @@ class Behind:
     """Asks other agents."""
     revoking: Revoking = field(default_factory=NotRevoking)
     """Passes revocation lists on."""
+    revoke: Callable[[Wish, Around], NextList] = revoke_nobody
+    """Revokes whom this agent has let in; see :meth:`mesh.agent.issuer_list.IssuerList.change`."""
     diagnosing: Diagnosing = field(default_factory=Undiagnosed)
     """Finds out whether agents and services can be reached."""
     audit: Auditing = NOT_AUDITING

@@ -90,6 +90,24 @@ class ListsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Signed revocation lists, each in base64."""
 
 
+class RevokeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /api/v1/revocations``."""
+
+    agents: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...],
+        msgspec.Meta(min_length=1, max_length=64),
+    ]
+    """By name or ID. One whose record the mesh has no more is named by its ID."""
+    reason: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    """Why, for people: every agent shows it."""
+    for_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """After this time they are left out of the list; ``null``: never."""
+    undo: bool = False
+    """They are revoked no more."""
+    dry_run: bool = False
+    """Only say what would be."""
+
+
 class ServiceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /api/v1/listeners`` and ``/api/v1/endpoints``."""
 
