@@ -240,6 +240,7 @@ class ActorStatus:
             now_unix_s=seen.now_unix_s,
             awaits_at=tuple(str(each.address) for each in config.accept),
             revocations=self._credentials.trust.revocations,
+            authorities=self._credentials.trust.authorities,
             alarms=self._meters.alarms.counts(),
             audit=audit,
         )

@@ -215,6 +215,12 @@ def _run(
             live=live,
             audit=audit,
         )
+        renewer = Renewer(
+            root,
+            events,
+            credentials=lambda: live.running,
+            file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+        )
         main_thread = MainThread(events, reloader)
         settled = SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None))
         behind = Behind(
@@ -227,6 +233,7 @@ def _run(
             revoke=IssuerList(lambda: live.running, settled).change,
             diagnosing=ActorDiagnosing(root),
             invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
+            renew=lambda issuer: renewer.renew(issuer, main_thread.done),
             asked=app.stamp,
             changed=app.outdate,
             audit=audit,
@@ -249,32 +256,19 @@ def _run(
             },
             extra=told_event(EventKind.AGENT),
         )
-        reminders = reminder, DescriptorReminder(), WebReminder(status.web_certificate)
-        renewing = _renewing(root, events, live, reloader, desk)
-        return _wait(reloader, (live, revocations), root, events, (*reminders, *renewing))
-
-
-def _renewing(
-    root: pykka.ActorRef[Agent],
-    events: Events,
-    live: LiveCredentials,
-    reloader: Reloader,
-    desk: EnrolmentDesk,
-) -> tuple[Renewer, CertificateWatch]:
-    """What renews this agent's certificate, and what sees to it that others' are renewed as they are now."""
-    renewer = Renewer(
-        root,
-        events,
-        credentials=lambda: live.running,
-        file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
-    )
-    watch = CertificateWatch(
-        events,
-        is_issuer=lambda: live.running.certificate.may_issue is not None,
-        look=lambda: shown_certificates(root),
-        saw=desk.saw,
-    )
-    return renewer, watch
+        reminders = (
+            reminder,
+            DescriptorReminder(),
+            WebReminder(status.web_certificate),
+            renewer,
+            CertificateWatch(
+                events,
+                is_issuer=lambda: live.running.certificate.may_issue is not None,
+                look=lambda: shown_certificates(root),
+                saw=desk.saw,
+            ),
+        )
+        return _wait(reloader, (live, revocations), root, events, reminders)
 
 
 def _event_loop() -> str:

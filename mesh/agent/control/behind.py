@@ -13,12 +13,14 @@ from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
 from mesh.agent.enrolment.desk import Invited, Wanted, invite_nobody
+from mesh.agent.enrolment.renewal import renew_nothing
 from mesh.agent.issuer_list import Around, revoke_nobody
 from mesh.agent.revocation_changes import NextList, Wish
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.connection.open_connections import OpenConnections
 from mesh.journal import Journal
 from mesh.routing.pairings import Pairings
+from mesh.trust.certificates import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Behind:
     """Where it is written down who had what changed."""
     invite: Callable[[Wanted], Invited] = invite_nobody
     """Lets an agent in; see :meth:`mesh.agent.enrolment.desk.EnrolmentDesk.invite`."""
+    renew: Callable[[str], Certificate] = renew_nothing
+    """Renews this agent's certificate; see :meth:`mesh.agent.enrolment.renewal.Renewer.renew`."""
     asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))
     """What ``status`` would answer is made of."""
     changed: Callable[[], None] = field(default=lambda: None)

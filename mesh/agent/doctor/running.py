@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mesh.agent.cli.times import counted
+from mesh.agent.control.authority_rows import AuthorityRow
 from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
@@ -107,6 +108,17 @@ def certificate_checks(certificates: Sequence[CertificateRow], now_unix_s: float
     if len(soon) > MAX_TOLD:
         more = f"those of {len(soon) - MAX_TOLD:,} more agents end soon"
         yield Check(About.CERTIFICATES, Level.WARNING, more)
+
+
+def authority_checks(authorities: Sequence[AuthorityRow]) -> Iterator[Check]:
+    """Who depends on each authority that is trusted beside that of the agent's own certificate."""
+    others = [each for each in authorities if not each.is_own] if len(authorities) > 1 else []
+    for each in others[:MAX_TOLD]:
+        names = [name for signed in each.signed for name in signed.names]
+        whom = f"{counted(each.agents, 'agent')}: {_some(names)}" if names else "nobody"
+        what = f"another authority is trusted, {each.authority}, which has signed {whom}"
+        remedy = "once an authority has signed nobody, take it out of trust.authorities of every agent"
+        yield Check(About.CERTIFICATES, Level.NOTE, what, remedy)
 
 
 def version_checks(agents: Sequence[AgentRow]) -> Iterator[Check]:
