@@ -61,6 +61,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
         },
         "Let agents in": {
             "invite": Place("cli.invite_command", "At an issuer: a token by which a new agent joins."),
+            "invitations": Place("cli.invite_command", "Who is invited, and has joined; withdrawing one."),
             "join": Place("cli.join_command", "On its machine: become an agent by that token."),
         },
         "Keys, certificates, tokens": {

@@ -12,7 +12,7 @@ from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.stamps import Stamp
 from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.diagnosis.asking import Diagnosing, Undiagnosed
-from mesh.agent.enrolment.desk import Invited, Wanted, invite_nobody
+from mesh.agent.enrolment.inviting import Inviting, NoInviting
 from mesh.agent.enrolment.renewal import renew_nothing
 from mesh.agent.issuer_list import Around, revoke_nobody
 from mesh.agent.revocation_changes import NextList, Wish
@@ -50,8 +50,8 @@ class Behind:
     """Finds out whether agents and services can be reached."""
     audit: Auditing = NOT_AUDITING
     """Where it is written down who had what changed."""
-    invite: Callable[[Wanted], Invited] = invite_nobody
-    """Lets an agent in; see :meth:`mesh.agent.enrolment.desk.EnrolmentDesk.invite`."""
+    inviting: Inviting | NoInviting = field(default_factory=NoInviting)
+    """Lets agents in."""
     renew: Callable[[str], Certificate] = renew_nothing
     """Renews this agent's certificate; see :meth:`mesh.agent.enrolment.renewal.Renewer.renew`."""
     asked: Callable[[], Stamp] = field(default=lambda: Stamp(None))

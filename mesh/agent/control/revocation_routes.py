@@ -11,6 +11,7 @@ from mesh.agent.control.requests import REVOCATION_LISTS, REVOCATIONS, ListsRequ
 from mesh.agent.control.revocation_rows import ChangeRow, IssuerChange, ListRow, RevocationRow, Taken
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.dashboard.states import CONNECTED
+from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.findings import time_of
 from mesh.agent.issuer_list import Around
 from mesh.agent.revocation_changes import NotSignedError, Wish
@@ -32,11 +33,10 @@ def revocation_routes(behind: Behind) -> tuple[Route, ...]:
         It signs its list with its own key, and tells the mesh. Whom an authority has certified only that
         authority revokes, by a list that is signed with its key and passed on to ``lists``.
         """
-        wish, snapshot = call.body, behind.status().value
-        is_linked = any(peer.state == CONNECTED for peer in snapshot.peers)
+        wish = call.body
         wanted = Wish(wish.agents, wish.reason, wish.for_s, undo=wish.undo, dry_run=wish.dry_run)
         try:
-            found = behind.revoke(wanted, Around(snapshot.routes.records, is_linked=is_linked))
+            found = behind.revoke(wanted, around_of(behind.status().value))
         except NotSignedError as error:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         rows = tuple(ChangeRow(display_id(each.agent_id), each.name, each.became) for each in found.changes)
@@ -71,6 +71,12 @@ def revocation_routes(behind: Behind) -> tuple[Route, ...]:
         Route(Method.GET, REVOCATION_LISTS, lists),
         Route(Method.POST, REVOCATION_LISTS, take, problems=refused, changes=True),
     )
+
+
+def around_of(snapshot: DashboardSnapshot) -> Around:
+    """What the agent knows of its mesh."""
+    is_linked = any(peer.state == CONNECTED for peer in snapshot.peers)
+    return Around(snapshot.routes.records, is_linked=is_linked)
 
 
 def _row(revoked: Revoked) -> RevocationRow:

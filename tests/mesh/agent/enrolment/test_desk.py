@@ -10,7 +10,9 @@ import pytest
 from actors.messages.control_end import AnswerFound
 from actors.meters import Meters
 from mesh.agent.enrolment import desk
-from mesh.agent.enrolment.desk import EnrolmentDesk, NotIssuedError, Wanted
+from mesh.agent.enrolment.desk import EnrolmentDesk
+from mesh.agent.enrolment.inviting import Wanted
+from mesh.agent.enrolment.issued import NotIssuedError
 from mesh.auditing import AuditKind
 from mesh.connection.reserved import Caller
 from mesh.remote.enrolment import Grant, read_grant, write_wish
@@ -83,7 +85,7 @@ class Office:
 
     def invite(self, **changes: Any) -> JoinToken:
         fields: dict[str, Any] = {"name": "new", "granted": GRANTED, "valid_s": DAY_S, "addresses": ()}
-        return token_from_text(self.desk.invite(Wanted(**(fields | changes))).token)
+        return token_from_text(self.desk.inviting.invite(Wanted(**(fields | changes))).token)
 
     def ask(
         self, caller: Identity, certificate: bytes, owner: Identity, question: bytes | None = None
