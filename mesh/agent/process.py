@@ -28,6 +28,7 @@ from mesh.agent.actor_status import ActorStatus
 from mesh.agent.audit.audit_log import AuditLog
 from mesh.agent.audit.behalf import Behalf, acting_for
 from mesh.agent.audit.entries import renewal_facts
+from mesh.agent.audit.trail_files import DIRECTORY
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.behind import Behind
@@ -237,6 +238,7 @@ def _run(
             asked=app.stamp,
             changed=app.outdate,
             audit=audit,
+            audit_dir=None if config.agent.data_dir is None else config.agent.data_dir / DIRECTORY,
         )
         door.serve(MeshApp(behind, app))
         behind = replace(behind, calling=ActorCalling(root, door.own))

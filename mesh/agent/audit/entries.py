@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     number: int
     time: str
     kind: str
-    facts: Mapping[str, object]
+    facts: Mapping[str, AuditFact]
     """All else but the hash."""
 
     def text(self) -> str:

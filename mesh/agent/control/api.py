@@ -13,6 +13,7 @@ from mesh.agent.audit.behalf import Behalf, act_for, behalf
 from mesh.agent.audit.requested import note_request
 from mesh.agent.control.access_routes import access_routes
 from mesh.agent.control.adapter_routes import adapter_routes
+from mesh.agent.control.audit_routes import audit_routes
 from mesh.agent.control.authority_routes import authority_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.calling import Calling, NotCalling
@@ -49,6 +50,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *own_routes(behind, views),
         *access_routes(behind),
         *authority_routes(behind),
+        *audit_routes(behind),
         *steering_routes(behind),
         *drain_routes(behind),
         *service_routes(behind),

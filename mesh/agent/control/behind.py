@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from actors.messages.connection import EndInbound
 from actors.runtime.seam import Ref
@@ -50,6 +51,8 @@ class Behind:
     """Finds out whether agents and services can be reached."""
     audit: Auditing = NOT_AUDITING
     """Where it is written down who had what changed."""
+    audit_dir: Path | None = None
+    """Where the files of that are."""
     inviting: Inviting | NoInviting = field(default_factory=NoInviting)
     """Lets agents in."""
     renew: Callable[[str], Certificate] = renew_nothing

@@ -69,7 +69,7 @@ class Route(msgspec.Struct, frozen=True):
     problems: frozenset[HTTPStatus] = frozenset()
     """What may be wrong beyond what is checked before ``handle``, and an agent that is busy."""
     changes: bool = False
-    """Whether it changes anything, so that not everybody may ask for it."""
+    """Whether it changes anything, or tells what not everybody is to know: not everybody may ask for it."""
     waits: bool = False
     """Whether it may take seconds, of which it works little."""
     is_guarded: bool = False
