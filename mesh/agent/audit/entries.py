@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -11,6 +11,7 @@ from mesh.auditing import AuditFact, AuditKind
 from mesh.connection.endings import ConnectionRecord
 from mesh.connection.recorder import facts_of_record
 from mesh.escaping import escaped
+from mesh.journal import Fact
 from mesh.trust.certificates import Certificate
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import display_id
@@ -30,11 +31,14 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.JOINED.value: "{agent} {id} has joined by an invitation of this agent, until {until}",
         AuditKind.ISSUED.value: "{agent} {id} has had its certificate renewed, until {until}",
         AuditKind.REVOKED.value: "{agent} {id} is revoked by {by}",
-        AuditKind.LIFTED.value: "{agent} {id} is revoked no more by {by}",
         AuditKind.NOT_ISSUED.value: "{agent} {id} has got no certificate: {reason}",
     }
 )
 """By kind, with the facts that each has always; of connections by the end that tells."""
+
+
+ReadFact: TypeAlias = Fact | list[str]
+"""As JSON has it; nothing is deeper, so no line takes a reader far down."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -43,8 +47,18 @@ class Entry(msgspec.Struct, frozen=True):
     number: int
     time: str
     kind: str
-    facts: Mapping[str, AuditFact]
+    facts: Mapping[str, ReadFact]
     """All else but the hash."""
+
+    def line(self) -> str:
+        """All of it on a line for people: whoever can write the files has chosen every character."""
+        return f"{escaped(self.time)} {escaped(self.kind):<13} {self.text()}"
+
+    def json(self) -> bytes:
+        """It as a JSON object."""
+        return msgspec.json.encode(
+            {"number": self.number, "time": self.time, "kind": self.kind, **self.facts}
+        )
 
     def text(self) -> str:
         """It as a line for people."""
@@ -97,14 +111,17 @@ def entry_of(line: bytes) -> Entry:
         ValueError: it is no entry.
     """
     try:
-        found = msgspec.json.decode(line, type=dict[str, object])
+        found = _READER.decode(line)
         facts = {name: value for name, value in found.items() if name not in _PLACED}
         return msgspec.convert({**{name: found[name] for name in _PLACED[:-1]}, "facts": facts}, Entry)
-    except (msgspec.DecodeError, msgspec.ValidationError, KeyError) as error:
+    except KeyError as error:
+        raise ValueError(f"is no entry of an audit log: it has no {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is no entry of an audit log: {error}") from None
 
 
 _PLACED: Final = ("number", "time", "kind", "hash")
+_READER: Final = msgspec.json.Decoder(dict[str, ReadFact])
 
 
 def _moment(unix_s: float) -> str:
