@@ -35,6 +35,8 @@ DIRECTORY_MODE: Final = 0o700
 _MAX_FILE_BYTES: Final = 16 * 1024
 """Several times the longest certificate in text; a key takes 150 bytes."""
 
+_PIECE_BYTES: Final = 1024 * 1024
+
 _KEY_OR_CERTIFICATE: Final = "a key or a certificate"
 
 
@@ -311,7 +313,9 @@ def _read(
             if not stat.S_ISREG(status.st_mode):
                 kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
                 raise AgentFileError(f"{path}: is {kind}; expected {expected}")
-            data = file.read(most_bytes + 1)
+            data = b""
+            while len(data) <= most_bytes and (piece := file.read(_PIECE_BYTES)):  # takes room for no more
+                data += piece
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read: {_reason(error)}") from None
     return _text(path, data, most_bytes, expected), status

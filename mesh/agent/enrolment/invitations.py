@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
+from mesh.escaping import escaped
 from mesh.trust.issuing import Passing
 
 NAME: Final = "invitations.json"
@@ -35,8 +36,6 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Unix seconds."""
     used_by: str = ""
     """The ID of the agent that has joined; empty if none has."""
-    withdrawn: bool = False
-    """Nobody joins by it any more."""
 
 
 class TooManyInvitations(Exception):  # noqa: N818 - what is the case, not an error of anybody
@@ -77,18 +76,6 @@ class Invitations:
         """The invitation with this ID, used or not, if it is kept."""
         return self._kept.get(invitation_id)
 
-    def all(self, now_unix_s: float) -> tuple[Invitation, ...]:
-        """Those that have not expired, in the order in which they were made; any thread may ask."""
-        return tuple(each for each in self._kept.values() if now_unix_s < each.expires)
-
-    def withdraw(self, invitation: Invitation) -> None:
-        """Let nobody join by it any more; on return that is on the disk.
-
-        Raises:
-            AgentFileError: it cannot be written; then it is good still.
-        """
-        self._keep(msgspec.structs.replace(invitation, withdrawn=True))
-
     def use(self, invitation: Invitation, agent_id: str) -> None:
         """Note that an agent joins by it; on return that is on the disk.
 
@@ -119,5 +106,5 @@ def _read(path: Path) -> list[Invitation]:
         return msgspec.json.decode(data, type=list[Invitation])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AgentFileError(
-            f"{path}: is damaged ({error}); take it away: nobody joins by what was in it then"
+            f"{path}: is damaged ({escaped(str(error))}); take it away: nobody joins by what was in it then"
         ) from None
