@@ -5,11 +5,11 @@ import struct
 from math import inf
 from typing import Final
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from mesh.connection import session_handshake
-from mesh.connection.preface import PrefaceReader
-from mesh.connection.proxy_protocol import proxy_header
+from mesh.connection.preface import PrefaceReader, encode_preface
+from mesh.connection.proxy_protocol import AGENT_GROUPS, AGENT_ID, AGENT_NAME, proxy_header
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session import MAX_CONTROL_NUMBER
 from mesh.connection.session_handshake import (
@@ -48,6 +48,16 @@ def preface(data: bytes) -> None:
         if found is not None:
             header = proxy_header(found[0], _CERTIFICATE)
             assert len(header) == 16 + int.from_bytes(header[14:16], "big")  # noqa: S101
+            at = 16 + {0x11: 12, 0x21: 36}[header[13]]
+            said = {}
+            while at < len(header):
+                kind, size = struct.unpack_from(">BH", header, at)
+                said[kind] = header[at + 3 : at + 3 + size]
+                at += 3 + size
+            assert at == len(header)  # noqa: S101
+            assert said.keys() == {AGENT_NAME, AGENT_ID, AGENT_GROUPS}  # noqa: S101
+            assert said[AGENT_NAME] == b"laptop"  # noqa: S101
+            assert PrefaceReader().take(encode_preface(*astuple(found[0]))) == (found[0], b"")  # noqa: S101
             return
 
 

@@ -1,19 +1,32 @@
 """What agents say to what others serve inside of themselves: echoes, benches, and questions to the API."""
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
+from mesh.agent.cli.starter_config import AgentPlan, starter_config
+from mesh.config.address_kinds import Dial
+from mesh.config.kinds import Context, Scalar
+from mesh.config.loading import parse_config
 from mesh.diagnostics.serving import ECHO_WAITING_BYTES, Bench, Echo
 from mesh.diagnostics.talk import PIECE_BYTES, Talk
 from mesh.errors import RemoteProtocolError
 from mesh.remote.enrolment import read_grant, read_wish, write_grant
 from mesh.remote.join_token import token_from_text, token_to_text
-from mesh.remote.talks import Answering
+from mesh.remote.talks import Answering, Asking
 from mesh.remote.wire import MAX_REQUEST_BYTES, read_answered, read_asked, write_answered, write_asked
+from mesh.trust.identity import encode_public_key
 from scripts.fuzzing.choices import Choices
-from scripts.fuzzing.people import ME, YOU
+from scripts.fuzzing.people import ME, UNIX_NOW, YOU
 
-_TALKS: Final[tuple[Callable[[float], Talk], ...]] = (Echo, Bench, Answering)
+_TALKS: Final[tuple[Callable[[float], Talk], ...]] = (
+    Echo,
+    Bench,
+    Answering,
+    lambda now: Asking(b"question" * 99, now),
+)
+_HERE: Final = Context(Path("/"))
 _ROOM_BYTES: Final = 64 * 1024
 """Of a read."""
 
@@ -81,3 +94,14 @@ def join_token(data: bytes) -> None:
         str(error)
         return
     assert token_from_text(token_to_text(token)) == token  # noqa: S101
+    with contextlib.suppress(ValueError):
+        peers = [Dial().parse(Scalar(address, "str"), _HERE) for address in token.addresses]
+        authorities = tuple(map(encode_public_key, token.authorities))
+        plan = AgentPlan(
+            name="laptop", accept=None, peers=token.addresses, guessed_peers=(), http="127.0.0.1:8080"
+        )
+        text = starter_config(plan, authorities, UNIX_NOW).encode()
+        config = parse_config(text, file="f", directory=Path("/"), environment={}, host_name="h")
+        assert [each.address for each in config.peers] == peers  # noqa: S101
+        assert config.trust is not None  # noqa: S101
+        assert config.trust.authorities == tuple(dict.fromkeys(token.authorities))  # noqa: S101

@@ -5,6 +5,10 @@ from typing import Final
 
 import msgspec
 
+from mesh.agent.audit.chain import Head, seal
+from mesh.agent.audit.entries import encoded
+from mesh.agent.enrolment.invitations import Invitation
+from mesh.auditing import AuditKind
 from mesh.connection.session_handshake import OpenReply, OpenRequest
 from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedList, WantedPages, WirePage, WireRecord
@@ -16,7 +20,9 @@ from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
-from mesh.trust.revocations import Revocation, sign_list
+from mesh.trust.issuing import Passing
+from mesh.trust.revocations import Revocation, lists_to_text, sign_list
+from scripts.fuzzing.kept_targets import key_texts
 from scripts.fuzzing.people import (
     AUTHORITY,
     ISSUED_CERTIFICATE,
@@ -24,6 +30,7 @@ from scripts.fuzzing.people import (
     MY_CERTIFICATE,
     THEIR_ISSUER,
     THEM,
+    UNIX_NOW,
     YOU,
     YOUR_CERTIFICATE,
 )
@@ -86,7 +93,7 @@ def _seeds() -> dict[str, list[bytes]]:
     wire = WireRecord(signed, bytes(64), 1)
     statement = Statement(YOUR_CERTIFICATE, instance, 1, OWN_FEATURES)
     entry = DigestEntry(ME.id, 1, 2, instance)
-    return {
+    return _seeds_of_files() | {
         "handshake": [
             bytes([0, 0, 255]) + OWN_VERSIONS.preamble + b"\0\x20" + bytes(range(32)),
             bytes([1, 0, 255]) + OWN_VERSIONS.preamble + b"\0\x60" + bytes(96),
@@ -138,4 +145,28 @@ def _seeds() -> dict[str, list[bytes]]:
         ],
         "socks": [b"\x09\5\1\0\5\1\0\3\6a.mesh\0\x50", b"\xff\5\1\2\1\2me\6secret\5\1\0\3\1a\0\0"],
         "http": [b"\0\1\1\0\0\0localhost:80", b"\0\2\1\0\0\0[::1]:80", b"\1\0\0\4abcd\0\0\0mesh.example."],
+    }
+
+
+def _seeds_of_files() -> dict[str, list[bytes]]:
+    """Of what stands in files."""
+    facts = {"way": "control socket", "who": "uid 1", "what": "POST /x", "code": 200}
+    entry = encoded(AuditKind.REQUEST, UNIX_NOW, facts)
+    line, head = seal(Head(), encoded(AuditKind.FILE, UNIX_NOW, {"after": Head().digest}))
+    granted = Passing(register=("a-*",), use=("svc",), relay=True, manage=False, groups=("staff",))
+    invitation = Invitation(id="ef" * 16, name="x", granted=granted, valid_s=60, expires=UNIX_NOW + 9)
+    signed = sign_list(AUTHORITY, 7, (Revocation(YOU.id, 1, name="you", reason="was stolen"),))
+    return {
+        "audit_line": [line[:-1], seal(head, entry)[0][:-1], b'{"number":1,"a":' + b"[" * 1500],
+        "audit_trail": [bytes([1, 5, how]) + bytes(range(200)) for how in range(8)],
+        "key_file": key_texts(),
+        "kept_invitations": [msgspec.json.encode([invitation]), b"[" * 1500, b'[{"id":1}]'],
+        "kept_lists": [lists_to_text((signed, signed)).encode()],
+        "kept_services": [
+            b'forward:\n  listeners:\n    - {key: a, address: "127.0.0.1:1", agents: [x, "group:y"]}\n',
+            b'forward:\n  endpoints:\n    - {key: a, target: "unix:/run/x", max_connections: 3}\n',
+        ],
+        "patterns": [b"\0\3\0\2\0\2\1\3\0", b"\1\5\2\0\2\1\3\6\1\2" + bytes(range(40))],
+        "api_token": [bytes([9, scheme, 0, 0, 0, 0, 0]) + bytes(60) for scheme in range(6)],
+        "api": [bytes([number, 0, 0, 1, number % 11, 0, 0, 0]) + bytes(30) for number in range(48)],
     }

@@ -9,11 +9,15 @@ import msgspec
 
 from scripts.fuzzing import (
     connection_targets,
+    door_targets,
     inside_targets,
+    kept_targets,
     link_targets,
+    right_targets,
     routing_targets,
     seeds,
     text_targets,
+    trail_targets,
 )
 from scripts.fuzzing.shapes import shaped
 
@@ -60,6 +64,15 @@ TARGETS: Final[dict[str, Target]] = {
     "enrolment": Target(_shaped("enrolment", inside_targets.enrolment), 3000),
     "join_token": Target(inside_targets.join_token, 1200),
     "remote": Target(_shaped("remote", inside_targets.remote), 4096),
+    "patterns": Target(right_targets.patterns, 300),
+    "api_token": Target(door_targets.api_token, 600),
+    "api": Target(door_targets.api, 600),
+    "audit_line": Target(trail_targets.audit_line, 2048),
+    "audit_trail": Target(trail_targets.audit_trail, 400),
+    "key_file": Target(kept_targets.key_file, 600),
+    "kept_invitations": Target(kept_targets.kept_invitations, 2048),
+    "kept_lists": Target(kept_targets.kept_lists, 2048),
+    "kept_services": Target(kept_targets.kept_services, 2048),
 }
 
 

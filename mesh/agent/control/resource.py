@@ -25,7 +25,7 @@ class Guarded:
     """Something with a path, of whose methods not everybody may use each.
 
     Args:
-        changing: those that change anything, ask another agent, or tell what not everybody is to know.
+        changing: those that change anything, or ask another agent.
     """
 
     def __init__(self, changing: Iterable[str]) -> None:
@@ -37,8 +37,7 @@ class Resource(Guarded):
 
     def __init__(self, routes: Iterable[Route]) -> None:
         routes = tuple(routes)
-        changing = [route.method.value.upper() for route in routes if route.changes]
-        super().__init__((*changing, "HEAD") if Method.GET.value.upper() in changing else changing)
+        super().__init__(route.method.value.upper() for route in routes if route.changes)
         self.waiting: Final = frozenset(route.method.value.upper() for route in routes if route.waits)
         """The methods that may take seconds, of which they work little."""
         for route in routes:
