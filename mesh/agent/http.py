@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 from wsgiref.types import WSGIApplication
 
+from actors.meters import Meters
 from mesh.agent.control.admission import ByHttpAddress, Throttle
 from mesh.agent.control.api import ApiApp, Front
 from mesh.agent.control.bearers import Bearers
@@ -65,12 +66,13 @@ class HttpSide:
         routes: Iterable[Route],
         calling: Calling | None = None,
         audit: Auditing = NOT_AUDITING,
+        meters: Meters | None = None,
     ) -> None:
         """Answer from now on: with ``app``, and for the API with ``routes``; ask others by ``calling``.
 
-        What bearers of tokens change goes into ``audit``.
+        What bearers of tokens change goes into ``audit``; ``meters`` count tokens that are not good.
         """
-        bearers = Bearers(self._tokens, audit)
+        bearers = Bearers(self._tokens, audit, meters)
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
         self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)
         self._start(self._front)

@@ -230,7 +230,7 @@ def _run(
         behind = replace(behind, calling=ActorCalling(root, door.own))
         api = ControlApp(behind, app)
         control.serve(api)
-        http.serve(app, api.routes, behind.calling, audit)
+        http.serve(app, api.routes, behind.calling, audit, meters)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

@@ -6,6 +6,7 @@ import http.client
 
 import pytest
 
+from actors.meters import Meters
 from mesh.addresses import TcpAddress
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.reading_guard import ReadingGuard
@@ -67,7 +68,8 @@ def side(noted):
         section = HttpSection(address=TcpAddress("0.0.0.0", port), tokens=HELD)
         side = HttpSide(section)
     with contextlib.closing(side):
-        side.serve(side.dashboard(Unready()), ROUTES, audit=noted)
+        side.meters = Meters()
+        side.serve(side.dashboard(Unready()), ROUTES, audit=noted, meters=side.meters)
         side.port = port
         side.section = section
         yield side
@@ -117,6 +119,7 @@ def test_a_token_for_reading_reads_and_changes_nothing(side, noted, caplog):
     assert "the token of reader, which is for reading" in caplog.text
     assert "the token of reader" in noted.entries[-1]["who"]
     assert noted.entries[-1]["code"] == 403
+    assert side.meters.tokens_refused == 1
 
 
 def test_a_token_for_changes_reads_too(side, noted):
@@ -140,6 +143,7 @@ def test_guesses_are_refused_counted_and_few_and_the_others_served(side, noted, 
     codes = [ask(side, THINGS, method, Authorization=bearer(f"mesh_{n}")).status for n in range(40)]
     assert set(codes) == {401, 429}
     assert codes.count(401) <= FAILURES_BURST + 3
+    assert side.meters.tokens_refused == 40
     assert len(noted.entries) == codes.count(401)
     assert "with a token that is not good" in caplog.text
     assert ask(side, THINGS, "POST", Authorization=bearer("deploy")).status == 204
@@ -147,13 +151,16 @@ def test_guesses_are_refused_counted_and_few_and_the_others_served(side, noted, 
     assert not any(token in str(noted.entries) for token in TOKENS.values())
 
 
-def test_one_that_was_taken_out_cannot_be_replayed(side):
+def test_one_that_was_taken_out_cannot_be_replayed(side, noted, caplog):
     shown = bearer("deploy")
     assert ask(side, THINGS, "POST", Authorization=shown).status == 204
     side.change(HttpSection(address=side.section.address, tokens=HELD[:1]))
     assert ask(side, THINGS, "POST", Authorization=shown).status == 401
     assert ask(side, THINGS, Authorization=shown).status == 401
     assert len(CHANGED) == 1
+    assert "with a token that is not good" in caplog.text
+    assert [entry["code"] for entry in noted.entries[1:]] == [401, 401]
+    assert side.meters.tokens_refused == 2
 
 
 def test_an_answer_that_is_given_again_is_so_only_while_the_token_is_good(side):

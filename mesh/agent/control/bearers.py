@@ -3,9 +3,11 @@
 import base64
 import binascii
 import math
+import threading
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from actors.meters import Meters
 from mesh.agent.audit.behalf import Behalf
 from mesh.agent.audit.requested import note_guess
 from mesh.agent.control.tokens import FAILURES_PER_S, Tokens
@@ -54,11 +56,21 @@ class Refusal(NamedTuple):
 
 
 class Bearers:
-    """Those who come to ``http.address``; any thread may ask."""
+    """Those who come to ``http.address``; any thread may ask.
 
-    def __init__(self, tokens: Tokens, audit: Auditing = NOT_AUDITING) -> None:
+    Args:
+        tokens: those that are good.
+        audit: where it is written down who has shown another.
+        meters: count those.
+    """
+
+    def __init__(
+        self, tokens: Tokens, audit: Auditing = NOT_AUDITING, meters: Meters | None = None
+    ) -> None:
         self.tokens = tokens
         self._audit = audit
+        self._meters = meters or Meters()
+        self._lock = threading.Lock()
 
     def judged(self, asking: Asking, scope: str) -> TokenSection | Refusal:
         """The token that the request may be answered for, which has at least this scope."""
@@ -70,6 +82,7 @@ class Bearers:
             if scope == CHANGE and found.scope != CHANGE:
                 return self._wrong_scope(asking, found)
             return found
+        self._count()
         if not self.tokens.may_fail():
             wait = (("Retry-After", str(math.ceil(1 / FAILURES_PER_S))),)
             return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait", wait)
@@ -82,7 +95,12 @@ class Bearers:
             why = f"this token has expired at {since}: make another with mesh token new"
         return _refused(asking, why, error="invalid_token")
 
+    def _count(self) -> None:
+        with self._lock:
+            self._meters.tokens_refused += 1
+
     def _wrong_scope(self, asking: Asking, found: TokenSection) -> Refusal:
+        self._count()
         if self.tokens.may_fail():
             what = f"the token of {found.name}, which is for reading"
             self._tell(asking, what, HTTPStatus.FORBIDDEN)

@@ -89,6 +89,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "routes_computed_total": "Times that all routes were computed anew.",
         "stream_buffer_bytes": "Bytes reserved for the buffers of connections that end here.",
         "stream_count": "Streams held as ingress or exit, those still opening included.",
+        "tokens_refused_total": "Requests whose token is not good for what they ask.",
         "unacknowledged_segments": "Segments sent that their receivers have not acknowledged.",
     }
 )
