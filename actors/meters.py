@@ -88,6 +88,8 @@ class Meters:
     """Certificates that this agent has signed, for agents that joined by an invitation or renewed theirs."""
     enrolments_refused: int = 0
     """Times that an agent asked this one for a certificate and got none."""
+    requests_foreign: int = 0
+    """Requests at ``http.address`` by pages of other sites, or for hosts of another name."""
     tokens_refused: int = 0
     """Requests at ``http.address`` whose token is not good for them, however many of them are told of."""
     bytes_sent: int = 0

@@ -50,14 +50,16 @@ class HttpSide:
         self._listening = _listening_at(section, written)
         self._app: DashboardApp | None = None
         self._tokens = Tokens()
+        self._meters = Meters()
         self._admit(section)
         self._front: ReadingGuard | None = None
         self._server: HttpServer | None = None
 
-    def dashboard(self, status: StatusSource) -> DashboardApp:
-        """What shows ``status``; to be served."""
+    def dashboard(self, status: StatusSource, meters: Meters | None = None) -> DashboardApp:
+        """What shows ``status``; to be served. ``meters`` count who is refused."""
         hosts = () if self._section is None else self._section.allowed_hosts
-        self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts)
+        self._meters = meters or Meters()
+        self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts, meters=self._meters)
         return self._app
 
     def serve(
@@ -66,13 +68,12 @@ class HttpSide:
         routes: Iterable[Route],
         calling: Calling | None = None,
         audit: Auditing = NOT_AUDITING,
-        meters: Meters | None = None,
     ) -> None:
         """Answer from now on: with ``app``, and for the API with ``routes``; ask others by ``calling``.
 
-        What bearers of tokens change goes into ``audit``; ``meters`` count tokens that are not good.
+        What bearers of tokens change goes into ``audit``.
         """
-        bearers = Bearers(self._tokens, audit, meters)
+        bearers = Bearers(self._tokens, audit, self._meters)
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
         self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)
         self._start(self._front)

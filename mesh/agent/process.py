@@ -187,7 +187,7 @@ def _run(
             audit=audit.standing,
             written=written,
         )
-        app = http.dashboard(status)
+        app = http.dashboard(status, meters)
 
         def show(found: Credentials) -> None:
             reminder.renewed(found.certificate, time.time())
@@ -230,7 +230,7 @@ def _run(
         behind = replace(behind, calling=ActorCalling(root, door.own))
         api = ControlApp(behind, app)
         control.serve(api)
-        http.serve(app, api.routes, behind.calling, audit, meters)
+        http.serve(app, api.routes, behind.calling, audit)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

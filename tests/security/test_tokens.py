@@ -69,7 +69,7 @@ def side(noted):
         side = HttpSide(section)
     with contextlib.closing(side):
         side.meters = Meters()
-        side.serve(side.dashboard(Unready()), ROUTES, audit=noted, meters=side.meters)
+        side.serve(side.dashboard(Unready(), side.meters), ROUTES, audit=noted)
         side.port = port
         side.section = section
         yield side
@@ -222,11 +222,14 @@ def test_what_a_browser_has_been_told_reads_and_changes_nothing(side):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_page_of_another_site_neither_reads_nor_changes_with_what_its_browser_has(side, site):
+def test_a_page_of_another_site_neither_reads_nor_changes_with_what_its_browser_has(side, site, caplog):
     for path in ("/api/dashboard", "/metrics", THINGS):
         answer = ask(side, path, Authorization=password("deploy"), Sec_Fetch_Site=site, Sec_Fetch_Mode="cors")
         assert answer.status == 403
         assert answer.getheader("Access-Control-Allow-Origin") is None
+    assert side.meters.requests_foreign == 3
+    assert "refused: a page of another site asks" in caplog.text
+    assert ask(side, THINGS, Authorization=bearer("reader")).status == 200
 
 
 def test_a_page_of_another_site_is_not_let_ask_with_a_token_that_it_has(side):

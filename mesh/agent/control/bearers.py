@@ -64,9 +64,7 @@ class Bearers:
         meters: count those.
     """
 
-    def __init__(
-        self, tokens: Tokens, audit: Auditing = NOT_AUDITING, meters: Meters | None = None
-    ) -> None:
+    def __init__(self, tokens: Tokens, audit: Auditing = NOT_AUDITING, meters: Meters | None = None) -> None:
         self.tokens = tokens
         self._audit = audit
         self._meters = meters or Meters()

@@ -14,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import falcon
 import msgspec
 
+from actors.meters import Meters
 from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.exposition import CONTENT_TYPE
 from mesh.agent.dashboard.guard import HostGuard, ReadOnly
@@ -58,6 +59,7 @@ class DashboardApp:
         deadline_s: after this many seconds without an answer of ``source`` a client gets the last one.
         keep_s: how old that may be; after it a client gets 503.
         fresh_s: how old an answer may be to be given without asking again.
+        meters: count who is turned away.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class DashboardApp:
         deadline_s: float = DEADLINE_S,
         keep_s: float = KEEP_S,
         fresh_s: float = FRESH_S,
+        meters: Meters | None = None,
     ) -> None:
         ask_timeout_s = min(ASK_TIMEOUT_S, deadline_s)
         encoder = DocumentEncoder(version)
@@ -89,7 +92,7 @@ class DashboardApp:
         self._document = SingleFlight(
             "dashboard-document", ask_and_encode, deadline_s=deadline_s, keep_s=keep_s, fresh_s=0.0
         )
-        self.guard: Final = HostGuard(allowed_hosts)
+        self.guard: Final = HostGuard(allowed_hosts, meters)
         """For all that is served beside this."""
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
             middleware=[ReadOnly(), self.guard]

@@ -2,10 +2,16 @@
 
 import ipaddress
 import re
+import threading
 from collections.abc import Iterable
 from typing import Final
 
 import falcon
+
+from actors.meters import Meters
+from mesh.agent.logs import logger
+from mesh.escaping import escaped
+from mesh.sampling import sampled
 
 MAX_PORT: Final = 65_535
 
@@ -16,6 +22,9 @@ _HOST: Final = re.compile(
 """RFC 9110 section 7.2, of which no browser sends more."""
 
 METHODS: Final = ("GET", "HEAD")
+
+MAX_SHOWN_CHARACTERS: Final = 80
+"""Of the name of another site or host, in the log."""
 
 _OWN_FILES_ONLY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
@@ -41,6 +50,9 @@ NAVIGATION: Final = "navigate"
 """Somebody has followed a link, or comes back to the page."""
 
 
+_log: Final = logger("http")
+
+
 class HostGuard:
     """Turns away pages of other sites that make a browser ask here.
 
@@ -50,9 +62,15 @@ class HostGuard:
     Under their own name (DNS rebinding) they could read it. A browser always sends the name it was told in
     ``Host``. Addresses and ``localhost`` cannot be rebound; any other name must be configured. A request
     without the header is not a browser's.
+
+    Args:
+        allowed_names: by which this agent may be asked, beside its addresses.
+        meters: count who is turned away.
     """
 
-    def __init__(self, allowed_names: Iterable[str] = ()) -> None:
+    def __init__(self, allowed_names: Iterable[str] = (), meters: Meters | None = None) -> None:
+        self._meters = meters or Meters()
+        self._lock = threading.Lock()
         self.allow(allowed_names)
 
     def allow(self, allowed_names: Iterable[str]) -> None:
@@ -65,7 +83,7 @@ class HostGuard:
             req.get_header("Sec-Fetch-Site") in FOREIGN_SITES
             and req.get_header("Sec-Fetch-Mode") != NAVIGATION
         ):
-            raise falcon.HTTPForbidden(description="a page of another site asks, which could read no answer")
+            raise self._foreign(req, "a page of another site asks, which could read no answer")
         header = req.get_header("Host")
         if header is None:
             return
@@ -73,10 +91,22 @@ class HostGuard:
         if host is None:
             raise falcon.HTTPBadRequest(description="the Host header is not one name or address with a port")
         if not self._admits(host):
-            raise falcon.HTTPForbidden(
-                description="the Host header has a name that is not known here: ask by address, or by "
-                "localhost, or put the name into http.allowed_hosts in this agent's configuration"
+            raise self._foreign(
+                req,
+                "the Host header has a name that is not known here: ask by address, or by "
+                "localhost, or put the name into http.allowed_hosts in this agent's configuration",
             )
+
+    def _foreign(self, req: falcon.Request, why: str) -> falcon.HTTPForbidden:
+        """Count it, tell of some of them, and say why it is refused."""
+        with self._lock:
+            self._meters.requests_foreign += 1
+        client = req.remote_addr
+        said = escaped((req.get_header("Origin") or req.get_header("Host") or "")[:MAX_SHOWN_CHARACTERS])
+        _log.warning(
+            "a request from %s is refused: %s (%s)", client, why, said or "no Host", extra=sampled(client)
+        )
+        return falcon.HTTPForbidden(description=why)
 
     def _admits(self, host: str) -> bool:
         return host in self._allowed or host.endswith(".localhost") or is_address(host)

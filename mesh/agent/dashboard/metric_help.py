@@ -85,6 +85,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "records_stored_total": "Records that were news and were taken.",
         "records_twin_total": "Records of a running agent that has another running agent's identity.",
         "relay_buffer_bytes": "Bytes of memory that data holds in the send queues of all links.",
+        "requests_foreign_total": "Requests of pages of other sites, or for hosts of another name.",
         "route_count": "Pairs of routing key and exit agent that this agent reaches and may use.",
         "routes_computed_total": "Times that all routes were computed anew.",
         "stream_buffer_bytes": "Bytes reserved for the buffers of connections that end here.",
