@@ -18,6 +18,7 @@ from mesh.journal import EventKind
 from mesh.link.bodies import WireRecord
 from mesh.routing.effects import Effects, RouteCounts
 from mesh.routing.fair_queue import FairQueue
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener
 from mesh.routing.origination import OwnAgent
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.records import EndpointEntry, ListenerEntry
@@ -31,6 +32,7 @@ from mesh.telling import event
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.identity import AgentId, Identity
 from mesh.trust.naming import named
+from mesh.trust.noise.primitives import SharedSecrets
 
 log = logging.getLogger("mesh.routing.routes")
 
@@ -67,6 +69,7 @@ class RouteTable(Actor[messages.Inbound]):
         fixed: what the first record of this run says.
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
+        shared: what the session key shares with others'.
         reader: reads and verifies records; a simulation may pass one that remembers.
         settings: of the configuration.
         alarms: counts what members do to others.
@@ -81,6 +84,7 @@ class RouteTable(Actor[messages.Inbound]):
         fixed: OwnAgent,
         certificate: Certificate,
         trust: TrustStore,
+        shared: SharedSecrets,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
         settings: RoutingSettings,
         alarms: AlarmBook,
@@ -93,6 +97,7 @@ class RouteTable(Actor[messages.Inbound]):
             fixed,
             certificate,
             trust,
+            shared=shared,
             unix_now=dispatcher.unix_time(),
             began_at=dispatcher.now(),
             reader=reader,
@@ -103,8 +108,8 @@ class RouteTable(Actor[messages.Inbound]):
         self._links: dict[AgentId, Ref[link_messages.Inbound]] = {}
         self._rivals = RivalWatch()
         self._subscribers: dict[str, Ref[messages.RoutesChanged]] = {}
-        self._endpoints: dict[str, EndpointEntry] = {}
-        self._listeners: dict[str, ListenerEntry] = {}
+        self._endpoints: dict[str, EndpointEntry | GrantedEndpoint] = {}
+        self._listeners: dict[str, ListenerEntry | GrantedListener] = {}
         self._alarm: Alarm[messages.RouteTimerFired] = Alarm(self.schedule, messages.RouteTimerFired())
         self._waiting: FairQueue[AgentId, tuple[messages.FromLinks, int]] = FairQueue()
         """What links have said, and how many of its records have been taken."""
@@ -194,8 +199,15 @@ class RouteTable(Actor[messages.Inbound]):
     def _advertise(self) -> None:
         self._advertises = False
         times = self.now(), self.dispatcher.unix_time()
-        self._apply(self._state.set_endpoints(tuple(self._endpoints.values()), *times))
-        self._apply(self._state.set_listeners(tuple(self._listeners.values()), *times))
+        endpoints, listeners = self._endpoints.values(), self._listeners.values()
+        granted_endpoints = tuple(each for each in endpoints if isinstance(each, GrantedEndpoint))
+        granted_listeners = tuple(each.entry for each in listeners if isinstance(each, GrantedListener))
+        # First these: what is to be hidden from some is not told to all for a moment.
+        self._apply(self._state.set_granted(granted_endpoints, granted_listeners, *times))
+        shown = tuple(each for each in endpoints if isinstance(each, EndpointEntry))
+        self._apply(self._state.set_endpoints(shown, *times))
+        listening = tuple(each for each in listeners if isinstance(each, ListenerEntry))
+        self._apply(self._state.set_listeners(listening, *times))
 
     # -- what links say --------------------------------------------------------------------------------------
 

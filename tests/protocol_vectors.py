@@ -46,6 +46,7 @@ from mesh.link.frames import (
 )
 from mesh.link.handshake import LinkHandshake
 from mesh.link.opening import TICKET_BYTES
+from mesh.routing.pages import page_digest
 from mesh.routing.records import (
     EndpointEntry,
     ListenerEntry,
@@ -53,12 +54,14 @@ from mesh.routing.records import (
     PageBody,
     PageName,
     RecordBody,
-    page_digest,
+    Shown,
     sign_record,
 )
+from mesh.routing.sealed_blocks import seal
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance, agent_id_of
 from mesh.trust.noise import key_pair
+from mesh.trust.noise.primitives import SharedSecrets
 from tests.mesh.connection.replies import reply_with
 from tests.mesh.link.frame_company import clear_header, wire
 
@@ -101,6 +104,7 @@ def vectors():
     found["record signature"] = record.signature
     _add_flooding(found, body, record, writer)
     _add_pages(found, first.id, body)
+    _add_block(found, first.id)
     return found
 
 
@@ -140,6 +144,17 @@ def _add_pages(found, agent_id, body):
     found["page named"] = msgspec.msgpack.encode(name)
     found["WANT_PAGES body"] = encode_want_pages((WantedPages(agent_id, (name.digest,)),))
     found["PAGES body"] = encode_pages((WirePage(agent_id, page),))
+
+
+def _add_block(found, agent_id):
+    """Add what A might show to B only."""
+    own = SharedSecrets(_pair(10))
+    content = msgspec.msgpack.encode(Shown((EndpointEntry("payroll", None),)))
+    shared = own.with_owner_of(_pair(11).public)
+    block = seal(content, agent_id, own.with_owner_of(_pair(10).public), [shared])
+    found["shared secret"] = shared
+    found["sealed content"] = content
+    found["sealed block"] = msgspec.msgpack.encode(block)
 
 
 def _add_link(found, agents, certificates, trust):

@@ -84,6 +84,27 @@ def test_the_worked_example_opens_by_what_the_document_says_alone():
     agent.verify(b"\x0emesh record v1" + given["record signed"], given["record signature"])
 
 
+def test_the_sealed_block_of_the_example_opens_by_what_the_document_says_alone():
+    given = example()
+    reader = X25519PrivateKey.from_private_bytes(bytes([11]) * 32)
+    owner = X25519PrivateKey.from_private_bytes(bytes([10]) * 32)
+    shared = reader.exchange(owner.public_key())
+    assert shared == given["shared secret"]
+    salt, slots, box = msgspec.msgpack.decode(given["sealed block"])
+    known = hashlib.blake2b(
+        salt + given["A id"], digest_size=20, key=shared, person=b"mesh seal slot"
+    ).digest()
+    assert slots[:4] == known[:4]
+    secret = bytes(one ^ other for one, other in zip(slots[4:], known[4:], strict=True))
+    assert hashlib.blake2b(digest_size=16, key=secret, person=b"mesh seal salt").digest() == salt
+    key = hashlib.blake2b(digest_size=32, key=secret, person=b"mesh seal box").digest()
+    padded = ChaCha20Poly1305(key).decrypt(bytes(12), box, given["A id"])
+    length = int.from_bytes(padded[:2], "big")
+    assert padded == (padded[:2] + given["sealed content"]).ljust(128, b"\0")
+    assert len(given["sealed content"]) == length
+    assert msgspec.msgpack.decode(given["sealed content"]) == [[["payroll", None]], []]
+
+
 @pytest.mark.parametrize(
     ("name", "payload"),
     [

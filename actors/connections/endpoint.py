@@ -27,7 +27,7 @@ from actors.runtime.seam import (
     SocketOptions,
 )
 from mesh.addresses import SocketAddress
-from mesh.config.schema import EndpointSection, HealthCheckSection
+from mesh.config.schema import GRANTED, EndpointSection, HealthCheckSection
 from mesh.connection.door import Door
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
@@ -35,6 +35,7 @@ from mesh.connection.target_health import Health, HealthMonitor
 from mesh.connection.waiting_room import CLOSING_NOTICE_S, WaitingRoom
 from mesh.journal import EventKind
 from mesh.reaching import Failure, Kind
+from mesh.routing.granted_offers import GrantedEndpoint
 from mesh.routing.records import EndpointEntry
 from mesh.sampling import sampled
 from mesh.telling import event
@@ -57,7 +58,9 @@ class Endpoint(Actor[messages.Inbound]):
         name: what the agent calls it.
         key: the routing key.
         target: the service.
-        shows_target: whether the mesh is told of it.
+        shows_target: whether those that see the endpoint are told of it.
+        is_granted: whether only those see the endpoint that may use it.
+        allowed: whom its ``allow:`` names; empty if there is none.
         route_table: hears whether the key is offered.
         meters: what the agent counts.
         admitted: connections that were let in and have not left, by name. It outlives the endpoint: one that
@@ -75,6 +78,8 @@ class Endpoint(Actor[messages.Inbound]):
         key: str,
         target: SocketAddress,
         shows_target: bool,
+        is_granted: bool,
+        allowed: frozenset[str],
         route_table: Ref[route_table_messages.Inbound],
         meters: Meters,
         admitted: dict[str, messages.AdmitConnection],
@@ -91,6 +96,8 @@ class Endpoint(Actor[messages.Inbound]):
         self._key = key
         self._target = target
         self._shows_target = shows_target
+        self._is_granted = is_granted
+        self._allowed = allowed
         self._route_table = route_table
         self._meters = meters
         meters.served.begin(key)
@@ -169,17 +176,19 @@ class Endpoint(Actor[messages.Inbound]):
 
     def _offer(self) -> None:
         target = str(self._target) if self._shows_target else None
-        self._advertise(EndpointEntry(key=self._key, target=target))
+        entry = EndpointEntry(key=self._key, target=target)
+        self._advertise(GrantedEndpoint(entry, self._allowed) if self._is_granted else entry)
 
-    def _advertise(self, entry: EndpointEntry | None) -> None:
+    def _advertise(self, entry: EndpointEntry | GrantedEndpoint | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseEndpoint(self.actor_urn, entry))
 
     def _change(self, section: EndpointSection) -> None:
         """Be as ``section`` says; those who are in stay in, at the target that they came to."""
         is_seen_anew = (section.target, section.health_check) != (self._target, self._health_check)
-        is_shown_anew = section.show_target is not self._shows_target
+        shown = self._shows_target, self._is_granted, self._allowed
         self._target = self._door.target = section.target
-        self._shows_target = section.show_target
+        self._shows_target, self._is_granted = section.show_target, section.visibility == GRANTED
+        self._allowed = frozenset(section.allow)
         self._max_connections, self._full_reported = section.max_connections, False
         self._places = Shares(section.max_connections or sys.maxsize)
         for admitted in self._admitted.values():
@@ -187,7 +196,7 @@ class Endpoint(Actor[messages.Inbound]):
         log.info("endpoint %(key)s is %(target)s from now on", self._facts, extra=_ENDPOINT)
         if is_seen_anew and self._offering:
             self._see_anew(section.health_check)
-        elif is_shown_anew and self._objection() is None:
+        elif shown != (self._shows_target, self._is_granted, self._allowed) and self._objection() is None:
             self._offer()
         self._set_door()
         self._seat()

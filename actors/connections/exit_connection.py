@@ -247,7 +247,10 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         subject = key if reserved is None else reserved.subject
         if why := why_not_allowed(self._record_of_ingress.certificate, subject, self._settings.policy):
             self._meters.opens_not_allowed += 1
-            self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
+            if subject in self._settings.policy.granted:
+                self._do(self._opening.not_shown(why, self.now()))
+            else:
+                self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
             return
         if reserved is not None:
             self._ask_inside(reserved)

@@ -24,10 +24,11 @@ from actors.messages import route_table as route_table_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.addresses import SocketAddress
-from mesh.config.schema import ListenerSection
+from mesh.config.schema import GRANTED, ListenerSection
 from mesh.connection.loops import LoopWatch
 from mesh.connection.waiting_room import PLACE_PATIENCE_S, WaitingRoom
 from mesh.escaping import escaped
+from mesh.routing.granted_offers import GrantedListener
 from mesh.routing.records import ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 
@@ -49,6 +50,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         address: SocketAddress,
         max_connections: int,
         believed: frozenset[str],
+        is_granted: bool,
         may_use: Callable[[], bool],
         route_table: Ref[route_table_messages.Inbound],
         start_ingress: connection_messages.StartIngress,
@@ -71,6 +73,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._key = key
         self._reports = ListenerReports(key)
         self._max_connections = max_connections
+        self._is_granted = is_granted
         self._may_use = may_use
         self._route_table = route_table
         self._meter = meters.listeners[name] = ListenerMeter(self.now(), connected=lambda: clients.connected)
@@ -146,13 +149,17 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._meters.listened.end(self._key)
         super().release()
 
-    def _advertise(self, entry: ListenerEntry | None) -> None:
+    def _advertise(self, entry: ListenerEntry | GrantedListener | None) -> None:
         self.tell(self._route_table, route_table_messages.AdvertiseListener(self.actor_urn, entry))
+
+    def _show(self, address: str) -> None:
+        entry = ListenerEntry(key=self._key, address=address)
+        self._advertise(GrantedListener(entry) if self._is_granted else entry)
 
     def _bound(self, socket: ListeningSocket) -> None:
         self._meter.address = socket.local_name
         self._reports.bound(socket.local_name)
-        self._advertise(ListenerEntry(key=self._key, address=socket.local_name))
+        self._show(socket.local_name)
         self._park_or_listen()
 
     def _routes_changed(self, snapshot: RouteSnapshot) -> None:
@@ -168,6 +175,10 @@ class Listener(AcceptingActor[messages.Inbound]):
         """Be as ``section`` says; clients that are in stay in, wherever they were let out."""
         self._max_connections, self._full_reported = section.max_connections, False
         self._desk.believe(frozenset(section.agents))
+        if self._is_granted is not (section.visibility == GRANTED):
+            self._is_granted = not self._is_granted
+            if self._listening is not None:
+                self._show(self._listening.local_name)
         self._reports.changed(str(self._address))
         self._take_offers()
         self._seat()

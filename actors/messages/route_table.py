@@ -7,6 +7,7 @@ import msgspec
 from actors.messages import peer_link as link_messages
 from actors.runtime.seam import Ref
 from mesh.link.bodies import Digest, WantedList, WantedPages, WirePage, WireRecord
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.settings import RoutingSettings
@@ -102,7 +103,7 @@ class AdvertiseEndpoint(msgspec.Struct, frozen=True):
 
     owner: str
     """URN of the endpoint's actor."""
-    entry: EndpointEntry | None
+    entry: EndpointEntry | GrantedEndpoint | None
 
 
 class AdvertiseListener(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class AdvertiseListener(msgspec.Struct, frozen=True):
 
     owner: str
     """URN of the listener's actor."""
-    entry: ListenerEntry | None
+    entry: ListenerEntry | GrantedListener | None
 
 
 class Advertise(msgspec.Struct, frozen=True):

@@ -118,6 +118,7 @@ class Composition:
             ),
             certificate=setup.certificate,
             trust=setup.trust,
+            shared=self._build.connections.shared,
             reader=setup.reader,
             settings=setup.config.routing,
             alarms=around.meters.alarms,

@@ -34,7 +34,14 @@ from actors.runtime.reference import ActorRef, tell_if_alive
 from actors.runtime.seam import Ref, StreamSocket
 from mesh.addresses import TcpAddress, UnixAddress
 from mesh.config.difference import Difference
-from mesh.config.schema import AcceptSection, EndpointSection, ListenerSection, PeerSection, SocksSection
+from mesh.config.schema import (
+    GRANTED,
+    AcceptSection,
+    EndpointSection,
+    ListenerSection,
+    PeerSection,
+    SocksSection,
+)
 from mesh.config.services import Service, service_name, services
 from mesh.connection.door import Door
 from mesh.connection.offer import Offer
@@ -172,6 +179,8 @@ class Services:
                 key=section.key,
                 target=section.target,
                 shows_target=section.show_target,
+                is_granted=section.visibility == GRANTED,
+                allowed=frozenset(section.allow),
                 route_table=self._core.route_table,
                 meters=self._build.around.meters,
                 admitted=admitted,
@@ -202,6 +211,7 @@ class Services:
                 address=section.address,
                 max_connections=section.max_connections,
                 believed=frozenset(section.agents),
+                is_granted=section.visibility == GRANTED,
                 may_use=lambda: self._may_use(section.key),
                 route_table=self._core.route_table,
                 start_ingress=self._starting_ingress(section.key),

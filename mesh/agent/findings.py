@@ -43,7 +43,7 @@ class FindingKind(enum.StrEnum):
     PEERS = "peers"
     """There is no link, and there should be one."""
     RECORD = "record"
-    """What the mesh is told of this agent is not all, or another one speaks in its name."""
+    """What the mesh is told of this agent is not all, or too much, or another one speaks in its name."""
     DESCRIPTORS = "descriptors"
     LISTENER = "listener"
     """A listener has no port."""

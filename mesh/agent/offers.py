@@ -1,6 +1,6 @@
 """What of a configuration the mesh cannot be told of: judged by the code that tells it."""
 
-from mesh.config.schema import Config
+from mesh.config.schema import MESH, Config
 from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.service_layout import lay_out
 from mesh.trust.identity import NO_AGENT
@@ -16,7 +16,12 @@ def offer_problems(config: Config) -> tuple[str, ...]:
         (
             EndpointEntry(entry.key, str(entry.target) if entry.show_target else None)
             for entry in config.forward.endpoints
+            if entry.visibility == MESH
         ),
-        (ListenerEntry(entry.key, str(entry.address)) for entry in config.forward.listeners),
+        (
+            ListenerEntry(entry.key, str(entry.address))
+            for entry in config.forward.listeners
+            if entry.visibility == MESH
+        ),
     )
     return tuple(f"forward.{omission.what}: {omission}" for omission in layout.omissions)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mesh.config.schema import Config, EndpointSection, ListenerSection
+from mesh.config.schema import GRANTED, Config, EndpointSection, ListenerSection
 from mesh.config.services import services
 from mesh.trust.policy import Policy
 
@@ -12,6 +12,7 @@ def policy_of(config: Config) -> Policy:
     """The lists of its endpoints and listeners that have one."""
     allowed: dict[str, frozenset[str]] = {}
     believed: dict[str, frozenset[str]] = {}
+    granted = frozenset(each.key for each in config.forward.endpoints if each.visibility == GRANTED)
     for name, section in services(config).items():
         match section:
             case EndpointSection(key=key, allow=allow) if allow:
@@ -20,7 +21,7 @@ def policy_of(config: Config) -> Policy:
                 believed[name] = frozenset(agents)
             case _:
                 pass
-    return Policy(_frozen(allowed), _frozen(believed))
+    return Policy(_frozen(allowed), _frozen(believed), granted)
 
 
 def _frozen(lists: dict[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:

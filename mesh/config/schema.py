@@ -19,6 +19,11 @@ from mesh.trust.identity import AgentId
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+MESH: Final = "mesh"
+GRANTED: Final = "granted"
+VISIBILITIES: Final = (MESH, GRANTED)
+"""To whom an endpoint or listener is shown."""
+
 PROXY_VERSIONS: Final = ("v2",)
 KEY_MODES: Final = ("owner", "group")
 DEFAULT_HTTP_ADDRESS: Final = TcpAddress("127.0.0.1", 8080)
@@ -96,6 +101,8 @@ class EndpointSection(msgspec.Struct, frozen=True, kw_only=True):
     """From which loopback addresses the target is connected to, one for each agent; absent, from any."""
     show_target: Annotated[bool, kinds.Boolean()] = False
     """Whether the whole mesh is told where the service is; else this agent only, and who may manage it."""
+    visibility: Annotated[str, kinds.Choice(VISIBILITIES)] = MESH
+    """Who sees it: the whole mesh, or those only that may use it (``granted``)."""
     health_check: HealthCheckSection | None = None
     """Absent, the key is offered whether its target is up or not."""
 
@@ -109,6 +116,8 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     """At one time; 0 is unlimited."""
     agents: tuple[Annotated[str, kinds.AgentOrGroup()], ...] = ()
     """Agents and groups that are believed to offer it; absent, all whose certificates let them offer it."""
+    visibility: Annotated[str, kinds.Choice(VISIBILITIES)] = MESH
+    """Who sees it: the whole mesh, or those only that may use its key or offer it (``granted``)."""
 
 
 class SocksSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,9 @@ _REFUSAL_CODES: Final = MappingProxyType(
     }
 )
 
+NO_ENDPOINT: Final = "no endpoint has this key here"
+"""Also said to an agent that an endpoint with ``visibility: granted`` does not let in."""
+
 NAMELESS: Final = "the target's name has no address at the exit"
 
 _WITH_NAME: Final = frozenset({Kind.UNRESOLVED, Kind.EXCLUDED})
@@ -144,8 +147,7 @@ class ExitOpening:
             why = "the ingress's certificate does not permit the use of this key"
             return effects.OpenAuthenticated(), self._reject(RejectCode.NOT_PERMITTED, why, now)
         if key and key not in self._offered:
-            why = "no endpoint has this key here"
-            return effects.OpenAuthenticated(), self._reject(RejectCode.UNKNOWN_KEY, why, now)
+            return effects.OpenAuthenticated(), self._reject(RejectCode.UNKNOWN_KEY, NO_ENDPOINT, now)
         self.state = advance(self.state, ExitEvent.ASKED)
         self._deadlines[_Due.ENDPOINT] = now + ENDPOINT_TIMEOUT_S
         return effects.OpenAuthenticated(), effects.AskEndpoint(self.key)
@@ -160,7 +162,14 @@ class ExitOpening:
 
     def denied(self, code: RejectCode, reason: str, now: float) -> effects.ExitEffects:
         """The endpoint does not let it in, or this agent is about to leave."""
-        return (self._reject(code, reason, now),) if self.state in UNANSWERED else ()
+        return self._denied(code, reason, now)
+
+    def not_shown(self, why: str, now: float) -> effects.ExitEffects:
+        """The endpoint does not let it in and is not shown to it: for the ingress there is none."""
+        return tuple(
+            msgspec.structs.replace(rejection, reason=why)
+            for rejection in self._denied(RejectCode.UNKNOWN_KEY, NO_ENDPOINT, now)
+        )
 
     def endpoint_gone(self, now: float) -> effects.ExitEffects:
         """The endpoint has crashed, perhaps over the question."""
@@ -242,6 +251,9 @@ class ExitOpening:
         return self.denied(
             RejectCode.TIMED_OUT, f"no answer from the endpoint in {self._open_timeout_s:g} s", now
         )
+
+    def _denied(self, code: RejectCode, reason: str, now: float) -> tuple[effects.Reject, ...]:
+        return (self._reject(code, reason, now),) if self.state in UNANSWERED else ()
 
     def _reject(self, code: RejectCode, reason: str, now: float) -> effects.Reject:
         self.state = advance(self.state, ExitEvent.REFUSED)

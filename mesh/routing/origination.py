@@ -5,7 +5,7 @@ past it.
 """
 
 import math
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,7 @@ from mesh.routing.records import (
     RecordBody,
     sign_record,
 )
+from mesh.routing.sealed_blocks import SealedBlock
 from mesh.routing.service_layout import Layout, fit_body, lay_out
 from mesh.routing.software import software_extensions
 from mesh.rtt_steps import RTT_UNIT_S, rtt_step
@@ -45,6 +46,8 @@ RTT_HYSTERESIS: Final = 0.25
 
 RTT_DWELL_S: Final = 10.0
 """How long a step stays at least: a queue that comes and goes must not move routes with it."""
+
+_Services: TypeAlias = tuple[tuple[EndpointEntry, ...], tuple[ListenerEntry, ...], tuple[SealedBlock, ...]]
 
 RTT_WEIGHT: Final = 1 / 8
 """Of a new sample in the smoothed round trip, as in RFC 6298."""
@@ -147,8 +150,9 @@ class Originator:
         self._overtaken = 0
         self.overtakers = Overtakers(fixed.instance)
         """Other runs with this agent's key."""
-        self._layout: tuple[tuple[EndpointEntry, ...], tuple[ListenerEntry, ...], Layout] = ((), (), Layout())
-        """What was laid out last, and how."""
+        self._laid_out: _Services = ((), (), ())
+        self._layout = Layout()
+        """How that was laid out."""
 
     @property
     def body(self) -> RecordBody:
@@ -158,12 +162,10 @@ class Originator:
     @property
     def layout(self) -> Layout:
         """How the present endpoints and listeners are laid out."""
-        endpoints, listeners, layout = self._layout
-        if endpoints is not self._body.endpoints or listeners is not self._body.listeners:
-            endpoints, listeners = self._body.endpoints, self._body.listeners
-            layout = lay_out(self._identity.id, endpoints, listeners)
-            self._layout = endpoints, listeners, layout
-        return layout
+        services = self._body.endpoints, self._body.listeners, self._body.sealed
+        if any(one is not other for one, other in zip(services, self._laid_out, strict=True)):
+            self._laid_out, self._layout = services, lay_out(self._identity.id, *services)
+        return self._layout
 
     @property
     def fitted_body(self) -> RecordBody:
@@ -212,6 +214,10 @@ class Originator:
         """These are the listeners from now on."""
         return self._change(msgspec.structs.replace(self._body, listeners=listeners))
 
+    def set_sealed(self, blocks: tuple[SealedBlock, ...]) -> None:
+        """This is what is for some agents only from now on."""
+        self._change(msgspec.structs.replace(self._body, sealed=blocks))
+
     def set_certificate(self, wire: bytes) -> bool:
         """This is the certificate from now on; said at once, as it may take rights away."""
         return self._change_at_once(msgspec.structs.replace(self._body, certificate=wire))
@@ -236,7 +242,7 @@ class Originator:
             return False
         self._urgent = True
         self._body = msgspec.structs.replace(
-            self._body, draining=True, withdrawn=True, neighbours=(), endpoints=(), listeners=()
+            self._body, draining=True, withdrawn=True, neighbours=(), endpoints=(), listeners=(), sealed=()
         )
         return True
 

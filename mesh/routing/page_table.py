@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import MAX_WANTED_AGENTS, MAX_WANTED_PAGES, WantedPages, WirePage
 from mesh.remembered import Remembered
-from mesh.routing.records import Page, PageName, Record, page_digest, read_page, with_pages
+from mesh.routing.pages import page_digest, read_page, with_pages
+from mesh.routing.records import Page, PageName, Record
 from mesh.routing.service_layout import LaidPage
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import AgentId
@@ -307,7 +308,7 @@ class PageTable:
             self.unnamed += 1
             return Untrue(
                 shelf.record,
-                f"a page of {len(page.data)} bytes with {_entries(page)} entries; "
+                f"a page of {len(page.data)} bytes with {page.body.entries} entries; "
                 f"its record says {missing.name.byte_count} and {missing.name.entries}",
             )
         shelf.held[digest] = page
@@ -324,14 +325,10 @@ def _charge(name: PageName) -> int:
     return max(name.byte_count, MIN_PAGE_CHARGE)
 
 
-def _entries(page: Page) -> int:
-    return len(page.body.endpoints) + len(page.body.listeners)
-
-
 def _fits(page: Page, name: PageName) -> bool:
     """Whether a page is of the size that a record says.
 
     A later record may name the same page with another size: it is kept for what it is named as now, not for
     what it was named as when it came.
     """
-    return (len(page.data), _entries(page)) == (name.byte_count, name.entries)
+    return (len(page.data), page.body.entries) == (name.byte_count, name.entries)

@@ -154,5 +154,6 @@ class RecordStore:
 def _memory_bytes(wire: WireRecord, body: RecordBody) -> int:
     """About what a record and its pages hold: bytes twice (as they are and decoded), and the objects."""
     entries = len(body.neighbours) + len(body.endpoints) + len(body.listeners) + len(body.pages)
+    entries += len(body.sealed)
     entries += sum(page.entries for page in body.pages)
     return 2_500 + 2 * (len(wire.signed) + sum(page.byte_count for page in body.pages)) + 250 * entries

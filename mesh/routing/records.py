@@ -16,7 +16,6 @@ while it stays as it is. ``service_layout.py`` cuts them, ``page_table.py`` gath
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2b
 from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
@@ -25,6 +24,7 @@ import msgspec
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.bodies import MAX_BODY_PLAINTEXT_BYTES, WireRecord
+from mesh.routing.sealed_blocks import MAX_BLOCKS, SealedBlock
 from mesh.routing.software import software_in
 from mesh.rtt_steps import MAX_RTT_STEP
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES, Certificate, TrustStore
@@ -50,6 +50,9 @@ MAX_NEIGHBOURS: Final = 1_024
 MAX_ENDPOINTS: Final = 10_000
 MAX_LISTENERS: Final = 10_000
 """What an agent may offer, and listen for; ``mesh check`` and ``/ready`` name what is beyond."""
+
+MAX_ENTRIES: Final = MAX_ENDPOINTS + MAX_LISTENERS + MAX_BLOCKS
+"""On all pages of one agent."""
 
 MAX_SERVICE_BYTES: Final = 4 * 1024 * 1024
 """All pages of one agent together: what it can make every other agent hold, whatever it sends."""
@@ -100,6 +103,7 @@ _Sequence = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
 _PageDigest = Annotated[bytes, msgspec.Meta(min_length=PAGE_DIGEST_BYTES, max_length=PAGE_DIGEST_BYTES)]
 _Address = Annotated[str, msgspec.Meta(max_length=MAX_ADDRESS_CHARACTERS)]
+_Sealed = Annotated[tuple[SealedBlock, ...], msgspec.Meta(max_length=MAX_BLOCKS)]
 
 
 class Neighbour(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -133,7 +137,7 @@ class PageName(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     digest: _PageDigest
-    """See :func:`page_digest`."""
+    """See :func:`.pages.page_digest`."""
     byte_count: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_BYTES)]
     entries: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_ENTRIES)]
 
@@ -143,16 +147,37 @@ class PageBody(msgspec.Struct, frozen=True, array_like=True):
 
     endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
     listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+    sealed: _Sealed = ()
+    """Endpoints and listeners for some agents only; each block is one of the page's entries."""
+
+    @property
+    def entries(self) -> int:
+        """How many it has."""
+        return len(self.endpoints) + len(self.listeners) + len(self.sealed)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A page that its agent's record names; made by :func:`read_page`."""
+    """A page that its agent's record names; made by :func:`.pages.read_page`."""
 
     data: bytes
     body: PageBody
     offered_keys: tuple[str, ...]
     """As in :class:`Record`."""
     denied_keys: tuple[str, ...]
+
+
+class Shown(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent shows to some agents only: of one sealed block, or all that is shown to this agent."""
+
+    endpoints: Annotated[tuple[EndpointEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+    listeners: Annotated[tuple[ListenerEntry, ...], msgspec.Meta(max_length=MAX_PAGE_ENTRIES)] = ()
+
+    def __len__(self) -> int:
+        """How many endpoints and listeners it has."""
+        return len(self.endpoints) + len(self.listeners)
+
+
+NOTHING_SHOWN: Final = Shown()
 
 
 class RecordBody(msgspec.Struct, frozen=True, array_like=True):
@@ -181,6 +206,8 @@ class RecordBody(msgspec.Struct, frozen=True, array_like=True):
     """More endpoints and listeners."""
     extensions: Extensions = ()
     """What this version does not know."""
+    sealed: _Sealed = ()
+    """Endpoints and listeners for some agents only."""
 
     @property
     def freshness(self) -> Freshness:
@@ -204,7 +231,9 @@ class Record(msgspec.Struct, frozen=True):
     denied_keys: tuple[str, ...]
     """Keys of its endpoints that its certificate does not let it register: nobody connects there."""
     pages: tuple[Page, ...] = ()
-    """Those that its body names and that are here; see :func:`with_pages`."""
+    """Those that its body names and that are here; see :func:`.pages.with_pages`."""
+    shown: Shown = NOTHING_SHOWN
+    """What of its sealed blocks is for this agent; see :func:`.pages.with_shown`."""
 
     @property
     def name(self) -> str:
@@ -228,13 +257,20 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def endpoints(self) -> tuple[EndpointEntry, ...]:
-        """All that it offers, rightly or not, as far as its pages are here."""
-        return (*self.body.endpoints, *chain.from_iterable(page.body.endpoints for page in self.pages))
+        """All that it offers, rightly or not, as far as its pages are here and it is shown to this agent."""
+        of_pages = chain.from_iterable(page.body.endpoints for page in self.pages)
+        return (*self.body.endpoints, *of_pages, *self.shown.endpoints)
 
     @property
     def listeners(self) -> tuple[ListenerEntry, ...]:
-        """All that it listens for, as far as its pages are here."""
-        return (*self.body.listeners, *chain.from_iterable(page.body.listeners for page in self.pages))
+        """All that it listens for, as far as its pages are here and it is shown to this agent."""
+        of_pages = chain.from_iterable(page.body.listeners for page in self.pages)
+        return (*self.body.listeners, *of_pages, *self.shown.listeners)
+
+    @property
+    def sealed(self) -> tuple[SealedBlock, ...]:
+        """What it shows to some agents only, as far as its pages are here."""
+        return (*self.body.sealed, *chain.from_iterable(page.body.sealed for page in self.pages))
 
     @property
     def carries_transit(self) -> bool:
@@ -295,12 +331,16 @@ def decode_body(signed: bytes) -> RecordBody:
     if body.pages:
         _judge_pages(body.pages)
     if body.endpoints or body.listeners:
-        _judge_entries(body.endpoints, body.listeners)
+        judge_entries(body.endpoints, body.listeners)
     return body
 
 
-def _judge_entries(endpoints: tuple[EndpointEntry, ...], listeners: tuple[ListenerEntry, ...]) -> None:
-    """Who repeats itself makes others work and show for nothing."""
+def judge_entries(endpoints: tuple[EndpointEntry, ...], listeners: tuple[ListenerEntry, ...]) -> None:
+    """Who repeats itself makes others work and show for nothing.
+
+    Raises:
+        RemoteProtocolError: a key is offered twice, or has too many listeners.
+    """
     if len({entry.key for entry in endpoints}) != len(endpoints):
         raise RemoteProtocolError("a key is offered twice")
     if len(listeners) > MAX_LISTENERS_OF_A_KEY:
@@ -314,50 +354,19 @@ def _judge_entries(endpoints: tuple[EndpointEntry, ...], listeners: tuple[Listen
 def _judge_pages(pages: tuple[PageName, ...]) -> None:
     byte_count = sum(page.byte_count for page in pages)
     entries = sum(page.entries for page in pages)
-    if byte_count > MAX_SERVICE_BYTES or entries > MAX_ENDPOINTS + MAX_LISTENERS:
+    if byte_count > MAX_SERVICE_BYTES or entries > MAX_ENTRIES:
         raise RemoteProtocolError(
             f"a record that names pages of {byte_count} bytes with {entries} entries; at most "
-            f"{MAX_SERVICE_BYTES} bytes and {MAX_ENDPOINTS + MAX_LISTENERS} entries are allowed"
+            f"{MAX_SERVICE_BYTES} bytes and {MAX_ENTRIES} entries are allowed"
         )
     if len({page.digest for page in pages}) != len(pages):
         raise RemoteProtocolError("a record that names a page twice")
 
 
-def page_digest(agent_id: AgentId, data: bytes) -> bytes:
-    """BLAKE2b (RFC 7693) of a page, 16 bytes, personalised with its agent's ID: nobody else has it."""
-    return blake2b(data, digest_size=PAGE_DIGEST_BYTES, person=agent_id).digest()
-
-
-def read_page(data: bytes, certificate: Certificate) -> Page:
-    """The page in ``data``, whose agent has ``certificate``.
-
-    Raises:
-        RemoteProtocolError: it is no page.
-    """
-    try:
-        body = _PAGE_DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"a page that cannot be read: {error}") from error
-    _judge_entries(body.endpoints, body.listeners)
-    return Page(data, body, *_judge_keys(body.endpoints, certificate))
-
-
-def with_pages(record: Record, pages: Iterable[Page]) -> Record:
-    """``record`` with these of its pages, whose keys have been judged by its certificate."""
-    pages = tuple(pages)
-    if not pages:
-        return record
-    offered = dict.fromkeys(chain(record.offered_keys, *(page.offered_keys for page in pages)))
-    denied = dict.fromkeys(chain(record.denied_keys, *(page.denied_keys for page in pages)))
-    return msgspec.structs.replace(
-        record, pages=pages, offered_keys=tuple(offered), denied_keys=tuple(denied)
-    )
-
-
-def _judge_keys(
+def judge_keys(
     endpoints: Iterable[EndpointEntry], certificate: Certificate
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys that may be registered, and those that may not, each once."""
+    """The keys that may be registered with ``certificate``, and those that may not, each once."""
     keys = dict.fromkeys(entry.key for entry in endpoints)
     allowed = {key: certificate.allows_register(key) for key in keys}
     return tuple(key for key in keys if allowed[key]), tuple(key for key in keys if not allowed[key])
@@ -366,7 +375,7 @@ def _judge_keys(
 def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
     """The record of a body that is known to be true: verified, or the agent's own."""
     agent_id = agent_id_of(body.public_key)
-    offered_keys, denied_keys = _judge_keys(body.endpoints, certificate)
+    offered_keys, denied_keys = judge_keys(body.endpoints, certificate)
     return Record(
         agent_id=agent_id,
         body=body,
@@ -381,4 +390,3 @@ def trusted_record(body: RecordBody, certificate: Certificate) -> Record:
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(RecordBody)
-_PAGE_DECODER: Final = msgspec.msgpack.Decoder(PageBody)

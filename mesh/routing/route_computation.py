@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 from mesh.routing.database import LinkState
+from mesh.routing.granted_reader import GrantedReader
 from mesh.routing.graph import Steps
 from mesh.routing.page_table import PageTable
 from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot, compute_routes, computing_routes
 from mesh.trust.certificates import CERTIFICATE_POLL_S
+from mesh.trust.identity import AgentId
 
 MIN_COMPUTE_INTERVAL_S: Final = 0.001
 """Changes within this time are computed together; the first one at once."""
@@ -34,6 +36,7 @@ class RouteComputation:
     Args:
         link_state: all records.
         pages: the pages that they name.
+        granted: reads what is for this agent only.
         own_record: makes the own record as it holds now, issued or not yet.
         max_hops: links on a path, at most.
     """
@@ -42,12 +45,14 @@ class RouteComputation:
         self,
         link_state: LinkState,
         pages: PageTable,
+        granted: GrantedReader,
         own_record: Callable[[], Record],
         *,
         max_hops: int,
     ) -> None:
         self._link_state = link_state
         self._pages = pages
+        self._granted = granted
         self._own_record = own_record
         self.max_hops = max_hops
         """Links on a path, at most."""
@@ -105,7 +110,12 @@ class RouteComputation:
         self._computed_at = now
         self.is_outdated = False
         self._plan_certificate_check(now, unix_now)
-        return computing_routes(own.agent_id, records, max_hops=self.max_hops, version=self.computed)
+        return self._compute(own.agent_id, records)
+
+    def _compute(self, own_id: AgentId, records: dict[AgentId, Record]) -> Steps[RouteSnapshot]:
+        max_hops, version = self.max_hops, self.computed
+        yield from self._granted.opening(records, own_id)
+        return (yield from computing_routes(own_id, records, max_hops=max_hops, version=version))
 
     def _plan_certificate_check(self, now: float, unix_now: float) -> None:
         self._check_certificates_at = now + min(

@@ -12,7 +12,7 @@ hold (a digest) and send what the other lacks; links lose nothing, so that is al
 import math
 from collections.abc import Sequence
 
-from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
+from mesh.alarms import AlarmBook, AlarmKind
 from mesh.link.bodies import (
     Digest,
     WantedList,
@@ -27,24 +27,29 @@ from mesh.link.frames import FrameType
 from mesh.routing.answers import Answers
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
+from mesh.routing.figures import route_counts
 from mesh.routing.flooding import FloodQueue
+from mesh.routing.given_away import given_away
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedOffers
+from mesh.routing.granted_reader import GrantedReader
 from mesh.routing.notices import OWN_KEY_REMEDY, Notices
 from mesh.routing.origination import Originator, OwnAgent
+from mesh.routing.own_record import OwnRecord
 from mesh.routing.page_table import PageTable, Taken, Untrue
 from mesh.routing.peers import Peers
 from mesh.routing.record_intake import RecordIntake
 from mesh.routing.record_reader import RecordReader
 from mesh.routing.record_store import MAX_RECORDS
-from mesh.routing.records import EndpointEntry, ListenerEntry, Record, decode_body, trusted_record
+from mesh.routing.records import EndpointEntry, ListenerEntry
 from mesh.routing.revocation_intake import RevocationIntake
 from mesh.routing.route_computation import RouteComputation
 from mesh.routing.routes import RouteSnapshot
-from mesh.routing.service_layout import Omission
 from mesh.routing.settings import RoutingSettings
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId, Identity, Instance, short_id
 from mesh.trust.naming import named
+from mesh.trust.noise.primitives import SharedSecrets
 
 
 class RouteTableState:
@@ -57,6 +62,7 @@ class RouteTableState:
         fixed: what the first record of this run says.
         certificate: what ``fixed.certificate`` holds, admitted.
         trust: who may take part.
+        shared: what the session key shares with others'.
         unix_now: at the start.
         began_at: ``now`` at the start.
         reader: reads and verifies records; a simulation may pass one that remembers.
@@ -72,6 +78,7 @@ class RouteTableState:
         certificate: Certificate,
         trust: TrustStore,
         *,
+        shared: SharedSecrets,
         unix_now: float,
         began_at: float = -math.inf,
         reader: RecordReader = RecordReader(),  # noqa: B008 - keeps nothing
@@ -80,7 +87,6 @@ class RouteTableState:
         alarms: AlarmBook,
     ) -> None:
         self._own_id = identity.id
-        self._certificate = certificate
         self._link_state = LinkState(
             identity.id, trust, reader, ttl_s=settings.route_ttl_s, max_records=max_records
         )
@@ -95,11 +101,19 @@ class RouteTableState:
         self._flood = FloodQueue()
         self._pages = PageTable(self._link_state.allowance)
         self._notices = Notices(alarms)
-        self._originated = 0
-        self._left_out: tuple[Sequence[str], Sequence[Omission]] = ((), ())
-        """Of what this agent offers: keys that its certificate denies, and what found no room."""
+        self._granted = GrantedOffers(identity.id, fixed.session_key, shared)
+        self._own = OwnRecord(
+            certificate,
+            self._originator,
+            self._granted,
+            link_state=self._link_state,
+            pages=self._pages,
+            flood=self._flood,
+            notices=self._notices,
+        )
+        self._reader = GrantedReader(shared)
         self._routes = RouteComputation(
-            self._link_state, self._pages, self._own_record, max_hops=settings.max_hops
+            self._link_state, self._pages, self._reader, self._own.now, max_hops=settings.max_hops
         )
         self._answers = Answers()
         self._peers = Peers(self._originator, self._flood, self._pages, self._answers)
@@ -129,47 +143,31 @@ class RouteTableState:
 
     def counts(self) -> RouteCounts:
         """Figures as of now."""
-        counts, lists = self._link_state.counts, self._revocations.counts
-        return RouteCounts(
-            agents=len(self._link_state),
-            links=len(self._peers),
-            records_originated_total=self._originated,
-            records_stored_total=counts.stored,
-            records_duplicate_total=counts.duplicate,
-            records_older_total=counts.older,
-            records_aged_total=counts.aged,
-            records_early_total=counts.early,
-            records_early_dropped_total=counts.early_dropped,
-            records_twin_total=counts.twin,
-            records_refused_offence_total=counts.refused_offence,
-            records_refused_certificate_total=counts.refused_certificate,
-            records_refused_clock_total=counts.refused_clock,
-            records_refused_full_total=counts.refused_full,
-            records_expired_total=counts.expired,
-            agents_revoked=len(self._revocations.trust.revocations),
-            revocation_lists_taken_total=lists.taken,
-            revocation_lists_known_total=lists.known,
-            revocation_lists_early_total=lists.early,
-            revocation_lists_ahead_total=lists.ahead,
-            revocation_lists_refused_total=lists.refused,
-            pages_missing=self._pages.missing,
-            pages_taken_total=self._pages.taken,
-            pages_unnamed_total=self._pages.unnamed,
-            routes_computed_total=self._routes.computed,
+        return route_counts(
+            self._link_state,
+            peers=self._peers,
+            pages=self._pages,
+            routes=self._routes,
+            revocations=self._revocations,
+            issued=self._own.issued,
         )
 
     def problems(self, now: float) -> tuple[str, ...]:
         """What this agent cannot tell the mesh of, and who else speaks in its name, for people."""
-        problems = [str(omission) for omission in self._originator.layout.omissions]
+        problems = self._own.problems()
         if self._another_runs(now):
             problems.insert(0, f"another running agent has this agent's identity key; {OWN_KEY_REMEDY}")
         return tuple(problems)
 
     def warnings(self, now: float) -> tuple[str, ...]:
-        """Who else has spoken in this agent's name, and seems to be gone, for people."""
-        if self._another_runs(now) or not self._originator.overtakers.any_ran(now):
-            return ()
-        return (f"another agent with this agent's identity key was running; {OWN_KEY_REMEDY}",)
+        """What does not keep the agent from its work, for people.
+
+        Who else has spoken in its name, and seems to be gone; what is not for all and told to all.
+        """
+        warnings = list(given_away(self.snapshot, self._granted.shown, self._originator.body.listeners))
+        if not self._another_runs(now) and self._originator.overtakers.any_ran(now):
+            warnings.insert(0, f"another agent with this agent's identity key was running; {OWN_KEY_REMEDY}")
+        return tuple(warnings)
 
     def _another_runs(self, now: float) -> bool:
         return self._originator.overtakers.any_runs(now, self._route_ttl_s)
@@ -297,6 +295,18 @@ class RouteTableState:
         self._routes.is_outdated |= self._originator.set_listeners(listeners)
         return self._settle(Effects(), now, unix_now)
 
+    def set_granted(
+        self,
+        endpoints: tuple[GrantedEndpoint, ...],
+        listeners: tuple[ListenerEntry, ...],
+        now: float,
+        unix_now: float,
+    ) -> Effects:
+        """These are shown from now on to those only that may use them, beside all others."""
+        self._routes.is_outdated |= self._granted.set_endpoints(endpoints)
+        self._routes.is_outdated |= self._granted.set_listeners(listeners)
+        return self._settle(Effects(), now, unix_now)
+
     def change_credentials(self, credentials: Credentials, now: float, unix_now: float) -> Effects:
         """Show this certificate, and judge all others anew.
 
@@ -304,7 +314,7 @@ class RouteTableState:
         that they tell of those who were refused before.
         """
         effects = Effects()
-        self._certificate = credentials.certificate
+        self._own.certificate = credentials.certificate
         self._originator.set_certificate(credentials.wire)
         self._revocations.change_trust(effects, credentials.trust, now)
         peers = self._peers.all
@@ -344,7 +354,7 @@ class RouteTableState:
     def deadline(self) -> float:
         """When to call :meth:`tick`; infinite where nothing is to come."""
         return min(
-            self._originator.deadline(),
+            self._own.deadline(),
             self._link_state.deadline(),
             self._intake.deadline(),
             self._revocations.deadline(),
@@ -367,23 +377,7 @@ class RouteTableState:
 
     def _settle(self, effects: Effects, now: float, unix_now: float) -> Effects:
         """Issue an own record and compute routes, where either is due."""
-        self._originator.keep_epoch(unix_now)
-        is_urgent = self._originator.is_urgent
-        wire = self._originator.issue(now)
-        if wire is not None:
-            self._originated += 1
-            record = trusted_record(decode_body(wire.signed), self._certificate)
-            self._link_state.put_own(record, wire, now)
-            whole = self._pages.put_own(record, self._originator.layout.pages)
-            self._flood.spread(self._own_id)
-            if is_urgent:
-                self._flood.hurry()
-            omissions = self._originator.layout.omissions
-            if self._left_out != (whole.denied_keys, omissions):  # a refresh is no alarm
-                self._left_out = whole.denied_keys, omissions
-                self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
-                for omission in omissions:
-                    self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, str(omission))
+        self._own.issue(effects, now, unix_now)
         for peers, agent_ids in self._flood.take(now):
             # What was forgotten while it waited for its turn is told to nobody.
             wires = (self._link_state.wire(agent_id, now) for agent_id in agent_ids)
@@ -393,8 +387,10 @@ class RouteTableState:
         for peer_id, wanted in self._pages.ask(now):
             effects.sends.append(Send((peer_id,), FrameType.WANT_PAGES, encode_want_pages(wanted)))
         effects.snapshot = self._routes.step(now, unix_now)
+        if effects.snapshot is not None:
+            self._own.look(effects.snapshot)
+        for record, why in self._reader.unreadable():
+            line = f"what {record.name!r} ({short_id(record.agent_id)}) shows to this agent is ignored: {why}"
+            who = named(record.name, record.agent_id)
+            self._notices.say(effects.notices, AlarmKind.TAMPERING, who, line)
         return effects
-
-    def _own_record(self) -> Record:
-        record = trusted_record(self._originator.fitted_body, self._certificate)
-        return self._pages.put_own(record, self._originator.layout.pages)

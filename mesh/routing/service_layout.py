@@ -15,6 +15,7 @@ from zlib import crc32
 
 import msgspec
 
+from mesh.routing.pages import page_digest
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ENDPOINTS,
@@ -32,8 +33,8 @@ from mesh.routing.records import (
     PageBody,
     PageName,
     RecordBody,
-    page_digest,
 )
+from mesh.routing.sealed_blocks import MAX_BLOCKS, SealedBlock
 from mesh.trust.identity import AgentId
 
 INLINE_BYTES: Final = 8_000
@@ -45,13 +46,17 @@ MIN_PAGE_BYTES: Final = 4_000
 CUT_EVERY: Final = 128
 """A page that is long enough ends behind one key of so many, by their CRC-32."""
 
-_PAGE_HEAD_BYTES: Final = 7
-"""More than msgpack spends around a page's entries: an array of two arrays."""
+_PAGE_HEAD_BYTES: Final = 8
+"""What msgpack spends around a page's entries, at most: an array of three arrays."""
 
 _ROOM_BYTES: Final = MAX_SERVICE_BYTES - MAX_PAGES * _PAGE_HEAD_BYTES
 """For the entries of all pages."""
 
-assert MAX_SERVICE_BYTES // MIN_PAGE_BYTES + 1 < MAX_PAGES  # noqa: S101
+assert MAX_SERVICE_BYTES // MIN_PAGE_BYTES + 1 + MAX_BLOCKS < MAX_PAGES  # noqa: S101
+
+INLINE_SEALED_BYTES: Final = 4_000
+"""Sealed blocks up to this are in the record itself: one for some 180 readers. If they are more, each has a
+page, which is not sent again with every record."""
 
 SHOWN_KEYS: Final = 3
 """Keys that a line for people names before it only counts."""
@@ -92,15 +97,29 @@ class Layout(msgspec.Struct, frozen=True):
     endpoints: tuple[EndpointEntry, ...] = ()
     """In the record itself."""
     listeners: tuple[ListenerEntry, ...] = ()
+    sealed: tuple[SealedBlock, ...] = ()
     pages: tuple[LaidPage, ...] = ()
     omissions: tuple[Omission, ...] = ()
 
 
 def lay_out(
-    agent_id: AgentId, endpoints: Iterable[EndpointEntry], listeners: Iterable[ListenerEntry]
+    agent_id: AgentId,
+    endpoints: Iterable[EndpointEntry],
+    listeners: Iterable[ListenerEntry],
+    sealed: tuple[SealedBlock, ...] = (),
 ) -> Layout:
-    """Lay out what the agent ``agent_id`` offers and listens for; earlier entries go before later ones."""
-    chooser = _Chooser()
+    """Lay out what the agent ``agent_id`` offers and listens for; earlier entries go before later ones.
+
+    Args:
+        agent_id: whose it is.
+        endpoints: for the whole mesh.
+        listeners: as well.
+        sealed: what is for some agents only.
+    """
+    sealed_bytes = sum(block.byte_count for block in sealed)
+    has_sealed_pages = sealed_bytes > INLINE_SEALED_BYTES
+    chooser = _Chooser(_ROOM_BYTES - sealed_bytes)
+    own_room = chooser.room
     endpoints = chooser.choose(
         "endpoints", map(_fit_endpoint, endpoints), MAX_ENDPOINTS, of_a_key=1, beyond=TWICE
     )
@@ -112,17 +131,22 @@ def lay_out(
         beyond=TOO_MANY_PORTS,
     )
     omissions = tuple(chooser.omissions)
-    if (
-        _ROOM_BYTES - chooser.room <= INLINE_BYTES
-        and max(len(endpoints), len(listeners)) <= MAX_INLINE_ENTRIES
-    ):
-        return Layout(tuple(endpoints), tuple(listeners), (), omissions)
+    bodies = [PageBody(sealed=(block,)) for block in sealed] if has_sealed_pages else []
+    is_small = own_room - chooser.room <= INLINE_BYTES
+    is_inline = is_small and max(len(endpoints), len(listeners)) <= MAX_INLINE_ENTRIES
+    if not is_inline:
+        bodies += _cut(endpoints, listeners)
     pages = []
-    for body in _cut(endpoints, listeners):
+    for body in bodies:
         data = _ENCODER.encode(body)
-        entries = len(body.endpoints) + len(body.listeners)
-        pages.append(LaidPage(PageName(page_digest(agent_id, data), len(data), entries), data))
-    return Layout((), (), tuple(pages), omissions)
+        pages.append(LaidPage(PageName(page_digest(agent_id, data), len(data), body.entries), data))
+    return Layout(
+        tuple(endpoints) if is_inline else (),
+        tuple(listeners) if is_inline else (),
+        () if has_sealed_pages else sealed,
+        tuple(pages),
+        omissions,
+    )
 
 
 def fit_body(body: RecordBody, layout: Layout) -> RecordBody:
@@ -132,6 +156,7 @@ def fit_body(body: RecordBody, layout: Layout) -> RecordBody:
         neighbours=body.neighbours[:MAX_NEIGHBOURS],
         endpoints=layout.endpoints,
         listeners=layout.listeners,
+        sealed=layout.sealed,
         pages=tuple(page.name for page in layout.pages),
     )
 
@@ -140,10 +165,14 @@ _Entry = TypeVar("_Entry", EndpointEntry, ListenerEntry)
 
 
 class _Chooser:
-    """Takes entries as long as there is room, and notes what there is none for."""
+    """Takes entries as long as there is room, and notes what there is none for.
 
-    def __init__(self) -> None:
-        self.room = _ROOM_BYTES
+    Args:
+        room: bytes for the entries of all pages.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
         self.omissions: list[Omission] = []
 
     def choose(

@@ -52,6 +52,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Who may use an endpoint, by its key."""
     believed: Mapping[str, frozenset[str]]
     """Whose offers a listener believes, by the listener's name within the agent."""
+    granted: frozenset[str] = NOBODY_NAMED
+    """Keys of the endpoints that are shown to those only that may use them."""
 
 
 def at_exit(ingress: Certificate, key: str, allowed: Collection[str]) -> Iterator[Finding]:

@@ -63,3 +63,6 @@ def gullible() -> TrustStore:
 
 INGRESS: Final = Party(ME.id, Instance(b"\x1e" * 16), key_pair(b"\x1e" * 32).public)
 EXIT: Final = Party(YOU.id, Instance(b"\x28" * 16), key_pair(b"\x28" * 32).public)
+
+MY_SESSION: Final = key_pair(b"\x1f" * 32)
+YOUR_SESSION: Final = key_pair(b"\x29" * 32)

@@ -10,7 +10,9 @@ from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import Digest, DigestEntry, WantedPages, WirePage, WireRecord
+from mesh.routing.granted_offers import GrantedEndpoint
 from mesh.routing.origination import OwnAgent
+from mesh.routing.pages import page_digest, read_page
 from mesh.routing.record_reader import RecordReader, verify_record
 from mesh.routing.records import (
     EndpointEntry,
@@ -19,27 +21,30 @@ from mesh.routing.records import (
     PageName,
     RecordBody,
     decode_body,
-    page_digest,
-    read_page,
 )
 from mesh.routing.router import RouteTableState
+from mesh.routing.sealed_blocks import SealedBlock, seal
 from mesh.trust.certificates import read_certificate
 from mesh.trust.identity import AgentId, Instance
+from mesh.trust.noise.primitives import SharedSecrets
 from scripts.fuzzing.choices import EDGES, Choices
 from scripts.fuzzing.people import (
     ME,
     MY_CERTIFICATE,
+    MY_SESSION,
     THEIR_CERTIFICATE,
     THEM,
     UNIX_NOW,
     YOU,
     YOUR_CERTIFICATE,
+    YOUR_SESSION,
     believe,
     gullible,
 )
 
 _CERTIFICATE: Final = read_certificate(YOUR_CERTIFICATE)
 _WHO: Final = ((ME, MY_CERTIFICATE), (YOU, YOUR_CERTIFICATE), (THEM, THEIR_CERTIFICATE))
+_SHARED: Final = SharedSecrets(MY_SESSION).with_owner_of(YOUR_SESSION.public)
 _MOST_STEPS: Final = 40
 _MOST_SENDS: Final = 400
 """What one step may make an agent of three send: far more than its peers need."""
@@ -66,15 +71,18 @@ def route_table(data: bytes) -> None:
     choices = Choices(data)
     state = RouteTableState(
         ME,
-        OwnAgent(MY_CERTIFICATE, bytes(32), Instance(bytes(16)), True),
+        OwnAgent(MY_CERTIFICATE, MY_SESSION.public, Instance(bytes(16)), True),
         read_certificate(MY_CERTIFICATE),
         gullible(),
+        shared=SharedSecrets(MY_SESSION),
         unix_now=UNIX_NOW,
         reader=RecordReader(believe),
         settings=RoutingSection(),
         alarms=AlarmBook(),
     )
     now = 0.0
+    granted = GrantedEndpoint(EndpointEntry("k9", None), frozenset())
+    state.set_granted((granted,), (ListenerEntry("k8", "a"),), now, UNIX_NOW)
     for identity, _ in _WHO[1:]:
         state.link_up(identity.id, Instance(bytes(16)), 0.001, now, UNIX_NOW)
     for _ in range(_MOST_STEPS):
@@ -135,6 +143,13 @@ def _page(choices: Choices) -> bytes:
     return msgspec.msgpack.encode([entries]) if choices.yes() else choices.blob(60)
 
 
+def _block(choices: Choices, owner: AgentId) -> SealedBlock:
+    """One for the table, with anything in it, or none at all."""
+    if choices.below(4) == 0:
+        return SealedBlock(choices.blob(16).ljust(16, b"\0"), choices.blob(60), choices.blob(60))
+    return seal(_page(choices), owner, bytes(32), [_SHARED])
+
+
 def _wire(choices: Choices) -> WireRecord:
     identity, certificate = choices.one_of(_WHO)
     if choices.below(8) == 0:
@@ -145,7 +160,7 @@ def _wire(choices: Choices) -> WireRecord:
         epoch=choices.one_of(EDGES[:13]),
         sequence=choices.below(6),
         instance=Instance(bytes([choices.below(3)]) * 16),
-        session_key=bytes(32),
+        session_key=YOUR_SESSION.public if choices.yes() else bytes(32),
         certificate=certificate,
         relays=choices.yes(),
         draining=choices.below(8) == 0,
@@ -157,6 +172,7 @@ def _wire(choices: Choices) -> WireRecord:
             PageName(page_digest(identity.id, each), max(1, len(each)), 1 + choices.below(3))
             for each in pages
         ),
+        sealed=tuple(_block(choices, identity.id) for _ in range(choices.below(3))),
     )
     age_ms = choices.number() if choices.yes() else choices.below(4000) * 100
     return WireRecord(msgspec.msgpack.encode(body), bytes(64), age_ms)

@@ -18,6 +18,7 @@ from mesh.remote.enrolment import Grant, write_grant, write_wish
 from mesh.remote.join_token import JoinToken, token_to_text
 from mesh.remote.wire import Answered, Asked, write_answered, write_asked
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
+from mesh.routing.sealed_blocks import SealedBlock
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
 from mesh.trust.issuing import Passing
@@ -87,6 +88,7 @@ def _seeds() -> dict[str, list[bytes]]:
         endpoints=(EndpointEntry("k", "t:1"),),
         listeners=(ListenerEntry("k", "a:1"),),
         pages=(PageName(bytes(16), 10, 1),),
+        sealed=(SealedBlock(bytes(16), bytes(20), bytes(144)),),
     )
     encode = msgspec.msgpack.encode
     signed = encode(record)
@@ -115,7 +117,7 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\x0a" + bodies.encode_want_revocations((WantedList(bytes(32), 1),)),
         ],
         "record": [signed],
-        "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),)))],
+        "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),), record.sealed))],
         "session": [
             b"\2\0" + encode(OpenRequest("k", 1)),
             b"\4\1" + encode(OpenReply(accepted=True, credit=1, socket_tag=bytes(8))),

@@ -158,6 +158,7 @@ class MeshWorld:
         accepts: bool = True,
         relays: bool = True,
         may_register: Sequence[str] = ("*",),
+        may_use: Sequence[str] = ("*",),
         may_relay: bool = True,
         may_manage: bool = False,
         serve_control: ServeControl = serve_nobody,
@@ -171,6 +172,7 @@ class MeshWorld:
             authority=authority,
             not_after=int(UNIX_START_S) + valid_s,
             may_register=may_register,
+            may_use=may_use,
             may_relay=may_relay,
             may_manage=may_manage,
         )

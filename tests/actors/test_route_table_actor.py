@@ -21,6 +21,7 @@ from mesh.routing.records import EndpointEntry, ListenerEntry, RecordBody, decod
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.mesh.routing import route_table_company
 
 AUTHORITY = Identity(bytes(32))
@@ -58,6 +59,7 @@ def start_table(
         fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
         certificate=read_certificate(certificate),
         trust=TrustStore([AUTHORITY.public_key]),
+        shared=SharedSecrets(key_pair(b"s" * 32)),
         settings=RoutingSection(**settings),
         alarms=alarms or AlarmBook(),
         root=Ear.start(world.dispatcher(host), []),

@@ -26,6 +26,7 @@ from mesh.routing.record_reader import RecordReader
 from mesh.routing.work_steps import STEP_RECORDS, STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import Identity, Instance
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.actors.company import Ear, start
 from tests.actors.test_route_table_actor import (
     ALICE,
@@ -103,6 +104,7 @@ class Scene:
             fixed=OwnAgent(certificate, session_key=b"s" * 32, instance=Instance(b"i" * 16), relays=True),
             certificate=read_certificate(certificate),
             trust=TrustStore([AUTHORITY.public_key]),
+            shared=SharedSecrets(key_pair(b"s" * 32)),
             reader=self.reader,
             settings=RoutingSection(),
             alarms=AlarmBook(),

@@ -240,6 +240,7 @@ class Statement(msgspec.Struct, array_like=True, frozen=True):
     listeners: tuple[tuple[str, str | None], ...] = ()
     pages: tuple[tuple[bytes, int, int], ...] = ()
     extensions: tuple[Extension, ...] = ()
+    sealed: tuple[tuple[bytes, bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listene
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.outcome import Added
+from mesh.config.schema import MESH, VISIBILITIES
 from mesh.escaping import escaped
 
 HOLD_S: Final = 15.0
@@ -31,6 +32,12 @@ Entry = Mapping[str, str | int | list[str]]
 
 _at_most = click.option(
     "--max-connections", type=click.IntRange(0), default=0, help="At one time; 0: any number."
+)
+_visibility = click.option(
+    "--visibility",
+    type=click.Choice(VISIBILITIES),
+    default=MESH,
+    help="Who sees it: the whole mesh, or those only that may use it (granted).",
 )
 _now = click.option("--now", is_flag=True, help="Reset the connections that are open, too.")
 _save = click.option("--save", is_flag=True, help="Keep it for good, also after a restart of the agent.")
@@ -47,10 +54,18 @@ _save = click.option("--save", is_flag=True, help="Keep it for good, also after 
     help="Believe offers of this agent, or of group:NAME, only; may be repeated.",
 )
 @_at_most
+@_visibility
 @_save
 @asks_agent
 def listen(
-    agent: Agent, *, key: str, address: str, agents: Iterable[str], max_connections: int, save: bool
+    agent: Agent,
+    *,
+    key: str,
+    address: str,
+    agents: Iterable[str],
+    max_connections: int,
+    visibility: str,
+    save: bool,
 ) -> None:
     """Open a local port for KEY at ADDRESS, for as long as this command runs (Ctrl-C takes it back).
 
@@ -65,7 +80,7 @@ def listen(
     entry: dict[str, str | int | list[str]] = {"key": key, "address": address}
     if agents:
         entry["agents"] = list(agents)
-    entry, shown = _limited(entry, max_connections), _port_of(address)
+    entry, shown = _narrowed(entry, max_connections, visibility), _port_of(address)
     _add(agent, LISTENERS, entry, save=save, shown=shown, remark=remark_on_listener)
 
 
@@ -80,10 +95,18 @@ def listen(
     help="Let this agent, or group:NAME, use it only; may be repeated.",
 )
 @_at_most
+@_visibility
 @_save
 @asks_agent
 def expose(
-    agent: Agent, *, key: str, target: str, allowed: Iterable[str], max_connections: int, save: bool
+    agent: Agent,
+    *,
+    key: str,
+    target: str,
+    allowed: Iterable[str],
+    max_connections: int,
+    visibility: str,
+    save: bool,
 ) -> None:
     """Offer the service at TARGET as KEY, for as long as this command runs (Ctrl-C takes it back).
 
@@ -94,7 +117,7 @@ def expose(
     entry: dict[str, str | int | list[str]] = {"key": key, "target": target}
     if allowed:
         entry["allow"] = list(allowed)
-    entry = _limited(entry, max_connections)
+    entry = _narrowed(entry, max_connections, visibility)
     _add(agent, ENDPOINTS, entry, save=save, shown=lambda added: added.name, remark=remark_on_endpoint)
 
 
@@ -153,8 +176,13 @@ def _release(agent: Agent, lease: str | None) -> None:
             raise
 
 
-def _limited(entry: dict[str, str | int | list[str]], most: int) -> dict[str, str | int | list[str]]:
-    return entry | ({"max_connections": most} if most else {})
+def _narrowed(
+    entry: dict[str, str | int | list[str]], most: int, visibility: str
+) -> dict[str, str | int | list[str]]:
+    """``entry`` with what differs from the default."""
+    if most:
+        entry = entry | {"max_connections": most}
+    return entry if visibility == MESH else entry | {"visibility": visibility}
 
 
 def _port_of(address: str) -> Callable[[Added], str]:

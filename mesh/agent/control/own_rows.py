@@ -105,6 +105,8 @@ class EndpointRow(msgspec.Struct, frozen=True):
     """At one time; 0 is any number."""
     allow: tuple[str, ...]
     """Agents that may use it; all if there is none."""
+    visibility: str
+    """Who sees it: ``mesh``, or ``granted`` for those only that may use it."""
     origin: Origin
     state: ServiceState
     since: datetime | None
@@ -126,6 +128,8 @@ class ListenerRow(msgspec.Struct, frozen=True):
     """At one time; 0 is any number."""
     agents: tuple[str, ...]
     """Agents that are believed to offer the key; all if there is none."""
+    visibility: str
+    """Who sees it: ``mesh``, or ``granted`` for those only that may use its key or offer it."""
     origin: Origin
     state: ServiceState
     since: datetime | None

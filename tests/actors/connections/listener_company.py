@@ -61,6 +61,7 @@ class House:
         may_use: bool = True,
         address: TcpAddress = ADDRESS,
         believed: frozenset[str] = frozenset(),
+        is_granted: bool = False,
     ) -> None:
         self.world = VirtualWorld(1)
         self.routes = start(self.world)
@@ -73,6 +74,7 @@ class House:
             "address": address,
             "max_connections": max_connections,
             "believed": believed,
+            "is_granted": is_granted,
             "may_use": lambda: may_use,
             "route_table": self.routes.ref,
             "start_ingress": self._start_ingress,

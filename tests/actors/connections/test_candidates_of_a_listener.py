@@ -38,6 +38,7 @@ class House:
             address=ADDRESS,
             max_connections=0,
             believed=frozenset(),
+            is_granted=False,
             may_use=lambda: True,
             route_table=start(self.world).ref,
             start_ingress=self._start_ingress,

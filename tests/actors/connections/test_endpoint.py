@@ -12,6 +12,7 @@ from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
 from mesh.connection.door import Door
+from mesh.routing.granted_offers import GrantedEndpoint
 from mesh.routing.records import EndpointEntry
 from mesh.trust.identity import AgentId
 from tests.actors.company import IDENTITIES, start
@@ -38,6 +39,8 @@ def set_up(world: VirtualWorld, **settings: Any):
         "max_connections": 0,
         "health_check": None,
         "shows_target": True,
+        "is_granted": False,
+        "allowed": frozenset(),
         "name": "endpoint my-api",
         "root": start(world).ref,
     }
@@ -325,3 +328,16 @@ def test_the_mesh_is_told_of_the_target_where_that_is_wanted_only(world):
     world.run(0.0)
     told = [each.entry.target for each in routes.of(AdvertiseEndpoint) if each.entry is not None]
     assert told == [None, str(TARGET), None]
+
+
+def test_what_is_for_those_only_who_may_use_it_is_told_as_that_and_for_whom(world):
+    routes, endpoint = set_up(world)
+    section = EndpointSection(key="my-api", target=TARGET, visibility="granted")
+    for changed in (section, msgspec.structs.replace(section, allow=("branch",))):
+        endpoint.ref.tell(messages.ChangeEndpoint(changed))
+        world.run(0.0)
+    entry = EndpointEntry("my-api", None)
+    assert [each.entry for each in routes.of(AdvertiseEndpoint)][1:] == [
+        GrantedEndpoint(entry, frozenset()),
+        GrantedEndpoint(entry, frozenset({"branch"})),
+    ]

@@ -66,6 +66,8 @@ class House:
             key="my-api",
             target=target,
             shows_target=True,
+            is_granted=False,
+            allowed=frozenset(),
             route_table=self.routes.ref,
             meters=self.meters,
             admitted={},

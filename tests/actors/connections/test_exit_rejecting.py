@@ -82,6 +82,28 @@ def test_an_endpoint_that_names_who_may_use_it_lets_in_no_other(scene, listed, r
     assert scene.exit_meters.opens_not_allowed == (rejection is not None)
 
 
+NOT_THERE = "unknown-key", "no endpoint has this key here"
+
+
+def test_a_key_that_no_endpoint_has_is_rejected_with_that(scene):
+    scene.ask(Asker(key="unheard-of"))
+    reply = scene.read_answer()
+    assert (reply.code, reply.reason) == NOT_THERE
+
+
+def test_an_endpoint_that_is_not_shown_to_an_agent_is_for_it_one_that_is_not_there(scene, caplog):
+    """Else whoever may use ``db-*`` could try which keys there are."""
+    policy = Policy({KEY: frozenset({"another"})}, {}, frozenset({KEY}))
+    scene.settings = msgspec.structs.replace(scene.settings, policy=policy)
+    with caplog.at_level("INFO", logger="mesh.connections"):
+        scene.ask()
+    reply = scene.read_answer()
+    assert (reply.code, reply.reason) == NOT_THERE
+    assert scene.endpoint.heard == []
+    assert "this endpoint's allow: does not name agent" in caplog.text
+    assert scene.exit_meters.opens_not_allowed == 1
+
+
 def test_a_key_whose_endpoint_has_died_is_to_be_asked_for_again(scene):
     scene.endpoint.ref.stop(block=False)
     scene.run(0.0)

@@ -13,7 +13,9 @@ from actors.messages import listener as messages
 from actors.messages.route_table import AdvertiseListener, Subscribe
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
+from mesh.config.schema import ListenerSection
 from mesh.routing.counterparts import NO_OFFER
+from mesh.routing.granted_offers import GrantedListener
 from mesh.routing.records import ListenerEntry
 from mesh.trust.identity import display_id, short_id
 from tests.actors.company import Client, record_of, start
@@ -38,6 +40,19 @@ def test_takes_its_port_and_asks_for_routes(world_of):
     listener = house.open()
     entry = ListenerEntry("postgres-main", "127.0.0.1:5432")
     assert house.routes.heard == [AdvertiseListener(listener.actor_urn, entry), Subscribe(listener.ref)]
+
+
+def test_what_is_for_those_only_who_may_use_it_is_told_as_that(world_of):
+    house = world_of(is_granted=True)
+    listener = house.open()
+    section = ListenerSection(key="postgres-main", address=TcpAddress("127.0.0.1", 5432))
+    for visibility in ("mesh", "mesh", "granted"):
+        changed = msgspec.structs.replace(section, visibility=visibility)
+        listener.ref.tell(messages.ChangeListener(changed))
+        house.world.run(0.0)
+    entry = ListenerEntry("postgres-main", "127.0.0.1:5432")
+    told = [each.entry for each in house.routes.of(AdvertiseListener)]
+    assert told == [GrantedListener(entry), entry, GrantedListener(entry)]
 
 
 def test_port_0_is_shown_as_the_port_that_was_chosen(world_of):

@@ -42,6 +42,7 @@ def test_the_documented_defaults_are_those_of_the_schema():
     expected["forward.listeners[].max_connections"] = "0"
     expected["forward.endpoints[].max_connections"] = "0"
     expected["forward.endpoints[].show_target"] = "false"
+    expected["forward.endpoints[].visibility"] = expected["forward.listeners[].visibility"] = "mesh"
     expected["forward.socks[].max_connections"] = "0"
     health_check = "forward.endpoints[].health_check"
     expected |= {f"{health_check}.interval": "5s", f"{health_check}.timeout": "2s"}

@@ -16,6 +16,7 @@ from mesh.routing.router import RouteTableState
 from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 UNIX = 1_700_000_000.0
 AUTHORITY = Identity(bytes(32))
@@ -45,6 +46,7 @@ def table(
     certificate: bytes = b"",
     max_records: int = MAX_RECORDS,
     alarms: AlarmBook | None = None,
+    shared: SharedSecrets | None = None,
     **changes,
 ) -> RouteTableState:
     certificate = certificate or certificate_of(identity)
@@ -53,6 +55,7 @@ def table(
         OwnAgent(certificate, session_key=b"s" * 32, instance=OWN_INSTANCE, relays=True),
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
+        shared=shared or SharedSecrets(key_pair(b"s" * 32)),
         unix_now=UNIX,
         settings=RoutingSection(**changes),
         max_records=max_records,

@@ -18,6 +18,7 @@ from mesh.routing.router import RouteTableState
 from mesh.routing.work_steps import STEP_VERIFIED
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.identity import Identity, Instance, verify_signature
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.examples import examples
 
 UNIX = 1_700_000_000.0
@@ -51,6 +52,7 @@ def table(identity: Identity, unix_now: float, instance: Instance) -> RouteTable
         OwnAgent(certificate, session_key=b"s" * 32, instance=instance, relays=True),
         read_certificate(certificate),
         TrustStore([AUTHORITY.public_key]),
+        shared=SharedSecrets(key_pair(b"s" * 32)),
         unix_now=unix_now,
         reader=RecordReader(remembering_check),
         settings=RoutingSection(),

@@ -19,13 +19,13 @@ from mesh.routing.page_table import (
     PageTable,
     Untrue,
 )
+from mesh.routing.pages import page_digest
 from mesh.routing.records import (
     MAX_PAGE_BYTES,
     EndpointEntry,
     ListenerEntry,
     PageName,
     Record,
-    page_digest,
     trusted_record,
 )
 from mesh.routing.service_layout import LaidPage, fit_body, lay_out

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TrustError
 from mesh.link.bodies import WireRecord, batch_records, decode_records, encode_records
+from mesh.routing.pages import read_page
 from mesh.routing.record_reader import verify_record
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
@@ -29,7 +30,6 @@ from mesh.routing.records import (
     PageName,
     RecordBody,
     decode_body,
-    read_page,
     sign_record,
     trusted_record,
 )
@@ -109,6 +109,7 @@ def test_the_layout_is_pinned():
         False,
         [],
         [["k", None]],
+        [],
         [],
         [],
         [],

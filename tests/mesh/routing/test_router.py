@@ -18,6 +18,7 @@ from mesh.routing.records import (
 from mesh.routing.router import RouteTableState
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import Identity, short_id
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.mesh.routing.route_table_company import (
     ALICE,
     AUTHORITY,
@@ -230,6 +231,7 @@ def test_the_first_record_waits_for_endpoints_or_a_link():
             own,
             read_certificate(certificate),
             TrustStore([AUTHORITY.public_key]),
+            shared=SharedSecrets(key_pair(b"s" * 32)),
             unix_now=UNIX,
             began_at=0.0,
             settings=RoutingSection(),

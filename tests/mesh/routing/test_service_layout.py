@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.routing.pages import page_digest
 from mesh.routing.records import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ENDPOINTS,
@@ -27,9 +28,9 @@ from mesh.routing.records import (
     PageBody,
     RecordBody,
     decode_body,
-    page_digest,
     sign_record,
 )
+from mesh.routing.sealed_blocks import MAX_BLOCKS, MAX_BOX_BYTES, MAX_READERS, SLOT_BYTES, SealedBlock
 from mesh.routing.service_layout import (
     INLINE_BYTES,
     MIN_PAGE_BYTES,
@@ -202,3 +203,32 @@ def test_a_record_without_pages_has_room_for_its_services():
     neighbours_and_pages = MAX_NEIGHBOURS * 20 + MAX_PAGES * 26
     assert neighbours_and_pages + INLINE_BYTES + 2048 + 256 < MAX_SIGNED_BYTES
     assert MAX_PAGE_ENTRIES * 4 >= MIN_PAGE_BYTES, "a page full of the smallest entries is long enough"
+
+
+def test_sealed_blocks_have_a_page_each_unless_they_are_small():
+    few, many = (
+        tuple(SealedBlock(bytes([number]) * 16, bytes(20 * readers), bytes(144)) for number in range(2))
+        for readers in (3, 200)
+    )
+    entries = endpoints(3)
+    layout = lay_out(ALICE.id, entries, (), few)
+    assert (layout.sealed, layout.pages, layout.endpoints) == (few, (), entries)
+    layout = lay_out(ALICE.id, entries, (), many)
+    check(layout)
+    assert (layout.sealed, layout.endpoints) == ((), entries)
+    bodies = [msgspec.msgpack.decode(page.data, type=PageBody) for page in layout.pages]
+    assert [body.sealed for body in bodies] == [(block,) for block in many]
+    assert [page.name.entries for page in layout.pages] == [1, 1]
+    both = lay_out(ALICE.id, endpoints(MAX_INLINE_ENTRIES + 1), (), many)
+    assert both.pages[:2] == layout.pages
+    assert both.endpoints == ()
+
+
+def test_the_largest_blocks_leave_room_in_record_and_pages():
+    block = SealedBlock(bytes(16), bytes(SLOT_BYTES * MAX_READERS), bytes(MAX_BOX_BYTES))
+    blocks = tuple(msgspec.structs.replace(block, salt=bytes([number]) * 16) for number in range(MAX_BLOCKS))
+    check(lay_out(ALICE.id, endpoints(MAX_ENDPOINTS), listeners(MAX_LISTENERS), blocks))
+    long = tuple(EndpointEntry(f"{number:05}" + "k" * 250, "t" * 500) for number in range(MAX_ENDPOINTS))
+    layout = lay_out(ALICE.id, long, (), blocks)
+    check(layout)
+    assert layout.omissions

@@ -51,6 +51,7 @@ LISTENER = ListenerRow(
     opened_at="127.0.0.1:1",
     max_connections=0,
     agents=(),
+    visibility="mesh",
     origin=Origin.FILE,
     state=ServiceState.OPEN,
     since=NOW,

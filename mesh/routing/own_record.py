@@ -1,0 +1,104 @@
+"""What this agent says: issues its record when that is due, with its pages and its sealed blocks."""
+
+from collections.abc import Sequence
+
+from mesh.alarms import THIS_AGENT, AlarmKind
+from mesh.routing.database import LinkState
+from mesh.routing.effects import Effects
+from mesh.routing.flooding import FloodQueue
+from mesh.routing.granted_offers import GrantedOffers
+from mesh.routing.notices import Notices
+from mesh.routing.origination import Originator
+from mesh.routing.page_table import PageTable
+from mesh.routing.pages import with_shown
+from mesh.routing.records import Record, decode_body, trusted_record
+from mesh.routing.routes import RouteSnapshot
+from mesh.routing.service_layout import Omission
+from mesh.trust.certificates import Certificate
+
+
+class OwnRecord:
+    """This agent's record: as it holds now, and as the mesh hears it; ``now`` is monotonic seconds.
+
+    Args:
+        certificate: this agent's.
+        originator: says what is new, and when.
+        granted: what some agents only are shown.
+        link_state: all records.
+        pages: those that records name.
+        flood: tells peers of news.
+        notices: what has been said to people.
+    """
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        originator: Originator,
+        granted: GrantedOffers,
+        *,
+        link_state: LinkState,
+        pages: PageTable,
+        flood: FloodQueue,
+        notices: Notices,
+    ) -> None:
+        self.certificate = certificate
+        """The present one."""
+        self.issued = 0
+        """How many records were."""
+        self._originator = originator
+        self._granted = granted
+        self._link_state = link_state
+        self._pages = pages
+        self._flood = flood
+        self._notices = notices
+        self._left_out: tuple[Sequence[str], Sequence[Omission], str] = ((), (), "")
+        """Of what this agent offers: keys that its certificate denies, what found no room, and what is shown
+        to nobody."""
+
+    def now(self) -> Record:
+        """As it holds now, issued or not yet, with all that this agent offers and listens for."""
+        return self._whole(trusted_record(self._originator.fitted_body, self.certificate))
+
+    def deadline(self) -> float:
+        """When to call :meth:`issue`; infinite after the last one."""
+        return min(self._originator.deadline(), self._granted.deadline())
+
+    def look(self, routes: RouteSnapshot) -> None:
+        """See in new routes whether other agents are to be shown what some only are."""
+        self._granted.look(routes)
+
+    def issue(self, effects: Effects, now: float, unix_now: float) -> None:
+        """Issue the record if that is due."""
+        self._originator.keep_epoch(unix_now)
+        blocks = self._granted.step(now)
+        if blocks is not None:
+            self._originator.set_sealed(blocks)
+        is_urgent = self._originator.is_urgent
+        wire = self._originator.issue(now)
+        if wire is None:
+            return
+        self.issued += 1
+        record = trusted_record(decode_body(wire.signed), self.certificate)
+        self._link_state.put_own(record, wire, now)
+        whole = self._whole(record)
+        self._flood.spread(record.agent_id)
+        if is_urgent:
+            self._flood.hurry()
+        left_out = whole.denied_keys, self._originator.layout.omissions, self._granted.left_out
+        if self._left_out != left_out:  # a refresh is no alarm
+            self._left_out = left_out
+            self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
+            for problem in self.problems():
+                self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, problem)
+
+    def problems(self) -> list[str]:
+        """What the mesh cannot be told of, for people."""
+        problems = [str(omission) for omission in self._originator.layout.omissions]
+        if self._granted.left_out:
+            problems.append(self._granted.left_out)
+        return problems
+
+    def _whole(self, record: Record) -> Record:
+        whole = self._pages.put_own(record, self._originator.layout.pages)
+        shown = self._granted.shown
+        return with_shown(whole, shown) if shown else whole
