@@ -38,6 +38,8 @@ class AuditKind(enum.Enum):
     """An agent has had its certificate renewed by this one."""
     REVOKED = "revoked"
     """This agent has come to know that an agent is revoked."""
+    LIFTED = "lifted"
+    """This agent has come to know that an agent is revoked no more."""
     NOT_ISSUED = "not-issued"
     """An agent has asked this one for a certificate and got none."""
 

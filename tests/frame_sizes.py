@@ -1,6 +1,7 @@
 """How long the bodies of frames have to be."""
 
-from mesh.link.frames import _KINDS, FIRST_END_TO_END_TYPE, FIRST_SKIPPED_TYPE, TAG_BYTES
+from mesh.link.frame_sealing import _KINDS
+from mesh.link.frames import FIRST_END_TO_END_TYPE, FIRST_SKIPPED_TYPE, TAG_BYTES
 
 
 def is_sealed(kind: int) -> bool:

@@ -36,14 +36,8 @@ from mesh.link.bodies import (
     encode_records,
     encode_want_pages,
 )
-from mesh.link.frames import (
-    VERSION,
-    Frame,
-    FrameType,
-    FrameWriter,
-    associated_data,
-    link_frame,
-)
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import VERSION, Frame, FrameType, associated_data, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.opening import TICKET_BYTES
 from mesh.routing.pages import page_digest

@@ -10,8 +10,8 @@ from cryptography.x509.oid import NameOID
 from mesh.config.schema import TlsSection
 
 
-def write_certificate(folder, name="localhost", passphrase=None):
-    """A self-signed certificate and its key."""
+def write_certificate(folder, name="localhost", passphrase=None, days=1):
+    """A self-signed certificate and its key, for ``days`` from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -22,7 +22,7 @@ def write_certificate(folder, name="localhost", passphrase=None):
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -9,7 +9,8 @@ from actors.links.settings import LEAST_NOT_SENT_BYTES, NOT_SENT_BYTES
 from actors.peer_meters import PeerMeter
 from actors.runtime.gather import drop_sent
 from actors.runtime.seam import StreamSocket
-from mesh.link.frames import Frame, FrameWriter
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import Frame
 from mesh.link.relay_budget import RelayBudget
 from mesh.link.send_queue import SendQueue
 from mesh.trust.identity import AgentId

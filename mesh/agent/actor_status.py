@@ -28,6 +28,7 @@ from mesh.agent.draining import is_draining
 from mesh.agent.own_services import OwnServices
 from mesh.agent.socks_status import socks_listeners, socks_problems
 from mesh.agent.verdict import Seen, clock_of, problems, warnings
+from mesh.agent.web_certificate import WebCertificate, WebCertificates
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import Config
 from mesh.connection.stream import StreamBudget
@@ -72,6 +73,7 @@ class ActorStatus:
         self._budget = budget
         self._relay_budget = relay_budget
         self._audit = audit
+        self._web = WebCertificates()
 
     def configured(self, config: Config, written: Written) -> None:
         """This is what the agent runs with from now on."""
@@ -80,6 +82,10 @@ class ActorStatus:
     def certified(self, credentials: Credentials, complaint: str) -> None:
         """These are the credentials from now on; and what is wrong with their file, or nothing."""
         self._credentials, self._complaint = credentials, complaint
+
+    def web_certificate(self) -> WebCertificate | None:
+        """That of ``http.tls``, if the agent has one."""
+        return self._web.of(self._running.config.http)
 
     @property
     def own_id(self) -> AgentId:
@@ -137,6 +143,8 @@ class ActorStatus:
         counters["audit_entries_total"] = sum(each.written for each in audit)
         counters["audit_lost_total"] = sum(each.lost for each in audit)
         counters["certificate_expiry_timestamp_seconds"] = self._credentials.certificate.not_after
+        web = self.web_certificate()
+        counters["http_certificate_expiry_timestamp_seconds"] = 0 if web is None else int(web.ends)
         config, certificate, unix_s_of = running.config, self._credentials.certificate, clock_of(state)
         parts = {part.name: part for part in state.parts}
         socks = socks_listeners(config, {name: part.trouble for name, part in parts.items()})
@@ -164,6 +172,7 @@ class ActorStatus:
             route_problems=route_problems,
             route_warnings=route_warnings,
             link_warnings=link_warnings,
+            web_certificate=web,
             now_unix_s=time.time(),
         )
         return DashboardSnapshot(
@@ -231,6 +240,7 @@ class ActorStatus:
             now_unix_s=seen.now_unix_s,
             awaits_at=tuple(str(each.address) for each in config.accept),
             revocations=self._credentials.trust.revocations,
+            authorities=self._credentials.trust.authorities,
             alarms=self._meters.alarms.counts(),
             audit=audit,
         )

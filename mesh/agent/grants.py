@@ -49,9 +49,11 @@ def renewal(certificate: Certificate) -> str:
     """How to get another certificate with the same rights."""
     command = _regranting_command(certificate, (), (), relay=certificate.may_relay)
     issuer = issuer_of(certificate)
-    by_itself = (
-        "" if issuer is None else f"it is renewed by itself once {issuer.name} or another issuer answers; "
-    )
+    by_itself = ""
+    if issuer is not None:
+        by_itself = f"it is renewed by itself once {issuer.name} or another issuer answers; "
+        if issuer.not_after <= certificate.not_after:
+            by_itself = f"that of its issuer {issuer.name} ends then, too: renew that first, and {by_itself}"
     return f"{by_itself}whoever has the authority's key renews it with: {command}{_AFTERWARDS}"
 
 

@@ -28,6 +28,7 @@ from mesh.agent.actor_status import ActorStatus
 from mesh.agent.audit.audit_log import AuditLog
 from mesh.agent.audit.behalf import Behalf, acting_for
 from mesh.agent.audit.entries import renewal_facts
+from mesh.agent.audit.trail_files import DIRECTORY
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.behind import Behind
@@ -35,7 +36,7 @@ from mesh.agent.control.calling import ActorCalling
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.mesh_door import MeshDoor
-from mesh.agent.control.revoking import ActorRevoking
+from mesh.agent.control.revoking import ActorRevoking, SettledRevoking
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import notices
 from mesh.agent.descriptor_watch import DescriptorReminder
@@ -43,11 +44,13 @@ from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
 from mesh.agent.enrolment.addresses import addresses_to_dial
 from mesh.agent.enrolment.desk import EnrolmentDesk
+from mesh.agent.enrolment.newest import CertificateWatch, shown_certificates
 from mesh.agent.enrolment.renewal import Renewer
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
+from mesh.agent.issuer_list import IssuerList
 from mesh.agent.layers import Layers
 from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.live_revocations import LiveRevocations
@@ -59,6 +62,7 @@ from mesh.agent.software import software_version
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
+from mesh.agent.web_certificate import WebReminder
 from mesh.auditing import AuditKind
 from mesh.config.loading import Loaded
 from mesh.connection.stream import StreamBudget
@@ -170,7 +174,7 @@ def _run(
                 software=software_version(),
                 serve_control=door,
                 serve_enrolment=desk,
-                keep_revocations=lambda known: events.put(Job(lambda: keep(known))),
+                keep_revocations=lambda known: events.put(Job(lambda: revocations.keep(known))),
             ),
             meters=meters,
             budget=budget,
@@ -200,7 +204,6 @@ def _run(
         revocations = LiveRevocations(
             config.agent.data_dir, revoking, live.revoked, known=credentials.trust.revocations, audit=audit
         )
-        keep = revocations.keep
         reloader = Reloader(
             source,
             layers,
@@ -213,18 +216,29 @@ def _run(
             live=live,
             audit=audit,
         )
+        renewer = Renewer(
+            root,
+            events,
+            credentials=lambda: live.running,
+            file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+        )
         main_thread = MainThread(events, reloader)
+        settled = SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None))
         behind = Behind(
             main_thread,
             app.latest,
             app.pairings,
             journal=meters.journal,
             open_connections=meters.open_connections,
-            revoking=revoking,
+            revoking=settled,
+            revoke=IssuerList(lambda: live.running, settled).change,
             diagnosing=ActorDiagnosing(root),
-            invite=lambda wanted: main_thread.done(lambda: desk.invite(wanted)),
+            renew=lambda issuer: renewer.renew(issuer, main_thread.done),
+            inviting=desk.inviting,
             asked=app.stamp,
+            changed=app.outdate,
             audit=audit,
+            audit_dir=None if config.agent.data_dir is None else config.agent.data_dir / DIRECTORY,
         )
         door.serve(MeshApp(behind, app))
         behind = replace(behind, calling=ActorCalling(root, door.own))
@@ -244,13 +258,19 @@ def _run(
             },
             extra=told_event(EventKind.AGENT),
         )
-        renewer = Renewer(
-            root,
-            events,
-            credentials=lambda: live.running,
-            file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+        reminders = (
+            reminder,
+            DescriptorReminder(),
+            WebReminder(status.web_certificate),
+            renewer,
+            CertificateWatch(
+                events,
+                is_issuer=lambda: live.running.certificate.may_issue is not None,
+                look=lambda: shown_certificates(root),
+                saw=desk.saw,
+            ),
         )
-        return _wait(reloader, (live, revocations), root, events, (reminder, DescriptorReminder(), renewer))
+        return _wait(reloader, (live, revocations), root, events, reminders)
 
 
 def _event_loop() -> str:
@@ -272,7 +292,7 @@ def _wait(
     files: tuple[LiveCredentials | LiveRevocations, ...],
     root: pykka.ActorRef[Agent],
     events: Events,
-    reminders: tuple[Reminder | DescriptorReminder | Renewer, ...],
+    reminders: tuple[Reminder | DescriptorReminder | WebReminder | Renewer | CertificateWatch, ...],
 ) -> int:
     """Wait for the end; the exit status."""
     leaving, terminal = False, Terminal()

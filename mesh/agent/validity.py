@@ -1,41 +1,22 @@
 """When this agent's own certificate is valid, in words for its operator: not yet, not for long, no more."""
 
-import enum
-import logging
 from datetime import UTC, datetime
 from typing import Final
 
+from mesh.agent.expiry import LEVELS, LOOK_S, Daily, Stage, day, stage_of, time_left
 from mesh.agent.grants import renewal
 from mesh.trust.certificates import NOT_BEFORE_TOLERANCE_S, Certificate
 
-DAY_S: Final = 86_400
-
-NOTICE_S: Final = 30 * DAY_S
-"""A month to renew a certificate before its agent loses its links."""
-
-NOTICE_SHARE: Final = 10
-"""The notice is this part of the certificate's life, if that is less: one for a day is renewed every day."""
-
-LAST_S: Final = DAY_S
-LAST_SHARE: Final = 100
-"""With so little left, or this part of the life, the log says it as an error."""
-
-REMIND_S: Final = DAY_S
-"""How often the log says it again."""
-
 CLOCK_REMEDY: Final = "set the clock, if it is that which is wrong"
-
-LOOK_S: Final = 60.0
-"""How often the clock is read: it may jump, so no single timer would do."""
 
 
 def ends_soon(certificate: Certificate, now_unix_s: float) -> str | None:
     """What an operator should do before the certificate ends, once that is near."""
-    life_s, left_s = certificate.not_after - certificate.not_before, certificate.not_after - now_unix_s
-    if not 0 < left_s < min(NOTICE_S, life_s / NOTICE_SHARE):
+    if _stage(certificate, now_unix_s) in (Stage.FINE, Stage.OVER):
         return None
+    left = time_left(certificate.not_after - now_unix_s)
     return (
-        f"the certificate of this agent expires on {_day(certificate)}, in {_time_left(left_s)}; "
+        f"the certificate of this agent expires on {day(certificate.not_after)}, in {left}; "
         f"its links close then; {renewal(certificate)}"
     )
 
@@ -50,7 +31,7 @@ def expired(certificate: Certificate, now_unix_s: float) -> str | None:
     """What is wrong if this agent's own certificate has expired; :func:`renewal` is what to do."""
     if now_unix_s < certificate.not_after:
         return None
-    return f"the certificate of this agent expired on {_day(certificate)}: nobody links with it"
+    return f"the certificate of this agent expired on {day(certificate.not_after)}: nobody links with it"
 
 
 def early(certificate: Certificate, now_unix_s: float) -> str | None:
@@ -70,18 +51,6 @@ def two_times(certificate: Certificate, now_unix_s: float) -> str:
     return f"it begins at {start}, and this machine's clock shows {clock}"
 
 
-class _Stage(enum.Enum):
-    """How near the end of the certificate is; each stage is told when it begins."""
-
-    FINE = enum.auto()
-    SOON = enum.auto()
-    LAST = enum.auto()
-    INVALID = enum.auto()
-
-
-_LEVELS: Final = {_Stage.SOON: logging.WARNING, _Stage.LAST: logging.ERROR, _Stage.INVALID: logging.ERROR}
-
-
 class Reminder:
     """What the log says of the certificate while the agent runs: when it changes, and every day.
 
@@ -91,46 +60,28 @@ class Reminder:
     """
 
     def __init__(self, certificate: Certificate, now_unix_s: float) -> None:
-        self._certificate = certificate
-        self._told_at = now_unix_s
-        self._stage = self._judged(now_unix_s)[0]
+        self.renewed(certificate, now_unix_s)
 
     def renewed(self, certificate: Certificate, now_unix_s: float) -> None:
         """This is the agent's own from now on; it has been told of."""
-        self._certificate, self._told_at = certificate, now_unix_s
-        self._stage = self._judged(now_unix_s)[0]
+        self._certificate = certificate
+        self._daily = Daily(self._judged(now_unix_s)[0], now_unix_s)
 
     def due(self, now_unix_s: float) -> tuple[int, str] | None:
         """The level and the line to log now, if there is one."""
         stage, line = self._judged(now_unix_s)
-        before, self._stage = self._stage, stage
-        if not line or (stage is before and 0 <= now_unix_s - self._told_at < REMIND_S):
-            return None
-        self._told_at = now_unix_s
-        return _LEVELS[stage], line
+        return (LEVELS[stage], line) if self._daily.is_due(stage, now_unix_s) else None
 
     def wait_s(self, now_unix_s: float) -> float:
         """Seconds until the next look: at the end of the certificate it is told at once."""
         left_s = self._certificate.not_after - now_unix_s
         return min(LOOK_S, left_s) if left_s > 0 else LOOK_S
 
-    def _judged(self, now_unix_s: float) -> tuple[_Stage, str]:
+    def _judged(self, now_unix_s: float) -> tuple[Stage, str]:
         if problem := invalid(self._certificate, now_unix_s):
-            return _Stage.INVALID, problem
-        warning = ends_soon(self._certificate, now_unix_s)
-        if warning is None:
-            return _Stage.FINE, ""
-        certificate = self._certificate
-        life_s, left_s = certificate.not_after - certificate.not_before, certificate.not_after - now_unix_s
-        is_last = left_s <= min(LAST_S, life_s / LAST_SHARE)
-        return _Stage.LAST if is_last else _Stage.SOON, warning
+            return Stage.OVER, problem
+        return _stage(self._certificate, now_unix_s), ends_soon(self._certificate, now_unix_s) or ""
 
 
-def _day(certificate: Certificate) -> str:
-    return f"{datetime.fromtimestamp(certificate.not_after, UTC):%Y-%m-%d %H:%M UTC}"
-
-
-def _time_left(seconds: float) -> str:
-    if seconds >= 2 * DAY_S:
-        return f"{seconds / DAY_S:.1f} days"
-    return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} minutes"
+def _stage(certificate: Certificate, now_unix_s: float) -> Stage:
+    return stage_of(certificate.not_before, certificate.not_after, now_unix_s)

@@ -17,6 +17,7 @@ from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
 from mesh.agent.own_services import NOT_YET, OwnServices
 from mesh.agent.validity import early, ends_soon, expired
+from mesh.agent.web_certificate import REMEDY, WebCertificate, web_warning
 from mesh.config.loading import Written
 from mesh.config.schema import AcceptSection, Config
 from mesh.config.services import services
@@ -53,6 +54,7 @@ class Seen(msgspec.Struct, frozen=True):
     route_problems: tuple[str, ...]
     route_warnings: tuple[str, ...]
     link_warnings: tuple[str, ...]
+    web_certificate: WebCertificate | None
     now_unix_s: float
 
 
@@ -98,6 +100,8 @@ def warnings(seen: Seen) -> Iterator[Finding]:
         yield Finding(FindingKind.CERTIFICATE, line)
     if seen.complaint:
         yield Finding(FindingKind.CERTIFICATE, seen.complaint)
+    if line := web_warning(seen.web_certificate, seen.now_unix_s):
+        yield Finding(FindingKind.TLS, line, REMEDY)
     yield from plain(FindingKind.NAME, namesake_warnings(seen.routes))
     yield from plain(FindingKind.IDENTITY, (*seen.link_warnings, *seen.route_warnings))
     if (line := seen.descriptors.scarcity()) is not None:

@@ -17,12 +17,12 @@ from mesh.errors import (
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
+from mesh.link.frame_sealing import FrameReader
 from mesh.link.frames import (
     FIRST_CONNECTION_TYPE,
     FIRST_SKIPPED_CONNECTION_TYPE,
     FIRST_SKIPPED_TYPE,
     Frame,
-    FrameReader,
     FrameType,
     type_name,
 )

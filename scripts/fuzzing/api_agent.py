@@ -8,7 +8,8 @@ from mesh.agent.control.behind import Behind
 from mesh.agent.dashboard.document import DocumentEncoder
 from mesh.agent.dashboard.single_flight import Answer
 from mesh.agent.dashboard.status import DashboardSnapshot, Stats
-from mesh.agent.enrolment.desk import Invited, NotIssuedError, Wanted
+from mesh.agent.enrolment.inviting import Invited, NoInviting, Wanted
+from mesh.agent.enrolment.issued import NotIssuedError
 from mesh.agent.layers import Desired, Layers
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.config.extra import Extra
@@ -46,6 +47,16 @@ def _routes() -> RouteSnapshot:
     return compute_routes(ME.id, records, max_hops=8, version=1)
 
 
+class _Inviting(NoInviting):
+    """Has invited nobody yet."""
+
+    def invite(self, wanted: Wanted) -> Invited:
+        """Invite nobody of one name."""
+        if wanted.name == "nobody":
+            raise NotIssuedError("it may not")
+        return Invited("meshjoin_x", UNIX_NOW, wanted.valid_s or 1)
+
+
 class Agent:
     """Implements :class:`~mesh.agent.control.steering.Steering` over nothing but what it is told.
 
@@ -62,12 +73,6 @@ class Agent:
     def status(self) -> Answer[DashboardSnapshot]:
         """What its actors would say."""
         return Answer(self._snapshot, 0.0, UNIX_NOW)
-
-    def invite(self, wanted: Wanted) -> Invited:
-        """Invite nobody of one name."""
-        if wanted.name == "nobody":
-            raise NotIssuedError("it may not")
-        return Invited("meshjoin_x", UNIX_NOW, wanted.valid_s or 1)
 
     def expecting(self, revision: str | None) -> Self:
         """Be of revision 1."""
@@ -135,5 +140,5 @@ class Agent:
 
 def api_of(agent: Agent) -> ApiApp:
     """All routes, for whoever was let in."""
-    behind = Behind(agent, agent.status, DocumentEncoder("1").pairings, invite=agent.invite)
+    behind = Behind(agent, agent.status, DocumentEncoder("1").pairings, inviting=_Inviting())
     return ApiApp(all_routes(behind), (ThroughMesh(),))

@@ -7,6 +7,7 @@ from typing import Final
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link import bodies
+from mesh.link.frame_sealing import FrameReader, FrameWriter
 from mesh.link.frames import (
     FIRST_CONNECTION_TYPE,
     FIRST_END_TO_END_TYPE,
@@ -18,8 +19,6 @@ from mesh.link.frames import (
     SEALED_HEADER_BYTES,
     TAG_BYTES,
     VERSION,
-    FrameReader,
-    FrameWriter,
     nonce,
 )
 from mesh.link.handshake import MAX_MESSAGE_BYTES, LinkHandshake

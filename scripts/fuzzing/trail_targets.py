@@ -8,7 +8,7 @@ import msgspec
 
 from mesh.agent.audit.chain import GENESIS, Head, read_sealed, seal, why_broken
 from mesh.agent.audit.entries import encoded, entry_of
-from mesh.agent.audit.reading import TrailReader
+from mesh.agent.audit.reading import END, older
 from mesh.agent.audit.trail import Trail
 from mesh.agent.audit.trail_files import CHANGES, trail_file, trail_files
 from mesh.agent.audit.verifying import checked
@@ -48,7 +48,7 @@ def audit_trail(data: bytes) -> None:
     whole = checked(folder, CHANGES)
     assert not whole.problem, whole.problem  # noqa: S101
     assert whole.head == trail.head  # noqa: S101
-    shown = [entry.json() for entry in TrailReader(folder, CHANGES).last(100)]
+    shown = [entry.json() for entry in older(folder, CHANGES, END, 100).entries]
     assert len(shown) == whole.entries  # noqa: S101
     must_show = _tamper(choices, folder)
     found = checked(folder, CHANGES)
@@ -56,7 +56,7 @@ def audit_trail(data: bytes) -> None:
     assert found.problem.isprintable()  # noqa: S101
     assert not must_show or f"{CHANGES}." in found.problem, found  # noqa: S101
     assert checked(folder, CHANGES, trail.head).problem or found.head == trail.head  # noqa: S101
-    for entry in TrailReader(folder, CHANGES).last(3):
+    for entry in older(folder, CHANGES, END, 3).entries:
         assert entry.line().isprintable()  # noqa: S101
     # An agent that is started anew goes on, whatever it finds.
     again = Trail(folder, CHANGES, file_bytes=size, files=_MOST_FILES)

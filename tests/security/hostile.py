@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
 from mesh.link import bodies
 from mesh.link.bodies import Records, WireRecord
-from mesh.link.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.routing.records import Neighbour, RecordBody, decode_body
 from mesh.trust.certificates import TrustStore, issue_certificate

@@ -6,7 +6,8 @@ import pytest
 
 from actors.links.output import LinkOutput
 from mesh.addresses import TcpAddress
-from mesh.link.frames import OPENING_BODY_BYTES, SEALED_HEADER_BYTES, TAG_BYTES, Frame, FrameType, FrameWriter
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import OPENING_BODY_BYTES, SEALED_HEADER_BYTES, TAG_BYTES, Frame, FrameType
 from scripts.simulation.conversation import Terms
 from tests.simulation.mesh_world import SERVICE_PORT, mesh_world
 

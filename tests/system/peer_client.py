@@ -4,7 +4,8 @@ import os
 import socket
 import time
 
-from mesh.link.frames import FrameReader, FrameType, FrameWriter, link_frame, nonce
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import FrameType, link_frame, nonce
 from mesh.link.handshake import LinkHandshake
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import INSTANCE_BYTES, SEED_BYTES, Identity

@@ -12,7 +12,7 @@ from unittest import mock
 import nacl.bindings
 
 import mesh.connection.session
-import mesh.link.frames
+import mesh.link.frame_sealing
 import mesh.trust.noise.symmetric
 from actors.runtime.virtual.dispatcher import VirtualDispatcher
 from actors.runtime.virtual.listening import VirtualListeningSocket
@@ -148,7 +148,7 @@ def counting_ciphers(counter: Counter) -> Iterator[None]:
         return multiply
 
     with contextlib.ExitStack() as stack:
-        for module in (mesh.link.frames, mesh.connection.session, mesh.trust.noise.symmetric):
+        for module in (mesh.link.frame_sealing, mesh.connection.session, mesh.trust.noise.symmetric):
             cipher = counting(module.ChaCha20Poly1305)
             stack.enter_context(mock.patch.object(module, "ChaCha20Poly1305", cipher))
         for name in ("crypto_scalarmult", "crypto_scalarmult_base"):

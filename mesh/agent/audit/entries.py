@@ -31,6 +31,7 @@ _TEXTS: Final = MappingProxyType(
         AuditKind.JOINED.value: "{agent} {id} has joined by an invitation of this agent, until {until}",
         AuditKind.ISSUED.value: "{agent} {id} has had its certificate renewed, until {until}",
         AuditKind.REVOKED.value: "{agent} {id} is revoked by {by}",
+        AuditKind.LIFTED.value: "{agent} {id} is revoked no more by {by}",
         AuditKind.NOT_ISSUED.value: "{agent} {id} has got no certificate: {reason}",
     }
 )

@@ -1,11 +1,11 @@
-"""Writes down who is revoked from now on."""
+"""Writes down who is revoked from now on, and who is no more."""
 
 from typing import Final
 
 from mesh.auditing import AuditFact, Auditing, AuditKind
 from mesh.token_bucket import TokenBucket
 from mesh.trust.identity import display_id
-from mesh.trust.revocations import Revocations
+from mesh.trust.revocations import Revocations, Revoked
 
 ISSUERS_BURST: Final = 1_200
 ISSUERS_RATE: Final = 0.1
@@ -26,20 +26,25 @@ class RevokedNotes:
         self._left_out = 0
 
     def note(self, before: Revocations, after: Revocations, now: float) -> None:
-        """Write down whom ``after`` has and ``before`` had not; ``now`` is monotonic seconds."""
+        """Write down whom only one of the two has; ``now`` is monotonic seconds."""
         for each in after:
-            if before.has(each):
-                continue
-            if each.by_issuer and not self._issuers.take(now):
-                self._left_out += 1
-                continue
-            said, agent_id = each.revocation, display_id(each.agent_id)
-            facts: dict[str, AuditFact] = {
-                "agent": said.name,
-                "id": agent_id,
-                "by": each.by,
-                "reason": said.reason,
-            }
-            if each.by_issuer and self._left_out:
-                facts["left_out"], self._left_out = self._left_out, 0
-            self._audit.note(AuditKind.REVOKED, facts)
+            if not before.has(each):
+                self._note(AuditKind.REVOKED, each, now)
+        for each in before:
+            if not after.has(each):
+                self._note(AuditKind.LIFTED, each, now)
+
+    def _note(self, kind: AuditKind, one: Revoked, now: float) -> None:
+        if one.by_issuer and not self._issuers.take(now):
+            self._left_out += 1
+            return
+        said, agent_id = one.revocation, display_id(one.agent_id)
+        facts: dict[str, AuditFact] = {
+            "agent": said.name,
+            "id": agent_id,
+            "by": one.by,
+            "reason": said.reason,
+        }
+        if one.by_issuer and self._left_out:
+            facts["left_out"], self._left_out = self._left_out, 0
+        self._audit.note(kind, facts)

@@ -1,5 +1,7 @@
 """Sees whether the chain of a trail is whole."""
 
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -7,13 +9,36 @@ import msgspec
 
 from mesh.agent.audit.chain import GENESIS, Head, read_sealed, why_broken
 from mesh.agent.audit.entries import Entry, entry_of
-from mesh.agent.audit.trail_files import opened, trail_files
+from mesh.agent.audit.reading import MAX_LINE_BYTES
+from mesh.agent.audit.trail_files import TRAILS, opened, trail_files
 from mesh.auditing import AuditKind
 
-MAX_LINE_BYTES: Final = 1024 * 1024
-"""More than any line has."""
+BREATH_LINES: Final = 500
+"""After so many whoever waits for the processor has a turn."""
 
 NO_HEAD: Final = Head()
+
+_NOTED: Final = re.compile(
+    rf"(?P<trail>{'|'.join(TRAILS)}):(?P<number>[0-9]{{1,15}}):(?P<hash>[0-9a-f]{{64}})"
+)
+
+
+def noted_heads(texts: Iterable[str]) -> dict[str, Head]:
+    """Heads that somebody has noted, by trail.
+
+    Raises:
+        ValueError: a text is none; the error says what was expected.
+    """
+    found = {}
+    for text in texts:
+        match = _NOTED.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f"expected TRAIL:NUMBER:HASH, the trail one of {', '.join(TRAILS)} and the hash "
+                f"64 hexadecimal digits, found {text!r}"
+            )
+        found[match["trail"]] = Head(int(match["number"]), match["hash"])
+    return found
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -37,18 +62,21 @@ class _BrokenError(Exception):
     """The text says where and why."""
 
 
-def checked(directory: Path, trail: str, noted: Head = NO_HEAD) -> Checked:
+def checked(
+    directory: Path, trail: str, noted: Head = NO_HEAD, breathe: Callable[[], None] = lambda: None
+) -> Checked:
     """Go through all files of a trail, up to the first break.
 
     Args:
         directory: where they are.
         trail: its name.
         noted: a head that somebody has noted, which is to be part of it.
+        breathe: is called from time to time, where others are to have a turn.
 
     Raises:
         OSError: they cannot be read.
     """
-    files, walk, problem = trail_files(directory, trail), _Walk(noted), ""
+    files, walk, problem = trail_files(directory, trail), _Walk(noted, breathe), ""
     try:
         for _, path in files:
             walk.through(path)
@@ -61,16 +89,18 @@ def checked(directory: Path, trail: str, noted: Head = NO_HEAD) -> Checked:
 class _Walk:
     """Along the lines of a trail."""
 
-    def __init__(self, noted: Head) -> None:
+    def __init__(self, noted: Head, breathe: Callable[[], None]) -> None:
         self.entries = self.first = 0
         self.since = ""
         self.head = NO_HEAD
-        self._noted = noted
+        self._noted, self._breathe = noted, breathe
 
     def through(self, path: Path) -> None:
         """All lines of the next file."""
         with opened(path) as file:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
+                if not number % BREATH_LINES:
+                    self._breathe()
                 place = f"{path}, line {number}"
                 if not line.endswith(b"\n"):
                     raise _BrokenError(f"{place}: is cut off in the middle, or just being written")

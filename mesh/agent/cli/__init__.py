@@ -31,6 +31,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
             "status": Place("cli.status_command", "How the agent is, on one screen."),
             "services": Place("cli.mesh_command", "Every key of the mesh: offered by whom, used where."),
             "agents": Place("cli.mesh_command", "Every agent of the mesh."),
+            "authorities": Place("cli.authority_commands", "Who is trusted, and who depends on that."),
             "peers": Place("cli.status_command", "The agent's peers, with round trips."),
             "connections": Place("cli.connection_command", "Who is connected to what; closing one."),
             "audit": Place("cli.audit_command", "Who changed what; whether that record is whole."),
@@ -60,12 +61,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, Place]]] = MappingProxyType(
         },
         "Let agents in": {
             "invite": Place("cli.invite_command", "At an issuer: a token by which a new agent joins."),
+            "invitations": Place("cli.invite_command", "Who is invited, and has joined; withdrawing one."),
             "join": Place("cli.join_command", "On its machine: become an agent by that token."),
         },
         "Keys, certificates, tokens": {
             "authority": Place("cli.key_commands", "The key that signs certificates."),
             "identity": Place("cli.key_commands", "The key that an agent is."),
             "certificate": Place("cli.certificate_command", "Sign a certificate; show what one says."),
+            "renew": Place("cli.authority_commands", "Renew an agent's certificate through an issuer, now."),
             "revoke": Place("cli.revoke_command", "Take an agent out of the mesh, at once."),
             "revocations": Place("cli.revoke_command", "Who was taken out, when, by whom and why."),
             "token": Place("cli.token_command", "Who may change an agent by its http.address."),

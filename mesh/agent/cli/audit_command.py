@@ -1,32 +1,35 @@
 """``mesh audit``: who changed what, as an agent has written it down, and whether that is whole."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import urlencode
 
 import click
 import msgspec
 
-from mesh.agent.audit.chain import Head
 from mesh.agent.audit.entries import Entry
-from mesh.agent.audit.reading import TrailReader
+from mesh.agent.audit.reading import END, MAX_PAGE_ENTRIES, cursor_of, newer, older
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY, TRAILS
-from mesh.agent.audit.verifying import NO_HEAD, Checked, checked
-from mesh.agent.cli.asking import EXIT_FAILED
+from mesh.agent.audit.verifying import NO_HEAD, Checked, checked, noted_heads
+from mesh.agent.cli import completing
+from mesh.agent.cli.asking import EXIT_FAILED, agent_meant, asking_agent
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.following import rounds, until_interrupted
 from mesh.agent.cli.standard_streams import say
+from mesh.agent.control.audit_routes import AuditEntries, shown
+from mesh.agent.control.client import AgentClient
+from mesh.agent.control.requests import AUDIT, AUDIT_CHECKS
 from mesh.agent.finding import control_socket
 from mesh.auditing import AuditKind
 from mesh.escaping import escaped
 
 EVERY_S: Final = 1.0
 
-_NOTED: Final = re.compile(
-    rf"(?P<trail>{'|'.join(TRAILS)}):(?P<number>[0-9]{{1,15}}):(?P<hash>[0-9a-f]{{64}})"
-)
+ANSWER_S: Final = 60.0
+"""Of another agent: it may have much to check."""
 
 
 @click.group()
@@ -34,18 +37,120 @@ def audit() -> None:
     """Who had an agent change what, and who was connected to what, as it has written it down."""
 
 
-def _finds_files(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option(
-            "--dir", "directory", type=click.Path(path_type=Path), help="The files, such as a copy."
-        ),
-        click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket."),
-        click.option(
-            "--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file."
-        ),
-    ):
-        command = option(command)
-    return command
+class _Trails(Protocol):
+    """The audit log of an agent, here or elsewhere."""
+
+    def older(self, trail: str, before: str | None, count: int) -> AuditEntries:
+        """The last entries before a place, or of all."""
+        ...
+
+    def newer(self, trail: str, after: str, count: int) -> AuditEntries:
+        """The first entries after a place."""
+        ...
+
+    def checked(self, noted: Sequence[str]) -> Sequence[Checked]:
+        """What the trails turn out to be.
+
+        Raises:
+            Failure: there are none, or a head is none.
+        """
+        ...
+
+
+class _Here:
+    """Implements :class:`_Trails` by files on this machine; their agent need not run."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def older(self, trail: str, before: str | None, count: int) -> AuditEntries:
+        """The last entries before a place, or of all."""
+        with self._told():
+            return shown(older(self._directory, trail, cursor_of(before) if before else END, count))
+
+    def newer(self, trail: str, after: str, count: int) -> AuditEntries:
+        """The first entries after a place."""
+        with self._told():
+            return shown(newer(self._directory, trail, cursor_of(after), count))
+
+    def checked(self, noted: Sequence[str]) -> Sequence[Checked]:
+        """What the trails turn out to be."""
+        try:
+            heads = noted_heads(noted)
+        except ValueError as error:
+            raise Failure(f"--head: {error}") from None
+        with self._told():
+            found = [checked(self._directory, trail, heads.get(trail, NO_HEAD)) for trail in TRAILS]
+        if not any(each.files for each in found) and not heads:
+            raise Failure(f"{self._directory}: there is no audit log here")
+        return found
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self._directory
+            raise Failure(f"{place}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+class _There:
+    """Implements :class:`_Trails` by asking another agent, which says it of its own."""
+
+    def __init__(self, client: AgentClient) -> None:
+        self._client = client
+
+    def older(self, trail: str, before: str | None, count: int) -> AuditEntries:
+        """The last entries before a place, or of all."""
+        return self._page(trail, count, {} if before is None else {"before": before})
+
+    def newer(self, trail: str, after: str, count: int) -> AuditEntries:
+        """The first entries after a place."""
+        return self._page(trail, count, {"after": after})
+
+    def checked(self, noted: Sequence[str]) -> Sequence[Checked]:
+        """What the trails turn out to be."""
+        query = urlencode([("head", each) for each in noted])
+        return self._client.get(f"{AUDIT_CHECKS}?{query}" if query else AUDIT_CHECKS, tuple[Checked, ...])
+
+    def _page(self, trail: str, count: int, place: dict[str, str]) -> AuditEntries:
+        query = urlencode({"trail": trail, "limit": min(count, MAX_PAGE_ENTRIES), **place})
+        return self._client.get(f"{AUDIT}?{query}", AuditEntries)
+
+
+def _finds_trails(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that find an audit log; its first argument is that."""
+
+    @click.option(
+        "--at",
+        metavar="AGENT",
+        shell_complete=completing.agents,
+        help="Of another agent of the mesh, by its name or ID.",
+    )
+    @click.option("--dir", "directory", type=click.Path(path_type=Path), help="The files, such as a copy.")
+    @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
+    @click.option("--config", "-c", type=click.Path(path_type=Path), help="The agent's configuration file.")
+    @functools.wraps(command)
+    @told_plainly
+    def wrapper(
+        *,
+        at: str | None,
+        directory: Path | None,
+        socket: Path | None,
+        config: Path | None,
+        **arguments: object,
+    ) -> None:
+        at = agent_meant(at)
+        if at is None:
+            place = control_socket(config, socket).parent / DIRECTORY if directory is None else directory
+            command(_Here(place), **arguments)
+            return
+        if directory is not None:
+            raise click.UsageError("--dir is of files on this machine, and --at of another agent: name one")
+        with asking_agent():
+            command(_There(AgentClient(control_socket(config, socket), ANSWER_S, at=at)), **arguments)
+
+    return wrapper
 
 
 @audit.command("list")
@@ -62,32 +167,32 @@ def _finds_files(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print each entry as a JSON object on a line of its own."
 )
-@_finds_files
-@told_plainly
+@_finds_trails
 def list_entries(
+    trails: _Trails,
     *,
     follow: bool,
     last: int,
     connections: bool,
     kinds: tuple[str, ...],
     as_json: bool,
-    config: Path | None,
-    socket: Path | None,
-    directory: Path | None,
 ) -> None:
-    """Show the last entries, the newest last. The agent need not run.
+    """Show the last entries, the newest last. The agent need not run, unless it is another one (--at).
 
     \b
     mesh audit list --follow
     mesh audit list --kind configuration --json
     mesh audit list --connections
+    mesh --at hq audit list --connections
     """
-    place = _directory(config, socket, directory)
-    reader = TrailReader(place, CONNECTIONS if connections else CHANGES)
-    with until_interrupted(), _told(place):
-        _show(reader.last(last), kinds, as_json=as_json)
+    trail = CONNECTIONS if connections else CHANGES
+    with until_interrupted():
+        found, after = _last(trails, trail, last)
+        _show(found, kinds, as_json=as_json)
         for _ in rounds(EVERY_S, again=follow):
-            _show(reader.further(), kinds, as_json=as_json)
+            while (page := trails.newer(trail, after, MAX_PAGE_ENTRIES)).after != after:
+                _show(page.entries, kinds, as_json=as_json)
+                after = page.after
 
 
 @audit.command("verify")
@@ -99,16 +204,8 @@ def list_entries(
     help="A head that was noted, which must be part of it; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_finds_files
-@told_plainly
-def verify(
-    *,
-    noted: tuple[str, ...],
-    as_json: bool,
-    config: Path | None,
-    socket: Path | None,
-    directory: Path | None,
-) -> None:
+@_finds_trails
+def verify(trails: _Trails, *, noted: tuple[str, ...], as_json: bool) -> None:
     """See whether the entries are whole: none changed, none missing in between. Also of a copy (--dir).
 
     The chain alone does not show that its end was cut off, that the oldest files are gone, or that all of it
@@ -118,8 +215,9 @@ def verify(
     \b
     mesh audit verify
     mesh audit verify --dir copy/ --head changes:1042:9f86d081...
+    mesh --at hq audit verify
     """
-    found = _verified(_directory(config, socket, directory), _heads(noted))
+    found = trails.checked(noted)
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
@@ -128,12 +226,14 @@ def verify(
         raise SystemExit(EXIT_FAILED)
 
 
-def _verified(directory: Path, heads: dict[str, Head]) -> list[Checked]:
-    with _told(directory):
-        found = [checked(directory, trail, heads.get(trail, NO_HEAD)) for trail in TRAILS]
-    if not any(each.files for each in found) and not heads:
-        raise Failure(f"{directory}: there is no audit log here")
-    return found
+def _last(trails: _Trails, trail: str, count: int) -> tuple[list[Entry], str]:
+    """The last entries, the oldest first, and where those begin that are newer."""
+    page = trails.older(trail, None, count)
+    found, after = list(page.entries), page.after
+    while len(found) < count and page.before is not None:
+        page = trails.older(trail, page.before, count - len(found))
+        found[:0] = page.entries
+    return found, after
 
 
 def _verdict(found: Checked) -> str:
@@ -148,35 +248,8 @@ def _verdict(found: Checked) -> str:
     )
 
 
-def _heads(noted: tuple[str, ...]) -> dict[str, Head]:
-    found = {}
-    for text in noted:
-        match = _NOTED.fullmatch(text)
-        if match is None:
-            raise Failure(
-                f"--head: expected TRAIL:NUMBER:HASH, the trail one of {', '.join(TRAILS)} and the hash "
-                f"64 hexadecimal digits, found {text!r}"
-            )
-        found[match["trail"]] = Head(int(match["number"]), match["hash"])
-    return found
-
-
-def _directory(config: Path | None, socket: Path | None, directory: Path | None) -> Path:
-    """Where the files are."""
-    return control_socket(config, socket).parent / DIRECTORY if directory is None else directory
-
-
 def _show(entries: Iterable[Entry], kinds: tuple[str, ...], *, as_json: bool) -> None:
     for entry in entries:
         if kinds and entry.kind not in kinds:
             continue
         say(entry.json().decode() if as_json else entry.line())
-
-
-@contextmanager
-def _told(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or directory
-        raise Failure(f"{place}: cannot be read: {(error.strerror or str(error)).lower()}") from None

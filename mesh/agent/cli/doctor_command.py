@@ -15,12 +15,14 @@ from mesh.agent.cli.asking import EXIT_FAILED, Agent, agent_meant
 from mesh.agent.cli.failure import told_plainly
 from mesh.agent.cli.times import counted
 from mesh.agent.cli.whole import all_rows
+from mesh.agent.control.authority_rows import AuthorityRow
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.happenings import ToldEvents
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
 from mesh.agent.control.requests import (
     AGENTS,
+    AUTHORITIES,
     CERTIFICATES,
     EVENTS,
     LISTENERS,
@@ -159,6 +161,7 @@ def _told_by(agent: Agent, known: Sequence[Check]) -> list[Check]:
         *running.peer_checks(peers),
         *running.clock_checks(peers),
         *running.certificate_checks(all_rows(agent, CERTIFICATES, CertificateRow), time.time()),
+        *running.authority_checks(all_rows(agent, AUTHORITIES, AuthorityRow)),
         *running.version_checks(members),
         *running.event_checks(events, datetime.now(UTC)),
         *_plan(agent),

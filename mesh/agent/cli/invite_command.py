@@ -1,20 +1,27 @@
-"""``mesh invite``: at an issuer, make a token by which a new agent joins."""
+"""``mesh invite`` and ``mesh invitations``: at an issuer, tokens by which agents join, and how they stand."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
 
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.certificate_command import Validity
+from mesh.agent.cli.failure import Failure
 from mesh.agent.cli.right_options import takes_rights
 from mesh.agent.cli.rights import Rights, told
-from mesh.agent.control.invitation_routes import InviteRequest, Name
+from mesh.agent.cli.tables import table
+from mesh.agent.cli.times import moment
+from mesh.agent.cli.whole import all_rows
+from mesh.agent.control.invitation_routes import InvitationRow, InviteRequest, Name
 from mesh.agent.control.requests import INVITATIONS
-from mesh.agent.enrolment.desk import Invited
+from mesh.agent.enrolment.inviting import Invited, Standing
 from mesh.config.address_kinds import Dial
 from mesh.config.kinds import Context, Scalar
+from mesh.escaping import escaped
 
 
 class DialAddress(click.ParamType[str]):
@@ -92,3 +99,53 @@ def invite(
     click.echo(
         f"{told(name, rights)}\nGood until {until}, once. On its machine: mesh join TOKEN --start", err=True
     )
+
+
+@click.command()
+@click.option("--withdraw", "withdrawn", metavar="NAME|ID", help="Let nobody join by this one any more.")
+@asks_agent
+def invitations(agent: Agent, *, withdrawn: str | None) -> None:
+    """List the invitations of an issuer that have not expired: for whom, until when, and whether used.
+
+    One that is withdrawn lets nobody in; who is linked by it is cut off. An agent that has joined by one is
+    taken out by mesh revoke.
+
+    \b
+    mesh invitations
+    mesh invitations --withdraw laptop
+    """
+    found = all_rows(agent, INVITATIONS, InvitationRow)
+    if withdrawn is None:
+        agent.tell(found, lambda: "\n".join(table(TITLES, map(_told, found), none="nobody is invited")))
+        return
+    meant = _meant(found, withdrawn)
+    agent.client.delete(f"{INVITATIONS}/{meant.id}")
+    agent.tell({"withdrawn": meant.id}, lambda: f"the invitation of {meant.name} ({meant.id}) is withdrawn")
+
+
+TITLES: Final = ("agent", "id", "until", "state")
+
+
+def _told(row: InvitationRow) -> tuple[str, ...]:
+    by = f" by {row.used_by}" if row.used_by else ""
+    return row.name, row.id, moment(row.expires), f"{row.standing}{by}"
+
+
+def _meant(found: Sequence[InvitationRow], text: str) -> InvitationRow:
+    """The invitation with this ID, or the one of this name that is pending.
+
+    Raises:
+        Failure: there is none, or there are several.
+    """
+    rows = [row for row in found if row.id == text]
+    rows = rows or [row for row in found if row.name == text and row.standing is Standing.PENDING]
+    if not rows:
+        used = [row.used_by for row in found if row.name == text and row.used_by]
+        more = (
+            f"; the agent {used[-1]} has joined by it: mesh revoke {used[-1]} takes that out" if used else ""
+        )
+        raise Failure(f"no invitation of {escaped(text)!r} is pending{more}")
+    if len(rows) > 1:
+        ids = ", ".join(row.id for row in rows)
+        raise Failure(f"{text} is invited more than once: name one by its ID: {ids}")
+    return rows[0]

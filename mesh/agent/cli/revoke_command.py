@@ -4,7 +4,6 @@ import base64
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -12,7 +11,7 @@ from typing import Final, NamedTuple
 import click
 
 from mesh.agent.cli import completing
-from mesh.agent.cli.asking import Agent, asking_agent, asks_agent
+from mesh.agent.cli.asking import Agent, agent_meant, asking_agent, asks_agent
 from mesh.agent.cli.certificate_command import Validity
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.passphrases import read_authority, takes_passphrase
@@ -22,17 +21,21 @@ from mesh.agent.cli.times import counted, moment
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.client import AgentClient
 from mesh.agent.control.mesh_rows import AgentRow
-from mesh.agent.control.requests import AGENTS, REVOCATION_LISTS, REVOCATIONS, ListsRequest
-from mesh.agent.control.revocation_rows import ListRow, RevocationRow, Taken
+from mesh.agent.control.requests import AGENTS, REVOCATION_LISTS, REVOCATIONS, ListsRequest, RevokeRequest
+from mesh.agent.control.revocation_rows import IssuerChange, ListRow, RevocationRow, Taken
 from mesh.agent.finding import control_socket
+from mesh.agent.revocation_changes import (
+    Became,
+    Change,
+    NotSignedError,
+    Wish,
+    in_full,
+    meant,
+    newest_of,
+    next_list,
+)
 from mesh.agent.revocation_file import read_lists, write_lists
-from mesh.errors import RemoteProtocolError
-from mesh.escaping import escaped
-from mesh.trust.certificates import TrustStore
-from mesh.trust.identity import AgentId, Identity, display_id
-from mesh.trust.list_reader import read_revocations
-from mesh.trust.naming import called, is_id, named
-from mesh.trust.revocations import FOR_EVER, Revocation, Revocations, SignedList, next_number, sign_list
+from mesh.trust.identity import AgentId
 
 LIST_SUFFIX: Final = ".revocations"
 """Of an authority's own list, beside its key."""
@@ -55,73 +58,113 @@ class _Known(NamedTuple):
 
 @click.command()
 @click.argument("agents", nargs=-1, required=True, metavar="AGENT...", shell_complete=completing.agents)
-@click.option("--authority", "authority_file", type=_FILE, required=True, help="The authority's key file.")
+@click.option(
+    "--authority", "authority_file", type=_FILE, help="Sign with this authority's key, not as an issuer."
+)
 @takes_passphrase
 @click.option("--reason", default="", help="Why, for people: every agent shows it.")
 @click.option(
     "--until",
-    "until_s",
+    "for_s",
     type=Validity(),
     help="Leave it out of the list after this time: no certificate of it is valid for longer.",
 )
 @click.option("--undo", is_flag=True, help="Let it in again: it was a mistake.")
-@click.option("--offline", is_flag=True, help="Ask no agent: only write the list beside the key.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be.")
+@click.option("--offline", is_flag=True, help="Ask no agent: only write the authority's list beside its key.")
+@click.option(
+    "--at", metavar="AGENT", shell_complete=completing.agents, help="The issuer, by its name or ID."
+)
 @click.option("--config", "-c", type=_FILE, help="The configuration of a running agent, to tell the mesh.")
 @click.option("--socket", type=_FILE, help="Or its control socket.")
 @told_plainly
 def revoke(
     *,
     agents: tuple[str, ...],
-    authority_file: Path,
+    authority_file: Path | None,
     passphrase_file: Path | None,
     reason: str,
-    until_s: int | None,
+    for_s: int | None,
     undo: bool,
+    dry_run: bool,
     offline: bool,
+    at: str | None,
     config: Path | None,
     socket: Path | None,
 ) -> None:
     """Take agents out of the mesh, each by its name or ID: at once, and whatever certificate they show.
 
     Every agent that hears of it closes its links to them, ends connections with them, and forgets what they
-    offer. The authority's list of all whom it has revoked is kept beside its key, and a running agent tells
-    the mesh of it. A machine that is to come back gets a new identity.
+    offer. An issuer revokes whom it has let in or renewed: the agent that is asked signs with its own key.
+    With --authority the key in that file signs, which may revoke any agent; its list of all whom it has
+    revoked is kept beside it. A machine that is to come back gets a new identity.
 
     \b
+    mesh revoke laptop-7 --reason 'was stolen'
     mesh revoke laptop-7 --authority authority.key --reason 'was stolen'
     mesh revoke 0123456789abcdef0123456789abcdef --authority authority.key --offline
     """
+    if authority_file is None and (offline or passphrase_file is not None):
+        option = "--offline" if offline else "--passphrase-file"
+        raise click.UsageError(f"{option} is of use with --authority only")
+    at = agent_meant(at)
+    wish = Wish(agents, reason, for_s, undo=undo, dry_run=dry_run)
+    with asking_agent():
+        if authority_file is None:
+            _as_issuer(AgentClient(control_socket(config, socket), at=at), wish)
+            return
+        client = None if offline else AgentClient(control_socket(config, socket), at=at)
+        _as_authority(authority_file, passphrase_file, client, wish)
+
+
+def _as_issuer(client: AgentClient, wish: Wish) -> None:
+    request = RevokeRequest(wish.agents, wish.reason, wish.for_s, undo=wish.undo, dry_run=wish.dry_run)
+    made = client.post(REVOCATIONS, IssuerChange, request)
+    changes = (Change(AgentId(bytes.fromhex(row.agent_id)), row.agent, row.became) for row in made.changes)
+    _tell(changes, dry_run=wish.dry_run)
+    if not wish.dry_run:
+        say(f"the list of this issuer: {counted(made.revoked, 'agent')}; it tells the mesh")
+
+
+def _as_authority(
+    authority_file: Path, passphrase_file: Path | None, client: AgentClient | None, wish: Wish
+) -> None:
     signer = read_authority(authority_file, passphrase_file)
     file = authority_file.with_suffix(LIST_SUFFIX)
-    with asking_agent():
-        client = None if offline else AgentClient(control_socket(config, socket))
-        known = _Known() if client is None else _known(Agent(client, as_json=False))
-        now = time.time()
-        number, entries = _held(signer, (*read_lists(file), *known.lists), now)
-        said = []
-        for agent_id, name in _meant(agents, known.names, entries):
-            who = f"{named(name, agent_id)} ({display_id(agent_id)})"
-            if undo:
-                if entries.pop(agent_id, None) is None:
-                    raise Failure(f"{who} is not in the list of this authority")
-                said.append(f"{who} is revoked no more")
-            else:
-                until = FOR_EVER if until_s is None else int(now) + until_s
-                said.append(f"{who} {'was revoked before' if agent_id in entries else 'is revoked'}")
-                entries[agent_id] = Revocation(agent_id, int(now), until, name, reason)
-        try:
-            wire = sign_list(signer, next_number(number, now), entries.values())
-        except ValueError as error:
-            raise Failure(f"cannot sign: {error}") from None
-        write_lists(file, (wire,))
-        say("\n".join((*said, f"{file}: the list of this authority, {counted(len(entries), 'agent')}")))
-        if client is None:
-            if not number:
-                say(_FIRST)
-            say(f"tell the mesh by any of its agents: mesh revocations --add {shlex.quote(str(file))}")
-        else:
-            client.post(REVOCATION_LISTS, Taken, ListsRequest([base64.b64encode(wire).decode()]))
-            say("the agent here has it, and tells the mesh")
+    known = _Known() if client is None else _known(Agent(client, as_json=False))
+    now = time.time()
+    held = newest_of(signer, (*read_lists(file), *known.lists), now)
+    try:
+        made = next_list(signer, held, wish, meant(wish.agents, known.names, held), now)
+    except NotSignedError as error:
+        raise Failure(str(error)) from None
+    if not wish.dry_run:
+        write_lists(file, (made.wire,))
+    _tell(made.changes, dry_run=wish.dry_run)
+    if wish.dry_run:
+        return
+    say(f"{file}: the list of this authority, {counted(made.revoked, 'agent')}")
+    if client is None:
+        if not made.follows:
+            say(_FIRST)
+        say(f"tell the mesh by any of its agents: mesh revocations --add {shlex.quote(str(file))}")
+    else:
+        client.post(REVOCATION_LISTS, Taken, ListsRequest([base64.b64encode(made.wire).decode()]))
+        say("the agent here has it, and tells the mesh")
+
+
+_WORDS: Final = MappingProxyType(
+    {
+        Became.REVOKED: ("is revoked", "would be revoked"),
+        Became.AGAIN: ("was revoked before", "is revoked already"),
+        Became.LIFTED: ("is revoked no more", "would be revoked no more"),
+    }
+)
+"""Once it is so, and if it were."""
+
+
+def _tell(changes: Iterable[Change], *, dry_run: bool) -> None:
+    say("\n".join(f"{in_full(each.name, each.agent_id)} {_WORDS[each.became][dry_run]}" for each in changes))
 
 
 @click.command()
@@ -166,41 +209,3 @@ def _known(agent: Agent) -> _Known:
     lists = [base64.b64decode(row.signed) for row in all_rows(agent, REVOCATION_LISTS, ListRow)]
     rows = all_rows(agent, AGENTS, AgentRow)
     return _Known(tuple(lists), {AgentId(bytes.fromhex(row.id)): row.name for row in rows})
-
-
-def _held(
-    signer: Identity, lists: Iterable[bytes], now_unix_s: float
-) -> tuple[int, dict[AgentId, Revocation]]:
-    """Number and entries of the newest of these lists that ``signer`` has signed; those that are over not."""
-    store = TrustStore([signer.public_key])
-    own: list[SignedList] = []
-    for wire in lists:
-        with suppress(RemoteProtocolError):  # others' too
-            own.append(read_revocations(wire, store))
-    newest = Revocations(own).lists.get(signer.public_key)
-    if newest is None:
-        return 0, {}
-    kept = {entry.agent_id: entry for entry in newest.read.revoked if entry.until > now_unix_s}
-    return newest.read.number, kept
-
-
-def _meant(
-    texts: Sequence[str], names: Mapping[AgentId, str], entries: Mapping[AgentId, Revocation]
-) -> Iterator[tuple[AgentId, str]]:
-    """Each agent that is meant, with its name."""
-    known = {**{each.agent_id: each.name for each in entries.values()}, **names}
-    for text in dict.fromkeys(texts):
-        if is_id(text):
-            agent_id = AgentId(bytes.fromhex(text))
-            yield agent_id, known.get(agent_id, "")
-            continue
-        found = called(known.items(), text)
-        if not found:
-            raise Failure(
-                f"no agent here is called {escaped(text)!r}: name it by its ID, which its certificate tells "
-                "(mesh certificate show)"
-            )
-        if len(found) > 1:
-            ids = ", ".join(map(display_id, found))
-            raise Failure(f"{escaped(text)!r} may be any of these agents: {ids}; name one by its ID")
-        yield found[0], known[found[0]]

@@ -13,6 +13,8 @@ from mesh.agent.audit.behalf import Behalf, act_for, behalf
 from mesh.agent.audit.requested import note_request
 from mesh.agent.control.access_routes import access_routes
 from mesh.agent.control.adapter_routes import adapter_routes
+from mesh.agent.control.audit_routes import audit_routes
+from mesh.agent.control.authority_routes import authority_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.calling import Calling, NotCalling
 from mesh.agent.control.connection_routes import connection_routes
@@ -41,12 +43,14 @@ from mesh.auditing import NOT_AUDITING, Auditing
 def all_routes(behind: Behind) -> tuple[Route, ...]:
     """Everything that the API has, but its own description."""
     views = MeshViews(behind.pairings)
-    return (
+    routes = (
         *adapter_routes(behind),
         *mesh_routes(behind, views),
         *mesh_test_routes(behind),
         *own_routes(behind, views),
         *access_routes(behind),
+        *authority_routes(behind),
+        *audit_routes(behind),
         *steering_routes(behind),
         *drain_routes(behind),
         *service_routes(behind),
@@ -56,6 +60,7 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *diagnosis_routes(behind),
         *revocation_routes(behind),
     )
+    return tuple(each.then(behind.changed) if each.changes else each for each in routes)
 
 
 class ControlApp:

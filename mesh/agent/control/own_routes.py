@@ -25,11 +25,11 @@ from mesh.agent.dashboard.findings_shown import shown_time
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.dashboard.status import AsideExit, DashboardSnapshot, PeerStatus, ServiceStatus
 from mesh.agent.descriptor_watch import descriptor_use
+from mesh.agent.expiry import DAY_S
 from mesh.agent.findings import Finding, Severity, time_of
 from mesh.agent.layers import Desired, Placed
 from mesh.agent.own_services import NOT_YET
 from mesh.agent.software import software_version
-from mesh.agent.validity import DAY_S
 from mesh.config.schema import EndpointSection, ListenerSection
 from mesh.trust.identity import display_id, short_id
 

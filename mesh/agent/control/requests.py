@@ -39,6 +39,10 @@ LINKS: Final = f"{PREFIX}links"
 ROUTES: Final = f"{PREFIX}routes"
 CERTIFICATES: Final = f"{PREFIX}certificates"
 ACCESS: Final = f"{PREFIX}access"
+AUDIT: Final = f"{PREFIX}audit"
+AUDIT_CHECKS: Final = f"{AUDIT}/checks"
+AUTHORITIES: Final = f"{PREFIX}authorities"
+RENEWALS: Final = f"{PREFIX}renewals"
 REVOCATIONS: Final = f"{PREFIX}revocations"
 REVOCATION_LISTS: Final = f"{REVOCATIONS}/lists"
 LEASES: Final = f"{PREFIX}leases"
@@ -88,6 +92,24 @@ class ListsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     lists: Annotated[list[Annotated[str, msgspec.Meta(max_length=65_536)]], msgspec.Meta(max_length=16)]
     """Signed revocation lists, each in base64."""
+
+
+class RevokeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /api/v1/revocations``."""
+
+    agents: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...],
+        msgspec.Meta(min_length=1, max_length=64),
+    ]
+    """By name or ID. One whose record the mesh has no more is named by its ID."""
+    reason: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    """Why, for people: every agent shows it."""
+    for_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """After this time they are left out of the list; ``null``: never."""
+    undo: bool = False
+    """They are revoked no more."""
+    dry_run: bool = False
+    """Only say what would be."""
 
 
 class ServiceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,7 +25,7 @@ class Guarded:
     """Something with a path, of whose methods not everybody may use each.
 
     Args:
-        changing: those that change anything, or ask another agent.
+        changing: those that change anything, ask another agent, or tell what not everybody is to know.
     """
 
     def __init__(self, changing: Iterable[str]) -> None:
@@ -37,7 +37,8 @@ class Resource(Guarded):
 
     def __init__(self, routes: Iterable[Route]) -> None:
         routes = tuple(routes)
-        super().__init__(route.method.value.upper() for route in routes if route.changes)
+        changing = [route.method.value.upper() for route in routes if route.changes]
+        super().__init__((*changing, "HEAD") if Method.GET.value.upper() in changing else changing)
         self.waiting: Final = frozenset(route.method.value.upper() for route in routes if route.waits)
         """The methods that may take seconds, of which they work little."""
         for route in routes:

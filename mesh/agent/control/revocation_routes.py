@@ -7,12 +7,16 @@ from http import HTTPStatus
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.page_rows import Page, Window, page_of
 from mesh.agent.control.problem import ProblemError
-from mesh.agent.control.requests import REVOCATION_LISTS, REVOCATIONS, ListsRequest
-from mesh.agent.control.revocation_rows import ListRow, RevocationRow, Taken
+from mesh.agent.control.requests import REVOCATION_LISTS, REVOCATIONS, ListsRequest, RevokeRequest
+from mesh.agent.control.revocation_rows import ChangeRow, IssuerChange, ListRow, RevocationRow, Taken
 from mesh.agent.control.route import Call, Method, Nothing, Route
+from mesh.agent.dashboard.states import CONNECTED
+from mesh.agent.dashboard.status import DashboardSnapshot
 from mesh.agent.findings import time_of
+from mesh.agent.issuer_list import Around
+from mesh.agent.revocation_changes import NotSignedError, Wish
 from mesh.trust.identity import display_id, encode_public_key
-from mesh.trust.revocations import Revoked, SignedList
+from mesh.trust.revocations import Revoked, SignedList, head_of
 
 
 def revocation_routes(behind: Behind) -> tuple[Route, ...]:
@@ -22,6 +26,21 @@ def revocation_routes(behind: Behind) -> tuple[Route, ...]:
         """List the agents that were revoked."""
         answer = behind.status()
         return page_of(tuple(map(_row, answer.value.revocations)), call.parameters, answer.age_s)
+
+    def revoke(call: Call[Nothing, RevokeRequest]) -> IssuerChange:
+        """Revoke agents that this agent has let in or renewed as an issuer, or let them in again.
+
+        It signs its list with its own key, and tells the mesh. Whom an authority has certified only that
+        authority revokes, by a list that is signed with its key and passed on to ``lists``.
+        """
+        wish = call.body
+        wanted = Wish(wish.agents, wish.reason, wish.for_s, undo=wish.undo, dry_run=wish.dry_run)
+        try:
+            found = behind.revoke(wanted, around_of(behind.status().value))
+        except NotSignedError as error:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        rows = tuple(ChangeRow(display_id(each.agent_id), each.name, each.became) for each in found.changes)
+        return IssuerChange(head_of(found.wire).number, found.revoked, rows)
 
     def lists(call: Call[Window, Nothing]) -> Page[ListRow]:
         """List the newest revocation list of each authority and issuer."""
@@ -48,9 +67,16 @@ def revocation_routes(behind: Behind) -> tuple[Route, ...]:
     refused = frozenset({HTTPStatus.UNPROCESSABLE_ENTITY})
     return (
         Route(Method.GET, REVOCATIONS, revocations),
+        Route(Method.POST, REVOCATIONS, revoke, problems=refused, changes=True),
         Route(Method.GET, REVOCATION_LISTS, lists),
         Route(Method.POST, REVOCATION_LISTS, take, problems=refused, changes=True),
     )
+
+
+def around_of(snapshot: DashboardSnapshot) -> Around:
+    """What the agent knows of its mesh."""
+    is_linked = any(peer.state == CONNECTED for peer in snapshot.peers)
+    return Around(snapshot.routes.records, is_linked=is_linked)
 
 
 def _row(revoked: Revoked) -> RevocationRow:

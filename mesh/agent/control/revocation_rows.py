@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from mesh.agent.revocation_changes import Became
+
 
 class RevocationRow(msgspec.Struct, frozen=True):
     """An agent that was revoked."""
@@ -31,6 +33,24 @@ class ListRow(msgspec.Struct, frozen=True):
     """How many agents are in it."""
     signed: str
     """Its bytes in base64, to be passed on."""
+
+
+class ChangeRow(msgspec.Struct, frozen=True):
+    """An agent that was named, and what has become of it."""
+
+    agent_id: str
+    agent: str
+    """Its name; empty if it is not known."""
+    became: Became
+
+
+class IssuerChange(msgspec.Struct, frozen=True):
+    """The list of the agent that was asked, as an issuer."""
+
+    number: int
+    revoked: int
+    """How many agents are in it."""
+    changes: tuple[ChangeRow, ...]
 
 
 class Taken(msgspec.Struct, frozen=True):

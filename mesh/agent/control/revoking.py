@@ -1,7 +1,7 @@
 """How revocation lists get to the actors."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import pykka
@@ -52,3 +52,25 @@ class ActorRevoking:
             route_messages.TakeRevocations(tuple(lists)), block=False
         )
         return answer_by(asked, deadline)
+
+
+class SettledRevoking:
+    """The same, but on return the agent shows and keeps what was taken; not for the main thread.
+
+    Args:
+        revoking: passes lists on.
+        root: hears from the route table what is known, and has it kept.
+        settle: returns when the main thread has done what it was given before.
+    """
+
+    def __init__(
+        self, revoking: Revoking, root: AskRef[agent_messages.Inbound], settle: Callable[[], None]
+    ) -> None:
+        self._revoking, self._root, self._settle = revoking, root, settle
+
+    def take(self, lists: Sequence[bytes]) -> tuple[str, ...]:
+        """Pass them on, and wait for what follows here."""
+        said = self._revoking.take(lists)
+        agent_refs(self._root, time.monotonic() + ANSWER_S)  # the root has had what the route table told it
+        self._settle()
+        return said

@@ -9,6 +9,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -68,13 +69,26 @@ class Route(msgspec.Struct, frozen=True):
     problems: frozenset[HTTPStatus] = frozenset()
     """What may be wrong beyond what is checked before ``handle``, and an agent that is busy."""
     changes: bool = False
-    """Whether it changes anything, so that not everybody may ask for it."""
+    """Whether it changes anything, or tells what not everybody is to know: not everybody may ask for it."""
     waits: bool = False
     """Whether it may take seconds, of which it works little."""
     is_guarded: bool = False
     """Whether it heeds ``If-Match``."""
     stamp: Callable[[], Stamp] | None = None
     """Of one whose answer to the same request is the same while this is; others are made anew each time."""
+
+    def then(self, told: Callable[[], None]) -> "Route":
+        """The same; ``told`` is called before it answers, whatever has come of it."""
+        handle = self.handle
+
+        @wraps(handle)
+        def handled(call: Call[P, B]) -> object:
+            try:
+                return handle(call)
+            finally:
+                told()
+
+        return msgspec.structs.replace(self, handle=handled)
 
     @property
     def summary(self) -> str:

@@ -131,6 +131,11 @@ class DashboardApp:
         """What the next answer of :meth:`latest` is made of."""
         return self._status.stamp()
 
+    def outdate(self) -> None:
+        """Something has been changed: who asks from now on hears of what is then."""
+        self._status.outdate()
+        self._document.outdate()
+
     def allow_hosts(self, names: Sequence[str]) -> None:
         """Let clients ask for these names from now on, besides addresses and ``localhost``."""
         self.guard.allow(names)

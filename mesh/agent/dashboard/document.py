@@ -10,7 +10,7 @@ import msgspec
 from mesh.agent.dashboard.findings_shown import findings_shown, shown_time
 from mesh.agent.dashboard.states import CONNECTED
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, RouteView, ServiceStatus
-from mesh.agent.validity import DAY_S
+from mesh.agent.expiry import DAY_S
 from mesh.alarms import AlarmCount, AlarmKind
 from mesh.routing.pairings import (
     Pairing,

@@ -46,6 +46,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "frames_unknown_total": "Frames for connections that do not exist here.",
         "frames_unroutable_total": "Frames dropped because no other link leads to their destination.",
         "health_checks_failed_total": "Health checks of endpoints' targets that failed.",
+        "http_certificate_expiry_timestamp_seconds": "Unix time at which that of http.tls ends; 0: none.",
         "links": "Peers that the route table has a link to.",
         "links_broken_total": "Links that ended because the peer broke the protocol.",
         "links_lost_total": "Established links that ended for any reason.",

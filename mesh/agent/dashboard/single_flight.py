@@ -76,12 +76,16 @@ class SingleFlight(Generic[T]):
         self._unix_clock = unix_clock
         self._last: tuple[T, float, float] | None = None
         """The latest answer, and when it was given by either clock; ``None`` after a real failure."""
+        self._outdated: tuple[T, float, float] | None = None
+        """An answer from before something has changed: it is not one of now, but may stand in for one."""
         self._looks = 0
         """At the latest answer."""
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._current: Future[T] | None = None
+        """The call that those who ask now join."""
+        self._running: Future[T] | None = None
         self._deadline = 0.0
         self._failure: StatusUnavailable | None = None
         self._quiet_until = 0.0
@@ -137,6 +141,13 @@ class SingleFlight(Generic[T]):
             raise NoAnswer(f"the agent has not answered for {age_s:.0f} s") from late
         return Answer(value, age_s, unix_s)
 
+    def outdate(self) -> None:
+        """Something has changed: who asks from now on gets an answer of a call that begins from now on."""
+        with self._lock:
+            self._outdated = self._last
+            if self._current is self._running:
+                self._current = None
+
     def close(self) -> None:
         """Refuse further questions and let the thread end; one that hangs is left behind (it is a daemon)."""
         with self._lock:
@@ -147,7 +158,7 @@ class SingleFlight(Generic[T]):
         """The last answer, if it counts as one of now."""
         self._looks += 1  # not exact where several threads look, and need not be
         last = self._last  # read once: another thread may change it
-        if last is None or self._closed:
+        if last is None or last is self._outdated or self._closed:
             return None
         fresh_s = self._fresh_s * (CROWD_TIMES if self._looks >= CROWD else 1)
         return last if 0 <= self._clock() - last[1] < fresh_s else None
@@ -172,6 +183,8 @@ class SingleFlight(Generic[T]):
         while (call := self._calls.get()) is not None:
             answer: T | None = None
             failure: StatusUnavailable | None = None
+            with self._lock:
+                self._running = call
             try:
                 answer = self._fetch()
             except StatusUnavailable as error:
@@ -180,11 +193,16 @@ class SingleFlight(Generic[T]):
                 _log.exception("%s failed", self._name)
                 failure = StatusUnavailable("internal error; the log has the details")
             with self._lock:  # before the waiters wake: the next question then begins a call of its own
-                self._current = None
+                is_outdated = self._current is not call
+                self._running = None
+                if not is_outdated:
+                    self._current = None
                 self._looks = 0
                 self._failure = failure
                 if failure is None:
                     self._last = (answer, self._clock(), self._unix_clock())  # type: ignore[assignment]
+                    if is_outdated:
+                        self._outdated = self._last
                 elif not isinstance(failure, NoAnswer):
                     self._last = None
                 self._quiet_until = self._clock() + self._hold_off_s

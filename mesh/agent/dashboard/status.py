@@ -210,6 +210,8 @@ class DashboardSnapshot(msgspec.Struct, frozen=True, dict=True):
     """Where this agent accepts links."""
     revocations: Revocations = NOBODY_REVOKED
     """Whom the mesh lets in no more."""
+    authorities: frozenset[bytes] = frozenset()
+    """Public keys of those that this agent trusts."""
     alarms: tuple[AlarmCount, ...] = ()
     """What members have done to others, as this agent has seen it, in the order of first alarms."""
 

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mesh.agent.cli.times import counted
+from mesh.agent.control.authority_rows import AuthorityRow
 from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
 from mesh.agent.dashboard.states import CONNECTED
 from mesh.agent.doctor.check import About, Check, Level
 from mesh.agent.doctor.places import limit_check
+from mesh.agent.expiry import DAY_S, Stage, stage_of
 from mesh.agent.findings import Severity
 from mesh.agent.outcome import Outcome
-from mesh.agent.validity import DAY_S, NOTICE_S, NOTICE_SHARE
 from mesh.journal import EventKind
 
 CLOCK_APART_S: Final = 5.0
@@ -95,11 +96,10 @@ def clock_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
 
 def certificate_checks(certificates: Sequence[CertificateRow], now_unix_s: float) -> Iterator[Check]:
     """Those of other agents that end soon: of its own this agent warns itself."""
-    left = [(each.not_after - now_unix_s, each) for each in certificates if not each.is_local]
     soon = sorted(
-        (left_s, each.name, each.agent_id)
-        for left_s, each in left
-        if left_s < min(NOTICE_S, (each.not_after - each.not_before) / NOTICE_SHARE)
+        (each.not_after - now_unix_s, each.name, each.agent_id)
+        for each in certificates
+        if not each.is_local and stage_of(each.not_before, each.not_after, now_unix_s) is not Stage.FINE
     )
     for left_s, name, agent_id in soon[:MAX_TOLD]:
         what = f"the certificate of {name} {agent_id[:8]} ends in {max(0.0, left_s) / DAY_S:.1f} days"
@@ -108,6 +108,17 @@ def certificate_checks(certificates: Sequence[CertificateRow], now_unix_s: float
     if len(soon) > MAX_TOLD:
         more = f"those of {len(soon) - MAX_TOLD:,} more agents end soon"
         yield Check(About.CERTIFICATES, Level.WARNING, more)
+
+
+def authority_checks(authorities: Sequence[AuthorityRow]) -> Iterator[Check]:
+    """Who depends on each authority that is trusted beside that of the agent's own certificate."""
+    others = [each for each in authorities if not each.is_own] if len(authorities) > 1 else []
+    for each in others[:MAX_TOLD]:
+        names = [name for signed in each.signed for name in signed.names]
+        whom = f"{counted(each.agents, 'agent')}: {_some(names)}" if names else "nobody"
+        what = f"another authority is trusted, {each.authority}, which has signed {whom}"
+        remedy = "once an authority has signed nobody, take it out of trust.authorities of every agent"
+        yield Check(About.CERTIFICATES, Level.NOTE, what, remedy)
 
 
 def version_checks(agents: Sequence[AgentRow]) -> Iterator[Check]:

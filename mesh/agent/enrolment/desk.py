@@ -1,24 +1,23 @@
-"""The issuer's desk: makes invitations, and answers agents that ask for certificates by ``mesh:enrol``.
+"""The issuer's desk: answers agents that ask for certificates by ``mesh:enrol``.
 
 Actors hand it questions; the main thread answers them, one at a time: that an invitation is used is written
 to the disk first.
 """
 
 import logging
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from actors.messages import control_end as messages
 from actors.meters import Meters
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
 from mesh.agent.audit.entries import certificate_facts
-from mesh.agent.enrolment.invitations import Invitation, Invitations
+from mesh.agent.enrolment.inviting import Inviting
+from mesh.agent.enrolment.issued import NotIssuedError, issued, limits_of
+from mesh.agent.enrolment.newest import NewestCertificates
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.auditing import AuditFact, Auditing, AuditKind
@@ -26,24 +25,21 @@ from mesh.connection.reserved import Caller
 from mesh.errors import RemoteProtocolError
 from mesh.journal import EventKind
 from mesh.remote.enrolment import Grant, read_wish, write_grant
-from mesh.remote.join_token import JoinToken, token_to_text
 from mesh.sampling import sampled
 from mesh.telling import event
-from mesh.trust.certificates import Certificate, issue_certificate, issuer_of, read_certificate
+from mesh.trust.certificates import Certificate, issuer_of, read_certificate
 from mesh.trust.credentials import Credentials
-from mesh.trust.identity import SEED_BYTES, AgentId, Identity, agent_id_of, display_id
-from mesh.trust.issuing import IssuingLimits, Passing
+from mesh.trust.identity import AgentId, agent_id_of, display_id
+from mesh.trust.issuing import Passing
+from mesh.trust.moments import in_words
 from mesh.trust.naming import named
 
 log: Final = logging.getLogger("mesh.agent")
 
-INVITATION_S: Final = 3600
-"""How long an invitation is good for: long enough to walk to the other machine."""
-
 NOTED_EACH_S: Final = 600.0
 """A member that is refused again and again is written down so often: it would displace what others did."""
 
-NOT_KEPT: Final = "it cannot keep its invitations; its log has the reason"
+NOT_KEPT: Final = "it cannot keep what it has to remember; its log has the reason"
 """What others are told: where its files are is nobody else's business."""
 
 RENEWED_SHARE: Final = 10
@@ -73,42 +69,13 @@ class _Lately:
             del self._until[next(iter(self._until))]
 
 
-class NotIssuedError(Exception):
-    """There is no certificate; the text says why, for people."""
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent that is to be invited."""
-
-    name: str
-    granted: Passing
-    valid_s: int | None
-    """How long its certificate is to be valid; ``None``: as long as the issuer may grant."""
-    addresses: tuple[str, ...]
-    """Agents that it is to dial; if none are named, this one and those that it dials."""
-
-
-class Invited(msgspec.Struct, frozen=True):
-    """An invitation that was made."""
-
-    token: str
-    expires: int
-    """Unix seconds."""
-    valid_s: int
-
-
-def invite_nobody(wanted: Wanted) -> Invited:
-    """Stands for :meth:`EnrolmentDesk.invite` where there is no desk."""
-    raise NotIssuedError(f"this agent invites nobody, and not {wanted.name}")
-
-
 class EnrolmentDesk:
     """That of one agent, whether or not it is an issuer.
 
     Args:
         events: brings work to the main thread.
         meters: count.
-        data_dir: of the agent; ``None`` if it keeps nothing, and so invites nobody.
+        data_dir: of the agent; ``None`` if it keeps nothing, and so invites nobody and renews nothing.
         credentials: what the agent has now.
         addresses: where others are to dial, if nobody says it.
         audit: where it is written down who got a certificate.
@@ -127,11 +94,14 @@ class EnrolmentDesk:
         self._events = events
         self._meters = meters
         self._data_dir = data_dir
+        self.inviting: Final = Inviting(data_dir, credentials=credentials, addresses=addresses)
+        """For whoever lets agents in; any thread may call."""
         self._credentials = credentials
-        self._addresses = addresses
         self._audit = audit
-        self._invitations: Invitations | None = None
         self._noted, self._renewed_lately = _Lately(), _Lately()
+        self._newest: NewestCertificates | None = None
+        self._unkept = ""
+        """What was wrong with its file, when it was to be written last."""
 
     # -- what actors call ------------------------------------------------------------------------------------
 
@@ -139,52 +109,18 @@ class EnrolmentDesk:
         """Have it answered; at once, and without fail."""
         self._events.put(Job(lambda: self._reply(caller, question, reply_to)))
 
-    # -- what the main thread calls --------------------------------------------------------------------------
+    # -- what the main thread does ---------------------------------------------------------------------------
 
-    def invite(self, wanted: Wanted) -> Invited:
-        """Make an invitation; on return it is on the disk.
-
-        Raises:
-            NotIssuedError: this agent may not let such an agent in.
-            TooManyInvitations: too many have not expired yet.
-            AgentFileError: it cannot be written.
-        """
-        now, own = time.time(), self._credentials()
-        longest_s = _limits(own.certificate).longest_s
-        valid_s = longest_s if wanted.valid_s is None else wanted.valid_s
-        addresses = wanted.addresses or self._addresses()
-        if not addresses:
-            raise NotIssuedError(
-                "nothing says where a new agent is to dial: this one has no peers, and its accept names no "
-                "host; say it with --dial HOST:PORT"
-            )
-        seed = secrets.token_bytes(SEED_BYTES)
-        invited = Identity(seed)
-        # What could not be signed when the new agent comes is refused now.
-        key, name = invited.public_key, wanted.name
-        _issued(own, key, name, wanted.granted, valid_s=valid_s, now=now)
-        for_s = min(INVITATION_S, longest_s)
-        wire = _issued(own, key, name, NOTHING, valid_s=for_s, now=now, is_invitation=True)
-        expires = read_certificate(wire).not_after
-        self._kept().add(
-            Invitation(
-                id=display_id(invited.id),
-                name=wanted.name,
-                granted=wanted.granted,
-                valid_s=valid_s,
-                expires=expires,
-            ),
-            now,
-        )
-        facts = {"agent": wanted.name, "seconds": int(expires - now)}
-        log.info("%(agent)s is invited, for the next %(seconds)d s", facts, extra=_EVENT)
-        token = JoinToken(
-            addresses=addresses,
-            authorities=tuple(sorted(own.trust.authorities)),
-            seed=seed,
-            certificate=wire,
-        )
-        return Invited(token_to_text(token), expires, valid_s)
+    def saw(self, shown: Iterable[Certificate]) -> None:
+        """Agents show these certificates now; what is older is not renewed from now on."""
+        reason = ""
+        try:
+            self._newest_kept().note(shown)
+        except (AgentFileError, NotIssuedError) as error:
+            reason = str(error)
+        if reason and reason != self._unkept:
+            log.error("%(reason)s", {"reason": reason}, extra=_EVENT)
+        self._unkept = reason
 
     def _reply(self, caller: Caller, question: bytes, reply_to: Ref[messages.AnswerFound]) -> None:
         who = named(caller.name, caller.id)
@@ -215,7 +151,9 @@ class EnrolmentDesk:
             AgentFileError: that an invitation is used cannot be written down.
         """
         own = self._credentials()
-        _limits(own.certificate)
+        limits_of(own)
+        if refusal := own.trust.refusal(caller.certificate):  # since it has asked
+            raise NotIssuedError(refusal)
         subject = read_wish(question, issuer=own.identity.id, asker=caller.id)
         if caller.certificate.is_invitation:
             return self._joining(caller, own, subject, now)
@@ -225,20 +163,11 @@ class EnrolmentDesk:
         issuer = issuer_of(caller.certificate)
         if issuer is None or issuer.subject != own.identity.public_key:
             raise NotIssuedError("the invitation is that of another issuer")
-        invitations = self._kept()
-        invitation = invitations.find(display_id(caller.id))
-        if invitation is None or now >= invitation.expires:
-            raise NotIssuedError("the invitation is not known here, or has expired: ask for another")
-        agent_id = display_id(agent_id_of(subject))
-        if invitation.used_by:
-            raise NotIssuedError(
-                f"the invitation has been used already, by the agent {invitation.used_by}; "
-                "if that is not yours, somebody else has had the token"
-            )
+        invitation = self.inviting.pending(display_id(caller.id), now)
         if subject == caller.certificate.subject:
             raise NotIssuedError("expected a key of the new agent's own, not that of the invitation")
-        wire = _issued(own, subject, invitation.name, invitation.granted, valid_s=invitation.valid_s, now=now)
-        invitations.use(invitation, agent_id)
+        wire = issued(own, subject, invitation.name, invitation.granted, valid_s=invitation.valid_s, now=now)
+        self.inviting.use(invitation, agent_id_of(subject))
         self._meters.enrolments += 1
         self._audit.note(AuditKind.JOINED, certificate_facts(read_certificate(wire)))
         facts = {"agent": named(invitation.name, agent_id_of(subject))}
@@ -251,10 +180,15 @@ class EnrolmentDesk:
             raise NotIssuedError("a certificate is renewed for the same key only")
         if held.may_issue is not None:
             raise NotIssuedError("an issuer's certificate is renewed by the authority only")
+        if begins := self._newest_kept().newer_than(held):
+            raise NotIssuedError(
+                f"a newer certificate of this agent is known here, of {in_words(begins)}: that is the one "
+                "to renew; if it is lost, have another signed by the authority's key"
+            )
         moment = time.monotonic()  # a clock that was ahead for a moment is to turn nobody away for long
         if not self._renewed_lately.is_free(caller.id, moment):
             raise NotIssuedError("its certificate has been renewed a short while ago: that is the one to use")
-        valid_s = min(held.not_after - held.not_before, _limits(own.certificate).longest_s)
+        valid_s = min(held.not_after - held.not_before, limits_of(own).longest_s)
         granted = Passing(
             register=held.may_register,
             use=held.may_use,
@@ -262,7 +196,7 @@ class EnrolmentDesk:
             manage=held.may_manage,
             groups=held.groups,
         )
-        wire = _issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
+        wire = issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
         self._renewed_lately.hold(caller.id, moment + valid_s / RENEWED_SHARE)
         self._meters.enrolments += 1
         self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)) | _before(held, own))
@@ -270,30 +204,18 @@ class EnrolmentDesk:
         log.info("%(agent)s has renewed its certificate here, for %(seconds)d s", facts, extra=_EVENT)
         return wire
 
-    def _kept(self) -> Invitations:
-        """The invitations, read when they are wanted first.
+    def _newest_kept(self) -> NewestCertificates:
+        """Which certificates have been seen, read when they are wanted first.
 
         Raises:
             NotIssuedError: this agent keeps none.
             AgentFileError: they cannot be read.
         """
-        if self._invitations is None:
+        if self._newest is None:
             if self._data_dir is None:
-                raise NotIssuedError("this agent has no agent.data_dir, so it invites nobody")
-            self._invitations = Invitations(self._data_dir, time.time())
-        return self._invitations
-
-
-NOTHING: Final = Passing(register=(), use=(), relay=False, manage=False, groups=())
-
-
-def _limits(own: Certificate) -> IssuingLimits:
-    if own.may_issue is None:
-        raise NotIssuedError(
-            f"{own.name} is no issuer; whoever has the authority's key makes it one with "
-            "mesh certificate sign --issue, or the right issue of mesh init"
-        )
-    return own.may_issue
+                raise NotIssuedError("this agent has no agent.data_dir, so it renews nothing")
+            self._newest = NewestCertificates(self._data_dir)
+        return self._newest
 
 
 def _before(held: Certificate, own: Credentials) -> dict[str, AuditFact]:
@@ -302,38 +224,3 @@ def _before(held: Certificate, own: Credentials) -> dict[str, AuditFact]:
     if before is None or before.agent_id == own.identity.id:
         return {}
     return {"issuer_before": f"{before.name} {display_id(before.agent_id)}"}
-
-
-def _issued(
-    own: Credentials,
-    subject: bytes,
-    name: str,
-    granted: Passing,
-    *,
-    valid_s: int,
-    now: float,
-    is_invitation: bool = False,
-) -> bytes:
-    """A certificate that ``own`` signs, valid from now on and no longer than its own.
-
-    Raises:
-        NotIssuedError: it may not.
-    """
-    start = max(int(now), own.certificate.not_before)
-    try:
-        return issue_certificate(
-            own.identity,
-            subject=subject,
-            name=name,
-            not_before=start,
-            not_after=min(start + valid_s, own.certificate.not_after),
-            may_register=granted.register,
-            may_use=granted.use,
-            may_relay=granted.relay,
-            may_manage=granted.manage,
-            groups=granted.groups,
-            issuer=own.wire,
-            is_invitation=is_invitation,
-        )
-    except ValueError as error:
-        raise NotIssuedError(str(error)) from None

@@ -36,6 +36,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Unix seconds."""
     used_by: str = ""
     """The ID of the agent that has joined; empty if none has."""
+    withdrawn: bool = False
+    """Nobody joins by it any more."""
 
 
 class TooManyInvitations(Exception):  # noqa: N818 - what is the case, not an error of anybody
@@ -75,6 +77,18 @@ class Invitations:
     def find(self, invitation_id: str) -> Invitation | None:
         """The invitation with this ID, used or not, if it is kept."""
         return self._kept.get(invitation_id)
+
+    def all(self, now_unix_s: float) -> tuple[Invitation, ...]:
+        """Those that have not expired, in the order in which they were made; any thread may ask."""
+        return tuple(each for each in self._kept.values() if now_unix_s < each.expires)
+
+    def withdraw(self, invitation: Invitation) -> None:
+        """Let nobody join by it any more; on return that is on the disk.
+
+        Raises:
+            AgentFileError: it cannot be written; then it is good still.
+        """
+        self._keep(msgspec.structs.replace(invitation, withdrawn=True))
 
     def use(self, invitation: Invitation, agent_id: str) -> None:
         """Note that an agent joins by it; on return that is on the disk.

@@ -19,6 +19,7 @@ from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.enrolment.asking import NotGrantedError, ask_for_certificate, routes_of
 from mesh.agent.events import Events, Job
 from mesh.agent.files import PUBLIC_MODE, AgentFileError, replace_file
+from mesh.agent.grants import renewal
 from mesh.errors import TrustError
 from mesh.escaping import escaped
 from mesh.journal import EventKind
@@ -26,10 +27,10 @@ from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot
 from mesh.telling import event
 from mesh.trust.certificate_text import certificate_to_text
-from mesh.trust.certificates import Certificate, TrustStore, issuer_of
+from mesh.trust.certificates import Certificate, TrustStore, issuer_of, read_certificate
 from mesh.trust.credentials import Credentials
 from mesh.trust.issuing import Passing
-from mesh.trust.naming import named
+from mesh.trust.naming import called, named
 
 log: Final = logging.getLogger("mesh.agent")
 
@@ -137,6 +138,30 @@ class Renewer:
             threading.Thread(target=self._ask, args=(own,), name="renewal", daemon=True).start()
         return None
 
+    def renew(self, issuer: str, by_main_thread: Callable[[Callable[[], str]], str]) -> Certificate:
+        """The certificate that this agent gets now, in its file: it is taken up like any other change of it.
+
+        Any thread may call but the main one. It may end sooner than the present one: somebody wants it.
+
+        Args:
+            issuer: name or ID of who is to sign; empty: any.
+            by_main_thread: has the main thread do something.
+
+        Raises:
+            NotGrantedError: there is none; the text says why.
+        """
+        own, file = self._credentials(), self._file()
+        if file is None:
+            raise NotGrantedError("this agent has no mesh, and so no certificate")
+        if own.certificate.may_issue is not None:
+            raise NotGrantedError(f"this agent is an issuer; {renewal(own.certificate)}")
+        wire, why, is_final = asked(self._root, own, issuer)
+        if wire:
+            why = by_main_thread(lambda: _kept(own, wire, file, time.time(), may_end_sooner=True))
+        if why:
+            raise NotGrantedError(why, is_final=is_final)
+        return read_certificate(wire)
+
     def _ask(self, own: Credentials) -> None:
         """On a thread of its own."""
         try:
@@ -151,12 +176,8 @@ class Renewer:
         if self._times is None or file is None or self._credentials().wire != own.wire:
             return  # somebody else has renewed it meanwhile
         if wire:
-            try:
-                _require_better(own, wire, now)
-                replace_file(file, certificate_to_text(wire), PUBLIC_MODE)
-            except (TrustError, AgentFileError) as error:
-                why = str(error)
-            else:
+            why = _kept(own, wire, file, now, may_end_sooner=False)
+            if not why:
                 self._times.failed(now, 1.0, is_final=True)  # until it is taken up
                 return
         pause_s = self._times.failed(now, random.random(), is_final=is_final)  # noqa: S311 - no secret
@@ -167,15 +188,32 @@ class Renewer:
         log.log(level, line, facts, extra=_EVENT)
 
 
-def asked(root: AskRef[agent_messages.Inbound], own: Credentials) -> tuple[bytes, str, bool]:
-    """Another certificate for ``own``, as wire bytes, not judged yet; or why not, and if that is final."""
+def renew_nothing(issuer: str) -> Certificate:
+    """Stands for :meth:`Renewer.renew` where there is none."""
+    raise NotGrantedError(f"this agent renews nothing, and not by {issuer}")
+
+
+def asked(
+    root: AskRef[agent_messages.Inbound], own: Credentials, issuer: str = ""
+) -> tuple[bytes, str, bool]:
+    """Another certificate for ``own``, as wire bytes, not judged yet; or why not, and if that is final.
+
+    Args:
+        root: of the actors.
+        own: what the agent has.
+        issuer: name or ID of who is to sign; empty: any.
+    """
     try:
         routes = routes_of(root)
     except StatusUnavailable as error:
         return b"", str(error), False
     candidates = list(issuers_for(routes, own.certificate))
+    if issuer:
+        meant = called(((record.agent_id, record.name) for record in candidates), issuer)
+        candidates = [record for record in candidates if record.agent_id in meant]
     if not candidates:
-        return b"", "no issuer that may grant what this agent has is in reach", False
+        named_so = f" called {escaped(issuer)}" if issuer else ""
+        return b"", f"no issuer{named_so} that may grant what this agent has is in reach", False
     reasons, is_final = [], True
     for record in candidates[:MAX_ASKED]:
         try:
@@ -219,7 +257,17 @@ def _passing(certificate: Certificate) -> Passing:
     )
 
 
-def _require_better(own: Credentials, wire: bytes, now: float) -> None:
+def _kept(own: Credentials, wire: bytes, file: Path, now: float, *, may_end_sooner: bool) -> str:
+    """Write ``wire`` into the certificate's file; why not, if that is not to be or cannot be."""
+    try:
+        _require_better(own, wire, now, may_end_sooner=may_end_sooner)
+        replace_file(file, certificate_to_text(wire), PUBLIC_MODE)
+    except (TrustError, AgentFileError) as error:
+        return str(error)
+    return ""
+
+
+def _require_better(own: Credentials, wire: bytes, now: float, *, may_end_sooner: bool) -> None:
     """See that ``wire`` can take the place of this agent's certificate, says the same, and lasts longer.
 
     An issuer could otherwise take away by it what another, or the authority, has granted.
@@ -234,5 +282,5 @@ def _require_better(own: Credentials, wire: bytes, now: float) -> None:
         raise TrustError("the issuer has answered with the certificate of another key")
     if (found.name, _passing(found)) != (own.certificate.name, _passing(own.certificate)):
         raise TrustError("the issuer has answered with a certificate of another name or other rights")
-    if found.not_after <= own.certificate.not_after:
+    if found.not_after <= own.certificate.not_after and not may_end_sooner:
         raise TrustError("the issuer's certificate ends too soon for it to grant more time")

@@ -1,9 +1,9 @@
-"""A Noise handshake, XX or IK, as a pure state machine: messages in, messages out, two keys at the end.
+"""A Noise handshake, XX, IK or KK, as a pure state machine: messages in, messages out, two keys at the end.
 
-    XX:                             IK:
-      -> e                            <- s (known beforehand)
-      <- e, ee, s, es                 -> e, es, s, ss
-      -> s, se                        <- e, ee, se
+    XX:                    IK:                           KK:
+      -> e                   <- s (known beforehand)       -> s, <- s (known beforehand)
+      <- e, ee, s, es        -> e, es, s, ss               -> e, es, ss
+      -> s, se               <- e, ee, se                  <- e, ee, se
 
 Source: Noise revision 34, sections 5.3, 7.4 and 7.5.
 """
@@ -17,7 +17,7 @@ from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.trust.noise.primitives import KEY_BYTES, TAG_BYTES, KeyPair, SharedSecrets, dh
 from mesh.trust.noise.symmetric import HASHES, HashName, SymmetricState
 
-PatternName: TypeAlias = Literal["XX", "IK"]
+PatternName: TypeAlias = Literal["XX", "IK", "KK"]
 _Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss"]
 
 MAX_MESSAGE_BYTES: Final = 65_535
@@ -34,6 +34,8 @@ class State(enum.Enum):
 
 
 class _Pattern(NamedTuple):
+    initiator_known: bool
+    """The responder knows the initiator's static key beforehand."""
     responder_known: bool
     """The initiator knows the responder's static key beforehand."""
     messages: tuple[tuple[_Token, ...], ...]
@@ -46,12 +48,19 @@ class _Pattern(NamedTuple):
 _PATTERNS: Final = MappingProxyType[PatternName, _Pattern](
     {
         "XX": _Pattern(
+            initiator_known=False,
             responder_known=False,
             messages=(("e",), ("e", "ee", "s", "es"), ("s", "se")),
         ),
         "IK": _Pattern(
+            initiator_known=False,
             responder_known=True,
             messages=(("e", "es", "s", "ss"), ("e", "ee", "se")),
+        ),
+        "KK": _Pattern(
+            initiator_known=True,
+            responder_known=True,
+            messages=(("e", "es", "ss"), ("e", "ee", "se")),
         ),
     }
 )
@@ -64,12 +73,12 @@ class Handshake:
     They are dropped at its end too, so that a finished handshake holds no key that could open what it sealed.
 
     Args:
-        pattern: XX, or IK.
+        pattern: XX, IK or KK.
         initiator: whether this side writes the first message.
         prologue: bytes that both sides must agree on, of any length.
         static: this side's long-lived key pair.
         ephemeral: a key pair of fresh random bytes, used for this handshake only.
-        remote_static: the responder's static public key, for the initiator of IK only.
+        remote_static: the other side's static public key, for the initiator of IK and both sides of KK only.
         hash_name: as in the Noise protocol name.
         shared: remembers what ``static`` shares with other static keys, if it meets them again and again.
 
@@ -105,9 +114,11 @@ class Handshake:
     ) -> None:
         if pattern not in _PATTERNS or hash_name not in HASHES:
             raise LocalProtocolError(f"no Noise pattern {pattern} with hash {hash_name}")
-        responder_known, self._messages = _PATTERNS[pattern]
-        if (remote_static is not None) != (initiator and responder_known):
-            raise LocalProtocolError("the initiator of IK needs the remote static key, and nobody else")
+        initiator_known, responder_known, self._messages = _PATTERNS[pattern]
+        if (remote_static is not None) != (responder_known if initiator else initiator_known):
+            raise LocalProtocolError(
+                "the initiator of IK and both sides of KK need the remote static key, and nobody else"
+            )
         if remote_static is not None and len(remote_static) != KEY_BYTES:
             raise LocalProtocolError(
                 f"expected a static key of {KEY_BYTES} bytes, found {len(remote_static)}"
@@ -123,16 +134,20 @@ class Handshake:
         self._shared = shared
         self._symmetric = SymmetricState(_protocol_name(pattern, hash_name), hash_name)
         self._symmetric.mix_hash(prologue)
+        # What is known beforehand, the initiator's key first.
+        remote = b"" if remote_static is None else remote_static
+        if initiator_known:
+            self._symmetric.mix_hash(static.public if initiator else remote)
         if responder_known:
-            self._symmetric.mix_hash(static.public if remote_static is None else remote_static)
+            self._symmetric.mix_hash(remote if initiator else static.public)
 
     @property
     def remote_static(self) -> bytes:
         """The other side's static public key, 32 bytes.
 
         A side proves to hold its key by the first message it seals after the pattern has mixed that key:
-        in XX the responder by the second message and the initiator by the third, in IK the initiator by the
-        first (which may be a replay) and the responder by the second.
+        in XX the responder by the second message and the initiator by the third, in IK and KK the initiator
+        by the first (which may be a replay) and the responder by the second.
 
         Raises:
             LocalProtocolError: it is not known yet, or the handshake has failed.
@@ -251,7 +266,7 @@ class Handshake:
                 public = remote["e"] = message[begin:position]
                 symmetric.mix_hash(public)
             elif step == "s":
-                # In both patterns a key has been mixed by now, so a static key always comes sealed.
+                # In all patterns a key has been mixed by now, so a static key always comes sealed.
                 position += KEY_BYTES + TAG_BYTES
                 if position > byte_count:
                     raise AuthenticationError("the handshake message is too short")
@@ -285,6 +300,6 @@ class Handshake:
         self._symmetric.forget()
 
 
-@functools.cache  # two patterns, four hashes
+@functools.cache  # three patterns, four hashes
 def _protocol_name(pattern: PatternName, hash_name: HashName) -> bytes:
     return f"Noise_{pattern}_25519_ChaChaPoly_{hash_name}".encode()

@@ -13,8 +13,9 @@ import actors.root.services
 from actors.links.peer_link import PeerLink
 from actors.messages.peer_link import SendFrames
 from mesh.errors import LocalProtocolError
-from mesh.link import effects, frames
-from mesh.link.frames import OPENING_BODY_BYTES, TAG_BYTES, Frame, FrameType, FrameWriter
+from mesh.link import effects, frame_sealing, frames
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import OPENING_BODY_BYTES, TAG_BYTES, Frame, FrameType
 from mesh.link.states import LinkState
 from mesh.trust.identity import AgentId
 from scripts.simulation.hostile.loot import Loot
@@ -80,7 +81,7 @@ class _RawWriter(FrameWriter):
         """The buffers of a frame with another header."""
         frame = odd.frame
         header = bytearray(
-            frames._HEADER.pack(
+            frame_sealing._HEADER.pack(
                 frames.VERSION,
                 frame.type | frames.FROM_EXIT if frame.from_exit else frame.type,
                 frame.hop_limit,

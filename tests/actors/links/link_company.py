@@ -20,7 +20,8 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
-from mesh.link.frames import Frame, FrameReader, FrameType, FrameWriter, link_frame
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.futile import EVERYBODY
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.relay_budget import RelayBudget

@@ -16,7 +16,8 @@ from actors.links.output import (
     LinkOutput,
 )
 from actors.links.settings import LEAST_NOT_SENT_BYTES, LINK_SOCKET_OPTIONS, NOT_SENT_BYTES
-from mesh.link.frames import Frame, FrameType, FrameWriter
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import Frame, FrameType
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
 

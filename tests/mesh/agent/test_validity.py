@@ -1,11 +1,22 @@
 """When the log and the page speak of the agent's own certificate."""
 
+import itertools
 import logging
 
 import pytest
 
-from mesh.agent.validity import DAY_S, LOOK_S, NOTICE_S, REMIND_S, Reminder, ends_soon, invalid
-from mesh.trust.certificates import MAX_UNIX_S, NOT_BEFORE_TOLERANCE_S, Certificate
+from mesh.agent.enrolment.renewal import RENEW_AFTER, SPREAD
+from mesh.agent.expiry import DAY_S, LOOK_S, NOTICE_S, REMIND_S
+from mesh.agent.validity import Reminder, ends_soon, invalid
+from mesh.trust.certificates import (
+    MAX_UNIX_S,
+    NOT_BEFORE_TOLERANCE_S,
+    Certificate,
+    issue_certificate,
+    read_certificate,
+)
+from mesh.trust.identity import Identity
+from mesh.trust.issuing import IssuingLimits
 
 START = 1_800_000_000
 
@@ -15,8 +26,10 @@ def certificate(days: float, not_before: int = START) -> Certificate:
     return Certificate(bytes(32), "branch", not_before, end, (), ("db",), True, False, bytes(32))
 
 
-@pytest.mark.parametrize(("days", "notice_s"), [(365, NOTICE_S), (300, NOTICE_S), (30, 3 * DAY_S), (1, 8640)])
-def test_a_month_or_a_tenth_of_its_life_before_its_end_a_certificate_is_warned_of(days, notice_s):
+@pytest.mark.parametrize(
+    ("days", "notice_s"), [(365, NOTICE_S), (120, NOTICE_S), (28, 7 * DAY_S), (3, 0.75 * DAY_S)]
+)
+def test_a_month_or_a_quarter_of_its_life_before_its_end_a_certificate_is_warned_of(days, notice_s):
     own = certificate(days)
     assert ends_soon(own, own.not_after - notice_s) is None
     warning = ends_soon(own, own.not_after - notice_s + 1)
@@ -62,19 +75,41 @@ def told(reminder: Reminder, since: float, until: float) -> list[tuple[float, in
     return found
 
 
-def test_the_log_warns_daily_from_the_notice_on_and_tells_the_end_when_it_comes():
-    own = certificate(30)
-    end, notice = own.not_after, own.not_after - 3 * DAY_S
-    spoken = told(Reminder(own, notice - DAY_S), notice - DAY_S, end + 2 * REMIND_S)
-    warned, ended = [
-        [at for at, level in spoken if level == which] for which in (logging.WARNING, logging.ERROR)
-    ]
-    last, *ended = ended
-    assert len(warned) == 3
-    assert 0 < warned[0] - notice <= LOOK_S
-    assert 0 <= last - (end - 0.3 * DAY_S) <= LOOK_S, "the last warning is an error"
-    assert ended[0] == end
-    assert len(ended) == 3
+def test_the_log_warns_each_day_from_a_month_before_the_end_and_tells_the_last_day_and_the_end_at_once():
+    own = certificate(365)
+    end = own.not_after
+    spoken = told(Reminder(own, end - 31 * DAY_S), end - 31 * DAY_S, end + 2 * DAY_S)
+    for before_s, level in (
+        (30 * DAY_S, logging.WARNING),
+        (7 * DAY_S, logging.WARNING),
+        (DAY_S, logging.ERROR),
+        (0, logging.ERROR),
+    ):
+        assert any(0 <= at - (end - before_s) <= LOOK_S and level is said for at, said in spoken), before_s
+    times = [at for at, _ in spoken]
+    assert all(after - before <= REMIND_S + LOOK_S for before, after in itertools.pairwise(times))
+    assert len(times) == 31 + 2, "not more often; and on the two days after the end"
+
+
+def test_nothing_is_said_of_a_short_lived_certificate_before_its_renewal_was_due_and_tried():
+    own = certificate(3)
+    due = own.not_before + 3 * DAY_S * (RENEW_AFTER + SPREAD)
+    first, *_ = told(Reminder(own, own.not_before), own.not_before, own.not_after)
+    assert first[0] > due + 3600
+    assert own.not_after - first[0] > DAY_S / 2, "and somebody has time to see to it"
+
+
+def test_an_agent_whose_issuer_ends_with_it_is_told_to_have_that_renewed_first():
+    authority, hq = Identity(b"a" * 32), Identity(b"h" * 32)
+    limits, span = IssuingLimits(400 * DAY_S), {"not_before": START, "not_after": START + 40 * DAY_S}
+    above = issue_certificate(authority, subject=hq.public_key, name="hq", may_issue=limits, **span)
+    own = read_certificate(issue_certificate(hq, subject=bytes(32), name="branch", issuer=above, **span))
+    said = "that of its issuer hq ends then, too: renew that first, and it is renewed by itself"
+    assert said in (ends_soon(own, own.not_after - 1) or "")
+    earlier = issue_certificate(
+        hq, subject=bytes(32), name="b", issuer=above, **span | {"not_after": START + 30 * DAY_S}
+    )
+    assert "renew that first" not in (ends_soon(read_certificate(earlier), START + 30 * DAY_S - 1) or "")
 
 
 def test_what_the_start_has_said_is_said_again_a_day_later():

@@ -12,6 +12,7 @@ from mesh.agent.findings import MAX_ALIKE, Finding, FindingKind, some_alike
 from mesh.agent.link_problems import NO_LINK
 from mesh.agent.own_services import OwnServices
 from mesh.agent.verdict import Seen, problems, warnings
+from mesh.agent.web_certificate import REMEDY, WebCertificate
 from mesh.config.loading import NOTHING_WRITTEN
 from mesh.config.schema import (
     AcceptSection,
@@ -78,6 +79,7 @@ def seen(config=ALONE, *, phase=Phase.RUNNING, parts=(), granted=("*",), **other
         "route_problems": (),
         "route_warnings": (),
         "link_warnings": (),
+        "web_certificate": None,
         "now_unix_s": NOW,
     }
     return Seen(**{**defaults, **others})
@@ -175,3 +177,10 @@ def test_of_many_alike_some_are_told():
     assert {one.kind for one in told} == {"listener"}
     assert [one.what for one in told[MAX_ALIKE:]] == ["the same is true of 9,992 more listeners"]
     assert some_alike(many[:MAX_ALIKE], "listeners") == tuple(many[:MAX_ALIKE])
+
+
+def test_a_certificate_of_http_tls_that_ends_is_a_warning_and_the_agent_ready(tmp_path):
+    for ends, said in ((NOW + 86_400, "expires on"), (NOW - 86_400, "expired on")):
+        (found,) = warnings(seen(web_certificate=WebCertificate(tmp_path, NOW - 10**8, ends)))
+        assert (found.kind, found.remedy) == (FindingKind.TLS, REMEDY)
+        assert said in found.what

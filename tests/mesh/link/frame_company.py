@@ -4,13 +4,8 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import strategies as st
 
-from mesh.link.frames import (
-    Frame,
-    FrameReader,
-    FrameType,
-    FrameWriter,
-    link_frame,
-)
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.trust.identity import AgentId
 from tests.frame_sizes import fitting, smallest_body
 

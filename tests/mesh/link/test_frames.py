@@ -13,13 +13,12 @@ from mesh.connection.stream.control import (
 )
 from mesh.errors import LocalProtocolError
 from mesh.link import frames
+from mesh.link.frame_sealing import FrameReader, FrameWriter
 from mesh.link.frames import (
     FROM_EXIT,
     VERSION,
     Frame,
-    FrameReader,
     FrameType,
-    FrameWriter,
     associated_data,
     link_frame,
     turn_of_strays,

@@ -5,13 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from mesh.link import frames
-from mesh.link.frames import (
-    FrameReader,
-    FrameType,
-    FrameWriter,
-    link_frame,
-)
+from mesh.link import frame_sealing
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import FrameType, link_frame
 from tests.frame_sizes import is_sealed
 from tests.mesh.link.frame_company import (
     KEY,
@@ -66,8 +62,8 @@ def test_the_hostile_headers_start_from_good_ones():
             )
             for kind in OF_CONNECTIONS
             if kind != FrameType.DATA
-            for size in (0, frames._KINDS[kind][1] - 1, frames._KINDS[kind][1] + 1, 65_552)
-            if 0 <= size != frames._KINDS[kind][1]
+            for size in (0, frame_sealing._KINDS[kind][1] - 1, frame_sealing._KINDS[kind][1] + 1, 65_552)
+            if 0 <= size != frame_sealing._KINDS[kind][1]
         ),
         (header(at_3=b"\x04"), "reserved flags"),
         (header(at_3=b"\x81"), "reserved flags"),

@@ -22,7 +22,8 @@ from mesh.link.effects import (
     SendOwn,
     StartSealing,
 )
-from mesh.link.frames import FrameType, FrameWriter, link_frame
+from mesh.link.frame_sealing import FrameWriter
+from mesh.link.frames import FrameType, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.link import Link
 from mesh.link.own_frames import CHALLENGE_REPORT_S, digest_budgets

@@ -12,7 +12,6 @@ from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
 from mesh.agent.audit.behalf import Behalf
 from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED
-from mesh.agent.audit.reading import TrailReader
 from mesh.agent.audit.requested import note_guess
 from mesh.agent.audit.standing import audit_warnings
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
@@ -20,7 +19,7 @@ from mesh.agent.audit.verifying import checked
 from mesh.auditing import AuditKind
 from mesh.config.schema import AuditSection
 from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
-from tests.mesh.agent.audit.trails import paths
+from tests.mesh.agent.audit.trails import everything, paths
 
 
 def log_of(data_dir, section, meters=None):
@@ -31,7 +30,7 @@ WHO = {"agent": "hq", "id": "00"}
 
 
 def entries(data_dir):
-    return TrailReader(data_dir / DIRECTORY, CHANGES).last(100)
+    return everything(data_dir / DIRECTORY)
 
 
 def kinds(data_dir):
@@ -82,7 +81,7 @@ def test_connections_have_a_trail_of_their_own_while_that_is_wanted(tmp_path):
         meters.connection_ended(ended(251), 0.0)
         log.note(AuditKind.STOPPED, WHO)
     assert kinds(tmp_path) == ["file", "stopped"]
-    found = TrailReader(tmp_path / DIRECTORY, CONNECTIONS).last(1_000)
+    found = everything(tmp_path / DIRECTORY, CONNECTIONS)
     assert [each.facts["connection"] for each in found[1:]] == [f"{number:x}" for number in range(1, 251)]
     shown = found[-1]
     assert (shown.kind, shown.time) == ("connection", "2023-11-14T22:13:20.000Z")
@@ -105,7 +104,7 @@ def test_no_agent_fills_the_files_with_what_it_repeats(tmp_path):
         for number in range(MAX_REMEMBERED + 10):
             log.note(AuditKind.ISSUED, {"agent": "many", "id": f"{number}", "until": ""})
         assert len(log._pace._last) == MAX_REMEMBERED
-    entries = TrailReader(tmp_path / DIRECTORY, CHANGES).last(10_000)
+    entries = everything(tmp_path / DIRECTORY)
     found = [each for each in entries if each.kind == "not-issued"]
     assert [each.facts["id"] for each in found] == ["00", "0", "1", "00"]
     assert [each.facts.get("left_out") for each in found] == [None, None, None, 499]

@@ -1,6 +1,7 @@
 """Who is revoked is written down once, when the agent comes to know."""
 
 from mesh.agent.audit import revoked
+from mesh.agent.audit.entries import encoded, entry_of
 from mesh.agent.audit.revoked import RevokedNotes
 from mesh.agent.live_revocations import LiveRevocations
 from mesh.trust.identity import AgentId, display_id, verify_signature
@@ -38,6 +39,17 @@ def of(signer, number, *ids, issuer=b"the certificate of an issuer"):
     return Revocations([verified_list(wire, signer.public_key, verify_signature)])
 
 
+def test_a_revocation_that_is_lifted_is_written_down_with_who_has_lifted_it(tmp_path):
+    noted, known = Noted(), Revocations([a_list(1, ENTRY)])
+    live = LiveRevocations(tmp_path, None, lambda _: None, known=known, audit=noted)
+    live.keep(Revocations([a_list(2)]))
+    ((kind, facts),) = noted.entries
+    assert kind.value == "lifted"
+    assert (facts["agent"], facts["id"]) == ("branch", display_id(AGENT.id))
+    line = encoded(kind, 0.0, {"number": 1, **facts})
+    assert "is revoked no more by the authority" in entry_of(line).text()
+
+
 def test_an_issuer_that_revokes_without_pause_does_not_fill_the_files(monkeypatch):
     monkeypatch.setattr(revoked, "ISSUERS_BURST", 2)
     noted, known = Noted(), NOBODY_REVOKED
@@ -50,4 +62,4 @@ def test_an_issuer_that_revokes_without_pause_does_not_fill_the_files(monkeypatc
     notes.note(known, of(AUTHORITY, 1, 1, 2, 3, issuer=b""), 100.0)
     assert len(noted.entries) == 5, "an authority is always written down"
     notes.note(known, of(AGENT, 6, 60), 100.0 + 1 / revoked.ISSUERS_RATE)
-    assert noted.entries[-1][1]["left_out"] == 8
+    assert noted.entries[-1][1]["left_out"] == 18, "10 revocations and 10 that were lifted, but for two"

@@ -1,6 +1,7 @@
 """Trails for tests: entries, and what is in the files."""
 
 from mesh.agent.audit.entries import encoded
+from mesh.agent.audit.reading import BEGIN, END, older
 from mesh.agent.audit.trail import Trail
 from mesh.agent.audit.trail_files import CHANGES, trail_files
 from mesh.auditing import AuditKind
@@ -31,6 +32,15 @@ def written(directory, count, **how):
     trail = begun(directory, count, **how)
     trail.close()
     return trail
+
+
+def everything(directory, trail=CHANGES):
+    """All entries of a trail."""
+    place, found = END, []
+    while place != BEGIN:
+        page = older(directory, trail, place, 1_000)
+        found[:0], place = page.entries, page.before
+    return found
 
 
 def paths(directory):

@@ -1,16 +1,30 @@
 """``mesh audit``: what has been written down, and whether it is whole, here or as a copy."""
 
+import contextlib
+import dataclasses
 import json
 import os
 import shutil
 
+import falcon.testing
 import pytest
 from click.testing import CliRunner
 
+from mesh.agent.audit import reading
 from mesh.agent.audit.chain import Head, seal
 from mesh.agent.audit.trail_files import DIRECTORY
 from mesh.agent.cli import main
+from mesh.agent.control.admission import ByHttpAddress
+from mesh.agent.control.api import ApiApp, ControlApp, all_routes
+from mesh.agent.control.bearers import Bearers
+from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.requests import AUDIT, AUDIT_CHECKS
+from mesh.agent.control.socket_file import NAME
+from mesh.agent.control.tokens import Tokens
+from mesh.agent.dashboard.guard import Marks
+from mesh.remote.wire import Answered
 from tests.mesh.agent.audit.trails import paths, written
+from tests.mesh.agent.cli.asked import Asked
 
 
 @pytest.fixture
@@ -68,6 +82,61 @@ def test_a_head_that_is_none_is_told(directory, head):
 def test_where_there_is_none_that_is_told(tmp_path):
     found = run("verify", "--dir", tmp_path)
     assert (found.exit_code, "no audit log here" in found.stderr) == (2, True)
+
+
+@pytest.fixture
+def far(directory, tmp_path):
+    """The agent here, which asks hq; hq has the audit log."""
+    there = falcon.testing.TestClient(
+        ControlApp(dataclasses.replace(Asked().behind(), audit_dir=directory), None)
+    )
+
+    class Calling:
+        def call(self, to, asked):
+            assert to == "hq"
+            path, _, query = asked.place.partition("?")
+            answer = there.simulate_get(path, query_string=query)
+            return Answered(answer.status_code, answer.headers["content-type"], body=answer.content)
+
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(dataclasses.replace(Asked().behind(), calling=Calling()), None))
+        yield lambda *arguments: run(*arguments, "--at", "hq", "--socket", tmp_path / NAME)
+
+
+def test_the_audit_log_of_another_agent_is_listed_in_pages_and_verified_there(far, directory, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_PAGE_BYTES", 700)
+    here = run("list", "--dir", directory, "--last", "20")
+    assert far("list", "--last", "20").stdout == here.stdout
+    assert len(here.stdout.splitlines()) == 20
+    assert far("verify").stdout == run("verify", "--dir", directory).stdout
+    assert far("list", "--connections").stdout == ""
+    second = paths(directory)[1]
+    second.write_bytes(second.read_bytes().replace(b"uid 1", b"uid 0", 1))
+    found = far("verify")
+    assert (found.exit_code, f"changes: BROKEN: {second.name}, line 2: entry" in found.stdout) == (1, True)
+
+
+def test_what_another_agent_refuses_is_told(far, directory):
+    assert far("verify", "--head", "changes:x").exit_code == 2
+    assert far("list", "--dir", directory).exit_code == 2
+    directory.chmod(0)
+    shutil.rmtree(directory)
+    directory.write_text("no directory")
+    assert "the audit log cannot be read: not a directory" in far("list").stderr
+
+
+def test_it_tells_nobody_at_the_http_address_without_a_token_what_is_written_down(directory):
+    behind = dataclasses.replace(Asked().behind(), audit_dir=directory)
+    app = ApiApp(all_routes(behind), (Marks(), ByHttpAddress(Bearers(Tokens()))))
+    client = falcon.testing.TestClient(app)
+    for place in (AUDIT, AUDIT_CHECKS):
+        assert client.simulate_get(place).status_code == client.simulate_head(place).status_code == 403
+    alone = falcon.testing.TestClient(ControlApp(Asked().behind(), None))
+    assert alone.simulate_get(AUDIT).status_code == 404
+    assert alone.simulate_get(AUDIT, params={"before": "1-1", "after": "1-1"}).status_code == 404
+    own = falcon.testing.TestClient(ControlApp(behind, None))
+    assert own.simulate_get(AUDIT, params={"before": "1-1", "after": "1-1"}).status_code == 400
+    assert own.simulate_get(AUDIT, params={"before": "../x"}).status_code == 400
 
 
 def planted(directory, *entries):

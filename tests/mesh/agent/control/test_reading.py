@@ -16,6 +16,7 @@ from mesh.agent.control.requests import (
     PEERS,
     PLANS,
     RELOAD,
+    REVOCATION_LISTS,
     ROUTES,
     SERVICES,
     STATUS,
@@ -374,3 +375,13 @@ def test_an_answer_is_good_until_the_actors_are_asked_anew_or_something_is_chang
     assert after()
     at = 2.0
     assert not after()
+
+
+def test_who_asks_after_a_change_hears_of_it_also_if_it_fails(steered):
+    shown, changes = snapshot(), []
+    behind = Behind(steered, lambda: Answer(shown, 0.0, 0.0), None, changed=lambda: changes.append(1))
+    app = falcon.testing.TestClient(ControlApp(behind, None))
+    assert app.simulate_get(STATUS).status_code == 200
+    assert not changes
+    assert app.simulate_post(REVOCATION_LISTS, json={"lists": []}).status_code == 503
+    assert len(changes) == 1

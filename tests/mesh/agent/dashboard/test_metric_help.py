@@ -12,12 +12,13 @@ from mesh.routing.effects import RouteCounts
 
 OF_BUFFERS = {"pending_opens", "stream_buffer_bytes", "relay_buffer_bytes", "queue_drops_total"}
 OF_THE_AUDIT = {"audit_entries_total", "audit_lost_total"}
+OF_CERTIFICATES = {"certificate_expiry_timestamp_seconds", "http_certificate_expiry_timestamp_seconds"}
 
 
 def test_every_figure_has_its_text_and_no_other_has(snapshot: DashboardSnapshot):
     meters = {f"{name}_total" for name in Meters().figures()}
     of_the_document = stats_of(snapshot).keys() - snapshot.stats.counters.keys()
-    of_the_agent = OF_BUFFERS | OF_THE_AUDIT | {"certificate_expiry_timestamp_seconds"}
+    of_the_agent = OF_BUFFERS | OF_THE_AUDIT | OF_CERTIFICATES
     assert HELP.keys() == meters | set(RouteCounts.__struct_fields__) | of_the_agent | of_the_document
 
 

@@ -85,6 +85,50 @@ def test_all_who_ask_while_a_call_runs_share_it(fetch: Fetch):
     flight.close()
 
 
+def test_after_a_change_nobody_gets_what_was_asked_before_it(fetch: Fetch):
+    flight = SingleFlight("flight", fetch, fresh_s=10.0, deadline_s=PATIENT_S, clock=lambda: 0.0)
+    assert [flight.fresh(), flight.fresh()] == ["answer 1", "answer 1"]
+    flight.outdate()
+    assert flight.stamp().at is None
+    fetch.go_on.clear()
+    before, early = in_threads(1, flight.fresh)
+    for _ in range(2):
+        fetch.entered.acquire()
+    flight.outdate()  # while the second call runs, which may have looked already
+    after, late = in_threads(3, lambda: flight.latest().value)
+    fetch.go_on.set()
+    for thread in (*before, *after):
+        thread.join()
+    assert early == ["answer 2"]
+    assert late == ["answer 3"] * 3
+    assert flight.fresh() == "answer 3"
+    flight.close()
+
+
+def test_a_call_that_had_not_begun_before_a_change_answers_after_it(fetch: Fetch):
+    fetch.go_on.clear()
+    joined = threading.Semaphore(0)
+
+    def clock() -> float:
+        joined.release()
+        return 0.0
+
+    flight = SingleFlight("flight", fetch, deadline_s=PATIENT_S, clock=clock)
+    threads, _ = in_threads(1, flight.get)
+    fetch.entered.acquire()
+    joined.acquire()
+    for _ in range(5):
+        flight.outdate()
+        more, _ = in_threads(1, flight.get)
+        joined.acquire()
+        threads += more
+    fetch.go_on.set()
+    for thread in threads:
+        thread.join()
+    assert fetch.calls == 2
+    flight.close()
+
+
 def test_a_call_that_hangs_costs_its_waiters_the_deadline_and_later_ones_nothing(fetch: Fetch):
     fetch.go_on.clear()
     clock = Clock()

@@ -10,7 +10,9 @@ import pytest
 from actors.messages.control_end import AnswerFound
 from actors.meters import Meters
 from mesh.agent.enrolment import desk
-from mesh.agent.enrolment.desk import EnrolmentDesk, NotIssuedError, Wanted
+from mesh.agent.enrolment.desk import EnrolmentDesk
+from mesh.agent.enrolment.inviting import Wanted
+from mesh.agent.enrolment.issued import NotIssuedError
 from mesh.auditing import AuditKind
 from mesh.connection.reserved import Caller
 from mesh.remote.enrolment import Grant, read_grant, write_wish
@@ -83,7 +85,7 @@ class Office:
 
     def invite(self, **changes: Any) -> JoinToken:
         fields: dict[str, Any] = {"name": "new", "granted": GRANTED, "valid_s": DAY_S, "addresses": ()}
-        return token_from_text(self.desk.invite(Wanted(**(fields | changes))).token)
+        return token_from_text(self.desk.inviting.invite(Wanted(**(fields | changes))).token)
 
     def ask(
         self, caller: Identity, certificate: bytes, owner: Identity, question: bytes | None = None
@@ -257,6 +259,28 @@ def test_what_another_issuer_has_signed_is_written_down_as_such(office):
     assert "issuer_before" not in second
 
 
+def test_an_older_wider_certificate_is_not_renewed_once_a_narrower_one_was_seen(office, caplog):
+    wide, narrow = member(may_use=("*",)), member(not_before=NOW - DAY_S)
+    office.desk.saw([read_certificate(narrow)])
+    for _ in range(2):
+        refused = office.ask(MEMBER, wide, MEMBER)
+        assert "a newer certificate of this agent is known here" in refused.why_not
+        assert not refused.certificate
+        office.desk.saw([read_certificate(wide)])  # which somebody has put back
+        office.open()
+    renewed = office.ask(MEMBER, narrow, MEMBER).certificate
+    assert read_certificate(renewed).may_use == ("a",)
+    # An answer that was lost on the way is asked for again, by the certificate that was shown.
+    office.open()
+    assert office.ask(MEMBER, narrow, MEMBER).certificate
+    (office.data_dir / "newest-certificates.json").write_text("?")
+    office.open()
+    assert "cannot keep" in office.ask(MEMBER, narrow, MEMBER).why_not
+    office.desk.saw([])
+    office.desk.saw([])
+    assert caplog.text.count("newest-certificates.json: is damaged") == 2  # who was refused, and the look
+
+
 def test_a_clock_that_was_ahead_keeps_nobody_from_renewing(office, monkeypatch):
     ahead_s = 20 * DAY_S
     monkeypatch.setattr(time, "time", lambda: NOW + ahead_s)
@@ -271,7 +295,7 @@ def test_nobody_else_is_told_where_the_issuer_keeps_its_files(office, caplog):
     token = office.invite()
     (office.data_dir / "invitations.json").write_text("damaged")
     office.open()
-    assert office.join(token).why_not == "it cannot keep its invitations; its log has the reason"
+    assert office.join(token).why_not == "it cannot keep what it has to remember; its log has the reason"
     assert "invitations.json: is damaged" in caplog.text
 
 

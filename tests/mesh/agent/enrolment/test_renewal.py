@@ -15,7 +15,7 @@ from mesh.agent.enrolment.renewal import MAX_ASKED, MAX_PAUSE_S, RenewalTimes, R
 from mesh.agent.files import read_certificate_file
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
 from mesh.trust.credentials import Credentials
-from mesh.trust.identity import Identity
+from mesh.trust.identity import Identity, display_id
 from mesh.trust.issuing import IssuingLimits
 
 AUTHORITY, OWNER, HQ, HQ2, FAR, NARROW = (Identity(bytes([byte]) * 32) for byte in range(1, 7))
@@ -108,8 +108,9 @@ def office(tmp_path, monkeypatch):
         own=own(), answer=b"", why="", file=tmp_path / "agent.cert", events=Events(), asked=0
     )
 
-    def ask(root, credentials):
+    def ask(root, credentials, issuer=""):
         made.asked += 1
+        made.wanted = issuer
         return made.answer, made.why, False
 
     class Thread:
@@ -221,3 +222,47 @@ def test_several_issuers_are_asked_and_each_refusal_is_told(monkeypatch):
     assert all(word in why for word in ("no", "gone", "busy"))
     known.records.clear()
     assert "no issuer that may grant" in renewal.asked(None, own())[1]
+
+
+def test_of_several_issuers_only_the_one_that_is_named_is_asked(monkeypatch):
+    known, asked = routes((HQ, 1, LIMITS), (HQ2, 2, LIMITS)), []
+    monkeypatch.setattr(renewal, "routes_of", lambda root: known)
+    monkeypatch.setattr(
+        renewal, "ask_for_certificate", lambda root, routes, to, who: asked.append(to) or b"x"
+    )
+    assert renewal.asked(None, own(), display_id(HQ2.id))[0] == b"x"
+    assert asked == [HQ2.id]
+    assert "no issuer called gone that may grant" in renewal.asked(None, own(), "gone")[1]
+    assert len(asked) == 1
+
+
+def test_whoever_wants_it_now_gets_it_though_it_ends_sooner_and_of_the_same_rights_only(office):
+    on_main = []
+
+    def by_main_thread(work):
+        on_main.append(work)
+        return work()
+
+    office.answer = certified(OWNER, "owner", end=NOW + 3600, may_use=("a",))
+    assert office.renewer.renew("hq", by_main_thread).not_after == NOW + 3600
+    assert read_certificate_file(office.file) == office.answer
+    assert (office.wanted, len(on_main)) == ("hq", 1)
+    office.answer = certified(OWNER, "owner", may_use=("*",))
+    with pytest.raises(NotGrantedError, match="other rights"):
+        office.renewer.renew("", by_main_thread)
+    office.answer, office.why = b"", "hq: away"
+    with pytest.raises(NotGrantedError, match="hq: away"):
+        office.renewer.renew("", by_main_thread)
+    assert read_certificate(read_certificate_file(office.file)).may_use == ("a",)
+
+
+def test_nobody_renews_an_issuers_certificate_or_that_of_an_agent_without_a_mesh(office):
+    office.own = own(may_issue=LIMITS)
+    with pytest.raises(NotGrantedError, match="is an issuer; whoever has the authority's key renews it with"):
+        office.renewer.renew("", None)
+    office.file = None
+    with pytest.raises(NotGrantedError, match="no mesh"):
+        office.renewer.renew("", None)
+    with pytest.raises(NotGrantedError, match="renews nothing"):
+        renewal.renew_nothing("hq")
+    assert office.asked == 0

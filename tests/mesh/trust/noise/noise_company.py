@@ -11,7 +11,7 @@ INITIATOR_STATIC, INITIATOR_EPHEMERAL, RESPONDER_STATIC, RESPONDER_EPHEMERAL, ST
     key_pair(bytes((number,)) * 32) for number in range(1, 6)
 )
 PAYLOADS = (b"first payload", b"second payload", b"third payload")
-MESSAGES = {"XX": 3, "IK": 2}
+MESSAGES = {"XX": 3, "IK": 2, "KK": 2}
 PATTERNS = tuple(MESSAGES)
 
 
@@ -22,13 +22,18 @@ def initiator(pattern: PatternName, *, prologue: bytes = b"prologue", remote: Ke
         prologue=prologue,
         static=INITIATOR_STATIC,
         ephemeral=INITIATOR_EPHEMERAL,
-        remote_static=remote.public if pattern == "IK" else None,
+        remote_static=None if pattern == "XX" else remote.public,
     )
 
 
-def responder(pattern: PatternName, *, prologue: bytes = b"prologue"):
+def responder(pattern: PatternName, *, prologue: bytes = b"prologue", remote: KeyPair = INITIATOR_STATIC):
     return Handshake(
-        pattern, initiator=False, prologue=prologue, static=RESPONDER_STATIC, ephemeral=RESPONDER_EPHEMERAL
+        pattern,
+        initiator=False,
+        prologue=prologue,
+        static=RESPONDER_STATIC,
+        ephemeral=RESPONDER_EPHEMERAL,
+        remote_static=remote.public if pattern == "KK" else None,
     )
 
 

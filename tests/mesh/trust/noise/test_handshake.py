@@ -111,12 +111,19 @@ def test_a_message_may_be_any_bytes_object():
 
 @pytest.mark.parametrize(
     ("pattern", "is_initiator", "remote"),
-    [("IK", True, None), ("IK", False, bytes(32)), ("XX", True, bytes(32)), ("XX", False, bytes(32))],
+    [
+        ("IK", True, None),
+        ("IK", False, bytes(32)),
+        ("KK", True, None),
+        ("KK", False, None),
+        ("XX", True, bytes(32)),
+        ("XX", False, bytes(32)),
+    ],
 )
-def test_a_remote_static_key_belongs_to_the_initiator_of_ik_only(
+def test_a_remote_static_key_belongs_to_those_who_know_it_beforehand(
     pattern: PatternName, is_initiator: bool, remote: bytes | None
 ):
-    with pytest.raises(LocalProtocolError, match="initiator of IK"):
+    with pytest.raises(LocalProtocolError, match="initiator of IK and both sides of KK"):
         Handshake(
             pattern,
             initiator=is_initiator,
@@ -183,7 +190,7 @@ def test_a_remembered_secret_changes_no_byte(pattern: PatternName):
             prologue=b"prologue",
             static=INITIATOR_STATIC,
             ephemeral=INITIATOR_EPHEMERAL,
-            remote_static=RESPONDER_STATIC.public if pattern == "IK" else None,
+            remote_static=None if pattern == "XX" else RESPONDER_STATIC.public,
             shared=shared,
         )
         while plain.state is State.UNDER_WAY:

@@ -108,10 +108,16 @@ def test_another_prologue_fails():
         one.read_message(two.write_message(b""))
 
 
-def test_ik_to_another_responder_fails():
-    message = initiator("IK", remote=STRANGER).write_message(b"")
+@pytest.mark.parametrize("pattern", ["IK", "KK"])
+def test_what_is_for_another_responder_fails(pattern: PatternName):
+    message = initiator(pattern, remote=STRANGER).write_message(b"")
     with pytest.raises(AuthenticationError):
-        responder("IK").read_message(message)
+        responder(pattern).read_message(message)
+
+
+def test_kk_from_another_initiator_fails():
+    with pytest.raises(AuthenticationError):
+        responder("KK", remote=STRANGER).read_message(initiator("KK").write_message(b""))
 
 
 def test_ik_is_answered_by_nobody_but_the_responder():
@@ -138,7 +144,7 @@ SMALL_ORDER = (bytes(32), b"\x01" + bytes(31))
 def test_an_ephemeral_key_of_small_order_is_refused(pattern: PatternName, public: bytes):
     message = initiator(pattern).write_message(b"")
     side = responder(pattern)
-    if pattern == "IK":
+    if pattern != "XX":
         with pytest.raises(AuthenticationError, match="small order"):
             side.read_message(public + message[32:])
     else:

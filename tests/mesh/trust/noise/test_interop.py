@@ -16,7 +16,7 @@ OUR_STATIC, OUR_EPHEMERAL, THEIR_STATIC, THEIR_EPHEMERAL = (
     key_pair(bytes((number,)) * 32) for number in range(11, 15)
 )
 PROLOGUE = b"any bytes that both agree on"
-MESSAGES = {"XX": 3, "IK": 2}
+MESSAGES = {"XX": 3, "IK": 2, "KK": 2}
 
 
 def their_side(pattern: PatternName, hash_name: HashName, *, initiator: bool):
@@ -28,7 +28,7 @@ def their_side(pattern: PatternName, hash_name: HashName, *, initiator: bool):
     connection.set_prologue(PROLOGUE)
     connection.set_keypair_from_private_bytes(Keypair.STATIC, THEIR_STATIC.private)
     connection.set_keypair_from_private_bytes(Keypair.EPHEMERAL, THEIR_EPHEMERAL.private)
-    if initiator and pattern == "IK":
+    if pattern == "KK" or (initiator and pattern == "IK"):
         connection.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, OUR_STATIC.public)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns that a chosen ephemeral key is for tests only
@@ -43,7 +43,7 @@ def our_side(pattern: PatternName, hash_name: HashName, *, initiator: bool):
         prologue=PROLOGUE,
         static=OUR_STATIC,
         ephemeral=OUR_EPHEMERAL,
-        remote_static=THEIR_STATIC.public if initiator and pattern == "IK" else None,
+        remote_static=THEIR_STATIC.public if pattern == "KK" or (initiator and pattern == "IK") else None,
         hash_name=hash_name,
     )
 
