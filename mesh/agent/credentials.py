@@ -28,6 +28,7 @@ from mesh.agent.grants import (
     signing_command,
 )
 from mesh.agent.mixups import key_mixups
+from mesh.agent.own_revocation import revocation_finding
 from mesh.agent.revocation_file import kept_revocations
 from mesh.agent.validity import early, ends_soon, two_times
 from mesh.config.loading import NOTHING_WRITTEN, Written
@@ -42,6 +43,7 @@ from mesh.trust.certificates import (
 )
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import SEED_BYTES, Identity, display_id
+from mesh.trust.revocations import Revoked
 
 Result = TypeVar("Result")
 
@@ -164,7 +166,7 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
     problems: list[str] = []
     trust, data_dir = config.trust, config.agent.data_dir
     key_file = _plain(data_dir) / IDENTITY_FILE if data_dir is not None else None
-    certificate = None
+    certificate, revoked = None, None
     if trust is not None:
         path = _plain(trust.certificate)
         wire = _collect(problems, lambda: _certificate_bytes(path))
@@ -174,6 +176,8 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
             identity = _collect(
                 problems, lambda: _matching_identity(config.agent, _data_dir(config), wire, path)
             )
+            if certificate is not None and data_dir is not None:
+                revoked = _collect(problems, lambda: _revocation(certificate, _data_dir(config), store))
             if identity is not None:
                 problems += _own_peers(config, identity)
                 problems += key_mixups(config, read_certificate(wire), identity.public_key)
@@ -185,7 +189,8 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
         return FileCheck(told, ())
     not_yet = early(certificate, now_unix_s)
     wait = () if not_yet is None else (f"{not_yet}; an agent that is started now waits until it is right",)
-    return FileCheck(told, (*wait, *notices(config, certificate, now_unix_s, written)))
+    cut = (revocation_finding(certificate, revoked).text,) if revoked else ()
+    return FileCheck(told, (*wait, *cut, *notices(config, certificate, now_unix_s, written)))
 
 
 def notices(
@@ -201,6 +206,10 @@ def notices(
         )
     lacking = [missing.line() for missing in missing_grants(config, certificate, written)]
     return (*found, *lacking, *relay_notices(config, certificate, written))
+
+
+def _revocation(certificate: Certificate, directory: Path, store: TrustStore) -> Revoked | None:
+    return store.revoking(kept_revocations(directory, store)).revocation(certificate)
 
 
 def _identity(agent: AgentSection, directory: Path, random_bytes: Callable[[int], bytes]) -> Identity:

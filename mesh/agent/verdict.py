@@ -15,6 +15,7 @@ from mesh.agent.findings import Finding, FindingKind, plain, some_alike
 from mesh.agent.grants import missing_grants, renewal
 from mesh.agent.link_problems import link_problems
 from mesh.agent.namesakes import namesake_warnings
+from mesh.agent.own_revocation import revocation_finding
 from mesh.agent.own_services import NOT_YET, OwnServices
 from mesh.agent.validity import early, ends_soon, expired
 from mesh.agent.web_certificate import REMEDY, WebCertificate, web_warning
@@ -26,12 +27,6 @@ from mesh.trust.certificates import Certificate
 from mesh.trust.revocations import Revoked
 
 END_DRAINING: Final = "`mesh drain --off` ends it"
-
-NEW_IDENTITY: Final = (
-    "if it is to come back, give it a new identity: stop it, move identity.key out of its data directory, "
-    "and have a certificate signed for the key that it makes then"
-)
-NEW_CERTIFICATE: Final = "have a certificate signed by the authority, or by another issuer"
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -74,10 +69,7 @@ def problems(seen: Seen, unix_s_of: Callable[[float], float]) -> Iterator[Findin
     elif is_draining(seen.routes):
         yield Finding(FindingKind.DRAINING, DRAINING, END_DRAINING, unix_s_of(state.draining_since_s))
     if (revoked := seen.revoked) is not None:
-        is_own = revoked.agent_id == certificate.agent_id
-        what = f"{'this agent' if is_own else 'the issuer of this agent'} {revoked}: nobody lets it in"
-        remedy = NEW_IDENTITY if is_own else NEW_CERTIFICATE
-        yield Finding(FindingKind.REVOKED, what, remedy, revoked.revocation.revoked_at)
+        yield revocation_finding(certificate, revoked)
     if (line := expired(certificate, seen.now_unix_s)) is not None:
         yield Finding(FindingKind.CERTIFICATE, line, renewal(certificate), certificate.not_after)
     elif (line := early(certificate, seen.now_unix_s)) is not None:

@@ -98,6 +98,7 @@ class RouteCounts(msgspec.Struct, frozen=True):
     records_refused_full_total: int
     records_expired_total: int
     agents_revoked: int
+    revocation_lists_missing: int
     revocation_lists_taken_total: int
     revocation_lists_known_total: int
     revocation_lists_early_total: int

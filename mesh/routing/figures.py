@@ -36,6 +36,7 @@ def route_counts(
         records_refused_full_total=counts.refused_full,
         records_expired_total=counts.expired,
         agents_revoked=len(revocations.trust.revocations),
+        revocation_lists_missing=revocations.missing,
         revocation_lists_taken_total=lists.taken,
         revocation_lists_known_total=lists.known,
         revocation_lists_early_total=lists.early,

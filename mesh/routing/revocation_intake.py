@@ -109,6 +109,18 @@ class RevocationIntake:
         self._held: dict[tuple[AgentId, bytes], tuple[bytes, float]] = {}
         """By peer and signer: the last list that came too early, and when to look at it again."""
 
+    @property
+    def missing(self) -> int:
+        """Of how many signers a peer says that it has a newer list than this agent."""
+        signers = {*self.trust.authorities, *self.trust.revocations.lists}
+        found = {
+            signer
+            for numbers in self._known_to.values()
+            for signer, number in numbers.items()
+            if signer in signers and number > self._number(signer)
+        }
+        return len(found)
+
     # -- peers -----------------------------------------------------------------------------------------------
 
     def link_up(self, effects: Effects, peer_id: AgentId) -> None:

@@ -129,7 +129,7 @@ class Revoked(msgspec.Struct, frozen=True):
     @property
     def by(self) -> str:
         """Who signed, for people."""
-        return f"the {'issuer' if self.by_issuer else 'authority'} {short_signer(self.signer)}"
+        return _named(self.signer, by_issuer=self.by_issuer)
 
     def __str__(self) -> str:
         """What has happened, to stand behind the agent's name."""
@@ -314,6 +314,15 @@ def lists_from_text(text: str) -> tuple[bytes, ...]:
     if begun is not None:
         raise ValueError(f"the list is cut off: expected a line {END_REVOCATIONS!r}")
     return tuple(found)
+
+
+def signer_of(read: RevocationList) -> str:
+    """Who has signed a list, for people."""
+    return _named(read.signer, by_issuer=bool(read.issuer))
+
+
+def _named(signer: bytes, *, by_issuer: bool) -> str:
+    return f"the {'issuer' if by_issuer else 'authority'} {short_signer(signer)}"
 
 
 def short_signer(signer: bytes) -> str:

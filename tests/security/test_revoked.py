@@ -161,3 +161,17 @@ def test_a_member_that_is_no_issuer_revokes_nobody(mesh):
     say(mesh, made, issuerless)
     assert made.is_over  # it is none
     assert is_unharmed(mesh)
+
+
+def test_a_peer_that_has_a_newer_list_and_keeps_it_to_itself_is_seen(mesh):
+    made = member(mesh)
+    wanted = (bodies.WantedList(mesh._identity("authority").public_key, now_ms(mesh) + 5),)
+    say_wanted = link_frame(FrameType.WANT_REVOCATIONS, bodies.encode_want_revocations(wanted))
+    made.unsent += made.wire.seal(say_wanted)
+    made.pump()
+    mesh.run(1.0)
+    assert counts(mesh).revocation_lists_missing == 1
+    assert counts(mesh, "branch").revocation_lists_missing == 0
+    mesh.revoke(at="relay")  # a later one
+    mesh.run(1.0)
+    assert counts(mesh).revocation_lists_missing == 0

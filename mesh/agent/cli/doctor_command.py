@@ -28,9 +28,11 @@ from mesh.agent.control.requests import (
     LISTENERS,
     PEERS,
     PLANS,
+    REVOCATIONS,
     STATUS,
     PlanRequest,
 )
+from mesh.agent.control.revocation_rows import RevocationRow
 from mesh.agent.doctor import places, running
 from mesh.agent.doctor.check import WRONG, About, Check, Level, in_order
 from mesh.agent.doctor.clock import kernel_clock_checks
@@ -162,6 +164,9 @@ def _told_by(agent: Agent, known: Sequence[Check]) -> list[Check]:
         *running.clock_checks(peers),
         *running.certificate_checks(all_rows(agent, CERTIFICATES, CertificateRow), time.time()),
         *running.authority_checks(all_rows(agent, AUTHORITIES, AuthorityRow)),
+        *running.revocation_checks(
+            all_rows(agent, REVOCATIONS, RevocationRow), status.revocation_lists_missing
+        ),
         *running.version_checks(members),
         *running.event_checks(events, datetime.now(UTC)),
         *_plan(agent),

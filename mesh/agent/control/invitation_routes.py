@@ -117,7 +117,7 @@ def invitation_routes(behind: Behind) -> tuple[Route, ...]:
         for_s = max(1, withdrawn.expires - int(time.time()) + 1)
         with suppress(NotSignedError):  # no list can be signed now: what counts is that nobody joins by it
             around = around_of(behind.status().value)
-            behind.revoke(Wish((withdrawn.id,), "the invitation was withdrawn", for_s), around)
+            behind.revoke(Wish((withdrawn.id,), f"invitation of {withdrawn.name}, withdrawn", for_s), around)
 
     return (
         Route(Method.GET, INVITATIONS, invitations, problems=frozenset({HTTPStatus.CONFLICT})),

@@ -54,6 +54,7 @@ def own_routes(behind: Behind, views: MeshViews) -> tuple[Route, ...]:
             audit=tuple(_audit(each) for each in snapshot.audit),
             descriptors=descriptors.in_use,
             descriptor_limit=descriptors.limit,
+            revocation_lists_missing=snapshot.stats.counters.get("revocation_lists_missing", 0),
         )
 
     def endpoints(call: Call[Window, Nothing]) -> RevisedPage[EndpointRow]:

@@ -74,6 +74,8 @@ class Status(msgspec.Struct, frozen=True):
     """That are in use."""
     descriptor_limit: int
     """Of the process; -1 if there is none."""
+    revocation_lists_missing: int = 0
+    """Lists of which a peer says that it has a newer one than this agent."""
 
 
 class AsideRow(msgspec.Struct, frozen=True):

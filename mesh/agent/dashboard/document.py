@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from mesh.agent.dashboard.findings_shown import findings_shown, shown_time
+from mesh.agent.dashboard.revocations_shown import lists_shown, newest_first, revocations_shown
 from mesh.agent.dashboard.states import CONNECTED
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, RouteView, ServiceStatus
 from mesh.agent.expiry import DAY_S
@@ -204,6 +205,8 @@ def agent_part(snapshot: DashboardSnapshot, version: str, page: Page) -> dict[st
             {"kind": alarm.kind.value, "member": alarm.member, "times": alarm.times}
             for alarm in shown_alarms(snapshot.alarms)
         ],
+        "revocations": revocations_shown(page.of("revocations", newest_first(snapshot.revocations))),
+        "revocation_lists": lists_shown(snapshot.revocations),
         "socks": [{"address": each.address, "problem": each.problem} for each in snapshot.socks],
         "peers": [_peer(peer) for peer in page.of("peers", snapshot.peers)],
     }

@@ -15,6 +15,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "revocation_lists_ahead_total": "Revocation lists held back: of a time to come by this clock.",
         "revocation_lists_early_total": "Revocation lists held back because their signer says too much.",
         "revocation_lists_known_total": "Revocation lists that are no newer than what is known.",
+        "revocation_lists_missing": "Revocation lists of which a peer says that it has a newer one.",
         "revocation_lists_refused_total": "Revocation lists that nobody signed who may, or that are none.",
         "revocation_lists_taken_total": "Revocation lists by which this agent has judged others anew.",
         "agents": "Agents that this one has a record of, itself included.",

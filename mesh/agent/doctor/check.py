@@ -33,6 +33,7 @@ class About(enum.StrEnum):
     CLOCK = "clock"
     AGENT = "agent"
     PEERS = "peers"
+    REVOCATIONS = "revocations"
     VERSIONS = "versions"
     EVENTS = "events"
 

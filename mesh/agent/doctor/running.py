@@ -10,6 +10,7 @@ from mesh.agent.control.authority_rows import AuthorityRow
 from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
+from mesh.agent.control.revocation_rows import RevocationRow
 from mesh.agent.dashboard.states import CONNECTED
 from mesh.agent.doctor.check import About, Check, Level
 from mesh.agent.doctor.places import limit_check
@@ -17,6 +18,7 @@ from mesh.agent.expiry import DAY_S, Stage, stage_of
 from mesh.agent.findings import Severity
 from mesh.agent.outcome import Outcome
 from mesh.journal import EventKind
+from mesh.trust.moments import in_words
 
 CLOCK_APART_S: Final = 5.0
 """Machines that keep the time differ by less, with all that a handshake takes."""
@@ -119,6 +121,27 @@ def authority_checks(authorities: Sequence[AuthorityRow]) -> Iterator[Check]:
         what = f"another authority is trusted, {each.authority}, which has signed {whom}"
         remedy = "once an authority has signed nobody, take it out of trust.authorities of every agent"
         yield Check(About.CERTIFICATES, Level.NOTE, what, remedy)
+
+
+def revocation_checks(rows: Sequence[RevocationRow], missing: int) -> Iterator[Check]:
+    """Who is revoked; and lists that this agent lacks, of which its peers have ``missing`` newer ones."""
+    if missing:
+        yield Check(
+            About.REVOCATIONS,
+            Level.WARNING,
+            f"peers say that they have newer revocation lists than this agent, {missing} in all",
+            "look at its clock, and at mesh events: it may have refused them",
+        )
+    if not rows:
+        yield Check(About.REVOCATIONS, Level.OK, "nobody is revoked")
+        return
+    last = max(rows, key=lambda row: row.revoked_at)
+    reason = f": {last.reason}" if last.reason else ""
+    what = (
+        f"{counted(len(rows), 'agent')} revoked, at last {last.agent or '?'} {last.agent_id[:8]} on "
+        f"{in_words(int(last.revoked_at.timestamp()))} by the {last.by} {last.signer[:8]}{reason}"
+    )
+    yield Check(About.REVOCATIONS, Level.NOTE, what, "mesh revocations has all of them")
 
 
 def version_checks(agents: Sequence[AgentRow]) -> Iterator[Check]:

@@ -22,6 +22,7 @@ from mesh.agent.files import (
     create_file,
     write_key,
 )
+from mesh.agent.revocation_file import REVOCATIONS_FILE, write_lists
 from mesh.agent.validity import invalid
 from mesh.config.schema import (
     KEY_MODES,
@@ -37,6 +38,7 @@ from mesh.config.schema import (
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import issue_certificate
 from mesh.trust.identity import Identity, display_id, encode_public_key
+from mesh.trust.revocations import Revocation, sign_list
 
 AUTHORITY = Identity(b"a" * 32)
 NOW = 1_800_000_000
@@ -113,6 +115,20 @@ def test_no_key_is_made_where_others_write(config):
     config.agent.data_dir.chmod(0o777)
     assert "others can write" in refusal(config)
     assert list(config.agent.data_dir.iterdir()) == []
+
+
+def test_an_agent_that_was_revoked_is_told_by_a_check_and_starts_all_the_same(config):
+    identity = make_identity(config)
+    certify(config, identity.public_key)
+    lists = config.agent.data_dir / REVOCATIONS_FILE
+    write_lists(lists, [sign_list(AUTHORITY, 1, [Revocation(identity.id, NOW, reason="was stolen")])])
+    (notice,) = check_files(config, now_unix_s=NOW).notices
+    assert notice.startswith("this agent was revoked on")
+    assert "mesh join" in notice
+    assert start(config).trust.revocation(start(config).certificate) is not None
+    lists.write_text("-----BEGIN MESH REVOCATIONS-----")
+    (problem,) = check_files(config, now_unix_s=NOW).problems
+    assert "the list is cut off" in problem
 
 
 def test_a_check_writes_nothing(config, tmp_path):

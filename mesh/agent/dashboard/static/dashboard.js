@@ -182,6 +182,24 @@ function show(status) {
     ["", alarm.member],
     ["number", alarm.times.toLocaleString("en")],
   ]), 3, "");
+
+  showRevoked(status);
+}
+
+function showRevoked(status) {
+  const revocations = status.revocations;
+  byId("revoked-section").hidden = status.revocation_lists.length === 0;
+  count("revoked-count", revocations.length, status.rows.totals.revocations - revocations.length);
+  fill("revoked", revocations.map((one) => [
+    ["key", withId(one.agent, one.agent_id)],
+    ["", since(one)],
+    ["", one.by],
+    ["", one.reason],
+  ]), 4, "Nobody is revoked any more.");
+  const lists = status.revocation_lists.map((list) => `${list.by} (${new Date(list.signed).toLocaleString()})`);
+  const missing = status.stats.revocation_lists_missing;
+  const newer = missing ? `; of ${missing} of them a peer says that it has a newer one` : "";
+  byId("revocation-lists").textContent = `By the newest lists that are known here: ${lists.join(", ")}${newer}.`;
 }
 
 function lines(boxId, texts) {

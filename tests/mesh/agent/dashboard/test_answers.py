@@ -84,6 +84,8 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
             **{f"alarms_{kind.value}_total": 0 for kind in AlarmKind},
         },
         "alarms": [],
+        "revocations": [],
+        "revocation_lists": [],
         "socks": [],
         "peers": [
             {
@@ -132,6 +134,7 @@ def test_the_document_shows_agent_stats_peers_and_pairings(client: testing.TestC
                 "warnings": 0,
                 "listeners": 1,
                 "endpoints": 1,
+                "revocations": 0,
                 "peers": 2,
                 "forward_routes": 1,
                 "unmatched_listeners": 1,

@@ -8,6 +8,7 @@ import pytest
 from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import AsideRow, FindingRow, ListenerRow, OwnAgent, PeerRow, Status
+from mesh.agent.control.revocation_rows import RevocationRow
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.doctor.check import About, Check, Level, in_order
 from mesh.agent.doctor.running import (
@@ -19,6 +20,7 @@ from mesh.agent.doctor.running import (
     event_checks,
     peer_checks,
     plan_checks,
+    revocation_checks,
     version_checks,
 )
 from mesh.agent.findings import Severity
@@ -136,6 +138,20 @@ def test_a_certificate_is_told_of_when_it_is_time_to_renew_it(life_days, left_da
     )
     assert bool(list(certificate_checks([row], now))) is is_told
     assert not list(certificate_checks([change(row, is_local=True)], now))
+
+
+def test_who_was_revoked_is_worth_knowing_and_a_list_that_is_missing_a_warning():
+    def row(name, minute):
+        at = NOW + timedelta(minutes=minute)
+        return RevocationRow("ab" * 16, name, at, at, "issuer", "A" * 43 + "=", "was stolen")
+
+    assert levels(revocation_checks([], 0)) == [Level.OK]
+    (check,) = revocation_checks([row("laptop", 1), row("phone", 2), row("old", 0)], 0)
+    assert check.level is Level.NOTE
+    assert check.what.startswith("3 agents revoked, at last phone abababab on 2026-11-30 12:02:00 UTC")
+    assert check.what.endswith("by the issuer AAAAAAAA: was stolen")
+    missing, _ = revocation_checks([], 2)
+    assert (missing.level, "2 in all" in missing.what) == (Level.WARNING, True)
 
 
 def test_two_versions_are_worth_knowing_and_nothing_wrong():

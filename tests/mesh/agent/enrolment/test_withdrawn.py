@@ -134,7 +134,7 @@ def test_by_the_api_they_are_listed_and_withdrawn_and_the_mesh_lets_none_of_them
         ("used", "used", display_id(NEW.id)),
     ]
     assert api.simulate_delete(f"{INVITATIONS}/{id_of(token)}").status_code == 204
-    with pytest.raises(RevokedError, match="the invitation was withdrawn"):
+    with pytest.raises(RevokedError, match="invitation of new, withdrawn"):
         office.own.trust.admit(token.certificate, time.time())
     (entry,) = (each.revocation for each in office.own.trust.revocations)
     assert entry.until - read_certificate(token.certificate).not_after <= 2
