@@ -33,6 +33,8 @@ class Meters:
     """Times that another agent answered than the one that ``peers[].id`` names."""
     links_broken: int = 0
     """Links that ended because the peer broke the protocol."""
+    links_rekeyed: int = 0
+    """Times that a link has got new keys."""
     links_lost: int = 0
     """Established links that ended for any reason."""
     frames_forwarded: int = 0

@@ -30,16 +30,19 @@ from mesh.link.bodies import (
     Records,
     WantedPages,
     WirePage,
+    decode_rekey,
     encode_digest,
     encode_pages,
     encode_ping,
     encode_records,
+    encode_rekey,
     encode_want_pages,
 )
 from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import VERSION, Frame, FrameType, associated_data, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.opening import TICKET_BYTES
+from mesh.link.rekeying import PROLOGUE_CONTEXT
 from mesh.routing.pages import page_digest
 from mesh.routing.records import (
     EndpointEntry,
@@ -54,7 +57,7 @@ from mesh.routing.records import (
 from mesh.routing.sealed_blocks import seal
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance, agent_id_of
-from mesh.trust.noise import key_pair
+from mesh.trust.noise import Handshake, key_pair
 from mesh.trust.noise.primitives import SharedSecrets
 from tests.mesh.connection.replies import reply_with
 from tests.mesh.link.frame_company import clear_header, wire
@@ -99,6 +102,7 @@ def vectors():
     _add_flooding(found, body, record, writer)
     _add_pages(found, first.id, body)
     _add_block(found, first.id)
+    _add_new_keys(found)
     return found
 
 
@@ -177,6 +181,7 @@ def _add_link(found, agents, certificates, trust):
     found["link key A to B"] = link.send_key
     found["link key B to A"] = link.receive_key
     found["link ticket"] = link.ticket
+    found["link binding"] = link.binding
     writer = FrameWriter(link.send_key)
     found["PING"] = b"".join(writer.seal(link_frame(FrameType.PING, encode_ping(1))))
     return writer
@@ -240,6 +245,26 @@ def _add_session(found, agents, writer):
     answer_to_it = Reset(ResetCode.CANCELLED, is_answer=True, final_number=0)
     found["RESET answer payload"] = encode_reset(answer_to_it)
     found["RESET answer body"] = at_exit.seal_control(FrameType.RESET, found["RESET answer payload"]).body
+
+
+def _add_new_keys(found):
+    """Add how A asks for new keys of the link, and B answers."""
+    asking, answering = (
+        Handshake(
+            "KK",
+            initiator=position == 0,
+            prologue=PROLOGUE_CONTEXT + found["link binding"],
+            static=_pair(4 + position),
+            ephemeral=_pair(15 + position),
+            remote_static=_pair(5 - position).public,
+        )
+        for position in (0, 1)
+    )
+    found["REKEY body"] = encode_rekey(asking.write_message(b""))
+    answering.read_message(decode_rekey(found["REKEY body"]))
+    found["NEW_KEY body"] = encode_rekey(answering.write_message(b""))
+    found["next link key A to B"], found["next link key B to A"] = answering.split()
+    found["next link binding"] = answering.handshake_hash
 
 
 def block():

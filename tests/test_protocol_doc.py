@@ -22,6 +22,7 @@ from mesh.link import frames
 from mesh.link.frames import Frame, FrameType
 from mesh.link.handshake import State as HandshakeState
 from mesh.link.opening import OWN_VERSIONS
+from mesh.link.rekeying import State as RekeyingState
 from mesh.link.states import LinkState
 from mesh.routing.records import RecordBody
 from mesh.trust import identity
@@ -128,9 +129,10 @@ def test_the_stream_moves_as_the_table_says():
     [
         (("state", "waits for"), HandshakeState),
         (("link state", "meaning"), LinkState),
+        (("rekeying state", "meaning"), RekeyingState),
         (("dialer state", "meaning"), DialerState),
     ],
-    ids=["handshake", "link", "dialer"],
+    ids=["handshake", "link", "rekeying", "dialer"],
 )
 def test_the_states_are_those_of_the_code(head, kind: type[enum.Enum]):
     assert [row[0] for row in table(*head)] == [state.name for state in kind]

@@ -14,6 +14,7 @@ from mesh.connection.stream import states
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import FrameType
 from mesh.link.handshake import State as HandshakeState
+from mesh.link.rekeying import State as RekeyingState
 from mesh.link.states import LinkState
 from tests.protocol_text import LIMITS, ROOT, TEXT
 
@@ -76,6 +77,7 @@ LIMIT_MODULES = (
     "mesh.link.handshake",
     "mesh.link.link",
     "mesh.link.opening",
+    "mesh.link.rekeying",
     "mesh.link.proof",
     "mesh.rtt_steps",
     "mesh.reaching",
@@ -190,7 +192,8 @@ def test_every_name_in_the_text_stands_in_a_table():
     for name, *_ in LIMITS:
         parts = name.split(".")
         known |= {".".join(parts[start:]) for start in range(len(parts))}
-    enums = (FrameType, HandshakeState, LinkState, DialerState, states.State, states.Event, ResetCode)
+    kinds = (FrameType, HandshakeState, LinkState, RekeyingState, DialerState)
+    enums = (*kinds, states.State, states.Event, ResetCode)
     known |= {member.name for kind in enums for member in kind}
     names = re.findall(r"`(\w*[A-Z]{2}[A-Z_]*|[a-z]+\.[a-z_]+|[A-Z]\w+\.\w+)`", TEXT)
     assert len(names) > 100

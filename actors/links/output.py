@@ -9,6 +9,7 @@ from actors.links.settings import LEAST_NOT_SENT_BYTES, NOT_SENT_BYTES
 from actors.peer_meters import PeerMeter
 from actors.runtime.gather import drop_sent
 from actors.runtime.seam import StreamSocket
+from mesh.errors import LocalProtocolError
 from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import Frame
 from mesh.link.relay_budget import RelayBudget
@@ -101,6 +102,18 @@ class LinkOutput:
     def seal_with(self, key: bytes) -> None:
         """From now on frames may leave, sealed with the link's key."""
         self._writer = FrameWriter(key)
+
+    def switch(self, last: Frame, key: bytes) -> None:
+        """Seal ``last`` as all frames before it, and with another key whatever has not been sealed yet.
+
+        Raises:
+            LocalProtocolError: no frame may leave yet.
+        """
+        if self._writer is None:
+            raise LocalProtocolError("a link that seals nothing cannot change its key")
+        for piece in self._writer.seal(last):
+            self.say(piece)
+        self.seal_with(key)
 
     def push(self, frames: Sequence[Frame]) -> None:
         """Queue frames; if nothing waits, seal them at once."""

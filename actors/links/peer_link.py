@@ -27,12 +27,11 @@ from mesh.escaping import escaped
 from mesh.link import effects
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.futile import Payer
-from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.handshake import EstablishedLink
 from mesh.link.link import Link
 from mesh.link.states import PARTING, SILENT, LinkState
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
-from mesh.trust.noise.primitives import key_pair
 
 log = logging.getLogger("mesh.links")
 
@@ -73,26 +72,14 @@ class PeerLink(Actor[messages.Inbound]):
         self._paid_by = paid_by
         timeout_s = settings.config.connections.timeout_s
         self._reports = LinkReports(socket, timeout_s=timeout_s, is_dialer=is_dialer)
-        handshake = LinkHandshake(
-            initiator=is_dialer,
-            identity=settings.identity,
-            certificate=settings.certificate,
-            instance=settings.instance,
-            static=settings.static,
-            ephemeral=key_pair(dispatcher.random_bytes(32)),
-            trust=settings.trust,
-            expected=expected,
-            ticket=ticket,
-            versions=settings.versions,
-            features=settings.features,
-        )
         self._link = Link(
             is_dialer=is_dialer,
-            handshake=handshake,
+            handshake=settings.handshake(is_dialer=is_dialer, expected=expected, ticket=ticket),
             own_id=settings.identity.id,
             timeout_s=timeout_s,
             now=self.now(),
             digests=settings.budgets.digests,
+            key_source=settings.key_source,
         )
         self._output = LinkOutput(
             socket, budget=settings.relay_budget, mark_bytes=settings.mark_bytes, own_id=settings.identity.id
@@ -144,7 +131,9 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.PingDue():
                 now, output = self.now(), self._output
                 took_at = output.took_at if output.is_blocked else now
-                self._do(self._link.ping(now, self.dispatcher.unix_time(), took_at=took_at))
+                carried = output.meter.sent_bytes + output.meter.received_bytes
+                unix_now = self.dispatcher.unix_time()
+                self._do(self._link.ping(now, unix_now, took_at=took_at, carried_bytes=carried))
             case messages.ChallengePeer(nonce=nonce):
                 self._do(self._link.challenge(nonce))
             case messages.CloseLink(reason=reason, blame=blame):
@@ -199,6 +188,11 @@ class PeerLink(Actor[messages.Inbound]):
             case effects.StartSealing(key=key):
                 self._reports.peer_name = self._link.name
                 self._output.seal_with(key)
+            case effects.SwitchSealing(body=body, key=key):
+                self._output.switch(link_frame(FrameType.NEW_KEY, body), key)
+            case effects.LinkRekeyed():
+                self._meters.links_rekeyed += 1
+                log.debug("link to %s: new keys", escaped(self._link.name))
             case effects.AskForAdmission(peer=peer, rtt_s=rtt_s):
                 self._ask_for_admission(peer, rtt_s)
             case effects.ReadOn():

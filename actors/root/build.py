@@ -28,6 +28,7 @@ from mesh.connection.shares import Shares
 from mesh.connection.source_address import SECRET_FOR
 from mesh.connection.stream import StreamBudget
 from mesh.link.opening import mac_key
+from mesh.link.rekeying import KeySource
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import INSTANCE_BYTES, Instance
@@ -88,7 +89,11 @@ class Build:
             identity=setup.identity,
             certificate=setup.certificate_wire,
             instance=self.instance,
-            static=key_pair(dispatcher.random_bytes(32)),
+            key_source=KeySource(
+                static=key_pair(dispatcher.random_bytes(32)),
+                fresh=lambda: key_pair(dispatcher.random_bytes(32)),
+                limits=setup.rekey_limits,
+            ),
             trust=setup.trust,
             relay_budget=around.relay_budget,
             config=setup.config,

@@ -9,6 +9,7 @@ from actors.connections.control_end import ServeControl, serve_nobody
 from mesh.config.schema import Config
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
+from mesh.link.rekeying import RekeyLimits
 from mesh.routing.record_reader import RecordReader
 from mesh.trust.certificates import Certificate, TrustStore
 from mesh.trust.credentials import Credentials
@@ -33,6 +34,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     versions: Versions = OWN_VERSIONS
     """Of the link protocol, that it offers; another for an agent that stands for another build."""
     features: tuple[str, ...] = OWN_FEATURES
+    rekey_limits: RekeyLimits = RekeyLimits()
+    """How long the keys of a link serve."""
     software: str = ""
     """Which version of the software it tells the mesh that it runs; empty tells nothing."""
     reader: RecordReader = RecordReader()

@@ -14,6 +14,8 @@ PAGES              ``[[[agent id, page], ...]]``
 RETIRE             ``[reason]``, for people
 REVOCATIONS        ``[[list, ...]]``
 WANT_REVOCATIONS   ``[[[signer, number], ...]]``
+REKEY              ``[message]``, the first of a Noise exchange
+NEW_KEY            ``[message]``, the second, or empty
 =================  =====================================================================
 
 Elements of records, digests, pages and what is wanted beyond those known here are ignored, so that a later
@@ -47,6 +49,8 @@ MAX_WANTED_PAGES: Final = 16
 """Agents in one WANT_PAGES, and pages of each: what one answer is asked for is looked up in a turn."""
 MAX_WANTED_SIGNERS: Final = 256
 """In one WANT_REVOCATIONS: far more than the authorities of a mesh and all that may revoke beside them."""
+MAX_REKEY_BYTES: Final = 48
+"""Of a message of Noise KK with an empty payload."""
 HIGHEST_AGENT_ID: Final = AgentId(b"\xff" * AGENT_ID_BYTES)
 _ALL_IDS: Final = 1 << 8 * AGENT_ID_BYTES
 
@@ -253,11 +257,22 @@ def decode_challenge(body: bytes) -> bytes:
     return _decode(_NONCE, body, "CHALLENGE")[0]
 
 
+def encode_rekey(message: bytes) -> bytes:
+    """The body of a REKEY or NEW_KEY, with a Noise message or nothing."""
+    return _encode((message,))
+
+
+def decode_rekey(body: bytes) -> bytes:
+    """The Noise message of a REKEY or NEW_KEY, of at most 48 bytes."""
+    return _decode(_REKEY, body, "REKEY or NEW_KEY")[0]
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TOKEN: Final = msgspec.msgpack.Decoder(tuple[Unsigned])
 _REASON: Final = msgspec.msgpack.Decoder(
     tuple[Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARACTERS)]]
 )
+_REKEY: Final = msgspec.msgpack.Decoder(tuple[Annotated[bytes, msgspec.Meta(max_length=MAX_REKEY_BYTES)]])
 _NONCE: Final = msgspec.msgpack.Decoder(tuple[Nonce])
 _RECORDS: Final = msgspec.msgpack.Decoder(Records)
 _WANTED: Final = msgspec.msgpack.Decoder(

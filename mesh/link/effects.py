@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from mesh.errors import OwnIdentityError, RemoteProtocolError, TrustError, UnexpectedPeerError
 from mesh.link.bodies import HAS_LEFT, Digest, WantedList, WantedPages, WirePage, WireRecord
 from mesh.link.frames import Frame, FrameType
 from mesh.link.handshake import EstablishedLink
@@ -21,6 +22,17 @@ class StartSealing(msgspec.Struct, frozen=True, gc=False):
     """Seal every frame from now on with this key."""
 
     key: bytes
+
+
+class SwitchSealing(msgspec.Struct, frozen=True, gc=False):
+    """Send NEW_KEY with this body, sealed as all before it; seal every frame behind it with this key."""
+
+    body: bytes
+    key: bytes
+
+
+class LinkRekeyed(msgspec.Struct, frozen=True, gc=False):
+    """The peer seals with its new key, too: nothing that comes or goes needs the old ones."""
 
 
 class SendOwn(msgspec.Struct, frozen=True, gc=False):
@@ -192,6 +204,15 @@ class CertificateExpired(msgspec.Struct, frozen=True, gc=False):
     """The peer's certificate has come to its end; the link is being closed."""
 
 
+def refused_for(error: RemoteProtocolError) -> LinkRefused:
+    """The handshake has failed for this."""
+    if isinstance(error, TrustError):
+        return LinkRefused(f"peer not trusted: {error}")
+    return LinkRefused(
+        str(error), isinstance(error, UnexpectedPeerError), isinstance(error, OwnIdentityError)
+    )
+
+
 LinkVerdict: TypeAlias = (
     LinkRefused
     | LinkOverdue
@@ -210,6 +231,8 @@ PeerNews: TypeAlias = RecordsCame | DigestCame | PagesWanted | PagesCame | Revoc
 LinkAffair: TypeAlias = (
     SendHandshake
     | StartSealing
+    | SwitchSealing
+    | LinkRekeyed
     | SendOwn
     | AskForAdmission
     | ReadOn

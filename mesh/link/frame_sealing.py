@@ -4,7 +4,7 @@
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -61,6 +61,9 @@ _BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
     }
 )
 """Bytes of a connection's body as it stands on the wire, at the least and at the most."""
+
+FIRST_REKEYING_TYPE: Final = int(FrameType.REKEY)
+"""Types from here to the last of the link's own may change the key that opens what stands behind them."""
 
 _Kind: TypeAlias = tuple[int, int, int, bool, bool]
 """Type, by name if it has one; bytes of the body on the wire, the least and the most; whether it is own;
@@ -139,13 +142,28 @@ class FrameWriter:
         return (sealed + body,) if held_bytes <= _JOINED_BYTES else (sealed, body)
 
 
+_Rekeying: TypeAlias = Callable[[int, bytes], bytes]
+"""Of a type and a body."""
+
+
+def _same_key(_kind: int, _body: bytes) -> bytes:
+    """For a reader whose link gets no new keys."""
+    return b""
+
+
 class FrameReader:
     """Opens the frames of one direction of a link, from any chunking of its bytes.
 
     It holds one unfinished header or body at most, and no more room than its judged length needs.
+
+    Args:
+        key: opens the first frame.
+        rekeying: is given each REKEY and NEW_KEY as it is met, with its body, and returns the key that opens
+            what stands behind it; nothing if that is the same.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, rekeying: _Rekeying = _same_key) -> None:
+        self._rekeying = rekeying
         self._decrypt = ChaCha20Poly1305(key).decrypt
         self._opened = 0
         self._header: _Header | None = None  # opened and judged; its body is still arriving
@@ -165,7 +183,7 @@ class FrameReader:
         a small frame costs is calls, so there are few.
 
         Raises:
-            AuthenticationError: a tag is wrong.
+            AuthenticationError: a tag is wrong, or new keys do not authenticate.
             RemoteProtocolError: an authentic header breaks the protocol.
             LocalProtocolError: the reader failed before; its link ought to be gone.
         """
@@ -210,11 +228,12 @@ class FrameReader:
                     piece, position = data[position:after], after
                 else:
                     byte, hop_limit, flags, source, destination, connection, number = header
-                    kind, _, _, _, is_sealed = _BY_BYTE[byte]
-                    header = None
+                    header, (kind, _, _, _, is_sealed) = None, _BY_BYTE[byte]
                 if is_sealed:
                     body = decrypt(nonce(0, opened), piece, None)
                     opened += 1
+                    if FIRST_REKEYING_TYPE <= kind < FIRST_CONNECTION_TYPE:
+                        opened, decrypt = self._behind(kind, body, opened), self._decrypt
                 else:
                     body = bytes(piece)
                 piece, wanted = None, SEALED_HEADER_BYTES
@@ -236,9 +255,16 @@ class FrameReader:
             raise AuthenticationError("a frame on this link does not authenticate") from None
         if position < end:
             self._held += data[position:]
-        self._header, self._opened, self._wanted = header, opened, wanted
-        self._usable = True
+        self._header, self._opened, self._wanted, self._usable = header, opened, wanted, True
         return frames
+
+    def _behind(self, kind: int, body: bytes, opened: int) -> int:
+        """Have the key that holds behind this REKEY or NEW_KEY; how often it has been used."""
+        key = self._rekeying(kind, body)
+        if not key:
+            return opened
+        self._decrypt = ChaCha20Poly1305(key).decrypt
+        return 0
 
 
 _Header: TypeAlias = tuple[int, int, int, AgentId, AgentId, int, int]

@@ -70,6 +70,8 @@ class FrameType(enum.IntEnum):
     RETIRE = 0x0A
     REVOCATIONS = 0x0B
     WANT_REVOCATIONS = 0x0C
+    REKEY = 0x0D
+    NEW_KEY = 0x0E
     OPEN = 0x10
     ACCEPT = 0x11
     REJECT = 0x12

@@ -71,6 +71,8 @@ class EstablishedLink:
     """32 bytes: seals what this side sends."""
     receive_key: bytes = field(repr=False)
     """32 bytes: opens what the peer sends."""
+    binding: bytes
+    """32 bytes that name the handshake, and nothing secret: its hash."""
     surplus: bytes = field(repr=False)
     """Bytes that came behind the handshake: the start of the peer's frames."""
     ticket: bytes = field(repr=False)
@@ -85,6 +87,10 @@ class EstablishedLink:
     def certified(self, certificate: Certificate) -> "EstablishedLink":
         """The same with the certificate that the peer shows now, which has been judged."""
         return replace(self, peer=certificate)
+
+    def without_keys(self) -> "EstablishedLink":
+        """The same, for as long as the link lives: its keys are where they are used, and nowhere else."""
+        return replace(self, send_key=b"", receive_key=b"")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -297,6 +303,7 @@ class LinkHandshake:
             static=self._static,
             ephemeral=self._ephemeral,
         )
+        del self._ephemeral  # which Noise forgets in time
 
     def _next_message(self) -> bytes | None:
         """The next Noise message, once all of it is there; its length is judged as soon as it is known."""
@@ -357,19 +364,22 @@ class LinkHandshake:
         to_responder, to_initiator = self._noise.split()
         surplus = self._take(len(self._buffer))
         self._state = State.ESTABLISHED
-        return EstablishedLink(
+        established = EstablishedLink(
             peer=peer,
             peer_id=peer.agent_id,
             peer_instance=Instance(statement.instance),
             peer_static=self._noise.remote_static,
             send_key=to_responder if self._initiator else to_initiator,
             receive_key=to_initiator if self._initiator else to_responder,
+            binding=self._noise.handshake_hash,
             surplus=surplus,
             ticket=ticket_of(to_responder, to_initiator),
             version=self._version,
             features=frozenset(self._features).intersection(statement.features),
             clock_ahead_s=statement.clock_ahead_s(now_unix_s),
         )
+        self._noise.forget()  # this object lives as long as the link
+        return established
 
 
 _SILENT: Final = (State.NEW, State.ESTABLISHED, State.ITSELF, State.FAILED)

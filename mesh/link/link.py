@@ -7,13 +7,7 @@ closes in order or not. Until the peer has proven its identity it holds at most 
 from collections.abc import Sequence
 from typing import Final
 
-from mesh.errors import (
-    LocalProtocolError,
-    OwnIdentityError,
-    RemoteProtocolError,
-    TrustError,
-    UnexpectedPeerError,
-)
+from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
@@ -28,6 +22,7 @@ from mesh.link.frames import (
 )
 from mesh.link.handshake import EstablishedLink, LinkHandshake
 from mesh.link.own_frames import DigestBudgets, OwnFrames
+from mesh.link.rekeying import KeySource, Rekeying
 from mesh.link.silence import Pulse
 from mesh.link.states import CARRYING, ENDING, UNADMITTED, LinkEvent, LinkState, advance
 from mesh.trust.certificates import CERTIFICATE_POLL_S
@@ -47,6 +42,7 @@ class Link:
         timeout_s: silence after which the peer is dead.
         now: when the link began.
         digests: how many more digests each peer may send.
+        key_source: for new keys.
     """
 
     __slots__ = (
@@ -56,6 +52,7 @@ class Link:
         "_farewell",
         "_handshake",
         "_is_dialer",
+        "_key_source",
         "_own_frames",
         "_own_id",
         "_pulse",
@@ -68,7 +65,7 @@ class Link:
     )
 
     peer: EstablishedLink
-    """Who the peer has proven to be; set as soon as it is proven, as is the reader of its frames."""
+    """Who the peer has proven to be; set as soon as it is proven, as what follows is."""
     _reader: FrameReader
 
     def __init__(
@@ -80,6 +77,7 @@ class Link:
         timeout_s: float,
         now: float,
         digests: DigestBudgets,
+        key_source: KeySource,
     ) -> None:
         self.state = LinkState.HANDSHAKE
         self.name = ""
@@ -87,6 +85,7 @@ class Link:
         self._is_dialer = is_dialer
         self._handshake = handshake
         self._own_id = own_id
+        self._key_source = key_source
         self._pulse = Pulse(timeout_s, now)
         self._asked_at = now
         """When the handshake's latest question was sent."""
@@ -115,7 +114,7 @@ class Link:
             return ()
         self.state = advance(self.state, LinkEvent.ADMITTED)
         self._pulse.begin(now)
-        self._ping(now, unix_now, now)
+        self._ping(now, unix_now, now, 0)
         self._effects.append(effects.ReadOn())
         if self._retirement:
             self._own_frames.retire(self._retirement, self._effects)
@@ -244,30 +243,34 @@ class Link:
             self._end(effects.LinkOver())
         return self._done()
 
-    def ping(self, now: float, unix_now: float, *, took_at: float) -> effects.LinkEffects:
-        """Measure the round trip, and judge the peer's silence and its certificate.
+    def ping(self, now: float, unix_now: float, *, took_at: float, carried_bytes: int) -> effects.LinkEffects:
+        """Measure the round trip, and judge the peer's silence, its certificate and the keys.
 
         Args:
             now: monotonic seconds.
             unix_now: for the peer's certificate.
             took_at: when the socket last took anything, if it has no room now; else ``now``.
+            carried_bytes: by the link so far, both directions together.
         """
-        self._ping(now, unix_now, took_at)
+        self._ping(now, unix_now, took_at, carried_bytes)
         return self._done()
 
-    def _ping(self, now: float, unix_now: float, took_at: float) -> None:
+    def _ping(self, now: float, unix_now: float, took_at: float, carried_bytes: int) -> None:
         if self.state is not LinkState.UP:
             return
         pulse = self._pulse
-        if not pulse.is_late(now) and self._is_to_end(now, unix_now, took_at):
+        if not pulse.is_late(now) and self._is_to_end(now, unix_now, took_at, carried_bytes):
             return
         left_s = self.peer.peer.not_after - unix_now
         token, wait_s = pulse.ping(now, took_at, within_s=min(max(left_s, 0.0), CERTIFICATE_POLL_S))
         self._effects.append(effects.SendOwn(FrameType.PING, link_bodies.encode_ping(token)))
         self._effects.append(effects.PingLater(wait_s))
+        self._own_frames.rekeying.judge(now, carried_bytes, self._effects)
 
-    def _is_to_end(self, now: float, unix_now: float, took_at: float) -> bool:
-        cause = self._pulse.cause_of_death(now, took_at)
+    def _is_to_end(self, now: float, unix_now: float, took_at: float, carried_bytes: int) -> bool:
+        cause = self._pulse.cause_of_death(now, took_at) or self._own_frames.rekeying.cause_of_death(
+            now, carried_bytes
+        )
         if cause:
             self._end(effects.LinkLost(cause))
         elif unix_now >= self.peer.peer.not_after:
@@ -280,13 +283,8 @@ class Link:
     def _shake(self, data: bytes, now: float, unix_now: float) -> None:
         try:
             progress = self._handshake.receive(data, unix_now)
-        except TrustError as error:
-            self._end(effects.LinkRefused(f"peer not trusted: {error}"))
-            return
         except RemoteProtocolError as error:
-            is_another = isinstance(error, UnexpectedPeerError)
-            is_copy = isinstance(error, OwnIdentityError)
-            self._end(effects.LinkRefused(str(error), is_another, is_copy))
+            self._end(effects.refused_for(error))
             return
         if progress.to_send:
             self._effects.append(effects.SendHandshake(progress.to_send))
@@ -299,10 +297,12 @@ class Link:
             self._prove(progress.established, now)
 
     def _prove(self, peer: EstablishedLink, now: float) -> None:
-        self.peer = peer
-        self._own_frames.peer_id = peer.peer_id
-        self._reader = FrameReader(peer.receive_key)
+        self.peer = peer.without_keys()
         self.name = peer.peer.name
+        self._pulse.heard_at = now
+        rekeying = Rekeying(self._key_source, is_dialer=self._is_dialer, peer=self.peer, pulse=self._pulse)
+        self._own_frames.peer_id, self._own_frames.rekeying = peer.peer_id, rekeying
+        self._reader = FrameReader(peer.receive_key, rekeying.take)
         self._effects.append(effects.StartSealing(peer.send_key))
         if self._is_dialer:
             self.state = advance(self.state, LinkEvent.PROVEN_TO_DIALER)
@@ -311,7 +311,7 @@ class Link:
         else:
             self._rtt_s = now - self._asked_at
             self.state = advance(self.state, LinkEvent.PROVEN_TO_ACCEPTOR)
-            self._effects.append(effects.AskForAdmission(peer, self._rtt_s))
+            self._effects.append(effects.AskForAdmission(self.peer, self._rtt_s))
 
     def _confirm(self, data: memoryview, now: float) -> None:
         """The peer's first frames: it has judged this agent."""

@@ -11,6 +11,7 @@ from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
 from mesh.link.frames import Frame, FrameType
+from mesh.link.rekeying import Rekeying
 from mesh.link.silence import Pulse
 from mesh.remembered import Remembered
 from mesh.token_bucket import TokenBucket
@@ -48,10 +49,21 @@ class OwnFrames:
         digests: what more digests of each peer may cost now; a new link begins no new burst.
     """
 
-    __slots__ = ("_challenge", "_digests", "_is_retiring", "_pulse", "_told_at", "peer_id", "records")
+    __slots__ = (
+        "_challenge",
+        "_digests",
+        "_is_retiring",
+        "_pulse",
+        "_told_at",
+        "peer_id",
+        "records",
+        "rekeying",
+    )
 
     peer_id: AgentId
     """Set as soon as the peer is proven."""
+    rekeying: Rekeying
+    """Likewise."""
 
     def __init__(self, pulse: Pulse, digests: DigestBudgets) -> None:
         self._pulse = pulse
@@ -125,6 +137,8 @@ class OwnFrames:
                 if link_bodies.decode_challenge(frame.body) == self._challenge:
                     self._challenge = b""
                     wanted.append(effects.PeerAnswered())
+            case FrameType.REKEY | FrameType.NEW_KEY:
+                self.rekeying.hand_over(wanted)  # the reader has given it the frame
             case FrameType.RETIRE:
                 reason = escaped(link_bodies.decode_retire(frame.body))
                 if not self._is_retiring:

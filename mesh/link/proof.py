@@ -29,8 +29,11 @@ MAX_FEATURE_CHARACTERS: Final = 32
 
 MAX_CLOCK_MS: Final = 2**62
 
-OWN_FEATURES: Final[tuple[str, ...]] = ()
-"""What this version can do beyond what its number says: nothing yet. A feature is used where both have it."""
+REKEY_FEATURE: Final = "rekey"
+"""It takes up new keys for a link that is up: :mod:`mesh.link.rekeying`."""
+
+OWN_FEATURES: Final = (REKEY_FEATURE,)
+"""What this version can do beyond what its number says. A feature is used where both have it."""
 
 _Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\Z", max_length=MAX_FEATURE_CHARACTERS)]
 

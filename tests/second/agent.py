@@ -10,7 +10,8 @@ from typing import Final, Self
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from tests.second.link import Frame, Link, Party, Type, accept, dial
+from tests.second.frames import Frame, Type
+from tests.second.link import Link, Party, accept, dial
 from tests.second.openings import Address, Exit, Ingress, Local, Table
 from tests.second.records import Records, of_copies, to_body
 from tests.second.revocations import Revocations, asked, numbered, of_body

@@ -6,7 +6,7 @@ import socket
 import struct
 from typing import Final
 
-from tests.second.link import Frame, Type
+from tests.second.frames import Frame, Type
 from tests.second.stream import LIVING, Code, State, Stream
 
 LINGER_S: Final = 3.0

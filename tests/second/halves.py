@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tests.second.link import MAX_SEGMENT_BYTES, Frame, Type
+from tests.second.frames import MAX_SEGMENT_BYTES, Frame, Type
 from tests.second.wire import ProtocolError
 
 INITIAL_WINDOW_BYTES: Final = 65_536

@@ -1,23 +1,21 @@
-"""A link, as sections 3 and 4 of docs/PROTOCOL.md have it: Noise XX, then sealed frames."""
+"""A link, as sections 3 to 5 of docs/PROTOCOL.md have it: Noise XX, then sealed frames."""
 
 import asyncio
 import contextlib
 import hashlib
 import os
-import struct
 import time
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from noise.backends.default.keypairs import KeyPair25519
 from noise.connection import Keypair, NoiseConnection
 
+from tests.second.frames import SEALED_HEADER_BYTES, VERSION, Cipher, Frame, Type, read_header, seal_frame
+from tests.second.new_keys import FEATURE, Rekeying
 from tests.second.wire import (
-    NOBODY,
     Grants,
     Identity,
     ProtocolError,
@@ -30,150 +28,11 @@ from tests.second.wire import (
 )
 
 PREAMBLE: Final = b"MESH\x01\x01"
-VERSION: Final = 1
 MAC_BYTES: Final = 16
 TICKET_BYTES: Final = 16
 MIN_FIRST_MESSAGE_BYTES: Final = 48
 MAX_FIRST_MESSAGE_BYTES: Final = 112
 MAX_MESSAGE_BYTES: Final = 4_096
-
-HEADER: Final = struct.Struct(">BBBB16s16sQQI")
-TAG_BYTES: Final = 16
-SEALED_HEADER_BYTES: Final = HEADER.size + TAG_BYTES
-MAX_CONTROL_BODY_BYTES: Final = 65_552
-MAX_SEGMENT_BYTES: Final = 65_536
-OPENING_BODY_BYTES: Final = 1_280
-MAX_SKIPPED_BODY_BYTES: Final = 2_048
-SKIPPED: Final = range(0x40, 0x80)
-"""Types that a later version may send; the first half are links' own."""
-FROM_EXIT: Final = 0x80
-
-
-class Type(IntEnum):
-    PING = 0x01
-    PONG = 0x02
-    RECORDS = 0x03
-    DIGEST = 0x04
-    CLOSE = 0x05
-    CHALLENGE = 0x06
-    CHALLENGE_ANSWER = 0x07
-    WANT_PAGES = 0x08
-    PAGES = 0x09
-    RETIRE = 0x0A
-    REVOCATIONS = 0x0B
-    WANT_REVOCATIONS = 0x0C
-    OPEN = 0x10
-    ACCEPT = 0x11
-    REJECT = 0x12
-    DATA = 0x13
-    FIN = 0x14
-    ACK = 0x15
-    RESET = 0x16
-    PROBE = 0x17
-    UNKNOWN = 0x18
-
-
-OWN: Final = {each for each in Type if each < Type.OPEN}
-OPENINGS: Final = {Type.OPEN, Type.ACCEPT, Type.REJECT}
-BODY_BYTES: Final[dict[int, range]] = {
-    **dict.fromkeys(OPENINGS, range(OPENING_BODY_BYTES, OPENING_BODY_BYTES + 1)),
-    Type.DATA: range(MAX_SEGMENT_BYTES + TAG_BYTES + 1),
-    Type.FIN: range(28, 29),
-    Type.ACK: range(60, 61),
-    Type.RESET: range(26, 27),
-    Type.PROBE: range(60, 61),
-    Type.UNKNOWN: range(1),
-}
-"""What the bodies of connections' frames may have, before the link seals them."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame with its body as it is before the link seals it."""
-
-    type: int
-    body: bytes = b""
-    source: bytes = NOBODY
-    destination: bytes = NOBODY
-    connection: int = 0
-    number: int = 0
-    from_exit: bool = False
-    hop_limit: int = 0
-    flags: int = 0
-
-    @property
-    def is_links_own(self) -> bool:
-        return self.type < 0x10 or 0x40 <= self.type <= 0x5F
-
-    @property
-    def is_sealed_by_link(self) -> bool:
-        return self.is_links_own or self.type in OPENINGS or self.type >= 0x60
-
-    def associated_data(self, body_bytes: int) -> bytes:
-        """54 bytes: the header without what transit changes."""
-        header = HEADER.pack(*self._fields(body_bytes))
-        return header[:2] + header[4:]
-
-    def header(self) -> bytes:
-        return HEADER.pack(*self._fields(len(self.body) + TAG_BYTES * self.is_sealed_by_link))
-
-    def _fields(self, length: int) -> tuple[int | bytes, ...]:
-        kind = self.type | FROM_EXIT * self.from_exit
-        ends = (self.source, self.destination, self.connection, self.number)
-        return (VERSION, kind, self.hop_limit, self.flags, *ends, length)
-
-
-class Cipher:
-    """One direction of a link: a key, and a counter that is the nonce."""
-
-    def __init__(self, key: bytes) -> None:
-        self._aead = ChaCha20Poly1305(key)
-        self._counter = 0
-
-    def _nonce(self) -> bytes:
-        nonce = struct.pack(">IQ", 0, self._counter)
-        self._counter += 1
-        return nonce
-
-    def seal(self, octets: bytes) -> bytes:
-        return self._aead.encrypt(self._nonce(), octets, None)
-
-    def unseal(self, octets: bytes) -> bytes:
-        try:
-            return self._aead.decrypt(self._nonce(), octets, None)
-        except InvalidTag:
-            raise ProtocolError("a frame that does not authenticate") from None
-
-
-def seal_frame(cipher: Cipher, frame: Frame) -> bytes:
-    header = cipher.seal(frame.header())
-    return header + (cipher.seal(frame.body) if frame.is_sealed_by_link else frame.body)
-
-
-def read_header(octets: bytes) -> tuple[Frame, int]:
-    """A frame that has no body yet, and how long the body is on the wire; judged."""
-    version, kind, hop_limit, flags, source, destination, connection, number, length = HEADER.unpack(octets)
-    frame = Frame(
-        kind & ~FROM_EXIT, b"", source, destination, connection, number, kind >= FROM_EXIT, hop_limit, flags
-    )
-    if version != VERSION or flags & ~3:
-        raise ProtocolError("a header of another version")
-    if frame.is_links_own:
-        is_blank = octets[2:52] == bytes(50) and not frame.from_exit
-        is_right = (
-            (frame.type in OWN or frame.type in SKIPPED)
-            and is_blank
-            and TAG_BYTES <= length <= MAX_CONTROL_BODY_BYTES
-        )
-    elif frame.type >= 0x60:
-        is_right = TAG_BYTES <= length <= MAX_SKIPPED_BODY_BYTES + TAG_BYTES
-    else:
-        known = BODY_BYTES.get(frame.type, range(0))
-        is_right = length - TAG_BYTES * frame.is_sealed_by_link in known
-    if not is_right:
-        raise ProtocolError(f"a header of type {kind:#x} with {length} bytes of body")
-    return frame, length
-
 
 # -- the handshake -------------------------------------------------------------------------------------------
 
@@ -211,6 +70,10 @@ class Peer:
     send_key: bytes
     receive_key: bytes
     ticket: bytes
+    static: bytes
+    binding: bytes
+    rekeys: bool
+    """Whether both ends have the feature."""
 
     @property
     def id(self) -> bytes:
@@ -273,7 +136,7 @@ class Handshake:
     def proving(self, clock_ms: int) -> bytes:
         """A message with the own proof, and its length."""
         own = self._own
-        statement = encode(ProofStatement(own.certificate, own.instance, VERSION, (), clock_ms))
+        statement = encode(ProofStatement(own.certificate, own.instance, VERSION, (FEATURE,), clock_ms))
         signed = self._state.symmetric_state.h + bytes(self._state.s.public_bytes) + statement
         proof = encode(Proof(statement, own.identity.sign("mesh link proof v1", signed)))
         message = bytes(self._noise.write_message(proof))
@@ -302,19 +165,30 @@ class Handshake:
         receiving = self._noise.noise_protocol.cipher_state_decrypt.k
         both = sending + receiving if self._is_initiator else receiving + sending
         ticket = hashlib.blake2s(b"mesh link ticket v1" + both, digest_size=TICKET_BYTES).digest()
-        return Peer(grants, stated.instance, sending, receiving, ticket)
+        static, binding = bytes(self._state.rs.public_bytes), bytes(self._noise.get_handshake_hash())
+        rekeys = FEATURE in stated.features
+        return Peer(grants, stated.instance, sending, receiving, ticket, static, binding, rekeys)
 
 
 class Link:
     """Frames over a TCP connection whose handshake is over; ``is_dialed`` if this end has dialed."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer, *, is_dialed: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        own: Party,
+        peer: Peer,
+        *,
+        is_dialed: bool,
     ) -> None:
         self._reader, self._writer = reader, writer
         self.is_dialed = is_dialed
         self.peer = peer
         self._sealing, self._opening = Cipher(peer.send_key), Cipher(peer.receive_key)
+        self._rekeying = Rekeying(own.link_key, peer.static, peer.binding, is_dialed=is_dialed)
+        self.rekeyed = 0
+        """How often it has got new keys."""
 
     def send(self, frame: Frame) -> None:
         self._writer.write(seal_frame(self._sealing, frame))
@@ -326,7 +200,31 @@ class Link:
         body = await self._reader.readexactly(length)
         if frame.is_sealed_by_link:
             body = self._opening.unseal(body)
+        if frame.type in {Type.REKEY, Type.NEW_KEY}:
+            self._rekey(frame.type, body)
         return replace(frame, body=body)
+
+    def ask_for_new_keys(self) -> None:
+        self.send(Frame(Type.REKEY, encode((self._rekeying.ask(),))))
+
+    def _rekey(self, kind: int, body: bytes) -> None:
+        """At once, for what comes behind NEW_KEY is sealed with another key."""
+        if not self.peer.rekeys:
+            raise ProtocolError("new keys that were not agreed upon")
+        (message,) = decode(body, tuple[bytes])
+        if kind == Type.REKEY:
+            for answer, key in self._rekeying.take_request(message):
+                self._switch(answer, key)
+            return
+        receive_key, send_keys = self._rekeying.take_switch(message)
+        self._opening = Cipher(receive_key)
+        for key in send_keys:
+            self._switch(b"", key)
+        self.rekeyed += 1
+
+    def _switch(self, message: bytes, key: bytes) -> None:
+        self.send(Frame(Type.NEW_KEY, encode((message,))))
+        self._sealing = Cipher(key)
 
     async def close(self) -> None:
         """When all is sent."""
@@ -358,7 +256,7 @@ async def dial(own: Party, host: str, port: int) -> Link:
     length = await _read_length(reader, range(MAX_MESSAGE_BYTES + 1))
     grants, stated = handshake.read_proof(await reader.readexactly(length), time.time())
     writer.write(handshake.proving(int(time.time() * 1_000)))
-    return Link(reader, writer, handshake.peer(grants, stated), is_dialed=True)
+    return Link(reader, writer, own, handshake.peer(grants, stated), is_dialed=True)
 
 
 async def accept(own: Party, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Link:
@@ -371,4 +269,4 @@ async def accept(own: Party, reader: asyncio.StreamReader, writer: asyncio.Strea
     writer.write(PREAMBLE + handshake.proving(int(time.time() * 1_000)))
     length = await _read_length(reader, range(MAX_MESSAGE_BYTES + 1))
     grants, stated = handshake.read_proof(await reader.readexactly(length), time.time())
-    return Link(reader, writer, handshake.peer(grants, stated), is_dialed=False)
+    return Link(reader, writer, own, handshake.peer(grants, stated), is_dialed=False)

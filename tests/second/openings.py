@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.second.connections import Connection, reset_socket
+from tests.second.frames import Frame, Type
 from tests.second.halves import INITIAL_WINDOW_BYTES
-from tests.second.link import Frame, Type
 from tests.second.records import Records
 from tests.second.session import Answer, Arrival, Asked, Name, Opening, Session
 from tests.second.stream import HOP_LIMIT, Stream

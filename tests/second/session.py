@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from noise.backends.default.keypairs import KeyPair25519
 from noise.connection import Keypair, NoiseConnection
 
-from tests.second.link import TAG_BYTES, Frame, Type
+from tests.second.frames import TAG_BYTES, Frame, Type
 from tests.second.wire import ProtocolError, decode, encode
 
 OPEN_PAYLOAD_BYTES: Final = 1_152

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Final
 
+from tests.second.frames import Frame, Type
 from tests.second.halves import (
     INITIAL_TIMEOUT_S,
     INITIAL_WINDOW_BYTES,
@@ -18,7 +19,6 @@ from tests.second.halves import (
     Sender,
     Sent,
 )
-from tests.second.link import Frame, Type
 from tests.second.session import CONTROL, Session
 from tests.second.wire import ProtocolError
 

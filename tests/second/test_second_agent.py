@@ -80,6 +80,14 @@ async def revoked(authority, one, other):
     assert other.links
 
 
+async def rekeyed(link, *ports):
+    """New keys for a link while it carries both ways, and once more with those."""
+    for count in (1, 2):
+        link.ask_for_new_keys()
+        assert await asyncio.gather(*map(echoed, ports)) == [(MIB, True)] * len(ports)
+        assert link.rekeyed == count
+
+
 @pytest.mark.system
 def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
     authority, identity = Identity(os.urandom(32)), Identity(os.urandom(32))
@@ -103,8 +111,10 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
                     await second.dial(LOOPBACK, real.accept_port)
                     await until(lambda: second.records.candidates("at-real") == [real.identity.id])
                     await asyncio.to_thread(real.wait_for_route, "at-second")
+                    port_at_second = await second.listen("at-real")
                     assert await echoed(port_at_real) == (MIB, True)
-                    assert await echoed(await second.listen("at-real")) == (MIB, True)
+                    assert await echoed(port_at_second) == (MIB, True)
+                    await rekeyed(second.links[real.identity.id], port_at_real, port_at_second)
                     await until(lambda: third.pongs)
                     await revoked(authority, second, third)
             await asyncio.to_thread(real.wait_for_no_route, "at-second")

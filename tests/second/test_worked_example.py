@@ -6,8 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.protocol_text import PROTOCOL
+from tests.second.frames import Cipher, Frame, Type, seal_frame
 from tests.second.joining import question
-from tests.second.link import Cipher, Frame, Handshake, Party, Type, seal_frame
+from tests.second.link import Handshake, Party
+from tests.second.new_keys import Exchange
 from tests.second.openings import socket_tag
 from tests.second.records import Digest, to_body
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
@@ -63,6 +65,28 @@ def test_a_link():
     assert (peer.id, peer.instance, peer.ticket) == (B.identity.id, B.instance, EXAMPLE["link ticket"])
     assert (peer.send_key, peer.receive_key) == (EXAMPLE["link key A to B"], EXAMPLE["link key B to A"])
     assert seal_frame(Cipher(peer.send_key), Frame(Type.PING, encode((1,)))) == EXAMPLE["PING"]
+    assert (peer.binding, peer.rekeys) == (EXAMPLE["link binding"], True)
+
+
+def test_new_keys_for_the_link():
+    asking = Exchange(
+        A.link_key, public(B.link_key), EXAMPLE["link binding"], asks=True, ephemeral=b"\x0f" * 32
+    )
+    answering = Exchange(
+        B.link_key, public(A.link_key), EXAMPLE["link binding"], asks=False, ephemeral=b"\x10" * 32
+    )
+    request = asking.write()
+    assert encode((request,)) == EXAMPLE["REKEY body"]
+    answering.read(request)
+    answer = answering.write()
+    assert encode((answer,)) == EXAMPLE["NEW_KEY body"]
+    asking.read(answer)
+    keys = asking.keys()
+    assert keys == (
+        *(EXAMPLE[f"next link key {way}"] for way in ("A to B", "B to A")),
+        EXAMPLE["next link binding"],
+    )
+    assert answering.keys() == (keys.receive, keys.send, keys.binding)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "links_broken_total": "Links that ended because the peer broke the protocol.",
         "links_lost_total": "Established links that ended for any reason.",
         "links_refused_total": "Connections of peers that ended before they became a link.",
+        "links_rekeyed_total": "Times that a link has got new keys: after an hour, or 64 GiB.",
         "loops_cut_total": "Clients kept from an exit, or reset, because they came from the mesh themselves.",
         "bytes_forwarded_total": "Bytes of frames' bodies passed on for other agents.",
         "bytes_received_total": "Plaintext bytes handed to local sockets.",

@@ -31,6 +31,7 @@ class State(enum.Enum):
     FINISHED = "is finished"
     """All messages have been written and read, and the keys are there."""
     FAILED = "has failed"
+    """Or was let go of."""
 
 
 class _Pattern(NamedTuple):
@@ -193,7 +194,7 @@ class Handshake:
         try:
             message = self._write(payload)
         except Exception:
-            self._fail()
+            self.forget()
             raise
         self._advance()
         return message
@@ -210,7 +211,7 @@ class Handshake:
         try:
             payload = self._read(bytes(message))
         except Exception:
-            self._fail()
+            self.forget()
             raise
         self._advance()
         return payload
@@ -223,6 +224,13 @@ class Handshake:
         """
         self._check_finished()
         return self._keys
+
+    def forget(self) -> None:
+        """Let go of all secrets, the keys too: nothing can be read, written or taken any more."""
+        self.state = State.FAILED
+        self._remote = {}
+        self._keys = (b"", b"")
+        self._forget()
 
     def _check_finished(self) -> None:
         if self.state is not State.FINISHED:
@@ -289,11 +297,6 @@ class Handshake:
             self._keys = self._symmetric.split()
             self.state = State.FINISHED
             self._forget()
-
-    def _fail(self) -> None:
-        self.state = State.FAILED
-        self._remote = {}
-        self._forget()
 
     def _forget(self) -> None:
         self._own = {}

@@ -24,6 +24,7 @@ from mesh.link.frame_sealing import FrameReader, FrameWriter
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.futile import EVERYBODY
 from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.rekeying import KeySource, RekeyLimits
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
@@ -53,6 +54,11 @@ def certificate_of(
         not_after=int(UNIX_START_S) + valid_s,
         may_relay=may_relay,
     )
+
+
+def key_source(dispatcher: Any, private: bytes, **limits: float) -> KeySource:
+    """New keys for the links of an agent whose static key this is."""
+    return KeySource(key_pair(private), lambda: key_pair(dispatcher.random_bytes(32)), RekeyLimits(**limits))
 
 
 def socket_pair(
@@ -218,7 +224,7 @@ class LinkScene:
             identity=OWN,
             certificate=certificate_of(OWN, "own"),
             instance=Instance(b"o" * 16),
-            static=key_pair(b"s" * 32),
+            key_source=key_source(self.world.dispatcher("here"), b"s" * 32),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
             budgets=peer_budgets(),

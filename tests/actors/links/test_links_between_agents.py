@@ -24,9 +24,8 @@ from mesh.link.opening import mac_key
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, read_certificate
 from mesh.trust.identity import AgentId, Identity, Instance
-from mesh.trust.noise.primitives import key_pair
 from tests.actors.company import IDENTITIES, start
-from tests.actors.links.link_company import FOREIGN_AUTHORITY, PEER_PORT, TRUST, certificate_of
+from tests.actors.links.link_company import FOREIGN_AUTHORITY, PEER_PORT, TRUST, certificate_of, key_source
 
 LOWER, HIGHER = IDENTITIES[0], IDENTITIES[-1]
 
@@ -44,7 +43,7 @@ class Side:
             identity=identity,
             certificate=certificate_of(identity, host),
             instance=Instance(self.dispatcher.random_bytes(16)),
-            static=key_pair(self.dispatcher.random_bytes(32)),
+            key_source=key_source(self.dispatcher, self.dispatcher.random_bytes(32)),
             trust=TRUST,
             relay_budget=RelayBudget(1 << 26),
             budgets=peer_budgets(),

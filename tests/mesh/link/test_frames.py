@@ -52,6 +52,8 @@ def test_constants_are_those_of_the_protocol():
         "RETIRE": 10,
         "REVOCATIONS": 11,
         "WANT_REVOCATIONS": 12,
+        "REKEY": 13,
+        "NEW_KEY": 14,
         "OPEN": 16,
         "ACCEPT": 17,
         "REJECT": 18,

@@ -48,7 +48,7 @@ def test_the_hostile_headers_start_from_good_ones():
     [
         (header(at_0=b"\x02"), "version 2"),
         (header(at_1=b"\x00"), "unknown type 0x00"),
-        (header(at_1=b"\x0d"), "unknown type 0x0d"),
+        (header(at_1=b"\x0f"), "unknown type 0x0f"),
         (header(at_1=b"\x19"), "unknown type 0x19"),
         (header(at_1=b"\x3f"), "unknown type 0x3f"),
         (header(at_1=b"\xbf"), "unknown type 0x3f"),

@@ -81,7 +81,9 @@ def test_two_agents_meet():
     assert len(ours.send_key) == len(ours.receive_key) == 32
     assert (ours.peer_static, theirs.peer_static) == (BOB.static.public, ALICE.static.public)
     assert (ours.version, theirs.version) == (1, 1)
-    assert ours.features == theirs.features == frozenset()
+    assert ours.features == theirs.features == {"rekey"}
+    assert ours.binding == theirs.binding
+    assert len(ours.binding) == 32
     assert ours.surplus == theirs.surplus == b""
 
 
@@ -103,7 +105,7 @@ def test_the_proofs_read_as_documented():
     assert noise.write_message(FIRST[-16:]) == FIRST[START:]
     binding = noise.handshake_hash
     statement, signature = msgspec.msgpack.decode(noise.read_message(SECOND[START:]))
-    assert msgspec.msgpack.decode(statement) == [BOB.certificate, BOB.instance, 1, [], NOW * 1000]
+    assert msgspec.msgpack.decode(statement) == [BOB.certificate, BOB.instance, 1, ["rekey"], NOW * 1000]
     assert signature == BOB.identity.sign(LINK_PROOF_CONTEXT, binding + BOB.static.public + statement)
 
 

@@ -27,10 +27,11 @@ from mesh.link.frames import FrameType, link_frame
 from mesh.link.handshake import LinkHandshake
 from mesh.link.link import Link
 from mesh.link.own_frames import CHALLENGE_REPORT_S, digest_budgets
+from mesh.link.rekeying import KeySource, RekeyLimits
 from mesh.link.states import UNADMITTED, LinkState
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
-from mesh.trust.noise.primitives import key_pair
+from mesh.trust.noise.primitives import KeyPair, key_pair
 from tests.examples import examples
 
 NOW, UNIX = 100.0, 1_750_000_000.0
@@ -53,6 +54,8 @@ BODIES = (
     (FrameType.CHALLENGE_ANSWER, bodies.encode_challenge(bytes(16))),
     (FrameType.CLOSE, bodies.encode_close("enough")),
     (FrameType.RETIRE, bodies.encode_retire("enough")),
+    (FrameType.REKEY, bodies.encode_rekey(bytes(48))),
+    (FrameType.NEW_KEY, bodies.encode_rekey(b"")),
     (FrameType.WANT_PAGES, bodies.encode_want_pages(())),
     (FrameType.PAGES, bodies.encode_pages(())),
     (FrameType.DIGEST, b"\xc1"),
@@ -89,6 +92,7 @@ class Ends:
 
     def __init__(self, *, is_dialer: bool) -> None:
         own = Identity(bytes([1]) * 32)
+        self._fresh_keys = 0
         handshake = handshake_of(1, initiator=is_dialer)
         self.link = Link(
             is_dialer=is_dialer,
@@ -97,6 +101,9 @@ class Ends:
             timeout_s=3.0,
             now=NOW,
             digests=digest_budgets(),
+            key_source=KeySource(
+                key_pair(bytes([11]) * 32), lambda: key_pair(bytes([31]) * 32), RekeyLimits()
+            ),
         )
         self.peer = handshake_of(2, initiator=not is_dialer)
         self.now = NOW
@@ -104,6 +111,10 @@ class Ends:
         self.verdicts: list[object] = []
         self.to_link = self.peer.start()
         self.do(self.link.start())
+
+    def _fresh(self) -> KeyPair:
+        self._fresh_keys += 1
+        return key_pair(bytes([31, self._fresh_keys]) * 16)
 
     def do(self, wanted) -> None:
         for effect in wanted:
@@ -140,7 +151,8 @@ class Ends:
                 self.say(*draw(st.sampled_from(BODIES)))
             case 7:
                 self.now += draw(st.sampled_from((0.1, 1.0, 5.0)))
-                self.do(link.ping(self.now, UNIX + draw(st.sampled_from((0, 100))), took_at=self.now))
+                unix_now, carried_bytes = draw(st.sampled_from(((UNIX, 0), (UNIX + 100, 0), (UNIX, 2**36))))
+                self.do(link.ping(self.now, unix_now, took_at=self.now, carried_bytes=carried_bytes))
             case 8:
                 self.do(link.sent())
             case 9:
