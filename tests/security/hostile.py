@@ -53,6 +53,7 @@ class Credentials:
         instance: likewise; every record shows it.
         now: Unix seconds; of the clock unless given.
         trusts: whose certificates it takes, if not those of ``authority``.
+        certificate: its wire bytes, in the place of one of ``authority``.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Credentials:
         relay=False,
         now=None,
         trusts=None,
+        certificate=b"",
     ):
         now = int(time.time() if now is None else now)
         self.trusts = trusts or authority
@@ -79,7 +81,7 @@ class Credentials:
         self.static = key_pair(os.urandom(32))
         self.epoch = now * 1000
         self.sequence = 0
-        self.certificate = issue_certificate(
+        self.certificate = certificate or issue_certificate(
             authority,
             subject=self.identity.public_key,
             name=name,

@@ -3,6 +3,8 @@
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Connected, SocketOptions
 from mesh.addresses import TcpAddress
+from mesh.link import bodies
+from mesh.link.frames import FrameType, link_frame
 from scripts.simulation.world import PEER_PORT
 from tests.security.hostile import Credentials, Wire, records_frame
 
@@ -19,7 +21,7 @@ class SimulatedMember(Actor):
 
     def __init__(self, dispatcher, *, peer, authority, **granted):
         super().__init__(dispatcher)
-        self.credentials = Credentials(authority, now=dispatcher.unix_time(), **granted)
+        self.credentials = Credentials(authority, **({"now": dispatcher.unix_time()} | granted))
         self.wire = Wire(self.credentials)
         self.peer = peer
         self.step = None
@@ -67,7 +69,8 @@ class SimulatedMember(Actor):
         if not count:
             self.over()
             return
-        out, _ = self.wire.receive(bytes(buffer[:count]), self.dispatcher.unix_time())
+        out, frames = self.wire.receive(bytes(buffer[:count]), self.dispatcher.unix_time())
+        self.wire.frames += frames
         self.unsent += out
         self.pump()
 
@@ -95,3 +98,15 @@ class SimulatedMember(Actor):
             self.is_over = True
             self.socket.close()
             self.disown(self.socket)
+
+
+def say_lists(mesh, member, *lists):
+    """Pass these revocation lists on, and let them be judged."""
+    for each in lists:
+        if member.is_over:
+            break
+        frame = link_frame(FrameType.REVOCATIONS, bodies.encode_revocations((each,)))
+        member.unsent += member.wire.seal(frame)
+        member.pump()
+        mesh.run(0.01)
+    mesh.run(1.0)

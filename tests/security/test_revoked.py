@@ -9,7 +9,8 @@ from mesh.link import bodies
 from mesh.link.frames import FrameType, link_frame
 from mesh.trust.identity import REVOCATIONS_CONTEXT, Identity
 from mesh.trust.revocations import Revocation, sign_list
-from tests.security.simulated import SimulatedMember
+from scripts.simulation.conversation import Pace, Terms
+from tests.security.simulated import SimulatedMember, say_lists
 from tests.simulation.mesh_world import KEY, mesh_world, three_agents
 
 STRANGER = Identity(b"an authority of another mesh".ljust(32))
@@ -31,17 +32,6 @@ def member(mesh, **granted):
     mesh.run_until(lambda: made.wire.is_up or made.is_over, 10.0)
     mesh.run(0.5)
     return made
-
-
-def say(mesh, made, *lists):
-    """Pass these lists on, and let them be judged."""
-    for each in lists:
-        if made.is_over:
-            break
-        made.unsent += made.wire.seal(link_frame(FrameType.REVOCATIONS, bodies.encode_revocations((each,))))
-        made.pump()
-        mesh.run(0.01)
-    mesh.run(1.0)
 
 
 def signed(mesh, number, *names, by=None):
@@ -76,14 +66,21 @@ def test_a_revoked_agent_comes_back_by_no_other_relay_and_with_no_other_certific
     assert mesh.ask("branch", "route_table", route_messages.TakeRevocations((wire,))) == ("",)
     mesh.run(1.0)
     assert made.is_over
+    talk = mesh.converse(Terms(1, 400_000, 400_000), Pace(byte_count=2000, pause_s=0.05))
     stolen = made.credentials.identity
     for number, peer in enumerate(("other", "relay", "hq")):
         again = mesh.world.dispatcher(f"again{number}")
         authority = mesh._identity("authority")
         SimulatedMember.start(again, peer=peer, authority=authority, name="somebody", identity=stolen)
         (came,) = mesh.actors_on(f"again{number}", SimulatedMember)
+        refused = mesh.plans[peer].meters.links_refused
         mesh.run(3.0)
         assert came.is_over
+        assert mesh.plans[peer].meters.links_refused == refused + 1
+        assert len(mesh.log.of(peer, "not trusted: the agent 'somebody'")) == 1
+    assert not talk.heard.is_over
+    mesh.run_until_said(60.0)
+    mesh.assert_all_complete()  # who goes on has noticed nothing
     assert all(stolen.id not in mesh.snapshot(name).records for name in mesh.plans)
 
 
@@ -93,13 +90,15 @@ def test_old_lists_change_nothing_and_cost_who_repeats_them_its_link(mesh):
     mesh.revoke(at="relay")  # nobody any more
     mesh.run(0.5)
     made = member(mesh)
-    say(mesh, made, old)
+    say_lists(mesh, made, old)
     assert is_unharmed(mesh)
     assert not made.is_over
-    say(mesh, made, *[old] * 200)
+    say_lists(mesh, made, *[old] * 200)
     assert is_unharmed(mesh)
     assert made.is_over
     assert "more revocation lists without news" in made.wire.reason
+    assert counts(mesh).revocation_lists_known_total >= 100
+    assert len(mesh.log.of("relay", "more revocation lists without news")) == 1
     assert counts(mesh, "branch").revocation_lists_known_total == 0  # they went no further
 
 
@@ -115,7 +114,7 @@ def test_forged_lists_cost_their_peer_its_link_and_go_no_further(mesh, forgery):
         "another context": mesh._identity("authority").sign(b"mesh record v1", body) + body,
     }[forgery]
     made = member(mesh)
-    say(mesh, made, forged)
+    say_lists(mesh, made, forged)
     assert made.is_over
     assert is_unharmed(mesh)
     assert counts(mesh).revocation_lists_refused_total == 1
@@ -125,12 +124,12 @@ def test_forged_lists_cost_their_peer_its_link_and_go_no_further(mesh, forgery):
 def test_a_list_of_a_stranger_is_ignored_and_told_once_by_name(mesh):
     made = member(mesh)
     lists = [signed(mesh, now_ms(mesh) + n, "hq", by=STRANGER) for n in range(20)]
-    say(mesh, made, *lists)
+    say_lists(mesh, made, *lists)
     assert not made.is_over
     assert is_unharmed(mesh)
     told = mesh.log.of("relay", "which this agent does not trust")
     assert len(told) == 1
-    say(mesh, made, *lists * 20)
+    say_lists(mesh, made, *lists * 20)
     assert made.is_over
 
 
@@ -138,14 +137,14 @@ def test_a_list_of_a_megabyte_is_refused(mesh):
     with pytest.raises(Exception, match="does not fit into a frame"):
         bodies.encode_revocations((bytes(1_000_000),))
     made = member(mesh)
-    say(mesh, made, bytes(60_000))
+    say_lists(mesh, made, bytes(60_000))
     assert made.is_over
     assert is_unharmed(mesh)
 
 
 def test_numbers_far_ahead_bury_nothing(mesh):
     made = member(mesh)
-    say(mesh, made, signed(mesh, now_ms(mesh) + 2 * DAY_MS, "hq"), signed(mesh, 10**14, "hq"))
+    say_lists(mesh, made, signed(mesh, now_ms(mesh) + 2 * DAY_MS, "hq"), signed(mesh, 10**14, "hq"))
     mesh.run(30.0)
     assert is_unharmed(mesh)
     assert counts(mesh).revocation_lists_ahead_total >= 2
@@ -158,7 +157,7 @@ def test_numbers_far_ahead_bury_nothing(mesh):
 def test_a_member_that_is_no_issuer_revokes_nobody(mesh):
     made = member(mesh)
     issuerless = sign_list(made.credentials.identity, now_ms(mesh), [], issuer=made.credentials.certificate)
-    say(mesh, made, issuerless)
+    say_lists(mesh, made, issuerless)
     assert made.is_over  # it is none
     assert is_unharmed(mesh)
 
