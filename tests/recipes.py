@@ -1,9 +1,10 @@
 """The recipes of a page: what is typed where, what is written into files, and what is to be printed."""
 
 import re
+import textwrap
 from typing import NamedTuple
 
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"\b[Aa]t `(\w+)`")
 HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 
@@ -28,7 +29,7 @@ def steps_of(page):
         for fence in FENCE.finditer(part):
             places = tuple(PLACE.findall(part, begin, fence.start())) or places
             begin = fence.end()
-            found.append(Step(recipe, places, fence[1], fence[2]))
+            found.append(Step(recipe, places, fence[1], textwrap.dedent(fence[2])))
     return found
 
 

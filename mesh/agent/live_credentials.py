@@ -131,6 +131,11 @@ class LiveCredentials:
         """Seconds until the next :meth:`look`."""
         return self._next_look_s - time.monotonic()
 
+    def look_at_once(self) -> bool:
+        """:meth:`look` at a file that somebody has just written."""
+        self._next_look_s = time.monotonic()
+        return self.look()
+
     def look(self) -> bool:
         """Take up what is in the file, if it has changed; whether there is anything new.
 

@@ -221,6 +221,7 @@ def _run(
             events,
             credentials=lambda: live.running,
             file=lambda: None if reloader.config.trust is None else reloader.config.trust.certificate,
+            take_up=live.look_at_once,
         )
         main_thread = MainThread(events, reloader)
         settled = SettledRevoking(revoking, root, lambda: main_thread.done(lambda: None))

@@ -129,8 +129,14 @@ def main(ctx: click.Context, *, at: str | None) -> None:
     3 if no agent answers, and 4 if a policy forbids it.
     """
     command = None if ctx.invoked_subcommand is None else main.get_command(ctx, ctx.invoked_subcommand)
-    if at is not None and command is not None and "at" not in (each.name for each in command.params):
+    if at is not None and command is not None and not _asks_another(command):
         raise click.UsageError(f"mesh {command.name} has no --at: it asks no other agent")
+
+
+def _asks_another(command: click.Command) -> bool:
+    """Whether it, or a command of the group that it is, can ask another agent."""
+    commands = [*command.commands.values(), command] if isinstance(command, click.Group) else [command]
+    return any(parameter.name == "at" for each in commands for parameter in each.params)
 
 
 __all__ = ["main"]

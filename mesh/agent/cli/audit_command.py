@@ -1,7 +1,8 @@
 """``mesh audit``: who changed what, as an agent has written it down, and whether that is whole."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,7 +16,8 @@ from mesh.agent.audit.reading import END, MAX_PAGE_ENTRIES, cursor_of, newer, ol
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY, TRAILS
 from mesh.agent.audit.verifying import NO_HEAD, Checked, checked, noted_heads
 from mesh.agent.cli import completing
-from mesh.agent.cli.asking import EXIT_FAILED, agent_meant, asking_agent
+from mesh.agent.cli.asking import ALL, EXIT_FAILED, Agent, agent_meant, asking_agent
+from mesh.agent.cli.everywhere import ask_all
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.following import rounds, until_interrupted
 from mesh.agent.cli.standard_streams import say
@@ -119,13 +121,13 @@ class _There:
 
 
 def _finds_trails(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that find an audit log; its first argument is that."""
+    """Give a command the options that find an audit log; its first arguments are that, and what prints."""
 
     @click.option(
         "--at",
         metavar="AGENT",
         shell_complete=completing.agents,
-        help="Of another agent of the mesh, by its name or ID.",
+        help=f"Of another agent of the mesh, by its name or ID, or {ALL}.",
     )
     @click.option("--dir", "directory", type=click.Path(path_type=Path), help="The files, such as a copy.")
     @click.option("--socket", type=click.Path(path_type=Path), help="The agent's control socket.")
@@ -140,17 +142,32 @@ def _finds_trails(command: Callable[..., None]) -> Callable[..., None]:
         config: Path | None,
         **arguments: object,
     ) -> None:
-        at = agent_meant(at)
+        at = agent_meant(at, asks_all=True)
         if at is None:
             place = control_socket(config, socket).parent / DIRECTORY if directory is None else directory
-            command(_Here(place), **arguments)
+            command(_Here(place), say, **arguments)
             return
         if directory is not None:
             raise click.UsageError("--dir is of files on this machine, and --at of another agent: name one")
         with asking_agent():
-            command(_There(AgentClient(control_socket(config, socket), ANSWER_S, at=at)), **arguments)
+            client = AgentClient(control_socket(config, socket), ANSWER_S, at=None if at == ALL else at)
+            if at != ALL:
+                command(_There(client), say, **arguments)
+                return
+            if arguments.get("follow"):
+                raise click.UsageError("--follow is of one agent: name it")
+            sys.exit(ask_all(client, lambda each: _gather(each, command, arguments), as_json=False))
 
     return wrapper
+
+
+def _gather(agent: Agent, command: Callable[..., None], arguments: Mapping[str, object]) -> None:
+    """Have one of many agents tell what the command prints."""
+    lines: list[str] = []
+    try:
+        command(_There(agent.client), lines.append, **arguments)
+    finally:
+        agent.tell(lines, lambda: "\n".join(lines))
 
 
 @audit.command("list")
@@ -170,6 +187,7 @@ def _finds_trails(command: Callable[..., None]) -> Callable[..., None]:
 @_finds_trails
 def list_entries(
     trails: _Trails,
+    say: Callable[[str], None],
     *,
     follow: bool,
     last: int,
@@ -183,15 +201,15 @@ def list_entries(
     mesh audit list --follow
     mesh audit list --kind configuration --json
     mesh audit list --connections
-    mesh --at hq audit list --connections
+    mesh --at all audit list --connections
     """
     trail = CONNECTIONS if connections else CHANGES
     with until_interrupted():
         found, after = _last(trails, trail, last)
-        _show(found, kinds, as_json=as_json)
+        _show(found, kinds, say, as_json=as_json)
         for _ in rounds(EVERY_S, again=follow):
             while (page := trails.newer(trail, after, MAX_PAGE_ENTRIES)).after != after:
-                _show(page.entries, kinds, as_json=as_json)
+                _show(page.entries, kinds, say, as_json=as_json)
                 after = page.after
 
 
@@ -205,7 +223,7 @@ def list_entries(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_finds_trails
-def verify(trails: _Trails, *, noted: tuple[str, ...], as_json: bool) -> None:
+def verify(trails: _Trails, say: Callable[[str], None], *, noted: tuple[str, ...], as_json: bool) -> None:
     """See whether the entries are whole: none changed, none missing in between. Also of a copy (--dir).
 
     The chain alone does not show that its end was cut off, that the oldest files are gone, or that all of it
@@ -248,7 +266,9 @@ def _verdict(found: Checked) -> str:
     )
 
 
-def _show(entries: Iterable[Entry], kinds: tuple[str, ...], *, as_json: bool) -> None:
+def _show(
+    entries: Iterable[Entry], kinds: tuple[str, ...], say: Callable[[str], None], *, as_json: bool
+) -> None:
     for entry in entries:
         if kinds and entry.kind not in kinds:
             continue

@@ -48,7 +48,7 @@ def authority_routes(behind: Behind) -> tuple[Route, ...]:
     def renew(call: Call[Nothing, RenewRequest]) -> RenewedRow:
         """Renew the agent's certificate now, through an issuer, with the same name and rights.
 
-        The agent takes it up within seconds; links and connections stay.
+        Links and connections stay.
         """
         try:
             found = behind.renew(call.body.issuer)

@@ -29,7 +29,7 @@ from mesh.sampling import sampled
 from mesh.telling import event
 from mesh.trust.certificates import Certificate, issuer_of, read_certificate
 from mesh.trust.credentials import Credentials
-from mesh.trust.identity import AgentId, agent_id_of, display_id
+from mesh.trust.identity import agent_id_of, display_id
 from mesh.trust.issuing import Passing
 from mesh.trust.moments import in_words
 from mesh.trust.naming import named
@@ -55,16 +55,16 @@ class _Lately:
     """Since when, for each of the latest agents, something is not done again."""
 
     def __init__(self) -> None:
-        self._until: dict[AgentId, float] = {}
+        self._until: dict[bytes, float] = {}
 
-    def is_free(self, agent_id: AgentId, now: float) -> bool:
+    def is_free(self, whom: bytes, now: float) -> bool:
         """Whether it may be done for this agent."""
-        return self._until.get(agent_id, now) <= now
+        return self._until.get(whom, now) <= now
 
-    def hold(self, agent_id: AgentId, until: float) -> None:
+    def hold(self, whom: bytes, until: float) -> None:
         """It is not, up to then."""
-        self._until.pop(agent_id, None)
-        self._until[agent_id] = until
+        self._until.pop(whom, None)
+        self._until[whom] = until
         if len(self._until) > MAX_REMEMBERED:
             del self._until[next(iter(self._until))]
 
@@ -186,7 +186,8 @@ class EnrolmentDesk:
                 "to renew; if it is lost, have another signed by the authority's key"
             )
         moment = time.monotonic()  # a clock that was ahead for a moment is to turn nobody away for long
-        if not self._renewed_lately.is_free(caller.id, moment):
+        held_back = caller.id + own.certificate.authority  # of another authority it is to have one at once
+        if not self._renewed_lately.is_free(held_back, moment):
             raise NotIssuedError("its certificate has been renewed a short while ago: that is the one to use")
         valid_s = min(held.not_after - held.not_before, limits_of(own).longest_s)
         granted = Passing(
@@ -197,7 +198,7 @@ class EnrolmentDesk:
             groups=held.groups,
         )
         wire = issued(own, subject, held.name, granted, valid_s=valid_s, now=now)
-        self._renewed_lately.hold(caller.id, moment + valid_s / RENEWED_SHARE)
+        self._renewed_lately.hold(held_back, moment + valid_s / RENEWED_SHARE)
         self._meters.enrolments += 1
         self._audit.note(AuditKind.ISSUED, certificate_facts(read_certificate(wire)) | _before(held, own))
         facts = {"agent": named(caller.name, caller.id), "seconds": valid_s}

@@ -99,6 +99,7 @@ class Renewer:
         events: brings what was found to the main thread.
         credentials: what the agent has now.
         file: where its certificate is; ``None`` if it has no mesh.
+        take_up: has the agent show what is in that file.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class Renewer:
         *,
         credentials: Callable[[], Credentials],
         file: Callable[[], Path | None],
+        take_up: Callable[[], object],
     ) -> None:
         self._root = root
         self._events = events
         self._credentials = credentials
         self._file = file
+        self._take_up = take_up
         self._wire = b""
         self._times: RenewalTimes | None = None
         self._is_asking = False
@@ -139,7 +142,7 @@ class Renewer:
         return None
 
     def renew(self, issuer: str, by_main_thread: Callable[[Callable[[], str]], str]) -> Certificate:
-        """The certificate that this agent gets now, in its file: it is taken up like any other change of it.
+        """The certificate that this agent gets now; on return it is in its file, and shown to others.
 
         Any thread may call but the main one. It may end sooner than the present one: somebody wants it.
 
@@ -157,10 +160,20 @@ class Renewer:
             raise NotGrantedError(f"this agent is an issuer; {renewal(own.certificate)}")
         wire, why, is_final = asked(self._root, own, issuer)
         if wire:
-            why = by_main_thread(lambda: _kept(own, wire, file, time.time(), may_end_sooner=True))
+            why = by_main_thread(lambda: self._keep(own, wire, file, may_end_sooner=True))
         if why:
             raise NotGrantedError(why, is_final=is_final)
         return read_certificate(wire)
+
+    def _keep(self, own: Credentials, wire: bytes, file: Path, *, may_end_sooner: bool) -> str:
+        """Have the agent show ``wire`` from now on; why not, if that is not to be or cannot be."""
+        try:
+            _require_better(own, wire, time.time(), may_end_sooner=may_end_sooner)
+            replace_file(file, certificate_to_text(wire), PUBLIC_MODE)
+        except (TrustError, AgentFileError) as error:
+            return str(error)
+        self._take_up()
+        return ""
 
     def _ask(self, own: Credentials) -> None:
         """On a thread of its own."""
@@ -176,7 +189,7 @@ class Renewer:
         if self._times is None or file is None or self._credentials().wire != own.wire:
             return  # somebody else has renewed it meanwhile
         if wire:
-            why = _kept(own, wire, file, now, may_end_sooner=False)
+            why = self._keep(own, wire, file, may_end_sooner=False)
             if not why:
                 self._times.failed(now, 1.0, is_final=True)  # until it is taken up
                 return
@@ -255,16 +268,6 @@ def _passing(certificate: Certificate) -> Passing:
         manage=certificate.may_manage,
         groups=certificate.groups,
     )
-
-
-def _kept(own: Credentials, wire: bytes, file: Path, now: float, *, may_end_sooner: bool) -> str:
-    """Write ``wire`` into the certificate's file; why not, if that is not to be or cannot be."""
-    try:
-        _require_better(own, wire, now, may_end_sooner=may_end_sooner)
-        replace_file(file, certificate_to_text(wire), PUBLIC_MODE)
-    except (TrustError, AgentFileError) as error:
-        return str(error)
-    return ""
 
 
 def _require_better(own: Credentials, wire: bytes, now: float, *, may_end_sooner: bool) -> None:

@@ -242,6 +242,23 @@ def test_who_asks_without_pause_gets_one_certificate_and_one_entry(office):
     assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 5)
 
 
+def test_who_has_renewed_a_short_while_ago_gets_one_of_another_authority_at_once(office):
+    assert office.ask(MEMBER, member(), MEMBER).certificate
+    wire = issue_certificate(
+        OTHER,
+        subject=ISSUER.public_key,
+        name="hq",
+        not_before=NOW - DAY_S,
+        not_after=NOW + DAY_S,
+        may_issue=LIMITS,
+    )
+    both = TrustStore([AUTHORITY.public_key, OTHER.public_key])
+    office.own = Credentials(ISSUER, wire, read_certificate(wire), both)
+    grant = office.ask(MEMBER, member(), MEMBER)
+    assert read_certificate(grant.certificate).authority == OTHER.public_key, grant.why_not
+    assert "a short while ago" in office.ask(MEMBER, member(), MEMBER).why_not
+
+
 def test_what_another_issuer_has_signed_is_written_down_as_such(office):
     other = credentials(identity=OTHER, name="hq-2")
     wire = issue_certificate(

@@ -122,7 +122,14 @@ def office(tmp_path, monkeypatch):
 
     monkeypatch.setattr(renewal, "asked", ask)
     monkeypatch.setattr(renewal.threading, "Thread", Thread)
-    made.renewer = Renewer(None, made.events, credentials=lambda: made.own, file=lambda: made.file)
+    made.taken_up = []
+    made.renewer = Renewer(
+        None,
+        made.events,
+        credentials=lambda: made.own,
+        file=lambda: made.file,
+        take_up=lambda: made.taken_up.append(read_certificate_file(made.file)),
+    )
 
     def run():
         for job in made.events.jobs:
@@ -142,6 +149,7 @@ def test_a_certificate_that_comes_is_written_for_the_agent_to_take_up(office):
     assert not office.file.exists(), "the main thread writes"
     office.run()
     assert read_certificate_file(office.file) == office.answer
+    assert office.taken_up == [office.answer]
     office.own = Credentials(OWNER, office.answer, read_certificate(office.answer), office.own.trust)
     office.renewer.due(NOW + 1)
     assert office.asked == 1
@@ -246,7 +254,7 @@ def test_whoever_wants_it_now_gets_it_though_it_ends_sooner_and_of_the_same_righ
     office.answer = certified(OWNER, "owner", end=NOW + 3600, may_use=("a",))
     assert office.renewer.renew("hq", by_main_thread).not_after == NOW + 3600
     assert read_certificate_file(office.file) == office.answer
-    assert (office.wanted, len(on_main)) == ("hq", 1)
+    assert (office.wanted, len(on_main), office.taken_up) == ("hq", 1, [office.answer])
     office.answer = certified(OWNER, "owner", may_use=("*",))
     with pytest.raises(NotGrantedError, match="other rights"):
         office.renewer.renew("", by_main_thread)
