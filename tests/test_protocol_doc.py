@@ -7,6 +7,7 @@ import re
 import pytest
 
 from actors.links.dialer import State as DialerState
+from mesh.connection.new_keys import NewKeys, Step, encode_new_keys
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.session import CONTROL_TYPES, SEGMENT_TYPES
 from mesh.connection.stream import states
@@ -106,6 +107,16 @@ def test_the_control_payloads_are_laid_out_as_drawn():
         "flags": 1,
         "final number": 7,
     }
+    message = bytes(range(48))
+    data = encode_new_keys(NewKeys(Step.SWITCHED, 2, 3, message))
+    assert fields(table("offset", "octets", "field", after="NEW_KEYS, 61 octets"), data) == {
+        "step": Step.SWITCHED,
+        "generation": 2,
+        "first segment": 3,
+        "message": int.from_bytes(message, "big"),
+    }
+    steps = {name: int(value) for name, value, _ in table("step", "value", "sealed with")}
+    assert steps == {step.name: step.value for step in Step}
     codes = {name: int(value) for name, value, _ in table("reset code", "value")}
     assert codes == {code.name: code.value for code in ResetCode}
 

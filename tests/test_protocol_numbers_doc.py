@@ -10,6 +10,7 @@ import pytest
 
 from actors.links.dialer import State as DialerState
 from mesh.config.schema import Config
+from mesh.connection.new_keys import Step
 from mesh.connection.stream import states
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import FrameType
@@ -113,6 +114,8 @@ LIMIT_MODULES = (
     "mesh.connection.stream.rtt",
     "mesh.connection.stream.send_half",
     "mesh.connection.stream.life",
+    "mesh.connection.key_terms",
+    "mesh.connection.new_keys",
     "mesh.connection.stream.window",
 )
 """Modules of which every public number stands in the document."""
@@ -124,6 +127,7 @@ NOT_OF_THE_PROTOCOL = {
     "actors.connections.due.FIRST_LOOK_S",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
     "mesh.routing.records.SESSION_KEY_BYTES",
+    "mesh.connection.new_keys.MESSAGE_BYTES",
     "mesh.connection.replay_window.DEFAULT_SIZE",
     "mesh.routing.service_layout.SHOWN_KEYS",
     "mesh.connection.ingress_opening.MAX_NAMED",
@@ -193,7 +197,7 @@ def test_every_name_in_the_text_stands_in_a_table():
         parts = name.split(".")
         known |= {".".join(parts[start:]) for start in range(len(parts))}
     kinds = (FrameType, HandshakeState, LinkState, RekeyingState, DialerState)
-    enums = (*kinds, states.State, states.Event, ResetCode)
+    enums = (*kinds, states.State, states.Event, ResetCode, Step)
     known |= {member.name for kind in enums for member in kind}
     names = re.findall(r"`(\w*[A-Z]{2}[A-Z_]*|[a-z]+\.[a-z_]+|[A-Z]\w+\.\w+)`", TEXT)
     assert len(names) > 100

@@ -92,7 +92,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         self._remote = remote
         self._link = link
         self._session = session
-        self._stream = self._settings.stream(session, send_credit, credit)
+        self._stream = self._settings.stream(session, send_credit, self.now(), credit)
         self._opened(session.id)
         self._watch_read(self._socket is not None)
 
@@ -238,7 +238,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         elif deadlines.take(Due.READ_OUT, now):
             self._local_reset([])
         stream, session = self._stream, self._session
-        if stream is not None and now >= stream.deadline():
+        if stream is not None and (now >= stream.deadline() or stream.is_worn):
             self._apply(stream.timeout(now))
         elif stream is not None and session is not None and stream.idle:
             session.rest()

@@ -13,6 +13,7 @@ from mesh.config.schema import Config, EndpointSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.key_terms import KeyTerms
 from mesh.connection.loops import LoopWatch
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import Party
@@ -48,6 +49,7 @@ RESET_MEANINGS: Final = MappingProxyType(
         ResetCode.NO_PROGRESS: "what is sent has not arrived for too long, though the ends hear each other",
         ResetCode.PROTOCOL_ERROR: "one of the ends broke the protocol",
         ResetCode.FORBIDDEN: "it is not allowed any more, by what the other end's agent knows",
+        ResetCode.NO_NEW_KEYS: "the other end does not agree on new keys",
         ResetCode.CLOSED_BY_OPERATOR: "an operator has closed it at the other end",
     }
 )
@@ -69,6 +71,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
+    terms: KeyTerms
+    """For the new keys of connections that last."""
     config: Config
     policy: Policy
     """When the connection began."""
@@ -93,7 +97,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
         """This agent as one end of a session."""
         return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)
 
-    def stream(self, session: Session, send_credit: int, credit: int = INITIAL_WINDOW_BYTES) -> Stream:
+    def stream(
+        self, session: Session, send_credit: int, now: float, credit: int = INITIAL_WINDOW_BYTES
+    ) -> Stream:
         """The stream of a connection: what the other end takes at first, and this one, in bytes."""
         timeouts = self.config.connections
         return Stream(
@@ -103,4 +109,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
             budget=self.budget,
             reroute_timeout_s=timeouts.reroute_timeout_s,
             idle_probe_s=timeouts.idle_probe_s,
+            terms=self.terms,
+            opened_at=now,
         )

@@ -250,7 +250,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 case AnswerForged(exit_id=exit_id, number=number):
                     self._forged(1, exit_id, number, self._answers_via)
                 case ExitDeclined(session=session, remote=remote, credit=credit):
-                    stream = self._settings.stream(session, credit)
+                    stream = self._settings.stream(session, credit, self.now())
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
                     stream.release()
                     self._send_to(remote, reset.frames)

@@ -24,6 +24,7 @@ from mesh.config.schema import Config, EndpointSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.key_terms import KeyTerms
 from mesh.connection.shares import Shares
 from mesh.connection.source_address import SECRET_FOR
 from mesh.connection.stream import StreamBudget
@@ -69,15 +70,18 @@ class Build:
         self.instance = Instance(dispatcher.random_bytes(INSTANCE_BYTES))
         static = key_pair(dispatcher.random_bytes(32))
         self.doors: dict[str, Door] = {}
+        shared = SharedSecrets(static)
+        ephemerals = KeyStock(dispatcher.random_bytes, dispatcher.now)
         self.connections = ConnectionSettings(
             own_id=setup.identity.id,
             instance=self.instance,
             static=static,
-            shared=SharedSecrets(static),
+            shared=shared,
             budget=around.budget,
             numbers=ConnectionNumbers(),
             places=Shares(exit_places(setup.descriptor_limit)),
-            ephemerals=KeyStock(dispatcher.random_bytes, dispatcher.now),
+            ephemerals=ephemerals,
+            terms=KeyTerms(static, shared, ephemerals.make, setup.connection_keys),
             config=setup.config,
             policy=policy_of(setup.config),
             special=_special(setup.config),

@@ -7,6 +7,7 @@ import msgspec
 
 from actors.connections.control_end import ServeControl, serve_nobody
 from mesh.config.schema import Config
+from mesh.connection.key_terms import KeyLimits
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
 from mesh.link.rekeying import RekeyLimits
@@ -38,6 +39,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     """How long the keys of a link serve."""
     software: str = ""
     """Which version of the software it tells the mesh that it runs; empty tells nothing."""
+    connection_keys: KeyLimits = KeyLimits()
+    """How long they serve."""
     reader: RecordReader = RecordReader()
     serve_control: ServeControl = serve_nobody
     """Answers agents that may manage this one."""

@@ -170,6 +170,7 @@ class _Handshaker:
             connection=self._connection,
             send_key=to_ingress if is_exit else to_exit,
             receive_key=to_exit if is_exit else to_ingress,
+            remote_static=self._remote.session_key,
             max_hops=self._max_hops,
         )
 

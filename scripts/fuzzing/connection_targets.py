@@ -8,10 +8,12 @@ from typing import Final
 from msgspec.structs import astuple, replace
 
 from mesh.connection import session_handshake
+from mesh.connection.key_terms import KeyLimits, KeyTerms
+from mesh.connection.new_keys import NewKeys, Step, decode_new_keys, encode_new_keys, prologue
 from mesh.connection.preface import PrefaceReader, encode_preface
 from mesh.connection.proxy_protocol import AGENT_GROUPS, AGENT_ID, AGENT_NAME, proxy_header
 from mesh.connection.replay_window import ReplayWindow
-from mesh.connection.session import MAX_CONTROL_NUMBER
+from mesh.connection.session import MAX_CONTROL_NUMBER, Session
 from mesh.connection.session_handshake import (
     OpenRequest,
     SessionInitiator,
@@ -21,15 +23,21 @@ from mesh.connection.session_handshake import (
 from mesh.connection.stream import Stream, StreamBudget
 from mesh.connection.stream.effects import Effects
 from mesh.errors import AuthenticationError, OvertakenError, RemoteProtocolError
-from mesh.link.frames import MAX_SEGMENT_BYTES, Frame, FrameType
+from mesh.link.frames import MAX_SEGMENT_BYTES, BytesLike, Frame, FrameType
 from mesh.trust.certificates import Certificate
 from mesh.trust.noise.handshake import Handshake
-from mesh.trust.noise.primitives import key_pair
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from scripts.fuzzing.choices import EDGES, Choices
 from scripts.fuzzing.people import EXIT, INGRESS
 
 _STATIC: Final = {"ingress": key_pair(b"\x1e" * 32), "exit": key_pair(b"\x28" * 32)}
 _EPHEMERAL: Final = {"ingress": key_pair(b"\x50" * 32), "exit": key_pair(b"\x51" * 32)}
+_TERMS: Final = KeyTerms(
+    _STATIC["ingress"],
+    SharedSecrets(_STATIC["ingress"]),
+    lambda: _EPHEMERAL["ingress"],
+    KeyLimits(age_s=5.0, byte_count=1 << 20, least_age_s=1.0, patience_s=20.0),
+)
 _CERTIFICATE: Final = Certificate(bytes(32), "laptop", 0, 1, (), (), False, False, bytes(32), groups=("dba",))
 _MOST_STEPS: Final = 60
 _MOST_FRAMES: Final = 3000
@@ -138,16 +146,38 @@ def replay_window(data: bytes) -> None:
             seen.add(number)
 
 
-class _Unsealed:
-    """Stands for a session that seals nothing: all that the fuzzer says is authentic."""
+class _Unsealed(Session):
+    """A session that seals nothing: all that the fuzzer says is authentic."""
+
+    __slots__ = ("_newest", "_sent", "asked", "generation")
 
     def __init__(self) -> None:
+        super().__init__(
+            local=INGRESS.id,
+            remote=EXIT.id,
+            is_exit=False,
+            connection=1,
+            send_key=bytes(32),
+            receive_key=bytes(32),
+            remote_static=_STATIC["exit"].public,
+        )
         self._sent, self._newest = 0, -1
+        self.generation = 0
+        """Of the newest keys that have been agreed on."""
+        self.asked = b""
+        """Noise message of the question for others, while it is not answered."""
 
     def rest(self) -> None:
         """Let go of nothing."""
 
-    def seal_segment(self, frame_type: int, number: int, plaintext: bytes) -> Frame:
+    def expect(self, send_key: bytes, receive_key: bytes) -> None:
+        """All that comes is believed to be sealed with the newest keys."""
+        super().expect(send_key, receive_key)
+        self.hears_new_keys = True
+        self.generation += 1
+        self.asked = b""
+
+    def seal_segment(self, frame_type: int, number: int, plaintext: BytesLike) -> Frame:
         """A segment in the clear."""
         return Frame(frame_type, False, INGRESS.id, EXIT.id, 1, number, bytes(plaintext))
 
@@ -157,6 +187,8 @@ class _Unsealed:
 
     def seal_control(self, frame_type: int, payload: bytes) -> Frame:
         """A control frame in the clear."""
+        if frame_type == FrameType.NEW_KEYS and (said := decode_new_keys(payload)).step is Step.ASK:
+            self.asked = said.message
         self._sent += 1
         return Frame(frame_type, False, INGRESS.id, EXIT.id, 1, self._sent - 1, payload)
 
@@ -177,6 +209,7 @@ _FROM_PEER: Final = (
     FrameType.RESET,
     FrameType.PROBE,
     FrameType.UNKNOWN,
+    FrameType.NEW_KEYS,
 )
 
 
@@ -184,13 +217,16 @@ def stream(data: bytes) -> None:
     """Everything that the other end of a connection can say, at any time, beside a local socket."""
     choices = Choices(data)
     budget = StreamBudget(1 << 20)
+    session = _Unsealed()
     subject = Stream(
-        session=_Unsealed(),
+        session=session,
+        terms=_TERMS,
+        opened_at=0.0,
         send_credit=choices.number(),
         budget=budget,
         reroute_timeout_s=30.0,
         idle_probe_s=60.0,
-    )  # type: ignore[arg-type] # its stand-in
+    )
     now, waiting, finished, control = 0.0, 0, False, 0
     for _ in range(_MOST_STEPS):
         if not choices.left:
@@ -201,7 +237,7 @@ def stream(data: bytes) -> None:
                 frames = []
                 for _ in range(1 + choices.below(3)):
                     control = min(control + 1 + choices.below(2), 2**64 - 1)
-                    frames.append(_from_peer(choices, control))
+                    frames.append(_from_peer(choices, control, session))
                 effects = subject.receive(frames, now)
             case 5 if not finished and subject.writable_bytes > 0:
                 effects = subject.send(bytes(min(subject.writable_bytes, 1 + 64 * choices.below(5000))), now)
@@ -230,7 +266,7 @@ def stream(data: bytes) -> None:
     subject.release()
 
 
-def _from_peer(choices: Choices, control: int) -> Frame:
+def _from_peer(choices: Choices, control: int, session: _Unsealed) -> Frame:
     kind = choices.one_of(_FROM_PEER)
     number, marked = choices.number(), choices.below(4) == 0
     match kind:
@@ -243,9 +279,49 @@ def _from_peer(choices: Choices, control: int) -> Frame:
             body = struct.pack(">BBQ", choices.below(8), choices.below(3), choices.number())
         case FrameType.UNKNOWN:
             number, body = 0, b""
+        case FrameType.NEW_KEYS:
+            number, body = control, _new_keys(choices, session)
         case _:
             number = choices.one_of((control, control, control, *EDGES[-3:]))
             body = struct.pack(">QQQQQI", *(choices.number() for _ in range(5)), choices.below(2**16))
     if choices.below(16) == 0:
         body = choices.blob(60)
     return Frame(kind, True, EXIT.id, INGRESS.id, 1, number, body, 16, marked)
+
+
+def _new_keys(choices: Choices, session: _Unsealed) -> bytes:
+    """What the other end says of new keys: what fits, as far as it can know, or anything."""
+    step = choices.one_of((*Step, Step.SWITCHED))
+    said = NewKeys(
+        step,
+        session.generation + (step is not Step.SWITCHED),
+        choices.one_of((0, 1, 5, choices.number())),
+        _noise_message(step, session),
+    )
+    match choices.below(8):
+        case 0:
+            said = said._replace(generation=choices.below(4))
+        case 1:
+            said = said._replace(message=choices.blob(48))
+        case 2:
+            return bytes((choices.below(5),)) + encode_new_keys(said)[1:]
+        case _:
+            pass
+    return encode_new_keys(said)
+
+
+def _noise_message(step: Step, session: _Unsealed) -> bytes:
+    noise = Handshake(
+        "KK",
+        initiator=step is Step.ASK,
+        prologue=prologue(INGRESS.id, EXIT.id, 1, session.generation + 1, session.keys_digest()),
+        static=_STATIC["exit"],
+        ephemeral=_EPHEMERAL["exit"],
+        remote_static=_STATIC["ingress"].public,
+    )
+    if step is Step.ASK:
+        return noise.write_message(b"")
+    if step is Step.ANSWER and session.asked:
+        noise.read_message(session.asked)
+        return noise.write_message(b"")
+    return bytes(48)

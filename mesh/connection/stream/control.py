@@ -55,6 +55,8 @@ class ResetCode(enum.IntEnum):
     """Somebody who runs the other end's agent has closed it."""
     FORBIDDEN = 8
     """It is not allowed any more: a certificate or the configuration of the other end's agent has changed."""
+    NO_NEW_KEYS = 9
+    """The other end does not agree on new keys."""
 
 
 class Acknowledgement(NamedTuple):

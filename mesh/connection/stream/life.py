@@ -7,6 +7,8 @@ Reset by either end, given up, or in order; ``states.py`` has the table. What fl
 from math import inf
 from typing import Final
 
+from mesh.connection.key_terms import KeyTerms
+from mesh.connection.session import Session
 from mesh.connection.stream.acknowledging import Acknowledger
 from mesh.connection.stream.budget import StreamBudget
 from mesh.connection.stream.control import Reset, ResetCode, encode_reset
@@ -14,8 +16,8 @@ from mesh.connection.stream.effects import Effects
 from mesh.connection.stream.liveness import Liveness
 from mesh.connection.stream.progress import Progress
 from mesh.connection.stream.receive_half import ReceiveHalf
+from mesh.connection.stream.rekeying import Rekeying
 from mesh.connection.stream.rtt import RoundTrip
-from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.send_half import SendHalf
 from mesh.connection.stream.states import ACTIVE, Event, State, advance
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES, WindowLimits
@@ -46,28 +48,41 @@ class StreamLife:
         "_liveness",
         "_progress",
         "_receiver",
+        "_rekey_at",
+        "_rekeying",
         "_released",
         "_reset_code",
         "_rtt",
         "_sender",
         "_session",
         "_state",
+        "_terms",
         "_wait_until",
+        "_worn_at",
         "forged_frames",
     )
 
     def __init__(
         self,
         *,
-        session: SegmentSealer,
+        session: Session,
         send_credit: int,
         credit: int = INITIAL_WINDOW_BYTES,
         budget: StreamBudget,
         reroute_timeout_s: float,
         idle_probe_s: float,
+        terms: KeyTerms,
+        opened_at: float,
         limits: WindowLimits = DEFAULT_LIMITS,
     ) -> None:
         self._session = session
+        self._terms = terms
+        self._rekeying: Rekeying | None = None
+        """None until the keys are due first: most connections end before."""
+        self._rekey_at = opened_at + terms.limits.age_of(session)
+        """When something is due of new keys."""
+        self._worn_at: float = terms.limits.bytes_of(session)
+        """After how many bytes, in both directions together."""
         self._rtt = RoundTrip()
         self._sender = SendHalf(session, send_credit, budget, self._rtt, limits)
         self._receiver = ReceiveHalf(session, credit, budget, self._rtt, limits)
@@ -87,10 +102,10 @@ class StreamLife:
         self._released = False
         self._answer = False
         """A frame being handled wants an ACK at once."""
-        self._wait_until = inf
+        self._wait_until = self._rekey_at
         """End of the wait for questions (done), or for segments that a reset overtook (draining).
 
-        While active: when the path is to be judged."""
+        While active: when the path is to be judged, or new keys are due."""
         self._drained_at = inf
         """Latest end of the wait for segments."""
         self._reset_code = ResetCode.RESET

@@ -12,6 +12,7 @@ from typing import Final
 from mesh.connection.stream.control import ResetCode, decode_acknowledgement, decode_reset
 from mesh.connection.stream.effects import Effects, PathVerdict
 from mesh.connection.stream.life import StreamLife
+from mesh.connection.stream.rekeying import Rekeying
 from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
 from mesh.connection.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State
 from mesh.connection.stream.window import SMALLEST_ACK_BYTES
@@ -35,6 +36,8 @@ class Stream(StreamLife):
         limits: of the receive window.
         reroute_timeout_s: unanswered for so long, the connection is given up.
         idle_probe_s: silence after which to ask whether the other end is still there.
+        terms: for new keys.
+        opened_at: since when the present ones serve, in monotonic seconds.
     """
 
     __slots__ = ()
@@ -80,6 +83,11 @@ class Stream(StreamLife):
     def idle(self) -> bool:
         """Nothing is on the way from here, and no acknowledgement is owed."""
         return not self._sender.outstanding and self._acknowledger.due == inf
+
+    @property
+    def is_worn(self) -> bool:
+        """So much has been carried that :meth:`timeout` is due: look now and then while bytes flow."""
+        return self._sender.sent_bytes + self._receiver.received_bytes >= self._worn_at
 
     def deadline(self) -> float:
         """When to call :meth:`timeout`; a call before then does nothing. Any call may move it, either way."""
@@ -188,6 +196,9 @@ class Stream(StreamLife):
                     heard = True
                 elif frame.type == FrameType.UNKNOWN:
                     self._peer_unknown(now, effects)
+                elif frame.type == FrameType.NEW_KEYS:
+                    self._new_keys(frame, now, effects.frames)
+                    heard = True
             except AuthenticationError:
                 self.forged_frames += 1
             except OvertakenError:
@@ -258,6 +269,13 @@ class Stream(StreamLife):
                 self._judge_path(now, effects)
             self._look_for_fin(now)
 
+    def _new_keys(self, frame: Frame, now: float, frames: list[Frame]) -> None:
+        payload = self._session.open_control(frame)
+        if self._state in ACTIVE:  # else the present ones do for what is left
+            rekeying = self._made_rekeying()
+            rekeying.receive(payload, now, frames)
+            self._note_keys(rekeying)
+
     def _look_for_fin(self, now: float) -> None:
         """Go on if the own FIN has been acknowledged."""
         if self._sender.finished and self._state in FIN_UNACKNOWLEDGED:
@@ -284,6 +302,8 @@ class Stream(StreamLife):
         effects = Effects()
         if self._acknowledger.timeout(now):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
+        if (now >= self._rekey_at or self.is_worn) and self._state in ACTIVE:
+            self._renew_keys(now, effects)
         is_waited_for = now >= self._wait_until
         if is_waited_for:
             self._wait_until = inf
@@ -304,7 +324,37 @@ class Stream(StreamLife):
                 self._ask(now, effects.frames)
             if self._state in ACTIVE:
                 self._judge_path(now, effects)
+                self._wait_until = min(self._wait_until, self._rekey_at)
         return self._concluded(effects)
+
+    # -- the keys --------------------------------------------------------------------------------------------
+
+    def _renew_keys(self, now: float, effects: Effects) -> None:
+        """Do what is due of new keys; an end that has heard nothing yet may not be wanted, and waits."""
+        if not self._liveness.heard:
+            self._rekey_at = now + self._rtt.timeout_s
+            return
+        rekeying = self._made_rekeying()
+        if rekeying.timeout(now, effects.frames):
+            self._note_keys(rekeying)
+            if effects.frames:
+                self._liveness.owed(now)
+        else:
+            effects.frames.append(self._reset_frame(ResetCode.NO_NEW_KEYS, is_answer=False))
+            self._give_up(ResetCode.NO_NEW_KEYS, effects)
+
+    def _made_rekeying(self) -> Rekeying:
+        rekeying = self._rekeying
+        if rekeying is None:
+            rekeying = self._rekeying = Rekeying(
+                self._session, self._terms, self._sender, self._receiver, self._rtt
+            )
+            rekeying.due, rekeying.worn_at = self._rekey_at, self._worn_at
+        return rekeying
+
+    def _note_keys(self, rekeying: Rekeying) -> None:
+        self._rekey_at, self._worn_at = rekeying.due, rekeying.worn_at
+        self._wait_until = min(self._wait_until, self._rekey_at)
 
     # -- the path --------------------------------------------------------------------------------------------
 
@@ -316,7 +366,7 @@ class Stream(StreamLife):
         elif self._progress.failed(now):
             self._doubt_path(now, effects, is_loss=False)
         else:
-            self._wait_until = self._progress.look_again_at(now)
+            self._wait_until = min(self._progress.look_again_at(now), self._rekey_at)
 
     def _doubt_path(self, now: float, effects: Effects, *, is_loss: bool) -> None:
         if self._progress.doubted(now, is_loss=is_loss):

@@ -304,6 +304,7 @@ _KINDS: Final = (
     FrameType.ACK,
     FrameType.PROBE,
     FrameType.RESET,
+    FrameType.NEW_KEYS,
     FrameType.UNKNOWN,
     FrameType.DATA,
 )

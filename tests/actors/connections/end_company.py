@@ -1,5 +1,6 @@
 """The world around an end of a connection: whom it talks to inside its agent, and the wire."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from mesh.addresses import SocketAddress, TcpAddress
 from mesh.config.schema import Config, ConnectionsSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
+from mesh.connection.key_terms import KeyTerms
 from mesh.connection.offer import Offer
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
@@ -46,14 +48,18 @@ WIRE_LATENCY_S = 0.005
 def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
     static = key_pair(identity.public_key)
     timeouts = {name: changes.pop(name) for name in ConnectionsSection.__struct_fields__ if name in changes}
+    shared = SharedSecrets(static)
+    drawn = itertools.count()
+    ephemerals = KeyStock(lambda count: next(drawn).to_bytes(count, "big"), lambda: 0.0)
     settings = ConnectionSettings(
         own_id=identity.id,
         instance=Instance(identity.public_key[:16]),
         static=static,
-        shared=SharedSecrets(static),
+        shared=shared,
         budget=StreamBudget(BUDGET_BYTES),
         numbers=ConnectionNumbers(),
-        ephemerals=KeyStock(lambda count: b"e" * count, lambda: 0.0),
+        ephemerals=ephemerals,
+        terms=KeyTerms(static, shared, ephemerals.make),
         config=Config(connections=ConnectionsSection(**timeouts)),
         policy=Policy({}, {}),
         special={},

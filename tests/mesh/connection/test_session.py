@@ -26,6 +26,7 @@ def open_pair(connection: int = CONNECTION) -> tuple[Session, Session]:
         connection=connection,
         send_key=TO_EXIT_KEY,
         receive_key=TO_INGRESS_KEY,
+        remote_static=bytes(32),
     )
     at_exit = Session(
         local=EXIT,
@@ -34,6 +35,7 @@ def open_pair(connection: int = CONNECTION) -> tuple[Session, Session]:
         connection=connection,
         send_key=TO_INGRESS_KEY,
         receive_key=TO_EXIT_KEY,
+        remote_static=bytes(32),
     )
     return at_ingress, at_exit
 
@@ -49,7 +51,7 @@ def flipped(data: bytes, bit: int) -> bytes:
 
 
 SEGMENT_TYPES = [FrameType.DATA, FrameType.FIN]
-CONTROL_TYPES = [FrameType.ACK, FrameType.RESET, FrameType.PROBE]
+CONTROL_TYPES = [FrameType.ACK, FrameType.RESET, FrameType.PROBE, FrameType.NEW_KEYS]
 AT_INGRESS, AT_EXIT = open_pair()
 SEGMENT = AT_INGRESS.seal_segment(FrameType.DATA, 3, b"keystroke")
 CONTROL = AT_INGRESS.seal_control(FrameType.ACK, b"credit")
@@ -98,9 +100,9 @@ def test_segments_open_in_any_order_and_again():
 def test_control_numbers_count_from_zero_and_only_rise():
     at_ingress, at_exit = open_pair()
     sealed = [at_ingress.seal_control(frame_type, b"p") for frame_type in CONTROL_TYPES]
-    assert [frame.number for frame in sealed] == [0, 1, 2]
+    assert [frame.number for frame in sealed] == [0, 1, 2, 3]
     assert at_exit.open_control(sealed[0]) == b"p"
-    assert at_exit.open_control(sealed[2]) == b"p"
+    assert at_exit.open_control(sealed[-1]) == b"p"
     for old in sealed:
         with pytest.raises(OvertakenError):
             at_exit.open_control(old)

@@ -7,10 +7,12 @@ import itertools
 from dataclasses import dataclass, field
 from math import inf
 
+from mesh.connection.key_terms import KeyLimits, KeyTerms
 from mesh.connection.session import Session
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, Stream, StreamBudget
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AGENT_ID_BYTES, AgentId
+from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 INGRESS = AgentId(b"ingress-ingress-")
 EXIT = AgentId(b"exit-exit-exit-e")
@@ -18,22 +20,54 @@ MIB = 1024 * 1024
 LATENCY_S = 0.01
 
 
+STATICS = tuple(key_pair(bytes([byte]) * 32) for byte in (3, 4))
+"""Of the ingress and of the exit."""
+START = 100.0
+
+
 def sessions():
     """The two ends' sessions of one connection."""
     to_exit, to_ingress = b"\x01" * 32, b"\x02" * 32
     ingress = Session(
-        local=INGRESS, remote=EXIT, is_exit=False, connection=7, send_key=to_exit, receive_key=to_ingress
+        local=INGRESS,
+        remote=EXIT,
+        is_exit=False,
+        connection=7,
+        send_key=to_exit,
+        receive_key=to_ingress,
+        remote_static=STATICS[1].public,
     )
     exit_ = Session(
-        local=EXIT, remote=INGRESS, is_exit=True, connection=7, send_key=to_ingress, receive_key=to_exit
+        local=EXIT,
+        remote=INGRESS,
+        is_exit=True,
+        connection=7,
+        send_key=to_ingress,
+        receive_key=to_exit,
+        remote_static=STATICS[0].public,
     )
     return ingress, exit_
 
 
-def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_BYTES, **settings):
+def key_terms(*, is_exit, **limits):
+    """What one of the two agrees on new keys with; every ephemeral key is another.
+
+    By default they are never due.
+    """
+    static, numbers = STATICS[is_exit], itertools.count(1)
+
+    def make_ephemeral():
+        return key_pair(hashlib.sha256(bytes([is_exit]) + next(numbers).to_bytes(8, "big")).digest())
+
+    return KeyTerms(static, SharedSecrets(static), make_ephemeral, KeyLimits(**({"age_s": inf} | limits)))
+
+
+def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_BYTES, keys=None, **settings):
     budget = StreamBudget(256 * MIB) if budget is None else budget
     timeouts = {"reroute_timeout_s": 30.0, "idle_probe_s": 60.0}
-    return Stream(session=session, send_credit=send_credit, budget=budget, **(timeouts | settings))
+    terms = key_terms(is_exit=session.is_exit, **(keys or {}))
+    fixed = {"session": session, "send_credit": send_credit, "budget": budget, "terms": terms}
+    return Stream(opened_at=START, **fixed, **(timeouts | settings))
 
 
 def make_pair(**settings):
@@ -93,7 +127,7 @@ class World:
     """
 
     def __init__(self, *, fate=None, pair=None, **settings):
-        self.now = 100.0
+        self.now = START
         self.fate = fate or (lambda frame, now: [(LATENCY_S, frame)])
         self.ends = tuple(End(stream) for stream in (pair or make_pair(**settings)))
         self._flights = []

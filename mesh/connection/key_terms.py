@@ -1,0 +1,54 @@
+"""How long the keys of a connection serve, and what new ones are made from."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from mesh.connection.session import Session
+from mesh.trust.noise.primitives import KeyPair, SharedSecrets
+
+KEY_AGE_S: Final = 3_600.0
+KEY_BYTE_COUNT: Final = 64 * 1024**3
+"""What one pair of keys serves for, both directions together."""
+
+LEAST_KEY_AGE_S: Final = 10.0
+"""No end asks sooner after a change; one that does is a flood. 64 GiB in so short a time no agent carries."""
+
+REKEY_PATIENCE_S: Final = 120.0
+"""An end that answers everything else, but does not change its keys for so long, will not."""
+
+INGRESS_SHARE: Final = 7 / 8
+SPREAD: Final = 1 / 16
+"""The ingress asks after the former share of the age, and up to the latter later, so that connections which
+began together do not change their keys in one moment. An exit asks only if the ingress has not."""
+
+
+class KeyLimits(msgspec.Struct, frozen=True):
+    """How long one pair of keys serves, and what is borne of the other end."""
+
+    age_s: float = KEY_AGE_S
+    byte_count: int = KEY_BYTE_COUNT
+    least_age_s: float = LEAST_KEY_AGE_S
+    patience_s: float = REKEY_PATIENCE_S
+
+    def age_of(self, session: Session) -> float:
+        """How old the keys of a connection become at this end, in seconds."""
+        if session.is_exit:
+            return self.age_s
+        return self.age_s * (INGRESS_SHARE + SPREAD * int(session.id[:2], 16) / 256)
+
+    def bytes_of(self, session: Session) -> int:
+        """What they carry at this end."""
+        return self.byte_count if session.is_exit else int(self.byte_count * INGRESS_SHARE)
+
+
+class KeyTerms(msgspec.Struct, frozen=True):
+    """On what all connections of an agent agree on new keys."""
+
+    static: KeyPair
+    """Session key pair of this instance."""
+    shared: SharedSecrets
+    """Its secrets."""
+    make_ephemeral: Callable[[], KeyPair]
+    limits: KeyLimits = KeyLimits()

@@ -1,0 +1,76 @@
+"""What the ends of a connection say to each other to agree on new keys, before it is sealed; big-endian.
+
+NEW_KEYS, 61 bytes, of one size whatever it says::
+
+     0  step             u8   Step
+     1  generation       u32  of the keys that it speaks of; those of the opening are generation 0
+     5  first segment    u64  SWITCHED: the first that its sender seals with them; else 0
+    13  message          48   ASK, ANSWER: Noise KK message 1 or 2 without a payload; else zeros
+
+The prologue of Noise is ``b"mesh session keys"``, protocol version (u8), ingress ID, exit ID, connection
+(u64), generation (u32) and the SHA-256 of the present keys, that of the ingress's direction first. So an
+exchange belongs to one connection and to the keys that it replaces, whoever asks. The instances are not in
+it: the static keys are an instance's own.
+
+Source: Noise revision 34, section 7.5.
+"""
+
+import enum
+import struct
+from typing import Final, NamedTuple
+
+from mesh.errors import RemoteProtocolError
+from mesh.link.frames import VERSION
+from mesh.trust.identity import AgentId
+from mesh.trust.noise.primitives import KEY_BYTES, TAG_BYTES
+
+MESSAGE_BYTES: Final = KEY_BYTES + TAG_BYTES
+"""Of each of the two messages of Noise KK: an ephemeral key, and the tag of an empty payload."""
+
+MAX_GENERATION: Final = 2**32 - 1
+
+_PAYLOAD: Final = struct.Struct(f">BIQ{MESSAGE_BYTES}s")
+_PROLOGUE: Final = struct.Struct(">17sB16s16sQI32s")
+
+
+class Step(enum.IntEnum):
+    """What is said."""
+
+    ASK = 1
+    """Noise message 1: let us have new keys."""
+    ANSWER = 2
+    """Noise message 2: here they are."""
+    SWITCHED = 3
+    """Sealed with the new keys: so is all that follows, from this segment on."""
+
+
+class NewKeys(NamedTuple):
+    """Payload of a NEW_KEYS."""
+
+    step: Step
+    generation: int
+    first_segment: int = 0
+    message: bytes = bytes(MESSAGE_BYTES)
+
+
+def encode_new_keys(said: NewKeys) -> bytes:
+    """The payload of a NEW_KEYS."""
+    return _PAYLOAD.pack(*said)
+
+
+def decode_new_keys(payload: bytes) -> NewKeys:
+    """Read the payload of a NEW_KEYS.
+
+    Raises:
+        RemoteProtocolError: it has another length, or says nothing that is known.
+    """
+    try:
+        step, generation, first_segment, message = _PAYLOAD.unpack(payload)
+        return NewKeys(Step(step), generation, first_segment, message)
+    except (struct.error, ValueError):
+        raise RemoteProtocolError(f"a NEW_KEYS of {len(payload)} bytes that says nothing known") from None
+
+
+def prologue(ingress: AgentId, exit_: AgentId, connection: int, generation: int, digest: bytes) -> bytes:
+    """What both ends must agree on; ``digest`` is that of the present keys, 32 bytes."""
+    return _PROLOGUE.pack(b"mesh session keys", VERSION, ingress, exit_, connection, generation, digest)
