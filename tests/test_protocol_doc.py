@@ -7,9 +7,9 @@ import re
 import pytest
 
 from actors.links.dialer import State as DialerState
-from mesh.connection.new_keys import NewKeys, Step, encode_new_keys
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.session import CONTROL_TYPES, SEGMENT_TYPES
+from mesh.connection.session_keys import KeysMessage, Step, encode_keys_message
 from mesh.connection.stream import states
 from mesh.connection.stream.control import (
     Fin,
@@ -108,8 +108,8 @@ def test_the_control_payloads_are_laid_out_as_drawn():
         "final number": 7,
     }
     message = bytes(range(48))
-    data = encode_new_keys(NewKeys(Step.SWITCHED, 2, 3, message))
-    assert fields(table("offset", "octets", "field", after="NEW_KEYS, 61 octets"), data) == {
+    data = encode_keys_message(KeysMessage(Step.SWITCHED, 2, 3, message))
+    assert fields(table("offset", "octets", "field", after="SESSION_KEYS, 61 octets"), data) == {
         "step": Step.SWITCHED,
         "generation": 2,
         "first segment": 3,

@@ -10,7 +10,7 @@ import pytest
 
 from actors.links.dialer import State as DialerState
 from mesh.config.schema import Config
-from mesh.connection.new_keys import Step
+from mesh.connection.session_keys import Step
 from mesh.connection.stream import states
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import FrameType
@@ -115,7 +115,7 @@ LIMIT_MODULES = (
     "mesh.connection.stream.send_half",
     "mesh.connection.stream.life",
     "mesh.connection.key_terms",
-    "mesh.connection.new_keys",
+    "mesh.connection.session_keys",
     "mesh.connection.stream.window",
 )
 """Modules of which every public number stands in the document."""
@@ -127,7 +127,7 @@ NOT_OF_THE_PROTOCOL = {
     "actors.connections.due.FIRST_LOOK_S",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
     "mesh.routing.records.SESSION_KEY_BYTES",
-    "mesh.connection.new_keys.MESSAGE_BYTES",
+    "mesh.connection.session_keys.MESSAGE_BYTES",
     "mesh.connection.replay_window.DEFAULT_SIZE",
     "mesh.routing.service_layout.SHOWN_KEYS",
     "mesh.connection.ingress_opening.MAX_NAMED",

@@ -1,9 +1,9 @@
 """What flows in a session once it is open: segments and control frames, sealed end to end.
 
-Each direction has one key. Segments (DATA, FIN) and control frames (ACK, RESET, PROBE, NEW_KEYS) are numbered
-separately, each from 0, and the nonce tells them apart: its class is 0 for segments and 1 for control, its
-number that of the frame. Every header field that transit leaves alone is authenticated with the body. A body
-that fails costs nothing: no state moves before it has authenticated.
+Each direction has one key. Segments (DATA, FIN) and control frames (ACK, RESET, PROBE, SESSION_KEYS) are
+numbered separately, each from 0, and the nonce tells them apart: its class is 0 for segments and 1 for
+control, its number that of the frame. Every header field that transit leaves alone is authenticated with the
+body. A body that fails costs nothing: no state moves before it has authenticated.
 
 The keys are replaced now and then (``rekeying.py``); numbers go on. While both ends change to new keys, what
 does not open with one opens with the other, whatever was lost or overtaken on the way.
@@ -38,7 +38,7 @@ _Each = TypeVar("_Each")
 SEGMENT_TYPES: Final = frozenset({FrameType.DATA, FrameType.FIN})
 MAX_CONTROL_NUMBER: Final = 2**62
 """No end comes to it; a PROBE is echoed by its number and one."""
-CONTROL_TYPES: Final = frozenset({FrameType.ACK, FrameType.RESET, FrameType.PROBE, FrameType.NEW_KEYS})
+CONTROL_TYPES: Final = frozenset({FrameType.ACK, FrameType.RESET, FrameType.PROBE, FrameType.SESSION_KEYS})
 
 ID_BYTES: Final = 6
 """Of a connection's ID: short enough to be typed, and 5,000 connections have two alike once in 20 million."""
@@ -186,7 +186,7 @@ class Session:
         return self._open(SEGMENT_CLASS, SEGMENT_TYPES, frame)
 
     def seal_control(self, frame_type: int, payload: bytes) -> Frame:
-        """The next ACK, RESET, PROBE or NEW_KEYS frame.
+        """The next ACK, RESET, PROBE or SESSION_KEYS frame.
 
         Raises:
             LocalProtocolError: it is too long or of another type.
@@ -198,7 +198,7 @@ class Session:
         return self._seal(frame_type, CONTROL_CLASS, number, payload)
 
     def open_control(self, frame: Frame) -> bytes:
-        """The payload of an ACK, RESET, PROBE or NEW_KEYS frame that is newer than all opened before.
+        """The payload of an ACK, RESET, PROBE or SESSION_KEYS frame that is newer than all opened before.
 
         Raises:
             AuthenticationError: it was not sealed by the other end, as this frame.

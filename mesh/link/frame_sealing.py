@@ -58,7 +58,7 @@ _BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
         FrameType.RESET: (10 + TAG_BYTES, 10 + TAG_BYTES),
         FrameType.PROBE: (44 + TAG_BYTES, 44 + TAG_BYTES),
         FrameType.UNKNOWN: (0, 0),
-        FrameType.NEW_KEYS: (61 + TAG_BYTES, 61 + TAG_BYTES),
+        FrameType.SESSION_KEYS: (61 + TAG_BYTES, 61 + TAG_BYTES),
     }
 )
 """Bytes of a connection's body as it stands on the wire, at the least and at the most."""

@@ -81,7 +81,7 @@ class FrameType(enum.IntEnum):
     RESET = 0x16
     PROBE = 0x17
     UNKNOWN = 0x18
-    NEW_KEYS = 0x19
+    SESSION_KEYS = 0x19
 
 
 FIRST_CONNECTION_TYPE: Final = 0x10

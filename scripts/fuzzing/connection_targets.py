@@ -9,7 +9,6 @@ from msgspec.structs import astuple, replace
 
 from mesh.connection import session_handshake
 from mesh.connection.key_terms import KeyLimits, KeyTerms
-from mesh.connection.new_keys import NewKeys, Step, decode_new_keys, encode_new_keys, prologue
 from mesh.connection.preface import PrefaceReader, encode_preface
 from mesh.connection.proxy_protocol import AGENT_GROUPS, AGENT_ID, AGENT_NAME, proxy_header
 from mesh.connection.replay_window import ReplayWindow
@@ -20,6 +19,7 @@ from mesh.connection.session_handshake import (
     SessionResponder,
     read_open_instances,
 )
+from mesh.connection.session_keys import KeysMessage, Step, decode_keys_message, encode_keys_message, prologue
 from mesh.connection.stream import Stream, StreamBudget
 from mesh.connection.stream.effects import Effects
 from mesh.errors import AuthenticationError, OvertakenError, RemoteProtocolError
@@ -187,7 +187,7 @@ class _Unsealed(Session):
 
     def seal_control(self, frame_type: int, payload: bytes) -> Frame:
         """A control frame in the clear."""
-        if frame_type == FrameType.NEW_KEYS and (said := decode_new_keys(payload)).step is Step.ASK:
+        if frame_type == FrameType.SESSION_KEYS and (said := decode_keys_message(payload)).step is Step.ASK:
             self.asked = said.message
         self._sent += 1
         return Frame(frame_type, False, INGRESS.id, EXIT.id, 1, self._sent - 1, payload)
@@ -209,7 +209,7 @@ _FROM_PEER: Final = (
     FrameType.RESET,
     FrameType.PROBE,
     FrameType.UNKNOWN,
-    FrameType.NEW_KEYS,
+    FrameType.SESSION_KEYS,
 )
 
 
@@ -279,8 +279,8 @@ def _from_peer(choices: Choices, control: int, session: _Unsealed) -> Frame:
             body = struct.pack(">BBQ", choices.below(8), choices.below(3), choices.number())
         case FrameType.UNKNOWN:
             number, body = 0, b""
-        case FrameType.NEW_KEYS:
-            number, body = control, _new_keys(choices, session)
+        case FrameType.SESSION_KEYS:
+            number, body = control, _keys_message(choices, session)
         case _:
             number = choices.one_of((control, control, control, *EDGES[-3:]))
             body = struct.pack(">QQQQQI", *(choices.number() for _ in range(5)), choices.below(2**16))
@@ -289,10 +289,10 @@ def _from_peer(choices: Choices, control: int, session: _Unsealed) -> Frame:
     return Frame(kind, True, EXIT.id, INGRESS.id, 1, number, body, 16, marked)
 
 
-def _new_keys(choices: Choices, session: _Unsealed) -> bytes:
+def _keys_message(choices: Choices, session: _Unsealed) -> bytes:
     """What the other end says of new keys: what fits, as far as it can know, or anything."""
     step = choices.one_of((*Step, Step.SWITCHED))
-    said = NewKeys(
+    said = KeysMessage(
         step,
         session.generation + (step is not Step.SWITCHED),
         choices.one_of((0, 1, 5, choices.number())),
@@ -304,10 +304,10 @@ def _new_keys(choices: Choices, session: _Unsealed) -> bytes:
         case 1:
             said = said._replace(message=choices.blob(48))
         case 2:
-            return bytes((choices.below(5),)) + encode_new_keys(said)[1:]
+            return bytes((choices.below(5),)) + encode_keys_message(said)[1:]
         case _:
             pass
-    return encode_new_keys(said)
+    return encode_keys_message(said)
 
 
 def _noise_message(step: Step, session: _Unsealed) -> bytes:

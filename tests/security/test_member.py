@@ -248,7 +248,7 @@ def test_frames_forged_in_both_ends_names_change_no_connection(chain, member):
         FrameType.RESET: 26,
         FrameType.FIN: 28,
         FrameType.UNKNOWN: 0,
-        FrameType.NEW_KEYS: 77,
+        FrameType.SESSION_KEYS: 77,
     }
 
     def forge(_):

@@ -26,8 +26,15 @@ from types import MappingProxyType
 from typing import Final
 
 from mesh.connection.key_terms import KeyTerms
-from mesh.connection.new_keys import MAX_GENERATION, NewKeys, Step, decode_new_keys, encode_new_keys, prologue
 from mesh.connection.session import Session
+from mesh.connection.session_keys import (
+    MAX_GENERATION,
+    KeysMessage,
+    Step,
+    decode_keys_message,
+    encode_keys_message,
+    prologue,
+)
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD, ReceiveHalf
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.send_half import SendHalf
@@ -179,7 +186,7 @@ class Rekeying:
             self.state = _advance(self.state, Event.DUE)
             self._handshake = self._begin(is_asking=True)
             message = self._handshake.write_message(b"")
-            self._say(NewKeys(Step.ASK, self.generation + 1, message=message), now)
+            self._say(KeysMessage(Step.ASK, self.generation + 1, message=message), now)
             self._repeat(now, frames)
 
     def _begin(self, *, is_asking: bool) -> Handshake:
@@ -196,13 +203,13 @@ class Rekeying:
             shared=terms.shared,
         )
 
-    def _say(self, said: NewKeys, now: float) -> None:
-        self._said = encode_new_keys(said)
+    def _say(self, said: KeysMessage, now: float) -> None:
+        self._said = encode_keys_message(said)
         self._since, self._tries = now, 0
         self.due = now + self._terms.limits.patience_s
 
     def _repeat(self, now: float, frames: list[Frame]) -> None:
-        frames.append(self._session.seal_control(FrameType.NEW_KEYS, self._said))
+        frames.append(self._session.seal_control(FrameType.SESSION_KEYS, self._said))
         repeat_at = now + self._rtt.backed_off_s(self._tries)
         self.due = min(repeat_at, self._since + self._terms.limits.patience_s)
         self._tries += 1
@@ -215,7 +222,7 @@ class Rekeying:
         Raises:
             RemoteProtocolError: it makes no sense, or comes too soon; nothing has changed.
         """
-        said = decode_new_keys(payload)
+        said = decode_keys_message(payload)
         newest = self.generation + (said.step is not Step.SWITCHED)
         if said.generation > newest:
             raise RemoteProtocolError(f"generation {said.generation} of keys, where {newest} is next")
@@ -230,7 +237,7 @@ class Rekeying:
         elif self.state is State.ANSWERED and said.generation == self.generation and said.step is Step.ASK:
             self._answer_again(frames)
 
-    def _asked(self, said: NewKeys, now: float, frames: list[Frame]) -> None:
+    def _asked(self, said: KeysMessage, now: float, frames: list[Frame]) -> None:
         if self.state is State.SETTLING:
             self._settle(now)
         is_yielding = self.state is State.ASKING and self._session.is_exit
@@ -251,13 +258,13 @@ class Rekeying:
         from_other, to_other = handshake.split()
         self._agree(Event.ASKED, to_other, from_other)
         self._has_answered = True
-        self._say(NewKeys(Step.ANSWER, self.generation, message=message), now)
+        self._say(KeysMessage(Step.ANSWER, self.generation, message=message), now)
         self._answer_again(frames)
 
     def _answer_again(self, frames: list[Frame]) -> None:
-        frames.append(self._session.seal_control(FrameType.NEW_KEYS, self._said))
+        frames.append(self._session.seal_control(FrameType.SESSION_KEYS, self._said))
 
-    def _answered(self, said: NewKeys, now: float, frames: list[Frame]) -> None:
+    def _answered(self, said: KeysMessage, now: float, frames: list[Frame]) -> None:
         try:
             self._handshake.read_message(said.message)
         except AuthenticationError as error:
@@ -278,9 +285,9 @@ class Rekeying:
         self._session.switch()
         self._own_first = self._sender.next_number
         self._keyed_at, self._keyed_bytes = now, self._carried_bytes
-        self._say(NewKeys(Step.SWITCHED, self.generation, self._own_first), now)
+        self._say(KeysMessage(Step.SWITCHED, self.generation, self._own_first), now)
 
-    def _peer_switched(self, said: NewKeys, now: float, frames: list[Frame]) -> None:
+    def _peer_switched(self, said: KeysMessage, now: float, frames: list[Frame]) -> None:
         if self.state in (State.ANSWERED, State.SWITCHED):
             if not self._session.hears_new_keys:
                 raise RemoteProtocolError("it says with the former key that it uses the new one")
@@ -292,8 +299,8 @@ class Rekeying:
             self._peer_first = said.first_segment
             self._settle(now)
         if self._has_answered:
-            said = NewKeys(Step.SWITCHED, self.generation, self._own_first)
-            frames.append(self._session.seal_control(FrameType.NEW_KEYS, encode_new_keys(said)))
+            said = KeysMessage(Step.SWITCHED, self.generation, self._own_first)
+            frames.append(self._session.seal_control(FrameType.SESSION_KEYS, encode_keys_message(said)))
 
     def _settle(self, now: float) -> None:
         if self._receiver.next_number < self._peer_first:

@@ -196,8 +196,8 @@ class Stream(StreamLife):
                     heard = True
                 elif frame.type == FrameType.UNKNOWN:
                     self._peer_unknown(now, effects)
-                elif frame.type == FrameType.NEW_KEYS:
-                    self._new_keys(frame, now, effects.frames)
+                elif frame.type == FrameType.SESSION_KEYS:
+                    self._keys_message(frame, now, effects.frames)
                     heard = True
             except AuthenticationError:
                 self.forged_frames += 1
@@ -269,7 +269,7 @@ class Stream(StreamLife):
                 self._judge_path(now, effects)
             self._look_for_fin(now)
 
-    def _new_keys(self, frame: Frame, now: float, frames: list[Frame]) -> None:
+    def _keys_message(self, frame: Frame, now: float, frames: list[Frame]) -> None:
         payload = self._session.open_control(frame)
         if self._state in ACTIVE:  # else the present ones do for what is left
             rekeying = self._made_rekeying()

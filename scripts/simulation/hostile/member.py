@@ -304,7 +304,7 @@ _KINDS: Final = (
     FrameType.ACK,
     FrameType.PROBE,
     FrameType.RESET,
-    FrameType.NEW_KEYS,
+    FrameType.SESSION_KEYS,
     FrameType.UNKNOWN,
     FrameType.DATA,
 )

@@ -51,7 +51,7 @@ def flipped(data: bytes, bit: int) -> bytes:
 
 
 SEGMENT_TYPES = [FrameType.DATA, FrameType.FIN]
-CONTROL_TYPES = [FrameType.ACK, FrameType.RESET, FrameType.PROBE, FrameType.NEW_KEYS]
+CONTROL_TYPES = [FrameType.ACK, FrameType.RESET, FrameType.PROBE, FrameType.SESSION_KEYS]
 AT_INGRESS, AT_EXIT = open_pair()
 SEGMENT = AT_INGRESS.seal_segment(FrameType.DATA, 3, b"keystroke")
 CONTROL = AT_INGRESS.seal_control(FrameType.ACK, b"credit")

@@ -16,7 +16,7 @@ CONTROL_TYPES = [
     FrameType.RESET,
     FrameType.PROBE,
     FrameType.UNKNOWN,
-    FrameType.NEW_KEYS,
+    FrameType.SESSION_KEYS,
 ]
 LINK_OWN = [frame_type for frame_type in FrameType if frame_type < 0x10]
 RECORD_TYPES = [FrameType.RECORDS, FrameType.DIGEST, FrameType.WANT_PAGES, FrameType.PAGES]

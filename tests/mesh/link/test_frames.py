@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.connection.new_keys import NewKeys, Step, encode_new_keys
+from mesh.connection.session_keys import KeysMessage, Step, encode_keys_message
 from mesh.connection.stream.control import (
     Fin,
     Reset,
@@ -64,7 +64,7 @@ def test_constants_are_those_of_the_protocol():
         "RESET": 22,
         "PROBE": 23,
         "UNKNOWN": 24,
-        "NEW_KEYS": 25,
+        "SESSION_KEYS": 25,
     }
     assert frames.VERSION == 1
     assert frames.HEADER_BYTES == 56
@@ -91,7 +91,7 @@ def test_bodies_that_are_sealed_end_to_end_have_the_sizes_of_their_payloads():
         FrameType.ACK: acknowledgement,
         FrameType.PROBE: acknowledgement,
         FrameType.RESET: encode_reset(Reset(ResetCode.RESET, False, 0)),
-        FrameType.NEW_KEYS: encode_new_keys(NewKeys(Step.ASK, 1)),
+        FrameType.SESSION_KEYS: encode_keys_message(KeysMessage(Step.ASK, 1)),
     }
     for kind, payload in payloads.items():
         assert body_bounds(kind) == (len(payload) + 16,) * 2
@@ -127,7 +127,7 @@ def test_header_of_a_frame_of_the_links_own(frame_type):
         (frame(FrameType.RESET, number=2), "01161000 S D 0102030405060708 0000000000000002 0000001a"),
         (frame(FrameType.PROBE), "01171000 S D 0102030405060708 1112131415161718 0000003c"),
         (frame(FrameType.UNKNOWN, number=0), "01181000 S D 0102030405060708 0000000000000000 00000000"),
-        (frame(FrameType.NEW_KEYS), "01191000 S D 0102030405060708 1112131415161718 0000004d"),
+        (frame(FrameType.SESSION_KEYS), "01191000 S D 0102030405060708 1112131415161718 0000004d"),
         (frame(0x60, body=b"new"), "01601000 S D 0102030405060708 1112131415161718 00000013"),
     ],
 )

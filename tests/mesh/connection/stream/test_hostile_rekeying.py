@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from mesh.connection.new_keys import NewKeys, Step, decode_new_keys, encode_new_keys, prologue
+from mesh.connection.session_keys import KeysMessage, Step, decode_keys_message, encode_keys_message, prologue
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.connection.stream.rekeying import State
@@ -13,7 +13,7 @@ from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import key_pair
 from tests.mesh.connection.stream.harness import EXIT, INGRESS, STATICS, confirmed, make_stream, sessions
 
-NEW_KEYS = FrameType.NEW_KEYS
+SESSION_KEYS = FrameType.SESSION_KEYS
 NOW = 100.0
 EPHEMERAL = key_pair(b"\x09" * 32)
 
@@ -30,7 +30,7 @@ class Far:
 
     def say(self, payload):
         """What the near end does about it."""
-        return self.tell(self.session.seal_control(NEW_KEYS, payload))
+        return self.tell(self.session.seal_control(SESSION_KEYS, payload))
 
     def tell(self, *frames):
         return self.near.receive(frames, self.now)
@@ -47,7 +47,7 @@ class Far:
 
     def ask(self, noise=None, generation=1):
         noise = noise or self.noise(generation=generation)
-        return self.say(encode_new_keys(NewKeys(Step.ASK, generation, 0, noise.write_message(b""))))
+        return self.say(encode_keys_message(KeysMessage(Step.ASK, generation, 0, noise.write_message(b""))))
 
     def change(self, generation):
         """Go through a whole change, as an honest end does."""
@@ -56,13 +56,13 @@ class Far:
         noise.read_message(answer.message)
         self.session.expect(*noise.split())
         self.session.switch()
-        switched = self.answer_in(self.say(encode_new_keys(NewKeys(Step.SWITCHED, generation))))
+        switched = self.answer_in(self.say(encode_keys_message(KeysMessage(Step.SWITCHED, generation))))
         self.session.forget_former(switched.first_segment)
 
     def answer_in(self, effects):
         assert effects.peer_reset is None
-        (frame,) = [frame for frame in effects.frames if frame.type == NEW_KEYS]
-        return decode_new_keys(self.session.open_control(frame))
+        (frame,) = [frame for frame in effects.frames if frame.type == SESSION_KEYS]
+        return decode_keys_message(self.session.open_control(frame))
 
     @property
     def state(self):
@@ -121,12 +121,12 @@ def test_what_is_not_of_these_ends_and_keys_is_refused(wrong):
     [
         b"",
         bytes(61),
-        encode_new_keys(NewKeys(Step.ASK, 1)) + b"\0",
-        encode_new_keys(NewKeys(Step.ASK, 1)),
-        encode_new_keys(NewKeys(Step.ASK, 2)),
-        encode_new_keys(NewKeys(Step.ANSWER, 2)),
-        encode_new_keys(NewKeys(Step.SWITCHED, 1)),
-        encode_new_keys(NewKeys(Step.ASK, 2**32 - 1, 2**64 - 1)),
+        encode_keys_message(KeysMessage(Step.ASK, 1)) + b"\0",
+        encode_keys_message(KeysMessage(Step.ASK, 1)),
+        encode_keys_message(KeysMessage(Step.ASK, 2)),
+        encode_keys_message(KeysMessage(Step.ANSWER, 2)),
+        encode_keys_message(KeysMessage(Step.SWITCHED, 1)),
+        encode_keys_message(KeysMessage(Step.ASK, 2**32 - 1, 2**64 - 1)),
         b"\x04" + bytes(60),
     ],
 )
@@ -138,10 +138,10 @@ def test_nonsense_breaks_the_protocol(payload):
 @pytest.mark.parametrize(
     "payload",
     [
-        encode_new_keys(NewKeys(Step.ASK, 0)),
-        encode_new_keys(NewKeys(Step.ANSWER, 0)),
-        encode_new_keys(NewKeys(Step.ANSWER, 1)),
-        encode_new_keys(NewKeys(Step.SWITCHED, 0)),
+        encode_keys_message(KeysMessage(Step.ASK, 0)),
+        encode_keys_message(KeysMessage(Step.ANSWER, 0)),
+        encode_keys_message(KeysMessage(Step.ANSWER, 1)),
+        encode_keys_message(KeysMessage(Step.SWITCHED, 0)),
     ],
 )
 def test_what_nobody_asked_for_changes_nothing(payload):
@@ -156,7 +156,7 @@ def test_what_nobody_asked_for_changes_nothing(payload):
 def test_a_switch_must_be_said_with_the_new_key():
     far = Far()
     far.ask()
-    assert_reset(far.say(encode_new_keys(NewKeys(Step.SWITCHED, 1))))
+    assert_reset(far.say(encode_keys_message(KeysMessage(Step.SWITCHED, 1))))
 
 
 def test_a_switch_cannot_be_far_ahead():
@@ -165,7 +165,7 @@ def test_a_switch_cannot_be_far_ahead():
     noise.read_message(far.answer_in(far.ask(noise)).message)
     far.session.expect(*noise.split())
     far.session.switch()
-    assert_reset(far.say(encode_new_keys(NewKeys(Step.SWITCHED, 1, MAX_SEGMENTS_AHEAD + 1))))
+    assert_reset(far.say(encode_keys_message(KeysMessage(Step.SWITCHED, 1, MAX_SEGMENTS_AHEAD + 1))))
 
 
 @pytest.mark.parametrize("message", [bytes(48), b"\x01" + bytes(47), b"\x55" * 48])
@@ -173,9 +173,9 @@ def test_an_answer_that_is_none_breaks_the_protocol(message):
     far = Far(age_s=60.0)
     far.tell(far.session.seal_control(FrameType.PROBE, _acknowledgement()))
     far.now += 60.0
-    (asked,) = [frame for frame in far.near.timeout(far.now).frames if frame.type == NEW_KEYS]
-    assert decode_new_keys(far.session.open_control(asked)).step is Step.ASK
-    assert_reset(far.say(encode_new_keys(NewKeys(Step.ANSWER, 1, 0, message))))
+    (asked,) = [frame for frame in far.near.timeout(far.now).frames if frame.type == SESSION_KEYS]
+    assert decode_keys_message(far.session.open_control(asked)).step is Step.ASK
+    assert_reset(far.say(encode_keys_message(KeysMessage(Step.ANSWER, 1, 0, message))))
 
 
 def _acknowledgement():
@@ -188,7 +188,7 @@ def test_who_has_no_key_can_say_nothing():
     world.ingress.stream._rekey_at = world.now
     (asked,) = world.ingress.stream.timeout(world.now).frames
     other = Far()
-    stranger = other.session.seal_control(NEW_KEYS, encode_new_keys(NewKeys(Step.ASK, 1)))
+    stranger = other.session.seal_control(SESSION_KEYS, encode_keys_message(KeysMessage(Step.ASK, 1)))
     forged = [
         replace(asked, body=bytes(len(asked.body))),
         replace(asked, number=asked.number + 1),
@@ -202,7 +202,7 @@ def test_who_has_no_key_can_say_nothing():
     assert exit_.forged_frames == len(forged)
     assert exit_._rekeying is None
     # The genuine one still counts.
-    assert [frame.type for frame in exit_.receive([asked], world.now).frames] == [NEW_KEYS]
+    assert [frame.type for frame in exit_.receive([asked], world.now).frames] == [SESSION_KEYS]
 
 
 def test_nothing_is_held_after_a_change():

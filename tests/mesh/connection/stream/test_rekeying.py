@@ -12,7 +12,7 @@ from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError
 from mesh.link.frames import FrameType
 from tests.mesh.connection.stream.harness import LATENCY_S, MIB, confirmed, nothing, pattern
 
-NEW_KEYS, DATA, PROBE = FrameType.NEW_KEYS, FrameType.DATA, FrameType.PROBE
+SESSION_KEYS, DATA, PROBE = FrameType.SESSION_KEYS, FrameType.DATA, FrameType.PROBE
 HOUR_S = 3600.0
 HOURLY = {"age_s": HOUR_S}
 OFTEN = {"age_s": 1.0, "byte_count": 64 * 1024, "least_age_s": 0.1}
@@ -83,7 +83,7 @@ def test_an_idle_connection_is_keyed_anew_within_an_hour():
     assert not now[0] & first[0]
     assert {end.stream._session.id for end in world.ends} == {identity}
     # One question, one answer, and each end's word that it has switched.
-    assert [end.count(NEW_KEYS) for end in world.ends] == [2, 2]
+    assert [end.count(SESSION_KEYS) for end in world.ends] == [2, 2]
     world.run(duration=9.6 * HOUR_S)
     assert generations(world) == (11, 11)
     assert_unharmed(world)
@@ -125,7 +125,7 @@ def test_an_exit_that_may_not_be_wanted_asks_nothing():
     exit_.stream._liveness.heard = False
     world.fate = nothing
     world.run(duration=3.0)
-    assert exit_.count(NEW_KEYS) == 0
+    assert exit_.count(SESSION_KEYS) == 0
 
 
 # On the way
@@ -171,7 +171,7 @@ class Lossy:
         self.world, self.which, self.losses = world, which, losses
 
     def __call__(self, frame, now):
-        if frame.type == NEW_KEYS and frame.from_exit == self.which and self.losses:
+        if frame.type == SESSION_KEYS and frame.from_exit == self.which and self.losses:
             self.losses -= 1
             return []
         return [(LATENCY_S, frame)]
@@ -223,7 +223,7 @@ def test_of_two_questions_the_ingress_s_stands():
 
 def test_what_a_new_key_seals_may_come_before_the_word_of_it():
     world = confirmed(keys=HOURLY)
-    late = {NEW_KEYS: 0.2}
+    late = {SESSION_KEYS: 0.2}
     world.fate = lambda frame, now: [(late.get(frame.type, LATENCY_S), frame)]
     ask_now(world, world.ingress)
     world.run(until=lambda: rekeying(world.ingress).state is State.SWITCHED)
@@ -308,12 +308,12 @@ def test_a_forged_segment_is_told_from_a_late_one():
 
 def test_an_end_that_never_answers_is_given_up_in_the_end():
     world = confirmed(keys={"age_s": HOUR_S, "patience_s": 100.0})
-    world.fate = lambda frame, now: [] if frame.type == NEW_KEYS else [(LATENCY_S, frame)]
+    world.fate = lambda frame, now: [] if frame.type == SESSION_KEYS else [(LATENCY_S, frame)]
     ask_now(world, world.ingress)
     began = world.now
     world.run(duration=90.0)
     assert not world.ingress.resets
-    assert 15 <= world.ingress.count(NEW_KEYS) <= 30
+    assert 15 <= world.ingress.count(SESSION_KEYS) <= 30
     world.run(until=lambda: world.ingress.resets)
     assert world.now == pytest.approx(began + 100.0)
     assert world.ingress.resets == [ResetCode.NO_NEW_KEYS]
@@ -326,7 +326,7 @@ def test_an_end_that_asks_and_never_switches_is_given_up_too():
     session = world.ingress.stream._session
 
     def fate(frame, now):
-        if frame.type == NEW_KEYS and not frame.from_exit and session.hears_new_keys is False:
+        if frame.type == SESSION_KEYS and not frame.from_exit and session.hears_new_keys is False:
             return []
         return [(LATENCY_S, frame)]
 
@@ -344,4 +344,4 @@ def test_keys_are_of_one_size_on_the_wire_whatever_is_said():
     world.fate = lambda frame, now: said.append(frame) or [(LATENCY_S, frame)]
     ask_now(world, world.ingress)
     world.run(duration=1.0)
-    assert [len(frame.body) for frame in said if frame.type == NEW_KEYS] == [77] * 4
+    assert [len(frame.body) for frame in said if frame.type == SESSION_KEYS] == [77] * 4

@@ -1,6 +1,6 @@
 """What the ends of a connection say to each other to agree on new keys, before it is sealed; big-endian.
 
-NEW_KEYS, 61 bytes, of one size whatever it says::
+SESSION_KEYS, 61 bytes, of one size whatever it says::
 
      0  step             u8   Step
      1  generation       u32  of the keys that it speaks of; those of the opening are generation 0
@@ -44,8 +44,8 @@ class Step(enum.IntEnum):
     """Sealed with the new keys: so is all that follows, from this segment on."""
 
 
-class NewKeys(NamedTuple):
-    """Payload of a NEW_KEYS."""
+class KeysMessage(NamedTuple):
+    """Payload of a SESSION_KEYS."""
 
     step: Step
     generation: int
@@ -53,22 +53,22 @@ class NewKeys(NamedTuple):
     message: bytes = bytes(MESSAGE_BYTES)
 
 
-def encode_new_keys(said: NewKeys) -> bytes:
-    """The payload of a NEW_KEYS."""
+def encode_keys_message(said: KeysMessage) -> bytes:
+    """The payload of a SESSION_KEYS."""
     return _PAYLOAD.pack(*said)
 
 
-def decode_new_keys(payload: bytes) -> NewKeys:
-    """Read the payload of a NEW_KEYS.
+def decode_keys_message(payload: bytes) -> KeysMessage:
+    """Read the payload of a SESSION_KEYS.
 
     Raises:
         RemoteProtocolError: it has another length, or says nothing that is known.
     """
     try:
         step, generation, first_segment, message = _PAYLOAD.unpack(payload)
-        return NewKeys(Step(step), generation, first_segment, message)
+        return KeysMessage(Step(step), generation, first_segment, message)
     except (struct.error, ValueError):
-        raise RemoteProtocolError(f"a NEW_KEYS of {len(payload)} bytes that says nothing known") from None
+        raise RemoteProtocolError(f"a SESSION_KEYS of {len(payload)} bytes that says nothing known") from None
 
 
 def prologue(ingress: AgentId, exit_: AgentId, connection: int, generation: int, digest: bytes) -> bytes:
