@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 from actors.meters import Meters, unheard
 from mesh.agent.audit.entries import connection_facts, encoded
-from mesh.agent.audit.pace import LEFT_OUT, EntryPace
+from mesh.agent.audit.pace import LEFT_OUT, EntryPace, RefusalPace
+from mesh.agent.audit.requested import is_refused
 from mesh.agent.audit.standing import TrailStanding
 from mesh.agent.audit.trail import Trail
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
 from mesh.agent.audit.trail_writer import TrailWriter
 from mesh.auditing import AuditFact, AuditKind
 from mesh.config.schema import AuditSection
-from mesh.connection.endings import ConnectionRecord
+from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
 
 
 class _Note(NamedTuple):
@@ -27,6 +28,8 @@ class _Note(NamedTuple):
 class _Ended(NamedTuple):
     record: ConnectionRecord
     unix_s: float
+    left_out: int
+    """Refused before it, to the same one, and not written down."""
 
 
 class AuditLog:
@@ -46,7 +49,7 @@ class AuditLog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._data_dir, self._meters, self._clock = data_dir, meters, clock
-        self._pace, self._lock = EntryPace(), threading.Lock()
+        self._pace, self._refusals, self._lock = EntryPace(), RefusalPace(), threading.Lock()
         self._changes: tuple[TrailWriter[_Note], ...] = ()
         self._connections: tuple[TrailWriter[_Ended], ...] = ()
         self.apply(section)
@@ -65,9 +68,8 @@ class AuditLog:
             self._changes = ()
         if section.connections and not self._connections:
             trail = _trail(directory, CONNECTIONS, section)
-            writer = TrailWriter(trail, CONNECTIONS, _encoded_connection)
-            self._connections = (writer,)
-            self._meters.connection_ended = lambda record, unix_s: writer.put(_Ended(record, unix_s))
+            self._connections = (TrailWriter(trail, CONNECTIONS, _encoded_connection),)
+            self._meters.connection_ended = self._note_connection
         elif not section.connections:
             self._meters.connection_ended = unheard
             ended += self._connections
@@ -80,12 +82,25 @@ class AuditLog:
     def note(self, kind: AuditKind, facts: Mapping[str, AuditFact]) -> None:
         """Write down that this has happened now; see :class:`~mesh.auditing.Auditing`."""
         with self._lock:
-            left_out = self._pace.take(kind, str(facts.get("id", "")), self._clock())
+            if kind is AuditKind.REQUEST and is_refused(facts):
+                left_out = self._refusals.take(f"{facts['way']} {facts['who']}", self._clock())
+            else:
+                left_out = self._pace.take(kind, str(facts.get("id", "")), self._clock())
         if left_out == LEFT_OUT:
             return
         more = {"left_out": left_out} if left_out else {}
         for writer in self._changes:
             writer.put(_Note(kind, time.time(), {**facts, **more}))
+
+    def _note_connection(self, record: ConnectionRecord, unix_s: float) -> None:
+        left_out = 0
+        if record.ending is Ending.REFUSED:
+            with self._lock:
+                left_out = self._refusals.take(_refused_to(record.view), self._clock())
+        if left_out == LEFT_OUT:
+            return
+        for writer in self._connections:
+            writer.put(_Ended(record, unix_s, left_out))
 
     def standing(self) -> tuple[TrailStanding, ...]:
         """How each trail stands that is written."""
@@ -109,4 +124,11 @@ def _encoded_note(note: _Note) -> bytes:
 
 
 def _encoded_connection(ended: _Ended) -> bytes:
-    return encoded(AuditKind.CONNECTION, ended.unix_s, connection_facts(ended.record))
+    facts = connection_facts(ended.record)
+    more = {"left_out": ended.left_out} if ended.left_out else {}
+    return encoded(AuditKind.CONNECTION, ended.unix_s, facts | more)
+
+
+def _refused_to(view: ConnectionView) -> str:
+    """The agent that asked, or the host of the client: nobody chooses that, as he may the key."""
+    return view.ingress if view.end is End.EXIT else view.client.rpartition(":")[0]

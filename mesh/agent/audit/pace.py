@@ -4,6 +4,8 @@ from collections import OrderedDict
 from typing import Final
 
 from mesh.auditing import AuditKind
+from mesh.remembered import Remembered
+from mesh.token_bucket import TokenBucket
 
 AGAIN_S: Final = 60.0
 """An agent's entries of one kind are so far apart; the next says how many were left out. Guesses name no
@@ -16,6 +18,11 @@ MAX_REMEMBERED: Final = 4_096
 """Agents, of each of which it is known when it had its last entry; the oldest are forgotten first."""
 
 LEFT_OUT: Final = -1
+
+REFUSED_BURST: Final = 30.0
+REFUSED_RATE: Final = 0.1
+"""What is refused to somebody is written down so often at once, and so many times a second: to ask for what
+one does not get costs nothing, and without pause it would displace what others did within minutes."""
 
 
 class EntryPace:
@@ -38,3 +45,27 @@ class EntryPace:
         if len(self._last) > MAX_REMEMBERED:
             self._last.popitem(last=False)
         return 0 if last is None else int(last[1])
+
+
+class RefusalPace:
+    """The same for what is refused; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._of: Remembered[str, _Refusals] = Remembered(_Refusals)
+
+    def take(self, who: str, now: float) -> int:
+        """How many were left out before this one; :data:`LEFT_OUT` if this one is."""
+        refusals = self._of.of(who, now)
+        if not refusals.bucket.take(now):
+            refusals.left_out += 1
+            return LEFT_OUT
+        left_out, refusals.left_out = refusals.left_out, 0
+        return left_out
+
+
+class _Refusals:
+    """Those of one that asks."""
+
+    def __init__(self) -> None:
+        self.bucket = TokenBucket(REFUSED_RATE, REFUSED_BURST)
+        self.left_out = 0

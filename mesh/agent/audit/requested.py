@@ -1,11 +1,12 @@
 """Writes down what somebody had an agent do by one of the API's doors."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 from mesh.agent.audit.behalf import Behalf
 from mesh.agent.control.requests import LEASES
-from mesh.auditing import Auditing, AuditKind
+from mesh.auditing import AuditFact, Auditing, AuditKind
 
 MAX_CHARACTERS: Final = 300
 """Of a place."""
@@ -36,6 +37,12 @@ def note_guess(audit: Auditing, someone: Behalf, method: str, place: str, code: 
     """Write down that somebody has shown a token that is not good for this; few of them in any time."""
     facts = {**someone._asdict(), "what": f"{method} {place[:MAX_CHARACTERS]}", "code": code.value}
     audit.note(AuditKind.GUESS, facts)
+
+
+def is_refused(facts: Mapping[str, AuditFact]) -> bool:
+    """Whether a request that is to be written down has changed nothing."""
+    code = facts.get("code")
+    return isinstance(code, int) and code >= HTTPStatus.BAD_REQUEST
 
 
 def is_renewal(method: str, place: str) -> bool:

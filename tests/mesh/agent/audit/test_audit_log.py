@@ -11,8 +11,8 @@ import pytest
 from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
 from mesh.agent.audit.behalf import Behalf
-from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED
-from mesh.agent.audit.requested import note_guess
+from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED, REFUSED_BURST, REFUSED_RATE
+from mesh.agent.audit.requested import note_guess, note_request
 from mesh.agent.audit.standing import audit_warnings
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
 from mesh.agent.audit.verifying import checked
@@ -54,7 +54,7 @@ def test_nothing_is_written_without_a_data_directory_or_by_who_wants_none(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def ended(number):
+def ended(number, ending=Ending.LOST, **says):
     view = ConnectionView(
         id=f"{number:x}",
         end=End.INGRESS,
@@ -67,7 +67,7 @@ def ended(number):
         to_service_bytes=3,
         to_client_bytes=4,
     )
-    return ConnectionRecord(view, Ending.REFUSED, "nobody offers db")
+    return ConnectionRecord(msgspec.structs.replace(view, **says), ending, "nobody offers db")
 
 
 def test_connections_have_a_trail_of_their_own_while_that_is_wanted(tmp_path):
@@ -86,7 +86,7 @@ def test_connections_have_a_trail_of_their_own_while_that_is_wanted(tmp_path):
     shown = found[-1]
     assert (shown.kind, shown.time) == ("connection", "2023-11-14T22:13:20.000Z")
     assert shown.facts.items() >= {"client": "127.0.0.1:5", "to_client_bytes": 4, "duration_s": 0.5}.items()
-    assert "from 127.0.0.1:5 by nobody: refused" in shown.text()
+    assert "from 127.0.0.1:5 by nobody: lost" in shown.text()
     assert "target" not in shown.facts
     assert "reason nobody offers db" in shown.text()
     assert checked(tmp_path / DIRECTORY, CONNECTIONS).problem == ""
@@ -109,6 +109,42 @@ def test_no_agent_fills_the_files_with_what_it_repeats(tmp_path):
     assert [each.facts["id"] for each in found] == ["00", "0", "1", "00"]
     assert [each.facts.get("left_out") for each in found] == [None, None, None, 499]
     assert "left_out 499" in found[-1].text()
+
+
+def test_no_member_displaces_what_others_did_by_connections_that_are_refused(tmp_path):
+    now, meters = [0.0], Meters()
+    log = audit_log.AuditLog(tmp_path, AuditSection(connections=True), meters, lambda: now[0])
+    with contextlib.closing(log):
+        for number in range(3_000):
+            asked = {"end": End.EXIT, "ingress": "mallory 66", "key": f"made up {number}"}
+            meters.connection_ended(ended(number, Ending.REFUSED, **asked), 0.0)
+        for number in range(150):
+            meters.connection_ended(ended(number, Ending.REFUSED, client=f"192.0.2.1:{number}"), 0.0)
+        meters.connection_ended(ended(1, Ending.REFUSED, end=End.EXIT, ingress="branch 01"), 0.0)
+        meters.connection_ended(ended(2, end=End.EXIT, ingress="mallory 66"), 0.0)
+        now[0] += 1 / REFUSED_RATE
+        meters.connection_ended(ended(3, Ending.REFUSED, end=End.EXIT, ingress="mallory 66"), 0.0)
+    found = everything(tmp_path / DIRECTORY, CONNECTIONS)[1:]
+    assert len(found) == 2 * REFUSED_BURST + 3
+    assert [each.facts["ingress"] for each in found[-3:]] == ["branch 01", "mallory 66", "mallory 66"]
+    assert found[-1].facts["left_out"] == 3_000 - REFUSED_BURST
+
+
+def test_nobody_who_may_change_an_agent_displaces_what_was_changed_by_what_is_refused(tmp_path):
+    now = [0.0]
+    log = audit_log.AuditLog(tmp_path, AuditSection(), Meters(), lambda: now[0])
+    mallory, ann = Behalf("mesh:control", "mallory 66"), Behalf("control socket", "uid 1000")
+    with contextlib.closing(log):
+        note_request(log, mallory, "POST", "/api/v1/listeners", 201)
+        for _ in range(1_000):
+            note_request(log, mallory, "DELETE", "/api/v1/leases/x", 404)
+        note_request(log, ann, "POST", "/api/v1/reload", 422)
+        note_request(log, mallory, "DELETE", "/api/v1/listeners", 204)
+        now[0] += 1 / REFUSED_RATE
+        note_request(log, mallory, "DELETE", "/api/v1/leases/x", 404)
+    codes = [each.facts["code"] for each in entries(tmp_path)[1:]]
+    assert codes == [201, *[404] * int(REFUSED_BURST), 422, 204, 404]
+    assert entries(tmp_path)[-1].facts["left_out"] == 1_000 - REFUSED_BURST
 
 
 def test_no_stranger_fills_the_files_with_guesses(tmp_path):
