@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from mesh.errors import AuthenticationError, RemoteProtocolError
-from mesh.routing.graph import Steps
+from mesh.routing.graph import STEP_AGENTS, Steps
 from mesh.routing.pages import with_shown
 from mesh.routing.records import (
     NOTHING_SHOWN,
@@ -55,8 +55,10 @@ class GrantedReader:
             own_id: this agent's ID; its record has all of its own already.
         """
         before, self._seen = self._seen, {}
-        for agent_id, record in list(records.items()):
-            if agent_id == own_id or not record.sealed:
+        for number, (agent_id, record) in enumerate(list(records.items()), 1):
+            if not number % STEP_AGENTS:
+                yield
+            if agent_id == own_id or not (record.body.sealed or (record.pages and record.sealed)):
                 continue
             seen = before.get(agent_id)
             if seen is None or seen.record is not record:

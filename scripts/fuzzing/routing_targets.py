@@ -11,6 +11,8 @@ from mesh.config.schema import RoutingSection
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import Digest, DigestEntry, WantedPages, WirePage, WireRecord
 from mesh.routing.granted_offers import GrantedEndpoint
+from mesh.routing.granted_reader import MAX_SHOWN, GrantedReader
+from mesh.routing.graph import finish
 from mesh.routing.origination import OwnAgent
 from mesh.routing.pages import page_digest, read_page
 from mesh.routing.record_reader import RecordReader, verify_record
@@ -21,9 +23,10 @@ from mesh.routing.records import (
     PageName,
     RecordBody,
     decode_body,
+    trusted_record,
 )
 from mesh.routing.router import RouteTableState
-from mesh.routing.sealed_blocks import SealedBlock, seal
+from mesh.routing.sealed_blocks import MAX_CONTENT_BYTES, SealedBlock, seal
 from mesh.trust.certificates import read_certificate
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import SharedSecrets
@@ -45,6 +48,17 @@ from scripts.fuzzing.people import (
 _CERTIFICATE: Final = read_certificate(YOUR_CERTIFICATE)
 _WHO: Final = ((ME, MY_CERTIFICATE), (YOU, YOUR_CERTIFICATE), (THEM, THEIR_CERTIFICATE))
 _SHARED: Final = SharedSecrets(MY_SESSION).with_owner_of(YOUR_SESSION.public)
+_SHOWING: Final = RecordBody(
+    public_key=YOU.public_key,
+    epoch=1,
+    sequence=1,
+    instance=Instance(bytes(16)),
+    session_key=YOUR_SESSION.public,
+    certificate=YOUR_CERTIFICATE,
+    relays=True,
+    draining=False,
+    withdrawn=False,
+)
 _MOST_STEPS: Final = 40
 _MOST_SENDS: Final = 400
 """What one step may make an agent of three send: far more than its peers need."""
@@ -64,6 +78,24 @@ def page(data: bytes) -> None:
     """A page of an agent's services."""
     with contextlib.suppress(RemoteProtocolError):
         read_page(data, _CERTIFICATE)
+
+
+def sealed(data: bytes) -> None:
+    """What an agent shows to this one only: the content of a block, or a block."""
+    if data[:1] == b"\0":
+        block = seal(data[1 : MAX_CONTENT_BYTES + 1], YOU.id, bytes(32), [_SHARED])
+    else:
+        try:
+            block = msgspec.msgpack.decode(data[1:], type=SealedBlock)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+    body = msgspec.structs.replace(_SHOWING, sealed=(block,))
+    records = {YOU.id: trusted_record(body, _CERTIFICATE)}
+    reader = GrantedReader(SharedSecrets(MY_SESSION))
+    finish(reader.opening(records, ME.id))
+    is_told = bool(list(reader.unreadable()))
+    assert not (is_told and records[YOU.id].shown)  # noqa: S101
+    assert len(records[YOU.id].shown) <= MAX_SHOWN  # noqa: S101
 
 
 def route_table(data: bytes) -> None:

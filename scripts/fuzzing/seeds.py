@@ -17,7 +17,15 @@ from mesh.link.proof import OWN_FEATURES, Statement, make_proof
 from mesh.remote.enrolment import Grant, write_grant, write_wish
 from mesh.remote.join_token import JoinToken, token_to_text
 from mesh.remote.wire import Answered, Asked, write_answered, write_asked
-from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageBody, PageName, RecordBody
+from mesh.routing.records import (
+    EndpointEntry,
+    ListenerEntry,
+    Neighbour,
+    PageBody,
+    PageName,
+    RecordBody,
+    Shown,
+)
 from mesh.routing.sealed_blocks import SealedBlock
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.identity import SIGNATURE_BYTES, Instance, encode_public_key
@@ -47,6 +55,7 @@ _HEADS: Final = {
     "enrolment": 1,
     "record": 0,
     "page": 0,
+    "sealed": 1,
     "proof": 0,
     "certificate": SIGNATURE_BYTES,
     "revocations": SIGNATURE_BYTES,
@@ -118,6 +127,10 @@ def _seeds() -> dict[str, list[bytes]]:
         ],
         "record": [signed],
         "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),), record.sealed))],
+        "sealed": [
+            b"\0" + encode(Shown((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),))),
+            b"\1" + encode(record.sealed[0]),
+        ],
         "session": [
             b"\2\0" + encode(OpenRequest("k", 1)),
             b"\4\1" + encode(OpenReply(accepted=True, credit=1, socket_tag=bytes(8))),

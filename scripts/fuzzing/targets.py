@@ -48,6 +48,7 @@ TARGETS: Final[dict[str, Target]] = {
     "proof": Target(_shaped("proof", link_targets.proof), 3000),
     "record": Target(_shaped("record", routing_targets.record), 8192),
     "page": Target(_shaped("page", routing_targets.page), 4096),
+    "sealed": Target(_shaped("sealed", routing_targets.sealed), 2048),
     "route_table": Target(routing_targets.route_table, 1024),
     "session": Target(_shaped("session", connection_targets.session), 2048),
     "replay_window": Target(connection_targets.replay_window, 1024),
