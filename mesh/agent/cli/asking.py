@@ -13,7 +13,7 @@ import msgspec
 
 from mesh.agent.cli import completing
 from mesh.agent.cli.failure import Failure, told_plainly
-from mesh.agent.cli.standard_streams import say
+from mesh.agent.cli.standard_streams import json_text, say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.finding import control_socket
 from mesh.escaping import escaped
@@ -38,7 +38,7 @@ class Agent:
     def tell(self, document: object, text: Callable[[], str]) -> None:
         """Print ``document`` for programs, or ``text()`` for people."""
         if self.as_json:
-            say(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+            say(json_text(msgspec.json.format(msgspec.json.encode(document), indent=2)))
         else:
             say(text())
 

@@ -20,7 +20,7 @@ from mesh.agent.cli.asking import ALL, EXIT_FAILED, Agent, agent_meant, asking_a
 from mesh.agent.cli.everywhere import ask_all
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.following import rounds, until_interrupted
-from mesh.agent.cli.standard_streams import say
+from mesh.agent.cli.standard_streams import json_text, say
 from mesh.agent.control.audit_routes import AuditEntries, shown
 from mesh.agent.control.client import AgentClient
 from mesh.agent.control.requests import AUDIT, AUDIT_CHECKS
@@ -237,7 +237,7 @@ def verify(trails: _Trails, say: Callable[[str], None], *, noted: tuple[str, ...
     """
     found = trails.checked(noted)
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        say(json_text(msgspec.json.format(msgspec.json.encode(found), indent=2)))
     else:
         say("\n".join(map(_verdict, found)))
     if any(each.problem for each in found):
@@ -272,4 +272,4 @@ def _show(
     for entry in entries:
         if kinds and entry.kind not in kinds:
             continue
-        say(entry.json().decode() if as_json else entry.line())
+        say(json_text(entry.json()) if as_json else entry.line())

@@ -10,7 +10,7 @@ import msgspec
 
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.following import Patience, rounds, until_interrupted
-from mesh.agent.cli.standard_streams import say
+from mesh.agent.cli.standard_streams import json_text, say
 from mesh.agent.control.happenings import ToldEvent, ToldEvents
 from mesh.agent.control.requests import EVENTS
 from mesh.escaping import escaped
@@ -50,7 +50,7 @@ def events(agent: Agent, *, follow: bool, last: int, kinds: tuple[str, ...]) -> 
             if isinstance(event, str):
                 click.echo(event, err=True)
             elif agent.as_json:
-                say(msgspec.json.encode(event).decode())
+                say(json_text(msgspec.json.encode(event)))
             else:
                 say(_line(event))
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from mesh.agent.cli.asking import EXIT_FAILED, EXIT_FORBIDDEN, Agent
-from mesh.agent.cli.standard_streams import say
+from mesh.agent.cli.standard_streams import json_text, say
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.mesh_rows import AgentRow
 from mesh.agent.control.page_rows import Page
@@ -71,7 +71,7 @@ def ask_all(client: AgentClient, command: Callable[[Agent], None], *, as_json: b
     with ThreadPoolExecutor(AT_ONCE) as threads:
         told = list(threads.map(ask, sorted(found, key=lambda row: (row.name, row.id))))
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode([each for each, _, _ in told]), indent=2).decode())
+        say(json_text(msgspec.json.format(msgspec.json.encode([each for each, _, _ in told]), indent=2)))
     else:
         sections = (f"== {escaped(each.agent)} {each.id}\n{text}" for each, text, _ in told)
         say("\n\n".join(sections))

@@ -1,6 +1,8 @@
 """Standard output, where it is full or read by nobody."""
 
+import json
 import os
+import re
 import signal
 import sys
 from typing import Final
@@ -12,6 +14,16 @@ from mesh.agent.standard_descriptors import STANDARD_DESCRIPTORS
 
 EXIT_UNREAD: Final = 128 + signal.SIGPIPE
 """As of programs that SIGPIPE ends: 1 and 2 would say that something is wrong with what was asked for."""
+
+
+_NOT_PLAIN: Final = re.compile(r"[^\n\x20-\x7e]")
+
+
+def json_text(data: bytes) -> str:
+    """JSON as it is printed: what a terminal would obey is escaped as JSON has it, and so means the same."""
+    return _NOT_PLAIN.sub(
+        lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], data.decode()
+    )
 
 
 def say(text: str) -> None:

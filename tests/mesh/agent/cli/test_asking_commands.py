@@ -241,6 +241,12 @@ def test_what_others_have_chosen_cannot_steer_the_terminal(agent):
     told = "".join(run(command).stdout for command in ("status", "services", "agents", "peers"))
     assert all(line.isprintable() for line in told.splitlines())
     assert "[red]\\x1b[31m" in told
+    for command in ("status", "services", "agents", "peers"):
+        told = run(command, "--json").stdout
+        assert all(line.isprintable() for line in told.splitlines())
+        json.loads(told)
+    assert json.loads(run("services", "--json").stdout) != {}
+    assert "\\u009b\\u202e" in run("services", "--json").stdout
 
 
 @pytest.mark.parametrize("columns", [1, 20, 79])

@@ -157,9 +157,13 @@ def test_what_somebody_has_planted_reaches_the_terminal_as_text(tmp_path):
     listed = run("list", "--dir", place)
     assert (listed.exit_code, listed.stdout.count("\n")) == (0, 2)
     assert listed.stdout.replace("\n", "").isprintable()
-    found = run("verify", "--dir", place)
-    assert found.exit_code == 0
-    assert found.stdout.replace("\n", "").isprintable()
+    raw = run("list", "--dir", place, "--json").stdout
+    assert raw.replace("\n", "").isprintable()
+    assert json.loads(raw.splitlines()[-1])["kind"] == "\x9b2J\u202e"
+    for more in ((), ("--json",)):
+        found = run("verify", "--dir", place, *more)
+        assert found.exit_code == 0
+        assert found.stdout.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("command", ["list", "verify"])
