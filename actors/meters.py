@@ -50,6 +50,8 @@ class Meters:
     """OPENs not passed on: too many in the names of agents that this is no shortest way from."""
     frames_unknown: int = 0
     """Frames for connections that do not exist here."""
+    connections_rekeyed: int = 0
+    """Times that an end of a connection has got new keys."""
     frames_forged: int = 0
     """Bodies of connections that did not authenticate."""
     clients_accepted: int = 0
@@ -118,6 +120,10 @@ class Meters:
     served: KeyMeters = field(default_factory=KeyMeters)
     """Of the keys that this agent's endpoints offer."""
     peers: PeerMeters = field(default_factory=PeerMeters)
+
+    def connection_rekeyed(self) -> None:
+        """An end of a connection has got new keys."""
+        self.connections_rekeyed += 1
 
     @property
     def has_room_for_named(self) -> bool:

@@ -81,7 +81,9 @@ class Build:
             numbers=ConnectionNumbers(),
             places=Shares(exit_places(setup.descriptor_limit)),
             ephemerals=ephemerals,
-            terms=KeyTerms(static, shared, ephemerals.make, setup.connection_keys),
+            terms=KeyTerms(
+                static, shared, ephemerals.make, around.meters.connection_rekeyed, setup.connection_keys
+            ),
             config=setup.config,
             policy=policy_of(setup.config),
             special=_special(setup.config),

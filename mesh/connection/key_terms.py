@@ -51,4 +51,6 @@ class KeyTerms(msgspec.Struct, frozen=True):
     shared: SharedSecrets
     """Its secrets."""
     make_ephemeral: Callable[[], KeyPair]
+    changed: Callable[[], None]
+    """To be told of each end that has got new keys and let the former go."""
     limits: KeyLimits = KeyLimits()

@@ -36,6 +36,7 @@ _TERMS: Final = KeyTerms(
     _STATIC["ingress"],
     SharedSecrets(_STATIC["ingress"]),
     lambda: _EPHEMERAL["ingress"],
+    lambda: None,
     KeyLimits(age_s=5.0, byte_count=1 << 20, least_age_s=1.0, patience_s=20.0),
 )
 _CERTIFICATE: Final = Certificate(bytes(32), "laptop", 0, 1, (), (), False, False, bytes(32), groups=("dba",))

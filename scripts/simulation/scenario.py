@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 import yaml
 
+from mesh.connection.key_terms import KEY_AGE_S, KEY_BYTE_COUNT
+
 Range: TypeAlias = float | tuple[float, float]
 """A number, or the two numbers between which one is drawn."""
 
@@ -150,6 +152,9 @@ class Settings(Part):
     drain_timeout_s: float = 5.0
     relay_mib: float = 64.0
     stream_mib: float = 256.0
+    session_key_s: float = KEY_AGE_S
+    session_key_kib: float = KEY_BYTE_COUNT / 1024
+    """How long the keys of a connection serve, and for how much."""
 
 
 class Traffic(Part):

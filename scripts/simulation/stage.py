@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
+from mesh.connection.key_terms import LEAST_KEY_AGE_S, KeyLimits
 from scripts.simulation.changes import Change
 from scripts.simulation.configuring import Configuring
 from scripts.simulation.conversation import Conversation
@@ -13,6 +14,8 @@ from scripts.simulation.trace import Story
 from scripts.simulation.world import LISTEN_PORT, SERVICE_PORT, MeshWorld
 
 MIB: Final = 1 << 20
+LEAST_SHARE: Final = 5
+"""Of the age that keys reach, an end waits for so small a part until it asks for the next."""
 
 
 class SimulatedStage:
@@ -60,6 +63,7 @@ class SimulatedStage:
                 reroute_timeout_s=settings.reroute_timeout_s,
                 relay_buffer_bytes=int(settings.relay_mib * MIB),
                 stream_buffer_bytes=int(settings.stream_mib * MIB),
+                connection_keys=_key_limits(settings),
                 **self._rights(name),
             )
             for key in offered:
@@ -265,6 +269,12 @@ class SimulatedStage:
 
     def _services_of(self, name: str) -> list[str]:
         return [service_host(key, name) for key, names in self.script.map.endpoints.items() if name in names]
+
+
+def _key_limits(settings: Settings) -> KeyLimits:
+    least_s = min(LEAST_KEY_AGE_S, settings.session_key_s / LEAST_SHARE)
+    byte_count = int(settings.session_key_kib * 1024)
+    return KeyLimits(age_s=settings.session_key_s, byte_count=byte_count, least_age_s=least_s)
 
 
 def service_host(key: str, agent: str) -> str:

@@ -31,6 +31,7 @@ from mesh.config.schema import (
     ListenerSection,
     PeerSection,
 )
+from mesh.connection.key_terms import KeyLimits
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.routes import RouteSnapshot
@@ -46,6 +47,7 @@ PEER_PORT: Final = 4433
 LISTEN_PORT: Final = 5432
 SERVICE_PORT: Final = 80
 KEY: Final = "my-api"
+USUAL_KEYS: Final = KeyLimits()
 
 S = TypeVar("S", bound=msgspec.Struct)
 AnyMesh = TypeVar("AnyMesh", bound="MeshWorld")
@@ -163,6 +165,7 @@ class MeshWorld:
         may_manage: bool = False,
         serve_control: ServeControl = serve_nobody,
         valid_s: int = 10_000_000,
+        connection_keys: KeyLimits = USUAL_KEYS,
         **settings: Any,
     ) -> Plan:
         """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
@@ -208,6 +211,7 @@ class MeshWorld:
                 limits=_section(LimitsSection, settings),
             ),
             descriptor_limit=resource.RLIM_INFINITY,
+            connection_keys=connection_keys,
             reader=self._reader,
             serve_control=serve_control,
             keep_revocations=lambda revocations: self._keep(name, revocations),

@@ -22,6 +22,7 @@ WANTED = {
     "everything",
     "flapping_link",
     "ha_pair",
+    "new_keys",
     "partition_and_heal",
     "random_graph",
     "reconfiguration",

@@ -35,6 +35,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "clients_refused_total": "Clients reset because their listener was at max_connections.",
         "socks_refused_total": "SOCKS clients refused before any exit was asked.",
         "clients_turned_away_total": "Clients and peers reset because too few descriptors were left.",
+        "connections_rekeyed_total": "Times that an end of a connection has got new keys.",
         "connections_reset_total": "Connections that ended at this agent in another way than in order.",
         "enrolments_total": "Certificates that this agent signed for agents that joined or renewed theirs.",
         "enrolments_refused_total": "Times that an agent asked this one for a certificate and got none.",

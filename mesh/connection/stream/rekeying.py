@@ -313,3 +313,4 @@ class Rekeying:
         self._not_before = now + limits.least_age_s
         self.due = max(self._keyed_at + limits.age_of(self._session), self._not_before)
         self.worn_at = self._keyed_bytes + limits.bytes_of(self._session)
+        self._terms.changed()

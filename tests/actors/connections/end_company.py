@@ -59,7 +59,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         budget=StreamBudget(BUDGET_BYTES),
         numbers=ConnectionNumbers(),
         ephemerals=ephemerals,
-        terms=KeyTerms(static, shared, ephemerals.make),
+        terms=KeyTerms(static, shared, ephemerals.make, lambda: None),
         config=Config(connections=ConnectionsSection(**timeouts)),
         policy=Policy({}, {}),
         special={},

@@ -59,7 +59,9 @@ def key_terms(*, is_exit, **limits):
     def make_ephemeral():
         return key_pair(hashlib.sha256(bytes([is_exit]) + next(numbers).to_bytes(8, "big")).digest())
 
-    return KeyTerms(static, SharedSecrets(static), make_ephemeral, KeyLimits(**({"age_s": inf} | limits)))
+    return KeyTerms(
+        static, SharedSecrets(static), make_ephemeral, lambda: None, KeyLimits(**({"age_s": inf} | limits))
+    )
 
 
 def make_stream(session, *, budget=None, send_credit=INITIAL_WINDOW_BYTES, keys=None, **settings):

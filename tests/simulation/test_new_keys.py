@@ -1,0 +1,40 @@
+"""Connections that get new keys all the time, in meshes in which everything fails."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actors.runtime.registry import install_ordered_registry
+from scripts.simulation.faults import draw_script
+from scripts.simulation.runner import _Run
+from scripts.simulation.scenario import load_scenario
+from scripts.simulation.trace import Story
+from scripts.simulation.world import MeshWorld, simulated_mesh
+from tests.examples import seeds
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "config" / "scenarios"
+
+
+def totals(mesh):
+    """How often ends of connections got new keys, and bodies that counted as forged."""
+    meters = [plan.meters for plan in mesh.plans.values()]
+    return sum(each.connections_rekeyed for each in meters), sum(each.frames_forged for each in meters)
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("name", ["new_keys", "ha_pair", "slow_link", "everything"])
+def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, seed):
+    scenario = load_scenario(SCENARIOS / f"{name}.yaml")
+    often = msgspec.structs.replace(scenario.settings, session_key_s=1.0, session_key_kib=64.0)
+    scenario = msgspec.structs.replace(scenario, settings=often)
+    install_ordered_registry()
+    mesh = MeshWorld(seed)
+    story = Story(mesh.world.now)
+    run = _Run(mesh, scenario, draw_script(scenario, seed), story)
+    with simulated_mesh(mesh):
+        broken = run.go()
+        rekeyed, forged = totals(mesh)
+    assert not broken, "\n".join([broken, *story.lines()])
+    assert rekeyed > 5
+    assert forged == 0
