@@ -35,6 +35,8 @@ class Manner(enum.IntEnum):
     """It listens until the client has finished and says nothing before."""
     LAST_WORDS = 5
     """It answers and resets at once."""
+    IN_STEP = 6
+    """It answers as many bytes as it has heard, until the client has finished."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -87,6 +89,10 @@ class Heard:
     """When both directions had ended, or the stream was found broken."""
     left: bool = False
     """This side gave the conversation up itself."""
+    heard_at: float = -1.0
+    """When the last byte came."""
+    host: str = ""
+    """Where the service is, of its side."""
 
     @property
     def is_over(self) -> bool:

@@ -355,7 +355,6 @@ _AGENT_ACTIONS: Final = {
     FaultKind.LEAVE: ("leave", "start"),
     FaultKind.PAUSE: ("pause", "resume"),
     FaultKind.CLOCK: ("crash", "start_with_late_clock"),
-    FaultKind.REVOKE: ("revoke", "let_in_again"),
     FaultKind.TARGET: ("kill_target", "start_target"),
 }
 _LINK_ACTIONS: Final = {

@@ -12,7 +12,7 @@ from scripts.simulation.conversation import Conversation
 from scripts.simulation.faults import Script, draw_probes, draw_script, mend
 from scripts.simulation.real_stage import RealStage
 from scripts.simulation.runner import Order, Outcome, count_fates
-from scripts.simulation.scenario import SIMULATED_ONLY, Scenario, ScenarioError, load_scenario
+from scripts.simulation.scenario import CHANGES, Scenario, ScenarioError, load_scenario
 from scripts.simulation.trace import Story
 
 MAX_REAL_AGENTS: Final = 40
@@ -41,10 +41,10 @@ def run_real(order: Order) -> Outcome:
     scenario = load_scenario(Path(order.path), agents=order.agents)
     if scenario.hostile is not None:
         raise ScenarioError(f"{order.path}: a hostile member is found in simulated runs only")
-    if any(SIMULATED_ONLY.intersection(group.kinds) for group in scenario.faults):
-        raise ScenarioError(
-            f"{order.path}: configurations are changed, and agents revoked, in simulated runs only"
-        )
+    if scenario.policies is not None:
+        raise ScenarioError(f"{order.path}: policies change in simulated runs only")
+    if any(CHANGES.intersection(group.kinds) for group in scenario.faults):
+        raise ScenarioError(f"{order.path}: configurations are changed in simulated runs only")
     script = draw_script(scenario, order.seed)
     if len(script.map.names) > MAX_REAL_AGENTS:
         raise ScenarioError(f"{len(script.map.names)} processes; --real takes {MAX_REAL_AGENTS} at most")

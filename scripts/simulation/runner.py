@@ -1,37 +1,23 @@
-"""One run of a scenario."""
+"""One run of a scenario, and what came of it."""
 
 import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from actors.runtime.registry import install_ordered_registry
-from scripts.simulation import invariants
 from scripts.simulation.conversation import Conversation
-from scripts.simulation.faults import Script, draw_last_words, draw_probes, draw_script, mend
+from scripts.simulation.faults import draw_script
 from scripts.simulation.hostile.run import HostileRun
+from scripts.simulation.one_run import Run
 from scripts.simulation.plot import Recorder
+from scripts.simulation.policies.run import PolicyRun
 from scripts.simulation.scenario import Scenario, load_scenario
-from scripts.simulation.stage import SimulatedStage
 from scripts.simulation.trace import Story
-from scripts.simulation.watch import watches
 from scripts.simulation.world import MeshWorld, simulated_mesh
-
-LOOK_S: Final = 0.5
-"""Virtual seconds between two looks at invariants that must hold at any time."""
-
-CONVERGE_LIMIT_S: Final = 30.0
-"""For all agents to agree: a link that has to be found dead first, and some redials, 5 s apart at most."""
-
-END_LIMIT_S: Final = 200.0
-"""For conversations to end once everything is mended."""
-
-LEAK_LIMIT_S: Final = 120.0
-"""For what connections took to be given back: an idle one probes each 60 s, and 30 s later it is reset."""
 
 
 class Fates(msgspec.Struct, frozen=True):
@@ -115,7 +101,7 @@ def run(
     mesh.log.listener = story.logged
     if story.wants_events:
         mesh.world.trace.listener = story.event
-    kind = _Run if scenario.hostile is None else HostileRun
+    kind = _kind_of(scenario)
     one_run = kind(mesh, scenario, script, story)
     broken = digest = ""
     try:
@@ -142,6 +128,12 @@ def run(
     )
 
 
+def _kind_of(scenario: Scenario) -> type[Run | HostileRun]:
+    if scenario.policies is not None:
+        return PolicyRun
+    return Run if scenario.hostile is None else HostileRun
+
+
 def count_fates(conversations: Sequence[Conversation]) -> Fates:
     """What became of conversations."""
     heard = [conversation.heard for conversation in conversations]
@@ -152,68 +144,6 @@ def count_fates(conversations: Sequence[Conversation]) -> Fates:
         left=sum(each.left for each in heard),
         byte_count=sum(each.byte_count + each.sent for each in heard),
     )
-
-
-class _Run:
-    def __init__(self, mesh: MeshWorld, scenario: Scenario, script: Script, story: Story) -> None:
-        self.mesh, self.scenario, self.script, self.story = mesh, scenario, script, story
-        self.first_converged_s = self.mended_s = 0.0
-
-    def go(self) -> str:
-        """Everything from start to end; the invariant that broke, empty where none did."""
-        try:
-            self._play()
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it has a seed
-            return self.story.broken(error)
-        return ""
-
-    def _play(self) -> None:
-        mesh, scenario, story = self.mesh, self.scenario, self.story
-        stage = SimulatedStage(mesh, scenario, self.script, story)
-        mesh.start()
-        self.first_converged_s = self._converge()
-        mesh.run(1.0)  # what greeted its peers and was one too many is gone
-        before = invariants.census(mesh)
-        stage.play()
-        end_s = mesh.world.now() + scenario.duration_s
-        watching = watches(stage, scenario)
-        while mesh.world.now() < end_s:
-            mesh.run(min(LOOK_S, end_s - mesh.world.now()))
-            invariants.streams_are_whole(mesh)
-            for watch in watching:
-                watch.look()
-        mend(self.script, stage)
-        stage.start_all_stopped()
-        story.note("mended")
-        self.mended_s = self._converge()
-        stage.configuring.judge()
-        offered_s = max(shape.offered_within_s for shape in self.script.endpoints.values())
-        invariants.candidates_are_nearest_first(mesh, self.script.map, offered_s)
-        invariants.conversations_end(mesh, END_LIMIT_S)
-        mesh.run(2.0)
-        invariants.as_expected(mesh, scenario.expect)
-        if self.script.has_limits:
-            invariants.nothing_is_left(mesh, LEAK_LIMIT_S)  # places for all probes
-        self._probe(stage)
-        invariants.nothing_is_left(mesh, LEAK_LIMIT_S)
-        self._converge()
-        invariants.agents_agree(mesh, CONVERGE_LIMIT_S)
-        invariants.no_actor_is_left(mesh, before)
-        invariants.streams_are_whole(mesh)
-
-    def _converge(self) -> float:
-        start = self.mesh.world.now()
-        invariants.graph_is(self.mesh, self.script.map, CONVERGE_LIMIT_S)
-        took_s = self.mesh.world.now() - start
-        self.story.note("converged", f"after {took_s:.2f} s")
-        return took_s
-
-    def _probe(self, stage: SimulatedStage) -> None:
-        probes = [stage.converse(planned) for planned in draw_probes(self.script)]
-        invariants.probes_complete(self.mesh, probes, END_LIMIT_S)
-        # One after the other: an endpoint may have places for few.
-        for planned in draw_last_words(self.script):
-            invariants.last_words_arrive(self.mesh, [stage.converse(planned)], END_LIMIT_S)
 
 
 @contextlib.contextmanager

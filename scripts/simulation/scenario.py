@@ -59,8 +59,6 @@ class FaultKind(enum.StrEnum):
     """A link's bandwidth falls to a twentieth for a while."""
     CLOCK = "clock"
     """An agent's process is killed, and another started after a while whose clock is 15 minutes behind."""
-    REVOKE = "revoke"
-    """An authority revokes an agent, and after a while no more."""
     TARGET = "target"
     """A service dies, and comes back after a while."""
     ADD_ENDPOINT = "add_endpoint"
@@ -95,12 +93,7 @@ CHANGES: Final = frozenset(
 )
 """Faults that are none: changes of a running agent's configuration, which nobody else may notice."""
 
-AGENT_FAULTS: Final = frozenset(
-    {FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK, FaultKind.REVOKE}
-)
-
-SIMULATED_ONLY: Final = CHANGES | {FaultKind.REVOKE}
-"""Faults that there are in simulated runs only."""
+AGENT_FAULTS: Final = frozenset({FaultKind.CRASH, FaultKind.LEAVE, FaultKind.PAUSE, FaultKind.CLOCK})
 
 
 class Topology(Part):
@@ -200,6 +193,19 @@ class Hostility(Part):
     """The chance that it keeps a link to every agent."""
 
 
+class Policies(Part):
+    """Who may do what changes all the time: see ``scripts/simulation/policies/``."""
+
+    rounds: int = 3
+    """After each of so many parts of ``duration_s`` everything is mended, and what is allowed is tried."""
+    acts: Range = (15, 40)
+    """How many things operators do, beside a rotation."""
+    rotation: float = 0.6
+    """The chance that another authority takes the place of the first."""
+    careless: float = 0.3
+    """The chance that a rotation is made in no order."""
+
+
 class Expectation(enum.StrEnum):
     """What must come of the conversations of clients that do not leave."""
 
@@ -227,6 +233,7 @@ class Scenario(Part):
     """From convergence until everything is mended."""
     expect: Expectation = Expectation.WHOLE
     hostile: Hostility | None = None
+    policies: Policies | None = None
 
 
 def bounds(value: Range) -> tuple[float, float]:
@@ -287,6 +294,10 @@ def _judge(scenario: Scenario) -> None:
     }
     if scenario.hostile is not None:
         ranges["hostile.acts"] = scenario.hostile.acts
+    if scenario.policies is not None:
+        ranges["policies.acts"] = scenario.policies.acts
+        if scenario.policies.rounds < 1:
+            raise ScenarioError("expected at least 1, at `policies.rounds`")
     for number, service in enumerate(scenario.services):
         name = f"services[{number}]"
         ranges[f"{name}.max_connections"] = service.max_connections

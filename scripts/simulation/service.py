@@ -46,9 +46,14 @@ class ServiceTalk(Talk):
             self.on_terms(self.terms, self.heard)
             if self.terms.manner in (Manner.AT_ONCE, Manner.FINISH_FIRST, Manner.LAST_WORDS):
                 self._answer()
+            if self.terms.manner is Manner.IN_STEP:
+                self.outgoing = memoryview(self.terms.answer)
             if self.terms.manner is Manner.LAST_WORDS:
                 self.leave()
         super().take(data)
+        if self.terms.manner is Manner.IN_STEP:
+            self.may_send = min(self.heard.byte_count, len(self.outgoing))
+            self.pump()
         if self.terms.manner is Manner.RESET and self.heard.byte_count >= self.terms.turning:
             self.leave()
 
@@ -62,7 +67,7 @@ class ServiceTalk(Talk):
             # A client that said nothing: its end of stream is answered by one.
             self.heard.cut_short = False
             self.finishing = True
-        elif terms.manner in (Manner.AFTER_END, Manner.SILENT, Manner.RESET):
+        elif terms.manner in (Manner.AFTER_END, Manner.SILENT, Manner.RESET, Manner.IN_STEP):
             self._answer()
         else:
             self.finishing = True
@@ -120,7 +125,7 @@ class Service(Actor[Any]):
         """A client has come, or bytes of one."""
         if socket is self.listener:
             client = self.own(socket.accept())
-            heard = Heard()
+            heard = Heard(host=self.dispatcher.host_name)
             self.silent.append(heard)
             self.talks[client] = ServiceTalk(self, client, heard, self._terms_known)
             client.watch_read(self.reads)

@@ -35,9 +35,6 @@ class SimulatedStage:
         self.paused: set[str] = set()
         self.dead_targets: set[str] = set()
         """Hosts whose service was killed."""
-        self.revoked: set[str] = set()
-        self._told: list[set[str]] = [set()]
-        """Who is revoked by the list that the mesh was told last, and by those that nobody could tell."""
         self.touched_at: dict[frozenset[str], float] = {}
         """When something was last done to an agent, or to two that share a link."""
         self._keys = [service.key for service in scenario.services]
@@ -125,8 +122,6 @@ class SimulatedStage:
             if plan.root is None or not plan.root.is_alive():
                 self.start(name)
             self.start_target(name)
-        if len(self._told) > 1:
-            self._tell_revoked()
 
     def _note(self, what: str, *subject: str) -> None:
         self.touched_at[frozenset(subject)] = self.mesh.world.now()
@@ -176,30 +171,6 @@ class SimulatedStage:
             self.paused.discard(name)
             self.mesh.world.resume(name)
 
-    # -- revocations -----------------------------------------------------------------------------------------
-
-    def revoke(self, name: str) -> None:
-        """Have the authority revoke an agent."""
-        self._note("revoke", name)
-        self.revoked.add(name)
-        self._tell_revoked()
-
-    def let_in_again(self, name: str) -> None:
-        """Have it revoked no more."""
-        self._note("let_in_again", name)
-        self.revoked.discard(name)
-        self._tell_revoked()
-
-    def _tell_revoked(self) -> None:
-        """By an agent that all let in, whatever they have heard; if there is none, once all run again."""
-        outside = self.paused.union(*self._told, self.revoked)
-        running = [name for name in self.mesh.running if name not in outside]
-        tellers = [name for name in running if self.mesh.routes(name) is not None]
-        self._told.append(set(self.revoked))
-        if tellers:
-            self._told = [set(self.revoked)]
-            self.mesh.revoke(*sorted(self.revoked), at=tellers[0])
-
     # -- configurations --------------------------------------------------------------------------------------
 
     def configure(self, name: str, change: Change) -> None:
@@ -211,6 +182,14 @@ class SimulatedStage:
         """Take a change back."""
         self._note("configure_back", name)
         self.configuring.take_back(name, change)
+
+    def judge_configurations(self) -> None:
+        """Look at what all agents have answered.
+
+        Raises:
+            InvariantError: a change has not been made, or only in part.
+        """
+        self.configuring.judge()
 
     # -- links -----------------------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class Talk:
         if self.expected is None or self.expected[heard.byte_count : heard.byte_count + len(data)] != data:
             heard.wrong = True
         heard.byte_count += len(data)
+        heard.heard_at = self.actor.now()
 
     def leave(self) -> None:
         """Reset."""

@@ -130,17 +130,19 @@ class MeshWorld:
         self._reader = SharedReader()
         self._numbers: dict[str, int] = {}
         """Of the newest revocation list of each authority."""
-        self._stores: dict[str, TrustStore] = {}
-        """By the name of their one authority; agents that trust the same share one."""
+        self._stores: dict[tuple[str, ...], TrustStore] = {}
+        """By the names of their authorities; agents that trust the same share one."""
 
-    def _identity(self, name: str) -> Identity:
+    def identity(self, name: str) -> Identity:
+        """The key of an agent or an authority."""
         return Identity((name.encode() + b"." * 32)[:24] + self.seed.to_bytes(8, "big"))
 
-    def _store_of(self, authority: str) -> TrustStore:
-        store = self._stores.get(authority)
+    def store_of(self, *authorities: str) -> TrustStore:
+        """What agents judge others by that believe these, by name, and know of no revocations."""
+        store = self._stores.get(authorities)
         if store is None:
-            public_key = self._identity(authority).public_key
-            store = self._stores[authority] = TrustStore([public_key], verify=remembered_check)
+            keys = [self.identity(authority).public_key for authority in authorities]
+            store = self._stores[authorities] = TrustStore(keys, verify=remembered_check)
         return store
 
     # -- agents ----------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class MeshWorld:
         **settings: Any,
     ) -> Plan:
         """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
-        identity = self._identity(identity_of or name)
+        identity = self.identity(identity_of or name)
         wire = self._certificate(
             identity_of or name,
             authority=authority,
@@ -179,7 +181,7 @@ class MeshWorld:
             may_relay=may_relay,
             may_manage=may_manage,
         )
-        own_store = self._store_of(authority)
+        own_store = self.store_of(authority)
         setup = AgentSetup(
             identity=identity,
             certificate=own_store.admit(wire, UNIX_START_S),
@@ -223,7 +225,7 @@ class MeshWorld:
 
     def _certificate(self, agent: str, *, authority: str = "authority", **changes: Any) -> bytes:
         says = {"not_before": int(UNIX_START_S) - 1000, "may_use": ["*"], "name": agent} | changes
-        return issue_certificate(self._identity(authority), subject=self._identity(agent).public_key, **says)
+        return issue_certificate(self.identity(authority), subject=self.identity(agent).public_key, **says)
 
     def _keep(self, name: str, revocations: Revocations) -> None:
         """What an agent has on its disk when it is started again."""
@@ -267,7 +269,7 @@ class MeshWorld:
         held = self._numbers.get(authority, 0)
         self._numbers[authority] = number = next_number(held, unix_s)
         entries = [Revocation(self.id_of(name), int(unix_s), name=name) for name in names]
-        wire = sign_list(self._identity(authority), number, entries)
+        wire = sign_list(self.identity(authority), number, entries)
         for table in self.actors_on(at, RouteTable):
             table.ref.tell(route_messages.TakeRevocations((wire,)))
 

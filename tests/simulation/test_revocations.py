@@ -142,7 +142,7 @@ def test_many_lists_in_a_row_all_come_to_the_same_and_cost_no_link():
         for number in range(60):
             unix_s = UNIX_START_S + mesh.world.now()
             entries = [Revocation(bytes([n]) * 16, int(unix_s)) for n in range(1, number + 2)]
-            wire = sign_list(mesh._identity("authority"), int(unix_s * 1000), entries)
+            wire = sign_list(mesh.identity("authority"), int(unix_s * 1000), entries)
             at = ("branch", "relay", "hq")[number % 3]
             mesh.ask(at, "route_table", route_messages.TakeRevocations((wire,)))
             mesh.run(0.05)

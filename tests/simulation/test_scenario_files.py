@@ -16,6 +16,7 @@ from scripts.simulation.scenario import (
     FaultKind,
     HealthCheck,
     Hostility,
+    Policies,
     Scenario,
     ScenarioError,
     ServiceSpec,
@@ -191,7 +192,6 @@ def test_whatever_is_done_is_undone_before_the_end(load):
         "cut_with_reset": {"heal"},
         "slow_down": {"speed_up"},
         "kill_target": {"start_target"},
-        "revoke": {"let_in_again"},
         "configure": {"configure_back"},
     }
     faults = [{"kinds": [kind.value for kind in FaultKind], "count": 90, "at_s": [0, 10], "lasts_s": [0, 9]}]
@@ -227,7 +227,17 @@ def test_the_document_names_every_scenario_key_fault_and_option():
         assert f"`{path.name}`" in DOCUMENT, path.name
     for kind in FaultKind:
         assert f"`{kind.value}`" in DOCUMENT, kind
-    for part in (Scenario, Topology, ServiceSpec, HealthCheck, Settings, Traffic, FaultGroup, Hostility):
+    for part in (
+        Scenario,
+        Topology,
+        ServiceSpec,
+        HealthCheck,
+        Settings,
+        Traffic,
+        FaultGroup,
+        Hostility,
+        Policies,
+    ):
         for field in msgspec.structs.fields(part):
             assert f"`{field.name}`" in DOCUMENT, f"{part.__name__}.{field.name}"
     for expectation in Expectation:

@@ -13,9 +13,9 @@ from scripts.simulation.runner import Order, run, run_order
 from tests.examples import seeds
 
 ROOT = Path(__file__).resolve().parents[2]
-HOSTILE = "hostile_member"
-"""Has tests of its own."""
-SCENARIOS = sorted(path for path in (ROOT / "config" / "scenarios").glob("*.yaml") if path.stem != HOSTILE)
+APART = {"hostile_member", "policies"}
+"""Have tests of their own."""
+SCENARIOS = sorted(path for path in (ROOT / "config" / "scenarios").glob("*.yaml") if path.stem not in APART)
 WANTED = {
     "chain",
     "diamond",
@@ -27,7 +27,6 @@ WANTED = {
     "random_graph",
     "reconfiguration",
     "reconfiguration_chain",
-    "revocations",
     "ring",
     "rolling_restart",
     "slow_link",

@@ -81,7 +81,7 @@ def test_an_agent_that_comes_to_offer_anothers_key_is_told_once_by_name(mesh):
 
 @pytest.mark.parametrize("by_id", [False, True])
 def test_a_listener_that_names_its_exits_believes_no_other(mesh, by_id):
-    meters = hijacked(mesh, display_id(mesh._identity("hq").id) if by_id else "hq")
+    meters = hijacked(mesh, display_id(mesh.identity("hq").id) if by_id else "hq")
     assert mesh.plans["thief"].meters.opens_answered == 0
     assert mesh.plans["hq"].meters.opens_answered == 7
     assert (meters.offers_disbelieved, meters.offers_new) == (1, 0)
