@@ -1,5 +1,6 @@
 """A connection's session, as sections 8 and 9 of docs/PROTOCOL.md have it: Noise IK, then sealed bodies."""
 
+import contextlib
 import os
 import struct
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from noise.backends.default.keypairs import KeyPair25519
 from noise.connection import Keypair, NoiseConnection
 
 from tests.second.frames import TAG_BYTES, Frame, Type
+from tests.second.session_keys import Changing, Statics
 from tests.second.wire import ProtocolError, decode, encode
 
 OPEN_PAYLOAD_BYTES: Final = 1_152
 ANSWER_PAYLOAD_BYTES: Final = 1_232
-CONTROL: Final = {Type.ACK, Type.RESET, Type.PROBE}
+CONTROL: Final = {Type.ACK, Type.RESET, Type.PROBE, Type.SESSION_KEYS}
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,14 @@ def _noise(name: Name, session_key: bytes) -> NoiseConnection:
 class Session:
     """The keys of a connection at one end: seals its frames' bodies, and opens those of the other end."""
 
-    def __init__(self, name: Name, is_ingress: bool, send_key: bytes, receive_key: bytes) -> None:
+    def __init__(
+        self, name: Name, is_ingress: bool, send_key: bytes, receive_key: bytes, statics: Statics
+    ) -> None:
         self.name = name
         self._is_ingress = is_ingress
-        self._sealing, self._opening = ChaCha20Poly1305(send_key), ChaCha20Poly1305(receive_key)
+        self._send_key, self._receive_keys = send_key, [receive_key]
+        named = name.ingress + name.exit + struct.pack(">Q", name.number)
+        self._changing = Changing(named, statics)
 
     def seal(self, kind: Type, number: int, plaintext: bytes, hop_limit: int) -> Frame:
         """A frame that is ready for a link."""
@@ -84,15 +90,35 @@ class Session:
         )
         bare = Frame(kind, b"", *ends, self.name.number, number, not self._is_ingress, hop_limit)
         covered = bare.associated_data(len(plaintext) + TAG_BYTES)
-        body = self._sealing.encrypt(_nonce(kind, number), plaintext, covered)
+        body = ChaCha20Poly1305(self._send_key).encrypt(_nonce(kind, number), plaintext, covered)
         return Frame(kind, body, *ends, self.name.number, number, not self._is_ingress, hop_limit)
 
     def unseal(self, frame: Frame) -> bytes:
         covered = frame.associated_data(len(frame.body))
-        try:
-            return self._opening.decrypt(_nonce(frame.type, frame.number), frame.body, covered)
-        except InvalidTag:
-            raise ProtocolError("a body that does not authenticate") from None
+        for key in self._receive_keys:
+            with contextlib.suppress(InvalidTag):
+                cipher = ChaCha20Poly1305(key)
+                return cipher.decrypt(_nonce(frame.type, frame.number), frame.body, covered)
+        raise ProtocolError("a body that does not authenticate")
+
+    def arrived(self, next_segment: int) -> None:
+        """All segments below have arrived: what sealed them may be let go of."""
+        if next_segment >= self._changing.settled_at and self._changing.next_keys is None:
+            del self._receive_keys[1:]
+
+    def told_of_keys(self, said: bytes, next_segment: int) -> bytes:
+        """What to answer, sealed with the key that holds by then; nothing if there is nothing to say."""
+        present = self._send_key, self._receive_keys[0]
+        to_exit, to_ingress = present if self._is_ingress else present[::-1]
+        answer, switches = self._changing.ask(to_exit, to_ingress, next_segment, said)
+        if self._changing.next_keys is not None:
+            send_key, receive_key = self._changing.next_keys
+            if switches:
+                self._send_key, self._changing.next_keys = send_key, None
+                self._receive_keys = [receive_key, self._receive_keys[0]]
+            elif receive_key not in self._receive_keys:
+                self._receive_keys = [self._receive_keys[0], receive_key]
+        return answer
 
 
 def _nonce(kind: int, number: int) -> bytes:
@@ -130,7 +156,9 @@ class Opening:
         if answer.is_accepted != is_accept:
             raise ProtocolError("an answer that contradicts its header")
         keys = noise.noise_protocol
-        return answer, Session(self._name, True, keys.cipher_state_encrypt.k, keys.cipher_state_decrypt.k)
+        statics = Statics(*self._keys[:2])
+        send, receive = keys.cipher_state_encrypt.k, keys.cipher_state_decrypt.k
+        return answer, Session(self._name, True, send, receive, statics)
 
 
 class Arrival:
@@ -140,6 +168,7 @@ class Arrival:
         self, name: Name, own_key: bytes, ingress_public: bytes, body: bytes, ephemeral: bytes = b""
     ) -> None:
         self._name = name
+        self._statics = Statics(own_key, ingress_public)
         self._noise = _noise(name, own_key)
         self._noise.set_as_responder()
         self._noise.start_handshake()
@@ -161,4 +190,5 @@ class Arrival:
     def answer(self, said: Answer) -> tuple[bytes, Session]:
         body = bytes(self._noise.write_message(padded(said, ANSWER_PAYLOAD_BYTES)))
         keys = self._noise.noise_protocol
-        return body, Session(self._name, False, keys.cipher_state_encrypt.k, keys.cipher_state_decrypt.k)
+        send, receive = keys.cipher_state_encrypt.k, keys.cipher_state_decrypt.k
+        return body, Session(self._name, False, send, receive, self._statics)

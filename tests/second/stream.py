@@ -176,6 +176,11 @@ class Stream:
             self._take_reset(flags, final)
             return
         self.is_confirmed = True
+        if frame.type == Type.SESSION_KEYS:
+            answer = self._session.told_of_keys(plaintext, self.sender.next_number)
+            if answer:
+                self._send_control(Type.SESSION_KEYS, answer)
+            return
         if frame.type in CONTROL:
             number, credit, missing, marks, _, _, delay = ACK.unpack(plaintext)
             self._control_heard_at_s = now
@@ -222,6 +227,7 @@ class Stream:
 
     def tick(self) -> None:
         now = self._clock()
+        self._session.arrived(self.receiver.next_number)
         if now >= self._ack_due_s and self.state in (*LIVING, State.DONE):
             self._send_ack(Type.ACK)
         if self.state in LIVING:
