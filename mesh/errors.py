@@ -38,7 +38,11 @@ class ForgedCertificateError(TrustError):
 
 
 class RevokedError(TrustError):
-    """A certificate of an agent that was revoked."""
+    """A certificate of an agent that was revoked; ``proof`` is the signed list that says so."""
+
+    def __init__(self, text: str, proof: bytes) -> None:
+        super().__init__(text)
+        self.proof = proof
 
 
 class OwnIdentityError(RemoteProtocolError):

@@ -39,6 +39,7 @@ COMPOSED = {
         "it is an exit of this agent; the target is this listener",
     ),
     "link refused: …": ("link refused: … (dialed …)",),
+    "this agent was revoked on …": ("this agent", "was revoked on … by …"),
 }
 """Texts that the program puts together from others, with their parts."""
 

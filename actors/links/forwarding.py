@@ -11,8 +11,8 @@ from actors.meters import Meters
 from actors.peer_meters import PeerMeter
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import Ref
+from mesh.link.established import EstablishedLink
 from mesh.link.frames import Frame, FrameType, turn_of_strays
-from mesh.link.handshake import EstablishedLink
 from mesh.routing.routes import RouteSnapshot
 from mesh.routing.straying import Straying
 from mesh.routing.ways_back import WaysBack

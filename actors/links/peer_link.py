@@ -25,9 +25,9 @@ from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
+from mesh.link.established import EstablishedLink
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.futile import Payer
-from mesh.link.handshake import EstablishedLink
 from mesh.link.link import Link
 from mesh.link.states import PARTING, SILENT, LinkState
 from mesh.trust.identity import AgentId, short_id
@@ -267,20 +267,8 @@ class PeerLink(Actor[messages.Inbound]):
         """Close the socket, and tell whoever needs to know why."""
         meters = self._meters
         match verdict:
-            case effects.LinkRefused(why=why, is_another=is_another, is_copy=is_copy):
-                meters.links_refused += 1
-                meters.peers_unexpected += is_another
-                if is_copy:
-                    meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
-                    self._reports.met_copy(why)
-                    self._tell_directory(directory_messages.TwinMet())
-                elif self._dialer is None:
-                    self._reports.refused(why)
-                if self._dialer is None:
-                    self._say_farewell()
-                else:  # the dialer says it, but not again and again
-                    refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, is_another)
-                    self.tell(self._dialer, refused)
+            case effects.LinkRefused():
+                self._refused(verdict)
             case effects.LinkOverdue(why=why):
                 meters.links_refused += 1
                 if self._dialer is None:  # a dialer has told of the silence already
@@ -288,8 +276,11 @@ class PeerLink(Actor[messages.Inbound]):
                     self._say_farewell()
             case effects.LinkUnwanted():
                 meters.links_refused += 1
-            case effects.LinkTurnedAway(peer=peer, reason=reason):
+            case effects.LinkTurnedAway(peer=peer, reason=reason, lists=lists):
                 meters.links_refused += 1
+                if lists:
+                    shown = told_to_routes(peer.peer_id, effects.RevocationsCame(lists))
+                    self.tell(self._refs.route_table, shown)
                 if self._dialer is not None:
                     self._tell_directory(
                         directory_messages.LinkTurnedAway(
@@ -317,6 +308,22 @@ class PeerLink(Actor[messages.Inbound]):
                 assert_never(verdict)
         self._socket.close()
         self.stop_now()
+
+    def _refused(self, verdict: effects.LinkRefused) -> None:
+        why = verdict.why
+        self._meters.links_refused += 1
+        self._meters.peers_unexpected += verdict.is_another
+        if verdict.is_copy:
+            self._meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
+            self._reports.met_copy(why)
+            self._tell_directory(directory_messages.TwinMet())
+        elif self._dialer is None:
+            self._reports.refused(why)
+        if self._dialer is None or verdict.is_told:
+            self._say_farewell()
+        if self._dialer is not None:  # it says so, but not again and again
+            refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, verdict.is_another)
+            self.tell(self._dialer, refused)
 
     def _say_farewell(self) -> None:
         with contextlib.suppress(OSError):

@@ -7,8 +7,8 @@ import msgspec
 
 from mesh.errors import OwnIdentityError, RemoteProtocolError, TrustError, UnexpectedPeerError
 from mesh.link.bodies import HAS_LEFT, Digest, WantedList, WantedPages, WirePage, WireRecord
+from mesh.link.established import EstablishedLink
 from mesh.link.frames import Frame, FrameType
-from mesh.link.handshake import EstablishedLink
 from mesh.trust.identity import AgentId
 
 
@@ -152,6 +152,8 @@ class LinkRefused(msgspec.Struct, frozen=True, gc=False):
     """Whether another agent than the one that was dialed has answered."""
     is_copy: bool = False
     """Whether the other end has this agent's own identity, and is another process."""
+    is_told: bool = False
+    """Whether the other end is told why."""
 
 
 class LinkOverdue(msgspec.Struct, frozen=True, gc=False):
@@ -169,6 +171,8 @@ class LinkTurnedAway(msgspec.Struct, frozen=True, gc=False):
 
     peer: EstablishedLink
     reason: str
+    lists: tuple[bytes, ...] = ()
+    """Revocation lists that it has given with the reason; nothing of them has been judged."""
 
 
 class LinkMetItself(msgspec.Struct, frozen=True, gc=False):

@@ -14,15 +14,16 @@
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from mesh.errors import (
     LocalProtocolError,
     OwnIdentityError,
     RemoteProtocolError,
+    RevokedError,
     UnexpectedPeerError,
 )
+from mesh.link.established import EstablishedLink, HandshakeProgress, RevokedPeer
 from mesh.link.opening import (
     LENGTH_BYTES,
     OWN_VERSIONS,
@@ -56,53 +57,6 @@ class State(enum.Enum):
     ITSELF = "met itself"
     """The other side is this very instance: each side has recognised itself, and there is nothing to link."""
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EstablishedLink:
-    """What an opened link starts with; the repr hides its keys."""
-
-    peer: Certificate
-    peer_id: AgentId
-    peer_instance: Instance
-    peer_static: bytes
-    """32 bytes: the Noise static key of the peer's links, which an instance has one of."""
-    send_key: bytes = field(repr=False)
-    """32 bytes: seals what this side sends."""
-    receive_key: bytes = field(repr=False)
-    """32 bytes: opens what the peer sends."""
-    binding: bytes
-    """32 bytes that name the handshake, and nothing secret: its hash."""
-    surplus: bytes = field(repr=False)
-    """Bytes that came behind the handshake: the start of the peer's frames."""
-    ticket: bytes = field(repr=False)
-    """16 bytes, by which the responder knows the initiator again."""
-    version: int
-    """Of the link protocol: the highest that both speak."""
-    features: frozenset[str]
-    """Those that both have."""
-    clock_ahead_s: float | None = None
-    """How far the peer's clock is ahead of this machine's, about; ``None`` if it does not tell."""
-
-    def certified(self, certificate: Certificate) -> "EstablishedLink":
-        """The same with the certificate that the peer shows now, which has been judged."""
-        return replace(self, peer=certificate)
-
-    def without_keys(self) -> "EstablishedLink":
-        """The same, for as long as the link lives: its keys are where they are used, and nowhere else."""
-        return replace(self, send_key=b"", receive_key=b"")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandshakeProgress:
-    """What to do once bytes were received: send ``to_send``, then use the link if it is established."""
-
-    to_send: bytes = field(repr=False)
-    established: EstablishedLink | None
-    met_itself: bool = False
-    """Whether the other side is this very instance: close once ``to_send`` has been sent."""
-    refusal: str = ""
-    """Why the other side is refused, if it is to hear so by ``to_send``: close once that has been sent."""
 
 
 class LinkHandshake:
@@ -274,7 +228,10 @@ class LinkHandshake:
                 to_send = self._versions.preamble + self._message_with_proof(now_unix_s)
                 self._state = State.PROOF
         while self._state is State.PROOF and (message := self._next_message()) is not None:
-            peer, statement = self._read_proof(message, now_unix_s)
+            try:
+                peer, statement = self._read_proof(message, now_unix_s)
+            except RevokedError as error:
+                return self._turn_away(error, now_unix_s)
             if self._initiator:
                 to_send = self._message_with_proof(now_unix_s)  # to itself too: it is to recognise that
             if peer.agent_id == self._identity.id:
@@ -283,6 +240,15 @@ class LinkHandshake:
                 return HandshakeProgress(to_send, None, met_itself=True)
             return HandshakeProgress(to_send, self._establish(peer, statement, now_unix_s))
         return HandshakeProgress(to_send, None)
+
+    def _turn_away(self, error: RevokedError, now_unix_s: float) -> HandshakeProgress:
+        """The other side was away when it was revoked, perhaps: end the handshake, so that it can be told."""
+        to_send = self._message_with_proof(now_unix_s) if self._initiator else b""
+        to_responder, to_initiator = self._noise.split()
+        self._noise.forget()
+        self._fail()
+        key = to_responder if self._initiator else to_initiator
+        return HandshakeProgress(to_send, None, revoked=RevokedPeer(str(error), error.proof, key))
 
     def _read_answer(self) -> None:
         """The responder's opening, once all of it is there."""

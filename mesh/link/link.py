@@ -11,6 +11,7 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
+from mesh.link.established import EstablishedLink
 from mesh.link.frame_sealing import FrameReader
 from mesh.link.frames import (
     FIRST_CONNECTION_TYPE,
@@ -20,8 +21,9 @@ from mesh.link.frames import (
     FrameType,
     type_name,
 )
-from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.handshake import LinkHandshake
 from mesh.link.own_frames import DigestBudgets, OwnFrames
+from mesh.link.refusing import Said, said_by, turned_away, turning_away
 from mesh.link.rekeying import KeySource, Rekeying
 from mesh.link.silence import Pulse
 from mesh.link.states import CARRYING, ENDING, UNADMITTED, LinkEvent, LinkState, advance
@@ -289,7 +291,10 @@ class Link:
         if progress.to_send:
             self._effects.append(effects.SendHandshake(progress.to_send))
             self._rtt_s, self._asked_at = now - self._asked_at, now
-        if progress.refusal:
+        if progress.revoked is not None:
+            self._effects += turning_away(progress.revoked)
+            self._end(effects.LinkRefused(f"peer not trusted: {progress.revoked.why}", is_told=True))
+        elif progress.refusal:
             self._end(effects.LinkRefused(progress.refusal))
         elif progress.met_itself:
             self._end(effects.LinkMetItself())
@@ -315,20 +320,13 @@ class Link:
 
     def _confirm(self, data: memoryview, now: float) -> None:
         """The peer's first frames: it has judged this agent."""
-        frames = self._read(data, now)
-        if not frames:
-            return
-        if frames[0].type == FrameType.CLOSE:
-            try:
-                reason = link_bodies.decode_close(frames[0].body)
-            except RemoteProtocolError as error:
-                self._end(effects.LinkRefused(str(error)))
-            else:
-                self._end(effects.LinkTurnedAway(self.peer, reason))
-            return
-        self._early = frames
-        self.state = advance(self.state, LinkEvent.CONFIRMED)
-        self._effects.append(effects.AskForAdmission(self.peer, self._rtt_s))
+        self._early = early = [*self._early, *self._read(data, now)]
+        said = Said.NOTHING if self.state is LinkState.CLOSED else said_by(early)
+        if said is Said.REFUSED:
+            self._end(turned_away(self.peer, early))
+        elif said is Said.ACCEPTED:
+            self.state = advance(self.state, LinkEvent.CONFIRMED)
+            self._effects.append(effects.AskForAdmission(self.peer, self._rtt_s))
 
     # -- frames ----------------------------------------------------------------------------------------------
 

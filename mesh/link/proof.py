@@ -91,7 +91,7 @@ def read_proof(
 
     Raises:
         RemoteProtocolError: it is no proof.
-        TrustError: the certificate does not admit.
+        TrustError: the certificate does not admit. A ``RevokedError`` is raised for its owner only.
         AuthenticationError: the certificate is somebody else's, or the proof is for another handshake.
     """
     try:
@@ -99,7 +99,7 @@ def read_proof(
         statement = _STATEMENT_DECODER.decode(proof.statement)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"malformed proof of identity: {error}") from None
-    peer = trust.admit(statement.certificate, now_unix_s)
+    peer = trust.known(statement.certificate)
     described = f"the certificate of {peer.name!r} ({short_id(peer.agent_id)})"
     try:
         verify_signature(
@@ -111,6 +111,7 @@ def read_proof(
         raise AuthenticationError(
             f"the peer with {described} speaks version {statement.version} on a link that has {version}"
         )
+    trust.admit(statement.certificate, now_unix_s)  # at last: only the owner is told that it was revoked
     return peer, statement
 
 

@@ -25,8 +25,8 @@ import msgspec
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
+from mesh.link.established import EstablishedLink
 from mesh.link.frames import FrameType, type_name
-from mesh.link.handshake import EstablishedLink
 from mesh.link.proof import REKEY_FEATURE
 from mesh.link.silence import Pulse
 from mesh.token_bucket import TokenBucket

@@ -164,9 +164,14 @@ class RevocationIntake:
     def take(
         self, effects: Effects, peer_id: AgentId, lists: Sequence[bytes], now: float, unix_now: float
     ) -> None:
-        """Take what ``peer_id`` passes on; without a link nothing of it is looked at."""
+        """Take what ``peer_id`` passes on.
+
+        Whoever has no link may be one that does not let this agent in, and shows why. It has nothing to lose
+        by what is forged, so not much of it is looked at.
+        """
         for wire in lists:
-            if peer_id not in self._peers:
+            is_linked = peer_id in self._peers
+            if not is_linked and not self._useless.of(peer_id, now).take(now):
                 return
             try:
                 is_news = self._take(effects, peer_id, wire, now, unix_now)
@@ -179,7 +184,7 @@ class RevocationIntake:
                 self._say(effects, AlarmKind.CERTIFICATE, peer_id, f"ignored: {error}")
                 is_news = False
             effects.verified += 1
-            if not is_news and not self._useless.of(peer_id, now).take(now):
+            if is_linked and not is_news and not self._useless.of(peer_id, now).take(now):
                 self._offence(effects, peer_id, _USELESS, now)
 
     def take_own(self, effects: Effects, wire: bytes, now: float, unix_now: float) -> str:
@@ -202,7 +207,7 @@ class RevocationIntake:
         """Take one list; whether its peer had something to say."""
         head = head_of(wire)
         signer, number, held = head.signer, head.number, self._number(head.signer)
-        told = self._told_by[peer_id]
+        told = self._told_by.get(peer_id, {})
         is_repeated = number <= told.get(signer, 0)
         # Nobody makes up signers to be remembered: of an issuer that is new here the list is the proof.
         is_known = held > 0 or signer in self.trust.authorities
@@ -228,8 +233,9 @@ class RevocationIntake:
 
     def _note(self, peer_id: AgentId, signer: bytes, number: int) -> None:
         """The peer has said this, and so it has it."""
-        told, numbers = self._told_by[peer_id], self._known_to.get(peer_id)
-        told[signer] = max(number, told.get(signer, 0))
+        told, numbers = self._told_by.get(peer_id), self._known_to.get(peer_id)
+        if told is not None:
+            told[signer] = max(number, told.get(signer, 0))
         if numbers is not None:
             numbers[signer] = max(number, numbers.get(signer, 0))
 
@@ -311,6 +317,8 @@ class RevocationIntake:
 
     def _offence(self, effects: Effects, peer_id: AgentId, why: str, now: float) -> None:
         self._notices.count(AlarmKind.TAMPERING, self._link_state.named(peer_id))
+        if peer_id not in self._peers:
+            return
         effects.closes.append(Close(peer_id, why))
         self._routes.is_outdated |= self._peers.link_down(peer_id, now)
 

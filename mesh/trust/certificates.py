@@ -162,7 +162,7 @@ class TrustStore:
         """
         certificate = self.known(bytes(wire))
         if (revoked := self.revocation(certificate)) is not None:
-            raise RevokedError(_told(certificate, revoked))
+            raise RevokedError(_told(certificate, revoked), self.revocations.lists[revoked.signer].wire)
         _check_validity(certificate, now_unix_s)
         return certificate
 

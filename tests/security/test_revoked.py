@@ -174,3 +174,32 @@ def test_a_peer_that_has_a_newer_list_and_keeps_it_to_itself_is_seen(mesh):
     mesh.revoke(at="relay")  # a later one
     mesh.run(1.0)
     assert counts(mesh).revocation_lists_missing == 0
+
+
+def shown(mesh, peer_id, wire, times=1):
+    """Lists that the relay is shown by somebody who does not let it in, and so has no link to it."""
+    for _ in range(times):
+        mesh.ask("relay", "route_table", route_messages.RevocationsArrived(peer_id, (wire,)))
+    mesh.run(1.0)
+
+
+def test_who_lets_nobody_in_makes_nobody_believe_to_be_revoked_without_proof(mesh):
+    member_id, honest = Identity(bytes([77]) * 32).id, Identity(bytes([78]) * 32).id
+    genuine = signed(mesh, now_ms(mesh), "relay")
+    forged = bytes(64) + genuine[64:]
+    shown(mesh, member_id, forged, times=1_000)
+    shown(mesh, member_id, signed(mesh, now_ms(mesh), "relay", by=STRANGER))
+    assert is_unharmed(mesh)
+    assert counts(mesh).revocation_lists_refused_total < 150, "not all of it was looked at"
+    shown(mesh, honest, genuine)
+    assert mesh.log.of("relay", "this agent was revoked on")
+    assert counts(mesh).agents_revoked == 1
+
+
+def test_an_old_list_convinces_nobody_who_knows_a_later_one(mesh):
+    old = signed(mesh, now_ms(mesh), "relay")
+    mesh.run(1.0)
+    mesh.revoke(at="branch")
+    mesh.run(0.5)
+    shown(mesh, Identity(bytes([77]) * 32).id, old, times=1_000)
+    assert is_unharmed(mesh)

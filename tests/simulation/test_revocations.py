@@ -101,6 +101,41 @@ def test_who_was_away_hears_of_it_with_its_first_link_and_before_any_record():
         assert knows_no(mesh, "hq")
 
 
+def test_who_was_away_when_it_was_revoked_is_told_so_by_the_first_agent_that_it_dials():
+    with mesh_world(seed=8) as mesh:
+        three_agents(mesh)
+        mesh.crash("branch")
+        mesh.run(2.0)
+        mesh.revoke("branch", at="hq")
+        mesh.run(1.0)
+        mesh.start("branch")
+        mesh.run(10.0)
+        assert mesh.log.of("branch", "this agent was revoked on")
+        refusals = mesh.log.of("branch", "link refused by relay")
+        assert refusals
+        assert "was revoked on" in refusals[0]
+        assert counts(mesh, "branch").revocation_lists_taken_total == 1
+        assert knows_no(mesh, "branch")
+        mesh.revoke(at="hq")  # it was a mistake
+        mesh.run(120.0)
+        assert mesh.peers("branch").keys() == {"relay"}
+        assert counts(mesh, "branch").agents_revoked == 0
+
+
+def test_who_was_away_and_dials_nobody_is_told_so_by_whoever_dials_it():
+    with mesh_world(seed=9) as mesh:
+        three_agents(mesh)
+        mesh.crash("relay")
+        mesh.run(2.0)
+        mesh.revoke("relay", at="hq")
+        mesh.run(1.0)
+        mesh.start("relay")
+        mesh.run(90.0)
+        assert mesh.log.of("relay", "this agent was revoked on")
+        assert "hq" not in {link._link.name for link in links(mesh, "relay")}
+        assert mesh.snapshot("hq").candidates.keys() == {KEY}
+
+
 def test_the_revoked_is_let_in_nowhere_whatever_way_it_takes():
     with mesh_world(seed=4) as mesh:
         mesh.plan("left", peers=["right"])

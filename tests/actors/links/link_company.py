@@ -20,10 +20,11 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
 from mesh.errors import RemoteProtocolError
 from mesh.link import bodies as link_bodies
+from mesh.link.established import EstablishedLink
 from mesh.link.frame_sealing import FrameReader, FrameWriter
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.futile import EVERYBODY
-from mesh.link.handshake import EstablishedLink, LinkHandshake
+from mesh.link.handshake import LinkHandshake
 from mesh.link.rekeying import KeySource, RekeyLimits
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, issue_certificate

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from mesh.errors import LocalProtocolError
-from mesh.link.handshake import EstablishedLink, HandshakeProgress, LinkHandshake, State
+from mesh.link.established import EstablishedLink, HandshakeProgress
+from mesh.link.handshake import LinkHandshake, State
 from mesh.link.opening import LENGTH_BYTES, OWN_VERSIONS, Versions, mac_key, opening_payload, with_length
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import LocalProtocolError, RemoteProtocolError, TrustError, UnexpectedPeerError
-from mesh.link.handshake import MAX_MESSAGE_BYTES, EstablishedLink, LinkHandshake, State
+from mesh.link.established import EstablishedLink
+from mesh.link.handshake import MAX_MESSAGE_BYTES, LinkHandshake, State
 from mesh.link.opening import Versions
 from mesh.link.proof import Statement
 from mesh.trust.certificates import MAX_CERTIFICATE_BYTES
