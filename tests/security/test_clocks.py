@@ -28,7 +28,7 @@ def counts(mesh, name="relay"):
 def dials(mesh, host, peer, *, behind_s=0.0, **how):
     """A member whose own clock is so far behind: whether it is let in."""
     dispatcher = mesh.world.dispatcher(host, -behind_s)
-    SimulatedMember.start(dispatcher, peer=peer, authority=mesh._identity("authority"), **how)
+    SimulatedMember.start(dispatcher, peer=peer, authority=mesh.identity("authority"), **how)
     (made,) = mesh.actors_on(host, SimulatedMember)
     mesh.run(3.0)
     return made, made.wire.is_up and not made.is_over
@@ -62,7 +62,7 @@ def test_a_clock_that_was_set_back_lets_no_revoked_agent_in_again(days):
         made, is_in = dials(mesh, "mallory", "relay")
         assert is_in
         entry = Revocation(made.credentials.id, NOW, name="mallory", until=NOW + DAY_S)
-        wire = sign_list(mesh._identity("authority"), (NOW + 5) * 1000, [entry])
+        wire = sign_list(mesh.identity("authority"), (NOW + 5) * 1000, [entry])
         mesh.ask("hq", "route_table", route_messages.TakeRevocations((wire,)))
         mesh.run(1.0)
         assert made.is_over

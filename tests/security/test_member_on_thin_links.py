@@ -39,7 +39,7 @@ class Scene:
         mesh.start()
         mesh.converge()
         dispatcher = mesh.world.dispatcher("mallory")
-        authority = mesh._identity("authority")
+        authority = mesh.identity("authority")
         SimulatedMember.start(dispatcher, peer="relay", authority=authority, **granted)
         (self.member,) = mesh.actors_on("mallory", SimulatedMember)
         mesh.run_until(lambda: self.member.wire.is_up, LIMIT_S)

@@ -26,7 +26,7 @@ def mesh():
 
 def member(mesh, **granted):
     """One that has a link to the relay."""
-    authority = mesh._identity("authority")
+    authority = mesh.identity("authority")
     SimulatedMember.start(mesh.world.dispatcher("mallory"), peer="relay", authority=authority, **granted)
     (made,) = mesh.actors_on("mallory", SimulatedMember)
     mesh.run_until(lambda: made.wire.is_up or made.is_over, 10.0)
@@ -36,7 +36,7 @@ def member(mesh, **granted):
 
 def signed(mesh, number, *names, by=None):
     entries = [Revocation(mesh.id_of(name), int(UNIX_START_S), name=name) for name in names]
-    return sign_list(by or mesh._identity("authority"), number, entries)
+    return sign_list(by or mesh.identity("authority"), number, entries)
 
 
 def counts(mesh, name="relay"):
@@ -62,7 +62,7 @@ def test_a_revoked_agent_comes_back_by_no_other_relay_and_with_no_other_certific
     mesh.run(3.0)
     made = member(mesh, register=("*",), relay=True)
     entry = Revocation(made.credentials.id, int(UNIX_START_S), name="mallory")
-    wire = sign_list(mesh._identity("authority"), now_ms(mesh), [entry])
+    wire = sign_list(mesh.identity("authority"), now_ms(mesh), [entry])
     assert mesh.ask("branch", "route_table", route_messages.TakeRevocations((wire,))) == ("",)
     mesh.run(1.0)
     assert made.is_over
@@ -70,7 +70,7 @@ def test_a_revoked_agent_comes_back_by_no_other_relay_and_with_no_other_certific
     stolen = made.credentials.identity
     for number, peer in enumerate(("other", "relay", "hq")):
         again = mesh.world.dispatcher(f"again{number}")
-        authority = mesh._identity("authority")
+        authority = mesh.identity("authority")
         SimulatedMember.start(again, peer=peer, authority=authority, name="somebody", identity=stolen)
         (came,) = mesh.actors_on(f"again{number}", SimulatedMember)
         refused = mesh.plans[peer].meters.links_refused
@@ -111,7 +111,7 @@ def test_forged_lists_cost_their_peer_its_link_and_go_no_further(mesh, forgery):
         "signer": STRANGER.sign(REVOCATIONS_CONTEXT, body) + body,
         "number": wire[:64] + body.replace(encode(now_ms(mesh)), encode(now_ms(mesh) + 5)),
         "garbage": wire[:64] + b"\x93\xc4",
-        "another context": mesh._identity("authority").sign(b"mesh record v1", body) + body,
+        "another context": mesh.identity("authority").sign(b"mesh record v1", body) + body,
     }[forgery]
     made = member(mesh)
     say_lists(mesh, made, forged)
@@ -164,7 +164,7 @@ def test_a_member_that_is_no_issuer_revokes_nobody(mesh):
 
 def test_a_peer_that_has_a_newer_list_and_keeps_it_to_itself_is_seen(mesh):
     made = member(mesh)
-    wanted = (bodies.WantedList(mesh._identity("authority").public_key, now_ms(mesh) + 5),)
+    wanted = (bodies.WantedList(mesh.identity("authority").public_key, now_ms(mesh) + 5),)
     say_wanted = link_frame(FrameType.WANT_REVOCATIONS, bodies.encode_want_revocations(wanted))
     made.unsent += made.wire.seal(say_wanted)
     made.pump()

@@ -30,7 +30,7 @@ def mesh():
         three_agents(made)
         made.talk = made.converse(Terms(1, 400_000, 400_000), SLOWLY)
         made.run(1.0)
-        made.own = issuers(made._identity("authority"), ISSUER, LIMITS, now=NOW)
+        made.own = issuers(made.identity("authority"), ISSUER, LIMITS, now=NOW)
         made.issued = issued(ISSUER, made.own, MALLORY, now=NOW)
         yield made
 
@@ -38,7 +38,7 @@ def mesh():
 def member(mesh, certificate, identity=MALLORY, peer="relay"):
     host = f"mallory{len(mesh.world.network._hosts)}"
     dispatcher = mesh.world.dispatcher(host)
-    authority = mesh._identity("authority")
+    authority = mesh.identity("authority")
     SimulatedMember.start(
         dispatcher, peer=peer, authority=authority, identity=identity, certificate=certificate
     )
@@ -82,7 +82,7 @@ def test_what_a_stolen_issuer_signs_beyond_its_limits_lets_nobody_in(mesh, beyon
 
 
 def test_nor_does_it_as_the_record_of_somebody_else(mesh):
-    authority = mesh._identity("authority")
+    authority = mesh.identity("authority")
     made = member(mesh, b"", Identity(b"m".ljust(32)))
     beyond = changed(mesh.issued, ISSUER, may_register=("*",))
     ghost = Credentials(authority, identity=MALLORY, now=NOW, certificate=beyond)
@@ -102,7 +102,7 @@ def test_once_it_is_revoked_whom_it_has_let_in_is_out_and_others_stay(mesh):
     assert not made.is_over
     assert mesh.peers("relay").keys() == {"branch", "hq", "mallory"}
     entry = Revocation(ISSUER.id, NOW, name="issuer", reason="was stolen")
-    wire = sign_list(mesh._identity("authority"), (NOW + 100) * 1000, [entry])
+    wire = sign_list(mesh.identity("authority"), (NOW + 100) * 1000, [entry])
     assert mesh.ask("branch", "route_table", route_messages.TakeRevocations((wire,))) == ("",)
     mesh.run(1.0)
     assert made.is_over
