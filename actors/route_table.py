@@ -16,7 +16,7 @@ from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import THIS_AGENT, AlarmBook, AlarmKind
 from mesh.journal import EventKind
 from mesh.link.bodies import WireRecord
-from mesh.routing.effects import Effects, RouteCounts
+from mesh.routing.effects import Effects, RouteCounts, Verdict
 from mesh.routing.fair_queue import FairQueue
 from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener
 from mesh.routing.origination import OwnAgent
@@ -323,10 +323,10 @@ class RouteTable(Actor[messages.Inbound]):
             self.tell(self._root, messages.RevocationsChanged(effects.revocations))
         for verdict in effects.verdicts[:MAX_VERDICTS_TOLD]:
             facts = {"agent": verdict.agent, "what": verdict.what}
-            log.warning("%(agent)s %(what)s", facts, extra=event(EventKind.REVOCATION))
+            log.warning("%(agent)s %(what)s", facts, extra=_told(verdict))
         if (more := len(effects.verdicts) - MAX_VERDICTS_TOLD) > 0:
             line = "%(count)d more agents were revoked, or are so no more: mesh revocations lists them"
-            log.warning(line, {"count": more}, extra=event(EventKind.REVOCATION))
+            log.warning(line, {"count": more}, extra=_told(effects.verdicts[0]))
         if effects.snapshot is not None:
             self._publish(messages.RoutesChanged(effects.snapshot))
             self._tell_of_rivals(effects.snapshot)
@@ -385,3 +385,8 @@ def _replace(entries: dict[str, _Entry], owner: str, entry: _Entry | None) -> No
         entries.pop(owner, None)
     else:
         entries[owner] = entry
+
+
+def _told(verdict: Verdict) -> dict[str, str]:
+    """How a line about it is marked: an issuer may cause any number of them."""
+    return event(EventKind.REVOCATION) | (sampled(verdict.issuer) if verdict.issuer else {})

@@ -42,6 +42,8 @@ class Verdict(msgspec.Struct, frozen=True):
     agent: str
     """As logs name it."""
     what: str
+    issuer: str = ""
+    """Which issuer says so; empty if an authority does. It may name whom it likes, again and again."""
 
 
 @dataclass(slots=True)

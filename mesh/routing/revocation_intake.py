@@ -29,7 +29,7 @@ from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId
 from mesh.trust.list_reader import read_revocations
 from mesh.trust.naming import named
-from mesh.trust.revocations import NUMBER_AHEAD_S, Revocation, Revocations, head_of, short_signer
+from mesh.trust.revocations import NUMBER_AHEAD_S, Revocation, Revocations, Revoked, head_of, short_signer
 
 MAX_SIGNERS: Final = MAX_WANTED_SIGNERS
 """Whose lists are kept: authorities, and issuers, of which a mesh has a few."""
@@ -263,10 +263,10 @@ class RevocationIntake:
         """What is different between the two, for people; by the names that records still tell."""
         for each in after:
             if not before.has(each):
-                yield Verdict(self._who(each.revocation), str(each))
+                yield Verdict(self._who(each.revocation), str(each), _issuer(each))
         for each in before:
             if not after.has(each):
-                yield Verdict(self._who(each.revocation), "is revoked no more")
+                yield Verdict(self._who(each.revocation), "is revoked no more", _issuer(each))
 
     def _who(self, revocation: Revocation) -> str:
         agent_id = revocation.agent_id
@@ -325,3 +325,7 @@ class RevocationIntake:
 
 def _is_ahead(number: int, unix_now: float) -> bool:
     return number > (unix_now + NUMBER_AHEAD_S) * 1000
+
+
+def _issuer(revoked: Revoked) -> str:
+    return revoked.by if revoked.by_issuer else ""

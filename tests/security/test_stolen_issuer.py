@@ -6,6 +6,7 @@ from actors.messages import route_table as route_messages
 from actors.runtime.virtual.world import UNIX_START_S
 from mesh.link.frames import FrameType
 from mesh.routing.records import EndpointEntry
+from mesh.sampling import MARK
 from mesh.trust.identity import Identity
 from mesh.trust.issuing import IssuingLimits
 from mesh.trust.revocations import Revocation, sign_list
@@ -182,3 +183,20 @@ def test_a_guest_offers_nothing_carries_nothing_and_is_served_nothing(mesh):
     made.over()
     mesh.run(1.0)
     assert disturbs_nobody(mesh)
+
+
+def test_nor_does_it_fill_the_log_by_whom_it_revokes_and_takes_back(mesh, caplog):
+    """Such lines are written a few times a minute; those about an authority's lists always are."""
+    made = member(mesh, mesh.issued)
+    for number in range(10):
+        entries = [Revocation(bytes([count]) * 16, NOW) for count in range(250 * (number % 2 == 0))]
+        say_lists(mesh, made, sign_list(ISSUER, (NOW + number) * 1000, entries, issuer=mesh.own))
+    by_issuer = [each for each in caplog.records if "revoked" in each.getMessage()]
+    assert len(by_issuer) > 100
+    assert len({getattr(each, MARK) for each in by_issuer}) == 1
+    mesh.revoke("hq", at="relay")
+    mesh.run(1.0)
+    told = [
+        each for each in caplog.records if "hq" in each.getMessage() and "revoked on" in each.getMessage()
+    ]
+    assert any(not hasattr(each, MARK) for each in told)
