@@ -22,7 +22,7 @@ from mesh.agent.control.route import Call, Method, Nothing, Route
 REST_S: Final = 0.002
 """After some lines: who checks a whole trail is not to keep the data path waiting."""
 
-_Cursor: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,12}-[0-9]{1,15})?$")]
+_Cursor: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,30}-[0-9]{1,15})?$")]
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
