@@ -32,6 +32,8 @@ class AuditKind(enum.Enum):
     """A connection has ended at this agent, or was refused."""
     RENEWED = "renewed"
     """An agent has a new certificate."""
+    INVITED = "invited"
+    """Somebody has had this agent invite another one."""
     JOINED = "joined"
     """An agent has joined by an invitation of this one."""
     ISSUED = "issued"

@@ -42,6 +42,11 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
     manage: bool
     groups: tuple[str, ...]
 
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """Each as it is written on the command line."""
+        return _written(self.register, self.use, self.groups, relay=self.relay, manage=self.manage)
+
 
 class IssuingLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What an issuer's certificates may grant at most; it need not have these rights itself."""
@@ -58,11 +63,8 @@ class IssuingLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     @property
     def rights(self) -> tuple[str, ...]:
         """Each as it is written on the command line."""
-        lists = (("register", self.may_register), ("use", self.may_use), ("group", self.groups))
-        plain = (("relay", self.may_relay), ("manage", self.may_manage))
-        return (
-            *(f"{word}={pattern}" for word, patterns in lists for pattern in patterns),
-            *(word for word, granted in plain if granted),
+        return _written(
+            self.may_register, self.may_use, self.groups, relay=self.may_relay, manage=self.may_manage
         )
 
     def excess(self, wanted: Passing) -> str:
@@ -86,3 +88,15 @@ class IssuingLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
         if wanted.relay and not self.may_relay:
             return "to relay"
         return "to manage others" if wanted.manage and not self.may_manage else ""
+
+
+def _written(
+    register: tuple[str, ...], use: tuple[str, ...], groups: tuple[str, ...], *, relay: bool, manage: bool
+) -> tuple[str, ...]:
+    """Rights as they are written on the command line."""
+    lists = (("register", register), ("use", use), ("group", groups))
+    plain = (("relay", relay), ("manage", manage))
+    return (
+        *(f"{word}={pattern}" for word, patterns in lists for pattern in patterns),
+        *(word for word, granted in plain if granted),
+    )

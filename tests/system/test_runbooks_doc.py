@@ -135,6 +135,28 @@ def be_rid_of_the_ghost(operator):
     assert {"branch", "relay", "hq", "laptop"} == set(agents_of(operator))
 
 
+def have_all_been_written_down(operator):
+    """Item by item: who let whom in, renewed and revoked whom, changed what, and was connected to what."""
+    be_rid_of_the_ghost(operator)
+    wanted = {"branch": (), "hq": ("issued", "renewed"), "hq2": ("invited", "joined")}
+    for name, more in wanted.items():
+        kinds = {each["kind"] for each in entries_of(operator, name)}
+        assert {"started", "configuration" if name != "hq2" else "request", "revoked", *more} < kinds, name
+    first, *_ = [each for each in entries_of(operator, "hq2") if each["kind"] == "invited"]
+    assert (first["agent"], first["rights"]) == ("laptop", ["use=*", "group=staff"])
+    assert first["way"] == "control socket"
+    ended = entries_of(operator, "hq2", "--connections") + entries_of(operator, "hq", "--connections")
+    assert {"key", "ingress", "duration_s", "to_service_bytes", "to_client_bytes", "ending"} < ended[
+        -1
+    ].keys()
+    assert {each["ingress"].split()[0] for each in ended if each.get("key") == "web"} == {"branch", "laptop"}
+
+
+def entries_of(operator, name, *more):
+    command = " ".join(("mesh audit list --last 10000 --json", *more))
+    return [json.loads(line) for line in operator.run(name, command).stdout.splitlines()]
+
+
 def agents_of(operator):
     return [each["name"] for each in json.loads(operator.run("branch", "mesh agents --json").stdout)]
 
@@ -145,4 +167,4 @@ trust: {authorities: ["AUTHORITY2"], certificate: agent.cert}
 peers: [{address: "relay.example.com:4433"}]
 """
 BEFORE = {STOLEN: steal, ISSUER: name_the_stolen, BROKEN: let_a_ghost_in}
-AFTER = {ISSUER: be_without_the_issuer, BROKEN: be_rid_of_the_ghost}
+AFTER = {ISSUER: be_without_the_issuer, BROKEN: have_all_been_written_down}

@@ -28,6 +28,7 @@ _TEXTS: Final = MappingProxyType(
         "ingress": "{key} from {client} by {exit}: {ending}",
         "exit": "{key} from {ingress} to {target}: {ending}",
         AuditKind.RENEWED.value: "{agent} {id} goes on with another certificate, until {until}",
+        AuditKind.INVITED.value: "{way}, {who}: {agent} is invited, until {until}",
         AuditKind.JOINED.value: "{agent} {id} has joined by an invitation of this agent, until {until}",
         AuditKind.ISSUED.value: "{agent} {id} has had its certificate renewed, until {until}",
         AuditKind.REVOKED.value: "{agent} {id} is revoked by {by}",
@@ -81,7 +82,7 @@ class Entry(msgspec.Struct, frozen=True):
 def encoded(kind: AuditKind, unix_s: float, facts: Mapping[str, AuditFact]) -> bytes:
     """The JSON object of an entry, without number and hash. What others chose is escaped, and bounded."""
     fit = {name: _fit(fact) for name, fact in facts.items()}
-    return msgspec.json.encode({"time": _moment(unix_s), "kind": kind.value, **fit})
+    return msgspec.json.encode({"time": moment(unix_s), "kind": kind.value, **fit})
 
 
 def renewal_facts(found: Credentials) -> dict[str, AuditFact]:
@@ -94,7 +95,7 @@ def certificate_facts(certificate: Certificate) -> dict[str, AuditFact]:
     return {
         "agent": certificate.name,
         "id": display_id(certificate.agent_id),
-        "until": _moment(certificate.not_after),
+        "until": moment(certificate.not_after),
     }
 
 
@@ -125,7 +126,8 @@ _PLACED: Final = ("number", "time", "kind", "hash")
 _READER: Final = msgspec.json.Decoder(dict[str, ReadFact])
 
 
-def _moment(unix_s: float) -> str:
+def moment(unix_s: float) -> str:
+    """A time as entries have it."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -94,7 +94,7 @@ class EnrolmentDesk:
         self._events = events
         self._meters = meters
         self._data_dir = data_dir
-        self.inviting: Final = Inviting(data_dir, credentials=credentials, addresses=addresses)
+        self.inviting: Final = Inviting(data_dir, credentials=credentials, addresses=addresses, audit=audit)
         """For whoever lets agents in; any thread may call."""
         self._credentials = credentials
         self._audit = audit
@@ -169,7 +169,8 @@ class EnrolmentDesk:
         wire = issued(own, subject, invitation.name, invitation.granted, valid_s=invitation.valid_s, now=now)
         self.inviting.use(invitation, agent_id_of(subject))
         self._meters.enrolments += 1
-        self._audit.note(AuditKind.JOINED, certificate_facts(read_certificate(wire)))
+        joined = certificate_facts(read_certificate(wire)) | {"invitation": invitation.id}
+        self._audit.note(AuditKind.JOINED, joined)
         facts = {"agent": named(invitation.name, agent_id_of(subject))}
         log.info("%(agent)s has joined by an invitation of this agent", facts, extra=_EVENT)
         return wire

@@ -11,8 +11,11 @@ from typing import Final
 
 import msgspec
 
+from mesh.agent.audit.behalf import behalf
+from mesh.agent.audit.entries import moment
 from mesh.agent.enrolment.invitations import Invitation, Invitations
 from mesh.agent.enrolment.issued import NotIssuedError, issued, limits_of
+from mesh.auditing import AuditFact, Auditing, AuditKind
 from mesh.journal import EventKind
 from mesh.remote.join_token import JoinToken, token_to_text
 from mesh.telling import event
@@ -94,6 +97,7 @@ class Inviting:
         data_dir: of the agent; ``None`` if it keeps nothing, and so invites nobody.
         credentials: what the agent has now.
         addresses: where others are to dial, if nobody says it.
+        audit: where it is written down who has had whom invited.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class Inviting:
         *,
         credentials: Callable[[], Credentials],
         addresses: Callable[[], tuple[str, ...]],
+        audit: Auditing,
     ) -> None:
+        self._audit = audit
         self._data_dir = data_dir
         self._credentials = credentials
         self._addresses = addresses
@@ -144,6 +150,14 @@ class Inviting:
             ),
             now,
         )
+        noted: dict[str, AuditFact] = {
+            **behalf()._asdict(),
+            "agent": wanted.name,
+            "until": moment(expires),
+            "invitation": display_id(invited.id),
+            "rights": wanted.granted.rights,
+        }
+        self._audit.note(AuditKind.INVITED, noted)
         facts = {"agent": wanted.name, "seconds": int(expires - now)}
         log.info("%(agent)s is invited, for the next %(seconds)d s", facts, extra=_EVENT)
         token = JoinToken(

@@ -119,8 +119,11 @@ def test_an_invitation_gives_what_was_named_and_no_more(office):
     assert certificate.may_issue is None
     assert certificate.not_after - certificate.not_before == DAY_S
     assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 0)
-    ((kind, facts),) = office.audit.notes
+    (invited, wanted), (kind, facts) = office.audit.notes
     assert (kind, facts["agent"], facts["id"]) == (AuditKind.JOINED, "new", display_id(NEW.id))
+    assert (invited, wanted["agent"], wanted["who"]) == (AuditKind.INVITED, "new", "itself")
+    assert wanted["rights"] == ("register=db-1", "use=web-*", "group=staff")
+    assert wanted["invitation"] == facts["invitation"] == display_id(Identity(token.seed).id)
 
 
 def test_the_invitation_itself_grants_nothing_and_ends_within_the_hour(office):
@@ -141,6 +144,7 @@ def test_a_token_is_of_use_once_also_over_a_restart(office):
         office.open()
     assert office.meters.enrolments_refused == 2
     assert [kind for kind, _ in office.audit.notes] == [
+        AuditKind.INVITED,
         AuditKind.JOINED,
         *[AuditKind.NOT_ISSUED] * 2,
     ]  # a start between
