@@ -55,7 +55,14 @@ def test_the_demo_and_the_benchmark_need_nothing_that_an_agent_does_not():
     """They run without the development tools."""
     mentioned = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
     users = [path.name for path in mentioned if 'in_environment("fast")' in path.read_text()]
-    assert sorted(users) == ["bench.py", "bench_api.py", "compare.py", "demo", "first_minutes.py"]
+    assert sorted(users) == [
+        "bench.py",
+        "bench_api.py",
+        "compare.py",
+        "demo",
+        "first_minutes.py",
+        "join_time.py",
+    ]
     assert imported("scripts/benchmark") <= required(PROJECT["dependencies"])
     assert imported("scripts/lab") <= required(PROJECT["dependencies"])
     assert "import rich" not in (ROOT / "scripts" / "demo_mesh.py").read_text()
