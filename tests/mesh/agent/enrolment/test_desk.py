@@ -9,6 +9,7 @@ import pytest
 
 from actors.messages.control_end import AnswerFound
 from actors.meters import Meters
+from mesh.agent.audit.behalf import Behalf, acting_for
 from mesh.agent.enrolment import desk
 from mesh.agent.enrolment.desk import EnrolmentDesk
 from mesh.agent.enrolment.inviting import Wanted
@@ -106,7 +107,8 @@ def office(tmp_path):
 
 
 def test_an_invitation_gives_what_was_named_and_no_more(office):
-    token = office.invite()
+    with acting_for(Behalf("control socket", "uid 7")):
+        token = office.invite()
     assert token.addresses == ("relay:4433",)
     assert token.authorities == (AUTHORITY.public_key,)
     grant = office.join(token)
@@ -121,7 +123,7 @@ def test_an_invitation_gives_what_was_named_and_no_more(office):
     assert (office.meters.enrolments, office.meters.enrolments_refused) == (1, 0)
     (invited, wanted), (kind, facts) = office.audit.notes
     assert (kind, facts["agent"], facts["id"]) == (AuditKind.JOINED, "new", display_id(NEW.id))
-    assert (invited, wanted["agent"], wanted["who"]) == (AuditKind.INVITED, "new", "itself")
+    assert (invited, wanted["agent"], wanted["who"]) == (AuditKind.INVITED, "new", "uid 7")
     assert wanted["rights"] == ("register=db-1", "use=web-*", "group=staff")
     assert wanted["invitation"] == facts["invitation"] == display_id(Identity(token.seed).id)
 
