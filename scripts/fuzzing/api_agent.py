@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Final, Self
 
+from mesh.agent.audit.entries import encoded
+from mesh.agent.audit.trail import Trail
+from mesh.agent.audit.trail_files import CHANGES
 from mesh.agent.control.api import ApiApp, ThroughMesh, all_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.dashboard.document import DocumentEncoder
@@ -12,6 +15,7 @@ from mesh.agent.enrolment.inviting import Invited, NoInviting, Wanted
 from mesh.agent.enrolment.issued import NotIssuedError
 from mesh.agent.layers import Desired, Layers
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
+from mesh.auditing import AuditKind
 from mesh.config.extra import Extra
 from mesh.config.loading import parse_config
 from mesh.config.problems import ConfigError
@@ -21,6 +25,7 @@ from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, Record
 from mesh.routing.routes import RouteSnapshot, compute_routes
 from mesh.trust.certificates import read_certificate
 from mesh.trust.identity import Instance, display_id
+from scripts.fuzzing.folder import emptied
 from scripts.fuzzing.people import ME, MY_CERTIFICATE, THEIR_ISSUER, THEM, UNIX_NOW, YOU, YOUR_CERTIFICATE
 
 _CERTIFIED: Final = ((ME, MY_CERTIFICATE), (YOU, YOUR_CERTIFICATE), (THEM, THEIR_ISSUER))
@@ -140,5 +145,12 @@ class Agent:
 
 def api_of(agent: Agent) -> ApiApp:
     """All routes, for whoever was let in."""
-    behind = Behind(agent, agent.status, DocumentEncoder("1").pairings, inviting=_Inviting())
+    folder = emptied("api-audit")
+    trail = Trail(folder, CHANGES, file_bytes=400, files=3)
+    for number in range(9):
+        trail.write([encoded(AuditKind.STARTED, UNIX_NOW, {"agent": "me", "count": number})], UNIX_NOW)
+    trail.close()
+    behind = Behind(
+        agent, agent.status, DocumentEncoder("1").pairings, inviting=_Inviting(), audit_dir=folder
+    )
     return ApiApp(all_routes(behind), (ThroughMesh(),))

@@ -104,7 +104,20 @@ _NAMES: Final = (
     "agent",
     "zz",
 )
-_VALUES: Final = ("1", "0", "-1", "true", "svc", "127.0.0.1:1", "9" * 30, "", "%00", "a&b=1", "connection")
+_VALUES: Final = (
+    "1",
+    "0",
+    "-1",
+    "true",
+    "svc",
+    "127.0.0.1:1",
+    "9" * 30,
+    "",
+    "%00",
+    "3-10",
+    "changes",
+    "a&b=1",
+)
 _CALLERS: Final = (CONTROL_SOCKET, "the token of deploy")
 _TYPES: Final = ("application/json", "application/json; charset=x", "text/plain", "")
 _TAGS: Final = ("", "*", '"1"', 'W/"1"', "x")

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from mesh.agent import locked_keys
-from mesh.agent.enrolment import invitations
+from mesh.agent.enrolment import invitations, newest
 from mesh.agent.enrolment.invitations import Invitation, Invitations, TooManyInvitations
+from mesh.agent.enrolment.newest import NewestCertificates
 from mesh.agent.files import AgentFileError, KeyUse, read_certificate_file, read_key, write_key
 from mesh.agent.locked_keys import LockedKeyError, lock, unlock
 from mesh.agent.revocation_file import REVOCATIONS_FILE, kept_revocations, write_lists
@@ -19,12 +20,14 @@ from mesh.agent.saved_services import NAME as SERVICES
 from mesh.agent.saved_services import read_saved, write_saved
 from mesh.config.problems import ConfigError
 from mesh.trust.certificate_text import certificate_to_text
+from mesh.trust.certificates import read_certificate
 from mesh.trust.issuing import Passing
 from scripts.fuzzing.choices import Choices
 from scripts.fuzzing.folder import emptied
-from scripts.fuzzing.people import STRICT, UNIX_NOW, gullible
+from scripts.fuzzing.people import MY_CERTIFICATE, STRICT, UNIX_NOW, gullible
 
 PASSPHRASE: Final = "a passphrase"  # noqa: S105 - of keys that a target makes
+_SHOWN: Final = read_certificate(MY_CERTIFICATE)
 _USES: Final = (KeyUse.IDENTITY, KeyUse.AUTHORITY)
 
 
@@ -107,6 +110,23 @@ def kept_invitations(data: bytes) -> None:
         kept = again.find(one.id)
         assert kept == msgspec.structs.replace(one, used_by="cd" * 16)  # noqa: S101
         assert Invitations(folder, one.expires).find(one.id) is None  # noqa: S101
+
+
+def kept_newest(data: bytes) -> None:
+    """``newest-certificates.json``: what was shown is remembered, whatever else is in the file."""
+    folder = emptied("newest")
+    path = folder / newest.NAME
+    path.write_bytes(data)
+    try:
+        found = NewestCertificates(folder)
+    except AgentFileError as error:
+        _fit(str(error), path)
+        return
+    before = found.newer_than(_SHOWN)
+    found.note((_SHOWN,))
+    assert found.newer_than(_SHOWN) == before  # noqa: S101
+    older = msgspec.structs.replace(_SHOWN, not_before=_SHOWN.not_before - 1)
+    assert NewestCertificates(folder).newer_than(older) == (before or _SHOWN.not_before)  # noqa: S101
 
 
 def kept_lists(data: bytes) -> None:

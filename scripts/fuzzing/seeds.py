@@ -176,6 +176,7 @@ def _seeds_of_files() -> dict[str, list[bytes]]:
         "audit_trail": [bytes([1, 5, how]) + bytes(range(200)) for how in range(8)],
         "key_file": key_texts(),
         "kept_invitations": [msgspec.json.encode([invitation]), b"[" * 1500, b'[{"id":1}]'],
+        "kept_newest": [b'{"00ff":1000,"01ff":2000}', b'{"a":"b"}', b"{" * 900],
         "kept_lists": [lists_to_text((signed, signed)).encode()],
         "kept_services": [
             b'forward:\n  listeners:\n    - {key: a, address: "127.0.0.1:1", agents: [x, "group:y"]}\n',

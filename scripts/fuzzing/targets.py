@@ -72,6 +72,7 @@ TARGETS: Final[dict[str, Target]] = {
     "audit_trail": Target(trail_targets.audit_trail, 400),
     "key_file": Target(kept_targets.key_file, 600),
     "kept_invitations": Target(kept_targets.kept_invitations, 2048),
+    "kept_newest": Target(kept_targets.kept_newest, 1024),
     "kept_lists": Target(kept_targets.kept_lists, 2048),
     "kept_services": Target(kept_targets.kept_services, 2048),
 }

@@ -18,6 +18,7 @@ from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.enrolment.asking import routes_of
 from mesh.agent.events import Events, Job
 from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
+from mesh.escaping import escaped
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import display_id
 
@@ -59,8 +60,9 @@ class NewestCertificates:
             if each.not_before > self._begins.get(agent_id, -1):
                 self._begins[agent_id] = each.not_before
                 self._is_written = False
-        while len(self._begins) > MAX_AGENTS:
-            del self._begins[min(self._begins, key=self._begins.__getitem__)]
+        if len(self._begins) > MAX_AGENTS:
+            newest = sorted(self._begins, key=self._begins.__getitem__)[-MAX_AGENTS:]
+            self._begins = {agent_id: self._begins[agent_id] for agent_id in newest}
         if not self._is_written:
             replace_file(self._path, f"{msgspec.json.encode(self._begins).decode()}\n", PRIVATE_MODE)
             self._is_written = True
@@ -83,7 +85,7 @@ def _read(path: Path) -> dict[str, int]:
         return msgspec.json.decode(data, type=dict[str, int])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AgentFileError(
-            f"{path}: is damaged ({error}); take it away: until agents have been seen again, "
+            f"{path}: is damaged ({escaped(str(error))}); take it away: until agents have been seen again, "
             "an older certificate of theirs can be renewed"
         ) from None
 
