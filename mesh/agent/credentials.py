@@ -31,6 +31,7 @@ from mesh.agent.mixups import key_mixups
 from mesh.agent.own_revocation import revocation_finding
 from mesh.agent.revocation_file import kept_revocations
 from mesh.agent.validity import early, ends_soon, two_times
+from mesh.agent.web_certificate import REMEDY, WebCertificates, web_warning
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.schema import AgentSection, Config
 from mesh.errors import ExpiredError, NotYetValidError, TrustError
@@ -185,12 +186,14 @@ def check_files(config: Config, *, now_unix_s: float, written: Written = NOTHING
     if key_file is not None and is_there(key_file):
         _collect(problems, lambda: _own_key(config.agent, key_file))
     told = tuple(_as_written(problem, config, written) for problem in problems)
+    web = web_warning(WebCertificates().of(config.http), now_unix_s)
+    of_web = (f"{web}; {REMEDY}",) if web else ()
     if certificate is None:
-        return FileCheck(told, ())
+        return FileCheck(told, of_web)
     not_yet = early(certificate, now_unix_s)
     wait = () if not_yet is None else (f"{not_yet}; an agent that is started now waits until it is right",)
     cut = (revocation_finding(certificate, revoked).text,) if revoked else ()
-    return FileCheck(told, (*wait, *cut, *notices(config, certificate, now_unix_s, written)))
+    return FileCheck(told, (*wait, *cut, *notices(config, certificate, now_unix_s, written), *of_web))
 
 
 def notices(

@@ -56,10 +56,10 @@ def _read(file: Path) -> WebCertificate | None:
     try:
         with file.open("rb") as opened:
             chain = x509.load_pem_x509_certificates(opened.read(MAX_FILE_BYTES))
+        begins = max(each.not_valid_before_utc.timestamp() for each in chain)
+        return WebCertificate(file, begins, min(each.not_valid_after_utc.timestamp() for each in chain))
     except (OSError, ValueError):
         return None
-    begins = max(each.not_valid_before_utc.timestamp() for each in chain)
-    return WebCertificate(file, begins, min(each.not_valid_after_utc.timestamp() for each in chain))
 
 
 def web_warning(found: WebCertificate | None, now_unix_s: float) -> str:

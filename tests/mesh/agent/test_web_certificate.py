@@ -5,9 +5,10 @@ import logging
 import pytest
 
 from mesh.addresses import TcpAddress
+from mesh.agent.credentials import check_files
 from mesh.agent.expiry import DAY_S
 from mesh.agent.web_certificate import REMEDY, WebCertificate, WebCertificates, WebReminder, web_warning
-from mesh.config.schema import HttpSection
+from mesh.config.schema import Config, HttpSection
 from tests.web_certificate import write_certificate
 
 END = 2_000_000_000
@@ -57,3 +58,13 @@ def test_the_file_is_read_again_when_it_has_changed_and_only_then(tmp_path):
     section.certificate.unlink()
     assert certificates.of(http) is None
     assert certificates.of(None) is certificates.of(HttpSection()) is None
+
+
+def test_mesh_check_tells_of_it_too(tmp_path):
+    section = write_certificate(tmp_path)
+    config = Config(http=HttpSection(address=TcpAddress("127.0.0.1", 0), tls=section))
+    ends = WebCertificates().of(config.http).ends
+    (notice,) = check_files(config, now_unix_s=ends + 1).notices
+    assert f"({section.certificate}) expired on" in notice
+    assert notice.endswith(REMEDY)
+    assert check_files(config, now_unix_s=ends - DAY_S).notices == ()
