@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Final
 
+from mesh.escaping import can_be_seen
+
 MAX_KEY_BYTES: Final = 255
 
 RESERVED_PREFIX: Final = "mesh:"
@@ -52,7 +54,7 @@ def normal_key(text: str) -> str:
             raise ValueError(
                 f"a routing key without spaces, not one with U+{ord(character):04X}; join words by - or ."
             )
-        if not character.isprintable():
+        if not can_be_seen(character):
             raise ValueError(
                 f"a routing key of characters that can be seen, not one with U+{ord(character):04X}"
             )

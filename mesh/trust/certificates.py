@@ -24,6 +24,7 @@ from mesh.errors import (
     RevokedError,
     TrustError,
 )
+from mesh.escaping import can_be_seen
 from mesh.trust.extensions import Extensions, check_extensions
 from mesh.trust.identity import (
     CERTIFICATE_CONTEXT,
@@ -341,7 +342,7 @@ def _flaw(certificate: Certificate, byte_count: int) -> str:
     texts = [certificate.name, *certificate.may_register, *certificate.may_use]
     if limits is not None:
         texts += (*limits.may_register, *limits.may_use, *limits.groups)
-    if not all(text.isprintable() for text in texts):
+    if not all(map(can_be_seen, texts)):
         # The name goes to logs and terminals, so it must not carry control characters there.
         return "a name or pattern has characters that cannot be printed"
     if certificate.not_after <= certificate.not_before:

@@ -22,6 +22,7 @@ from typing import Annotated, Final
 import msgspec
 
 from mesh.errors import AuthenticationError, RemoteProtocolError
+from mesh.escaping import can_be_seen
 from mesh.trust.identity import (
     AGENT_ID_BYTES,
     PUBLIC_KEY_BYTES,
@@ -352,7 +353,7 @@ def _read(wire: bytes) -> RevocationList:
         raise RemoteProtocolError(f"a revocation list that cannot be read: {error}") from None
     if len({entry.agent_id for entry in read.revoked}) < len(read.revoked):
         raise RemoteProtocolError("a revocation list that names an agent twice")
-    if not all(entry.name.isprintable() and entry.reason.isprintable() for entry in read.revoked):
+    if not all(can_be_seen(entry.name) and can_be_seen(entry.reason) for entry in read.revoked):
         raise RemoteProtocolError("a revocation list with characters that cannot be printed")
     return read
 

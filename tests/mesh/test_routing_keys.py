@@ -38,6 +38,8 @@ def test_what_is_plain_stays_as_it_is(key):
         ("my\u00a0api", r"without spaces, not one with U\+00A0"),
         ("my\u200bapi", r"can be seen, not one with U\+200B"),
         ("\ufeffmy-api", r"can be seen, not one with U\+FEFF"),
+        ("my-api\u3164", r"can be seen, not one with U\+3164"),
+        ("my-api\ufe0f", r"can be seen, not one with U\+FE0F"),
         ("my\x00api", r"can be seen, not one with U\+0000"),
         ("$SERVICE", r"\$\{SERVICE\} for the environment variable SERVICE; \$SERVICE stands for itself"),
         ("${SERVICE}", "a variable's value"),

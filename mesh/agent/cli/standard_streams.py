@@ -11,6 +11,7 @@ import click
 
 from mesh.agent.cli.failure import Failure
 from mesh.agent.standard_descriptors import STANDARD_DESCRIPTORS
+from mesh.escaping import can_be_seen
 
 EXIT_UNREAD: Final = 128 + signal.SIGPIPE
 """As of programs that SIGPIPE ends: 1 and 2 would say that something is wrong with what was asked for."""
@@ -22,7 +23,7 @@ _NOT_PLAIN: Final = re.compile(r"[^\n\x20-\x7e]")
 def json_text(data: bytes) -> str:
     """JSON as it is printed: what a terminal would obey is escaped as JSON has it, and so means the same."""
     return _NOT_PLAIN.sub(
-        lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], data.decode()
+        lambda found: found[0] if can_be_seen(found[0]) else json.dumps(found[0])[1:-1], data.decode()
     )
 
 

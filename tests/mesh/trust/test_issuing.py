@@ -232,3 +232,11 @@ def test_memory_is_bounded_with_chains_too(monkeypatch: pytest.MonkeyPatch, stor
     for name in ("a", "b", "c"):
         store.admit(issued(name=name), NOON)
     assert len(store._remembered) == 2
+
+
+@pytest.mark.parametrize("name", ["hq\u3164", "hq\ufe0f", "\u2800", "hq\u202e"])
+def test_no_name_has_what_cannot_be_seen_and_so_looks_like_another(store: TrustStore, name: str):
+    with pytest.raises(TrustError, match="cannot be printed"):
+        store.admit(forced(name=name), NOON)
+    with pytest.raises(ValueError, match="cannot be printed"):
+        issued(name=name)
