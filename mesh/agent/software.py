@@ -1,11 +1,22 @@
-"""Which version of this software runs."""
+"""Which version of this software runs, and which build."""
 
+import enum
 from functools import cache
+from importlib.machinery import ExtensionFileLoader
 from typing import Final
+
+from mesh import backoff
 
 DISTRIBUTION: Final = "mesh-agent"
 
 NOT_INSTALLED: Final = "(not installed)"
+
+
+class Build(enum.StrEnum):
+    """How the pure core runs; ``setup.py`` compiles all of it or nothing."""
+
+    COMPILED = "compiled"
+    INTERPRETED = "interpreted"
 
 
 @cache
@@ -17,3 +28,8 @@ def software_version() -> str:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
         return NOT_INSTALLED
+
+
+def software_build() -> Build:
+    """As one module of the core tells, the smallest."""
+    return Build.COMPILED if isinstance(backoff.__loader__, ExtensionFileLoader) else Build.INTERPRETED

@@ -27,7 +27,7 @@ class CertificateEnds:
         self._certificates[agent_id] = certificate
         if agent_id == self._own_id or certificate.not_after >= self.next_look:
             return False
-        self.next_look = certificate.not_after
+        self.next_look = float(certificate.not_after)
         return True
 
     def of(self, agent_id: AgentId) -> Certificate | None:

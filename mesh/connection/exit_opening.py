@@ -94,6 +94,8 @@ class ExitOpening:
         "tells_client",
     )
 
+    __deletable__ = ("_answer", "_may_use", "_open_frame", "_responder")
+
     _answer: Frame
     """Set as soon as there is one, and until it is confirmed; it is repeated as it is."""
 

@@ -37,7 +37,8 @@ from mesh.trust.identity import AGENT_ID_BYTES, AgentId
 _HEADER: Final = struct.Struct(">BBBB16s16sQQI")
 _pack_header: Final = _HEADER.pack
 _unpack_header: Final = _HEADER.unpack
-_LINK_OWN_ZEROS: Final = slice(2, 52)
+_ZEROS_FROM: Final = 2
+_ZEROS_TO: Final = 52
 """Hop limit to number: 0 in the header of a frame of the link's own."""
 _JOINED_BYTES: Final = 4096
 """Copying a body up to this size costs less than one more buffer in a gathered send (Linux takes 1,024)."""
@@ -131,7 +132,7 @@ class FrameWriter:
             )
         except struct.error as error:
             raise LocalProtocolError(f"frame type {kind} has a field out of range: {error}") from error
-        if is_own and (frame.from_exit or any(header[_LINK_OWN_ZEROS])):
+        if is_own and (frame.from_exit or any(header[_ZEROS_FROM:_ZEROS_TO])):
             raise LocalProtocolError(f"frame type {kind} is the link's own, yet is addressed to an agent")
         number, encrypt = self._sealed, self._encrypt
         if is_sealed:
@@ -219,7 +220,7 @@ class FrameReader:
                         version != VERSION
                         or flags > _FLAGS
                         or not least <= wanted <= most
-                        or (is_own and any(plain[_LINK_OWN_ZEROS]))
+                        or (is_own and any(plain[_ZEROS_FROM:_ZEROS_TO]))
                     ):
                         raise RemoteProtocolError(_what_is_wrong(plain))
                     after = position + wanted

@@ -93,10 +93,13 @@ FIRST_SKIPPED_TYPE: Final = 0x40
 FIRST_SKIPPED_CONNECTION_TYPE: Final = 0x60
 """And from here on such of connections, which transit passes on. The link seals the bodies of both."""
 
+_NAMES: Final = {int(kind): kind.name for kind in FrameType}
+
 
 def type_name(kind: int) -> str:
     """A frame's type, for people."""
-    return kind.name if isinstance(kind, FrameType) else f"frame type {kind:#04x}"
+    name = _NAMES.get(kind)
+    return f"frame type {kind:#04x}" if name is None else name
 
 
 class Frame(Struct, frozen=True, gc=False):

@@ -38,19 +38,29 @@ EVERYBODY: Final = ""
 
 
 class FutileHandshakes:
-    """What handshakes may still cost at one acceptor; ``now`` is monotonic seconds."""
+    """What handshakes may still cost at one acceptor; ``now`` is monotonic seconds.
+
+    Args:
+        rate, burst: of each bucket of addresses, see ``FUTILE_RATE``.
+        spare_rate, spare_burst: of all together, see ``SPARE_RATE``.
+    """
 
     __slots__ = ("_addresses", "_agents", "_spare", "_tickets")
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        rate: float = FUTILE_RATE,
+        burst: float = FUTILE_BURST,
+        spare_rate: float = SPARE_RATE,
+        spare_burst: float = SPARE_BURST,
+    ) -> None:
         self._tickets = Tickets()
         self._agents: Remembered[AgentId, TokenBucket] = Remembered(
             lambda: TokenBucket(ADMISSION_RATE, ADMISSION_BURST)
         )
-        self._addresses: Remembered[str, TokenBucket] = Remembered(
-            lambda: TokenBucket(FUTILE_RATE, FUTILE_BURST)
-        )
-        self._spare = TokenBucket(SPARE_RATE, SPARE_BURST)
+        self._addresses: Remembered[str, TokenBucket] = Remembered(lambda: TokenBucket(rate, burst))
+        self._spare = TokenBucket(spare_rate, spare_burst)
 
     def pay(self, ticket: bytes, bucket: str, now: float) -> Payer | None:
         """Who pays for a handshake that begins; nobody if it is not to begin.

@@ -94,6 +94,7 @@ class LinkHandshake:
         "_version",
         "_versions",
     )
+    __deletable__ = ("_ephemeral",)
 
     _noise: Handshake
     """Made when the other side's versions are known, as is the version."""

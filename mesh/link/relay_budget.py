@@ -1,7 +1,6 @@
 """The memory that data waiting for all links of an agent shares."""
 
 from typing import Final, Protocol
-from weakref import WeakSet
 
 GREED: Final = 2
 """A link's queue may hold twice what is left free.
@@ -36,7 +35,7 @@ class RelayBudget:
         self.limit_bytes = limit_bytes
         self.free_bytes = limit_bytes
         """Bytes that no queue holds. Queues count them themselves, without a call for each frame."""
-        self._queues: WeakSet[Queue] = WeakSet()
+        self._queues: set[Queue] = set()
         self.dropped_frames = 0
         """Frames that queues have dropped or not taken for lack of room, since the start."""
 
@@ -46,8 +45,12 @@ class RelayBudget:
         return self.limit_bytes - self.free_bytes
 
     def join(self, queue: Queue) -> None:
-        """Have ``queue`` give back what it holds beyond a smaller limit, as long as it is there."""
+        """Have ``queue`` give back what it holds beyond a smaller limit, until it leaves."""
         self._queues.add(queue)
+
+    def leave(self, queue: Queue) -> None:
+        """Its link has ended: nothing waits in it any more."""
+        self._queues.discard(queue)
 
     def resize(self, limit_bytes: int) -> None:
         """Have another limit from now on; queues that hold too much for it drop what is more than their part.

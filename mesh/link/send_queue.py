@@ -151,6 +151,7 @@ class SendQueue:
         self._control.clear()
         self.data.clear()
         self._own_bytes = self.frames = 0
+        self._budget.leave(self)
 
     def _pop_own(self, lane: deque[Frame], batch: list[Frame]) -> int:
         frame = lane.popleft()

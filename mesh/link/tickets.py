@@ -24,9 +24,10 @@ def ticket_of(to_responder: bytes, to_initiator: bytes) -> bytes:
 class Tickets:
     """Whose tickets a responder knows: the latest of each agent, of those whose links were admitted last."""
 
-    __slots__ = ("_of", "_owners")
+    __slots__ = ("_max_kept", "_of", "_owners")
 
-    def __init__(self) -> None:
+    def __init__(self, max_kept: int = MAX_KEPT) -> None:
+        self._max_kept = max_kept
         self._owners: dict[bytes, AgentId] = {}
         self._of: dict[AgentId, bytes] = {}
         """The one admitted longest ago first."""
@@ -38,7 +39,7 @@ class Tickets:
     def renew(self, agent_id: AgentId, ticket: bytes) -> None:
         """A link of ``agent_id`` that left ``ticket`` has been admitted; its earlier ticket is void."""
         old = self._of.pop(agent_id, None)
-        if old is None and len(self._of) >= MAX_KEPT:
+        if old is None and len(self._of) >= self._max_kept:
             old = self._of.pop(next(iter(self._of)))
         if old is not None:
             del self._owners[old]

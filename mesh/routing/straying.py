@@ -25,11 +25,13 @@ class Straying:
     Args:
         peer_id: where the link comes from.
         budgets: of all peers, for searches.
+        max_former: see ``MAX_FORMER``.
     """
 
-    __slots__ = ("_budgets", "_former", "_peer_id", "_routes", "verdicts")
+    __slots__ = ("_budgets", "_former", "_max_former", "_peer_id", "_routes", "verdicts")
 
-    def __init__(self, peer_id: AgentId, budgets: OpenBudgets) -> None:
+    def __init__(self, peer_id: AgentId, budgets: OpenBudgets, max_former: int = MAX_FORMER) -> None:
+        self._max_former = max_former
         self._peer_id = peer_id
         self._budgets = budgets
         self._routes: RouteSnapshot | None = None
@@ -43,7 +45,7 @@ class Straying:
         if routes is self._routes:
             return
         self._routes = routes
-        if len(self._former) >= MAX_FORMER:
+        if len(self._former) >= self._max_former:
             self._former.clear()
         self._former |= self.verdicts
         self.verdicts.clear()

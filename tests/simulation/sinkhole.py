@@ -12,7 +12,7 @@ Loses: TypeAlias = Callable[[Frame], bool]
 
 def data(frame: Frame) -> bool:
     """Bytes are lost, and all that answers or asks passes."""
-    return frame.type is FrameType.DATA
+    return frame.type == FrameType.DATA
 
 
 def everything(frame: Frame) -> bool:
@@ -42,7 +42,7 @@ def data_from_exit(frame: Frame) -> bool:
 
 def opens(frame: Frame) -> bool:
     """What is open is served, and nothing new opens."""
-    return frame.type is FrameType.OPEN
+    return frame.type == FrameType.OPEN
 
 
 def accepts(frame: Frame) -> bool:

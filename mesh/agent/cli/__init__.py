@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from mesh.agent.software import DISTRIBUTION
+from mesh.agent.software import software_build, software_version
 
 
 class Place(NamedTuple):
@@ -110,8 +110,21 @@ class Commands(click.Group):
                 formatter.write_dl([(name, place.summary) for name, place in commands.items()])
 
 
+def _tell_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"mesh, version {software_version()}, {software_build()}")
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name=DISTRIBUTION, prog_name="mesh")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 @click.option("--at", metavar="AGENT", help="Ask another agent of the mesh, by its name or ID.")
 @click.pass_context
 def main(ctx: click.Context, *, at: str | None) -> None:

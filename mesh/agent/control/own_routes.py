@@ -29,7 +29,7 @@ from mesh.agent.expiry import DAY_S
 from mesh.agent.findings import Finding, Severity, time_of
 from mesh.agent.layers import Desired, Placed
 from mesh.agent.own_services import NOT_YET
-from mesh.agent.software import software_version
+from mesh.agent.software import software_build, software_version
 from mesh.config.schema import EndpointSection, ListenerSection
 from mesh.trust.identity import display_id, short_id
 
@@ -94,6 +94,7 @@ def _agent(snapshot: DashboardSnapshot) -> OwnAgent:
         certificate_ends=time_of(snapshot.certificate_ends_unix_s),
         certificate_days_left=round(left_s / DAY_S, 2),
         awaits_at=snapshot.awaits_at,
+        build=software_build(),
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.findings import Severity
 from mesh.agent.origin import Origin
+from mesh.agent.software import Build
 
 
 class OwnAgent(msgspec.Struct, frozen=True):
@@ -24,6 +25,8 @@ class OwnAgent(msgspec.Struct, frozen=True):
     certificate_days_left: float
     awaits_at: tuple[str, ...]
     """Where it accepts links."""
+    build: Build = Build.INTERPRETED
+    """Whether the core of its software was compiled ahead of time; before agents told, none was."""
 
 
 class FindingRow(msgspec.Struct, frozen=True):

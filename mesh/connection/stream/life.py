@@ -81,7 +81,7 @@ class StreamLife:
         """None until the keys are due first: most connections end before."""
         self._rekey_at = opened_at + terms.limits.age_of(session)
         """When something is due of new keys."""
-        self._worn_at: float = terms.limits.bytes_of(session)
+        self._worn_at = float(terms.limits.bytes_of(session))
         """After how many bytes, in both directions together."""
         self._rtt = RoundTrip()
         self._sender = SendHalf(session, send_credit, budget, self._rtt, limits)

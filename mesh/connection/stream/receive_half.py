@@ -19,6 +19,8 @@ _MAX_REORDERING_S: Final = 0.1
 
 _FIN: Final = FrameType.FIN
 _NO_FIN: Final = Fin(0, 0.0)
+_NO_FINAL_NUMBER: Final = 2**64
+"""Beyond all numbers that a segment may have: the FIN has not come."""
 
 
 class ReceiveHalf:
@@ -79,7 +81,7 @@ class ReceiveHalf:
         self.early: dict[int, tuple[bool, bytes]] = {}
         """Segments after a gap, by number: whether it is the FIN, bytes. Without a gap it is empty."""
         self._early_bytes = 0
-        self._final_number: float = inf
+        self._final_number = _NO_FINAL_NUMBER
         """Number of the FIN, as soon as it is known."""
 
     @property

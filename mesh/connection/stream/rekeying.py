@@ -7,7 +7,7 @@
       SWITCHED, and from which segment on -->
                                           <--  SWITCHED: seals with the new key, too
 
-Each end lets go of the former key of the other as soon as it knows from which segment on the other seals with
+Each end lets the former key of the other go as soon as it knows from which segment on the other seals with
 the new one, and has all before that. Nothing waits for any of this: until an end has switched it goes on with
 its former key.
 
@@ -116,6 +116,7 @@ class Rekeying:
         "state",
         "worn_at",
     )
+    __deletable__ = ("_handshake",)
 
     _handshake: Handshake
     """Set while asking."""
@@ -312,5 +313,5 @@ class Rekeying:
         limits = self._terms.limits
         self._not_before = now + limits.least_age_s
         self.due = max(self._keyed_at + limits.age_of(self._session), self._not_before)
-        self.worn_at = self._keyed_bytes + limits.bytes_of(self._session)
+        self.worn_at = float(self._keyed_bytes + limits.bytes_of(self._session))
         self._terms.changed()

@@ -11,7 +11,7 @@ Source: Noise revision 34, sections 5.3, 7.4 and 7.5.
 import enum
 import functools
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from mesh.errors import AuthenticationError, LocalProtocolError
 from mesh.trust.noise.primitives import KEY_BYTES, TAG_BYTES, KeyPair, SharedSecrets, dh
@@ -65,6 +65,8 @@ _PATTERNS: Final = MappingProxyType[PatternName, _Pattern](
         ),
     }
 )
+
+_NOBODYS: Final = KeyPair(private=b"", public=b"")
 
 
 class Handshake:
@@ -165,12 +167,13 @@ class Handshake:
         """
         return self._symmetric.handshake_hash
 
-    def copy(self) -> Self:
+    def copy(self) -> "Handshake":
         """A handshake at the same point, so that reading a doubtful message need not end this one.
 
         Of a handshake and its copies only one may ever write the same message, else nonces repeat.
         """
-        twin = object.__new__(type(self))
+        # A native class has no objects that were not initialized; each attribute is set anew.
+        twin = Handshake("XX", initiator=True, prologue=b"", static=_NOBODYS, ephemeral=_NOBODYS)
         twin._initiator = self._initiator
         twin._is_next = self._is_next
         twin._keys = self._keys

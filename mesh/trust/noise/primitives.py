@@ -67,10 +67,11 @@ class SharedSecrets:
     static key can work it out, so keeping it gives nothing away that the key beside it does not.
     """
 
-    __slots__ = ("_own", "_secrets")
+    __slots__ = ("_max_kept", "_own", "_secrets")
 
-    def __init__(self, own: KeyPair) -> None:
+    def __init__(self, own: KeyPair, max_kept: int = MAX_SHARED_SECRETS) -> None:
         self._own = own
+        self._max_kept = max_kept
         self._secrets: dict[bytes, bytes] = {}
 
     def with_owner_of(self, public: bytes) -> bytes:
@@ -82,7 +83,7 @@ class SharedSecrets:
         secret = self._secrets.get(public)
         if secret is None:
             secret = dh(self._own, public)
-            if len(self._secrets) >= MAX_SHARED_SECRETS:
+            if len(self._secrets) >= self._max_kept:
                 del self._secrets[next(iter(self._secrets))]
             self._secrets[public] = secret
         return secret

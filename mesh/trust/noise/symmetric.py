@@ -8,7 +8,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -95,10 +95,9 @@ class SymmetricState:
         self._key = b""  # until one is mixed, bytes pass as they are
         self._count = 0
 
-    def copy(self) -> Self:
+    def copy(self) -> "SymmetricState":
         """A second state that goes its own way from here; only one of the two may ever seal the next."""
-        twin = object.__new__(type(self))
-        twin._hash = self._hash
+        twin = SymmetricState(b"", self._hash.name)
         twin.handshake_hash = self.handshake_hash
         twin._chaining_key = self._chaining_key
         twin._key = self._key

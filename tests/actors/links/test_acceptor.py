@@ -1,5 +1,6 @@
 """Where peers arrive: links are actors that only hold their socket."""
 
+import functools
 import logging
 from typing import Any
 
@@ -14,7 +15,7 @@ from actors.messages.peer_link import MakeRoom
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
-from mesh.link import futile
+from mesh.link.futile import FutileHandshakes
 from mesh.link.opening import (
     MAX_OPENING_BYTES,
     OWN_VERSIONS,
@@ -328,11 +329,11 @@ def test_stops_accepting_and_leaves_links_alone(house_of):
 
 
 @pytest.fixture
-def few(monkeypatch):
-    """Few handshakes may come to nothing."""
-    for name, value in (("FUTILE_BURST", 5.0), ("SPARE_BURST", 3.0)):
-        monkeypatch.setattr(futile, name, value)
-        monkeypatch.setattr(futile, name.replace("BURST", "RATE"), 0.01)
+def few(request, monkeypatch):
+    """Few handshakes may come to nothing, of one address so many a second."""
+    rate = getattr(request, "param", 0.01)
+    rationed = functools.partial(FutileHandshakes, rate=rate, burst=5.0, spare_rate=0.01, spare_burst=3.0)
+    monkeypatch.setattr("actors.links.acceptor.FutileHandshakes", rationed)
 
 
 def shake(house, host: str = "there", ticket: bytes = b"") -> bool:
@@ -351,8 +352,8 @@ def admit(house, agent: Identity, ticket: bytes) -> None:
     house.world.run(0.0)
 
 
-def test_handshakes_that_come_to_nothing_are_few_from_one_address(house_of, few, monkeypatch):
-    monkeypatch.setattr(futile, "FUTILE_RATE", 0.5)
+@pytest.mark.parametrize("few", [0.5], indirect=True)
+def test_handshakes_that_come_to_nothing_are_few_from_one_address(house_of, few):
     house = house_of()
     assert sum(shake(house) for _ in range(20)) in (8, 9, 10, 11)
     assert house.meters.links_refused == 20 - len(house.links)

@@ -67,7 +67,7 @@ def test_the_handshake_tells_request_and_reply():
     ingress, exit_ = initiator(), responder()
     assert exit_.read_open(ingress.open_frame(REQUEST)) == REQUEST
     accept, _ = reply_with(exit_, ACCEPTED)
-    assert accept.type is FrameType.ACCEPT
+    assert accept.type == FrameType.ACCEPT
     assert ingress.read_reply(accept)[0] == ACCEPTED
 
 
@@ -75,7 +75,7 @@ def test_a_rejection_tells_why_and_opens_nothing():
     ingress, exit_ = initiator(), responder()
     exit_.read_open(ingress.open_frame(REQUEST))
     reject, at_exit = reply_with(exit_, REJECTED)
-    assert reject.type is FrameType.REJECT
+    assert reject.type == FrameType.REJECT
     assert at_exit is None
     assert ingress.read_reply(reject) == (REJECTED, None)
 
@@ -159,7 +159,7 @@ def test_a_reply_out_of_range_is_our_bug_and_another_can_be_given(reply):
     exit_.read_open(OPEN)
     with pytest.raises(LocalProtocolError):
         reply_with(exit_, reply)
-    assert reply_with(exit_, REJECTED)[0].type is FrameType.REJECT
+    assert reply_with(exit_, REJECTED)[0].type == FrameType.REJECT
 
 
 def test_the_longest_request_fits():

@@ -23,6 +23,7 @@ from mesh.link.frames import (
     associated_data,
     link_frame,
     turn_of_strays,
+    type_name,
 )
 from mesh.trust.identity import NO_AGENT
 from tests.frame_sizes import body_bounds, is_sealed
@@ -238,7 +239,7 @@ def test_large_bodies_are_not_copied_and_small_ones_are_joined():
 
 def test_a_frame_read_tells_its_type_by_name():
     (got,) = read(wire(frame(FrameType.FIN)))
-    assert got.type is FrameType.FIN
+    assert type_name(got.type) == "FIN"
 
 
 @pytest.mark.parametrize(

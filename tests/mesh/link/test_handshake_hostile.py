@@ -2,6 +2,7 @@
 
 from hashlib import blake2s
 
+import nacl.bindings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +55,7 @@ def test_a_flipped_bit_in_the_opening_gets_no_answer(bit: int):
 def test_a_stranger_gets_no_answer_and_costs_no_diffie_hellman(
     opening: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("mesh.trust.noise.handshake.dh", None)
+    monkeypatch.setattr(nacl.bindings, "crypto_scalarmult", None)
     responder = bob()
     with pytest.raises(AuthenticationError, match="shows no authority that this agent trusts"):
         responder.receive(opening, NOW)

@@ -1,6 +1,5 @@
 """Tickets: both ends of a link derive the same one, and a responder knows the latest of each agent."""
 
-from mesh.link import tickets
 from mesh.link.opening import OWN_VERSIONS, TICKET_BYTES, mac_key, opening_payload, read_opening, with_length
 from mesh.link.tickets import Tickets, ticket_of
 from mesh.trust.identity import AgentId
@@ -63,9 +62,8 @@ def test_an_agents_latest_ticket_is_known_and_no_earlier_one():
     assert (known.owner(ticket(1)), known.owner(ticket(3)), known.owner(ticket(2))) == (None, ONE, OTHER)
 
 
-def test_those_are_forgotten_whose_links_were_admitted_longest_ago(monkeypatch):
-    monkeypatch.setattr(tickets, "MAX_KEPT", 2)
-    known = Tickets()
+def test_those_are_forgotten_whose_links_were_admitted_longest_ago():
+    known = Tickets(max_kept=2)
     known.renew(ONE, ticket(1))
     known.renew(OTHER, ticket(2))
     known.renew(ONE, ticket(3))

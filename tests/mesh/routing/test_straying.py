@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 
-from mesh.routing import straying
 from mesh.routing.graph import Graph
 from mesh.routing.routes import compute_routes
 from mesh.routing.straying import Straying
@@ -101,9 +100,9 @@ def test_beyond_that_a_verdict_of_former_routes_stands():
     assert not second.has_ways_in(FAR)
 
 
-def test_a_bounded_number_of_verdicts_is_remembered(monkeypatch):
-    monkeypatch.setattr(straying, "MAX_FORMER", 50)
-    known = by(agent(2), routes(crowd()))
+def test_a_bounded_number_of_verdicts_is_remembered():
+    known = Straying(agent(2), open_budgets(), max_former=50)
+    known.follow(routes(crowd()))
     for number in range(100, 200):
         known.is_astray(agent(number), 0.0)
         known.is_astray(agent(250), 0.0)

@@ -66,7 +66,7 @@ def speak(world, *ends):
 
 def test_data_that_is_lost_while_the_other_end_answers():
     world = talking(heals=True)
-    world.lose(lambda frame: frame.type is DATA)
+    world.lose(lambda frame: frame.type == DATA)
     start = speak(world, world.ingress)
     world.run(until=lambda: len(world.exit.incoming) == 2000)
     assert world.verdicts[0] == ("ingress", PathVerdict.FAILED, pytest.approx(start + STALL_S, abs=0.01))
@@ -76,7 +76,7 @@ def test_data_that_is_lost_while_the_other_end_answers():
 
 def test_a_new_stream_finds_it_as_fast():
     world = Judging(heals=True)
-    world.lose(lambda frame: frame.type is DATA)
+    world.lose(lambda frame: frame.type == DATA)
     start = speak(world, world.ingress)
     world.run(until=lambda: world.exit.incoming)
     assert world.now - start < INITIAL_TIMEOUT_S + 0.1  # after which it asks
@@ -190,7 +190,7 @@ def test_a_new_stream_among_many_has_more_patience():
     budget = StreamBudget(256 * MIB)
     budget.marked_at = 1e9
     world = Judging(pair=make_pair(budget=budget))
-    world.lose(lambda frame: frame.type is DATA)
+    world.lose(lambda frame: frame.type == DATA)
     start = speak(world, world.ingress)
     world.run(until=lambda: world.verdicts)
     assert world.now - start == pytest.approx(QUEUED_STALL_S, abs=0.01)
@@ -199,7 +199,7 @@ def test_a_new_stream_among_many_has_more_patience():
 def test_where_other_segments_come_late_a_stream_waits_for_its_own():
     budget = StreamBudget(256 * MIB)
     world = Judging(pair=make_pair(budget=budget))
-    world.lose(lambda frame: frame.type is DATA)
+    world.lose(lambda frame: frame.type == DATA)
     budget.segment_was_late(2.0, world.now)
     start = speak(world, world.ingress)
     world.run(until=lambda: world.verdicts)
@@ -214,7 +214,7 @@ def test_an_end_that_acknowledges_as_late_as_it_can_does_not_keep_others_on_a_pa
     hostile.run(until=lambda: not hostile.ingress.stream.unacknowledged_segments)
     world = Judging(pair=make_pair(budget=budget), heals=True)
     world.now = hostile.now
-    world.lose(lambda frame: frame.type is DATA)
+    world.lose(lambda frame: frame.type == DATA)
     start = speak(world, world.ingress)
     world.run(until=lambda: world.exit.incoming or world.ingress.done)
     assert len(world.exit.incoming) == 1000
@@ -232,7 +232,7 @@ def test_on_a_long_path_the_answer_to_what_is_repeated_comes_first():
         lost = []
 
         def lose_one(frame, now, latency_s=latency_s, lost=lost):
-            if frame.type is DATA and not frame.from_exit and not lost:
+            if frame.type == DATA and not frame.from_exit and not lost:
                 lost.append(frame)
                 return []
             return [(latency_s, frame)]
@@ -267,7 +267,7 @@ def test_a_segment_that_came_late_is_told_to_all_streams_but_not_one_that_took_a
             (LATENCY_S if frame.type in CONTROLS else wait, frame)
         ]
         if heals:
-            world.lose(lambda frame: frame.type is DATA)
+            world.lose(lambda frame: frame.type == DATA)
         world.run(until=lambda world=world: not world.ingress.stream.unacknowledged_segments)
         assert len(world.exit.incoming) == 1000
         assert budget.late_s(world.now) == (0.0 if heals else pytest.approx(0.6, abs=0.1))

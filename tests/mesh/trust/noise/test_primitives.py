@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import AuthenticationError
-from mesh.trust.noise import dh, key_pair, primitives
+from mesh.trust.noise import dh, key_pair
 from mesh.trust.noise.primitives import SharedSecrets
 
 # RFC 7748, section 6.1.
@@ -94,18 +94,17 @@ def test_both_libraries_seal_a_full_segment_to_the_same_bytes():
 def test_what_two_static_keys_share_is_worked_out_once(monkeypatch: pytest.MonkeyPatch):
     shared = SharedSecrets(ALICE)
     secret = shared.with_owner_of(BOB.public)
-    monkeypatch.delattr(primitives, "dh")
+    monkeypatch.delattr(nacl.bindings, "crypto_scalarmult")
     assert shared.with_owner_of(BOB.public) == secret
 
 
 def test_remembered_secrets_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(primitives, "MAX_SHARED_SECRETS", 2)
-    monkeypatch.setattr(primitives, "dh", lambda own, public: own.public + public)
-    shared = SharedSecrets(ALICE)
+    monkeypatch.setattr(nacl.bindings, "crypto_scalarmult", lambda private, public: private + public)
+    shared = SharedSecrets(ALICE, max_kept=2)
     keys = [bytes((number,)) * 32 for number in range(5)]
     for public in keys:
-        assert shared.with_owner_of(public) == ALICE.public + public
-    monkeypatch.delattr(primitives, "dh")
+        assert shared.with_owner_of(public) == ALICE.private + public
+    monkeypatch.delattr(nacl.bindings, "crypto_scalarmult")
     assert [shared.with_owner_of(public)[32:] for public in keys[3:]] == keys[3:]
-    with pytest.raises(NameError):
+    with pytest.raises(AttributeError):
         shared.with_owner_of(keys[2])

@@ -1,0 +1,127 @@
+"""Compiles the pure core ahead of time where ``MESH_COMPILED=1`` asks for it; else does nothing.
+
+    MESH_COMPILED=1 pip install .
+
+mypyc makes C of the modules' own types, so there is one source for both builds. Compiled are all modules of
+``mesh/`` but for ``mesh/agent/`` and ``mesh/config/``, of which a connection or a frame needs nothing, those
+in ``INTERPRETED``, and those that define msgspec Structs: their metaclass makes classes that are as fast as C
+already, and takes arguments that mypyc does not know. What else a module may not do: tests/test_compiling.py.
+
+Either all of them are compiled or none: ``mesh --version`` says which. Without a C compiler it is none.
+"""
+
+import ast
+import os
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, ExecError, PlatformError
+
+ROOT = Path(__file__).resolve().parent
+
+VARIABLE = "MESH_COMPILED"
+"""Of the environment: 1 compiles; 0, nothing or no such variable does not."""
+
+LIBRARY = "mesh_core"
+"""All compiled modules are in one library, so that they call each other directly."""
+
+LEFT_OUT = ("mesh/agent", "mesh/config")
+
+INTERPRETED = {
+    "mesh/connection/recorder.py": "one of its classes is an OrderedDict, which no native one can be",
+    "mesh/deadlines.py": "its class is a list, which no native one can be",
+    "mesh/errors.py": "interpreted errors derive from its own",
+    "mesh/routing/shared_paths.py": "one of its classes is an abstract Mapping, which no native one can be",
+}
+"""Modules that mypyc cannot compile, and why."""
+
+
+def compiled_modules() -> list[str]:
+    """Paths from the root, sorted."""
+    return sorted(path for path in _core() if path not in INTERPRETED and not _has_structs(ROOT / path))
+
+
+def _core() -> Iterator[str]:
+    for path in (ROOT / "mesh").rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if path.name != "__init__.py" and not name.startswith(LEFT_OUT):
+            yield name
+
+
+def _has_structs(path: Path) -> bool:
+    classes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+    return any(ast.unparse(base).rpartition(".")[2] == "Struct" for each in classes for base in each.bases)
+
+
+def is_wanted() -> bool:
+    """Whether the environment asks for it.
+
+    Raises:
+        SystemExit: it says something else than yes or no.
+    """
+    value = os.environ.get(VARIABLE, "")
+    if value not in ("", "0", "1"):
+        sys.exit(f"{VARIABLE}={value}: expected 1 to compile the core, or 0")
+    return value == "1"
+
+
+def compiler_requirements() -> list[str]:
+    """What compiling needs: mypyc, and the packages whose types the core uses."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["optional-dependencies"]["compile"], *project["dependencies"]]
+
+
+class CompiledDistribution(Distribution):
+    """Has extension modules before it is known which: that takes mypyc, which only the build itself needs."""
+
+    def has_ext_modules(self) -> bool:
+        """So that the wheel is for this kind of machine, and ``build_ext`` runs."""
+        return True
+
+
+class BuildCore(build_ext):
+    """Turns the modules into C, and that into a library."""
+
+    def run(self) -> None:
+        """Compile all or, without a C compiler, nothing."""
+        folder = Path(self.build_lib)
+        _remove_libraries(folder)  # an earlier build's may be of other modules
+        from mypyc.build import mypycify  # noqa: PLC0415 -- installed for this build only
+
+        options = ["--config-file", str(ROOT / "pyproject.toml"), *compiled_modules()]
+        self.distribution.ext_modules = mypycify(options, group_name=LIBRARY, target_dir=self.build_temp)
+        command = build_ext(self.distribution)  # this one has been finalized without any extensions
+        for option in ("build_lib", "build_temp", "inplace", "editable_mode"):
+            setattr(command, option, getattr(self, option))
+        try:
+            command.ensure_finalized()
+            command.run()
+        except (CCompilerError, ExecError, PlatformError) as error:
+            _remove_libraries(folder)
+            self.warn(f"the core stays interpreted, for it could not be compiled: {error}")
+
+
+def _remove_libraries(folder: Path) -> None:
+    for path in (*folder.glob(f"{LIBRARY}*.so"), *folder.glob("mesh/**/*.so")):
+        path.unlink()
+
+
+def main() -> None:
+    """Set up as ``pyproject.toml`` says, with the compiled core if it is wanted."""
+    if not is_wanted():
+        setup()
+        return
+    setup(
+        distclass=CompiledDistribution,
+        cmdclass={"build_ext": BuildCore},
+        ext_modules=[],
+        setup_requires=compiler_requirements(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What the modules that ``setup.py`` compiles may not do, each rule with its reason, and which ones they are.
+
+mypyc compiles most of what breaks them all the same, and what comes of it fails, or crashes under load.
+"""
+
+import ast
+import functools
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_spec = importlib.util.spec_from_file_location("project_setup", ROOT / "setup.py")
+project_setup = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(project_setup)
+
+COMPILED = project_setup.compiled_modules()
+
+HOT = {
+    "mesh/connection/session.py",
+    "mesh/connection/stream/receive_half.py",
+    "mesh/connection/stream/send_half.py",
+    "mesh/connection/stream/stream.py",
+    "mesh/link/control_lane.py",
+    "mesh/link/data_lane.py",
+    "mesh/link/frame_sealing.py",
+    "mesh/link/send_queue.py",
+    "mesh/trust/noise/handshake.py",
+    "mesh/trust/noise/symmetric.py",
+}
+"""What each frame or connection goes through: a Struct that moves there would take one out unseen."""
+
+NATIVE_BASES = {"Exception", "Generic", "ValueError"}
+PYTHON_BASES = {"Enum", "IntEnum", "NamedTuple", "Protocol", "StrEnum"}
+"""Classes with these bases stay as they are: mypyc makes no native ones of them."""
+
+RUNTIME = {
+    "weakref": "native classes have no place for weak references: end what is held by a call",
+    "slice": "mypyc takes a slice that has a name for a number: write it where it is used",
+    "cast": "mypyc believes it, and checks nothing",
+    "__cause__": "mypyc drops it",
+}
+"""Names that compiled modules may not use."""
+
+
+@functools.cache
+def tree_of(path):
+    return ast.parse((ROOT / path).read_text())
+
+
+def classes(path):
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
+
+
+def bases(node):
+    """Their last names, without what stands in brackets."""
+    plain = (base.value if isinstance(base, ast.Subscript) else base for base in node.bases)
+    return {ast.unparse(base).rpartition(".")[2] for base in plain}
+
+
+def interpreted():
+    paths = (
+        path.relative_to(ROOT).as_posix()
+        for room in ("mesh", "actors")
+        for path in (ROOT / room).rglob("*.py")
+    )
+    return sorted(set(paths) - set(COMPILED))
+
+
+PROTOCOLS = {node.name for path in COMPILED for node in classes(path) if "Protocol" in bases(node)}
+NATIVE = {node.name for path in COMPILED for node in classes(path) if not bases(node) & PYTHON_BASES}
+
+
+def test_what_carries_frames_is_compiled():
+    assert HOT - set(COMPILED) == set()
+
+
+def derived_from(path):
+    """The interpreted modules whose classes derive from those of the module at ``path``."""
+    names = {node.name for node in classes(path)}
+    return [
+        other
+        for other in interpreted()
+        if other != path and any(bases(node) & names for node in classes(other))
+    ]
+
+
+def test_each_module_that_stays_interpreted_is_there_and_needs_to_be():
+    for path in project_setup.INTERPRETED:
+        foreign = {base for node in classes(path) for base in bases(node)} - NATIVE
+        foreign -= NATIVE_BASES | PYTHON_BASES | {node.name for node in classes(path)}
+        assert foreign or derived_from(path), f"{path} may be compiled"
+
+
+def test_native_classes_derive_from_native_classes():
+    """From an interpreted one they get slots that mypyc takes for its own: that crashes under load."""
+    for path in COMPILED:
+        for node in classes(path):
+            assert bases(node) <= NATIVE | NATIVE_BASES | PYTHON_BASES | PROTOCOLS, f"{path}: {node.name}"
+            assert not node.keywords, f"{path}: {node.name} has a metaclass, or other arguments"
+
+
+def test_no_interpreted_class_derives_from_a_native_one():
+    for path in interpreted():
+        own = {node.name for node in classes(path)}
+        for node in classes(path):
+            assert not bases(node) & (NATIVE - own), f"{path}: {node.name}"
+
+
+def test_attributes_that_are_deleted_are_named():
+    """Else mypyc refuses to."""
+    for path in COMPILED:
+        for node in classes(path):
+            deleted = {
+                target.attr
+                for each in ast.walk(node)
+                if isinstance(each, ast.Delete)
+                for target in each.targets
+                if isinstance(target, ast.Attribute)
+            }
+            named = {
+                name
+                for each in node.body
+                if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__deletable__"
+                for name in ast.literal_eval(each.value)
+            }
+            assert deleted == named, f"{path}: {node.name}: __deletable__ has to name what is deleted"
+
+
+@pytest.mark.parametrize("name", RUNTIME)
+def test_compiled_modules_use_nothing_that_would_be_another_thing(name):
+    for path in COMPILED:
+        for node in ast.walk(tree_of(path)):
+            match node:
+                case ast.Name(id=found) | ast.Attribute(attr=found) | ast.alias(name=found):
+                    assert found != name, f"{path}: {RUNTIME[name]}"
+                case ast.ImportFrom(module=found):
+                    assert found != name, f"{path}: {RUNTIME[name]}"
+
+
+def test_objects_are_made_by_their_own_class():
+    """``object.__new__`` refuses to make native ones, and their own calls ``__init__``."""
+    for path in COMPILED:
+        assert ".__new__(" not in (ROOT / path).read_text(), path
+
+
+def test_the_types_of_compiled_modules_are_believed_so_none_is_excused():
+    for path in COMPILED:
+        assert "type: ignore" not in (ROOT / path).read_text(), path
+
+
+@pytest.mark.parametrize(("value", "is_wanted"), [("", False), ("0", False), ("1", True)])
+def test_the_environment_says_whether_it_is_wanted(value, is_wanted, monkeypatch):
+    monkeypatch.setenv(project_setup.VARIABLE, value)
+    assert project_setup.is_wanted() == is_wanted
+
+
+def test_what_the_environment_says_must_be_understood(monkeypatch):
+    monkeypatch.setenv(project_setup.VARIABLE, "yes")
+    with pytest.raises(SystemExit, match="MESH_COMPILED=yes: expected 1 to compile the core, or 0"):
+        project_setup.is_wanted()
+
+
+def test_the_compiler_is_of_one_version():
+    """Whoever compiles gets the same library."""
+    pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy")]
+    assert [text.count("==") for text in pinned] == [1]
