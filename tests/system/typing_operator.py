@@ -164,6 +164,10 @@ class Operator:
         if copied:
             shutil.copy(self.office / copied[1], self.folder(copied[2]) / (copied[3] or copied[1]))
             line = "true"
+        fetched = re.fullmatch(r"scp (\w+):agent/(\S+) (\S+)", line)
+        if fetched:
+            shutil.copy(self.folder(fetched[1]) / fetched[2], self.office / fetched[3])
+            line = "true"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],

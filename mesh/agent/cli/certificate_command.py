@@ -149,8 +149,60 @@ def sign(
         valid_for_s=valid_for,
         rights=rights,
     )
+    say(_signed(out, signed, rights))
+
+
+@certificate.command("renew")
+@click.argument("file", type=_FILE)
+@click.option("--authority", "authority_file", type=_FILE, required=True, help="The authority's key file.")
+@click.option("--out", type=_FILE, required=True, help="Where to write the certificate.")
+@click.option("--valid-for", type=Validity(), help="From now on. Default: as long as that in FILE in all.")
+@click.option("--no-issue", is_flag=True, help="Do not make it an issuer again, if it is one.")
+@takes_passphrase
+@told_plainly
+def renew(
+    *,
+    file: Path,
+    authority_file: Path,
+    out: Path,
+    valid_for: int | None,
+    no_issue: bool,
+    passphrase_file: Path | None,
+) -> None:
+    """Sign anew what the certificate in FILE says: for the same key, with the same name and rights.
+
+    The authority may be another one. Who has signed FILE is not looked at, so have it from the agent's
+    machine, or from where it was signed.
+
+    \b
+    mesh certificate renew hq.cert --authority authority2.key --out hq-2.cert
+    """
+    held = read_certificate(read_certificate_file(file))
+    if held.is_invitation or held.extensions:
+        what = "is an invitation" if held.is_invitation else "says what this version of mesh does not know"
+        raise Failure(f"{file}: {what}: it cannot be signed anew")
+    rights = Rights(
+        held.may_register,
+        held.may_use,
+        relay=held.may_relay,
+        manage=held.may_manage,
+        groups=held.groups,
+        issue=None if no_issue else held.may_issue,
+    )
+    signed = write_certificate(
+        out,
+        read_authority(authority_file, passphrase_file),
+        held.subject,
+        name=held.name,
+        valid_for_s=held.not_after - held.not_before if valid_for is None else valid_for,
+        rights=rights,
+    )
+    say(_signed(out, signed, rights))
+
+
+def _signed(out: Path, signed: Certificate, rights: Rights) -> str:
     until = _time(signed.not_after)
-    say(
+    return (
         f"{out}: for {signed.name}, agent {display_id(signed.agent_id)}, until {until}\n"
         f"{told(signed.name, rights)}"
     )

@@ -6,6 +6,7 @@ import stat
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from mesh.agent.cli import key_commands, main
 from mesh.agent.files import AgentFileError, KeyUse, read_certificate_file, read_key
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
+from mesh.trust.extensions import Extension
 from mesh.trust.identity import Identity, display_id, encode_public_key
 from mesh.trust.issuing import IssuingLimits
 
@@ -219,6 +221,50 @@ def test_a_certificate_that_cannot_be_signed(keys, more, reason):
     assert result.exit_code == 2
     assert reason in result.stderr
     assert not (keys / "agent.cert").exists()
+
+
+def renewed(keys, *more):
+    assert run("authority", "new", keys / "other.key").exit_code == 0
+    given = ("--authority", keys / "other.key", "--out", keys / "renewed.cert")
+    return run("certificate", "renew", keys / "agent.cert", *given, *more)
+
+
+def test_a_certificate_is_signed_anew_by_another_authority_with_all_that_it_said(keys):
+    rights = ("--use", "web-*", "--register", "db", "--relay", "--group", "staff", "--issue", "use=web-*")
+    sign(keys, "--identity", keys / "identity.key", *rights, "--valid-for", "40d", "--issue-for", "9d")
+    before, result = read(keys), renewed(keys)
+    found = read(keys, "renewed.cert")
+    other = read_key(keys / "other.key", KeyUse.AUTHORITY)
+    TrustStore([other.public_key]).admit(read_certificate_file(keys / "renewed.cert"), time.time())
+    times = {"not_before": 0, "not_after": 0, "authority": other.public_key}
+    assert msgspec.structs.replace(found, **times) == msgspec.structs.replace(before, **times)
+    assert found.not_after - found.not_before == 40 * DAY_S
+    assert found.not_after >= before.not_after
+    assert f"renewed.cert: for branch, agent {display_id(found.agent_id)}" in result.stdout
+
+
+def test_an_issuer_need_not_be_made_one_again_and_the_time_may_be_another(keys):
+    sign(keys, "--identity", keys / "identity.key", "--issue", "all")
+    assert renewed(keys, "--no-issue", "--valid-for", "2d").exit_code == 0
+    found = read(keys, "renewed.cert")
+    assert (found.may_issue, found.not_after - found.not_before) == (None, 2 * DAY_S)
+
+
+def test_what_is_no_agents_certificate_or_says_what_is_not_known_is_not_signed_anew(keys):
+    hq, limits = Identity(b"i" * 32), IssuingLimits(DAY_S)
+    span = {"not_before": 0, "not_after": DAY_S, "name": "x"}
+    above = issue_certificate(hq, subject=hq.public_key, may_issue=limits, **span)
+    invitation = issue_certificate(hq, subject=bytes(32), issuer=above, is_invitation=True, **span)
+    later = msgspec.structs.replace(read_certificate(above), extensions=(Extension("later", True, b""),))
+    for wire, why in (
+        (invitation, "is an invitation"),
+        (bytes(64) + msgspec.msgpack.encode(later), "says what this version of mesh does not know"),
+    ):
+        (keys / "held.cert").write_text(certificate_to_text(wire))
+        given = ("--authority", keys / "authority.key", "--out", keys / "renewed.cert")
+        refused = run("certificate", "renew", keys / "held.cert", *given)
+        assert (refused.exit_code, f"{why}: it cannot be signed anew" in refused.stderr) == (2, True)
+        assert not (keys / "renewed.cert").exists()
 
 
 def test_a_certificate_in_the_way_stays_and_the_error_says_what_to_do(keys):
