@@ -17,6 +17,7 @@ from mesh.agent.audit.trail_writer import TrailWriter
 from mesh.auditing import AuditFact, AuditKind
 from mesh.config.schema import AuditSection
 from mesh.connection.endings import ConnectionRecord, ConnectionView, End, Ending
+from mesh.connection.reserved import is_reserved
 
 
 class _Note(NamedTuple):
@@ -94,7 +95,7 @@ class AuditLog:
 
     def _note_connection(self, record: ConnectionRecord, unix_s: float) -> None:
         left_out = 0
-        if record.ending is Ending.REFUSED:
+        if record.ending is Ending.REFUSED or is_reserved(record.view.key):  # every member may have echoes
             with self._lock:
                 left_out = self._refusals.take(_refused_to(record.view), self._clock())
         if left_out == LEFT_OUT:

@@ -130,6 +130,18 @@ def test_no_member_displaces_what_others_did_by_connections_that_are_refused(tmp
     assert found[-1].facts["left_out"] == 3_000 - REFUSED_BURST
 
 
+def test_nor_by_echoes_and_what_else_every_member_may_have(tmp_path):
+    meters = Meters()
+    with contextlib.closing(log_of(tmp_path, AuditSection(connections=True), meters)):
+        for number in range(500):
+            asked = {"end": End.EXIT, "ingress": "mallory 66", "key": "mesh:echo"}
+            meters.connection_ended(ended(number, Ending.CLOSED, **asked), 0.0)
+            meters.connection_ended(ended(number, Ending.CLOSED, end=End.EXIT, ingress="branch 01"), 0.0)
+    found = everything(tmp_path / DIRECTORY, CONNECTIONS)[1:]
+    assert sum(each.facts["key"] == "mesh:echo" for each in found) == REFUSED_BURST
+    assert len(found) == REFUSED_BURST + 500
+
+
 def test_nobody_who_may_change_an_agent_displaces_what_was_changed_by_what_is_refused(tmp_path):
     now = [0.0]
     log = audit_log.AuditLog(tmp_path, AuditSection(), Meters(), lambda: now[0])
