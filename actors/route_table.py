@@ -201,7 +201,7 @@ class RouteTable(Actor[messages.Inbound]):
         times = self.now(), self.dispatcher.unix_time()
         endpoints, listeners = self._endpoints.values(), self._listeners.values()
         granted_endpoints = tuple(each for each in endpoints if isinstance(each, GrantedEndpoint))
-        granted_listeners = tuple(each.entry for each in listeners if isinstance(each, GrantedListener))
+        granted_listeners = tuple(each for each in listeners if isinstance(each, GrantedListener))
         # First these: what is to be hidden from some is not told to all for a moment.
         self._apply(self._state.set_granted(granted_endpoints, granted_listeners, *times))
         shown = tuple(each for each in endpoints if isinstance(each, EndpointEntry))

@@ -73,7 +73,7 @@ class Listener(AcceptingActor[messages.Inbound]):
         self._key = key
         self._reports = ListenerReports(key)
         self._max_connections = max_connections
-        self._is_granted = is_granted
+        self._is_granted, self._believed = is_granted, believed
         self._may_use = may_use
         self._route_table = route_table
         self._meter = meters.listeners[name] = ListenerMeter(self.now(), connected=lambda: clients.connected)
@@ -154,7 +154,7 @@ class Listener(AcceptingActor[messages.Inbound]):
 
     def _show(self, address: str) -> None:
         entry = ListenerEntry(key=self._key, address=address)
-        self._advertise(GrantedListener(entry) if self._is_granted else entry)
+        self._advertise(GrantedListener(entry, self._believed) if self._is_granted else entry)
 
     def _bound(self, socket: ListeningSocket) -> None:
         self._meter.address = socket.local_name
@@ -174,11 +174,11 @@ class Listener(AcceptingActor[messages.Inbound]):
     def _change(self, section: ListenerSection) -> None:
         """Be as ``section`` says; clients that are in stay in, wherever they were let out."""
         self._max_connections, self._full_reported = section.max_connections, False
-        self._desk.believe(frozenset(section.agents))
-        if self._is_granted is not (section.visibility == GRANTED):
-            self._is_granted = not self._is_granted
-            if self._listening is not None:
-                self._show(self._listening.local_name)
+        before = self._is_granted, self._believed
+        self._is_granted, self._believed = section.visibility == GRANTED, frozenset(section.agents)
+        self._desk.believe(self._believed)
+        if before != (self._is_granted, self._believed) and self._listening is not None:
+            self._show(self._listening.local_name)
         self._reports.changed(str(self._address))
         self._take_offers()
         self._seat()

@@ -7,9 +7,9 @@ changes, as agents join, leave, start anew, or are given other certificates: at 
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -29,17 +29,23 @@ from mesh.routing.sealed_blocks import MAX_BLOCKS, MAX_CONTENT_BYTES, MAX_READER
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 from mesh.trust.noise.primitives import SharedSecrets
-from mesh.trust.policy import at_exit, shut
+from mesh.trust.policy import NOBODY_NAMED, Gate, at_exit, listed, shut
 
 SEALED_BYTE_RATE: Final = 8_192.0
 """Bytes of blocks a second while agents keep coming and going: a quarter of what others take from one agent.
 A block for 1,000 takes 20 KB of every link."""
 
+_HEAD_BYTES: Final = 7
+"""What msgpack spends around the entries of a block, at most: an array of two arrays."""
+
+STEP_RIGHTS: Final = 512
+"""Rights looked up in one step: a millisecond."""
+
+STEP_GROUPED: Final = 32
+"""Endpoints or listeners put to those for the same agents in one step: as long, with a thousand agents."""
+
 STEP_SECRETS: Final = 32
 """Diffie-Hellmans in one step: a millisecond."""
-
-_Readers: TypeAlias = tuple[bytes, ...]
-"""Their session keys, in ascending order."""
 
 
 class GrantedEndpoint(NamedTuple):
@@ -51,9 +57,11 @@ class GrantedEndpoint(NamedTuple):
 
 
 class GrantedListener(NamedTuple):
-    """A listener that is shown to those only that may use its key, or offer it."""
+    """A listener that is shown to those only that may use its key, or offer it and are believed."""
 
     entry: ListenerEntry
+    believed: frozenset[str]
+    """Its ``agents:``; empty if there is none."""
 
 
 class _Known(NamedTuple):
@@ -63,9 +71,23 @@ class _Known(NamedTuple):
     session_key: bytes
 
     def is_of(self, record: Record) -> bool:
-        """Whether it is what ``record`` says; a certificate that was read once is mostly the same object."""
-        is_certified = self.certificate is record.certificate or self.certificate == record.certificate
-        return is_certified and self.session_key == record.session_key
+        """Whether it is what ``record`` says."""
+        return _is_same(self.certificate, record.certificate) and self.session_key == record.session_key
+
+
+class _Content(NamedTuple):
+    """What the same agents are shown."""
+
+    endpoints: list[EndpointEntry]
+    listeners: list[ListenerEntry]
+
+
+class _Rights(NamedTuple):
+    """What an agent is shown by its certificate."""
+
+    certificate: Certificate
+    numbers: tuple[int, ...]
+    """Of endpoints, then listeners, in their order."""
 
 
 class GrantedOffers:
@@ -82,11 +104,13 @@ class GrantedOffers:
         self._session_key = session_key
         self._shared = shared
         self._endpoints: tuple[GrantedEndpoint, ...] = ()
-        self._listeners: tuple[ListenerEntry, ...] = ()
+        self._listeners: tuple[GrantedListener, ...] = ()
         self._known: dict[AgentId, _Known] = {}
         """All agents that are known, as of the latest routes."""
         self._offering: dict[str, frozenset[AgentId]] = {}
         """By key of a listener here: who offers it."""
+        self._rights: dict[AgentId, _Rights] = {}
+        """Those that were looked up: for 1,000 agents and 1,000 keys that takes seconds."""
         self._pace = Pace(MAX_HOLD_S)
         self._paid_at = -math.inf
         """When the latest blocks are paid for."""
@@ -101,16 +125,16 @@ class GrantedOffers:
         """These are the endpoints from now on; whether that is news."""
         if endpoints == self._endpoints:
             return False
-        self._endpoints, self._is_outdated = endpoints, True
+        self._endpoints, self._rights, self._is_outdated = endpoints, {}, True
         self.shown = msgspec.structs.replace(self.shown, endpoints=tuple(each.entry for each in endpoints))
         return True
 
-    def set_listeners(self, listeners: tuple[ListenerEntry, ...]) -> bool:
+    def set_listeners(self, listeners: tuple[GrantedListener, ...]) -> bool:
         """These are the listeners from now on; whether that is news."""
         if listeners == self._listeners:
             return False
-        self._listeners, self._is_outdated = listeners, True
-        self.shown = msgspec.structs.replace(self.shown, listeners=listeners)
+        self._listeners, self._rights, self._is_outdated = listeners, {}, True
+        self.shown = msgspec.structs.replace(self.shown, listeners=tuple(each.entry for each in listeners))
         return True
 
     def look(self, routes: RouteSnapshot) -> None:
@@ -123,7 +147,7 @@ class GrantedOffers:
         )
         offering = {
             entry.key: frozenset(each.agent_id for each in routes.candidates.get(entry.key, ()))
-            for entry in self._listeners
+            for entry, _ in self._listeners
         }
         if is_same and offering == self._offering:
             return
@@ -156,52 +180,74 @@ class GrantedOffers:
     # -- who is shown what -----------------------------------------------------------------------------------
 
     def _seal(self) -> Steps[tuple[SealedBlock, ...]]:
-        contents: dict[_Readers, tuple[list[EndpointEntry], list[ListenerEntry]]] = {}
-        others = {each: known for each, known in self._known.items() if each != self._own_id}
-        room = MAX_SHOWN
+        endpoints, listeners = self._endpoints, self._listeners
+        readers = yield from self._readers(endpoints, listeners)
+        contents: dict[frozenset[bytes], _Content] = {}
         left_out: list[str] = []
-        for entry, allowed in self._endpoints:
-            readers = _sorted(
-                each for each in others.values() if _may_use(each.certificate, entry.key, allowed)
-            )
-            if room:
-                contents.setdefault(readers, ([], []))[0].append(entry)
+        of_keys: Counter[str] = Counter()
+        for number, (entry, _) in enumerate(endpoints):
+            if number < MAX_SHOWN:
+                contents.setdefault(frozenset(readers[number]), _Content([], [])).endpoints.append(entry)
             else:
                 left_out.append(entry.key)
-            room = max(0, room - 1)
-            yield
-        of_keys: Counter[str] = Counter()
-        for listener in self._listeners:
+            if not number % STEP_GROUPED:
+                yield
+        for number, (listener, _) in enumerate(listeners, len(endpoints)):
             of_keys[listener.key] += 1
-            offering = self._offering.get(listener.key, frozenset())
-            readers = _sorted(
-                known
-                for each, known in others.items()
-                if each in offering or _may_use(known.certificate, listener.key, frozenset())
-            )
-            if room and of_keys[listener.key] <= MAX_LISTENERS_OF_A_KEY:
-                contents.setdefault(readers, ([], []))[1].append(listener)
+            if number < MAX_SHOWN and of_keys[listener.key] <= MAX_LISTENERS_OF_A_KEY:
+                contents.setdefault(frozenset(readers[number]), _Content([], [])).listeners.append(listener)
             else:
                 left_out.append(listener.key)
-            room = max(0, room - 1)
-            yield
+            if not number % STEP_GROUPED:
+                yield
         own_secret = self._shared.with_owner_of(self._session_key)
         blocks: list[SealedBlock] = []
-        for readers, (endpoints, listeners) in contents.items():
-            shared = yield from self._secrets_with(readers)
-            made = [
-                seal(content, self._own_id, own_secret, shared[start : start + MAX_READERS])
-                for content in _cut(endpoints, listeners)
-                for start in range(0, len(shared), MAX_READERS)
-            ]
+        for session_keys, content in contents.items():
+            shared = yield from self._secrets_with(sorted(session_keys))
+            made = []
+            for data in _cut(content):
+                for start in range(0, len(shared), MAX_READERS):
+                    made.append(seal(data, self._own_id, own_secret, shared[start : start + MAX_READERS]))
+                    yield
             if len(blocks) + len(made) > MAX_BLOCKS:
-                left_out += [each.key for each in endpoints] + [each.key for each in listeners]
+                left_out += [each.key for each in content.endpoints]
+                left_out += [each.key for each in content.listeners]
             else:
                 blocks += made
         self.left_out = _told(left_out)
         return tuple(blocks)
 
-    def _secrets_with(self, readers: _Readers) -> Steps[list[bytes]]:
+    def _readers(
+        self, endpoints: tuple[GrantedEndpoint, ...], listeners: tuple[GrantedListener, ...]
+    ) -> Steps[list[set[bytes]]]:
+        """Of each endpoint, then of each listener, the session keys of those that it is shown to."""
+        others = {each: known for each, known in self._known.items() if each != self._own_id}
+        wanted = [(entry.key, allowed) for entry, allowed in endpoints]
+        wanted += [(entry.key, NOBODY_NAMED) for entry, _ in listeners]
+        readers: list[set[bytes]] = [set() for _ in wanted]
+        before, rights, work = self._rights, {}, 0
+        for agent_id, known in others.items():
+            held = before.get(agent_id)
+            if held is None or not _is_same(held.certificate, known.certificate):
+                held = _Rights(known.certificate, tuple(_usable(known.certificate, wanted)))
+                work += len(wanted)
+            rights[agent_id] = held
+            for number in held.numbers:
+                readers[number].add(known.session_key)
+            work += 1 + len(held.numbers)
+            if work >= STEP_RIGHTS:
+                work = 0
+                yield
+        if self._rights is before:
+            self._rights = rights
+        for number, (entry, believed) in enumerate(listeners, len(endpoints)):
+            for agent_id in self._offering.get(entry.key, frozenset()) & others.keys():
+                known = others[agent_id]
+                if listed(Gate.AGENTS, believed, known.certificate).is_open:
+                    readers[number].add(known.session_key)
+        return readers
+
+    def _secrets_with(self, readers: Iterable[bytes]) -> Steps[list[bytes]]:
         shared = []
         for number, session_key in enumerate(readers, 1):
             with suppress(AuthenticationError):  # nobody could connect to an agent of such a key, either
@@ -211,34 +257,41 @@ class GrantedOffers:
         return shared
 
 
+def _is_same(one: Certificate, other: Certificate) -> bool:
+    """Whether they say the same; one that was read once is mostly the same object."""
+    return one is other or one == other
+
+
 def _known(record: Record) -> _Known:
     return _Known(record.certificate, record.session_key)
 
 
-def _may_use(certificate: Certificate, key: str, allowed: frozenset[str]) -> bool:
-    return shut(at_exit(certificate, key, allowed)) is None
+def _usable(certificate: Certificate, wanted: Sequence[tuple[str, frozenset[str]]]) -> Iterator[int]:
+    """The numbers of those in ``wanted``, keys and who is allowed, that an agent may use."""
+    for number, (key, allowed) in enumerate(wanted):
+        if shut(at_exit(certificate, key, allowed)) is None:
+            yield number
 
 
-def _sorted(readers: Iterable[_Known]) -> _Readers:
-    return tuple(sorted({each.session_key for each in readers}))
-
-
-def _cut(endpoints: list[EndpointEntry], listeners: list[ListenerEntry]) -> Iterable[bytes]:
+def _cut(content: _Content) -> Iterator[bytes]:
     """The contents of blocks: what fits into one, in the order of the configuration."""
-    taken = Shown()
-    data = b""
-    for entry in (
-        *(Shown(endpoints=(each,)) for each in endpoints),
-        *(Shown(listeners=(each,)) for each in listeners),
-    ):
-        both = Shown((*taken.endpoints, *entry.endpoints), (*taken.listeners, *entry.listeners))
-        encoded = _ENCODER.encode(both)
-        if len(encoded) > MAX_CONTENT_BYTES:
-            yield data
-            both, encoded = entry, _ENCODER.encode(entry)
-        taken, data = both, encoded
-    if data:
-        yield data
+    entries: list[EndpointEntry | ListenerEntry] = [*content.endpoints, *content.listeners]
+    taken, byte_count = _Content([], []), _HEAD_BYTES
+    for entry in entries:
+        size = len(_ENCODER.encode(entry))
+        if byte_count + size > MAX_CONTENT_BYTES:
+            yield _encode(taken)
+            taken, byte_count = _Content([], []), _HEAD_BYTES
+        byte_count += size
+        if isinstance(entry, ListenerEntry):
+            taken.listeners.append(entry)
+        else:
+            taken.endpoints.append(entry)
+    yield _encode(taken)
+
+
+def _encode(content: _Content) -> bytes:
+    return _ENCODER.encode(Shown(tuple(content.endpoints), tuple(content.listeners)))
 
 
 def _told(keys: list[str]) -> str:

@@ -30,7 +30,7 @@ from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.figures import route_counts
 from mesh.routing.flooding import FloodQueue
 from mesh.routing.given_away import given_away
-from mesh.routing.granted_offers import GrantedEndpoint, GrantedOffers
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener, GrantedOffers
 from mesh.routing.granted_reader import GrantedReader
 from mesh.routing.notices import OWN_KEY_REMEDY, Notices
 from mesh.routing.origination import Originator, OwnAgent
@@ -298,7 +298,7 @@ class RouteTableState:
     def set_granted(
         self,
         endpoints: tuple[GrantedEndpoint, ...],
-        listeners: tuple[ListenerEntry, ...],
+        listeners: tuple[GrantedListener, ...],
         now: float,
         unix_now: float,
     ) -> Effects:

@@ -10,7 +10,7 @@ from mesh.alarms import AlarmBook
 from mesh.config.schema import RoutingSection
 from mesh.errors import RemoteProtocolError
 from mesh.link.bodies import Digest, DigestEntry, WantedPages, WirePage, WireRecord
-from mesh.routing.granted_offers import GrantedEndpoint
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener
 from mesh.routing.granted_reader import MAX_SHOWN, GrantedReader
 from mesh.routing.graph import finish
 from mesh.routing.origination import OwnAgent
@@ -114,7 +114,8 @@ def route_table(data: bytes) -> None:
     )
     now = 0.0
     granted = GrantedEndpoint(EndpointEntry("k9", None), frozenset())
-    state.set_granted((granted,), (ListenerEntry("k8", "a"),), now, UNIX_NOW)
+    listening = GrantedListener(ListenerEntry("k8", "a"), frozenset())
+    state.set_granted((granted,), (listening,), now, UNIX_NOW)
     for identity, _ in _WHO[1:]:
         state.link_up(identity.id, Instance(bytes(16)), 0.001, now, UNIX_NOW)
     for _ in range(_MOST_STEPS):

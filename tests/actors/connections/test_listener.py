@@ -46,13 +46,17 @@ def test_what_is_for_those_only_who_may_use_it_is_told_as_that(world_of):
     house = world_of(is_granted=True)
     listener = house.open()
     section = ListenerSection(key="postgres-main", address=TcpAddress("127.0.0.1", 5432))
-    for visibility in ("mesh", "mesh", "granted"):
-        changed = msgspec.structs.replace(section, visibility=visibility)
+    for visibility, agents in (("mesh", ()), ("mesh", ()), ("granted", ("hq",))):
+        changed = msgspec.structs.replace(section, visibility=visibility, agents=agents)
         listener.ref.tell(messages.ChangeListener(changed))
         house.world.run(0.0)
     entry = ListenerEntry("postgres-main", "127.0.0.1:5432")
     told = [each.entry for each in house.routes.of(AdvertiseListener)]
-    assert told == [GrantedListener(entry), entry, GrantedListener(entry)]
+    assert told == [
+        GrantedListener(entry, frozenset()),
+        entry,
+        GrantedListener(entry, frozenset({"hq"})),
+    ]
 
 
 def test_port_0_is_shown_as_the_port_that_was_chosen(world_of):

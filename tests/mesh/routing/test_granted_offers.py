@@ -2,18 +2,26 @@
 
 import functools
 import math
+from types import MappingProxyType
 
 import msgspec
 
-from mesh.routing.granted_offers import GrantedEndpoint, GrantedOffers
+from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener, GrantedOffers
 from mesh.routing.granted_reader import MAX_SHOWN, GrantedReader
 from mesh.routing.graph import finish
-from mesh.routing.records import MAX_LISTENERS_OF_A_KEY, EndpointEntry, ListenerEntry, trusted_record
+from mesh.routing.records import (
+    MAX_LISTENERS_OF_A_KEY,
+    EndpointEntry,
+    ListenerEntry,
+    Neighbour,
+    trusted_record,
+)
 from mesh.routing.routes import compute_routes
 from mesh.routing.sealed_blocks import MAX_BLOCKS, MAX_CONTENT_BYTES, MAX_READERS
 from mesh.trust.certificates import read_certificate
 from mesh.trust.identity import Identity
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
+from mesh.trust.policy import at_exit
 from tests.mesh.routing.route_table_company import (
     IDENTITIES,
     certificate_of,
@@ -22,16 +30,16 @@ from tests.mesh.routing.route_table_company import (
 )
 
 OWN, *OTHERS = IDENTITIES
-NO_ONE = frozenset()
+NOTHING_ELSE = MappingProxyType({})
 
 
 def session_of(identity, run=0):
     return key_pair(bytes([8 * run]) + identity.public_key[1:])  # its three lowest bits do not count
 
 
-def record_of(identity, *, run=0, **grants):
+def record_of(identity, *, run=0, body=NOTHING_ELSE, **grants):
     certificate = certificate_of(identity, **grants)
-    wire = wire_of(identity, certificate=certificate, session_key=session_of(identity, run).public)
+    wire = wire_of(identity, certificate=certificate, session_key=session_of(identity, run).public, **body)
     return trusted_record(decode_body(wire.signed), read_certificate(certificate))
 
 
@@ -57,11 +65,11 @@ def endpoint(key, *allowed, target=None):
     return GrantedEndpoint(EndpointEntry(key, target), frozenset(allowed))
 
 
-def offers_of(*endpoints, listeners=()):
+def offers_of(*endpoints, listeners=(), believed=()):
     session = session_of(OWN)
     offers = GrantedOffers(OWN.id, session.public, SharedSecrets(session))
     offers.set_endpoints(endpoints)
-    offers.set_listeners(tuple(listeners))
+    offers.set_listeners(tuple(GrantedListener(entry, frozenset(believed)) for entry in listeners))
     return offers
 
 
@@ -111,6 +119,37 @@ def test_a_listener_is_shown_to_those_that_may_use_its_key():
     assert seen_by(BOB, blocks) == (set(), set())
 
 
+def test_a_listener_is_shown_to_those_that_offer_its_key_if_it_believes_them():
+    offering = {"endpoints": (EndpointEntry("db-1", None),)}
+    linked = [Neighbour(each.id, 0) for each in (OWN, ALICE, BOB)]
+    records = [record_of(each, body=offering | {"neighbours": linked}, may_use=[]) for each in (ALICE, BOB)]
+    own = record_of(OWN, body={"neighbours": linked})
+    routes = compute_routes(
+        OWN.id, {record.agent_id: record for record in (own, *records)}, max_hops=16, version=1
+    )
+    for believed, seen in (((), ({"db-1"}, {"db-1"})), ((records[0].name,), ({"db-1"}, set()))):
+        offers = offers_of(listeners=[ListenerEntry("db-1", ":1")], believed=believed)
+        offers.look(routes)
+        blocks = sealed(offers)
+        assert (seen_by(ALICE, blocks)[1], seen_by(BOB, blocks)[1]) == seen
+
+
+def test_rights_are_looked_up_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "mesh.routing.granted_offers.at_exit", lambda *args: asked.append(args) or at_exit(*args)
+    )
+    offers = offers_of(endpoint("db-1"), endpoint("db-2"))
+    offers.look(routes_with(record_of(ALICE)))
+    sealed(offers)
+    offers.look(routes_with(record_of(ALICE, run=1), record_of(BOB)))
+    sealed(offers, 60.0)
+    assert len(asked) == 4
+    offers.set_endpoints((endpoint("web"),))
+    sealed(offers, 120.0)
+    assert len(asked) == 6
+
+
 def test_what_nobody_may_see_makes_no_block():
     offers = offers_of(endpoint("db-1"))
     offers.look(routes_with(record_of(ALICE, may_use=["web"])))
@@ -152,16 +191,16 @@ def test_who_comes_leaves_starts_anew_or_is_certified_anew_changes_it():
 
 
 def test_agents_that_keep_coming_and_going_change_it_at_a_bounded_rate():
-    for crowd, most in ((0, 40), (MAX_READERS - 1, 12)):
+    for crowd, most in ((0, 60), (MAX_READERS - 1, 12)):
         others = [with_session(Identity(number.to_bytes(32, "big"))) for number in range(100, 100 + crowd)]
         offers = offers_of(endpoint("db-1"))
         made, now = 0, 0.0
-        for number in range(300):
+        for number in range(60):
             offers.look(routes_of(record_of(ALICE, run=number % 2), *others))
             if offers.deadline() <= now:
                 sealed(offers, now)
                 made += 1
-            now += 0.1
+            now += 0.5
         assert most / 2 <= made <= most
 
 
