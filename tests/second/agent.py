@@ -87,15 +87,21 @@ class Agent:
         """Link with the agent that accepts there.
 
         Raises:
-            TurnedAwayError: it does not want the link.
+            TurnedAwayError: it does not want the link. If this agent was revoked, the list has been taken.
         """
         link = await dial(self._own, host, port)
-        first = await link.receive()
-        if first.type == Type.CLOSE or not self._admits(link):
+        frames = [await link.receive()]
+        if frames[0].type == Type.REVOCATIONS:
+            frames.append(await link.receive())
+        if frames[-1].type == Type.CLOSE or not self._admits(link):
             await link.close()
-            raise TurnedAwayError(first.body)
+            for proof in frames[:-1]:
+                for octets in of_body(proof.body):
+                    self.revoke(octets)
+            raise TurnedAwayError(frames[-1].body)
         self._up(link)
-        self._take(link, first)
+        for frame in frames:
+            self._take(link, frame)
 
     async def accept(self) -> int:
         """The port of loopback at which others may dial this agent."""

@@ -16,7 +16,7 @@ from mesh.agent.control.requests import INVITATIONS
 from mesh.agent.control.socket_file import NAME as CONTROL
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, echo
-from tests.second.agent import Agent
+from tests.second.agent import Agent, TurnedAwayError
 from tests.second.joining import join
 from tests.second.link import Party
 from tests.second.revocations import Listed, Revoked, sign_list
@@ -80,6 +80,15 @@ async def revoked(authority, one, other):
     assert other.links
 
 
+async def told_so(own, port):
+    """One that was away when it was revoked hears it from whoever it dials, with the proof."""
+    async with Agent(own, {}) as away:
+        assert not away.revocations.refuses(away.grants)
+        with pytest.raises(TurnedAwayError, match="was revoked on"):
+            await away.dial(LOOPBACK, port)
+        assert away.revocations.refuses(away.grants)
+
+
 async def rekeyed(link, *ports):
     """New keys for a link while it carries both ways, and once more with those."""
     for count in (1, 2):
@@ -117,6 +126,7 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
                     await rekeyed(second.links[real.identity.id], port_at_real, port_at_second)
                     await until(lambda: third.pongs)
                     await revoked(authority, second, third)
+                await told_so(own, real.accept_port)
             await asyncio.to_thread(real.wait_for_no_route, "at-second")
 
         asyncio.run(scenario())
