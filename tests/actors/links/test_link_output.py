@@ -1,4 +1,4 @@
-"""How deep a link's queue may become before data is marked, and how much of it is sealed at once."""
+"""How deep a queue may become before data is marked, how much is sealed at once, and where keys change."""
 
 import itertools
 
@@ -16,8 +16,9 @@ from actors.links.output import (
     LinkOutput,
 )
 from actors.links.settings import LEAST_NOT_SENT_BYTES, LINK_SOCKET_OPTIONS, NOT_SENT_BYTES
-from mesh.link.frame_sealing import FrameWriter
-from mesh.link.frames import Frame, FrameType
+from mesh.errors import LocalProtocolError
+from mesh.link.frame_sealing import FrameReader, FrameWriter
+from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import AgentId
 
@@ -221,3 +222,46 @@ def test_a_link_that_is_full_no_more_takes_as_much_as_it_carries():
         push(output, 131_072)
         output.flush(110.0 + step * 0.01)
     assert socket.unsent == NOT_SENT_BYTES
+
+
+def test_the_key_changes_behind_what_is_sealed_and_before_what_waits():
+    wire = bytearray()
+
+    class Full(Socket):
+        room = 0
+
+        def send(self, buffers):
+            if not self.room:
+                raise BlockingIOError
+            wire.extend(b"".join(buffers))
+            return sum(map(len, buffers))
+
+        def watch_write(self, enabled):
+            pass
+
+    socket, agent = Full(), AgentId(bytes(16))
+    output = LinkOutput(socket, budget=RelayBudget(1 << 30), mark_bytes=LEAST, own_id=agent)
+    with pytest.raises(LocalProtocolError, match="seals nothing"):
+        output.switch(link_frame(FrameType.NEW_KEY, b""), bytes(32))
+    output.seal_with(b"1" * 32)
+
+    def data(number):
+        return Frame(FrameType.DATA, False, agent, agent, 1, number, b"some")
+
+    output.push((data(0),))
+    output.flush(100.0)
+    output.push((data(1),))  # the socket is full: it waits in the queue
+    output.switch(link_frame(FrameType.NEW_KEY, b"last"), b"2" * 32)
+    output.push((data(2),))
+    socket.room = 1
+    assert output.flush(101.0)
+    keys = {b"last": b"2" * 32}
+    reader = FrameReader(b"1" * 32, lambda _, body: keys.pop(body))
+    frames = reader.feed(memoryview(bytes(wire)))
+    assert [(frame.type, frame.number) for frame in frames] == [
+        (FrameType.DATA, 0),
+        (FrameType.NEW_KEY, 0),
+        (FrameType.DATA, 1),
+        (FrameType.DATA, 2),
+    ]
+    assert not keys
