@@ -43,6 +43,10 @@ ReadFact: TypeAlias = Fact | list[str]
 """As JSON has it; nothing is deeper, so no line takes a reader far down."""
 
 
+_ABSENT: Final = MappingProxyType({"client": "this agent", "target": "nowhere"})
+"""What an entry of a connection says without these: the agent was the client, or no target was reached."""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """An entry as it was read."""
 
@@ -68,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True):
         template = _TEXTS.get(str(kind), "")
         shown = {name: _shown(value) for name, value in self.facts.items()}
         try:
-            text = template.format_map(shown)
+            text = template.format_map({**_ABSENT, **shown})
         except KeyError:
             text = ""
         more = [

@@ -11,6 +11,7 @@ import pytest
 from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
 from mesh.agent.audit.behalf import Behalf
+from mesh.agent.audit.entries import encoded, entry_of
 from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED, REFUSED_BURST, REFUSED_RATE
 from mesh.agent.audit.requested import note_guess, note_request
 from mesh.agent.audit.standing import audit_warnings
@@ -250,3 +251,20 @@ def test_whatever_is_noted_is_one_line(tmp_path, text):
     data = paths(tmp_path / DIRECTORY)[0].read_bytes()
     assert len(data.splitlines()) == 3
     assert all(msgspec.json.decode(line) for line in data.splitlines())
+
+
+def test_a_connection_that_came_to_no_target_or_from_no_client_is_told_as_one():
+    refused = {
+        "end": "exit",
+        "key": "db",
+        "ingress": "branch",
+        "ending": "refused",
+        "reason": "not-permitted",
+    }
+    line = encoded(AuditKind.CONNECTION, 0.0, refused)
+    text = entry_of(b'{"number":1,' + line[1:-1] + b',"hash":""}').text()
+    assert text == "db from branch to nowhere: refused; end exit; reason not-permitted"
+    own = {"end": "ingress", "key": "mesh:enrol", "exit": "hq", "ending": "closed"}
+    line = encoded(AuditKind.CONNECTION, 0.0, own)
+    text = entry_of(b'{"number":1,' + line[1:-1] + b',"hash":""}').text()
+    assert text == "mesh:enrol from this agent by hq: closed; end ingress"
