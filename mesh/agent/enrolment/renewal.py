@@ -167,6 +167,9 @@ class Renewer:
 
     def _keep(self, own: Credentials, wire: bytes, file: Path, *, may_end_sooner: bool) -> str:
         """Have the agent show ``wire`` from now on; why not, if that is not to be or cannot be."""
+        self._take_up()
+        if self._credentials().wire != own.wire:  # it may grant less than the one that was asked for
+            return "another certificate was put in the place of the old one meanwhile"
         try:
             _require_better(own, wire, time.time(), may_end_sooner=may_end_sooner)
             replace_file(file, certificate_to_text(wire), PUBLIC_MODE)

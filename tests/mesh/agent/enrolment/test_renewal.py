@@ -122,13 +122,13 @@ def office(tmp_path, monkeypatch):
 
     monkeypatch.setattr(renewal, "asked", ask)
     monkeypatch.setattr(renewal.threading, "Thread", Thread)
-    made.taken_up = []
+    made.taken_up, made.put_there = [], lambda: None
     made.renewer = Renewer(
         None,
         made.events,
         credentials=lambda: made.own,
         file=lambda: made.file,
-        take_up=lambda: made.taken_up.append(read_certificate_file(made.file)),
+        take_up=lambda: made.put_there() or made.taken_up.append(made.file.exists()),
     )
 
     def run():
@@ -149,7 +149,7 @@ def test_a_certificate_that_comes_is_written_for_the_agent_to_take_up(office):
     assert not office.file.exists(), "the main thread writes"
     office.run()
     assert read_certificate_file(office.file) == office.answer
-    assert office.taken_up == [office.answer]
+    assert office.taken_up == [False, True]
     office.own = Credentials(OWNER, office.answer, read_certificate(office.answer), office.own.trust)
     office.renewer.due(NOW + 1)
     assert office.asked == 1
@@ -254,7 +254,7 @@ def test_whoever_wants_it_now_gets_it_though_it_ends_sooner_and_of_the_same_righ
     office.answer = certified(OWNER, "owner", end=NOW + 3600, may_use=("a",))
     assert office.renewer.renew("hq", by_main_thread).not_after == NOW + 3600
     assert read_certificate_file(office.file) == office.answer
-    assert (office.wanted, len(on_main), office.taken_up) == ("hq", 1, [office.answer])
+    assert (office.wanted, len(on_main), office.taken_up) == ("hq", 1, [False, True])
     office.answer = certified(OWNER, "owner", may_use=("*",))
     with pytest.raises(NotGrantedError, match="other rights"):
         office.renewer.renew("", by_main_thread)
@@ -262,6 +262,18 @@ def test_whoever_wants_it_now_gets_it_though_it_ends_sooner_and_of_the_same_righ
     with pytest.raises(NotGrantedError, match="hq: away"):
         office.renewer.renew("", by_main_thread)
     assert read_certificate(read_certificate_file(office.file)).may_use == ("a",)
+
+
+def test_a_certificate_that_somebody_puts_there_meanwhile_is_not_replaced(office):
+    """It may be a narrower one."""
+
+    def put_there():
+        office.own = own(may_use=())
+
+    office.answer, office.put_there = certified(OWNER, "owner", may_use=("a",)), put_there
+    with pytest.raises(NotGrantedError, match="another certificate was put in the place"):
+        office.renewer.renew("", lambda work: work())
+    assert not office.file.exists()
 
 
 def test_nobody_renews_an_issuers_certificate_or_that_of_an_agent_without_a_mesh(office):
