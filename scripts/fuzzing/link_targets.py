@@ -136,6 +136,7 @@ _BODIES: Final = (
     bodies.decode_retire,
     bodies.decode_revocations,
     bodies.decode_want_revocations,
+    bodies.decode_rekey,
 )
 
 

@@ -10,6 +10,7 @@ from mesh.agent.audit.entries import encoded
 from mesh.agent.enrolment.invitations import Invitation
 from mesh.auditing import AuditKind
 from mesh.connection.session_handshake import OpenReply, OpenRequest
+from mesh.connection.session_keys import KeysMessage, Step, encode_keys_message
 from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedList, WantedPages, WirePage, WireRecord
 from mesh.link.opening import OWN_VERSIONS
@@ -123,8 +124,11 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\7" + bodies.encode_pages((WirePage(ME.id, b"x"),)),
             b"\x08" + bodies.encode_retire("x"),
             b"\x09" + bodies.encode_revocations((b"x",)),
+            b"\x0b" + bodies.encode_rekey(bytes(48)),
             b"\x0a" + bodies.encode_want_revocations((WantedList(bytes(32), 1),)),
         ],
+        "session_keys": [encode_keys_message(KeysMessage(step, 1)) for step in Step],
+        "rekeying": [b"\0\0\2\0\2" + b"\1\5\0\5" * 4, b"\0\0\2\0\2\1\2" + b"\0\5\1\5" * 6],
         "record": [signed],
         "page": [encode(PageBody((EndpointEntry("k", "t:1"),), (ListenerEntry("k", "a:1"),), record.sealed))],
         "sealed": [
