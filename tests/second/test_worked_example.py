@@ -13,7 +13,16 @@ from tests.second.new_keys import Exchange
 from tests.second.openings import socket_tag
 from tests.second.records import Digest, to_body
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
-from tests.second.wire import Grants, Identity, Statement, encode, freshness, read_record, sign_certificate
+from tests.second.wire import (
+    Grants,
+    Identity,
+    Statement,
+    decode,
+    encode,
+    freshness,
+    read_record,
+    sign_certificate,
+)
 
 EXAMPLE = {
     name: bytes.fromhex(re.sub(r"\s", "", octets))
@@ -143,6 +152,21 @@ def test_a_record():
     assert encode(Digest(((A.identity.id, *freshness(statement)),))) == EXAMPLE["DIGEST payload"]
     record = read_record(signed, signature, 0.0, AUTHORITIES, NOW_S)
     assert (record.id, record.statement) == (A.identity.id, statement)
+
+
+def test_a_record_with_what_is_for_others_only():
+    """Whoever does not read sealed blocks passes them on."""
+    block = decode(EXAMPLE["sealed block"], tuple[bytes, bytes, bytes])
+    statement = Statement(
+        *(A.identity.public_key, 1_750_000_000_000, 0, A.instance, public(b"\x0a" * 32), A.certificate),
+        *(True, False, False),
+        sealed=(block,),
+    )
+    signed = encode(statement)
+    signature = A.identity.sign("mesh record v1", signed)
+    record = read_record(signed, signature, 0.0, AUTHORITIES, NOW_S)
+    assert (record.signed, record.statement.sealed) == (signed, (block,))
+    assert [len(part) for part in block] == [16, 20, 144]
 
 
 def test_a_question_for_a_certificate():
