@@ -4,6 +4,7 @@ import argparse
 import functools
 import hashlib
 import importlib
+import logging
 import shlex
 import sys
 import time
@@ -166,8 +167,17 @@ def _keep(folder: Path, data: bytes) -> None:
     (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
 
+class _Unwritten(logging.Handler):
+    """Puts lines together, as a log does, and writes none of them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have it say what it says."""
+        record.getMessage()
+
+
 def _fuzz(name: str, options: Sequence[str]) -> int:
     atheris = importlib.import_module("atheris")  # no other environment has it
+    logging.getLogger("mesh").addHandler(_Unwritten())
     # Most of what a handshake costs, and nearly always of the same few keys.
     noise_handshake.dh = functools.lru_cache(MAX_SECRETS)(noise_handshake.dh)
     target = TARGETS[name]
