@@ -61,9 +61,10 @@ def bases(node):
 
 
 def interpreted():
+    """All others; the fuzzers go by what the interpreter does, and never see a compiled core."""
     paths = (
         path.relative_to(ROOT).as_posix()
-        for room in ("mesh", "actors")
+        for room in ("mesh", "actors", "scripts/lab", "scripts/simulation")
         for path in (ROOT / room).rglob("*.py")
     )
     return sorted(set(paths) - set(COMPILED))

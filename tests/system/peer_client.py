@@ -17,13 +17,11 @@ from scripts.lab.waiting import PATIENCE_S
 READ_BYTES = 64 * 1024
 
 
-class _Sealer(FrameWriter):
-    """Seals anything, and counts it as the protocol does."""
-
-    def byte_count(self, byte_count):
-        sealed = self._encrypt(nonce(0, self._sealed), byte_count, None)
-        self._sealed += 1
-        return sealed
+def sealed_by(writer, piece):
+    """Anything, sealed and counted as the protocol does it."""
+    sealed = writer._encrypt(nonce(0, writer._sealed), piece, None)
+    writer._sealed += 1
+    return sealed
 
 
 class PeerClient:
@@ -98,7 +96,7 @@ class PeerClient:
             progress = self._handshake.receive(data, time.time())
             self._send(progress.to_send, flip, until)
             established = progress.established
-        self._sealer = _Sealer(established.send_key)
+        self._sealer = FrameWriter(established.send_key)
         self._reader = FrameReader(established.receive_key)
         self._frames = self._reader.feed(memoryview(established.surplus))
         return self
@@ -125,7 +123,7 @@ class PeerClient:
 
     def send_sealed(self, *pieces):
         """Send bytes of any kind, each piece sealed as the next; what is well sealed need not make sense."""
-        self.socket.sendall(b"".join(self._sealer.byte_count(piece) for piece in pieces))
+        self.socket.sendall(b"".join(sealed_by(self._sealer, piece) for piece in pieces))
 
     def sealed(self, frame):
         """A frame as it goes over the wire next."""

@@ -75,30 +75,27 @@ class Character(msgspec.Struct):
     temper: Temper
 
 
-class _RawWriter(FrameWriter):
-    """Seals what an honest writer refuses."""
-
-    def seal_odd(self, odd: Odd) -> tuple[bytes, ...]:
-        """The buffers of a frame with another header."""
-        frame = odd.frame
-        header = bytearray(
-            frame_sealing._HEADER.pack(
-                frames.VERSION,
-                frame.type | frames.FROM_EXIT if frame.from_exit else frame.type,
-                frame.hop_limit,
-                frame.marked,
-                frame.source,
-                frame.destination,
-                frame.connection,
-                frame.number,
-                len(frame.body),
-            )
+def _seal_odd(writer: FrameWriter, odd: Odd) -> tuple[bytes, ...]:
+    """The buffers of a frame with another header, which an honest writer refuses to seal."""
+    frame = odd.frame
+    header = bytearray(
+        frame_sealing._HEADER.pack(
+            frames.VERSION,
+            frame.type | frames.FROM_EXIT if frame.from_exit else frame.type,
+            frame.hop_limit,
+            frame.marked,
+            frame.source,
+            frame.destination,
+            frame.connection,
+            frame.number,
+            len(frame.body),
         )
-        for place, value in odd.overwrite.items():
-            header[place] = value
-        sealed = self._encrypt(frames.nonce(0, self._sealed), bytes(header), None)
-        self._sealed += 1
-        return (sealed, frame.body)
+    )
+    for place, value in odd.overwrite.items():
+        header[place] = value
+    sealed = writer._encrypt(frames.nonce(0, writer._sealed), bytes(header), None)
+    writer._sealed += 1
+    return (sealed, frame.body)
 
 
 class HostileLink(MeddlingLink):
@@ -129,7 +126,6 @@ class HostileLink(MeddlingLink):
         writer = output._writer
         if self._link.state is not LinkState.UP or writer is None:
             return
-        writer.__class__ = _RawWriter
         own_id, loot = self._settings.identity.id, self._character.loot
         for each in wanted:
             if output.unsent_bytes > ROOM_BYTES:
@@ -137,7 +133,7 @@ class HostileLink(MeddlingLink):
             if isinstance(each, Frame) and each.source != own_id:
                 loot.note_sent(each)
             try:
-                pieces = writer.seal_odd(each) if isinstance(each, Odd) else writer.seal(each)
+                pieces = _seal_odd(writer, each) if isinstance(each, Odd) else writer.seal(each)
             except LocalProtocolError:
                 continue
             output._unsent.extend(pieces)

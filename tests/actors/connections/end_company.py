@@ -25,7 +25,6 @@ from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
 from mesh.connection.offer import Offer
-from mesh.connection.pending_open import PendingOpen
 from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
@@ -146,8 +145,8 @@ class Endpoint(Ear):
             self.stop_now()
 
 
-class Pending(PendingOpen):
-    """Keeps what exits say of their OPENs, and counts nothing."""
+class Pending:
+    """A pending OPEN that keeps what its exit says, and counts nothing."""
 
     def __init__(self) -> None:
         self.used = 0
