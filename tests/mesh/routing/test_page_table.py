@@ -119,6 +119,7 @@ def test_the_record_fills_up_as_pages_come(table):
     assert table.deadline() == math.inf
 
 
+@pytest.mark.interpreted
 def test_a_page_that_comes_makes_work_for_its_own_agent_only(table, monkeypatch):
     looked_at = []
     ask_for = PageTable._ask_for

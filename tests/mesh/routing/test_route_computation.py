@@ -96,6 +96,7 @@ def test_a_tick_with_nothing_due_does_nothing():
     assert state.tick(0.0, UNIX) == Effects()
 
 
+@pytest.mark.interpreted
 def test_routes_of_a_large_mesh_are_computed_between_other_work(monkeypatch):
     monkeypatch.setattr("mesh.routing.graph.STEP_AGENTS", 1)
     state = linked(ALICE)

@@ -193,6 +193,7 @@ def test_a_snapshot_cannot_be_changed():
 # -- step by step --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.interpreted
 @given(random_meshes())
 def test_routes_are_the_same_however_small_the_steps(records):
     at_once = compute_routes(agent(0), dict(records), max_hops=16, version=1)
@@ -205,6 +206,7 @@ def test_routes_are_the_same_however_small_the_steps(records):
         assert list(getattr(stepwise, field).items()) == list(getattr(at_once, field).items())
 
 
+@pytest.mark.interpreted
 def test_a_small_mesh_takes_one_step_and_a_large_one_many(monkeypatch):
     star = [(0, number, 0) for number in range(1, 200)]
     assert list(computing_routes(agent(0), mesh(*star), max_hops=16, version=1)) == []

@@ -52,6 +52,7 @@ def test_paths_by_way_of_relays_are_those_of_a_search_and_in_its_order(records, 
         ]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("each", [2, 20])
 def test_searches_grow_with_the_relays_and_not_with_the_agents_at_them(each: int):
     graph, leaves = spokes(10, each)
@@ -60,6 +61,7 @@ def test_searches_grow_with_the_relays_and_not_with_the_agents_at_them(each: int
     assert graph.searches == 10
 
 
+@pytest.mark.interpreted
 def test_an_agent_with_a_relay_of_its_own_is_searched_from_itself():
     graph, leaves = spokes(10, 1)
     assert len(list(found(SharedPaths(graph, leaves, 16), leaves))) == graph.searches == 10
@@ -68,12 +70,14 @@ def test_an_agent_with_a_relay_of_its_own_is_searched_from_itself():
     assert len(list(found(SharedPaths(everybody, everyone, 16), everyone))) == everybody.searches == 9
 
 
+@pytest.mark.interpreted
 def test_relays_that_are_in_no_demand_are_not_searched_from():
     graph, leaves = spokes(10, 5)
     assert len(list(found(SharedPaths(graph, leaves[::10], 16), leaves[::10]))) == 5
     assert graph.searches == 1
 
 
+@pytest.mark.interpreted
 def test_what_is_kept_of_searches_is_bounded(monkeypatch):
     graph, leaves = spokes(10, 5)
     monkeypatch.setattr(shared_paths, "MAX_HELD", 3 * 60)

@@ -104,6 +104,7 @@ def test_a_copy_learns_for_itself():
         _ = reader.remote_static
 
 
+@pytest.mark.interpreted
 def test_a_message_may_be_any_bytes_object():
     one, two = initiator("IK"), responder("IK")
     assert two.read_message(memoryview(bytearray(one.write_message(b"payload")))) == b"payload"
