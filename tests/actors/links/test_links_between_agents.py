@@ -1,5 +1,6 @@
 """Links with their dialers, acceptors and directories, on both sides; only the rest of the agents listens."""
 
+import functools
 from typing import Any
 
 import msgspec
@@ -18,8 +19,7 @@ from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.addresses import TcpAddress
 from mesh.config.schema import Config
-from mesh.link import futile
-from mesh.link.futile import EVERYBODY
+from mesh.link.futile import EVERYBODY, FutileHandshakes
 from mesh.link.opening import mac_key
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.certificates import TrustStore, read_certificate
@@ -231,9 +231,8 @@ def test_of_two_agents_that_dial_each_other_either_brings_the_link_back(world, l
 def test_a_link_that_was_up_comes_back_at_once_where_neighbours_have_used_up_all_handshakes(
     world, monkeypatch
 ):
-    for name in ("FUTILE", "SPARE"):
-        monkeypatch.setattr(futile, f"{name}_BURST", 5.0)
-        monkeypatch.setattr(futile, f"{name}_RATE", 0.001)
+    few = functools.partial(FutileHandshakes, rate=0.001, burst=5.0, spare_rate=0.001, spare_burst=5.0)
+    monkeypatch.setattr("actors.links.acceptor.FutileHandshakes", few)
     one, other = sides(world)
     other.accept()
     world.run(0.1)
