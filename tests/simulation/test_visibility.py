@@ -150,6 +150,21 @@ def test_the_listener_falls_back_on_another_exit(mesh):
     assert not knows(mesh, "relay", KEY)
 
 
+def test_so_it_is_with_blocks_so_large_that_they_are_pages(mesh, monkeypatch):
+    monkeypatch.setattr("mesh.routing.service_layout.INLINE_SEALED_BYTES", 0)
+    plan_company(mesh)
+    mesh.start()
+    mesh.converge()
+    mesh.run(3.0)
+    seen = mesh.snapshot("member").records[mesh.id_of("hq")]
+    assert (seen.body.sealed, len(seen.body.pages), len(seen.sealed)) == ((), 1, 1)
+    assert talk(mesh, 1) is None
+    assert not knows(mesh, "member", KEY)
+    mesh.certify("branch", may_use=["other-*"])
+    mesh.run(3.0)
+    assert not mesh.snapshot("branch").records[mesh.id_of("hq")].body.pages
+
+
 def test_it_comes_and_goes_with_the_configuration(mesh):
     plan_company(mesh)
     mesh.start()
