@@ -7,13 +7,16 @@ from actors.connections.connection_end import ConnectionEnd
 from actors.links.peer_link import PeerLink
 from actors.meters import Meters
 from actors.runtime.virtual.links import RETRANSMISSION_S
-from scripts.simulation.conversation import Heard
+from scripts.simulation.conversation import Conversation, Heard
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.policies.knowledge import IN_TIME_S
 from scripts.simulation.policies.stage import PolicyStage
 
 LOOK_S: Final = 0.1
 """Between two looks."""
+
+ARRIVES_S: Final = 20.0
+"""What a client has said before its end comes to the service by then, if it does."""
 
 LINKED_S: Final = 0.1
 """From when both ends have a link until what each has for the other is under way."""
@@ -34,6 +37,10 @@ class PolicyWatch:
         """By two agents: the actors of their link, and since when it is up."""
         self._forwarded: dict[str, tuple[Meters, int, float]] = {}
         """By agent: what its process counts, how many frames it had passed on at the last look, and when."""
+        self._open: list[Conversation] = []
+        """Conversations that have begun, or will, and were not over at the last look."""
+        self._seen = 0
+        """How many conversations there were by then."""
         layout = stage.script.map
         self._triples = [
             (key, ingress, exit_)
@@ -105,7 +112,7 @@ class PolicyWatch:
             forbids = law.ingress_forbids(ingress, exit_, key, now)
             what = ("ingress", ingress, exit_, key)
             at_ingress[ingress, exit_, key] = self._lasts(what, ingress, forbids, now)
-        for conversation in self._mesh.conversations:
+        for conversation in self._under_way():
             served = self._mesh.records.get(conversation.terms.number)
             if served is None:
                 continue
@@ -116,6 +123,20 @@ class PolicyWatch:
             self._judge(served, at_exit[exit_, ingress, key], where)
             where = f"{key} from {exit_} at {ingress}: {terms}"
             self._judge(conversation.heard, at_ingress[ingress, exit_, key], where)
+
+    def _under_way(self) -> list[Conversation]:
+        """Conversations that somebody may hear more of, or has since the last look."""
+        conversations = self._mesh.conversations
+        self._open += conversations[self._seen :]
+        self._seen = len(conversations)
+        found, self._open = self._open, [each for each in self._open if not self._is_over_at_both(each)]
+        return found
+
+    def _is_over_at_both(self, conversation: Conversation) -> bool:
+        served, heard = self._mesh.records.get(conversation.terms.number), conversation.heard
+        if served is None:  # what a client has said may arrive behind its end
+            return heard.is_over and self._mesh.world.now() > heard.finished_at + ARRIVES_S
+        return heard.is_over and served.is_over
 
     def _lasts(self, what: tuple[str, ...], where: str, is_so: bool, now: float) -> float | None:
         """Since when something is so, as far as its agent can act upon it; ``None`` if it is not."""
