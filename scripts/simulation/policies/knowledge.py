@@ -149,22 +149,22 @@ def earliest(sources: Mapping[str, float], nodes: Mapping[str, float], links: Li
     return found
 
 
-def of_one_mind(law: Law, neighbours: Mapping[str, set[str]], now: float, horizon_s: float) -> set[str]:
-    """The largest part of a mesh that hangs together, if all in it agree on everything; else nobody.
+def of_one_mind(law: Law, links: Links, now: float, horizon_s: float) -> set[str]:
+    """The largest part of a mesh whose links hang together, if all in it agree on everything; else nobody.
 
     All let each other in, are certain to for so long, and know what each has. Who was revoked need not know
     it, and may be linked to others that were: those are parts of their own.
 
     Args:
         law: who lets in whom.
-        neighbours: of each agent those that it is to be linked to.
+        links: those that are up.
         now: the time.
         horizon_s: how long.
     """
     largest: set[str] = set()
-    left = set(neighbours)
+    left = set(links)
     while left:
-        part = _linked(law, min(left), neighbours, now)
+        part = set(earliest({min(left): 0.0}, dict.fromkeys(links, 0.0), links))
         largest, left = max(largest, part, key=len), left - part
     agree = all(
         law.is_up_to_date(one, other) and not law.may_refuse(one, law.newest(other), now + horizon_s)
@@ -172,15 +172,3 @@ def of_one_mind(law: Law, neighbours: Mapping[str, set[str]], now: float, horizo
         for other in largest - {one}
     )
     return largest if agree else set()
-
-
-def _linked(law: Law, start: str, neighbours: Mapping[str, set[str]], now: float) -> set[str]:
-    """All to whom links lead whose ends do not refuse each other."""
-    found, waiting = {start}, [start]
-    while waiting:
-        one = waiting.pop()
-        for other in sorted(neighbours[one] - found):
-            if not (law.refuses(one, other, now) or law.refuses(other, one, now)):
-                found.add(other)
-                waiting.append(other)
-    return found

@@ -189,6 +189,20 @@ class Law:
             and self._is_named(self.believed.get((key, ingress), NOBODY), offering)
         )
 
+    def lets_in(self, judge: str, other: str, until: float) -> bool:
+        """Whether ``judge`` lets in ``other``, and will, once it has heard of everything."""
+        grant, trusted = self.newest(other), self.trust[judge]
+        newest = {signer: lists[-1] for signer, lists in self.lists.items() if lists[-1].authority in trusted}
+        revoked = {
+            agent for authority in trusted if authority in newest for agent in newest[authority].revoked
+        }
+        return (
+            grant.authority in trusted
+            and until + self.clocks[judge][1] < grant.ends_at
+            and revoked.isdisjoint({other, grant.issuer})
+            and not (grant.issuer in newest and other in newest[grant.issuer].revoked)
+        )
+
     def is_up_to_date(self, judge: str, other: str) -> bool:
         """Whether ``judge`` is certain to know what ``other`` has now."""
         return judge == other or self.known[judge].grant(other) == len(self.grants[other]) - 1

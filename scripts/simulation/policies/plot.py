@@ -49,8 +49,8 @@ WEIGHTS: Final = {
     Deed.RENEW: 6,
     Deed.ALLOW: 2,
     Deed.BELIEVE: 2,
-    Deed.REVOKE: 2,
-    Deed.LIFT: 2,
+    Deed.REVOKE: 3,
+    Deed.LIFT: 3,
     Deed.SET_CLOCK: 1,
 }
 ROTATION: Final = (Deed.ADD_AUTHORITY, Deed.CHANGE_AUTHORITY, Deed.DROP_AUTHORITY)

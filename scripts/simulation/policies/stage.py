@@ -180,7 +180,7 @@ class PolicyStage(SimulatedStage):
             case Deed.CHANGE_AUTHORITY:
                 if NEW in self.law.trust[act.agent]:
                     before = self.law.newest(act.agent)
-                    self._certify(msgspec.structs.replace(before, authority=NEW, issuer="", ends_at=LONG_S))
+                    self._certify(msgspec.structs.replace(before, authority=NEW, ends_at=LONG_S))
             case Deed.DROP_AUTHORITY:
                 if self.law.newest(act.agent).authority == NEW:
                     self._believe(act.agent, frozenset({NEW}))
@@ -204,19 +204,20 @@ class PolicyStage(SimulatedStage):
         self.look()
 
     def renew_all(self, for_s: float) -> None:
-        """Give agents whose certificates end sooner than that others, which do not."""
+        """Give others to agents whose certificates end sooner than that, or whose issuer is revoked."""
         for name in self.script.map.names:
             grant = self.law.newest(name)
-            if grant.ends_at < self.mesh.world.now() + for_s:
+            revoked = frozenset[str]().union(*map(self._revoked_by, self.law.trust[name]))
+            if grant.ends_at < self.mesh.world.now() + for_s or grant.issuer in revoked:
                 self.look()
-                self._certify(msgspec.structs.replace(grant, ends_at=LONG_S))
+                self._certify(msgspec.structs.replace(grant, ends_at=LONG_S, issuer=""))
 
     # -- certificates ----------------------------------------------------------------------------------------
 
     def _renew(self, agent: str, draw: random.Random) -> None:
         before, now = self.law.newest(agent), self.mesh.world.now()
         issuers = [name for name in self._plot.issuers if name != agent]
-        issuer = draw.choice(issuers) if issuers and draw.random() < 0.4 else ""
+        issuer = draw.choice(issuers) if issuers and draw.random() < 0.6 else ""
         name = agent if draw.random() < 0.8 else f"{agent}-renamed"
         groups = tuple(draw.sample(GROUPS, draw.randint(0, len(GROUPS))))
         lasts_s = draw.uniform(*SHORT_S) if draw.random() < 0.2 else LONG_S
@@ -294,8 +295,9 @@ class PolicyStage(SimulatedStage):
     # -- revocations -----------------------------------------------------------------------------------------
 
     def _revoke(self, agent: str, draw: random.Random) -> None:
-        if draw.random() < 0.3:
-            agent = draw.choice(self._plot.issuers)
+        issuers = {self.law.newest(name).issuer for name in self.script.map.names} - {""}
+        if issuers and draw.random() < 0.4:
+            agent = draw.choice(sorted(issuers))
         authority = draw.choice(sorted(frozenset().union(*self.law.trust.values())))
         issuer = self.law.newest(agent).issuer
         signer = issuer if issuer and draw.random() < 0.5 else authority
