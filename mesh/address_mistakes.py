@@ -4,6 +4,8 @@ import ipaddress
 import re
 from typing import Final
 
+from mesh.escaping import can_be_seen
+
 _QUOTES: Final = re.compile("[\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb]")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?(?P<rest>[^/?#]*)")
 _SCHEME_ALONE: Final = re.compile(r"(?:tcp|tcp4|tcp6|http|https|tls|ssl|host|udp):", re.IGNORECASE)
@@ -22,6 +24,7 @@ _USUAL_PORTS: Final = {
     "amqp": 5672,
 }
 MAX_PORT: Final = 65_535
+_INTERFACE: Final = re.compile(r"[0-9A-Za-z._~+-]{1,15}")
 _MAX_CHARACTERS: Final = 300
 """More than any host name; a part of the text may be repeated in the answer, which is to stay one line."""
 
@@ -35,7 +38,7 @@ def mistake(text: str, *, is_local: bool, lowest_port: int) -> str:
         lowest_port: 0 if the system may choose.
     """
     form = "host:port or :port" if is_local else "host:port"
-    if len(text) > _MAX_CHARACTERS or not text.isprintable():
+    if len(text) > _MAX_CHARACTERS or not can_be_seen(text):
         return form
     # What is around the address comes first: with it, nothing else can be told.
     if _QUOTES.search(text):
@@ -123,6 +126,10 @@ def _of_brackets(text: str, lowest_port: int) -> str:
         ipaddress.IPv6Address(host)
     except ValueError:
         return f"an IPv6 address between the brackets, not {host!r}"
+    if "%" in host and _INTERFACE.fullmatch(host.partition("%")[2]) is None:
+        return (
+            f"the name of an interface, such as eth0, behind the percent sign, not {host.partition('%')[2]!r}"
+        )
     return f"[ipv6]:port, with a port from {lowest_port} to {MAX_PORT} behind the colon, not {behind[1:]!r}"
 
 

@@ -70,8 +70,10 @@ _EVERYWHERE: Final = (Place(Family.IPV4, "0.0.0.0"), Place(Family.IPV6, "::"))  
 _LOOPBACK: Final = (Place(Family.IPV4, "127.0.0.1"), Place(Family.IPV6, "::1"))
 
 _HOST_AND_PORT: Final = re.compile(
-    r"""(?:\[(?P<ipv6>[^\[\]\s/@"']*:[^\[\]\s/@"']*)\]|(?P<host>(?![0-9]+:)[^\[\]:\s/@"'`,;${}]*)):(?P<port>[0-9]{1,9})"""
+    r"""(?:\[(?P<ipv6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[0-9A-Za-z._~+-]{1,15})?)\]|(?P<host>(?![0-9]+:)[^\[\]:\s/@"'`,;${}]*)):(?P<port>[0-9]{1,9})"""
 )
+"""The interface of a link-local address has what RFC 6874 leaves unescaped, or +: nothing that a
+configuration would take for something else."""
 
 _IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -12,6 +12,7 @@ from mesh.config.loading import parse_config
 from mesh.diagnostics.serving import ECHO_WAITING_BYTES, Bench, Echo
 from mesh.diagnostics.talk import PIECE_BYTES, Talk
 from mesh.errors import RemoteProtocolError
+from mesh.escaping import can_be_seen
 from mesh.remote.enrolment import read_grant, read_wish, write_grant
 from mesh.remote.join_token import token_from_text, token_to_text
 from mesh.remote.talks import Answering, Asking
@@ -76,6 +77,7 @@ def remote(data: bytes) -> None:
 
 def enrolment(data: bytes) -> None:
     """A question for a certificate, or an issuer's answer: read, or refused as what it is."""
+    told = ""
     try:
         if data[:1] < b"\x80":
             read_wish(data[1:], issuer=YOU.id, asker=ME.id)
@@ -83,17 +85,23 @@ def enrolment(data: bytes) -> None:
             grant = read_grant(data[1:])
             assert read_grant(write_grant(grant)) == grant  # noqa: S101
     except RemoteProtocolError as error:
-        str(error)
+        told = str(error)
+    assert can_be_seen(told)  # noqa: S101
 
 
 def join_token(data: bytes) -> None:
     """A token as somebody has copied it."""
+    told = ""
     try:
         token = token_from_text(data.decode("utf-8", "replace"))
     except ValueError as error:
-        str(error)
+        token, told = None, str(error)
+    assert can_be_seen(told)  # noqa: S101
+    if token is None:
         return
     assert token_from_text(token_to_text(token)) == token  # noqa: S101
+    for address in token.addresses:
+        assert can_be_seen(_why_not(address))  # noqa: S101
     with contextlib.suppress(ValueError):
         peers = [Dial().parse(Scalar(address, "str"), _HERE) for address in token.addresses]
         authorities = tuple(map(encode_public_key, token.authorities))
@@ -105,3 +113,12 @@ def join_token(data: bytes) -> None:
         assert [each.address for each in config.peers] == peers  # noqa: S101
         assert config.trust is not None  # noqa: S101
         assert config.trust.authorities == tuple(dict.fromkeys(token.authorities))  # noqa: S101
+
+
+def _why_not(address: str) -> str:
+    """Why an address is none, for people; empty if it is one."""
+    try:
+        Dial().parse(Scalar(address, "str"), _HERE)
+    except ValueError as error:
+        return str(error)
+    return ""
