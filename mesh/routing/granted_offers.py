@@ -241,7 +241,7 @@ class GrantedOffers:
         if self._rights is before:
             self._rights = rights
         for number, (entry, believed) in enumerate(listeners, len(endpoints)):
-            for agent_id in self._offering.get(entry.key, frozenset()) & others.keys():
+            for agent_id in self._offering.get(entry.key, frozenset()).intersection(others):
                 known = others[agent_id]
                 if listed(Gate.AGENTS, believed, known.certificate).is_open:
                     readers[number].add(known.session_key)

@@ -178,6 +178,7 @@ def test_a_digest_takes_a_turn_of_its_own(scene):
     assert scene.verified == [0, 1]
 
 
+@pytest.mark.interpreted
 def test_pages_are_looked_up_a_few_in_a_turn_however_many_one_frame_wants(scene, monkeypatch):
     looked_up, turns = [], []
     give = PageTable.give

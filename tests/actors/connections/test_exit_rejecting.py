@@ -7,6 +7,7 @@ from actors.messages import connection as messages
 from actors.messages.endpoint import AdmitConnection, ConnectionLeft
 from mesh.connection.endings import Ending
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
+from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
 from mesh.connection.stream.window import DEFAULT_LIMITS
 from mesh.link.frames import FrameType
@@ -152,7 +153,7 @@ def test_an_endpoint_that_is_too_late_hears_that_its_place_is_free(scene, end):
 def test_a_connection_that_the_endpoint_denies_is_rejected_with_its_reason(scene):
     scene.endpoint.target = None
     scene.ask()
-    scene.exit.ref.tell(messages.TargetDenied("at-capacity", "the endpoint is at max_connections"))
+    scene.exit.ref.tell(messages.TargetDenied(RejectCode.AT_CAPACITY, "the endpoint is at max_connections"))
     scene.run(0.1)
     assert scene.rejection == "at-capacity"
     scene.run(2.0)

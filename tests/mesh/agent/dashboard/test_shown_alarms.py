@@ -133,6 +133,7 @@ def test_members_that_become_others_are_no_burst_of_alarms(comes_back: tuple[int
     assert scraper.scrape() == before | {OTHERS: before[OTHERS] + 1 + len(comes_back)}
 
 
+@pytest.mark.interpreted
 def test_who_reads_while_members_become_others_sees_all_that_has_happened(
     monkeypatch: pytest.MonkeyPatch,
 ):
