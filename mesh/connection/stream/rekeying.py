@@ -7,7 +7,7 @@
       SWITCHED, and from which segment on -->
                                           <--  SWITCHED: seals with the new key, too
 
-Each end lets the former key of the other go as soon as it knows from which segment on the other seals with
+Each end lets go of the former key of the other as soon as it knows from which segment on the other seals with
 the new one, and has all before that. Nothing waits for any of this: until an end has switched it goes on with
 its former key.
 

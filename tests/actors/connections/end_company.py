@@ -42,14 +42,15 @@ TARGET = TcpAddress("target", 80)
 BUDGET_BYTES = 1 << 28
 PLACES = 1000
 WIRE_LATENCY_S = 0.005
+_DRAWN = itertools.count()
+"""For secrets of which no two are alike."""
 
 
 def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
     static = key_pair(identity.public_key)
     timeouts = {name: changes.pop(name) for name in ConnectionsSection.__struct_fields__ if name in changes}
     shared = SharedSecrets(static)
-    drawn = itertools.count()
-    ephemerals = KeyStock(lambda count: next(drawn).to_bytes(count, "big"), lambda: 0.0)
+    ephemerals = KeyStock(lambda count: next(_DRAWN).to_bytes(count, "big"), lambda: 0.0)
     settings = ConnectionSettings(
         own_id=identity.id,
         instance=Instance(identity.public_key[:16]),

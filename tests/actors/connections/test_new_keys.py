@@ -1,0 +1,102 @@
+"""Both ends of a connection that lasts: what of its keys is left when there are new ones."""
+
+import gc
+import types
+import weakref
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from mesh.connection import session as session_sealing
+from tests.actors.connections.both_ends_company import Ends
+
+HOUR_S = 3600.0
+_ENDLESS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
+
+
+def held(root):
+    """All bytes that can be reached from an object, but for what the program itself consists of."""
+    found, seen, left = set(), set(), [root]
+    while left:
+        each = left.pop()
+        if id(each) in seen or isinstance(each, _ENDLESS):
+            continue
+        seen.add(id(each))
+        if isinstance(each, bytes):
+            found.add(each)
+        else:
+            left += gc.get_referents(each)
+            if isinstance(each, msgspec.Struct):  # those that the collector does not know of tell it nothing
+                left += msgspec.structs.astuple(each)
+    return found
+
+
+@pytest.fixture
+def ends():
+    """A connection that has carried something each way."""
+    both = Ends().open()
+    both.client.closes_at_end = both.target.closes_at_end = False
+    both.client.send(b"question")
+    both.run(0.5)
+    both.target.send(b"answer")
+    both.run(0.5)
+    yield both
+    both.world.stop()
+
+
+def keys(actor):
+    session = actor._session
+    return session._send_key, session._receive_key
+
+
+def test_an_end_holds_no_key_of_the_past_and_no_secret_of_an_exchange(ends):
+    ephemerals = []
+    for actor in (ends.ingress, ends.exit):
+        terms = actor._settings.terms
+
+        def make(make=terms.make_ephemeral):
+            ephemerals.append(make())
+            return ephemerals[-1]
+
+        actor._stream._terms = msgspec.structs.replace(terms, make_ephemeral=make)
+    former = {*keys(ends.ingress), *keys(ends.exit)}
+    assert former <= held(ends.ingress), "the search goes deep enough"
+    assert former <= held(ends.exit)
+    ends.run(HOUR_S)
+    secrets = {pair.private for pair in ephemerals}
+    del ephemerals[:]
+    ends.client.send(b"good morning")
+    ends.run(0.5)
+    assert len(former) == len(secrets) == 2
+    for actor in (ends.ingress, ends.exit):
+        assert set(keys(actor)) <= held(actor)
+        assert not (former | secrets) & held(actor)
+    assert ends.ingress_meters.connections_reset == ends.exit_meters.connections_reset == 0
+
+
+def test_no_cipher_of_the_past_is_left(ends, monkeypatch):
+    """A cipher keeps the key that it was made with, where no search finds it."""
+    alive = weakref.WeakSet()
+
+    class Cipher:
+        def __init__(self, key):
+            self.key, self._real = key, ChaCha20Poly1305(key)
+            alive.add(self)
+
+        def encrypt(self, *given):
+            return self._real.encrypt(*given)
+
+        def decrypt(self, *given):
+            return self._real.decrypt(*given)
+
+    monkeypatch.setattr(session_sealing, "ChaCha20Poly1305", Cipher)
+    for hours in range(1, 4):
+        ends.client.send(b"x" * hours)
+        ends.run(HOUR_S)
+    ends.client.send(b"now")
+    ends.run(0.02)
+    gc.collect()
+    assert alive
+    present = {*keys(ends.ingress), *keys(ends.exit)}
+    assert {cipher.key for cipher in alive} <= present
