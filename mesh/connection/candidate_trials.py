@@ -211,7 +211,7 @@ class CandidateTrials:
 
     def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
         """The OPEN, the same each time; nothing if the exit's key is of no use."""
-        request = OpenRequest(routing_key=self._key, credit=self._credit, tells_client=True)
+        request = OpenRequest(routing_key=self._key, credit=self._credit, tells_client=True, renews_keys=True)
         try:
             return (attempt.initiator.open_frame(request),)
         except AuthenticationError as error:

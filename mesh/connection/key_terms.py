@@ -1,6 +1,7 @@
 """How long the keys of a connection serve, and what new ones are made from."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import msgspec
@@ -34,12 +35,16 @@ class KeyLimits(msgspec.Struct, frozen=True):
 
     def age_of(self, session: Session) -> float:
         """How old the keys of a connection become at this end, in seconds."""
+        if not session.renews_keys:
+            return inf
         if session.is_exit:
             return self.age_s
         return self.age_s * (INGRESS_SHARE + SPREAD * int(session.id[:2], 16) / 256)
 
-    def bytes_of(self, session: Session) -> int:
+    def bytes_of(self, session: Session) -> float:
         """What they carry at this end."""
+        if not session.renews_keys:
+            return inf
         return self.byte_count if session.is_exit else int(self.byte_count * INGRESS_SHARE)
 
 

@@ -68,6 +68,7 @@ class Session:
         send_key: 32 bytes, for this direction.
         receive_key: 32 bytes, for the other.
         remote_static: the other end's session key, an X25519 public key.
+        renews_keys: whether the other end can be asked for new keys.
         max_hops: links that a frame from here may cross.
     """
 
@@ -90,6 +91,7 @@ class Session:
         "id",
         "is_exit",
         "remote_static",
+        "renews_keys",
     )
 
     def __init__(
@@ -102,12 +104,14 @@ class Session:
         send_key: bytes,
         receive_key: bytes,
         remote_static: bytes,
+        renews_keys: bool = True,
         max_hops: int = DEFAULT_MAX_HOPS,
     ) -> None:
         self._local, self._remote = local, remote
         self.is_exit = is_exit
         self.connection = connection
         self.remote_static = remote_static
+        self.renews_keys = renews_keys
         self._send_key, self._receive_key = send_key, receive_key
         self._next_send_key = self._other_receive_key = b""
         self.hears_new_keys = True

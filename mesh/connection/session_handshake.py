@@ -68,6 +68,8 @@ class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     """Bytes that the ingress will take before it says more."""
     tells_client: bool = False
     """Whether it begins its stream with a preface (``preface.py``) if the exit wants that."""
+    renews_keys: bool = False
+    """Whether it can be asked for new keys (``session_keys.py``)."""
 
 
 class OpenReply(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +84,8 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
     """Of the exit's socket towards the target; empty if that has no addresses."""
     wants_client: bool = False
     """Whether the ingress, which can, is to begin its stream with a preface."""
+    renews_keys: bool = False
+    """As in the request."""
 
 
 def read_open_instances(body: bytes) -> tuple[Instance, Instance]:
@@ -161,7 +165,7 @@ class _Handshaker:
         """
         return connection_id(*self._handshake.split())
 
-    def _session(self, *, is_exit: bool) -> Session:
+    def _session(self, *, is_exit: bool, renews_keys: bool) -> Session:
         to_exit, to_ingress = self._handshake.split()
         return Session(
             local=self._local.id,
@@ -171,6 +175,7 @@ class _Handshaker:
             send_key=to_ingress if is_exit else to_exit,
             receive_key=to_exit if is_exit else to_ingress,
             remote_static=self._remote.session_key,
+            renews_keys=renews_keys,
             max_hops=self._max_hops,
         )
 
@@ -213,13 +218,16 @@ class SessionInitiator(_Handshaker):
         if reply.accepted != (frame.type == FrameType.ACCEPT):
             raise AuthenticationError("the header of the exit's answer contradicts its body")
         self._handshake = attempt
-        return reply, self._session(is_exit=False) if reply.accepted else None
+        if not reply.accepted:
+            return reply, None
+        return reply, self._session(is_exit=False, renews_keys=reply.renews_keys)
 
 
 class SessionResponder(_Handshaker):
     """The exit's side of one session: reads one OPEN and answers it."""
 
     _is_initiator = False
+    _renews_keys = False
 
     def read_open(self, frame: Frame) -> OpenRequest:
         """What the ingress asks for. A genuine OPEN may be a replay: ask the replay window.
@@ -240,9 +248,11 @@ class SessionResponder(_Handshaker):
             raise AuthenticationError("an OPEN with another session key than that of the agent's record")
         self._handshake = attempt
         try:
-            return _decode(payload, _REQUEST)
+            request = _decode(payload, _REQUEST)
         except RemoteProtocolError as error:
             raise MalformedRequestError(str(error)) from error
+        self._renews_keys = request.renews_keys
+        return request
 
     def accept(self, credit: int, socket_tag: bytes, *, wants_client: bool = False) -> tuple[Frame, Session]:
         """The ACCEPT and the session. A repeated OPEN gets the same frame again.
@@ -250,8 +260,15 @@ class SessionResponder(_Handshaker):
         Raises:
             LocalProtocolError: no OPEN has been read, it has been answered, or a field is out of range.
         """
-        reply = OpenReply(accepted=True, credit=credit, socket_tag=socket_tag, wants_client=wants_client)
-        return self._answer(FrameType.ACCEPT, reply), self._session(is_exit=True)
+        reply = OpenReply(
+            accepted=True,
+            credit=credit,
+            socket_tag=socket_tag,
+            wants_client=wants_client,
+            renews_keys=True,
+        )
+        answer = self._answer(FrameType.ACCEPT, reply)
+        return answer, self._session(is_exit=True, renews_keys=self._renews_keys)
 
     def reject(self, code: str, reason: str) -> Frame:
         """The REJECT; a reason that is too long is cut. A repeated OPEN gets the same frame again.

@@ -59,7 +59,6 @@ _BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
         FrameType.RESET: (10 + TAG_BYTES, 10 + TAG_BYTES),
         FrameType.PROBE: (44 + TAG_BYTES, 44 + TAG_BYTES),
         FrameType.UNKNOWN: (0, 0),
-        FrameType.SESSION_KEYS: (61 + TAG_BYTES, 61 + TAG_BYTES),
     }
 )
 """Bytes of a connection's body as it stands on the wire, at the least and at the most."""
@@ -86,6 +85,7 @@ def _kinds() -> dict[int, _Kind]:
     own_skipped = range(FIRST_SKIPPED_TYPE, FIRST_SKIPPED_CONNECTION_TYPE)
     kinds |= {kind: (kind, *own, True, True) for kind in own_skipped}
     kinds |= {kind: (kind, *skipped, False, True) for kind in range(FIRST_SKIPPED_CONNECTION_TYPE, FROM_EXIT)}
+    kinds[FrameType.SESSION_KEYS] = (FrameType.SESSION_KEYS, *skipped, False, True)
     return kinds
 
 

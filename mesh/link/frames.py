@@ -81,7 +81,8 @@ class FrameType(enum.IntEnum):
     RESET = 0x16
     PROBE = 0x17
     UNKNOWN = 0x18
-    SESSION_KEYS = 0x19
+    SESSION_KEYS = 0x70
+    """Of those that agents of older builds may skip."""
 
 
 FIRST_CONNECTION_TYPE: Final = 0x10

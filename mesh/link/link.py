@@ -353,8 +353,10 @@ class Link:
                 except RemoteProtocolError as error:
                     self._end(effects.LinkBroken(str(error)))
                     return
-            elif kind >= FIRST_SKIPPED_TYPE and (
-                kind < FIRST_SKIPPED_CONNECTION_TYPE or destination == own_id
+            elif (
+                kind >= FIRST_SKIPPED_TYPE
+                and (kind < FIRST_SKIPPED_CONNECTION_TYPE or destination == own_id)
+                and kind != FrameType.SESSION_KEYS
             ):
                 pass  # for agents that know what it is
             elif not relays and frame.source != peer.peer_id:

@@ -47,7 +47,7 @@ class Type(IntEnum):
     RESET = 0x16
     PROBE = 0x17
     UNKNOWN = 0x18
-    SESSION_KEYS = 0x19
+    SESSION_KEYS = 0x70
 
 
 OWN: Final = {each for each in Type if each < Type.OPEN}
@@ -60,7 +60,6 @@ BODY_BYTES: Final[dict[int, range]] = {
     Type.RESET: range(26, 27),
     Type.PROBE: range(60, 61),
     Type.UNKNOWN: range(1),
-    Type.SESSION_KEYS: range(77, 78),
 }
 """What the bodies of connections' frames may have, before the link seals them."""
 

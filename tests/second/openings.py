@@ -137,7 +137,7 @@ class Exit:
         tag = socket_tag(
             name.ingress_instance, *(writer.get_extra_info(each)[:2] for each in ("sockname", "peername"))
         )
-        body, session = arrival.answer(Answer(True, INITIAL_WINDOW_BYTES, "", "", tag))
+        body, session = arrival.answer(Answer(True, INITIAL_WINDOW_BYTES, "", "", tag, renews_keys=True))
         stream = self._local.stream(session, False, asked.credit)
         accept = self._answer(name, Type.ACCEPT, body)
         connection = Connection(stream, reader, writer)

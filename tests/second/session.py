@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
     routing_key: str
     credit: int
     tells_client: bool = False
+    renews_keys: bool = True
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
@@ -50,6 +51,7 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
     reason: str = ""
     socket_tag: bytes = b""
     wants_client: bool = False
+    renews_keys: bool = False
 
 
 def padded(said: Asked | Answer, length: int) -> bytes:

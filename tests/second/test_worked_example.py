@@ -111,7 +111,7 @@ def sessions():
     assert answered(Answer(False, 0, "at-capacity", "it is full"))[0] == EXAMPLE["REJECT body"]
     tag = socket_tag(A.instance, ("127.0.0.1", 40_000), ("127.0.0.1", 3_000))
     assert tag == EXAMPLE["socket tag"]
-    body, at_exit = answered(Answer(True, 65_536, "", "", tag))
+    body, at_exit = answered(Answer(True, 65_536, "", "", tag, renews_keys=True))
     assert body == EXAMPLE["ACCEPT body"]
     return opening.read_answer(body, is_accept=True)[1], at_exit
 

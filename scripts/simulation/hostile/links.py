@@ -33,7 +33,6 @@ RIGHT_SIZES: Final = {
     FrameType.RESET: 10 + TAG_BYTES,
     FrameType.PROBE: 44 + TAG_BYTES,
     FrameType.UNKNOWN: 0,
-    FrameType.SESSION_KEYS: 61 + TAG_BYTES,
 }
 """Bytes of bodies that have one size; another costs the link."""
 

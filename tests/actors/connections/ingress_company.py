@@ -47,7 +47,7 @@ class Candidate:
             ephemeral=key_pair(self.settings.static.public),
         )
         request = responder.read_open(frame)
-        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True)
+        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True, renews_keys=True)
         if code:
             return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
         accepting = OpenReply(

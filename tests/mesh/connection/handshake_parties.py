@@ -21,7 +21,7 @@ EXIT_EPHEMERAL = key_pair(bytes([4]) * 32)
 INGRESS = Party(AgentId(b"i" * 16), Instance(b"I" * 16), INGRESS_STATIC.public)
 EXIT = Party(AgentId(b"e" * 16), Instance(b"E" * 16), EXIT_STATIC.public)
 REQUEST = OpenRequest("my-api", 65_536)
-ACCEPTED = OpenReply(accepted=True, credit=65_536)
+ACCEPTED = OpenReply(accepted=True, credit=65_536, renews_keys=True)
 REJECTED = OpenReply(accepted=False, code="refused", reason="the target refused")
 
 

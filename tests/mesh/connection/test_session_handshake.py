@@ -132,7 +132,7 @@ def test_the_handshake_is_noise_ik_with_the_documented_prologue():
     )
     payload = reference.read_message(OPEN.body[32:])
     length = int.from_bytes(payload[:2], "big")
-    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False]
+    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False, False]
     assert payload[2 + length :] == bytes(1152 - 2 - length)
     assert reference.remote_static == INGRESS.session_key
 
@@ -207,7 +207,7 @@ def test_keys_stay_out_of_reprs():
 
 
 PINNED = {
-    "OPEN": "c149de0fc59fa0c491a2fafa64e7d969ac7cf2aa0b06a4d1de472ef75ba50713",
-    "ACCEPT": "2351e225ec6dba51785d159eeb5993530f67b54c0ee2a93d79520fa56cb62980",
-    "REJECT": "82ac4b487a1cfd3c9bfe728821bf219eaff6f628aeb218eb3912e404685907b4",
+    "OPEN": "f15e982905b4e546ad3eb081432e168aa2c30856b299296739fdc20e5efda5e7",
+    "ACCEPT": "f6f74909a045e6364dacf9abfd0b2cd11543d7c6f840bdc17c45fc9507c11978",
+    "REJECT": "454c9f2f83f076e8dfa425b7c6b21f9b966046890ac5f6c81db75fdb84aab897",
 }

@@ -25,7 +25,7 @@ STATICS = tuple(key_pair(bytes([byte]) * 32) for byte in (3, 4))
 START = 100.0
 
 
-def sessions():
+def sessions(*, renews_keys=True):
     """The two ends' sessions of one connection."""
     to_exit, to_ingress = b"\x01" * 32, b"\x02" * 32
     ingress = Session(
@@ -36,6 +36,7 @@ def sessions():
         send_key=to_exit,
         receive_key=to_ingress,
         remote_static=STATICS[1].public,
+        renews_keys=renews_keys,
     )
     exit_ = Session(
         local=EXIT,
@@ -45,6 +46,7 @@ def sessions():
         send_key=to_ingress,
         receive_key=to_exit,
         remote_static=STATICS[0].public,
+        renews_keys=renews_keys,
     )
     return ingress, exit_
 

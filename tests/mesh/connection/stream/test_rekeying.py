@@ -10,7 +10,15 @@ from mesh.connection.stream import ResetCode
 from mesh.connection.stream.rekeying import TRANSITIONS, Event, State, _advance
 from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError
 from mesh.link.frames import FrameType
-from tests.mesh.connection.stream.harness import LATENCY_S, MIB, confirmed, nothing, pattern
+from tests.mesh.connection.stream.harness import (
+    LATENCY_S,
+    MIB,
+    confirmed,
+    make_stream,
+    nothing,
+    pattern,
+    sessions,
+)
 
 SESSION_KEYS, DATA, PROBE = FrameType.SESSION_KEYS, FrameType.DATA, FrameType.PROBE
 HOUR_S = 3600.0
@@ -102,6 +110,13 @@ def test_an_exit_asks_if_its_ingress_does_not():
     assert generations(world) == (1, 1)
     assert is_settled(world)
     assert keys(world.ingress) == keys(world.exit)
+
+
+def test_an_end_of_an_older_build_is_not_asked():
+    world = confirmed(pair=[make_stream(each, keys=OFTEN) for each in sessions(renews_keys=False)])
+    world.run(duration=60.0)
+    assert generations(world) == (0, 0)
+    assert not any(end.count(SESSION_KEYS) or end.stream.is_worn for end in world.ends)
 
 
 @pytest.mark.parametrize("which", [0, 1])
