@@ -7,7 +7,7 @@ import pytest
 
 from actors.runtime.registry import install_ordered_registry
 from scripts.simulation.faults import draw_script
-from scripts.simulation.runner import _Run
+from scripts.simulation.one_run import Run
 from scripts.simulation.scenario import load_scenario
 from scripts.simulation.trace import Story
 from scripts.simulation.world import MeshWorld, simulated_mesh
@@ -31,7 +31,7 @@ def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, seed):
     install_ordered_registry()
     mesh = MeshWorld(seed)
     story = Story(mesh.world.now)
-    run = _Run(mesh, scenario, draw_script(scenario, seed), story)
+    run = Run(mesh, scenario, draw_script(scenario, seed), story)
     with simulated_mesh(mesh):
         broken = run.go()
         rekeyed, forged = totals(mesh)
