@@ -155,6 +155,9 @@ def sign(
 @certificate.command("renew")
 @click.argument("file", type=_FILE)
 @click.option("--authority", "authority_file", type=_FILE, required=True, help="The authority's key file.")
+@click.option(
+    "--signed-by", "signer", type=PublicKeyText(), help="Authority of FILE. Default: that of --authority."
+)
 @click.option("--out", type=_FILE, required=True, help="Where to write the certificate.")
 @click.option("--valid-for", type=Validity(), help="From now on. Default: as long as that in FILE in all.")
 @click.option("--no-issue", is_flag=True, help="Do not make it an issuer again, if it is one.")
@@ -164,6 +167,7 @@ def renew(
     *,
     file: Path,
     authority_file: Path,
+    signer: bytes | None,
     out: Path,
     valid_for: int | None,
     no_issue: bool,
@@ -171,16 +175,20 @@ def renew(
 ) -> None:
     """Sign anew what the certificate in FILE says: for the same key, with the same name and rights.
 
-    The authority may be another one. Who has signed FILE is not looked at, so have it from the agent's
-    machine, or from where it was signed.
+    The authority may be another one; that which FILE is of is named with --signed-by then, by its public key
+    as it stands in trust.authorities: whoever could bring a FILE of his own would have rights of his choice.
 
     \b
-    mesh certificate renew hq.cert --authority authority2.key --out hq-2.cert
+    mesh certificate renew hq.cert --authority authority.key --out hq-2.cert
+    mesh certificate renew hq.cert --authority authority2.key --signed-by KEY --out hq-2.cert
     """
-    held = read_certificate(read_certificate_file(file))
+    wire = read_certificate_file(file)
+    held = read_certificate(wire)
     if held.is_invitation or held.extensions:
         what = "is an invitation" if held.is_invitation else "says what this version of mesh does not know"
         raise Failure(f"{file}: {what}: it cannot be signed anew")
+    authority = read_authority(authority_file, passphrase_file)
+    _require_signed(file, wire, authority.public_key if signer is None else signer)
     rights = Rights(
         held.may_register,
         held.may_use,
@@ -191,13 +199,32 @@ def renew(
     )
     signed = write_certificate(
         out,
-        read_authority(authority_file, passphrase_file),
+        authority,
         held.subject,
         name=held.name,
         valid_for_s=held.not_after - held.not_before if valid_for is None else valid_for,
         rights=rights,
     )
     say(_signed(out, signed, rights))
+
+
+def _require_signed(file: Path, wire: bytes, authority: bytes) -> None:
+    """See that what a certificate says is what this authority, or an issuer of it, has granted.
+
+    Raises:
+        Failure: it is not.
+    """
+    found = read_certificate(wire).authority
+    if found != authority:
+        raise Failure(
+            f"{file}: is of the authority {encode_public_key(found)}, and not of "
+            f"{encode_public_key(authority)}; if your agents trust that one (trust.authorities), name it "
+            "with --signed-by"
+        )
+    try:
+        TrustStore([authority]).known(wire)
+    except TrustError as error:
+        raise Failure(f"{file}: {error}") from None
 
 
 def _signed(out: Path, signed: Certificate, rights: Rights) -> str:

@@ -225,8 +225,12 @@ def test_a_certificate_that_cannot_be_signed(keys, more, reason):
 
 def renewed(keys, *more):
     assert run("authority", "new", keys / "other.key").exit_code == 0
-    given = ("--authority", keys / "other.key", "--out", keys / "renewed.cert")
+    given = ("--authority", keys / "other.key", "--out", keys / "renewed.cert", "--signed-by", own_key(keys))
     return run("certificate", "renew", keys / "agent.cert", *given, *more)
+
+
+def own_key(keys):
+    return encode_public_key(read_key(keys / "authority.key", KeyUse.AUTHORITY).public_key)
 
 
 def test_a_certificate_is_signed_anew_by_another_authority_with_all_that_it_said(keys):
@@ -248,6 +252,26 @@ def test_an_issuer_need_not_be_made_one_again_and_the_time_may_be_another(keys):
     assert renewed(keys, "--no-issue", "--valid-for", "2d").exit_code == 0
     found = read(keys, "renewed.cert")
     assert (found.may_issue, found.not_after - found.not_before) == (None, 2 * DAY_S)
+
+
+def test_what_somebody_else_has_signed_is_not_signed_anew(keys):
+    thief, victim = Identity(b"t" * 32), read_key(keys / "identity.key", KeyUse.IDENTITY)
+    span = {"not_before": 0, "not_after": DAY_S, "name": "x"}
+    own = issue_certificate(thief, subject=victim.public_key, may_manage=True, **span)
+    said_to_be = msgspec.structs.replace(
+        read_certificate(own), authority=read_key(keys / "authority.key", KeyUse.AUTHORITY).public_key
+    )
+    given = ("--authority", keys / "authority.key", "--out", keys / "renewed.cert")
+    for wire, why in (
+        (own, f"is of the authority {encode_public_key(thief.public_key)}, and not of {own_key(keys)}"),
+        (bytes(64) + msgspec.msgpack.encode(said_to_be), "has a bad signature"),
+    ):
+        (keys / "held.cert").write_text(certificate_to_text(wire))
+        refused = run("certificate", "renew", keys / "held.cert", *given)
+        assert (refused.exit_code, why in refused.stderr) == (2, True), refused.stderr
+        assert not (keys / "renewed.cert").exists()
+    sign(keys, "--identity", keys / "identity.key")
+    assert run("certificate", "renew", keys / "agent.cert", *given).exit_code == 0
 
 
 def test_what_is_no_agents_certificate_or_says_what_is_not_known_is_not_signed_anew(keys):
