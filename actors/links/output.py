@@ -88,11 +88,22 @@ class LinkOutput:
         """When the socket last took anything, monotonic seconds."""
         self.meter = PeerMeter()
         """Where the link counts: one that has been admitted, for its peer."""
+        self._metered_before = 0
 
     @property
     def control_bytes(self) -> int:
         """Memory held by all that waits and is no data."""
         return self.queue.control_bytes
+
+    @property
+    def carried_bytes(self) -> int:
+        """In both directions since the link was admitted; what another one to the peer carries counts too."""
+        return self.meter.sent_bytes + self.meter.received_bytes - self._metered_before
+
+    def count_in(self, meter: PeerMeter) -> None:
+        """Count for the peer from now on: the link has been admitted."""
+        self.meter = meter
+        self._metered_before = meter.sent_bytes + meter.received_bytes
 
     def say(self, data: bytes) -> None:
         """Let handshake bytes wait to be sent."""
@@ -109,11 +120,19 @@ class LinkOutput:
         Raises:
             LocalProtocolError: no frame may leave yet.
         """
-        if self._writer is None:
-            raise LocalProtocolError("a link that seals nothing cannot change its key")
-        for piece in self._writer.seal(last):
-            self.say(piece)
+        self.seal_now(last)
         self.seal_with(key)
+
+    def seal_now(self, frame: Frame) -> None:
+        """Seal ``frame`` with the present key, ahead of all that has not been sealed yet.
+
+        Raises:
+            LocalProtocolError: no frame may leave yet.
+        """
+        if self._writer is None:
+            raise LocalProtocolError("a link that seals nothing yet has no key to change")
+        for piece in self._writer.seal(frame):
+            self.say(piece)
 
     def push(self, frames: Sequence[Frame]) -> None:
         """Queue frames; if nothing waits, seal them at once."""

@@ -126,13 +126,13 @@ class PeerLink(Actor[messages.Inbound]):
                     admitted = acceptor_messages.LinkAdmitted(self._paid_by, peer.peer_id, peer.ticket)
                     self.tell(self._acceptor, admitted)
                 meter = self._meters.peers.linked(self.actor_urn, self._link.peer.peer_id)
-                self._output.meter = self._forwarding.meter = meter
+                self._forwarding.meter = meter
+                self._output.count_in(meter)
                 self._do(self._link.admit(self.now(), self.dispatcher.unix_time()))
             case messages.PingDue():
                 now, output = self.now(), self._output
                 took_at = output.took_at if output.is_blocked else now
-                carried = output.meter.sent_bytes + output.meter.received_bytes
-                unix_now = self.dispatcher.unix_time()
+                unix_now, carried = self.dispatcher.unix_time(), output.carried_bytes
                 self._do(self._link.ping(now, unix_now, took_at=took_at, carried_bytes=carried))
             case messages.ChallengePeer(nonce=nonce):
                 self._do(self._link.challenge(nonce))
@@ -181,6 +181,8 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _do_one(self, effect: effects.LinkAffair) -> None:
         match effect:
+            case effects.SendOwn(frame_type=FrameType.REKEY, body=body):
+                self._output.seal_now(link_frame(FrameType.REKEY, body))
             case effects.SendOwn(frame_type=frame_type, body=body):
                 self._send_own(frame_type, body)
             case effects.SendHandshake(data=data):

@@ -160,6 +160,10 @@ class RawPeer(Actor[Any]):
         if peer.surplus:
             self._take(peer.surplus)
 
+    def read_with(self, rekeying: Any) -> None:
+        """Have this change keys; before the first frame."""
+        self._reader = FrameReader(self.peer.receive_key, rekeying)
+
     def _take(self, data: bytes) -> None:
         arrived = self._reader.feed(memoryview(data))
         self.frames += arrived

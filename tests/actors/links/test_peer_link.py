@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from actors.messages import peer_directory as directory_messages
@@ -10,8 +11,11 @@ from actors.messages.connection_table import FramesArrived
 from actors.messages.peer_directory import ChallengeArrived
 from mesh.config.schema import Config, ConnectionsSection
 from mesh.link import bodies as link_bodies
+from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.link import LEAVE_TIMEOUT_S
+from mesh.link.rekeying import Rekeying, State
+from mesh.link.silence import Pulse
 from mesh.sampling import MARK
 from mesh.trust.certificates import CERTIFICATE_POLL_S
 from tests.actors.links.link_company import (
@@ -20,6 +24,7 @@ from tests.actors.links.link_company import (
     LinkScene,
     certificate_of,
     data,
+    key_source,
 )
 
 PING = link_frame(FrameType.PING, link_bodies.encode_ping(77))
@@ -291,3 +296,66 @@ def test_the_reasons_of_a_peer_are_no_places_of_their_own_in_the_log(scene, capl
     lost = [record for record in caplog.records if "link lost" in record.getMessage()]
     assert len(lost) == 20
     assert len({getattr(record, MARK) for record in lost}) == 1
+
+
+# New keys
+
+
+@pytest.fixture
+def rekeyed():
+    """A link that asks for new keys at its second ping, and its peer, which dialed and is about to ask."""
+    scene = LinkScene()
+    source = key_source(scene.world.dispatcher("here"), b"s" * 32, after_s=1.1)
+    scene.settings = msgspec.structs.replace(scene.settings, key_source=source)
+    peer = scene.accepted()
+    source = key_source(scene.world.dispatcher("there"), b"S" * 32, after_s=0.0)
+    rekeying = Rekeying(source, is_dialer=True, peer=peer.peer, pulse=Pulse(3.0, scene.world.now()))
+    peer.read_with(rekeying.take)
+    scene.tell(ADMIT)
+    yield scene, peer, rekeying
+    scene.world.stop()
+
+
+def test_a_request_for_new_keys_does_not_wait_behind_the_answer_to_the_peers(rekeyed):
+    """Both ask at once, while all that the link has to send waits for a peer that does not read."""
+    scene, peer, rekeying = rekeyed
+    scene.run(0.9)
+    peer.read(False)
+    scene.tell(messages.SendFrames(tuple(data(n, 60_000, to_peer=True) for n in range(40))))
+    own = scene.link._link._own_frames.rekeying
+    scene.run(0.4)
+    assert own.state is State.ASKED
+    assert scene.link._output.is_blocked
+    wanted = []
+    rekeying.judge(scene.world.now(), 0, wanted)
+    peer.send_frames(*(link_frame(each.frame_type, each.body) for each in wanted))
+    scene.run(0.2)
+    assert own.state is State.ANSWERED
+    peer.read(True)
+    scene.run(0.5)
+    assert [frame.type for frame in peer.of(FrameType.REKEY, FrameType.NEW_KEY)] == [
+        FrameType.REKEY,
+        FrameType.NEW_KEY,
+    ]
+    rekeying.hand_over(wanted)
+    switch = wanted[1]
+    peer.send_frames(link_frame(FrameType.NEW_KEY, switch.body))
+    peer.writer = FrameWriter(switch.key)
+    peer.send_frames(data(1))
+    scene.run(0.1)
+    assert [arrived.frames for arrived in scene.table.of(FramesArrived)] == [(data(1),)]
+    assert scene.meters.links_rekeyed == 1
+
+
+def test_what_earlier_links_to_the_peer_have_carried_wears_no_keys_of_a_new_one():
+    scene = LinkScene()
+    source = key_source(scene.world.dispatcher("here"), b"s" * 32, after_bytes=10_000)
+    scene.settings = msgspec.structs.replace(scene.settings, key_source=source)
+    scene.meters.peers.linked("another link", PEER.id).sent_bytes = 1_000_000
+    peer = scene.admitted()
+    scene.run(1.5)
+    assert peer.of(FrameType.REKEY) == []
+    scene.tell(messages.SendFrames((data(1, 10_000, to_peer=True),)))
+    scene.run(1.5)
+    assert len(peer.of(FrameType.REKEY)) == 1
+    scene.world.stop()
