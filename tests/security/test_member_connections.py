@@ -126,7 +126,7 @@ def test_what_one_ingress_makes_an_exit_hold_stays_within_stream_buffer(mesh):
 
 def sealed(session, kind, number, plaintext):
     """A frame that authenticates and has any number."""
-    ends = session._local, session._remote, session._connection
+    ends = session._local, session._remote, session.connection
     number_class = 0 if kind in (FrameType.DATA, FrameType.FIN) else 1
     covered = associated_data(1, kind, *ends, number, len(plaintext) + 16)
     cipher = ChaCha20Poly1305(session._send_key)
