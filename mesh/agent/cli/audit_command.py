@@ -207,7 +207,7 @@ def list_entries(
     with until_interrupted():
         found, after = _last(trails, trail, last)
         _show(found, kinds, say, as_json=as_json)
-        for _ in rounds(EVERY_S, again=follow):
+        for _ in rounds(EVERY_S, again=True) if follow else ():
             while (page := trails.newer(trail, after, MAX_PAGE_ENTRIES)).after != after:
                 _show(page.entries, kinds, say, as_json=as_json)
                 after = page.after
@@ -248,21 +248,22 @@ def _last(trails: _Trails, trail: str, count: int) -> tuple[list[Entry], str]:
     """The last entries, the oldest first, and where those begin that are newer."""
     page = trails.older(trail, None, count)
     found, after = list(page.entries), page.after
-    while len(found) < count and page.before is not None:
+    while len(found) < count and page.before is not None and page.entries:  # an empty one is the last
         page = trails.older(trail, page.before, count - len(found))
         found[:0] = page.entries
     return found, after
 
 
 def _verdict(found: Checked) -> str:
+    """For people; another agent may have chosen all of it."""
     if found.problem:
-        return f"{found.trail}: BROKEN: {found.problem}"
+        return escaped(f"{found.trail}: BROKEN: {found.problem}")
     if not found.entries:
-        return f"{found.trail}: nothing has been written down"
+        return escaped(f"{found.trail}: nothing has been written down")
     files = f"{found.files} {'file' if found.files == 1 else 'files'}"
-    return (
+    return escaped(
         f"{found.trail}: whole: entries {found.first} to {found.head.number} in {files}, "
-        f"since {escaped(found.since)}; head {found.trail}:{found.head}"
+        f"since {found.since}; head {found.trail}:{found.head}"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -119,8 +120,9 @@ def invitations(agent: Agent, *, withdrawn: str | None) -> None:
         agent.tell(found, lambda: "\n".join(table(TITLES, map(_told, found), none="nobody is invited")))
         return
     meant = _meant(found, withdrawn)
-    agent.client.delete(f"{INVITATIONS}/{meant.id}")
-    agent.tell({"withdrawn": meant.id}, lambda: f"the invitation of {meant.name} ({meant.id}) is withdrawn")
+    agent.client.delete(f"{INVITATIONS}/{quote(meant.id, safe='')}")
+    what = f"the invitation of {meant.name} ({meant.id}) is withdrawn"
+    agent.tell({"withdrawn": meant.id}, lambda: escaped(what))
 
 
 TITLES: Final = ("agent", "id", "until", "state")
@@ -140,12 +142,12 @@ def _meant(found: Sequence[InvitationRow], text: str) -> InvitationRow:
     rows = [row for row in found if row.id == text]
     rows = rows or [row for row in found if row.name == text and row.standing is Standing.PENDING]
     if not rows:
-        used = [row.used_by for row in found if row.name == text and row.used_by]
+        used = [escaped(row.used_by) for row in found if row.name == text and row.used_by]
         more = (
             f"; the agent {used[-1]} has joined by it: mesh revoke {used[-1]} takes that out" if used else ""
         )
         raise Failure(f"no invitation of {escaped(text)!r} is pending{more}")
     if len(rows) > 1:
-        ids = ", ".join(row.id for row in rows)
-        raise Failure(f"{text} is invited more than once: name one by its ID: {ids}")
+        ids = ", ".join(escaped(row.id) for row in rows)
+        raise Failure(f"{escaped(text)!r} is invited more than once: name one by its ID: {ids}")
     return rows[0]

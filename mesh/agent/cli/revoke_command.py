@@ -4,6 +4,7 @@ import base64
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -19,7 +20,7 @@ from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.tables import table
 from mesh.agent.cli.times import counted, moment
 from mesh.agent.cli.whole import all_rows
-from mesh.agent.control.client import AgentClient
+from mesh.agent.control.client import AgentClient, NotUnderstood
 from mesh.agent.control.mesh_rows import AgentRow
 from mesh.agent.control.requests import AGENTS, REVOCATION_LISTS, REVOCATIONS, ListsRequest, RevokeRequest
 from mesh.agent.control.revocation_rows import IssuerChange, ListRow, RevocationRow, Taken
@@ -36,6 +37,7 @@ from mesh.agent.revocation_changes import (
 )
 from mesh.agent.revocation_file import read_lists, write_lists
 from mesh.trust.identity import AgentId
+from mesh.trust.naming import is_id
 
 LIST_SUFFIX: Final = ".revocations"
 """Of an authority's own list, beside its key."""
@@ -120,10 +122,14 @@ def revoke(
 def _as_issuer(client: AgentClient, wish: Wish) -> None:
     request = RevokeRequest(wish.agents, wish.reason, wish.for_s, undo=wish.undo, dry_run=wish.dry_run)
     made = client.post(REVOCATIONS, IssuerChange, request)
-    changes = (Change(AgentId(bytes.fromhex(row.agent_id)), row.agent, row.became) for row in made.changes)
+    with _understood():
+        changes = [Change(_agent_id(row.agent_id), row.agent, row.became) for row in made.changes]
     _tell(changes, dry_run=wish.dry_run)
     if not wish.dry_run:
-        say(f"the list of this issuer: {counted(made.revoked, 'agent')}; it tells the mesh")
+        say(
+            f"the list of this issuer: {counted(made.revoked, 'agent')}; it tells the mesh, and says nothing "
+            "of others' certificates"
+        )
 
 
 def _as_authority(
@@ -133,8 +139,8 @@ def _as_authority(
     file = authority_file.with_suffix(LIST_SUFFIX)
     known = _Known() if client is None else _known(Agent(client, as_json=False))
     now = time.time()
-    held = newest_of(signer, (*read_lists(file), *known.lists), now)
     try:
+        held = newest_of(signer, (*read_lists(file), *known.lists), now)
         made = next_list(signer, held, wish, meant(wish.agents, known.names, held), now)
     except NotSignedError as error:
         raise Failure(str(error)) from None
@@ -206,6 +212,21 @@ def _rows(found: Sequence[RevocationRow]) -> Iterator[str]:
 
 
 def _known(agent: Agent) -> _Known:
-    lists = [base64.b64decode(row.signed) for row in all_rows(agent, REVOCATION_LISTS, ListRow)]
-    rows = all_rows(agent, AGENTS, AgentRow)
-    return _Known(tuple(lists), {AgentId(bytes.fromhex(row.id)): row.name for row in rows})
+    lists, rows = all_rows(agent, REVOCATION_LISTS, ListRow), all_rows(agent, AGENTS, AgentRow)
+    with _understood():
+        names = {_agent_id(row.id): row.name for row in rows}
+        return _Known(tuple(base64.b64decode(row.signed) for row in lists), names)
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise NotUnderstood(f"the agent answers what cannot be: {error}") from None
+
+
+def _agent_id(text: str) -> AgentId:
+    if not is_id(text):
+        raise ValueError(f"expected an agent's ID, found {text!r}")
+    return AgentId(bytes.fromhex(text))

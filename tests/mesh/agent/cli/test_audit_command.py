@@ -13,9 +13,12 @@ from click.testing import CliRunner
 from mesh.agent.audit import reading
 from mesh.agent.audit.chain import Head, seal
 from mesh.agent.audit.trail_files import DIRECTORY
+from mesh.agent.audit.verifying import NO_HEAD, Checked
 from mesh.agent.cli import main
+from mesh.agent.control import audit_routes
 from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp, all_routes
+from mesh.agent.control.audit_routes import AuditEntries
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.requests import AUDIT, AUDIT_CHECKS
@@ -114,6 +117,17 @@ def test_the_audit_log_of_another_agent_is_listed_in_pages_and_verified_there(fa
     second.write_bytes(second.read_bytes().replace(b"uid 1", b"uid 0", 1))
     found = far("verify")
     assert (found.exit_code, f"changes: BROKEN: {second.name}, line 2: entry" in found.stdout) == (1, True)
+
+
+def test_another_agent_that_answers_without_end_or_with_escapes_is_read_as_text(far, monkeypatch):
+    page = AuditEntries((), "1-1", "1-1")
+    monkeypatch.setattr(audit_routes, "older", lambda *_: None)
+    monkeypatch.setattr(audit_routes, "shown", lambda _: page)
+    assert far("list", "--last", "20").stdout == ""
+    steered = Checked("\x1b[2J", 0, 0, 0, "", NO_HEAD, "\x1b[2J")
+    monkeypatch.setattr(audit_routes, "checked", lambda *_: steered)
+    found = far("verify")
+    assert (found.exit_code, "\x1b" in found.output) == (1, False)
 
 
 def test_what_another_agent_refuses_is_told(far, directory):

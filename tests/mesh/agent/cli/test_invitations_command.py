@@ -4,6 +4,7 @@ import contextlib
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from mesh.agent.control.api import ControlApp
@@ -69,6 +70,20 @@ def test_one_is_withdrawn_by_its_name_or_id(inviting, text):
     said = run("invitations", "--withdraw", text).stdout
     assert said == f"the invitation of laptop ({1:032x}) is withdrawn\n"
     assert inviting.withdrawn == [f"{1:032x}"]
+
+
+def test_what_another_agent_has_chosen_cannot_steer_the_terminal(inviting):
+    steering = "\x1b[2J"
+    strange = shown(6, f"a{steering}", Standing.PENDING)
+    inviting.shown = (
+        msgspec.structs.replace(strange, invitation=msgspec.structs.replace(strange.invitation, id=steering)),
+        shown(7, "phone", Standing.USED, steering),
+    )
+    for text in (steering, "phone"):
+        result = run("invitations", "--withdraw", text)
+        assert result.exit_code
+        assert steering not in result.output
+    assert not inviting.withdrawn
 
 
 @pytest.mark.parametrize(
