@@ -13,8 +13,17 @@ from mesh.escaping import escaped
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId, Identity, display_id
 from mesh.trust.list_reader import read_revocations
+from mesh.trust.moments import in_words
 from mesh.trust.naming import called, is_id, named
-from mesh.trust.revocations import FOR_EVER, Revocation, Revocations, SignedList, next_number, sign_list
+from mesh.trust.revocations import (
+    FOR_EVER,
+    Revocation,
+    Revocations,
+    SignedList,
+    is_ahead,
+    next_number,
+    sign_list,
+)
 
 
 class NotSignedError(Exception):
@@ -72,13 +81,25 @@ class NextList(NamedTuple):
 
 
 def newest_of(signer: Identity, lists: Iterable[bytes], now_unix_s: float) -> Held:
-    """The newest of the lists that this authority has signed; others' are passed over."""
+    """The newest of the lists that this authority has signed; others' are passed over.
+
+    Raises:
+        NotSignedError: it is of a time to come. One that follows would be, too, and no agent takes such a
+            list: whoever has had the key for a moment could have the last number used up.
+    """
     store = TrustStore([signer.public_key])
     own: list[SignedList] = []
     for wire in lists:
         with suppress(RemoteProtocolError):
             own.append(read_revocations(wire, store))
-    return held_by(Revocations(own).lists.get(signer.public_key), now_unix_s)
+    held = held_by(Revocations(own).lists.get(signer.public_key), now_unix_s)
+    if is_ahead(held.number, now_unix_s):
+        raise NotSignedError(
+            f"the newest list of this authority is of {in_words(held.number // 1000)}, and this machine's "
+            f"clock shows {in_words(int(now_unix_s))}: set that. If it is right, somebody else has had the "
+            "key: replace the authority; until then, go by the list beside the key alone (--offline)"
+        )
+    return held
 
 
 def held_by(newest: SignedList | None, now_unix_s: float) -> Held:

@@ -29,7 +29,7 @@ from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId
 from mesh.trust.list_reader import read_revocations
 from mesh.trust.naming import named
-from mesh.trust.revocations import NUMBER_AHEAD_S, Revocation, Revocations, Revoked, head_of, short_signer
+from mesh.trust.revocations import Revocation, Revocations, Revoked, head_of, is_ahead, short_signer
 
 MAX_SIGNERS: Final = MAX_WANTED_SIGNERS
 """Whose lists are kept: authorities, and issuers, of which a mesh has a few."""
@@ -196,7 +196,7 @@ class RevocationIntake:
                 return ""
             if head.number < held:
                 return f"older than the list of {short_signer(head.signer)} that this agent has"
-            if _is_ahead(head.number, unix_now):
+            if is_ahead(head.number, unix_now):
                 return "of a time more than a day ahead of this agent's clock"
             self._apply(effects, wire, now)
         except RemoteProtocolError as error:
@@ -216,7 +216,7 @@ class RevocationIntake:
         if number <= held:
             self.counts.known += 1
             return number == held and not is_repeated
-        if _is_ahead(number, unix_now):
+        if is_ahead(number, unix_now):
             self.counts.ahead += 1
             who = self._link_state.named(peer_id)
             line = f"{who} passes on a revocation list of a time more than a day ahead of this agent's clock"
@@ -321,10 +321,6 @@ class RevocationIntake:
             return
         effects.closes.append(Close(peer_id, why))
         self._routes.is_outdated |= self._peers.link_down(peer_id, now)
-
-
-def _is_ahead(number: int, unix_now: float) -> bool:
-    return number > (unix_now + NUMBER_AHEAD_S) * 1000
 
 
 def _issuer(revoked: Revoked) -> str:

@@ -247,6 +247,11 @@ def next_number(held: int, unix_now: float) -> int:
     return max(held + 1, int(unix_now * 1000))
 
 
+def is_ahead(number: int, unix_now: float) -> bool:
+    """Whether a list with this number is of a time to come; see :data:`NUMBER_AHEAD_S`."""
+    return number > (unix_now + NUMBER_AHEAD_S) * 1000
+
+
 def head_of(wire: bytes) -> Head:
     """Whose list ``wire`` claims to be, and its number: to judge before anything costly is done.
 

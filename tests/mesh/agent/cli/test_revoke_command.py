@@ -3,17 +3,20 @@
 import contextlib
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from mesh.agent.control import revocation_routes
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.door import ControlDoor
+from mesh.agent.control.socket_file import NAME
 from mesh.agent.files import KeyUse, write_key
 from mesh.agent.revocation_changes import Became, Change, NextList, NotSignedError
 from mesh.agent.revocation_file import read_lists
 from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import display_id, short_id
 from mesh.trust.list_reader import read_revocations
-from mesh.trust.revocations import sign_list
+from mesh.trust.revocations import MAX_NUMBER, Revocations, sign_list
 from tests.mesh.agent.cli.asked import Asked
 from tests.mesh.agent.cli.test_asking_commands import run
 from tests.mesh.agent.control.test_reading import HQ, RELAY
@@ -53,7 +56,7 @@ def test_the_agent_that_is_asked_signs(issuer):
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
         f"{WHO} is revoked",
-        "the list of this issuer: 2 agents; it tells the mesh",
+        "the list of this issuer: 2 agents; it tells the mesh, and says nothing of others' certificates",
     ]
     ((wish, around),) = issuer.asked
     assert (wish.agents, wish.reason, wish.for_s) == (("hq",), "was stolen", 30 * 86_400)
@@ -82,6 +85,27 @@ def test_what_is_of_an_authority_needs_its_key(issuer, options):
     assert result.exit_code == 2
     assert "is of use with --authority only" in result.stderr
     assert not issuer.asked
+
+
+def test_an_agent_that_answers_what_cannot_be_is_told_as_text(issuer, monkeypatch):
+    monkeypatch.setattr(revocation_routes, "display_id", lambda _: "\x1b[2J")
+    result = run("revoke", "hq")
+    assert (result.exit_code, "expected an agent's ID, found" in result.stderr) == (1, True)
+    assert "\x1b" not in result.stderr
+
+
+def test_a_list_of_a_time_to_come_uses_up_no_numbers_of_an_authority(tmp_path):
+    key, asked = tmp_path / "authority.key", Asked()
+    write_key(key, KeyUse.AUTHORITY, bytes([1]) * 32)
+    ahead = read_revocations(sign_list(AUTHORITY, MAX_NUMBER - 1, []), TrustStore([AUTHORITY.public_key]))
+    asked.snapshot = msgspec.structs.replace(asked.snapshot, revocations=Revocations([ahead]))
+    command = ("revoke", display_id(HQ.agent_id), "--authority", key)
+    with contextlib.closing(ControlDoor(tmp_path)) as door:
+        door.serve(ControlApp(asked.behind(), None))
+        refused = run(*command, "--socket", tmp_path / NAME)
+    assert (refused.exit_code, "is of 9999-12-31" in refused.stderr) == (2, True)
+    assert read_lists(key.with_suffix(".revocations")) == ()
+    assert run(*command, "--offline").exit_code == 0
 
 
 def test_an_authority_signs_by_its_key_and_a_dry_run_writes_nothing(tmp_path):
