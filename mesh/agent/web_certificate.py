@@ -58,7 +58,7 @@ def _read(file: Path) -> WebCertificate | None:
             chain = x509.load_pem_x509_certificates(opened.read(MAX_FILE_BYTES))
         begins = max(each.not_valid_before_utc.timestamp() for each in chain)
         return WebCertificate(file, begins, min(each.not_valid_after_utc.timestamp() for each in chain))
-    except (OSError, ValueError):
+    except (OSError, ValueError, x509.InvalidVersion):
         return None
 
 

@@ -60,7 +60,10 @@ def all_routes(behind: Behind) -> tuple[Route, ...]:
         *diagnosis_routes(behind),
         *revocation_routes(behind),
     )
-    return tuple(each.then(behind.changed) if each.changes else each for each in routes)
+    asking = Method.GET  # some of these are for few only, and yet change nothing
+    return tuple(
+        each.then(behind.changed) if each.changes and each.method is not asking else each for each in routes
+    )
 
 
 class ControlApp:

@@ -1,6 +1,7 @@
 """When people hear that the certificate of ``http.tls`` ends; another one is seen without a restart."""
 
 import logging
+import ssl
 
 import pytest
 
@@ -54,6 +55,11 @@ def test_the_file_is_read_again_when_it_has_changed_and_only_then(tmp_path):
     write_certificate(tmp_path, days=90)
     assert certificates.of(http).ends - first.ends == pytest.approx(89 * DAY_S, abs=60)
     section.certificate.write_text("no certificate")
+    assert certificates.of(http) is None
+    write_certificate(tmp_path)
+    versioned, odd = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"  # as DER has it
+    der = ssl.PEM_cert_to_DER_cert(section.certificate.read_text()).replace(versioned, odd, 1)
+    section.certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
     assert certificates.of(http) is None
     section.certificate.unlink()
     assert certificates.of(http) is None

@@ -9,6 +9,7 @@ from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.requests import (
     AGENTS,
+    AUDIT,
     CERTIFICATES,
     ENDPOINTS,
     LINKS,
@@ -383,6 +384,7 @@ def test_who_asks_after_a_change_hears_of_it_also_if_it_fails(steered):
     behind = Behind(steered, lambda: Answer(shown, 0.0, 0.0), None, changed=lambda: changes.append(1))
     app = falcon.testing.TestClient(ControlApp(behind, None))
     assert app.simulate_get(STATUS).status_code == 200
+    assert app.simulate_get(AUDIT).status_code == 404  # not for all, and yet it changes nothing
     assert not changes
     assert app.simulate_post(REVOCATION_LISTS, json={"lists": []}).status_code == 503
     assert len(changes) == 1
