@@ -9,7 +9,7 @@ import msgspec
 from actors.messages import route_table as route_messages
 from actors.messages.agent import ChangeCredentials
 from actors.route_table import RouteTable
-from mesh.config.schema import Config
+from mesh.config.schema import GRANTED, MESH, Config
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import display_id
 from scripts.simulation.configuring import Teller
@@ -60,6 +60,8 @@ class PolicyStage(SimulatedStage):
         self._leaving: set[str] = set()
         self._lists: dict[str, dict[tuple[str, bool], frozenset[str]]] = {name: {} for name in names}
         """Of each agent's endpoints (true) and listeners, by key, whom they are to name."""
+        self._hidden: dict[tuple[str, str, bool], bool] = {}
+        """By agent and key, of an endpoint or a listener: whether only those see it who may use it."""
         self._as_planned = {name: plan.setup.config for name, plan in mesh.plans.items()}
         self._teller = Teller(
             mesh, self._config_of, is_leaving=self._leaving.__contains__, on_told=self._lists_hold
@@ -190,6 +192,7 @@ class PolicyStage(SimulatedStage):
         """Have every agent have all rights, and nobody be revoked: all are to be linked as configured."""
         self.look()
         self._is_restored = True
+        self._hidden.clear()
         authority = NEW if self._plot.rotates else OLD
         for name in self.script.map.names:
             self.law.trust[name] = frozenset({OLD, NEW})
@@ -269,21 +272,26 @@ class PolicyStage(SimulatedStage):
         entries += [f"group:{group}" for group in GROUPS] * 2
         named = frozenset(draw.sample(entries, draw.randint(1, 5)) if draw.random() < 0.6 else ())
         self._lists[agent][key, of_endpoint] = named
+        self._hidden[agent, key, of_endpoint] = draw.random() < 0.4
         self._note("allow" if of_endpoint else "agents", agent, key, *sorted(named))
         self._teller.tell(agent)
 
     def _config_of(self, agent: str) -> Config:
         config, lists = self._as_planned[agent], self._lists[agent]
+
+        def said(key: str, *, of_endpoint: bool) -> tuple[tuple[str, ...], str]:
+            is_hidden = self._hidden.get((agent, key, of_endpoint), False)
+            return tuple(sorted(lists.get((key, of_endpoint), ()))), GRANTED if is_hidden else MESH
+
+        endpoints, listeners = [], []
+        for endpoint in config.forward.endpoints:
+            allow, visibility = said(endpoint.key, of_endpoint=True)
+            endpoints.append(msgspec.structs.replace(endpoint, allow=allow, visibility=visibility))
+        for listener in config.forward.listeners:
+            agents, visibility = said(listener.key, of_endpoint=False)
+            listeners.append(msgspec.structs.replace(listener, agents=agents, visibility=visibility))
         forward = msgspec.structs.replace(
-            config.forward,
-            endpoints=tuple(
-                msgspec.structs.replace(section, allow=tuple(sorted(lists.get((section.key, True), ()))))
-                for section in config.forward.endpoints
-            ),
-            listeners=tuple(
-                msgspec.structs.replace(section, agents=tuple(sorted(lists.get((section.key, False), ()))))
-                for section in config.forward.listeners
-            ),
+            config.forward, endpoints=tuple(endpoints), listeners=tuple(listeners)
         )
         return msgspec.structs.replace(config, forward=forward)
 
