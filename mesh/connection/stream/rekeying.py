@@ -305,7 +305,8 @@ class Rekeying:
 
     def _settle(self, now: float) -> None:
         if self._receiver.next_number < self._peer_first:
-            self.due = now + self._rtt.timeout_s
+            self.due = now + self._rtt.backed_off_s(self._tries)  # what it waits for may never come
+            self._tries += 1
             return
         self._session.forget_former(self._peer_first)
         self.state = _advance(self.state, Event.SETTLED)

@@ -214,3 +214,21 @@ def test_nothing_is_held_after_a_change():
     assert held._other_receive_key == held._next_send_key == b""
     assert far.near._rekeying._said == b""
     assert not hasattr(far.near._rekeying, "_handshake")
+
+
+def test_segments_that_never_come_are_looked_for_ever_more_seldom():
+    """An end that says it has sealed more than it sends costs a timer now and then, and gets no new keys."""
+    far = Far()
+    noise = far.noise()
+    answer = far.answer_in(far.ask(noise))
+    noise.read_message(answer.message)
+    far.session.expect(*noise.split())
+    far.session.switch()
+    far.say(encode_keys_message(KeysMessage(Step.SWITCHED, 1, MAX_SEGMENTS_AHEAD)))
+    looks = 0
+    while (due := far.near.deadline()) < NOW + 50.0:
+        far.now = max(far.now, due)
+        far.near.timeout(far.now)
+        looks += 1
+    assert far.state is State.SETTLING
+    assert looks <= 20
