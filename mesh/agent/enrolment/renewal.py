@@ -50,6 +50,10 @@ MAX_PAUSE_S: Final = 6 * 3600.0
 LOOK_S: Final = 60.0
 """How often the clock is read: it may jump, so no single timer would do."""
 
+LEAST_S: Final = 1800.0
+"""A certificate that is to end sooner than the present one has so much time left: an issuer that was stolen
+could otherwise have whoever asks it out of the mesh before another one is asked."""
+
 MAX_ASKED: Final = 3
 """Issuers that are asked each time."""
 
@@ -288,5 +292,9 @@ def _require_better(own: Credentials, wire: bytes, now: float, *, may_end_sooner
         raise TrustError("the issuer has answered with the certificate of another key")
     if (found.name, _passing(found)) != (own.certificate.name, _passing(own.certificate)):
         raise TrustError("the issuer has answered with a certificate of another name or other rights")
+    if found.not_after < min(own.certificate.not_after, now + LEAST_S):
+        raise TrustError(
+            f"the issuer's certificate would end in {found.not_after - now:.0f} s, and this one later"
+        )
     if found.not_after <= own.certificate.not_after and not may_end_sooner:
         raise TrustError("the issuer's certificate ends too soon for it to grant more time")
